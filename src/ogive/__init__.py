@@ -1,0 +1,79 @@
+"""Ogive: neural architecture search that one trusts with money.
+
+Names are loaded when they are first used: `import ogive` is fast and loads neither NumPy nor PyTorch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    **dict.fromkeys(
+        ("layer", "one_of", "some_of", "integer", "real", "repeat", "Space", "Architecture"), "ogive.space"
+    ),
+    **dict.fromkeys(("Objective", "Constraint"), "ogive.objective"),
+    **dict.fromkeys(("Proposal", "Trial"), "ogive.trial"),
+    **dict.fromkeys(("search", "open_run", "Run"), "ogive.api"),
+    **dict.fromkeys(("OgiveError", "Infeasible"), "ogive.errors"),
+    "relax": "ogive.supernet",
+}
+_ROOMS = ("zoo", "strategy", "schedule", "estimate", "hardware", "task", "supernet", "bench", "testing", "report")
+
+__all__ = [
+    "Architecture",
+    "Constraint",
+    "Infeasible",
+    "Objective",
+    "OgiveError",
+    "Proposal",
+    "Run",
+    "Space",
+    "Trial",
+    "bench",
+    "estimate",
+    "hardware",
+    "integer",
+    "layer",
+    "one_of",
+    "open_run",
+    "real",
+    "relax",
+    "repeat",
+    "report",
+    "schedule",
+    "search",
+    "some_of",
+    "strategy",
+    "supernet",
+    "task",
+    "testing",
+    "zoo",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        value = getattr(import_module(_NAMES[name]), name)
+    elif name in _ROOMS:
+        value = import_module(f"ogive.{name}")
+    else:
+        raise AttributeError(f"module 'ogive' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+if TYPE_CHECKING:
+    from ogive import bench, estimate, hardware, report, schedule, strategy, supernet, task, testing, zoo
+    from ogive.api import Run, open_run, search
+    from ogive.errors import Infeasible, OgiveError
+    from ogive.objective import Constraint, Objective
+    from ogive.space import Architecture, Space, integer, layer, one_of, real, repeat, some_of
+    from ogive.supernet import relax
+    from ogive.trial import Proposal, Trial

@@ -1,0 +1,168 @@
+"""What a run is created with, and whether a call of `search` may continue it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ogive import schedule as schedules
+from ogive import strategy as strategies
+from ogive.errors import JobError, RunError
+from ogive.objective import Constraint, Objective, ObjectiveSpec
+from ogive.objective import constraints as parse_constraints
+from ogive.objective import objectives as parse_objectives
+from ogive.run.estimator import Estimator
+from ogive.schedule.base import Schedule
+from ogive.space import Space
+from ogive.strategy.base import Strategy
+
+AUTO = "regularized_evolution"
+"""The strategy behind "auto"."""
+
+StrategySpec = str | Mapping[str, Mapping[str, Any]] | Strategy
+ScheduleSpec = str | Mapping[str, Mapping[str, Any]] | Schedule | None
+
+
+class _LeftOut:
+    """The mark of an argument that was not given: as stored, or the default of a new run."""
+
+    def __repr__(self) -> str:
+        return "<as stored, or the default>"
+
+
+LEFT_OUT: Any = _LeftOut()
+
+
+@dataclass(frozen=True)
+class Named:
+    """A strategy or a schedule by its name and options, as it is journalled; an object of the user's by its class."""
+
+    name: str
+    options: Mapping[str, Any]
+
+    @staticmethod
+    def of(kind: str, spec: Any) -> Named:
+        """Read "name", {"name": {option: value}} or an object.
+
+        Raises:
+            JobError: it is none of these.
+        """
+        if isinstance(spec, str):
+            return Named(AUTO if spec == "auto" else spec, {})
+        if isinstance(spec, Mapping) and len(spec) == 1:
+            (name, options), *_ = spec.items()
+            if isinstance(name, str) and isinstance(options or {}, Mapping):
+                return Named(AUTO if name == "auto" else name, dict(options or {}))
+        if isinstance(spec, (Strategy, Schedule)):
+            return Named(f"{type(spec).__module__}:{type(spec).__qualname__}", {})
+        raise JobError(f"{kind}={spec!r}: a name, {{name: {{option: value}}}}, or an object")
+
+
+def make_strategy(
+    spec: StrategySpec,
+    space: Space,
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint],
+    screen: Callable[[Any], Mapping[str, float]],
+) -> Strategy:
+    """The strategy, without duplicates and within the hard constraints."""
+    if isinstance(spec, Strategy):
+        strategy = spec
+    else:
+        named = Named.of("strategy", spec)
+        strategy = strategies.create(named.name, space, tuple(objectives), tuple(constraints), **named.options)
+    strategy = strategies.Deduplicated(strategy)
+    return strategies.Constrained(strategy, screen) if any(c.hard for c in constraints) else strategy
+
+
+def make_schedule(
+    spec: ScheduleSpec, objectives: Sequence[Objective], constraints: Sequence[Constraint], epochs: int | None
+) -> Schedule:
+    """The schedule; `full` where none is named."""
+    if isinstance(spec, Schedule):
+        return spec
+    named = Named.of("schedule", spec or "full")
+    return schedules.create(
+        named.name, objectives=tuple(objectives), constraints=tuple(constraints), epochs=epochs, **named.options
+    )
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What cannot change while a run is continued, as journalled in its first event."""
+
+    space: Space
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...]
+    strategy: Named
+    schedule: Named
+    epochs: int | None
+    seed: int
+    estimator: str
+    fingerprints: Mapping[str, str]
+    recipe: Mapping[str, Any] | None
+
+    @staticmethod
+    def of(
+        space: Space,
+        estimator: Estimator,
+        objectives: ObjectiveSpec,
+        constraints: Constraint | Iterable[Constraint],
+        strategy: StrategySpec,
+        schedule: ScheduleSpec,
+        epochs: int | None,
+        seed: int,
+    ) -> Declared:
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise JobError(f"seed={seed!r}: a whole number, at least 0")
+        if epochs is not None and (not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1):
+            raise JobError(f"epochs={epochs!r}: a whole number, at least 1, or None where the estimator has no epochs")
+        return Declared(
+            space,
+            parse_objectives(objectives),
+            parse_constraints(constraints),
+            Named.of("strategy", strategy),
+            Named.of("schedule", schedule or "full"),
+            epochs,
+            seed,
+            f"{type(estimator).__module__}:{type(estimator).__qualname__}",
+            dict(estimator.fingerprints()),
+            estimator.recipe(),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "space": self.space.to_json(),
+            "objectives": [asdict(objective) for objective in self.objectives],
+            "constraints": [asdict(constraint) for constraint in self.constraints],
+            "strategy": asdict(self.strategy),
+            "schedule": asdict(self.schedule),
+            "epochs": self.epochs,
+            "seed": self.seed,
+            "estimator": self.estimator,
+            "fingerprints": dict(self.fingerprints),
+            "recipe": self.recipe,
+        }
+
+
+def check_unchanged(stored: Mapping[str, Any], space: Space, wanted: Mapping[str, Any], where: str) -> None:
+    """See that `space` and the arguments that were given (`wanted`, as JSON) are those of the stored run.
+
+    Raises:
+        RunError: something differs; the message says what, and the remedy.
+    """
+    lines = [f"the space: {line}" for line in Space.from_json(stored["space"]).differences(space)]
+    for name, value in wanted.items():
+        if name == "fingerprints":
+            for part in {**stored[name], **value}:
+                if stored[name].get(part) != value.get(part):
+                    lines.append(f"the {part}: its fingerprint was {stored[name].get(part)}, and is {value.get(part)}")
+        elif stored[name] != value:
+            lines.append(f"{name}: was {stored[name]!r}, and is {value!r}")
+    if lines:
+        raise RunError(
+            f"the run in {where} cannot be continued, because this has changed:\n  "
+            + "\n  ".join(lines)
+            + "\nput it back as it was, or start a new run in another folder"
+        )

@@ -1,0 +1,181 @@
+"""A run as its user sees it: what was found, read from the journal whenever it is asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ogive.errors import JobError, MissingExtra, RunError
+from ogive.objective import costs, pareto_front, ranks
+from ogive.run.estimator import Estimator
+from ogive.run.executors.worker import load
+from ogive.run.journal import Journal
+from ogive.run.state import State
+from ogive.space import Space
+from ogive.trial import Trial, comparable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+JOURNAL = "journal.db"
+PAYLOAD = "payload.pkl"
+
+
+class Run:
+    """A search: its trials, its best, its folder. Everything is read from the journal; `state` keeps up with it.
+
+    Attributes:
+        folder: with the journal, and a folder for each trial under `trials/`.
+    """
+
+    def __init__(self, folder: Path, space: Space | None = None, estimator: Estimator | None = None) -> None:
+        self.folder = folder
+        self._space = space
+        self._estimator = estimator
+        self._state: State | None = None
+
+    @property
+    def state(self) -> State:
+        """The state after all events that are in the journal now."""
+        journal = Journal(self.folder / JOURNAL, writable=False)
+        try:
+            if self._state is None:
+                self._state = State.of(journal.read(), self._space)
+            else:
+                for event in journal.read(after=self._state.seq):
+                    self._state.apply(event)
+        finally:
+            journal.close()
+        return self._state
+
+    @property
+    def space(self) -> Space:
+        """The space with its layers."""
+        return self._loaded()[0]
+
+    @property
+    def estimator(self) -> Estimator:
+        """What judged the trials."""
+        return self._loaded()[1]
+
+    def _loaded(self) -> tuple[Space, Estimator]:
+        if self._space is None or self._estimator is None:
+            path = self.folder / PAYLOAD
+            try:
+                self._space, self._estimator = load(path)
+            except (OSError, ImportError, AttributeError, EOFError) as error:
+                raise RunError(
+                    f"the space of this run cannot be loaded from {path}: {error}; call this where the modules that it was "
+                    "declared in can be imported"
+                ) from error
+            self._state = None  # read again, now with layers
+        return self._space, self._estimator
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials, in the order of proposal."""
+        return list(self.state.trials.values())
+
+    @property
+    def ended(self) -> str:
+        """Why the search ended; "" where it was interrupted or goes on."""
+        return self.state.ended
+
+    def top(self, k: int = 10) -> list[Trial]:
+        """The best `k` trials, best first: feasible ones before others, several objectives by front and crowding.
+
+        Trials are compared at the highest fidelity that any has reached; those that have not come behind.
+        """
+        return top(self.state, k)
+
+    @property
+    def best(self) -> Trial:
+        """The best trial.
+
+        Raises:
+            RunError: no trial has a value yet.
+            JobError: there are several objectives.
+        """
+        if len(self.state.objectives) > 1:
+            names = ", ".join(objective.metric for objective in self.state.objectives)
+            raise JobError(f"with several objectives ({names}) there is no single best trial; take one of run.front()")
+        found = self.top(1)
+        if not found:
+            raise RunError(f"no trial in {self.folder} has a value yet: {self.state.failed} failed, see run.trials")
+        return found[0]
+
+    def front(self) -> list[Trial]:
+        """The trials that no other dominates, among those that satisfy all constraints, by the first objective."""
+        state = self.state
+        _, trials = comparable(list(state.trials.values()), at_least=1)
+        feasible = [t for t in trials if all(c.violation(t.metrics) == 0 for c in state.constraints)]
+        if not feasible:
+            return []
+        points = np.array([costs(trial.metrics, state.objectives) for trial in feasible])
+        kept = [trial for trial, on_front in zip(feasible, pareto_front(points), strict=True) if on_front]
+        return sorted(kept, key=lambda trial: float(costs(trial.metrics, state.objectives)[0]))
+
+    def frame(self) -> pd.DataFrame:
+        """A row for each trial: status, step, metrics, seconds, and a column for each decision."""
+        try:
+            import pandas as pd
+        except ImportError:
+            raise MissingExtra("pandas", "pandas", "run.frame()") from None
+        return pd.DataFrame([row(trial) for trial in self.trials])
+
+    def report(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write one self-contained HTML page; by default `report.html` in the run's folder."""
+        from ogive.report import write_report
+
+        target = Path(path) if path is not None else self.folder / "report.html"
+        self._loaded()
+        return write_report(self.state, self.folder, target)
+
+    def __repr__(self) -> str:
+        state = self.state
+        return f"<Run {self.folder}: {len(state.trials)} trials, {state.failed} failed, {state.ended or 'not ended'}>"
+
+
+def open_run(folder: str | os.PathLike[str]) -> Run:
+    """A run that was begun earlier, possibly still going on elsewhere; models are loaded when they are needed.
+
+    Raises:
+        RunError: there is no readable journal in `folder`.
+    """
+    run = Run(Path(folder))
+    _ = run.state  # what is no run is told now
+    return run
+
+
+def top(state: State, k: int) -> list[Trial]:
+    """The best `k` trials of a state; see `Run.top`."""
+    remaining: Sequence[Trial] = list(state.trials.values())
+    found: list[Trial] = []
+    while len(found) < k:
+        _, best = comparable(remaining, at_least=1)
+        if not best:
+            break
+        places = ranks([trial.metrics for trial in best], state.objectives, state.constraints)
+        order = sorted(range(len(best)), key=lambda i: (places[i], best[i].id))
+        found += [best[i] for i in order]
+        taken = {trial.id for trial in best}
+        remaining = [trial for trial in remaining if trial.id not in taken]
+    return found[:k]
+
+
+def row(trial: Trial) -> dict[str, Any]:
+    """A trial as one flat row."""
+    return {
+        "trial": trial.id,
+        "status": trial.status.value,
+        "step": trial.step,
+        **trial.metrics,
+        "seconds": trial.seconds,
+        "attempts": trial.attempts,
+        "reason": trial.reason,
+        **trial.architecture.to_json(),
+    }

@@ -1,0 +1,305 @@
+"""`search`: start a run, or continue it where it stopped."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+from ogive.api.declared import (
+    LEFT_OUT,
+    Declared,
+    ScheduleSpec,
+    StrategySpec,
+    check_unchanged,
+    make_schedule,
+    make_strategy,
+)
+from ogive.api.result import JOURNAL, PAYLOAD, Run
+from ogive.errors import JobError, RunError
+from ogive.objective import Constraint, ObjectiveSpec
+from ogive.run.cache import Cache
+from ogive.run.controller import Controller, Observer
+from ogive.run.estimator import Estimator
+from ogive.run.events import Event, Kind
+from ogive.run.executors.base import Executor
+from ogive.run.executors.inline import Inline
+from ogive.run.executors.processes import Processes
+from ogive.run.journal import Journal
+from ogive.run.session import manifest, signals
+from ogive.run.settings import Settings
+from ogive.run.state import State
+from ogive.space import Space
+
+EXECUTORS = ("processes", "inline")
+SYNCHRONOUS = ("NORMAL", "FULL")
+
+
+def search(
+    space: Space,
+    estimator: Estimator | Callable[..., Any],
+    *,
+    objectives: ObjectiveSpec = LEFT_OUT,
+    constraints: Constraint | Iterable[Constraint] = LEFT_OUT,
+    strategy: StrategySpec = LEFT_OUT,
+    schedule: ScheduleSpec = LEFT_OUT,
+    epochs: int | None = LEFT_OUT,
+    max_trials: int = LEFT_OUT,
+    workers: int = LEFT_OUT,
+    seed: int = LEFT_OUT,
+    run: str | os.PathLike[str] | None = None,
+    budget: float | None = LEFT_OUT,
+    executor: str = "processes",
+    max_failed_trials: int | None = LEFT_OUT,
+    retries: int = LEFT_OUT,
+    time_limit: float | None = LEFT_OUT,
+    memory_limit: float | None = LEFT_OUT,
+    cache: bool = True,
+    synchronous: str = "NORMAL",
+    observer: Observer | None = None,
+) -> Run:
+    """Search `space` for the architectures that `estimator` finds best.
+
+    Whatever is reported is journalled at once, and a run can be continued any number of times: call `search` again with
+    the same `run`. An argument left out is then as stored. `max_trials` (upwards), `workers`, `budget` and the limits may
+    change; nothing else may.
+
+    Args:
+        space: what can be built.
+        estimator: a train function `f(model, trial)`, or one from `ogive.estimate`.
+        objectives: a metric's name, an `Objective`, or several. Default: "accuracy".
+        constraints: of the metrics. Hard ones on metrics that the estimator knows before training cost no training.
+        strategy: a name, {name: {option: value}}, or an object. Default: "auto".
+        schedule: likewise. Default: "full", every trial is trained for all `epochs`.
+        epochs: how far a trial is trained at most; None where the estimator has no epochs.
+        max_trials: how many architectures to try. Default: 100.
+        workers: how many trials at a time. Default: 1.
+        seed: of all random choices. Default: 0.
+        run: the run's folder. Default: a fresh one under `runs/`.
+        budget: hours that the search may take. Default: no limit.
+        executor: "processes" (warm workers), or "inline" (this process, one trial at a time, for debugging).
+        max_failed_trials: stop when so many have failed. Default: a third of `max_trials`.
+        retries: further attempts after a killed worker. Default: 2.
+        time_limit: seconds of one trial. Default: no limit.
+        memory_limit: gigabytes that one trial may allocate. Default: no limit.
+        cache: use the evaluation cache, where the estimator can tell its whole recipe.
+        synchronous: "NORMAL": what was reported survives a crash of any process; "FULL": of the machine too.
+        observer: called with (state, event) after every event, and with (state, None) now and then. Default: a live view
+            where standard error is a terminal.
+
+    Returns:
+        the run. A search that was interrupted returns it too; `run.ended` is then empty.
+
+    Raises:
+        JobError: an argument is not what it should be.
+        RunError: the run cannot be continued, written, or is held by another controller.
+    """
+    if not isinstance(space, Space):
+        raise JobError(f"space={space!r}: an ogive.Space, such as Space(layer(...), example_input=(1, 28, 28))")
+    if executor not in EXECUTORS or synchronous not in SYNCHRONOUS:
+        raise JobError(f"executor={executor!r}, synchronous={synchronous!r}: {EXECUTORS} and {SYNCHRONOUS} are known")
+    judge = as_estimator(estimator)
+    folder = Path(run) if run is not None else fresh_folder(Path("runs"))
+    fixed = _given(
+        objectives=objectives, constraints=constraints, strategy=strategy, schedule=schedule, epochs=epochs, seed=seed
+    )
+    changing = _given(
+        max_trials=max_trials,
+        workers=workers,
+        budget=budget,
+        max_failed_trials=max_failed_trials,
+        retries=retries,
+        time_limit=time_limit,
+        memory_limit=memory_limit,
+    )
+    journal, state, opening = _open(folder, space, judge, fixed, changing, synchronous)
+    try:
+        settings = Settings.from_json({**state.settings, **opening[0].data})
+        if executor == "inline" and (settings.time_limit or settings.memory_limit or settings.workers > 1):
+            raise JobError("executor='inline' has one worker and no time or memory limit; use 'processes'")
+        _session(folder, journal, state, opening, judge, fixed, executor, cache, observer)
+    finally:
+        journal.close()
+    return Run(folder, space, judge)
+
+
+def as_estimator(estimator: Estimator | Callable[..., Any]) -> Estimator:
+    """An estimator as it is; a train function `f(model, trial)` wrapped."""
+    if isinstance(estimator, Estimator):
+        return estimator
+    from ogive import estimate  # loads torch
+
+    if callable(estimator):
+        return estimate.train(estimator)
+    raise JobError(f"estimator={estimator!r}: a train function f(model, trial), or an estimator of ogive.estimate")
+
+
+def fresh_folder(parent: Path) -> Path:
+    """A folder of its own for a new run, named after the time."""
+    name = time.strftime("%Y%m%d-%H%M%S")
+    folder, number = parent / name, 1
+    while folder.exists():
+        number += 1
+        folder = parent / f"{name}-{number}"
+    return folder
+
+
+def _given(**arguments: Any) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if value is not LEFT_OUT}
+
+
+_DEFAULTS: Mapping[str, Any] = {
+    "objectives": "accuracy",
+    "constraints": (),
+    "strategy": "auto",
+    "schedule": None,
+    "epochs": None,
+    "seed": 0,
+}
+
+
+def _open(
+    folder: Path,
+    space: Space,
+    estimator: Estimator,
+    fixed: dict[str, Any],
+    changing: dict[str, Any],
+    synchronous: str,
+) -> tuple[Journal, State, list[Event]]:
+    """The journal with its lease, its state so far, and the events that this session begins with."""
+    path = folder / JOURNAL
+    declared = Declared.of(space, estimator, **{**_DEFAULTS, **fixed}).to_json()
+    wanted = Settings().changes(changing)
+    Settings(**wanted)  # raises on values out of range before anything is written
+    if not path.exists():
+        _make_folder(folder)
+        Journal.create(path, [Event(Kind.CREATED, data={**declared, "settings": Settings(**wanted).to_json()})])
+    journal = Journal(path, synchronous=synchronous)
+    try:
+        journal.acquire()
+        state = State.of(journal.read(), space)
+        checked = {name: declared[name] for name in (*fixed, "estimator", "fingerprints")}
+        check_unchanged(state.created, space, checked, str(folder))
+        changes = Settings.from_json(state.settings).changes(changing)
+        settings = Settings.from_json({**state.settings, **changes})
+        _write_payload(folder / PAYLOAD, space, estimator)
+    except BaseException:
+        journal.close()
+        raise
+    return journal, state, [Event(Kind.CHANGED, data=changes), Event(Kind.OPENED, data=manifest(settings.workers))]
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder} is there already and holds no run; choose another folder, or an empty one")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"the run's folder {folder} cannot be made: {error}; choose another one") from error
+
+
+def _write_payload(path: Path, space: Space, estimator: Estimator) -> None:
+    """The space and the estimator for the workers: by import path, or by value for what is defined in `__main__`."""
+    draft = path.with_suffix(".draft")
+    try:
+        data = cloudpickle.dumps((space, estimator))
+    except Exception as error:
+        raise JobError(
+            f"the space or the estimator cannot travel to the workers: {error}; define functions and classes at the top "
+            "of a module, and open files and connections inside them"
+        ) from error
+    try:
+        draft.write_bytes(data)
+        os.replace(draft, path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error}") from error
+
+
+def _session(
+    folder: Path,
+    journal: Journal,
+    state: State,
+    opening: list[Event],
+    estimator: Estimator,
+    fixed: Mapping[str, Any],
+    executor: str,
+    cache: bool,
+    observer: Observer | None,
+) -> None:
+    """One session of the controller, from its first event to its last."""
+    screen = _remembering(estimator)
+    created = state.created
+    stored = {kind: {created[kind]["name"]: created[kind]["options"]} for kind in ("strategy", "schedule")}
+    strategy = make_strategy(
+        fixed.get("strategy", stored["strategy"]), state.space, state.objectives, state.constraints, screen
+    )
+    schedule = make_schedule(
+        fixed.get("schedule") or stored["schedule"], state.objectives, state.constraints, created["epochs"]
+    )
+    recipe = estimator.recipe()
+    results = Cache(state.space, recipe) if cache and recipe is not None else None
+    first, *events = journal.read()
+    events += journal.append([event for event in opening if event.data])
+    settings = Settings.from_json({**state.settings, **opening[0].data})
+    with _view(observer) as watch:
+        controller = Controller(
+            journal,
+            events,
+            State.of([first], state.space),
+            strategy,
+            schedule,
+            _executor(executor, folder, state.space, estimator, settings),
+            folder,
+            screen=screen,
+            cache=results,
+            observer=watch,
+        )
+        try:
+            with signals(controller.stop, _say):
+                controller.run()
+        finally:
+            journal.append([Event(Kind.CLOSED, data={"why": controller.why})])
+            if results is not None:
+                results.close()
+
+
+@contextmanager
+def _view(observer: Observer | None) -> Iterator[Observer]:
+    """`observer`, or a live view where somebody is looking."""
+    if observer is not None:
+        yield observer
+    elif sys.stderr.isatty():
+        from ogive.report.live import live_view
+
+        with live_view() as view:
+            yield view
+    else:
+        yield lambda state, event: None
+
+
+def _executor(name: str, folder: Path, space: Space, estimator: Estimator, settings: Settings) -> Executor:
+    if name == "inline":
+        return Inline(space, estimator)
+    return Processes(
+        folder / PAYLOAD,
+        folder,
+        settings.workers,
+        time_limit=settings.time_limit,
+        memory_limit=settings.memory_limit,
+    )
+
+
+def _remembering(estimator: Estimator) -> Callable[[Any], Mapping[str, float]]:
+    """`estimator.screen`, asked once for each of the last architectures."""
+    return functools.lru_cache(maxsize=4096)(estimator.screen)
+
+
+def _say(message: str) -> None:
+    print(f"\n{message}", file=sys.stderr, flush=True)

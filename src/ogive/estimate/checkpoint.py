@@ -1,0 +1,228 @@
+"""Checkpoints of one trial on disk: a state, the metrics known with it, and renames that a crash cannot tear.
+
+In the trial's folder a checkpoint of step 5 is the pair `checkpoint-5.pt` (or `.pickle`, where no tensor is in it) and
+`checkpoint-5.json`. The state is written aside, flushed to the disk, and renamed into place after its JSON; only then
+are older ones removed. So there is always one whole checkpoint once there was one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ogive.errors import JobError, RunError
+from ogive.trial import Step
+
+_STATE = re.compile(r"checkpoint-(\d+)\.(pt|pickle)")
+_OWN = re.compile(r"checkpoint-\d+\.(pt|pickle|json)(\.tmp)?")
+_PLAIN = (type(None), bool, int, float, str)
+_NUMERIC = "?bhilqBHILQefdFD"
+
+# What NumPy pickles arrays and scalars with. torch.load(weights_only=True) must be told that these are harmless.
+_NUMPY: tuple[Any, ...] = (
+    np.zeros(1).__reduce__()[0],
+    np.float64(1).__reduce__()[0],
+    np.ndarray,
+    np.dtype,
+    *{type(np.dtype(code)) for code in _NUMERIC},
+)
+_SAFE = {(entry.__module__, entry.__qualname__): entry for entry in (*_NUMPY, OrderedDict)}
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint on disk.
+
+    Attributes:
+        step: epochs done.
+        metrics: all metrics known at that step.
+        reported: whether they were reported as this step's report, or only carried forward from earlier ones.
+        path: of the state; `load_checkpoint` reads it.
+    """
+
+    step: Step
+    metrics: Mapping[str, float]
+    reported: bool
+    path: Path
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The state that a train function gave to `trial.checkpoint`, with tensors on the CPU; runs no code from the file.
+
+    Args:
+        path: a checkpoint, or a trial's folder for the newest in it.
+
+    Raises:
+        RunError: there is none, or it cannot be read.
+    """
+    if path.is_dir():
+        saved = newest(path)
+        if saved is None:
+            raise RunError(f"{path}: holds no checkpoint; its train function never called trial.checkpoint(...)")
+        path = saved.path
+    try:
+        with path.open("rb") as file:
+            state = _torch_load(file) if path.suffix == ".pt" else _Unpickler(file).load()
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: there is no such checkpoint; only a trial's newest one is kept") from error
+    except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise RunError(f"{path}: the checkpoint cannot be read: {error}") from error
+    if not isinstance(state, dict):
+        raise RunError(f"{path}: holds a {type(state).__name__}, not a checkpoint of Ogive")
+    return state
+
+
+def newest(folder: Path) -> Saved | None:
+    """The checkpoint of the highest step in `folder`, or None.
+
+    Raises:
+        RunError: what is beside it cannot be read.
+    """
+    found = {int(match[1]): path for path in folder.iterdir() if (match := _STATE.fullmatch(path.name))}
+    if not found:
+        return None
+    step = max(found)
+    beside = folder / f"checkpoint-{step}.json"
+    try:
+        content = json.loads(beside.read_text())
+        return Saved(step, content["metrics"], content["reported"], found[step])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{beside}: cannot be read ({error}); remove checkpoint-{step}.* to start this trial again"
+        ) from error
+
+
+class Writer:
+    """Writes the checkpoints of one trial: `stage` the state of a step, then `commit` it; the newest alone is kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._staged: tuple[Step, Path] | None = None
+        for file in _own_files(folder):
+            if file.suffix == ".tmp":  # of an attempt that was killed while writing
+                file.unlink()
+
+    @property
+    def staged(self) -> Step | None:
+        """The step of the state that waits for `commit`."""
+        return self._staged[0] if self._staged else None
+
+    def stage(self, step: Step, state: dict[str, Any]) -> None:
+        """Write `state` to disk as it is now, without putting it into place.
+
+        Raises:
+            JobError: something in `state` could not be read back.
+            OSError: the disk is full, or cannot be written.
+        """
+        self.discard()
+        has_tensors = check_state(state, "state")
+        path = self._folder / f"checkpoint-{step}.{'pt' if has_tensors else 'pickle'}"
+        _write(path.with_name(path.name + ".tmp"), state, _torch_save if has_tensors else _pickle)
+        self._staged = step, path
+
+    def commit(self, metrics: Mapping[str, float], reported: bool) -> None:
+        """Put the staged state into place with its metrics, and remove older checkpoints."""
+        if self._staged is None:
+            return
+        step, path = self._staged
+        beside = self._folder / f"checkpoint-{step}.json"
+        aside = beside.with_name(beside.name + ".tmp")
+        content = json.dumps({"step": step, "metrics": dict(metrics), "reported": reported})
+        _write(aside, content, lambda text, file: file.write(text.encode()))
+        aside.replace(beside)
+        path.with_name(path.name + ".tmp").replace(path)
+        _flush_folder(self._folder)
+        self._staged = None
+        for file in _own_files(self._folder):
+            if file not in (path, beside):
+                file.unlink()
+
+    def discard(self) -> None:
+        """Forget the staged state."""
+        if self._staged is not None:
+            self._staged[1].with_name(self._staged[1].name + ".tmp").unlink(missing_ok=True)
+            self._staged = None
+
+
+def check_state(value: Any, place: str) -> bool:
+    """See that `value` can be read back safely; whether tensors are in it.
+
+    Raises:
+        JobError: it holds something else than tensors, NumPy arrays, numbers, strings, None, and lists, tuples and
+            dicts of these.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, (torch.Tensor, torch.Size, torch.dtype, torch.device)):
+        return True
+    if type(value) in _PLAIN or (isinstance(value, (np.ndarray, np.generic)) and value.dtype.char in _NUMERIC):
+        return False
+    if type(value) in (list, tuple):
+        return max((check_state(item, f"{place}[{index}]") for index, item in enumerate(value)), default=False)
+    if type(value) in (dict, OrderedDict):
+        inside = [(key, f"a key of {place}") for key in value]
+        inside += [(item, f"{place}[{key!r}]") for key, item in value.items()]
+        return max((check_state(item, where) for item, where in inside), default=False)
+    raise JobError(
+        f"trial.checkpoint: {place} is a {type(value).__module__}.{type(value).__qualname__}, which cannot be read back "
+        "safely; give state_dict()s, tensors, NumPy arrays, numbers, strings, None, or lists, tuples and dicts of these"
+    )
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads numbers, strings, containers and NumPy arrays, and nothing that could run code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _SAFE:
+            raise pickle.UnpicklingError(f"it holds a {module}.{name}, which no checkpoint does")
+        return _SAFE[module, name]
+
+
+def _torch_load(file: IO[bytes]) -> Any:
+    import torch
+
+    with torch.serialization.safe_globals(list(_NUMPY)):
+        return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _torch_save(state: Any, file: IO[bytes]) -> None:
+    sys.modules["torch"].save(state, file)
+
+
+def _pickle(state: Any, file: IO[bytes]) -> None:
+    pickle.dump(state, file)
+
+
+def _write(path: Path, content: Any, how: Callable[[Any, IO[bytes]], object]) -> None:
+    """Write a new file and flush it to the disk; leave nothing behind when that fails."""
+    try:
+        with path.open("wb") as file:
+            how(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _own_files(folder: Path) -> list[Path]:
+    """What was written here; a train function's own `checkpoint-best.pt` is not."""
+    return [path for path in folder.iterdir() if _OWN.fullmatch(path.name)]
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make renames in `folder` last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

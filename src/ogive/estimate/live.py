@@ -1,0 +1,225 @@
+"""The live trial: the handle that a train function holds to report, checkpoint and restore.
+
+Crash consistency. `checkpoint` writes the state aside at once; `report` of the same epoch puts it into place together
+with its metrics, and only then sends the report. A process that dies between the two sends the saved report again when
+it is restarted, so nothing is lost; and steps that the journal has are never sent twice, so nothing is doubled.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from ogive.errors import JobError
+from ogive.estimate.checkpoint import Writer, load_checkpoint, newest
+from ogive.run.estimator import Evaluation
+from ogive.schedule.base import Action
+from ogive.seeds import derive
+from ogive.trial import Step
+
+
+class TrialEnds(BaseException):
+    """Ends a train function that goes on reporting after its trial was told to pause or stop.
+
+    Not an `Exception`, so that a train function's own `except Exception` lets it through.
+    """
+
+
+class WrongMetric(JobError, TypeError):
+    """What was reported as a metric is not a number."""
+
+
+class LiveTrial:
+    """One attempt at a trial, as a train function sees it.
+
+    Attributes:
+        id: of the trial, counted from 0.
+        architecture: what the model was built from.
+        seed: of all randomness of this trial, in [0, 2**63).
+        settings: values that are not architecture.
+        fidelity: how far to go, such as `{"epochs": 9}`.
+        folder: the trial's own; what is left there is kept with the run.
+        epoch: the current epoch, from 1; what was restored is done already. 0 before the first.
+    """
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        self.id = evaluation.trial
+        self.architecture = evaluation.architecture
+        self.seed = evaluation.seed
+        self.settings = evaluation.settings
+        self.fidelity = evaluation.fidelity
+        self.folder = evaluation.folder
+        self.epoch: Step = 0
+        self._evaluation = evaluation
+        self._writer = Writer(evaluation.folder)
+        self._saved = newest(evaluation.folder)
+        self._metrics: dict[str, float] = {}
+        self._reported: Step = 0  # the last step of this attempt that has its report, sent or not
+        self._sent = evaluation.reported
+        self._begun = False
+        self._counted = False  # whether epochs() counts the steps
+        self._over = False
+
+    def epochs(self) -> Iterator[int]:
+        """The epochs to train: from the one after the restored checkpoint up to where the trial is to go.
+
+        Ends early once a report was answered with pause or stop, or when the worker is to put the trial back. The
+        random states of Python, NumPy and PyTorch are set from (seed, epoch) at the start of each epoch, so that an
+        epoch after a pause draws what it would have drawn without.
+        """
+        self._begun = self._counted = True
+        while self.epoch < self._evaluation.until and not self._ending():
+            self._writer.commit(self._metrics, reported=False)  # a checkpoint whose epoch went without a report
+            self.epoch += 1
+            seed_everything(derive(self.seed, "epoch", self.epoch))
+            yield self.epoch
+
+    def report(self, **metrics: Any) -> None:
+        """Report metrics of the current epoch, once an epoch; metrics not repeated carry forward from earlier epochs.
+
+        Without `epochs()` the first report is step 1, the next step 2, and so on.
+
+        Args:
+            metrics: finite or not, but numbers: of Python or NumPy, or tensors of one element.
+
+        Raises:
+            WrongMetric: a value is not a number.
+            JobError: nothing is reported, or the epoch has its report already.
+        """
+        numbers_ = {name: number(name, value) for name, value in metrics.items()}
+        if not numbers_:
+            raise JobError("trial.report() was called without metrics; name them: trial.report(accuracy=accuracy)")
+        step = self._next_step()
+        self._begun = True
+        self._metrics |= numbers_
+        self.epoch = self._reported = step
+        if self._writer.staged == step:
+            self._writer.commit(self._metrics, reported=True)
+        self._send(step, self._metrics)
+
+    def checkpoint(self, **state: Any) -> None:
+        """Save all that the next epoch depends on, as it is now; in the same epoch as `report`, before or after it.
+
+        Give the weights the name `model`, which is where exports look: `model=model.state_dict()`.
+
+        Args:
+            state: state_dict()s, tensors, NumPy arrays, numbers, strings, None, and lists, tuples and dicts of these.
+
+        Raises:
+            JobError: `state` holds something else, or it is not clear which epoch it belongs to.
+        """
+        if not self._counted and self._evaluation.until > 1:
+            raise JobError(
+                "trial.checkpoint() belongs to an epoch, and this train function does not count them; "
+                "loop over `for epoch in trial.epochs():`"
+            )
+        step = self.epoch if self._counted else 1
+        self._writer.stage(step, state)
+        if self._reported == step:
+            self._writer.commit(self._metrics, reported=True)
+
+    def restore(self) -> dict[str, Any] | None:
+        """The state of this trial's newest checkpoint, tensors on the CPU, or None where there is none.
+
+        `epochs()` goes on after it. Call it before `epochs()`; a train function that does not starts from epoch 1.
+
+        Raises:
+            JobError: an epoch has begun already.
+            RunError: the checkpoint cannot be read.
+        """
+        if self._begun:
+            raise JobError("trial.restore() must come before trial.epochs() and trial.report()")
+        if self._saved is None:
+            return None
+        state = load_checkpoint(self._saved.path)
+        self.epoch = self._saved.step
+        self._metrics = dict(self._saved.metrics)
+        self._reported = self._saved.step if self._saved.reported else 0
+        return state
+
+    def inherited(self) -> dict[str, Any] | None:
+        """The state of the checkpoint that the proposal inherits from, tensors on the CPU; None where it has none.
+
+        Raises:
+            RunError: the checkpoint is not there any more, or cannot be read.
+        """
+        return None if self._evaluation.inherit is None else load_checkpoint(self._evaluation.inherit)
+
+    def _settle(self) -> bool:
+        """Send the report that a checkpoint holds and the journal lacks; whether anything is left to do."""
+        saved = self._saved
+        if saved is not None and saved.reported:
+            self._send(saved.step, saved.metrics)
+        return not self._over and self._sent < self._evaluation.until
+
+    def _close(self) -> None:
+        """Put a checkpoint into place whose epoch got no report."""
+        self._writer.commit(self._metrics, reported=False)
+
+    def _next_step(self) -> Step:
+        unreported = self.epoch > self._reported  # by epochs(), or as it was restored
+        step = self.epoch if self._counted or unreported else self.epoch + 1
+        if self._counted and step == 0:
+            raise JobError("trial.report() was called before the first epoch of trial.epochs()")
+        if self._counted and step == self._reported:
+            raise JobError(
+                f"trial.report() was called twice in epoch {step}; give all metrics of an epoch in one report"
+            )
+        if self._over or step > self._evaluation.until:
+            raise TrialEnds
+        return step
+
+    def _send(self, step: Step, metrics: Mapping[str, float]) -> None:
+        if step > self._sent:
+            answer = self._evaluation.report(step, metrics)
+            self._sent = step
+            self._over = self._over or answer != Action.CONTINUE
+        self._ending()
+
+    def _ending(self) -> bool:
+        self._over = self._over or self._evaluation.leaving()
+        return self._over
+
+
+def run_live(evaluation: Evaluation, body: Callable[[LiveTrial], None]) -> None:
+    """Run one attempt of `body` on `evaluation`, unless the journal, or a checkpoint, has all that it could report."""
+    trial = LiveTrial(evaluation)
+    if not trial._settle():
+        return
+    with suppress(TrialEnds):  # it was told to end, and went on until its next report
+        body(trial)
+    trial._close()
+
+
+def number(name: str, value: Any) -> float:
+    """A metric's value as a float.
+
+    Raises:
+        WrongMetric: it is not one number.
+    """
+    shape = getattr(value, "shape", None)
+    if shape is not None and math.prod(shape) == 1 and hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        size = "" if shape is None else f" of shape {tuple(shape)}"
+        raise WrongMetric(
+            f"metric {name!r} is a {type(value).__name__}{size}, but must be one number; "
+            "reduce it first, for example with float(value.mean())"
+        )
+    return float(value)
+
+
+def seed_everything(seed: int) -> None:
+    """Set the random states of Python, NumPy, and PyTorch where it is loaded."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(seed)

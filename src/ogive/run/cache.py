@@ -1,0 +1,86 @@
+"""The evaluation cache: results shared between runs, by architecture, recipe, seed and fidelity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import sqlalchemy as sql
+from sqlalchemy.exc import DatabaseError
+
+from ogive.errors import RunError
+from ogive.space import Space
+from ogive.trial import Report, Trial
+
+_tables = sql.MetaData()
+_results = sql.Table(
+    "results",
+    _tables,
+    sql.Column("key", sql.String(64), primary_key=True),
+    sql.Column("step", sql.Integer, nullable=False),
+    sql.Column("reports", sql.Text, nullable=False),
+)
+
+
+def default_path() -> Path:
+    """Where results are kept unless `OGIVE_CACHE` names another folder."""
+    return Path(os.environ.get("OGIVE_CACHE") or platformdirs.user_cache_dir("ogive")) / "evaluations-1.db"
+
+
+class Cache:
+    """Reports of earlier evaluations. Only estimators that can tell their whole recipe use it."""
+
+    def __init__(self, space: Space, recipe: Mapping[str, Any], path: Path | None = None) -> None:
+        self.path = path or default_path()
+        self._base = [space.fingerprint, dict(recipe)]
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._engine = sql.create_engine(f"sqlite:///{self.path}", connect_args={"timeout": 30})
+            _tables.create_all(self._engine)
+        except (OSError, DatabaseError) as error:
+            raise self._broken(error) from error
+
+    def _broken(self, error: Exception) -> RunError:
+        return RunError(
+            f"the evaluation cache {self.path} cannot be used: {error}; delete it, name another folder in OGIVE_CACHE, "
+            "or search with cache=False"
+        )
+
+    def _key(self, trial: Trial) -> str:
+        """Of the trial's result: not the canonical identity, since equal networks may start from other weights."""
+        fidelity = {name: value for name, value in trial.fidelity.items() if name != "epochs"}
+        parts = [*self._base, trial.architecture.to_json(), dict(trial.proposal.settings), trial.seed, fidelity]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def find(self, trial: Trial) -> list[Report]:
+        """The reports up to the trial's fidelity; empty where they are not all known."""
+        until = int(trial.fidelity.get("epochs", 1))
+        query = sql.select(_results.c.reports).where(_results.c.key == self._key(trial), _results.c.step >= until)
+        try:
+            with self._engine.connect() as connection:
+                text = connection.execute(query).scalar()
+        except DatabaseError as error:
+            raise self._broken(error) from error
+        reports = [Report(step, metrics, seconds) for step, metrics, seconds in json.loads(text or "[]")]
+        return [report for report in reports if report.step <= until]
+
+    def store(self, trial: Trial) -> None:
+        """Keep the reports of a trial that was not stopped short."""
+        key = self._key(trial)
+        reports = json.dumps([[r.step, dict(r.metrics), r.seconds] for r in trial.reports])
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(_results.delete().where(_results.c.key == key, _results.c.step < trial.step))
+                known = connection.execute(sql.select(_results.c.step).where(_results.c.key == key)).first()
+                if known is None:
+                    connection.execute(_results.insert(), {"key": key, "step": trial.step, "reports": reports})
+        except DatabaseError as error:
+            raise self._broken(error) from error
+
+    def close(self) -> None:
+        self._engine.dispose()

@@ -1,0 +1,320 @@
+"""The controller: asks the schedule and the strategy, gives work to the executor, and writes down what happens.
+
+It decides nothing by itself and remembers nothing that is not in the journal: after each event it folds that event into
+the state, the strategy and the schedule, exactly as a resumed run folds the events it reads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from ogive.errors import SpaceExhausted
+from ogive.run.cache import Cache
+from ogive.run.clock import Clock, WallClock
+from ogive.run.events import Event, Kind, proposed
+from ogive.run.executors.base import Assignment, Executor, Outcome
+from ogive.run.settings import Settings
+from ogive.run.state import State, carried
+from ogive.schedule.base import Action, Done, Resume, Schedule, Start, Wait
+from ogive.seeds import derive, generator
+from ogive.space import Architecture
+from ogive.strategy.base import Strategy
+from ogive.trial import RETRIED, Fidelity, Pending, Proposal, Report, Status, Step, Trial, TrialId
+
+Screen = Callable[[Architecture], Mapping[str, float]]
+Observer = Callable[[State, Event | None], None]
+
+
+class Log(Protocol):
+    """Where events go: a journal, or a list in memory."""
+
+    def append(self, events: Sequence[Event]) -> list[Event]:
+        """Append events in one step; they come back with their number and time."""
+
+
+class Controller:
+    """One session of a run. `observer` is called after every event, and with None at least every `tick` seconds."""
+
+    def __init__(
+        self,
+        log: Log,
+        events: Iterable[Event],
+        state: State,
+        strategy: Strategy,
+        schedule: Schedule,
+        executor: Executor,
+        folder: Path,
+        *,
+        screen: Screen = lambda architecture: {},
+        cache: Cache | None = None,
+        clock: Clock | None = None,
+        observer: Observer = lambda state, event: None,
+        tick: float = 0.5,
+    ) -> None:
+        self.log = log
+        self.state = state
+        self.strategy = strategy
+        self.schedule = schedule
+        self.executor = executor
+        self.folder = folder
+        self.screen = screen
+        self.cache = cache
+        self.clock = clock or WallClock()
+        self.observer = observer
+        self.tick = tick
+        self.seed = int(state.created["seed"])
+        self.pending = Pending(state.in_flight)
+        self.running: set[TrialId] = set()
+        self.why = ""
+        self.stopping = False
+        for event in events:
+            self._inform(event, state.apply(event))
+        self.settings = Settings.from_json(state.settings)
+        self._last_event = self.clock.monotonic()
+
+    # -- the loop ------------------------------------------------------------------------------------------------
+
+    def run(self) -> str:
+        """Search until the end; returns why it ended. `stop` may be called meanwhile, also from a signal handler."""
+        self._put_back_orphans()
+        try:
+            while self._fill() or self.running:
+                self.executor.poll(self, self.tick)
+                self._check_limits()
+                self.observer(self.state, None)
+        finally:
+            self.executor.close()
+        if not self.stopping:
+            self._record(Event(Kind.ENDED, data={"why": self.why}))
+        return self.why
+
+    def stop(self, why: str) -> None:
+        """Start nothing more; ask the running trials to checkpoint and put themselves back. The run can be continued."""
+        if not self.stopping:
+            self.stopping, self.why = True, why
+            self.executor.recall()
+
+    def _put_back_orphans(self) -> None:
+        """Trials that ran when the last session died wait for another attempt, from their last checkpoint."""
+        orphans = [t for t in self.state.trials.values() if t.status is Status.RUNNING]
+        for trial in orphans:
+            self._record(Event(Kind.PUT_BACK, trial.id, data={"reason": "the controller ended"}))
+
+    def _check_limits(self) -> None:
+        settings, state = self.settings, self.state
+        if state.failed >= settings.failures_allowed:
+            self._end(f"{state.failed} trials have failed, and max_failed_trials is {settings.failures_allowed}")
+        elapsed = state.elapsed + self.clock.monotonic() - self._last_event
+        if settings.budget is not None and elapsed >= settings.budget * 3600:
+            self._end(f"the budget of {settings.budget:g} hours is used up")
+
+    def _end(self, why: str) -> None:
+        if not self.stopping:
+            self.stop(why)
+            self._record(Event(Kind.ENDED, data={"why": why}))
+
+    # -- giving work ---------------------------------------------------------------------------------------------
+
+    def _fill(self) -> bool:
+        """Give work to every idle place; False where there is none to give."""
+        if not self.running:
+            self._last_event = self.clock.monotonic()
+            self._check_limits()
+        while self.executor.idle and not self.stopping:
+            if self.state.waiting:
+                self._start(self.state.trials[next(iter(self.state.waiting))], [])
+                continue
+            match self.schedule.next_job(generator(self.seed, "job", self.state.jobs)):
+                case Resume(trial, until):
+                    promoted = Event(Kind.PROMOTED, trial, data={"fidelity": dict(until)})
+                    self._start(replace(self.state.trials[trial], fidelity=until), [promoted])
+                case Start(fidelity, note):
+                    if not self._propose(fidelity, note):
+                        return False
+                case Wait():
+                    self.why = "the schedule waits for trials that will not come"
+                    return False
+                case Done():
+                    self.why = "the schedule has nothing more to do"
+                    return False
+        return not self.stopping
+
+    def _propose(self, fidelity: Fidelity, note: Mapping[str, object]) -> bool:
+        """Ask the strategy and start what it proposes; False where no trial may be started any more."""
+        number = len(self.state.trials)
+        if number >= self.settings.max_trials:
+            self.why = f"all {number} trials are done"
+            return False
+        try:
+            proposal = self.strategy.ask(generator(self.seed, "ask", number), self.pending, fidelity)
+        except SpaceExhausted as error:
+            self.why = str(error) or "every architecture of the space has been proposed"
+            return False
+        if note:
+            proposal = replace(proposal, note={**proposal.note, "schedule": dict(note)})
+        trial = self._trial(number, proposal, fidelity)
+        known = self.cache.find(trial) if self.cache else []
+        if known:
+            self._replay(replace(trial, cached=True), known)
+        else:
+            self._start(trial, [proposed(trial)])
+        return True
+
+    def _trial(self, number: TrialId, proposal: Proposal, fidelity: Fidelity) -> Trial:
+        """The new trial. Its seed depends on the architecture, not on the number: runs of one seed share results."""
+        identity = proposal.architecture.id
+        seed = derive(self.seed, "trial", identity, self.state.seen[identity])
+        return Trial(number, proposal, fidelity, seed, screened=dict(self.screen(proposal.architecture)))
+
+    def _start(self, trial: Trial, before: list[Event]) -> None:
+        """Hand `trial` to a worker, and record `before` and the start in one transaction."""
+        inherit = trial.proposal.inherit
+        assignment = Assignment(
+            trial.id,
+            trial.attempts + 1,
+            trial.architecture.to_json(),
+            trial.architecture.id,
+            dict(trial.fidelity),
+            trial.seed,
+            str(self.trial_folder(trial.id)),
+            dict(trial.proposal.settings),
+            str(self.trial_folder(inherit[0])) if inherit else "",
+            trial.step,
+            trial.seconds,
+        )
+        worker = self.executor.submit(assignment)
+        self.running.add(trial.id)
+        self._record(*before, Event(Kind.STARTED, trial.id, data={"worker": worker, "attempt": assignment.attempt}))
+
+    def trial_folder(self, trial: TrialId) -> Path:
+        return self.folder / "trials" / f"{trial:06d}"
+
+    def _replay(self, trial: Trial, known: Sequence[Report]) -> None:
+        """Record a trial whose reports are in the cache."""
+        self._record(proposed(trial))
+        for report in known:
+            if self._report(trial.id, report.step, report.metrics, report.seconds) is not Action.CONTINUE:
+                break
+
+    # -- being told (Listener) -----------------------------------------------------------------------------------
+
+    def on_report(self, trial: TrialId, step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
+        """Record a report and what it decides; a step that the journal has already is answered and not repeated."""
+        record = self.state.trials[trial]
+        if record.status is not Status.RUNNING:
+            return Action.STOP if record.status.ended else Action.PAUSE
+        if step <= record.step:
+            return Action.CONTINUE
+        return self._report(trial, step, metrics, seconds)
+
+    def _report(self, number: TrialId, step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
+        trial = self.state.trials[number]
+        event = Event(Kind.REPORTED, number, step, {"metrics": dict(metrics), "seconds": round(seconds, 6)})
+        report = Report(step, carried(trial, metrics), seconds, self.clock.now())
+        trial = replace(trial, reports=(*trial.reports, report))
+        spoilt = [n for n in self.state.metrics_needed if not math.isfinite(trial.metrics.get(n, 0.0))]
+        if spoilt:
+            why = f"{spoilt[0]} is {trial.metrics[spoilt[0]]} at step {step}"
+            end = _failed(number, Outcome(Status.NOT_FINITE, why))
+            self._record_report(event, end)
+            return Action.STOP
+        action = self.schedule.on_report(trial, report)
+        final = step >= int(trial.fidelity.get("epochs", 1))
+        if action is Action.CONTINUE and not final:
+            self._record_report(event, None)
+            return action
+        missing = self._missing(trial)
+        if missing:
+            self._record_report(event, _failed(number, missing))
+            return Action.STOP
+        kind = {Action.CONTINUE: Kind.FINISHED, Action.PAUSE: Kind.PAUSED, Action.STOP: Kind.STOPPED}[action]
+        self._record_report(event, Event(kind, number))
+        return action
+
+    def _missing(self, trial: Trial) -> Outcome | None:
+        missing = [name for name in self.state.metrics_needed if name not in trial.metrics]
+        if not missing:
+            return None
+        reported = ", ".join(trial.metrics) or "nothing"
+        return Outcome(Status.MISSING_METRIC, f"{', '.join(missing)} was never reported; what was: {reported}")
+
+    def on_end(self, trial: TrialId, outcome: Outcome) -> None:
+        """Record how an attempt ended, and free its place."""
+        self.running.discard(trial)
+        record = self.state.trials[trial]
+        if record.status is not Status.RUNNING:  # its last report decided already
+            if outcome.status.failed:
+                self.on_warning(f"after its last report, trial {trial} ended with: {outcome.reason}", trial)
+            return
+        if outcome.status is Status.FINISHED:
+            missing = self._missing(record)
+            seconds = {"seconds": round(outcome.seconds, 6)}
+            self._record(_failed(trial, missing) if missing else Event(Kind.FINISHED, trial, data=seconds))
+        elif outcome.status is Status.WAITING or self._retry(record, outcome):
+            data = {"reason": outcome.reason, "seconds": round(outcome.seconds, 6)}
+            self._record(Event(Kind.PUT_BACK, trial, data=data))
+        else:
+            self._record(_failed(trial, outcome))
+
+    def _retry(self, trial: Trial, outcome: Outcome) -> bool:
+        return outcome.status in RETRIED and (self.stopping or trial.attempts <= self.settings.retries)
+
+    def on_warning(self, message: str, trial: TrialId | None = None) -> None:
+        """Record something that a user should know."""
+        self._record(Event(Kind.WARNING, trial, data={"message": message}))
+
+    # -- writing down --------------------------------------------------------------------------------------------
+
+    def _record(self, *events: Event) -> None:
+        for event in self.log.append(events):
+            self._inform(event, self.state.apply(event))
+            self._last_event = self.clock.monotonic()
+            self.observer(self.state, event)
+
+    def _record_report(self, report: Event, decided: Event | None) -> None:
+        """Record a report, which the schedule knows already, and in the same transaction what it decided."""
+        for event in self.log.append([report] if decided is None else [report, decided]):
+            trial = self.state.apply(event)
+            self._last_event = self.clock.monotonic()
+            if event.kind is not Kind.REPORTED:
+                self._inform(event, trial)
+            self.observer(self.state, event)
+
+    def _inform(self, event: Event, trial: Trial | None) -> None:
+        """Let the schedule and the strategy know of an event; the same for events that happen and events that are read."""
+        if trial is None:
+            return
+        match event.kind:
+            case Kind.PROPOSED:
+                note = trial.proposal.note.get("schedule", {})
+                self.schedule.on_job(trial, Start(trial.fidelity, note))
+            case Kind.PROMOTED:
+                self.schedule.on_job(trial, Resume(trial.id, trial.fidelity))
+            case Kind.REPORTED:
+                if _finite(trial, self.state.metrics_needed):
+                    self.schedule.on_report(trial, trial.reports[-1])
+            case Kind.PAUSED:
+                self.strategy.tell(trial)
+                self._keep(trial)
+            case Kind.FINISHED | Kind.STOPPED | Kind.FAILED:
+                self.schedule.on_end(trial)
+                self.strategy.tell(trial)
+                if not trial.status.failed:
+                    self._keep(trial)
+
+    def _keep(self, trial: Trial) -> None:
+        if self.cache and not trial.cached and trial.id in self.running:
+            self.cache.store(trial)
+
+
+def _finite(trial: Trial, names: Iterable[str]) -> bool:
+    return all(math.isfinite(trial.metrics.get(name, 0.0)) for name in names)
+
+
+def _failed(trial: TrialId, outcome: Outcome) -> Event:
+    data = {"status": outcome.status.value, "reason": outcome.reason, "seconds": round(outcome.seconds, 6)}
+    return Event(Kind.FAILED, trial, data={**data, "traceback": outcome.traceback} if outcome.traceback else data)

@@ -1,0 +1,90 @@
+"""The contract of an estimator: HOW GOOD IS IT.
+
+An estimator travels to each worker once (by cloudpickle), is prepared there once, and evaluates one job after another::
+
+    estimator.prepare()                  # in the worker: load data, warm up
+    estimator.evaluate(evaluation)       # any number of times: evaluation.report(step, metrics) -> Action
+
+What every implementation guarantees, and `ogive.testing.check_estimator` checks:
+
+- `evaluate` reports steps in increasing order, none beyond `evaluation.until`, and returns soon after a report was
+  answered with anything but CONTINUE.
+- An evaluation that goes on from a checkpoint reports what an uninterrupted one would have reported.
+- What goes wrong is raised, never printed and forgotten; `Infeasible` says that the architecture is at fault.
+- Nothing of one evaluation is visible in the next.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ogive.schedule.base import Action
+from ogive.space import Architecture
+from ogive.trial import EMPTY, Fidelity, Step, TrialId
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One job of an estimator: evaluate `architecture` up to `fidelity`.
+
+    Attributes:
+        trial: the trial's id.
+        fidelity: how far to go; `until` is its number of steps.
+        settings: values that are not architecture.
+        seed: of all randomness of this trial, in [0, 2**63).
+        folder: the trial's own folder; exists; what is left there is kept with the run.
+        inherit: the checkpoint to take weights from, or None.
+        reported: the last step that the journal has; its reports need not be repeated.
+        send: delivers a report and returns what to do next; use `report`.
+        leaving: whether the worker was told to put the trial back at its next report.
+    """
+
+    trial: TrialId
+    architecture: Architecture
+    fidelity: Fidelity
+    seed: int
+    folder: Path
+    send: Callable[[Step, Mapping[str, float]], Action]
+    settings: Mapping[str, Any] = EMPTY
+    inherit: Path | None = None
+    reported: Step = 0
+    leaving: Callable[[], bool] = field(default=lambda: False)
+
+    @property
+    def until(self) -> Step:
+        """The last step of this job: `fidelity["epochs"]`, 1 where there are no epochs."""
+        return int(self.fidelity.get("epochs", 1))
+
+    def report(self, step: Step, metrics: Mapping[str, float]) -> Action:
+        """Report metrics at `step`; blocks until the controller has journalled them and answered."""
+        return self.send(step, {name: float(value) for name, value in metrics.items()})
+
+
+class Estimator(ABC):
+    """Judges architectures. See the module's docstring for what implementations guarantee."""
+
+    def prepare(self) -> None:  # noqa: B027 - most estimators have something to load, none must
+        """Called once in every worker before the first evaluation: load data, import what is slow."""
+
+    @abstractmethod
+    def evaluate(self, evaluation: Evaluation) -> None:
+        """Evaluate one architecture, reporting its metrics."""
+
+    def screen(self, architecture: Architecture) -> Mapping[str, float]:
+        """Metrics known before training, cheap and deterministic; called in the controller's process."""
+        return EMPTY
+
+    def recipe(self) -> Mapping[str, Any] | None:
+        """All that determines a result beside architecture, seed and fidelity, as JSON; None where that is unknown.
+
+        Results are shared between runs of equal recipe; a recipe of None is never shared.
+        """
+        return None
+
+    def fingerprints(self) -> Mapping[str, str]:
+        """What must not change while a run is continued, by name (`data`, `split`, `recipe`), each as a short hash."""
+        return EMPTY

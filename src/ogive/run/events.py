@@ -1,0 +1,80 @@
+"""The events of a journal. Every state in memory is a fold over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from ogive.space import Space
+from ogive.trial import EMPTY, Proposal, Step, Trial, TrialId
+
+
+class Kind(StrEnum):
+    """What happened."""
+
+    CREATED = "created"  # the run: its space, objectives, strategy, schedule, fingerprints and settings
+    OPENED = "opened"  # a session of the controller began: host, process, versions
+    CHANGED = "changed"  # settings that may change: max_trials, workers, limits, budget
+    PROPOSED = "proposed"  # by the strategy, for a Start of the schedule
+    PROMOTED = "promoted"  # the schedule resumes a paused trial
+    STARTED = "started"  # an attempt was given to a worker
+    REPORTED = "reported"  # metrics at a step
+    PAUSED = "paused"
+    STOPPED = "stopped"  # by the schedule
+    FINISHED = "finished"
+    FAILED = "failed"
+    PUT_BACK = "put_back"  # an attempt ended without a result; the trial waits for the next one
+    WARNING = "warning"  # something that a user should know and that changes no decision
+    TEST_READ = "test_read"  # somebody looked at the test split
+    ENDED = "ended"  # the search is over, and why
+    CLOSED = "closed"  # the session ended
+
+
+OF_A_SESSION = frozenset({Kind.OPENED, Kind.CHANGED, Kind.STARTED, Kind.PUT_BACK, Kind.WARNING, Kind.CLOSED})
+"""Events that tell how the work was carried out. A resumed run has others of these than an uninterrupted one; with one
+worker all the rest are equal but for time, host and cost."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the journal. `seq` counts from 1 and is 0 before it is appended; (trial, step) is unique."""
+
+    kind: Kind
+    trial: TrialId | None = None
+    step: Step | None = None
+    data: Mapping[str, Any] = EMPTY
+    time: float = 0.0
+    seq: int = 0
+
+
+def proposal_to_json(proposal: Proposal) -> dict[str, Any]:
+    """The proposal as JSON, with the architecture's identity."""
+    data: dict[str, Any] = {"choices": proposal.architecture.to_json(), "id": proposal.architecture.id}
+    if proposal.inherit is not None:
+        data["inherit"] = list(proposal.inherit)
+    if proposal.settings:
+        data["settings"] = dict(proposal.settings)
+    if proposal.note:
+        data["note"] = dict(proposal.note)
+    return data
+
+
+def proposal_from_json(data: Mapping[str, Any], space: Space) -> Proposal:
+    """The proposal that `proposal_to_json` wrote. Its architecture keeps the identity that was recorded."""
+    architecture = space.architecture(data["choices"])
+    architecture.__dict__["id"] = data["id"]  # the cached value: a space read from a journal has no canonical form
+    inherit = tuple(data["inherit"]) if "inherit" in data else None
+    return Proposal(architecture, inherit, data.get("settings", EMPTY), data.get("note", EMPTY))
+
+
+def proposed(trial: Trial) -> Event:
+    """The event that makes `trial`."""
+    data: dict[str, Any] = {"proposal": proposal_to_json(trial.proposal), "seed": trial.seed}
+    data["fidelity"] = dict(trial.fidelity)
+    if trial.screened:
+        data["screened"] = dict(trial.screened)
+    if trial.cached:
+        data["cached"] = True
+    return Event(Kind.PROPOSED, trial.id, data=data)

@@ -1,0 +1,52 @@
+"""Evaluations in the controller's own process and thread, one at a time: for debugging, tests and benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ogive.run.estimator import Estimator
+from ogive.run.executors.base import Assignment, Executor, Listener
+from ogive.run.executors.evaluate import evaluate
+from ogive.schedule.base import Action
+from ogive.space import Space
+from ogive.trial import Step
+
+
+class Inline(Executor):
+    """Runs each evaluation inside `poll`. Its output is not captured, and it cannot be killed."""
+
+    def __init__(self, space: Space, estimator: Estimator) -> None:
+        self._space = space
+        self._estimator = estimator
+        self._assignment: Assignment | None = None
+        self._prepared = False
+        self._recalled = False
+
+    @property
+    def idle(self) -> int:
+        return 0 if self._assignment else 1
+
+    def submit(self, assignment: Assignment) -> str:
+        self._assignment = assignment
+        return "inline"
+
+    def poll(self, listener: Listener, timeout: float) -> None:
+        assignment = self._assignment
+        if assignment is None:
+            return
+        if not self._prepared:
+            self._estimator.prepare()
+            self._prepared = True
+
+        def deliver(step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
+            return listener.on_report(assignment.trial, step, metrics, seconds)
+
+        outcome = evaluate(self._space, self._estimator, assignment, deliver, lambda: self._recalled)
+        self._assignment = None
+        listener.on_end(assignment.trial, outcome)
+
+    def recall(self) -> None:
+        self._recalled = True
+
+    def close(self) -> None:
+        self._assignment = None

@@ -1,0 +1,256 @@
+"""The journal: an append-only table of events in an SQL database, and the lease that says who may append.
+
+Every transaction that appends first renews the lease under its fencing token; a controller that has lost the lease
+cannot write a line, however late it wakes up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sql
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
+
+from ogive.errors import RunError
+from ogive.run.clock import Clock, WallClock
+from ogive.run.events import Event, Kind
+from ogive.run.lease import Holder, holder_alive
+
+SCHEMA = 1
+BEAT_SECONDS = 5.0
+
+_tables = sql.MetaData()
+_meta = sql.Table("meta", _tables, sql.Column("schema", sql.Integer, nullable=False))
+_lease = sql.Table(
+    "lease",
+    _tables,
+    sql.Column("token", sql.Integer, nullable=False),
+    sql.Column("beat", sql.Integer, nullable=False),
+    sql.Column("holder", sql.Text, nullable=False),
+)
+_events = sql.Table(
+    "events",
+    _tables,
+    sql.Column("seq", sql.Integer, primary_key=True),
+    sql.Column("time", sql.Float, nullable=False),
+    sql.Column("kind", sql.String(16), nullable=False),
+    sql.Column("trial", sql.Integer),
+    sql.Column("step", sql.Integer),
+    sql.Column("data", sql.Text, nullable=False),
+    sql.UniqueConstraint("trial", "step"),
+)
+_insert = _events.insert()
+_renew = _lease.update().where(_lease.c.token == sql.bindparam("mine")).values(beat=_lease.c.beat + 1)
+
+
+class LeaseLost(RunError):
+    """Another controller has taken the run over."""
+
+
+class Journal:
+    """The events of one run. Open it to read; `acquire` the lease to append."""
+
+    def __init__(self, path: Path, *, synchronous: str = "NORMAL", writable: bool = True, clock: Clock | None = None):
+        self.path = path
+        self._clock = clock or WallClock()
+        self._token: int | None = None
+        self._last = 0
+        self._beating = threading.Event()
+        if not path.is_file():
+            raise RunError(f"there is no journal at {path}; give the folder of a run")
+        self._engine = _engine(path, synchronous, writable)
+        with self._errors():
+            self._connection = self._engine.connect()
+            self._check_schema()
+
+    @staticmethod
+    def create(path: Path, first: Sequence[Event], *, clock: Clock | None = None) -> None:
+        """Make a journal that begins with `first`; it appears whole or not at all.
+
+        Raises:
+            RunError: the place cannot be written, or something is there already.
+        """
+        if path.exists():
+            raise RunError(f"{path} exists already")
+        now = (clock or WallClock()).now()
+        draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
+        try:
+            draft.unlink(missing_ok=True)
+            engine = sql.create_engine(f"sqlite:///{draft}")
+            with engine.begin() as connection:
+                _tables.create_all(connection)
+                connection.execute(_meta.insert(), {"schema": SCHEMA})
+                connection.execute(_lease.insert(), {"token": 0, "beat": 0, "holder": ""})
+                connection.execute(_insert, [_row(event, i + 1, now) for i, event in enumerate(first)])
+            engine.dispose()
+            os.replace(draft, path)
+        except (OSError, DatabaseError) as error:
+            draft.unlink(missing_ok=True)
+            raise RunError(f"cannot write a journal at {path}: {_cause(error)}") from error
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def read(self, after: int = 0) -> Iterator[Event]:
+        """The events after the one numbered `after`, in order."""
+        query = sql.select(_events).where(_events.c.seq > after).order_by(_events.c.seq)
+        with self._errors():
+            rows = self._connection.execute(query).all()
+            self._connection.rollback()
+        for row in rows:
+            try:
+                yield Event(Kind(row.kind), row.trial, row.step, json.loads(row.data), row.time, row.seq)
+            except ValueError as error:
+                raise RunError(
+                    f"{self.path}: event {row.seq} cannot be read ({error}); the file was changed by hand?"
+                ) from error
+
+    def _check_schema(self) -> None:
+        if not sql.inspect(self._connection).has_table("meta"):
+            raise RunError(f"{self.path} is a database, but no journal of Ogive's; give the folder of a run")
+        found = self._connection.execute(sql.select(_meta.c.schema)).scalar()
+        self._connection.rollback()
+        if found != SCHEMA:
+            raise RunError(
+                f"{self.path} has schema version {found}, and this Ogive reads version {SCHEMA}; use the Ogive that wrote it"
+            )
+
+    # -- the lease -----------------------------------------------------------------------------------------------
+
+    def acquire(self, patience: float = 3 * BEAT_SECONDS, wait: Callable[[float], None] | None = None) -> None:
+        """Take the lease, so that this process alone may append.
+
+        A holder on this machine is alive if its process is; one elsewhere if its heartbeat moves within `patience`
+        seconds. A holder that is not alive is taken over, and the fencing token makes its late writes fail.
+
+        Raises:
+            RunError: another controller holds the lease.
+        """
+        with self._errors():
+            token, beat, text = self._lease_row()
+            if text and holder_alive(Holder.parse(text), lambda: self._lease_row()[1], beat, patience, wait):
+                raise RunError(
+                    f"the run is held by another controller ({Holder.parse(text)}); wait until it ends, or stop it first"
+                )
+            take = _lease.update().where(_lease.c.token == token)
+            values = {"token": token + 1, "holder": Holder.mine().text(), "beat": beat + 1}
+            taken = self._connection.execute(take.values(**values)).rowcount
+            self._connection.commit()
+            if taken != 1:
+                raise RunError("another controller has just taken the run; wait until it ends")
+            self._token = token + 1
+            self._last = self._connection.execute(sql.select(sql.func.max(_events.c.seq))).scalar() or 0
+            self._connection.rollback()
+        threading.Thread(target=self._beat, name="ogive-heartbeat", daemon=True).start()
+
+    def _lease_row(self) -> tuple[int, int, str]:
+        row = self._connection.execute(sql.select(_lease)).one()
+        self._connection.rollback()
+        return row.token, row.beat, row.holder
+
+    def _beat(self) -> None:
+        """Renew the lease while nothing is appended, so that others see that this controller lives."""
+        while not self._beating.wait(BEAT_SECONDS):
+            try:
+                with self._engine.begin() as connection:
+                    connection.execute(_renew, {"mine": self._token})
+            except DatabaseError:
+                continue  # a full or vanished disk shows at the next append, which reports it
+
+    def append(self, events: Sequence[Event]) -> list[Event]:
+        """Append events in one transaction; they come back with their number and time.
+
+        Raises:
+            LeaseLost: another controller has taken over; nothing was written.
+            RunError: the database cannot be written; nothing was written.
+        """
+        assert self._token is not None, "append needs the lease"
+        now = self._clock.now()
+        rows = [_row(event, self._last + 1 + i, now) for i, event in enumerate(events)]
+        with self._errors():
+            renewed = self._connection.execute(_renew, {"mine": self._token}).rowcount
+            if renewed != 1:
+                self._connection.rollback()
+                raise LeaseLost(f"{self.path}: another controller has taken this run over; this one stops")
+            self._connection.execute(_insert, rows)
+            self._connection.commit()
+        self._last += len(rows)
+        return [
+            Event(event.kind, event.trial, event.step, event.data, now, row["seq"])
+            for event, row in zip(events, rows, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Give the lease back and close the database."""
+        self._beating.set()
+        try:
+            if self._token is not None:
+                free = _lease.update().where(_lease.c.token == self._token).values(holder="")
+                with self._errors():
+                    self._connection.execute(free)
+                    self._connection.commit()
+        finally:
+            self._token = None
+            self._connection.close()
+            self._engine.dispose()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turn the database's errors into ones that say which file, what, and what to do; nothing is half-written."""
+        try:
+            yield
+        except IntegrityError as error:
+            self._connection.rollback()
+            raise RunError(f"{self.path}: the journal holds this event already: {_cause(error)}") from error
+        except DatabaseError as error:
+            if hasattr(self, "_connection"):
+                self._connection.rollback()
+            raise RunError(f"{self.path}: {_explain(error)}") from error
+
+
+def _row(event: Event, seq: int, now: float) -> dict[str, Any]:
+    data = json.dumps(dict(event.data), separators=(",", ":"))
+    return {"seq": seq, "time": now, "kind": event.kind.value, "trial": event.trial, "step": event.step, "data": data}
+
+
+def _engine(path: Path, synchronous: str, writable: bool) -> sql.Engine:
+    options: Mapping[str, Any] = {"timeout": 30, "check_same_thread": False}
+    if writable or os.access(path.parent, os.W_OK):
+        engine = sql.create_engine(f"sqlite:///{path}", connect_args=options)
+    else:  # a reader of a write-ahead log needs its index beside it, unless there is no log at all
+        mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "immutable=1"
+        engine = sql.create_engine(f"sqlite:///file:{path}?{mode}&uri=true", connect_args=options)
+
+    @sql.event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        if writable:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA synchronous={synchronous}")
+
+    return engine
+
+
+def _cause(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error)
+
+
+def _explain(error: DatabaseError) -> str:
+    cause = _cause(error)
+    hints = {
+        "full": "free some space and run the same command again; nothing that was journalled is lost",
+        "readonly": "the file or its folder is read-only; make it writable, or copy the run's folder elsewhere",
+        "read-only": "the file or its folder is read-only; make it writable, or copy the run's folder elsewhere",
+        "unable to open": "the file or its folder cannot be opened for writing; check its permissions",
+        "not a database": "the file was overwritten by something else; restore it from a backup",
+        "malformed": "the file is damaged; restore it from a backup, or try `sqlite3 journal.db .recover`",
+        "disk I/O": "the disk does not answer, or is full; mend it and run the same command again",
+        "locked": "another program holds the file; close it and run the same command again",
+    }
+    hint = next((text for word, text in hints.items() if word in cause), "the database refused")
+    kind = "" if isinstance(error, OperationalError) else f" [{type(error).__name__}]"
+    return f"{cause}{kind}: {hint}"

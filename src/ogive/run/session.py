@@ -1,0 +1,82 @@
+"""What a session of the controller records about itself, and how it answers signals."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from types import FrameType
+from typing import Any
+
+from ogive.run.executors.processes import cores
+
+PACKAGES = ("ogive", "torch", "numpy", "scikit-learn")
+GRACE_SECONDS = 30.0
+"""How long running trials may take to reach their next report after SIGTERM."""
+
+
+def manifest(workers: int) -> dict[str, Any]:
+    """Host, process, versions and threads: what a reader needs to repeat a result."""
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cores": cores(),
+        "workers": workers,
+        "threads": max(1, cores() // workers),
+        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        "command": " ".join(sys.argv),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+@contextmanager
+def signals(stop: Callable[[str], None], say: Callable[[str], None]) -> Iterator[None]:
+    """Ctrl-C once, or SIGTERM: `stop` gracefully. Ctrl-C twice, or `GRACE_SECONDS` after SIGTERM: KeyboardInterrupt.
+
+    Signals reach Python's main thread only; elsewhere this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked = False
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        say("stopping: running trials go on to their next report and are put back; Ctrl-C again stops at once")
+        stop("interrupted")
+
+    def terminated(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+        say(f"stopping: running trials have {GRACE_SECONDS:g} s to reach their next report and are put back")
+        stop("terminated")
+        signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
+
+    def at_once(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    handlers = {signal.SIGINT: interrupted, signal.SIGTERM: terminated, signal.SIGALRM: at_once}
+    former = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in former.items():
+            signal.signal(number, handler)

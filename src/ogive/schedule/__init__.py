@@ -1,0 +1,67 @@
+"""HOW FAR TO TRAIN: the contract (`ogive.schedule.base`) and its implementations, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ogive.objective import Constraint, ObjectiveSpec
+from ogive.objective import constraints as parse_constraints
+from ogive.objective import objectives as parse_objectives
+from ogive.registry import Registry
+from ogive.schedule.base import Action, Done, Job, Resume, Schedule, Start, Wait
+
+_REGISTRY: Registry[Schedule] = Registry(
+    "schedule",
+    given=("objectives", "constraints", "epochs"),
+    factories={"full": "ogive.schedule.full:Full", "asha": "ogive.schedule.asha:ASHA"},
+)
+
+
+def create(
+    name: str,
+    *,
+    objectives: ObjectiveSpec = "accuracy",
+    constraints: Constraint | tuple[Constraint, ...] = (),
+    epochs: int | None = None,
+    **options: Any,
+) -> Schedule:
+    """The schedule called `name`, for trials of at most `epochs` epochs (None: the estimator has no epochs).
+
+    Raises:
+        JobError: there is no such schedule, it has no such option, or an option or an objective is not what it should be.
+    """
+    _REGISTRY.check_options(name, options)
+    return _REGISTRY.factory(name)(
+        objectives=parse_objectives(objectives), constraints=parse_constraints(constraints), epochs=epochs, **options
+    )
+
+
+def names() -> tuple[str, ...]:
+    """The schedules that `create` knows."""
+    return _REGISTRY.names()
+
+
+def options(name: str) -> dict[str, Any]:
+    """The options of the schedule called `name`, with their defaults."""
+    return _REGISTRY.options(name)
+
+
+def register(name: str, factory: str | Callable[..., Schedule]) -> None:
+    """Make `factory(*, objectives, constraints, epochs, **options)`, or "module:name" of one, known as `name`."""
+    _REGISTRY.register(name, factory)
+
+
+__all__ = [
+    "Action",
+    "Done",
+    "Job",
+    "Resume",
+    "Schedule",
+    "Start",
+    "Wait",
+    "create",
+    "names",
+    "options",
+    "register",
+]

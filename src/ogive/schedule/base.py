@@ -1,0 +1,85 @@
+"""The contract of a schedule: HOW FAR TO TRAIN.
+
+The controller, having an idle worker, asks for the next job; and at every report asks whether to go on::
+
+    job = schedule.next_job(rng)         # Start | Resume | Wait | Done: changes nothing
+    schedule.on_job(trial, job)          # the Start or Resume was carried out
+    schedule.on_report(trial, report)    # CONTINUE | PAUSE | STOP
+    schedule.on_end(trial)               # finished, stopped by STOP, or failed: a rung never waits for the dead
+
+What every implementation guarantees, and `ogive.testing.check_schedule` checks:
+
+- `next_job` is a function of what was told and of `rng`; it changes no later answer. A decision counts once
+  `on_job` reports it, so a resumed run, which reads decisions from its journal, calls only the three `on_` methods.
+- A trial told PAUSE is later resumed, left paused, or ended; it is never started again.
+- `Start` may be refused (`max_trials` is reached): the controller then asks again after the next event, and ends
+  the search when nothing runs any more.
+- A trial that returns before the end of its job is finished, and `on_end` says so.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from ogive.trial import EMPTY, Fidelity, Report, Trial, TrialId
+
+
+class Action(StrEnum):
+    """What a running trial does after a report."""
+
+    CONTINUE = "continue"
+    PAUSE = "pause"  # keep the checkpoint and free the worker
+    STOP = "stop"  # enough is known of this trial
+
+
+@dataclass(frozen=True)
+class Start:
+    """Ask the strategy for a new trial and train it up to `fidelity`; `note` is kept with the trial's proposal."""
+
+    fidelity: Fidelity
+    note: Mapping[str, Any] = EMPTY
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Train a paused trial on, up to `until`."""
+
+    trial: TrialId
+    until: Fidelity
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to do before something else is reported."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """Nothing to do any more."""
+
+
+Job = Start | Resume | Wait | Done
+
+
+class Schedule(ABC):
+    """Decides how far each trial is trained. See the module's docstring for what implementations guarantee."""
+
+    @abstractmethod
+    def next_job(self, rng: np.random.Generator) -> Job:
+        """What an idle worker should do."""
+
+    def on_job(self, trial: Trial, job: Start | Resume) -> None:  # noqa: B027 - for schedules that keep count
+        """A Start or Resume was carried out as `trial`."""
+
+    @abstractmethod
+    def on_report(self, trial: Trial, report: Report) -> Action:
+        """Take note of `report`, which is the last of `trial.reports`, and say how the trial goes on."""
+
+    def on_end(self, trial: Trial) -> None:  # noqa: B027 - for schedules whose rungs wait
+        """`trial` finished, was stopped, or failed."""

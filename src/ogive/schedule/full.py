@@ -1,0 +1,27 @@
+"""Every trial is trained to the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ogive.objective import Constraint, Objective
+from ogive.registry import whole
+from ogive.schedule.base import Action, Job, Schedule, Start
+from ogive.trial import EMPTY, Report, Trial
+
+
+class Full(Schedule):
+    """Start trials without end, each for all `epochs`; the simplest schedule, and the one without doubt."""
+
+    def __init__(
+        self, objectives: Sequence[Objective], constraints: Sequence[Constraint] = (), epochs: int | None = None
+    ) -> None:
+        self.fidelity = EMPTY if epochs is None else {"epochs": whole("schedule 'full'", "epochs", epochs, at_least=1)}
+
+    def next_job(self, rng: np.random.Generator) -> Job:
+        return Start(self.fidelity)
+
+    def on_report(self, trial: Trial, report: Report) -> Action:
+        return Action.CONTINUE

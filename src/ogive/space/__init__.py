@@ -1,0 +1,22 @@
+"""WHAT CAN BE BUILT: declare a space once, and sample, count, mutate, encode and build its architectures."""
+
+from ogive.space.architecture import Architecture
+from ogive.space.count import SizeBounds
+from ogive.space.declaration import Choice, Layer, integer, layer, one_of, real, repeat, some_of
+from ogive.space.space import Space
+from ogive.space.table import Decision
+
+__all__ = [
+    "Architecture",
+    "Choice",
+    "Decision",
+    "Layer",
+    "SizeBounds",
+    "Space",
+    "integer",
+    "layer",
+    "one_of",
+    "real",
+    "repeat",
+    "some_of",
+]

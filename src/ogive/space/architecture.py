@@ -1,0 +1,74 @@
+"""An architecture: one label for every active decision."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ogive.space.domain import Label
+
+if TYPE_CHECKING:
+    from ogive.space.space import Space
+
+
+class Architecture(Mapping[str, Label]):
+    """One label for every active decision of a space; immutable and hashable. Made by a `Space`, which validates it.
+
+    `architecture["stage0.times"]` is the label of a decision; iteration goes through the active decisions in the order
+    of the space's table. Equality compares the labels; `id` says whether two are the same network.
+    """
+
+    __slots__ = ("__dict__", "_choices", "space")
+
+    def __init__(self, space: Space, choices: dict[str, Label]) -> None:
+        self.space = space
+        self._choices = choices
+
+    def __getitem__(self, name: str) -> Label:
+        return self._choices[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._choices
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._choices)
+
+    def __len__(self) -> int:
+        return len(self._choices)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Architecture) and self._choices == other._choices
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._choices.items()))
+
+    def __repr__(self) -> str:
+        return f"Architecture({', '.join(f'{name}={label}' for name, label in self._choices.items())})"
+
+    @cached_property
+    def id(self) -> str:
+        """Identity as 16 hexadecimal digits, equal in every process: the names and labels of the active decisions,
+        after the space's canonical form, so that two architectures that are the same network share it.
+        """
+        form = self.space.canonical(self) if self.space.canonical else self
+        identity = sorted(form._choices.items()) if isinstance(form, Architecture) else form
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict[str, Label]:
+        """Names and labels, as `Space.architecture` reads them."""
+        return {name: list(label) if type(label) is tuple else label for name, label in self._choices.items()}
+
+    def build(self, seed: int | None = None) -> Any:
+        """The model: every factory on the way is called afresh, and lazy layers are materialised.
+
+        With a `seed`, PyTorch's random state is set for the time of building and put back afterwards, so that the initial
+        weights are a function of it.
+
+        Raises:
+            SpaceError: the space was read from a journal and holds no layers.
+            Exception: whatever a factory raises, with a note that names the layer's place.
+        """
+        return self.space.build(self, seed)

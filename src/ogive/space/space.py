@@ -1,0 +1,268 @@
+"""The compiled space: WHAT CAN BE BUILT."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ogive.errors import SpaceError
+from ogive.space import moves
+from ogive.space.architecture import Architecture
+from ogive.space.build import ExampleInput, build, checked_example
+from ogive.space.compiler import compile_expression, describe_tree
+from ogive.space.count import SizeBounds, count
+from ogive.space.domain import Array, Label
+from ogive.space.encoding import Encoding
+from ogive.space.table import Decision
+from ogive.space.tree import Constant, Node
+
+Constraint = Callable[[Architecture], str | None]
+Canonical = Callable[[Architecture], Any]
+
+TRIES = 1000
+"""How often a generator tries to meet the constraint before it gives up."""
+
+
+class Space:
+    """A search space: a declaration compiled into a table of decisions.
+
+    Args:
+        expression: layers whose arguments may be choices, and choices between layers.
+        example_input: the shape of one input without the batch, such as (1, 28, 28), or a callable that makes the inputs
+            of a model (a tensor or a tuple of them, with the batch).
+        constraint: a predicate that returns a reason why an architecture is not allowed, or None where it is.
+        canonical: a function of an architecture that returns another architecture or any JSON value; architectures with
+            equal results are the same network and share their id. It never changes what is built.
+
+    Raises:
+        SpaceError: the declaration is ambiguous; the message says where and how to mend it.
+    """
+
+    def __init__(
+        self,
+        expression: Any,
+        *,
+        example_input: ExampleInput = None,
+        constraint: Constraint | None = None,
+        canonical: Canonical | None = None,
+    ) -> None:
+        self.tree: Node | None
+        self.tree, self.decisions = compile_expression(expression)
+        self.example_input = checked_example(example_input)
+        self.constraint = constraint
+        self.canonical = canonical
+        self._prepare(None)
+
+    def _prepare(self, fingerprint: str | None) -> None:
+        self._by_name = {decision.name: decision for decision in self.decisions}
+        self._encoding = Encoding(self.decisions)
+        self._fingerprint = fingerprint
+        self._size: int | float | SizeBounds | None = None
+
+    # -- as JSON -------------------------------------------------------------------------------------------------
+
+    def to_json(self) -> dict[str, Any]:
+        """The table and the fingerprint: enough to read a journal, not to build a model."""
+        return {"decisions": [decision.describe() for decision in self.decisions], "fingerprint": self.fingerprint}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Space:
+        """The space that `to_json` wrote; without layers, constraint and canonical form."""
+        space = Space.__new__(Space)
+        space.tree, space.example_input, space.constraint, space.canonical = None, None, None, None
+        space.decisions = tuple(Decision.from_json(row) for row in data["decisions"])
+        space._prepare(data["fingerprint"])
+        return space
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the table, the factories' import paths, their plain arguments and the example input."""
+        if self._fingerprint is None:
+            assert self.tree is not None
+            example = describe_tree(Constant(self.example_input))
+            parts = [[decision.describe() for decision in self.decisions], describe_tree(self.tree), example]
+            self._fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+        return self._fingerprint
+
+    def differences(self, other: Space) -> list[str]:
+        """What sets `other` apart from this space, a line for each decision; for the error of a changed space."""
+        old = {d.name: d.describe() for d in self.decisions}
+        new = {d.name: d.describe() for d in other.decisions}
+        lines = [f"decision {name!r} is gone" for name in old if name not in new]
+        lines += [f"decision {name!r} is new" for name in new if name not in old]
+        for name in old:
+            if name in new and old[name] != new[name]:
+                changed = [key for key in {**old[name], **new[name]} if old[name].get(key) != new[name].get(key)]
+                was_is = (f"{key}: {old[name].get(key)} -> {new[name].get(key)}" for key in changed)
+                lines.append(f"decision {name!r} has changed, {', '.join(was_is)}")
+        if not lines and list(old) != list(new):
+            lines.append("the decisions are the same, but in another order")
+        if not lines and self.fingerprint != other.fingerprint:
+            lines.append(
+                "the decisions are the same, but a factory, one of its arguments or the example input has changed"
+            )
+        return lines
+
+    # -- architectures -------------------------------------------------------------------------------------------
+
+    def architecture(self, choices: Mapping[str, Label]) -> Architecture:
+        """The architecture with these labels.
+
+        Raises:
+            SpaceError: an unknown or inactive decision, a missing one, or a label that its decision does not have.
+        """
+        for name in choices:
+            if name not in self._by_name:
+                close = difflib.get_close_matches(name, self._by_name, 1)
+                hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self._by_name)}"
+                raise SpaceError(f"there is no decision {name!r}; {hint}")
+        checked: dict[str, Label] = {}
+        for decision in self.decisions:
+            if not decision.active(checked):
+                continue
+            if decision.name not in choices:
+                raise SpaceError(f"decision {decision.name!r} is missing; {_allowed(decision)}")
+            try:
+                checked[decision.name] = decision.domain.parse(choices[decision.name])
+            except ValueError as error:
+                raise SpaceError(f"decision {decision.name!r}: {error}") from None
+        for name in choices:
+            if name not in checked:
+                raise SpaceError(f"decision {name!r} is not active with the other labels; leave it out")
+        return Architecture(self, checked)
+
+    def violation(self, architecture: Architecture) -> str | None:
+        """Why the constraint does not allow `architecture`; None where it does."""
+        if self.constraint is None:
+            return None
+        reason: object = self.constraint(architecture)
+        if reason is None or isinstance(reason, str):
+            return reason or None
+        raise SpaceError(
+            f"the space's constraint returned {reason!r}: it returns a reason (a string), or None if all is well"
+        )
+
+    def size(self) -> int | float | SizeBounds:
+        """The exact number of distinct active assignments, before constraint and canonical form.
+
+        Infinite with a real decision; `SizeBounds` where shared names under many conditions make counting too long.
+        """
+        if self._size is None:
+            self._size = count(self.decisions)
+        return self._size
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """An architecture whose every active decision is uniform over its labels.
+
+        Raises:
+            SpaceError: the constraint refused 1,000 samples.
+        """
+        n = len(self.decisions)
+        return self._first(lambda: moves.complete(self.decisions, {}, rng.random(n).tolist()), "samples")
+
+    def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
+        """`architecture` with exactly one active decision changed, uniformly, and what that activates sampled.
+
+        Raises:
+            SpaceError: nothing can be changed, or the constraint refused 1,000 mutations.
+        """
+        if not any(self._by_name[name].domain.size > 1 for name in architecture):
+            raise SpaceError(f"{architecture!r} cannot be mutated: each of its decisions has one alternative")
+        n = len(self.decisions) + 2
+        return self._first(lambda: moves.mutate(self.decisions, architecture, rng.random(n).tolist()), "mutations")
+
+    def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
+        """A child that has each active decision from either parent, at random; sampled where neither has it.
+
+        Raises:
+            SpaceError: the constraint refused 1,000 children.
+        """
+        n = 2 * len(self.decisions)
+        return self._first(lambda: moves.crossover(self.decisions, a, b, rng.random(n).tolist()), "children")
+
+    def neighbors(self, architecture: Architecture, rng: np.random.Generator | None = None) -> Iterator[Architecture]:
+        """All allowed architectures that differ in one active decision, in the table's order.
+
+        A categorical decision takes every other label, a whole number the next ones, a real number a tenth of its range
+        up and down, a subset one member more, less or exchanged. What the change activates is sampled, or takes its first
+        labels where `rng` is None. Where nothing is activated the relation is symmetric.
+        """
+        u = rng.random(len(self.decisions)).tolist() if rng else [0.0] * len(self.decisions)
+        return self._allowed(moves.neighbors(self.decisions, architecture, u))
+
+    def grid(self, resolution: int = 5) -> Iterator[Architecture]:
+        """Every allowed architecture, one at a time, with `resolution` values of each real decision."""
+        return self._allowed(moves.grid(self.decisions, resolution))
+
+    def _allowed(self, candidates: Iterable[moves.Choices]) -> Iterator[Architecture]:
+        for choices in candidates:
+            architecture = Architecture(self, choices)
+            if self.constraint is None or self.violation(architecture) is None:
+                yield architecture
+
+    def _first(self, generate: Callable[[], moves.Choices], what: str) -> Architecture:
+        """The first generated architecture that the constraint allows."""
+        if self.constraint is None:
+            return Architecture(self, generate())
+        reasons: Counter[str] = Counter()
+        for _ in range(TRIES):
+            architecture = Architecture(self, generate())
+            reason = self.violation(architecture)
+            if reason is None:
+                return architecture
+            reasons[reason] += 1
+        reason, times = reasons.most_common(1)[0]
+        raise SpaceError(f"the constraint refused all of {TRIES} {what}; {times} times because: {reason}")
+
+    # -- vectors -------------------------------------------------------------------------------------------------
+
+    def encode(self, architectures: Sequence[Architecture]) -> Array:
+        """[n] architectures -> [n, d] numbers in [0, 1]; the layout is `columns()`."""
+        return self._encoding.encode([architecture._choices for architecture in architectures])
+
+    def decode(self, encoded: Array) -> list[Architecture]:
+        """[n, d] numbers -> [n] architectures: `decode(encode(a)) == a`; other vectors go to the nearest labels.
+
+        The constraint is not asked: `violation` tells.
+
+        Raises:
+            SpaceError: a wrong shape, or NaN.
+        """
+        encoded = np.asarray(encoded, dtype=float)
+        if encoded.ndim != 2 or encoded.shape[1] != self._encoding.width or np.isnan(encoded).any():
+            raise SpaceError(
+                f"decode expects numbers of shape [n, {self._encoding.width}] without NaN, but got {list(encoded.shape)}"
+            )
+        return [Architecture(self, choices) for choices in self._encoding.decode(encoded)]
+
+    def columns(self) -> list[tuple[str, str]]:
+        """For each column of the encoding: the decision's name, and the label it stands for, `value` or `active`."""
+        return self._encoding.columns()
+
+    # -- models --------------------------------------------------------------------------------------------------
+
+    def build(self, architecture: Architecture, seed: int | None = None) -> Any:
+        """The model of `architecture`; see `Architecture.build`."""
+        if self.tree is None:
+            raise SpaceError(
+                "this space was read from a journal and holds no layers; load it from where it is declared"
+            )
+        return build(self.tree, architecture, self.example_input, seed)
+
+    def __repr__(self) -> str:
+        size = self.size()
+        number = f"{size:,}" if isinstance(size, int) else str(size)
+        return f"<Space of {len(self.decisions)} decisions, {number} architectures>"
+
+
+def _allowed(decision: Decision) -> str:
+    described = decision.domain.describe()
+    if "labels" in described:
+        return f"its labels are {', '.join(map(repr, described['labels']))}"
+    return f"it is a number from {described['low']} to {described['high']}"

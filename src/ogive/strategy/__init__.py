@@ -1,0 +1,60 @@
+"""WHAT TO TRY NEXT: the contract (`ogive.strategy.base`), its implementations by name, and wrappers that fit them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ogive.objective import Constraint, ObjectiveSpec
+from ogive.objective import constraints as parse_constraints
+from ogive.objective import objectives as parse_objectives
+from ogive.registry import Registry
+from ogive.space import Space
+from ogive.strategy.base import Strategy
+from ogive.strategy.constrained import Constrained
+from ogive.strategy.deduplicated import Deduplicated
+
+_REGISTRY: Registry[Strategy] = Registry(
+    "strategy",
+    given=("space", "objectives", "constraints"),
+    factories={
+        "random": "ogive.strategy.random:Random",
+        "local_search": "ogive.strategy.local_search:LocalSearch",
+        "regularized_evolution": "ogive.strategy.regularized_evolution:RegularizedEvolution",
+        "gp": "ogive.strategy.gaussian_process:GaussianProcess",
+    },
+)
+
+
+def create(
+    name: str,
+    space: Space,
+    objectives: ObjectiveSpec = "accuracy",
+    constraints: Constraint | tuple[Constraint, ...] = (),
+    **options: Any,
+) -> Strategy:
+    """The bare strategy called `name`; its module is loaded now. Wrap it in `Deduplicated` and `Constrained` as needed.
+
+    Raises:
+        JobError: there is no such strategy, it has no such option, or an option or an objective is not what it should be.
+    """
+    _REGISTRY.check_options(name, options)
+    return _REGISTRY.factory(name)(space, parse_objectives(objectives), parse_constraints(constraints), **options)
+
+
+def names() -> tuple[str, ...]:
+    """The strategies that `create` knows."""
+    return _REGISTRY.names()
+
+
+def options(name: str) -> dict[str, Any]:
+    """The options of the strategy called `name`, with their defaults."""
+    return _REGISTRY.options(name)
+
+
+def register(name: str, factory: str | Callable[..., Strategy]) -> None:
+    """Make `factory(space, objectives, constraints, **options)`, or "module:name" of one, known as `name`."""
+    _REGISTRY.register(name, factory)
+
+
+__all__ = ["Constrained", "Deduplicated", "Strategy", "create", "names", "options", "register"]

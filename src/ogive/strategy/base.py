@@ -1,0 +1,45 @@
+"""The contract of a strategy: WHAT TO TRY NEXT.
+
+A strategy never trains, stores, waits or plots. The controller asks it for a proposal and tells it about trials::
+
+    strategy = og.strategy.create("regularized_evolution", space, "accuracy", population=50)
+    proposal = strategy.ask(rng, Pending(), {"epochs": 3})
+    strategy.tell(Trial(0, proposal, status=Status.FINISHED, reports=(Report(3, {"accuracy": 0.9}),)))
+
+What every implementation guarantees, and `ogive.testing.check_strategy` checks:
+
+- `ask` is a function of what was told, `pending`, `fidelity` and `rng`, and of nothing else. It changes no later
+  answer: what an algorithm must remember about a proposal goes into `Proposal.note` and comes back with `tell`.
+- After the same tells in the same order, two instances give equal answers, in any process.
+- `tell` is called at each rung, each pause and at the end. The same trial told again replaces what was told before.
+- Failed trials (`trial.status.failed`) are told too; they have no value, and they never break an `ask`.
+- When nothing is left to propose, `ask` raises `SpaceExhausted`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+
+from ogive.objective import Constraint, Objective
+from ogive.space import Space
+from ogive.trial import Fidelity, Pending, Proposal, Trial
+
+
+class Strategy(ABC):
+    """Chooses what to evaluate next. See the module's docstring for what implementations guarantee."""
+
+    def __init__(self, space: Space, objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()) -> None:
+        self.space = space
+        self.objectives = tuple(objectives)
+        self.constraints = tuple(constraints)
+
+    @abstractmethod
+    def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+        """Propose an architecture to evaluate at `fidelity`, knowing that `pending` have no value yet."""
+
+    @abstractmethod
+    def tell(self, trial: Trial) -> None:
+        """Take note of a trial that has reached a rung, was paused, or ended."""

@@ -1,0 +1,167 @@
+"""The built-in trainer for classification: one epoch at a time, each a function of (state before it, seed, epoch).
+
+No random state is carried from epoch to epoch, so training that was paused and restored goes on bit for bit as if it
+had run straight (on a CPU with an unchanged number of threads; on a GPU, kernels may add up in another order).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ogive.errors import JobError
+from ogive.seeds import derive
+from ogive.task.recipe import Recipe, learning_rate
+
+Examples = tuple[Tensor, Tensor]
+"""Features float32 [n, *shape] and classes int64 [n]."""
+
+EVALUATION_BATCH = 512
+
+
+class Training:
+    """One model being trained on examples in memory.
+
+    Args:
+        model: maps features [b, *shape] to logits [b, k]; moved to the examples' device.
+        examples: all training examples, at least 2, on the device to train on.
+        classes: k.
+        seed: of all randomness of this training.
+    """
+
+    def __init__(self, model: nn.Module, examples: Examples, classes: int, recipe: Recipe, seed: int) -> None:
+        self.x, self.y = examples
+        self.model = model.to(self.x.device)
+        self.classes = classes
+        self.recipe = recipe
+        self.seed = seed
+        self.optimizer = make_optimizer(self.model, recipe)
+
+    def epoch(self, number: int) -> float:
+        """Train epoch `number`, counted from 1, and return the mean training loss per example, smoothing included.
+
+        Sets PyTorch's random state from (seed, number).
+
+        Raises:
+            JobError: the epoch is beyond the recipe's horizon, or the model does not return one logit a class.
+        """
+        if number > self.recipe.epochs:
+            raise JobError(
+                f"epoch {number} is asked for, but the recipe's learning rate ends with epoch {self.recipe.epochs}; "
+                f"give the recipe epochs={number} or more, or search with fewer epochs"
+            )
+        torch.manual_seed(derive(self.seed, "epoch", number))
+        batches = split_batches(torch.randperm(len(self.y)), self.recipe.batch_size)
+        total = torch.zeros((), dtype=torch.float64, device=self.x.device)
+        self.model.train()
+        for index, batch in enumerate(batches):
+            rate = learning_rate(self.recipe, (number - 1) * len(batches) + index, len(batches))
+            total += self._step(batch.to(self.x.device), rate).double() * len(batch)
+        return total.item() / len(self.y)
+
+    def _step(self, batch: Tensor, rate: float) -> Tensor:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        logits = check_logits(self.model(self.x[batch]), len(batch), self.classes)
+        loss = F.cross_entropy(logits, self.y[batch], label_smoothing=self.recipe.label_smoothing)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.recipe.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.gradient_clip)
+        self.optimizer.step()
+        return loss.detach()
+
+    def state(self) -> dict[str, Any]:
+        """All that the next epoch depends on: the state dicts of `model` and `optimizer`."""
+        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go back to a `state()`."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer over all parameters of `model`.
+
+    Raises:
+        JobError: the model has no parameters.
+    """
+    parameters = list(model.parameters())
+    if not parameters:
+        raise JobError(f"the model {type(model).__name__} has no parameters; there is nothing to train")
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters,
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            nesterov=recipe.momentum > 0,
+        )
+    return torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+
+
+def split_batches(order: Tensor, batch_size: int) -> list[Tensor]:
+    """`order` [n] cut into batches; a last batch of one joins the one before it, since batch normalisation needs two."""
+    batches = list(torch.split(order, batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
+
+
+def evaluate(model: nn.Module, examples: Examples, classes: int) -> dict[str, float]:
+    """`accuracy` in [0, 1] and `log_loss` in nats per example, in eval mode without gradients.
+
+    Raises:
+        JobError: the model does not return one logit a class.
+    """
+    x, y = examples
+    correct = torch.zeros((), dtype=torch.int64, device=x.device)
+    loss = torch.zeros((), dtype=torch.float64, device=x.device)
+    model.eval()
+    with torch.no_grad():
+        for inputs, labels in zip(torch.split(x, EVALUATION_BATCH), torch.split(y, EVALUATION_BATCH), strict=True):
+            logits = check_logits(model(inputs), len(labels), classes).double()
+            correct += (logits.argmax(dim=1) == labels).sum()
+            loss += F.cross_entropy(logits, labels, reduction="sum")
+    return {"accuracy": correct.item() / len(y), "log_loss": loss.item() / len(y)}
+
+
+def check_logits(logits: Any, batch: int, classes: int) -> Tensor:
+    """`logits`, seen to be a tensor [batch, classes].
+
+    Raises:
+        JobError: it is not.
+    """
+    if not isinstance(logits, Tensor) or logits.shape != (batch, classes):
+        found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise JobError(
+            f"the model returned {found} for a batch of {batch}, but must return logits [{batch}, {classes}]: "
+            "one for each class of the task"
+        )
+    return logits
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called `name`; "auto" is the first CUDA device where there is one, else the CPU.
+
+    Raises:
+        JobError: the name is unknown, or that device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise JobError(f"device is {name!r}, but must be 'cpu', 'cuda', 'cuda:N' or 'auto'") from error
+    if device.type not in ("cpu", "cuda"):
+        raise JobError(f"device is {name!r}, but must be 'cpu', 'cuda', 'cuda:N' or 'auto'")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise JobError(
+            f"device is {name!r}, but PyTorch sees {torch.cuda.device_count()} CUDA devices here; use 'auto'"
+        )
+    return device

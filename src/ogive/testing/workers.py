@@ -1,0 +1,200 @@
+"""Workers, trials and a clock in memory: the material of `check_schedule`.
+
+The simulated controller does what the contract in `ogive.schedule.base` says and asserts that the schedule's answers
+allow it. What becomes of a trial (durations, metrics, failures) is a function of its number.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ogive.schedule.base import Action, Done, Job, Resume, Schedule, Start, Wait
+from ogive.seeds import generator
+from ogive.space import Space
+from ogive.testing.episodes import FAILURES
+from ogive.testing.rules import assert_that
+from ogive.trial import Fidelity, Proposal, Report, Status, Trial, TrialId
+
+MAX_EVENTS = 20_000
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What becomes of a trial.
+
+    Attributes:
+        accuracy: at each epoch, as a function of it; loss is 1 - accuracy, latency is constant.
+        fails: at which epoch it fails instead of reporting, if ever.
+        returns: after which epoch its train function returns, whatever it was asked for, if ever.
+    """
+
+    accuracy: Callable[[int], float]
+    latency: float = 0.5
+    seconds: float = 1.0
+    fails: int | None = None
+    returns: int | None = None
+
+    def metrics(self, epoch: int) -> dict[str, float]:
+        value = self.accuracy(epoch)
+        return {"accuracy": value, "loss": 1 - value, "latency": self.latency}
+
+
+World = Callable[[TrialId], Fate]
+
+
+def good(number: TrialId) -> Fate:
+    """Every trial works; no two are equally good, and the order changes with the epochs."""
+    quality, speed, seconds, latency = generator(1, "fate", number).random(4)
+    return Fate(lambda epoch: quality * (1 - math.exp(-epoch * speed)), latency, 0.1 + seconds)
+
+
+def stormy(number: TrialId) -> Fate:
+    """Ties, NaN, failures of every kind early and late, trials that return early."""
+    fate = replace(good(number), accuracy=lambda epoch: number % 5 / 5)
+    if number % 6 == 1:
+        return replace(fate, fails=1 + number % 4)
+    if number % 6 == 3:
+        return replace(fate, returns=1 + number % 3)
+    return replace(fate, accuracy=lambda epoch: math.nan) if number % 6 == 5 else fate
+
+
+def hopeless(number: TrialId) -> Fate:
+    """Every trial fails before it reports."""
+    return replace(good(number), fails=1)
+
+
+def level(number: TrialId) -> Fate:
+    """All trials are equally good, at every epoch."""
+    return Fate(lambda epoch: 0.5)
+
+
+WORLDS: Mapping[str, World] = {"good": good, "stormy": stormy, "hopeless": hopeless, "level": level}
+
+
+@dataclass
+class Log:
+    """What happened: the calls of the `on_` methods in order, and for every job how many of them came before."""
+
+    calls: list[tuple[str, Trial, Any]] = field(default_factory=list)
+    jobs: list[tuple[int, Job]] = field(default_factory=list)
+    trials: dict[TrialId, Trial] = field(default_factory=dict)
+
+    def text(self) -> list[str]:
+        return [describe(job) for _, job in self.jobs]
+
+
+def describe(job: Job) -> str:
+    """A job as text, equal for equal jobs."""
+    if isinstance(job, Start):
+        return f"Start {json.dumps([dict(job.fidelity), dict(job.note)], sort_keys=True, allow_nan=False)}"
+    if isinstance(job, Resume):
+        return f"Resume {job.trial} {json.dumps(dict(job.until), sort_keys=True)}"
+    return type(job).__name__
+
+
+class Workers:
+    """A controller with simulated workers, for one schedule."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        world: World,
+        space: Space,
+        trials: int,
+        workers: int,
+        before_job: Callable[[Schedule], None] = lambda schedule: None,
+    ) -> None:
+        self.schedule, self.world, self.space = schedule, world, space
+        self.max_trials, self.idle, self.before_job = trials, workers, before_job
+        self.log = Log()
+        self.events: list[tuple[float, TrialId]] = []  # (time, trial): the next epoch of a running trial is over
+        self.now = 0.0
+
+    def run(self) -> Log:
+        """Work until nothing runs and the schedule starts and resumes nothing."""
+        for _ in range(MAX_EVENTS):
+            while self.idle and self.give_job():
+                pass
+            if not self.events:
+                return self.log
+            self.now, number = heapq.heappop(self.events)
+            self.epoch(self.log.trials[number])
+        raise AssertionError(f"the search of {self.max_trials} trials is not over after {MAX_EVENTS} epochs")
+
+    def give_job(self) -> bool:
+        """Ask for a job for an idle worker; False if there is none now."""
+        self.before_job(self.schedule)
+        job = self.schedule.next_job(generator(0, "job", len(self.log.calls)))
+        self.log.jobs.append((len(self.log.calls), job))
+        trials = self.log.trials
+        if isinstance(job, Start):
+            if len(trials) >= self.max_trials:
+                return False  # refused
+            number = len(trials)
+            proposal = Proposal(self.space.sample(generator(0, "trial", number)), note=dict(job.note))
+            self._work(Trial(number, proposal, job.fidelity, status=Status.RUNNING), job)
+            return True
+        if isinstance(job, Resume):
+            trial = trials.get(job.trial)
+            if trial is None or trial.status is not Status.PAUSED:
+                raise AssertionError(
+                    f"{describe(job)}: the trial is {trial.status if trial else 'unknown'}, not paused"
+                )
+            assert_that(
+                epochs(job.until) > trial.step, f"{describe(job)}: the trial has done {trial.step} epochs already"
+            )
+            self._work(replace(trial, fidelity=job.until, status=Status.RUNNING), job)
+            return True
+        if isinstance(job, Wait):
+            assert_that(bool(self.events), "Wait, while no trial runs: it waits for the dead")
+        if isinstance(job, Done):
+            self.max_trials = 0
+        return False
+
+    def _work(self, trial: Trial, job: Start | Resume) -> None:
+        self.idle -= 1
+        self._call("on_job", trial, job)
+        heapq.heappush(self.events, (self.now + self.world(trial.id).seconds, trial.id))
+
+    def epoch(self, trial: Trial) -> None:
+        """The trial's next epoch is over."""
+        fate, epoch = self.world(trial.id), trial.step + 1
+        if fate.fails == epoch:
+            self._end(trial, FAILURES[trial.id % len(FAILURES)])
+            return
+        report = Report(epoch, fate.metrics(epoch), time=self.now)
+        trial = replace(trial, reports=(*trial.reports, report))
+        action = self._call("on_report", trial, report)
+        if action is Action.STOP:
+            self._end(trial, Status.STOPPED)
+        elif action is Action.PAUSE:
+            self.log.trials[trial.id] = replace(trial, status=Status.PAUSED)
+            self.idle += 1
+        elif epoch >= epochs(trial.fidelity) or fate.returns == epoch:
+            self._end(trial, Status.FINISHED)
+        else:
+            heapq.heappush(self.events, (self.now + fate.seconds, trial.id))
+
+    def _end(self, trial: Trial, status: Status) -> None:
+        self.idle += 1
+        self._call("on_end", replace(trial, status=status), None)
+
+    def _call(self, method: str, trial: Trial, argument: Any) -> Any:
+        self.log.trials[trial.id] = trial
+        self.log.calls.append((method, trial, argument))
+        return call(self.schedule, method, trial, argument)
+
+
+def call(schedule: Schedule, method: str, trial: Trial, argument: Any) -> Any:
+    """Call one of the `on_` methods as it was logged."""
+    return getattr(schedule, method)(trial) if argument is None else getattr(schedule, method)(trial, argument)
+
+
+def epochs(fidelity: Fidelity) -> int:
+    """Steps of a job of this fidelity, as the estimator counts them."""
+    return int(fidelity.get("epochs", 1))

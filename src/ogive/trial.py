@@ -1,0 +1,201 @@
+"""The vocabulary that strategies, schedules, runs and reports share: Proposal, Report, Status, Trial."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from ogive.space import Architecture
+
+TrialId = int
+Step = int
+Fidelity = Mapping[str, float]
+"""How cheaply a trial is estimated, by name, such as `{"epochs": 9}`; empty where there is only one way."""
+
+
+class _Empty(Mapping[str, Any]):
+    """An empty mapping that a frozen dataclass takes as a default (hashable) and that travels (picklable)."""
+
+    def __getitem__(self, name: str) -> Any:
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "{}"
+
+
+EMPTY: Mapping[str, Any] = _Empty()
+
+
+class Status(StrEnum):
+    """Where a trial stands. A trial that has failed says how; the reason and the traceback are beside it."""
+
+    WAITING = "waiting"  # proposed, or put back after an interruption; no worker has it
+    RUNNING = "running"
+    PAUSED = "paused"  # reached a rung; may be resumed
+    FINISHED = "finished"  # reached its fidelity
+    STOPPED = "stopped"  # ended early by the schedule; its reports count
+    ERROR = "error"  # the train function raised
+    OUT_OF_MEMORY = "out_of_memory"
+    TIME_LIMIT = "time_limit"
+    NOT_FINITE = "not_finite"  # an objective or constraint was NaN or infinite
+    MISSING_METRIC = "missing_metric"  # ended without reporting every objective and constraint
+    INFEASIBLE = "infeasible"
+    EXITED = "exited"  # the train function ended its worker: os._exit, sys.exit, a crash in native code
+    KILLED = "killed"  # the worker was killed from outside, more often than retries allow
+    LOST = "lost"  # the worker's host stopped answering, more often than retries allow
+
+    @property
+    def failed(self) -> bool:
+        """The trial ended without a value."""
+        return self not in _ALIVE and self not in (Status.FINISHED, Status.STOPPED)
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will be reported."""
+        return self not in _ALIVE
+
+
+_ALIVE = (Status.WAITING, Status.RUNNING, Status.PAUSED)
+RETRIED = (Status.KILLED, Status.LOST)
+"""The failures that another attempt can mend."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a strategy asks for. All of it is journalled, so all of it is JSON.
+
+    Attributes:
+        architecture: the architecture to evaluate.
+        inherit: (trial, step) whose weights it starts from, or None.
+        settings: values that are not architecture, such as a learning rate; a train function's `trial.settings`.
+        note: whatever the algorithm wants to find again in `Trial.proposal.note`.
+    """
+
+    architecture: Architecture
+    inherit: tuple[TrialId, Step] | None = None
+    settings: Mapping[str, Any] = EMPTY
+    note: Mapping[str, Any] = EMPTY
+
+
+@dataclass(frozen=True)
+class Report:
+    """Metrics at one step of a trial.
+
+    Attributes:
+        step: epochs done, from 1; unique within the trial.
+        metrics: every metric known at this step; what was not repeated is carried forward from earlier steps.
+        seconds: compute time since the former report (or since the start of the attempt).
+        time: the clock's time when the report arrived, in seconds.
+    """
+
+    step: Step
+    metrics: Mapping[str, float]
+    seconds: float = 0.0
+    time: float = 0.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The record of one evaluation of one proposal; a new record replaces it whenever something happens.
+
+    Attributes:
+        id: counts from 0 in the order of proposal.
+        fidelity: how far the trial has been told to go.
+        seed: of this trial's random numbers, in [0, 2**63).
+        screened: metrics known before training (parameters, table latency, proxies).
+        seconds: compute time so far, lost attempts included.
+        cached: the reports come from the evaluation cache.
+    """
+
+    id: TrialId
+    proposal: Proposal
+    fidelity: Fidelity = EMPTY
+    seed: int = 0
+    status: Status = Status.WAITING
+    reports: tuple[Report, ...] = ()
+    screened: Mapping[str, float] = EMPTY
+    reason: str = ""
+    traceback: str = ""
+    worker: str = ""
+    attempts: int = 0
+    seconds: float = 0.0
+    cached: bool = False
+    proposed_at: float = 0.0
+    started_at: float | None = None
+    ended_at: float | None = None
+
+    @property
+    def architecture(self) -> Architecture:
+        return self.proposal.architecture
+
+    @property
+    def step(self) -> Step:
+        """The last reported step; 0 before the first report."""
+        return self.reports[-1].step if self.reports else 0
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The trial's value: its last report at its highest fidelity, with what was known before training."""
+        return self.at(self.step)
+
+    def at(self, step: Step) -> Mapping[str, float]:
+        """Metrics of the last report at or before `step`, with what was known before training."""
+        for report in reversed(self.reports):
+            if report.step <= step:
+                return {**self.screened, **report.metrics}
+        return self.screened
+
+
+def finite(metrics: Mapping[str, float], names: Iterable[str]) -> bool:
+    """Whether every one of `names` is there and is a finite number."""
+    return all(math.isfinite(metrics.get(name, math.nan)) for name in names)
+
+
+def comparable(trials: Sequence[Trial], at_least: int | None = None) -> tuple[Step, list[Trial]]:
+    """The highest step that `at_least` of the trials have reached, and the trials that have reached it.
+
+    Values of unequal fidelity are never mixed raw: whoever compares trials compares `trial.at(step)` of these.
+    Failed trials and trials without a report have no value and are left out. `at_least` is by default all that
+    have one; fewer than that many having one means: the lowest step at which all of them can be compared.
+    """
+    reported = [trial for trial in trials if trial.reports and not trial.status.failed]
+    if not reported:
+        return 0, []
+    steps = sorted((trial.step for trial in reported), reverse=True)
+    wanted = len(steps) if at_least is None else max(1, min(at_least, len(steps)))
+    step = steps[wanted - 1]
+    return step, [trial for trial in reported if trial.step >= step]
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A read-only view of the proposals in flight, and of those that a wrapper has just turned down.
+
+    `in_flight` is the controller's own mapping, seen live: nothing is copied when a strategy is asked.
+    """
+
+    in_flight: Mapping[TrialId, Proposal] = field(default_factory=dict)
+    rejected: tuple[Proposal, ...] = ()
+
+    def __iter__(self) -> Iterator[Proposal]:
+        yield from self.in_flight.values()
+        yield from self.rejected
+
+    def __len__(self) -> int:
+        return len(self.in_flight) + len(self.rejected)
+
+    def plus(self, *rejected: Proposal) -> Pending:
+        """The same view with `rejected` added."""
+        return Pending(self.in_flight, self.rejected + rejected)

@@ -1,0 +1,145 @@
+"""The built-in trainer as an estimator, and stage 2."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from trial_driver import ARCHITECTURE, SPACE, Driver
+
+import ogive.space as og
+from ogive import estimate, task
+from ogive.errors import JobError
+from ogive.task import Recipe
+from ogive.task.trainer import Training, evaluate
+from ogive.testing.estimator import check_estimator
+
+
+@pytest.fixture(scope="module")
+def digits() -> task.Task:
+    torch.set_num_threads(1)
+    return task.classification("digits", test=500, validation=500, train=200)
+
+
+def timeless(reports: dict[int, dict[str, float]]) -> dict[int, dict[str, float]]:
+    return {step: {k: v for k, v in metrics.items() if k != "epoch_seconds"} for step, metrics in reports.items()}
+
+
+def test_conformance(digits: task.Task) -> None:
+    check_estimator(lambda: estimate.classifier(digits, Recipe(epochs=3), count_parameters=True), SPACE)
+
+
+def test_paused_after_1_and_2_epochs_it_gives_the_7_epochs_of_a_straight_run(digits: task.Task, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    straight, paused = Driver(tmp_path / "a"), Driver(tmp_path / "b")
+    straight.run(estimate.classifier(digits, epochs=7), 7)
+    for until in (1, 3, 7):
+        paused.run(estimate.classifier(digits, epochs=7), until)
+    assert timeless(paused.reports) == timeless(straight.reports)
+    assert straight.reports[7].keys() == {"accuracy", "log_loss", "train_loss", "parameters", "epoch_seconds"}
+    one, other = (torch.load(driver.folder / "checkpoint-7.pt", weights_only=True) for driver in (straight, paused))
+    assert one["model"].keys() == ARCHITECTURE.build().state_dict().keys()
+    for name, value in one["model"].items():
+        assert torch.equal(value, other["model"][name]), name
+
+
+def test_what_it_reports_is_what_its_checkpoint_scores_on_the_validation_split(
+    digits: task.Task, tmp_path: Path
+) -> None:
+    (metrics,) = Driver(tmp_path).run(estimate.classifier(digits, epochs=4)).values()
+    model = ARCHITECTURE.build()
+    model.load_state_dict(estimate.load_checkpoint(tmp_path)["model"])
+    scores = evaluate(model, digits.validation(), 10)
+    assert {name: metrics[name] for name in scores} == scores
+    assert metrics["parameters"] == 4 * 9 + 4 + 2 * 4 + 4 * 36 * 10 + 10
+
+
+def test_parameters_are_known_before_training_when_asked(digits: task.Task) -> None:
+    assert dict(estimate.classifier(digits).screen(ARCHITECTURE)) == {}
+    counted = estimate.classifier(digits, count_parameters=True).screen(ARCHITECTURE)
+    assert counted == {"parameters": sum(p.numel() for p in ARCHITECTURE.build().parameters())}
+
+
+def test_recipe_and_fingerprints_tell_all_that_matters(digits: task.Task) -> None:
+    def prints(**changed: Any) -> dict[str, str]:
+        return dict(estimate.classifier(digits, Recipe(**changed)).fingerprints())
+
+    assert prints() == prints(epochs=12)
+    assert prints().keys() == {"data", "split", "recipe"}
+    assert prints(weight_decay=0.1)["recipe"] != prints()["recipe"]
+    other = task.classification("digits", test=500, validation=500, train=200, seed=1)
+    assert estimate.classifier(other).fingerprints()["split"] != prints()["split"]
+    recipe = json.loads(json.dumps(estimate.classifier(digits).recipe()))
+    assert recipe["versions"]["torch"] == torch.__version__
+    assert recipe["task"] == digits.fingerprints()
+    assert recipe["learning_rate"] == Recipe().learning_rate
+
+
+def test_settings_override_the_recipe(digits: task.Task, tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / name).mkdir()
+    plain = Driver(tmp_path / "a").run(estimate.classifier(digits, Recipe(epochs=2, learning_rate=0.1)), 2)
+    same = Driver(tmp_path / "b").run(estimate.classifier(digits, epochs=2), 2, settings={"learning_rate": 0.1})
+    assert timeless(plain) == timeless(same)
+    with pytest.raises(JobError, match="there is no 'lr'"):
+        Driver(tmp_path / "c").run(estimate.classifier(digits), settings={"lr": 0.1})
+
+
+def test_inheriting_starts_from_the_others_weights(digits: task.Task, tmp_path: Path) -> None:
+    (tmp_path / "parent").mkdir()
+    (tmp_path / "child").mkdir()
+    parent = Driver(tmp_path / "parent").run(estimate.classifier(digits, epochs=8), 8)
+    child = Driver(tmp_path / "child")
+    (first,) = child.run(estimate.classifier(digits, epochs=8), 1, inherit=tmp_path / "parent").values()
+    assert first["log_loss"] < (parent[1]["log_loss"] + parent[8]["log_loss"]) / 2
+    torch.save({"model": nn.Linear(2, 2).state_dict()}, tmp_path / "checkpoint-1.pt")
+    (tmp_path / "other").mkdir()
+    with pytest.raises(JobError, match="the inherited checkpoint is of another architecture"):
+        Driver(tmp_path / "other").run(estimate.classifier(digits), inherit=tmp_path / "checkpoint-1.pt")
+
+
+def test_wrong_arguments_are_clear_errors(digits: task.Task, tmp_path: Path) -> None:
+    with pytest.raises(JobError, match=r"trained for 9 epochs, but the recipe ends after 3; give .*epochs=9"):
+        Driver(tmp_path).run(estimate.classifier(digits, epochs=3), 9)
+    with pytest.raises(JobError, match="task is a str"):
+        estimate.classifier("digits")  # type: ignore[arg-type]
+    with pytest.raises(JobError, match="recipe is a dict"):
+        estimate.classifier(digits, {"epochs": 3})  # type: ignore[arg-type]
+
+
+def test_stage_two_trains_on_everything_but_the_test_set(digits: task.Task) -> None:
+    reads: list[str] = []
+    told: list[tuple[int, float]] = []
+    test = digits.test(reads.append)
+    result = estimate.retrain(
+        ARCHITECTURE, digits, epochs=4, seed=3, examples=test, on_epoch=lambda *values: told.append(values)
+    )
+    assert reads == [digits.split.fingerprint]
+
+    training = Training(ARCHITECTURE.build(seed=3), digits.full_train(), 10, Recipe(epochs=4), 3)
+    losses = [training.epoch(epoch) for epoch in range(1, 5)]
+    assert len(training.y) == 1297
+    assert told == list(enumerate(losses, start=1))
+    assert {name: result["metrics"][name] for name in ("accuracy", "log_loss")} == evaluate(training.model, test, 10)
+    for name, value in training.model.state_dict().items():
+        assert torch.equal(result["state"][name], value), name
+    assert result["metrics"]["accuracy"] > 0.8
+    assert "accuracy" not in estimate.retrain(ARCHITECTURE, digits, epochs=1)["metrics"]
+
+
+def test_it_trains_networks_on_arrays(tmp_path: Path) -> None:
+    """Two well separated clouds: a linear model learns them, and the best log-loss is near 0."""
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(200) % 2
+    x = torch.randn(200, 2, generator=generator) + 6.0 * y[:, None]
+    clouds = task.classification((x, y), validation=0.2)
+    space = og.Space(og.layer(nn.Linear, 2, 2, bias=og.one_of(True, False, name="bias")), example_input=(2,))
+    driver = Driver(tmp_path, space.architecture({"bias": True}))
+    reports = driver.run(estimate.classifier(clouds, Recipe(epochs=20, learning_rate=0.1)), 20)
+    assert reports[20]["accuracy"] == 1.0
+    assert reports[20]["log_loss"] < 0.1

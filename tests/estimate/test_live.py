@@ -1,0 +1,341 @@
+"""The live trial: steps, answers, and what is left on disk when a process dies at the worst moment."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from trial_driver import ARCHITECTURE, Dead, Driver, die_at
+
+from ogive.errors import JobError, RunError
+from ogive.estimate import LiveTrial, load_checkpoint
+from ogive.schedule.base import Action
+
+
+def kept(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def counting(order: str, trained: list[int], restore: bool = True) -> Callable[[Any, LiveTrial], None]:
+    """A train function whose state is the sum of its epochs; `order` of checkpoint ("c") and report ("r")."""
+
+    def f(model: Any, trial: LiveTrial) -> None:
+        state = (trial.restore() if restore else None) or {"sum": 0}
+        for epoch in trial.epochs():
+            trained.append(epoch)
+            state["sum"] += epoch
+            for action in order:
+                if action == "c":
+                    trial.checkpoint(**state)
+                else:
+                    trial.report(sum=state["sum"], **({"first": 1} if epoch == 1 else {}))
+
+    return f
+
+
+STRAIGHT = {step: {"sum": step * (step + 1) / 2, "first": 1.0} for step in range(1, 6)}
+
+
+@pytest.mark.parametrize("order", ["cr", "rc", "r"])
+@pytest.mark.parametrize("restore", [True, False])
+def test_wherever_it_dies_every_report_is_there_once_and_right(tmp_path: Path, order: str, restore: bool) -> None:
+    """Metrics that are not repeated carry forward across deaths too."""
+    for die in range(1, 6):
+        for stage in ("before the report is stored", "after it", "in the next epoch"):
+            driver, trained = Driver(tmp_path / f"{die}-{stage}"), []
+            driver.folder.mkdir()
+            f = counting(order, trained, restore)
+
+            def dying(model: Any, trial: LiveTrial, f: Any = f, die: int = die, stage: str = stage) -> None:
+                epochs = trial.epochs
+
+                def until_death() -> Any:
+                    for epoch in epochs():
+                        if stage == "in the next epoch" and epoch == die + 1:
+                            raise Dead
+                        yield epoch
+
+                trial.epochs = until_death  # type: ignore[method-assign]
+                f(model, trial)
+
+            def after(step: int, driver: Driver = driver, die: int = die) -> Action:
+                if step == die + 1:
+                    raise Dead
+                return Action.CONTINUE
+
+            answer = {"before the report is stored": die_at(die), "after it": after}.get(stage)
+            if die < 5 or stage == "before the report is stored":
+                with pytest.raises(Dead):
+                    driver.run(dying, 5, **({"answer": answer} if answer else {}))
+            assert driver.run(f, 5) == STRAIGHT
+            if order == "cr" and restore:
+                assert trained.count(die) == 1, "a checkpoint that was in place was not used"
+
+
+def test_a_report_lost_between_rename_and_journal_is_sent_again_before_anything_is_trained(tmp_path: Path) -> None:
+    driver, trained = Driver(tmp_path), []
+    with pytest.raises(Dead):
+        driver.run(counting("cr", trained), 3, answer=die_at(3))
+    assert list(driver.reports) == [1, 2]
+    assert driver.run(counting("cr", trained), 3) == {step: STRAIGHT[step] for step in (1, 2, 3)}
+    assert trained == [1, 2, 3]
+
+
+@pytest.mark.parametrize("action", [Action.PAUSE, Action.STOP])
+def test_the_answer_to_a_report_sent_again_counts(tmp_path: Path, action: Action) -> None:
+    driver, trained = Driver(tmp_path), []
+    with pytest.raises(Dead):
+        driver.run(counting("cr", trained), 5, answer=die_at(3))
+    driver.run(counting("cr", trained), 5, answer=lambda step: action)
+    assert trained == [1, 2, 3]
+    assert list(driver.reports) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("order", ["cr", "rc", "r"])
+def test_pause_ends_the_epochs_and_resuming_goes_on(tmp_path: Path, order: str) -> None:
+    driver, trained = Driver(tmp_path), []
+    driver.run(counting(order, trained), 5, answer=lambda step: Action.PAUSE)
+    assert list(driver.reports) == trained == [1]
+    driver.run(counting(order, trained), 3)
+    assert driver.run(counting(order, trained), 5) == STRAIGHT
+    assert trained == ([1, 2, 3, 4, 5] if "c" in order else [1, 1, 2, 3, 1, 2, 3, 4, 5])
+
+
+@pytest.mark.parametrize("order", ["cr", "rc"])
+def test_a_worker_that_leaves_puts_the_trial_back_with_its_newest_checkpoint(tmp_path: Path, order: str) -> None:
+    driver, trained = Driver(tmp_path), []
+    f = counting(order, trained)
+
+    def leave(model: Any, trial: LiveTrial) -> None:
+        driver.leaving = True
+        f(model, trial)
+
+    driver.leaving = False
+    driver.run(f, 2)
+    driver.run(lambda model, trial: leave(model, trial), 5)
+    assert trained == [1, 2]  # it left before the next epoch
+    driver.leaving = False
+    assert driver.run(f, 5) == STRAIGHT
+    assert trained == [1, 2, 3, 4, 5]
+
+
+def test_one_whole_checkpoint_is_there_at_every_moment(tmp_path: Path) -> None:
+    driver = Driver(tmp_path)
+    seen: list[list[str]] = []
+
+    def answer(step: int) -> Action:
+        seen.append(kept(tmp_path))
+        assert load_checkpoint(tmp_path) == {"sum": step * (step + 1) / 2}
+        return Action.CONTINUE
+
+    (tmp_path / "checkpoint-best.pt").write_text("the user's own")
+    driver.run(counting("cr", []), 3, answer=answer)
+    assert seen[1] == ["checkpoint-2.json", "checkpoint-2.pickle", "checkpoint-best.pt"]
+    assert kept(tmp_path) == ["checkpoint-3.json", "checkpoint-3.pickle", "checkpoint-best.pt"]
+
+
+def test_what_a_killed_write_leaves_behind_is_ignored_and_removed(tmp_path: Path) -> None:
+    driver, trained = Driver(tmp_path), []
+    driver.run(counting("cr", trained), 2)
+    (tmp_path / "checkpoint-3.pt.tmp").write_bytes(b"torn")
+    (tmp_path / "checkpoint-3.json").write_text('{"step": 3, "metr')  # renames follow later: no state, no checkpoint
+    assert driver.run(counting("cr", trained), 5) == STRAIGHT
+    assert trained == [1, 2, 3, 4, 5]
+    assert kept(tmp_path) == ["checkpoint-5.json", "checkpoint-5.pickle"]
+
+
+def test_a_checkpoint_without_a_report_is_used_and_its_epoch_not_reported(tmp_path: Path) -> None:
+    """Checkpoints every epoch, reports every second: the checkpoint of epoch 3 is put into place when epoch 4 begins."""
+    driver, trained = Driver(tmp_path), []
+
+    def f(model: Any, trial: LiveTrial) -> None:
+        trial.restore()
+        for epoch in trial.epochs():
+            trained.append(epoch)
+            trial.checkpoint(epoch=epoch)
+            if epoch == 4 and trained.count(4) == 1:
+                raise Dead
+            if epoch % 2 == 0:
+                trial.report(epoch=epoch)
+
+    with pytest.raises(Dead):
+        driver.run(f, 6)
+    assert driver.run(f, 6) == {step: {"epoch": step} for step in (2, 4, 6)}
+    assert trained == [1, 2, 3, 4, 4, 5, 6]
+
+
+def test_a_report_after_the_loop_belongs_to_the_last_epoch(tmp_path: Path) -> None:
+    def f(model: Any, trial: LiveTrial) -> None:
+        trial.restore()
+        for epoch in trial.epochs():
+            trial.checkpoint(epoch=epoch)
+        trial.report(epochs=trial.epoch)
+
+    with pytest.raises(Dead):
+        Driver(tmp_path).run(f, 4, answer=die_at(4))
+    assert Driver(tmp_path).run(f, 4) == {4: {"epochs": 4}}
+
+
+def test_functions_that_count_for_themselves_end_too(tmp_path: Path) -> None:
+    went: list[int] = []
+
+    def f(model: Any, trial: LiveTrial) -> None:
+        for epoch in range(1, 100):
+            went.append(epoch)
+            try:
+                trial.report(epoch=epoch)
+            except Exception:  # noqa: BLE001  a train function that swallows every error still ends
+                went.append(-1)
+
+    driver = Driver(tmp_path)
+    driver.run(f, 9, answer=lambda step: Action.PAUSE if step == 2 else Action.CONTINUE)
+    assert went == [1, 2, 3]
+    assert driver.run(f, 4) == {step: {"epoch": step} for step in (1, 2, 3, 4)}
+    assert went == [1, 2, 3, 1, 2, 3, 4, 5]
+    driver.run(f, 4)
+    assert went[-1] == 5, "it had all its reports, and was run again"
+
+
+def test_state_comes_back_as_it_was_given(tmp_path: Path) -> None:
+    layer = torch.nn.Linear(2, 2)
+    given: dict[str, Any] = {
+        "model": layer.state_dict(),
+        "array": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "scalar": np.float64(0.1),
+        "random": random.Random(1).getstate(),
+        "nested": {"a": [1, None, (2.5, "x")], 3: True},
+    }
+    states: list[dict[str, Any]] = []
+
+    def f(model: Any, trial: LiveTrial) -> None:
+        state = trial.restore()
+        if state is not None:
+            states.append(state)
+        for _ in trial.epochs():
+            trial.checkpoint(**given)
+            layer.weight.data += 1  # what is changed afterwards is not in the checkpoint
+            trial.report(x=1)
+
+    weight = layer.weight.detach().clone()
+    for suffix in ("pt", "pickle"):
+        if suffix == "pickle":
+            del given["model"]
+        driver = Driver(tmp_path / suffix)
+        driver.folder.mkdir()
+        driver.run(f, 1)
+        assert kept(driver.folder) == ["checkpoint-1.json", f"checkpoint-1.{suffix}"]
+        driver.run(f, 2)
+        back = states.pop()
+        assert back["array"].dtype == np.float32
+        np.testing.assert_array_equal(back["array"], given["array"])
+        assert {name: back[name] for name in ("scalar", "random", "nested")} == {
+            name: given[name] for name in ("scalar", "random", "nested")
+        }
+        assert suffix == "pickle" or torch.equal(back["model"]["weight"], weight)
+
+
+def test_state_that_could_not_be_read_back_is_refused_when_it_is_given(tmp_path: Path) -> None:
+    def f(model: Any, trial: LiveTrial) -> None:
+        for _ in trial.epochs():
+            trial.checkpoint(model=model.state_dict(), extra={"net": [model]})
+
+    with pytest.raises(JobError, match=r"state\['extra'\]\['net'\]\[0\] is a torch.nn.modules.container.Sequential"):
+        Driver(tmp_path).run(f)
+    assert kept(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", ["pickle", "pt"])
+def test_a_foreign_file_is_an_error_and_runs_no_code(tmp_path: Path, suffix: str) -> None:
+    bomb = b"cos\nsystem\n(S'touch " + str(tmp_path / "ran").encode() + b"'\ntR."
+    (tmp_path / f"checkpoint-1.{suffix}").write_bytes(bomb)
+    with pytest.raises(RunError, match=f"checkpoint-1.{suffix}: the checkpoint cannot be read"):
+        load_checkpoint(tmp_path / f"checkpoint-1.{suffix}")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_numbers_of_all_kinds_are_metrics(tmp_path: Path) -> None:
+    def f(model: Any, trial: LiveTrial) -> None:
+        trial.report(a=1, b=np.float32(0.5), c=torch.tensor(2.0, requires_grad=True), d=np.array([3]), e=float("nan"))
+
+    (metrics,) = Driver(tmp_path).run(f).values()
+    assert {name: metrics[name] for name in "abcd"} == {"a": 1.0, "b": 0.5, "c": 2.0, "d": 3.0}
+    assert np.isnan(metrics["e"])
+
+
+@pytest.mark.parametrize(
+    "value", ["0.9", None, True, 1j, [1.0], torch.zeros(2), np.zeros((2, 2)), torch.tensor(True)], ids=repr
+)
+def test_what_is_not_a_number_is_refused(tmp_path: Path, value: object) -> None:
+    with pytest.raises(TypeError, match=r"metric 'accuracy' is a .*, but must be one number"):
+        Driver(tmp_path).run(lambda model, trial: trial.report(accuracy=value))
+
+
+def misuse(name: str) -> Callable[[Any, LiveTrial], None]:
+    def twice(model: Any, trial: LiveTrial) -> None:
+        for _ in trial.epochs():
+            trial.report(a=1)
+            trial.report(b=1)
+
+    def nothing(model: Any, trial: LiveTrial) -> None:
+        trial.report()
+
+    def uncounted(model: Any, trial: LiveTrial) -> None:
+        trial.checkpoint(a=1)
+
+    def late(model: Any, trial: LiveTrial) -> None:
+        for _ in trial.epochs():
+            trial.restore()
+
+    functions: dict[str, Callable[[Any, LiveTrial], None]] = locals()
+    return functions[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("twice", "called twice in epoch 1; give all metrics of an epoch in one report"),
+        ("nothing", "called without metrics"),
+        ("uncounted", r"loop over `for epoch in trial.epochs\(\):`"),
+        ("late", "must come before"),
+    ],
+)
+def test_misuse_is_one_clear_error(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(JobError, match=message):
+        Driver(tmp_path).run(misuse(name), 2)
+
+
+def test_inheriting_reads_another_trials_checkpoint(tmp_path: Path) -> None:
+    parent, child = Driver(tmp_path / "0"), Driver(tmp_path / "1")
+    parent.folder.mkdir()
+    child.folder.mkdir()
+    parent.run(counting("cr", []), 4)
+    got: list[Any] = []
+
+    def f(model: Any, trial: LiveTrial) -> None:
+        got.append(trial.inherited())
+        trial.report(x=1)
+
+    child.run(f)
+    Driver(child.folder).run(f, inherit=parent.folder)
+    Driver(child.folder).run(f, inherit=parent.folder / "checkpoint-4.pickle")
+    assert got == [None, {"sum": 10}, {"sum": 10}]
+    with pytest.raises(RunError, match="there is no such checkpoint; only a trial's newest one is kept"):
+        Driver(child.folder).run(f, inherit=parent.folder / "checkpoint-3.pickle")
+
+
+def test_the_handle_tells_its_trial(tmp_path: Path) -> None:
+    seen: list[Any] = []
+
+    def f(model: Any, trial: LiveTrial) -> None:
+        seen.extend(
+            [trial.id, trial.seed, trial.architecture, dict(trial.settings), dict(trial.fidelity), trial.folder]
+        )
+        trial.report(x=1)
+
+    Driver(tmp_path).run(f, 3, settings={"lr": 0.1})
+    assert seen == [7, 11, ARCHITECTURE, {"lr": 0.1}, {"epochs": 3}, tmp_path]

@@ -1,0 +1,69 @@
+"""The NAS-Bench-201 table (CIFAR-10) as a space and an objective, for tests of what strategies find."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import os
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ogive.seeds import generator
+from ogive.space import Architecture, Space, layer, one_of
+from ogive.strategy.base import Strategy
+from ogive.trial import Pending, Proposal, Report, Status, Trial
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+EDGES = ("0-1", "0-2", "1-2", "0-3", "1-3", "2-3")  # in the order of the table's strings
+COLUMN = "cifar10_test_accuracy_full_training"
+
+
+def cell(*operations: str) -> tuple[str, ...]:
+    return operations
+
+
+SPACE = Space(layer(cell, *(one_of(*OPERATIONS, name=edge) for edge in EDGES)))
+
+
+def data_folder() -> Path:
+    """Where the benchmark data lie: OGIVE_TEST_DATA, else `shared/data` beside the repository."""
+    default = Path(__file__).resolve().parents[3] / "shared" / "data"
+    return Path(os.environ.get("OGIVE_TEST_DATA", default))
+
+
+@cache
+def accuracies() -> dict[tuple[str, ...], float]:
+    """Accuracy in % after full training, by the six operations in the order of `EDGES`; skips the test if absent."""
+    path = data_folder() / "nasbench201_cifar10.csv.gz"
+    if not path.exists():
+        pytest.skip(f"no benchmark table at {path}; set OGIVE_TEST_DATA to the folder that holds it")
+    with gzip.open(path, "rt") as file:
+        rows = list(csv.DictReader(file))
+    return {_operations(row["architecture"]): float(row[COLUMN]) for row in rows}
+
+
+def _operations(text: str) -> tuple[str, ...]:
+    nodes = text.strip("|").split("|+|")
+    return tuple(edge.rsplit("~", 1)[0] for node in nodes for edge in node.split("|"))
+
+
+def accuracy(architecture: Architecture) -> float:
+    return accuracies()[tuple(architecture[edge] for edge in EDGES)]
+
+
+def finished(number: int, proposal: Proposal, value: float) -> Trial:
+    return Trial(number, proposal, status=Status.FINISHED, reports=(Report(1, {"accuracy": value}),))
+
+
+def regrets(strategy: Strategy, trials: int, seed: int) -> np.ndarray:
+    """Accuracy points that the best so far is away from the table's best, after 1 ... `trials` trials: [trials]."""
+    optimum = max(accuracies().values())
+    values = []
+    for number in range(trials):
+        proposal = strategy.ask(generator(seed, number), Pending(), {})
+        values.append(accuracy(proposal.architecture))
+        strategy.tell(finished(number, proposal, values[-1]))
+    return optimum - np.maximum.accumulate(values)

@@ -1,0 +1,152 @@
+"""Every strategy, bare and wrapped, keeps the contract; and the suite notices those that do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ogive import strategy as strategies
+from ogive.errors import SpaceExhausted
+from ogive.objective import Constraint, Objective
+from ogive.space import Architecture, Space
+from ogive.strategy import Constrained, Deduplicated
+from ogive.strategy.random import Random
+from ogive.testing.strategies import check_strategy
+from ogive.trial import Fidelity, Pending, Proposal, Trial
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "regularized_evolution": {"population": 6, "sample": 3},
+    "local_search": {"initial": 2},
+    "gp": {"initial": 4, "samples": 8, "mutations": 8, "max_fit": 12},
+}
+
+
+@pytest.mark.parametrize("name", strategies.names())
+def test_every_registered_strategy_conforms(name: str) -> None:
+    options = OPTIONS.get(name, {})
+    check_strategy(lambda space, objectives, rest: strategies.create(name, space, objectives, rest, **options))
+
+
+def test_wrapped_strategies_conform() -> None:
+    def make(space: Space, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> Constrained:
+        bare = strategies.create("local_search", space, tuple(objectives), tuple(constraints), initial=2)
+        return Constrained(Deduplicated(bare), lambda architecture: {"depth": float(len(architecture))})
+
+    check_strategy(make)
+
+
+class HiddenState(Random):
+    """Every second answer is another one."""
+
+    asked = 0
+
+    def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+        self.asked += 1
+        return Proposal(self.space.sample(rng), note={"asked": self.asked})
+
+
+class OwnRandomNumbers(Random):
+    def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+        return Proposal(self.space.sample(np.random.default_rng()))
+
+
+class HashOrder(Random):
+    """Picks by Python's hash of a string, which differs from process to process."""
+
+    def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+        return Proposal(min((self.space.sample(rng) for _ in range(4)), key=lambda a: hash(a.id)))
+
+
+class CountsTells(Random):
+    """A trial that is told twice counts twice."""
+
+    told = 0
+
+    def tell(self, trial: Trial) -> None:
+        self.told += 1
+
+    def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+        return Proposal(self.space.sample(rng), note={"told": self.told})
+
+
+class LearnsFromAsking(Random):
+    """Remembers at `ask` what should come back with `tell`: lost when a run is resumed."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.proposed: dict[str, int] = {}
+        self.parents: list[int] = []
+
+    def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+        proposal = Proposal(self.space.sample(rng), note={"parents": list(self.parents)})
+        self.proposed[proposal.architecture.id] = len(self.parents)
+        return proposal
+
+    def tell(self, trial: Trial) -> None:
+        self.parents = [self.proposed.get(trial.architecture.id, -1)]
+
+
+class CrashesOnFailure(Random):
+    def tell(self, trial: Trial) -> None:
+        if trial.reports == ():
+            raise KeyError("accuracy")
+
+
+class NeedsItsNote(Random):
+    def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+        return Proposal(self.space.sample(rng), note={"mine": 1})
+
+    def tell(self, trial: Trial) -> None:
+        assert trial.proposal.note["mine"] == 1
+
+
+class ForeignLabel(Random):
+    def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+        choices = self.space.sample(rng).to_json()
+        return Proposal(Architecture(self.space, {**choices, next(iter(choices)): "no such label"}))
+
+
+class IgnoresTheConstraint(Random):
+    def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+        return Proposal(self.space.decode(rng.random(self.space.encode([self.space.sample(rng)]).shape))[0])
+
+
+class NoteIsNotJson(Random):
+    def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+        return Proposal(self.space.sample(rng), note={"score": float("nan")})
+
+
+class GivesUpEarly(Random):
+    told = 0
+
+    def tell(self, trial: Trial) -> None:
+        self.told = max(self.told, trial.id)
+
+    def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+        if self.told > 2:
+            raise SpaceExhausted("nothing left")
+        return super().ask(rng, pending, fidelity)
+
+
+@pytest.mark.parametrize(
+    ("broken", "rule"),
+    [
+        (HiddenState, "pure"),
+        (OwnRandomNumbers, "determined"),
+        (HashOrder, "same_elsewhere"),
+        (CountsTells, "replaced"),
+        (LearnsFromAsking, "rebuilt"),
+        (CrashesOnFailure, "legal"),
+        (NeedsItsNote, "foreign"),
+        (ForeignLabel, "legal"),
+        (IgnoresTheConstraint, "legal"),
+        (NoteIsNotJson, "legal"),
+        (GivesUpEarly, "exhausts"),
+    ],
+)
+def test_the_suite_names_the_rule_that_is_broken(broken: type[Random], rule: str) -> None:
+    with pytest.raises(AssertionError, match=f"rule '{rule}' is broken"):
+        check_strategy(broken)

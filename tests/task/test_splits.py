@@ -1,0 +1,108 @@
+"""Splits: disjoint, complete, stratified as scikit-learn's, and a function of labels, plan and seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedShuffleSplit
+
+from ogive import task
+from ogive.errors import JobError
+from ogive.task.splits import Plan, allocate, split
+
+
+def labels(n: int, classes: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    shares = rng.dirichlet(np.full(classes, 3.0))
+    y = np.concatenate([np.arange(classes).repeat(2), rng.choice(classes, n - 2 * classes, p=shares)])
+    return rng.permutation(y)
+
+
+@given(n=st.integers(60, 400), classes=st.integers(2, 8), seed=st.integers(0, 2**32 - 1), train=st.booleans())
+def test_parts_are_disjoint_and_cover_the_data(n: int, classes: int, seed: int, train: bool) -> None:
+    plan = Plan(test=0.2, validation=0.25, train=0.5 if train else None, seed=seed)
+    y = labels(n, classes, seed)
+    parts = split(y, plan)
+    everything = np.concatenate([parts.train, parts.validation, parts.test, parts.rest])
+    assert sorted(everything) == list(range(n))
+    assert sorted(np.concatenate([parts.full_train, parts.test])) == list(range(n))
+    assert len(parts.test) == round(0.2 * n)
+    assert len(parts.rest) == 0 or train
+    assert parts.fingerprint == split(y, plan).fingerprint != split(y, plan, "other data").fingerprint
+
+
+@given(n=st.integers(40, 300), classes=st.integers(2, 8), seed=st.integers(0, 1000))
+def test_class_counts_are_scikit_learns(n: int, classes: int, seed: int) -> None:
+    """Both round quotas by largest remainders; where remainders tie, lots decide, so sorted remainders are compared."""
+    y = labels(n, classes, seed)
+    counts, size = np.bincount(y), n // 3
+    ours = allocate(counts, size, np.random.default_rng(seed))
+    theirs, _ = next(StratifiedShuffleSplit(1, train_size=size, test_size=n - size, random_state=seed).split(y, y))
+    remainders = counts * size % n
+    for remainder in np.unique(remainders):
+        tied = remainders == remainder
+        assert sorted((ours - counts * size // n)[tied]) == sorted((np.bincount(y[theirs]) - counts * size // n)[tied])
+
+
+def test_the_default_trains_on_ninety_percent_of_what_the_test_set_leaves() -> None:
+    digits = task.classification("digits")
+    sizes = digits.describe()["sizes"]
+    assert sizes == {"train": 1294, "validation": 144, "test": 359, "rest": 0}
+    share = np.bincount(digits.train()[1].numpy()) / 1294
+    np.testing.assert_allclose(share, digits.data.class_counts / 1797, atol=1e-3)
+
+
+def test_the_test_set_depends_on_seed_and_size_alone() -> None:
+    y = labels(500, 5, 0)
+    small, large = split(y, Plan(100, 50, 60, seed=1)), split(y, Plan(100, 0.4, None, seed=1))
+    assert list(small.test) == list(large.test)
+    assert list(small.test) != list(split(y, Plan(100, 50, 60, seed=2)).test)
+    assert len(small.rest) == 500 - 100 - 50 - 60
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"test": 1.0}, "test is 1.0, but must be a share between 0 and 1, both excluded, or a count"),
+        ({"validation": 0}, "validation is 0"),
+        ({"train": True}, "train is True"),
+        ({"test": "0.2"}, "test is '0.2'"),
+        ({"train": 0.9, "validation": 0.2}, "together they may be at most 1"),
+        ({"seed": -1}, "seed is -1"),
+        (
+            {"test": 500, "validation": 500, "train": 900},
+            "500 test . 500 validation . 900 train .* there are only 1797",
+        ),
+        ({"test": 1797}, "there are only 1797"),
+        ({"validation": 9}, "validation has 9 examples for 10 classes"),
+    ],
+)
+def test_wrong_splits_are_one_clear_error(asked: dict, message: str) -> None:
+    with pytest.raises(JobError, match=message):
+        task.classification("digits", **asked).prepare()
+
+
+def test_reading_the_test_split_is_told_before_it_is_handed_out() -> None:
+    digits = task.classification("digits", test=500)
+    told: list[str] = []
+    assert len(digits.test(told.append)[1]) == 500
+    assert told == [digits.split.fingerprint]
+
+    def refuse(fingerprint: str) -> None:
+        raise RuntimeError("the journal is closed")
+
+    with pytest.raises(RuntimeError, match="the journal is closed"):
+        digits.test(refuse)
+
+
+def test_small_and_imbalanced_data_and_classes_without_examples_are_warned_of() -> None:
+    y = np.concatenate([np.zeros(90, int), np.ones(8, int), [2, 2]])
+    warnings = task.classification((np.zeros((100, 2)), y), test=0.2, validation=0.1).warnings()
+    assert [w.split(":")[0] for w in warnings[:2]] == [
+        "the data hold 100 examples, fewer than 1000",
+        "the classes are imbalanced, 90 examples of one and 2 of another",
+    ]
+    assert any(w.startswith("validation has no example of 1 of the 3 classes, such as 2") for w in warnings)
+    assert task.classification("digits").warnings() == []
