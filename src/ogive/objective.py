@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 import moocore
 import numpy as np
@@ -217,44 +218,53 @@ def rank(costs: ArrayLike, violations: ArrayLike | None = None) -> NDArray[np.in
         raise ValueError(f"expected violations of shape ({n},), one for each row of costs, but got {excess.shape}")
     invalid = ~np.isfinite(rows).all(axis=1)
     feasible = ~invalid & (excess <= 0)
-    keys = np.zeros((n, 3))  # class, then two keys within the class
-    keys[:, 0] = np.where(invalid, 2, np.where(feasible, 0, 1))
-    infeasible = keys[:, 0] == 1
-    keys[infeasible, 1] = excess[infeasible]
-    if feasible.any():
-        keys[feasible, 1:] = _feasible_keys(rows[feasible])
-    return np.unique(keys, axis=0, return_inverse=True)[1].reshape(n).astype(np.int64)
-
-
-def _feasible_keys(rows: FloatArray) -> FloatArray:
-    """Two keys [n, 2] that order feasible rows [n, m]: (value, 0), or (front, -crowding distance)."""
-    keys = np.zeros((len(rows), 2))
+    group = np.where(invalid, 2, np.where(feasible, 0, 1))
+    first, second = np.zeros((2, n))  # the keys within a group
+    first[group == 1] = excess[group == 1]
     if rows.shape[1] == 1:
-        keys[:, 0] = rows[:, 0]
-        return keys
-    keys[:, 0] = moocore.pareto_rank(rows)
-    for front in np.unique(keys[:, 0]):
-        members = keys[:, 0] == front
-        keys[members, 1] = -crowding_distance(rows[members])
-    return keys
+        first[feasible] = rows[feasible, 0]
+    elif feasible.any():
+        first[feasible] = moocore.pareto_rank(rows[feasible])
+        second[feasible] = -_crowding(rows[feasible], first[feasible])
+    return _places((second, first, group))
 
 
 def crowding_distance(costs: ArrayLike) -> FloatArray:
     """Crowding distances [n] within one front, `costs` [n, m]: infinite at the ends of every objective.
 
-    Duplicates share the distance of the place they stand at, so that order of rows never decides (Deb et al. 2002
-    leave them open).
+    Equal values of an objective share the gap around them, so that the order of rows never decides (Deb et al. 2002
+    leave it open).
     """
-    rows, inverse = np.unique(_rows(costs), axis=0, return_inverse=True)
+    rows = _rows(costs)
+    return _crowding(rows, np.zeros(len(rows)))
+
+
+def _crowding(rows: FloatArray, fronts: FloatArray) -> FloatArray:
+    """`crowding_distance` [n] of every row of `rows` [n, m] within its front [n]."""
     distance = np.zeros(len(rows))
     for column in rows.T:
-        values, place = np.unique(column, return_inverse=True)
-        if len(values) == 1:
-            continue
-        gaps = np.full(len(values), math.inf)
-        gaps[1:-1] = (values[2:] - values[:-2]) / (values[-1] - values[0])
-        distance += gaps[place.reshape(-1)]
-    return np.asarray(distance[inverse.reshape(-1)])
+        places = _places((column, fronts))  # [n], one place for each value of a front
+        front, value = np.zeros((2, int(places.max(initial=-1)) + 1))
+        front[places], value[places] = fronts, column
+        begins = np.flatnonzero(np.diff(front, prepend=-1))
+        ends = np.append(begins[1:], len(front)) - 1
+        span = np.repeat(value[ends] - value[begins], ends - begins + 1)
+        gap = np.full(len(value), math.inf)
+        gap[1:-1] = value[2:] - value[:-2]
+        gap[begins] = gap[ends] = math.inf
+        distance += np.divide(gap, span, out=np.zeros_like(gap), where=span > 0)[places]
+    return distance
+
+
+def _places(keys: tuple[NDArray[Any], ...]) -> NDArray[np.int64]:
+    """Places [n] by the last of the `keys`, then by the one before it ...; equals share a place, none is skipped."""
+    order = np.lexsort(keys)
+    steps = np.zeros(len(order), dtype=bool)
+    for key in keys:
+        steps[1:] |= key[order[1:]] != key[order[:-1]]
+    places = np.empty(len(order), dtype=np.int64)
+    places[order] = np.cumsum(steps)
+    return places
 
 
 def hypervolume(costs: ArrayLike, reference: Sequence[float]) -> float:

@@ -19,7 +19,7 @@ class Honest(Estimator):
     def evaluate(self, evaluation: Evaluation) -> None:
         for step in range(evaluation.reported + 1, evaluation.until + 1):
             answer = evaluation.report(step, self.metrics(evaluation, step))
-            if answer != Action.CONTINUE or evaluation.leaving():
+            if answer != Action.CONTINUE:
                 return
 
     def metrics(self, evaluation: Evaluation, step: int) -> dict[str, Any]:
@@ -47,13 +47,6 @@ class Stubborn(Honest):
     def evaluate(self, evaluation: Evaluation) -> None:
         for step in range(evaluation.reported + 1, evaluation.until + 1):
             evaluation.report(step, self.metrics(evaluation, step))
-
-
-class Stays(Honest):
-    def evaluate(self, evaluation: Evaluation) -> None:
-        for step in range(evaluation.reported + 1, evaluation.until + 1):
-            if evaluation.report(step, self.metrics(evaluation, step)) != Action.CONTINUE:
-                return
 
 
 class Forgetful(Honest):
@@ -94,7 +87,6 @@ def test_an_honest_estimator_passes() -> None:
         (Beyond, "step 4 was reported, beyond the 3 asked for"),
         (Repeats, "step 1 was reported after step 1; steps must increase"),
         (Stubborn, "told to stop at step 1, it reported"),
-        (Stays, "told to leave after its first report, it made 3"),
         (Forgetful, "when it went on after 1 epochs, step 2 gave"),
         (Leaks, "after another evaluation in the same worker, step 1 gave"),
         (Swallows, "what went wrong while it reported was swallowed"),

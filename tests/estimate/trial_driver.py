@@ -39,7 +39,6 @@ class Driver:
         self.folder = folder
         self.architecture = architecture
         self.reports: dict[int, dict[str, float]] = {}
-        self.leaving = False
 
     def run(
         self,
@@ -62,7 +61,6 @@ class Driver:
             folder=self.folder,
             send=send,
             reported=max(self.reports, default=0),
-            leaving=lambda: self.leaving,
             **options,
         )
         (estimator if isinstance(estimator, Estimator) else train(estimator)).evaluate(evaluation)

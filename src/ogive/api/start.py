@@ -134,10 +134,10 @@ def as_estimator(estimator: Estimator | Callable[..., Any]) -> Estimator:
     """An estimator as it is; a train function `f(model, trial)` wrapped."""
     if isinstance(estimator, Estimator):
         return estimator
-    from ogive import estimate  # loads torch
-
     if callable(estimator):
-        return estimate.train(estimator)
+        from ogive.estimate import train
+
+        return train(estimator)
     raise JobError(f"estimator={estimator!r}: a train function f(model, trial), or an estimator of ogive.estimate")
 
 
@@ -176,11 +176,10 @@ def _open(
     """The journal with its lease, its state so far, and the events that this session begins with."""
     path = folder / JOURNAL
     declared = Declared.of(space, estimator, **{**_DEFAULTS, **fixed}).to_json()
-    wanted = Settings().changes(changing)
-    Settings(**wanted)  # raises on values out of range before anything is written
+    asked = Settings(**changing)  # raises on values out of range before anything is written
     if not path.exists():
         _make_folder(folder)
-        Journal.create(path, [Event(Kind.CREATED, data={**declared, "settings": Settings(**wanted).to_json()})])
+        Journal.create(path, [Event(Kind.CREATED, data={**declared, "settings": asked.to_json()})])
     journal = Journal(path, synchronous=synchronous)
     try:
         journal.acquire()

@@ -108,9 +108,6 @@ class Writer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._staged: tuple[Step, Path] | None = None
-        for file in _own_files(folder):
-            if file.suffix == ".tmp":  # of an attempt that was killed while writing
-                file.unlink()
 
     @property
     def staged(self) -> Step | None:
@@ -143,7 +140,7 @@ class Writer:
         path.with_name(path.name + ".tmp").replace(path)
         _flush_folder(self._folder)
         self._staged = None
-        for file in _own_files(self._folder):
+        for file in _own_files(self._folder):  # what a killed attempt left half written is among them
             if file not in (path, beside):
                 file.unlink()
 

@@ -61,7 +61,7 @@ class LiveTrial:
         self._writer = Writer(evaluation.folder)
         self._saved = newest(evaluation.folder)
         self._metrics: dict[str, float] = {}
-        self._reported: Step = 0  # the last step of this attempt that has its report, sent or not
+        self._reported: Step = 0  # the last step that this attempt reported, sent or not, or the restored one
         self._sent = evaluation.reported
         self._begun = False
         self._counted = False  # whether epochs() counts the steps
@@ -70,12 +70,12 @@ class LiveTrial:
     def epochs(self) -> Iterator[int]:
         """The epochs to train: from the one after the restored checkpoint up to where the trial is to go.
 
-        Ends early once a report was answered with pause or stop, or when the worker is to put the trial back. The
+        Ends early once a report was answered with pause or stop, as it is when the worker is to put the trial back. The
         random states of Python, NumPy and PyTorch are set from (seed, epoch) at the start of each epoch, so that an
         epoch after a pause draws what it would have drawn without.
         """
         self._begun = self._counted = True
-        while self.epoch < self._evaluation.until and not self._ending():
+        while self.epoch < self._evaluation.until and not self._over:
             self._writer.commit(self._metrics, reported=False)  # a checkpoint whose epoch went without a report
             self.epoch += 1
             seed_everything(derive(self.seed, "epoch", self.epoch))
@@ -141,7 +141,7 @@ class LiveTrial:
         state = load_checkpoint(self._saved.path)
         self.epoch = self._saved.step
         self._metrics = dict(self._saved.metrics)
-        self._reported = self._saved.step if self._saved.reported else 0
+        self._reported = self._saved.step
         return state
 
     def inherited(self) -> dict[str, Any] | None:
@@ -164,8 +164,7 @@ class LiveTrial:
         self._writer.commit(self._metrics, reported=False)
 
     def _next_step(self) -> Step:
-        unreported = self.epoch > self._reported  # by epochs(), or as it was restored
-        step = self.epoch if self._counted or unreported else self.epoch + 1
+        step = self.epoch if self._counted else self.epoch + 1
         if self._counted and step == 0:
             raise JobError("trial.report() was called before the first epoch of trial.epochs()")
         if self._counted and step == self._reported:
@@ -180,12 +179,7 @@ class LiveTrial:
         if step > self._sent:
             answer = self._evaluation.report(step, metrics)
             self._sent = step
-            self._over = self._over or answer != Action.CONTINUE
-        self._ending()
-
-    def _ending(self) -> bool:
-        self._over = self._over or self._evaluation.leaving()
-        return self._over
+            self._over = answer != Action.CONTINUE
 
 
 def run_live(evaluation: Evaluation, body: Callable[[LiveTrial], None]) -> None:

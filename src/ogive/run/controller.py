@@ -25,6 +25,9 @@ from ogive.space import Architecture
 from ogive.strategy.base import Strategy
 from ogive.trial import RETRIED, Fidelity, Pending, Proposal, Report, Status, Step, Trial, TrialId
 
+_KINDS = {Action.CONTINUE: Kind.FINISHED, Action.PAUSE: Kind.PAUSED, Action.STOP: Kind.STOPPED}
+_ANSWERS = {Kind.FINISHED: Action.CONTINUE, Kind.PAUSED: Action.PAUSE}
+
 Screen = Callable[[Architecture], Mapping[str, float]]
 Observer = Callable[[State, Event | None], None]
 
@@ -71,6 +74,7 @@ class Controller:
         self.running: set[TrialId] = set()
         self.why = ""
         self.stopping = False
+        self._undecided: dict[TrialId, Action] = {}  # what the schedule said to the last report, while reading
         for event in events:
             self._inform(event, state.apply(event))
         self.settings = Settings.from_json(state.settings)
@@ -102,7 +106,8 @@ class Controller:
         """Trials that ran when the last session died wait for another attempt, from their last checkpoint."""
         orphans = [t for t in self.state.trials.values() if t.status is Status.RUNNING]
         for trial in orphans:
-            self._record(Event(Kind.PUT_BACK, trial.id, data={"reason": "the controller ended"}))
+            decided = self._decide(trial, self._undecided[trial.id]) if trial.id in self._undecided else None
+            self._record(decided or Event(Kind.PUT_BACK, trial.id, data={"reason": "the controller ended"}))
 
     def _check_limits(self) -> None:
         settings, state = self.settings, self.state
@@ -216,30 +221,38 @@ class Controller:
         event = Event(Kind.REPORTED, number, step, {"metrics": dict(metrics), "seconds": round(seconds, 6)})
         report = Report(step, carried(trial, metrics), seconds, self.clock.now())
         trial = replace(trial, reports=(*trial.reports, report))
-        spoilt = [n for n in self.state.metrics_needed if not math.isfinite(trial.metrics.get(n, 0.0))]
-        if spoilt:
-            why = f"{spoilt[0]} is {trial.metrics[spoilt[0]]} at step {step}"
-            end = _failed(number, Outcome(Status.NOT_FINITE, why))
-            self._record_report(event, end)
+        decided = self._decide(trial, self._ask_schedule(trial))
+        self._record_report(event, decided)
+        return Action.CONTINUE if decided is None else _ANSWERS.get(decided.kind, Action.STOP)
+
+    def _ask_schedule(self, trial: Trial) -> Action:
+        """What the schedule says to the trial's last report; it never sees values that are not finite."""
+        if self._spoilt(trial):
             return Action.STOP
-        action = self.schedule.on_report(trial, report)
-        final = step >= int(trial.fidelity.get("epochs", 1))
-        if action is Action.CONTINUE and not final:
-            self._record_report(event, None)
-            return action
+        return self.schedule.on_report(trial, trial.reports[-1])
+
+    def _decide(self, trial: Trial, action: Action) -> Event | None:
+        """What becomes of a trial after its last report: the event that ends or pauses it, or None to go on."""
+        spoilt = self._spoilt(trial)
+        if spoilt:
+            why = f"{spoilt} is {trial.metrics[spoilt]} at step {trial.step}"
+            return _failed(trial.id, Outcome(Status.NOT_FINITE, why))
+        if action is Action.CONTINUE and trial.step < int(trial.fidelity.get("epochs", 1)):
+            return None
         missing = self._missing(trial)
         if missing:
-            self._record_report(event, _failed(number, missing))
-            return Action.STOP
-        kind = {Action.CONTINUE: Kind.FINISHED, Action.PAUSE: Kind.PAUSED, Action.STOP: Kind.STOPPED}[action]
-        self._record_report(event, Event(kind, number))
-        return action
+            return _failed(trial.id, missing)
+        return Event(_KINDS[action], trial.id)
+
+    def _spoilt(self, trial: Trial) -> str:
+        """The first metric of the objectives and constraints that is not finite; "" where all that are there are."""
+        return next((n for n in self.state.metrics_needed if not math.isfinite(trial.metrics.get(n, 0.0))), "")
 
     def _missing(self, trial: Trial) -> Outcome | None:
         missing = [name for name in self.state.metrics_needed if name not in trial.metrics]
         if not missing:
             return None
-        reported = ", ".join(trial.metrics) or "nothing"
+        reported = ", ".join(trial.reports[-1].metrics if trial.reports else ()) or "nothing"
         return Outcome(Status.MISSING_METRIC, f"{', '.join(missing)} was never reported; what was: {reported}")
 
     def on_end(self, trial: TrialId, outcome: Outcome) -> None:
@@ -288,6 +301,7 @@ class Controller:
         """Let the schedule and the strategy know of an event; the same for events that happen and events that are read."""
         if trial is None:
             return
+        self._undecided.pop(trial.id, None)
         match event.kind:
             case Kind.PROPOSED:
                 note = trial.proposal.note.get("schedule", {})
@@ -295,8 +309,7 @@ class Controller:
             case Kind.PROMOTED:
                 self.schedule.on_job(trial, Resume(trial.id, trial.fidelity))
             case Kind.REPORTED:
-                if _finite(trial, self.state.metrics_needed):
-                    self.schedule.on_report(trial, trial.reports[-1])
+                self._undecided[trial.id] = self._ask_schedule(trial)
             case Kind.PAUSED:
                 self.strategy.tell(trial)
                 self._keep(trial)
@@ -309,10 +322,6 @@ class Controller:
     def _keep(self, trial: Trial) -> None:
         if self.cache and not trial.cached and trial.id in self.running:
             self.cache.store(trial)
-
-
-def _finite(trial: Trial, names: Iterable[str]) -> bool:
-    return all(math.isfinite(trial.metrics.get(name, 0.0)) for name in names)
 
 
 def _failed(trial: TrialId, outcome: Outcome) -> Event:

@@ -1,6 +1,6 @@
 """How many architectures a table of decisions allows: exactly, or within bounds that say so.
 
-The table is read row by row. A state is what is known about the conditions of later rows: which rows are already sure
+The table is read row by row, what depends on a row soon after it. A state is what is known about the conditions of later rows: which rows are already sure
 to be active, and which conjunctions still can be fulfilled. With each state goes the number of assignments that lead to
 it. Trees of any depth, and names shared under many conditions, need few states at a time. Where there would be too
 many, a row's condition is forgotten: the row then counts as active for the upper bound and as inactive for the lower
@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
-from ogive.space.domain import Label
-from ogive.space.table import Decision, matches
+from ogive.space.domain import Categorical, Label, Subset
+from ogive.space.table import Conjunction, Decision, matches
 
-MAX_STATES = 4_000
+MAX_STATES = 2_000
 MAX_LABELS = 100_000
 
 _State = frozenset[int]  # i: conjunction i is fulfilled as far as it was read; ~row: the row will be active
@@ -38,11 +39,71 @@ def count(decisions: Sequence[Decision], max_states: int = MAX_STATES) -> int | 
     """The number of distinct active assignments: exact, infinite with a real decision, or bounds."""
     if any(math.isinf(decision.domain.size) for decision in decisions):
         return math.inf
+    decisions = _after_their_conditions(_label_by_label(decisions))
     high, exact = _count(decisions, max_states, forgotten_active=True)
     if exact:
         return high
     low, _ = _count(decisions, max_states, forgotten_active=False)
     return SizeBounds(low, high)
+
+
+def _label_by_label(decisions: Sequence[Decision]) -> list[Decision]:
+    """The same number of assignments, with each `some_of` that conditions refer to decided one label at a time.
+
+    Row (i, k) asks whether label i is in, given that k were in before; row (i,) is active where it is.
+    """
+    referred = {name for decision in decisions for conjunction in decision.when for name, _ in conjunction}
+    subsets = {d.name: d.domain for d in decisions if d.name in referred and isinstance(d.domain, Subset)}
+
+    def literals(name: str, labels: frozenset[Label]) -> list[tuple[str, frozenset[Label]]]:
+        if name not in subsets:
+            return [(name, labels)]
+        return [(f"{name}\0{i}", _IN) for i, label in enumerate(subsets[name].labels) if label in labels]
+
+    def rewritten(decision: Decision) -> tuple[Conjunction, ...]:
+        return tuple(c for when in decision.when for c in product(*(literals(*item) for item in when)))
+
+    rows = [Decision(d.name, d.domain, rewritten(d)) for d in decisions if d.name not in subsets]
+    for decision in decisions:
+        if decision.name in subsets:
+            rows += _chain(decision.name, subsets[decision.name], rewritten(decision))
+    return rows
+
+
+_IN, _OUT = frozenset([True]), frozenset([False])
+
+
+def _chain(name: str, domain: Subset, when: tuple[Conjunction, ...]) -> Iterator[Decision]:
+    n = len(domain.labels)
+    reached = {0: when}  # how many were in before label i -> when that is so
+    for i in range(n):
+        following: dict[int, tuple[Conjunction, ...]] = defaultdict(tuple)
+        for k, condition in reached.items():
+            row = f"{name}\0{i}\0{k}"
+            answers = [True] * (k < domain.high) + [False] * (k + n - i - 1 >= domain.low)
+            yield Decision(row, Categorical(tuple(answers)), condition)
+            for answer in answers:
+                following[k + answer] += (((row, _IN if answer else _OUT),),)
+        yield Decision(f"{name}\0{i}", Categorical((True,)), tuple(((f"{name}\0{i}\0{k}", _IN),) for k in reached))
+        reached = following
+
+
+def _after_their_conditions(decisions: Sequence[Decision]) -> list[Decision]:
+    """Each decision as soon as all that its condition refers to is there: so few conditions are open at a time."""
+    missing = {d.name: {name for conjunction in d.when for name, _ in conjunction} for d in decisions}
+    referring: dict[str, list[Decision]] = defaultdict(list)
+    for decision in reversed(decisions):
+        for name in missing[decision.name]:
+            referring[name].append(decision)
+    ready = [decision for decision in reversed(decisions) if not missing[decision.name]]
+    ordered = []
+    while ready:
+        ordered.append(ready.pop())
+        for decision in referring[ordered[-1].name]:
+            missing[decision.name].discard(ordered[-1].name)
+            if not missing[decision.name]:
+                ready.append(decision)
+    return ordered
 
 
 @dataclass(frozen=True)
@@ -76,7 +137,7 @@ def _count(decisions: Sequence[Decision], max_states: int, forgotten_active: boo
     forgotten: set[int] = set()
     states: dict[_State, int] = {frozenset(): 1}
     for row, decision in enumerate(decisions):
-        if decision.domain.size > MAX_LABELS:
+        if decision.domain.size > MAX_LABELS:  # too many to look at each
             forgotten.update(use.row for use in all_uses[row])
         uses = [use for use in all_uses[row] if use.row not in forgotten]
         groups = _groups(decision, uses)

@@ -42,7 +42,7 @@ class Domain:
         raise NotImplementedError
 
     def near(self, label: Label) -> Iterator[Label]:
-        """The labels next to `label`; symmetric: b is near a exactly when a is near b."""
+        """The labels next to `label`; symmetric: b is near a exactly when a is near b (to the last digit of a real)."""
         raise NotImplementedError
 
     def all(self, resolution: int) -> Iterator[Label]:

@@ -191,7 +191,7 @@ class Space:
 
         A categorical decision takes every other label, a whole number the next ones, a real number a tenth of its range
         up and down, a subset one member more, less or exchanged. What the change activates is sampled, or takes its first
-        labels where `rng` is None. Where nothing is activated the relation is symmetric.
+        labels where `rng` is None. Where nothing is activated the relation is symmetric (to the last digit of a real).
         """
         u = rng.random(len(self.decisions)).tolist() if rng else [0.0] * len(self.decisions)
         return self._allowed(moves.neighbors(self.decisions, architecture, u))

@@ -40,12 +40,13 @@ class Decision:
 
     def active(self, choices: Mapping[str, Label]) -> bool:
         """Whether the decision is active, given the labels of the active decisions before it."""
-        if not self.conditional:
-            return True
-        return any(
-            all(name in choices and matches(choices[name], labels) for name, labels in conjunction)
-            for conjunction in self.when
-        )
+        for conjunction in self.when:  # plain loops: every sample, mutation and check comes through here
+            for name, labels in conjunction:
+                if name not in choices or not matches(choices[name], labels):
+                    break
+            else:
+                return True
+        return False
 
     def describe(self) -> dict[str, Any]:
         """The row as JSON; `from_json` reads it back."""

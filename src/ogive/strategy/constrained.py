@@ -36,7 +36,6 @@ class Constrained(Strategy):
     def __init__(self, strategy: Strategy, screen: Screen, tries: int = 1000) -> None:
         super().__init__(strategy.space, strategy.objectives, strategy.constraints)
         self.strategy = strategy
-        self.screen = screen
         self.tries = tries
         self._screen = lru_cache(maxsize=100_000)(screen)
         self._hard = tuple(constraint for constraint in self.constraints if constraint.hard)

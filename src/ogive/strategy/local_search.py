@@ -31,7 +31,9 @@ class LocalSearch(Strategy):
 
     A search is open while its best trial has a neighbour that was neither told nor is pending; the oldest open one is
     carried on, and a new one begins when none is open. So no worker waits for the last neighbours of an optimum: should
-    one of them turn out better, its search is open again. With several objectives, better means that it dominates.
+    one of them turn out better, its search is open again. A search also ends where others have seen all around it. With
+    several objectives, better means that it dominates.
+
     Trials that another strategy proposed count as beginnings of search 0.
     """
 
@@ -52,8 +54,8 @@ class LocalSearch(Strategy):
         begun = Counter(
             _search_of(p) for i, p in pending.in_flight.items() if _is_beginning(p) and not self._knows(i, p)
         )
-        last = max([*self._searches, *begun], default=-1)
-        for number in range(last + 1):
+        numbers = sorted({*self._searches, *begun})
+        for number in numbers:
             search = self._searches.get(number, _Search())
             if begun[number] + len(search.beginnings) < self.initial:
                 return Proposal(self.space.sample(rng), note={"search": number})
@@ -62,7 +64,7 @@ class LocalSearch(Strategy):
                 parent = self._best(search)
                 assert parent is not None
                 return Proposal(unseen[int(rng.integers(len(unseen)))], note={"search": number, "parent": parent.id})
-        return Proposal(self.space.sample(rng), note={"search": last + 1})
+        return Proposal(self.space.sample(rng), note={"search": numbers[-1] + 1 if numbers else 0})
 
     def tell(self, trial: Trial) -> None:
         self._told.add(trial.architecture.id)

@@ -16,6 +16,7 @@ from ogive.run.estimator import Estimator, Evaluation
 from ogive.schedule.base import Action
 from ogive.seeds import generator
 from ogive.space import Architecture, Space
+from ogive.testing.rules import assert_that
 from ogive.trial import Step
 
 Make = Callable[[], Estimator]
@@ -35,7 +36,9 @@ def check_estimator(make_estimator: Make, space: Space, *, epochs: int = 3, seed
     Raises:
         AssertionError: a guarantee is broken; the message says which.
     """
-    _require(epochs >= 2, f"check_estimator: epochs is {epochs}, but must be at least 2 for pausing to mean anything")
+    assert_that(
+        epochs >= 2, f"check_estimator: epochs is {epochs}, but must be at least 2 for pausing to mean anything"
+    )
     rng = generator(seed, "check_estimator")
     bench = _Bench(make_estimator, space.sample(rng), space.sample(rng), epochs, seed)
     _check_description(bench)
@@ -43,7 +46,6 @@ def check_estimator(make_estimator: Make, space: Space, *, epochs: int = 3, seed
     _check_isolation(bench, straight)
     _check_stop(bench, straight)
     _check_pause(bench, straight)
-    _check_leaving(bench, straight)
     _check_death(bench, straight)
 
 
@@ -62,9 +64,9 @@ class _Journal:
         return max(self.reports, default=0)
 
     def add(self, step: Step, metrics: Mapping[str, float], until: Step) -> None:
-        _require(bool(metrics), f"step {step} was reported without metrics")
-        _require(step > self.last, f"step {step} was reported after step {self.last}; steps must increase")
-        _require(step <= until, f"step {step} was reported, beyond the {until} asked for")
+        assert_that(bool(metrics), f"step {step} was reported without metrics")
+        assert_that(step > self.last, f"step {step} was reported after step {self.last}; steps must increase")
+        assert_that(step <= until, f"step {step} was reported, beyond the {until} asked for")
         self.reports[step] = {name: v for name, v in metrics.items() if not name.endswith("seconds")}
 
 
@@ -85,7 +87,6 @@ class _Bench:
         until: Step | None = None,
         architecture: Architecture | None = None,
         answer: Callable[[Step], Action] = lambda step: Action.CONTINUE,
-        leaving: Callable[[], bool] = lambda: False,
     ) -> dict[Step, dict[str, float]]:
         """One attempt, up to `until`; what the journal has after it."""
         last = self.epochs if until is None else until
@@ -102,7 +103,6 @@ class _Bench:
             folder=folder,
             send=send,
             reported=journal.last,
-            leaving=leaving,
         )
         estimator.evaluate(evaluation)
         return journal.reports
@@ -117,21 +117,25 @@ class _Bench:
 def _check_description(bench: _Bench) -> None:
     estimator = bench.make()
     recipe, fingerprints = estimator.recipe(), estimator.fingerprints()
-    _require(json.dumps(recipe) == json.dumps(bench.make().recipe()), "recipe() differs between two equal estimators")
-    _require(
+    assert_that(
+        json.dumps(recipe) == json.dumps(bench.make().recipe()), "recipe() differs between two equal estimators"
+    )
+    assert_that(
         all(isinstance(name, str) and isinstance(value, str) for name, value in fingerprints.items()),
         f"fingerprints() must map names to strings, but gave {dict(fingerprints)}",
     )
-    _require(dict(fingerprints) == dict(bench.worker().fingerprints()), "fingerprints() differ in a worker")
+    assert_that(dict(fingerprints) == dict(bench.worker().fingerprints()), "fingerprints() differ in a worker")
     screened = dict(estimator.screen(bench.architecture))
-    _require(all(math.isfinite(value) for value in screened.values()), f"screen() gave {screened}; it must be finite")
-    _require(screened == dict(estimator.screen(bench.architecture)), "screen() gave two answers to one question")
+    assert_that(
+        all(math.isfinite(value) for value in screened.values()), f"screen() gave {screened}; it must be finite"
+    )
+    assert_that(screened == dict(estimator.screen(bench.architecture)), "screen() gave two answers to one question")
 
 
 def _check_steps(bench: _Bench) -> dict[Step, dict[str, float]]:
     with _folder() as folder:
         straight = bench.run(bench.worker(), _Journal(), folder)
-    _require(bool(straight), "evaluate() returned without a report")
+    assert_that(bool(straight), "evaluate() returned without a report")
     return straight
 
 
@@ -148,7 +152,7 @@ def _check_stop(bench: _Bench, straight: dict[Step, dict[str, float]]) -> None:
     first = min(straight)
     with _folder() as folder:
         stopped = bench.run(bench.worker(), _Journal(), folder, answer=lambda step: Action.STOP)
-    _require(list(stopped) == [first], f"told to stop at step {first}, it reported {list(stopped)}")
+    assert_that(list(stopped) == [first], f"told to stop at step {first}, it reported {list(stopped)}")
 
 
 def _check_pause(bench: _Bench, straight: dict[Step, dict[str, float]]) -> None:
@@ -161,18 +165,9 @@ def _check_pause(bench: _Bench, straight: dict[Step, dict[str, float]]) -> None:
         with _folder() as folder:
             journal = _Journal()
             bench.run(bench.worker(), journal, folder, answer=_pause_at(cut))
-            _require(journal.last == cut, f"told to pause at step {cut}, it went on to step {journal.last}")
+            assert_that(journal.last == cut, f"told to pause at step {cut}, it went on to step {journal.last}")
             resumed = bench.run(bench.worker(), journal, folder)
         _require_equal(resumed, straight, f"when it was paused at step {cut} and resumed")
-
-
-def _check_leaving(bench: _Bench, straight: dict[Step, dict[str, float]]) -> None:
-    with _folder() as folder:
-        journal = _Journal()
-        bench.run(bench.worker(), journal, folder, leaving=lambda: journal.last >= 1)
-        _require(len(journal.reports) == 1, f"told to leave after its first report, it made {len(journal.reports)}")
-        resumed = bench.run(bench.worker(), journal, folder)
-    _require_equal(resumed, straight, "when it was put back and started again")
 
 
 def _check_death(bench: _Bench, straight: dict[Step, dict[str, float]]) -> None:
@@ -211,16 +206,11 @@ def _folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise AssertionError(message)
-
-
 def _require_equal(found: dict[Step, dict[str, float]], straight: dict[Step, dict[str, float]], when: str) -> None:
-    _require(list(found) == list(straight), f"{when}, steps {list(found)} were reported instead of {list(straight)}")
+    assert_that(list(found) == list(straight), f"{when}, steps {list(found)} were reported instead of {list(straight)}")
     for step, metrics in straight.items():
         same = found[step].keys() == metrics.keys() and all(
             value == found[step][name] or (math.isnan(value) and math.isnan(found[step][name]))
             for name, value in metrics.items()
         )
-        _require(same, f"{when}, step {step} gave {found[step]} instead of {metrics}")
+        assert_that(same, f"{when}, step {step} gave {found[step]} instead of {metrics}")

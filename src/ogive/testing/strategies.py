@@ -132,7 +132,7 @@ def _foreign(new: New, space: Space) -> None:
     """Trials that it never proposed, as a warm start or another wrapper tells them, break nothing."""
     strategy = new()
     for number in range(TRIALS):
-        note = ({}, {"parent": 10_000}, {"duplicates": 3, "instead": "grid"})[number % 3]
+        note = ({}, {"parent": 10_000, "search": 10**12}, {"search": None, "instead": "grid"})[number % 3]
         proposal = Proposal(space.sample(generator(number, "foreign")), note=note)
         for trial in stormy(number, proposal):
             strategy.tell(trial)

@@ -28,20 +28,22 @@ class Fate:
     """What becomes of a trial.
 
     Attributes:
-        accuracy: at each epoch, as a function of it; loss is 1 - accuracy, latency is constant.
+        accuracy: at each epoch, as a function of it; loss is 1 - accuracy, the other metrics are constant.
         fails: at which epoch it fails instead of reporting, if ever.
         returns: after which epoch its train function returns, whatever it was asked for, if ever.
     """
 
     accuracy: Callable[[int], float]
     latency: float = 0.5
+    parameters: float = 0.5
     seconds: float = 1.0
     fails: int | None = None
     returns: int | None = None
 
     def metrics(self, epoch: int) -> dict[str, float]:
         value = self.accuracy(epoch)
-        return {"accuracy": value, "loss": 1 - value, "latency": self.latency}
+        constant = {"latency": self.latency, "parameters": self.parameters, "memory": self.latency * self.parameters}
+        return {"accuracy": value, "loss": 1 - value, **constant}
 
 
 World = Callable[[TrialId], Fate]
@@ -49,8 +51,8 @@ World = Callable[[TrialId], Fate]
 
 def good(number: TrialId) -> Fate:
     """Every trial works; no two are equally good, and the order changes with the epochs."""
-    quality, speed, seconds, latency = generator(1, "fate", number).random(4)
-    return Fate(lambda epoch: quality * (1 - math.exp(-epoch * speed)), latency, 0.1 + seconds)
+    quality, speed, latency, parameters, seconds = generator(1, "fate", number).random(5)
+    return Fate(lambda epoch: quality * (1 - math.exp(-epoch * speed)), latency, parameters, 0.1 + seconds)
 
 
 def stormy(number: TrialId) -> Fate:
@@ -164,6 +166,9 @@ class Workers:
     def epoch(self, trial: Trial) -> None:
         """The trial's next epoch is over."""
         fate, epoch = self.world(trial.id), trial.step + 1
+        if fate.returns is not None and fate.returns < epoch:  # resumed, but it has nothing to do any more
+            self._end(trial, Status.FINISHED)
+            return
         if fate.fails == epoch:
             self._end(trial, FAILURES[trial.id % len(FAILURES)])
             return

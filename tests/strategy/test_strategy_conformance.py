@@ -77,16 +77,15 @@ class LearnsFromAsking(Random):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.proposed: dict[str, int] = {}
-        self.parents: list[int] = []
+        self.told: set[int] = set()
+        self.asked_at: set[int] = set()
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        proposal = Proposal(self.space.sample(rng), note={"parents": list(self.parents)})
-        self.proposed[proposal.architecture.id] = len(self.parents)
-        return proposal
+        self.asked_at.add(len(self.told))
+        return Proposal(self.space.sample(rng), note={"asked_at": sorted(self.asked_at)})
 
     def tell(self, trial: Trial) -> None:
-        self.parents = [self.proposed.get(trial.architecture.id, -1)]
+        self.told.add(trial.id)
 
 
 class CrashesOnFailure(Random):

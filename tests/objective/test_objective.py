@@ -1,0 +1,186 @@
+"""Objectives, constraints and the order they make; against definitions done by brute force, closed forms and moocore."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import moocore
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from ogive.errors import JobError
+from ogive.objective import (
+    Constraint,
+    Objective,
+    constraints,
+    costs,
+    crowding_distance,
+    hypervolume,
+    objectives,
+    pareto_front,
+    rank,
+    ranks,
+    violation,
+)
+
+MAYBE_NAN = st.sampled_from([0.0, 1.0, 2.0, 3.0, math.nan])
+
+
+def rows(m: int) -> st.SearchStrategy[np.ndarray]:
+    """Costs [n, m] with many ties and some NaN."""
+    return st.integers(0, 12).flatmap(lambda n: arrays(float, (n, m), elements=MAYBE_NAN))
+
+
+def dominates(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool((a <= b).all() and (a < b).any())
+
+
+@pytest.mark.parametrize(
+    ("metric", "goal"),
+    [
+        ("accuracy", "maximize"),
+        ("val_auc", "maximize"),
+        ("F1", "maximize"),
+        ("log_loss", "minimize"),
+        ("error-rate", "minimize"),
+        ("latency_ms_pixel3", "minimize"),
+        ("parameters", "minimize"),
+        ("seconds", "minimize"),
+    ],
+)
+def test_goals_of_well_known_metrics_may_be_left_out(metric: str, goal: str) -> None:
+    assert Objective(metric).goal == goal
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (
+            lambda: Objective("quality"),
+            r"'quality' needs a goal, for its name does not tell: Objective\('quality', 'max",
+        ),
+        (lambda: Objective("accuracy_loss"), "its name speaks for both"),
+        (lambda: Objective("accuracy", "max"), "goal 'max' is not 'maximize' or 'minimize'; did you mean 'maximize'"),
+        (lambda: Objective(""), "must be the name under which it is reported"),
+        (lambda: objectives([]), "there are none"),
+        (lambda: objectives(["loss", "loss"]), "'loss' is there twice"),
+        (lambda: objectives(["loss", Objective("loss", "maximize")]), "'loss' is to be maximized and minimized"),
+        (lambda: objectives([3]), "3 is neither the name"),
+        (lambda: Constraint("flops"), "exactly one of at_most and at_least"),
+        (lambda: Constraint("flops", at_most=1, at_least=0), "exactly one of at_most and at_least"),
+        (lambda: Constraint("flops", at_most=math.nan), "must be a finite number"),
+        (lambda: constraints([Constraint("a", at_most=1), Constraint("a", at_most=2)]), "'a' has at_most twice"),
+        (lambda: constraints([Constraint("a", at_most=1), Constraint("a", at_least=2)]), "satisfies a >= 2 and a <= 1"),
+        (lambda: constraints(["a <= 1"]), "is not a Constraint"),
+    ],
+)
+def test_errors_name_what_is_wrong(make: Any, text: str) -> None:
+    with pytest.raises(JobError, match=text):
+        make()
+
+
+def test_objectives_are_read_from_names_and_objects() -> None:
+    size = Objective("size_on_disk", "minimize")
+    assert objectives("accuracy") == (Objective("accuracy", "maximize"),)
+    assert objectives(["accuracy", size]) == (Objective("accuracy", "maximize"), size)
+    assert objectives(size) == (size,)
+
+
+def test_costs_are_minimised_and_nan_where_there_is_no_finite_value() -> None:
+    sought = objectives(["accuracy", "loss", "latency"])
+    found = costs({"accuracy": 0.9, "loss": math.inf}, sought)
+    assert found[0] == -0.9
+    assert np.isnan(found[1:]).all()
+
+
+def test_violations_are_relative_to_the_threshold() -> None:
+    assert Constraint("flops", at_most=200).violation({"flops": 250}) == 0.25
+    assert Constraint("flops", at_most=200).violation({"flops": 200}) == 0
+    assert Constraint("accuracy", at_least=0.8).violation({"accuracy": 0.6}) == pytest.approx(0.25)
+    assert Constraint("gap", at_least=-2).violation({"gap": -3}) == 0.5
+    assert Constraint("gap", at_most=0).violation({"gap": 3}) == 3
+    assert Constraint("gap", at_most=0).violation({}) == math.inf
+    assert Constraint("gap", at_most=0).violation({"gap": math.nan}) == math.inf
+    both = constraints([Constraint("flops", at_most=200), Constraint("gap", at_most=0)])
+    assert violation({"flops": 250, "gap": 3}, both) == 3.25
+
+
+@given(st.sampled_from([1, 2, 3]).flatmap(rows))
+def test_front_by_brute_force(c: np.ndarray) -> None:
+    valid = [i for i in range(len(c)) if not np.isnan(c[i]).any()]
+    expected = [i in valid and not any(dominates(c[j], c[i]) for j in valid) for i in range(len(c))]
+    assert pareto_front(c).tolist() == expected
+
+
+@given(rows(1), st.data())
+def test_rank_of_one_objective_sorts_feasible_then_violation_then_nan(c: np.ndarray, data: st.DataObject) -> None:
+    v = data.draw(arrays(float, len(c), elements=st.sampled_from([0.0, 0.0, 0.5, 1.0, math.inf])))
+    keys = [(2, 0.0) if math.isnan(x) else (1, y) if y else (0, x) for x, y in zip(c[:, 0], v, strict=True)]
+    expected = [sorted(set(keys)).index(key) for key in keys]
+    assert rank(c, v).tolist() == expected
+    metrics = [{"loss": x, "excess": y} for x, y in zip(c[:, 0], v, strict=True)]
+    assert ranks(metrics, objectives("loss"), [Constraint("excess", at_most=0)]) == expected
+
+
+@given(st.sampled_from([2, 3]).flatmap(rows))
+def test_rank_of_several_objectives_follows_the_fronts_and_is_a_preorder(c: np.ndarray) -> None:
+    valid = np.flatnonzero(~np.isnan(c).any(axis=1))
+    left, front, number = list(valid), {}, 0
+    while left:
+        layer = [i for i in left if not any(dominates(c[j], c[i]) for j in left)]
+        front.update(dict.fromkeys(layer, number))
+        left, number = [i for i in left if i not in layer], number + 1
+    found = rank(c)
+    for i in range(len(c)):
+        for j in range(len(c)):
+            if front.get(i, number) < front.get(j, number):
+                assert found[i] < found[j]
+            if i in front and (c[i] == c[j]).all():
+                assert found[i] == found[j]
+    assert sorted(set(found.tolist())) == list(range(len(set(found.tolist()))))
+    metrics = [{"loss": row[0], "accuracy": -row[1], "seconds": row[-1]} for row in c]
+    names = ["loss", "accuracy", "seconds"][: c.shape[1]] if len(c) else ["loss", "accuracy"]
+    assert ranks(metrics, objectives(names)) == rank(c[:, : len(names)]).tolist()
+
+
+def test_constraint_domination_comes_before_fronts() -> None:
+    """Deb et al. (2002), definition 1: feasible before infeasible, the infeasible by how much they violate."""
+    c = [[9, 9], [0, 0], [1, 1], [8, 9], [math.nan, 0]]
+    assert rank(c, [0, 0.2, 0.1, 0, 0]).tolist() == [1, 3, 2, 0, 4]
+
+
+def test_crowding_distance_by_hand() -> None:
+    """Four on a line of slope -1: the ends are infinite, the others span (2 + 2)/4 and (3 + 3)/4 of both ranges."""
+    distance = crowding_distance([[0, 4], [1, 3], [2, 2], [4, 0]])
+    assert distance.tolist() == [math.inf, 1.0, 1.5, math.inf]
+    assert rank([[0, 4], [1, 3], [2, 2], [4, 0]]).tolist() == [0, 2, 1, 0]
+
+
+def test_crowding_distance_does_not_depend_on_the_order_of_rows() -> None:
+    rng = np.random.default_rng(0)
+    c = rng.integers(0, 4, size=(30, 3)).astype(float)
+    order = rng.permutation(len(c))
+    assert crowding_distance(c)[order].tolist() == crowding_distance(c[order]).tolist()
+
+
+def test_hypervolume_of_boxes_and_by_sampling() -> None:
+    assert hypervolume([[1, 2], [2, 1], [math.nan, 0], [5, 5]], [3, 3]) == 3.0
+    assert hypervolume(np.empty((0, 2)), [3, 3]) == 0.0
+    c = np.random.default_rng(0).random((20, 3))
+    points = np.random.default_rng(1).random((20_000, 3))
+    share = (c[None] <= points[:, None]).all(axis=2).any(axis=1).mean()
+    assert hypervolume(c, [1, 1, 1]) == pytest.approx(share, abs=0.012)
+    assert hypervolume(c, [1, 1, 1]) == moocore.hypervolume(c[pareto_front(c)], ref=[1, 1, 1])
+
+
+def test_wrong_shapes_are_named() -> None:
+    with pytest.raises(ValueError, match=r"expected costs of shape \(n, m\)"):
+        rank([1.0, 2.0])
+    with pytest.raises(ValueError, match="expected violations of shape"):
+        rank([[1.0]], [0.0, 0.0])
+    with pytest.raises(ValueError, match="reference of 2 numbers"):
+        hypervolume([[1.0, 2.0]], [3.0])

@@ -1,0 +1,184 @@
+"""The controller: what it records, when it stops, and that a run continued from any prefix is the same run."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from memory import SPACE, Curve, ListLog, StoppedClock, declare, session
+
+from ogive.errors import Infeasible, JobError
+from ogive.objective import Constraint
+from ogive.run.events import Event, Kind
+from ogive.run.state import State
+from ogive.space import Space, layer, one_of
+from ogive.testing.journal import essence
+from ogive.trial import Status
+
+ASHA = {"asha": {"eta": 3, "min_epochs": 1}}
+
+
+def run(folder: Path, estimator: Curve | None = None, **settings: object) -> tuple[ListLog, State, str]:
+    log = ListLog([declare(**settings)])
+    controller = session(log, estimator or Curve(), folder)
+    return log, controller.state, controller.run()
+
+
+@pytest.mark.parametrize("schedule", [None, ASHA])
+def test_a_run_continued_from_any_prefix_of_its_journal_is_the_same_run(tmp_path: Path, schedule: object) -> None:
+    log, _, _ = run(tmp_path, schedule=schedule, max_trials=25)
+    whole = essence(log.events)
+    assert len(whole) > 50
+    for cut in range(1, len(log.events), 3):
+        again = ListLog(log.events[:cut])
+        session(again, Curve(), tmp_path).run()
+        ended = [event for event in again.events if event.kind is Kind.ENDED]
+        again.events = [e for e in again.events if e.kind is not Kind.ENDED] + ended[-1:]
+        assert essence(again.events) == whole, f"differs when cut after event {cut}"
+
+
+def test_asha_pauses_promotes_and_goes_on_where_it_paused(tmp_path: Path) -> None:
+    estimator = Curve()
+    _, state, _ = run(tmp_path, estimator, schedule=ASHA, max_trials=30)
+    steps = {trial.step for trial in state.trials.values()}
+    assert steps == {1, 3, 9}
+    promoted = [trial for trial in state.trials.values() if trial.step == 9]
+    assert all(trial.status is Status.FINISHED and len(trial.reports) == 9 for trial in promoted)
+    assert {reported for _, reported in estimator.begun} == {0, 1, 3}, "each attempt goes on after the last report"
+
+
+def test_the_state_read_from_json_is_the_state_that_was_lived(tmp_path: Path) -> None:
+    log, state, _ = run(tmp_path, schedule=ASHA, max_trials=12)
+    read = State.of(log.events)  # without the declared space, as `ogive status` does
+    assert read.trials == state.trials
+    assert [t.architecture.id for t in read.trials.values()] == [t.architecture.id for t in state.trials.values()]
+    assert (read.count, read.ended, read.seconds) == (state.count, state.ended, state.seconds)
+
+
+def spoil(**kinds: object) -> Curve:
+    """An estimator whose trials 0, 1, 2 ... go wrong in the ways listed."""
+    ways = list(kinds.values())
+
+    def one(trial: int, step: int) -> dict[str, float] | None:
+        way = ways[trial] if trial < len(ways) else None
+        if isinstance(way, BaseException):
+            raise way
+        return way  # type: ignore[return-value]
+
+    return Curve(one)
+
+
+def test_each_way_to_fail_is_a_status_of_its_own_and_the_search_goes_on(tmp_path: Path) -> None:
+    estimator = spoil(
+        error=ValueError("no"),
+        memory=RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"),
+        numpy=MemoryError(),
+        nan={"accuracy": math.nan},
+        infinite={"accuracy": math.inf},
+        other={"loss": 1.0},
+        silent={},
+        infeasible=Infeasible("too deep"),
+        exits=SystemExit(3),
+    )
+    _, state, why = run(tmp_path, estimator, max_trials=30, max_failed_trials=20)
+    expected = ["error", "out_of_memory", "out_of_memory", "not_finite", "not_finite"]
+    expected += ["missing_metric", "missing_metric", "infeasible", "exited"]
+    assert [trial.status.value for trial in state.trials.values()][:9] == expected
+    assert state.failed == 9
+    assert state.count[Status.FINISHED] == 21
+    assert why == "all 30 trials are done"
+    assert "ValueError: no" in state.trials[0].traceback
+    assert state.trials[6].reason == "accuracy was never reported; what was: nothing"
+
+
+def test_the_search_stops_itself_at_max_failed_trials_and_says_so(tmp_path: Path) -> None:
+    log, state, why = run(tmp_path, Curve(lambda trial, step: 1 / 0), max_trials=30)  # type: ignore[arg-type, return-value]
+    assert (len(state.trials), state.failed) == (10, 10)
+    assert why == state.ended == "10 trials have failed, and max_failed_trials is 10"
+    assert log.events[-1].kind is Kind.ENDED
+
+
+def test_a_finite_space_is_searched_to_its_end(tmp_path: Path) -> None:
+    space = Space(layer(dict, width=one_of(1, 2, 3, name="width"), depth=one_of(1, 2, name="depth")))
+    log = ListLog([declare(space, max_trials=50)])
+    controller = session(log, Curve(), tmp_path, space=space)
+    why = controller.run()
+    assert len({trial.architecture.id for trial in controller.state.trials.values()}) == 6
+    assert "6" in why or "space" in why
+
+
+def test_the_budget_counts_all_sessions_and_no_time_between_them(tmp_path: Path) -> None:
+    clock = StoppedClock()
+
+    def an_hour(trial: int, step: int) -> None:
+        clock.seconds += 1800 if step in (1, 9) else 0
+
+    class Timed(ListLog):
+        def append(self, events: list[Event]) -> list[Event]:  # type: ignore[override]
+            self.events += (added := [Event(e.kind, e.trial, e.step, e.data, clock.now(), 0) for e in events])
+            return added
+
+    log = Timed([declare(budget=3.0, max_trials=100)])
+    controller = session(log, Curve(an_hour), tmp_path, clock)
+    controller.run()
+    assert controller.state.ended == "the budget of 3 hours is used up"
+    assert 3 <= len(controller.state.trials) <= 4
+    clock.seconds += 1e6
+    again = session(Timed(log.events), Curve(an_hour), tmp_path, clock)
+    again.run()
+    assert len(again.state.trials) == len(controller.state.trials), "a continued run has no budget left"
+
+
+def test_hard_constraints_cost_no_training_and_soft_ones_rank(tmp_path: Path) -> None:
+    hard = (Constraint("parameters", at_most=6, hard=True),)
+    _, state, _ = run(tmp_path, constraints=hard, max_trials=20)
+    assert all(trial.screened["parameters"] <= 6 for trial in state.trials.values())
+    assert all(trial.status is Status.FINISHED for trial in state.trials.values())
+    impossible = (Constraint("parameters", at_most=-1, hard=True),)
+    with pytest.raises(JobError, match=r"parameters <= -1"):
+        run(tmp_path, constraints=impossible)
+
+
+def test_an_exception_after_the_last_report_changes_no_result_and_is_told(tmp_path: Path) -> None:
+    class Late(Curve):
+        def evaluate(self, evaluation):  # type: ignore[no-untyped-def]
+            super().evaluate(evaluation)
+            raise OSError("the disk went away")
+
+    _, state, _ = run(tmp_path, Late(), max_trials=2)
+    assert [trial.status for trial in state.trials.values()] == [Status.FINISHED] * 2
+    assert "the disk went away" in state.warnings[0][0]
+
+
+def test_a_trial_that_returns_early_is_finished_with_what_it_has(tmp_path: Path) -> None:
+    _, state, _ = run(tmp_path, Curve(lambda trial, step: {} if step > 4 else None), max_trials=3)
+    assert [(trial.status, trial.step) for trial in state.trials.values()] == [(Status.FINISHED, 4)] * 3
+
+
+def test_trials_of_one_seed_share_their_random_numbers_across_runs(tmp_path: Path) -> None:
+    _, first, _ = run(tmp_path, max_trials=30, strategy="random")
+    _, second, _ = run(tmp_path, max_trials=30, strategy={"regularized_evolution": {"population": 30, "sample": 5}})
+    seeds = {trial.architecture.id: trial.seed for trial in first.trials.values()}
+    common = [trial for trial in second.trials.values() if trial.architecture.id in seeds]
+    assert common
+    assert all(seeds[trial.architecture.id] == trial.seed for trial in common)
+    assert len(set(seeds.values())) == 30
+
+
+def test_a_stop_puts_the_running_trial_back_at_its_next_report(tmp_path: Path) -> None:
+    log = ListLog([declare(max_trials=10)])
+    controller = session(
+        log, Curve(lambda trial, step: controller.stop("interrupted") if (trial, step) == (2, 4) else None), tmp_path
+    )
+    assert controller.run() == "interrupted"
+    assert log.events[-1].kind is Kind.PUT_BACK
+    assert controller.state.trials[2].step == 4
+    assert controller.state.ended == ""
+    session(log, Curve(), tmp_path).run()
+    steps = [(e.trial, e.step) for e in log.events if e.kind is Kind.REPORTED]
+    assert len(steps) == len(set(steps)) == 90
+
+
+def test_space_with_layers_is_not_needed_to_continue_reading() -> None:
+    assert State.of([declare()]).space.fingerprint == SPACE.fingerprint

@@ -1,0 +1,159 @@
+"""ASHA against the paper's pseudo-code, done by brute force, and against the counts of successive halving."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ogive import schedule as schedules
+from ogive.errors import JobError
+from ogive.objective import Constraint, Objective, rank, ranks
+from ogive.schedule import Action, Job, Resume, Schedule, Start
+from ogive.schedule.asha import ASHA, levels
+from ogive.schedule.rung import Rung
+from ogive.testing.episodes import PROBLEMS, Problem
+from ogive.testing.spaces import tiny
+from ogive.testing.workers import WORLDS, Fate, Log, Workers, World
+from ogive.trial import Report, Trial
+
+ACCURACY = (Objective("accuracy"),)
+
+
+class PaperASHA(Schedule):
+    """Algorithm 2 of Li et al. (2020), with every set written out and sorted anew at each question."""
+
+    def __init__(self, problem: Problem, lowest: int, highest: int, eta: int) -> None:
+        self.problem, self.levels, self.eta = problem, levels(lowest, highest, eta), eta
+        self.rungs: list[dict[int, dict[str, float]]] = [{} for _ in self.levels]
+        self.promoted: list[set[int]] = [set() for _ in self.levels]
+
+    def top_k(self, rung: dict[int, dict[str, float]], k: int) -> list[int]:
+        order = ranks(list(rung.values()), self.problem.objectives, self.problem.constraints)
+        valued = {i: all(np.isfinite(m[o.metric]) for o in self.problem.objectives) for i, m in rung.items()}
+        return [i for _, i in sorted(zip(order, rung, strict=True))[:k] if valued[i]]
+
+    def next_job(self, rng: np.random.Generator) -> Job:
+        for k in range(len(self.levels) - 2, -1, -1):
+            candidates = self.top_k(self.rungs[k], len(self.rungs[k]) // self.eta)
+            promotable = [t for t in candidates if t not in self.promoted[k]]
+            if promotable:
+                return Resume(promotable[0], {"epochs": self.levels[k + 1]})
+        return Start({"epochs": self.levels[0]})
+
+    def on_job(self, trial: Trial, job: Start | Resume) -> None:
+        if isinstance(job, Resume):
+            self.promoted[self.levels.index(int(job.until["epochs"])) - 1].add(trial.id)
+
+    def on_report(self, trial: Trial, report: Report) -> Action:
+        if report.step not in self.levels[:-1]:
+            return Action.CONTINUE
+        self.rungs[self.levels.index(report.step)][trial.id] = dict(report.metrics)
+        return Action.PAUSE
+
+    def on_end(self, trial: Trial) -> None:
+        for rung, promoted in zip(self.rungs, self.promoted, strict=True):
+            promoted.add(trial.id)
+            if trial.status.failed:
+                rung.pop(trial.id, None)
+
+
+def run(schedule: Schedule, world: World, trials: int, workers: int = 4) -> Log:
+    return Workers(schedule, world, tiny(), trials, workers).run()
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("world", WORLDS)
+def test_takes_the_decisions_of_the_papers_pseudocode(problem: str, world: str) -> None:
+    sought = PROBLEMS[problem]
+    mine = ASHA(sought.objectives, sought.constraints, epochs=20, eta=3)
+    found, expected = run(mine, WORLDS[world], 90), run(PaperASHA(sought, 1, 20, 3), WORLDS[world], 90)
+    assert found.text() == expected.text()
+    if world == "good":
+        assert any(isinstance(job, Resume) for _, job in found.jobs)
+
+
+def reached(log: Log, level: int) -> int:
+    return sum(trial.step >= level for trial in log.trials.values())
+
+
+@pytest.mark.parametrize(
+    ("trials", "epochs", "eta", "counts"),
+    [(100, 64, 2, [100, 50, 25, 12, 6, 3, 1]), (81, 81, 3, [81, 27, 9, 3, 1])],
+)
+def test_has_the_rungs_of_successive_halving_when_no_newcomer_overtakes(
+    trials: int, epochs: int, eta: int, counts: list[int]
+) -> None:
+    """The second row is the first bracket of Hyperband with R = 81 (Li et al. 2018, table 1)."""
+    log = run(ASHA(ACCURACY, epochs=epochs, eta=eta), WORLDS["level"], trials)
+    assert [reached(log, level) for level in levels(1, epochs, eta)] == counts
+
+
+def test_newcomers_that_overtake_are_promoted_beyond_that() -> None:
+    log = run(ASHA(ACCURACY, epochs=9), lambda number: Fate(lambda epoch: number / 100), 81)
+    assert reached(log, 3) == 79  # each is the best when it comes; the first two come before there is a third
+    assert reached(log, 9) > 9
+
+
+def test_the_dead_leave_their_rungs() -> None:
+    """Of six at rung 1 the two best go on; when one of them fails, the third is in the top third of five no more."""
+    schedule = ASHA(ACCURACY, epochs=3)
+    world = [0.9, 0.8, 0.7, 0.1, 0.1, 0.1]
+    log = run(schedule, lambda i: replace(Fate(lambda epoch: world[i]), fails=2 if i == 0 else None), 6, workers=6)
+    assert Counter(str(trial.status) for trial in log.trials.values()) == {"error": 1, "finished": 1, "paused": 4}
+
+
+def test_a_large_rung_with_several_objectives_promotes_from_its_top() -> None:
+    objectives = (Objective("accuracy"), Objective("loss"))
+    rung, rng, gone = Rung(objectives), np.random.default_rng(0), []
+    rows = rng.random((1500, 2))
+    for number, (accuracy, loss) in enumerate(rows):
+        rung.add(number, {"accuracy": accuracy, "loss": loss})
+        while (promotable := rung.promotable(4)) is not None:
+            rung.promote(promotable)
+            gone.append(promotable)
+    places = np.argsort(np.argsort(rank(rows * [-1, 1]), kind="stable"))
+    top = set(np.flatnonzero(places < len(rows) * 0.24))
+    assert top - set(gone) <= set(range(1480, 1500)), "only what came after the last sorting may be missing"
+
+
+def test_reports_beyond_a_rung_count_there() -> None:
+    """A train function that reports every second epoch pauses at the first report past the rung."""
+    schedule = ASHA(ACCURACY, epochs=9)
+    trial = Trial(0, None, reports=(Report(2, {"accuracy": 0.5}),))  # type: ignore[arg-type]
+    assert schedule.on_report(trial, trial.reports[-1]) is Action.PAUSE
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({}, "give epochs, or its option max_epochs"),
+        ({"epochs": 9, "eta": 1}, "eta is 1, but must be a whole number of at least 2"),
+        ({"epochs": 9, "min_epochs": 10}, "min_epochs is 10, but must be at most max_epochs, which is 9"),
+        ({"epochs": 9, "max_epochs": 27}, "max_epochs is 27, but must be at most the 9 epochs"),
+        ({"epochs": 9, "reduction": 3}, "has no option 'reduction'; it has 'min_epochs', 'max_epochs', 'eta'"),
+        ({"epochs": 9, "max_epoch": 3}, r"no option 'max_epoch' \(did you mean 'max_epochs'\?\)"),
+    ],
+)
+def test_wrong_options_are_named(options: dict[str, int], text: str) -> None:
+    with pytest.raises(JobError, match=text):
+        schedules.create("asha", objectives="accuracy", **options)
+
+
+def test_unknown_schedules_are_named() -> None:
+    with pytest.raises(JobError, match=r"no schedule 'ahsa' \(did you mean 'asha'\?\); there are 'asha', 'full'"):
+        schedules.create("ahsa")
+
+
+def test_levels_end_at_the_maximum() -> None:
+    assert levels(1, 50, 3) == (1, 3, 9, 27, 50)
+    assert levels(2, 2, 3) == (2,)
+
+
+def test_constraints_come_first() -> None:
+    rung = Rung(ACCURACY, (Constraint("latency", at_most=10),))
+    for number, (accuracy, latency) in enumerate([(0.9, 20), (0.5, 9), (0.8, 11)]):
+        rung.add(number, {"accuracy": accuracy, "latency": latency})
+    assert rung.promotable(3) == 1

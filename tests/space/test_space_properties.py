@@ -1,0 +1,224 @@
+"""What holds in every space, checked on random ones."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+from random_spaces import made, seeds, spaces
+
+from ogive import space as og
+from ogive.errors import SpaceError
+from ogive.space.count import count
+from ogive.space.tree import realise
+
+properties = settings(max_examples=120, deadline=None)
+ENUMERABLE = 1500
+
+
+def alike(a: og.Architecture, b: og.Architecture) -> bool:
+    """Equal, but for the last of a real's ten digits."""
+
+    def same(x: Any, y: Any) -> bool:
+        return x == y or (isinstance(x, float) and math.isclose(x, y, rel_tol=1e-8, abs_tol=1e-8))
+
+    return set(a) == set(b) and all(same(a[name], b[name]) for name in a)
+
+
+def assert_valid(space: og.Space, architecture: og.Architecture) -> None:
+    """The architecture passes the space's own check, by way of JSON text."""
+    again = space.architecture(json.loads(json.dumps(architecture.to_json())))
+    assert again == architecture
+    assert again.id == architecture.id
+    assert list(again) == list(architecture)
+
+
+def changed(a: og.Architecture, b: og.Architecture) -> list[str]:
+    """The decisions active in both whose labels differ."""
+    return [name for name in a if name in b and a[name] != b[name]]
+
+
+@properties
+@given(spaces(), seeds())
+def test_what_is_sampled_is_valid_and_builds_the_same_each_time(space: og.Space, rng: np.random.Generator) -> None:
+    architecture = space.sample(rng)
+    assert_valid(space, architecture)
+    assert architecture.build() == architecture.build()
+
+
+class _Reader(Mapping[str, Any]):
+    """Labels for all decisions; remembers which were read."""
+
+    def __init__(self, labels: Mapping[str, Any]) -> None:
+        self.labels, self.read = labels, set[str]()
+
+    def __getitem__(self, name: str) -> Any:
+        self.read.add(name)
+        return self.labels[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@properties
+@given(spaces(), seeds())
+def test_a_decision_is_active_exactly_where_building_reads_it(space: og.Space, rng: np.random.Generator) -> None:
+    architecture = space.sample(rng)
+    anything = {d.name: d.domain.pick(rng.random()) for d in space.decisions}
+    reader = _Reader({**anything, **architecture})
+    realise(space.tree, reader)
+    assert reader.read == set(architecture)
+
+
+@properties
+@given(spaces(), seeds())
+def test_decode_inverts_encode_and_takes_any_vector(space: og.Space, rng: np.random.Generator) -> None:
+    architectures = [space.sample(rng) for _ in range(3)]
+    encoded = space.encode(architectures)
+    assert encoded.shape == (3, len(space.columns()))
+    assert ((encoded >= 0) & (encoded <= 1)).all()
+    assert space.decode(encoded) == architectures
+    for decoded in space.decode(rng.normal(0.5, 1.0, encoded.shape)):
+        assert_valid(space, decoded)
+
+
+@properties
+@given(spaces(), seeds())
+def test_a_mutation_changes_one_decision_and_what_it_activates(space: og.Space, rng: np.random.Generator) -> None:
+    parent = space.sample(rng)
+    assume(any(d.domain.size > 1 for d in space.decisions if d.name in parent))
+    child = space.mutate(parent, rng)
+    assert_valid(space, child)
+    assert len(changed(parent, child)) == 1
+
+
+@properties
+@given(spaces(), seeds())
+def test_a_child_has_every_decision_from_a_parent_that_has_it(space: og.Space, rng: np.random.Generator) -> None:
+    a, b = space.sample(rng), space.sample(rng)
+    child = space.crossover(a, b, rng)
+    assert_valid(space, child)
+    for name in child:
+        assert child[name] in [parent[name] for parent in (a, b) if name in parent] or (name not in a and name not in b)
+
+
+@properties
+@given(spaces(), seeds())
+def test_neighbours_differ_in_one_decision_and_are_symmetric(space: og.Space, rng: np.random.Generator) -> None:
+    center = space.sample(rng)
+    neighbours = list(islice(space.neighbors(center), 25))
+    assert len(set(neighbours)) == len(neighbours)
+    for neighbour in neighbours:
+        assert_valid(space, neighbour)
+        assert len(changed(center, neighbour)) == 1
+        if set(neighbour) == set(center):
+            assert any(alike(center, back) for back in space.neighbors(neighbour))
+
+
+@properties
+@given(spaces(reals=False, depth=2))
+def test_size_is_the_number_of_architectures_and_bounds_bracket_it(space: og.Space) -> None:
+    size = space.size()
+    assume(size <= ENUMERABLE)
+    assert isinstance(size, int)
+    enumerated = list(space.grid())
+    assert len(enumerated) == len(set(enumerated)) == len({a.id for a in enumerated}) == size
+    for max_states in (1, 2, 3):
+        match count(space.decisions, max_states=max_states):
+            case og.SizeBounds(low, high):
+                assert 1 <= low <= size <= high
+            case exact:
+                assert exact == size
+
+
+@properties
+@given(spaces(), seeds())
+def test_a_space_read_from_a_journal_behaves_the_same(space: og.Space, rng: np.random.Generator) -> None:
+    again = og.Space.from_json(json.loads(json.dumps(space.to_json())))
+    assert again.decisions == space.decisions
+    assert again.fingerprint == space.fingerprint
+    assert again.differences(space) == []
+    seed = int(rng.integers(2**32))
+    a, b = (s.sample(np.random.default_rng(seed)) for s in (space, again))
+    assert (a, a.id, list(a)) == (b, b.id, list(b))
+    assert (space.encode([a]) == again.encode([b])).all()
+    assert list(islice(again.neighbors(a), 5)) == list(islice(space.neighbors(b), 5))
+    with pytest.raises(SpaceError, match="holds no layers"):
+        b.build()
+
+
+def test_every_alternative_is_reached_uniformly() -> None:
+    """The share of each label in 6,000 samples is within five standard deviations of its probability."""
+    space = og.Space(og.layer(made, og.one_of("a", "b", "c"), og.integer(2, 8, step=3), og.some_of((1, 2), 1, 2, 3)))
+    rng = np.random.default_rng(0)
+    samples = [space.sample(rng) for _ in range(6000)]
+    for decision in space.decisions:
+        labels = list(decision.domain.all(0))
+        p = 1 / len(labels)
+        for label in labels:
+            share = sum(a[decision.name] == label for a in samples) / len(samples)
+            assert abs(share - p) < 5 * math.sqrt(p * (1 - p) / len(samples))
+
+
+def test_mutations_are_uniform_over_decisions_and_other_labels() -> None:
+    space = og.Space([og.one_of("a", "b", "c"), og.some_of(1, 1, 2, 3), og.integer(1, 3), og.one_of("only")])
+    parent = space.architecture({"0": "b", "1": [3], "2": 2, "3": "only"})
+    rng = np.random.default_rng(0)
+    children = [space.mutate(parent, rng) for _ in range(3000)]
+    assert set(children) == set(space.neighbors(parent))
+    for child in set(children):
+        assert abs(children.count(child) / 3000 - 1 / 6) < 5 * math.sqrt(1 / 6 * 5 / 6 / 3000)
+
+
+def test_crossover_takes_from_both_parents() -> None:
+    space = og.Space([og.integer(1, 9) for _ in range(8)])
+    a, b = (space.architecture({str(i): n for i in range(8)}) for n in (1, 9))
+    children = [space.crossover(a, b, np.random.default_rng(seed)) for seed in range(50)]
+    assert len(set(children)) > 40
+
+
+def test_a_subset_of_more_than_2_to_the_53_is_sampled_in_all_its_members() -> None:
+    space = og.Space(og.some_of((0, 80), *range(80), name="s"))
+    assert space.size() == 2**80
+    rng = np.random.default_rng(0)
+    chosen = np.mean([[i in space.sample(rng)["s"] for i in range(80)] for _ in range(400)], axis=0)
+    assert (np.abs(chosen - 0.5) < 5 * 0.5 / math.sqrt(400)).all()
+
+
+@example(1, 9, 2, 0.0)
+@example(1, 1, 5, 0.999999)
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 50), st.integers(0, 10**6), st.integers(1, 200), st.floats(0, 1, exclude_max=True))
+def test_whole_numbers_on_a_log_scale(low: int, span: int, step: int, u: float) -> None:
+    domain = og.integer(low, low + span, step=step, log=True).domain
+    assert domain.parse(domain.pick(u)) == domain.pick(u)
+    assert domain.decode(domain.encode([domain.pick(u)])) == [domain.pick(u)]
+    assert domain.pick(0.0) == low
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.floats(-1e6, 1e6).map(lambda x: round(x, 3)),
+    st.floats(1e-3, 1e6),
+    st.booleans(),
+    st.floats(0, 1, exclude_max=True),
+)
+def test_real_numbers_survive_text_and_vectors(low: float, span: float, log: bool, u: float) -> None:
+    low = abs(low) + 0.001 if log else low
+    domain = og.real(low, low + span, log=log).domain
+    label = domain.pick(u)
+    assert low <= label <= low + span
+    assert domain.parse(json.loads(json.dumps(label))) == label
+    assert domain.decode(domain.encode([label])) == [label]
+    for other in domain.near(label):
+        assert any(math.isclose(label, back, abs_tol=1e-8 * span) for back in domain.near(other))

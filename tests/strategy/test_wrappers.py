@@ -1,0 +1,114 @@
+"""Deduplication and hard constraints around any strategy; the registry and its errors."""
+
+from __future__ import annotations
+
+import pytest
+
+from ogive import strategy as strategies
+from ogive.errors import JobError, SpaceExhausted
+from ogive.objective import Constraint, objectives
+from ogive.seeds import generator
+from ogive.space import Architecture, Space, integer, layer, one_of
+from ogive.strategy import Constrained, Deduplicated
+from ogive.strategy.random import Random
+from ogive.trial import Pending, Proposal, Report, Status, Trial
+
+SPACE = Space(layer(dict, integer(0, 9, name="a"), integer(0, 9, name="b")))
+ACCURACY = objectives("accuracy")
+LARGE = Constraint("parameters", at_least=17, hard=True)  # 3 of 100: (8, 9), (9, 8), (9, 9)
+
+
+def parameters(architecture: Architecture) -> dict[str, float]:
+    return {"parameters": architecture["a"] + architecture["b"]}
+
+
+def told(number: int, proposal: Proposal) -> Trial:
+    return Trial(number, proposal, status=Status.FINISHED, reports=(Report(1, {"accuracy": 0.5}),))
+
+
+def test_deduplicated_proposes_each_architecture_once_and_then_says_so() -> None:
+    strategy = Deduplicated(Random(SPACE, ACCURACY))
+    proposals = []
+    for number in range(100):
+        proposals.append(strategy.ask(generator(0, number), Pending(), {}))
+        strategy.tell(told(number, proposals[-1]))
+    assert len({proposal.architecture for proposal in proposals}) == 100
+    assert {proposal.note.get("instead") for proposal in proposals} >= {None, "sample"}
+    assert max(proposal.note.get("duplicates", 0) for proposal in proposals) == 20
+    with pytest.raises(SpaceExhausted, match="every architecture that the space allows was proposed: 100 were told"):
+        strategy.ask(generator(1), Pending(), {})
+
+
+def test_deduplicated_counts_architectures_that_are_the_same_network_once() -> None:
+    space = Space(layer(dict, one_of(1, 2, name="a"), one_of(1, 2, name="b")), canonical=lambda a: sorted(a.values()))
+    strategy = Deduplicated(Random(space, ACCURACY))
+    pending: dict[int, Proposal] = {}
+    for number in range(3):
+        pending[number] = strategy.ask(generator(0, number), Pending(pending), {})
+    with pytest.raises(SpaceExhausted, match="0 were told, 3 are pending or rejected"):
+        strategy.ask(generator(1), Pending(pending), {})
+
+
+def test_constrained_proposes_only_what_satisfies_and_says_how_many_did_not() -> None:
+    strategy = Constrained(Deduplicated(Random(SPACE, ACCURACY, (LARGE,))), parameters)
+    proposals = []
+    for number in range(3):
+        proposals.append(strategy.ask(generator(0, number), Pending(), {}))
+        strategy.tell(told(number, proposals[-1]))
+    assert {tuple(p.architecture.values()) for p in proposals} == {(8, 9), (9, 8), (9, 9)}
+    assert sum(p.note.get("screened_out", 0) for p in proposals) > 10
+    with pytest.raises(SpaceExhausted):
+        strategy.ask(generator(3), Pending(), {})
+
+
+def test_constrained_gives_up_with_the_nearest() -> None:
+    nothing = Constraint("parameters", at_least=20, hard=True)
+    text = r"none of {} proposals satisfies the hard .* parameters >= 20 \(it has 18\)\. Loosen the constraint"
+    bare = Random(SPACE, ACCURACY, (nothing,))
+    with pytest.raises(JobError, match=text.format(100)):
+        Constrained(Deduplicated(bare), parameters).ask(generator(0), Pending(), {})
+    with pytest.raises(JobError, match=text.format(2000)):
+        Constrained(bare, parameters, tries=2000).ask(generator(0), Pending(), {})
+
+
+def test_soft_constraints_and_metrics_not_known_before_training_are_not_screened() -> None:
+    rest = (Constraint("parameters", at_least=20), Constraint("latency", at_most=0, hard=True))
+    assert Constrained(Random(SPACE, ACCURACY, rest), parameters).ask(generator(0), Pending(), {}).note == {}
+
+
+def test_a_strategy_is_made_by_name_with_its_options() -> None:
+    strategy = strategies.create("regularized_evolution", SPACE, "accuracy", population=50)
+    assert strategy.objectives == ACCURACY
+    assert strategies.options("regularized_evolution") == {"population": 30, "sample": 10}
+    assert strategies.names() == ("gp", "local_search", "random", "regularized_evolution")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "text"),
+    [
+        (
+            "regularised_evolution",
+            {},
+            r"no strategy 'regularised_evolution' \(did you mean 'regularized_evolution'\?\)",
+        ),
+        ("xyz", {}, "no strategy 'xyz'; there are 'gp', 'local_search', 'random', 'regularized_evolution'"),
+        ("random", {"population": 3}, "'random' has no option 'population'; it has none"),
+        (
+            "regularized_evolution",
+            {"popluation": 3},
+            r"'popluation' \(did you mean 'population'\?\); it has 'population'",
+        ),
+        ("regularized_evolution", {"sample": "10"}, "sample is '10', but must be a whole number of at least 1"),
+    ],
+)
+def test_wrong_names_and_options_are_named(name: str, options: dict[str, object], text: str) -> None:
+    with pytest.raises(JobError, match=text):
+        strategies.create(name, SPACE, "accuracy", **options)
+
+
+def test_a_registered_strategy_is_made_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strategies._REGISTRY, "_factories", dict(strategies._REGISTRY._factories))
+    strategies.register("mine", "ogive.strategy.random:Random")
+    assert isinstance(strategies.create("mine", SPACE), Random)
+    with pytest.raises(JobError, match="strategy 'random' is registered already"):
+        strategies.register("random", Deduplicated)
