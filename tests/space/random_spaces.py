@@ -38,16 +38,15 @@ def _number(draw: st.DrawFn, reals: bool) -> og.Choice:
 
 
 def _shared(draw: st.DrawFn, level: int, depth: int, reals: bool) -> og.Choice:
-    """A named choice: the same labels everywhere, other layers at each place, which hold names of higher levels only."""
+    """A named choice: the same labels everywhere, other layers at each place, which hold no names of lower levels."""
     name = f"shared{level}"
     match level:
         case 0:
-            inside = {label: _any(draw, depth - 1, level + 1, reals) for label in ("conv", "pool")}
+            inside = {label: _any(draw, depth - 1, level, reals) for label in ("conv", "pool")}
             return og.one_of(**inside, name=name)
         case 1:
-            return og.some_of(
-                (0, 2), a=_any(draw, depth - 1, 2, reals), b=_any(draw, depth - 1, 2, reals), c=3, name=name
-            )
+            inside = {label: _any(draw, depth - 1, level, reals) for label in ("a", "b")}
+            return og.some_of((2, 3), **inside, c=3, name=name)
         case _:
             return og.integer(0, 2, name=name)
 
@@ -71,18 +70,18 @@ def _any(draw: st.DrawFn, depth: int, level: int, reals: bool) -> Any:
         case "derived":
             return og.integer(1, 2) * 2 + og.one_of(1, 3)
         case "shared":
-            return _shared(draw, draw(st.integers(level, 2)), depth, reals)
+            return _shared(draw, draw(st.integers(level, 2)) if depth > 0 else 2, depth, reals)
         case "one_of":
             return og.one_of(**{f"l{i}": inside() for i in range(draw(st.integers(1, 3)))})
         case "some_of":
             return og.some_of((draw(st.integers(0, 1)), 2), **{f"s{i}": inside() for i in range(2)})
         case "repeat":
             times = [2, og.integer(0, 2), og.integer(1, 3, step=2), og.one_of(few=1, many=2), og.one_of(0, 2)]
-            if level <= 2:
-                times.append(og.integer(0, 2, name="shared2"))
-            items = [inside() for _ in range(3)]
+            named = level <= 2 and draw(st.booleans())
+            count = og.integer(0, 2, name="shared2") if named else draw(st.sampled_from(times))
+            items = [_any(draw, depth - 1, 3 if named else level, reals) for _ in range(3)]
             item = items[0] if draw(st.booleans()) else lambda i: items[i]
-            return og.layer(made, og.repeat(item, times=draw(st.sampled_from(times))), inside())
+            return og.layer(made, og.repeat(item, times=count), inside())
         case "list":
             return [inside(), inside()]
         case "tuple":

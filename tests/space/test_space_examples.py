@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from itertools import pairwise
 from typing import Any
 
 import cloudpickle
@@ -69,8 +70,9 @@ class Cell(nn.Module):
 
 
 def test_one_cell_at_three_widths_is_decided_once_and_built_thrice() -> None:
-    def cell(C: int) -> Any:
-        operations = {"skip": og.layer(nn.Identity), "conv": og.layer(nn.Conv2d, C, C, og.one_of(1, 3, name="kernel"))}
+    def cell(width: int) -> Any:
+        conv = og.layer(nn.Conv2d, width, width, og.one_of(1, 3, name="kernel"))
+        operations = {"skip": og.layer(nn.Identity), "conv": conv}
         return og.layer(Cell, [og.one_of(**operations, name=f"edge{e}") for e in range(6)])
 
     space = og.Space(og.layer(nn.Sequential, *map(cell, (16, 32, 64))))
@@ -99,13 +101,14 @@ def test_a_space_of_10_to_the_36_with_over_60_conditional_decisions() -> None:
     assert sum(d.conditional for d in space.decisions) > 60
     everything, without_width = (sum(n**depth for depth in range(1, 6)) ** 6 for n in (12 + 2 + 1, 12 + 1))
     assert space.size() == 4 * (everything - without_width) + without_width > 10**30
+    assert count(space.decisions, max_states=60) == space.size()
 
     rng = np.random.default_rng(0)
     again = pickle.loads(cloudpickle.dumps(space))
     architectures = [space.sample(rng) for _ in range(200)]
     assert again.decode(space.encode(architectures)) == architectures
     assert len({a.id for a in architectures}) == 200
-    for a, b in zip(architectures, architectures[1:], strict=False):
+    for a, b in pairwise(architectures):
         for child in (space.mutate(a, rng), space.crossover(a, b, rng), next(space.neighbors(a))):
             assert again.architecture(child.to_json()) == child != a
     assert again.fingerprint == space.fingerprint

@@ -17,7 +17,7 @@ from ogive.schedule.base import Schedule
 from ogive.space import Space
 from ogive.strategy.base import Strategy
 
-AUTO = "regularized_evolution"
+AUTO = "gp"
 """The strategy behind "auto"."""
 
 StrategySpec = str | Mapping[str, Mapping[str, Any]] | Strategy

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ogive.api.final import Say, Trained, finalize
+from ogive.api.payload import PAYLOAD
 from ogive.errors import JobError, MissingExtra, RunError
 from ogive.objective import costs, pareto_front, ranks
 from ogive.run.estimator import Estimator
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 JOURNAL = "journal.db"
-PAYLOAD = "payload.pkl"
 
 
 class Run:
@@ -126,6 +127,19 @@ class Run:
         except ImportError:
             raise MissingExtra("pandas", "pandas", "run.frame()") from None
         return pd.DataFrame([row(trial) for trial in self.trials])
+
+    def finalize(
+        self,
+        top: int = 1,
+        *,
+        seeds: Sequence[int] = (0,),
+        epochs: int | None = None,
+        baseline: Callable[[], Any] | None = None,
+        workers: int | None = None,
+        say: Say = lambda message: None,
+    ) -> list[Trained]:
+        """Train the best from scratch on the full training split and judge them on the test split; see `ogive.api.final`."""
+        return finalize(self, top, seeds=seeds, epochs=epochs, baseline=baseline, workers=workers, say=say)
 
     def report(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write one self-contained HTML page; by default `report.html` in the run's folder."""

@@ -7,11 +7,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
-
-import cloudpickle
 
 from ogive.api.declared import (
     LEFT_OUT,
@@ -22,7 +20,8 @@ from ogive.api.declared import (
     make_schedule,
     make_strategy,
 )
-from ogive.api.result import JOURNAL, PAYLOAD, Run
+from ogive.api.payload import PAYLOAD, write_payload
+from ogive.api.result import JOURNAL, Run
 from ogive.errors import JobError, RunError
 from ogive.objective import Constraint, ObjectiveSpec
 from ogive.run.cache import Cache
@@ -188,7 +187,7 @@ def _open(
         check_unchanged(state.created, space, checked, str(folder))
         changes = Settings.from_json(state.settings).changes(changing)
         settings = Settings.from_json({**state.settings, **changes})
-        _write_payload(folder / PAYLOAD, space, estimator)
+        write_payload(folder / PAYLOAD, space, estimator)
     except BaseException:
         journal.close()
         raise
@@ -202,23 +201,6 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"the run's folder {folder} cannot be made: {error}; choose another one") from error
-
-
-def _write_payload(path: Path, space: Space, estimator: Estimator) -> None:
-    """The space and the estimator for the workers: by import path, or by value for what is defined in `__main__`."""
-    draft = path.with_suffix(".draft")
-    try:
-        data = cloudpickle.dumps((space, estimator))
-    except Exception as error:
-        raise JobError(
-            f"the space or the estimator cannot travel to the workers: {error}; define functions and classes at the top "
-            "of a module, and open files and connections inside them"
-        ) from error
-    try:
-        draft.write_bytes(data)
-        os.replace(draft, path)
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error}") from error
 
 
 def _session(
@@ -247,14 +229,14 @@ def _session(
     first, *events = journal.read()
     events += journal.append([event for event in opening if event.data])
     settings = Settings.from_json({**state.settings, **opening[0].data})
-    with _view(observer) as watch:
+    with _view(observer) as watch, closing(_executor(executor, folder, state.space, estimator, settings)) as places:
         controller = Controller(
             journal,
             events,
             State.of([first], state.space),
             strategy,
             schedule,
-            _executor(executor, folder, state.space, estimator, settings),
+            places,
             folder,
             screen=screen,
             cache=results,

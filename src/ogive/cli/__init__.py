@@ -1,0 +1,1 @@
+"""The command `ogive`: one file a command; each parses, calls and prints. Help loads nothing but typer."""

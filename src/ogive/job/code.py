@@ -12,12 +12,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ogive.errors import JobError, OgiveError
+from ogive.errors import OgiveError
 from ogive.job.model import unknown
 from ogive.job.source import At, Source
 
 _OURS: set[str] = set()
-"""Modules that jobs of this process have imported from files: another job's file may have the same name."""
+"""Modules that jobs of this process have imported from their folders: another job's may have the same names."""
 
 
 class Code:
@@ -70,11 +70,13 @@ class Code:
         name = path.stem
         if not name.isidentifier():
             raise self.source.error(at, f"{where} cannot be imported under its name; use letters, digits and _ only")
-        if name in sys.modules or name in sys.stdlib_module_names:
-            raise self.source.error(at, f"{where} has the name of the module {name!r}, which would hide it; rename the file")
+        there = getattr(sys.modules.get(name), "__file__", None)
+        if name in sys.stdlib_module_names or (name in sys.modules and there != str(path)):
+            raise self.source.error(
+                at, f"{where} has the name of the module {name!r}, which is another; rename the file"
+            )
         self._add_folder(self.home)
         self._add_folder(path.parent)
-        _OURS.add(name)
         self._modules[path] = self._imported(at, name)
         return self._modules[path]
 
@@ -92,17 +94,27 @@ class Code:
         sys.path.insert(0, str(folder))
 
     def _imported(self, at: At, name: str) -> ModuleType:
+        before = set(sys.modules)
         try:
             return importlib.import_module(name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self.source.error(at, blame(error, self.folders)) from error
+        finally:
+            _OURS.update(new for new in set(sys.modules) - before if self._is_ours(sys.modules[new]))
+
+    def _is_ours(self, module: ModuleType) -> bool:
+        """Whether a module, or the package that it is in, lies in one of the folders."""
+        top = sys.modules.get(module.__name__.partition(".")[0], module)
+        file = Path(getattr(top, "__file__", None) or "")
+        home = file.parent.parent if file.name == "__init__.py" else file.parent
+        return str(home) in self.folders
 
 
 def blame(error: BaseException, folders: Sequence[str]) -> str:
     """What an exception of the user's code says, after the user's file and line where there is one."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: SyntaxError: {error.msg}; mend the file"
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if any(f.filename.startswith(d) for d in folders)]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _lies_in(frame.filename, folders)]
     place = f"{frames[-1].filename}:{frames[-1].lineno}: " if frames else ""
     if isinstance(error, OgiveError):
         return f"{place}{error}"
@@ -110,6 +122,11 @@ def blame(error: BaseException, folders: Sequence[str]) -> str:
     if isinstance(error, ModuleNotFoundError):
         remedy = "install that package here, or mend the import"
     return f"{place}{type(error).__name__}: {error}; {remedy}"
+
+
+def _lies_in(file: str, folders: Sequence[str]) -> bool:
+    """Whether it is a file of the user's own, and not of a package installed beside it."""
+    return "site-packages" not in file and any(Path(file).is_relative_to(folder) for folder in folders)
 
 
 def describe(value: Any) -> str:
@@ -123,5 +140,8 @@ def describe(value: Any) -> str:
 
 
 def _own(module: ModuleType, name: str) -> bool:
+    """Whether `name` was made in the module rather than imported into it."""
     value = getattr(module, name)
-    return not inspect.ismodule(value) and getattr(value, "__module__", module.__name__) == module.__name__
+    if inspect.isclass(value) or inspect.isroutine(value):
+        return bool(value.__module__ == module.__name__)
+    return not inspect.ismodule(value)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from ogive.errors import JobError
 from ogive.job.source import At, Source, found
 from ogive.task.recipe import Recipe
 
@@ -64,28 +65,30 @@ class SpaceKeys(_Keys):
 class TaskKeys(_Keys):
     """What to learn from; amounts are checked by `ogive.task`."""
 
-    data: Reference = Field("digits", description=f"the name of a data set, such as digits, or {REFERENCE}")
-    test: Any = Field(0.2, description="a share of the examples between 0 and 1, or a count")
-    validation: Any = Field(0.1, description="a share of what the test set leaves, between 0 and 1, or a count")
-    train: Any = Field(None, description="a share of what the test set leaves, between 0 and 1, or a count")
-    seed: int = Field(0, ge=0, description="a whole number, at least 0")
-    device: str = Field("cpu", description="cpu, cuda, cuda:N, or auto")
+    data: Reference = Field(default="digits", description=f"the name of a data set, such as digits, or {REFERENCE}")
+    test: Any = Field(default=None, description="a share of the examples between 0 and 1, or a count")
+    validation: Any = Field(
+        default=None, description="a share of what the test set leaves, between 0 and 1, or a count"
+    )
+    train: Any = Field(default=None, description="a share of what the test set leaves, between 0 and 1, or a count")
+    seed: int = Field(default=0, ge=0, description="a whole number, at least 0")
+    device: str = Field(default="cpu", description="cpu, cuda, cuda:N, or auto")
 
 
 class ObjectiveKeys(_Keys):
     """A metric with a goal."""
 
     metric: Reference = Field(description="the name of a metric, such as accuracy")
-    goal: Literal["maximize", "minimize"] | None = Field(None, description="maximize or minimize")
+    goal: Literal["maximize", "minimize"] | None = Field(default=None, description="maximize or minimize")
 
 
 class ConstraintKeys(_Keys):
     """A metric with a threshold."""
 
     metric: Reference = Field(description="the name of a metric, such as parameters")
-    at_most: float | None = Field(None, description="a number; give one of at_most and at_least")
-    at_least: float | None = Field(None, description="a number; give one of at_most and at_least")
-    hard: bool = Field(False, description="true or false")
+    at_most: float | None = Field(default=None, description="a number; give one of at_most and at_least")
+    at_least: float | None = Field(default=None, description="a number; give one of at_most and at_least")
+    hard: bool = Field(default=False, description="true or false")
 
 
 _RECIPE = {field.name: (get_type_hints(Recipe)[field.name], field.default) for field in fields(Recipe)}
@@ -100,34 +103,36 @@ class JobKeys(_Keys):
         description=f"{REFERENCE}, or {{zoo: {NAMED.removeprefix('a ')}}}"
     )
     train: Reference | None = Field(
-        None, description=f"a train function f(model, trial), or an estimator, as {REFERENCE}"
+        default=None, description=f"a train function f(model, trial), or an estimator, as {REFERENCE}"
     )
-    task: TaskKeys | None = Field(None, description="a mapping such as {data: digits, test: 0.2}")
-    recipe: RecipeKeys | None = Field(None, description="a mapping such as {epochs: 12, learning_rate: 0.003}")  # type: ignore[valid-type]
+    task: TaskKeys | None = Field(default=None, description="a mapping such as {data: digits, test: 0.2}")
+    recipe: RecipeKeys | None = Field(default=None, description="a mapping such as {epochs: 12, learning_rate: 0.003}")  # type: ignore[valid-type]
     objectives: Annotated[list[Annotated[ObjectiveKeys, BeforeValidator(_metric)]], BeforeValidator(_list)] = Field(
-        [ObjectiveKeys(metric="accuracy")],
+        default=[ObjectiveKeys(metric="accuracy")],
         min_length=1,
         description="the name of a metric, {metric: name, goal: maximize or minimize}, or a list of these",
     )
     constraints: list[ConstraintKeys] = Field(
-        [], description="a list of items such as {metric: parameters, at_most: 50000, hard: true}"
+        default=[], description="a list of items such as {metric: parameters, at_most: 50000, hard: true}"
     )
-    strategy: Named = Field({"auto": {}}, description=NAMED)
-    schedule: Named = Field({"full": {}}, description=NAMED)
-    epochs: Count | None = Field(None, description="a whole number, at least 1")
-    max_trials: Count = Field(100, description="a whole number, at least 1")
-    workers: Count = Field(1, description="a whole number, at least 1")
-    max_failed_trials: Count | None = Field(None, description="a whole number, at least 1")
-    retries: int = Field(2, ge=0, description="a whole number, at least 0")
-    time_limit: Positive | None = Field(None, description="seconds of one trial, a number above 0")
-    memory_limit: Positive | None = Field(None, description="gigabytes of one trial, a number above 0")
-    budget: Positive | None = Field(None, description="hours of the whole search, a number above 0")
-    seed: int = Field(0, ge=0, description="a whole number, at least 0")
-    run: Reference | None = Field(None, description="the run's folder, relative to the job's file")
-    cache: bool = Field(True, description="true or false")
-    executor: Literal["processes", "inline"] = Field("processes", description="processes or inline")
-    synchronous: Literal["NORMAL", "FULL"] = Field("NORMAL", description="NORMAL or FULL")
-    baseline: Reference | None = Field(None, description=f"a function that makes a network by hand, as {REFERENCE}")
+    strategy: Named = Field(default={"auto": {}}, description=NAMED)
+    schedule: Named = Field(default={"full": {}}, description=NAMED)
+    epochs: Count | None = Field(default=None, description="a whole number, at least 1")
+    max_trials: Count = Field(default=100, description="a whole number, at least 1")
+    workers: Count = Field(default=1, description="a whole number, at least 1")
+    max_failed_trials: Count | None = Field(default=None, description="a whole number, at least 1")
+    retries: int = Field(default=2, ge=0, description="a whole number, at least 0")
+    time_limit: Positive | None = Field(default=None, description="seconds of one trial, a number above 0")
+    memory_limit: Positive | None = Field(default=None, description="gigabytes of one trial, a number above 0")
+    budget: Positive | None = Field(default=None, description="hours of the whole search, a number above 0")
+    seed: int = Field(default=0, ge=0, description="a whole number, at least 0")
+    run: Reference | None = Field(default=None, description="the run's folder, relative to the job's file")
+    cache: bool = Field(default=True, description="true or false")
+    executor: Literal["processes", "inline"] = Field(default="processes", description="processes or inline")
+    synchronous: Literal["NORMAL", "FULL"] = Field(default="NORMAL", description="NORMAL or FULL")
+    baseline: Reference | None = Field(
+        default=None, description=f"a function that makes a network by hand, as {REFERENCE}"
+    )
 
 
 _INSIDE: Mapping[str, type[BaseModel]] = {
@@ -148,13 +153,7 @@ def check_keys(source: Source) -> JobKeys:
         return JobKeys.model_validate(dict(source.data))
     except ValidationError as error:
         lines = [str(source.error(*_explain(detail))) for detail in error.errors()]
-        raise source_error(lines) from error
-
-
-def source_error(lines: list[str]) -> Exception:
-    from ogive.errors import JobError
-
-    return JobError("\n".join(dict.fromkeys(lines)))
+        raise JobError("\n".join(dict.fromkeys(lines))) from error
 
 
 def _explain(detail: ErrorDetails) -> tuple[At, str]:

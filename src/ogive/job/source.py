@@ -57,7 +57,14 @@ def dotted(at: At) -> str:
 
 def found(value: Any) -> str:
     """A value and its kind, as the beginning of an error."""
-    kinds = {dict: "a mapping", list: "a list", str: "text", int: "a whole number", float: "a number", bool: "a truth value"}
+    kinds = {
+        dict: "a mapping",
+        list: "a list",
+        str: "text",
+        int: "a whole number",
+        float: "a number",
+        bool: "a truth value",
+    }
     if value is None:
         return "found nothing"
     text = repr(value)
@@ -122,7 +129,9 @@ class _Reader:
                 raise JobError(f"{self.path}:{line}: {dotted(at)}: a key that is no plain text; keys are words")
             if key in result:
                 first = self.lines[*at, key]
-                raise JobError(f"{self.path}:{line}: {dotted((*at, key))}: stands here and in line {first}; keep one of them")
+                raise JobError(
+                    f"{self.path}:{line}: {dotted((*at, key))}: stands here and in line {first}; keep one of them"
+                )
             self.lines[*at, key] = line
             result[key] = self.value(child, (*at, key), inside)
         return result
@@ -146,7 +155,9 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise JobError(f"{path}: cannot be read: {error.strerror}; check its permissions") from error
     except UnicodeDecodeError as error:
-        raise JobError(f"{path}: is not text in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+        raise JobError(
+            f"{path}: is not text in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from error
 
 
 def _syntax(path: Path, error: yaml.MarkedYAMLError) -> str:

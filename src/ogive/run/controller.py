@@ -269,12 +269,14 @@ class Controller:
             self._record(_failed(trial, missing) if missing else Event(Kind.FINISHED, trial, data=seconds))
         elif outcome.status is Status.WAITING or self._retry(record, outcome):
             data = {"reason": outcome.reason, "seconds": round(outcome.seconds, 6)}
+            if outcome.status in RETRIED and not self.stopping:
+                data["status"] = outcome.status.value
             self._record(Event(Kind.PUT_BACK, trial, data=data))
         else:
             self._record(_failed(trial, outcome))
 
     def _retry(self, trial: Trial, outcome: Outcome) -> bool:
-        return outcome.status in RETRIED and (self.stopping or trial.attempts <= self.settings.retries)
+        return outcome.status in RETRIED and (self.stopping or self.state.lost[trial.id] < self.settings.retries)
 
     def on_warning(self, message: str, trial: TrialId | None = None) -> None:
         """Record something that a user should know."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,6 @@ class Evaluation:
         inherit: the checkpoint to take weights from, or None.
         reported: the last step that the journal has; its reports need not be repeated.
         send: delivers a report and returns what to do next; use `report`.
-        leaving: whether the worker was told to put the trial back at its next report.
     """
 
     trial: TrialId
@@ -52,7 +51,6 @@ class Evaluation:
     settings: Mapping[str, Any] = EMPTY
     inherit: Path | None = None
     reported: Step = 0
-    leaving: Callable[[], bool] = field(default=lambda: False)
 
     @property
     def until(self) -> Step:

@@ -6,11 +6,12 @@ cannot write a line, however late it wakes up.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,9 @@ _events = sql.Table(
 _insert = _events.insert()
 _renew = _lease.update().where(_lease.c.token == sql.bindparam("mine")).values(beat=_lease.c.beat + 1)
 
+_held: set[Path] = set()
+"""The journals whose lease this process holds."""
+
 
 class LeaseLost(RunError):
     """Another controller has taken the run over."""
@@ -60,14 +64,19 @@ class Journal:
         self.path = path
         self._clock = clock or WallClock()
         self._token: int | None = None
-        self._last = 0
+        self._last: int | None = None
         self._beating = threading.Event()
+        self._heart: threading.Thread | None = None
         if not path.is_file():
             raise RunError(f"there is no journal at {path}; give the folder of a run")
         self._engine = _engine(path, synchronous, writable)
-        with self._errors():
-            self._connection = self._engine.connect()
-            self._check_schema()
+        try:
+            with self._errors():
+                self._connection = self._engine.connect()
+                self._check_schema()
+        except BaseException:
+            self._dispose()
+            raise
 
     @staticmethod
     def create(path: Path, first: Sequence[Event], *, clock: Clock | None = None) -> None:
@@ -76,23 +85,26 @@ class Journal:
         Raises:
             RunError: the place cannot be written, or something is there already.
         """
-        if path.exists():
-            raise RunError(f"{path} exists already")
         now = (clock or WallClock()).now()
         draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
+        engine = sql.create_engine(sql.URL.create("sqlite", database=str(draft)))
         try:
-            draft.unlink(missing_ok=True)
-            engine = sql.create_engine(f"sqlite:///{draft}")
             with engine.begin() as connection:
                 _tables.create_all(connection)
                 connection.execute(_meta.insert(), {"schema": SCHEMA})
                 connection.execute(_lease.insert(), {"token": 0, "beat": 0, "holder": ""})
                 connection.execute(_insert, [_row(event, i + 1, now) for i, event in enumerate(first)])
             engine.dispose()
-            os.replace(draft, path)
+            _publish(draft, path)
+        except FileExistsError as error:
+            raise RunError(f"{path} exists already") from error
         except (OSError, DatabaseError) as error:
-            draft.unlink(missing_ok=True)
-            raise RunError(f"cannot write a journal at {path}: {_cause(error)}") from error
+            raise RunError(f"cannot write a journal at {path}: {_explain(error)}") from error
+        finally:
+            engine.dispose()
+            for file in (draft, draft.with_name(draft.name + "-journal")):
+                with suppress(OSError):  # on a read-only disk, where there is none to remove
+                    file.unlink()
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -111,8 +123,11 @@ class Journal:
                 ) from error
 
     def _check_schema(self) -> None:
-        if not sql.inspect(self._connection).has_table("meta"):
-            raise RunError(f"{self.path} is a database, but no journal of Ogive's; give the folder of a run")
+        if self.path.stat().st_size == 0 or not sql.inspect(self._connection).has_table("lease"):
+            raise RunError(
+                f"{self.path} is no journal of Ogive's: it is empty, or a database of something else; give the folder of a "
+                "run, or restore the journal from a backup"
+            )
         found = self._connection.execute(sql.select(_meta.c.schema)).scalar()
         self._connection.rollback()
         if found != SCHEMA:
@@ -122,18 +137,19 @@ class Journal:
 
     # -- the lease -----------------------------------------------------------------------------------------------
 
-    def acquire(self, patience: float = 3 * BEAT_SECONDS, wait: Callable[[float], None] | None = None) -> None:
+    def acquire(self, patience: float = 3 * BEAT_SECONDS) -> None:
         """Take the lease, so that this process alone may append.
 
         A holder on this machine is alive if its process is; one elsewhere if its heartbeat moves within `patience`
         seconds. A holder that is not alive is taken over, and the fencing token makes its late writes fail.
 
         Raises:
-            RunError: another controller holds the lease.
+            RunError: another controller holds the lease, or the journal is damaged.
         """
         with self._errors():
+            self._check_integrity()
             token, beat, text = self._lease_row()
-            if text and holder_alive(Holder.parse(text), lambda: self._lease_row()[1], beat, patience, wait):
+            if text and self._alive(Holder.parse(text), beat, patience):
                 raise RunError(
                     f"the run is held by another controller ({Holder.parse(text)}); wait until it ends, or stop it first"
                 )
@@ -144,9 +160,23 @@ class Journal:
             if taken != 1:
                 raise RunError("another controller has just taken the run; wait until it ends")
             self._token = token + 1
-            self._last = self._connection.execute(sql.select(sql.func.max(_events.c.seq))).scalar() or 0
-            self._connection.rollback()
-        threading.Thread(target=self._beat, name="ogive-heartbeat", daemon=True).start()
+            _held.add(self.path.resolve())
+        self._heart = threading.Thread(target=self._beat, name="ogive-heartbeat", daemon=True)
+        self._heart.start()
+
+    def _check_integrity(self) -> None:
+        """See that the file is whole before anything is written to it."""
+        if self._engine.dialect.name != "sqlite":
+            return
+        found = self._connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        self._connection.rollback()
+        if found != "ok":
+            raise RunError(f"{self.path} is damaged ({found}); {DAMAGED}")
+
+    def _alive(self, holder: Holder, beat: int, patience: float) -> bool:
+        if holder == Holder.mine():  # a session of this very process that could not give the lease back
+            return self.path.resolve() in _held
+        return holder_alive(holder, lambda: self._lease_row()[1], beat, patience)
 
     def _lease_row(self) -> tuple[int, int, str]:
         row = self._connection.execute(sql.select(_lease)).one()
@@ -171,23 +201,30 @@ class Journal:
         """
         assert self._token is not None, "append needs the lease"
         now = self._clock.now()
-        rows = [_row(event, self._last + 1 + i, now) for i, event in enumerate(events)]
+        last, self._last = self._last, None  # not known while this is interrupted half-way
         with self._errors():
+            if last is None:
+                last = self._connection.execute(sql.select(sql.func.max(_events.c.seq))).scalar() or 0
+                self._connection.rollback()
+            rows = [_row(event, last + 1 + i, now) for i, event in enumerate(events)]
             renewed = self._connection.execute(_renew, {"mine": self._token}).rowcount
             if renewed != 1:
-                self._connection.rollback()
                 raise LeaseLost(f"{self.path}: another controller has taken this run over; this one stops")
-            self._connection.execute(_insert, rows)
+            if rows:
+                self._connection.execute(_insert, rows)
             self._connection.commit()
-        self._last += len(rows)
+        self._last = last + len(rows)
         return [
             Event(event.kind, event.trial, event.step, event.data, now, row["seq"])
             for event, row in zip(events, rows, strict=True)
         ]
 
     def close(self) -> None:
-        """Give the lease back and close the database."""
+        """Give the lease back and close the database; nothing happens the second time."""
         self._beating.set()
+        if self._heart is not None:
+            self._heart.join()
+            self._heart = None
         try:
             if self._token is not None:
                 free = _lease.update().where(_lease.c.token == self._token).values(holder="")
@@ -195,22 +232,42 @@ class Journal:
                     self._connection.execute(free)
                     self._connection.commit()
         finally:
+            if self._token is not None:
+                _held.discard(self.path.resolve())
             self._token = None
+            self._dispose()
+
+    def _dispose(self) -> None:
+        if hasattr(self, "_connection"):
             self._connection.close()
-            self._engine.dispose()
+        self._engine.dispose()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
         """Turn the database's errors into ones that say which file, what, and what to do; nothing is half-written."""
         try:
             yield
-        except IntegrityError as error:
-            self._connection.rollback()
-            raise RunError(f"{self.path}: the journal holds this event already: {_cause(error)}") from error
-        except DatabaseError as error:
+        except BaseException as error:
             if hasattr(self, "_connection"):
-                self._connection.rollback()
-            raise RunError(f"{self.path}: {_explain(error)}") from error
+                with suppress(DatabaseError):  # what went wrong before is what counts
+                    self._connection.rollback()
+            if isinstance(error, IntegrityError):
+                raise RunError(f"{self.path}: the journal holds this event already: {_cause(error)}") from error
+            if isinstance(error, DatabaseError):
+                raise RunError(f"{self.path}: {_explain(error)}") from error
+            raise
+
+
+def _publish(draft: Path, path: Path) -> None:
+    """Give `draft` its name, unless another controller was quicker."""
+    try:
+        os.link(draft, path)  # unlike a renaming, this fails where there is a file
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):  # a file system without links, such as FAT
+            raise
+        os.replace(draft, path)
 
 
 def _row(event: Event, seq: int, now: float) -> dict[str, Any]:
@@ -221,14 +278,16 @@ def _row(event: Event, seq: int, now: float) -> dict[str, Any]:
 def _engine(path: Path, synchronous: str, writable: bool) -> sql.Engine:
     options: Mapping[str, Any] = {"timeout": 30, "check_same_thread": False}
     if writable or os.access(path.parent, os.W_OK):
-        engine = sql.create_engine(f"sqlite:///{path}", connect_args=options)
+        engine = sql.create_engine(sql.URL.create("sqlite", database=str(path)), connect_args=options)
     else:  # a reader of a write-ahead log needs its index beside it, unless there is no log at all
-        mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "immutable=1"
-        engine = sql.create_engine(f"sqlite:///file:{path}?{mode}&uri=true", connect_args=options)
+        mode = {"mode": "ro"} if path.with_name(path.name + "-wal").exists() else {"immutable": "1"}
+        url = sql.URL.create("sqlite", database=path.resolve().as_uri(), query={**mode, "uri": "true"})
+        engine = sql.create_engine(url, connect_args=options)
 
     @sql.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
-        if writable:
+        has_events = "SELECT count(*) FROM sqlite_master WHERE name = 'events'"
+        if writable and connection.execute(has_events).fetchone()[0]:  # a foreign database is left as it is
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(f"PRAGMA synchronous={synchronous}")
 
@@ -239,18 +298,26 @@ def _cause(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error)
 
 
-def _explain(error: DatabaseError) -> str:
+DAMAGED = "restore it from a backup, or try `sqlite3 journal.db .recover`"
+_READ_ONLY = "the file or its folder is read-only; make it writable, or copy the run's folder elsewhere"
+_HINTS = {
+    "full": "free some space and run the same command again; nothing that was journalled is lost",
+    "No space left": "free some space and run the same command again; nothing that was journalled is lost",
+    "readonly": _READ_ONLY,
+    "read-only": _READ_ONLY,
+    "Read-only": _READ_ONLY,
+    "unable to open": "the file or its folder cannot be opened for writing; check its permissions, and for free space",
+    "not a database": "the file was overwritten by something else; restore it from a backup",
+    "malformed": f"the file is damaged; {DAMAGED}",
+    "no such": f"the file is no journal of Ogive's, or damaged; {DAMAGED}",
+    "disk I/O": "the disk does not answer, or is full; mend it and run the same command again",
+    "locked": "another program holds the file; close it and run the same command again",
+}
+
+
+def _explain(error: Exception) -> str:
+    """What the database or the system said, and the remedy where it is known."""
     cause = _cause(error)
-    hints = {
-        "full": "free some space and run the same command again; nothing that was journalled is lost",
-        "readonly": "the file or its folder is read-only; make it writable, or copy the run's folder elsewhere",
-        "read-only": "the file or its folder is read-only; make it writable, or copy the run's folder elsewhere",
-        "unable to open": "the file or its folder cannot be opened for writing; check its permissions",
-        "not a database": "the file was overwritten by something else; restore it from a backup",
-        "malformed": "the file is damaged; restore it from a backup, or try `sqlite3 journal.db .recover`",
-        "disk I/O": "the disk does not answer, or is full; mend it and run the same command again",
-        "locked": "another program holds the file; close it and run the same command again",
-    }
-    hint = next((text for word, text in hints.items() if word in cause), "the database refused")
-    kind = "" if isinstance(error, OperationalError) else f" [{type(error).__name__}]"
-    return f"{cause}{kind}: {hint}"
+    hint = next((text for word, text in _HINTS.items() if word in cause), "")
+    kind = "" if isinstance(error, (OperationalError, OSError)) else f" [{type(error).__name__}]"
+    return f"{cause}{kind}" + (f": {hint}" if hint else "")

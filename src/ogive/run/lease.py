@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import psutil
 
@@ -18,11 +19,11 @@ class Holder:
 
     host: str
     pid: int
-    born: float
+    born: str
 
     @staticmethod
     def mine() -> Holder:
-        return Holder(socket.gethostname(), os.getpid(), round(psutil.Process().create_time(), 2))
+        return Holder(socket.gethostname(), os.getpid(), birth(os.getpid()))
 
     @staticmethod
     def parse(text: str) -> Holder:
@@ -35,24 +36,37 @@ class Holder:
         return f"process {self.pid} on {self.host}"
 
 
+def birth(pid: int) -> str:
+    """When a living process began, in a form that does not change when the computer's clock is set; "" for none.
+
+    A zombie, which nobody has asked after since it ended, does not live.
+    """
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return ""
+        stat, boot = Path(f"/proc/{pid}/stat"), Path("/proc/sys/kernel/random/boot_id")
+        if stat.exists() and boot.exists():
+            ticks = stat.read_text().rpartition(")")[2].split()[19]  # since boot; field 22 of proc(5)
+            return f"{boot.read_text().strip()}/{ticks}"
+        return str(round(process.create_time()))
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def holder_alive(
     holder: Holder,
     read_beat: Callable[[], int],
     beat: int,
     patience: float,
-    wait: Callable[[float], None] | None = None,
+    wait: Callable[[float], None] = time.sleep,
 ) -> bool:
     """Whether the holder of a lease lives: by its process on this machine, by its heartbeat elsewhere.
 
     No clocks are compared: `beat` was read before, and the holder is alive if it has changed within `patience` seconds.
     """
     if holder.host == socket.gethostname():
-        try:
-            born = round(psutil.Process(holder.pid).create_time(), 2)
-        except psutil.NoSuchProcess:
-            return False
-        return abs(born - holder.born) < 1.0
-    wait = wait or time.sleep
+        return birth(holder.pid) == holder.born
     waited = 0.0
     while waited < patience:
         wait(0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import traceback
 from collections.abc import Iterator
@@ -11,9 +12,14 @@ from ogive.run.executors.base import Outcome
 from ogive.trial import Status
 
 _OUT_OF_MEMORY = re.compile(
-    r"out of memory|can(no|')t allocate memory|DefaultCPUAllocator|std::bad_alloc|CUBLAS_STATUS_ALLOC_FAILED",
+    r"out of memory|can(no|')t allocate memory|DefaultCPUAllocator|std::bad_alloc|(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED",
     re.IGNORECASE,
 )
+_DISK = {
+    errno.ENOSPC: "the disk is full; free some space and run the same command again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
+    errno.EROFS: "the disk is read-only; mount it writable and run the same command again",
+}
 MAX_TEXT = 20_000
 """Characters of a traceback that the journal keeps: the first and the last half."""
 
@@ -24,15 +30,28 @@ def classify(error: BaseException, seconds: float = 0.0) -> Outcome:
     PyTorch raises a plain RuntimeError when the CPU's memory is exhausted, and a subclass of it on a GPU; both are told
     by their text, also when another exception was raised from them.
     """
-    reason = clip(f"{type(error).__name__}: {error}".strip().rstrip(":"), 500)
-    text = clip("".join(traceback.format_exception(error)), MAX_TEXT)
+    message = _message(error)
+    reason = clip(f"{type(error).__name__}: {message}".strip().rstrip(":"), 500)
+    text = _traceback(error)
     if any(_memory(e) for e in _chain(error)):
         return Outcome(Status.OUT_OF_MEMORY, reason, text, seconds)
     if isinstance(error, Infeasible):
-        return Outcome(Status.INFEASIBLE, str(error) or reason, "", seconds)
+        return Outcome(Status.INFEASIBLE, message or reason, "", seconds)
     if isinstance(error, SystemExit):
-        return Outcome(Status.EXITED, f"the evaluation called sys.exit({error.code!r})", text, seconds)
+        return Outcome(Status.EXITED, clip(f"the evaluation called sys.exit({error.code!r})", 500), text, seconds)
     return Outcome(Status.ERROR, reason, text, seconds)
+
+
+def disk_fault(error: BaseException) -> str:
+    """What is wrong with the disk where `error` comes from that, and the remedy; else "".
+
+    Such an error is of the machine, not of the architecture: no trial should be marked as failed for it.
+    """
+    for e in _chain(error):
+        if isinstance(e, OSError) and e.errno in _DISK:
+            where = f" ({e.filename})" if e.filename else ""
+            return f"{_DISK[e.errno]}{where}"
+    return ""
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -44,9 +63,25 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _memory(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
+        isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(_message(error)) is not None
     )
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as other:  # noqa: BLE001 - the user's own __str__ may raise anything
+        return f"(its message cannot be shown: {type(other).__name__})"
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        return clip("".join(traceback.format_exception(error)), MAX_TEXT)
+    except MemoryError:  # the frames still hold what has used it up
+        return ""
 
 
 def clip(text: str, limit: int) -> str:

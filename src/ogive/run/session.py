@@ -54,18 +54,22 @@ def signals(stop: Callable[[str], None], say: Callable[[str], None]) -> Iterator
         return
     asked = False
 
+    def tell(message: str) -> None:
+        """From a thread: the signal may have come while this one was writing to the same stream."""
+        threading.Thread(target=say, args=(message,), daemon=True).start()
+
     def interrupted(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         if asked:
             raise KeyboardInterrupt
         asked = True
-        say("stopping: running trials go on to their next report and are put back; Ctrl-C again stops at once")
+        tell("stopping: running trials go on to their next report and are put back; Ctrl-C again stops at once")
         stop("interrupted")
 
     def terminated(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         asked = True
-        say(f"stopping: running trials have {GRACE_SECONDS:g} s to reach their next report and are put back")
+        tell(f"stopping: running trials have {GRACE_SECONDS:g} s to reach their next report and are put back")
         stop("terminated")
         signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
 

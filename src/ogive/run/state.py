@@ -25,7 +25,7 @@ class State:
         trials: by id.
         in_flight: the proposals that wait or run; a strategy sees them as pending.
         waiting: trials that were started once and put back, oldest first.
-        paused: how many trials are paused.
+        lost: by trial, attempts that were put back because their worker was killed or lost.
         count: trials by status.
         seconds: compute time of all trials.
         elapsed: time that the sessions took, in seconds; stretches in which no controller ran are left out.
@@ -45,6 +45,7 @@ class State:
     waiting: dict[TrialId, None] = field(default_factory=dict)
     count: Counter[Status] = field(default_factory=Counter)
     seen: Counter[str] = field(default_factory=Counter)
+    lost: Counter[TrialId] = field(default_factory=Counter)
     jobs: int = 0
     seconds: float = 0.0
     elapsed: float = 0.0
@@ -151,6 +152,8 @@ class State:
         self.seconds += trial.seconds - (before.seconds if before else 0.0)
         if event.kind in (Kind.PROPOSED, Kind.PROMOTED):
             self.jobs += 1
+        if event.kind is Kind.PUT_BACK and "status" in event.data:
+            self.lost[trial.id] += 1
         if trial.status in (Status.WAITING, Status.RUNNING):
             self.in_flight[trial.id] = trial.proposal
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ogive.objective import Constraint, ObjectiveSpec
@@ -22,7 +22,7 @@ def create(
     name: str,
     *,
     objectives: ObjectiveSpec = "accuracy",
-    constraints: Constraint | tuple[Constraint, ...] = (),
+    constraints: Constraint | Sequence[Constraint] = (),
     epochs: int | None = None,
     **options: Any,
 ) -> Schedule:

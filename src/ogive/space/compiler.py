@@ -6,14 +6,14 @@ import functools
 import inspect
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ogive.errors import SpaceError
 from ogive.space.declaration import Choice, Derived, Expression, Layer, Repeat
 from ogive.space.domain import Categorical, Domain, IntegerRange, Label, Subset
-from ogive.space.table import Conjunction, Decision, conjoin, covers, in_order, simplify
+from ogive.space.table import Conjunction, Decision, conjoin, in_order, simplify
 from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table, Value
 
 
@@ -36,25 +36,15 @@ def compile_expression(expression: Any) -> tuple[Node, tuple[Decision, ...]]:
     """
     compiler = _Compiler()
     tree = compiler.node(expression, "", (), owner=(0, ""))
-    return tree, in_order(_table(compiler.found))
+    found = compiler.found
 
+    def all_labels(name: str, labels: frozenset[Label]) -> bool:
+        domain = found[name].domain
+        if isinstance(domain, Subset):
+            return len(domain.labels) - len(labels) < domain.low
+        return len(labels) == domain.size
 
-def _table(found: Mapping[str, _Found]) -> Iterator[Decision]:
-    """The decisions with their conditions in few words."""
-
-    def certain(rest: Conjunction, name: str, labels: frozenset[Label]) -> bool:
-        return _any_label(found[name].domain, labels) and any(covers(when, rest) for when in found[name].when)
-
-    for name, decision in found.items():
-        decision.when = list(simplify(decision.when, certain))
-        yield Decision(name, decision.domain, tuple(decision.when))
-
-
-def _any_label(domain: Domain, labels: frozenset[Label]) -> bool:
-    """Whether every value of the domain fulfils a condition on `labels`."""
-    if isinstance(domain, Subset):
-        return len(domain.labels) - len(labels) < domain.low
-    return len(labels) == domain.size
+    return tree, in_order(Decision(name, f.domain, simplify(f.when, all_labels)) for name, f in found.items())
 
 
 class _Compiler:

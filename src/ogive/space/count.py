@@ -1,10 +1,10 @@
 """How many architectures a table of decisions allows: exactly, or within bounds that say so.
 
-The table is read row by row, what depends on a row soon after it. A state is what is known about the conditions of later rows: which rows are already sure
-to be active, and which conjunctions still can be fulfilled. With each state goes the number of assignments that lead to
-it. Trees of any depth, and names shared under many conditions, need few states at a time. Where there would be too
-many, a row's condition is forgotten: the row then counts as active for the upper bound and as inactive for the lower
-one. More active rows never make the count smaller, so both are bounds.
+The table is read row by row, what depends on a row soon after it. A state is what is known about the conditions of
+later rows: which rows are already sure to be active, and which conjunctions still can be fulfilled. With each state
+goes the number of assignments that lead to it. Trees of any depth, and names shared under many conditions, need few
+states at a time. Where there would be too many, a row's condition is forgotten: the row then counts as active for the
+upper bound and as inactive for the lower one. More active rows never make the count smaller, so both are bounds.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def count(decisions: Sequence[Decision], max_states: int = MAX_STATES) -> int | 
     """The number of distinct active assignments: exact, infinite with a real decision, or bounds."""
     if any(math.isinf(decision.domain.size) for decision in decisions):
         return math.inf
-    decisions = _after_their_conditions(_label_by_label(decisions))
+    decisions = _in_order_of_use(*_label_by_label(decisions))
     high, exact = _count(decisions, max_states, forgotten_active=True)
     if exact:
         return high
@@ -47,10 +47,11 @@ def count(decisions: Sequence[Decision], max_states: int = MAX_STATES) -> int | 
     return SizeBounds(low, high)
 
 
-def _label_by_label(decisions: Sequence[Decision]) -> list[Decision]:
+def _label_by_label(decisions: Sequence[Decision]) -> tuple[list[Decision], dict[str, str]]:
     """The same number of assignments, with each `some_of` that conditions refer to decided one label at a time.
 
-    Row (i, k) asks whether label i is in, given that k were in before; row (i,) is active where it is.
+    Row (i, k) asks whether label i is in, given that k were in before; row (i,) is active where it is. Also returned:
+    for each row (i, k), the row (i - 1,), since it is better read first.
     """
     referred = {name for decision in decisions for conjunction in decision.when for name, _ in conjunction}
     subsets = {d.name: d.domain for d in decisions if d.name in referred and isinstance(d.domain, Subset)}
@@ -64,22 +65,25 @@ def _label_by_label(decisions: Sequence[Decision]) -> list[Decision]:
         return tuple(c for when in decision.when for c in product(*(literals(*item) for item in when)))
 
     rows = [Decision(d.name, d.domain, rewritten(d)) for d in decisions if d.name not in subsets]
+    after: dict[str, str] = {}
     for decision in decisions:
         if decision.name in subsets:
-            rows += _chain(decision.name, subsets[decision.name], rewritten(decision))
-    return rows
+            rows += _chain(decision.name, subsets[decision.name], rewritten(decision), after)
+    return rows, after
 
 
 _IN, _OUT = frozenset([True]), frozenset([False])
 
 
-def _chain(name: str, domain: Subset, when: tuple[Conjunction, ...]) -> Iterator[Decision]:
+def _chain(name: str, domain: Subset, when: tuple[Conjunction, ...], after: dict[str, str]) -> Iterator[Decision]:
     n = len(domain.labels)
     reached = {0: when}  # how many were in before label i -> when that is so
     for i in range(n):
         following: dict[int, tuple[Conjunction, ...]] = defaultdict(tuple)
         for k, condition in reached.items():
             row = f"{name}\0{i}\0{k}"
+            if i:
+                after[row] = f"{name}\0{i - 1}"
             answers = [True] * (k < domain.high) + [False] * (k + n - i - 1 >= domain.low)
             yield Decision(row, Categorical(tuple(answers)), condition)
             for answer in answers:
@@ -88,9 +92,11 @@ def _chain(name: str, domain: Subset, when: tuple[Conjunction, ...]) -> Iterator
         reached = following
 
 
-def _after_their_conditions(decisions: Sequence[Decision]) -> list[Decision]:
+def _in_order_of_use(decisions: Sequence[Decision], after: Mapping[str, str]) -> list[Decision]:
     """Each decision as soon as all that its condition refers to is there: so few conditions are open at a time."""
     missing = {d.name: {name for conjunction in d.when for name, _ in conjunction} for d in decisions}
+    for name, earlier in after.items():
+        missing[name].add(earlier)
     referring: dict[str, list[Decision]] = defaultdict(list)
     for decision in reversed(decisions):
         for name in missing[decision.name]:

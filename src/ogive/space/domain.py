@@ -7,7 +7,6 @@ uniform numbers. Labels are JSON scalars, except a subset, which is a tuple of l
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -290,10 +289,10 @@ class Subset(Domain):
         return self._ordered(chosen)
 
     def pick(self, u: float) -> tuple[Label, ...]:
-        return self._unrank(_rank(u, self.size))
+        return self._unrank(min(int(u * self.size), self.size - 1))
 
     def pick_other(self, label: tuple[Label, ...], u: float) -> tuple[Label, ...]:
-        other = self._unrank(_rank(u, self.size - 1))
+        other = self._unrank(min(int(u * (self.size - 1)), self.size - 2))
         return other if other != label else self._unrank(self.size - 1)
 
     def near(self, label: tuple[Label, ...]) -> Iterator[tuple[Label, ...]]:
@@ -328,11 +327,6 @@ class Subset(Domain):
 
     def describe(self) -> dict[str, Any]:
         return {"kind": self.kind, "labels": list(self.labels), "low": self.low, "high": self.high}
-
-
-def _rank(u: float, size: int) -> int:
-    """A whole number below `size` at `u` in [0, 1), also where `size` is beyond the 53 binary digits of `u`."""
-    return int(u * size) if size <= 2**53 or u == 0.0 else random.Random(u).randrange(size)
 
 
 def from_json(data: dict[str, Any]) -> Domain:

@@ -175,7 +175,9 @@ class Space:
         if not any(self._by_name[name].domain.size > 1 for name in architecture):
             raise SpaceError(f"{architecture!r} cannot be mutated: each of its decisions has one alternative")
         n = len(self.decisions) + 2
-        return self._first(lambda: moves.mutate(self.decisions, architecture, rng.random(n).tolist()), "mutations")
+        return self._first(
+            lambda: moves.mutate(self.decisions, architecture._choices, rng.random(n).tolist()), "mutations"
+        )
 
     def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
         """A child that has each active decision from either parent, at random; sampled where neither has it.
@@ -184,7 +186,9 @@ class Space:
             SpaceError: the constraint refused 1,000 children.
         """
         n = 2 * len(self.decisions)
-        return self._first(lambda: moves.crossover(self.decisions, a, b, rng.random(n).tolist()), "children")
+        return self._first(
+            lambda: moves.crossover(self.decisions, a._choices, b._choices, rng.random(n).tolist()), "children"
+        )
 
     def neighbors(self, architecture: Architecture, rng: np.random.Generator | None = None) -> Iterator[Architecture]:
         """All allowed architectures that differ in one active decision, in the table's order.
@@ -194,7 +198,7 @@ class Space:
         labels where `rng` is None. Where nothing is activated the relation is symmetric (to the last digit of a real).
         """
         u = rng.random(len(self.decisions)).tolist() if rng else [0.0] * len(self.decisions)
-        return self._allowed(moves.neighbors(self.decisions, architecture, u))
+        return self._allowed(moves.neighbors(self.decisions, architecture._choices, u))
 
     def grid(self, resolution: int = 5) -> Iterator[Architecture]:
         """Every allowed architecture, one at a time, with `resolution` values of each real decision."""

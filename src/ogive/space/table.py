@@ -69,18 +69,19 @@ def conjoin(condition: Conjunction, name: str, labels: frozenset[Label], several
     return (*(item for item in condition if item not in known), (name, labels))
 
 
-Certain = Callable[[Conjunction, str, frozenset[Label]], bool]
+AllLabels = Callable[[str, frozenset[Label]], bool]
 
 
-def simplify(conjunctions: Iterable[Conjunction], certain: Certain) -> tuple[Conjunction, ...]:
+def simplify(conjunctions: Iterable[Conjunction], all_labels: AllLabels) -> tuple[Conjunction, ...]:
     """The same condition in fewer words: what is active under each alternative of a decision is so without it.
 
     Args:
-        conjunctions: any of them activates.
-        certain: whether a conjunction implies that a decision is active and has one of these labels.
+        conjunctions: any of them activates. Each is the way to a place in the declaration, so that what it says of a
+            decision implies that this is active; the label of an inactive one may be taken as any.
+        all_labels: whether every value of a decision fulfils a condition on these labels.
     """
     kept = _uncovered(conjunctions)
-    while (shorter := _uncovered(_unite(kept, certain))) != kept:
+    while (shorter := _uncovered(_unite(kept, all_labels))) != kept:
         kept = shorter
     return kept
 
@@ -89,13 +90,13 @@ def _uncovered(conjunctions: Iterable[Conjunction]) -> tuple[Conjunction, ...]:
     """The conjunctions that no other one covers."""
     kept: list[Conjunction] = []
     for candidate in sorted(dict.fromkeys(conjunctions), key=len):
-        if not any(covers(other, candidate) for other in kept):
+        if not any(_covers(other, candidate) for other in kept):
             kept.append(candidate)
     return tuple(kept)
 
 
-def _unite(conjunctions: Iterable[Conjunction], certain: Certain) -> list[Conjunction]:
-    """`R and x in A` or `R and x in B` is `R and x in A | B`, and `R` alone where that is certain."""
+def _unite(conjunctions: Iterable[Conjunction], all_labels: AllLabels) -> list[Conjunction]:
+    """`R and x in A` or `R and x in B` is `R and x in A | B`, and `R` alone where these are all labels."""
     united = list(conjunctions)
     for name in dict.fromkeys(name for conjunction in united for name, _ in conjunction):
         unions: dict[frozenset[tuple[str, frozenset[Label]]], frozenset[Label]] = {}
@@ -107,7 +108,7 @@ def _unite(conjunctions: Iterable[Conjunction], certain: Certain) -> list[Conjun
             rest, labels = _apart(conjunction, name)
             if len(labels) == 1:
                 union = unions[frozenset(rest)]
-                united[i] = rest if certain(rest, name, union) else (*rest, (name, union))
+                united[i] = rest if all_labels(name, union) else (*rest, (name, union))
     return united
 
 
@@ -115,7 +116,7 @@ def _apart(conjunction: Conjunction, name: str) -> tuple[Conjunction, list[froze
     return tuple(item for item in conjunction if item[0] != name), [labels for n, labels in conjunction if n == name]
 
 
-def covers(weaker: Conjunction, stronger: Conjunction) -> bool:
+def _covers(weaker: Conjunction, stronger: Conjunction) -> bool:
     """Whether `weaker` holds wherever `stronger` does."""
     return all(any(name == n and s <= labels for n, s in stronger) for name, labels in weaker)
 

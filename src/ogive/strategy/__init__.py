@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ogive.objective import Constraint, ObjectiveSpec
@@ -30,7 +30,7 @@ def create(
     name: str,
     space: Space,
     objectives: ObjectiveSpec = "accuracy",
-    constraints: Constraint | tuple[Constraint, ...] = (),
+    constraints: Constraint | Sequence[Constraint] = (),
     **options: Any,
 ) -> Strategy:
     """The bare strategy called `name`; its module is loaded now. Wrap it in `Deduplicated` and `Constrained` as needed.

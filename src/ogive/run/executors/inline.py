@@ -38,10 +38,18 @@ class Inline(Executor):
             self._estimator.prepare()
             self._prepared = True
 
+        broken: list[BaseException] = []
+
         def deliver(step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
-            return listener.on_report(assignment.trial, step, metrics, seconds)
+            try:
+                return listener.on_report(assignment.trial, step, metrics, seconds)
+            except BaseException as error:
+                broken.append(error)  # the controller's own failure must not pass for one of the evaluation
+                raise
 
         outcome = evaluate(self._space, self._estimator, assignment, deliver, lambda: self._recalled)
+        if broken:
+            raise broken[0]
         self._assignment = None
         listener.on_end(assignment.trial, outcome)
 

@@ -1,70 +1,128 @@
-"""Processes that evaluations left behind, found by a mark in their environment and killed."""
+"""Processes that evaluations left behind: found by a mark in their environment or by descent, and killed."""
 
 from __future__ import annotations
 
 import os
+import signal
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 MARK = "OGIVE_WORKER"
-"""The environment variable that every process below a worker inherits, `<run>/<worker>`."""
+"""The environment variable that every process below a worker inherits: `<run>/<session>/<worker>`, outermost first."""
+ROUNDS = 20
+"""How often processes are looked for, since a dying one may still fork."""
 
 
-def kill_marked(mark: str, spare: int | None = None) -> int:
-    """Kill every process whose mark begins with `mark`, except `spare`; returns how many there were.
+def marked(mark: str) -> dict[str, str]:
+    """The environment that gives a process `mark`, beside the marks of the searches that this process works for."""
+    return {MARK: f"{os.environ.get(MARK, '')} {mark}".strip()}
 
-    A mark is inherited by whatever a worker starts, also by what leaves its process group, so nothing escapes. Processes
-    are looked for until none is found, since a dying one may still fork.
+
+def kill_marked(mark: str) -> int:
+    """Kill every process with a mark that begins with `mark`, and all below it; returns how many there were.
+
+    A mark is inherited by whatever a worker starts, also by what leaves its process group; what cleared its environment
+    is found while the process that started it, or the worker that adopted it, is still there.
     """
     killed = 0
-    for _ in range(20):
-        found = [process for process in psutil.process_iter() if process.pid != spare and _marked(process, mark)]
+    for _ in range(ROUNDS):
+        found = _with_descendants(process for process in psutil.process_iter() if _is_marked(process, mark))
         if not found:
-            return killed
+            break
         for process in found:
-            try:
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 process.kill()
                 killed += 1
-            except psutil.NoSuchProcess:
-                continue
         psutil.wait_procs(found, timeout=1)
     return killed
 
 
-def _marked(process: psutil.Process, mark: str) -> bool:
+def find_marked(mark: str) -> list[int]:
+    """The numbers of the processes with a mark that begins with `mark`."""
+    return [process.pid for process in psutil.process_iter() if _is_marked(process, mark)]
+
+
+def _is_marked(process: psutil.Process, mark: str) -> bool:
     if process.pid == os.getpid():
         return False
     try:
-        return process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK, "").startswith(mark)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return any(part.startswith(mark) for part in process.environ().get(MARK, "").split())
     except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
         return False  # gone, or another user's, which a worker cannot have started
 
 
-def children() -> list[int]:
-    """The numbers of this process's children, adopted ones included; quick, since a worker asks after every trial."""
-    listed = Path(f"/proc/{os.getpid()}/task")
-    if not listed.is_dir():  # not Linux
-        return [process.pid for process in psutil.Process().children()]
-    pids: list[int] = []
-    for thread in listed.iterdir():
-        try:
-            pids += [int(pid) for pid in (thread / "children").read_text().split()]
-        except FileNotFoundError:
-            continue  # the thread has just ended, or the kernel keeps no such list
-    return pids
+def _with_descendants(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    found = {process.pid: process for process in processes}
+    below: dict[int, list[psutil.Process]] = defaultdict(list)
+    if found:
+        for process in psutil.process_iter():
+            with suppress(psutil.NoSuchProcess):
+                below[process.ppid()].append(process)
+    waiting = list(found)
+    while waiting:
+        for child in below[waiting.pop()]:
+            if child.pid not in found and child.pid != os.getpid():
+                found[child.pid] = child
+                waiting.append(child.pid)
+    return list(found.values())
 
 
-def reap_children() -> None:
-    """Kill whatever this process's last evaluation has forked, and what those processes forked in turn."""
-    while pids := children():
-        for pid in pids:
-            try:
-                os.kill(pid, 9)
-            except ProcessLookupError:
-                continue
-        for pid in pids:
-            try:
+def descendants(pid: int | None = None) -> set[int]:
+    """The numbers of the processes below `pid` (default: this one), zombies included.
+
+    Quick where there are none, since a worker asks after every trial.
+    """
+    top = os.getpid() if pid is None else pid
+    if not Path(f"/proc/{top}/task/{top}/children").exists():  # not Linux, or a kernel without these lists
+        return {process.pid for process in psutil.Process(top).children(recursive=True)}
+    found: set[int] = set()
+    waiting = [top]
+    while waiting:
+        below = set(_children(waiting.pop())) - found
+        found |= below
+        waiting += below
+    return found
+
+
+def _children(pid: int) -> Iterable[int]:
+    with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                yield from map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+
+
+def end_strays(spare: set[int]) -> None:
+    """Kill what the last evaluation left running below this process, except `spare` and Python's own helpers."""
+    for _ in range(ROUNDS):
+        strays = descendants() - spare - _helpers()
+        if not strays:
+            return
+        killed = [pid for pid in strays if _kill(pid)]
+        for pid in killed:
+            with suppress(ChildProcessError):  # a grandchild: it is this process's own in the next round
                 os.waitpid(pid, 0)
-            except ChildProcessError:
-                continue
+
+
+def _kill(pid: int) -> bool:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):  # gone, or it runs with other rights
+        return False
+    return True
+
+
+def _helpers() -> set[int]:
+    """The servers that `multiprocessing` starts once in a process and relies on to be there; they end with it."""
+    found: set[int | None] = set()
+    if server := sys.modules.get("multiprocessing.forkserver"):
+        found.add(getattr(server._forkserver, "_forkserver_pid", None))
+    if tracker := sys.modules.get("multiprocessing.resource_tracker"):
+        found.add(getattr(tracker._resource_tracker, "_pid", None))
+    return {pid for pid in found if pid is not None}

@@ -13,24 +13,26 @@ import pickle
 import resource
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
+from ogive.errors import RunError
 from ogive.run.estimator import Estimator
 from ogive.run.executors.base import Assignment, Outcome
 from ogive.run.executors.evaluate import evaluate
-from ogive.run.executors.strays import reap_children
-from ogive.run.outcome import classify
+from ogive.run.executors.limits import limit_memory
+from ogive.run.executors.remote import LEFT
+from ogive.run.executors.strays import descendants, end_strays
+from ogive.run.outcome import classify, disk_fault
 from ogive.schedule.base import Action
 from ogive.space import Space
 from ogive.trial import Step
 
 PR_SET_CHILD_SUBREAPER = 36
-LEFT = 75
-"""The exit code of a worker that was asked to leave and has put its trial back."""
 
 
 class _Worker:
@@ -40,23 +42,41 @@ class _Worker:
         self.recalled = False
         self.leaving = False
         self.busy = False
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, self._on_sigterm)
+        self._listen()
 
-    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
+    def _listen(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Checkpoint, put back, leave: at the next report, or at once where nothing is being evaluated."""
+        if os.getpid() != self.pid:  # a process that an evaluation forked: it dies of the signal as any other
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
         self.leaving = True
         if not self.busy:
-            sys.exit(LEFT)
+            os._exit(LEFT)
 
     def _send(self, message: Mapping[str, Any]) -> None:
         if os.getpid() != self.pid:  # a process that an evaluation forked has found its way back here
             os._exit(0)
-        self.connection.send_bytes(json.dumps(message).encode())
+        try:
+            self.connection.send_bytes(json.dumps(message).encode())
+        except (BrokenPipeError, ConnectionResetError):
+            self._orphaned()
 
     def _receive(self) -> dict[str, Any]:
-        message: dict[str, Any] = json.loads(self.connection.recv_bytes())
+        try:
+            message: dict[str, Any] = json.loads(self.connection.recv_bytes())
+        except (EOFError, ConnectionResetError):
+            self._orphaned()
         return message
+
+    def _orphaned(self) -> NoReturn:
+        """The controller is gone: end at once, and leave nothing running."""
+        end_strays(set())
+        os._exit(0)
 
     def _deliver(self, step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
         self._send({"is": "report", "step": step, "metrics": dict(metrics), "seconds": seconds})
@@ -74,28 +94,39 @@ class _Worker:
         except BaseException as error:  # noqa: BLE001 - told to the controller, which tells the user
             self._send({"is": "broken", **_outcome(classify(error))})
             return
+        own = descendants()  # what the estimator has started to work with stays
         self._send({"is": "ready"})
         while not self.leaving:
-            self._one(space, estimator, self._receive())
+            message = self._receive()
+            self.busy = True
+            last = self._one(space, estimator, message)
+            end_strays(own)
+            self._restore(start)
+            self._send(last)
+            self.busy = False
         sys.exit(LEFT)
 
-    def _one(self, space: Space, estimator: Estimator, message: dict[str, Any]) -> None:
+    def _one(self, space: Space, estimator: Estimator, message: dict[str, Any]) -> dict[str, Any]:
+        """Carry out one assignment; returns the message to end it with."""
         assignment = Assignment(**message["assignment"])
-        limit = message["memory_limit"]
-        self.busy, self.recalled = True, False
-        restore = _redirect_output(Path(assignment.folder))
-        former = _limit_memory(limit)
+        self.recalled = False
         try:
-            outcome = evaluate(space, estimator, assignment, self._deliver, lambda: self.recalled or self.leaving)
+            with _output_to(Path(assignment.folder)), _memory_limited(message["memory_limit"]):
+                outcome = evaluate(space, estimator, assignment, self._deliver, lambda: self.recalled or self.leaving)
+        except KeyboardInterrupt as error:  # raised by the evaluation itself: signals only set `leaving`
+            outcome = classify(error)
+        except (RunError, OSError) as error:  # of the machine, not of the architecture: nothing can be written
+            return {"is": "fault", "reason": f"{assignment.folder}: {disk_fault(error) or error}"}
         finally:
-            if former is not None:
-                resource.setrlimit(resource.RLIMIT_DATA, former)
-            restore()
-        if os.getpid() != self.pid:
-            os._exit(0)
-        reap_children()
-        self.busy = False
-        self._send({"is": "end", **_outcome(outcome)})
+            if os.getpid() != self.pid:
+                os._exit(0)
+        return {"is": "end", **_outcome(outcome)}
+
+    def _restore(self, start: Mapping[str, Any]) -> None:
+        """Undo what the last evaluation may have changed for the next one."""
+        os.chdir(start["cwd"])
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        self._listen()
 
 
 def load(payload: Path) -> tuple[Space, Estimator]:
@@ -114,40 +145,44 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _redirect_output(folder: Path) -> Any:
-    """Send standard output and error of this process, native code included, to the trial's `output.txt`."""
+@contextmanager
+def _output_to(folder: Path) -> Iterator[None]:
+    """Send standard output and error of this process, native code included, to the trial's `output.txt`.
+
+    The evaluation gets streams of its own, so that closing or replacing them harms nobody else; they are written line by
+    line, so that the last words of a process that is killed are there.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     kept = os.dup(1), os.dup(2)
+    streams = sys.stdout, sys.stderr
     file = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
+    for number in (1, 2):
+        os.dup2(file, number)
     os.close(file)
-
-    def restore() -> None:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+    sys.stdout, sys.stderr = (
+        open(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+        for number in (1, 2)
+    )
+    try:
+        yield
+    finally:
+        for stream in (*streams, sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # the disk is full, or the evaluation has closed it
+                stream.flush()
+        sys.stdout, sys.stderr = streams
         for number, old in zip((1, 2), kept, strict=True):
             os.dup2(old, number)
             os.close(old)
 
-    return restore
 
-
-def _limit_memory(gigabytes: float | None) -> tuple[int, int] | None:
-    """Let this process allocate at most so much more than it has; beyond that, allocations raise. Returns the old limits.
-
-    The limit is on private data rather than on address space, which libraries reserve without using. A process that has
-    touched a GPU is left alone: its driver reserves far more than it uses.
-    """
-    torch = sys.modules.get("torch")
-    if gigabytes is None or not sys.platform.startswith("linux") or (torch and torch.cuda.is_initialized()):
-        return None
-    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    status = Path("/proc/self/status").read_text()
-    data = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmData"))
-    wanted = data + int(gigabytes * 1e9)
-    resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
-    return soft, hard
+@contextmanager
+def _memory_limited(gigabytes: float | None) -> Iterator[None]:
+    former = limit_memory(gigabytes)
+    try:
+        yield
+    finally:
+        if former is not None:
+            resource.setrlimit(resource.RLIMIT_DATA, former)
 
 
 def main() -> None:
@@ -156,10 +191,7 @@ def main() -> None:
     os.set_inheritable(descriptor, False)
     if sys.platform.startswith("linux"):  # what an evaluation's children leave behind becomes this process's own
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    try:
-        _Worker(Connection(descriptor)).run()
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        os._exit(0)  # the controller is gone
+    _Worker(Connection(descriptor)).run()
 
 
 if __name__ == "__main__":

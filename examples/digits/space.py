@@ -1,0 +1,73 @@
+"""A search space for small images, in the way a person would draw a network: a stem, two stages, a head.
+
+Each stage has an open depth and a width that its blocks share; each block chooses between three kinds of convolution.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+import ogive as og
+
+
+def conv(inputs: int, outputs: int, stride: int, kernel: int) -> nn.Sequential:
+    """An ordinary convolution."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )
+
+
+def separable(inputs: int, outputs: int, stride: int, kernel: int) -> nn.Sequential:
+    """A depthwise convolution and a pointwise one (Howard et al. 2017)."""
+    depthwise = nn.Conv2d(inputs, inputs, kernel, stride, kernel // 2, groups=inputs, bias=False)
+    return nn.Sequential(
+        depthwise, nn.BatchNorm2d(inputs), nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )
+
+
+class Residual(nn.Module):
+    """Two convolutions around which the input is carried (He et al. 2016)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, kernel: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(conv(inputs, outputs, stride, kernel), conv(outputs, outputs, 1, kernel))
+        same = inputs == outputs and stride == 1
+        self.carry = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x) + self.carry(x)
+
+
+def head(inputs: int, classes: int) -> nn.Sequential:
+    """The mean over the image, and a linear classifier."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))
+
+
+WIDTH = [og.one_of(8, 16, 24, 32, name="width0"), og.one_of(16, 32, 48, 64, name="width1")]
+
+
+def block(stage: int, i: int) -> "og.space.Choice":
+    """Block `i` of a stage: the first one changes the width, and in the second stage halves the image."""
+    first = i == 0
+    place = {
+        "inputs": WIDTH[0] if first or stage == 0 else WIDTH[1],
+        "outputs": WIDTH[stage],
+        "stride": 2 if first and stage else 1,
+    }
+    return og.one_of(
+        conv=og.layer(conv, **place, kernel=og.one_of(3, 5)),
+        separable=og.layer(separable, **place, kernel=og.one_of(3, 5)),
+        residual=og.layer(Residual, **place, kernel=3),
+    )
+
+
+space = og.Space(
+    og.layer(
+        nn.Sequential,
+        og.layer(conv, 1, WIDTH[0], stride=1, kernel=3),
+        og.repeat(lambda i: block(0, i), times=og.integer(0, 2, name="depth0")),
+        og.repeat(lambda i: block(1, i), times=og.integer(1, 3, name="depth1")),
+        og.layer(head, WIDTH[1], classes=10),
+    ),
+    example_input=(1, 8, 8),
+)

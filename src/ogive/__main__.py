@@ -1,0 +1,5 @@
+"""`python -m ogive` is the command `ogive`."""
+
+from ogive.cli.main import main
+
+main()

@@ -1,0 +1,132 @@
+"""What several commands share. Whatever takes time to import is imported inside the functions."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ogive.api import Run
+    from ogive.run.state import State
+    from ogive.trial import Trial
+
+JobFile = Annotated[Path, typer.Argument(metavar="JOB", help="The job's YAML file.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or the job's file that it belongs to.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+def open_run(run_or_job: Path) -> Run:
+    """The run in a folder, or of a job. Reads the journal; loads no PyTorch and none of the user's code."""
+    from ogive import api
+    from ogive.job import run_folder
+
+    return api.open_run(run_folder(run_or_job))
+
+
+def console() -> Console:
+    """Standard output; never narrower than a table needs where it is not a terminal."""
+    from rich.console import Console
+
+    return Console(soft_wrap=True) if sys.stdout.isatty() else Console(width=200, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """`value` as JSON on standard output; what JSON cannot hold as a number (NaN, infinity) becomes a text."""
+    print(json.dumps(_plain(value), indent=2))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def choices(trial: Trial) -> str:
+    """The active decisions of a trial's architecture, in one line."""
+    return ", ".join(f"{name}={_label(label)}" for name, label in trial.architecture.items())
+
+
+def _label(label: Any) -> str:
+    return "+".join(map(str, label)) if isinstance(label, tuple) else str(label)
+
+
+def shown_metrics(state: State, trials: Iterable[Trial]) -> list[str]:
+    """The metrics worth a column: objectives, constraints, and the cost that most want to see."""
+    there = {name for trial in trials for name in trial.metrics}
+    extra = [name for name in ("accuracy", "log_loss", "parameters") if name in there]
+    return list(dict.fromkeys([*state.metrics_needed, *extra]))
+
+
+def print_trials(state: State, trials: Sequence[Trial]) -> None:
+    """A table of trials, best first."""
+    from rich.table import Table
+
+    from ogive.report.words import number
+
+    metrics = shown_metrics(state, trials)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("rank", justify="right")
+    table.add_column("trial", justify="right")
+    for name in metrics:
+        table.add_column(name, justify="right")
+    table.add_column("epochs", justify="right")
+    table.add_column("status")
+    table.add_column("architecture", overflow="fold")
+    for rank, trial in enumerate(trials, 1):
+        values = [number(trial.metrics[name]) if name in trial.metrics else "-" for name in metrics]
+        table.add_row(str(rank), str(trial.id), *values, str(trial.step), trial.status.value, choices(trial))
+    console().print(table)
+
+
+def trial_json(trial: Trial) -> dict[str, Any]:
+    """A trial for scripts."""
+    return {
+        "trial": trial.id,
+        "status": trial.status.value,
+        "step": trial.step,
+        "metrics": dict(trial.metrics),
+        "seconds": trial.seconds,
+        "attempts": trial.attempts,
+        "cached": trial.cached,
+        "id": trial.architecture.id,
+        "architecture": trial.architecture.to_json(),
+    }
+
+
+def failures(state: State) -> list[dict[str, Any]]:
+    """How trials failed, the most frequent first: status, how many, and the first one with its reason."""
+    groups: dict[str, list[Trial]] = {}
+    for trial in state.trials.values():
+        if trial.status.failed:
+            groups.setdefault(trial.status.value, []).append(trial)
+    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
+    return [
+        {"status": status, "count": len(trials), "trial": trials[0].id, "reason": trials[0].reason}
+        for status, trials in ordered
+    ]
+
+
+def print_failures(state: State, run: Path) -> None:
+    """A digest of what failed, and where its output is."""
+    for item in failures(state):
+        output = run / "trials" / f"{item['trial']:06d}" / "output.txt"
+        line = f"{item['count']} x {item['status']}, first trial {item['trial']}: {first_line(item['reason'])}"
+        print(f"failed: {line}{f' (its output: {output})' if output.is_file() else ''}")
+
+
+def first_line(text: str) -> str:
+    """The first line of a reason, cut to what fits."""
+    line = text.strip().splitlines()[0] if text.strip() else ""
+    return line if len(line) <= 160 else f"{line[:157]}..."

@@ -1,0 +1,50 @@
+"""The command `ogive`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from ogive.cli.check import check
+from ogive.cli.export import export
+from ogive.cli.front import front
+from ogive.cli.init import init
+from ogive.cli.report import report
+from ogive.cli.search import search
+from ogive.cli.space import space
+from ogive.cli.status import status
+from ogive.cli.top import top
+from ogive.errors import OgiveError
+
+WRONG = 2
+"""The exit code of an error that its user can mend."""
+
+app = typer.Typer(
+    name="ogive",
+    help="Neural architecture search: declare a space once, search it, and never lose work.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (init, check, search, status, top, front, report, export, space):
+    app.command()(command)
+
+
+@app.callback()
+def ogive() -> None:
+    """Neural architecture search: declare a space once, search it, and never lose work."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command with `arguments` (those of the process where None), and exit.
+
+    What a user can mend is one `error:` line on standard error and exit code 2; anything else keeps its traceback.
+    """
+    try:
+        app(None if arguments is None else list(arguments), prog_name="ogive")
+    except OgiveError as error:
+        for line in str(error).splitlines():
+            print(line if line.startswith(" ") else f"error: {line}", file=sys.stderr)
+        sys.exit(WRONG)

@@ -1,0 +1,136 @@
+"""`ogive search`: start a search, or continue it where it stopped."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from ogive.cli.common import (
+    AsJson,
+    JobFile,
+    console,
+    failures,
+    print_failures,
+    print_json,
+    print_trials,
+    trial_json,
+)
+
+if TYPE_CHECKING:
+    from ogive.api import Run
+    from ogive.run.controller import Observer
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it."""
+SHOWN = 5
+
+
+def search(
+    job: JobFile,
+    max_trials: Annotated[int | None, typer.Option(help="Architectures to try; upwards in a run that goes on.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Trials at a time.")] = None,
+    budget: Annotated[float | None, typer.Option(help="Hours that the search may take.")] = None,
+    run: Annotated[Path | None, typer.Option(help="The run's folder.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all random choices.")] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Train what an earlier run has trained, too.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No live view.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start a job's search, or continue it where it stopped. Options override the job's keys.
+
+    Exit code 0 when the search has ended with a result, 1 when it ended without one or by too many failures, 2 for an
+    error that you can mend, 130 when it was interrupted; the same command then continues it.
+    """
+    from ogive.job import load_job, run_job
+
+    given = {"max_trials": max_trials, "workers": workers, "budget": budget, "run": run and str(run), "seed": seed}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if no_cache:
+        options["cache"] = False
+    loaded = load_job(job, options)
+    try:
+        with _view(quiet or as_json) as view:
+            done = run_job(loaded, view)
+    except KeyboardInterrupt:
+        _interrupted(_command(job, options))
+    if not done.ended:
+        _interrupted(_command(job, options))
+    if as_json:
+        print_json(_summary(done))
+    else:
+        more = {**options, "max_trials": 2 * done.state.settings["max_trials"]}
+        _print(done, _command(job, more))
+    if _failed(done):
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _view(quiet: bool) -> Iterator[Observer]:
+    if quiet:
+        yield lambda state, event: None
+        return
+    from ogive.report import live_view
+
+    with live_view() as view:
+        yield view
+
+
+def _interrupted(again: str) -> NoReturn:
+    print(f"interrupted; nothing that was reported is lost. Continue with: {again}", file=sys.stderr)
+    raise typer.Exit(INTERRUPTED)
+
+
+def _command(job: Path, options: Mapping[str, Any]) -> str:
+    """The command that goes on with this search."""
+    import shlex
+
+    words = ["ogive", "search", str(job)]
+    for name, value in options.items():
+        words += ["--no-cache"] if name == "cache" else [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)
+
+
+def _failed(run: Run) -> bool:
+    from ogive.run.settings import Settings
+
+    state = run.state
+    return not run.top(1) or state.failed >= Settings.from_json(state.settings).failures_allowed
+
+
+def _summary(run: Run) -> dict[str, Any]:
+    state = run.state
+    return {
+        "run": str(run.folder),
+        "why": state.ended,
+        "trials": len(state.trials),
+        "elapsed_seconds": state.elapsed,
+        "trial_seconds": state.seconds,
+        "top": [trial_json(trial) for trial in run.top(SHOWN)],
+        "failures": failures(state),
+    }
+
+
+def _print(run: Run, more: str) -> None:
+    from ogive.report import draw_text
+    from ogive.report.words import duration
+
+    state = run.state
+    print(f"{len(state.trials)} trials in {duration(state.elapsed)}; the search ended: {state.ended}")
+    best = run.top(SHOWN)
+    if best:
+        print_trials(state, best)
+    for trial in best:
+        print(f"\ntrial {trial.id}:")
+        console().print(draw_text(trial.architecture))
+    print_failures(state, run.folder)
+    if not best:
+        print("no trial has a value")
+        return
+    print(f"\nreport:   ogive report {run.folder}")
+    print(f"export:   ogive export {run.folder} --trial {best[0].id} --to torch")
+    print(f"go on:    {more}")

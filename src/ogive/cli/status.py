@@ -1,0 +1,79 @@
+"""`ogive status`: how far a run is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ogive.cli.common import (
+    AsJson,
+    RunPath,
+    choices,
+    failures,
+    open_run,
+    print_failures,
+    print_json,
+    trial_json,
+)
+
+if TYPE_CHECKING:
+    from ogive.api import Run
+    from ogive.run.state import State
+
+
+def status(run: RunPath, as_json: AsJson = False) -> None:
+    """Show how far a run is: trials, best so far, failures, time."""
+    from ogive.api.result import top
+    from ogive.report.words import duration, number
+
+    opened = open_run(run)
+    state = opened.state
+    best = top(state, 1) if len(state.objectives) == 1 else []
+    if as_json:
+        print_json({**_summary(opened, state), "best": trial_json(best[0]) if best else None})
+        return
+    summary = _summary(opened, state)
+    print(f"run       {opened.folder}")
+    print(f"state     {summary['state']}{f': {state.ended}' if state.ended else ''}")
+    counts = ", ".join(f"{n} {name}" for name, n in summary["trials"].items())
+    print(f"trials    {len(state.trials)} of {state.settings['max_trials']}{f': {counts}' if counts else ''}")
+    print(f"time      {duration(state.elapsed)}, {duration(state.seconds)} of it computing trials")
+    if best:
+        values = ", ".join(f"{o.metric} {number(best[0].metrics[o.metric])}" for o in state.objectives)
+        print(f"best      {values}: trial {best[0].id}, {choices(best[0])}")
+    elif len(state.objectives) > 1:
+        print(f"front     {len(opened.front())} trials: ogive front {opened.folder}")
+    if state.warnings:
+        print(f"warnings  {len(state.warnings)}, the last: {state.warnings[-1][0]}")
+    print_failures(state, opened.folder)
+
+
+def _summary(run: Run, state: State) -> dict[str, Any]:
+    return {
+        "run": str(run.folder),
+        "state": _state(state),
+        "why": state.ended,
+        "max_trials": state.settings["max_trials"],
+        "trials": {status.value: n for status, n in state.count.items() if n},
+        "objectives": [{"metric": o.metric, "goal": o.goal} for o in state.objectives],
+        "elapsed_seconds": state.elapsed,
+        "trial_seconds": state.seconds,
+        "failures": failures(state),
+        "warnings": [message for message, _ in state.warnings],
+        "test_reads": state.test_reads,
+    }
+
+
+def _state(state: State) -> str:
+    """Whether the search has ended, goes on, was interrupted, or lost its controller."""
+    import socket
+
+    import psutil
+
+    if state.ended:
+        return "ended"
+    if not state.open:
+        return "interrupted"
+    session = state.sessions[-1]
+    if session["host"] != socket.gethostname():
+        return f"running on {session['host']}, unless its controller was killed"
+    return "running" if psutil.pid_exists(session["pid"]) else "interrupted"

@@ -1,0 +1,275 @@
+"""A job: one search, declared in one YAML file."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ogive import schedule as schedules
+from ogive import strategy as strategies
+from ogive.api.result import JOURNAL
+from ogive.errors import RunError
+from ogive.job import parts
+from ogive.job.code import Code, describe
+from ogive.job.model import JobKeys, check_keys
+from ogive.job.source import Source, read
+from ogive.objective import Constraint, Objective
+from ogive.run.estimator import Estimator
+from ogive.run.executors.processes import cores
+from ogive.run.settings import Settings
+from ogive.seeds import generator
+from ogive.space import Space
+from ogive.trial import Pending
+
+if TYPE_CHECKING:
+    from ogive.api import Run
+    from ogive.run.controller import Observer
+    from ogive.run.events import Event
+    from ogive.run.state import State
+
+JOB_COPY = "job.yaml"
+ORIGIN = "job.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A valid job, with all that it names loaded. Made by `load_job`.
+
+    Attributes:
+        path: of the file.
+        keys: what it says.
+        strategy, schedule: {name: options}.
+        epochs: how far a trial is trained; None where the estimator has no epochs.
+        baseline: makes a network drawn by hand, to be compared with what is found; None where the job has none.
+        run: the run's folder.
+        folders: where the user's code was imported from.
+        options: the keys that the command line has overridden.
+    """
+
+    path: Path
+    keys: JobKeys
+    space: Space
+    estimator: Estimator
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...]
+    strategy: Mapping[str, Mapping[str, Any]]
+    schedule: Mapping[str, Mapping[str, Any]]
+    epochs: int | None
+    baseline: Callable[[], Any] | None
+    run: Path
+    folders: tuple[str, ...]
+    options: frozenset[str]
+
+    @property
+    def settings(self) -> Settings:
+        """What may change while the run is continued."""
+        k = self.keys
+        return Settings(k.max_trials, k.workers, k.max_failed_trials, k.retries, k.time_limit, k.memory_limit, k.budget)
+
+
+def load_job(path: str | Path, options: Mapping[str, Any] | None = None) -> Job:
+    """Read a job and see that it can run; loads what it names, trains nothing and writes nothing.
+
+    Args:
+        path: of the YAML file.
+        options: keys to override, as from a command line; errors then name `--key`.
+
+    Raises:
+        JobError: something is wrong; one line for each thing: file, line, key, what was found, what is allowed.
+    """
+    source = read(Path(path)).with_options(options or {})
+    keys = check_keys(source)
+    _check_places(source, keys)
+    strategy = parts.named(source, "strategy", keys.strategy)
+    schedule = parts.named(source, "schedule", keys.schedule)
+    objectives = parts.make_objectives(source, keys)
+    constraints = parts.make_constraints(source, keys)
+    code = Code(source)
+    space = parts.make_space(source, keys, code)
+    estimator = parts.make_estimator(source, keys, code, space)
+    epochs = keys.epochs if keys.task is None else keys.epochs or parts.make_recipe(source, keys).epochs
+    parts.check_metrics(source, keys, estimator)
+    sought: dict[str, Any] = {"objectives": objectives, "constraints": constraints}
+    make_strategy = functools.partial(strategies.create, space=space, **sought)
+    parts.try_options(source, "strategy", strategy, make_strategy)
+    parts.try_options(source, "schedule", schedule, functools.partial(schedules.create, epochs=epochs, **sought))
+    baseline = _baseline(source, keys, code)
+    job = Job(
+        source.path, keys, space, estimator, objectives, constraints, strategy, schedule, epochs, baseline,
+        run_of(source, keys), tuple(code.folders), source.options,
+    )  # fmt: skip
+    _check_feasible(source, job)
+    return job
+
+
+def run_of(source: Source, keys: JobKeys) -> Path:
+    """The run's folder: as the job says, relative to the job's file, or `runs/<name of the job>` beside it.
+
+    On the command line it is relative to the working directory.
+    """
+    if keys.run is not None:
+        return Path(keys.run) if "run" in source.options else source.path.parent / keys.run
+    return source.path.parent / "runs" / source.path.stem
+
+
+def run_folder(run_or_job: str | Path) -> Path:
+    """The run's folder: `run_or_job` itself, or what the job's file of that name says. Loads no code of the user's.
+
+    Raises:
+        JobError: it is a file that is no job.
+        RunError: it is neither, or the job has no run yet.
+    """
+    given = Path(run_or_job)
+    if given.is_dir():
+        if not (given / JOURNAL).is_file():
+            there = ", ".join(str(path.parent) for path in sorted(given.glob(f"**/{JOURNAL}"))[:5])
+            remedy = f"inside it there are {there}" if there else "give a run's folder, or the job's file"
+            raise RunError(f"{given} holds no run; {remedy}")
+        return given
+    if not given.is_file():
+        raise RunError(f"there is no {given}; give a run's folder, or the job's file that it belongs to")
+    source = read(given)
+    folder = run_of(source, check_keys(source))
+    if not (folder / JOURNAL).is_file():
+        raise RunError(f"{given} has no run in {folder} yet; start it: ogive search {given}")
+    return folder
+
+
+def load_space(job_or_reference: str) -> Space:
+    """The space of a job's file, or the one that "file.py:name" or "package.module:name" names.
+
+    Raises:
+        JobError: it cannot be found, or is none.
+    """
+    if ":" not in job_or_reference:
+        source = read(Path(job_or_reference))
+        return parts.make_space(source, check_keys(source), Code(source))
+    where, _, name = job_or_reference.rpartition(":")
+    path = Path(where)
+    data = {"space": f"{path.name if where.endswith('.py') else where}:{name}", "train": "unused:unused"}
+    source = Source(path if where.endswith(".py") else Path("the command line"), data, {})
+    return parts.make_space(source, check_keys(source), Code(source))
+
+
+def _check_places(source: Source, keys: JobKeys) -> None:
+    """See that the machine and the executor can give what is asked for."""
+    if keys.workers > cores():
+        raise source.error(
+            ("workers",), f"found {keys.workers} workers for {cores()} cores; give at most {cores()}, each needs one"
+        )
+    if keys.executor == "inline":
+        for name, off in (("workers", 1), ("time_limit", None), ("memory_limit", None)):
+            if getattr(keys, name) != off:
+                raise source.error(
+                    (name,), "`executor: inline` has one worker and no limits; use `executor: processes`"
+                )
+
+
+def _baseline(source: Source, keys: JobKeys, code: Code) -> Callable[[], Any] | None:
+    if keys.baseline is None:
+        return None
+    found: Any = code.resolve(("baseline",), keys.baseline)
+    if not callable(found):
+        raise source.error(
+            ("baseline",),
+            f"{keys.baseline} is {describe(found)}; allowed: a function without arguments that makes a network",
+        )
+    factory: Callable[[], Any] = found
+    return factory
+
+
+def _check_feasible(source: Source, job: Job) -> None:
+    """Draw one architecture as a search would, so that constraints which nothing satisfies are told at once."""
+    with parts.blamed(source, "space"):
+        job.space.sample(generator(job.keys.seed, "check"))
+    if any(constraint.hard for constraint in job.constraints):
+        strategy = strategies.create("random", job.space, job.objectives, job.constraints)
+        screened = strategies.Constrained(strategies.Deduplicated(strategy), job.estimator.screen)
+        with parts.blamed(source, "constraints"):
+            screened.ask(generator(job.keys.seed, "check"), Pending(), {})
+
+
+def run_job(job: Job, observer: Observer | None = None) -> Run:
+    """Start the job's search, or continue it where it stopped; a copy of the job's file is kept in the run's folder.
+
+    A run that was given more trials than the job says (by `--max-trials`) keeps them.
+
+    Args:
+        job: made by `load_job`.
+        observer: as for `ogive.search`; None shows nothing.
+
+    Raises:
+        JobError, RunError: as `ogive.search`.
+    """
+    from ogive.api import search
+
+    settings = job.settings.to_json()
+    settings["max_trials"] = max(settings["max_trials"], _trials_given(job))
+    kept = False
+
+    def keep_job_then_observe(state: State, event: Event | None) -> None:
+        nonlocal kept
+        if not kept:  # not before: the folder of a new run must be empty
+            _keep_job(job)
+            kept = True
+        if observer is not None:
+            observer(state, event)
+
+    return search(
+        job.space,
+        job.estimator,
+        objectives=job.objectives,
+        constraints=job.constraints,
+        strategy=job.strategy,
+        schedule=job.schedule,
+        epochs=job.epochs,
+        seed=job.keys.seed,
+        run=job.run,
+        executor=job.keys.executor,
+        cache=job.keys.cache,
+        synchronous=job.keys.synchronous,
+        observer=keep_job_then_observe,
+        **settings,
+    )
+
+
+def _trials_given(job: Job) -> int:
+    """How many trials the run was given so far; 0 where there is none, or where the command line says how many."""
+    from ogive.api import open_run
+
+    if "max_trials" in job.options or not (job.run / JOURNAL).is_file():
+        return 0
+    return int(open_run(job.run).state.settings["max_trials"])
+
+
+def _keep_job(job: Job) -> None:
+    """Keep the job's file, where it was, and where its code was imported from, for whoever reads the run later."""
+    origin = {"job": str(job.path.resolve()), "folders": list(job.folders)}
+    try:
+        shutil.copyfile(job.path, job.run / JOB_COPY)
+        (job.run / ORIGIN).write_text(json.dumps(origin, indent=2) + "\n")
+    except OSError as error:
+        raise RunError(
+            f"the job's file cannot be copied into {job.run}: {error}; check space and permissions"
+        ) from error
+
+
+def add_code_of(run: Path) -> None:
+    """Let this process import the code that the run's job named, as far as it is known; needed to build its models."""
+    try:
+        folders = json.loads((run / ORIGIN).read_text())["folders"]
+    except FileNotFoundError:  # a run of `ogive.search`: its modules are imported as they are there
+        return
+    except (ValueError, KeyError) as error:
+        raise RunError(
+            f"{run / ORIGIN}: cannot be read: {error}; search again with the job to write it anew"
+        ) from error
+    for folder in reversed(folders):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)

@@ -1,0 +1,171 @@
+"""What a run has found, computed from its state: the best trials, the front, the curve, the random reference.
+
+Values of unequal fidelity are never mixed raw: "best" means best among the trials that have come furthest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaln
+
+from ogive.objective import Constraint, Objective, costs, pareto_front, ranks, violation
+from ogive.run.state import State
+from ogive.trial import Status, Trial, TrialId, comparable
+
+FloatArray = NDArray[np.float64]
+
+MODEL_NOTES = {"regularized_evolution": "parent", "local_search": "parent", "gp": "fitted_on"}
+"""Strategies that begin at random, and the entry of a proposal's note by which the first other proposal is known."""
+
+
+def top(state: State, k: int) -> list[Trial]:
+    """The best `k` trials, best first: feasible ones before others, several objectives by front and crowding.
+
+    Trials are compared at the highest step that any has reached; those that have not come behind.
+    """
+    remaining: Sequence[Trial] = list(state.trials.values())
+    found: list[Trial] = []
+    while len(found) < k:
+        _, best = comparable(remaining, at_least=1)
+        if not best:
+            break
+        places = ranks([trial.metrics for trial in best], state.objectives, state.constraints)
+        found += [trial for _, trial in sorted(zip(places, best, strict=True), key=lambda item: (item[0], item[1].id))]
+        taken = {trial.id for trial in best}
+        remaining = [trial for trial in remaining if trial.id not in taken]
+    return found[:k]
+
+
+def front(state: State) -> list[Trial]:
+    """The trials that no other dominates, among those that satisfy all constraints, by the first objective."""
+    _, trials = comparable(list(state.trials.values()), at_least=1)
+    feasible = [trial for trial in trials if violation(trial.metrics, state.constraints) == 0]
+    if not feasible:
+        return []
+    points = np.array([costs(trial.metrics, state.objectives) for trial in feasible])
+    kept = [i for i, on_front in enumerate(pareto_front(points)) if on_front]
+    return [feasible[i] for i in sorted(kept, key=lambda i: float(points[i, 0]))]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A trial at rest (ended or paused) as a point of the search curve.
+
+    Attributes:
+        place: counts from 1 in the order of coming to rest, failed trials included.
+        value: of the objective; NaN where the trial failed.
+        full: it has come as far as any trial.
+        feasible: it satisfies all constraints.
+    """
+
+    place: int
+    trial: TrialId
+    value: float
+    full: bool
+    feasible: bool
+
+
+def curve(state: State, objective: Objective) -> list[Point]:
+    """All trials at rest, in the order in which they came to rest."""
+    step, _ = comparable(list(state.trials.values()), at_least=1)
+    resting = [t for t in state.trials.values() if t.status.ended or t.status is Status.PAUSED]
+    return [_point(place, trial, objective, state, step) for place, trial in enumerate(sorted(resting, key=_since), 1)]
+
+
+def _since(trial: Trial) -> tuple[float, TrialId]:
+    last = trial.reports[-1].time if trial.reports else trial.proposed_at
+    return (trial.ended_at if trial.ended_at is not None else last), trial.id
+
+
+def _point(place: int, trial: Trial, objective: Objective, state: State, step: int) -> Point:
+    valued = not trial.status.failed and math.isfinite(objective.cost(trial.metrics))
+    value = float(trial.metrics[objective.metric]) if valued else math.nan
+    feasible = valued and violation(trial.metrics, state.constraints) == 0
+    return Point(place, trial.id, value, valued and trial.step >= step, feasible)
+
+
+def running_best(points: Sequence[Point], goal: str) -> tuple[list[int], list[float]]:
+    """Places and values of the best so far, among feasible points that have come as far as any; ends at the last place."""
+    better = max if goal == "maximize" else min
+    places: list[int] = []
+    values: list[float] = []
+    for point in points:
+        if point.full and point.feasible:
+            places.append(point.place)
+            values.append(better(values[-1], point.value) if values else point.value)
+    if places and places[-1] < points[-1].place:
+        places.append(points[-1].place)
+        values.append(values[-1])
+    return places, values
+
+
+def expected_best(values: ArrayLike, goal: str) -> FloatArray:
+    """The expected best of n of these [m] values drawn without replacement, for n = 1 ... m; [m].
+
+    An unbiased estimate of the expected best of n random trials: Tang et al., "Showing Your Work Doesn't Always Work"
+    (ACL 2020), section 3.3. With the values in order, the best first, the i-th is the best of n with probability
+    C(m - i, n - 1) / C(m, n).
+    """
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    ordered = ordered[::-1] if goal == "maximize" else ordered
+    m = len(ordered)
+    i = np.arange(1, m + 1)[None, :]
+    n = np.arange(1, m + 1)[:, None]
+    possible = m - i >= n - 1
+    k = np.where(possible, m - i - n + 1, 0)
+    logarithm = gammaln(m - i + 1) - gammaln(n) - gammaln(k + 1) - gammaln(m + 1) + gammaln(n + 1) + gammaln(m - n + 1)
+    return np.asarray(np.where(possible, np.exp(logarithm), 0.0) @ ordered)
+
+
+def random_values(state: State) -> tuple[list[float], str]:
+    """Values of the run's own first random trials, for `expected_best`, and where they come from.
+
+    No values where there is no honest reference; the text then says why.
+    """
+    if len(state.objectives) != 1:
+        return [], "A random reference is drawn for a single objective only."
+    name = state.created["strategy"]["name"]
+    trials = list(state.trials.values())
+    if name in MODEL_NOTES:
+        mark = MODEL_NOTES[name]
+        end = next((i for i, trial in enumerate(trials) if mark in trial.proposal.note), len(trials))
+        trials = trials[:end]
+    elif name != "random":
+        return [], f"There is no random reference: strategy {name} does not say which of its trials are random."
+    points = {p.trial: p for p in curve(state, state.objectives[0]) if math.isfinite(p.value)}
+    known = [points[trial.id] for trial in trials if trial.id in points]
+    if any(not point.full for point in known):
+        return [], "There is no random reference: not all random trials were trained as far as the best."
+    if any(not point.feasible for point in known):
+        return (
+            [],
+            "There is no random reference: some random trials violate a constraint, and so have no rank by value.",
+        )
+    if len(known) < 2:
+        return [], "There is no random reference: fewer than two random trials have a value."
+    which = "all" if len(trials) == len(state.trials) else "the first"
+    return [p.value for p in known], f"{which} {len(known)} trials with a value that strategy {name} drew at random"
+
+
+def by_rung(state: State, levels: Sequence[int]) -> list[tuple[int, int, int, Trial | None]]:
+    """For each level in epochs: trials that reached it, those that went beyond, and the best there by its value there."""
+    alive = [trial for trial in state.trials.values() if trial.reports and not trial.status.failed]
+    rows = []
+    for level in levels:
+        reached = [trial for trial in alive if trial.step >= level]
+        beyond = sum(trial.step > level or trial.fidelity.get("epochs", 0) > level for trial in reached)
+        rows.append((level, len(reached), beyond, _best_at(reached, level, state.objectives, state.constraints)))
+    return rows
+
+
+def _best_at(
+    trials: Sequence[Trial], step: int, objectives: Sequence[Objective], constraints: Sequence[Constraint]
+) -> Trial | None:
+    if not trials:
+        return None
+    return trials[int(np.argmin(ranks([trial.at(step) for trial in trials], objectives, constraints)))]

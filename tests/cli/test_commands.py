@@ -1,0 +1,157 @@
+"""The commands on a small search without PyTorch: what they print, and how they exit."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ogive.api import open_run
+from ogive.run.journal import Journal
+
+HEAVY = ("torch", "numpy", "sqlalchemy", "matplotlib")
+
+
+SCRIPT = """
+import sys
+from ogive.cli.main import main
+try:
+    main(sys.argv[1:])
+except SystemExit as end:
+    assert not end.code, end.code
+print(*sys.modules)
+"""
+
+
+def loaded(folder: Path, *arguments: str) -> set[str]:
+    """Which of the heavy packages a process has loaded after a command."""
+    command = [sys.executable, "-c", SCRIPT, *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return {*HEAVY} & {*done.stdout.splitlines()[-1].split()}
+
+
+def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "--help") == set()
+    assert loaded(tmp_path, "search", "--help") == set()
+
+
+def test_reading_a_run_loads_no_torch(ogive, tmp_path: Path) -> None:
+    ogive("search", "job.yaml", "--quiet")
+    for command in ("status", "top", "front"):
+        assert "torch" not in loaded(tmp_path, command, "runs/job")
+
+
+def test_a_search_says_what_it_found_and_how_to_go_on(ogive) -> None:
+    done = ogive("search", "job.yaml", "--quiet", "--seed", "1")
+    assert done.code == 0
+    assert "12 trials in" in done.out
+    assert "the search ended: all 12 trials are done" in done.out
+    assert "ValueError: three is too many" in done.out
+    assert "ogive report runs/job" in done.out
+    assert "go on:    ogive search job.yaml --seed 1 --max-trials 24" in done.out.replace("  --", " --")
+
+
+def test_a_search_goes_on_with_more_trials(ogive) -> None:
+    assert ogive("search", "job.yaml", "--quiet", "--json").json["trials"] == 12
+    more = ogive("search", "job.yaml", "--quiet", "--json", "--max-trials", "15")
+    assert (more.code, more.json["trials"], more.json["run"]) == (0, 15, "runs/job")
+
+
+def test_a_search_without_a_result_fails(ogive) -> None:
+    done = ogive("search", "failing.yaml", "--json")
+    assert done.code == 1
+    assert done.json["top"] == []
+    assert done.json["failures"] == [
+        {"status": "error", "count": 11, "trial": 0, "reason": "ValueError: nothing works"},
+    ]
+
+
+def test_status_top_and_front_agree_with_the_run(ogive, tmp_path: Path) -> None:
+    ogive("search", "two.yaml", "--quiet")
+    run = open_run(tmp_path / "runs" / "two")
+    status = ogive("status", "runs/two", "--json").json
+    assert status["state"] == "ended"
+    assert sum(status["trials"].values()) == status["max_trials"] == 12
+    assert status["trials"]["error"] == run.state.failed == status["failures"][0]["count"]
+    top = ogive("top", "two.yaml", "-k", "3", "--json").json  # a job stands for its run
+    assert [row["trial"] for row in top] == [trial.id for trial in run.top(3)]
+    front = ogive("front", "runs/two", "--json").json
+    assert [row["metrics"] for row in front] == [dict(trial.metrics) for trial in run.front()]
+    for command in ("status", "top", "front"):
+        assert ogive(command, "runs/two").code == 0
+    assert f"trial {run.top(1)[0].id}" not in ogive("status", "runs/two").out  # with two objectives none is the best
+
+
+def test_the_table_shows_objectives_and_choices(ogive, tmp_path: Path) -> None:
+    ogive("search", "job.yaml", "--quiet")
+    best = open_run(tmp_path / "runs" / "job").best
+    lines = ogive("top", "runs/job", "-k", "2").out.splitlines()
+    assert len(lines) == 3
+    assert lines[1].split()[:2] == ["1", str(best.id)]
+    assert f"a={best.architecture['a']}, b={best.architecture['b']}" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("status", "nowhere"), "error: there is no nowhere; give a run's folder"),
+        (("status", "."), "error: . holds no run; give a run's folder, or the job's file"),
+        (("top", "job.yaml"), "error: job.yaml has no run in runs/job yet; start it: ogive search job.yaml"),
+        (("search", "jobs.yaml"), "error: jobs.yaml: there is no such file"),
+        (("search", "job.yaml", "--workers", "999"), "error: --workers: found 999 workers"),
+        (("space", "toy.py:spaces"), "error: toy.py: space: toy.py: there is no name 'spaces'; did you mean 'space'?"),
+    ],
+)
+def test_errors_are_one_clear_line(ogive, arguments: tuple[str, ...], said: str) -> None:
+    done = ogive(*arguments)
+    assert done.code == 2
+    assert done.out == ""
+    assert done.err.startswith(said)
+    assert len(done.err.splitlines()) == 1
+
+
+def test_what_nobody_expected_keeps_its_traceback(ogive, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ogive", "search", "broken.yaml", "--quiet"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert done.stderr.rstrip().endswith("ZeroDivisionError: division by zero")
+
+
+def test_a_space_is_counted_and_sampled(ogive) -> None:
+    shown = ogive("space", "toy.py:space", "--sample", "2")
+    assert shown.out.startswith("30 architectures in 2 decisions")
+    assert shown.out.count("sample: a=") == 2
+    as_json = ogive("space", "job.yaml", "--sample", "2", "--json").json
+    assert as_json["size"] == 30
+    assert [d["name"] for d in as_json["decisions"]] == ["a", "b"]
+    assert shown.out.splitlines()[-1] == "sample: a={a}, b={b}".format(**as_json["samples"][-1]["architecture"])
+
+
+def test_trials_that_saved_no_weights_are_not_exported(ogive) -> None:
+    ogive("search", "job.yaml", "--quiet")
+    done = ogive("export", "runs/job", "--to", "torch")
+    assert done.code == 2
+    assert "has no checkpoint, so there are no weights to export" in done.err
+    assert "trial.checkpoint(model=model.state_dict())" in done.err
+    assert "allowed: best, or a number from 0 to 11" in ogive("export", "runs/job", "--trial", "99").err
+
+
+def test_an_interrupted_search_says_how_to_continue_and_does(ogive, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ogive", "search", "slow.yaml", "--quiet"]
+    journal = tmp_path / "runs" / "slow" / "journal.db"
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as search:
+        while not journal.exists() or not any(e.kind == "finished" for e in Journal(journal, writable=False).read()):
+            assert search.poll() is None
+            time.sleep(0.05)
+        search.send_signal(signal.SIGINT)
+        assert search.stderr is not None
+        said = search.stderr.read()
+    assert search.returncode == 130
+    assert said.rstrip().endswith("Continue with: ogive search slow.yaml")
+    assert ogive("status", "slow.yaml", "--json").json["state"] == "interrupted"
+    assert ogive("search", "slow.yaml", "--json").json["trials"] == 12

@@ -1,0 +1,141 @@
+"""Jobs: what a file declares is what runs, is kept with the run, and continues."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ogive.api import open_run
+from ogive.errors import RunError
+from ogive.job import load_job, load_space, run_folder, run_job
+from ogive.job.source import read
+from ogive.objective import Constraint, Objective
+
+CODE = """
+import ogive as og
+from helper import best
+
+space = og.Space(og.layer(dict, a=og.one_of(1, 2, 3), b=og.integer(0, 9)))
+
+def judge(architecture):
+    return {"accuracy": -abs(architecture["b"] - best()), "size": architecture["a"]}
+
+estimator = og.estimate.function(judge)
+"""
+JOB = """\
+space: toy.py:space
+train: toy.py:estimator
+objectives: [accuracy, {metric: size, goal: minimize}]
+constraints:
+  - {metric: size, at_most: 2}
+strategy: {regularized_evolution: {population: 4, sample: 2}}
+max_trials: 12
+seed: 7
+executor: inline
+"""
+
+
+def write(folder: Path, best: int = 4, job: str = JOB) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "toy.py").write_text(CODE)
+    (folder / "helper.py").write_text(f"def best():\n    return {best}\n")
+    (folder / "job.yaml").write_text(job)
+    return folder / "job.yaml"
+
+
+def test_what_the_file_declares_is_what_runs(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    run = run_job(load_job(path))
+    state = run.state
+    assert run.folder == run_folder(path) == tmp_path / "runs" / "job"
+    assert state.objectives == (Objective("accuracy", "maximize"), Objective("size", "minimize"))
+    assert state.constraints == (Constraint("size", at_most=2),)
+    assert state.created["strategy"] == {"name": "regularized_evolution", "options": {"population": 4, "sample": 2}}
+    assert (state.created["seed"], state.settings["max_trials"], len(state.trials)) == (7, 12, 12)
+    assert (run.folder / "job.yaml").read_text() == JOB
+
+
+def test_a_job_continues_its_run_and_keeps_trials_that_it_was_given_meanwhile(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    run_job(load_job(path))
+    assert len(run_job(load_job(path, {"max_trials": 15})).trials) == 15
+    assert len(run_job(load_job(path)).trials) == 15
+
+
+def test_a_changed_job_is_refused_with_what_differs(tmp_path: Path) -> None:
+    run_job(load_job(write(tmp_path)))
+    changed = write(tmp_path, job=JOB.replace("population: 4", "population: 5"))
+    with pytest.raises(RunError, match=r"(?s)strategy: was .*'population': 4.* and is .*'population': 5"):
+        run_job(load_job(changed))
+
+
+def test_jobs_with_files_of_the_same_names_are_kept_apart(tmp_path: Path) -> None:
+    first, second = write(tmp_path / "first", best=1), write(tmp_path / "second", best=8)
+    for path, best in ((first, 1), (second, 8)):
+        trials = run_job(load_job(path)).trials
+        assert [t.metrics["accuracy"] for t in trials] == [-abs(t.architecture["b"] - best) for t in trials]
+
+
+def test_a_run_can_be_named_on_the_command_line_and_in_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "jobs", job=JOB + "run: elsewhere\n")
+    monkeypatch.chdir(tmp_path)
+    assert load_job(path).run == tmp_path / "jobs" / "elsewhere"
+    assert load_job(path, {"run": "here"}).run == Path("here")
+
+
+def test_ten_lines_make_a_useful_job(tmp_path: Path) -> None:
+    lines = [
+        "space: {zoo: {chain: {depth: [2, 3]}}}",
+        "task: {data: digits, test: 597, validation: 500}",
+        "recipe: {learning_rate: 3e-3}",
+        "objectives: log_loss",
+        "constraints: [{metric: parameters, at_most: 30000, hard: true}]",
+        "strategy: local_search",
+        "schedule: {asha: {eta: 2}}",
+        "epochs: 4",
+        "max_trials: 30",
+        "baseline: ogive.zoo.baselines:small_cnn",
+    ]
+    path = tmp_path / "job.yaml"
+    path.write_text("\n".join(lines))
+    job = load_job(path)
+    assert job.space.size() == 6**2 + 6**3
+    assert job.estimator.recipe()["learning_rate"] == 0.003  # 3e-3 is a number, as in YAML 1.2
+    assert job.estimator.recipe()["epochs"] == job.epochs == 4
+    assert job.estimator.task.describe()["sizes"] == {"train": 700, "validation": 500, "test": 597, "rest": 0}
+    small = job.space.architecture({"depth": 2, "channels0": 16, "kernel0": 3, "channels1": 16, "kernel1": 3})
+    assert job.estimator.screen(small) == {"parameters": sum(p.numel() for p in small.build().parameters())}
+    assert job.baseline is not None
+    assert sum(p.numel() for p in job.baseline().parameters()) == 65_834
+
+
+def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text("# a comment\nspace: a:b\n\nconstraints:\n  - {metric: x}\n  - metric: y\n    hard: true\n")
+    source = read(path)
+    assert source.lines["space",] == 2
+    assert source.lines["constraints", 0, "metric"] == 5
+    assert source.lines["constraints", 1, "hard"] == 7
+    assert source.place(("constraints", 1, "at_most")) == f"{path}:6: constraints[1].at_most: "
+
+
+@pytest.mark.parametrize("reference", ["toy.py:space", "job.yaml"])
+def test_a_space_is_found_by_reference_or_by_job(reference: str, tmp_path: Path) -> None:
+    write(tmp_path)
+    assert load_space(str(tmp_path / reference)).size() == 30
+
+
+def test_a_job_without_a_run_says_how_to_start_one(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    with pytest.raises(RunError, match=r"has no run in .*runs/job yet; start it: ogive search"):
+        run_folder(path)
+    run_job(load_job(path))
+    assert len(open_run(run_folder(path)).trials) == 12
+
+
+def test_a_file_may_be_named_that_another_one_has_imported(tmp_path: Path) -> None:
+    path = write(tmp_path, job=JOB + "baseline: helper.py:best\n")
+    baseline = load_job(path).baseline
+    assert baseline is not None
+    assert baseline() == 4

@@ -1,0 +1,254 @@
+"""Malformed jobs: each is told in one line that names the place and the remedy, and nothing is written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from ogive.errors import JobError
+from ogive.job import load_job
+
+CODE = """
+    import ogive as og
+
+    space = og.Space(og.layer(dict, a=og.one_of(1, 2, 3), b=og.integer(0, 9)))
+    nothing = og.Space(og.layer(dict, a=1))
+    refused = og.Space(og.layer(dict, a=og.one_of(1, 2)), constraint=lambda architecture: "a is never right")
+    of_images = og.Space(og.layer(dict, a=og.one_of(1, 2)), example_input=(3, 32, 32))
+    number = 3
+
+    estimator = og.estimate.function(lambda architecture: {"accuracy": architecture["b"] / 9})
+
+    def train(model, trial):
+        trial.report(accuracy=1.0)
+
+    def wrong_arguments(x):
+        return x
+"""
+GOOD = "space: mine.py:space\ntrain: mine.py:estimator\nmax_trials: 3\n"
+CASES = {
+    "not YAML": ("space: [1", "job.yaml:1: not YAML", "bracket"),
+    "a tab": ("space: mine.py:space\n\ttrain: x", "job.yaml:2: not YAML", "spaces"),
+    "empty": ("", "job.yaml: the file is empty", "ogive init"),
+    "a list": ("- space", "job.yaml:1: found ['space'] (a list)", "a mapping of keys"),
+    "a key twice": (GOOD + "max_trials: 4\n", "job.yaml:4: max_trials: stands here and in line 3", "keep one"),
+    "a typo in a key": (
+        GOOD + "strateggy: random\n",
+        "job.yaml:4: strateggy: there is no key",
+        "did you mean 'strategy'?",
+    ),
+    "a typo in a deeper key": (
+        "space: mine.py:space\ntask:\n  dat: digits\n",
+        "job.yaml:3: task.dat: there is no key",
+        "did you mean 'data'?",
+    ),
+    "no space": ("train: mine.py:train\n", "job.yaml: space: is missing", "file.py:name"),
+    "nothing that trains": ("space: mine.py:space\n", "job.yaml: neither is there", "give `train"),
+    "train and task": (GOOD + "task: {data: digits}\n", "job.yaml:2: train: both are there", "not both"),
+    "a wrong type": (GOOD + "seed: many\n", "job.yaml:4: seed: found 'many' (text)", "a whole number"),
+    "a truth value for a number": (GOOD + "workers: yes\n", "job.yaml:4: workers: found True", "a whole number"),
+    "out of range": (GOOD + "budget: -1\n", "job.yaml:4: budget: found -1", "above 0"),
+    "more workers than cores": (GOOD + "workers: 4096\n", "job.yaml:4: workers: found 4096 workers for", "at most"),
+    "no such file": (
+        "space: spaces.py:space\ntrain: mine.py:train\n",
+        "job.yaml:1: space: there is no file spaces.py",
+        "beside the job there are broken.py, empty.py, mine.py",
+    ),
+    "no name": ("space: mine.py\ntrain: mine.py:train\n", "job.yaml:1: space: found 'mine.py'", "'file.py:name'"),
+    "no such name": (
+        "space: mine.py:spcae\ntrain: mine.py:train\n",
+        "job.yaml:1: space: mine.py: there is no name 'spcae'",
+        "did you mean 'space'?",
+    ),
+    "an import error in the user's file": (
+        "space: broken.py:space\ntrain: mine.py:train\n",
+        "broken.py:3: ModuleNotFoundError: No module named 'no_such_package'",
+        "install",
+    ),
+    "a syntax error in the user's file": (
+        "space: syntax.py:space\ntrain: mine.py:train\n",
+        "syntax.py:2: SyntaxError",
+        "mend the file",
+    ),
+    "a wrong space in the user's file": (
+        "space: empty.py:space\ntrain: mine.py:train\n",
+        "empty.py:2: one_of() needs",
+        "at least one alternative",
+    ),
+    "no space at all": (
+        "space: mine.py:number\ntrain: mine.py:train\n",
+        "job.yaml:1: space: mine.py:number is an object of class builtins.int",
+        "og.Space(number",
+    ),
+    "an empty space": (
+        "space: mine.py:nothing\ntrain: mine.py:estimator\n",
+        "job.yaml:1: space: the space is empty",
+        "declare a choice",
+    ),
+    "a space whose constraint refuses all": (
+        "space: mine.py:refused\ntrain: mine.py:estimator\n",
+        "job.yaml:1: space: the constraint refused all of 1000 samples",
+        "a is never right",
+    ),
+    "a train function of other arguments": (
+        "space: mine.py:space\ntrain: mine.py:wrong_arguments\n",
+        "job.yaml:2: train: wrong_arguments(x) cannot be called",
+        "a function of (model, trial)",
+    ),
+    "an unknown zoo": ("space: {zoo: chains}\ntask: {}\n", "job.yaml:1: space.zoo.chains", "did you mean 'chain'?"),
+    "an unknown option of the zoo": (
+        "space:\n  zoo:\n    chain: {depht: [2, 3]}\ntask: {}\n",
+        "job.yaml:3: space.zoo.chain.depht: there is no option of 'chain'",
+        "did you mean 'depth'?",
+    ),
+    "an unknown strategy": (
+        GOOD + "strategy: regularised_evolution\n",
+        "job.yaml:4: strategy.regularised_evolution: there is no strategy",
+        "did you mean 'regularized_evolution'?",
+    ),
+    "an unknown option of a strategy": (
+        GOOD + "strategy:\n  local_search:\n    inital: 3\n",
+        "job.yaml:6: strategy.local_search.inital: there is no option",
+        "did you mean 'initial'?",
+    ),
+    "an option out of range": (
+        GOOD + "strategy:\n  regularized_evolution:\n    sample: 5\n    population: 0\n",
+        "job.yaml:7: strategy.regularized_evolution.population: ",
+        "at least 1",
+    ),
+    "an unknown schedule": (GOOD + "schedule: ahsa\n", "job.yaml:4: schedule.ahsa", "did you mean 'asha'?"),
+    "a schedule that lacks epochs": (GOOD + "schedule: asha\n", "job.yaml:4: schedule.asha: ", "give epochs"),
+    "a goal that the name does not tell": (
+        GOOD + "objectives: [speed]\n",
+        "job.yaml:4: objectives[0]: the name 'speed' does not tell",
+        "{metric: speed, goal: maximize}",
+    ),
+    "a wrong goal": (
+        GOOD + "objectives:\n  - {metric: speed, goal: max}\n",
+        "job.yaml:5: objectives[0].goal: found 'max'",
+        "maximize or minimize",
+    ),
+    "a metric that the trainer does not report": (
+        "space: {zoo: chain}\ntask: {}\nobjectives: val_accuracy\n",
+        "job.yaml:3: objectives[0]: there is no metric of the built-in trainer 'val_accuracy'",
+        "did you mean 'accuracy'?",
+    ),
+    "a constraint without threshold": (
+        GOOD + "constraints:\n  - {metric: parameters}\n",
+        "job.yaml:5: constraints[0]: ",
+        "exactly one of at_most and at_least",
+    ),
+    "constraints that contradict each other": (
+        GOOD + "constraints:\n  - {metric: a, at_least: 3}\n  - {metric: a, at_most: 2}\n",
+        "job.yaml:4: constraints: nothing satisfies a >= 3 and a <= 2",
+        "a <= 2",
+    ),
+    "a hard constraint that nothing satisfies": (
+        "space: {zoo: {chain: {depth: [2, 2], channels: [16], kernels: [3, 5]}}}\ntask: {}\n"
+        "constraints:\n  - {metric: parameters, at_most: 10, hard: true}\n",
+        "job.yaml:3: constraints: none of 4 proposals satisfies the hard constraints",
+        "Loosen the constraint",
+    ),
+    "an unknown data set": (
+        "space: {zoo: chain}\ntask: {data: digit}\n",
+        "job.yaml:2: task.data: there is no data set 'digit'",
+        "did you mean 'digits'?",
+    ),
+    "a split that is no share": (
+        "space: {zoo: chain}\ntask:\n  test: 1.5\n",
+        "job.yaml:3: task.test: split: test is 1.5",
+        "a share between 0 and 1",
+    ),
+    "a split that is too large": (
+        "space: {zoo: chain}\ntask: {test: 1700, validation: 500}\n",
+        "job.yaml:2: task: ",
+        "ask for fewer",
+    ),
+    "a recipe out of range": (
+        "space: {zoo: chain}\ntask: {}\nrecipe:\n  epochs: 3\n  learning_rate: 0\n",
+        "job.yaml:5: recipe.learning_rate: ",
+        "above 0",
+    ),
+    "a wrong type in the recipe": (
+        "space: {zoo: chain}\ntask: {}\nrecipe: {batch_size: large}\n",
+        "job.yaml:3: recipe.batch_size: found 'large' (text)",
+        "a whole number",
+    ),
+    "more epochs than the recipe": (
+        "space: {zoo: chain}\ntask: {}\nrecipe: {epochs: 3}\nepochs: 4\n",
+        "job.yaml:4: epochs: found 4",
+        "raise recipe.epochs",
+    ),
+    "a recipe without the trainer": (GOOD + "recipe: {epochs: 3}\n", "job.yaml:4: recipe: belongs to", "give `task`"),
+    "images of another shape": (
+        "space: mine.py:of_images\ntask: {}\n",
+        "job.yaml:1: space: its example_input is (3, 32, 32)",
+        "(1, 8, 8)",
+    ),
+    "limits inline": (
+        GOOD + "executor: inline\ntime_limit: 3\n",
+        "job.yaml:5: time_limit: `executor: inline`",
+        "use `executor: processes`",
+    ),
+    "a baseline that cannot be called": (
+        GOOD + "baseline: mine.py:number\n",
+        "job.yaml:4: baseline: mine.py:number is an object",
+        "a function without arguments",
+    ),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "mine.py").write_text(dedent(CODE))
+    (tmp_path / "broken.py").write_text("import ogive\n\nimport no_such_package\n")
+    (tmp_path / "syntax.py").write_text("\nspace = (1\n")
+    (tmp_path / "empty.py").write_text("import ogive as og\nspace = og.Space(og.one_of())\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_malformed_job_is_told_in_one_line(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, place, remedy = CASES[name]
+    monkeypatch.chdir(folder)
+    (folder / "job.yaml").write_text(text)
+    with pytest.raises(JobError) as caught:
+        load_job("job.yaml")
+    message = str(caught.value)
+    assert place in message
+    assert remedy in message
+    assert message.startswith("job.yaml")
+    assert "\n" not in message
+    assert not (folder / "runs").exists()
+
+
+def test_every_wrong_key_is_told(folder: Path) -> None:
+    (folder / "job.yaml").write_text("space: mine.py:space\nsede: 3\nworkers: two\n")
+    with pytest.raises(JobError) as caught:
+        load_job(folder / "job.yaml")
+    first, second = str(caught.value).splitlines()
+    assert "job.yaml:2: sede" in second
+    assert "job.yaml:3: workers" in first
+
+
+def test_an_option_of_the_command_line_is_blamed_by_its_name(folder: Path) -> None:
+    (folder / "job.yaml").write_text(GOOD)
+    with pytest.raises(JobError, match=r"^--max-trials: found 0"):
+        load_job(folder / "job.yaml", {"max_trials": 0})
+
+
+def test_the_command_prints_the_line_and_fails(folder: Path) -> None:
+    (folder / "job.yaml").write_text("space: mine.py:space\ntrain: mine.py:estimator\nmax_trails: 3\n")
+    command = [sys.executable, "-m", "ogive", "search", "job.yaml"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [done.stderr.strip()]
+    assert done.stderr.startswith(
+        "error: job.yaml:3: max_trails: there is no key 'max_trails'; did you mean 'max_trials'?"
+    )
+    assert {path.name for path in folder.iterdir()} <= {*"job.yaml mine.py broken.py syntax.py empty.py".split()}

@@ -1,0 +1,29 @@
+"""A search as a user's script: `python search_script.py FOLDER WORKERS`, with a line on its output for every event.
+
+It has no `__main__` guard, and a part of the estimator is defined here, so that it travels to the workers by value.
+"""
+
+import sys
+
+from staged import SPACE, Staged
+
+import ogive as og
+
+
+class Mine(Staged):
+    """Nothing new, but of `__main__`."""
+
+
+folder, workers, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+options = {"executor": "inline"} if workers == 0 else {"workers": workers}
+run = og.search(
+    SPACE,
+    Mine(pause),
+    run=folder,
+    strategy="regularized_evolution",
+    epochs=5,
+    max_trials=60,
+    observer=lambda state, event: print(event.kind if event else "tick", flush=True),
+    **options,
+)
+print("ended" if run.ended else "interrupted", run.ended, flush=True)

@@ -1,0 +1,190 @@
+"""`kill -9` at random moments, signals to the controller, and two controllers at once."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sql
+from faults import eventually, events, finish, kill_tree, left_running, start, state, wait_for
+from staged import SPACE, Staged, journey
+
+import ogive as og
+from ogive.errors import RunError
+from ogive.run.events import Kind
+from ogive.run.journal import Journal
+from ogive.testing.journal import essence
+from ogive.trial import Status
+
+Essence = list[tuple[str, int | None, int | None, str]]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Essence:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    process = start(folder, workers=0, pause=0.0)
+    code, out, err = finish(process)
+    assert code == 0, err
+    assert out.endswith("ended all 60 trials are done\n")
+    return essence(events(folder))
+
+
+def _killed_again_and_again(folder: Path, workers: int, kills: int, seed: int) -> None:
+    """Start the search and kill it, `kills` times; then let it end."""
+    rng = random.Random(seed)
+    for number in range(kills):
+        process = start(folder, workers)
+        if number % 5 == 4:
+            time.sleep(rng.uniform(0.1, 1.0))  # while it starts
+        else:
+            wait_for(process, "started")
+            time.sleep(rng.uniform(0.0, 0.25))
+        assert process.poll() is None, "the search ended before all kills were done"
+        kill_tree(process)
+    code, _, err = finish(start(folder, workers, pause=0.0))
+    assert code == 0, err
+    assert left_running(folder) == []
+
+
+def test_killed_at_random_moments_with_one_worker(
+    tmp_path: Path, uninterrupted: Essence
+) -> None:
+    folder = tmp_path / "run"
+    _killed_again_and_again(folder, 1, kills=18, seed=1)
+    assert essence(events(folder)) == uninterrupted
+
+
+def test_killed_at_random_moments_with_two_workers(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    _killed_again_and_again(folder, 2, kills=12, seed=2)
+    found = state(folder)
+    assert found.count[Status.FINISHED] == 60 == len(found.trials)
+    for trial in found.trials.values():
+        assert [report.step for report in trial.reports] == [1, 2, 3, 4, 5]
+
+
+def test_workers_die_with_a_controller_that_is_killed_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = start(folder, workers=2, pause=1000.0)
+    wait_for(process, "started")
+    eventually(lambda: (folder / "trials/000000/journey.txt").exists())
+    assert len(left_running(folder)) == 2
+    process.kill()
+    process.communicate()
+    eventually(lambda: left_running(folder) == [])
+    code, _, err = finish(start(folder, workers=2, pause=0.0))
+    assert code == 0, err
+    assert state(folder).count[Status.FINISHED] == 60
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_puts_the_running_trials_back(
+    tmp_path: Path, number: int, uninterrupted: Essence
+) -> None:
+    folder = tmp_path / "run"
+    process = start(folder, pause=0.2)
+    wait_for(process, "reported")
+    process.send_signal(number)
+    code, out, err = finish(process)
+    assert code == 0, err
+    assert "interrupted" in out.splitlines()[-1]
+    assert "stopping: " in err
+    found = state(folder)
+    assert found.count[Status.WAITING] == 1
+    assert found.trials[0].reason == "interrupted"
+    assert not found.open
+    assert left_running(folder) == []
+    code, _, err = finish(start(folder, pause=0.0))
+    assert code == 0, err
+    assert essence(events(folder)) == uninterrupted
+    steps = [step for _, step in journey(folder / "trials/000000")]
+    assert steps == [1, 2, 3, 4, 5], "it went on from its checkpoint"
+
+
+def test_two_interrupts_stop_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = start(folder, pause=1000.0)
+    wait_for(process, "started")
+    process.send_signal(signal.SIGINT)
+    wait_for(process, "tick")
+    process.send_signal(signal.SIGINT)
+    code, _, err = finish(process)
+    assert code != 0
+    assert "KeyboardInterrupt" in err
+    assert left_running(folder) == []
+    assert not state(folder).open
+    code, _, err = finish(start(folder, pause=0.0))
+    assert code == 0, err
+    assert state(folder).count[Status.FINISHED] == 60
+
+
+def test_a_second_controller_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    first = start(folder, pause=1000.0)
+    wait_for(first, "started")
+    before = len(events(folder))
+    with pytest.raises(RunError, match=rf"held by another controller \(process {first.pid} on .*stop it first"):
+        og.search(SPACE, Staged(0.0), run=folder)
+    assert len(events(folder)) == before
+    first.kill()
+    # not waited for: the killed controller is a zombie, whose lease is taken over all the same
+    eventually(lambda: _lease_is_free(folder))
+    first.communicate()
+    code, _, err = finish(start(folder, pause=0.0))
+    assert code == 0, err
+
+
+def _lease_is_free(folder: Path) -> bool:
+    journal = Journal(folder / "journal.db")
+    try:
+        journal.acquire()
+    except RunError:
+        return False
+    finally:
+        journal.close()
+    return True
+
+
+def test_a_controller_that_slept_through_a_takeover_cannot_append(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    sleeper = start(folder, pause=0.05)
+    wait_for(sleeper, "reported")
+    sleeper.send_signal(signal.SIGSTOP)
+    engine = sql.create_engine(f"sqlite:///{folder / 'journal.db'}")
+    with engine.begin() as connection:  # as if it were on another host, where only the heartbeat tells
+        connection.execute(sql.text("UPDATE lease SET holder = replace(holder, '\"host\": \"', '\"host\": \"not-')"))
+    engine.dispose()
+    thief = Journal(folder / "journal.db")
+    thief.acquire(patience=1.0)
+    before = len(events(folder))
+    sleeper.send_signal(signal.SIGCONT)
+    code, _, err = finish(sleeper)
+    assert code != 0
+    assert "another controller has taken this run over" in err
+    assert [event.kind for event in thief.read(after=before)] == []
+    thief.close()
+    assert left_running(folder) == []
+    code, _, err = finish(start(folder, pause=0.0))
+    assert code == 0, err
+    kinds = [event.kind for event in events(folder)]
+    assert kinds.count(Kind.FINISHED) == 60
+
+
+def test_a_reader_follows_a_running_search(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = start(folder, workers=2, pause=0.005)
+    wait_for(process, "started")
+    run = og.open_run(folder)
+    seen = []
+    while not run.ended:
+        seen.append(run.state.seq)
+        assert state(folder).seq >= seen[-1], "what is read anew holds at least what was followed"
+    code, _, err = finish(process)
+    assert code == 0, err
+    assert len(set(seen)) > 10
+    assert seen == sorted(seen)
+    assert essence(events(folder))[-1][0] == "ended"
+    assert run.state.done == 60

@@ -1,0 +1,193 @@
+"""Trials that misbehave: each is one failed trial with the right status, and the search ends normally."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+from faults import left_running, with_command_line
+from staged import BAD_SPACE, MISDEEDS, SPACE, Misbehaving, Staged, journey
+
+import ogive as og
+from ogive.run.events import Event, Kind
+from ogive.run.executors.limits import MAX_OUTPUT
+from ogive.run.executors.processes import run_mark
+from ogive.run.executors.strays import find_marked
+from ogive.run.state import State
+from ogive.testing.journal import essence
+from ogive.trial import Status, Trial
+
+EXPECTED = {
+    "hang": (Status.TIME_LIMIT, "the time limit of 3 s is used up"),
+    "eat": (Status.OUT_OF_MEMORY, "Unable to allocate"),
+    "eat_in_children": (Status.OUT_OF_MEMORY, "the memory limit is 0.6 GB"),
+    "exit_0": (Status.EXITED, "exit code 0"),
+    "exit_3": (Status.EXITED, "exit code 3"),
+    "sys_exit": (Status.EXITED, "sys.exit('enough')"),
+    "segfault": (Status.EXITED, "SIGSEGV"),
+    "unpicklable": (Status.ERROR, "Unpicklable: with a lock inside"),
+    "unspeakable": (Status.ERROR, "Unspeakable: (its message cannot be shown: ValueError)"),
+    "interrupt": (Status.ERROR, "KeyboardInterrupt"),
+    "infeasible": (Status.INFEASIBLE, "too narrow"),
+    "disconnect": (Status.EXITED, "closed its worker's connection"),
+    "daemonise_and_die": (Status.EXITED, "exit code 9"),
+    "nan": (Status.NOT_FINITE, "accuracy is nan"),
+    "mute": (Status.MISSING_METRIC, "accuracy was never reported"),
+}
+
+
+@pytest.fixture(scope="module")
+def misbehaved(tmp_path_factory: pytest.TempPathFactory) -> og.Run:
+    return og.search(
+        BAD_SPACE,
+        Misbehaving(),
+        run=tmp_path_factory.mktemp("bad") / "run",
+        strategy="random",
+        workers=2,
+        max_trials=1000,
+        max_failed_trials=1000,
+        time_limit=3,
+        memory_limit=0.6,
+    )
+
+
+def of(run: og.Run, deed: str) -> Trial:
+    return next(trial for trial in run.trials if trial.architecture["deed"] == deed)
+
+
+@pytest.mark.parametrize("deed", MISDEEDS)
+def test_a_misbehaving_trial_is_one_trial_with_the_right_status(misbehaved: og.Run, deed: str) -> None:
+    trial = of(misbehaved, deed)
+    status, reason = EXPECTED.get(deed, (Status.FINISHED, ""))
+    assert (trial.status, trial.attempts) == (status, 1), (trial.reason, trial.traceback)
+    assert reason in trial.reason
+    if status is Status.FINISHED:
+        assert trial.metrics == {"accuracy": 0.5}
+    if deed == "unpicklable":
+        assert "in _unpicklable" in trial.traceback
+
+
+def test_the_search_ends_normally_and_leaves_nothing_running(misbehaved: og.Run) -> None:
+    assert len(misbehaved.trials) == len(MISDEEDS)
+    assert "every architecture" in misbehaved.ended or "has been proposed" in misbehaved.ended
+    assert misbehaved.state.warnings == []
+    assert left_running(misbehaved.folder) == []
+    assert with_command_line("sleep", "1000") == []
+
+
+def test_a_gigantic_output_is_bounded_and_keeps_its_ends(misbehaved: og.Run) -> None:
+    output = misbehaved.folder / f"trials/{of(misbehaved, 'print').id:06d}/output.txt"
+    assert output.stat().st_size <= MAX_OUTPUT
+    text = output.read_text()
+    assert text.startswith("the first words\n")
+    assert text.endswith("the last words\n")
+    assert "is left out here" in text
+
+
+class Saboteur:
+    """An observer that sends a signal to the worker of a trial, `times` times, when it reports `step` or a later one."""
+
+    def __init__(self, folder: Path, number: int, step: int, times: int) -> None:
+        self.folder, self.number, self.step, self.times = folder, number, step, times
+
+    def __call__(self, state: State, event: Event | None) -> None:
+        if event and event.kind is Kind.REPORTED and event.trial == 1 and (event.step or 0) >= self.step and self.times:
+            self.times -= 1
+            pid = journey(self.folder / "trials/000001")[-1][0]
+            os.kill(pid, self.number)
+
+
+@pytest.mark.parametrize(("number", "times", "lost"), [(signal.SIGKILL, 2, 2), (signal.SIGTERM, 4, 0)])
+def test_a_trial_whose_worker_is_ended_from_outside_goes_on_from_its_checkpoint(
+    tmp_path: Path, number: int, times: int, lost: int
+) -> None:
+    folder = tmp_path / "run"
+    run = search(folder, Saboteur(folder, number, 3, times))
+    trial = run.trials[1]
+    assert (trial.status, trial.attempts, run.state.lost[1]) == (Status.FINISHED, times + 1, lost)
+    assert [step for _, step in journey(folder / "trials/000001")] == [*range(1, 9)], "no step was done twice"
+    assert len({pid for pid, _ in journey(folder / "trials/000001")}) == times + 1
+    plain = search(tmp_path / "plain", None)
+    assert essence(run_events(run)) == essence(run_events(plain))
+
+
+def test_a_trial_whose_worker_is_killed_too_often_fails(tmp_path: Path) -> None:
+    run = search(tmp_path / "run", Saboteur(tmp_path / "run", signal.SIGKILL, 2, 99))
+    trial = run.trials[1]
+    assert (trial.status, trial.attempts, trial.step) == (Status.KILLED, 3, 4)
+    assert "SIGKILL" in trial.reason
+    assert [t.status for t in run.trials].count(Status.FINISHED) == 3
+
+
+def search(folder: Path, observer: Saboteur | None) -> og.Run:
+    return og.search(
+        SPACE,
+        Staged(0.0),
+        run=folder,
+        strategy="random",
+        epochs=8,
+        max_trials=4,
+        observer=observer or (lambda state, event: None),
+    )
+
+
+def run_events(run: og.Run) -> list[Event]:
+    from faults import events
+
+    return events(run.folder)
+
+
+def test_both_executors_record_the_same_events(tmp_path: Path) -> None:
+    deeds = ("good", "nan", "mute", "infeasible", "unpicklable", "unspeakable", "sys_exit")
+    space = og.Space(og.layer(dict, deed=og.one_of(*deeds)))
+    runs = [
+        og.search(
+            space, Misbehaving(), run=tmp_path / name, strategy="random", max_failed_trials=99, executor=name
+        )
+        for name in ("inline", "processes")
+    ]
+    inline, processes = (essence(run_events(run)) for run in runs)
+    assert inline == processes
+    staged = [
+        og.search(
+            SPACE,
+            Staged(0.0),
+            run=tmp_path / f"staged-{name}",
+            schedule={"asha": {"eta": 2}},
+            strategy="regularized_evolution",
+            epochs=4,
+            max_trials=30,
+            executor=name,
+        )
+        for name in ("inline", "processes")
+    ]
+    inline, processes = (essence(run_events(run)) for run in staged)
+    assert inline == processes
+    assert any(kind == "promoted" for kind, *_ in inline)
+
+
+def test_a_thousand_trials_leak_no_descriptors_and_no_processes(tmp_path: Path) -> None:
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("descriptors are counted in /proc")
+    folder = tmp_path / "run"
+    counts: dict[int, list[int]] = {}
+
+    def count(state: State, event: Event | None) -> None:
+        if event and event.kind is Kind.FINISHED and event.trial in (100, 999):
+            for pid in [os.getpid(), *find_marked(run_mark(folder))]:
+                counts.setdefault(pid, []).append(len(os.listdir(f"/proc/{pid}/fd")))
+
+    big = og.Space(og.layer(dict, a=og.integer(0, 10**6), deed="good"))
+    run = og.search(big, Quick(), run=folder, strategy="random", workers=2, max_trials=1000, observer=count)
+    assert run.state.done == 1000
+    assert len(counts) == 3
+    assert all(early == late for early, late in counts.values()), counts
+    assert not [thread for thread in threading.enumerate() if thread.name == "ogive-heartbeat"]
+
+
+class Quick(Misbehaving):
+    def evaluate(self, evaluation: object) -> None:
+        evaluation.report(1, {"accuracy": 0.5})  # type: ignore[attr-defined]
