@@ -46,7 +46,7 @@ def head(inputs: int, classes: int) -> nn.Sequential:
 WIDTH = [og.one_of(8, 16, 24, 32, name="width0"), og.one_of(16, 32, 48, 64, name="width1")]
 
 
-def block(stage: int, i: int) -> "og.space.Choice":
+def block(stage: int, i: int) -> object:
     """Block `i` of a stage: the first one changes the width, and in the second stage halves the image."""
     first = i == 0
     place = {

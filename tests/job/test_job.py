@@ -70,6 +70,14 @@ def test_a_changed_job_is_refused_with_what_differs(tmp_path: Path) -> None:
         run_job(load_job(changed))
 
 
+def test_a_changed_space_is_refused_with_what_differs(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    run_job(load_job(path))
+    (tmp_path / "toy.py").write_text(CODE.replace("1, 2, 3", "1, 2, 4, 5"))
+    with pytest.raises(RunError, match=r"(?s)decision 'a' has changed, labels: \[1, 2, 3\] -> \[1, 2, 4, 5\].*new run"):
+        run_job(load_job(path))
+
+
 def test_jobs_with_files_of_the_same_names_are_kept_apart(tmp_path: Path) -> None:
     first, second = write(tmp_path / "first", best=1), write(tmp_path / "second", best=8)
     for path, best in ((first, 1), (second, 8)):

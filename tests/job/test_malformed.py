@@ -28,6 +28,11 @@ CODE = """
 
     def wrong_arguments(x):
         return x
+
+    def block(width):
+        return 1 / (width - 16)
+
+    breaking = og.Space(og.layer(block, og.one_of(16)), example_input=(1, 8, 8))
 """
 GOOD = "space: mine.py:space\ntrain: mine.py:estimator\nmax_trials: 3\n"
 CASES = {
@@ -153,6 +158,11 @@ CASES = {
         "job.yaml:3: constraints: none of 4 proposals satisfies the hard constraints",
         "Loosen the constraint",
     ),
+    "a factory that fails": (
+        "space: mine.py:breaking\ntask: {}\nconstraints:\n  - {metric: parameters, at_most: 10, hard: true}\n",
+        "mine.py:19: ZeroDivisionError: division by zero",
+        "mend the file",
+    ),
     "an unknown data set": (
         "space: {zoo: chain}\ntask: {data: digit}\n",
         "job.yaml:2: task.data: there is no data set 'digit'",
@@ -222,6 +232,7 @@ def test_a_malformed_job_is_told_in_one_line(name: str, folder: Path, monkeypatc
     assert place in message
     assert remedy in message
     assert message.startswith("job.yaml")
+    assert message.count("job.yaml") == 1
     assert "\n" not in message
     assert not (folder / "runs").exists()
 
@@ -252,3 +263,51 @@ def test_the_command_prints_the_line_and_fails(folder: Path) -> None:
         "error: job.yaml:3: max_trails: there is no key 'max_trails'; did you mean 'max_trials'?"
     )
     assert {path.name for path in folder.iterdir()} <= {*"job.yaml mine.py broken.py syntax.py empty.py".split()}
+
+
+@pytest.mark.parametrize(
+    "key", ["space", "train", "objectives", "constraints", "strategy", "schedule", "baseline", "run"]
+)
+@pytest.mark.parametrize(
+    "value", ["", "[]", "{}", "3", ".nan", "no", "x:y:z", "[[1]]", "{a: {b: {c: 1}}}", "'..'", "':'"]
+)
+def test_whatever_stands_under_a_key_is_told_where_it_is(
+    key: str, value: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    job = {"space": "mine.py:space", "train": "mine.py:estimator", "max_trials": "3", key: value}
+    (folder / "job.yaml").write_text("".join(f"{name}: {text}\n" for name, text in job.items()))
+    message = told(Path("job.yaml"))
+    if message:
+        assert all(text.startswith(f"job.yaml:{list(job).index(key) + 1}: {key}") for text in message.splitlines())
+    else:
+        fine = {"constraints": ["[]"], "baseline": [""], "run": ["", "x:y:z", "'..'", "':'"]}
+        assert value in fine.get(key, [])
+
+
+@pytest.mark.parametrize("key", ["task", "recipe"])
+@pytest.mark.parametrize(
+    "inside", ["data", "test", "validation", "train", "seed", "device", "epochs", "optimizer", "warmup"]
+)
+@pytest.mark.parametrize("value", ["", "[]", "-3", "{}", "1.5", "x"])
+def test_whatever_stands_in_task_and_recipe_is_told_where_it_is(
+    key: str, inside: str, value: str, tmp_path: Path
+) -> None:
+    text = "space: {zoo: chain}\ntask: {}\nrecipe: {}\n".replace(f"{key}: {{}}", f"{key}:\n  {inside}: {value}")
+    (tmp_path / "job.yaml").write_text(text)
+    line = 3 if key == "task" else 4
+    message = told(tmp_path / "job.yaml")
+    if message:
+        assert message.startswith(f"{tmp_path / 'job.yaml'}:{line}: {key}.{inside}: ")
+        assert message.count("job.yaml") == 1
+    else:
+        assert (key, inside, value) in {("task", "train", ""), ("recipe", "warmup", "1.5")}
+
+
+def told(path: Path) -> str:
+    """What is wrong with a job; "" where nothing is."""
+    try:
+        load_job(path)
+    except JobError as error:
+        return str(error)
+    return ""

@@ -49,9 +49,7 @@ def _killed_again_and_again(folder: Path, workers: int, kills: int, seed: int) -
     assert left_running(folder) == []
 
 
-def test_killed_at_random_moments_with_one_worker(
-    tmp_path: Path, uninterrupted: Essence
-) -> None:
+def test_killed_at_random_moments_with_one_worker(tmp_path: Path, uninterrupted: Essence) -> None:
     folder = tmp_path / "run"
     _killed_again_and_again(folder, 1, kills=18, seed=1)
     assert essence(events(folder)) == uninterrupted
@@ -81,9 +79,7 @@ def test_workers_die_with_a_controller_that_is_killed_alone(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_one_signal_puts_the_running_trials_back(
-    tmp_path: Path, number: int, uninterrupted: Essence
-) -> None:
+def test_one_signal_puts_the_running_trials_back(tmp_path: Path, number: int, uninterrupted: Essence) -> None:
     folder = tmp_path / "run"
     process = start(folder, pause=0.2)
     wait_for(process, "reported")
@@ -155,7 +151,7 @@ def test_a_controller_that_slept_through_a_takeover_cannot_append(tmp_path: Path
     sleeper.send_signal(signal.SIGSTOP)
     engine = sql.create_engine(f"sqlite:///{folder / 'journal.db'}")
     with engine.begin() as connection:  # as if it were on another host, where only the heartbeat tells
-        connection.execute(sql.text("UPDATE lease SET holder = replace(holder, '\"host\": \"', '\"host\": \"not-')"))
+        connection.execute(sql.text('UPDATE lease SET holder = replace(holder, \'"host": "\', \'"host": "not-\')'))
     engine.dispose()
     thief = Journal(folder / "journal.db")
     thief.acquire(patience=1.0)

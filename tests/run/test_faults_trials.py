@@ -21,7 +21,7 @@ from ogive.testing.journal import essence
 from ogive.trial import Status, Trial
 
 EXPECTED = {
-    "hang": (Status.TIME_LIMIT, "the time limit of 3 s is used up"),
+    "hang": (Status.TIME_LIMIT, "the time limit of 5 s is used up"),
     "eat": (Status.OUT_OF_MEMORY, "Unable to allocate"),
     "eat_in_children": (Status.OUT_OF_MEMORY, "the memory limit is 0.6 GB"),
     "exit_0": (Status.EXITED, "exit code 0"),
@@ -49,7 +49,7 @@ def misbehaved(tmp_path_factory: pytest.TempPathFactory) -> og.Run:
         workers=2,
         max_trials=1000,
         max_failed_trials=1000,
-        time_limit=3,
+        time_limit=5,
         memory_limit=0.6,
     )
 
@@ -72,7 +72,7 @@ def test_a_misbehaving_trial_is_one_trial_with_the_right_status(misbehaved: og.R
 
 def test_the_search_ends_normally_and_leaves_nothing_running(misbehaved: og.Run) -> None:
     assert len(misbehaved.trials) == len(MISDEEDS)
-    assert "every architecture" in misbehaved.ended or "has been proposed" in misbehaved.ended
+    assert "every architecture that the space allows was proposed" in misbehaved.ended
     assert misbehaved.state.warnings == []
     assert left_running(misbehaved.folder) == []
     assert with_command_line("sleep", "1000") == []
@@ -144,9 +144,7 @@ def test_both_executors_record_the_same_events(tmp_path: Path) -> None:
     deeds = ("good", "nan", "mute", "infeasible", "unpicklable", "unspeakable", "sys_exit")
     space = og.Space(og.layer(dict, deed=og.one_of(*deeds)))
     runs = [
-        og.search(
-            space, Misbehaving(), run=tmp_path / name, strategy="random", max_failed_trials=99, executor=name
-        )
+        og.search(space, Misbehaving(), run=tmp_path / name, strategy="random", max_failed_trials=99, executor=name)
         for name in ("inline", "processes")
     ]
     inline, processes = (essence(run_events(run)) for run in runs)
@@ -176,7 +174,7 @@ def test_a_thousand_trials_leak_no_descriptors_and_no_processes(tmp_path: Path) 
     counts: dict[int, list[int]] = {}
 
     def count(state: State, event: Event | None) -> None:
-        if event and event.kind is Kind.FINISHED and event.trial in (100, 999):
+        if event and event.kind is Kind.FINISHED and event.trial in (*range(100, 120), *range(980, 1000)):
             for pid in [os.getpid(), *find_marked(run_mark(folder))]:
                 counts.setdefault(pid, []).append(len(os.listdir(f"/proc/{pid}/fd")))
 
@@ -184,7 +182,7 @@ def test_a_thousand_trials_leak_no_descriptors_and_no_processes(tmp_path: Path) 
     run = og.search(big, Quick(), run=folder, strategy="random", workers=2, max_trials=1000, observer=count)
     assert run.state.done == 1000
     assert len(counts) == 3
-    assert all(early == late for early, late in counts.values()), counts
+    assert all(max(some[:20]) == max(some[20:]) for some in counts.values()), counts
     assert not [thread for thread in threading.enumerate() if thread.name == "ogive-heartbeat"]
 
 

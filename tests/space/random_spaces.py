@@ -94,5 +94,5 @@ def _any(draw: st.DrawFn, depth: int, level: int, reals: bool) -> Any:
 
 @st.composite
 def spaces(draw: st.DrawFn, reals: bool = True, depth: int = 3) -> og.Space:
-    parts = [_any(draw, depth, 0, reals) for _ in range(draw(st.integers(1, 3)))]
+    parts = [_any(draw, depth, 0, reals) for _ in range(draw(st.integers(2, 4)))]
     return og.Space(og.layer(made, *parts))

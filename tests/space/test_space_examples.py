@@ -138,6 +138,15 @@ def test_what_is_active_under_every_alternative_is_unconditional() -> None:
     assert space.size() == 8 * 2**40
 
 
+def test_what_every_allowed_subset_activates_is_unconditional() -> None:
+    def conditional(low: int) -> bool:
+        width = og.integer(1, 8, name="width")
+        subset = og.some_of((low, 3), a=og.layer(made, width), b=og.layer(made, width), c=0)
+        return og.Space(subset).decisions[-1].conditional
+
+    assert [conditional(low) for low in (0, 1, 2, 3)] == [True, True, False, False]
+
+
 def test_a_shared_decision_under_many_conditions_is_counted_exactly() -> None:
     width = og.integer(1, 8, name="width")
     blocks = [og.one_of(conv=og.layer(made, width), mb=og.layer(made, width), skip=None) for _ in range(40)]

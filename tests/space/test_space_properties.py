@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -19,7 +19,7 @@ from ogive.errors import SpaceError
 from ogive.space.count import count
 from ogive.space.tree import realise
 
-properties = settings(max_examples=120, deadline=None)
+properties = settings(max_examples=80, deadline=None)
 ENUMERABLE = 1500
 
 
@@ -74,10 +74,57 @@ class _Reader(Mapping[str, Any]):
 @given(spaces(), seeds())
 def test_a_decision_is_active_exactly_where_building_reads_it(space: og.Space, rng: np.random.Generator) -> None:
     architecture = space.sample(rng)
+    assert read_when_built(space, architecture, rng) == set(architecture)
+
+
+def read_when_built(space: og.Space, architecture: og.Architecture, rng: np.random.Generator) -> set[str]:
     anything = {d.name: d.domain.pick(rng.random()) for d in space.decisions}
     reader = _Reader({**anything, **architecture})
     realise(space.tree, reader)
-    assert reader.read == set(architecture)
+    return reader.read
+
+
+def _several(**inside: Any) -> og.Choice:
+    return og.some_of((1, 2), **{label: inside.get(label, 0) for label in ("a", "b", "c")}, name="several")
+
+
+def _twice_in_itself() -> Any:
+    both = _several(a=og.layer(made, _several(b=og.one_of("x", "y"))), b=og.one_of(1, 2))
+    return [both, og.one_of(1, 2)]
+
+
+def _alone_or_with_another() -> Any:
+    shared = og.one_of("x", "y", name="shared")
+    return _several(a=shared, b=og.layer(made, _several(c=shared)))
+
+
+def _under_unlike_depths() -> Any:
+    width, depth = og.integer(1, 3, name="width"), og.integer(0, 3, name="depth")
+    sure, maybe = og.layer(made, width), [og.one_of(yes=og.layer(made, width), no=0) for _ in range(2)]
+    return [og.repeat(lambda i: sure if i == 2 else maybe[i], depth)]
+
+
+def _under_parts_of_a_choice() -> Any:
+    shared, op = og.one_of("x", "y", name="shared"), ("a", "b", "c")
+    ops = [og.one_of(**{o: shared if o in used else 0 for o in op}, name=n) for n, used in (("p", "ab"), ("q", "c"))]
+    return [*ops, og.one_of(first=ops[1], second=[ops[0], og.one_of(on=[shared], off=1)])]
+
+
+@pytest.mark.parametrize(
+    ("declare", "size"),
+    [
+        (_twice_in_itself, 2 * (1 + 2 + 1 + 2 * 2 + 1 + 2)),  # the subsets a, b, c, ab, ac, bc
+        (_alone_or_with_another, 2 + 1 + 1 + 2 + 2 + 2),
+        (_under_unlike_depths, 1 + (1 + 3) + (1 + 3 * 3) + 4 * 3),  # depth 0 to 3
+        (_under_parts_of_a_choice, (7 * 2 + 2) + (9 * 2 + 7 * 2 + 2)),  # 7 of p, q open `shared`; first, second
+    ],
+)
+def test_conditions_of_a_decision_with_many_places(declare: Callable[[], Any], size: int) -> None:
+    space, rng = og.Space(declare()), np.random.default_rng(0)
+    everything = list(space.grid())
+    assert len(set(everything)) == len(everything) == space.size() == size
+    for architecture in everything:
+        assert read_when_built(space, architecture, rng) == set(architecture)
 
 
 @properties

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ogive.api.payload import PAYLOAD, write_payload
 from ogive.errors import JobError, RunError
-from ogive.report.comparison import Comparison, Network, write_comparison
+from ogive.report.comparison import Comparison, Network, RandomReference, write_comparison
 from ogive.run.estimator import Estimator, Evaluation
 from ogive.run.events import Event, Kind
 from ogive.run.executors.base import Assignment, Outcome
@@ -140,6 +140,7 @@ def finalize(
     seeds: Sequence[int] = (0,),
     epochs: int | None = None,
     baseline: Callable[[], Any] | None = None,
+    random: Run | None = None,
     workers: int | None = None,
     say: Say = lambda message: None,
 ) -> list[Trained]:
@@ -151,6 +152,7 @@ def finalize(
         seeds: each network is trained once with each.
         epochs: of full training; those of the search's recipe where None.
         baseline: makes a hand-drawn model to compare with, such as `og.zoo.baselines.small_cnn`.
+        random: a random search of the same space with the same estimator; the report shows what it would have found.
         workers: trainings at a time; as in the search where None.
         say: is told what happens.
 
@@ -180,7 +182,8 @@ def finalize(
     results = _judge(run, trainings, judge, baseline, say)
     (folder / "results.json").write_text(json.dumps([asdict(result) for result in results], indent=1))
     if baseline is not None:
-        write_comparison(_compare(results, seeds), run.folder)
+        reference = _reference(run, random) if random is not None else None
+        write_comparison(_compare(results, seeds, reference), run.folder)
     return results
 
 
@@ -256,7 +259,17 @@ def _judge(
     return results
 
 
-def _compare(results: Sequence[Trained], seeds: Sequence[int]) -> Comparison:
+def _reference(run: Run, random: Run) -> RandomReference:
+    """The values that a random search found where its trials were trained as far as the best of the search."""
+    if random.state.created["strategy"]["name"] != "random" or random.state.space.fingerprint != run.space.fingerprint:
+        raise JobError(f"random={random!r}: a run of the same space with strategy='random'")
+    metric = run.state.objectives[0].metric
+    alike = [trial for trial in random.trials if trial.step == run.top(1)[0].step and trial.status is Status.FINISHED]
+    note = f"{len(alike)} random architectures, each trained in full; {random.state.seconds:.0f} s of training"
+    return RandomReference(metric, [trial.metrics[metric] for trial in alike], note)
+
+
+def _compare(results: Sequence[Trained], seeds: Sequence[int], reference: RandomReference | None) -> Comparison:
     """The best of the search and the baseline, seed by seed, on the test split."""
 
     def network(name: str) -> Network:
@@ -264,7 +277,7 @@ def _compare(results: Sequence[Trained], seeds: Sequence[int]) -> Comparison:
         metrics = {metric: [result.test[metric] for result in own] for metric in own[0].test}
         return Network(name, metrics, int(own[0].training["parameters"]))
 
-    return Comparison.of(network(results[0].name), network(BASELINE), seeds, "test")
+    return Comparison.of(network(results[0].name), network(BASELINE), seeds, "test", reference)
 
 
 def _record_reading(run: Run, split: str, say: Say) -> None:

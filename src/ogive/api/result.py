@@ -7,18 +7,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ogive.api.final import Say, Trained, finalize
 from ogive.api.payload import PAYLOAD
 from ogive.errors import JobError, MissingExtra, RunError
-from ogive.objective import costs, pareto_front, ranks
+from ogive.report.results import front, top
 from ogive.run.estimator import Estimator
 from ogive.run.executors.worker import load
 from ogive.run.journal import Journal
 from ogive.run.state import State
 from ogive.space import Space
-from ogive.trial import Trial, comparable
+from ogive.trial import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,14 +109,7 @@ class Run:
 
     def front(self) -> list[Trial]:
         """The trials that no other dominates, among those that satisfy all constraints, by the first objective."""
-        state = self.state
-        _, trials = comparable(list(state.trials.values()), at_least=1)
-        feasible = [t for t in trials if all(c.violation(t.metrics) == 0 for c in state.constraints)]
-        if not feasible:
-            return []
-        points = np.array([costs(trial.metrics, state.objectives) for trial in feasible])
-        kept = [trial for trial, on_front in zip(feasible, pareto_front(points), strict=True) if on_front]
-        return sorted(kept, key=lambda trial: float(costs(trial.metrics, state.objectives)[0]))
+        return front(self.state)
 
     def frame(self) -> pd.DataFrame:
         """A row for each trial: status, step, metrics, seconds, and a column for each decision."""
@@ -135,11 +126,14 @@ class Run:
         seeds: Sequence[int] = (0,),
         epochs: int | None = None,
         baseline: Callable[[], Any] | None = None,
+        random: Run | None = None,
         workers: int | None = None,
         say: Say = lambda message: None,
     ) -> list[Trained]:
         """Train the best from scratch on the full training split and judge them on the test split; see `ogive.api.final`."""
-        return finalize(self, top, seeds=seeds, epochs=epochs, baseline=baseline, workers=workers, say=say)
+        return finalize(
+            self, top, seeds=seeds, epochs=epochs, baseline=baseline, random=random, workers=workers, say=say
+        )
 
     def report(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write one self-contained HTML page; by default `report.html` in the run's folder."""
@@ -163,22 +157,6 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
     run = Run(Path(folder))
     _ = run.state  # what is no run is told now
     return run
-
-
-def top(state: State, k: int) -> list[Trial]:
-    """The best `k` trials of a state; see `Run.top`."""
-    remaining: Sequence[Trial] = list(state.trials.values())
-    found: list[Trial] = []
-    while len(found) < k:
-        _, best = comparable(remaining, at_least=1)
-        if not best:
-            break
-        places = ranks([trial.metrics for trial in best], state.objectives, state.constraints)
-        order = sorted(range(len(best)), key=lambda i: (places[i], best[i].id))
-        found += [best[i] for i in order]
-        taken = {trial.id for trial in best}
-        remaining = [trial for trial in remaining if trial.id not in taken]
-    return found[:k]
 
 
 def row(trial: Trial) -> dict[str, Any]:

@@ -243,7 +243,7 @@ def _session(
             observer=watch,
         )
         try:
-            with signals(controller.stop, _say):
+            with signals(controller.stop, _say, lambda: journal.writing):
                 controller.run()
         finally:
             journal.append([Event(Kind.CLOSED, data={"why": controller.why})])

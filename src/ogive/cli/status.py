@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def status(run: RunPath, as_json: AsJson = False) -> None:
     """Show how far a run is: trials, best so far, failures, time."""
-    from ogive.api.result import top
+    from ogive.report.results import top
     from ogive.report.words import duration, number
 
     opened = open_run(run)

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from ogive import schedule as schedules
 from ogive import strategy as strategies
+from ogive.api import Run, open_run, search
+from ogive.api.declared import check_unchanged
 from ogive.api.result import JOURNAL
-from ogive.errors import RunError
+from ogive.errors import JobError, OgiveError, RunError
 from ogive.job import parts
-from ogive.job.code import Code, describe
+from ogive.job.code import Code, blame, describe
 from ogive.job.model import JobKeys, check_keys
 from ogive.job.source import Source, read
 from ogive.objective import Constraint, Objective
@@ -28,7 +30,6 @@ from ogive.space import Space
 from ogive.trial import Pending
 
 if TYPE_CHECKING:
-    from ogive.api import Run
     from ogive.run.controller import Observer
     from ogive.run.events import Event
     from ogive.run.state import State
@@ -49,7 +50,7 @@ class Job:
         baseline: makes a network drawn by hand, to be compared with what is found; None where the job has none.
         run: the run's folder.
         folders: where the user's code was imported from.
-        options: the keys that the command line has overridden.
+        options: what the command line has overridden, by key.
     """
 
     path: Path
@@ -64,7 +65,7 @@ class Job:
     baseline: Callable[[], Any] | None
     run: Path
     folders: tuple[str, ...]
-    options: frozenset[str]
+    options: Mapping[str, Any]
 
     @property
     def settings(self) -> Settings:
@@ -102,7 +103,7 @@ def load_job(path: str | Path, options: Mapping[str, Any] | None = None) -> Job:
     baseline = _baseline(source, keys, code)
     job = Job(
         source.path, keys, space, estimator, objectives, constraints, strategy, schedule, epochs, baseline,
-        run_of(source, keys), tuple(code.folders), source.options,
+        run_of(source, keys), tuple(code.folders), dict(options or {}),
     )  # fmt: skip
     _check_feasible(source, job)
     return job
@@ -192,7 +193,12 @@ def _check_feasible(source: Source, job: Job) -> None:
         strategy = strategies.create("random", job.space, job.objectives, job.constraints)
         screened = strategies.Constrained(strategies.Deduplicated(strategy), job.estimator.screen)
         with parts.blamed(source, "constraints"):
-            screened.ask(generator(job.keys.seed, "check"), Pending(), {})
+            try:
+                screened.ask(generator(job.keys.seed, "check"), Pending(), {})
+            except OgiveError:
+                raise
+            except Exception as error:  # of a factory of the user's
+                raise JobError(f"an architecture cannot be screened: {blame(error, job.folders)}") from error
 
 
 def run_job(job: Job, observer: Observer | None = None) -> Run:
@@ -207,10 +213,12 @@ def run_job(job: Job, observer: Observer | None = None) -> Run:
     Raises:
         JobError, RunError: as `ogive.search`.
     """
-    from ogive.api import search
-
     settings = job.settings.to_json()
-    settings["max_trials"] = max(settings["max_trials"], _trials_given(job))
+    if (job.run / JOURNAL).is_file():
+        stored = open_run(job.run).state
+        check_unchanged(stored.created, job.space, {}, str(job.run))
+        if "max_trials" not in job.options:
+            settings["max_trials"] = max(settings["max_trials"], stored.settings["max_trials"])
     kept = False
 
     def keep_job_then_observe(state: State, event: Event | None) -> None:
@@ -239,18 +247,9 @@ def run_job(job: Job, observer: Observer | None = None) -> Run:
     )
 
 
-def _trials_given(job: Job) -> int:
-    """How many trials the run was given so far; 0 where there is none, or where the command line says how many."""
-    from ogive.api import open_run
-
-    if "max_trials" in job.options or not (job.run / JOURNAL).is_file():
-        return 0
-    return int(open_run(job.run).state.settings["max_trials"])
-
-
 def _keep_job(job: Job) -> None:
-    """Keep the job's file, where it was, and where its code was imported from, for whoever reads the run later."""
-    origin = {"job": str(job.path.resolve()), "folders": list(job.folders)}
+    """Keep the job's file, and where it was, what was overridden and where its code is, for whoever reads the run later."""
+    origin = {"job": str(job.path.resolve()), "options": dict(job.options), "folders": list(job.folders)}
     try:
         shutil.copyfile(job.path, job.run / JOB_COPY)
         (job.run / ORIGIN).write_text(json.dumps(origin, indent=2) + "\n")

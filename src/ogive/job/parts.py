@@ -108,7 +108,7 @@ def make_estimator(source: Source, keys: JobKeys, code: Code, space: Space) -> E
     if (keys.train is None) == (keys.task is None):
         found = "neither is there" if keys.train is None else "both are there"
         raise source.error(
-            () if keys.train is None else ("train",),
+            next(((key,) for key in ("train", "task") if key in source.data), ()),
             f"{found}; give `train: file.py:function`, or `task: {{data: digits}}` for the built-in trainer, not both",
         )
     if keys.task is not None:
@@ -133,6 +133,7 @@ def make_estimator(source: Source, keys: JobKeys, code: Code, space: Space) -> E
 def _trainer(source: Source, keys: JobKeys, code: Code, space: Space) -> Estimator:
     from ogive import estimate
     from ogive import task as tasks
+    from ogive.task.trainer import choose_device
 
     assert keys.task is not None
     wanted = keys.task.model_dump(exclude_unset=True)
@@ -153,7 +154,8 @@ def _trainer(source: Source, keys: JobKeys, code: Code, space: Space) -> Estimat
     _check_shape(source, space, task)
     hard = any(c.hard and c.metric == "parameters" for c in keys.constraints)
     with blamed(source, "task", "device"):
-        return estimate.classifier(task, make_recipe(source, keys), device=device, count_parameters=hard)
+        choose_device(device)
+    return estimate.classifier(task, make_recipe(source, keys), device=device, count_parameters=hard)
 
 
 def _check_shape(source: Source, space: Space, task: Any) -> None:

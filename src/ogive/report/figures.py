@@ -71,6 +71,8 @@ def search_curve(points: Sequence[Point], objective: Objective, reference: Seque
         _failures(axes, points, few)
         _lines(axes, points, objective, reference)
         _frame(axes, points, objective)
+        margin = max(0.5, 0.02 * len(points))
+        axes.set_xlim(1 - margin, len(points) + margin)
         axes.set_xlabel("trials, in the order in which they ended")
         axes.set_ylabel(_named(objective))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))

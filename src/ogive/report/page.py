@@ -140,7 +140,7 @@ def _curves(state: State, comparison: Comparison | None) -> Context:
         if points:
             drawn.append(Markup(figures.search_curve(points, objective, separate.values if separate else own)))
         if separate:
-            notes.append(f"{len(separate.values)} trials of a random search. {separate.note}".strip())
+            notes.append(f"{len(separate.values)} trials of a separate random search. {separate.note}".strip(" ."))
     notes = notes or [note]
     if given or own:
         notes = [f"Random reference, the expected best of as many random trials: {'; '.join(notes)}."]
@@ -148,7 +148,7 @@ def _curves(state: State, comparison: Comparison | None) -> Context:
     about = "The best is chosen by these values, so they flatter it: how good it is shows on data that it was not chosen on."
     if len(full) < sum(bool(t.reports) and not t.status.failed for t in state.trials.values()):
         about = f"The best is sought among the {plural(len(full), 'trial')} that came to step {step}. {about}"
-    return {"curves": drawn, "curve_note": about, "random_note": notes[0]}
+    return {"curves": drawn, "curve_note": about if full else "", "random_note": notes[0]}
 
 
 def _best(state: State, best: Sequence[Trial]) -> Context:
@@ -217,7 +217,7 @@ def _rungs(state: State) -> Context | None:
         rows.append(
             (plural(level, "epoch"), reached, "" if last else beyond, value, f"trial {best.id}" if best else "")
         )
-    note = f"About one of {schedule.eta} trials goes on from rung to rung. Values are those at the rung."
+    note = f"A trial goes on when it is in the top 1/{schedule.eta} of its rung at that time. Values are those at the rung."
     return {"note": note, "head": ["rung", "reached", "went on", ", ".join(metrics), "best there"], "rows": rows}
 
 
@@ -228,7 +228,7 @@ def _failures(state: State) -> Context:
             kinds.setdefault(trial.status, []).append(trial)
     listed = sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0].value))
     rows = [_kind(status, trials) for status, trials in listed]
-    note = f"{plural(state.failed, 'trial')} of {len(state.trials):,} failed; the search went on."
+    note = f"{state.failed:,} of {plural(len(state.trials), 'trial')} failed."
     return {"failures": rows, "failure_note": note}
 
 

@@ -17,7 +17,7 @@ def against(comparison: Comparison, objectives: Sequence[Objective]) -> dict[str
     found, baseline, seeds = comparison.found, comparison.baseline, comparison.seeds
     goals = {objective.metric: objective.goal for objective in objectives}
     rows = [
-        (metric, _mean(found, metric), _mean(baseline, metric), signed(difference.mean), interval(difference))
+        (metric, _mean(found, metric), _mean(baseline, metric), signed(difference.mean), bounds(difference))
         for metric, difference in comparison.differences.items()
     ]
     if found.parameters is not None and baseline.parameters is not None:
@@ -27,7 +27,7 @@ def against(comparison: Comparison, objectives: Sequence[Objective]) -> dict[str
     return {
         "lead": f"{found.name} against {baseline.name}, both trained alike with {plural(len(seeds), 'seed')}, measured on "
         f"the {comparison.split} split. A difference is found minus baseline, paired by seed.",
-        "head": ["metric (mean)", found.name, baseline.name, "difference", "interval"],
+        "head": ["metric (mean)", found.name, baseline.name, "difference", "confidence interval"],
         "rows": rows,
         "verdicts": [
             verdict(metric, difference, goals.get(metric) or known_goal(metric), len(seeds))
@@ -45,7 +45,7 @@ def against(comparison: Comparison, objectives: Sequence[Objective]) -> dict[str
 
 def verdict(metric: str, difference: Difference, goal: str, seeds: int) -> str:
     """One sentence on a difference: better, worse, or not told apart."""
-    shown = f"{metric}: {signed(difference.mean)}, {interval(difference)}"
+    shown = f"{metric}: {signed(difference.mean)}, {100 * difference.confidence:g} % interval {bounds(difference)}"
     if not math.isfinite(difference.low):
         return f"{shown}. A single seed tells nothing of the spread."
     if difference.low <= 0 <= difference.high:
@@ -56,11 +56,11 @@ def verdict(metric: str, difference: Difference, goal: str, seeds: int) -> str:
     return f"{shown}. What was found is {'better' if better else 'worse'}."
 
 
-def interval(difference: Difference) -> str:
-    """`95 % interval [-0.01, 0.02]`."""
+def bounds(difference: Difference) -> str:
+    """`[-0.01, +0.02]`."""
     if not math.isfinite(difference.low):
-        return "no interval"
-    return f"{100 * difference.confidence:g} % interval [{signed(difference.low)}, {signed(difference.high)}]"
+        return "none"
+    return f"[{signed(difference.low)}, {signed(difference.high)}]"
 
 
 def signed(value: float) -> str:

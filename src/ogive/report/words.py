@@ -16,9 +16,11 @@ def number(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """The two largest units: 0.4 s, 45 s, 2 min 3 s, 1 h 5 min, 3 d 4 h."""
+    """The two largest units: 0.004 s, 0.4 s, 45 s, 2 min 3 s, 1 h 5 min, 3 d 4 h."""
+    if seconds < 0.095:
+        return f"{max(0.0, seconds):.1g} s"
     if seconds < 9.95:
-        return f"{max(0.0, seconds):.1f} s"
+        return f"{seconds:.1f} s"
     whole = round(seconds)
     for size, unit, rest_size, rest_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
         if whole >= size:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from ogive.errors import RunError
 from ogive.run.clock import Clock, WallClock
@@ -58,10 +58,15 @@ class LeaseLost(RunError):
 
 
 class Journal:
-    """The events of one run. Open it to read; `acquire` the lease to append."""
+    """The events of one run. Open it to read; `acquire` the lease to append.
+
+    Attributes:
+        writing: a transaction is under way, which no KeyboardInterrupt should end.
+    """
 
     def __init__(self, path: Path, *, synchronous: str = "NORMAL", writable: bool = True, clock: Clock | None = None):
         self.path = path
+        self.writing = False
         self._clock = clock or WallClock()
         self._token: int | None = None
         self._last: int | None = None
@@ -90,6 +95,7 @@ class Journal:
         engine = sql.create_engine(sql.URL.create("sqlite", database=str(draft)))
         try:
             with engine.begin() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
                 _tables.create_all(connection)
                 connection.execute(_meta.insert(), {"schema": SCHEMA})
                 connection.execute(_lease.insert(), {"token": 0, "beat": 0, "holder": ""})
@@ -102,7 +108,7 @@ class Journal:
             raise RunError(f"cannot write a journal at {path}: {_explain(error)}") from error
         finally:
             engine.dispose()
-            for file in (draft, draft.with_name(draft.name + "-journal")):
+            for file in path.parent.glob(f"{draft.name}*"):
                 with suppress(OSError):  # on a read-only disk, where there is none to remove
                     file.unlink()
 
@@ -119,7 +125,7 @@ class Journal:
                 yield Event(Kind(row.kind), row.trial, row.step, json.loads(row.data), row.time, row.seq)
             except ValueError as error:
                 raise RunError(
-                    f"{self.path}: event {row.seq} cannot be read ({error}); the file was changed by hand?"
+                    f"{self.path}: event {row.seq} cannot be read ({error}); the file is damaged, or changed by hand; {DAMAGED}"
                 ) from error
 
     def _check_schema(self) -> None:
@@ -147,7 +153,7 @@ class Journal:
             RunError: another controller holds the lease, or the journal is damaged.
         """
         with self._errors():
-            self._check_integrity()
+            self._prepare()
             token, beat, text = self._lease_row()
             if text and self._alive(Holder.parse(text), beat, patience):
                 raise RunError(
@@ -164,14 +170,15 @@ class Journal:
         self._heart = threading.Thread(target=self._beat, name="ogive-heartbeat", daemon=True)
         self._heart.start()
 
-    def _check_integrity(self) -> None:
-        """See that the file is whole before anything is written to it."""
+    def _prepare(self) -> None:
+        """See that the file is whole before anything is written to it, and that it has a write-ahead log."""
         if self._engine.dialect.name != "sqlite":
             return
         found = self._connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-        self._connection.rollback()
         if found != "ok":
             raise RunError(f"{self.path} is damaged ({found}); {DAMAGED}")
+        self._connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        self._connection.rollback()
 
     def _alive(self, holder: Holder, beat: int, patience: float) -> bool:
         if holder == Holder.mine():  # a session of this very process that could not give the lease back
@@ -201,19 +208,21 @@ class Journal:
         """
         assert self._token is not None, "append needs the lease"
         now = self._clock.now()
-        last, self._last = self._last, None  # not known while this is interrupted half-way
-        with self._errors():
-            if last is None:
-                last = self._connection.execute(sql.select(sql.func.max(_events.c.seq))).scalar() or 0
-                self._connection.rollback()
-            rows = [_row(event, last + 1 + i, now) for i, event in enumerate(events)]
-            renewed = self._connection.execute(_renew, {"mine": self._token}).rowcount
-            if renewed != 1:
-                raise LeaseLost(f"{self.path}: another controller has taken this run over; this one stops")
-            if rows:
-                self._connection.execute(_insert, rows)
-            self._connection.commit()
-        self._last = last + len(rows)
+        self.writing = True
+        try:
+            with self._errors():
+                if self._last is None:
+                    self._last = self._connection.execute(sql.select(sql.func.max(_events.c.seq))).scalar() or 0
+                    self._connection.rollback()
+                rows = [_row(event, self._last + 1 + i, now) for i, event in enumerate(events)]
+                if self._connection.execute(_renew, {"mine": self._token}).rowcount != 1:
+                    raise LeaseLost(f"{self.path}: another controller has taken this run over; this one stops")
+                if rows:
+                    self._connection.execute(_insert, rows)
+                self._connection.commit()
+            self._last += len(rows)
+        finally:
+            self.writing = False
         return [
             Event(event.kind, event.trial, event.step, event.data, now, row["seq"])
             for event, row in zip(events, rows, strict=True)
@@ -286,10 +295,7 @@ def _engine(path: Path, synchronous: str, writable: bool) -> sql.Engine:
 
     @sql.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
-        has_events = "SELECT count(*) FROM sqlite_master WHERE name = 'events'"
-        if writable and connection.execute(has_events).fetchone()[0]:  # a foreign database is left as it is
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(f"PRAGMA synchronous={synchronous}")
+        connection.execute(f"PRAGMA synchronous={synchronous}")  # of this connection, not of the file
 
     return engine
 
@@ -306,7 +312,7 @@ _HINTS = {
     "readonly": _READ_ONLY,
     "read-only": _READ_ONLY,
     "Read-only": _READ_ONLY,
-    "unable to open": "the file or its folder cannot be opened for writing; check its permissions, and for free space",
+    "unable to open": "the file or its folder is read-only, or the disk is full; mend that and run the same command again",
     "not a database": "the file was overwritten by something else; restore it from a backup",
     "malformed": f"the file is damaged; {DAMAGED}",
     "no such": f"the file is no journal of Ogive's, or damaged; {DAMAGED}",
@@ -319,5 +325,4 @@ def _explain(error: Exception) -> str:
     """What the database or the system said, and the remedy where it is known."""
     cause = _cause(error)
     hint = next((text for word, text in _HINTS.items() if word in cause), "")
-    kind = "" if isinstance(error, (OperationalError, OSError)) else f" [{type(error).__name__}]"
-    return f"{cause}{kind}" + (f": {hint}" if hint else "")
+    return f"{cause}: {hint}" if hint else f"{cause} ({type(error).__name__})"

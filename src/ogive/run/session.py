@@ -20,6 +20,8 @@ PACKAGES = ("ogive", "torch", "numpy", "scikit-learn")
 GRACE_SECONDS = 30.0
 """How long running trials may take to reach their next report after SIGTERM."""
 
+AGAIN_SECONDS = 0.01
+
 
 def manifest(workers: int) -> dict[str, Any]:
     """Host, process, versions and threads: what a reader needs to repeat a result."""
@@ -44,10 +46,10 @@ def _version(package: str) -> str | None:
 
 
 @contextmanager
-def signals(stop: Callable[[str], None], say: Callable[[str], None]) -> Iterator[None]:
+def signals(stop: Callable[[str], None], say: Callable[[str], None], busy: Callable[[], bool]) -> Iterator[None]:
     """Ctrl-C once, or SIGTERM: `stop` gracefully. Ctrl-C twice, or `GRACE_SECONDS` after SIGTERM: KeyboardInterrupt.
 
-    Signals reach Python's main thread only; elsewhere this does nothing.
+    KeyboardInterrupt waits while `busy()`: an interrupted transaction would hold its locks. Signals reach Python's main thread only; elsewhere this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -61,7 +63,8 @@ def signals(stop: Callable[[str], None], say: Callable[[str], None]) -> Iterator
     def interrupted(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         if asked:
-            raise KeyboardInterrupt
+            at_once(number, frame)
+            return
         asked = True
         tell("stopping: running trials go on to their next report and are put back; Ctrl-C again stops at once")
         stop("interrupted")
@@ -74,7 +77,10 @@ def signals(stop: Callable[[str], None], say: Callable[[str], None]) -> Iterator
         signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
 
     def at_once(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        if busy():
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+        else:
+            raise KeyboardInterrupt
 
     handlers = {signal.SIGINT: interrupted, signal.SIGTERM: terminated, signal.SIGALRM: at_once}
     former = {number: signal.signal(number, handler) for number, handler in handlers.items()}

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from ogive.space.domain import Categorical, Label, Subset
-from ogive.space.table import Conjunction, Decision, matches
+from ogive.space.table import Conjunction, Decision
 
 MAX_STATES = 2_000
 MAX_LABELS = 100_000
@@ -120,7 +120,7 @@ class _Use:
     row: int
     first: bool
     last: bool
-    sets: tuple[frozenset[Label], ...]
+    labels: frozenset[Label]
 
 
 def _uses(decisions: Sequence[Decision]) -> list[list[_Use]]:
@@ -131,8 +131,8 @@ def _uses(decisions: Sequence[Decision]) -> list[list[_Use]]:
     for index, (row, conjunction) in enumerate(conjunctions):
         names = sorted({name for name, _ in conjunction}, key=position.__getitem__)
         for name in names:
-            sets = tuple(labels for n, labels in conjunction if n == name)
-            uses[position[name]].append(_Use(index, row, name == names[0], name == names[-1], sets))
+            use = _Use(index, row, name == names[0], name == names[-1], dict(conjunction)[name])
+            uses[position[name]].append(use)
     return uses
 
 
@@ -151,7 +151,7 @@ def _count(decisions: Sequence[Decision], max_states: int, forgotten_active: boo
         for state, ways in states.items():
             active = forgotten_active if row in forgotten else ~row in state or not decision.conditional
             for fulfilled, size in groups.items() if active else _INACTIVE:
-                following[_advance(state - {~row}, uses, fulfilled, row_of)] += ways * size
+                following[_advance(state - {~row}, uses, fulfilled)] += ways * size
         states = following
         while len(states) > max_states:
             last = max(_row(i, row_of) for state in states for i in state)
@@ -170,13 +170,10 @@ def _groups(decision: Decision, uses: Sequence[_Use]) -> Mapping[_State, int]:
     """How many labels there are of each kind, by which conjunctions they fulfil."""
     if not uses:
         return {frozenset(): int(decision.domain.size)}
-    return Counter(
-        frozenset(use.index for use in uses if all(matches(label, labels) for labels in use.sets))
-        for label in decision.domain.all(0)
-    )
+    return Counter(frozenset(use.index for use in uses if label in use.labels) for label in decision.domain.all(0))
 
 
-def _advance(state: _State, uses: Sequence[_Use], fulfilled: _State, row_of: Mapping[int, int]) -> _State:
+def _advance(state: _State, uses: Sequence[_Use], fulfilled: _State) -> _State:
     """What is known after a decision whose label fulfils its part of the conjunctions `fulfilled`."""
     if not uses:
         return state
@@ -186,7 +183,7 @@ def _advance(state: _State, uses: Sequence[_Use], fulfilled: _State, row_of: Map
         if ~use.row in known or use.index not in fulfilled or not (use.first or use.index in state):
             continue
         if use.last:
-            known = {i for i in known if i < 0 or row_of[i] != use.row} | {~use.row}
+            known.add(~use.row)
         else:
             known.add(use.index)
     return frozenset(known)

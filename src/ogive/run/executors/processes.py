@@ -121,6 +121,7 @@ class Processes(Executor):
                 action = listener.on_report(trial, message["step"], message["metrics"], message["seconds"])
                 worker.send({"action": action.value, "recalled": self._recalled})
             case "end":
+                worker.leaving = message["leaving"]
                 outcome = Outcome(
                     Status(message["status"]), message["reason"], message["traceback"], message["seconds"]
                 )

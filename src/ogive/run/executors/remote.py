@@ -33,6 +33,7 @@ class Remote:
 
     Attributes:
         ready: it has loaded the space and the estimator.
+        leaving: it was asked to leave, and ends.
         assignment: what it is working on.
         killed_for: how its trial ends, where the controller had to kill it.
     """
@@ -41,6 +42,7 @@ class Remote:
         self.name = name
         self.log = log
         self.ready = False
+        self.leaving = False
         self.assignment: Assignment | None = None
         self.killed_for: Outcome | None = None
         self._mark = f"{mark}/{name}"
@@ -66,7 +68,7 @@ class Remote:
 
     @property
     def idle(self) -> bool:
-        return self.ready and self.assignment is None and self.killed_for is None
+        return self.ready and not self.leaving and self.assignment is None and self.killed_for is None
 
     def send(self, message: Mapping[str, Any]) -> None:
         try:
@@ -137,7 +139,9 @@ class Remote:
 
     def kill(self) -> None:
         """Kill it and all that its evaluations started."""
-        kill_marked(self._mark)  # while it is there, what has cleared its environment is found below it
+        kill_marked(
+            self._mark, session=self.process.pid
+        )  # while it is there, what has cleared its environment is found below it
         self.process.kill()
         self.process.wait()
         self.connection.close()

@@ -23,15 +23,18 @@ def marked(mark: str) -> dict[str, str]:
     return {MARK: f"{os.environ.get(MARK, '')} {mark}".strip()}
 
 
-def kill_marked(mark: str) -> int:
+def kill_marked(mark: str, session: int | None = None) -> int:
     """Kill every process with a mark that begins with `mark`, and all below it; returns how many there were.
 
-    A mark is inherited by whatever a worker starts, also by what leaves its process group; what cleared its environment
-    is found while the process that started it, or the worker that adopted it, is still there.
+    A mark is inherited by whatever a worker starts, also by what leaves its session. What was started with another
+    environment is found below the process that started it, or below the worker that adopted it; when those are gone, by
+    its `session`.
     """
     killed = 0
     for _ in range(ROUNDS):
-        found = _with_descendants(process for process in psutil.process_iter() if _is_marked(process, mark))
+        found = _with_descendants(
+            process for process in psutil.process_iter() if _is_marked(process, mark) or _is_of(process, session)
+        )
         if not found:
             break
         for process in found:
@@ -56,6 +59,13 @@ def _is_marked(process: psutil.Process, mark: str) -> bool:
         return any(part.startswith(mark) for part in process.environ().get(MARK, "").split())
     except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
         return False  # gone, or another user's, which a worker cannot have started
+
+
+def _is_of(process: psutil.Process, session: int | None) -> bool:
+    try:
+        return session is not None and os.getsid(process.pid) == session
+    except (ProcessLookupError, PermissionError):
+        return False
 
 
 def _with_descendants(processes: Iterable[psutil.Process]) -> list[psutil.Process]:

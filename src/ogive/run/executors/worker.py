@@ -102,7 +102,7 @@ class _Worker:
             last = self._one(space, estimator, message)
             end_strays(own)
             self._restore(start)
-            self._send(last)
+            self._send({**last, "leaving": self.leaving})
             self.busy = False
         sys.exit(LEFT)
 

@@ -1,0 +1,226 @@
+"""The HTML page: whole, self-contained, escaped, and honest in every state that a run can be in."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ogive as og
+from ogive.errors import RunError
+from ogive.report import Comparison, Network, RandomReference, write_comparison, write_report
+from ogive.report.figures import MANY, search_curve
+from ogive.report.page import render
+from ogive.report.results import Point
+from ogive.run.estimator import Estimator, Evaluation
+from ogive.run.state import State
+from ogive.schedule.base import Action
+
+HOSTILE = "</pre><script>alert('x')</script><img src=http://evil.example/x.png>"
+SPACE = og.Space(
+    og.layer(dict, a=og.one_of(*range(8)), b=og.one_of(*range(8)), op=og.one_of(plain=1, **{HOSTILE: 2}, name="op"))
+)
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Checks that every tag is closed in its turn, and collects what a browser would fetch or run."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.fetched: list[str] = []
+        self.ids: Counter[str] = Counter()
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name == "id":
+                self.ids[value or ""] += 1
+            if name in ("src", "href", "xlink:href") and not (value or "").startswith(("#", "data:image/png;base64,")):
+                self.fetched.append(f"{tag} {value}")
+            if name.startswith("on"):
+                self.fetched.append(f"{tag} {name}")
+        if tag in ("script", "link", "iframe", "img", "object"):
+            self.fetched.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, tag
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def checked(text: str) -> Page:
+    page = Page(text)
+    assert page.fetched == []
+    assert not re.search(r"url\((?!#)|@import", text)
+    assert max(page.ids.values(), default=1) == 1, page.ids.most_common(3)
+    return page
+
+
+def judge(a: og.Architecture) -> dict[str, float]:
+    if a["a"] == 7:
+        raise ValueError(HOSTILE)
+    if a["a"] == 6:
+        return {"accuracy": math.nan, "parameters": 1}
+    return {"accuracy": a["a"] / 8 + a["b"] / 100, "parameters": 1000 * a["a"] - a["b"]}
+
+
+def run(folder: Path, estimator: Any = judge, **options: Any) -> og.Run:
+    settings = {"max_trials": 30, "max_failed_trials": 30, "seed": 1, "strategy": "random", **options}
+    judging = estimator if isinstance(estimator, Estimator) else og.estimate.function(estimator)
+    return og.search(SPACE, judging, run=folder, executor="inline", cache=False, **settings)
+
+
+def test_the_page_tells_what_was_found_and_nothing_of_it_runs(tmp_path: Path) -> None:
+    found = run(tmp_path / "<b>r</b>")
+    path = found.report()
+    assert path == found.folder / "report.html"
+    page = checked(path.read_text())
+    assert (
+        f"Trial {found.best.id} is the best of {sum(bool(t.reports) and not t.status.failed for t in found.trials)}"
+        in page.text
+    )
+    assert "The search ended: all 30 trials are done." in page.text
+    assert "ValueError: </pre><script>alert('x')</script>" in page.text  # the traceback, as text
+    assert "not finite : " in page.text
+    assert "holds no comparison with a baseline" in page.text
+    assert "expected best of as many random trials: all" in page.text
+    assert found.state.space.fingerprint in page.text
+    assert page.text.count("decisions, seed and identity") == 5
+    assert "<b>r</b>" in page.text
+
+
+def test_the_same_journal_gives_the_same_page(tmp_path: Path) -> None:
+    found = run(tmp_path / "r")
+    first = render(found.state, "r")
+    again = og.open_run(tmp_path / "r")
+    assert again.space is not None  # loaded with its layers
+    assert render(again.state, "r") == first
+
+
+def fail(a: og.Architecture) -> dict[str, float]:
+    raise RuntimeError("always")
+
+
+def violating(a: og.Architecture) -> dict[str, float]:
+    return {"accuracy": 0.5, "parameters": 10 + a["a"]}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "options", "said"),
+    [
+        (fail, {}, "No trial has a value; 30 of 30 trials failed."),
+        (judge, {"max_trials": 1, "seed": 4}, "The best architecture"),
+        (violating, {"constraints": [og.Constraint("parameters", at_most=5)]}, "No trial satisfies all constraints"),
+        (judge, {"objectives": ["accuracy", og.Objective("parameters", "minimize")]}, "on the Pareto front"),
+        (fail, {"objectives": ["accuracy", og.Objective("parameters", "minimize")]}, "No trial has a value"),
+        (
+            lambda a: {"$loss_{x": 1e300 * a["a"] + 1},
+            {"objectives": og.Objective("$loss_{x", "minimize")},
+            "lowest $loss_{x",
+        ),
+        (lambda a: {"accuracy": 0.25}, {}, "accuracy 0.25"),
+    ],
+)
+def test_every_kind_of_run_has_a_page(tmp_path: Path, estimator: Any, options: dict[str, Any], said: str) -> None:
+    page = checked(run(tmp_path / "r", estimator, **options).report().read_text())
+    assert said in page.text
+
+
+def test_a_run_without_trials_has_a_page() -> None:
+    named = {"name": "random", "options": {}}
+    created = {"strategy": named, "schedule": {"name": "full", "options": {}}, "epochs": None, "seed": 0}
+    created |= {"estimator": "x:Y", "fingerprints": {}, "recipe": None}
+    page = checked(render(State(SPACE, created, {"max_trials": 5}, (og.Objective("accuracy"),), ()), "new"))
+    assert "No trial was started." in page.text
+    assert "The search has not ended" in page.text
+
+
+class Halving(Estimator):
+    """Accuracy grows with epochs."""
+
+    def evaluate(self, evaluation: Evaluation) -> None:
+        for step in range(evaluation.reported + 1, evaluation.until + 1):
+            value = evaluation.architecture["a"] / 8 * (1 - 0.5**step)
+            if evaluation.report(step, {"accuracy": value}) is not Action.CONTINUE:
+                return
+
+
+def test_rungs_count_who_came_and_who_went_on(tmp_path: Path) -> None:
+    found = run(tmp_path / "r", Halving(), schedule="asha", epochs=9)
+    page = checked(found.report().read_text())
+    reached = [sum(t.step >= level for t in found.trials) for level in (1, 3, 9)]
+    assert reached[0] == 30 > reached[1] > reached[2] > 0
+    assert f"1 epoch {reached[0]} {reached[1]} " in page.text
+    assert f"3 epochs {reached[1]} {reached[2]} " in page.text
+    assert f"9 epochs {reached[2]} " in page.text
+    assert "not all random trials were trained as far as the best" in page.text
+
+
+def test_a_comparison_in_the_folder_is_shown(tmp_path: Path) -> None:
+    found = run(tmp_path / "r")
+    network = Network(f"trial {HOSTILE}", {"accuracy": [0.98, 0.97, 0.99]}, 1000)
+    baseline = Network("hand-drawn", {"accuracy": [0.91, 0.9, 0.92]}, 2000)
+    reference = RandomReference("accuracy", [0.1, 0.2, 0.3], "Same recipe.")
+    write_comparison(Comparison.of(network, baseline, [0, 1, 2], "test", reference), found.folder)
+    page = checked(found.report().read_text())
+    assert "What was found is better." in page.text
+    assert "0.50 times" in page.text
+    assert "3 trials of a separate random search. Same recipe." in page.text
+    (found.folder / "comparison.json").write_text("{")
+    with pytest.raises(RunError, match=r"comparison.json cannot be read"):
+        found.report()
+
+
+def test_a_space_without_layers_is_shown_as_decisions(tmp_path: Path) -> None:
+    run(tmp_path / "r")
+    state = og.open_run(tmp_path / "r").state
+    page = checked(write_report(state, tmp_path / "r", tmp_path / "new" / "page.html").read_text())
+    assert "Not drawn: the space was read from a journal" in page.text
+
+
+def test_many_points_become_an_image_and_the_page_stays_small() -> None:
+    few = [Point(i, i, 0.1 + i / 1e6, True, True) for i in range(1, MANY + 1)]
+    many = [*few, *(Point(MANY + i, MANY + i, 0.2, True, True) for i in range(1, 8001))]
+    objective = og.Objective("accuracy")
+    assert "data:image/png" not in search_curve(few, objective)
+    figure = search_curve(many, objective)
+    assert "data:image/png" in figure
+    assert len(figure) < 700_000
+    checked(f"<html><body>{figure}</body></html>")
+
+
+def test_a_far_outlier_does_not_flatten_the_curve() -> None:
+    points = [Point(i, i, 1 + i / 100, True, True) for i in range(1, 31)] + [Point(31, 31, 1e6, True, True)]
+    figure = search_curve(points, og.Objective("loss"))
+    assert "1 trial beyond the frame, at worst 1e+06" in figure
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    found = run(tmp_path / "r", max_trials=2)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunError, match=r"the report .* cannot be written"):
+        found.report(tmp_path / "file" / "page.html")
+    assert (tmp_path / "file").read_text() == "x"

@@ -1,0 +1,81 @@
+"""Disks that are full or read-only, and what becomes of a run on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from faults import events, fill, left_running, remount, state, tmpfs
+from staged import SPACE, Staged
+
+import ogive as og
+from ogive.errors import RunError
+from ogive.run.events import Event, Kind
+from ogive.run.state import State
+from ogive.testing.journal import essence
+
+
+class Bulky(Staged):
+    """Writes a megabyte beside its progress, to be out of space before the journal is."""
+
+    def evaluate(self, evaluation: object) -> None:
+        (evaluation.folder / "bulk").write_bytes(b"x" * 100_000)  # type: ignore[attr-defined]
+        super().evaluate(evaluation)  # type: ignore[arg-type]
+
+
+def search(folder: Path, estimator: Staged, observer: object = None, executor: str = "processes") -> og.Run:
+    return og.search(
+        SPACE,
+        estimator,
+        run=folder,
+        strategy="random",
+        epochs=3,
+        max_trials=12,
+        executor=executor,
+        observer=observer or (lambda state, event: None),  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize("executor", ["inline", "processes"])
+@pytest.mark.parametrize("estimator", [Staged(0.0), Bulky(0.0)], ids=["the journal", "a trial"])
+def test_a_full_disk_stops_the_search_and_space_lets_it_go_on(tmp_path: Path, estimator: Staged, executor: str) -> None:
+    with tmpfs(tmp_path / "disk", "4m") as disk:
+
+        def hurt(state: State, event: Event | None) -> None:
+            if event and event.kind is Kind.FINISHED and event.trial == 4:
+                fill(disk)
+
+        with pytest.raises(RunError, match="full.*free some space and run the same command again"):
+            search(disk / "run", estimator, hurt, executor)
+        assert left_running(disk / "run") == []
+        assert state(disk / "run").failed == 0, "the disk is not the fault of an architecture"
+        with pytest.raises(RunError, match="free some space"):  # still full
+            search(disk / "run", estimator, None, executor)
+        (disk / "filler").unlink()
+        search(disk / "run", estimator, None, executor)
+        whole = search(tmp_path / "whole", estimator, None, "inline")
+        assert essence(events(disk / "run")) == essence(events(whole.folder))
+
+
+def test_a_full_disk_refuses_a_new_run_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with tmpfs(tmp_path / "disk", "1m") as disk:
+        folder = disk / "run"
+        folder.mkdir()
+        fill(disk)
+        with pytest.raises(RunError, match="cannot write a journal at .*free some space"):
+            search(folder, Staged(0.0))
+        assert list(folder.iterdir()) == []
+
+
+def test_a_read_only_disk_refuses_the_search_and_can_be_read(tmp_path: Path) -> None:
+    with tmpfs(tmp_path / "disk", "8m") as disk:
+        run = search(disk / "run", Staged(0.0))
+        found = [trial.metrics for trial in run.trials]
+        remount(disk, "ro")
+        with pytest.raises(RunError, match="read-?only"):
+            search(disk / "run", Staged(0.0))
+        with pytest.raises(RunError, match=r"(?i)read-only"):
+            search(disk / "other", Staged(0.0))
+        assert [trial.metrics for trial in og.open_run(disk / "run").trials] == found
+        remount(disk, "rw")
+        assert search(disk / "run", Staged(0.0)).ended

@@ -1,0 +1,221 @@
+"""The journal: whole or not at all, one writer, and clear errors for files that are something else."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from memory import declare
+from staged import SPACE, Staged
+
+import ogive as og
+from ogive.errors import RunError
+from ogive.run.events import Event, Kind
+from ogive.run.journal import Journal, LeaseLost
+from ogive.run.lease import Holder, birth, holder_alive
+from ogive.run.session import signals
+from ogive.run.state import State
+
+
+def warning(number: int) -> Event:
+    return Event(Kind.WARNING, data={"message": str(number)})
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    made = tmp_path / "a%20b?c#" / "journal.db"  # what a URL would take for something else
+    made.parent.mkdir()
+    Journal.create(made, [declare()])
+    return made
+
+
+@pytest.fixture
+def journal(path: Path) -> Iterator[Journal]:
+    opened = Journal(path)
+    opened.acquire()
+    yield opened
+    opened.close()
+
+
+def test_what_is_appended_is_read_in_order(journal: Journal) -> None:
+    appended = journal.append([warning(0), Event(Kind.STARTED, 3, data={"worker": "ü\udc80"})])
+    appended += journal.append([Event(Kind.REPORTED, 3, 1, {"metrics": {"loss": float("inf")}})])
+    assert [event.seq for event in appended] == [2, 3, 4]
+    assert list(journal.read(after=1)) == appended
+    assert journal.append([]) == []
+
+
+def test_a_step_is_reported_once(journal: Journal) -> None:
+    report = Event(Kind.REPORTED, 0, 1, {"metrics": {}})
+    journal.append([report])
+    with pytest.raises(RunError, match="holds this event already"):
+        journal.append([warning(1), report])
+    assert [event.seq for event in journal.append([warning(2)])] == [3], "nothing of the refused ones was written"
+
+
+def test_a_second_interrupt_at_any_moment_leaves_whole_appends(journal: Journal) -> None:
+    rng = random.Random(3)
+    for number in range(60):
+        with pytest.raises(KeyboardInterrupt), signals(lambda why: None, lambda text: None, lambda: journal.writing):
+            os.kill(os.getpid(), signal.SIGINT)
+            threading.Timer(rng.uniform(0, 0.005), os.kill, [os.getpid(), signal.SIGINT]).start()
+            while True:
+                journal.append([warning(number), warning(number)])
+    found = list(journal.read())
+    assert len(found) > 100
+    assert [event.seq for event in found] == list(range(1, len(found) + 1))
+
+
+def test_creating_twice_is_refused(path: Path) -> None:
+    with pytest.raises(RunError, match="exists already"):
+        Journal.create(path, [declare(seed=7)])
+    assert State.of(Journal(path, writable=False).read()).created["seed"] == 5
+    assert [file.name for file in path.parent.iterdir() if "draft" in file.name] == []
+
+
+def test_a_second_writer_is_refused_and_the_lease_can_be_given_back(path: Path, journal: Journal) -> None:
+    other = Journal(path)
+    with pytest.raises(RunError, match=r"held by another controller \(process \d+ on"):
+        other.acquire()
+    journal.close()
+    other.acquire()
+    other.append([warning(1)])
+    other.close()
+
+
+def test_a_writer_that_was_taken_over_cannot_write(path: Path, journal: Journal) -> None:
+    _pretend_holder(path, Holder("another-host", 1, "then"))
+    thief = Journal(path)
+    thief.acquire(patience=0.5)
+    with pytest.raises(LeaseLost, match="another controller has taken this run over"):
+        journal.append([warning(1)])
+    journal.close()
+    thief.append([warning(2)])
+    thief.close()
+    found = list(Journal(path, writable=False).read(after=1))
+    assert [event.data["message"] for event in found] == ["2"]
+
+
+def _pretend_holder(path: Path, holder: Holder) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE lease SET holder = ?", [holder.text()])
+    connection.close()
+
+
+def test_a_holder_elsewhere_lives_while_its_heart_beats() -> None:
+    elsewhere = Holder("another-host", 1, "then")
+    beats = iter([5, 5, 6])
+    assert holder_alive(elsewhere, lambda: next(beats), 5, patience=10, wait=lambda seconds: None)
+    assert not holder_alive(elsewhere, lambda: 5, 5, patience=10, wait=lambda seconds: None)
+
+
+def test_a_holder_here_lives_while_its_process_does() -> None:
+    def never() -> int:
+        raise AssertionError("the heartbeat is not needed")
+
+    mine = Holder.mine()
+    assert holder_alive(mine, never, 0, patience=10)
+    reused = Holder(socket.gethostname(), mine.pid, "another process had this number")
+    assert not holder_alive(reused, never, 0, patience=10)
+    assert birth(2**22 + 1) == ""
+
+
+@pytest.mark.parametrize("keep", [0, 1, 50, 100, 4096, 5000, 20_000, -4096])
+def test_a_truncated_journal_is_refused_and_not_made_worse(tmp_path: Path, keep: int) -> None:
+    run = og.search(SPACE, Staged(0.0), run=tmp_path / "run", strategy="random", max_trials=40, executor="inline")
+    path = run.folder / "journal.db"
+    content = path.read_bytes()
+    assert len(content) > 30_000
+    path.write_bytes(content[:keep])
+    before = path.read_bytes()
+    with pytest.raises(RunError, match="backup"):
+        og.open_run(run.folder)
+    with pytest.raises(RunError, match="backup"):
+        og.search(SPACE, Staged(0.0), run=run.folder, executor="inline")
+    assert path.read_bytes() == before
+
+
+def test_a_log_that_was_cut_loses_its_end_only(tmp_path: Path, journal: Journal) -> None:
+    for number in range(20):
+        journal.append([warning(number)])
+    for cut in (1, 100, 5000, 20_000):
+        copy = tmp_path / f"cut-{cut}"
+        copy.mkdir()
+        shutil.copy(journal.path, copy / "journal.db")
+        log = journal.path.with_name("journal.db-wal").read_bytes()
+        (copy / "journal.db-wal").write_bytes(log[:-cut])
+        found = [e.data["message"] for e in Journal(copy / "journal.db", writable=False).read(after=1)]
+        assert len(found) < 20
+        assert found == [str(number) for number in range(len(found))]
+
+
+def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with pytest.raises(RunError, match=r"there is no journal at .*give the folder of a run"):
+        og.open_run(tmp_path)
+    path.write_text("# Notes\n" * 1000)
+    _refused(path, "not a database: the file was overwritten by something else; restore")
+    path.unlink()
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE meta (owner TEXT)")
+    connection.close()
+    _refused(path, "no journal of Ogive's")
+
+
+def test_an_unknown_schema_is_refused(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE meta SET schema = 99")
+    connection.close()
+    _refused(path, "schema version 99, and this Ogive reads version 1; use the Ogive that wrote it")
+
+
+def _refused(path: Path, match: str) -> None:
+    before = path.read_bytes()
+    with pytest.raises(RunError, match=match):
+        Journal(path, writable=False)
+    with pytest.raises(RunError, match=match):
+        Journal(path)
+    assert path.read_bytes() == before
+
+
+def test_a_line_changed_by_hand_is_named(path: Path, journal: Journal) -> None:
+    journal.append([warning(1)])
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE events SET data = '{' WHERE seq = 2")
+    connection.close()
+    with pytest.raises(RunError, match="event 2 cannot be read"):
+        list(journal.read())
+
+
+class SetBack:
+    """A clock that somebody sets back by an hour at every reading."""
+
+    def __init__(self) -> None:
+        self.seconds = 1e9
+
+    def now(self) -> float:
+        self.seconds -= 3600
+        return self.seconds
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+def test_a_clock_that_is_set_back_changes_no_order_and_no_lease(path: Path) -> None:
+    journal = Journal(path, clock=SetBack())
+    journal.acquire()
+    opened = Event(Kind.OPENED, data={})
+    events = journal.append([opened]) + journal.append([warning(1)]) + journal.append([warning(2)])
+    assert [event.time for event in events] == sorted((event.time for event in events), reverse=True)
+    found = State.of(journal.read())
+    assert [message for message, _ in found.warnings] == ["1", "2"]
+    assert found.elapsed == 0.0, "time that runs backwards uses up no budget"
+    journal.close()
