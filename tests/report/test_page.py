@@ -94,7 +94,7 @@ def run(folder: Path, estimator: Any = judge, **options: Any) -> og.Run:
 
 
 def test_the_page_tells_what_was_found_and_nothing_of_it_runs(tmp_path: Path) -> None:
-    found = run(tmp_path / "<b>r</b>")
+    found = run(tmp_path / "<b>r")
     path = found.report()
     assert path == found.folder / "report.html"
     page = checked(path.read_text())
@@ -109,7 +109,7 @@ def test_the_page_tells_what_was_found_and_nothing_of_it_runs(tmp_path: Path) ->
     assert "expected best of as many random trials: all" in page.text
     assert found.state.space.fingerprint in page.text
     assert page.text.count("decisions, seed and identity") == 5
-    assert "<b>r</b>" in page.text
+    assert "<b>r" in page.text
 
 
 def test_the_same_journal_gives_the_same_page(tmp_path: Path) -> None:

@@ -43,10 +43,13 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def search_curve(points: Sequence[Point], objective: Objective, reference: Sequence[float] = ()) -> str:
+def search_curve(
+    points: Sequence[Point], objective: Objective, reference: Sequence[float] = (), name: str = "curve"
+) -> str:
     """All trials as points in the order in which they came to rest, the running best as a line.
 
     `reference` holds values of random trials; their expected best is a dashed line, as far as there are any.
+    `name` begins the ids of its elements, which must be unique on a page.
     """
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(10.6, 4.0), layout="constrained")
@@ -78,7 +81,7 @@ def search_curve(points: Sequence[Point], objective: Objective, reference: Seque
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
         axes.grid(alpha=0.2)
         figure.legend(loc="outside lower center", ncols=5, fontsize=9)
-        return _svg(figure, "curve")
+        return _svg(figure, name)
 
 
 def _lines(axes: Axes, points: Sequence[Point], objective: Objective, reference: Sequence[float]) -> None:

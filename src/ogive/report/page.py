@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -55,7 +56,8 @@ def write_report(state: State, folder: Path, target: Path, comparison: Compariso
         draft.write_text(text, encoding="utf-8", errors="replace")
         os.replace(draft, target)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
         raise RunError(f"the report {target} cannot be written: {error}") from error
     return target
 
@@ -138,7 +140,11 @@ def _curves(state: State, comparison: Comparison | None) -> Context:
         points = curve(state, objective)
         separate = given if given is not None and given.metric == objective.metric else None
         if points:
-            drawn.append(Markup(figures.search_curve(points, objective, separate.values if separate else own)))
+            drawn.append(
+                Markup(
+                    figures.search_curve(points, objective, separate.values if separate else own, f"curve{len(drawn)}")
+                )
+            )
         if separate:
             notes.append(f"{len(separate.values)} trials of a separate random search. {separate.note}".strip(" ."))
     notes = notes or [note]
