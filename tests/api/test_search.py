@@ -91,6 +91,8 @@ def test_a_changed_space_is_refused_decision_by_decision(tmp_path: Path) -> None
     search(tmp_path / "run")
     with pytest.raises(RunError, match=r"decision 'width' has changed, labels"):
         og.search(space(11), og.estimate.function(judge), run=tmp_path / "run", executor="inline")
+    with pytest.raises(RunError, match=r"decision 'width' has changed, labels"):
+        og.search(space(2), og.estimate.function(judge), run=tmp_path / "run", executor="inline")
 
 
 def test_fewer_trials_and_settings_out_of_range_are_refused_and_nothing_is_written(tmp_path: Path) -> None:

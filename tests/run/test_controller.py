@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from memory import SPACE, Curve, ListLog, StoppedClock, declare, session
 from ogive.errors import Infeasible, JobError
 from ogive.objective import Constraint
 from ogive.run.events import Event, Kind
+from ogive.run.executors.base import Assignment, Executor, Listener, Outcome
+from ogive.run.executors.evaluate import evaluate
 from ogive.run.state import State
 from ogive.space import Space, layer, one_of
 from ogive.testing.journal import essence
@@ -178,6 +181,51 @@ def test_a_stop_puts_the_running_trial_back_at_its_next_report(tmp_path: Path) -
     session(log, Curve(), tmp_path).run()
     steps = [(e.trial, e.step) for e in log.events if e.kind is Kind.REPORTED]
     assert len(steps) == len(set(steps)) == 90
+
+
+class LatePlaces(Executor):
+    """Two places; an attempt's end is told one poll after its last report, when the other place may be idle again."""
+
+    def __init__(self, estimator: Curve) -> None:
+        self.estimator = estimator
+        self.jobs: list[Assignment] = []
+        self.ending: list[tuple[int, Outcome]] = []
+
+    @property
+    def idle(self) -> int:
+        return 2 - len(self.jobs) - len(self.ending)
+
+    def submit(self, assignment: Assignment) -> str:
+        assert assignment.trial not in [job.trial for job in self.jobs] + [trial for trial, _ in self.ending]
+        self.jobs.append(assignment)
+        return "late"
+
+    def poll(self, listener: Listener, timeout: float) -> None:
+        ended, jobs = self.ending, self.jobs[:1]
+        self.jobs = self.jobs[1:]
+        self.ending = []
+        for job in jobs:
+            outcome = evaluate(SPACE, self.estimator, job, partial(listener.on_report, job.trial), lambda: False)
+            self.ending.append((job.trial, outcome))
+        for trial, outcome in ended:
+            listener.on_end(trial, outcome)
+
+    def recall(self) -> None:
+        raise AssertionError("nobody stops this run")
+
+    def close(self) -> None:
+        return
+
+
+def test_a_promoted_trial_waits_until_its_former_worker_has_left_it(tmp_path: Path) -> None:
+    log = ListLog([declare(max_trials=40, workers=2, schedule=ASHA)])
+    controller = session(log, Curve(), tmp_path)
+    controller.executor = LatePlaces(Curve())
+    controller.run()
+    finished = [trial for trial in controller.state.trials.values() if trial.status is Status.FINISHED]
+    assert finished
+    assert all(trial.step == 9 for trial in finished)
+    assert {trial.step for trial in controller.state.trials.values()} == {1, 3, 9}
 
 
 def test_space_with_layers_is_not_needed_to_continue_reading() -> None:

@@ -45,11 +45,11 @@ def test_a_full_disk_stops_the_search_and_space_lets_it_go_on(tmp_path: Path, es
             if event and event.kind is Kind.FINISHED and event.trial == 4:
                 fill(disk)
 
-        with pytest.raises(RunError, match="full.*free some space and run the same command again"):
+        with pytest.raises(RunError, match=r"full.*free some space and run the same command again"):
             search(disk / "run", estimator, hurt, executor)
         assert left_running(disk / "run") == []
         assert state(disk / "run").failed == 0, "the disk is not the fault of an architecture"
-        with pytest.raises(RunError, match="free some space"):  # still full
+        with pytest.raises(RunError, match=r"free some space"):  # still full
             search(disk / "run", estimator, None, executor)
         (disk / "filler").unlink()
         search(disk / "run", estimator, None, executor)
@@ -62,7 +62,7 @@ def test_a_full_disk_refuses_a_new_run_and_leaves_nothing_behind(tmp_path: Path)
         folder = disk / "run"
         folder.mkdir()
         fill(disk)
-        with pytest.raises(RunError, match="cannot write a journal at .*free some space"):
+        with pytest.raises(RunError, match=r"cannot write a journal at .*free some space"):
             search(folder, Staged(0.0))
         assert list(folder.iterdir()) == []
 
@@ -72,7 +72,7 @@ def test_a_read_only_disk_refuses_the_search_and_can_be_read(tmp_path: Path) -> 
         run = search(disk / "run", Staged(0.0))
         found = [trial.metrics for trial in run.trials]
         remount(disk, "ro")
-        with pytest.raises(RunError, match="read-?only"):
+        with pytest.raises(RunError, match=r"read-?only"):
             search(disk / "run", Staged(0.0))
         with pytest.raises(RunError, match=r"(?i)read-only"):
             search(disk / "other", Staged(0.0))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sql
-from faults import eventually, events, finish, kill_tree, left_running, start, state, wait_for
+from faults import events, eventually, finish, kill_tree, left_running, start, state, wait_for
 from staged import SPACE, Staged, journey
 
 import ogive as og

@@ -182,9 +182,10 @@ def _open(
     journal = Journal(path, synchronous=synchronous)
     try:
         journal.acquire()
-        state = State.of(journal.read(), space)
+        events = list(journal.read())
         checked = {name: declared[name] for name in (*fixed, "estimator", "fingerprints")}
-        check_unchanged(state.created, space, checked, str(folder))
+        check_unchanged(State.of(events[:1]).created, space, checked, str(folder))
+        state = State.of(events, space)
         changes = Settings.from_json(state.settings).changes(changing)
         settings = Settings.from_json({**state.settings, **changes})
         write_payload(folder / PAYLOAD, space, estimator)

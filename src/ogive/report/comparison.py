@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
 
 from ogive.errors import RunError
 
@@ -162,6 +161,8 @@ def paired_difference(a: Sequence[float], b: Sequence[float], confidence: float 
         raise ValueError(f"expected as many values of a as of b, at least one, but got {len(a)} and {len(b)}")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence={confidence!r}: a share between 0 and 1, such as 0.95")
+    from scipy.stats import t as student  # takes as long to import as the rest of `ogive status`
+
     differences = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
     n = len(differences)
     mean = float(differences.mean())

@@ -9,7 +9,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ogive import __version__
 from ogive.errors import MissingExtra, RunError
 from ogive.run.state import State
 from ogive.space import Architecture
@@ -38,7 +37,6 @@ def export_json(state: State, trial: Trial) -> dict[str, Any]:
         "settings": dict(trial.proposal.settings),
         "seconds": trial.seconds,
         "provenance": {
-            "ogive": __version__,
             "space": state.space.fingerprint,
             "fingerprints": dict(created["fingerprints"]),
             "recipe": created["recipe"],

@@ -35,9 +35,10 @@ def live_view(stream: TextIO | None = None) -> Iterator[Observer]:
     Args:
         stream: where to draw; by default stderr.
     """
+    out = stream if stream is not None else sys.stderr
     console = Console(file=stream) if stream is not None else Console(stderr=True)
-    if not console.is_terminal or console.is_dumb_terminal:
-        with plain_view(stream) as observe:
+    if not out.isatty() or console.is_dumb_terminal:
+        with plain_view(out) as observe:
             yield observe
         return
     tally = Tally()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,11 +12,10 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from ogive import __version__
 from ogive import schedule as schedules
 from ogive.errors import RunError
 from ogive.objective import violation
-from ogive.report import figures
+from ogive.report import facts, figures
 from ogive.report.comparison import Comparison, read_comparison
 from ogive.report.drawing import draw_svg
 from ogive.report.results import by_rung, curve, front, random_values, top
@@ -26,7 +24,6 @@ from ogive.report.versus import against
 from ogive.report.words import counts, duration, number, plural, shown_metrics
 from ogive.run.state import State
 from ogive.schedule.asha import ASHA
-from ogive.space import SizeBounds
 from ogive.trial import Status, Trial, comparable
 
 DRAWN = 5
@@ -70,12 +67,11 @@ def render(state: State, name: str, comparison: Comparison | None = None) -> str
     best = top(state, DRAWN)
     context: Context = {
         "title": name,
-        "version": __version__,
         **_headline(state, best),
         **_curves(state, comparison),
         **_best(state, best),
         **_failures(state),
-        **_manifest(state),
+        **facts.manifest(state),
         "front": _front(state) if len(state.objectives) > 1 else None,
         "comparison": against(comparison, state.objectives) if comparison else None,
         "rungs": _rungs(state),
@@ -91,11 +87,11 @@ def _headline(state: State, best: Sequence[Trial]) -> Context:
     created = state.created
     sought = " and ".join(f"{'highest' if o.goal == 'maximize' else 'lowest'} {o.metric}" for o in state.objectives)
     under = f", under {', '.join(map(str, state.constraints))}" if state.constraints else ""
-    schedule = "" if created["schedule"]["name"] == "full" else f" and schedule {_named(created['schedule'])}"
+    schedule = "" if created["schedule"]["name"] == "full" else f" and schedule {facts.named(created['schedule'])}"
     epochs = f", up to {plural(created['epochs'], 'epoch')} each" if created["epochs"] else ""
     searched = (
-        f"Searched {_size(state)} ({plural(len(state.space.decisions), 'decision')}) for the {sought}{under}, with strategy "
-        f"{_named(created['strategy'])}{schedule}{epochs}."
+        f"Searched {facts.size(state)} ({plural(len(state.space.decisions), 'decision')}) for the {sought}{under}, with "
+        f"strategy {facts.named(created['strategy'])}{schedule}{epochs}."
     )
     ended = f"The search ended: {state.ended}." if state.ended else "The search has not ended; it can be continued."
     tiles = [(number(value), label) for label, value in _best_values(state, best)]
@@ -135,7 +131,8 @@ def _result(state: State, best: Sequence[Trial]) -> str:
 def _curves(state: State, comparison: Comparison | None) -> Context:
     own, note = random_values(state)
     given = comparison.random_reference if comparison else None
-    drawn, notes = [], []
+    drawn: list[Markup] = []
+    notes: list[str] = []
     for objective in state.objectives:
         points = curve(state, objective)
         separate = given if given is not None and given.metric == objective.metric else None
@@ -261,37 +258,6 @@ def _warnings(state: State) -> list[str]:
     return [*texts[:LISTED], f"... and {len(texts) - LISTED:,} more"] if len(texts) > LISTED else texts
 
 
-def _manifest(state: State) -> Context:
-    created = state.created
-    rows = [
-        ("run seed", created["seed"]),
-        ("strategy", _named(created["strategy"])),
-        ("schedule", _named(created["schedule"])),
-        ("epochs", created["epochs"] or "the estimator has none"),
-        ("objectives", ", ".join(f"{o.goal} {o.metric}" for o in state.objectives)),
-        ("constraints", ", ".join(f"{c} ({'hard' if c.hard else 'soft'})" for c in state.constraints) or "none"),
-        ("estimator", created["estimator"]),
-        ("space", f"{_size(state)}; fingerprint {state.space.fingerprint}"),
-        *((f"fingerprint of the {name}", value) for name, value in created["fingerprints"].items()),
-        ("recipe", _pairs(created["recipe"]) if created["recipe"] is not None else "not declared"),
-        ("settings", _pairs({name: value for name, value in state.settings.items() if value is not None})),
-        ("reads of the test split", state.test_reads),
-    ]
-    first = max(0, len(state.sessions) - 10)
-    sessions = [
-        {"number": number, "rows": [(name, _pairs(value)) for name, value in session.items()]}
-        for number, session in enumerate(state.sessions[first:], first + 1)
-    ]
-    decisions = [
-        (d.name, _pairs({k: v for k, v in d.describe().items() if k != "name"})) for d in state.space.decisions
-    ]
-    earlier = f"{plural(first, 'earlier session')} left out" if first else ""
-    return {"manifest": rows, "sessions": sessions, "earlier_sessions": earlier, "decisions": decisions}
-
-
-# -- words -----------------------------------------------------------------------------------------------------------
-
-
 def _metrics(state: State, trial: Trial) -> list[tuple[str, float]]:
     """What was sought, with the number of parameters."""
     return list(shown_metrics(trial, state.metrics_needed).items())
@@ -299,26 +265,3 @@ def _metrics(state: State, trial: Trial) -> list[tuple[str, float]]:
 
 def _failed_counts(state: State) -> Mapping[Status, int]:
     return {status: n for status, n in state.count.items() if status.failed}
-
-
-def _size(state: State) -> str:
-    size = state.space.size()
-    if isinstance(size, SizeBounds):
-        return f"{size} architectures"
-    if isinstance(size, float):
-        return "infinitely many architectures"
-    return f"{size:,} architectures" if size < 10**15 else f"about {size:.1e} architectures"
-
-
-def _named(item: Mapping[str, Any]) -> str:
-    options = f" ({_pairs(item['options'])})" if item["options"] else ""
-    return f"{item['name']}{options}"
-
-
-def _pairs(value: Any) -> str:
-    """A mapping as `name value, name value`; anything else as text."""
-    if isinstance(value, Mapping):
-        return ", ".join(
-            f"{name} {item if isinstance(item, str) else json.dumps(item)}" for name, item in value.items()
-        )
-    return value if isinstance(value, str) else json.dumps(value)

@@ -130,13 +130,17 @@ class Controller:
             self._last_event = self.clock.monotonic()
             self._check_limits()
         while self.executor.idle and not self.stopping:
-            if self.state.waiting:
-                self._start(self.state.trials[next(iter(self.state.waiting))], [])
+            waiting = next((trial for trial in self.state.waiting if trial not in self.running), None)
+            if waiting is not None:
+                self._start(self.state.trials[waiting], [])
                 continue
             match self.schedule.next_job(generator(self.seed, "job", self.state.jobs)):
                 case Resume(trial, until):
                     promoted = Event(Kind.PROMOTED, trial, data={"fidelity": dict(until)})
-                    self._start(replace(self.state.trials[trial], fidelity=until), [promoted])
+                    if trial in self.running:  # its worker has not yet left it: it waits for that
+                        self._record(promoted)
+                    else:
+                        self._start(replace(self.state.trials[trial], fidelity=until), [promoted])
                 case Start(fidelity, note):
                     if not self._propose(fidelity, note):
                         return False

@@ -125,7 +125,7 @@ class Journal:
                 yield Event(Kind(row.kind), row.trial, row.step, json.loads(row.data), row.time, row.seq)
             except ValueError as error:
                 raise RunError(
-                    f"{self.path}: event {row.seq} cannot be read ({error}); the file is damaged, or changed by hand; {DAMAGED}"
+                    f"{self.path}: event {row.seq} cannot be read ({error}); the file is damaged; {DAMAGED}"
                 ) from error
 
     def _check_schema(self) -> None:

@@ -49,7 +49,8 @@ def _version(package: str) -> str | None:
 def signals(stop: Callable[[str], None], say: Callable[[str], None], busy: Callable[[], bool]) -> Iterator[None]:
     """Ctrl-C once, or SIGTERM: `stop` gracefully. Ctrl-C twice, or `GRACE_SECONDS` after SIGTERM: KeyboardInterrupt.
 
-    KeyboardInterrupt waits while `busy()`: an interrupted transaction would hold its locks. Signals reach Python's main thread only; elsewhere this does nothing.
+    KeyboardInterrupt waits while `busy()`: an interrupted transaction would hold its locks. Signals reach Python's main
+    thread only; elsewhere this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,0 +1,59 @@
+"""The same faults where PyTorch trains: kills with rungs and checkpoints, and memory."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+
+from faults import events, finish, kill_tree, start, wait_for
+from torch import nn
+
+import ogive as og
+from ogive.estimate.checkpoint import load_checkpoint
+from ogive.run.events import Kind
+from ogive.testing.journal import essence
+from ogive.trial import Status
+
+SCRIPT = Path(__file__).with_name("torch_script.py")
+
+
+def test_a_search_with_rungs_and_checkpoints_survives_kills(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    folder, whole = tmp_path / "run", tmp_path / "whole"
+    for _ in range(4):
+        process = start(folder, 1, pause=0.02, script=SCRIPT)
+        wait_for(process, "started")
+        time.sleep(rng.uniform(0.05, 0.4))
+        assert process.poll() is None
+        kill_tree(process)
+    for place, workers in ((folder, 1), (whole, 0)):
+        code, _, err = finish(start(place, workers, pause=0.0, script=SCRIPT))
+        assert code == 0, err
+    found = events(folder)
+    assert essence(found) == essence(events(whole))
+    assert any(event.kind is Kind.PROMOTED for event in found)
+    state, straight = (og.open_run(place).state for place in (folder, whole))
+    assert len(state.sessions) == 5
+    best = next(trial.id for trial in state.trials.values() if trial.status is Status.FINISHED)
+    weights = [load_checkpoint(place / f"trials/{best:06d}")["model"] for place in (folder, whole)]
+    assert all((weights[0][name] == weights[1][name]).all() for name in weights[1]), "bit for bit"
+    assert straight.failed == state.failed == 0
+
+
+def greedy(model: nn.Module, trial: object) -> None:
+    import torch
+
+    kept = []
+    while True:
+        kept.append(torch.ones(25_000_000))
+
+
+def test_memory_that_pytorch_may_not_have_is_out_of_memory(tmp_path: Path) -> None:
+    space = og.Space(og.layer(nn.Linear, 4, og.one_of(2, 3)), example_input=(4,))
+    run = og.search(
+        space, greedy, run=tmp_path / "run", strategy="random", memory_limit=1, max_trials=2, max_failed_trials=9
+    )
+    assert [trial.status for trial in run.trials] == [Status.OUT_OF_MEMORY] * 2
+    assert all(trial.reason.startswith("RuntimeError: ") for trial in run.trials)
+    assert len({trial.worker for trial in run.trials}) == 1
