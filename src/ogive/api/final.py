@@ -208,6 +208,13 @@ def _folder(run: Path, name: str, seed: int, epochs: int) -> Path:
     return run / "final" / f"{name.replace(' ', '-')}-seed-{seed}-epochs-{epochs}"
 
 
+def full_weights(run: Path, trial: int) -> Path | None:
+    """The weights of a trial's full training, the latest with the first seed; None where there was none."""
+    found = sorted((run / "final").glob(f"trial-{trial}-seed-*/{WEIGHTS}"), key=lambda path: path.stat().st_mtime)
+    first = [path for path in found if path.parent.name.startswith(f"trial-{trial}-seed-0-")] or found
+    return first[-1] if first else None
+
+
 def _train(trainings: Sequence[_Training], folder: Path, epochs: int, workers: int, say: Say) -> None:
     """Carry out the trainings in worker processes; Ctrl-C ends them at once, and those that are done are kept."""
     listener = _Listener(trainings, say)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -75,14 +76,20 @@ def _write_json(folder: Path, description: Any) -> None:
 
 
 def _weights(run: Run, trial: Trial) -> dict[str, Any]:
-    """The state dict in the trial's newest checkpoint.
+    """The state dict of the trial's full training where there was one, else that in its newest checkpoint.
 
     Raises:
         RunError: there is none; the message says why, and what helps.
     """
+    from ogive.api.final import full_weights
     from ogive.estimate import load_checkpoint
     from ogive.estimate.checkpoint import newest
 
+    trained = full_weights(run.folder, trial.id)
+    if trained is not None:
+        print(f"weights of full training: {trained}", file=sys.stderr)
+        full: dict[str, Any] = load_checkpoint(trained)["model"]
+        return full
     folder = run.folder / "trials" / f"{trial.id:06d}"
     saved = newest(folder) if folder.is_dir() else None
     if saved is None:

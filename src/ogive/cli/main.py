@@ -9,6 +9,7 @@ import typer
 
 from ogive.cli.check import check
 from ogive.cli.export import export
+from ogive.cli.finalize import finalize
 from ogive.cli.front import front
 from ogive.cli.init import init
 from ogive.cli.report import report
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (init, check, search, status, top, front, report, export, space):
+for command in (init, check, search, status, top, front, finalize, report, export, space):
     app.command()(command)
 
 

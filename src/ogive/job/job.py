@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from ogive import schedule as schedules
 from ogive import strategy as strategies
 from ogive.api import Run, open_run, search
-from ogive.api.declared import check_unchanged
 from ogive.api.result import JOURNAL
 from ogive.errors import JobError, OgiveError, RunError
 from ogive.job import parts
@@ -185,6 +184,19 @@ def _baseline(source: Source, keys: JobKeys, code: Code) -> Callable[[], Any] | 
     return factory
 
 
+def baseline_of(run: Path) -> Callable[[], Any] | None:
+    """The hand-drawn network that the job of a run names; None where it names none, or there was no job.
+
+    Raises:
+        JobError: the job's file is not where it was, or what it names cannot be loaded.
+    """
+    origin = run / ORIGIN
+    if not origin.is_file():
+        return None
+    source = read(Path(json.loads(origin.read_text())["job"]))
+    return _baseline(source, check_keys(source), Code(source))
+
+
 def _check_feasible(source: Source, job: Job) -> None:
     """Draw one architecture as a search would, so that constraints which nothing satisfies are told at once."""
     with parts.blamed(source, "space"):
@@ -216,7 +228,6 @@ def run_job(job: Job, observer: Observer | None = None) -> Run:
     settings = job.settings.to_json()
     if (job.run / JOURNAL).is_file():
         stored = open_run(job.run).state
-        check_unchanged(stored.created, job.space, {}, str(job.run))
         if "max_trials" not in job.options:
             settings["max_trials"] = max(settings["max_trials"], stored.settings["max_trials"])
     kept = False
