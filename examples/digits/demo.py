@@ -18,6 +18,7 @@ from rich.table import Table
 
 import ogive as og
 from ogive.report import draw_text, live_view, read_comparison
+from ogive.trial import Status
 
 sys.path.insert(0, str(Path(__file__).parent))
 from space import space
@@ -41,8 +42,7 @@ def show(console: Console, trials: Sequence[og.Trial]) -> None:
 
 
 def random_search(run: og.Run, estimator: og.estimate.Classifier, constraints: og.Constraint) -> og.Run:
-    """Random architectures, each trained in full, for about the training time that the search took."""
-    epoch = sum(trial.reports[0].seconds for trial in run.trials) / len(run.trials)
+    """Random architectures, each trained in full, for the time that the search took."""
     return og.search(
         space,
         estimator,
@@ -50,7 +50,8 @@ def random_search(run: og.Run, estimator: og.estimate.Classifier, constraints: o
         constraints=constraints,
         strategy="random",
         epochs=EPOCHS,
-        max_trials=round(run.state.seconds / (EPOCHS * epoch)),
+        max_trials=1000,
+        budget=run.state.elapsed / 3600,
         workers=2,
         run=run.folder / "random",
         cache=False,
@@ -95,10 +96,12 @@ def main() -> None:
 
     show(console, run.top(5))
     random = random_search(run, estimator, constraints)
+    trained = random.state.count[Status.FINISHED]
     console.print(
-        f"random search, {len(random.trials)} architectures trained in full ({random.state.seconds:.0f} s of training; the "
-        f"search took {run.state.seconds:.0f} s): best log-loss {random.best.metrics['log_loss']:.4f}\n"
+        f"random search for the same {run.state.elapsed:.0f} s: {trained} architectures trained in full, the best with "
+        f"log-loss {random.best.metrics['log_loss']:.4f}\n"
     )
+
     console.print(
         f"full training of trial {run.best.id} and of the baseline, {len(SEEDS)} seeds, {FULL_EPOCHS} epochs:"
     )

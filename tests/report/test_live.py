@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from ogive.report import live_view, plain_view
 from ogive.report.live import _drawn
 from ogive.report.results import front, top
 from ogive.report.tally import Tally
-from ogive.run.events import Event
+from ogive.run.events import Event, Kind
 from ogive.run.state import State
+from ogive.trial import Proposal, Report, Status, Trial
 
 SPACE = og.Space(og.layer(dict, a=og.one_of(*range(8)), b=og.one_of(*range(8)), c=og.one_of(*range(4))))
 
@@ -56,10 +58,6 @@ def test_the_best_kept_up_event_by_event_is_the_best_of_the_state(tmp_path: Path
 
 
 def test_a_trial_that_came_further_replaces_a_better_one_that_did_not() -> None:
-    from dataclasses import replace
-
-    from ogive.run.events import Kind
-    from ogive.trial import Proposal, Report, Status, Trial
 
     architecture = SPACE.sample(np.random.default_rng(0))
     early = Trial(0, Proposal(architecture), status=Status.PAUSED, reports=(Report(1, {"accuracy": 0.9}),))
@@ -72,13 +70,14 @@ def test_a_trial_that_came_further_replaces_a_better_one_that_did_not() -> None:
     state.trials[1] = late
     tally.note(state, Event(Kind.FINISHED, 1))
     assert tally.best == [late]
+    tally.note(state, Event(Kind.PAUSED, 0))  # better, but not as far
+    assert tally.best == [late]
     state.trials[1] = replace(late, status=Status.KILLED)
     tally.note(state, Event(Kind.FAILED, 1))
     assert tally.best == [early]
 
 
 def test_time_left_is_of_this_session_and_leaves_out_what_the_cache_gave() -> None:
-    from ogive.trial import Proposal, Status, Trial
 
     architecture = SPACE.sample(np.random.default_rng(0))
     now = [100.0]
@@ -87,7 +86,6 @@ def test_time_left_is_of_this_session_and_leaves_out_what_the_cache_gave() -> No
     tally = Tally(clock=lambda: now[0])
     tally.note(state, None)
     assert tally.left is None
-    from ogive.run.events import Kind
 
     state.trials[20] = Trial(20, Proposal(architecture), cached=True)
     tally.note(state, Event(Kind.PROPOSED, 20))

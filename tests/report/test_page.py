@@ -102,6 +102,7 @@ def test_the_page_tells_what_was_found_and_nothing_of_it_runs(tmp_path: Path) ->
         f"Trial {found.best.id} is the best of {sum(bool(t.reports) and not t.status.failed for t in found.trials)}"
         in page.text
     )
+    assert f"{found.best.metrics['parameters']:,.0f} parameters of the best" in page.text
     assert "The search ended: all 30 trials are done." in page.text
     assert "ValueError: </pre><script>alert('x')</script>" in page.text  # the traceback, as text
     assert "not finite : " in page.text

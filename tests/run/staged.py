@@ -17,6 +17,7 @@ import numpy as np
 
 from ogive.errors import Infeasible
 from ogive.run.estimator import Estimator, Evaluation
+from ogive.run.executors.strays import MARK
 from ogive.schedule.base import Action
 from ogive.space import Space, layer, one_of
 
@@ -138,20 +139,25 @@ def _fork() -> None:
             os._exit(0)
 
 
+def nap(mark: str) -> str:
+    """A long time in seconds that only this run's trials sleep, by which they are found whatever else they hide."""
+    return f"1000.{int(mark[:8], 16)}"
+
+
 def _daemonise() -> None:
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
             time.sleep(1000)
         os._exit(0)
-    subprocess.Popen(["sleep", "1000"], env={}, start_new_session=True)  # without the mark
+    subprocess.Popen(["sleep", nap(os.environ[MARK])], env={}, start_new_session=True)  # without the mark
 
 
 def _daemonise_and_die() -> None:
     if os.fork() == 0:
         os.setsid()
         time.sleep(1000)
-    subprocess.Popen(["sleep", "1000"], env={})
+    subprocess.Popen(["sleep", nap(os.environ[MARK])], env={})
     os._exit(9)
 
 

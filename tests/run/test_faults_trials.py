@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from faults import left_running, with_command_line
-from staged import BAD_SPACE, MISDEEDS, SPACE, Misbehaving, Staged, journey
+from faults import events, left_running, with_command_line
+from staged import BAD_SPACE, MISDEEDS, SPACE, Misbehaving, Staged, journey, nap
 
 import ogive as og
 from ogive.run.events import Event, Kind
@@ -18,7 +18,7 @@ from ogive.run.executors.processes import run_mark
 from ogive.run.executors.strays import find_marked
 from ogive.run.state import State
 from ogive.testing.journal import essence
-from ogive.trial import Status, Trial
+from ogive.trial import Status
 
 EXPECTED = {
     "hang": (Status.TIME_LIMIT, "the time limit of 5 s is used up"),
@@ -39,12 +39,12 @@ EXPECTED = {
 }
 
 
-@pytest.fixture(scope="module")
-def misbehaved(tmp_path_factory: pytest.TempPathFactory) -> og.Run:
-    return og.search(
+def test_each_misbehaving_trial_is_one_trial_with_the_right_status(tmp_path: Path) -> None:
+    """One search for all, since many of them cost a new worker."""
+    run = og.search(
         BAD_SPACE,
         Misbehaving(),
-        run=tmp_path_factory.mktemp("bad") / "run",
+        run=tmp_path / "run",
         strategy="random",
         workers=2,
         max_trials=1000,
@@ -52,36 +52,24 @@ def misbehaved(tmp_path_factory: pytest.TempPathFactory) -> og.Run:
         time_limit=5,
         memory_limit=0.6,
     )
+    assert "every architecture that the space allows was proposed" in run.ended
+    assert run.state.warnings == []
+    trials = {str(trial.architecture["deed"]): trial for trial in run.trials}
+    expected = {deed: EXPECTED.get(deed, (Status.FINISHED, ""))[0] for deed in MISDEEDS}
+    assert {deed: trial.status for deed, trial in trials.items()} == expected
+    assert {trial.attempts for trial in trials.values()} == {1}
+    for deed, (_, reason) in EXPECTED.items():
+        assert reason in trials[deed].reason
+    assert "in _unpicklable" in trials["unpicklable"].traceback
+    check_output(run.folder / f"trials/{trials['print'].id:06d}/output.txt")
+    assert left_running(run.folder) == []
+    assert with_command_line("sleep", nap(run_mark(run.folder))) == []
 
 
-def of(run: og.Run, deed: str) -> Trial:
-    return next(trial for trial in run.trials if trial.architecture["deed"] == deed)
-
-
-@pytest.mark.parametrize("deed", MISDEEDS)
-def test_a_misbehaving_trial_is_one_trial_with_the_right_status(misbehaved: og.Run, deed: str) -> None:
-    trial = of(misbehaved, deed)
-    status, reason = EXPECTED.get(deed, (Status.FINISHED, ""))
-    assert (trial.status, trial.attempts) == (status, 1), (trial.reason, trial.traceback)
-    assert reason in trial.reason
-    if status is Status.FINISHED:
-        assert trial.metrics == {"accuracy": 0.5}
-    if deed == "unpicklable":
-        assert "in _unpicklable" in trial.traceback
-
-
-def test_the_search_ends_normally_and_leaves_nothing_running(misbehaved: og.Run) -> None:
-    assert len(misbehaved.trials) == len(MISDEEDS)
-    assert "every architecture that the space allows was proposed" in misbehaved.ended
-    assert misbehaved.state.warnings == []
-    assert left_running(misbehaved.folder) == []
-    assert with_command_line("sleep", "1000") == []
-
-
-def test_a_gigantic_output_is_bounded_and_keeps_its_ends(misbehaved: og.Run) -> None:
-    output = misbehaved.folder / f"trials/{of(misbehaved, 'print').id:06d}/output.txt"
-    assert output.stat().st_size <= MAX_OUTPUT
-    text = output.read_text()
+def check_output(path: Path) -> None:
+    """A gigantic output is bounded and keeps its ends."""
+    assert path.stat().st_size <= MAX_OUTPUT
+    text = path.read_text()
     assert text.startswith("the first words\n")
     assert text.endswith("the last words\n")
     assert "is left out here" in text
@@ -111,7 +99,7 @@ def test_a_trial_whose_worker_is_ended_from_outside_goes_on_from_its_checkpoint(
     assert [step for _, step in journey(folder / "trials/000001")] == [*range(1, 9)], "no step was done twice"
     assert len({pid for pid, _ in journey(folder / "trials/000001")}) == times + 1
     plain = search(tmp_path / "plain", None)
-    assert essence(run_events(run)) == essence(run_events(plain))
+    assert essence(events(run.folder)) == essence(events(plain.folder))
 
 
 def test_a_trial_whose_worker_is_killed_too_often_fails(tmp_path: Path) -> None:
@@ -134,12 +122,6 @@ def search(folder: Path, observer: Saboteur | None) -> og.Run:
     )
 
 
-def run_events(run: og.Run) -> list[Event]:
-    from faults import events
-
-    return events(run.folder)
-
-
 def test_both_executors_record_the_same_events(tmp_path: Path) -> None:
     deeds = ("good", "nan", "mute", "infeasible", "unpicklable", "unspeakable", "sys_exit")
     space = og.Space(og.layer(dict, deed=og.one_of(*deeds)))
@@ -147,7 +129,7 @@ def test_both_executors_record_the_same_events(tmp_path: Path) -> None:
         og.search(space, Misbehaving(), run=tmp_path / name, strategy="random", max_failed_trials=99, executor=name)
         for name in ("inline", "processes")
     ]
-    inline, processes = (essence(run_events(run)) for run in runs)
+    inline, processes = (essence(events(run.folder)) for run in runs)
     assert inline == processes
     staged = [
         og.search(
@@ -162,7 +144,7 @@ def test_both_executors_record_the_same_events(tmp_path: Path) -> None:
         )
         for name in ("inline", "processes")
     ]
-    inline, processes = (essence(run_events(run)) for run in staged)
+    inline, processes = (essence(events(run.folder)) for run in staged)
     assert inline == processes
     assert any(kind == "promoted" for kind, *_ in inline)
 

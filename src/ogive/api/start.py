@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from ogive.api.declared import (
+    AUTO,
     LEFT_OUT,
     Declared,
     ScheduleSpec,
     StrategySpec,
+    auto,
     check_unchanged,
     make_schedule,
     make_strategy,
@@ -75,7 +77,7 @@ def search(
         estimator: a train function `f(model, trial)`, or one from `ogive.estimate`.
         objectives: a metric's name, an `Objective`, or several. Default: "accuracy".
         constraints: of the metrics. Hard ones on metrics that the estimator knows before training cost no training.
-        strategy: a name, {name: {option: value}}, or an object. Default: "auto".
+        strategy: a name, {name: {option: value}}, or an object. Default: "auto", chosen by `max_trials`.
         schedule: likewise. Default: "full", every trial is trained for all `epochs`.
         epochs: how far a trial is trained at most; None where the estimator has no epochs.
         max_trials: how many architectures to try. Default: 100.
@@ -106,6 +108,8 @@ def search(
         raise JobError(f"executor={executor!r}, synchronous={synchronous!r}: {EXECUTORS} and {SYNCHRONOUS} are known")
     judge = as_estimator(estimator)
     folder = Path(run) if run is not None else fresh_folder(Path("runs"))
+    if strategy in (AUTO, {AUTO: {}}):  # as stored, or chosen when the run is created
+        strategy = LEFT_OUT
     fixed = _given(
         objectives=objectives, constraints=constraints, strategy=strategy, schedule=schedule, epochs=epochs, seed=seed
     )
@@ -157,7 +161,6 @@ def _given(**arguments: Any) -> dict[str, Any]:
 _DEFAULTS: Mapping[str, Any] = {
     "objectives": "accuracy",
     "constraints": (),
-    "strategy": "auto",
     "schedule": None,
     "epochs": None,
     "seed": 0,
@@ -174,8 +177,9 @@ def _open(
 ) -> tuple[Journal, State, list[Event]]:
     """The journal with its lease, its state so far, and the events that this session begins with."""
     path = folder / JOURNAL
-    declared = Declared.of(space, estimator, **{**_DEFAULTS, **fixed}).to_json()
     asked = Settings(**changing)  # raises on values out of range before anything is written
+    defaults = {**_DEFAULTS, "strategy": auto(asked.max_trials)}
+    declared = Declared.of(space, estimator, **{**defaults, **fixed}).to_json()
     if not path.exists():
         _make_folder(folder)
         Journal.create(path, [Event(Kind.CREATED, data={**declared, "settings": asked.to_json()})])

@@ -193,19 +193,21 @@ def named(source: Source, kind: str, spec: Mapping[str, Mapping[str, Any]]) -> d
     """A strategy's or schedule's name and options, seen to exist."""
     registry: Any = {"strategy": strategies, "schedule": schedules}[kind]
     ((name, options),) = spec.items()
-    real = AUTO if kind == "strategy" and name == "auto" else name
-    if real not in registry.names():
+    automatic = kind == "strategy" and name == AUTO
+    if not automatic and name not in registry.names():
         raise source.error((kind, name), unknown(kind, name, registry.names()))
-    known = tuple(registry.options(real))
+    known = () if automatic else tuple(registry.options(name))
     for option in options:
         if option not in known:
             raise source.error((kind, name, option), unknown(f"option of {name!r}", option, known))
-    return {real: dict(options)}
+    return {name: dict(options)}
 
 
 def try_options(source: Source, kind: str, spec: Mapping[str, Mapping[str, Any]], make: Callable[..., object]) -> None:
     """Make the strategy or schedule: with each option alone, so that the wrong one is blamed, then with all."""
     ((name, options),) = spec.items()
+    if name == AUTO:  # chosen when the run is created; it has no options
+        return
     for option, value in options.items():
         try:
             make(name, **{option: value})

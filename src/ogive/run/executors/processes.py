@@ -53,7 +53,11 @@ class Processes(Executor):
         self._time_limit = time_limit
         self._memory_limit = memory_limit
         self._threads = max(1, cores() // workers)
-        self._start = {"path": sys.path, "cwd": os.getcwd(), "payload": str(payload.resolve())}
+        self._start = {
+            "path": [str(entry) for entry in sys.path],
+            "cwd": os.getcwd(),
+            "payload": str(payload.resolve()),
+        }
         self._mark = f"{run_mark(folder)}/{uuid.uuid4().hex[:8]}"
         self._recalled = False
         self._looked = time.monotonic()
@@ -63,6 +67,7 @@ class Processes(Executor):
         self._guardian = subprocess.Popen(
             [sys.executable, "-P", "-m", "ogive.run.executors.guardian", self._mark],
             stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,  # not the controller's, which somebody may read to its end
             start_new_session=True,
         )
         try:
