@@ -62,7 +62,7 @@ def random_search(run: og.Run, estimator: og.estimate.Classifier, constraints: o
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", help="the run's folder, fresh by default; an earlier one is continued")
-    parser.add_argument("--trials", type=int, default=60)
+    parser.add_argument("--trials", type=int, default=100)
     options = parser.parse_args()
     console = Console(soft_wrap=True, highlight=False)
     began = time.monotonic()

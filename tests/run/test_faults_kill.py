@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import signal
 import time
 from pathlib import Path
@@ -131,6 +132,23 @@ def test_a_second_controller_is_refused_until_the_first_is_gone(tmp_path: Path) 
     first.communicate()
     code, _, err = finish(start(folder, pause=0.0))
     assert code == 0, err
+
+
+def test_of_controllers_that_begin_together_one_is_refused_clearly_and_one_searches(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    ended = [finish(process) for process in [start(folder, pause=0.0) for _ in range(3)]]
+    assert sorted(code for code, _, _ in ended) == [0, 1, 1]
+    for code, _, err in ended:
+        assert code == 0 or re.search(r"RunError: .*(held by|exists already|is there already)", err), err
+    assert state(folder).count[Status.FINISHED] == 60
+
+
+def test_a_controller_killed_while_it_makes_the_journal_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "journal.db.4711.draft").write_bytes(b"half")
+    (tmp_path / "journal.db.4711.draft-wal").touch()
+    code, _, err = finish(start(tmp_path, pause=0.0))
+    assert code == 0, err
+    assert not list(tmp_path.glob("*draft*"))
 
 
 def _lease_is_free(folder: Path) -> bool:

@@ -28,6 +28,7 @@ from ogive.errors import JobError, RunError
 from ogive.objective import Constraint, ObjectiveSpec
 from ogive.run.cache import Cache
 from ogive.run.controller import Controller, Observer
+from ogive.run.database import is_draft
 from ogive.run.estimator import Estimator
 from ogive.run.events import Event, Kind
 from ogive.run.executors.base import Executor
@@ -200,7 +201,7 @@ def _open(
 
 
 def _make_folder(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(not is_draft(path) for path in folder.iterdir())):
         raise RunError(f"{folder} is there already and holds no run; choose another folder, or an empty one")
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -6,11 +6,10 @@ cannot write a line, however late it wakes up.
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from ogive.errors import RunError
 from ogive.run.clock import Clock, WallClock
+from ogive.run.database import DAMAGED, cause, engine, explain, is_draft, publish
 from ogive.run.events import Event, Kind
 from ogive.run.lease import Holder, holder_alive
 
@@ -74,7 +74,7 @@ class Journal:
         self._heart: threading.Thread | None = None
         if not path.is_file():
             raise RunError(f"there is no journal at {path}; give the folder of a run")
-        self._engine = _engine(path, synchronous, writable)
+        self._engine = engine(path, synchronous, writable)
         try:
             with self._errors():
                 self._connection = self._engine.connect()
@@ -91,24 +91,25 @@ class Journal:
             RunError: the place cannot be written, or something is there already.
         """
         now = (clock or WallClock()).now()
-        draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
-        engine = sql.create_engine(sql.URL.create("sqlite", database=str(draft)))
+        draft = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.draft")
+        drafted = sql.create_engine(sql.URL.create("sqlite", database=str(draft)))
         try:
-            with engine.begin() as connection:
+            with drafted.begin() as connection:
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
                 _tables.create_all(connection)
                 connection.execute(_meta.insert(), {"schema": SCHEMA})
                 connection.execute(_lease.insert(), {"token": 0, "beat": 0, "holder": ""})
                 connection.execute(_insert, [_row(event, i + 1, now) for i, event in enumerate(first)])
-            engine.dispose()
-            _publish(draft, path)
+            drafted.dispose()
+            publish(draft, path)
         except FileExistsError as error:
-            raise RunError(f"{path} exists already") from error
+            raise RunError(f"{path} exists already; another controller has just begun this run") from error
         except (OSError, DatabaseError) as error:
-            raise RunError(f"cannot write a journal at {path}: {_explain(error)}") from error
+            raise RunError(f"cannot write a journal at {path}: {explain(error)}") from error
         finally:
-            engine.dispose()
-            for file in path.parent.glob(f"{draft.name}*"):
+            drafted.dispose()
+            stale = path.parent.iterdir() if path.exists() else path.parent.glob(f"{draft.name}*")
+            for file in filter(is_draft, list(stale)):
                 with suppress(OSError):  # on a read-only disk, where there is none to remove
                     file.unlink()
 
@@ -261,68 +262,12 @@ class Journal:
                 with suppress(DatabaseError):  # what went wrong before is what counts
                     self._connection.rollback()
             if isinstance(error, IntegrityError):
-                raise RunError(f"{self.path}: the journal holds this event already: {_cause(error)}") from error
+                raise RunError(f"{self.path}: the journal holds this event already: {cause(error)}") from error
             if isinstance(error, DatabaseError):
-                raise RunError(f"{self.path}: {_explain(error)}") from error
+                raise RunError(f"{self.path}: {explain(error)}") from error
             raise
-
-
-def _publish(draft: Path, path: Path) -> None:
-    """Give `draft` its name, unless another controller was quicker."""
-    try:
-        os.link(draft, path)  # unlike a renaming, this fails where there is a file
-    except FileExistsError:
-        raise
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):  # a file system without links, such as FAT
-            raise
-        os.replace(draft, path)
 
 
 def _row(event: Event, seq: int, now: float) -> dict[str, Any]:
     data = json.dumps(dict(event.data), separators=(",", ":"))
     return {"seq": seq, "time": now, "kind": event.kind.value, "trial": event.trial, "step": event.step, "data": data}
-
-
-def _engine(path: Path, synchronous: str, writable: bool) -> sql.Engine:
-    options: Mapping[str, Any] = {"timeout": 30, "check_same_thread": False}
-    if writable or os.access(path.parent, os.W_OK):
-        engine = sql.create_engine(sql.URL.create("sqlite", database=str(path)), connect_args=options)
-    else:  # a reader of a write-ahead log needs its index beside it, unless there is no log at all
-        mode = {"mode": "ro"} if path.with_name(path.name + "-wal").exists() else {"immutable": "1"}
-        url = sql.URL.create("sqlite", database=path.resolve().as_uri(), query={**mode, "uri": "true"})
-        engine = sql.create_engine(url, connect_args=options)
-
-    @sql.event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: Any) -> None:
-        connection.execute(f"PRAGMA synchronous={synchronous}")  # of this connection, not of the file
-
-    return engine
-
-
-def _cause(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error)
-
-
-DAMAGED = "restore it from a backup, or try `sqlite3 journal.db .recover`"
-_READ_ONLY = "the file or its folder is read-only; make it writable, or copy the run's folder elsewhere"
-_HINTS = {
-    "full": "free some space and run the same command again; nothing that was journalled is lost",
-    "No space left": "free some space and run the same command again; nothing that was journalled is lost",
-    "readonly": _READ_ONLY,
-    "read-only": _READ_ONLY,
-    "Read-only": _READ_ONLY,
-    "unable to open": "the file or its folder is read-only, or the disk is full; mend that and run the same command again",
-    "not a database": "the file was overwritten by something else; restore it from a backup",
-    "malformed": f"the file is damaged; {DAMAGED}",
-    "no such": f"the file is no journal of Ogive's, or damaged; {DAMAGED}",
-    "disk I/O": "the disk does not answer, or is full; mend it and run the same command again",
-    "locked": "another program holds the file; close it and run the same command again",
-}
-
-
-def _explain(error: Exception) -> str:
-    """What the database or the system said, and the remedy where it is known."""
-    cause = _cause(error)
-    hint = next((text for word, text in _HINTS.items() if word in cause), "")
-    return f"{cause}: {hint}" if hint else f"{cause} ({type(error).__name__})"

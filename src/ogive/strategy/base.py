@@ -19,12 +19,12 @@ What every implementation guarantees, and `ogive.testing.check_strategy` checks:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ogive.objective import Constraint, Objective
-from ogive.space import Space
+from ogive.space import Architecture, Space
 from ogive.trial import Fidelity, Pending, Proposal, Trial
 
 
@@ -35,6 +35,13 @@ class Strategy(ABC):
         self.space = space
         self.objectives = tuple(objectives)
         self.constraints = tuple(constraints)
+        self.allowed: Callable[[Architecture], bool] = _anything
+
+    def allow_only(self, allowed: Callable[[Architecture], bool]) -> None:
+        """Be told by a wrapper what it will turn down. A strategy that ranks many candidates can pass such ones over by
+        `self.allowed`, which saves it from being asked again; it need not.
+        """
+        self.allowed = allowed
 
     @abstractmethod
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
@@ -43,3 +50,7 @@ class Strategy(ABC):
     @abstractmethod
     def tell(self, trial: Trial) -> None:
         """Take note of a trial that has reached a rung, was paused, or ended."""
+
+
+def _anything(architecture: Architecture) -> bool:
+    return True

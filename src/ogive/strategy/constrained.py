@@ -40,6 +40,7 @@ class Constrained(Strategy):
         self._screen = lru_cache(maxsize=100_000)(screen)
         self._hard = tuple(constraint for constraint in self.constraints if constraint.hard)
         self._told_any = False
+        strategy.allow_only(lambda architecture: self._violation(architecture) == 0)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         rejected: list[Proposal] = []

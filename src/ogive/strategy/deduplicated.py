@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +36,10 @@ class Deduplicated(Strategy):
         self.tries = tries
         self._told: set[str] = set()
         self._rest: dict[str, Architecture] | None = None  # a cache: what was not told, once enumerated
+
+    def allow_only(self, allowed: Callable[[Architecture], bool]) -> None:
+        super().allow_only(allowed)
+        self.strategy.allow_only(allowed)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         taken = {proposal.architecture.id for proposal in pending}

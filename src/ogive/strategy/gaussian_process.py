@@ -131,7 +131,8 @@ class GaussianProcess(Strategy):
             return Proposal(self.space.sample(rng), note={"fitted_on": 0, "of": known})
         waiting = [proposal.architecture for proposal in pending]
         gain = self._gain(order, self.space.encode(waiting), self.space.encode(candidates))
-        return Proposal(candidates[int(gain.argmax())], note=note)
+        by_gain = [candidates[i] for i in np.argsort(-gain, kind="stable")]
+        return Proposal(next(filter(self.allowed, by_gain), by_gain[0]), note=note)
 
     def _candidates(self, best: list[Architecture], seen: set[str], rng: np.random.Generator) -> list[Architecture]:
         """Different architectures that are not among the `seen` ids: random ones, and mutations of the `best`."""

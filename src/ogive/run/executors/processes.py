@@ -161,9 +161,9 @@ class Processes(Executor):
     def close(self) -> None:
         if self._guardian.returncode is not None:
             return  # a second time
-        kill_marked(self._mark)
+        kill_marked(self._mark)  # once for all, since it looks at every process of the machine
         for worker in self._workers:
-            worker.kill()
+            worker.end()
         self._workers = []
         assert self._guardian.stdin is not None
         self._guardian.stdin.close()

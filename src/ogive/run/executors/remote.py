@@ -139,9 +139,11 @@ class Remote:
 
     def kill(self) -> None:
         """Kill it and all that its evaluations started."""
-        kill_marked(
-            self._mark, session=self.process.pid
-        )  # while it is there, what has cleared its environment is found below it
+        kill_marked(self._mark, session=self.process.pid)  # first, since strays are also found below it
+        self.end()
+
+    def end(self) -> None:
+        """Kill the worker itself."""
         self.process.kill()
         self.process.wait()
         self.connection.close()
