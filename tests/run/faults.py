@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -112,13 +111,11 @@ def remount(folder: Path, how: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], check=True)
 
 
-def fill(folder: Path) -> Path:
-    """Use up the rest of a disk; returns the file to remove."""
+def fill(folder: Path, spare: int = 0) -> Path:
+    """Use up the rest of a disk but for `spare` bytes; returns the file to remove."""
     filler = folder / "filler"
     with suppress(OSError), filler.open("wb", buffering=0) as file:
         while file.write(b"\0" * 4096):
             pass
+    os.truncate(filler, filler.stat().st_size - spare)
     return filler
-
-
-STOP, CONTINUE = signal.SIGSTOP, signal.SIGCONT

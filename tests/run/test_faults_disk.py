@@ -16,7 +16,7 @@ from ogive.testing.journal import essence
 
 
 class Bulky(Staged):
-    """Writes a megabyte beside its progress, to be out of space before the journal is."""
+    """Writes 100 kB beside its progress, and so runs out of space before the journal does."""
 
     def evaluate(self, evaluation: object) -> None:
         (evaluation.folder / "bulk").write_bytes(b"x" * 100_000)  # type: ignore[attr-defined]
@@ -37,13 +37,15 @@ def search(folder: Path, estimator: Staged, observer: object = None, executor: s
 
 
 @pytest.mark.parametrize("executor", ["inline", "processes"])
-@pytest.mark.parametrize("estimator", [Staged(0.0), Bulky(0.0)], ids=["the journal", "a trial"])
+@pytest.mark.parametrize(
+    ("estimator", "spare"), [(Staged(0.0), 0), (Bulky(0.0), 80_000)], ids=["the journal", "a trial"]
+)
 def test_a_full_disk_stops_the_search_and_space_lets_it_go_on(tmp_path: Path, estimator: Staged, executor: str) -> None:
     with tmpfs(tmp_path / "disk", "4m") as disk:
 
         def hurt(state: State, event: Event | None) -> None:
             if event and event.kind is Kind.FINISHED and event.trial == 4:
-                fill(disk)
+                fill(disk, spare)
 
         with pytest.raises(RunError, match=r"full.*free some space and run the same command again"):
             search(disk / "run", estimator, hurt, executor)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -76,34 +78,38 @@ def check_output(path: Path) -> None:
 
 
 class Saboteur:
-    """An observer that sends a signal to the worker of a trial, `times` times, when it reports `step` or a later one."""
+    """An observer that sends trial 1's worker the next of `signals` whenever that reports `step` or a later one."""
 
-    def __init__(self, folder: Path, number: int, step: int, times: int) -> None:
-        self.folder, self.number, self.step, self.times = folder, number, step, times
+    def __init__(self, folder: Path, step: int, signals: Sequence[int]) -> None:
+        self.folder, self.step, self.signals = folder, step, iter(signals)
 
     def __call__(self, state: State, event: Event | None) -> None:
-        if event and event.kind is Kind.REPORTED and event.trial == 1 and (event.step or 0) >= self.step and self.times:
-            self.times -= 1
-            pid = journey(self.folder / "trials/000001")[-1][0]
-            os.kill(pid, self.number)
+        if event and event.kind is Kind.REPORTED and event.trial == 1 and (event.step or 0) >= self.step:
+            for number in islice(self.signals, 1):
+                os.kill(journey(self.folder / "trials/000001")[-1][0], number)
 
 
-@pytest.mark.parametrize(("number", "times", "lost"), [(signal.SIGKILL, 2, 2), (signal.SIGTERM, 4, 0)])
+@pytest.mark.parametrize(
+    ("signals", "lost"),
+    [([signal.SIGKILL] * 2, 2), ([signal.SIGTERM] * 3 + [signal.SIGKILL], 1)],
+    ids=["killed", "asked to leave, then killed"],
+)
 def test_a_trial_whose_worker_is_ended_from_outside_goes_on_from_its_checkpoint(
-    tmp_path: Path, number: int, times: int, lost: int
+    tmp_path: Path, signals: list[int], lost: int
 ) -> None:
     folder = tmp_path / "run"
-    run = search(folder, Saboteur(folder, number, 3, times))
+    run = search(folder, Saboteur(folder, 3, signals))
     trial = run.trials[1]
-    assert (trial.status, trial.attempts, run.state.lost[1]) == (Status.FINISHED, times + 1, lost)
+    attempts = len(signals) + 1
+    assert (trial.status, trial.attempts, run.state.lost[1]) == (Status.FINISHED, attempts, lost)
     assert [step for _, step in journey(folder / "trials/000001")] == [*range(1, 9)], "no step was done twice"
-    assert len({pid for pid, _ in journey(folder / "trials/000001")}) == times + 1
+    assert len({pid for pid, _ in journey(folder / "trials/000001")}) == attempts
     plain = search(tmp_path / "plain", None)
     assert essence(events(run.folder)) == essence(events(plain.folder))
 
 
 def test_a_trial_whose_worker_is_killed_too_often_fails(tmp_path: Path) -> None:
-    run = search(tmp_path / "run", Saboteur(tmp_path / "run", signal.SIGKILL, 2, 99))
+    run = search(tmp_path / "run", Saboteur(tmp_path / "run", 2, [signal.SIGKILL] * 99))
     trial = run.trials[1]
     assert (trial.status, trial.attempts, trial.step) == (Status.KILLED, 3, 4)
     assert "SIGKILL" in trial.reason
