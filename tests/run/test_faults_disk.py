@@ -40,7 +40,9 @@ def search(folder: Path, estimator: Staged, observer: object = None, executor: s
 @pytest.mark.parametrize(
     ("estimator", "spare"), [(Staged(0.0), 0), (Bulky(0.0), 80_000)], ids=["the journal", "a trial"]
 )
-def test_a_full_disk_stops_the_search_and_space_lets_it_go_on(tmp_path: Path, estimator: Staged, executor: str) -> None:
+def test_a_full_disk_stops_the_search_and_space_lets_it_go_on(
+    tmp_path: Path, estimator: Staged, spare: int, executor: str
+) -> None:
     with tmpfs(tmp_path / "disk", "4m") as disk:
 
         def hurt(state: State, event: Event | None) -> None:

@@ -7,6 +7,7 @@ uniform numbers. Labels are JSON scalars, except a subset, which is a tuple of l
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,7 @@ Label = Any
 Array = NDArray[np.float64]
 
 
-class Domain:
+class Domain(ABC):
     """The alternatives of a decision. `size` is their number (infinite for a real)."""
 
     kind: str
@@ -28,37 +29,37 @@ class Domain:
     width: int  # columns of the encoding
     ordered: bool = False
 
+    @abstractmethod
     def parse(self, value: Any) -> Label:
         """The label that equals `value`; ValueError says what is allowed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pick(self, u: float) -> Label:
         """The label at `u` in [0, 1), uniform over labels (over the logarithm where so declared)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pick_other(self, label: Label, u: float) -> Label:
         """A label other than `label`, uniform over the others."""
-        raise NotImplementedError
 
+    @abstractmethod
     def near(self, label: Label) -> Iterator[Label]:
         """The labels next to `label`; symmetric: b is near a exactly when a is near b (to the last digit of a real)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def all(self, resolution: int) -> Iterator[Label]:
         """Every label, or `resolution` evenly spaced ones of a real."""
-        raise NotImplementedError
 
+    @abstractmethod
     def encode(self, labels: Sequence[Label]) -> Array:
         """[n] labels -> [n, width] numbers in [0, 1]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, columns: Array) -> list[Label]:
         """[n, width] numbers -> [n] labels, the nearest where the numbers are no exact encoding."""
-        raise NotImplementedError
 
+    @abstractmethod
     def describe(self) -> dict[str, Any]:
         """The domain as JSON; `from_json` reads it back."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
-"""The conformance suites that every plug-in, Ogive's own or a user's, is run through."""
+"""The conformance suites that every plug-in, Ogive's own or a user's, is run through; and how journals are compared."""
 
+from ogive.testing.estimator import check_estimator
+from ogive.testing.journal import essence
 from ogive.testing.schedules import check_schedule
 from ogive.testing.strategies import check_strategy
 
-__all__ = ["check_schedule", "check_strategy"]
+__all__ = ["check_estimator", "check_schedule", "check_strategy", "essence"]
