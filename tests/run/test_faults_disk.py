@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,12 @@ from ogive.testing.journal import essence
 
 
 class Bulky(Staged):
-    """Writes 100 kB beside its progress, and so runs out of space before the journal does."""
+    """Needs a megabyte beside its progress, and so runs out of space before the journal does."""
 
     def evaluate(self, evaluation: object) -> None:
-        (evaluation.folder / "bulk").write_bytes(b"x" * 100_000)  # type: ignore[attr-defined]
+        with (evaluation.folder / "bulk").open("wb") as file:  # type: ignore[attr-defined]
+            os.posix_fallocate(file.fileno(), 0, 1_000_000)  # all or nothing: what is left is left to the journal
+            file.truncate(0)
         super().evaluate(evaluation)  # type: ignore[arg-type]
 
 
@@ -38,7 +41,7 @@ def search(folder: Path, estimator: Staged, observer: object = None, executor: s
 
 @pytest.mark.parametrize("executor", ["inline", "processes"])
 @pytest.mark.parametrize(
-    ("estimator", "spare"), [(Staged(0.0), 0), (Bulky(0.0), 80_000)], ids=["the journal", "a trial"]
+    ("estimator", "spare"), [(Staged(0.0), 0), (Bulky(0.0), 500_000)], ids=["the journal", "a trial"]
 )
 def test_a_full_disk_stops_the_search_and_space_lets_it_go_on(
     tmp_path: Path, estimator: Staged, spare: int, executor: str
