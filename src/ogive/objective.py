@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-import moocore
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -196,6 +195,8 @@ def pareto_front(costs: ArrayLike) -> NDArray[np.bool_]:
 
     Rows that are not finite are never on the front.
     """
+    import moocore  # takes longer to import than all of this package
+
     rows = _rows(costs)
     valid = np.isfinite(rows).all(axis=1)
     front = np.zeros(len(rows), dtype=bool)
@@ -224,6 +225,8 @@ def rank(costs: ArrayLike, violations: ArrayLike | None = None) -> NDArray[np.in
     if rows.shape[1] == 1:
         first[feasible] = rows[feasible, 0]
     elif feasible.any():
+        import moocore
+
         first[feasible] = moocore.pareto_rank(rows[feasible])
         second[feasible] = -_crowding(rows[feasible], first[feasible])
     return _places((second, first, group))
@@ -278,6 +281,8 @@ def hypervolume(costs: ArrayLike, reference: Sequence[float]) -> float:
         raise ValueError(
             f"expected a finite reference of {rows.shape[1]} numbers, one an objective, but got {reference}"
         )
+    import moocore
+
     valid = rows[np.isfinite(rows).all(axis=1)]
     return float(moocore.hypervolume(valid, ref=point)) if len(valid) else 0.0
 
