@@ -146,6 +146,11 @@ class Trial:
         return self.reports[-1].step if self.reports else 0
 
     @property
+    def until(self) -> Step:
+        """The step at which it has gone as far as it was told to."""
+        return until(self.fidelity)
+
+    @property
     def metrics(self) -> Mapping[str, float]:
         """The trial's value: its last report at its highest fidelity, with what was known before training."""
         return self.at(self.step)
@@ -156,6 +161,11 @@ class Trial:
             if report.step <= step:
                 return {**self.screened, **report.metrics}
         return self.screened
+
+
+def until(fidelity: Fidelity) -> Step:
+    """The last step of a job at `fidelity`: its number of epochs, 1 where there are none."""
+    return int(fidelity.get("epochs", 1))
 
 
 def finite(metrics: Mapping[str, float], names: Iterable[str]) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ import pytest
 
 import ogive as og
 from ogive.errors import JobError, OgiveError, RunError
+from ogive.run.estimator import Estimator, Evaluation
 from ogive.run.events import Kind
 from ogive.run.journal import Journal
+from ogive.schedule.base import Action
 from ogive.testing.journal import essence
 
 CALLS: list[Any] = []
@@ -204,3 +208,152 @@ def test_the_essence_of_a_journal_is_what_an_interruption_keeps(tmp_path: Path) 
     assert kinds == {"created", "proposed", "reported", "finished", "ended"}
     assert events[0].kind is Kind.CREATED
     assert events[-1].kind is Kind.CLOSED
+
+
+def test_a_fault_in_the_call_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="max_epochs"):
+        search(tmp_path / "run", schedule="asha")
+    with pytest.raises(JobError, match="did you mean 'population'"):
+        search(tmp_path / "run", strategy={"regularized_evolution": {"populaton": 5}})
+    with pytest.raises(JobError, match="one worker"):
+        search(tmp_path / "run", workers=2)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", ["schedule", "strategy"])
+def test_an_object_given_to_two_searches_carries_nothing_from_one_to_the_other(tmp_path: Path, kind: str) -> None:
+    declared = space()
+    objects = {
+        "schedule": og.schedule.create("asha", objectives="accuracy", epochs=9),
+        "strategy": og.strategy.create("regularized_evolution", declared, "accuracy", population=5, sample=2),
+    }
+    runs = [
+        og.search(
+            declared,
+            og.estimate.function(judge),
+            executor="inline",
+            max_trials=20,
+            epochs=9,
+            run=tmp_path / str(i),
+            **{kind: objects[kind]},
+        )
+        for i in range(2)
+    ]
+    assert [t.architecture for t in runs[0].trials] == [t.architecture for t in runs[1].trials]
+    assert [t.step for t in runs[0].trials] == [t.step for t in runs[1].trials]
+    with pytest.raises(RunError, match=f"give {kind}= again"):
+        og.search(declared, og.estimate.function(judge), executor="inline", max_trials=30, run=tmp_path / "0")
+
+
+def test_a_strategy_object_made_for_something_else_is_refused(tmp_path: Path) -> None:
+    other = og.strategy.create("random", space(3), "accuracy")
+    with pytest.raises(JobError, match="made for other space"):
+        search(tmp_path / "run", strategy=other)
+    loss = og.strategy.create("random", space(), "loss")
+    with pytest.raises(JobError, match="made for other objectives"):
+        search(tmp_path / "run", strategy=loss)
+
+
+def test_a_relative_folder_survives_a_change_of_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def wander(architecture: og.Architecture) -> dict[str, float]:
+        monkeypatch.chdir("/")
+        return {"accuracy": float(architecture["width"])}
+
+    run = og.search(space(), og.estimate.function(wander), executor="inline", max_trials=3, run="relative")
+    assert run.best.metrics
+    assert (tmp_path / "relative" / "journal.db").exists()
+
+
+def test_columns_of_the_frame_never_hide_one_another(tmp_path: Path) -> None:
+    def clash(architecture: og.Architecture) -> dict[str, float]:
+        return {"accuracy": 1.0, "seconds": 123.0, "width": 7.0}
+
+    run = og.search(space(), og.estimate.function(clash), executor="inline", max_trials=2, run=tmp_path / "run")
+    frame = run.frame()
+    assert frame["metric.seconds"].tolist() == [123.0, 123.0]
+    assert frame["decision.width"].tolist() == [trial.architecture["width"] for trial in run.trials]
+    assert frame["seconds"].max() < 1
+
+
+def test_results_that_depend_on_the_horizon_are_not_shared_between_horizons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OGIVE_CACHE", str(tmp_path / "cache"))
+
+    class Horizon(Estimator):
+        def evaluate(self, evaluation: Evaluation) -> None:
+            for step in range(1, evaluation.until + 1):
+                CALLS.append(step)
+                evaluation.report(step, {"accuracy": step / evaluation.until})
+
+        def recipe(self) -> dict[str, int]:
+            return {"rate": 1}
+
+    def one(name: str, epochs: int, estimator: Estimator) -> og.Run:
+        CALLS.clear()
+        return og.search(
+            space(), estimator, epochs=epochs, max_trials=4, run=tmp_path / name, executor="inline", strategy="random"
+        )
+
+    one("nine", 9, Horizon())
+    assert one("three", 3, Horizon()).best.metrics["accuracy"] == 1.0
+    assert len(CALLS) == 12
+
+    class Continuable(Horizon):
+        continuable = True
+
+        def recipe(self) -> dict[str, int]:
+            return {"rate": 2}
+
+    one("nine again", 9, Continuable())
+    assert all(trial.cached for trial in one("three again", 3, Continuable()).trials)
+    assert not CALLS
+
+
+def test_asha_takes_what_it_can_from_the_cache_when_it_promotes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OGIVE_CACHE", str(tmp_path / "cache"))
+
+    class Stepwise(Estimator):
+        continuable = True
+
+        def evaluate(self, evaluation: Evaluation) -> None:
+            for step in range(evaluation.reported + 1, evaluation.until + 1):
+                CALLS.append(step)
+                if evaluation.report(step, judge(evaluation.architecture)) is not Action.CONTINUE:
+                    return
+
+        def recipe(self) -> dict[str, int]:
+            return {"rate": 3}
+
+    def one(name: str) -> tuple[og.Run, int]:
+        CALLS.clear()
+        run = og.search(
+            space(), Stepwise(), schedule="asha", epochs=9, max_trials=20, run=tmp_path / name, executor="inline"
+        )
+        return run, len([call for call in CALLS if isinstance(call, int)])
+
+    first, steps = one("first")
+    assert steps > 30
+    second, again = one("second")
+    assert again == 0
+    assert [t.reports[-1].metrics for t in first.trials] == [t.reports[-1].metrics for t in second.trials]
+    assert second.state.seconds == 0
+
+
+def test_an_alarm_of_the_user_still_rings(tmp_path: Path) -> None:
+    rung: list[int] = []
+    former = signal.signal(signal.SIGALRM, lambda number, frame: rung.append(number))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 1.0)
+        search(tmp_path / "run")
+        deadline = time.monotonic() + 5
+        while not rung and time.monotonic() < deadline:
+            time.sleep(0.05)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+    assert rung

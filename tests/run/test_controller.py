@@ -6,18 +6,23 @@ import math
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from memory import SPACE, Curve, ListLog, StoppedClock, declare, session
 
-from ogive.errors import Infeasible, JobError
-from ogive.objective import Constraint
+from ogive.errors import Infeasible, JobError, RunError
+from ogive.objective import Constraint, Objective
+from ogive.run.controller import Controller
+from ogive.run.estimator import Evaluation
 from ogive.run.events import Event, Kind
 from ogive.run.executors.base import Assignment, Executor, Listener, Outcome
 from ogive.run.executors.evaluate import evaluate
 from ogive.run.state import State
+from ogive.schedule.base import Resume, Start
 from ogive.space import Space, layer, one_of
+from ogive.strategy.base import Strategy
 from ogive.testing.journal import essence
-from ogive.trial import Status
+from ogive.trial import Fidelity, Pending, Proposal, Status, Trial
 
 ASHA = {"asha": {"eta": 3, "min_epochs": 1}}
 
@@ -230,3 +235,113 @@ def test_a_promoted_trial_waits_until_its_former_worker_has_left_it(tmp_path: Pa
 
 def test_space_with_layers_is_not_needed_to_continue_reading() -> None:
     assert State.of([declare()]).space.fingerprint == SPACE.fingerprint
+
+
+def test_time_in_which_no_controller_ran_is_not_counted() -> None:
+    def at(time: float, kind: Kind, **data: object) -> Event:
+        return Event(kind, data=data, time=time)
+
+    events = [declare(), at(100, Kind.OPENED), at(130, Kind.WARNING, message="still here")]  # and killed
+    later = [
+        at(9000, Kind.CHANGED, max_trials=50),
+        at(9000, Kind.OPENED),
+        at(9020, Kind.CLOSED),
+        at(20_000, Kind.TEST_READ),
+    ]
+    assert State.of([*events, *later]).elapsed == 50
+
+
+class Proposing(Strategy):
+    """Proposes what it is given."""
+
+    def __init__(self, *proposals: Proposal) -> None:
+        super().__init__(SPACE, (Objective("accuracy"),))
+        self.proposals = list(proposals)
+
+    def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+        return self.proposals[0] if len(self.proposals) == 1 else self.proposals.pop(0)
+
+    def tell(self, trial: Trial) -> None:
+        return
+
+
+def proposing(folder: Path, *proposals: Proposal) -> tuple[ListLog, Controller]:
+    log = ListLog([declare(max_trials=2)])
+    controller = session(log, Curve(), folder)
+    controller.strategy = Proposing(*proposals)
+    return log, controller
+
+
+def test_what_the_journal_could_not_give_back_never_gets_into_it(tmp_path: Path) -> None:
+    good = SPACE.architecture({"width": 3, "depth": 2})
+    foreign = Space(layer(dict, a=one_of(1, 2, name="a"))).architecture({"a": 1})
+    for proposal, message in [
+        (Proposal(foreign), "of another space"),
+        (Proposal(good, inherit=(7, 1)), "trial 7, which there is not"),
+        (Proposal(good, settings={"rate": {1, 2}}), "must be JSON"),
+        (Proposal(good, note={"score": math.nan}), "must be JSON"),
+    ]:
+        log, controller = proposing(tmp_path, proposal)
+        with pytest.raises(RunError, match=message):
+            controller.run()
+        assert not [event for event in log.events if event.kind is Kind.PROPOSED]
+
+
+def test_a_note_is_the_same_now_and_when_it_is_read_again(tmp_path: Path) -> None:
+    good = SPACE.architecture({"width": 3, "depth": 2})
+    log, controller = proposing(
+        tmp_path, Proposal(good, note={"parents": (1, 2)}), Proposal(good, settings={"rate": 0.1})
+    )
+    controller.run()
+    read = State.of(log.events)
+    assert [t.proposal for t in controller.state.trials.values()] == [t.proposal for t in read.trials.values()]
+
+
+def test_an_architecture_that_cannot_be_screened_is_a_failed_trial(tmp_path: Path) -> None:
+    class Choosy(Curve):
+        def screen(self, architecture: object) -> dict[str, float]:
+            if architecture["width"] % 2:  # type: ignore[index]
+                raise Infeasible("odd widths cannot be built")
+            return super().screen(architecture)
+
+    for constraints in ((), (Constraint("parameters", at_most=15, hard=True),)):
+        log = ListLog([declare(max_trials=12, max_failed_trials=12, strategy="random", constraints=constraints)])
+        controller = session(log, Choosy(), tmp_path)
+        controller.run()
+        statuses = {t.status for t in controller.state.trials.values() if t.architecture["width"] % 2}
+        assert statuses == {Status.INFEASIBLE}
+        assert controller.state.count[Status.FINISHED] == 12 - controller.state.failed > 0
+
+
+@pytest.mark.parametrize("steps", [(1, 1), (2, 1), (0,), (10,), (1.5,)])
+def test_steps_out_of_order_or_range_are_the_estimators_error(tmp_path: Path, steps: tuple[float, ...]) -> None:
+    class Wild(Curve):
+        def evaluate(self, evaluation: Evaluation) -> None:
+            for step in steps:
+                evaluation.report(step, {"accuracy": 1.0})  # type: ignore[arg-type]
+
+    _, state, _ = run(tmp_path, Wild(), max_trials=1)
+    assert state.trials[0].status is Status.ERROR
+    assert "expected a whole number above" in state.trials[0].reason
+
+
+def test_a_first_attempt_finds_its_folder_empty(tmp_path: Path) -> None:
+    class Looking(Curve):
+        def evaluate(self, evaluation: Evaluation) -> None:
+            assert not list(evaluation.folder.iterdir()), "left by a start that never reached the journal"
+            super().evaluate(evaluation)
+
+    stale = tmp_path / "trials" / "000000"
+    stale.mkdir(parents=True)
+    (stale / "checkpoint-3.pt").write_text("of another architecture")
+    _, state, _ = run(tmp_path, Looking(), max_trials=1)
+    assert state.trials[0].status is Status.FINISHED
+
+
+def test_a_schedule_can_resume_only_what_is_paused(tmp_path: Path) -> None:
+    log = ListLog([declare(max_trials=3)])
+    controller = session(log, Curve(), tmp_path)
+    jobs = [Start({"epochs": 9}), Resume(0, {"epochs": 9})]
+    controller.schedule.next_job = lambda rng: jobs.pop(0)  # type: ignore[method-assign]
+    with pytest.raises(RunError, match="resumes trial 0, which is finished"):
+        controller.run()

@@ -170,7 +170,9 @@ def test_a_thousand_trials_leak_no_descriptors_and_no_processes(tmp_path: Path) 
     run = og.search(big, Quick(), run=folder, strategy="random", workers=2, max_trials=1000, observer=count)
     assert run.state.done == 1000
     assert len(counts) == 3
-    assert all(max(some[:20]) == max(some[20:]) for some in counts.values()), counts
+    assert all(max(some[20:]) <= max(some[:20]) + 5 for some in counts.values()), (
+        counts
+    )  # one a trial would be hundreds
     assert not [thread for thread in threading.enumerate() if thread.name == "ogive-heartbeat"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -77,12 +79,35 @@ def make_strategy(
 ) -> Strategy:
     """The strategy, without duplicates and within the hard constraints."""
     if isinstance(spec, Strategy):
-        strategy = spec
+        strategy = _fitting(spec, space, objectives, constraints)
     else:
-        named = Named.of("strategy", spec)
+        named = _found("strategy", Named.of("strategy", spec))
         strategy = strategies.create(named.name, space, tuple(objectives), tuple(constraints), **named.options)
     strategy = strategies.Deduplicated(strategy)
     return strategies.Constrained(strategy, screen) if any(c.hard for c in constraints) else strategy
+
+
+def _fitting(
+    strategy: Strategy, space: Space, objectives: Sequence[Objective], constraints: Sequence[Constraint]
+) -> Strategy:
+    """A copy of the user's object, since what one run tells it is not for the next; made for what the run searches."""
+    for what, its, ours in (
+        ("space", strategy.space.fingerprint, space.fingerprint),
+        ("objectives", strategy.objectives, tuple(objectives)),
+        ("constraints", strategy.constraints, tuple(constraints)),
+    ):
+        if its != ours:
+            raise JobError(
+                f"strategy={type(strategy).__name__}(...) was made for other {what} than the search: {its} and {ours}; "
+                "make it for the same, or give its name"
+            )
+    return copy.deepcopy(strategy, {id(strategy.space): space})
+
+
+def _found(kind: str, named: Named) -> Named:
+    if ":" in named.name:
+        raise RunError(f"the run was begun with an object of class {named.name} as its {kind}; give {kind}= again")
+    return named
 
 
 def make_schedule(
@@ -90,8 +115,8 @@ def make_schedule(
 ) -> Schedule:
     """The schedule; `full` where none is named."""
     if isinstance(spec, Schedule):
-        return spec
-    named = Named.of("schedule", spec or "full")
+        return copy.deepcopy(spec)  # what one run tells it is not for the next
+    named = _found("schedule", Named.of("schedule", spec or "full"))
     return schedules.create(
         named.name, objectives=tuple(objectives), constraints=tuple(constraints), epochs=epochs, **named.options
     )
@@ -141,7 +166,7 @@ class Declared:
         )
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        data = {
             "space": self.space.to_json(),
             "objectives": [asdict(objective) for objective in self.objectives],
             "constraints": [asdict(constraint) for constraint in self.constraints],
@@ -153,6 +178,11 @@ class Declared:
             "fingerprints": dict(self.fingerprints),
             "recipe": self.recipe,
         }
+        try:
+            stored: dict[str, Any] = json.loads(json.dumps(data))  # as it will be read back
+        except (TypeError, ValueError) as error:
+            raise JobError(f"options of strategy and schedule, and the recipe, must be JSON: {error}") from error
+        return stored
 
 
 def check_unchanged(stored: Mapping[str, Any], space: Space, wanted: Mapping[str, Any], where: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from pickle import PickleError
 from typing import TYPE_CHECKING, Any
 
 from ogive.api.final import Say, Trained, finalize
@@ -66,7 +67,7 @@ class Run:
             path = self.folder / PAYLOAD
             try:
                 self._space, self._estimator = load(path)
-            except (OSError, ImportError, AttributeError, EOFError) as error:
+            except (OSError, ImportError, AttributeError, EOFError, ValueError, TypeError, PickleError) as error:
                 raise RunError(
                     f"the space of this run cannot be loaded from {path}: {error}; call this where the modules that it was "
                     "declared in can be imported"
@@ -154,20 +155,21 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
     Raises:
         RunError: there is no readable journal in `folder`.
     """
-    run = Run(Path(folder))
+    run = Run(Path(folder).absolute())
     _ = run.state  # what is no run is told now
     return run
 
 
 def row(trial: Trial) -> dict[str, Any]:
-    """A trial as one flat row."""
-    return {
+    """A trial as one flat row; metrics and decisions whose names are taken get `metric.` or `decision.` in front."""
+    flat: dict[str, Any] = {
         "trial": trial.id,
         "status": trial.status.value,
         "step": trial.step,
-        **trial.metrics,
         "seconds": trial.seconds,
         "attempts": trial.attempts,
         "reason": trial.reason,
-        **trial.architecture.to_json(),
     }
+    for kind, values in (("metric", trial.metrics), ("decision", trial.architecture.to_json())):
+        flat |= {name if name not in flat else f"{kind}.{name}": value for name, value in values.items()}
+    return flat

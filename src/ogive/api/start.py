@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import sys
 import time
@@ -25,7 +26,7 @@ from ogive.api.declared import (
 from ogive.api.payload import PAYLOAD, write_payload
 from ogive.api.result import JOURNAL, Run
 from ogive.errors import JobError, RunError
-from ogive.objective import Constraint, ObjectiveSpec
+from ogive.objective import Constraint, Objective, ObjectiveSpec
 from ogive.run.cache import Cache
 from ogive.run.controller import Controller, Observer
 from ogive.run.database import is_draft
@@ -38,7 +39,9 @@ from ogive.run.journal import Journal
 from ogive.run.session import manifest, signals
 from ogive.run.settings import Settings
 from ogive.run.state import State
+from ogive.schedule.base import Schedule
 from ogive.space import Space
+from ogive.strategy.base import Strategy
 
 EXECUTORS = ("processes", "inline")
 SYNCHRONOUS = ("NORMAL", "FULL")
@@ -108,7 +111,6 @@ def search(
     if executor not in EXECUTORS or synchronous not in SYNCHRONOUS:
         raise JobError(f"executor={executor!r}, synchronous={synchronous!r}: {EXECUTORS} and {SYNCHRONOUS} are known")
     judge = as_estimator(estimator)
-    folder = Path(run) if run is not None else fresh_folder(Path("runs"))
     if strategy in (AUTO, {AUTO: {}}):  # as stored, or chosen when the run is created
         strategy = LEFT_OUT
     fixed = _given(
@@ -123,12 +125,24 @@ def search(
         time_limit=time_limit,
         memory_limit=memory_limit,
     )
-    journal, state, opening = _open(folder, space, judge, fixed, changing, synchronous)
+    asked = Settings(**changing)
+    arguments = {**_DEFAULTS, "strategy": auto(asked.max_trials), **fixed}
+    declared = Declared.of(space, judge, **arguments)
+    folder = Path(run).absolute() if run is not None else None
+    if folder is None or not (folder / JOURNAL).exists():
+        _check_executor(executor, asked)
+        # made once before anything is written, so that what is wrong with them is told in time
+        _plugins(declared, arguments, declared.to_json(), judge.screen)
+        folder = folder or fresh_folder(Path("runs").absolute())
+        _make_folder(folder)
+        created = Event(Kind.CREATED, data={**declared.to_json(), "settings": asked.to_json()})
+        Journal.create(folder / JOURNAL, [created])
+    journal = Journal(folder / JOURNAL, synchronous=synchronous)
     try:
-        settings = Settings.from_json({**state.settings, **opening[0].data})
-        if executor == "inline" and (settings.time_limit or settings.memory_limit or settings.workers > 1):
-            raise JobError("executor='inline' has one worker and no time or memory limit; use 'processes'")
-        _session(folder, journal, state, opening, judge, fixed, executor, cache, observer)
+        journal.acquire()
+        events = _continued(journal, folder, declared, fixed, changing, executor)
+        write_payload(folder / PAYLOAD, space, judge)
+        _session(folder, journal, events, declared, judge, fixed, executor, cache, observer)
     finally:
         journal.close()
     return Run(folder, space, judge)
@@ -146,13 +160,18 @@ def as_estimator(estimator: Estimator | Callable[..., Any]) -> Estimator:
 
 
 def fresh_folder(parent: Path) -> Path:
-    """A folder of its own for a new run, named after the time."""
+    """A folder of its own for a new run, named after the time and made now, so that nobody else takes it."""
     name = time.strftime("%Y%m%d-%H%M%S")
-    folder, number = parent / name, 1
-    while folder.exists():
-        number += 1
-        folder = parent / f"{name}-{number}"
-    return folder
+    for number in itertools.count(1):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RunError(f"the run's folder {folder} cannot be made: {error}; name another one: run=...") from error
+        return folder
+    raise AssertionError("unreachable")
 
 
 def _given(**arguments: Any) -> dict[str, Any]:
@@ -168,36 +187,48 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 
 
-def _open(
+def _check_executor(executor: str, settings: Settings) -> None:
+    if executor == "inline" and (settings.time_limit or settings.memory_limit or settings.workers > 1):
+        raise JobError("executor='inline' has one worker and no time or memory limit; use 'processes'")
+
+
+def _continued(
+    journal: Journal,
     folder: Path,
-    space: Space,
-    estimator: Estimator,
-    fixed: dict[str, Any],
-    changing: dict[str, Any],
-    synchronous: str,
-) -> tuple[Journal, State, list[Event]]:
-    """The journal with its lease, its state so far, and the events that this session begins with."""
-    path = folder / JOURNAL
-    asked = Settings(**changing)  # raises on values out of range before anything is written
-    defaults = {**_DEFAULTS, "strategy": auto(asked.max_trials)}
-    declared = Declared.of(space, estimator, **{**defaults, **fixed}).to_json()
-    if not path.exists():
-        _make_folder(folder)
-        Journal.create(path, [Event(Kind.CREATED, data={**declared, "settings": asked.to_json()})])
-    journal = Journal(path, synchronous=synchronous)
-    try:
-        journal.acquire()
-        events = list(journal.read())
-        checked = {name: declared[name] for name in (*fixed, "estimator", "fingerprints")}
-        check_unchanged(State.of(events[:1]).created, space, checked, str(folder))
-        state = State.of(events, space)
-        changes = Settings.from_json(state.settings).changes(changing)
-        settings = Settings.from_json({**state.settings, **changes})
-        write_payload(folder / PAYLOAD, space, estimator)
-    except BaseException:
-        journal.close()
-        raise
-    return journal, state, [Event(Kind.CHANGED, data=changes), Event(Kind.OPENED, data=manifest(settings.workers))]
+    declared: Declared,
+    fixed: Mapping[str, Any],
+    changing: Mapping[str, Any],
+    executor: str,
+) -> list[Event]:
+    """The events so far, if this call may continue them, with those that open the new session."""
+    first, *events = journal.read()
+    data = declared.to_json()
+    checked = {name: data[name] for name in (*fixed, "estimator", "fingerprints")}
+    check_unchanged(State.of([first]).created, declared.space, checked, str(folder))
+    stored = {**first.data["settings"], **_changed(events)}
+    changes = Settings.from_json(stored).changes(changing)
+    settings = Settings.from_json({**stored, **changes})
+    _check_executor(executor, settings)
+    opening = [Event(Kind.CHANGED, data=changes)] if changes else []
+    opening.append(Event(Kind.OPENED, data=manifest(settings.workers)))
+    return [first, *events, *opening]
+
+
+def _plugins(
+    declared: Declared,
+    given: Mapping[str, Any],
+    stored: Mapping[str, Any],
+    screen: Callable[[Any], Mapping[str, float]],
+) -> tuple[Strategy, Schedule]:
+    """The strategy and the schedule: as given in this call, or as stored."""
+    named = {kind: {stored[kind]["name"]: stored[kind]["options"]} for kind in ("strategy", "schedule")}
+    objectives = tuple(Objective(**item) for item in stored["objectives"])
+    constraints = tuple(Constraint(**item) for item in stored["constraints"])
+    strategy = make_strategy(
+        given.get("strategy") or named["strategy"], declared.space, objectives, constraints, screen
+    )
+    schedule = make_schedule(given.get("schedule") or named["schedule"], objectives, constraints, stored["epochs"])
+    return strategy, schedule
 
 
 def _make_folder(folder: Path) -> None:
@@ -212,49 +243,58 @@ def _make_folder(folder: Path) -> None:
 def _session(
     folder: Path,
     journal: Journal,
-    state: State,
-    opening: list[Event],
+    events: list[Event],
+    declared: Declared,
     estimator: Estimator,
     fixed: Mapping[str, Any],
     executor: str,
     cache: bool,
     observer: Observer | None,
 ) -> None:
-    """One session of the controller, from its first event to its last."""
+    """One session of the controller, from its first event to its last. `events` ends with those not yet appended."""
     screen = _remembering(estimator)
-    created = state.created
-    stored = {kind: {created[kind]["name"]: created[kind]["options"]} for kind in ("strategy", "schedule")}
-    strategy = make_strategy(
-        fixed.get("strategy", stored["strategy"]), state.space, state.objectives, state.constraints, screen
-    )
-    schedule = make_schedule(
-        fixed.get("schedule") or stored["schedule"], state.objectives, state.constraints, created["epochs"]
-    )
+    strategy, schedule = _plugins(declared, fixed, events[0].data, screen)
     recipe = estimator.recipe()
-    results = Cache(state.space, recipe) if cache and recipe is not None else None
-    first, *events = journal.read()
-    events += journal.append([event for event in opening if event.data])
-    settings = Settings.from_json({**state.settings, **opening[0].data})
-    with _view(observer) as watch, closing(_executor(executor, folder, state.space, estimator, settings)) as places:
-        controller = Controller(
-            journal,
-            events,
-            State.of([first], state.space),
-            strategy,
-            schedule,
-            places,
-            folder,
-            screen=screen,
-            cache=results,
-            observer=watch,
-        )
-        try:
+    results = Cache(declared.space, recipe, estimator.continuable) if cache and recipe is not None else None
+    known = [event for event in events if event.seq]
+    known += journal.append(events[len(known) :])
+    state = State.of(known[:1], declared.space)
+    why = ""
+    try:
+        settings = Settings.from_json({**events[0].data["settings"], **_changed(known)})
+        with (
+            _view(observer) as watch,
+            closing(_executor(executor, folder, declared.space, estimator, settings)) as places,
+        ):
+            controller = Controller(
+                journal,
+                known[1:],
+                state,
+                strategy,
+                schedule,
+                places,
+                folder,
+                screen=screen,
+                cache=results,
+                observer=watch,
+            )
             with signals(controller.stop, _say, lambda: journal.writing):
-                controller.run()
-        finally:
-            journal.append([Event(Kind.CLOSED, data={"why": controller.why})])
-            if results is not None:
-                results.close()
+                why = controller.run()
+    except BaseException as error:
+        why = type(error).__name__
+        raise
+    finally:
+        if results is not None:
+            results.close()
+        journal.append([Event(Kind.CLOSED, data={"why": why})])
+
+
+def _changed(events: Iterable[Event]) -> dict[str, Any]:
+    """What the settings have become, of those that they were created with."""
+    changed: dict[str, Any] = {}
+    for event in events:
+        changed |= event.data if event.kind is Kind.CHANGED else {}
+    return changed
 
 
 @contextmanager

@@ -44,6 +44,8 @@ class Classifier(Estimator):
         device: "cpu", "cuda", "cuda:N", or "auto".
     """
 
+    continuable = True  # the horizon is the recipe's, however far a job goes
+
     def __init__(self, task: Task, training: Recipe, device: str, count_parameters: bool) -> None:
         self.task = task
         self.training = training

@@ -35,12 +35,16 @@ def default_path() -> Path:
 class Cache:
     """Reports of earlier evaluations. Only estimators that can tell their whole recipe use it."""
 
-    def __init__(self, space: Space, recipe: Mapping[str, Any], path: Path | None = None) -> None:
+    def __init__(
+        self, space: Space, recipe: Mapping[str, Any], continuable: bool = False, path: Path | None = None
+    ) -> None:
         self.path = path or default_path()
         self._base = [space.fingerprint, dict(recipe)]
+        self._continuable = continuable
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._engine = sql.create_engine(f"sqlite:///{self.path}", connect_args={"timeout": 30})
+            url = sql.URL.create("sqlite", database=str(self.path))
+            self._engine = sql.create_engine(url, connect_args={"timeout": 30})
             _tables.create_all(self._engine)
         except (OSError, DatabaseError) as error:
             raise self._broken(error) from error
@@ -52,25 +56,38 @@ class Cache:
         )
 
     def _key(self, trial: Trial) -> str:
-        """Of the trial's result: not the canonical identity, since equal networks may start from other weights."""
-        fidelity = {name: value for name, value in trial.fidelity.items() if name != "epochs"}
+        """Of the trial's result: not the canonical identity, since equal networks may start from other weights.
+
+        A continuable estimator's results serve any number of epochs up to those that were reported.
+        """
+        ignored = ("epochs",) if self._continuable else ()
+        fidelity = {name: value for name, value in trial.fidelity.items() if name not in ignored}
         parts = [*self._base, trial.architecture.to_json(), dict(trial.proposal.settings), trial.seed, fidelity]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def find(self, trial: Trial) -> list[Report]:
-        """The reports up to the trial's fidelity; empty where they are not all known."""
-        until = int(trial.fidelity.get("epochs", 1))
-        query = sql.select(_results.c.reports).where(_results.c.key == self._key(trial), _results.c.step >= until)
+        """The reports up to the trial's fidelity; empty where they are not all known.
+
+        A trial that inherits weights has results of its own, which no key tells.
+        """
+        if trial.proposal.inherit is not None:
+            return []
+        query = sql.select(_results.c.reports).where(_results.c.key == self._key(trial), _results.c.step >= trial.until)
         try:
             with self._engine.connect() as connection:
                 text = connection.execute(query).scalar()
         except DatabaseError as error:
             raise self._broken(error) from error
-        reports = [Report(step, metrics, seconds) for step, metrics, seconds in json.loads(text or "[]")]
-        return [report for report in reports if report.step <= until]
+        try:
+            reports = [Report(step, metrics, seconds) for step, metrics, seconds in json.loads(text or "[]")]
+        except (ValueError, TypeError) as error:
+            raise self._broken(error) from error
+        return [report for report in reports if report.step <= trial.until]
 
     def store(self, trial: Trial) -> None:
-        """Keep the reports of a trial that was not stopped short."""
+        """Keep the reports of a trial that has reached its fidelity."""
+        if trial.proposal.inherit is not None or trial.step < trial.until:
+            return
         key = self._key(trial)
         reports = json.dumps([[r.step, dict(r.metrics), r.seconds] for r in trial.reports])
         try:

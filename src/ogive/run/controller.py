@@ -6,19 +6,21 @@ the state, the strategy and the schedule, exactly as a resumed run folds the eve
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from ogive.errors import SpaceExhausted
+from ogive.errors import RunError, SpaceExhausted
 from ogive.run.cache import Cache
 from ogive.run.clock import Clock, WallClock
 from ogive.run.events import Event, Kind, proposed
 from ogive.run.executors.base import Assignment, Executor, Outcome
+from ogive.run.outcome import classify
 from ogive.run.settings import Settings
-from ogive.run.state import State, carried
+from ogive.run.state import State, reported
 from ogive.schedule.base import Action, Done, Resume, Schedule, Start, Wait
 from ogive.seeds import derive, generator
 from ogive.space import Architecture
@@ -126,9 +128,7 @@ class Controller:
 
     def _fill(self) -> bool:
         """Give work to every idle place; False where there is none to give."""
-        if not self.running:
-            self._last_event = self.clock.monotonic()
-            self._check_limits()
+        self._check_limits()
         while self.executor.idle and not self.stopping:
             waiting = next((trial for trial in self.state.waiting if trial not in self.running), None)
             if waiting is not None:
@@ -136,11 +136,7 @@ class Controller:
                 continue
             match self.schedule.next_job(generator(self.seed, "job", self.state.jobs)):
                 case Resume(trial, until):
-                    promoted = Event(Kind.PROMOTED, trial, data={"fidelity": dict(until)})
-                    if trial in self.running:  # its worker has not yet left it: it waits for that
-                        self._record(promoted)
-                    else:
-                        self._start(replace(self.state.trials[trial], fidelity=until), [promoted])
+                    self._promote(trial, until)
                 case Start(fidelity, note):
                     if not self._propose(fidelity, note):
                         return False
@@ -151,6 +147,21 @@ class Controller:
                     self.why = "the schedule has nothing more to do"
                     return False
         return not self.stopping
+
+    def _promote(self, number: TrialId, until: Fidelity) -> None:
+        """Let a paused trial go on: from the cache, or on a worker as soon as its former one has left it."""
+        paused = self.state.trials[number]
+        if paused.status is not Status.PAUSED:
+            raise RunError(f"the schedule resumes trial {number}, which is {paused.status}; only paused ones can go on")
+        trial = replace(paused, fidelity=until)
+        promoted = Event(Kind.PROMOTED, number, data={"fidelity": dict(until)})
+        known = self.cache.find(trial) if self.cache else []
+        if known:
+            self._replay(promoted, [report for report in known if report.step > paused.step])
+        elif number in self.running:
+            self._record(promoted)
+        else:
+            self._start(trial, [promoted])
 
     def _propose(self, fidelity: Fidelity, note: Mapping[str, object]) -> bool:
         """Ask the strategy and start what it proposes; False where no trial may be started any more."""
@@ -163,12 +174,16 @@ class Controller:
         except SpaceExhausted as error:
             self.why = str(error) or "every architecture of the space has been proposed"
             return False
-        if note:
-            proposal = replace(proposal, note={**proposal.note, "schedule": dict(note)})
-        trial = self._trial(number, proposal, fidelity)
+        trial = self._trial(number, self._checked(proposal, note), fidelity)
+        try:
+            screened = self.screen(trial.architecture)
+        except Exception as error:  # noqa: BLE001 - failure is an input: what cannot be screened is a failed trial
+            self._record(proposed(trial), _failed(number, classify(error)))
+            return True
+        trial = replace(trial, screened={name: float(value) for name, value in screened.items()})
         known = self.cache.find(trial) if self.cache else []
         if known:
-            self._replay(replace(trial, cached=True), known)
+            self._replay(proposed(replace(trial, cached=True)), known)
         else:
             self._start(trial, [proposed(trial)])
         return True
@@ -177,7 +192,27 @@ class Controller:
         """The new trial. Its seed depends on the architecture, not on the number: runs of one seed share results."""
         identity = proposal.architecture.id
         seed = derive(self.seed, "trial", identity, self.state.seen[identity])
-        return Trial(number, proposal, fidelity, seed, screened=dict(self.screen(proposal.architecture)))
+        return Trial(number, proposal, fidelity, seed)
+
+    def _checked(self, proposal: Proposal, note: Mapping[str, object]) -> Proposal:
+        """`proposal` as it will be read back from the journal; what the journal cannot hold is refused before it is in."""
+        space, name = proposal.architecture.space, type(self.strategy).__name__
+        if space is not self.state.space and space.fingerprint != self.state.space.fingerprint:
+            raise RunError(
+                f"strategy {name} proposes {proposal.architecture!r}, which is of another space than the run's"
+            )
+        if proposal.inherit is not None and proposal.inherit[0] not in self.state.trials:
+            raise RunError(
+                f"strategy {name} lets a proposal inherit from trial {proposal.inherit[0]}, which there is not"
+            )
+        kept = {**proposal.note, "schedule": dict(note)} if note else proposal.note
+        if not kept and not proposal.settings:
+            return proposal
+        try:
+            settings, kept = json.loads(json.dumps([dict(proposal.settings), dict(kept)], allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise RunError(f"strategy {name}: settings and note of a proposal must be JSON: {error}") from error
+        return replace(proposal, settings=settings, note=kept)
 
     def _start(self, trial: Trial, before: list[Event]) -> None:
         """Hand `trial` to a worker, and record `before` and the start in one transaction."""
@@ -202,11 +237,11 @@ class Controller:
     def trial_folder(self, trial: TrialId) -> Path:
         return self.folder / "trials" / f"{trial:06d}"
 
-    def _replay(self, trial: Trial, known: Sequence[Report]) -> None:
-        """Record a trial whose reports are in the cache."""
-        self._record(proposed(trial))
+    def _replay(self, first: Event, known: Sequence[Report]) -> None:
+        """Record a trial, or the next stretch of one, whose reports are in the cache and cost no time now."""
+        self._record(first)
         for report in known:
-            if self._report(trial.id, report.step, report.metrics, report.seconds) is not Action.CONTINUE:
+            if self._report(first.trial or 0, report.step, report.metrics, 0.0) is not Action.CONTINUE:
                 break
 
     # -- being told (Listener) -----------------------------------------------------------------------------------
@@ -222,9 +257,9 @@ class Controller:
 
     def _report(self, number: TrialId, step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
         trial = self.state.trials[number]
-        event = Event(Kind.REPORTED, number, step, {"metrics": dict(metrics), "seconds": round(seconds, 6)})
-        report = Report(step, carried(trial, metrics), seconds, self.clock.now())
-        trial = replace(trial, reports=(*trial.reports, report))
+        data = {"metrics": dict(metrics), "seconds": round(seconds, 6)}
+        event = Event(Kind.REPORTED, number, step, data, self.clock.now())
+        trial = reported(trial, event)  # what the schedule sees now is what a resumed run will read
         decided = self._decide(trial, self._ask_schedule(trial))
         self._record_report(event, decided)
         return Action.CONTINUE if decided is None else _ANSWERS.get(decided.kind, Action.STOP)
@@ -241,7 +276,7 @@ class Controller:
         if spoilt:
             why = f"{spoilt} is {trial.metrics[spoilt]} at step {trial.step}"
             return _failed(trial.id, Outcome(Status.NOT_FINITE, why))
-        if action is Action.CONTINUE and trial.step < int(trial.fidelity.get("epochs", 1)):
+        if action is Action.CONTINUE and trial.step < trial.until:
             return None
         missing = self._missing(trial)
         if missing:
@@ -289,14 +324,16 @@ class Controller:
     # -- writing down --------------------------------------------------------------------------------------------
 
     def _record(self, *events: Event) -> None:
-        for event in self.log.append(events):
+        now = self.clock.now()
+        for event in self.log.append([replace(event, time=now) for event in events]):
             self._inform(event, self.state.apply(event))
             self._last_event = self.clock.monotonic()
             self.observer(self.state, event)
 
     def _record_report(self, report: Event, decided: Event | None) -> None:
         """Record a report, which the schedule knows already, and in the same transaction what it decided."""
-        for event in self.log.append([report] if decided is None else [report, decided]):
+        events = [report] if decided is None else [report, replace(decided, time=report.time)]
+        for event in self.log.append(events):
             trial = self.state.apply(event)
             self._last_event = self.clock.monotonic()
             if event.kind is not Kind.REPORTED:
@@ -326,7 +363,7 @@ class Controller:
                     self._keep(trial)
 
     def _keep(self, trial: Trial) -> None:
-        if self.cache and not trial.cached and trial.id in self.running:
+        if self.cache and trial.id in self.running:
             self.cache.store(trial)
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from ogive.schedule.base import Action
 from ogive.space import Architecture
-from ogive.trial import EMPTY, Fidelity, Step, TrialId
+from ogive.trial import EMPTY, Fidelity, Step, TrialId, until
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,26 @@ class Evaluation:
     @property
     def until(self) -> Step:
         """The last step of this job: `fidelity["epochs"]`, 1 where there are no epochs."""
-        return int(self.fidelity.get("epochs", 1))
+        return until(self.fidelity)
 
     def report(self, step: Step, metrics: Mapping[str, float]) -> Action:
-        """Report metrics at `step`; blocks until the controller has journalled them and answered."""
+        """Report metrics at `step`; blocks until the controller has journalled them and answered.
+
+        Raises:
+            JobError: the step is not a whole number above those reported before, up to `until`.
+        """
         return self.send(step, {name: float(value) for name, value in metrics.items()})
 
 
 class Estimator(ABC):
-    """Judges architectures. See the module's docstring for what implementations guarantee."""
+    """Judges architectures. See the module's docstring for what implementations guarantee.
+
+    Attributes:
+        continuable: whether what is reported at a step depends on the steps before it alone, and not on how far the
+            job goes; then a result that went further answers for one that goes less far.
+    """
+
+    continuable: bool = False
 
     def prepare(self) -> None:  # noqa: B027 - most estimators have something to load, none must
         """Called once in every worker before the first evaluation: load data, import what is slow."""

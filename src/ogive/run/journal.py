@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ class Journal:
                 _tables.create_all(connection)
                 connection.execute(_meta.insert(), {"schema": SCHEMA})
                 connection.execute(_lease.insert(), {"token": 0, "beat": 0, "holder": ""})
-                connection.execute(_insert, [_row(event, i + 1, now) for i, event in enumerate(first)])
+                connection.execute(_insert, [_row(replace(event, time=now), i + 1) for i, event in enumerate(first)])
             drafted.dispose()
             publish(draft, path)
         except FileExistsError as error:
@@ -201,7 +202,7 @@ class Journal:
                 continue  # a full or vanished disk shows at the next append, which reports it
 
     def append(self, events: Sequence[Event]) -> list[Event]:
-        """Append events in one transaction; they come back with their number and time.
+        """Append events in one transaction; they come back with their number, and with the time where they had none.
 
         Raises:
             LeaseLost: another controller has taken over; nothing was written.
@@ -209,13 +210,14 @@ class Journal:
         """
         assert self._token is not None, "append needs the lease"
         now = self._clock.now()
+        events = [event if event.time else replace(event, time=now) for event in events]
         self.writing = True
         try:
             with self._errors():
                 if self._last is None:
                     self._last = self._connection.execute(sql.select(sql.func.max(_events.c.seq))).scalar() or 0
                     self._connection.rollback()
-                rows = [_row(event, self._last + 1 + i, now) for i, event in enumerate(events)]
+                rows = [_row(event, self._last + 1 + i) for i, event in enumerate(events)]
                 if self._connection.execute(_renew, {"mine": self._token}).rowcount != 1:
                     raise LeaseLost(f"{self.path}: another controller has taken this run over; this one stops")
                 if rows:
@@ -224,10 +226,7 @@ class Journal:
             self._last += len(rows)
         finally:
             self.writing = False
-        return [
-            Event(event.kind, event.trial, event.step, event.data, now, row["seq"])
-            for event, row in zip(events, rows, strict=True)
-        ]
+        return [replace(event, seq=row["seq"]) for event, row in zip(events, rows, strict=True)]
 
     def close(self) -> None:
         """Give the lease back and close the database; nothing happens the second time."""
@@ -268,6 +267,13 @@ class Journal:
             raise
 
 
-def _row(event: Event, seq: int, now: float) -> dict[str, Any]:
+def _row(event: Event, seq: int) -> dict[str, Any]:
     data = json.dumps(dict(event.data), separators=(",", ":"))
-    return {"seq": seq, "time": now, "kind": event.kind.value, "trial": event.trial, "step": event.step, "data": data}
+    return {
+        "seq": seq,
+        "time": event.time,
+        "kind": event.kind.value,
+        "trial": event.trial,
+        "step": event.step,
+        "data": data,
+    }

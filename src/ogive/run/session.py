@@ -56,6 +56,13 @@ def signals(stop: Callable[[str], None], say: Callable[[str], None], busy: Calla
         yield
         return
     asked = False
+    former: dict[signal.Signals, Any] = {}
+
+    def arm(seconds: float) -> None:
+        """The alarm is taken over only when it is needed: until then it may be the user's."""
+        if signal.SIGALRM not in former:
+            former[signal.SIGALRM] = signal.signal(signal.SIGALRM, at_once)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def tell(message: str) -> None:
         """From a thread: the signal may have come while this one was writing to the same stream."""
@@ -75,19 +82,20 @@ def signals(stop: Callable[[str], None], say: Callable[[str], None], busy: Calla
         asked = True
         tell(f"stopping: running trials have {GRACE_SECONDS:g} s to reach their next report and are put back")
         stop("terminated")
-        signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
+        arm(GRACE_SECONDS)
 
     def at_once(number: int, frame: FrameType | None) -> None:
         if busy():
-            signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+            arm(AGAIN_SECONDS)
         else:
             raise KeyboardInterrupt
 
-    handlers = {signal.SIGINT: interrupted, signal.SIGTERM: terminated, signal.SIGALRM: at_once}
-    former = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    for number, handler in ((signal.SIGINT, interrupted), (signal.SIGTERM, terminated)):
+        former[number] = signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in former.items():
-            signal.signal(number, handler)
+        if signal.SIGALRM in former:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, previous in former.items():
+            signal.signal(number, previous)

@@ -13,6 +13,9 @@ from ogive.run.events import Event, Kind, proposal_from_json
 from ogive.space import Space
 from ogive.trial import Fidelity, Proposal, Report, Status, Trial, TrialId
 
+_AFTER_A_GAP = (Kind.OPENED, Kind.CHANGED, Kind.TEST_READ)
+"""Events that may be the first after a time in which no controller ran: a killed one could not say that it closed."""
+
 
 @dataclass
 class State:
@@ -99,7 +102,7 @@ class State:
     def apply(self, event: Event) -> Trial | None:
         """Take note of an event; returns the trial's new record where it is about one."""
         self.seq = event.seq
-        if self.open and self._last_time is not None:
+        if self.open and self._last_time is not None and event.kind not in _AFTER_A_GAP:
             self.elapsed += max(0.0, event.time - self._last_time)
         self._last_time = event.time
         if event.trial is None or event.kind in (Kind.WARNING, Kind.TEST_READ):
@@ -164,22 +167,25 @@ class State:
             self.waiting.pop(trial.id, None)
 
 
-def carried(trial: Trial, metrics: Mapping[str, float]) -> dict[str, float]:
-    """The metrics of a new report: what it does not repeat is carried forward from the former."""
-    return {**(trial.reports[-1].metrics if trial.reports else {}), **metrics}
-
-
 def _started(trial: Trial, event: Event) -> Trial:
     first = trial.started_at if trial.started_at is not None else event.time
     data = event.data
     return replace(
-        trial, status=Status.RUNNING, worker=data["worker"], attempts=trial.attempts + 1, started_at=first, reason=""
+        trial,
+        status=Status.RUNNING,
+        worker=data["worker"],
+        attempts=trial.attempts + 1,
+        started_at=first,
+        reason="",
+        cached=False,
     )
 
 
-def _reported(trial: Trial, event: Event) -> Trial:
+def reported(trial: Trial, event: Event) -> Trial:
+    """`trial` after a report; what the report does not repeat is carried forward from the former."""
     seconds = event.data.get("seconds", 0.0)
-    report = Report(event.step or 0, carried(trial, event.data["metrics"]), seconds, event.time)
+    former = trial.reports[-1].metrics if trial.reports else {}
+    report = Report(event.step or 0, {**former, **event.data["metrics"]}, seconds, event.time)
     return replace(trial, reports=(*trial.reports, report), seconds=trial.seconds + seconds)
 
 
@@ -214,7 +220,7 @@ def _put_back(trial: Trial, event: Event) -> Trial:
 
 _CHANGES: Mapping[Kind, Any] = {
     Kind.STARTED: _started,
-    Kind.REPORTED: _reported,
+    Kind.REPORTED: reported,
     Kind.PAUSED: _paused,
     Kind.PROMOTED: _promoted,
     Kind.STOPPED: _ended(Status.STOPPED),

@@ -67,6 +67,10 @@ class Constrained(Strategy):
         return [constraint for constraint in self._hard if constraint.metric in metrics]
 
     def _violation(self, architecture: Architecture) -> float:
+        try:
+            self._screen(architecture)
+        except Exception:  # noqa: BLE001 - it is let through, and becomes a failed trial where it is evaluated
+            return 0.0
         return violation(self._screen(architecture), self._applicable(architecture))
 
     def _nothing(self, rejected: Sequence[Proposal]) -> str:

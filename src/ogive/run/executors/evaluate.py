@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import operator
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ogive.errors import RunError
+from ogive.errors import JobError, RunError
 from ogive.run.estimator import Estimator, Evaluation
 from ogive.run.executors.base import Assignment, Outcome
 from ogive.run.outcome import classify, disk_fault
 from ogive.schedule.base import Action
 from ogive.space import Space
-from ogive.trial import Status, Step
+from ogive.trial import Status, Step, until
 
 Deliver = Callable[[Step, Mapping[str, float], float], Action]
 
@@ -29,6 +31,7 @@ def evaluate(
     """
     mark = time.perf_counter()
     left = False
+    last = 0
 
     def lap() -> float:
         nonlocal mark
@@ -37,15 +40,15 @@ def evaluate(
         return seconds
 
     def send(step: Step, metrics: Mapping[str, float]) -> Action:
-        nonlocal mark, left
-        answer = deliver(step, metrics, lap())
+        nonlocal mark, left, last
+        last = _checked(step, last, until(assignment.fidelity))
+        answer = deliver(last, metrics, lap())
         mark = time.perf_counter()  # waiting for the controller is not compute time
         left = answer is Action.CONTINUE and leaving()
         return Action.PAUSE if left else answer
 
+    folder = Path(assignment.folder)
     try:
-        folder = Path(assignment.folder)
-        folder.mkdir(parents=True, exist_ok=True)
         evaluation = Evaluation(
             assignment.trial,
             space.architecture(assignment.choices),
@@ -65,3 +68,24 @@ def evaluate(
             raise RunError(fault) from error
         return classify(error, lap())
     return Outcome(Status.WAITING if left else Status.FINISHED, "interrupted" if left else "", "", lap())
+
+
+def make_folder(assignment: Assignment) -> Path:
+    """The trial's folder. A first attempt finds it empty: what is there was left by a start that never reached the journal,
+    perhaps of another architecture.
+    """
+    folder = Path(assignment.folder)
+    if assignment.attempt == 1 and folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _checked(step: Step, last: Step, until: Step) -> Step:
+    try:
+        number = operator.index(step)
+    except TypeError:
+        number = 0
+    if not last < number <= until:
+        raise JobError(f"report at step {step!r}: expected a whole number above {last} and up to {until}")
+    return number

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ogive.run.estimator import Estimator
 from ogive.run.executors.base import Assignment, Executor, Listener
-from ogive.run.executors.evaluate import evaluate
+from ogive.run.executors.evaluate import evaluate, make_folder
 from ogive.schedule.base import Action
 from ogive.space import Space
 from ogive.trial import Step
@@ -47,6 +47,7 @@ class Inline(Executor):
                 broken.append(error)  # the controller's own failure must not pass for one of the evaluation
                 raise
 
+        make_folder(assignment)
         outcome = evaluate(self._space, self._estimator, assignment, deliver, lambda: self._recalled)
         if broken:
             raise broken[0]

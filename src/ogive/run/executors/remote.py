@@ -153,7 +153,7 @@ def _death(code: int | None, seconds: float) -> Outcome:
     if code is None:
         return Outcome(Status.EXITED, "the evaluation closed its worker's connection to the controller", "", seconds)
     if code == LEFT:
-        return Outcome(Status.WAITING, "the worker was asked to leave", "", seconds)
+        return Outcome(Status.KILLED, "the worker was asked to leave and did not wait for a report", "", seconds)
     if code >= 0:
         return Outcome(Status.EXITED, f"the evaluation ended its worker with exit code {code}", "", seconds)
     name = signal.Signals(-code).name

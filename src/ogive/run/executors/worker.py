@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from ogive.errors import RunError
 from ogive.run.estimator import Estimator
 from ogive.run.executors.base import Assignment, Outcome
-from ogive.run.executors.evaluate import evaluate
+from ogive.run.executors.evaluate import evaluate, make_folder
 from ogive.run.executors.limits import limit_memory
 from ogive.run.executors.remote import LEFT
 from ogive.run.executors.strays import descendants, end_strays
@@ -104,14 +104,14 @@ class _Worker:
             self._restore(start)
             self._send({**last, "leaving": self.leaving})
             self.busy = False
-        sys.exit(LEFT)
+        os._exit(LEFT)  # not by sys.exit, which would wait for threads that evaluations have left
 
     def _one(self, space: Space, estimator: Estimator, message: dict[str, Any]) -> dict[str, Any]:
         """Carry out one assignment; returns the message to end it with."""
         assignment = Assignment(**message["assignment"])
         self.recalled = False
         try:
-            with _output_to(Path(assignment.folder)), _memory_limited(message["memory_limit"]):
+            with _output_to(make_folder(assignment)), _memory_limited(message["memory_limit"]):
                 outcome = evaluate(space, estimator, assignment, self._deliver, lambda: self.recalled or self.leaving)
         except KeyboardInterrupt as error:  # raised by the evaluation itself: signals only set `leaving`
             outcome = classify(error)
@@ -152,7 +152,6 @@ def _output_to(folder: Path) -> Iterator[None]:
     The evaluation gets streams of its own, so that closing or replacing them harms nobody else; they are written line by
     line, so that the last words of a process that is killed are there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     kept = os.dup(1), os.dup(2)
     streams = sys.stdout, sys.stderr
     file = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
