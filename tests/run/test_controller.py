@@ -342,6 +342,6 @@ def test_a_schedule_can_resume_only_what_is_paused(tmp_path: Path) -> None:
     log = ListLog([declare(max_trials=3)])
     controller = session(log, Curve(), tmp_path)
     jobs = [Start({"epochs": 9}), Resume(0, {"epochs": 9})]
-    controller.schedule.next_job = lambda rng: jobs.pop(0)  # type: ignore[method-assign]
+    controller.schedule.next_job = lambda rng, may_start: jobs.pop(0)  # type: ignore[method-assign]
     with pytest.raises(RunError, match="resumes trial 0, which is finished"):
         controller.run()

@@ -35,7 +35,7 @@ class PaperASHA(Schedule):
         valued = {i: all(np.isfinite(m[o.metric]) for o in self.problem.objectives) for i, m in rung.items()}
         return [i for _, i in sorted(zip(order, rung, strict=True))[:k] if valued[i]]
 
-    def next_job(self, rng: np.random.Generator) -> Job:
+    def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         for k in range(len(self.levels) - 2, -1, -1):
             candidates = self.top_k(self.rungs[k], len(self.rungs[k]) // self.eta)
             promotable = [t for t in candidates if t not in self.promoted[k]]

@@ -39,17 +39,17 @@ class Halving(ASHA):
 class CountsQuestions(Halving):
     asked = 0
 
-    def next_job(self, rng: np.random.Generator) -> Job:
+    def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         self.asked += 1
-        job = super().next_job(rng)
+        job = super().next_job(rng, may_start)
         return Start(job.fidelity, {"asked": self.asked}) if isinstance(job, Start) else job
 
 
 class RecordsPromotionWhenAsked(Halving):
     """The promotion is lost when a run is resumed, and a second question promotes the next one."""
 
-    def next_job(self, rng: np.random.Generator) -> Job:
-        job = super().next_job(rng)
+    def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
+        job = super().next_job(rng, may_start)
         if isinstance(job, Resume):
             super().on_job(Trial(job.trial, None), job)  # type: ignore[arg-type]
         return job
@@ -74,8 +74,8 @@ class PausesWithoutRung(Halving):
         super().on_report(trial, report)
         return Action.PAUSE
 
-    def next_job(self, rng: np.random.Generator) -> Job:
-        job = super().next_job(rng)
+    def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
+        job = super().next_job(rng, may_start)
         return Resume(job.trial, {"epochs": 1}) if isinstance(job, Resume) else job
 
 
@@ -87,9 +87,9 @@ class WaitsForTheDead(Full):
         self.started: set[int] = set()
         self.reported: set[int] = set()
 
-    def next_job(self, rng: np.random.Generator) -> Job:
+    def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         full = len(self.started) % 4 == 0 and len(self.reported) < len(self.started)
-        return Wait() if full else super().next_job(rng)
+        return Wait() if full else super().next_job(rng, may_start)
 
     def on_job(self, trial: Trial, job: Start | Resume) -> None:
         self.started.add(trial.id)
@@ -103,12 +103,12 @@ class OwnRandomNumbers(Full):
     def __init__(self, objectives: Any, constraints: Any) -> None:
         super().__init__(objectives, constraints)
 
-    def next_job(self, rng: np.random.Generator) -> Job:
+    def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         return Start({"epochs": int(np.random.default_rng().integers(1, 9))})
 
 
 class HashOrder(OwnRandomNumbers):
-    def next_job(self, rng: np.random.Generator) -> Job:
+    def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         return Start({"epochs": 1 + hash(str(rng.random())) % 8})
 
 

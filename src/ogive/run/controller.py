@@ -76,6 +76,7 @@ class Controller:
         self.running: set[TrialId] = set()
         self.why = ""
         self.stopping = False
+        self._used_up = ""  # why nothing more can be proposed
         self._undecided: dict[TrialId, Action] = {}  # what the schedule said to the last report, while reading
         for event in events:
             self._inform(event, state.apply(event))
@@ -134,19 +135,30 @@ class Controller:
             if waiting is not None:
                 self._start(self.state.trials[waiting], [])
                 continue
-            match self.schedule.next_job(generator(self.seed, "job", self.state.jobs)):
+            may_start = self._may_start()
+            match self.schedule.next_job(generator(self.seed, "job", self.state.jobs), may_start):
                 case Resume(trial, until):
                     self._promote(trial, until)
                 case Start(fidelity, note):
                     if not self._propose(fidelity, note):
                         return False
-                case Wait():
-                    self.why = "the schedule waits for trials that will not come"
-                    return False
-                case Done():
-                    self.why = "the schedule has nothing more to do"
+                case Wait() | Done() as job:
+                    if may_start:
+                        waits = isinstance(job, Wait)
+                        self.why = f"the schedule {'waits for trials that will not come' if waits else 'is done'}"
                     return False
         return not self.stopping
+
+    def _may_start(self) -> bool:
+        """Whether another trial may be proposed; else `why` says why the search will end."""
+        number = len(self.state.trials)
+        if number >= self.settings.max_trials:
+            self.why = f"all {number} trials are done"
+        elif self._used_up:
+            self.why = self._used_up
+        else:
+            return True
+        return False
 
     def _promote(self, number: TrialId, until: Fidelity) -> None:
         """Let a paused trial go on: from the cache, or on a worker as soon as its former one has left it."""
@@ -166,13 +178,13 @@ class Controller:
     def _propose(self, fidelity: Fidelity, note: Mapping[str, object]) -> bool:
         """Ask the strategy and start what it proposes; False where no trial may be started any more."""
         number = len(self.state.trials)
-        if number >= self.settings.max_trials:
-            self.why = f"all {number} trials are done"
+        if not self._may_start():
             return False
         try:
             proposal = self.strategy.ask(generator(self.seed, "ask", number), self.pending, fidelity)
         except SpaceExhausted as error:
-            self.why = str(error) or "every architecture of the space has been proposed"
+            self._used_up = str(error) or "every architecture of the space has been proposed"
+            self._may_start()
             return False
         trial = self._trial(number, self._checked(proposal, note), fidelity)
         try:

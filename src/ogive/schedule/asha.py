@@ -62,7 +62,7 @@ class ASHA(Schedule):
         self.levels = levels(lowest, top, self.eta)
         self.rungs = tuple(Rung(tuple(objectives), tuple(constraints)) for _ in self.levels[:-1])
 
-    def next_job(self, rng: np.random.Generator) -> Job:
+    def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         """`get_job` of the paper: the highest rung that has one to promote, else grow the bottom rung."""
         for k in reversed(range(len(self.rungs))):
             promotable = self.rungs[k].promotable(self.eta)

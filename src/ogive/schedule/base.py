@@ -2,18 +2,19 @@
 
 The controller, having an idle worker, asks for the next job; and at every report asks whether to go on::
 
-    job = schedule.next_job(rng)         # Start | Resume | Wait | Done: changes nothing
+    job = schedule.next_job(rng, may_start)  # Start | Resume | Wait | Done: changes nothing
     schedule.on_job(trial, job)          # the Start or Resume was carried out
     schedule.on_report(trial, report)    # CONTINUE | PAUSE | STOP
     schedule.on_end(trial)               # finished, stopped by STOP, or failed: a rung never waits for the dead
 
 What every implementation guarantees, and `ogive.testing.check_schedule` checks:
 
-- `next_job` is a function of what was told and of `rng`; it changes no later answer. A decision counts once
+- `next_job` is a function of what was told, `rng` and `may_start`; it changes no later answer. A decision counts once
   `on_job` reports it, so a resumed run, which reads decisions from its journal, calls only the three `on_` methods.
 - A trial told PAUSE is later resumed, left paused, or ended; it is never started again.
-- `Start` may be refused (`max_trials` is reached): the controller then asks again after the next event, and ends
-  the search when nothing runs any more.
+- Once `may_start` is false (`max_trials` is reached, or the space is used up) it stays so. A `Start` is then not carried
+  out: the controller asks again after the next event, and ends the search when nothing runs any more. A schedule whose
+  brackets wait to be full uses it to go on with what they have.
 - A trial that returns before the end of its job is finished, and `on_end` says so.
 """
 
@@ -71,8 +72,8 @@ class Schedule(ABC):
     """Decides how far each trial is trained. See the module's docstring for what implementations guarantee."""
 
     @abstractmethod
-    def next_job(self, rng: np.random.Generator) -> Job:
-        """What an idle worker should do."""
+    def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
+        """What an idle worker should do; `may_start` says whether a Start would be carried out."""
 
     def on_job(self, trial: Trial, job: Start | Resume) -> None:  # noqa: B027 - for schedules that keep count
         """A Start or Resume was carried out as `trial`."""

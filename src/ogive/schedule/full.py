@@ -20,7 +20,7 @@ class Full(Schedule):
     ) -> None:
         self.fidelity = EMPTY if epochs is None else {"epochs": whole("schedule 'full'", "epochs", epochs, at_least=1)}
 
-    def next_job(self, rng: np.random.Generator) -> Job:
+    def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         return Start(self.fidelity)
 
     def on_report(self, trial: Trial, report: Report) -> Action:

@@ -131,7 +131,8 @@ class Workers:
     def give_job(self) -> bool:
         """Ask for a job for an idle worker; False if there is none now."""
         self.before_job(self.schedule)
-        job = self.schedule.next_job(generator(0, "job", len(self.log.calls)))
+        may_start = len(self.log.trials) < self.max_trials
+        job = self.schedule.next_job(generator(0, "job", len(self.log.calls)), may_start)
         self.log.jobs.append((len(self.log.calls), job))
         trials = self.log.trials
         if isinstance(job, Start):
