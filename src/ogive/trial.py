@@ -106,7 +106,7 @@ class Report:
     time: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trial:
     """The record of one evaluation of one proposal; a new record replaces it whenever something happens.
 
@@ -135,6 +135,10 @@ class Trial:
     proposed_at: float = 0.0
     started_at: float | None = None
     ended_at: float | None = None
+
+    def __repr__(self) -> str:
+        metrics = "".join(f", {name}={value:g}" for name, value in self.metrics.items())
+        return f"<Trial {self.id}: {self.status} at step {self.step}{metrics}; {self.reason or self.architecture}>"
 
     @property
     def architecture(self) -> Architecture:

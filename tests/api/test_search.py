@@ -16,7 +16,7 @@ import pytest
 import ogive as og
 from ogive.errors import JobError, OgiveError, RunError
 from ogive.run.estimator import Estimator, Evaluation
-from ogive.run.events import Kind
+from ogive.run.events import Event, Kind
 from ogive.run.journal import Journal
 from ogive.schedule.base import Action
 from ogive.testing.journal import essence
@@ -357,3 +357,64 @@ def test_an_alarm_of_the_user_still_rings(tmp_path: Path) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, former)
     assert rung
+
+
+def test_a_hard_constraint_on_what_is_not_known_before_training_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="hard, but the estimator does not know 'size' before training"):
+        search(tmp_path / "run", constraints=og.Constraint("size", at_most=3, hard=True))
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_epochs_than_the_estimator_goes_are_refused_and_its_own_are_the_default(tmp_path: Path) -> None:
+    class Nine(Estimator):
+        epochs = 9
+
+        def evaluate(self, evaluation: Evaluation) -> None:
+            evaluation.report(evaluation.until, {"accuracy": 1.0})
+
+    with pytest.raises(JobError, match="goes up to 9 epochs"):
+        og.search(space(), Nine(), epochs=12, executor="inline", run=tmp_path / "run")
+    run = og.search(space(), Nine(), max_trials=2, executor="inline", run=tmp_path / "run")
+    assert [trial.step for trial in run.trials] == [9, 9]
+
+
+def test_continuing_tells_of_changed_code_and_of_a_test_split_that_was_read(tmp_path: Path) -> None:
+    def other(architecture: og.Architecture) -> dict[str, float]:
+        return {"accuracy": 0.5}
+
+    run = search(tmp_path / "run")
+    journal = Journal(run.folder / "journal.db")
+    journal.acquire()
+    journal.append([Event(Kind.TEST_READ)])
+    journal.close()
+    again = og.search(space(), og.estimate.function(other), executor="inline", max_trials=14, run=run.folder)
+    messages = [message for message, _ in again.state.warnings]
+    assert any("code of the train function has changed: trials before 12" in message for message in messages)
+    assert any("test split of this run has been read" in message for message in messages)
+
+
+def test_a_train_function_that_ends_early_is_told_of_once(tmp_path: Path) -> None:
+    class Once(Estimator):
+        def evaluate(self, evaluation: Evaluation) -> None:
+            evaluation.report(1, {"accuracy": 1.0})
+
+    run = og.search(space(), Once(), epochs=3, max_trials=4, executor="inline", run=tmp_path / "run")
+    (warning,) = run.state.warnings
+    assert "ended after step 1 of 3; a train function loops over trial.epochs()" in warning[0]
+
+
+def test_a_run_is_opened_where_its_modules_are_not(tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "own_module_of_a_user.py").write_text(
+        "import ogive as og\n"
+        "space = og.Space(og.layer(dict, w=og.one_of(1, 2, name='w')))\n"
+        "def judge(a): return {'accuracy': a['w']}\n"
+    )
+    (tmp_path / "code" / "go.py").write_text(
+        "import own_module_of_a_user as m, ogive as og\n"
+        "og.search(m.space, og.estimate.function(m.judge), max_trials=2, run='run')\n"
+    )
+    subprocess.run([sys.executable, tmp_path / "code" / "go.py"], cwd=tmp_path, check=True, timeout=120)
+    elsewhere = "import ogive as og; print(og.open_run('run').space.size())"
+    done = subprocess.run([sys.executable, "-c", elsewhere], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "2", done.stderr

@@ -26,4 +26,4 @@ run = og.search(
     observer=lambda state, event: print(event.kind if event else "tick", flush=True),
     **options,
 )
-print("ended" if run.ended else "interrupted", run.ended, flush=True)
+print("ended", run.ended, flush=True)

@@ -50,4 +50,4 @@ run = og.search(
     executor="processes" if workers else "inline",
     observer=lambda state, event: print(event.kind if event else "tick", flush=True),
 )
-print("ended" if run.ended else "interrupted", run.ended, flush=True)
+print("ended", run.ended, flush=True)

@@ -152,6 +152,10 @@ class Declared:
             raise JobError(f"seed={seed!r}: a whole number, at least 0")
         if epochs is not None and (not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1):
             raise JobError(f"epochs={epochs!r}: a whole number, at least 1, or None where the estimator has no epochs")
+        if epochs is not None and estimator.epochs is not None and epochs > estimator.epochs:
+            raise JobError(
+                f"epochs={epochs}, but the estimator goes up to {estimator.epochs} epochs only; give both the same"
+            )
         return Declared(
             space,
             parse_objectives(objectives),

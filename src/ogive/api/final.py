@@ -171,6 +171,10 @@ def finalize(
             "full training needs the built-in trainer, og.estimate.classifier(task), and this run was searched with "
             f"{type(judge).__name__}; train run.best.architecture.build() with your own program"
         )
+    if not run.ended:
+        say("warning: the search has not ended; what it finds later is not judged by this reading of the test split")
+    if baseline is not None:
+        _check_baseline(baseline)
     horizon = epochs or judge.epochs
     folder = run.folder / "final"
     trainings = _trainings(run, top, seeds, horizon, baseline is not None)
@@ -185,6 +189,16 @@ def finalize(
         reference = _reference(run, random) if random is not None else None
         write_comparison(_compare(results, seeds, reference), run.folder)
     return results
+
+
+def _check_baseline(baseline: Any) -> None:
+    import torch
+
+    made = baseline() if callable(baseline) and not isinstance(baseline, torch.nn.Module) else None
+    if not isinstance(made, torch.nn.Module):
+        raise JobError(
+            f"baseline={baseline!r}: a function without arguments that makes a network, not a network itself"
+        )
 
 
 def _trainings(run: Run, top: int, seeds: Sequence[int], epochs: int, with_baseline: bool) -> list[_Training]:

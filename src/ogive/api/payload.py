@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from pathlib import Path
 
 import cloudpickle
 
 from ogive.errors import JobError, RunError
 from ogive.run.estimator import Estimator
+from ogive.run.executors.worker import load
 from ogive.space import Space
 
 PAYLOAD = "payload.pkl"
@@ -27,5 +30,21 @@ def write_payload(path: Path, space: Space, estimator: Estimator) -> None:
     try:
         draft.write_bytes(data)
         os.replace(draft, path)
+        _paths(path).write_text(json.dumps([os.path.abspath(entry) for entry in sys.path]))
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error}") from error
+
+
+def load_payload(path: Path) -> tuple[Space, Estimator]:
+    """What `write_payload` wrote. Modules are found where they were found then, after where this process looks.
+
+    Raises:
+        OSError, ImportError, AttributeError and what unpickling raises.
+    """
+    if _paths(path).exists():
+        sys.path += [entry for entry in json.loads(_paths(path).read_text()) if entry not in sys.path]
+    return load(path)
+
+
+def _paths(path: Path) -> Path:
+    return path.with_suffix(".paths.json")

@@ -9,11 +9,10 @@ from pickle import PickleError
 from typing import TYPE_CHECKING, Any
 
 from ogive.api.final import Say, Trained, finalize
-from ogive.api.payload import PAYLOAD
+from ogive.api.payload import PAYLOAD, load_payload
 from ogive.errors import JobError, MissingExtra, RunError
 from ogive.report.results import front, top
 from ogive.run.estimator import Estimator
-from ogive.run.executors.worker import load
 from ogive.run.journal import Journal
 from ogive.run.state import State
 from ogive.space import Space
@@ -66,11 +65,15 @@ class Run:
         if self._space is None or self._estimator is None:
             path = self.folder / PAYLOAD
             try:
-                self._space, self._estimator = load(path)
+                self._space, self._estimator = load_payload(path)
+            except FileNotFoundError as error:
+                raise RunError(
+                    f"{path} is gone; continue the search with the same call, which writes it again"
+                ) from error
             except (OSError, ImportError, AttributeError, EOFError, ValueError, TypeError, PickleError) as error:
                 raise RunError(
-                    f"the space of this run cannot be loaded from {path}: {error}; call this where the modules that it was "
-                    "declared in can be imported"
+                    f"the space and the estimator of this run cannot be loaded from {path}: {error}; call this where their "
+                    "modules can be imported"
                 ) from error
             self._state = None  # read again, now with layers
         return self._space, self._estimator
@@ -105,7 +108,9 @@ class Run:
             raise JobError(f"with several objectives ({names}) there is no single best trial; take one of run.front()")
         found = self.top(1)
         if not found:
-            raise RunError(f"no trial in {self.folder} has a value yet: {self.state.failed} failed, see run.trials")
+            failed = [trial for trial in self.trials if trial.status.failed]
+            why = f", the first with {failed[0].status}: {failed[0].reason}" if failed else ""
+            raise RunError(f"no trial in {self.folder} has a value yet: {len(failed)} failed{why}")
         return found[0]
 
     def front(self) -> list[Trial]:

@@ -7,7 +7,7 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ from ogive.run.session import manifest, signals
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.schedule.base import Schedule
+from ogive.seeds import generator
 from ogive.space import Space
 from ogive.strategy.base import Strategy
 
@@ -83,7 +84,7 @@ def search(
         constraints: of the metrics. Hard ones on metrics that the estimator knows before training cost no training.
         strategy: a name, {name: {option: value}}, or an object. Default: "auto", chosen by `max_trials`.
         schedule: likewise. Default: "full", every trial is trained for all `epochs`.
-        epochs: how far a trial is trained at most; None where the estimator has no epochs.
+        epochs: how far a trial is trained at most. Default: as far as the estimator goes; None where it has no epochs.
         max_trials: how many architectures to try. Default: 100.
         workers: how many trials at a time. Default: 1.
         seed: of all random choices. Default: 0.
@@ -99,10 +100,8 @@ def search(
         observer: called with (state, event) after every event, and with (state, None) now and then. Default: a live view
             where standard error is a terminal.
 
-    Returns:
-        the run. A search that was interrupted returns it too; `run.ended` is then empty.
-
     Raises:
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the running trials have been put back, and the same call goes on.
         JobError: an argument is not what it should be.
         RunError: the run cannot be continued, written, or is held by another controller.
     """
@@ -127,10 +126,13 @@ def search(
     )
     asked = Settings(**changing)
     arguments = {**_DEFAULTS, "strategy": auto(asked.max_trials), **fixed}
+    if "epochs" not in fixed:
+        arguments["epochs"] = judge.epochs
     declared = Declared.of(space, judge, **arguments)
     folder = Path(run).absolute() if run is not None else None
     if folder is None or not (folder / JOURNAL).exists():
         _check_executor(executor, asked)
+        _check_hard(declared, judge)
         # made once before anything is written, so that what is wrong with them is told in time
         _plugins(declared, arguments, declared.to_json(), judge.screen)
         folder = folder or fresh_folder(Path("runs").absolute())
@@ -140,11 +142,13 @@ def search(
     journal = Journal(folder / JOURNAL, synchronous=synchronous)
     try:
         journal.acquire()
-        events = _continued(journal, folder, declared, fixed, changing, executor)
+        events = _continued(journal, folder, declared, fixed, changing, executor, judge)
         write_payload(folder / PAYLOAD, space, judge)
-        _session(folder, journal, events, declared, judge, fixed, executor, cache, observer)
+        interrupted = _session(folder, journal, events, declared, judge, fixed, executor, cache, observer)
     finally:
         journal.close()
+    if interrupted:  # what follows a search in a program must not happen to half a search
+        raise KeyboardInterrupt(f"the search in {folder} was {interrupted}; the same call continues it")
     return Run(folder, space, judge)
 
 
@@ -187,6 +191,23 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 
 
+def _check_hard(declared: Declared, estimator: Estimator) -> None:
+    """See that what hard constraints are about is known before training."""
+    hard = [constraint.metric for constraint in declared.constraints if constraint.hard]
+    if not hard:
+        return
+    try:
+        known = estimator.screen(declared.space.sample(generator(declared.seed, "screen")))
+    except Exception:  # noqa: BLE001 - an architecture that cannot be screened becomes a failed trial
+        return
+    missing = [metric for metric in hard if metric not in known]
+    if missing:
+        raise JobError(
+            f"the constraint on {missing[0]!r} is hard, but the estimator does not know {missing[0]!r} before training (it "
+            f"knows {', '.join(known) or 'nothing'}): make it soft, or for 'parameters' say count_parameters=True"
+        )
+
+
 def _check_executor(executor: str, settings: Settings) -> None:
     if executor == "inline" and (settings.time_limit or settings.memory_limit or settings.workers > 1):
         raise JobError("executor='inline' has one worker and no time or memory limit; use 'processes'")
@@ -199,6 +220,7 @@ def _continued(
     fixed: Mapping[str, Any],
     changing: Mapping[str, Any],
     executor: str,
+    estimator: Estimator,
 ) -> list[Event]:
     """The events so far, if this call may continue them, with those that open the new session."""
     first, *events = journal.read()
@@ -210,8 +232,24 @@ def _continued(
     settings = Settings.from_json({**stored, **changes})
     _check_executor(executor, settings)
     opening = [Event(Kind.CHANGED, data=changes)] if changes else []
-    opening.append(Event(Kind.OPENED, data=manifest(settings.workers)))
+    code = estimator.code()
+    opening.append(Event(Kind.OPENED, data={**manifest(settings.workers), "code": code}))
+    opening += [Event(Kind.WARNING, data={"message": message}) for message in _doubts(events, code)]
     return [first, *events, *opening]
+
+
+def _doubts(events: Sequence[Event], code: str) -> list[str]:
+    """What a user who continues this run should know."""
+    doubts = []
+    earlier = [event.data.get("code", code) for event in events if event.kind is Kind.OPENED]
+    if earlier and earlier[-1] != code:
+        number = sum(event.kind is Kind.PROPOSED for event in events)
+        doubts.append(f"the code of the train function has changed: trials before {number} were judged by the former")
+    if any(event.kind is Kind.TEST_READ for event in events):
+        doubts.append(
+            "the test split of this run has been read: what the search chooses from now on is not tested by it"
+        )
+    return doubts
 
 
 def _plugins(
@@ -250,8 +288,11 @@ def _session(
     executor: str,
     cache: bool,
     observer: Observer | None,
-) -> None:
-    """One session of the controller, from its first event to its last. `events` ends with those not yet appended."""
+) -> str:
+    """One session of the controller, from its first event to its last. `events` ends with those not yet appended.
+
+    Returns by what it was interrupted, "" where it went on to the end.
+    """
     screen = _remembering(estimator)
     strategy, schedule = _plugins(declared, fixed, events[0].data, screen)
     recipe = estimator.recipe()
@@ -287,6 +328,7 @@ def _session(
         if results is not None:
             results.close()
         journal.append([Event(Kind.CLOSED, data={"why": why})])
+    return "" if controller.state.ended else why
 
 
 def _changed(events: Iterable[Event]) -> dict[str, Any]:

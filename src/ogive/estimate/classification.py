@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ogive.errors import JobError, MissingExtra
-from ogive.estimate.functions import short_hash
+from ogive.estimate.functions import count, short_hash
 from ogive.estimate.live import LiveTrial, run_live
 from ogive.run.estimator import Estimator, Evaluation
 from ogive.space import Architecture
@@ -44,22 +44,19 @@ class Classifier(Estimator):
         device: "cpu", "cuda", "cuda:N", or "auto".
     """
 
+    epochs: int
     continuable = True  # the horizon is the recipe's, however far a job goes
 
     def __init__(self, task: Task, training: Recipe, device: str, count_parameters: bool) -> None:
         self.task = task
         self.training = training
+        self.epochs = training.epochs  # the horizon of the recipe: how far a trial can be trained
         self.device = device
         self._count_parameters = count_parameters
         self._examples: tuple[Examples, Examples] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_examples": None}
-
-    @property
-    def epochs(self) -> int:
-        """The horizon of the recipe: how far a trial can be trained."""
-        return self.training.epochs
 
     def prepare(self) -> None:
         self._prepared()
@@ -73,12 +70,7 @@ class Classifier(Estimator):
         run_live(evaluation, self._train)
 
     def screen(self, architecture: Architecture) -> Mapping[str, float]:
-        if not self._count_parameters:
-            return EMPTY
-        import torch
-
-        with torch.device("meta"):
-            return {"parameters": float(_parameters(architecture.build()))}
+        return count(architecture) if self._count_parameters else EMPTY
 
     def recipe(self) -> Mapping[str, Any]:
         import torch

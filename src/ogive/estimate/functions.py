@@ -19,9 +19,19 @@ from ogive.trial import EMPTY
 class Train(Estimator):
     """A train function as an estimator; made by `train`."""
 
-    def __init__(self, f: Callable[[Any, LiveTrial], object], recipe: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self, f: Callable[[Any, LiveTrial], object], recipe: Mapping[str, Any] | None, count_parameters: bool
+    ) -> None:
         self._f = f
         self._recipe = recipe
+        self._count_parameters = count_parameters
+        self._code = source_hash(f)
+
+    def screen(self, architecture: Architecture) -> Mapping[str, float]:
+        return count(architecture) if self._count_parameters else EMPTY
+
+    def code(self) -> str:
+        return self._code
 
     def prepare(self) -> None:
         _import_torch()
@@ -48,6 +58,10 @@ class Function(Estimator):
     def __init__(self, f: Callable[[Architecture], Mapping[str, Any]], recipe: Mapping[str, Any] | None) -> None:
         self._f = f
         self._recipe = recipe
+        self._code = source_hash(f)
+
+    def code(self) -> str:
+        return self._code
 
     def evaluate(self, evaluation: Evaluation) -> None:
         if evaluation.reported >= 1:
@@ -68,7 +82,9 @@ class Function(Estimator):
         return EMPTY if self._recipe is None else {"recipe": short_hash(self._recipe)}
 
 
-def train(f: Callable[[Any, LiveTrial], object], recipe: Mapping[str, Any] | None = None) -> Train:
+def train(
+    f: Callable[[Any, LiveTrial], object], recipe: Mapping[str, Any] | None = None, *, count_parameters: bool = False
+) -> Train:
     """A train function as an estimator.
 
     The model is built from the trial's seed, the random states of Python, NumPy and PyTorch are set from it, and
@@ -79,13 +95,14 @@ def train(f: Callable[[Any, LiveTrial], object], recipe: Mapping[str, Any] | Non
             architecture cannot be evaluated.
         recipe: all that determines a result beside architecture, seed, settings and fidelity, as JSON. With it, equal
             evaluations of other runs are taken from the evaluation cache; None where that is unknown.
+        count_parameters: whether `parameters` is told before training, so that hard constraints on it cost none.
 
     Raises:
         JobError: `f` cannot be called with a model and a trial, or `recipe` is not JSON.
     """
     _check_callable(f, ("model", "trial"))
     _check_recipe(recipe)
-    return Train(f, recipe)
+    return Train(f, recipe, count_parameters)
 
 
 def function(f: Callable[[Architecture], Mapping[str, Any]], recipe: Mapping[str, Any] | None = None) -> Function:
@@ -103,6 +120,24 @@ def function(f: Callable[[Architecture], Mapping[str, Any]], recipe: Mapping[str
     _check_callable(f, ("architecture",))
     _check_recipe(recipe)
     return Function(f, recipe)
+
+
+def count(architecture: Architecture) -> dict[str, float]:
+    """`parameters` of the architecture's model, built on the meta device, which allocates nothing."""
+    import torch
+
+    from ogive.hardware import parameters
+
+    with torch.device("meta"):
+        return {"parameters": float(parameters(architecture.build()))}
+
+
+def source_hash(f: Any) -> str:
+    """A short hash of the source of a function; "" where there is no source to read."""
+    try:
+        return short_hash(inspect.getsource(inspect.unwrap(f)))
+    except (OSError, TypeError):
+        return ""
 
 
 def short_hash(value: Any) -> str:

@@ -316,8 +316,11 @@ class Controller:
             return
         if outcome.status is Status.FINISHED:
             missing = self._missing(record)
-            seconds = {"seconds": round(outcome.seconds, 6)}
-            self._record(_failed(trial, missing) if missing else Event(Kind.FINISHED, trial, data=seconds))
+            early = f"it ended after step {record.step} of {record.until}"
+            data = {"seconds": round(outcome.seconds, 6), "reason": early}
+            self._record(_failed(trial, missing) if missing else Event(Kind.FINISHED, trial, data=data))
+            if not missing and not any("ended after step" in message for message, _ in self.state.warnings):
+                self.on_warning(f"of trial {trial}: {early}; a train function loops over trial.epochs()", trial)
         elif outcome.status is Status.WAITING or self._retry(record, outcome):
             data = {"reason": outcome.reason, "seconds": round(outcome.seconds, 6)}
             if outcome.status in RETRIED and not self.stopping:

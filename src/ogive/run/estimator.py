@@ -72,9 +72,11 @@ class Estimator(ABC):
     Attributes:
         continuable: whether what is reported at a step depends on the steps before it alone, and not on how far the
             job goes; then a result that went further answers for one that goes less far.
+        epochs: how far a trial can be trained at most; None where nothing is known of that.
     """
 
     continuable: bool = False
+    epochs: int | None = None
 
     def prepare(self) -> None:  # noqa: B027 - most estimators have something to load, none must
         """Called once in every worker before the first evaluation: load data, import what is slow."""
@@ -93,6 +95,10 @@ class Estimator(ABC):
         Results are shared between runs of equal recipe; a recipe of None is never shared.
         """
         return None
+
+    def code(self) -> str:
+        """A short hash of the user's code that judges, "" where it is not known; a change of it is worth a warning."""
+        return ""
 
     def fingerprints(self) -> Mapping[str, str]:
         """What must not change while a run is continued, by name (`data`, `split`, `recipe`), each as a short hash."""

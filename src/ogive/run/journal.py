@@ -26,6 +26,8 @@ from ogive.run.lease import Holder, holder_alive
 
 SCHEMA = 1
 BEAT_SECONDS = 5.0
+STALE_SECONDS = 3600.0
+"""After so long a journal in the making belongs to a controller that was killed, not to one that is just starting."""
 
 _tables = sql.MetaData()
 _meta = sql.Table("meta", _tables, sql.Column("schema", sql.Integer, nullable=False))
@@ -109,10 +111,12 @@ class Journal:
             raise RunError(f"cannot write a journal at {path}: {explain(error)}") from error
         finally:
             drafted.dispose()
-            stale = path.parent.iterdir() if path.exists() else path.parent.glob(f"{draft.name}*")
-            for file in filter(is_draft, list(stale)):
+            for file in path.parent.iterdir():
                 with suppress(OSError):  # on a read-only disk, where there is none to remove
-                    file.unlink()
+                    if file.name.startswith(draft.name) or (
+                        is_draft(file) and now - file.stat().st_mtime > STALE_SECONDS
+                    ):
+                        file.unlink()
 
     # -- reading -------------------------------------------------------------------------------------------------
 

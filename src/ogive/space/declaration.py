@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -133,6 +134,12 @@ def layer(factory: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Layer:
     Raises:
         SpaceError: `factory` cannot be called.
     """
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(factory, torch.nn.Module):
+        name = type(factory).__name__
+        raise SpaceError(
+            f"layer({name}(...)): that is a built layer; write layer({name}, ...), so that each model gets its own"
+        )
     if not callable(factory) or isinstance(factory, Expression):
         raise SpaceError(f"layer({factory!r}, ...): the first argument is a class or a function that makes the layer")
     return Layer(factory, args, kwargs)
