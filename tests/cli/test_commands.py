@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -137,8 +138,39 @@ def test_trials_that_saved_no_weights_are_not_exported(ogive) -> None:
     done = ogive("export", "runs/job", "--to", "torch")
     assert done.code == 2
     assert "has no checkpoint, so there are no weights to export" in done.err
-    assert "trial.checkpoint(model=model.state_dict())" in done.err
+    assert "trial.checkpoint(model=model.state_dict()), or the files were deleted" in done.err
+    assert "there is none in runs/job/trials/0000" in done.err
     assert "allowed: best, or a number from 0 to 11" in ogive("export", "runs/job", "--trial", "99").err
+
+
+def test_json_is_printed_or_written_to_a_file_or_into_a_folder(ogive, tmp_path: Path) -> None:
+    ogive("search", "job.yaml", "--quiet")
+    printed = ogive("export", "runs/job", "--to", "json").out
+    assert ogive("export", "runs/job", "-o", "new/out.json").out == "new/out.json\n"
+    assert ogive("export", "runs/job", "-o", "out").out == "out/architecture.json\n"
+    for path in ("new/out.json", "out/architecture.json"):
+        assert (tmp_path / path).read_text() == printed
+
+
+def test_what_is_printed_is_relative_to_where_the_user_is(ogive, tmp_path: Path) -> None:
+    search = ogive("search", "job.yaml", "--quiet", "--run", str(tmp_path / "a run"))
+    status = ogive("status", "a run")
+    assert "ogive report 'a run'" in search.out
+    assert "run       a run" in status.out
+    assert "ogive export 'a run' --trial" in search.out
+    assert str(tmp_path) not in status.out
+
+
+def test_a_table_fits_the_terminal(ogive) -> None:
+    """What is long is folded, and nothing is cut."""
+    ogive("search", "job.yaml", "--quiet")
+    command = f"TERM=xterm COLUMNS=40 {sys.executable} -m ogive top runs/job -k 2"
+    script = ["-c", f"import pty; pty.spawn(['sh', '-c', {command!r}])"]
+    lines = subprocess.run([sys.executable, *script], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(lines) > 3
+    plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
+    assert max(map(len, plain)) <= 40
+    assert "…" not in "".join(plain)
 
 
 def test_an_interrupted_search_says_how_to_continue_and_does(ogive, tmp_path: Path) -> None:

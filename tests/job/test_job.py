@@ -147,3 +147,18 @@ def test_a_file_may_be_named_that_another_one_has_imported(tmp_path: Path) -> No
     baseline = load_job(path).baseline
     assert baseline is not None
     assert baseline() == 4
+
+
+def test_a_space_of_which_some_architectures_cannot_be_built_is_a_job(tmp_path: Path) -> None:
+    """What fails becomes a failed trial; what says that it is infeasible is no error at all."""
+    (tmp_path / "mine.py").write_text(
+        "import ogive as og\nfrom ogive.errors import Infeasible\n\n"
+        "def block(width):\n    return 1 / (width - 16)\n\n"
+        "def never(width):\n    raise Infeasible('too wide')\n\n"
+        "some = og.Space(og.layer(block, og.one_of(16, 32)))\nnone = og.Space(og.layer(never, og.one_of(16, 32)))\n\n"
+        "def train(model, trial):\n    trial.report(accuracy=1.0)\n"
+    )
+    for name in ("some", "none"):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(f"space: mine.py:{name}\ntrain: mine.py:train\n")
+        assert load_job(path).space.size() == 2

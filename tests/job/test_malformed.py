@@ -33,6 +33,14 @@ CODE = """
         return 1 / (width - 16)
 
     breaking = og.Space(og.layer(block, og.one_of(16)), example_input=(1, 8, 8))
+    unshaped = og.Space(og.layer(block, og.one_of(16)))
+
+    def lazy(width):
+        from torch import nn
+
+        return nn.LazyLinear(width)
+
+    lazy_layers = og.Space(og.layer(lazy, og.one_of(16, 32)))
 """
 GOOD = "space: mine.py:space\ntrain: mine.py:estimator\nmax_trials: 3\n"
 CASES = {
@@ -162,6 +170,16 @@ CASES = {
         "space: mine.py:breaking\ntask: {}\nconstraints:\n  - {metric: parameters, at_most: 10, hard: true}\n",
         "mine.py:19: ZeroDivisionError: division by zero",
         "mend the file",
+    ),
+    "a factory that fails, without a preflight": (
+        "space: mine.py:unshaped\ntrain: mine.py:train\n",
+        "mine.py:19: ZeroDivisionError: division by zero",
+        "mend the file",
+    ),
+    "lazy layers without example_input": (
+        "space: mine.py:lazy_layers\ntrain: mine.py:train\n",
+        "job.yaml:1: space: an architecture cannot be built: the lazy layer",
+        "needs Space(..., example_input=...)",
     ),
     "an unknown data set": (
         "space: {zoo: chain}\ntask: {data: digit}\n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -65,6 +66,17 @@ def test_exported_model_runs_without_ogive_and_gives_the_same(tmp_path: Path) ->
     assert about["inputs"] == [{"shape": ["batch", 1, 8, 8], "dtype": "float32"}]
     fresh = architecture.build()
     fresh.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+
+
+def test_what_the_user_says_of_the_data_cannot_break_the_program(tmp_path: Path) -> None:
+    architecture = og.zoo.chain().sample(np.random.default_rng(4))
+    said = 'each of """three""" {channels} \\ 255'
+    data = {"data": "mine", "preparation": said, "shape": [1, 8, 8], "classes": 10}
+    export_torch(architecture, architecture.build(seed=0).state_dict(), None, tmp_path, data=data)
+    program = ast.parse((tmp_path / "predict.py").read_text())
+    assert said.replace('"', "'") in (ast.get_docstring(program) or "")
+    assert said in (tmp_path / "README.md").read_text()
+    assert said in json.loads((tmp_path / "architecture.json").read_text())["usage"]
 
 
 class Fixed(nn.Module):

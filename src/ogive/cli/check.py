@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ogive.cli.common import AsJson, JobFile, print_json
+from ogive.cli.common import AsJson, JobFile, print_json, shown
 from ogive.cli.space import size_json, size_text
 
 if TYPE_CHECKING:
@@ -32,9 +32,12 @@ def check(
         _print_job(loaded)
     preflight = _preflight(loaded, samples)
     if as_json:
-        print_json({"job": str(job), "size": size_json(loaded.space), "run": str(loaded.run), **_json(preflight)})
+        print_json(
+            {"job": str(job), "size": size_json(loaded.space), "run": str(shown(loaded.run)), **_json(preflight)}
+        )
     else:
-        print(f"preflight: {preflight}" if preflight else "preflight: none, since the space has no example_input")
+        none = "none, since the space has no example_input; with one, architectures are built and run here"
+        print(f"preflight: {preflight or none}")
     if preflight is not None and not preflight.ok:
         raise typer.Exit(1)
 
@@ -49,7 +52,7 @@ def _print_job(job: Job) -> None:
     print(
         f"search:    {job.keys.max_trials} trials by {strategy} under {schedule}{epochs}, {job.keys.workers} at a time"
     )
-    print(f"run:       {job.run}")
+    print(f"run:       {shown(job.run)}")
 
 
 def _preflight(job: Job, samples: int) -> Preflight | None:

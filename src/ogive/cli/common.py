@@ -13,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from ogive.api import Run
     from ogive.run.state import State
@@ -31,11 +32,22 @@ def open_run(run_or_job: Path) -> Run:
     return api.open_run(run_folder(run_or_job))
 
 
+def shown(path: Path) -> Path:
+    """`path` as its user would type it: relative to the working directory where it lies below it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def console() -> Console:
     """Standard output; never narrower than a table needs where it is not a terminal."""
     from rich.console import Console
 
     return Console(soft_wrap=True) if sys.stdout.isatty() else Console(width=200, soft_wrap=True)
+
+
+def print_table(table: Table) -> None:
+    """A table: as wide as the terminal, whose columns that may fold do so; as wide as it needs elsewhere."""
+    console().print(table, markup=False, soft_wrap=not sys.stdout.isatty())
 
 
 def print_json(value: Any) -> None:
@@ -77,17 +89,14 @@ def print_trials(state: State, trials: Sequence[Trial]) -> None:
 
     metrics = shown_metrics(state, trials)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("rank", justify="right")
-    table.add_column("trial", justify="right")
-    for name in metrics:
-        table.add_column(name, justify="right")
-    table.add_column("epochs", justify="right")
-    table.add_column("status")
+    for name in ("rank", "trial", *metrics, "epochs"):
+        table.add_column(name, justify="right", overflow="fold")
+    table.add_column("status", overflow="fold")
     table.add_column("architecture", overflow="fold")
     for rank, trial in enumerate(trials, 1):
         values = [number(trial.metrics[name]) if name in trial.metrics else "-" for name in metrics]
         table.add_row(str(rank), str(trial.id), *values, str(trial.step), trial.status.value, choices(trial))
-    console().print(table)
+    print_table(table)
 
 
 def trial_json(trial: Trial) -> dict[str, Any]:
@@ -123,7 +132,7 @@ def print_failures(state: State, run: Path) -> None:
     for item in failures(state):
         output = run / "trials" / f"{item['trial']:06d}" / "output.txt"
         line = f"{item['count']} x {item['status']}, first trial {item['trial']}: {first_line(item['reason'])}"
-        print(f"failed: {line}{f' (its output: {output})' if output.is_file() else ''}")
+        print(f"failed: {line}{f' (its output: {shown(output)})' if output.is_file() else ''}")
 
 
 def first_line(text: str) -> str:

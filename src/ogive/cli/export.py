@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ogive.cli.common import RunPath, open_run, print_json
-from ogive.errors import RunError
+from ogive.cli.common import RunPath, open_run, print_json, shown
+from ogive.errors import OgiveError, RunError
 
 if TYPE_CHECKING:
     from ogive.api import Run
     from ogive.trial import Trial
+
+
+OUTPUT = (
+    "Where to. json: a folder, or a file that ends in .json; printed where left out. "
+    "torch: a folder; exports/TRIAL in the run where left out."
+)
 
 
 class Form(StrEnum):
@@ -30,28 +36,25 @@ def export(
     to: Annotated[
         Form, typer.Option(help="json: the architecture. torch: a program that runs without Ogive.")
     ] = Form.JSON,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder to write to; exports/<trial> in the run.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help=OUTPUT)] = None,
 ) -> None:
     """Export a trial: its architecture as JSON, or its trained model as a PyTorch program."""
     from ogive import report
 
     opened = open_run(run)
     found = _trial(opened, trial)
-    folder = output or opened.folder / "exports" / f"{found.id:06d}"
-    if to is Form.JSON:
-        description = report.export_json(opened.state, found)
-        if output is None:
-            print_json(description)
-            return
-        _write_json(folder, description)
-        print(folder / "architecture.json")
-        return
-    state = _weights(opened, found)
-    architecture, inputs = _with_layers(opened, found)
-    for path in report.export_torch(architecture, state, inputs, folder):
-        print(path)
+    description = report.export_json(opened.state, found)
+    if to is Form.JSON and output is None:
+        print_json(description)
+    elif to is Form.JSON and output is not None:
+        print(shown(_write_json(output, description)))
+    else:
+        state = _weights(opened, found)
+        architecture, inputs = _with_layers(opened, found)
+        folder = output or opened.folder / "exports" / f"{found.id:06d}"
+        data = _data(opened)
+        for path in report.export_torch(architecture, state, inputs, folder, description, data):
+            print(shown(path))
 
 
 def _trial(run: Run, wanted: str) -> Trial:
@@ -65,14 +68,17 @@ def _trial(run: Run, wanted: str) -> Trial:
     return trials[int(wanted)]
 
 
-def _write_json(folder: Path, description: Any) -> None:
+def _write_json(output: Path, description: Any) -> Path:
+    """Write to the file `output`, or into the folder of that name; the file's path."""
     import json
 
+    path = output if output.suffix == ".json" and not output.is_dir() else output / "architecture.json"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "architecture.json").write_text(json.dumps(description, indent=2) + "\n")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(description, indent=2) + "\n")
     except OSError as error:
-        raise RunError(f"{folder} cannot be written: {error}; choose another one with -o") from error
+        raise RunError(f"{path} cannot be written: {error}; choose another place with -o") from error
+    return path
 
 
 def _weights(run: Run, trial: Trial) -> dict[str, Any]:
@@ -87,7 +93,7 @@ def _weights(run: Run, trial: Trial) -> dict[str, Any]:
 
     trained = full_weights(run.folder, trial.id)
     if trained is not None:
-        print(f"weights of full training: {trained}", file=sys.stderr)
+        print(f"weights of full training: {shown(trained)}", file=sys.stderr)
         full: dict[str, Any] = load_checkpoint(trained)["model"]
         return full
     folder = run.folder / "trials" / f"{trial.id:06d}"
@@ -99,7 +105,9 @@ def _weights(run: Run, trial: Trial) -> dict[str, Any]:
             why = f"it has not reported anything ({trial.status.value}); choose one of `ogive top`"
         else:
             why = (
-                "its train function never called trial.checkpoint(model=model.state_dict()); add that and search again"
+                f"there is none in {shown(folder)}: either the train function never called "
+                "trial.checkpoint(model=model.state_dict()), or the files were deleted; search again in a fresh folder "
+                "(--run DIR --no-cache)"
             )
         raise RunError(f"trial {trial.id} has no checkpoint, so there are no weights to export: {why}")
     state = load_checkpoint(saved.path)
@@ -122,3 +130,18 @@ def _with_layers(run: Run, trial: Trial) -> tuple[Any, tuple[Any, ...]]:
     add_code_of(run.folder)
     space = run.space
     return space.architecture(trial.architecture.to_json()), example_inputs(space.example_input)
+
+
+def _data(run: Run) -> dict[str, Any] | None:
+    """What the model was trained on, as the task tells it; None where only the user's train function knows."""
+    from ogive.estimate import Classifier
+
+    judge = run.estimator
+    if not isinstance(judge, Classifier):
+        return None
+    try:
+        task = judge.task.describe()
+    except (OgiveError, OSError) as error:
+        print(f"warning: the export cannot tell how its inputs were prepared: {error}", file=sys.stderr)
+        return None
+    return {name: task[name] for name in ("data", "preparation", "shape", "classes")}

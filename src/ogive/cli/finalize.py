@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ogive.cli.common import AsJson, RunPath, open_run, print_json
+from ogive.cli.common import AsJson, RunPath, open_run, print_json, shown
+
+if TYPE_CHECKING:
+    from ogive.api import Run
 
 
 def finalize(
@@ -27,19 +31,37 @@ def finalize(
 
     opened = open_run(run)
     add_code_of(opened.folder)
+    baseline = baseline_of(opened.folder)
     results = opened.finalize(
         top,
         seeds=range(seeds),
         epochs=epochs,
-        baseline=baseline_of(opened.folder),
+        baseline=baseline,
         workers=workers,
         say=lambda message: print(message, file=sys.stderr),
     )
     if as_json:
-        print_json([asdict(result) for result in results])
+        print_json([{**asdict(result), "weights": str(shown(Path(result.weights)))} for result in results])
         return
     for result in results:
         metrics = ", ".join(f"{name} {value:.4g}" for name, value in result.test.items())
         parameters = f"{result.training['parameters']:,.0f} parameters"
-        print(f"{result.name}, seed {result.seed}: test {metrics}; {parameters}; {result.weights}")
-    print(f"\ncompare:  ogive report {opened.folder}")
+        print(f"{result.name}, seed {result.seed}: test {metrics}; {parameters}; {shown(Path(result.weights))}")
+    if baseline is not None:
+        _print_comparison(opened)
+    print(f"\ncompare:  ogive report {shown(opened.folder)}")
+
+
+def _print_comparison(run: Run) -> None:
+    """What sets the best of the search apart from the baseline, metric by metric."""
+    from ogive.report import read_comparison
+    from ogive.report.versus import known_goal, verdict
+
+    comparison = read_comparison(run.folder)
+    assert comparison is not None  # written by the full training beside a baseline
+    found, baseline = comparison.found, comparison.baseline
+    goals = {objective.metric: objective.goal for objective in run.state.objectives}
+    print(f"\n{found.name} minus {baseline.name} on the {comparison.split} split, paired by seed, the mean:")
+    for metric, difference in comparison.differences.items():
+        print(f"  {verdict(metric, difference, goals.get(metric) or known_goal(metric), len(comparison.seeds))}")
+    print(f"  parameters: {found.parameters:,} in {found.name}, {baseline.parameters:,} in {baseline.name}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ogive.cli.common import RunPath, open_run
+from ogive.cli.common import RunPath, open_run, shown
 
 
 def report(
@@ -19,4 +19,4 @@ def report(
 
     opened = open_run(run)
     add_code_of(opened.folder)
-    print(opened.report(output))
+    print(shown(opened.report(output)))

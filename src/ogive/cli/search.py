@@ -18,6 +18,7 @@ from ogive.cli.common import (
     print_failures,
     print_json,
     print_trials,
+    shown,
     trial_json,
 )
 
@@ -57,8 +58,6 @@ def search(
         with _view(quiet or as_json) as view:
             done = run_job(loaded, view)
     except KeyboardInterrupt:
-        _interrupted(_command(job, options))
-    if not done.ended:
         _interrupted(_command(job, options))
     if as_json:
         print_json(_summary(done))
@@ -105,7 +104,7 @@ def _failed(run: Run) -> bool:
 def _summary(run: Run) -> dict[str, Any]:
     state = run.state
     return {
-        "run": str(run.folder),
+        "run": str(shown(run.folder)),
         "why": state.ended,
         "trials": len(state.trials),
         "elapsed_seconds": state.elapsed,
@@ -116,6 +115,8 @@ def _summary(run: Run) -> dict[str, Any]:
 
 
 def _print(run: Run, more: str) -> None:
+    import shlex
+
     from ogive.report import draw_text
     from ogive.report.words import duration
 
@@ -131,6 +132,7 @@ def _print(run: Run, more: str) -> None:
     if not best:
         print("no trial has a value")
         return
-    print(f"\nreport:   ogive report {run.folder}")
-    print(f"export:   ogive export {run.folder} --trial {best[0].id} --to torch")
+    folder = shlex.quote(str(shown(run.folder)))
+    print(f"\nreport:   ogive report {folder}")
+    print(f"export:   ogive export {folder} --trial {best[0].id} --to torch")
     print(f"go on:    {more}")

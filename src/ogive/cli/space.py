@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ogive.cli.common import AsJson, console, print_json
+from ogive.cli.common import AsJson, print_json, print_table
 
 if TYPE_CHECKING:
     from ogive.space import Decision, Space
@@ -43,7 +43,7 @@ def _print_decisions(found: Space) -> None:
         table.add_column(heading, overflow="fold")
     for decision in found.decisions:
         table.add_row(decision.name, _alternatives(decision), _condition(decision))
-    console().print(table, markup=False)
+    print_table(table)
 
 
 def _alternatives(decision: Decision) -> str:

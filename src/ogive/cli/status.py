@@ -12,6 +12,7 @@ from ogive.cli.common import (
     open_run,
     print_failures,
     print_json,
+    shown,
     trial_json,
 )
 
@@ -32,7 +33,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
         print_json({**_summary(opened, state), "best": trial_json(best[0]) if best else None})
         return
     summary = _summary(opened, state)
-    print(f"run       {opened.folder}")
+    print(f"run       {shown(opened.folder)}")
     print(f"state     {summary['state']}{f': {state.ended}' if state.ended else ''}")
     counts = ", ".join(f"{n} {name}" for name, n in summary["trials"].items())
     print(f"trials    {len(state.trials)} of {state.settings['max_trials']}{f': {counts}' if counts else ''}")
@@ -41,7 +42,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
         values = ", ".join(f"{o.metric} {number(best[0].metrics[o.metric])}" for o in state.objectives)
         print(f"best      {values}: trial {best[0].id}, {choices(best[0])}")
     elif len(state.objectives) > 1:
-        print(f"front     {len(opened.front())} trials: ogive front {opened.folder}")
+        print(f"front     {len(opened.front())} trials: ogive front {shown(opened.folder)}")
     if state.warnings:
         print(f"warnings  {len(state.warnings)}, the last: {state.warnings[-1][0]}")
     print_failures(state, opened.folder)
@@ -49,7 +50,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
 
 def _summary(run: Run, state: State) -> dict[str, Any]:
     return {
-        "run": str(run.folder),
+        "run": str(shown(run.folder)),
         "state": _state(state),
         "why": state.ended,
         "max_trials": state.settings["max_trials"],

@@ -6,7 +6,7 @@ import functools
 import json
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from ogive import schedule as schedules
 from ogive import strategy as strategies
 from ogive.api import Run, open_run, search
 from ogive.api.result import JOURNAL
-from ogive.errors import JobError, OgiveError, RunError
+from ogive.errors import Infeasible, JobError, RunError
 from ogive.job import parts
 from ogive.job.code import Code, blame, describe
 from ogive.job.model import JobKeys, check_keys
@@ -25,7 +25,7 @@ from ogive.run.estimator import Estimator
 from ogive.run.executors.processes import cores
 from ogive.run.settings import Settings
 from ogive.seeds import generator
-from ogive.space import Space
+from ogive.space import Architecture, Space
 from ogive.trial import Pending
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 JOB_COPY = "job.yaml"
 ORIGIN = "job.json"
+DRAWN = 5
+"""Architectures of which one must be buildable where no preflight can tell."""
 
 
 @dataclass(frozen=True)
@@ -198,19 +200,39 @@ def baseline_of(run: Path) -> Callable[[], Any] | None:
 
 
 def _check_feasible(source: Source, job: Job) -> None:
-    """Draw one architecture as a search would, so that constraints which nothing satisfies are told at once."""
+    """Draw architectures as a search would, so that a space or constraints which nothing satisfies are told at once."""
     with parts.blamed(source, "space"):
-        job.space.sample(generator(job.keys.seed, "check"))
+        rng = generator(job.keys.seed, "check")
+        drawn = [job.space.sample(rng) for _ in range(DRAWN)]
+        if job.space.example_input is None and parts.builds_models(job.estimator):  # else the preflight can tell
+            _check_any(drawn, lambda architecture: architecture.build(seed=0), "built", job.folders)
     if any(constraint.hard for constraint in job.constraints):
         strategy = strategies.create("random", job.space, job.objectives, job.constraints)
         screened = strategies.Constrained(strategies.Deduplicated(strategy), job.estimator.screen)
         with parts.blamed(source, "constraints"):
-            try:
-                screened.ask(generator(job.keys.seed, "check"), Pending(), {})
-            except OgiveError:
-                raise
-            except Exception as error:  # of a factory of the user's
-                raise JobError(f"an architecture cannot be screened: {blame(error, job.folders)}") from error
+            _check_any(drawn, job.estimator.screen, "screened", job.folders)
+            screened.ask(generator(job.keys.seed, "check"), Pending(), {})
+
+
+def _check_any(
+    drawn: Sequence[Architecture], attempt: Callable[[Architecture], object], done: str, folders: Sequence[str]
+) -> None:
+    """See that one of the architectures can be built or screened: a search survives some that cannot, but not all.
+
+    Raises:
+        JobError: none can; says what is wrong with the first that is not infeasible on purpose.
+    """
+    wrong: list[Exception] = []
+    for architecture in drawn:
+        try:
+            attempt(architecture)
+            return
+        except Infeasible:
+            continue
+        except Exception as error:  # noqa: BLE001 - of a factory of the user's, told below
+            wrong.append(error)
+    if wrong:
+        raise JobError(f"an architecture cannot be {done}: {blame(wrong[0], folders)}") from wrong[0]
 
 
 def run_job(job: Job, observer: Observer | None = None) -> Run:

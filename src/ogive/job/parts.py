@@ -218,6 +218,14 @@ def try_options(source: Source, kind: str, spec: Mapping[str, Mapping[str, Any]]
         make(name, **options)
 
 
+def builds_models(estimator: Estimator) -> bool:
+    """Whether the estimator is known to build the model of each architecture; a plain function need not."""
+    from ogive.estimate import Classifier
+    from ogive.estimate.functions import Train
+
+    return isinstance(estimator, (Classifier, Train))
+
+
 def metrics_of(estimator: Estimator) -> Sequence[str] | None:
     """What the estimator reports; None where only running it can tell."""
     from ogive.estimate import Classifier

@@ -58,6 +58,7 @@ def export_torch(
     example_inputs: Sequence[torch.Tensor] | None,
     folder: Path,
     description: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Write a model with its weights and a program that runs it with PyTorch alone, without Ogive.
 
@@ -70,6 +71,8 @@ def export_torch(
         example_inputs: positional inputs, each [batch, ...]; None for those of the space.
         folder: made where it is missing; files of these names are replaced.
         description: more about the model for `architecture.json`, such as what `export_json` gives.
+        data: what the model was trained on: `data` (its name), `preparation` (how raw values became features),
+            `shape` of an example, `classes`; None where that is not known. All files say what the inputs must be.
 
     Returns:
         the paths of the files.
@@ -97,12 +100,13 @@ def export_torch(
     shapes = [[1 if note else "batch", *tensor.shape[1:]] for tensor in given]
     dtypes = [str(tensor.dtype).removeprefix("torch.") for tensor in given]
     about["inputs"] = [{"shape": shape, "dtype": dtype} for shape, dtype in zip(shapes, dtypes, strict=True)]
-    about |= {"note": note, "torch": torch.__version__}
+    usage = _usage(data)
+    about |= {"data": dict(data) if data else None, "usage": usage, "note": note, "torch": torch.__version__}
     texts = {
         "architecture.json": json.dumps(about, indent=1) + "\n",
-        "predict.py": _template("predict.py.txt"),
+        "predict.py": _template("predict.py.txt").replace("@usage@", _in_docstring(usage)),
         "README.md": _template("export.md").format(
-            id=architecture.id, torch=torch.__version__, shapes=shapes, note=note
+            id=architecture.id, torch=torch.__version__, shapes=shapes, usage=usage, note=note
         ),
     }
     try:
@@ -114,6 +118,22 @@ def export_torch(
     except OSError as error:
         raise RunError(f"the export to {folder} cannot be written: {error}") from error
     return [folder / name for name in ("model.pt2", "weights.pt", *texts)]
+
+
+def _usage(data: Mapping[str, Any] | None) -> str:
+    """What the inputs must be, and what the outputs are."""
+    if data is None:
+        return "Inputs must be prepared exactly as the train function prepared them in training."
+    shape = ", ".join(map(str, ("batch", *data["shape"])))
+    examples = f"of the data set {data['data']!r}, float32 [{shape}]"
+    prepared = data["preparation"] or "prepared exactly as the data that the search was given"
+    scores = f"one score (logit) for each of the classes 0 to {data['classes'] - 1}"
+    return f"Inputs: examples {examples}: {prepared}. Output: [batch, {data['classes']}], {scores}."
+
+
+def _in_docstring(text: str) -> str:
+    """`text` as it may stand between triple quotes."""
+    return text.replace("\\", "\\\\").replace('"', "'")
 
 
 def _template(name: str) -> str:

@@ -28,11 +28,13 @@ class Data:
         x: features, float32 [n, *shape].
         y: classes, int64 [n], each of 0..k-1 at least once.
         name: where they come from.
+        preparation: how raw values became features, for whoever uses a trained model; "" where that is not known.
     """
 
     x: NDArray[np.float32]
     y: NDArray[np.int64]
     name: str = "arrays"
+    preparation: str = ""
 
     @property
     def shape(self) -> Shape:
@@ -65,7 +67,7 @@ def digits() -> Data:
     except ImportError as error:
         raise MissingExtra("scikit-learn", "data", "the data set 'digits'") from error
     images, labels = load_digits(return_X_y=True)
-    return from_arrays(images.reshape(-1, 1, 8, 8) / 16.0, labels, "digits")
+    return from_arrays(images.reshape(-1, 1, 8, 8) / 16.0, labels, "digits", "pixels (0 to 16) divided by 16")
 
 
 DATA_SETS: Registry[Data] = Registry("data set", (), {"digits": digits})
@@ -107,8 +109,10 @@ def is_dataset(source: Any) -> bool:
     return not container and hasattr(source, "__getitem__") and hasattr(source, "__len__")
 
 
-def from_arrays(x: Any, y: Any, name: str = "arrays") -> Data:
+def from_arrays(x: Any, y: Any, name: str = "arrays", preparation: str = "") -> Data:
     """Check features [n, ...] and integer classes [n], and hold them as float32 and int64.
+
+    `preparation` says how raw values became these features; exported models carry it.
 
     Raises:
         JobError: lengths differ; features are no finite numbers or have no shape; labels are not the integers 0..k-1
@@ -117,7 +121,7 @@ def from_arrays(x: Any, y: Any, name: str = "arrays") -> Data:
     features, labels = _features(np.asarray(x), name), _labels(np.asarray(y), name)
     if len(features) != len(labels):
         raise JobError(f"data {name!r}: {len(features)} examples but {len(labels)} labels; give one label an example")
-    return Data(features, labels, name)
+    return Data(features, labels, name, preparation)
 
 
 def from_dataset(dataset: Any) -> Data:

@@ -112,6 +112,7 @@ class Task:
         return {
             "kind": "classification",
             "data": data.name,
+            "preparation": data.preparation,
             "examples": len(data.y),
             "shape": list(data.shape),
             "classes": data.classes,
