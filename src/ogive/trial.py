@@ -197,11 +197,13 @@ def comparable(trials: Sequence[Trial], at_least: int | None = None) -> tuple[St
 class Pending:
     """A read-only view of the proposals in flight, and of those that a wrapper has just turned down.
 
-    `in_flight` is the controller's own mapping, seen live: nothing is copied when a strategy is asked.
+    `in_flight`, and `ids`, how many of them have each identity, are the controller's own mappings, seen live: nothing is
+    copied or counted when a strategy is asked. `ids` may be left out where nobody keeps it.
     """
 
     in_flight: Mapping[TrialId, Proposal] = field(default_factory=dict)
     rejected: tuple[Proposal, ...] = ()
+    ids: Mapping[str, int] | None = None
 
     def __iter__(self) -> Iterator[Proposal]:
         yield from self.in_flight.values()
@@ -212,4 +214,12 @@ class Pending:
 
     def plus(self, *rejected: Proposal) -> Pending:
         """The same view with `rejected` added."""
-        return Pending(self.in_flight, self.rejected + rejected)
+        return Pending(self.in_flight, self.rejected + rejected, self.ids)
+
+    def holds(self, identity: str) -> bool:
+        """Whether an architecture with this `id` is in flight or was turned down."""
+        if self.ids is not None:
+            flying = self.ids.get(identity, 0) > 0
+        else:
+            flying = any(proposal.architecture.id == identity for proposal in self.in_flight.values())
+        return flying or any(proposal.architecture.id == identity for proposal in self.rejected)

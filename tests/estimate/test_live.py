@@ -327,11 +327,10 @@ def test_inheriting_reads_another_trials_checkpoint(tmp_path: Path) -> None:
         trial.report(x=1)
 
     child.run(f)
-    Driver(child.folder).run(f, inherit=parent.folder)
-    Driver(child.folder).run(f, inherit=parent.folder / "checkpoint-4.pickle")
-    assert got == [None, {"sum": 10}, {"sum": 10}]
-    with pytest.raises(RunError, match="there is no such checkpoint; only a trial's newest one is kept"):
-        Driver(child.folder).run(f, inherit=parent.folder / "checkpoint-3.pickle")
+    Driver(child.folder).run(f, inherit=(parent.folder, 4))
+    assert got == [None, {"sum": 10}]
+    with pytest.raises(RunError, match="no checkpoint of step 3 to inherit from: the one there is of step 4"):
+        Driver(child.folder).run(f, inherit=(parent.folder, 3))
 
 
 def test_the_handle_tells_its_trial(tmp_path: Path) -> None:

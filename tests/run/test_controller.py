@@ -345,3 +345,20 @@ def test_a_schedule_can_resume_only_what_is_paused(tmp_path: Path) -> None:
     controller.schedule.next_job = lambda rng, may_start: jobs.pop(0)  # type: ignore[method-assign]
     with pytest.raises(RunError, match="resumes trial 0, which is finished"):
         controller.run()
+
+
+def test_a_proposal_that_inherits_gets_the_folder_and_the_step(tmp_path: Path) -> None:
+    seen: list[object] = []
+
+    class Heir(Curve):
+        def evaluate(self, evaluation: Evaluation) -> None:
+            seen.append(evaluation.inherit)
+            super().evaluate(evaluation)
+
+    good = SPACE.architecture({"width": 3, "depth": 2})
+    log = ListLog([declare(max_trials=2)])
+    controller = session(log, Heir(), tmp_path)
+    controller.strategy = Proposing(Proposal(good), Proposal(good, inherit=(0, 9)))
+    controller.run()
+    assert seen == [None, (tmp_path / "trials" / "000000", 9)]
+    assert controller.state.trials[1].proposal.inherit == (0, 9)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ogive.errors import JobError
+from ogive.errors import JobError, RunError
 from ogive.estimate.checkpoint import Writer, load_checkpoint, newest
 from ogive.run.estimator import Evaluation
 from ogive.schedule.base import Action
@@ -150,7 +150,14 @@ class LiveTrial:
         Raises:
             RunError: the checkpoint is not there any more, or cannot be read.
         """
-        return None if self._evaluation.inherit is None else load_checkpoint(self._evaluation.inherit)
+        if self._evaluation.inherit is None:
+            return None
+        folder, step = self._evaluation.inherit
+        saved = newest(folder)
+        if saved is None or saved.step != step:
+            there = f"the one there is of step {saved.step}" if saved else "there is none"
+            raise RunError(f"{folder}: no checkpoint of step {step} to inherit from: {there}; only the newest is kept")
+        return load_checkpoint(saved.path)
 
     def _settle(self) -> bool:
         """Send the report that a checkpoint holds and the journal lacks; whether anything is left to do."""

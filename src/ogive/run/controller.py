@@ -72,7 +72,7 @@ class Controller:
         self.observer = observer
         self.tick = tick
         self.seed = int(state.created["seed"])
-        self.pending = Pending(state.in_flight)
+        self.pending = Pending(state.in_flight, ids=state.flying)
         self.running: set[TrialId] = set()
         self.why = ""
         self.stopping = False
@@ -238,7 +238,7 @@ class Controller:
             trial.seed,
             str(self.trial_folder(trial.id)),
             dict(trial.proposal.settings),
-            str(self.trial_folder(inherit[0])) if inherit else "",
+            (str(self.trial_folder(inherit[0])), inherit[1]) if inherit else None,
             trial.step,
             trial.seconds,
         )

@@ -37,7 +37,7 @@ class Evaluation:
         settings: values that are not architecture.
         seed: of all randomness of this trial, in [0, 2**63).
         folder: the trial's own folder; exists; what is left there is kept with the run.
-        inherit: the checkpoint to take weights from, or None.
+        inherit: the folder of the trial to take weights from, and the step; None for none.
         reported: the last step that the journal has; its reports need not be repeated.
         send: delivers a report and returns what to do next; use `report`.
     """
@@ -49,7 +49,7 @@ class Evaluation:
     folder: Path
     send: Callable[[Step, Mapping[str, float]], Action]
     settings: Mapping[str, Any] = EMPTY
-    inherit: Path | None = None
+    inherit: tuple[Path, Step] | None = None
     reported: Step = 0
 
     @property

@@ -27,6 +27,7 @@ class State:
         settings: what may change while it is continued: max_trials, workers, limits, budget.
         trials: by id.
         in_flight: the proposals that wait or run; a strategy sees them as pending.
+        flying: how many of them have each identity.
         waiting: trials that were started once and put back, oldest first.
         lost: by trial, attempts that were put back because their worker was killed or lost.
         count: trials by status.
@@ -45,6 +46,7 @@ class State:
     constraints: tuple[Constraint, ...]
     trials: dict[TrialId, Trial] = field(default_factory=dict)
     in_flight: dict[TrialId, Proposal] = field(default_factory=dict)
+    flying: Counter[str] = field(default_factory=Counter)
     waiting: dict[TrialId, None] = field(default_factory=dict)
     count: Counter[Status] = field(default_factory=Counter)
     seen: Counter[str] = field(default_factory=Counter)
@@ -157,10 +159,13 @@ class State:
             self.jobs += 1
         if event.kind is Kind.PUT_BACK and "status" in event.data:
             self.lost[trial.id] += 1
-        if trial.status in (Status.WAITING, Status.RUNNING):
+        flies, flew = trial.status in (Status.WAITING, Status.RUNNING), trial.id in self.in_flight
+        if flies and not flew:
             self.in_flight[trial.id] = trial.proposal
-        else:
-            self.in_flight.pop(trial.id, None)
+            self.flying[trial.architecture.id] += 1
+        elif flew and not flies:
+            del self.in_flight[trial.id]
+            self.flying[trial.architecture.id] -= 1
         if trial.status is Status.WAITING:
             self.waiting[trial.id] = None
         else:

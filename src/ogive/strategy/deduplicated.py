@@ -42,21 +42,21 @@ class Deduplicated(Strategy):
         self.strategy.allow_only(allowed)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        taken = {proposal.architecture.id for proposal in pending}
+        flying = pending
         duplicates = 0
         while duplicates < self.tries:
             proposal = self.strategy.ask(rng, pending, fidelity)
-            if self._is_new(proposal.architecture, taken):
+            if self._is_new(proposal.architecture, flying):
                 return _with_note(proposal, duplicates=duplicates) if duplicates else proposal
             duplicates += 1
             pending = pending.plus(proposal)
         for _ in range(SAMPLES):
             architecture = self.space.sample(rng)
-            if self._is_new(architecture, taken):
+            if self._is_new(architecture, flying):
                 return Proposal(architecture, note={"duplicates": duplicates, "instead": "sample"})
-        rest = [architecture for architecture in self._remaining() if architecture.id not in taken]
+        rest = [architecture for architecture in self._remaining() if not flying.holds(architecture.id)]
         if not rest:
-            raise SpaceExhausted(self._exhausted(taken))
+            raise SpaceExhausted(self._exhausted({proposal.architecture.id for proposal in flying}))
         chosen = rest[int(rng.integers(len(rest)))]
         return Proposal(chosen, note={"duplicates": duplicates, "instead": "grid"})
 
@@ -64,8 +64,8 @@ class Deduplicated(Strategy):
         self._told.add(trial.architecture.id)
         self.strategy.tell(trial)
 
-    def _is_new(self, architecture: Architecture, taken: set[str]) -> bool:
-        return architecture.id not in self._told and architecture.id not in taken
+    def _is_new(self, architecture: Architecture, flying: Pending) -> bool:
+        return architecture.id not in self._told and not flying.holds(architecture.id)
 
     def _remaining(self) -> list[Architecture]:
         """All architectures that were not told, one for each id; none where the space is too large to enumerate."""

@@ -33,7 +33,7 @@ class Assignment:
         choices: the architecture.
         id: the architecture's identity.
         folder: of the trial; made by the executor.
-        inherit: the path of a checkpoint whose weights to start from, or "".
+        inherit: the folder of the trial whose weights to start from, and the step; None for none.
         reported: the last step that the journal has.
         spent: compute seconds of earlier attempts, which count towards the time limit.
     """
@@ -46,7 +46,7 @@ class Assignment:
     seed: int
     folder: str
     settings: Mapping[str, Any] = EMPTY
-    inherit: str = ""
+    inherit: tuple[str, Step] | None = None
     reported: Step = 0
     spent: float = 0.0
 

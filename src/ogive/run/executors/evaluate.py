@@ -57,7 +57,7 @@ def evaluate(
             folder,
             send,
             assignment.settings,
-            Path(assignment.inherit) if assignment.inherit else None,
+            (Path(assignment.inherit[0]), assignment.inherit[1]) if assignment.inherit else None,
             assignment.reported,
         )
         estimator.evaluate(evaluation)
