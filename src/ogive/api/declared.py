@@ -65,7 +65,7 @@ class Named:
 def auto(max_trials: int) -> str:
     """The strategy behind "auto": a Gaussian process, or evolution where the search is long.
 
-    On NAS-Bench-201 the Gaussian process needs the fewest trials of the strategies that are here; `docs/measured.md`.
+    On NAS-Bench-201 the Gaussian process needs half the trials of evolution (`docs/measured.md`); its cost grows with them.
     """
     return "gp" if max_trials <= MODEL_TRIALS else "regularized_evolution"
 

@@ -28,9 +28,10 @@ def write_payload(path: Path, space: Space, estimator: Estimator) -> None:
             "of a module, and open files and connections inside them"
         ) from error
     try:
+        draft.write_text(json.dumps([os.path.abspath(entry) for entry in sys.path]))
+        os.replace(draft, _paths(path))
         draft.write_bytes(data)
         os.replace(draft, path)
-        _paths(path).write_text(json.dumps([os.path.abspath(entry) for entry in sys.path]))
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error}") from error
 
