@@ -113,6 +113,8 @@ class Trial:
     Attributes:
         id: counts from 0 in the order of proposal.
         fidelity: how far the trial has been told to go.
+        began: the step that those of `fidelity` are counted from: 0, or where the trial started again because it had been
+            trained at a fidelity that cannot be continued. So the steps of a trial only grow.
         seed: of this trial's random numbers, in [0, 2**63).
         screened: metrics known before training (parameters, table latency, proxies).
         seconds: compute time so far, lost attempts included.
@@ -132,6 +134,7 @@ class Trial:
     attempts: int = 0
     seconds: float = 0.0
     cached: bool = False
+    began: Step = 0
     proposed_at: float = 0.0
     started_at: float | None = None
     ended_at: float | None = None
@@ -152,7 +155,7 @@ class Trial:
     @property
     def until(self) -> Step:
         """The step at which it has gone as far as it was told to."""
-        return until(self.fidelity)
+        return self.began + until(self.fidelity)
 
     @property
     def metrics(self) -> Mapping[str, float]:

@@ -19,6 +19,7 @@ from staged import SPACE, Staged
 
 import ogive as og
 from ogive.errors import RunError
+from ogive.run.clock import WallClock
 from ogive.run.events import Event, Kind
 from ogive.run.journal import Journal, LeaseLost
 from ogive.run.lease import Holder, birth, holder_alive
@@ -225,3 +226,11 @@ def test_a_clock_that_is_set_back_changes_no_order_and_no_lease(path: Path) -> N
     assert [message for message, _ in found.warnings] == ["1", "2"]
     assert found.elapsed == 0.0, "time that runs backwards uses up no budget"
     journal.close()
+
+
+def test_a_clock_that_is_set_during_a_session_is_not_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, real = WallClock(), time.time
+    before = clock.now()
+    monkeypatch.setattr(time, "time", lambda: real() + 1e6)
+    assert 0 <= clock.now() - before < 1000, "a clock set forward would spend a budget of hours"
+    assert WallClock().now() - before > 1e5, "the next session begins at the time that it is then"

@@ -12,7 +12,8 @@ from ogive import schedule as schedules
 from ogive.errors import JobError
 from ogive.objective import Constraint, Objective, rank, ranks
 from ogive.schedule import Action, Job, Resume, Schedule, Start
-from ogive.schedule.asha import ASHA, levels
+from ogive.schedule.asha import ASHA
+from ogive.schedule.ladder import levels
 from ogive.schedule.rung import Rung
 from ogive.testing.episodes import PROBLEMS, Problem
 from ogive.testing.spaces import tiny
@@ -68,7 +69,7 @@ def run(schedule: Schedule, world: World, trials: int, workers: int = 4) -> Log:
 @pytest.mark.parametrize("world", WORLDS)
 def test_takes_the_decisions_of_the_papers_pseudocode(problem: str, world: str) -> None:
     sought = PROBLEMS[problem]
-    mine = ASHA(sought.objectives, sought.constraints, epochs=20, eta=3)
+    mine = ASHA(sought.objectives, sought.constraints, epochs=20, eta=3, capped=False)
     found, expected = run(mine, WORLDS[world], 90), run(PaperASHA(sought, 1, 20, 3), WORLDS[world], 90)
     assert found.text() == expected.text()
     if world == "good":
@@ -92,7 +93,7 @@ def test_has_the_rungs_of_successive_halving_when_no_newcomer_overtakes(
 
 
 def test_newcomers_that_overtake_are_promoted_beyond_that() -> None:
-    log = run(ASHA(ACCURACY, epochs=9), lambda number: Fate(lambda epoch: number / 100), 81)
+    log = run(ASHA(ACCURACY, epochs=9, capped=False), lambda number: Fate(lambda epoch: number / 100), 81)
     assert reached(log, 3) == 79  # each is the best when it comes; the first two come before there is a third
     assert reached(log, 9) > 9
 
@@ -143,13 +144,17 @@ def test_wrong_options_are_named(options: dict[str, int], text: str) -> None:
 
 
 def test_unknown_schedules_are_named() -> None:
-    with pytest.raises(JobError, match=r"no schedule 'ahsa' \(did you mean 'asha'\?\); there are 'asha', 'full'"):
+    with pytest.raises(JobError, match=r"no schedule 'ahsa' \(did you mean 'asha'\?\); there are 'asha', 'curve'"):
         schedules.create("ahsa")
 
 
 def test_levels_end_at_the_maximum() -> None:
     assert levels(1, 50, 3) == (1, 3, 9, 27, 50)
+    assert levels(1, 81, 3) == (1, 3, 9, 27, 81)
     assert levels(2, 2, 3) == (2,)
+    assert levels(12, 200, 16) == (12, 200), "and 192 is nearly there"
+    assert levels(1, 10, 3) == (1, 3, 10)
+    assert levels(9, 10, 3) == (9, 10)
 
 
 def test_constraints_come_first() -> None:

@@ -14,12 +14,19 @@ from ogive.schedule.full import Full
 from ogive.testing.schedules import check_schedule
 from ogive.trial import Report, Trial
 
-OPTIONS: dict[str, dict[str, Any]] = {"asha": {"eta": 2}}
+OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "asha": [{}, {"eta": 2, "capped": False}, {"variant": "stopping"}, {"fidelities": {"data_fraction": 0.1}}],
+    "curve": [{"min_epochs": 5}, {"model": "learned", "min_epochs": 3}],
+    "hyperband": [{}, {"overlap": False}, {"fidelities": {"resolution": 0.25}, "min_epochs": 9}],
+    "successive_halving": [{}, {"trials": 12, "eta": 2}],
+    "pbt": [{"settings": {"learning_rate": [0.001, 0.1]}, "population": 6, "interval": 2}],
+    "progressive_dynamic_hurdles": [{"models": 5}],
+}
+CASES = [(name, options) for name in schedules.names() for options in OPTIONS.get(name, [{}])]
 
 
-@pytest.mark.parametrize("name", schedules.names())
-def test_every_registered_schedule_conforms(name: str) -> None:
-    options = OPTIONS.get(name, {})
+@pytest.mark.parametrize(("name", "options"), CASES, ids=str)
+def test_every_registered_schedule_conforms(name: str, options: dict[str, Any]) -> None:
     check_schedule(
         lambda objectives, rest: schedules.create(name, objectives=objectives, constraints=rest, epochs=9, **options)
     )

@@ -18,10 +18,9 @@ from ogive.run.estimator import Estimator
 from ogive.schedule.base import Schedule
 from ogive.space import Space
 from ogive.strategy.base import Strategy
+from ogive.strategy.listed import Listed, check_list
 
 AUTO = "auto"
-MODEL_TRIALS = 500
-"""The longest search for which "auto" fits a model: its cost grows with the number of trials."""
 
 StrategySpec = str | Mapping[str, Mapping[str, Any]] | Strategy
 ScheduleSpec = str | Mapping[str, Mapping[str, Any]] | Schedule | None
@@ -62,12 +61,9 @@ class Named:
         raise JobError(f"{kind}={spec!r}: a name, {{name: {{option: value}}}}, or an object")
 
 
-def auto(max_trials: int) -> str:
-    """The strategy behind "auto": a Gaussian process, or evolution where the search is long.
-
-    On NAS-Bench-201 the Gaussian process needs half the trials of evolution (`docs/measured.md`); its cost grows with them.
-    """
-    return "gp" if max_trials <= MODEL_TRIALS else "regularized_evolution"
+def auto(max_trials: int) -> Mapping[str, Mapping[str, Any]]:
+    """The default strategy of a search of so many trials; what it chooses and why is in the notes of its proposals."""
+    return {AUTO: {"trials": max_trials}}
 
 
 def make_strategy(
@@ -76,14 +72,24 @@ def make_strategy(
     objectives: Sequence[Objective],
     constraints: Sequence[Constraint],
     screen: Callable[[Any], Mapping[str, float]],
+    initial: Sequence[Mapping[str, Any]] = (),
 ) -> Strategy:
-    """The strategy, without duplicates and within the hard constraints."""
+    """The strategy after the architectures of `initial`, without duplicates and within the hard constraints.
+
+    A `listed` strategy keeps its duplicates: the same architecture may stand in the list with several settings.
+    """
+    repeats = False
     if isinstance(spec, Strategy):
         strategy = _fitting(spec, space, objectives, constraints)
+        repeats = isinstance(strategy, Listed)
     else:
         named = _found("strategy", Named.of("strategy", spec))
         strategy = strategies.create(named.name, space, tuple(objectives), tuple(constraints), **named.options)
-    strategy = strategies.Deduplicated(strategy)
+        repeats = named.name == "listed"
+    if initial:
+        strategy = strategies.Initial(strategy, initial)
+    if not repeats:
+        strategy = strategies.Deduplicated(strategy)
     return strategies.Constrained(strategy, screen) if any(c.hard for c in constraints) else strategy
 
 
@@ -136,6 +142,7 @@ class Declared:
     estimator: str
     fingerprints: Mapping[str, str]
     recipe: Mapping[str, Any] | None
+    initial: tuple[Mapping[str, Any], ...] = ()
 
     @staticmethod
     def of(
@@ -147,6 +154,7 @@ class Declared:
         schedule: ScheduleSpec,
         epochs: int | None,
         seed: int,
+        initial: Iterable[Mapping[str, Any]] = (),
     ) -> Declared:
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise JobError(f"seed={seed!r}: a whole number, at least 0")
@@ -167,6 +175,7 @@ class Declared:
             f"{type(estimator).__module__}:{type(estimator).__qualname__}",
             dict(estimator.fingerprints()),
             estimator.recipe(),
+            _initial(space, initial),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -181,12 +190,24 @@ class Declared:
             "estimator": self.estimator,
             "fingerprints": dict(self.fingerprints),
             "recipe": self.recipe,
+            "initial": [dict(choices) for choices in self.initial],
         }
         try:
             stored: dict[str, Any] = json.loads(json.dumps(data))  # as it will be read back
         except (TypeError, ValueError) as error:
             raise JobError(f"options of strategy and schedule, and the recipe, must be JSON: {error}") from error
         return stored
+
+
+def _initial(space: Space, architectures: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Architectures to propose first, as names and labels, each seen to be of the space."""
+    given = tuple(architectures)
+    if not given:
+        return ()
+    try:
+        return tuple(proposal.architecture.to_json() for proposal in check_list(space, given))
+    except JobError as error:
+        raise JobError(f"initial: {error}") from error
 
 
 def check_unchanged(stored: Mapping[str, Any], space: Space, wanted: Mapping[str, Any], where: str) -> None:
@@ -201,8 +222,8 @@ def check_unchanged(stored: Mapping[str, Any], space: Space, wanted: Mapping[str
             for part in {**stored[name], **value}:
                 if stored[name].get(part) != value.get(part):
                     lines.append(f"the {part}: its fingerprint was {stored[name].get(part)}, and is {value.get(part)}")
-        elif stored[name] != value:
-            lines.append(f"{name}: was {stored[name]!r}, and is {value!r}")
+        elif stored.get(name, []) != value:  # runs of earlier versions have no `initial`
+            lines.append(f"{name}: was {stored.get(name, [])!r}, and is {value!r}")
     if lines:
         raise RunError(
             f"the run in {where} cannot be continued, because this has changed:\n  "

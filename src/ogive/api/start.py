@@ -27,7 +27,10 @@ from ogive.api.payload import PAYLOAD, write_payload
 from ogive.api.result import JOURNAL, Run
 from ogive.errors import JobError, RunError
 from ogive.objective import Constraint, Objective, ObjectiveSpec
+from ogive.report.sinks import specs as check_sinks
 from ogive.run.cache import Cache
+from ogive.run.clock import Clock, WallClock
+from ogive.run.companions import Companion
 from ogive.run.controller import Controller, Observer
 from ogive.run.database import is_draft
 from ogive.run.estimator import Estimator
@@ -36,12 +39,15 @@ from ogive.run.executors.base import Executor
 from ogive.run.executors.inline import Inline
 from ogive.run.executors.processes import Processes
 from ogive.run.journal import Journal
+from ogive.run.prices import Price, find_price
+from ogive.run.routes import Routes, RouteSpec, check_routes, stored_routes
 from ogive.run.session import manifest, signals
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.schedule.base import Schedule
 from ogive.seeds import generator
 from ogive.space import Space
+from ogive.space.joint import training_decisions
 from ogive.strategy.base import Strategy
 
 EXECUTORS = ("processes", "inline")
@@ -61,7 +67,14 @@ def search(
     workers: int = LEFT_OUT,
     seed: int = LEFT_OUT,
     run: str | os.PathLike[str] | None = None,
-    budget: float | None = LEFT_OUT,
+    budget: float | Mapping[str, float] | None = LEFT_OUT,
+    price: float | str | None = LEFT_OUT,
+    stop: str = LEFT_OUT,
+    criteria: Constraint | Iterable[Constraint] = LEFT_OUT,
+    patience: float | None = LEFT_OUT,
+    alerts: RouteSpec | Iterable[RouteSpec] = LEFT_OUT,
+    sinks: Any = LEFT_OUT,
+    initial: Iterable[Mapping[str, Any]] = LEFT_OUT,
     executor: str = "processes",
     max_failed_trials: int | None = LEFT_OUT,
     retries: int = LEFT_OUT,
@@ -74,8 +87,8 @@ def search(
     """Search `space` for the architectures that `estimator` finds best.
 
     Whatever is reported is journalled at once, and a run can be continued any number of times: call `search` again with
-    the same `run`. An argument left out is then as stored. `max_trials` (upwards), `workers`, `budget` and the limits may
-    change; nothing else may.
+    the same `run`. An argument left out is then as stored. `max_trials` (upwards), `workers`, the limits, and `budget` to
+    `sinks` may change; nothing else may.
 
     Args:
         space: what can be built.
@@ -89,7 +102,17 @@ def search(
         workers: how many trials at a time. Default: 1.
         seed: of all random choices. Default: 0.
         run: the run's folder. Default: a fresh one under `runs/`.
-        budget: hours that the search may take. Default: no limit.
+        budget: hours that the search may take, or {"hours": h, "money": m} with one or both. Default: no limit.
+        price: money per worker-hour, or the name of a device or machine in the price file (`OGIVE_PRICES`, else examples
+            that come with Ogive), or "file.yaml:name". What is held is paid for, busy or not. Default: nothing is paid.
+        stop: "advise": a stop rule only tells; "auto": it ends the search. Default: "advise".
+        criteria: constraints; a trial that satisfies them all is a success. Default: none.
+        patience: hours without improvement that are worth an alert. Default: an hour and a quarter of the time so far.
+        alerts: where alerts go beside the journal: "console", {"file": path}, {"webhook": url}, or a function of the
+            alert, or several. A mapping may name the least "severity". Functions and literal URLs are for this call and
+            not stored; {"webhook": "env:NAME"} is stored and read from the environment. Default: nowhere.
+        sinks: where metrics go beside the journal; see `ogive.report.sinks`. Default: nowhere.
+        initial: architectures that are proposed first. Default: none.
         executor: "processes" (warm workers), or "inline" (this process, one trial at a time, for debugging).
         max_failed_trials: stop when so many have failed. Default: a third of `max_trials`.
         retries: further attempts after a killed worker. Default: 2.
@@ -113,12 +136,26 @@ def search(
     if strategy in (AUTO, {AUTO: {}}):  # as stored, or chosen when the run is created
         strategy = LEFT_OUT
     fixed = _given(
-        objectives=objectives, constraints=constraints, strategy=strategy, schedule=schedule, epochs=epochs, seed=seed
+        objectives=objectives,
+        constraints=constraints,
+        strategy=strategy,
+        schedule=schedule,
+        epochs=epochs,
+        seed=seed,
+        initial=initial,
     )
+    routes = check_routes(alerts) if alerts is not LEFT_OUT else None
+    shown = check_sinks(sinks) if sinks is not LEFT_OUT else None
     changing = _given(
         max_trials=max_trials,
         workers=workers,
         budget=budget,
+        price=price,
+        stop=stop,
+        criteria=criteria,
+        patience=patience,
+        alerts=LEFT_OUT if routes is None else stored_routes(routes),
+        sinks=LEFT_OUT if shown is None else [spec for spec in shown if isinstance(spec, Mapping)],
         max_failed_trials=max_failed_trials,
         retries=retries,
         time_limit=time_limit,
@@ -132,19 +169,25 @@ def search(
     folder = Path(run).absolute() if run is not None else None
     if folder is None or not (folder / JOURNAL).exists():
         _check_executor(executor, asked)
+        _price(asked)
         _check_hard(declared, judge)
         # made once before anything is written, so that what is wrong with them is told in time
-        _plugins(declared, arguments, declared.to_json(), judge.screen)
+        _, scheduled = _plugins(declared, arguments, declared.to_json(), judge.screen)
+        _check_fidelities(scheduled, judge)
         folder = folder or fresh_folder(Path("runs").absolute())
         _make_folder(folder)
         created = Event(Kind.CREATED, data={**declared.to_json(), "settings": asked.to_json()})
         Journal.create(folder / JOURNAL, [created])
-    journal = Journal(folder / JOURNAL, synchronous=synchronous)
+    clock = WallClock()
+    journal = Journal(folder / JOURNAL, synchronous=synchronous, clock=clock)
     try:
         journal.acquire()
         events = _continued(journal, folder, declared, fixed, changing, executor, judge)
         write_payload(folder / PAYLOAD, space, judge)
-        interrupted = _session(folder, journal, events, declared, judge, fixed, executor, cache, observer)
+        companions = _companions(folder, events, routes, shown)
+        interrupted = _session(
+            folder, journal, events, declared, judge, fixed, executor, cache, observer, companions, clock
+        )
     finally:
         journal.close()
     if interrupted:  # what follows a search in a program must not happen to half a search
@@ -188,6 +231,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "schedule": None,
     "epochs": None,
     "seed": 0,
+    "initial": (),
 }
 
 
@@ -206,6 +250,17 @@ def _check_hard(declared: Declared, estimator: Estimator) -> None:
             f"the constraint on {missing[0]!r} is hard, but the estimator does not know {missing[0]!r} before training (it "
             f"knows {', '.join(known) or 'nothing'}): make it soft, or for 'parameters' say count_parameters=True"
         )
+
+
+def _price(settings: Settings) -> Price | None:
+    """What an hour costs, looked up now: the price file may change before the run is read."""
+    price = find_price(settings.price)
+    if settings.money is not None and price is None:
+        raise JobError(
+            f"budget={settings.budget!r}: money, but no price; give price= as money per worker-hour, or a name in the price "
+            "file"
+        )
+    return price
 
 
 def _check_executor(executor: str, settings: Settings) -> None:
@@ -231,11 +286,25 @@ def _continued(
     changes = Settings.from_json(stored).changes(changing)
     settings = Settings.from_json({**stored, **changes})
     _check_executor(executor, settings)
+    price = _price(settings)
     opening = [Event(Kind.CHANGED, data=changes)] if changes else []
     code = estimator.code()
-    opening.append(Event(Kind.OPENED, data={**manifest(settings.workers), "code": code}))
-    opening += [Event(Kind.WARNING, data={"message": message}) for message in _doubts(events, code)]
+    opened = {**manifest(settings.workers), "code": code}
+    opening.append(Event(Kind.OPENED, data={**opened, "price": price.to_json()} if price else opened))
+    again = any(event.kind is Kind.OPENED for event in events)
+    doubts = _doubts(events, code) if again else _first_doubts(declared, estimator)
+    opening += [Event(Kind.WARNING, data={"message": message}) for message in doubts]
     return [first, *events, *opening]
+
+
+def _first_doubts(declared: Declared, estimator: Estimator) -> list[str]:
+    """What a user who begins this run should know."""
+    names = training_decisions(declared.space)
+    joint = [
+        f"the space holds decisions about training ({', '.join(names)}): architectures are found together with them, and "
+        "are good with them only"
+    ]
+    return (joint if names else []) + list(estimator.warnings())
 
 
 def _doubts(events: Sequence[Event], code: str) -> list[str]:
@@ -252,6 +321,17 @@ def _doubts(events: Sequence[Event], code: str) -> list[str]:
     return doubts
 
 
+def _check_fidelities(schedule: Schedule, estimator: Estimator) -> None:
+    """See that the estimator knows the fidelities that the schedule names."""
+    unknown = [name for name in schedule.fidelities if name not in estimator.fidelities]
+    if unknown:
+        raise JobError(
+            f"the schedule varies the fidelity {unknown[0]!r}, which the estimator does not know (it knows "
+            f"{', '.join(('epochs', *estimator.fidelities))}); leave it out, or for a train function that obeys "
+            f"trial.fidelity[{unknown[0]!r}] say og.estimate.train(f, fidelities=({unknown[0]!r},))"
+        )
+
+
 def _plugins(
     declared: Declared,
     given: Mapping[str, Any],
@@ -263,7 +343,12 @@ def _plugins(
     objectives = tuple(Objective(**item) for item in stored["objectives"])
     constraints = tuple(Constraint(**item) for item in stored["constraints"])
     strategy = make_strategy(
-        given.get("strategy") or named["strategy"], declared.space, objectives, constraints, screen
+        given.get("strategy") or named["strategy"],
+        declared.space,
+        objectives,
+        constraints,
+        screen,
+        stored.get("initial", ()),
     )
     schedule = make_schedule(given.get("schedule") or named["schedule"], objectives, constraints, stored["epochs"])
     return strategy, schedule
@@ -288,6 +373,8 @@ def _session(
     executor: str,
     cache: bool,
     observer: Observer | None,
+    companions: Sequence[Companion],
+    clock: Clock,
 ) -> str:
     """One session of the controller, from its first event to its last. `events` ends with those not yet appended.
 
@@ -317,7 +404,9 @@ def _session(
                 folder,
                 screen=screen,
                 cache=results,
+                clock=clock,
                 observer=watch,
+                companions=companions,
             )
             with signals(controller.stop, _say, lambda: journal.writing):
                 why = controller.run()
@@ -327,8 +416,35 @@ def _session(
     finally:
         if results is not None:
             results.close()
-        journal.append([Event(Kind.CLOSED, data={"why": why})])
+        _close(journal, companions, why)
     return "" if controller.state.ended else why
+
+
+def _companions(
+    folder: Path, events: Sequence[Event], routes: Sequence[RouteSpec] | None, sinks: Sequence[Any] | None
+) -> list[Companion]:
+    """The routes and sinks of this session: as given in this call, or as stored."""
+    settings = Settings.from_json({**events[0].data["settings"], **_changed(events)})
+    made: list[Companion] = []
+    wanted = settings.sinks if sinks is None else sinks
+    if wanted:
+        from ogive.report.sinks import create
+        from ogive.report.sinks.follow import Followers
+
+        made.append(Followers(folder / JOURNAL, create(wanted, folder)))
+    chosen = settings.alerts if routes is None else routes
+    return [*made, Routes(chosen, folder)] if chosen else made
+
+
+def _close(journal: Journal, companions: Sequence[Companion], why: str) -> None:
+    """End the session in the journal; routes and sinks are given a little time before."""
+    troubles: list[str] = []
+    try:
+        for companion in companions:
+            troubles += companion.close()
+    finally:
+        warnings = [Event(Kind.WARNING, data={"message": message}) for message in troubles]
+        journal.append([*warnings, Event(Kind.CLOSED, data={"why": why})])
 
 
 def _changed(events: Iterable[Event]) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def _weights(run: Run, trial: Trial) -> dict[str, Any]:
     Raises:
         RunError: there is none; the message says why, and what helps.
     """
-    from ogive.api.final import full_weights
+    from ogive.api.deliver import full_weights
     from ogive.estimate import load_checkpoint
     from ogive.estimate.checkpoint import newest
 
@@ -96,7 +96,9 @@ def _weights(run: Run, trial: Trial) -> dict[str, Any]:
         print(f"weights of full training: {shown(trained)}", file=sys.stderr)
         full: dict[str, Any] = load_checkpoint(trained)["model"]
         return full
-    folder = run.folder / "trials" / f"{trial.id:06d}"
+    from ogive.run.folders import trial_folder
+
+    folder = trial_folder(run.folder, trial)
     saved = newest(folder) if folder.is_dir() else None
     if saved is None:
         if trial.cached:

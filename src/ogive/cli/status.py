@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ogive.cli.common import (
@@ -19,20 +21,35 @@ from ogive.cli.common import (
 if TYPE_CHECKING:
     from ogive.api import Run
     from ogive.run.state import State
+    from ogive.run.stopping import Verdict
 
 
 def status(run: RunPath, as_json: AsJson = False) -> None:
-    """Show how far a run is: trials, best so far, failures, time."""
+    """Show how far a run is: trials, best so far, failures, cost, what the stop rules advise, alerts."""
+    from ogive.cli.phases import show_where_there_is_one
+    from ogive.report import spending
     from ogive.report.results import top
     from ogive.report.words import duration, number
+    from ogive.run.utilisation import utilisation
 
+    if show_where_there_is_one(run, as_json):
+        return
     opened = open_run(run)
     state = opened.state
     best = top(state, 1) if len(state.objectives) == 1 else []
-    if as_json:
-        print_json({**_summary(opened, state), "best": trial_json(best[0]) if best else None})
-        return
     summary = _summary(opened, state)
+    now = time.time() if summary["state"] == "running" else None
+    stages, busy, advice = spending.stages(opened.folder, state), utilisation(state, bins=1, now=now), _advice(state)
+    if as_json:
+        more = {
+            "best": trial_json(best[0]) if best else None,
+            "cost": spending.cost_json(stages, now),
+            "utilisation": busy.mean,
+            "advice": [{**asdict(verdict), "numbers": dict(verdict.numbers)} for verdict in advice],
+            "alerts": [alert.to_json() for alert in state.alerts],
+        }
+        print_json(summary | more)
+        return
     print(f"run       {shown(opened.folder)}")
     print(f"state     {summary['state']}{f': {state.ended}' if state.ended else ''}")
     counts = ", ".join(f"{n} {name}" for name, n in summary["trials"].items())
@@ -43,9 +60,25 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
         print(f"best      {values}: trial {best[0].id}, {choices(best[0])}")
     elif len(state.objectives) > 1:
         print(f"front     {len(opened.front())} trials: ogive front {shown(opened.folder)}")
+    print(f"workers   {state.settings['workers']}, with a trial for {busy.mean:.0%} of the time")
+    for label, text in spending.cost_lines(stages, now):
+        print(f"{label:<9} {text}")
+    mode = "auto: a rule ends the search" if state.settings.get("stop") == "auto" else "advise: rules only tell"
+    print(f"advice    {'stop' if any(verdict.stop for verdict in advice) else 'go on'} ({mode})")
+    for label, text in spending.advice_lines(advice):
+        print(f"  {label:<7} {text}")
+    for label, text in spending.alert_lines(state):
+        print(f"{label:<9} {text}")
     if state.warnings:
         print(f"warnings  {len(state.warnings)}, the last: {state.warnings[-1][0]}")
     print_failures(state, opened.folder)
+
+
+def _advice(state: State) -> list[Verdict]:
+    """What the stop rules say; that a budget is used up is no advice once the search has ended."""
+    from ogive.run.stopping import verdicts
+
+    return [verdict for verdict in verdicts(state) if not (state.ended and verdict.rule == "budget")]
 
 
 def _summary(run: Run, state: State) -> dict[str, Any]:

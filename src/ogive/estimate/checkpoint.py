@@ -21,10 +21,10 @@ from typing import IO, Any
 import numpy as np
 
 from ogive.errors import JobError, RunError
+from ogive.run.folders import CHECKPOINT_FILE
 from ogive.trial import Step
 
 _STATE = re.compile(r"checkpoint-(\d+)\.(pt|pickle)")
-_OWN = re.compile(r"checkpoint-\d+\.(pt|pickle|json)(\.tmp)?")
 _PLAIN = (type(None), bool, int, float, str)
 _NUMERIC = "?bhilqBHILQefdFD"
 
@@ -213,7 +213,7 @@ def _write(path: Path, content: Any, how: Callable[[Any, IO[bytes]], object]) ->
 
 def _own_files(folder: Path) -> list[Path]:
     """What was written here; a train function's own `checkpoint-best.pt` is not."""
-    return [path for path in folder.iterdir() if _OWN.fullmatch(path.name)]
+    return [path for path in folder.iterdir() if CHECKPOINT_FILE.fullmatch(path.name)]
 
 
 def _flush_folder(folder: Path) -> None:

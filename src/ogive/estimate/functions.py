@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -20,12 +21,25 @@ class Train(Estimator):
     """A train function as an estimator; made by `train`."""
 
     def __init__(
-        self, f: Callable[[Any, LiveTrial], object], recipe: Mapping[str, Any] | None, count_parameters: bool
+        self,
+        f: Callable[[Any, LiveTrial], object],
+        recipe: Mapping[str, Any] | None,
+        count_parameters: bool,
+        fidelities: tuple[str, ...] = (),
     ) -> None:
         self._f = f
+        self.fidelities = fidelities
         self._recipe = recipe
         self._count_parameters = count_parameters
         self._code = source_hash(f)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= {**state, "_code": _code_now(state["_f"], state["_code"])}
+
+    @property
+    def function(self) -> Callable[[Any, LiveTrial], object]:
+        """The train function."""
+        return self._f
 
     def screen(self, architecture: Architecture) -> Mapping[str, float]:
         return count(architecture) if self._count_parameters else EMPTY
@@ -60,6 +74,9 @@ class Function(Estimator):
         self._recipe = recipe
         self._code = source_hash(f)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= {**state, "_code": _code_now(state["_f"], state["_code"])}
+
     def code(self) -> str:
         return self._code
 
@@ -83,7 +100,11 @@ class Function(Estimator):
 
 
 def train(
-    f: Callable[[Any, LiveTrial], object], recipe: Mapping[str, Any] | None = None, *, count_parameters: bool = False
+    f: Callable[[Any, LiveTrial], object],
+    recipe: Mapping[str, Any] | None = None,
+    *,
+    count_parameters: bool = False,
+    fidelities: Sequence[str] = (),
 ) -> Train:
     """A train function as an estimator.
 
@@ -96,13 +117,14 @@ def train(
         recipe: all that determines a result beside architecture, seed, settings and fidelity, as JSON. With it, equal
             evaluations of other runs are taken from the evaluation cache; None where that is unknown.
         count_parameters: whether `parameters` is told before training, so that hard constraints on it cost none.
+        fidelities: what `f` obeys in `trial.fidelity` beside "epochs", such as ("data_fraction", "resolution").
 
     Raises:
         JobError: `f` cannot be called with a model and a trial, or `recipe` is not JSON.
     """
     _check_callable(f, ("model", "trial"))
     _check_recipe(recipe)
-    return Train(f, recipe, count_parameters)
+    return Train(f, recipe, count_parameters, tuple(fidelities))
 
 
 def function(f: Callable[[Architecture], Mapping[str, Any]], recipe: Mapping[str, Any] | None = None) -> Function:
@@ -138,6 +160,13 @@ def source_hash(f: Any) -> str:
         return short_hash(inspect.getsource(inspect.unwrap(f)))
     except (OSError, TypeError):
         return ""
+
+
+def _code_now(f: Any, former: str) -> str:
+    """The hash of a function that was unpickled: it may have changed where it was found by its name, and only there."""
+    module = sys.modules.get(getattr(f, "__module__", None) or "")
+    by_name = module is not None and getattr(module, getattr(f, "__qualname__", ""), None) is f
+    return source_hash(f) if by_name else former
 
 
 def short_hash(value: Any) -> str:

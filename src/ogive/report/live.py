@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ogive.report.tally import Tally
-from ogive.run.events import Event
+from ogive.run.events import Event, Kind
 from ogive.run.state import State
 
 Observer = Callable[[State, Event | None], None]
@@ -74,6 +74,8 @@ def plain_view(stream: TextIO | None = None) -> Iterator[Observer]:
     def observe(state: State, event: Event | None) -> None:
         nonlocal due, tenths
         tally.note(state, event)
+        if event is not None and event.kind is Kind.ALERT:
+            print(f"{state.alerts[-1].severity}: {state.alerts[-1].message}", file=out, flush=True)
         now, done = time.monotonic(), STEPS * tally.at_rest // tally.total
         if (now >= due and due) or done > tenths:
             print(_line(tally), file=out, flush=True)
@@ -95,7 +97,7 @@ def _line(tally: Tally) -> str:
 def _drawn(tally: Tally) -> Table:
     """The bar and, under it, a line for each thing worth knowing; lines that are too long are cut."""
     rows = Table.grid(padding=(0, 1), expand=True)
-    rows.add_column(style="dim", no_wrap=True, min_width=7)
+    rows.add_column(style="dim", no_wrap=True, min_width=8)
     rows.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     rows.add_row("", ProgressBar(total=tally.total, completed=min(tally.at_rest, tally.total)))
     rows.add_row("trials", tally.progress())
@@ -106,6 +108,12 @@ def _drawn(tally: Tally) -> Table:
     if tally.failures():
         rows.add_row("failed", Text(tally.failures(), style="red"))
     rows.add_row("time", tally.times())
+    if tally.spent:
+        rows.add_row("cost", tally.spent)
+    if tally.state.alerts:
+        alert = tally.state.alerts[-1]
+        style = {"info": "cyan", "warning": "yellow", "critical": "bold red"}[alert.severity]
+        rows.add_row(alert.severity, Text(" ".join(alert.message.split()), style=style))
     if tally.state.warnings:
         message, trial = tally.state.warnings[-1]
         about = "" if trial is None else f"trial {trial}: "

@@ -72,14 +72,16 @@ class Cache:
         """
         if trial.proposal.inherit is not None:
             return []
-        query = sql.select(_results.c.reports).where(_results.c.key == self._key(trial), _results.c.step >= trial.until)
+        end = trial.until - trial.began
+        query = sql.select(_results.c.reports).where(_results.c.key == self._key(trial), _results.c.step >= end)
         try:
             with self._engine.connect() as connection:
                 text = connection.execute(query).scalar()
         except DatabaseError as error:
             raise self._broken(error) from error
         try:
-            reports = [Report(step, metrics, seconds) for step, metrics, seconds in json.loads(text or "[]")]
+            known = json.loads(text or "[]")
+            reports = [Report(trial.began + step, metrics, seconds) for step, metrics, seconds in known]
         except (ValueError, TypeError) as error:
             raise self._broken(error) from error
         return [report for report in reports if report.step <= trial.until]
@@ -88,14 +90,15 @@ class Cache:
         """Keep the reports of a trial that has reached its fidelity."""
         if trial.proposal.inherit is not None or trial.step < trial.until:
             return
-        key = self._key(trial)
-        reports = json.dumps([[r.step, dict(r.metrics), r.seconds] for r in trial.reports])
+        key, end = self._key(trial), trial.step - trial.began
+        own = [report for report in trial.reports if report.step > trial.began]
+        reports = json.dumps([[r.step - trial.began, dict(r.metrics), r.seconds] for r in own])
         try:
             with self._engine.begin() as connection:
-                connection.execute(_results.delete().where(_results.c.key == key, _results.c.step < trial.step))
+                connection.execute(_results.delete().where(_results.c.key == key, _results.c.step < end))
                 known = connection.execute(sql.select(_results.c.step).where(_results.c.key == key)).first()
                 if known is None:
-                    connection.execute(_results.insert(), {"key": key, "step": trial.step, "reports": reports})
+                    connection.execute(_results.insert(), {"key": key, "step": end, "reports": reports})
         except DatabaseError as error:
             raise self._broken(error) from error
 

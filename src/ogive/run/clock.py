@@ -17,10 +17,15 @@ class Clock(Protocol):
 
 
 class WallClock:
-    """The computer's own clock."""
+    """The computer's clock as it was when this was made, and what has passed since: a clock that somebody sets later
+    neither spends a budget nor turns the order of a session's events round.
+    """
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
 
     def now(self) -> float:
-        return time.time()
+        return self._offset + time.monotonic()
 
     def monotonic(self) -> float:
         return time.monotonic()

@@ -14,21 +14,28 @@ from pathlib import Path
 from typing import Protocol
 
 from ogive.errors import RunError, SpaceExhausted
+from ogive.run import cost, rules
+from ogive.run.advisor import RESTS, Advisor
+from ogive.run.alerts import Alert
 from ogive.run.cache import Cache
 from ogive.run.clock import Clock, WallClock
-from ogive.run.events import Event, Kind, proposed
+from ogive.run.companions import Companion
+from ogive.run.events import Event, Kind, promoted, proposed
 from ogive.run.executors.base import Assignment, Executor, Outcome
+from ogive.run.folders import drop_checkpoints, trial_folder
 from ogive.run.outcome import classify
 from ogive.run.settings import Settings
 from ogive.run.state import State, reported
-from ogive.schedule.base import Action, Done, Resume, Schedule, Start, Wait
+from ogive.schedule.base import Action, Done, Drop, Resume, Schedule, Start, Wait
 from ogive.seeds import derive, generator
 from ogive.space import Architecture
 from ogive.strategy.base import Strategy
-from ogive.trial import RETRIED, Fidelity, Pending, Proposal, Report, Status, Step, Trial, TrialId
+from ogive.trial import RETRIED, Pending, Proposal, Report, Status, Step, Trial, TrialId
 
 _KINDS = {Action.CONTINUE: Kind.FINISHED, Action.PAUSE: Kind.PAUSED, Action.STOP: Kind.STOPPED}
 _ANSWERS = {Kind.FINISHED: Action.CONTINUE, Kind.PAUSED: Action.PAUSE}
+LOOK_SECONDS = 5.0
+"""The shortest time between two looks for alerts that time decides."""
 
 Screen = Callable[[Architecture], Mapping[str, float]]
 Observer = Callable[[State, Event | None], None]
@@ -58,6 +65,7 @@ class Controller:
         cache: Cache | None = None,
         clock: Clock | None = None,
         observer: Observer = lambda state, event: None,
+        companions: Sequence[Companion] = (),
         tick: float = 0.5,
     ) -> None:
         self.log = log
@@ -70,6 +78,7 @@ class Controller:
         self.cache = cache
         self.clock = clock or WallClock()
         self.observer = observer
+        self.companions = companions
         self.tick = tick
         self.seed = int(state.created["seed"])
         self.pending = Pending(state.in_flight, ids=state.flying)
@@ -78,21 +87,30 @@ class Controller:
         self.stopping = False
         self._used_up = ""  # why nothing more can be proposed
         self._undecided: dict[TrialId, Action] = {}  # what the schedule said to the last report, while reading
+        self.advisor = Advisor(state)
         for event in events:
-            self._inform(event, state.apply(event))
+            trial = state.apply(event)
+            self._inform(event, trial)
+            self.advisor.note(event, trial)
         self.settings = Settings.from_json(state.settings)
         self._last_event = self.clock.monotonic()
+        self._next_look = self._last_event
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
     def run(self) -> str:
         """Search until the end; returns why it ended. `stop` may be called meanwhile, also from a signal handler."""
         self._put_back_orphans()
+        self.advisor.begin()
+        self._advise()  # what the last session may not have come to
         try:
             while self._fill() or self.running:
                 self.executor.poll(self, self.tick)
                 self._check_limits()
+                if self.clock.monotonic() >= self._next_look:
+                    self._look()
                 self.observer(self.state, None)
+            self._look()
         finally:
             self.executor.close()
         if not self.stopping:
@@ -116,9 +134,39 @@ class Controller:
         settings, state = self.settings, self.state
         if state.failed >= settings.failures_allowed:
             self._end(f"{state.failed} trials have failed, and max_failed_trials is {settings.failures_allowed}")
-        elapsed = state.elapsed + self.clock.monotonic() - self._last_event
-        if settings.budget is not None and elapsed >= settings.budget * 3600:
-            self._end(f"the budget of {settings.budget:g} hours is used up")
+        if settings.hours is None and settings.money is None:
+            return
+        spent = cost.spend(state, self._now())
+        if settings.hours is not None and spent.hours >= settings.hours:
+            self._end(f"the budget of {settings.hours:g} hours is used up")
+        if settings.money is not None and spent.money is not None and spent.money >= settings.money:
+            self._end(f"the budget of {settings.money:g} {spent.currency or 'of money'} is used up")
+
+    def _now(self) -> float:
+        """The journal's time: that of the last event, and what has passed since."""
+        return self.state.time + self.clock.monotonic() - self._last_event
+
+    def _look(self) -> None:
+        """Raise the alerts that time decides; pass on what went wrong with routes and sinks."""
+        self._raise(rules.by_time(self.state, self._now()))
+        for companion in self.companions:
+            for message in companion.failures():
+                self.on_warning(message)
+        self._next_look = self.clock.monotonic() + LOOK_SECONDS
+
+    def _advise(self) -> None:
+        """Raise the alerts that the trials decide; end the search where a stop rule may and says so."""
+        self._raise(self.advisor.alerts())
+        why = self.advisor.stop()
+        if why:
+            self._end(why)
+        projected = None if self.stopping else self.advisor.projection()
+        if projected is not None:
+            self._record(projected)
+
+    def _raise(self, alerts: Sequence[Alert]) -> None:
+        if alerts:
+            self._record(*(alert.event() for alert in alerts))
 
     def _end(self, why: str) -> None:
         if not self.stopping:
@@ -137,10 +185,13 @@ class Controller:
                 continue
             may_start = self._may_start()
             match self.schedule.next_job(generator(self.seed, "job", self.state.jobs), may_start):
-                case Resume(trial, until):
-                    self._promote(trial, until)
-                case Start(fidelity, note):
-                    if not self._propose(fidelity, note):
+                case Resume() as job:
+                    self._promote(job)
+                case Drop(trial, reason):
+                    self._record(Event(Kind.STOPPED, self._paused(trial).id, data={"reason": reason}))
+                    self._forget(trial)
+                case Start() as job:
+                    if not self._propose(job):
                         return False
                 case Wait() | Done() as job:
                     if may_start:
@@ -160,33 +211,41 @@ class Controller:
             return True
         return False
 
-    def _promote(self, number: TrialId, until: Fidelity) -> None:
+    def _paused(self, number: TrialId) -> Trial:
+        trial = self.state.trials[number]
+        if trial.status is not Status.PAUSED:
+            raise RunError(f"the schedule resumes trial {number}, which is {trial.status}; only paused ones can go on")
+        return trial
+
+    def _promote(self, job: Resume) -> None:
         """Let a paused trial go on: from the cache, or on a worker as soon as its former one has left it."""
-        paused = self.state.trials[number]
-        if paused.status is not Status.PAUSED:
-            raise RunError(f"the schedule resumes trial {number}, which is {paused.status}; only paused ones can go on")
-        trial = replace(paused, fidelity=until)
-        promoted = Event(Kind.PROMOTED, number, data={"fidelity": dict(until)})
+        paused = self._paused(job.trial)
+        trial = replace(paused, fidelity=job.until, began=job.began)
+        if job.began != paused.began:
+            drop_checkpoints(trial_folder(self.folder, paused))
         known = self.cache.find(trial) if self.cache else []
         if known:
-            self._replay(promoted, [report for report in known if report.step > paused.step])
-        elif number in self.running:
-            self._record(promoted)
+            self._replay(promoted(trial), [report for report in known if report.step > paused.step])
+        elif trial.id in self.running:
+            self._record(promoted(trial))
         else:
-            self._start(trial, [promoted])
+            self._start(trial, [promoted(trial)])
 
-    def _propose(self, fidelity: Fidelity, note: Mapping[str, object]) -> bool:
+    def _propose(self, job: Start) -> bool:
         """Ask the strategy and start what it proposes; False where no trial may be started any more."""
         number = len(self.state.trials)
         if not self._may_start():
             return False
         try:
-            proposal = self.strategy.ask(generator(self.seed, "ask", number), self.pending, fidelity)
+            rng = generator(self.seed, "ask", number)
+            proposal = job.proposal or self.strategy.ask(rng, self.pending, job.fidelity)
         except SpaceExhausted as error:
             self._used_up = str(error) or "every architecture of the space has been proposed"
             self._may_start()
             return False
-        trial = self._trial(number, self._checked(proposal, note), fidelity)
+        if job.settings:
+            proposal = replace(proposal, settings={**proposal.settings, **job.settings})
+        trial = self._trial(number, self._checked(proposal, job.note), job)
         try:
             screened = self.screen(trial.architecture)
         except Exception as error:  # noqa: BLE001 - failure is an input: what cannot be screened is a failed trial
@@ -200,11 +259,11 @@ class Controller:
             self._start(trial, [proposed(trial)])
         return True
 
-    def _trial(self, number: TrialId, proposal: Proposal, fidelity: Fidelity) -> Trial:
+    def _trial(self, number: TrialId, proposal: Proposal, job: Start) -> Trial:
         """The new trial. Its seed depends on the architecture, not on the number: runs of one seed share results."""
         identity = proposal.architecture.id
         seed = derive(self.seed, "trial", identity, self.state.seen[identity])
-        return Trial(number, proposal, fidelity, seed)
+        return Trial(number, proposal, job.fidelity, seed, began=job.began)
 
     def _checked(self, proposal: Proposal, note: Mapping[str, object]) -> Proposal:
         """`proposal` as it will be read back from the journal; what the journal cannot hold is refused before it is in."""
@@ -228,7 +287,6 @@ class Controller:
 
     def _start(self, trial: Trial, before: list[Event]) -> None:
         """Hand `trial` to a worker, and record `before` and the start in one transaction."""
-        inherit = trial.proposal.inherit
         assignment = Assignment(
             trial.id,
             trial.attempts + 1,
@@ -236,24 +294,29 @@ class Controller:
             trial.architecture.id,
             dict(trial.fidelity),
             trial.seed,
-            str(self.trial_folder(trial.id)),
+            str(trial_folder(self.folder, trial)),
             dict(trial.proposal.settings),
-            (str(self.trial_folder(inherit[0])), inherit[1]) if inherit else None,
-            trial.step,
+            self._inheritance(trial.proposal),
+            max(0, trial.step - trial.began),
             trial.seconds,
         )
         worker = self.executor.submit(assignment)
         self.running.add(trial.id)
         self._record(*before, Event(Kind.STARTED, trial.id, data={"worker": worker, "attempt": assignment.attempt}))
 
-    def trial_folder(self, trial: TrialId) -> Path:
-        return self.folder / "trials" / f"{trial:06d}"
+    def _inheritance(self, proposal: Proposal) -> tuple[str, Step] | None:
+        """The folder of the trial whose weights are inherited, and the step as that trial counted it."""
+        if proposal.inherit is None:
+            return None
+        parent = self.state.trials[proposal.inherit[0]]
+        return str(trial_folder(self.folder, parent)), proposal.inherit[1] - parent.began
 
     def _replay(self, first: Event, known: Sequence[Report]) -> None:
         """Record a trial, or the next stretch of one, whose reports are in the cache and cost no time now."""
         self._record(first)
         for report in known:
-            if self._report(first.trial or 0, report.step, report.metrics, 0.0) is not Action.CONTINUE:
+            answer = self._report(first.trial or 0, report.step, report.metrics, 0.0, saved=report.seconds)
+            if answer is not Action.CONTINUE:
                 break
 
     # -- being told (Listener) -----------------------------------------------------------------------------------
@@ -261,15 +324,20 @@ class Controller:
     def on_report(self, trial: TrialId, step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
         """Record a report and what it decides; a step that the journal has already is answered and not repeated."""
         record = self.state.trials[trial]
+        step += record.began
         if record.status is not Status.RUNNING:
             return Action.STOP if record.status.ended else Action.PAUSE
         if step <= record.step:
             return Action.CONTINUE
         return self._report(trial, step, metrics, seconds)
 
-    def _report(self, number: TrialId, step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
+    def _report(
+        self, number: TrialId, step: Step, metrics: Mapping[str, float], seconds: float, saved: float = 0.0
+    ) -> Action:
         trial = self.state.trials[number]
         data = {"metrics": dict(metrics), "seconds": round(seconds, 6)}
+        if saved:
+            data["saved"] = round(saved, 6)
         event = Event(Kind.REPORTED, number, step, data, self.clock.now())
         trial = reported(trial, event)  # what the schedule sees now is what a resumed run will read
         decided = self._decide(trial, self._ask_schedule(trial))
@@ -309,6 +377,16 @@ class Controller:
     def on_end(self, trial: TrialId, outcome: Outcome) -> None:
         """Record how an attempt ended, and free its place."""
         self.running.discard(trial)
+        self._end_attempt(trial, outcome)
+        self._forget(trial)
+
+    def _forget(self, trial: TrialId) -> None:
+        """Delete the checkpoints of a trial that ended early: nothing goes on from there. Finished trials keep theirs."""
+        record = self.state.trials[trial]
+        if record.status.ended and record.status is not Status.FINISHED and trial not in self.running:
+            drop_checkpoints(trial_folder(self.folder, record))
+
+    def _end_attempt(self, trial: TrialId, outcome: Outcome) -> None:
         record = self.state.trials[trial]
         if record.status is not Status.RUNNING:  # its last report decided already
             if outcome.status.failed:
@@ -340,20 +418,26 @@ class Controller:
 
     def _record(self, *events: Event) -> None:
         now = self.clock.now()
-        for event in self.log.append([replace(event, time=now) for event in events]):
-            self._inform(event, self.state.apply(event))
-            self._last_event = self.clock.monotonic()
-            self.observer(self.state, event)
+        self._take(self.log.append([replace(event, time=now) for event in events]))
 
     def _record_report(self, report: Event, decided: Event | None) -> None:
         """Record a report, which the schedule knows already, and in the same transaction what it decided."""
         events = [report] if decided is None else [report, replace(decided, time=report.time)]
-        for event in self.log.append(events):
+        self._take(self.log.append(events), known=Kind.REPORTED)
+
+    def _take(self, events: Sequence[Event], known: Kind | None = None) -> None:
+        """Fold events that were appended; the schedule knows those of the kind `known` already."""
+        for event in events:
             trial = self.state.apply(event)
             self._last_event = self.clock.monotonic()
-            if event.kind is not Kind.REPORTED:
+            if event.kind is not known:
                 self._inform(event, trial)
+            self.advisor.note(event, trial)
             self.observer(self.state, event)
+            for companion in self.companions:
+                companion(self.state, event)
+        if any(event.kind in RESTS for event in events):
+            self._advise()
 
     def _inform(self, event: Event, trial: Trial | None) -> None:
         """Let the schedule and the strategy know of an event; the same for events that happen and events that are read."""
@@ -363,9 +447,9 @@ class Controller:
         match event.kind:
             case Kind.PROPOSED:
                 note = trial.proposal.note.get("schedule", {})
-                self.schedule.on_job(trial, Start(trial.fidelity, note))
+                self.schedule.on_job(trial, Start(trial.fidelity, note, trial.began))
             case Kind.PROMOTED:
-                self.schedule.on_job(trial, Resume(trial.id, trial.fidelity))
+                self.schedule.on_job(trial, Resume(trial.id, trial.fidelity, trial.began))
             case Kind.REPORTED:
                 self._undecided[trial.id] = self._ask_schedule(trial)
             case Kind.PAUSED:

@@ -17,7 +17,7 @@ What every implementation guarantees, and `ogive.testing.check_estimator` checks
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,10 +73,13 @@ class Estimator(ABC):
         continuable: whether what is reported at a step depends on the steps before it alone, and not on how far the
             job goes; then a result that went further answers for one that goes less far.
         epochs: how far a trial can be trained at most; None where nothing is known of that.
+        fidelities: the ways, beside fewer epochs, in which it makes an evaluation cheaper when `Evaluation.fidelity` says so,
+            such as "data_fraction"; each is a share of the full amount, above 0, at most 1.
     """
 
     continuable: bool = False
     epochs: int | None = None
+    fidelities: tuple[str, ...] = ()
 
     def prepare(self) -> None:  # noqa: B027 - most estimators have something to load, none must
         """Called once in every worker before the first evaluation: load data, import what is slow."""
@@ -95,6 +98,10 @@ class Estimator(ABC):
         Results are shared between runs of equal recipe; a recipe of None is never shared.
         """
         return None
+
+    def warnings(self) -> Sequence[str]:
+        """What makes its results doubtful, one sentence each; journalled when a run begins."""
+        return ()
 
     def code(self) -> str:
         """A short hash of the user's code that judges, "" where it is not known; a change of it is worth a warning."""

@@ -16,7 +16,7 @@ class Kind(StrEnum):
 
     CREATED = "created"  # the run: its space, objectives, strategy, schedule, fingerprints and settings
     OPENED = "opened"  # a session of the controller began: host, process, versions
-    CHANGED = "changed"  # settings that may change: max_trials, workers, limits, budget
+    CHANGED = "changed"  # settings that may change: max_trials, workers, limits, budget, price, stop rule, alerts
     PROPOSED = "proposed"  # by the strategy, for a Start of the schedule
     PROMOTED = "promoted"  # the schedule resumes a paused trial
     STARTED = "started"  # an attempt was given to a worker
@@ -27,14 +27,21 @@ class Kind(StrEnum):
     FAILED = "failed"
     PUT_BACK = "put_back"  # an attempt ended without a result; the trial waits for the next one
     WARNING = "warning"  # something that a user should know and that changes no decision
+    ALERT = "alert"  # something that a user should hear of at once; one for each cause
+    PROJECTED = "projected"  # what the whole search was expected to take, when a share of it was done
     TEST_READ = "test_read"  # somebody looked at the test split
     ENDED = "ended"  # the search is over, and why
     CLOSED = "closed"  # the session ended
 
 
-OF_A_SESSION = frozenset({Kind.OPENED, Kind.CHANGED, Kind.STARTED, Kind.PUT_BACK, Kind.WARNING, Kind.CLOSED})
+OF_A_SESSION = frozenset(
+    {Kind.OPENED, Kind.CHANGED, Kind.STARTED, Kind.PUT_BACK, Kind.WARNING, Kind.PROJECTED, Kind.CLOSED}
+)
 """Events that tell how the work was carried out. A resumed run has others of these than an uninterrupted one; with one
-worker all the rest are equal but for time, host and cost."""
+worker all the rest are equal but for time, host and cost. Alerts are of both sorts: see `of_a_session`."""
+
+TIMED_CAUSES = ("budget", "patience", "slow", "utilisation", "controller", "stop:budget")
+"""How the causes of those alerts begin that time decides."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,13 @@ class Event:
     data: Mapping[str, Any] = EMPTY
     time: float = 0.0
     seq: int = 0
+
+
+def of_a_session(event: Event) -> bool:
+    """Whether an event tells how the work was carried out: one of `OF_A_SESSION`, or an alert that time decides."""
+    if event.kind is Kind.ALERT:
+        return str(event.data["cause"]).startswith(TIMED_CAUSES)
+    return event.kind in OF_A_SESSION
 
 
 def proposal_to_json(proposal: Proposal) -> dict[str, Any]:
@@ -69,12 +83,22 @@ def proposal_from_json(data: Mapping[str, Any], space: Space) -> Proposal:
     return Proposal(architecture, inherit, data.get("settings", EMPTY), data.get("note", EMPTY))
 
 
+def promoted(trial: Trial) -> Event:
+    """The event that sends `trial` on, to its fidelity."""
+    data: dict[str, Any] = {"fidelity": dict(trial.fidelity)}
+    if trial.began:
+        data["began"] = trial.began
+    return Event(Kind.PROMOTED, trial.id, data=data)
+
+
 def proposed(trial: Trial) -> Event:
     """The event that makes `trial`."""
     data: dict[str, Any] = {"proposal": proposal_to_json(trial.proposal), "seed": trial.seed}
     data["fidelity"] = dict(trial.fidelity)
     if trial.screened:
         data["screened"] = dict(trial.screened)
+    if trial.began:
+        data["began"] = trial.began
     if trial.cached:
         data["cached"] = True
     return Event(Kind.PROPOSED, trial.id, data=data)

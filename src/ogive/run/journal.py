@@ -126,12 +126,12 @@ class Journal:
         with self._errors():
             rows = self._connection.execute(query).all()
             self._connection.rollback()
-        for row in rows:
+        for seq, time, kind, trial, step, data in rows:
             try:
-                yield Event(Kind(row.kind), row.trial, row.step, json.loads(row.data), row.time, row.seq)
+                yield Event(Kind(kind), trial, step, json.loads(data), time, seq)
             except ValueError as error:
                 raise RunError(
-                    f"{self.path}: event {row.seq} cannot be read ({error}); the file is damaged; {DAMAGED}"
+                    f"{self.path}: event {seq} cannot be read ({error}); the file is damaged; {DAMAGED}"
                 ) from error
 
     def _check_schema(self) -> None:
@@ -175,6 +175,12 @@ class Journal:
             _held.add(self.path.resolve())
         self._heart = threading.Thread(target=self._beat, name="ogive-heartbeat", daemon=True)
         self._heart.start()
+
+    def holder(self) -> tuple[Holder | None, int]:
+        """Who holds the lease, None where nobody does, and how often it was renewed: a heartbeat that moves is alive."""
+        with self._errors():
+            _, beat, text = self._lease_row()
+        return (Holder.parse(text) if text else None), beat
 
     def _prepare(self) -> None:
         """See that the file is whole before anything is written to it, and that it has a write-ahead log."""

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from ogive.errors import RunError
 from ogive.objective import Constraint, Objective
+from ogive.run.alerts import Alert
 from ogive.run.events import Event, Kind, proposal_from_json
+from ogive.run.prices import Price
+from ogive.run.stretches import Span, Stretch
 from ogive.space import Space
 from ogive.trial import Fidelity, Proposal, Report, Status, Trial, TrialId
 
 _AFTER_A_GAP = (Kind.OPENED, Kind.CHANGED, Kind.TEST_READ)
 """Events that may be the first after a time in which no controller ran: a killed one could not say that it closed."""
+
+_OF_THE_RUN = (Kind.WARNING, Kind.TEST_READ, Kind.ALERT)
+"""Events that may name a trial and change nothing about it."""
 
 
 @dataclass
@@ -35,6 +42,13 @@ class State:
         elapsed: time that the sessions took, in seconds; stretches in which no controller ran are left out.
         ended: why the search is over; "" while it is not.
         warnings: messages for the user, with the trial they belong to.
+        alerts: in the order in which they were raised; `alerted` has their causes.
+        projected: what the whole search was expected to take, as journalled when shares of it were done.
+        stretches: the sessions' time, workers and prices.
+        spans: the attempts, in the order of their start.
+        saved: compute seconds of the reports that came from the evaluation cache.
+        retried: compute seconds of attempts since their last report, where they were put back.
+        time: of the last event.
         test_reads: how often somebody looked at the test split.
         session: the last session's data: host, process, versions, threads.
     """
@@ -58,9 +72,17 @@ class State:
     warnings: list[tuple[str, TrialId | None]] = field(default_factory=list)
     test_reads: int = 0
     sessions: list[Mapping[str, Any]] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
+    alerted: set[str] = field(default_factory=set)
+    projected: list[Mapping[str, Any]] = field(default_factory=list)
+    stretches: list[Stretch] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+    saved: float = 0.0
+    retried: float = 0.0
     open: bool = False
     seq: int = 0
-    _last_time: float | None = None
+    time: float = 0.0
+    _on_workers: dict[TrialId, Span] = field(default_factory=dict)
 
     @staticmethod
     def of(events: Iterable[Event], space: Space | None = None) -> State:
@@ -87,6 +109,16 @@ class State:
         return state
 
     @property
+    def price(self) -> Price | None:
+        """What an hour costs: as the last session that had a price was told; None where none was."""
+        return next((stretch.price for stretch in reversed(self.stretches) if stretch.price), None)
+
+    @property
+    def running(self) -> list[Span]:
+        """The attempts that are on workers."""
+        return list(self._on_workers.values())
+
+    @property
     def failed(self) -> int:
         """How many trials ended without a value."""
         return sum(n for status, n in self.count.items() if status.failed)
@@ -96,7 +128,7 @@ class State:
         """How many trials have ended."""
         return sum(n for status, n in self.count.items() if status.ended)
 
-    @property
+    @cached_property
     def metrics_needed(self) -> tuple[str, ...]:
         """The metrics that the objectives and constraints are made of."""
         return tuple(dict.fromkeys([o.metric for o in self.objectives] + [c.metric for c in self.constraints]))
@@ -104,10 +136,8 @@ class State:
     def apply(self, event: Event) -> Trial | None:
         """Take note of an event; returns the trial's new record where it is about one."""
         self.seq = event.seq
-        if self.open and self._last_time is not None and event.kind not in _AFTER_A_GAP:
-            self.elapsed += max(0.0, event.time - self._last_time)
-        self._last_time = event.time
-        if event.trial is None or event.kind in (Kind.WARNING, Kind.TEST_READ):
+        self._pass_time(event)
+        if event.trial is None or event.kind in _OF_THE_RUN:
             self._apply_to_run(event)
             return None
         before = self.trials.get(event.trial)
@@ -116,11 +146,28 @@ class State:
         self._count(before, trial, event)
         return trial
 
+    def _pass_time(self, event: Event) -> None:
+        """Time since the last event is a session's, unless no controller ran in it."""
+        by_a_watcher = event.kind is Kind.ALERT and event.data["cause"].startswith("controller")
+        if self.open and event.kind not in _AFTER_A_GAP and not by_a_watcher:
+            passed = max(0.0, event.time - self.time)
+            self.elapsed += passed
+            if self.stretches:
+                self.stretches[-1].end += passed
+        self.time = event.time
+
+    def _open(self, event: Event) -> None:
+        for span in self._on_workers.values():  # of a controller that was killed
+            span.end = self.stretches[-1].end if self.stretches else event.time
+        self._on_workers.clear()
+        self.sessions.append(event.data)
+        self.stretches.append(Stretch.opened(event.time, event.data, self.settings))
+        self.open, self.ended = True, ""
+
     def _apply_to_run(self, event: Event) -> None:
         match event.kind:
             case Kind.OPENED:
-                self.sessions.append(event.data)
-                self.open, self.ended = True, ""
+                self._open(event)
             case Kind.CLOSED:
                 self.open = False
             case Kind.CHANGED:
@@ -131,6 +178,11 @@ class State:
                 self.warnings.append((event.data["message"], event.trial))
             case Kind.TEST_READ:
                 self.test_reads += 1
+            case Kind.ALERT:
+                self.alerts.append(Alert.of(event))
+                self.alerted.add(self.alerts[-1].cause)
+            case Kind.PROJECTED:
+                self.projected.append(event.data)
             case _:
                 raise RunError(f"event {event.seq} ({event.kind}) names no trial")
 
@@ -145,6 +197,7 @@ class State:
             data["seed"],
             screened=data.get("screened", {}),
             cached=data.get("cached", False),
+            began=data.get("began", 0),
             proposed_at=event.time,
         )
 
@@ -154,7 +207,13 @@ class State:
         else:
             self.seen[trial.architecture.id] += 1
         self.count[trial.status] += 1
-        self.seconds += trial.seconds - (before.seconds if before else 0.0)
+        seconds = trial.seconds - (before.seconds if before else 0.0)
+        self.seconds += seconds
+        if self.stretches:
+            self.stretches[-1].compute += seconds
+        self.saved += event.data.get("saved", 0.0)
+        self.retried += seconds if event.kind is Kind.PUT_BACK else 0.0
+        self._follow(trial, event)
         if event.kind in (Kind.PROPOSED, Kind.PROMOTED):
             self.jobs += 1
         if event.kind is Kind.PUT_BACK and "status" in event.data:
@@ -171,11 +230,26 @@ class State:
         else:
             self.waiting.pop(trial.id, None)
 
+    def _follow(self, trial: Trial, event: Event) -> None:
+        """Keep the attempts on workers."""
+        if event.kind is Kind.STARTED:
+            self._on_workers[trial.id] = Span(trial.id, trial.worker, event.time)
+            self.spans.append(self._on_workers[trial.id])
+        elif trial.status is not Status.RUNNING and trial.id in self._on_workers:
+            self._on_workers.pop(trial.id).end = event.time
+
+
+def _replace(trial: Trial, **changes: Any) -> Trial:
+    """`dataclasses.replace` in a third of its time: most of what reading a long journal takes is this."""
+    new = Trial.__new__(Trial)
+    new.__dict__.update(trial.__dict__, **changes)
+    return new
+
 
 def _started(trial: Trial, event: Event) -> Trial:
     first = trial.started_at if trial.started_at is not None else event.time
     data = event.data
-    return replace(
+    return _replace(
         trial,
         status=Status.RUNNING,
         worker=data["worker"],
@@ -191,13 +265,13 @@ def reported(trial: Trial, event: Event) -> Trial:
     seconds = event.data.get("seconds", 0.0)
     former = trial.reports[-1].metrics if trial.reports else {}
     report = Report(event.step or 0, {**former, **event.data["metrics"]}, seconds, event.time)
-    return replace(trial, reports=(*trial.reports, report), seconds=trial.seconds + seconds)
+    return _replace(trial, reports=(*trial.reports, report), seconds=trial.seconds + seconds)
 
 
 def _ended(status: Status) -> Any:
     def change(trial: Trial, event: Event) -> Trial:
         data = event.data
-        return replace(
+        return _replace(
             trial,
             status=Status(data.get("status", status)),
             reason=data.get("reason", ""),
@@ -210,17 +284,17 @@ def _ended(status: Status) -> Any:
 
 
 def _paused(trial: Trial, event: Event) -> Trial:
-    return replace(trial, status=Status.PAUSED)
+    return _replace(trial, status=Status.PAUSED)
 
 
 def _promoted(trial: Trial, event: Event) -> Trial:
     fidelity: Fidelity = event.data["fidelity"]
-    return replace(trial, status=Status.WAITING, fidelity=fidelity)
+    return _replace(trial, status=Status.WAITING, fidelity=fidelity, began=event.data.get("began", 0))
 
 
 def _put_back(trial: Trial, event: Event) -> Trial:
     seconds = trial.seconds + event.data.get("seconds", 0.0)
-    return replace(trial, status=Status.WAITING, reason=event.data["reason"], seconds=seconds)
+    return _replace(trial, status=Status.WAITING, reason=event.data["reason"], seconds=seconds)
 
 
 _CHANGES: Mapping[Kind, Any] = {

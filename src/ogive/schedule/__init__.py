@@ -9,12 +9,22 @@ from ogive.objective import Constraint, ObjectiveSpec
 from ogive.objective import constraints as parse_constraints
 from ogive.objective import objectives as parse_objectives
 from ogive.registry import Registry
-from ogive.schedule.base import Action, Done, Job, Resume, Schedule, Start, Wait
+from ogive.schedule.base import Action, Done, Drop, Job, Resume, Schedule, Start, Wait
 
 _REGISTRY: Registry[Schedule] = Registry(
     "schedule",
     given=("objectives", "constraints", "epochs"),
-    factories={"full": "ogive.schedule.full:Full", "asha": "ogive.schedule.asha:ASHA"},
+    factories={
+        "asha": "ogive.schedule.asha:ASHA",
+        "curve": "ogive.schedule.curve:CurveStopping",
+        "full": "ogive.schedule.full:Full",
+        "hyperband": "ogive.schedule.hyperband:Hyperband",
+        "median": "ogive.schedule.median:Median",
+        "pasha": "ogive.schedule.pasha:PASHA",
+        "pbt": "ogive.schedule.pbt:PBT",
+        "progressive_dynamic_hurdles": "ogive.schedule.progressive_dynamic_hurdles:ProgressiveDynamicHurdles",
+        "successive_halving": "ogive.schedule.successive_halving:SuccessiveHalving",
+    },
 )
 
 
@@ -55,6 +65,7 @@ def register(name: str, factory: str | Callable[..., Schedule]) -> None:
 __all__ = [
     "Action",
     "Done",
+    "Drop",
     "Job",
     "Resume",
     "Schedule",

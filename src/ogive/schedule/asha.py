@@ -1,4 +1,4 @@
-"""Asynchronous successive halving, the variant that promotes.
+"""Asynchronous successive halving: the variant that promotes, and the one that stops.
 
 Li et al., "A System for Massively Parallel Hyperparameter Tuning" (MLSys 2020), section 3.2 and algorithm 2. Symbols
 of the paper: r minimum resource, R maximum resource, eta reduction factor; here in epochs, and without s (it is 0).
@@ -6,26 +6,18 @@ of the paper: r minimum resource, R maximum resource, eta reduction factor; here
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ogive.errors import JobError
 from ogive.objective import Constraint, Objective
-from ogive.registry import whole
 from ogive.schedule.base import Action, Job, Resume, Schedule, Start
+from ogive.schedule.ladder import Ladder
 from ogive.schedule.rung import Rung
-from ogive.trial import Report, Trial
+from ogive.trial import EMPTY, Report, Trial, TrialId
 
-NAME = "schedule 'asha'"
-
-
-def levels(min_epochs: int, max_epochs: int, eta: int) -> tuple[int, ...]:
-    """Epochs at which rungs stand: min, min eta, min eta^2 ... and max, which need not be a power."""
-    ladder = [min_epochs]
-    while ladder[-1] < max_epochs:
-        ladder.append(min(ladder[-1] * eta, max_epochs))
-    return tuple(ladder)
+VARIANTS = ("promotion", "stopping")
 
 
 class ASHA(Schedule):
@@ -35,11 +27,19 @@ class ASHA(Schedule):
         min_epochs: r, epochs before the first decision.
         max_epochs: R, epochs of a trial that is promoted to the top; `epochs` where left out.
         eta: one of `eta` trials goes on from rung to rung; at least 2.
+        variant: "promotion" pauses every trial at its rung; "stopping" lets a trial go on at once where it is in the top
+            1/eta of those that have been there, and else stops it for good, so that no checkpoint is needed.
+        capped: promote at most 1/eta of those that have come to a rung. As published (False), every newcomer that is the
+            best so far is promoted, which is nearly every one under a strategy that improves.
+        fidelities: further ones that grow from rung to rung, by their lowest values: see `Ladder.of`.
 
     Trials are ordered as by `ogive.objective.rank`; of equals the one that was started first goes first. A trial that
     fails leaves all rungs: it neither holds a place in the top nor counts in the size. The top rung pauses nothing: a
-    trial that gets there finishes by itself.
+    trial that gets there finishes by itself. Once nothing may be started any more, the best of each rung goes on, if
+    it still waits: a search ends with its best trial trained in full.
     """
+
+    name = "schedule 'asha'"
 
     def __init__(
         self,
@@ -49,43 +49,71 @@ class ASHA(Schedule):
         min_epochs: int = 1,
         max_epochs: int | None = None,
         eta: int = 3,
+        variant: str = "promotion",
+        capped: bool = True,
+        fidelities: Mapping[str, float] = EMPTY,
     ) -> None:
-        lowest = whole(NAME, "min_epochs", min_epochs, at_least=1)
-        if max_epochs is None and epochs is None:
-            raise JobError(f"{NAME} needs to know how far a trial can go: give epochs, or its option max_epochs")
-        top = whole(NAME, "max_epochs", epochs if max_epochs is None else max_epochs, at_least=1)
-        if lowest > top:
-            raise JobError(f"{NAME}: min_epochs is {lowest}, but must be at most max_epochs, which is {top}")
-        if epochs is not None and epochs < top:
-            raise JobError(f"{NAME}: max_epochs is {top}, but must be at most the {epochs} epochs of a trial")
-        self.eta = whole(NAME, "eta", eta, at_least=2)
-        self.levels = levels(lowest, top, self.eta)
-        self.rungs = tuple(Rung(tuple(objectives), tuple(constraints)) for _ in self.levels[:-1])
+        self.ladder = Ladder.of(self.name, epochs, min_epochs, max_epochs, eta, fidelities)
+        self.fidelities = self.ladder.others
+        if variant not in VARIANTS:
+            raise JobError(f"{self.name}: variant is {variant!r}, but must be one of {', '.join(VARIANTS)}")
+        if not isinstance(capped, bool):
+            raise JobError(f"{self.name}: capped is {capped!r}, but must be true or false")
+        if variant == "stopping" and self.ladder.again:
+            raise JobError(
+                f"{self.name}: variant 'stopping' goes on, but with fidelities trials start again on each rung"
+            )
+        self.eta, self.stops, self.capped = int(eta), variant == "stopping", capped
+        self.rungs = tuple(Rung(tuple(objectives), tuple(constraints)) for _ in self.ladder.steps[:-1])
+
+    @property
+    def top(self) -> int:
+        """The number of the highest rung, from 0, that trials go to."""
+        return len(self.rungs)
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         """`get_job` of the paper: the highest rung that has one to promote, else grow the bottom rung."""
-        for k in reversed(range(len(self.rungs))):
-            promotable = self.rungs[k].promotable(self.eta)
+        if self.stops:
+            return Start(self.ladder.fidelities[-1])
+        for k in reversed(range(self.top)):
+            promotable = self.rungs[k].promotable(self.eta, self.capped)
             if promotable is not None:
-                return Resume(promotable, {"epochs": self.levels[k + 1]})
-        return Start({"epochs": self.levels[0]})
+                return self._resume(promotable, k + 1)
+        last = None if may_start else self._last_job()
+        return last or Start(self.ladder.fidelities[0])
+
+    def _last_job(self) -> Job | None:
+        """Once nothing may be started: the best of a rung goes on, if it still waits."""
+        for k in reversed(range(self.top)):
+            best = self.rungs[k].leader()
+            if best is not None:
+                return self._resume(best, k + 1)
+        return None
+
+    def _resume(self, trial: TrialId, rung: int) -> Resume:
+        return Resume(trial, self.ladder.fidelities[rung], self.ladder.began(rung))
 
     def on_job(self, trial: Trial, job: Start | Resume) -> None:
         if isinstance(job, Resume):
-            for rung in self.rungs[: self.levels.index(int(job.until["epochs"]))]:
+            for rung in self.rungs[: self.ladder.rung(job.until)]:
                 rung.promote(trial.id)
 
     def on_report(self, trial: Trial, report: Report) -> Action:
-        """PAUSE on reaching a rung that the trial is not in yet."""
-        reached = sum(level <= report.step for level in self.levels[:-1])
+        """PAUSE, or STOP, on reaching a rung that the trial is not in yet."""
+        reached = sum(step <= report.step for step in self.ladder.steps[:-1])
         if reached == 0 or trial.id in self.rungs[reached - 1]:
             return Action.CONTINUE
-        self.rungs[reached - 1].add(trial.id, trial.at(report.step))
-        return Action.CONTINUE if report.step >= self.levels[-1] else Action.PAUSE
+        rung = self.rungs[reached - 1]
+        rung.add(trial.id, trial.at(report.step))
+        if report.step >= self.ladder.steps[-1]:
+            return Action.CONTINUE
+        if not self.stops:
+            return Action.PAUSE
+        return Action.CONTINUE if rung.leads(trial.id, self.eta) else Action.STOP
 
     def on_end(self, trial: Trial) -> None:
         for rung in self.rungs:
             if trial.status.failed:
                 rung.remove(trial.id)
             else:
-                rung.promote(trial.id)  # finished early, by itself: there is nothing to resume
+                rung.retire(trial.id)  # finished early by itself, or stopped: there is nothing to resume

@@ -2,8 +2,8 @@
 
 The controller, having an idle worker, asks for the next job; and at every report asks whether to go on::
 
-    job = schedule.next_job(rng, may_start)  # Start | Resume | Wait | Done: changes nothing
-    schedule.on_job(trial, job)          # the Start or Resume was carried out
+    job = schedule.next_job(rng, may_start)  # Start | Resume | Drop | Wait | Done: changes nothing
+    schedule.on_job(trial, job)          # the Start or Resume was carried out; a Drop is told by on_end
     schedule.on_report(trial, report)    # CONTINUE | PAUSE | STOP
     schedule.on_end(trial)               # finished, stopped by STOP, or failed: a rung never waits for the dead
 
@@ -11,7 +11,7 @@ What every implementation guarantees, and `ogive.testing.check_schedule` checks:
 
 - `next_job` is a function of what was told, `rng` and `may_start`; it changes no later answer. A decision counts once
   `on_job` reports it, so a resumed run, which reads decisions from its journal, calls only the three `on_` methods.
-- A trial told PAUSE is later resumed, left paused, or ended; it is never started again.
+- A trial told PAUSE is later resumed, dropped, or left paused; it is never started again.
 - Once `may_start` is false (`max_trials` is reached, or the space is used up) it stays so. A `Start` is then not carried
   out: the controller asks again after the next event, and ends the search when nothing runs any more. A schedule whose
   brackets wait to be full uses it to go on with what they have.
@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from ogive.trial import EMPTY, Fidelity, Report, Trial, TrialId
+from ogive.trial import EMPTY, Fidelity, Proposal, Report, Step, Trial, TrialId
 
 
 class Action(StrEnum):
@@ -41,18 +41,42 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Start:
-    """Ask the strategy for a new trial and train it up to `fidelity`; `note` is kept with the trial's proposal."""
+    """Ask the strategy for a new trial and train it up to `fidelity`.
+
+    Attributes:
+        note: kept with the trial's proposal.
+        began: the step that the trial's steps are counted from; above 0 where lower rungs that it skips have theirs.
+        settings: values that are not architecture, added to those of the strategy's proposal.
+        proposal: what to evaluate, where the schedule decides that itself; the strategy is then not asked.
+    """
 
     fidelity: Fidelity
     note: Mapping[str, Any] = EMPTY
+    began: Step = 0
+    settings: Mapping[str, Any] = EMPTY
+    proposal: Proposal | None = None
 
 
 @dataclass(frozen=True)
 class Resume:
-    """Train a paused trial on, up to `until`."""
+    """Train a paused trial on, up to `until`.
+
+    Attributes:
+        began: as it is where the trial goes on from its checkpoint; the trial's last step where it starts again, since
+            it has been trained at a fidelity that cannot be continued (another image size, another share of the data).
+    """
 
     trial: TrialId
     until: Fidelity
+    began: Step = 0
+
+
+@dataclass(frozen=True)
+class Drop:
+    """End a paused trial that will not be resumed: it is stopped, and its checkpoint can go."""
+
+    trial: TrialId
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -65,11 +89,17 @@ class Done:
     """Nothing to do any more."""
 
 
-Job = Start | Resume | Wait | Done
+Job = Start | Resume | Drop | Wait | Done
 
 
 class Schedule(ABC):
-    """Decides how far each trial is trained. See the module's docstring for what implementations guarantee."""
+    """Decides how far each trial is trained. See the module's docstring for what implementations guarantee.
+
+    Attributes:
+        fidelities: those beside epochs that its jobs name; the estimator must know them.
+    """
+
+    fidelities: tuple[str, ...] = ()
 
     @abstractmethod
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
@@ -83,4 +113,4 @@ class Schedule(ABC):
         """Take note of `report`, which is the last of `trial.reports`, and say how the trial goes on."""
 
     def on_end(self, trial: Trial) -> None:  # noqa: B027 - for schedules whose rungs wait
-        """`trial` finished, was stopped, or failed."""
+        """`trial` finished, was stopped or dropped, or failed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 
@@ -31,7 +32,8 @@ class Rung:
         self._constraints = tuple(constraints)
         self._rows: dict[TrialId, tuple[float, ...]] = {}  # violation, then costs
         self._keys: dict[TrialId, Key] = {}
-        self._gone_on: set[TrialId] = set()
+        self._promoted: set[TrialId] = set()
+        self._gone_on: set[TrialId] = set()  # promoted, or ended
         self._order: list[Key] = []
         self._waiting: list[Key] = []
         self._changes = 0
@@ -51,8 +53,19 @@ class Rung:
         else:
             self._changed()
 
+    @property
+    def gone_on(self) -> int:
+        """How many have been promoted from here and have not failed since."""
+        return len(self._promoted)
+
     def promote(self, trial: TrialId) -> None:
         """`trial`, if it is here, waits no longer; it keeps its place in the order."""
+        if trial in self._rows:
+            self._promoted.add(trial)
+            self.retire(trial)
+
+    def retire(self, trial: TrialId) -> None:
+        """`trial`, if it is here, has ended and cannot be promoted; it keeps its place in the order."""
         if trial in self._rows:
             self._gone_on.add(trial)
             _discard(self._waiting, self._keys.get(trial))
@@ -60,43 +73,69 @@ class Rung:
     def remove(self, trial: TrialId) -> None:
         """`trial`, if it is here, has failed: it leaves."""
         if self._rows.pop(trial, None) is not None:
+            self._promoted.discard(trial)
             key = self._keys.pop(trial, None)
             _discard(self._waiting, key)
             _discard(self._order, key)
             if len(self._objectives) > 1:
                 self._changed()
 
-    def promotable(self, eta: int) -> TrialId | None:
-        """The best that waits, if it is in the top 1/eta of the rung (rounded down)."""
-        if not self._waiting:
+    def promotable(self, eta: int, capped: bool = False) -> TrialId | None:
+        """The best that waits, if it is in the top 1/eta of the rung (rounded down) and, where `capped`, fewer than
+        so many have been promoted.
+        """
+        places = len(self._order) // eta
+        if not self._waiting or (capped and self.gone_on >= places):
             return None
         best = self._waiting[0]
-        return best[2] if bisect_left(self._order, best) < len(self._order) // eta else None
+        return best[2] if bisect_left(self._order, best) < places else None
+
+    def leader(self) -> TrialId | None:
+        """The best of the rung, if it waits."""
+        order = self._sorted() if self._changes else self._order
+        return order[0][2] if order and self._waits(order[0]) else None
+
+    def leads(self, trial: TrialId, eta: float) -> bool:
+        """Whether `trial`, which is here, is in the top 1/eta of the rung (rounded up), and has a value."""
+        if trial not in self._keys:
+            self._sort()
+        key = self._keys[trial]
+        return key[0] != NO_VALUE and bisect_left(self._order, key) < math.ceil(len(self._order) / eta)
+
+    def best(self, count: int) -> list[TrialId]:
+        """The best `count` that wait, or fewer, the best first."""
+        waiting = [key for key in self._sorted() if self._waits(key)] if self._changes else self._waiting
+        return [key[2] for key in waiting[:count]]
 
     def _place(self, key: Key) -> None:
         self._keys[key[2]] = key
         insort(self._order, key)
-        if key[0] != NO_VALUE and key[2] not in self._gone_on:
+        if self._waits(key):
             insort(self._waiting, key)
 
     def _changed(self) -> None:
         self._changes += 1
         if self._changes * EXACT_UP_TO >= len(self._rows):
-            self._changes = 0
             self._sort()
 
     def _sort(self) -> None:
+        self._changes = 0
+        self._order = self._sorted()
+        self._keys = {key[2]: key for key in self._order}
+        self._waiting = [key for key in self._order if self._waits(key)]
+
+    def _sorted(self) -> list[Key]:
         """Non-dominated sorting of the whole rung."""
-        self._order, self._waiting = [], []
         if not self._rows:
-            return
+            return []
         rows = np.array(list(self._rows.values()))
         valid = np.isfinite(rows[:, 1:]).all(axis=1)
         ranks = rank(rows[:, 1:], violations=rows[:, 0])
-        for trial, has_value, place in zip(self._rows, valid.tolist(), ranks.tolist(), strict=True):
-            self._keys[trial] = (0 if has_value else NO_VALUE, place, trial)
-        self._order = sorted(self._keys.values())
-        self._waiting = [key for key in self._order if key[0] != NO_VALUE and key[2] not in self._gone_on]
+        found = zip(self._rows, valid.tolist(), ranks.tolist(), strict=True)
+        return sorted((0 if has_value else NO_VALUE, place, trial) for trial, has_value, place in found)
+
+    def _waits(self, key: Key) -> bool:
+        return key[0] != NO_VALUE and key[2] not in self._gone_on
 
 
 def _discard(keys: list[Key], key: Key | None) -> None:

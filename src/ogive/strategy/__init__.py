@@ -13,15 +13,24 @@ from ogive.space import Space
 from ogive.strategy.base import Strategy
 from ogive.strategy.constrained import Constrained
 from ogive.strategy.deduplicated import Deduplicated
+from ogive.strategy.listed import Initial
 
 _REGISTRY: Registry[Strategy] = Registry(
     "strategy",
     given=("space", "objectives", "constraints"),
     factories={
         "random": "ogive.strategy.random:Random",
+        "grid": "ogive.strategy.grid:Grid",
+        "genetic": "ogive.strategy.genetic:Genetic",
+        "differential_evolution": "ogive.strategy.differential_evolution:DifferentialEvolution",
+        "nsga2": "ogive.strategy.nsga2:NSGA2",
+        "tpe": "ogive.strategy.tpe:TPE",
+        "listed": "ogive.strategy.listed:Listed",
         "local_search": "ogive.strategy.local_search:LocalSearch",
         "regularized_evolution": "ogive.strategy.regularized_evolution:RegularizedEvolution",
         "gp": "ogive.strategy.gaussian_process:GaussianProcess",
+        "bananas": "ogive.strategy.bananas:Bananas",
+        "auto": "ogive.strategy.auto:Auto",
     },
 )
 
@@ -57,4 +66,4 @@ def register(name: str, factory: str | Callable[..., Strategy]) -> None:
     _REGISTRY.register(name, factory)
 
 
-__all__ = ["Constrained", "Deduplicated", "Strategy", "create", "names", "options", "register"]
+__all__ = ["Constrained", "Deduplicated", "Initial", "Strategy", "create", "names", "options", "register"]

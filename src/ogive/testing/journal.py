@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from ogive.run.events import OF_A_SESSION, Event
+from ogive.run.events import Event, of_a_session
 
-VOLATILE = frozenset({"seconds", "epoch_seconds", "cached", "settings"})
+VOLATILE = frozenset({"seconds", "epoch_seconds", "cached", "saved", "settings"})
 """What time, host and cost decide."""
 
 
@@ -21,7 +21,7 @@ def essence(events: Iterable[Event]) -> list[tuple[str, int | None, int | None, 
     return [
         (event.kind.value, event.trial, event.step, json.dumps(_stable(dict(event.data)), sort_keys=True))
         for event in events
-        if event.kind not in OF_A_SESSION
+        if not of_a_session(event)
     ]
 
 

@@ -95,11 +95,12 @@ def _pure(new: New) -> None:
 def _rebuilt(new: New) -> None:
     """A new instance for which only the `on_` methods were called again gives the jobs of the one that lived through it."""
     log = _run(new())
-    for called, job in log.jobs[:: max(1, len(log.jobs) // 12)]:
+    asked = [(called, job, may_start) for (called, job), may_start in zip(log.jobs, log.may_start, strict=True)]
+    for called, job, may_start in asked[:: max(1, len(asked) // 12)]:
         schedule = new()
         for method, trial, argument in log.calls[:called]:
             call(schedule, method, trial, argument)
-        found = describe(schedule.next_job(generator(0, "job", called)))
+        found = describe(schedule.next_job(generator(0, "job", called), may_start))
         assert_equal([describe(job)], [found], f"rebuilt from {called} events, job")
 
 

@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ogive.schedule.base import Action, Done, Job, Resume, Schedule, Start, Wait
+from ogive.schedule.base import Action, Done, Drop, Job, Resume, Schedule, Start, Wait
 from ogive.seeds import generator
 from ogive.space import Space
 from ogive.testing.episodes import FAILURES
+from ogive.testing.episodes import describe as proposal_text
 from ogive.testing.rules import assert_that
 from ogive.trial import Fidelity, Proposal, Report, Status, Trial, TrialId
 
@@ -80,10 +81,11 @@ WORLDS: Mapping[str, World] = {"good": good, "stormy": stormy, "hopeless": hopel
 
 @dataclass
 class Log:
-    """What happened: the calls of the `on_` methods in order, and for every job how many of them came before."""
+    """What happened: the calls of the `on_` methods; for every job how many of them came before, and its `may_start`."""
 
     calls: list[tuple[str, Trial, Any]] = field(default_factory=list)
     jobs: list[tuple[int, Job]] = field(default_factory=list)
+    may_start: list[bool] = field(default_factory=list)
     trials: dict[TrialId, Trial] = field(default_factory=dict)
 
     def text(self) -> list[str]:
@@ -93,10 +95,18 @@ class Log:
 def describe(job: Job) -> str:
     """A job as text, equal for equal jobs."""
     if isinstance(job, Start):
-        return f"Start {json.dumps([dict(job.fidelity), dict(job.note)], sort_keys=True, allow_nan=False)}"
+        given = f" {proposal_text(job.proposal)}" if job.proposal else ""
+        parts = [dict(job.fidelity), dict(job.note), dict(job.settings)]
+        return f"Start {json.dumps(parts, sort_keys=True, allow_nan=False)}{_again(job)}{given}"
     if isinstance(job, Resume):
-        return f"Resume {job.trial} {json.dumps(dict(job.until), sort_keys=True)}"
+        return f"Resume {job.trial} {json.dumps(dict(job.until), sort_keys=True)}{_again(job)}"
+    if isinstance(job, Drop):
+        return f"Drop {job.trial}: {job.reason}"
     return type(job).__name__
+
+
+def _again(job: Start | Resume) -> str:
+    return f" from step {job.began}" if job.began else ""
 
 
 class Workers:
@@ -134,27 +144,31 @@ class Workers:
         may_start = len(self.log.trials) < self.max_trials
         job = self.schedule.next_job(generator(0, "job", len(self.log.calls)), may_start)
         self.log.jobs.append((len(self.log.calls), job))
+        self.log.may_start.append(may_start)
         trials = self.log.trials
         if isinstance(job, Start):
             if len(trials) >= self.max_trials:
                 return False  # refused
             number = len(trials)
-            proposal = Proposal(self.space.sample(generator(0, "trial", number)), note=dict(job.note))
-            self._work(Trial(number, proposal, job.fidelity, status=Status.RUNNING), job)
+            proposal = job.proposal or Proposal(self.space.sample(generator(0, "trial", number)), settings=job.settings)
+            proposal = replace(proposal, note={"schedule": dict(job.note)})
+            self._work(Trial(number, proposal, job.fidelity, status=Status.RUNNING, began=job.began), job)
             return True
-        if isinstance(job, Resume):
+        if isinstance(job, (Resume, Drop)):
             trial = trials.get(job.trial)
             if trial is None or trial.status is not Status.PAUSED:
                 raise AssertionError(
                     f"{describe(job)}: the trial is {trial.status if trial else 'unknown'}, not paused"
                 )
-            assert_that(
-                epochs(job.until) > trial.step, f"{describe(job)}: the trial has done {trial.step} epochs already"
-            )
-            self._work(replace(trial, fidelity=job.until, status=Status.RUNNING), job)
+            if isinstance(job, Drop):
+                self._call("on_end", replace(trial, status=Status.STOPPED), None)
+                return True
+            resumed = replace(trial, fidelity=job.until, began=job.began, status=Status.RUNNING)
+            assert_that(resumed.until > trial.step, f"{describe(job)}: the trial has done {trial.step} steps already")
+            self._work(resumed, job)
             return True
         if isinstance(job, Wait):
-            assert_that(bool(self.events), "Wait, while no trial runs: it waits for the dead")
+            assert_that(bool(self.events) or not may_start, "Wait, while no trial runs: it waits for the dead")
         if isinstance(job, Done):
             self.max_trials = 0
         return False
@@ -166,7 +180,7 @@ class Workers:
 
     def epoch(self, trial: Trial) -> None:
         """The trial's next epoch is over."""
-        fate, epoch = self.world(trial.id), trial.step + 1
+        fate, epoch = self.world(trial.id), max(trial.step, trial.began) + 1
         if fate.returns is not None and fate.returns < epoch:  # resumed, but it has nothing to do any more
             self._end(trial, Status.FINISHED)
             return
@@ -181,7 +195,7 @@ class Workers:
         elif action is Action.PAUSE:
             self.log.trials[trial.id] = replace(trial, status=Status.PAUSED)
             self.idle += 1
-        elif epoch >= epochs(trial.fidelity) or fate.returns == epoch:
+        elif epoch >= trial.until or fate.returns == epoch:
             self._end(trial, Status.FINISHED)
         else:
             heapq.heappush(self.events, (self.now + fate.seconds, trial.id))

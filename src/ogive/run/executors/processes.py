@@ -38,6 +38,7 @@ class Processes(Executor):
         workers: how many evaluations at a time.
         time_limit: compute seconds of one trial, all attempts together.
         memory_limit: gigabytes that one trial may take beyond what its worker had before.
+        threads: of each worker; its share of the cores where None.
     """
 
     def __init__(
@@ -48,11 +49,12 @@ class Processes(Executor):
         *,
         time_limit: float | None = None,
         memory_limit: float | None = None,
+        threads: int | None = None,
     ) -> None:
         self._folder = folder
         self._time_limit = time_limit
         self._memory_limit = memory_limit
-        self._threads = max(1, cores() // workers)
+        self._threads = threads or max(1, cores() // workers)
         self._start = {
             "path": [str(entry) for entry in sys.path],
             "cwd": os.getcwd(),

@@ -1,0 +1,86 @@
+"""What the stop rules and the alerts say while a run goes on: the controller's memory of it, kept up event by event."""
+
+from __future__ import annotations
+
+import math
+
+from ogive.objective import violation
+from ogive.run import cost, rules
+from ogive.run.alerts import Alert
+from ogive.run.events import Event, Kind
+from ogive.run.settings import Settings
+from ogive.run.state import State
+from ogive.run.stopping import FIRST_FAILURES, Verdict, verdicts
+from ogive.run.trend import FIRST_LOOK, LOOK_RATIO
+from ogive.trial import Status, Trial
+
+RESTS = frozenset({Kind.FINISHED, Kind.STOPPED, Kind.FAILED, Kind.PAUSED})
+"""The events after which a trial is at rest, and stop rules are asked."""
+
+PROJECTED_AT = (0.1, 0.25, 0.5)
+"""The shares of the trials after which a projection is journalled, to be compared with what it comes to."""
+
+
+def _looks(first: int, last: int = 10**9) -> list[int]:
+    looks = [first]
+    while looks[-1] < last:
+        looks.append(math.ceil(looks[-1] * LOOK_RATIO))
+    return looks
+
+
+_LOOKS = frozenset(_looks(FIRST_LOOK) + _looks(FIRST_FAILURES))
+"""The numbers of trials at rest at which a rule tests anew."""
+
+
+class Advisor:
+    """Asks the stop rules as trials come to rest. `note` is called for the events that are read and for those that happen,
+    so a continued run has the verdicts of an uninterrupted one.
+
+    Attributes:
+        verdicts: what the rules said last.
+    """
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.settings = Settings.from_json(state.settings)
+        self.verdicts: list[Verdict] = []
+
+    def note(self, event: Event, trial: Trial | None) -> None:
+        """Take note of an event that the state has applied."""
+        if event.kind is Kind.CHANGED:
+            self.settings = Settings.from_json(self.state.settings)
+            self.verdicts = [verdict for verdict in self.verdicts if verdict.rule != "criteria"]
+        elif trial is not None and event.kind in RESTS and (self._at_rest in _LOOKS or self._succeeds(trial)):
+            self.verdicts = verdicts(self.state, former=self.verdicts, ended=trial)
+
+    @property
+    def _at_rest(self) -> int:
+        return self.state.done + self.state.count[Status.PAUSED]
+
+    def _succeeds(self, trial: Trial) -> bool:
+        criteria = self.settings.criteria
+        return bool(criteria) and not trial.status.failed and violation(trial.metrics, criteria) == 0
+
+    def begin(self) -> None:
+        """Look at the trials there are, if the criteria are new."""
+        if self.settings.criteria and not any(verdict.rule == "criteria" for verdict in self.verdicts):
+            self.verdicts = verdicts(self.state, former=self.verdicts)
+
+    def alerts(self) -> list[Alert]:
+        """Those that the trials decide."""
+        return rules.by_trials(self.state, self.verdicts)
+
+    def stop(self) -> str:
+        """Why the search ends now, "" where it goes on: a stop rule says so and may."""
+        found = next((verdict for verdict in self.verdicts if verdict.stop and verdict.rule != "budget"), None)
+        return f"stop rule {found.rule}: {found.reason}" if found is not None and self.settings.stop == "auto" else ""
+
+    def projection(self) -> Event | None:
+        """What the whole search is expected to take, to be journalled once at each share of the trials."""
+        total = self.settings.max_trials
+        if self._at_rest not in [math.ceil(share * total) for share in PROJECTED_AT]:
+            return None
+        found = cost.projection(self.state)
+        if found is None or any((p["done"], p["trials"]) == (found.done, total) for p in self.state.projected):
+            return None
+        return Event(Kind.PROJECTED, data=found.to_json())

@@ -1,0 +1,184 @@
+"""Simulated workers in virtual time: what a search would do on machines that are not there.
+
+The same controller, strategy and schedule run as on real workers; only the clock is a `VirtualClock`, which this executor
+moves from event to event. Ten thousand workers cost no more than one.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ogive.errors import JobError
+from ogive.run.executors.base import Assignment, Executor, Listener, Outcome
+from ogive.schedule.base import Action
+from ogive.seeds import generator
+from ogive.trial import Status, Step, until
+
+Next = tuple[Step, Mapping[str, float], float]
+"""A report: its step, counted from 1 as a train function counts them, its metrics, and the seconds since the former report
+on an undisturbed worker.
+"""
+
+Course = Callable[[Step], Next | None]
+"""What a job reports next, after a step (0: from the start); None where it returns without another report."""
+
+Judge = Callable[[Assignment], Course]
+"""How a job goes: from a benchmark's table, a fitted model, or a distribution."""
+
+
+@dataclass
+class VirtualClock:
+    """A clock that stands still until it is moved; in seconds."""
+
+    seconds: float = 0.0
+
+    def now(self) -> float:
+        return self.seconds
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@dataclass(frozen=True)
+class Weather:
+    """What can befall simulated workers. The defaults disturb nothing.
+
+    Attributes:
+        startup: seconds before a worker's first job, and again after a preemption.
+        spread: standard deviation of the logarithm of the workers' speeds; 0.1 is about 10 % between them.
+        straggle: the share of jobs, in [0, 1], that take `slowdown` times as long.
+        slowdown: at least 1.
+        fail: the share of trials, in [0, 1], whose training fails, at a step drawn uniformly.
+        preempt: preemptions in an hour of a worker's work; the trial is put back, and its unreported work is lost.
+
+    Raises:
+        JobError: a value out of its range.
+    """
+
+    startup: float = 0.0
+    spread: float = 0.0
+    straggle: float = 0.0
+    slowdown: float = 3.0
+    fail: float = 0.0
+    preempt: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("startup", 0, math.inf),
+            ("spread", 0, math.inf),
+            ("straggle", 0, 1),
+            ("slowdown", 1, math.inf),
+            ("fail", 0, 1),
+            ("preempt", 0, math.inf),
+        ):
+            value: object = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+                raise JobError(f"{name}={value!r} of simulated workers: a number from {low} to {high}")
+
+
+@dataclass
+class _Job:
+    """A job on a worker, as far as it has come."""
+
+    assignment: Assignment
+    worker: int
+    course: Course
+    pace: float  # seconds here for a second of an undisturbed worker
+    fails: Step  # 0: it does not
+    preempted: float  # when, in virtual time
+    began: float
+    done: Step
+    next: Next | None = field(default=None)
+
+
+class Simulated(Executor):
+    """`workers` simulated workers under `weather`; what happens to a trial depends on `seed` and its number alone."""
+
+    def __init__(
+        self, clock: VirtualClock, judge: Judge, workers: int, weather: Weather | None = None, seed: int = 0
+    ) -> None:
+        self.clock, self.judge, self.weather, self.seed = clock, judge, weather or Weather(), seed
+        self._cold = set(range(workers)) if self.weather.startup else set()
+        self._free = list(range(workers))  # a heap: the lowest number works first
+        self._speed: dict[int, float] = {}
+        self._events: list[tuple[float, int, _Job]] = []  # (time, order, job): it reports, ends, or is preempted
+        self._order = 0
+        self._recalled = False
+
+    @property
+    def idle(self) -> int:
+        return len(self._free)
+
+    def submit(self, assignment: Assignment) -> str:
+        worker = heapq.heappop(self._free)
+        weather, now = self.weather, self.clock.seconds
+        pace, fails, preempted = self._pace(worker), 0, math.inf
+        if worker in self._cold:
+            self._cold.discard(worker)
+            now += weather.startup
+        if weather.straggle or weather.fail or weather.preempt:
+            of_trial = generator(self.seed, "trial", assignment.trial)
+            if of_trial.random() < weather.fail:
+                fails = int(of_trial.integers(1, until(assignment.fidelity) + 1))
+            rng = generator(self.seed, "attempt", assignment.trial, assignment.attempt)
+            pace *= weather.slowdown if rng.random() < weather.straggle else 1.0
+            preempted = now + rng.exponential(3600 / weather.preempt) if weather.preempt else math.inf
+        job = _Job(assignment, worker, self.judge(assignment), pace, fails, preempted, now, assignment.reported)
+        self._go_on(job)
+        return f"simulated-{worker}"
+
+    def poll(self, listener: Listener, timeout: float) -> None:
+        """Go through what happens up to the moment when a worker becomes idle."""
+        free = len(self._free)
+        while self._events and len(self._free) == free:
+            time, _, job = heapq.heappop(self._events)
+            self.clock.seconds = time
+            self._happen(job, listener)
+
+    def recall(self) -> None:
+        self._recalled = True
+
+    def close(self) -> None:
+        self._events.clear()
+
+    def _pace(self, worker: int) -> float:
+        if not self.weather.spread:
+            return 1.0
+        if worker not in self._speed:
+            self._speed[worker] = math.exp(generator(self.seed, "worker", worker).normal(0, self.weather.spread))
+        return self._speed[worker]
+
+    def _go_on(self, job: _Job) -> None:
+        """The job's next event: a report, its end, or its preemption."""
+        job.next = job.course(job.done)
+        seconds = job.next[2] * job.pace if job.next else 0.0
+        self._order += 1
+        heapq.heappush(self._events, (min(job.began + seconds, job.preempted), self._order, job))
+
+    def _happen(self, job: _Job, listener: Listener) -> None:
+        now = self.clock.seconds
+        spent = now - job.began
+        if now >= job.preempted:
+            if self.weather.startup:
+                self._cold.add(job.worker)
+            self._end(job, Outcome(Status.KILLED, "preempted", "", spent), listener)
+        elif job.next is None:
+            self._end(job, Outcome(Status.FINISHED), listener)
+        elif 0 < job.fails <= job.next[0]:
+            self._end(job, Outcome(Status.ERROR, "a simulated failure", "", spent), listener)
+        else:
+            job.began, (job.done, metrics, _) = now, job.next
+            answer = listener.on_report(job.assignment.trial, job.done, metrics, spent)
+            if answer is not Action.CONTINUE or job.done >= until(job.assignment.fidelity):
+                self._end(job, Outcome(Status.FINISHED), listener)
+            elif self._recalled:
+                self._end(job, Outcome(Status.WAITING, "interrupted"), listener)
+            else:
+                self._go_on(job)
+
+    def _end(self, job: _Job, outcome: Outcome, listener: Listener) -> None:
+        heapq.heappush(self._free, job.worker)
+        listener.on_end(job.assignment.trial, outcome)

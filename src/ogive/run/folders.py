@@ -1,0 +1,31 @@
+"""Where things are in a run's folder, and which files of checkpoints can go."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ogive.trial import Trial
+
+CHECKPOINT_FILE = re.compile(r"checkpoint-\d+\.(pt|pickle|json)(\.tmp)?")
+"""The files of Ogive's own checkpoints; a train function's own `checkpoint-best.pt` is none of them."""
+
+
+def trial_folder(run: Path, trial: Trial) -> Path:
+    """The folder of a trial: checkpoints, output, and what its train function leaves there. A trial that started again, at
+    a fidelity that cannot be continued, has one inside it for its present job, since older checkpoints are not for it.
+    """
+    own = run / "trials" / f"{trial.id:06d}"
+    return own / f"from-{trial.began}" if trial.began else own
+
+
+def drop_checkpoints(folder: Path) -> None:
+    """Delete the checkpoints in `folder`, if it is there.
+
+    Raises:
+        OSError: a file cannot be deleted.
+    """
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if CHECKPOINT_FILE.fullmatch(path.name):
+                path.unlink(missing_ok=True)

@@ -1,0 +1,56 @@
+"""Stretches of time: in which a controller held workers, and in which a worker had a trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ogive.run.prices import Price
+from ogive.trial import TrialId
+
+
+@dataclass(slots=True)
+class Stretch:
+    """The time of one session, in which its workers were held and paid for, busy or not.
+
+    Attributes:
+        begin, end: of the clock, in seconds; the end moves on with every event.
+        workers: how many were held.
+        compute: seconds that trials were computed in it, all workers together.
+        price: None where none was given.
+        host: where the controller ran.
+    """
+
+    begin: float
+    end: float
+    workers: int
+    compute: float = 0.0
+    price: Price | None = None
+    host: str = ""
+
+    @staticmethod
+    def opened(time: float, session: Mapping[str, Any], settings: Mapping[str, Any]) -> Stretch:
+        """Of the session that a journal's `opened` event began."""
+        price = session.get("price")
+        workers = session.get("workers", settings.get("workers", 1))
+        return Stretch(time, time, workers, price=price and Price(**price), host=session.get("host", ""))
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.begin
+
+    @property
+    def device(self) -> str:
+        """What is paid for: the name in the price file, or the host."""
+        return (self.price.name if self.price else "") or self.host or "this machine"
+
+
+@dataclass(slots=True)
+class Span:
+    """One attempt of a trial on a worker; `end` is None while it goes on."""
+
+    trial: TrialId
+    worker: str
+    begin: float
+    end: float | None = None

@@ -1,0 +1,102 @@
+"""Schedules at work on real training: population based training, and fidelities that start again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import ogive as og
+from ogive.errors import JobError
+from ogive.trial import Status
+
+
+def space() -> og.Space:
+    width = og.integer(2, 60, name="width")
+    return og.Space(
+        og.layer(nn.Sequential, og.layer(nn.Linear, 3, width), og.layer(nn.Linear, width, 1)), example_input=(3,)
+    )
+
+
+SEEN: list[tuple[int, int, float, bool]] = []
+
+
+def train(model: nn.Module, trial: Any) -> None:
+    """Learns a line; notes where each epoch's weights came from."""
+    own, inherited = trial.restore(), trial.inherited()
+    state = own or inherited
+    if state is not None:
+        model.load_state_dict(state["model"])
+    rate = trial.settings.get("learning_rate", 0.05)
+    inputs = torch.linspace(-1, 1, 30).reshape(10, 3)
+    target = inputs.sum(dim=1, keepdim=True)
+    for epoch in trial.epochs():
+        loss = nn.functional.mse_loss(model(inputs), target)
+        model.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter -= rate * parameter.grad
+        SEEN.append((trial.id, epoch, trial.fidelity.get("data_fraction", 1.0), own is None and inherited is not None))
+        trial.checkpoint(model=model.state_dict())
+        trial.report(loss=float(loss.detach()))
+
+
+def search(run: Path, schedule: Any, fidelities: tuple[str, ...] = (), **options: Any) -> og.Run:
+    SEEN.clear()
+    return og.search(
+        space(),
+        og.estimate.train(train, fidelities=fidelities),
+        objectives="loss",
+        schedule=schedule,
+        strategy="random",
+        run=run,
+        executor="inline",
+        **{"epochs": 9, "max_trials": 12, **options},
+    )
+
+
+def checkpoints(run: Path) -> set[str]:
+    return {path.parent.relative_to(run / "trials").parts[0] for path in run.rglob("checkpoint-*.pt")}
+
+
+def test_pbt_copies_weights_and_perturbs_settings(tmp_path: Path) -> None:
+    schedule = {"pbt": {"settings": {"learning_rate": [0.001, 0.3]}, "population": 4, "interval": 3, "quantile": 0.25}}
+    run = search(tmp_path / "run", schedule, max_trials=30)
+    children = [trial for trial in run.trials if trial.proposal.inherit is not None]
+    assert children
+    for child in children:
+        donor, step = child.proposal.inherit  # type: ignore[misc]
+        parent = run.trials[donor]
+        assert child.reports[0].step == step + 1
+        assert child.reports[0].metrics["loss"] <= parent.at(step)["loss"], "it goes on from the donor's weights"
+        assert child.architecture == parent.architecture
+    assert {seen[0] for seen in SEEN if seen[3]} == {child.id for child in children}
+    assert run.best.step == 9
+    finished = {f"{trial.id:06d}" for trial in run.trials if trial.status is Status.FINISHED}
+    assert checkpoints(tmp_path / "run") == finished, "those of members that were replaced are deleted"
+
+
+def test_a_fidelity_that_cannot_be_continued_starts_again(tmp_path: Path) -> None:
+    schedule = {"successive_halving": {"trials": 9, "fidelities": {"data_fraction": 0.25}}}
+    run = search(tmp_path / "run", schedule, ("data_fraction",), max_trials=9)
+    best = max(run.trials, key=lambda trial: trial.step)
+    assert [report.step for report in best.reports] == list(range(1, 14))
+    epochs = [(epoch, fraction) for number, epoch, fraction, _ in SEEN if number == best.id]
+    assert epochs == [(1, 0.25), *((e, 0.5) for e in (1, 2, 3)), *((e, 1.0) for e in range(1, 10))]
+    assert checkpoints(tmp_path / "run") == {f"{best.id:06d}"}
+
+
+def test_a_promoted_trial_repeats_no_epoch(tmp_path: Path) -> None:
+    search(tmp_path / "run", "hyperband", max_trials=20)
+    epochs = [(number, epoch) for number, epoch, _, _ in SEEN]
+    assert len(epochs) == len(set(epochs))
+
+
+def test_a_fidelity_that_the_estimator_does_not_know_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match=r"'resolution', which the estimator does not know \(it knows epochs\)"):
+        search(tmp_path / "run", {"asha": {"fidelities": {"resolution": 0.5}}})
+    assert not (tmp_path / "run").exists()

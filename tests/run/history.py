@@ -1,0 +1,71 @@
+"""Journals written by hand: trials with given times and durations, folded into a state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from memory import SPACE, declare
+
+from ogive.run.events import Event, Kind, proposed
+from ogive.run.state import State
+from ogive.seeds import generator
+from ogive.trial import Proposal, Trial
+
+HOUR = 3600.0
+
+
+class History:
+    """Events in the order in which they are told; `time` is the clock's."""
+
+    def __init__(self, price: dict[str, Any] | None = None, **settings: Any) -> None:
+        self.time = 0.0
+        self.events = [declare(**settings)]
+        self.workers = settings.get("workers", 1)
+        self.opened: dict[str, Any] = {"host": "here", "workers": self.workers}
+        if price is not None:
+            self.opened["price"] = price
+        self.trials = 0
+        self.tell(Kind.OPENED, data=self.opened)
+
+    def tell(self, kind: Kind, trial: int | None = None, step: int | None = None, data: Any = None) -> None:
+        self.events.append(Event(kind, trial, step, data or {}, self.time, len(self.events) + 1))
+
+    def start(self, epochs: int = 1) -> int:
+        """Propose and start one trial now."""
+        number = self.trials
+        self.trials += 1
+        trial = Trial(number, Proposal(SPACE.sample(generator(0, number))), {"epochs": epochs}, seed=number)
+        self.events.append(proposed(trial))
+        event = self.events.pop()
+        self.tell(event.kind, number, data=event.data)
+        self.tell(Kind.STARTED, number, data={"worker": "w", "attempt": 1})
+        return number
+
+    def report(self, trial: int, accuracy: float, seconds: float, step: int = 1, **data: Any) -> None:
+        self.tell(Kind.REPORTED, trial, step, {"metrics": {"accuracy": accuracy}, "seconds": seconds, **data})
+
+    def run(self, seconds: float, accuracy: float | None = 0.5) -> int:
+        """One trial after the other: start, compute for `seconds`, and finish; or fail where there is no accuracy."""
+        trial = self.start()
+        self.time += seconds
+        if accuracy is None:
+            self.tell(Kind.FAILED, trial, data={"status": "error", "reason": "no", "seconds": seconds})
+        else:
+            self.report(trial, accuracy, seconds)
+            self.tell(Kind.FINISHED, trial)
+        return trial
+
+    def runs(self, seconds: Iterable[float], accuracies: Sequence[float] | None = None) -> History:
+        for i, duration in enumerate(seconds):
+            self.run(duration, accuracies[i] if accuracies else 0.5)
+        return self
+
+    @property
+    def state(self) -> State:
+        return State.of(self.events, SPACE)
+
+
+def lognormal(rng: np.random.Generator, n: int, spread: float = 0.5) -> list[float]:
+    return [float(x) for x in rng.lognormal(4.0, spread, n)]

@@ -1,0 +1,65 @@
+"""Every strategy runs under every schedule, with several objectives and a hard constraint, and resumes from its journal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from memory import SPACE, Curve, ListLog, declare, session, value
+
+from ogive import schedule as schedules
+from ogive import strategy as strategies
+from ogive.objective import Constraint
+from ogive.run.executors.base import Assignment
+from ogive.run.executors.simulated import Course, Next, Simulated, VirtualClock
+from ogive.seeds import generator
+from ogive.testing.journal import essence
+from ogive.trial import until
+
+SCHEDULES: dict[str, dict[str, Any]] = {
+    **{name: {} for name in schedules.names()},
+    "pbt": {"settings": {"learning_rate": [0.001, 0.1]}, "population": 4, "interval": 3},
+    "progressive_dynamic_hurdles": {"models": 5},
+}
+STRATEGIES = [name for name in strategies.names() if name not in ("bohb", "dehb", "listed")]
+TRIALS = 14
+
+
+def judge(assignment: Assignment) -> Course:
+    architecture = SPACE.architecture(assignment.choices)
+    seconds = float(generator(9, assignment.trial).integers(1, 20))
+
+    def course(done: int) -> Next | None:
+        if done >= until(assignment.fidelity):
+            return None
+        metrics = {"accuracy": value(architecture) - 1 / (done + 1), "latency": float(architecture["depth"])}
+        return done + 1, metrics, seconds
+
+    return course
+
+
+def run(log: ListLog) -> ListLog:
+    clock = VirtualClock(log.events[-1].time)
+    controller = session(log, Curve(), Path("unused"), clock)
+    controller.executor = Simulated(clock, judge, workers=1)
+    controller.run()
+    return log
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_any_strategy_with_any_schedule(strategy: str, schedule: str) -> None:
+    created = declare(
+        strategy=strategy,
+        schedule={schedule: SCHEDULES[schedule]},
+        objectives=["accuracy", "latency"],
+        constraints=[Constraint("parameters", at_most=15, hard=True)],
+        max_trials=TRIALS,
+    )
+    whole = run(ListLog([created]))
+    proposed = [event for event in whole.events if event.kind == "proposed"]
+    assert len(proposed) == (TRIALS if schedule != "pbt" else len(proposed))
+    assert all(event.data["screened"]["parameters"] <= 15 for event in proposed)
+    cut = len(whole.events) * 2 // 3
+    assert essence(run(ListLog(whole.events[:cut])).events) == essence(whole.events)

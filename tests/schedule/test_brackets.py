@@ -1,0 +1,108 @@
+"""Synchronous halving and Hyperband: the published sizes, who goes on, and who waits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from ogive import schedule as schedules
+from ogive.objective import Objective
+from ogive.schedule.asha import ASHA
+from ogive.schedule.base import Drop, Resume, Schedule, Start, Wait
+from ogive.schedule.hyperband import Hyperband
+from ogive.schedule.ladder import Ladder
+from ogive.schedule.successive_halving import SuccessiveHalving
+from ogive.testing.spaces import tiny
+from ogive.testing.workers import WORLDS, Fate, Log, Workers, World
+from ogive.trial import Status
+
+ACCURACY = (Objective("accuracy"),)
+
+
+def run(schedule: Schedule, world: World, trials: int, workers: int = 4) -> Log:
+    return Workers(schedule, world, tiny(), trials, workers).run()
+
+
+def steps(log: Log) -> Counter[int]:
+    return Counter(trial.step for trial in log.trials.values())
+
+
+def test_hundred_trials_halve_as_published() -> None:
+    """100, 50, 25, 12, 6, 3, 1 trials at 1, 2, 4 ... 64 epochs; and the best at every rung is who goes on."""
+    quality = [(37 * i) % 101 / 101 for i in range(100)]
+    log = run(SuccessiveHalving(ACCURACY, epochs=64, eta=2, trials=100), lambda i: Fate(lambda epoch: quality[i]), 100)
+    reached = [sum(trial.step >= level for trial in log.trials.values()) for level in (1, 2, 4, 8, 16, 32, 64)]
+    assert reached == [100, 50, 25, 12, 6, 3, 1]
+    order = sorted(log.trials.values(), key=lambda trial: (-trial.step, -quality[trial.id]))
+    assert [quality[trial.id] for trial in order] == sorted(quality, reverse=True)
+    assert Counter(trial.status for trial in log.trials.values()) == {Status.FINISHED: 1, Status.STOPPED: 99}
+
+
+def test_hyperband_has_the_brackets_of_table_1() -> None:
+    """Li et al. (2018), table 1: R = 81, eta = 3."""
+    schedule = Hyperband(ACCURACY, epochs=81)
+    assert [schedule.plan(number) for number in range(6)] == [
+        (0, (81, 27, 9, 3, 1)),
+        (1, (27, 9, 3, 1)),
+        (2, (9, 3, 1)),
+        (3, (6, 2)),
+        (4, (5,)),
+        (0, (81, 27, 9, 3, 1)),
+    ]
+    log = run(schedule, WORLDS["level"], 81 + 27 + 9 + 6 + 5)
+    assert steps(log) == {1: 54, 3: 18 + 18, 9: 6 + 6 + 6, 27: 2 + 2 + 2 + 4, 81: 1 + 1 + 1 + 2 + 5}
+
+
+def test_a_rung_waits_for_its_last_trial_but_not_for_the_dead() -> None:
+    def world(i: int) -> Fate:
+        fate = Fate(lambda epoch: i / 10, seconds=100.0 if i == 0 else 1.0)
+        return replace(fate, fails=1) if i == 8 else fate
+
+    log = run(SuccessiveHalving(ACCURACY, epochs=9), world, 9, workers=9)
+    resumed = [job.trial for _, job in log.jobs if isinstance(job, Resume)]
+    assert resumed == [7, 6, 5, 7]  # not before trial 0 is there; 8 is dead, and its place is not given away
+
+
+@pytest.mark.parametrize(("make", "idles"), [(SuccessiveHalving, True), (Hyperband, False), (ASHA, False)])
+def test_asha_and_overlapping_brackets_never_idle_a_worker_where_synchronous_halving_does(
+    make: type[Schedule], idles: bool
+) -> None:
+    """One worker is a hundred times slower than the others."""
+    schedule = make(ACCURACY, epochs=9)  # type: ignore[call-arg]
+    log = run(schedule, lambda i: Fate(lambda epoch: i / 60, seconds=100.0 if i == 0 else 1.0), 60)
+    waits = [isinstance(job, Wait) for (_, job), may in zip(log.jobs, log.may_start, strict=True) if may]
+    assert any(waits) == idles
+
+
+def test_a_bracket_that_is_not_filled_goes_on_with_what_it_has() -> None:
+    log = run(SuccessiveHalving(ACCURACY, epochs=27), lambda i: Fate(lambda epoch: i / 10), 10)
+    assert steps(log) == {1: 7, 3: 2, 27: 1}
+    assert log.trials[9].step == 27
+
+
+def test_where_a_fidelity_cannot_be_continued_trials_start_again_and_steps_go_on_counting() -> None:
+    ladder = Ladder.of("test", 9, eta=3, fidelities={"data_fraction": 0.25})
+    assert [dict(f) for f in ladder.fidelities] == [
+        {"epochs": 1, "data_fraction": 0.25},
+        {"epochs": 3, "data_fraction": 0.5},
+        {"epochs": 9, "data_fraction": 1.0},
+    ]
+    assert ladder.steps == (1, 4, 13)
+    log = run(Hyperband(ACCURACY, epochs=9, fidelities={"data_fraction": 0.25}), WORLDS["level"], 15)
+    assert set(steps(log)) == {1, 4, 13}, "those of a later bracket count from the rung that they start on"
+    starts = {(job.fidelity["data_fraction"], job.began) for _, job in log.jobs if isinstance(job, Start)}
+    assert starts == {(0.25, 0), (0.5, 1), (1.0, 4)}
+
+
+def test_rungs_of_another_fidelity_alone() -> None:
+    ladder = Ladder.of("test", None, eta=3, fidelities={"data_fraction": 1 / 9})
+    assert [f["data_fraction"] for f in ladder.fidelities] == pytest.approx([1 / 9, 1 / 3, 1.0], abs=1e-6)
+    assert ladder.steps == (1, 2, 3)
+
+
+def test_what_is_not_promoted_is_dropped_so_that_its_checkpoint_can_go() -> None:
+    log = run(schedules.create("successive_halving", objectives="accuracy", epochs=9), WORLDS["good"], 9)
+    dropped = {job.trial for _, job in log.jobs if isinstance(job, Drop)}
+    assert dropped == {trial.id for trial in log.trials.values() if trial.step < 9}

@@ -1,0 +1,165 @@
+"""Median stopping, progressive hurdles, PASHA, ASHA's variants and PBT, each against its rule done by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ogive import schedule as schedules
+from ogive.errors import JobError
+from ogive.objective import Objective
+from ogive.schedule.asha import ASHA
+from ogive.schedule.base import Action, Drop, Resume, Schedule, Start
+from ogive.schedule.median import Median
+from ogive.schedule.pasha import PASHA
+from ogive.schedule.pbt import PBT
+from ogive.schedule.progressive_dynamic_hurdles import ProgressiveDynamicHurdles
+from ogive.testing.spaces import tiny
+from ogive.testing.workers import Fate, Log, Workers, World
+from ogive.trial import Proposal, Report, Status, Trial
+
+ACCURACY = (Objective("accuracy"),)
+
+
+def run(schedule: Schedule, world: World, trials: int, workers: int = 1) -> Log:
+    return Workers(schedule, world, tiny(), trials, workers).run()
+
+
+def trial(number: int, values: list[float], status: Status = Status.RUNNING) -> Trial:
+    reports = tuple(Report(step + 1, {"accuracy": value}) for step, value in enumerate(values))
+    return Trial(number, None, {"epochs": 4}, status=status, reports=reports)  # type: ignore[arg-type]
+
+
+def test_median_rule_is_viziers() -> None:
+    rng = np.random.default_rng(0)
+    curves = rng.random((7, 4))
+    schedule = Median(ACCURACY, epochs=4, min_trials=3)
+    for number, curve in enumerate(curves):
+        schedule.on_end(trial(number, curve.tolist(), Status.FINISHED))
+    for number in range(200):
+        values = rng.random(1 + number % 3).tolist()
+        median = np.median([curve[: len(values)].mean() for curve in curves])
+        expected = Action.STOP if max(values) < median else Action.CONTINUE
+        asked = trial(100 + number, values)
+        assert schedule.on_report(asked, asked.reports[-1]) is expected
+
+
+def test_hurdles_are_the_means_of_those_before() -> None:
+    """Trials 0 to 3 are judged after 1 epoch; their mean, 0.15, is the hurdle of 4 to 7; and so on."""
+    log = run(ProgressiveDynamicHurdles(ACCURACY, epochs=9, models=4), lambda i: Fate(lambda epoch: i / 10), 12)
+    assert [log.trials[i].step for i in range(12)] == [1, 1, 1, 1, 3, 3, 3, 3, 9, 9, 9, 9]
+    falling = run(ProgressiveDynamicHurdles(ACCURACY, epochs=9, models=4), lambda i: Fate(lambda epoch: -i / 10), 12)
+    assert {falling.trials[i].step for i in range(4, 12)} == {1}
+
+
+def test_capped_promotions_are_no_more_than_the_rung_allows() -> None:
+    """Each trial is better than all before, as under a strategy that improves."""
+
+    def reached(**options: Any) -> int:
+        log = run(ASHA(ACCURACY, epochs=3, **options), lambda i: Fate(lambda epoch: i / 100), 60)
+        return sum(trial.step == 3 for trial in log.trials.values())
+
+    assert (reached(capped=False), reached()) == (58, 20)
+
+
+def test_the_best_of_a_short_search_is_trained_in_full() -> None:
+    log = run(ASHA(ACCURACY, epochs=27), lambda i: Fate(lambda epoch: i / 100), 10)
+    assert log.trials[9].step == 27
+    assert log.trials[9].status is Status.FINISHED
+
+
+def test_the_stopping_variant_needs_no_checkpoint() -> None:
+    log = run(ASHA(ACCURACY, epochs=9, variant="stopping"), lambda i: Fate(lambda epoch: i % 7 / 7), 70)
+    assert not any(isinstance(job, Resume) for _, job in log.jobs)
+    assert {t.status for t in log.trials.values()} == {Status.FINISHED, Status.STOPPED}
+    assert all(t.step == 1 for t in log.trials.values() if t.id > 20 and t.id % 7 < 4)
+    assert all(t.step >= 3 for t in log.trials.values() if t.id % 7 == 6)
+
+
+def test_pasha_goes_higher_only_while_the_order_changes() -> None:
+    steady = run(PASHA(ACCURACY, epochs=81), lambda i: Fate(lambda epoch: (i * 37 % 100 + epoch) / 200), 100)
+    assert max(trial.step for trial in steady.trials.values()) == 3
+    ends = np.random.default_rng(0).random((200, 2))  # where a curve begins, and where it would end
+
+    def turning(i: int) -> Fate:
+        return Fate(lambda epoch: float(np.interp(np.log(epoch) / np.log(81), [0, 1], ends[i])))
+
+    log = run(PASHA(ACCURACY, epochs=81), turning, 200)
+    assert max(trial.step for trial in log.trials.values()) > 9
+
+
+def test_pasha_forgives_a_turn_within_the_noise_of_curves_that_cross() -> None:
+    schedule = PASHA(ACCURACY, epochs=81)
+    wavy = [[0.5 + 0.02 * (-1) ** (i + step) for step in range(4)] for i in range(2)]
+    trials = [trial(i, values) for i, values in enumerate([*wavy, [0.1] * 4])]
+    assert schedule._epsilon(trials) == pytest.approx(0.04)
+    assert schedule._epsilon(trials[1:]) == 0, "curves that do not cross say nothing of the noise"
+
+
+def test_pbt_moves_the_population_to_the_better_weights() -> None:
+    """What a member reports grows with its learning rate; a member that inherits goes on at the donor's step."""
+    schedule = PBT({"learning_rate": [0.01, 1.0]}, ACCURACY, epochs=20, population=8, interval=2, quantile=0.25)
+    log = run(schedule, lambda i: Fate(lambda epoch: epoch / (i + 1)), 60, workers=3)
+    children = [t for t in log.trials.values() if t.proposal.inherit is not None]
+    assert children
+    for child in children:
+        donor, step = child.proposal.inherit  # type: ignore[misc]
+        parent = log.trials[donor].proposal
+        assert child.began == step
+        assert child.architecture == parent.architecture
+        factor = child.proposal.settings["learning_rate"] / parent.settings["learning_rate"]
+        assert 0.01 <= child.proposal.settings["learning_rate"] <= 1.0
+        assert factor > 0
+    dropped = {job.trial for _, job in log.jobs if isinstance(job, Drop)}
+    assert len(dropped) == len(children)
+    finished = [t for t in log.trials.values() if t.status is Status.FINISHED]
+    assert len(finished) == 8
+    assert {t.step for t in finished} == {20}
+
+
+def test_pbt_lets_nobody_train_on_whose_weights_are_being_read() -> None:
+    schedule = PBT({"lr": [0.1, 1.0]}, ACCURACY, epochs=4, population=2, interval=1, quantile=0.5)
+    for number in range(2):
+        member = Trial(number, Proposal(tiny().sample(np.random.default_rng(0)), settings={"lr": 0.5}), {"epochs": 1})
+        schedule.on_job(member, Start({"epochs": 1}, {"member": number}))
+        done = Trial(number, member.proposal, {"epochs": 1}, reports=(Report(1, {"accuracy": float(number)}),))
+        assert schedule.on_report(done, done.reports[-1]) is Action.PAUSE
+    job = schedule.next_job(np.random.default_rng(0))
+    assert isinstance(job, Start)
+    assert job.proposal is not None
+    assert job.proposal.inherit == (1, 1)
+    child = Trial(2, job.proposal, job.fidelity, began=1)
+    schedule.on_job(child, job)
+    assert isinstance(schedule.next_job(np.random.default_rng(0)), Drop)
+    schedule.on_end(Trial(0, job.proposal, status=Status.STOPPED))
+    assert not isinstance(schedule.next_job(np.random.default_rng(0)), Resume)
+    reported = Trial(2, job.proposal, job.fidelity, began=1, reports=(Report(2, {"accuracy": 0.5}),))
+    schedule.on_report(reported, reported.reports[-1])
+    assert schedule.next_job(np.random.default_rng(0)) == Resume(1, {"epochs": 2})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "text"),
+    [
+        ("asha", {"variant": "both"}, "variant is 'both', but must be one of promotion, stopping"),
+        ("asha", {"variant": "stopping", "fidelities": {"resolution": 0.5}}, "trials start again"),
+        ("asha", {"fidelities": {"epochs": 0.5}}, "for epochs there are min_epochs and max_epochs"),
+        ("hyperband", {"fidelities": {"resolution": 2}}, "above 0 and below 1"),
+        ("hyperband", {"eta": 1}, "eta is 1, but must be a whole number of at least 2"),
+        ("successive_halving", {"min_epochs": 30}, "min_epochs is 30, but must be at most max_epochs, which is 9"),
+        ("median", {"min_epochs": 30}, "min_epochs is 30"),
+        ("pasha", {"percentile": 101}, "a number from 0 to 100"),
+        ("pbt", {}, "needs its option 'settings'"),
+        ("pbt", {"settings": {"lr": [1, 0.1]}}, "low below high"),
+        (
+            "pbt",
+            {"settings": {"lr": [0.1, 1]}, "mutate": True},
+            "weights fit the architecture they were trained in only",
+        ),
+    ],
+)
+def test_what_cannot_be_is_named(name: str, options: dict[str, Any], text: str) -> None:
+    with pytest.raises(JobError, match=text):
+        schedules.create(name, objectives="accuracy", epochs=9, **options)
