@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from pickle import PickleError
 from typing import TYPE_CHECKING, Any
 
-from ogive.api.final import Say, Trained, finalize
+from ogive.api.final import Say, finalize
 from ogive.api.payload import PAYLOAD, load_payload
 from ogive.errors import JobError, MissingExtra, RunError
 from ogive.report.results import front, top
+from ogive.report.sinks.flat import row
+from ogive.report.two_stage import TwoStage, read_two_stage
 from ogive.run.estimator import Estimator
 from ogive.run.journal import Journal
 from ogive.run.state import State
@@ -20,6 +22,10 @@ from ogive.trial import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ogive.api.replay import Replay
+    from ogive.api.reproduce import Reproduction
+    from ogive.run.controller import Observer
 
 JOURNAL = "journal.db"
 
@@ -65,7 +71,7 @@ class Run:
         if self._space is None or self._estimator is None:
             path = self.folder / PAYLOAD
             try:
-                self._space, self._estimator = load_payload(path)
+                space, self._estimator = load_payload(path)
             except FileNotFoundError as error:
                 raise RunError(
                     f"{path} is gone; continue the search with the same call, which writes it again"
@@ -75,7 +81,9 @@ class Run:
                     f"the space and the estimator of this run cannot be loaded from {path}: {error}; call this where their "
                     "modules can be imported"
                 ) from error
-            self._state = None  # read again, now with layers
+            if self._state is not None:  # its trials' architectures get layers, and no event is read again
+                space = self._state.space.adopt(space)
+            self._space = space
         return self._space, self._estimator
 
     @property
@@ -127,19 +135,94 @@ class Run:
 
     def finalize(
         self,
-        top: int = 1,
+        top: int = 10,
         *,
         seeds: Sequence[int] = (0,),
         epochs: int | None = None,
+        recipe: Mapping[str, Any] | None = None,
+        from_weights: bool = False,
         baseline: Callable[[], Any] | None = None,
         random: Run | None = None,
         workers: int | None = None,
+        executor: str = "processes",
         say: Say = lambda message: None,
-    ) -> list[Trained]:
-        """Train the best from scratch on the full training split and judge them on the test split; see `ogive.api.final`."""
+        observer: Observer | None = None,
+        **settings: Any,
+    ) -> TwoStage:
+        """Train the best in full, rank them anew, and read the test split for the winner; see `ogive.api.final`."""
         return finalize(
-            self, top, seeds=seeds, epochs=epochs, baseline=baseline, random=random, workers=workers, say=say
+            self,
+            top,
+            seeds=seeds,
+            epochs=epochs,
+            recipe=recipe,
+            from_weights=from_weights,
+            baseline=baseline,
+            random=random,
+            workers=workers,
+            executor=executor,
+            say=say,
+            observer=observer,
+            **settings,
         )
+
+    @property
+    def two_stage(self) -> TwoStage | None:
+        """What the last second stage came to; None where there was none."""
+        return read_two_stage(self.folder)
+
+    def log(self, to: str, **options: str) -> str:
+        """Bring the run's journal into another form or tool: "jsonl", "csv", "tensorboard", "mlflow" or "wandb".
+
+        What is there already is added to, never doubled. `search(..., sinks=...)` does the same while it runs.
+
+        Args:
+            to: a sink by name; see `ogive.report.sinks`.
+            options: of the sink, such as `path`, relative to `sinks/` in the run's folder.
+
+        Returns:
+            where it is now: a file, a folder, or an address.
+
+        Raises:
+            JobError: there is no such sink or option.
+            MissingExtra: the sink's package is not installed.
+            RunError: its place holds something else, or cannot be written.
+        """
+        from ogive.report import sinks
+
+        (sink,) = sinks.create([{to: options}], self.folder)
+        journal = Journal(self.folder / JOURNAL, writable=False)
+        try:
+            sinks.write(sink, journal.read(), self.folder)
+        except OSError as error:
+            raise RunError(f"{sink.place} cannot be written: {error}") from error
+        finally:
+            journal.close()
+        return sink.place
+
+    def reproduce(
+        self,
+        trial: int,
+        *,
+        ignore: Sequence[str] = (),
+        folder: str | os.PathLike[str] | None = None,
+        say: Say = lambda message: None,
+    ) -> Reproduction:
+        """Repeat a trial in a fresh process and compare every metric at every step; see `ogive.api.reproduce`."""
+        from ogive.api.reproduce import reproduce
+
+        return reproduce(self, trial, ignore=ignore, folder=None if folder is None else Path(folder), say=say)
+
+    def replay(self, **question: Any) -> Replay:
+        """What would have been chosen, stopped and paid under other `objectives`, `constraints`, `price`, `stop`, `criteria`,
+        `budget`, `max_trials` or `top`, of what was trained; see `ogive.api.replay`."""
+        from ogive.api.replay import replay
+
+        journal = Journal(self.folder / JOURNAL, writable=False)
+        try:
+            return replay(self.folder, list(journal.read()), self._space, **question)
+        finally:
+            journal.close()
 
     def report(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write one self-contained HTML page; by default `report.html` in the run's folder."""
@@ -163,18 +246,3 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
     run = Run(Path(folder).absolute())
     _ = run.state  # what is no run is told now
     return run
-
-
-def row(trial: Trial) -> dict[str, Any]:
-    """A trial as one flat row; metrics and decisions whose names are taken get `metric.` or `decision.` in front."""
-    flat: dict[str, Any] = {
-        "trial": trial.id,
-        "status": trial.status.value,
-        "step": trial.step,
-        "seconds": trial.seconds,
-        "attempts": trial.attempts,
-        "reason": trial.reason,
-    }
-    for kind, values in (("metric", trial.metrics), ("decision", trial.architecture.to_json())):
-        flat |= {name if name not in flat else f"{kind}.{name}": value for name, value in values.items()}
-    return flat

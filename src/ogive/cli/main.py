@@ -7,16 +7,21 @@ from collections.abc import Sequence
 
 import typer
 
+from ogive.cli.bench import bench
 from ogive.cli.check import check
 from ogive.cli.export import export
 from ogive.cli.finalize import finalize
 from ogive.cli.front import front
 from ogive.cli.init import init
+from ogive.cli.log import log
+from ogive.cli.replay import replay
 from ogive.cli.report import report
+from ogive.cli.reproduce import reproduce
 from ogive.cli.search import search
 from ogive.cli.space import space
 from ogive.cli.status import status
 from ogive.cli.top import top
+from ogive.cli.watch import watch
 from ogive.errors import OgiveError
 
 WRONG = 2
@@ -29,8 +34,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (init, check, search, status, top, front, finalize, report, export, space):
+for command in (init, check, search, status, watch, top, front, finalize, replay, report, export, space, log, reproduce):
     app.command()(command)
+app.add_typer(bench)
 
 
 @app.callback()

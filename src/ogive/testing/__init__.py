@@ -3,6 +3,7 @@
 from ogive.testing.estimator import check_estimator
 from ogive.testing.journal import essence
 from ogive.testing.schedules import check_schedule
+from ogive.testing.sinks import check_sink
 from ogive.testing.strategies import check_strategy
 
-__all__ = ["check_estimator", "check_schedule", "check_strategy", "essence"]
+__all__ = ["check_estimator", "check_schedule", "check_sink", "check_strategy", "essence"]

@@ -1,0 +1,105 @@
+"""Reading back what the sinks have written, with the other tools' own readers where they have one."""
+
+from __future__ import annotations
+
+import csv
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+
+def jsonl(folder: Path, run: str) -> Any:
+    return [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+
+
+def tables(folder: Path, run: str) -> Any:
+    found = {}
+    for name in ("trials", "reports"):
+        with (folder / "csv" / f"{name}.csv").open(newline="") as file:
+            found[name] = list(csv.DictReader(file))
+    return found
+
+
+def tensorboard(folder: Path, run: str) -> Any:
+    """For each run every tag with its (step, value), as the event files have them, duplicates included."""
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    found: dict[str, list[Any]] = {}
+    for path in sorted(folder.rglob("events.out.tfevents.*")):
+        for event in EventFileLoader(str(path)).Load():
+            for value in event.summary.value:
+                plugin = value.metadata.plugin_data.content.hex()
+                tensor = str(value.tensor)
+                found.setdefault(f"{path.parent.name}/{value.tag}", []).append(
+                    (event.step, event.wall_time, tensor, plugin)
+                )
+    return found
+
+
+def mlflow(folder: Path, run: str) -> Any:
+    """For each run of the search, by its name: tags, parameters, the whole history of each metric, status and times."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("ogive")
+    found = {}
+    for item in client.search_runs([experiment.experiment_id], f"tags.`ogive.run` = '{run}'"):
+        tags = {key: value for key, value in item.data.tags.items() if key != "mlflow.parentRunId"}
+        history = {
+            key: [(m.step, m.timestamp, repr(m.value)) for m in client.get_metric_history(item.info.run_id, key)]
+            for key in item.data.metrics
+        }
+        times = item.info.start_time, item.info.end_time
+        name = tags["ogive.trial"]
+        assert name not in found, f"trial {name} is there twice"
+        found[name] = (tags, item.data.params, history, item.info.status, times)
+    return found
+
+
+OWN = ("_runtime", "_timestamp", "trials_table/")
+"""What differs from one writing to the next: the clock, and the address of the table, which is read from its file."""
+
+
+def wandb(folder: Path, run: str) -> Any:
+    """Every row of the history of the run's one transaction log, the table, and the configuration."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    (log,) = (folder / "wandb" / "wandb").glob("offline-run-*/*.wandb")
+    rows, config, summary = [], {}, {}
+    for data in _records(log.read_bytes()):
+        record = Record.FromString(data)
+        if record.HasField("history"):
+            row = {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
+            rows.append({key: value for key, value in sorted(row.items()) if not key.startswith(OWN)})
+        for item in record.run.config.update if record.HasField("run") else ():
+            config[item.key] = json.loads(item.value_json)
+        for item in record.summary.update if record.HasField("summary") else ():
+            summary[item.key or "/".join(item.nested_key)] = item.value_json
+    config.pop("_wandb", None)
+    return repr((rows, config, summary.get("ended"), summary.get("best_trials"), _table(log.parent)))
+
+
+def _table(folder: Path) -> Any:
+    tables = [json.loads(path.read_text()) for path in (folder / "files" / "media" / "table").glob("trials_table_*")]
+    return [(table["columns"], table["data"]) for table in tables]
+
+
+def _records(data: bytes) -> Any:
+    """The records of a LevelDB log: blocks of 32 KiB, a header of 7 bytes for the file and for each chunk."""
+    block, place, whole = 32768, 7, b""
+    while place + 7 <= len(data):
+        if block - place % block < 7:
+            place += block - place % block
+            continue
+        _, size, kind = struct.unpack_from("<IHB", data, place)
+        if kind == 0:
+            return
+        chunk = data[place + 7 : place + 7 + size]
+        place += 7 + size
+        whole = chunk if kind in (1, 2) else whole + chunk
+        if kind in (1, 4):
+            yield whole
+
+
+READERS = {"jsonl": jsonl, "csv": tables, "tensorboard": tensorboard, "mlflow": mlflow, "wandb": wandb}
