@@ -102,8 +102,8 @@ def main() -> None:
     console.print(
         f"full training of trial {run.best.id} and of the baseline, {len(SEEDS)} seeds, {FULL_EPOCHS} epochs:"
     )
-    results = run.finalize(
-        seeds=SEEDS, epochs=FULL_EPOCHS, baseline=og.zoo.baselines.small_cnn, random=random, say=console.print
+    run.finalize(
+        1, seeds=SEEDS, epochs=FULL_EPOCHS, baseline=og.zoo.baselines.small_cnn, random=random, say=console.print
     )
     comparison = read_comparison(run.folder)
     assert comparison is not None
@@ -116,7 +116,9 @@ def main() -> None:
     for metric, difference in comparison.differences.items():
         bounds = f"95 % interval {difference.low:+.4f} to {difference.high:+.4f}"
         console.print(f"  difference of {metric}: {difference.mean:+.4f}, {bounds}, paired over {len(SEEDS)} seeds")
-    console.print(f"\nweights: {results[0].weights}\nreport:  {run.report()}\n{time.monotonic() - began:.0f} s in all")
+    console.print(
+        f"\nweights: {run.folder / 'final' / 'weights.pt'}\nreport:  {run.report()}\n{time.monotonic() - began:.0f} s in all"
+    )
 
 
 if __name__ == "__main__":

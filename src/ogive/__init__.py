@@ -16,7 +16,7 @@ _NAMES = {
     ),
     **dict.fromkeys(("Objective", "Constraint"), "ogive.objective"),
     **dict.fromkeys(("Proposal", "Trial"), "ogive.trial"),
-    **dict.fromkeys(("search", "open_run", "Run"), "ogive.api"),
+    **dict.fromkeys(("search", "open_run", "Run", "funnel", "Phase", "Go"), "ogive.api"),
     **dict.fromkeys(("OgiveError", "Infeasible"), "ogive.errors"),
     "relax": "ogive.supernet",
 }
@@ -25,15 +25,18 @@ _ROOMS = ("zoo", "strategy", "schedule", "estimate", "hardware", "task", "supern
 __all__ = [
     "Architecture",
     "Constraint",
+    "Go",
     "Infeasible",
     "Objective",
     "OgiveError",
+    "Phase",
     "Proposal",
     "Run",
     "Space",
     "Trial",
     "bench",
     "estimate",
+    "funnel",
     "hardware",
     "integer",
     "layer",
@@ -71,7 +74,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from ogive import bench, estimate, hardware, report, schedule, strategy, supernet, task, testing, zoo
-    from ogive.api import Run, open_run, search
+    from ogive.api import Go, Phase, Run, funnel, open_run, search
     from ogive.errors import Infeasible, OgiveError
     from ogive.objective import Constraint, Objective
     from ogive.space import Architecture, Space, integer, layer, one_of, real, repeat, some_of

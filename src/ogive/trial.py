@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -202,11 +202,14 @@ class Pending:
 
     `in_flight`, and `ids`, how many of them have each identity, are the controller's own mappings, seen live: nothing is
     copied or counted when a strategy is asked. `ids` may be left out where nobody keeps it.
+
+    `job` is what the schedule notes about the trial that is asked for (`Start.note`), such as its bracket.
     """
 
     in_flight: Mapping[TrialId, Proposal] = field(default_factory=dict)
     rejected: tuple[Proposal, ...] = ()
     ids: Mapping[str, int] | None = None
+    job: Mapping[str, Any] = EMPTY
 
     def __iter__(self) -> Iterator[Proposal]:
         yield from self.in_flight.values()
@@ -217,7 +220,11 @@ class Pending:
 
     def plus(self, *rejected: Proposal) -> Pending:
         """The same view with `rejected` added."""
-        return Pending(self.in_flight, self.rejected + rejected, self.ids)
+        return replace(self, rejected=self.rejected + rejected)
+
+    def about(self, job: Mapping[str, Any]) -> Pending:
+        """The same view with the schedule's note of the trial that is asked for."""
+        return replace(self, job=job) if job else self
 
     def holds(self, identity: str) -> bool:
         """Whether an architecture with this `id` is in flight or was turned down."""

@@ -1,74 +1,221 @@
-"""Full training of the best beside a baseline: the test split is read once, and what is trained is not trained again."""
+"""The second stage: a run of its own that ranks the best anew, reads the test split once, and trains nothing twice."""
 
 from __future__ import annotations
 
-import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from scipy.stats import kendalltau
+from torch import nn
 
 import ogive as og
-from ogive.errors import JobError
+from ogive.api.deliver import full_weights
+from ogive.errors import JobError, RunError
 from ogive.report.comparison import read_comparison
+from ogive.report.two_stage import TwoStage, read_two_stage
 from ogive.run.events import Kind
 from ogive.run.journal import Journal
 
+SEARCHED = 5
+
+
+def drawn() -> nn.Module:
+    """A network drawn by hand."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> og.Run:
+def searched(tmp_path_factory: pytest.TempPathFactory) -> og.Run:
     pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
-    task = og.task.classification("digits", test=500, validation=500, train=100)
+    torch.set_num_threads(1)
+    task = og.task.classification("digits", test=500, validation=400, train=200)
     space = og.zoo.chain(channels=(4, 8), depth=(1, 2))
     return og.search(
         space,
-        og.estimate.classifier(task, epochs=2),
+        og.estimate.classifier(task, epochs=1, data_fraction=0.5),
         objectives="log_loss",
-        epochs=2,
-        max_trials=3,
+        max_trials=SEARCHED,
         executor="inline",
         run=tmp_path_factory.mktemp("final") / "run",
         cache=False,
     )
 
 
-def test_full_training_and_its_comparison(run: og.Run) -> None:
-    said: list[str] = []
-    results = run.finalize(seeds=(0, 1), epochs=3, baseline=og.zoo.baselines.small_cnn, workers=2, say=said.append)
-    assert [(r.name, r.seed) for r in results] == [
-        (f"trial {run.best.id}", 0),
-        (f"trial {run.best.id}", 1),
-        ("baseline", 0),
-        ("baseline", 1),
-    ]
-    assert len(said) == 4
-    assert run.state.test_reads == 1
-    model = run.best.architecture.build()
-    model.load_state_dict(torch.load(results[0].weights)["model"])
-    images, labels = run.estimator.task.test(lambda split: None)  # type: ignore[attr-defined]
-    with torch.no_grad():
-        accuracy = (model.eval()(images).argmax(1) == labels).float().mean().item()
-    assert accuracy == pytest.approx(results[0].test["accuracy"]), "the stored weights are those that were judged"
+@pytest.fixture
+def run(searched: og.Run, tmp_path: Path) -> og.Run:
+    """A copy, so that each test finds the search alone."""
+    shutil.copytree(searched.folder, tmp_path / "run", ignore=shutil.ignore_patterns("final*"))
+    return og.open_run(tmp_path / "run")
+
+
+def final(run: og.Run, top: int = 4, said: list[str] | None = None, **options: Any) -> TwoStage:
+    arguments = {"epochs": 2, "executor": "inline", "say": (said if said is not None else []).append, **options}
+    return run.finalize(top, **arguments)
+
+
+def kinds(folder: Path) -> list[Kind]:
+    return [event.kind for event in Journal(folder / "journal.db", writable=False).read()]
+
+
+def test_the_best_are_trained_in_full_on_a_second_split_and_ranked_anew(run: og.Run) -> None:
+    result = final(run, seeds=(0, 1), recipe={"shift": 1}, baseline=drawn)
+    assert [network.trial for network in result.finalists] == [trial.id for trial in run.top(4)]
+    means = {network.name: sum(network.values["log_loss"]) / 2 for network in result.finalists}
+    assert result.winners == [min(means, key=lambda name: means[name])]
+    by_rank = sorted(result.finalists, key=lambda network: network.rank_after or 0)
+    assert [network.name for network in by_rank] == sorted(means, key=lambda name: means[name])
+    before = [network.searched["log_loss"] for network in result.finalists]
+    witness = kendalltau(before, list(means.values())).statistic
+    assert result.agreement[0].kendall is not None
+    assert result.agreement[0].kendall.value == pytest.approx(witness)
+    assert sum(network.probability or 0.0 for network in result.finalists) == pytest.approx(1)
+    assert result.probability == result.finalists[0].probability
+    assert read_two_stage(run.folder) == TwoStage.from_json(result.to_json())
+
+    task = run.estimator.task  # type: ignore[attr-defined]
+    second = task.second_split()
+    assert result.splits == {"search": run.estimator.fingerprints()["split"], "second": second.split.fingerprint}
+    assert not set(task.split.validation) & set(second.split.validation)
+    winner = result.winner
+    weights = run.folder / winner.weights[0]
+    model = (
+        og.open_run(run.folder).space.architecture(run.state.trials[winner.trial or 0].architecture.to_json()).build()
+    )
+    model.load_state_dict(torch.load(weights, weights_only=False)["model"])
+    for examples, told in ((second.validation(), winner.values), (task.test(lambda split: None), winner.test)):
+        with torch.no_grad():
+            accuracy = (model.eval()(examples[0]).argmax(1) == examples[1]).float().mean().item()
+        assert accuracy == pytest.approx(told["accuracy"][0], abs=1e-6)
+    assert full_weights(run.folder, winner.trial or 0) is not None
+    assert (run.folder / "final" / "weights.pt").is_file()
+
     comparison = read_comparison(run.folder)
     assert comparison is not None
-    a, b = (results[i].test["accuracy"] - results[i + 2].test["accuracy"] for i in (0, 1))
-    assert comparison.differences["accuracy"].mean == pytest.approx((a + b) / 2)
-
-    said.clear()
-    again = run.finalize(seeds=(0, 1), epochs=3, baseline=og.zoo.baselines.small_cnn, say=said.append)
-    assert [r.test for r in again] == [r.test for r in results]
-    assert said == [message for message in said if "has been read before" in message], "nothing is trained again"
-    kinds = [event.kind for event in Journal(run.folder / "journal.db").read()]
-    assert kinds.count(Kind.TEST_READ) == 2
-    assert kinds[-1] is Kind.WARNING
-    assert json.loads((run.folder / "final" / "results.json").read_text())[0]["trial"] == run.best.id
+    assert comparison.split == "test"
+    assert [network.name for network in result.networks if network.test] == [*result.winners, "baseline"]
+    assert kinds(run.folder).count(Kind.TEST_READ) == 1
 
 
-def test_full_training_needs_the_built_in_trainer(tmp_path: Path) -> None:
-    def judge(architecture: og.Architecture) -> dict[str, float]:
-        return {"accuracy": 1.0}
+def test_what_is_trained_is_not_trained_again_and_the_test_split_not_read_again(run: og.Run) -> None:
+    first = final(run)
+    said: list[str] = []
+    assert final(run, said=said) == first
+    assert said == ["4 of 4 trainings are there already"]
+    assert kinds(run.folder).count(Kind.TEST_READ) == 1
+    started = kinds(run.folder / "final").count(Kind.STARTED)
+    more = final(run, top=5, seeds=(0, 1), said=said)
+    assert kinds(run.folder / "final").count(Kind.STARTED) == started + 6
+    assert [network.values["log_loss"][0] for network in more.finalists[:4]] == [
+        network.values["log_loss"][0] for network in first.finalists
+    ]
+    assert any("has been read before" in message for message in said)
+    final(run, top=1, epochs=1, said=said)
+    assert "epochs: was 2, and is 1" in said[-3]
+    assert (run.folder / "final-1" / "two_stage.json").is_file()
+
+
+def test_a_killed_stage_goes_on(run: og.Run) -> None:
+    """After two trainings the controller dies, as by `kill -9`: what is journalled is not trained again."""
+
+    class Died(BaseException):
+        pass
+
+    def die(state: Any, event: Any) -> None:
+        if event is not None and state.done == 2:
+            raise Died
+
+    with pytest.raises(Died):
+        final(run, observer=die)
+    assert read_two_stage(run.folder) is None
+    said: list[str] = []
+    result = final(run, said=said)
+    assert said[0] == "2 of 4 trainings are there already"
+    assert kinds(run.folder / "final").count(Kind.FINISHED) == 4
+    straight = final(og.open_run(shutil.copytree(run.folder, run.folder.with_name("b"), ignore=_no_final)))
+    assert [n.values["log_loss"] for n in result.finalists] == [n.values["log_loss"] for n in straight.finalists]
+
+
+def _no_final(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if name == "final"]
+
+
+def test_from_weights_starts_where_the_search_ended(run: og.Run) -> None:
+    warm = final(run, top=1, from_weights=True, epochs=1)
+    scratch = final(run, top=1, epochs=1)
+    assert warm.winner.values["train_loss"][0] < scratch.winner.values["train_loss"][0]
+    shutil.rmtree(run.folder / "trials")
+    with pytest.raises(RunError, match=r"left no weights in .* to start from: its checkpoint is gone"):
+        final(run, top=1, from_weights=True)
+
+
+def test_missing_weights_and_wrong_arguments_are_told(run: og.Run, tmp_path: Path) -> None:
+    final(run, top=1)
+    for path in (run.folder / "final" / "trials").glob("*/checkpoint-*"):
+        path.unlink()
+    (run.folder / "final" / "two_stage.json").unlink()
+    with pytest.raises(RunError, match=r"weights of trial \d+, seed 0, are not in .*finalize again to train anew"):
+        final(run, top=1)
+    for wrong, message in (
+        ({"top": 0}, "top=0"),
+        ({"seeds": (1, 1)}, "none of them twice"),
+        ({"baseline": drawn()}, "not a network itself"),
+        ({"recipe": {"colour": 1}}, "there is no 'colour'"),
+    ):
+        with pytest.raises(JobError, match=message):
+            final(run, **wrong)
+
+    def fail(architecture: og.Architecture) -> dict[str, float]:
+        raise ValueError("never")
 
     space = og.Space(og.layer(dict, a=og.one_of(1, 2)))
-    run = og.search(space, og.estimate.function(judge), executor="inline", max_trials=2, run=tmp_path / "run")
-    with pytest.raises(JobError, match="needs the built-in trainer"):
-        run.finalize()
+    none = og.search(space, og.estimate.function(fail), executor="inline", max_trials=2, run=tmp_path / "none")
+    with pytest.raises(JobError, match="has a value: all 1 failed; there is nothing to train in full"):
+        final(none)
+
+
+def train(model: Any, trial: og.estimate.LiveTrial) -> None:
+    """Gets better with every epoch, in its own order."""
+    a = trial.architecture["a"]
+    if a == 4 and trial.fidelity["epochs"] > 1:
+        raise ValueError("four cannot be trained for long")
+    for epoch in trial.epochs():
+        trial.checkpoint(model=model)
+        trial.report(accuracy=a / 10 + epoch / 100 + (trial.seed % 7) / 1e4, slope=trial.settings.get("slope", 0.0))
+
+
+def test_a_train_function_is_finalized_by_itself(tmp_path: Path) -> None:
+    space = og.Space(og.layer(dict, a=og.one_of(1, 2, 3, 4)))
+    run = og.search(space, train, epochs=1, max_trials=4, executor="inline", run=tmp_path / "run")
+    said: list[str] = []
+    result = final(run, epochs=3, seeds=(0, 1), recipe={"slope": 2.0}, said=said)
+    assert [network.rank_after for network in result.finalists] == [None, 1, 2, 3]
+    assert "four cannot be trained for long" in result.finalists[0].failures[0]
+    assert result.finalists[1].values == {
+        "accuracy": [pytest.approx(0.33), pytest.approx(0.3301)],
+        "slope": [2.0, 2.0],
+    }
+    assert not result.new_validation
+    assert not result.winner.test
+    assert any("only the train function knows its data" in message for message in said)
+    assert result.probability is None
+    assert "never tested on data that nothing was chosen by" in (run.folder / "final" / "MODEL_CARD.md").read_text()
+
+
+def test_with_several_objectives_the_front_is_trained_and_all_that_are_not_dominated_win(tmp_path: Path) -> None:
+    space = og.Space(og.layer(dict, a=og.one_of(1, 2, 3), b=og.one_of(1, 2)))
+
+    def judge(architecture: og.Architecture) -> dict[str, float]:
+        return {"accuracy": architecture["a"], "latency": architecture["a"] ** 2 + architecture["b"]}
+
+    run = og.search(
+        space, og.estimate.function(judge), objectives=["accuracy", "latency"], max_trials=6, executor="inline",
+        run=tmp_path / "run",
+    )  # fmt: skip
+    result = final(run, top=4, epochs=None)
+    assert {network.trial for network in result.finalists[:3]} == {trial.id for trial in run.front()}
+    assert set(result.winners) == {f"trial {trial.id}" for trial in run.front()}
+    assert result.probability is None
+    assert "several objectives" in result.probability_note

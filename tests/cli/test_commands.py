@@ -103,7 +103,7 @@ def test_the_table_shows_objectives_and_choices(ogive, tmp_path: Path) -> None:
         (("status", "."), "error: . holds no run; give a run's folder, or the job's file"),
         (("top", "job.yaml"), "error: job.yaml has no run in runs/job yet; start it: ogive search job.yaml"),
         (("search", "jobs.yaml"), "error: jobs.yaml: there is no such file"),
-        (("search", "job.yaml", "--workers", "999"), "error: --workers: found 999 workers"),
+        (("search", "job.yaml", "--workers", "999"), "error: --parallel-trials: found 999 trials at a time"),
         (("space", "toy.py:spaces"), "error: toy.py: space: toy.py: there is no name 'spaces'; did you mean 'space'?"),
     ],
 )

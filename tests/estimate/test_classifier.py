@@ -112,24 +112,29 @@ def test_wrong_arguments_are_clear_errors(digits: task.Task, tmp_path: Path) -> 
         estimate.classifier(digits, {"epochs": 3})  # type: ignore[arg-type]
 
 
-def test_stage_two_trains_on_everything_but_the_test_set(digits: task.Task) -> None:
-    reads: list[str] = []
-    told: list[tuple[int, float]] = []
-    test = digits.test(reads.append)
-    result = estimate.retrain(
-        ARCHITECTURE, digits, epochs=4, seed=3, examples=test, on_epoch=lambda *values: told.append(values)
-    )
-    assert reads == [digits.split.fingerprint]
+def test_a_data_fraction_trains_on_a_part_and_validates_on_all(digits: task.Task, tmp_path: Path) -> None:
+    proxy = estimate.classifier(digits, epochs=1, data_fraction=0.25)
+    (metrics,) = Driver(tmp_path).run(proxy).values()
+    examples = digits.subset(0.25).train()
+    training = Training(ARCHITECTURE.build(seed=11), examples, 10, Recipe(epochs=1), 11)
+    assert len(training.y) == 50
+    assert training.epoch(1) == metrics["train_loss"]
+    assert metrics["log_loss"] == evaluate(training.model, digits.validation(), 10)["log_loss"]
+    recipe = json.loads(json.dumps(proxy.recipe()))
+    assert recipe["data_fraction"] == 0.25
+    assert recipe["task"] != digits.fingerprints()
+    for wrong in (0, 1.5):
+        with pytest.raises(JobError, match="fraction"):
+            estimate.classifier(digits, data_fraction=wrong)
 
-    training = Training(ARCHITECTURE.build(seed=3), digits.full_train(), 10, Recipe(epochs=4), 3)
-    losses = [training.epoch(epoch) for epoch in range(1, 5)]
-    assert len(training.y) == 1297
-    assert told == list(enumerate(losses, start=1))
-    assert {name: result["metrics"][name] for name in ("accuracy", "log_loss")} == evaluate(training.model, test, 10)
-    for name, value in training.model.state_dict().items():
-        assert torch.equal(result["state"][name], value), name
-    assert result["metrics"]["accuracy"] > 0.8
-    assert "accuracy" not in estimate.retrain(ARCHITECTURE, digits, epochs=1)["metrics"]
+
+def test_the_second_stage_trains_on_all_that_the_second_split_leaves(digits: task.Task) -> None:
+    full = estimate.classifier(digits, epochs=2, data_fraction=0.25).second_stage({"epochs": 4, "flip": True})
+    assert (full.training.epochs, full.training.flip, full.data_fraction) == (4, True, 1.0)
+    split = full.task.split
+    assert len(split.train) == 1797 - 500 - 500
+    assert set(digits.split.validation) <= set(split.train)
+    assert full.task.split.test.tolist() == digits.split.test.tolist()
 
 
 def test_it_trains_networks_on_arrays(tmp_path: Path) -> None:

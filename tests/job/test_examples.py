@@ -14,7 +14,13 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_searches(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OGIVE_CACHE", str(tmp_path / "cache"))
-    short = {"max_trials": 2, "epochs": 1, "workers": 1, "time_limit": None, "executor": "inline"}
-    run = run_job(load_job(path, {**short, "run": str(tmp_path / "run")}))
+    short = {"parallel_trials": 1, "time_limit": None, "memory_limit": None, "executor": "inline"}
+    options = {**short, "run": str(tmp_path / "run")}
+    if "phases:" in path.read_text():
+        searched = load_job(path, options).phases[0].job  # a whole funnel is searched in test_phases
+        assert searched is not None
+        run = run_job(searched)
+    else:
+        run = run_job(load_job(path, {**options, "max_trials": 2, "epochs": 1}))
     assert len(run.top(2)) == 2
     assert run.state.failed == 0

@@ -40,6 +40,7 @@ CODE = """
 
         return nn.LazyLinear(width)
 
+    joint = og.Space(og.layer(dict, a=og.one_of(1, 2), head=og.layer(dict, lr=og.real(0.001, 0.1))))
     lazy_layers = og.Space(og.layer(lazy, og.one_of(16, 32)))
 """
 GOOD = "space: mine.py:space\ntrain: mine.py:estimator\nmax_trials: 3\n"
@@ -63,9 +64,17 @@ CASES = {
     "nothing that trains": ("space: mine.py:space\n", "job.yaml: neither is there", "give `train"),
     "train and task": (GOOD + "task: {data: digits}\n", "job.yaml:2: train: both are there", "not both"),
     "a wrong type": (GOOD + "seed: many\n", "job.yaml:4: seed: found 'many' (text)", "a whole number"),
-    "a truth value for a number": (GOOD + "workers: yes\n", "job.yaml:4: workers: found True", "a whole number"),
-    "out of range": (GOOD + "budget: -1\n", "job.yaml:4: budget: found -1", "above 0"),
-    "more workers than cores": (GOOD + "workers: 4096\n", "job.yaml:4: workers: found 4096 workers for", "at most"),
+    "a truth value for a number": (
+        GOOD + "parallel_trials: yes\n",
+        "job.yaml:4: parallel_trials: found True",
+        "a whole number",
+    ),
+    "out of range": (GOOD + "budget: -1\n", "job.yaml:4: budget.hours: found -1", "above 0"),
+    "more workers than cores": (
+        GOOD + "parallel_trials: 4096\n",
+        "job.yaml:4: parallel_trials: found 4096 trials at a time for",
+        "at most",
+    ),
     "no such file": (
         "space: spaces.py:space\ntrain: mine.py:train\n",
         "job.yaml:1: space: there is no file spaces.py",
@@ -222,6 +231,213 @@ CASES = {
         "job.yaml:5: time_limit: `executor: inline`",
         "use `executor: processes`",
     ),
+    "the name that Python has": (
+        GOOD + "workers: 2\n",
+        "job.yaml:4: workers: there is no key",
+        "calls it 'parallel_trials'",
+    ),
+    "the name that others have": (
+        GOOD + "search_space: x\n",
+        "job.yaml:4: search_space: there is no key",
+        "a job calls it 'space'",
+    ),
+    "an empty budget": (GOOD + "budget: {}\n", "job.yaml:4: budget: found {}", "{hours: h, money: m}"),
+    "a budget of something else": (
+        GOOD + "budget: {days: 1}\n",
+        "job.yaml:4: budget.days: there is no key 'days'",
+        "there are hours, money",
+    ),
+    "money without a price": (
+        GOOD + "budget: {money: 5}\n",
+        "job.yaml:4: budget.money: money is limited",
+        "give `price`",
+    ),
+    "a price below 0": (GOOD + "price: -2\n", "job.yaml:4: price: found -2", "money per worker-hour, above 0"),
+    "an unknown price": (GOOD + "price: h1000\n", "job.yaml:4: price: ", "did you mean 'h100'?"),
+    "no such price file": (GOOD + "price: prices.yaml:h100\n", "job.yaml:4: price: ", "prices.yaml"),
+    "a price of nothing": (GOOD + "price:\n", "job.yaml:4: price: found nothing", "a name of the price file"),
+    "confirmation without a price": (
+        GOOD + "confirm_above: 10\n",
+        "job.yaml:4: confirm_above: is an amount of money",
+        "give `price`",
+    ),
+    "an unknown stop rule": (GOOD + "stop: never\n", "job.yaml:4: stop: found 'never'", "advise or auto"),
+    "patience that is none": (GOOD + "patience: 0\n", "job.yaml:4: patience: found 0", "above 0"),
+    "criteria that are no list": (
+        GOOD + "criteria: {accuracy: 0.9}\n",
+        "job.yaml:4: criteria: found {'accuracy': 0.9}",
+        "{metric: accuracy, at_least: 0.95}",
+    ),
+    "a criterion that is hard": (
+        GOOD + "criteria:\n  - {metric: accuracy, at_least: 0.9, hard: true}\n",
+        "job.yaml:5: criteria[0].hard: there is no key 'hard'",
+        "at_least",
+    ),
+    "a criterion without threshold": (
+        GOOD + "criteria:\n  - {metric: accuracy}\n",
+        "job.yaml:5: criteria[0]: ",
+        "exactly one of at_most and at_least",
+    ),
+    "a criterion that the trainer does not report": (
+        "space: {zoo: chain}\ntask: {}\ncriteria: [{metric: latency, at_most: 3}]\n",
+        "job.yaml:3: criteria[0].metric: there is no metric of the built-in trainer 'latency'",
+        "accuracy",
+    ),
+    "an unknown alert": (GOOD + "alerts: [email]\n", "job.yaml:4: alerts[0]: found 'email'", "webhook"),
+    "a webhook that is no URL": (
+        GOOD + "alerts:\n  - console\n  - {webhook: example}\n",
+        "job.yaml:6: alerts[1]: webhook 'example'",
+        "https://",
+    ),
+    "an unknown sink": (GOOD + "sinks: [tensorbord]\n", "job.yaml:4: sinks[0]: ", "did you mean 'tensorboard'?"),
+    "an unknown option of a sink": (
+        GOOD + "sinks:\n  - {csv: {pat: x}}\n",
+        "job.yaml:5: sinks[0]: ",
+        "did you mean 'path'?",
+    ),
+    "an initial architecture of another space": (
+        GOOD + "initial:\n  - {a: 1, b: 3}\n  - {a: 7, b: 3}\n",
+        "job.yaml:6: initial[1]: decision 'a': ",
+        "7",
+    ),
+    "an initial architecture that is none": (
+        GOOD + "initial: [3]\n",
+        "job.yaml:4: initial[0]: found 3",
+        "{decision: label",
+    ),
+    "a learning rate in the space": (
+        "space: mine.py:joint\ntrain: mine.py:train\n",
+        "job.yaml:1: space: 'head.lr': by the name not architecture",
+        "say `joint: true`",
+    ),
+    "two ways to split": (
+        "space: {zoo: chain}\ntask: {split: 70/15/15, test: 0.2}\n",
+        "job.yaml:2: task: split='70/15/15' and test",
+        "give either",
+    ),
+    "a split that does not add up": (
+        "space: {zoo: chain}\ntask:\n  split: 70/20/20\n",
+        "job.yaml:3: task.split: ",
+        "add up to 100, such as 70/15/15",
+    ),
+    "no examples": (
+        "space: {zoo: chain}\ntask: {}\nproxy:\n  data_fraction: 0\n",
+        "job.yaml:4: proxy.data_fraction: found 0",
+        "above 0 and at most 1",
+    ),
+    "too few examples for the classes": (
+        "space: {zoo: chain}\ntask: {}\nproxy:\n  data_fraction: 0.001\n",
+        "job.yaml:4: proxy.data_fraction: ",
+        "at least one for each class",
+    ),
+    "a proxy without the trainer": (
+        GOOD + "proxy: {data_fraction: 0.5}\n",
+        "job.yaml:4: proxy: belongs to",
+        "give `task`",
+    ),
+    "full training of none": (GOOD + "finalize: {top: 0}\n", "job.yaml:4: finalize.top: found 0", "at least 1"),
+    "a typo in full training": (
+        GOOD + "finalize: {tpo: 3}\n",
+        "job.yaml:4: finalize.tpo: there is no key",
+        "did you mean 'top'?",
+    ),
+    "a recipe of full training out of range": (
+        "space: {zoo: chain}\ntask: {}\nfinalize:\n  recipe:\n    learning_rate: -1\n",
+        "job.yaml:5: finalize.recipe.learning_rate: ",
+        "above 0",
+    ),
+    "a recipe of full training that is unknown": (
+        "space: {zoo: chain}\ntask: {}\nfinalize:\n  recipe:\n    learning_rat: 1\n",
+        "job.yaml:5: finalize.recipe.learning_rat: ",
+        "learning_rate",
+    ),
+    "no phases": (GOOD + "phases: {}\n", "job.yaml:4: phases: found no phase", "at least one"),
+    "phases in a list": (GOOD + "phases: [smoke]\n", "job.yaml:4: phases: found ['smoke']", "{smoke: {max_trials: 4}"),
+    "an empty phase": (
+        GOOD + "phases:\n  smoke:\n",
+        "job.yaml:5: phases.smoke: found nothing",
+        "what this phase changes",
+    ),
+    "a phase whose name is no folder's": (
+        GOOD + "phases:\n  a/b: {}\n",
+        "job.yaml:5: phases.a/b: ",
+        "a name of letters",
+    ),
+    "a typo in a phase": (
+        GOOD + "phases:\n  smoke: {max_trails: 3}\n",
+        "job.yaml:5: phases.smoke.max_trails: there is no key",
+        "did you mean 'max_trials'?",
+    ),
+    "a key that a phase cannot change": (
+        GOOD + "phases:\n  smoke: {space: x}\n",
+        "job.yaml:5: phases.smoke.space: there is no key",
+        "there are proxy",
+    ),
+    "a phase out of range": (
+        GOOD + "phases:\n  smoke:\n    max_trials: 0\n",
+        "job.yaml:6: phases.smoke.max_trials: found 0",
+        "at least 1",
+    ),
+    "an unknown strategy of a phase": (
+        GOOD + "phases:\n  smoke:\n    strategy: randm\n",
+        "job.yaml:6: phases.smoke.strategy",
+        "did you mean 'random'?",
+    ),
+    "an option of a phase's strategy": (
+        GOOD + "phases:\n  smoke:\n    strategy: {regularized_evolution: {population: 0}}\n",
+        "job.yaml:6: phases.smoke.strategy.regularized_evolution.population",
+        "at least 1",
+    ),
+    "a phase longer than its recipe": (
+        "space: {zoo: chain}\ntask: {}\nrecipe: {epochs: 3}\nphases:\n  smoke:\n    epochs: 9\n",
+        "job.yaml:6: phases.smoke.epochs: found 9",
+        "raise recipe.epochs",
+    ),
+    "a go rule that is none": (
+        GOOD + "phases:\n  smoke:\n    go: {accuracy: 0.5}\n",
+        "job.yaml:6: phases.smoke.go.accuracy: there is no key",
+        "there are best, failed, learns",
+    ),
+    "a share of failures above 1": (
+        GOOD + "phases:\n  smoke:\n    go: {failed: 3}\n",
+        "job.yaml:6: phases.smoke.go.failed: found 3",
+        "from 0 to 1",
+    ),
+    "a go rule without threshold": (
+        GOOD + "phases:\n  smoke:\n    go:\n      best: [{metric: accuracy}]\n",
+        "job.yaml:7: phases.smoke.go.best[0]: ",
+        "exactly one of at_most and at_least",
+    ),
+    "a go rule on what is not reported": (
+        "space: {zoo: chain}\ntask: {}\nphases:\n  smoke:\n    go:\n      best: [{metric: speed, at_least: 1}]\n",
+        "job.yaml:6: phases.smoke.go.best: there is no metric of the built-in trainer 'speed'",
+        "accuracy",
+    ),
+    "learning that nobody can tell": (
+        GOOD + "phases:\n  smoke:\n    go: {learns: true}\n",
+        "job.yaml:6: phases.smoke.go.learns: only the built-in trainer",
+        "give `best:",
+    ),
+    "full training first": (
+        GOOD + "phases:\n  full:\n    finalize: {}\n",
+        "job.yaml:6: phases.full.finalize: there is no phase before it",
+        "best",
+    ),
+    "full training in the middle": (
+        GOOD + "phases:\n  a: {}\n  full: {finalize: {}}\n  b: {}\n",
+        "job.yaml:6: phases.full.finalize: full training of the best comes last",
+        "move it to the end",
+    ),
+    "full training that also searches": (
+        GOOD + "phases:\n  a: {}\n  full: {finalize: {}, max_trials: 3}\n",
+        "job.yaml:6: phases.full.max_trials: this phase trains the best",
+        "leave it out",
+    ),
+    "full training twice": (
+        GOOD + "phases:\n  a: {}\nfinalize: {}\n",
+        "job.yaml:6: finalize: the job has phases",
+        "under `phases`",
+    ),
     "a baseline that cannot be called": (
         GOOD + "baseline: mine.py:number\n",
         "job.yaml:4: baseline: mine.py:number is an object",
@@ -256,12 +472,12 @@ def test_a_malformed_job_is_told_in_one_line(name: str, folder: Path, monkeypatc
 
 
 def test_every_wrong_key_is_told(folder: Path) -> None:
-    (folder / "job.yaml").write_text("space: mine.py:space\nsede: 3\nworkers: two\n")
+    (folder / "job.yaml").write_text("space: mine.py:space\nsede: 3\nparallel_trials: two\n")
     with pytest.raises(JobError) as caught:
         load_job(folder / "job.yaml")
     first, second = str(caught.value).splitlines()
     assert "job.yaml:2: sede" in second
-    assert "job.yaml:3: workers" in first
+    assert "job.yaml:3: parallel_trials" in first
 
 
 def test_an_option_of_the_command_line_is_blamed_by_its_name(folder: Path) -> None:

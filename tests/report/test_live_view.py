@@ -103,7 +103,10 @@ def test_plain_lines_come_at_tenths_and_end_with_a_summary(tmp_path: Path) -> No
     out = io.StringIO()
     with live_view(out) as view:  # no terminal, so plain
         run = search(tmp_path / "r", view)
-    lines = out.getvalue().splitlines()
+    printed = out.getvalue().splitlines()
+    alerts = [line for line in printed if line.startswith("warning: ")]
+    assert [alert.message for alert in run.state.alerts] == [line.removeprefix("warning: ") for line in alerts]
+    lines = [line for line in printed if line not in alerts]
     assert len(lines) == 11
     assert lines[0].startswith("4/40 trials")
     assert lines[-1].startswith("40/40 trials")

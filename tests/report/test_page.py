@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 
 import ogive as og
-from ogive.errors import RunError
+from ogive.errors import JobError, RunError
 from ogive.report import Comparison, Network, RandomReference, write_comparison, write_report
-from ogive.report.figures import MANY, search_curve
+from ogive.report.checklists import filled_in
+from ogive.report.figures import beyond_frame, failing_stretches, search_curve
 from ogive.report.page import render
 from ogive.report.results import Point
+from ogive.report.subject import Subject
 from ogive.run.estimator import Estimator, Evaluation
+from ogive.run.journal import Journal
 from ogive.run.state import State
 from ogive.schedule.base import Action
 
@@ -64,7 +67,8 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.words.append(data)
+        if "style" not in self.open:
+            self.words.append(data)
 
     @property
     def text(self) -> str:
@@ -76,6 +80,8 @@ def checked(text: str) -> Page:
     assert page.fetched == []
     assert not re.search(r"url\((?!#)|@import", text)
     assert max(page.ids.values(), default=1) == 1, page.ids.most_common(3)
+    assert not re.search(r"\b(NaN|None|null|inf)\b|(?<! is )\bnan\b", page.text)  # but "accuracy is nan", a reason
+    assert not re.search(r'="[^"]*\bnan\b', text), "a drawing has no places"
     return page
 
 
@@ -103,11 +109,13 @@ def test_the_page_tells_what_was_found_and_nothing_of_it_runs(tmp_path: Path) ->
         in page.text
     )
     assert f"{found.best.metrics['parameters']:,.0f} parameters of the best" in page.text
+    assert f"ogive finalize {found.folder.name} --top 10" in page.text
     assert "The search ended: all 30 trials are done." in page.text
     assert "ValueError: </pre><script>alert('x')</script>" in page.text  # the traceback, as text
-    assert "not finite : " in page.text
+    assert re.search(r"not finite \d+ trials?", page.text)
     assert "holds no comparison with a baseline" in page.text
     assert "expected best of as many random trials: all" in page.text
+    assert "30 drawn at random" in page.text
     assert found.state.space.fingerprint in page.text
     assert page.text.count("decisions, seed and identity") == 5
     assert "<b>r" in page.text
@@ -169,6 +177,44 @@ class Halving(Estimator):
                 return
 
 
+SEVERAL = {"objectives": ["accuracy", og.Objective("parameters", "minimize")]}
+
+
+class Growing(Halving):
+    """The same with a second metric, and a failure now and then."""
+
+    def evaluate(self, evaluation: Evaluation) -> None:
+        if evaluation.architecture["a"] == 7:
+            raise ValueError("no")
+        for step in range(evaluation.reported + 1, evaluation.until + 1):
+            value = evaluation.architecture["a"] / 8 * (1 - 0.5**step)
+            metrics = {"accuracy": value, "parameters": 10.0 + evaluation.architecture["b"]}
+            if evaluation.report(step, metrics) is not Action.CONTINUE:
+                return
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"strategy": "regularized_evolution"},
+        {"schedule": "asha", "epochs": 9, **SEVERAL},
+        {"schedule": "asha", "epochs": 9, "constraints": [og.Constraint("parameters", at_most=12)]},
+        {"epochs": 2, "constraints": [og.Constraint("parameters", at_most=1)], **SEVERAL},
+    ],
+)
+def test_there_is_a_page_at_every_moment_of_a_run(tmp_path: Path, options: dict[str, Any]) -> None:
+    found = run(tmp_path / "r", Growing(), **{"price": 2.0, **options})
+    journal = Journal(found.folder / "journal.db", writable=False)
+    events = list(journal.read())
+    journal.close()
+    state = State.of(events[:1], SPACE)
+    for number, event in enumerate(events[1:]):
+        state.apply(event)
+        if number < 12 or number % 37 == 0:
+            checked(render(state, "r"))
+    checked(render(state, "r", folder=found.folder))
+
+
 def test_rungs_count_who_came_and_who_went_on(tmp_path: Path) -> None:
     found = run(tmp_path / "r", Halving(), schedule="asha", epochs=9)
     page = checked(found.report().read_text())
@@ -202,21 +248,31 @@ def test_a_space_without_layers_is_shown_as_decisions(tmp_path: Path) -> None:
     assert "Not drawn: the space was read from a journal" in page.text
 
 
-def test_many_points_become_an_image_and_the_page_stays_small() -> None:
-    few = [Point(i, i, 0.1 + i / 1e6, True, True) for i in range(1, MANY + 1)]
-    many = [*few, *(Point(MANY + i, MANY + i, 0.2, True, True) for i in range(1, 8001))]
+def test_many_points_are_one_path_and_the_page_stays_small() -> None:
+    few = [Point(i, i, 0.1 + i / 1e3, True, True) for i in range(1, 101)]
+    many = [Point(i, i, (i * 7919 % 10007) / 10007, i % 3 > 0, True, "mutation") for i in range(1, 10_001)]
     objective = og.Objective("accuracy")
-    assert "data:image/png" not in search_curve(few, objective)
+    assert search_curve(few, objective).count("<circle") >= 100  # each tells its name
     figure = search_curve(many, objective)
-    assert "data:image/png" in figure
-    assert len(figure) < 700_000
+    assert figure.count("<circle") < 10
+    assert len(figure) < 200_000
     checked(f"<html><body>{figure}</body></html>")
 
 
 def test_a_far_outlier_does_not_flatten_the_curve() -> None:
     points = [Point(i, i, 1 + i / 100, True, True) for i in range(1, 31)] + [Point(31, 31, 1e6, True, True)]
-    figure = search_curve(points, og.Objective("loss"))
-    assert "1 trial beyond the frame, at worst 1e+06" in figure
+    objective = og.Objective("loss")
+    assert beyond_frame(points, objective) == "1 trial beyond the frame, at worst 1,000,000"
+    assert beyond_frame(points[:-1], objective) == ""
+    heights = {round(float(y)) for y in re.findall(r'cy="([\d.]+)"', search_curve(points, objective))}
+    assert len(heights) > 20
+
+
+def test_stretches_of_failures_are_marked() -> None:
+    points = [Point(i, i, math.nan if 20 < i <= 40 else 0.5 + i / 1e3, i <= 20 or i > 40, True) for i in range(1, 61)]
+    assert failing_stretches([math.isnan(point.value) for point in points]) == [(21, 40)]
+    assert "half or more failed" in search_curve(points, og.Objective("accuracy"))
+    assert "half or more failed" not in search_curve(points[:20], og.Objective("accuracy"))
 
 
 def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
@@ -225,3 +281,55 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> Non
     with pytest.raises(RunError, match=r"the report .* cannot be written"):
         found.report(tmp_path / "file" / "page.html")
     assert (tmp_path / "file").read_text() == "x"
+
+
+def test_markdown_says_the_same(tmp_path: Path) -> None:
+    found = run(tmp_path / "r", **SEVERAL)
+    html = checked(found.report().read_text())
+    text = found.report(tmp_path / "out" / "page.md").read_text()
+    outside = re.sub(r"^(`{3,})text\n.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert not re.search(r"(?<!\\)<", outside)  # nothing of a user's text is markup
+    for line in re.findall(r"^## (.+)$", text, re.MULTILINE):
+        assert line in html.text
+    links = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
+    assert len(links) == len(set(links)) == found.report().read_text().count("<svg")
+    for link in links:
+        assert "prefers-color-scheme" in (tmp_path / "out" / link).read_text()
+        checked((tmp_path / "out" / link).read_text())
+    front = re.findall(r"^\| trial (\d+)", text, re.MULTILINE)
+    assert [int(number) for number in front] == [trial.id for trial in found.front()]
+    with pytest.raises(JobError, match=r"its name ends in '.pdf'; .html or .md is known"):
+        found.report(tmp_path / "page.pdf")
+
+
+def test_a_front_has_its_knee_and_its_volume(tmp_path: Path) -> None:
+    def two(a: og.Architecture) -> dict[str, float]:
+        return {"error": (8 - a["a"]) ** 2 + a["b"], "cost": 1 + a["a"] ** 2}
+
+    wanted = [og.Objective("error"), og.Objective("cost")]
+    found = run(tmp_path / "r", two, objectives=wanted, max_trials=60)
+    text = found.report().read_text()
+    page = checked(text)
+    assert "Its knee is trial" in page.text
+    assert "Hypervolume: the front dominates" in page.text
+    assert 'class="shade f c0"' in text
+
+
+def test_the_checklists_say_what_the_journal_says(tmp_path: Path) -> None:
+    careful = {"budget": 2, "price": 1.5, "criteria": [og.Constraint("accuracy", at_least=0.5)]}
+    for folder, options, verdict in (("a", {}, "no"), ("b", careful, "yes")):
+        state = run(tmp_path / folder, **options).state
+        answers = {text: answer for items in filled_in(Subject(state, None, "r")).values() for text, answer in items}
+        assert {answer.verdict for answer in answers.values()} <= {"yes", "no", "not applicable"}
+        assert all(answer.evidence for answer in answers.values())
+        for text in ("The search has a budget", "Success criteria were set", "The price of an hour is known"):
+            assert answers[text].verdict == verdict, text
+        assert answers["The search came to its end"].verdict == "yes"
+        assert answers["No alternative makes trials fail more often than others"].verdict == "no"
+        assert answers["There is a comparison with random search"].verdict == "yes"
+
+
+def test_an_interrupted_second_stage_is_told(tmp_path: Path) -> None:
+    found = run(tmp_path / "r")
+    (found.folder / "final").mkdir()
+    assert "A second stage was begun and has not come to its end" in checked(found.report().read_text()).text

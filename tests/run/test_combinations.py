@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ogive import schedule as schedules
 from ogive import strategy as strategies
 from ogive.objective import Constraint
 from ogive.run.executors.base import Assignment
-from ogive.run.executors.simulated import Course, Next, Simulated, VirtualClock
+from ogive.run.executors.simulated import Next, Simulated, VirtualClock
 from ogive.seeds import generator
 from ogive.testing.journal import essence
 from ogive.trial import until
@@ -26,17 +27,11 @@ STRATEGIES = [name for name in strategies.names() if name not in ("bohb", "dehb"
 TRIALS = 14
 
 
-def judge(assignment: Assignment) -> Course:
+def judge(assignment: Assignment) -> Iterator[Next]:
     architecture = SPACE.architecture(assignment.choices)
     seconds = float(generator(9, assignment.trial).integers(1, 20))
-
-    def course(done: int) -> Next | None:
-        if done >= until(assignment.fidelity):
-            return None
-        metrics = {"accuracy": value(architecture) - 1 / (done + 1), "latency": float(architecture["depth"])}
-        return done + 1, metrics, seconds
-
-    return course
+    for step in range(assignment.reported + 1, until(assignment.fidelity) + 1):
+        yield step, {"accuracy": value(architecture) - 1 / step, "latency": float(architecture["depth"])}, seconds
 
 
 def run(log: ListLog) -> ListLog:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +12,18 @@ from memory import SPACE, Curve, ListLog, declare, session, value
 
 from ogive.errors import JobError
 from ogive.run.executors.base import Assignment
-from ogive.run.executors.simulated import Course, Next, Simulated, VirtualClock, Weather
+from ogive.run.executors.simulated import Next, Simulated, VirtualClock, Weather
 from ogive.run.state import State
 from ogive.seeds import generator
 from ogive.trial import Status, until
 
 
-def judge(assignment: Assignment) -> Course:
+def judge(assignment: Assignment) -> Iterator[Next]:
     """The metrics of `memory.Curve`; an epoch takes a time of the trial's own."""
     architecture = SPACE.architecture(assignment.choices)
     seconds = float(generator(9, assignment.trial).integers(1, 20))
-
-    def course(done: int) -> Next | None:
-        if done >= until(assignment.fidelity):
-            return None
-        return done + 1, {"accuracy": value(architecture) - 1 / (done + 1)}, seconds
-
-    return course
+    for step in range(assignment.reported + 1, until(assignment.fidelity) + 1):
+        yield step, {"accuracy": value(architecture) - 1 / step}, seconds
 
 
 def simulate(workers: int, weather: Weather | None = None, **declared: Any) -> tuple[State, VirtualClock]:

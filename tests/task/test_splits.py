@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 
 from ogive import task
 from ogive.errors import JobError
-from ogive.task.splits import Plan, allocate, split
+from ogive.task.splits import Plan, allocate, nested_order, split
 
 
 def labels(n: int, classes: int, seed: int) -> np.ndarray:
@@ -106,3 +108,65 @@ def test_small_and_imbalanced_data_and_classes_without_examples_are_warned_of() 
     ]
     assert any(w.startswith("validation has no example of 1 of the 3 classes, such as 2") for w in warnings)
     assert task.classification("digits").warnings() == []
+
+
+@given(n=st.integers(60, 300), classes=st.integers(2, 6), seed=st.integers(0, 1000), train=st.booleans())
+def test_the_second_split_selects_on_other_examples_and_keeps_the_test_set(
+    n: int, classes: int, seed: int, train: bool
+) -> None:
+    y = labels(n, classes, seed)
+    plan = Plan(test=0.2, validation=0.25, train=0.5 if train else None, seed=seed)
+    first, second = split(y, plan), split(y, replace(plan, second=True))
+    assert list(first.test) == list(second.test)
+    assert len(second.validation) == len(first.validation)
+    assert not set(first.validation) & set(second.validation)
+    assert set(first.validation) <= set(second.train)
+    assert sorted(np.concatenate([second.train, second.validation, second.test])) == list(range(n))
+
+
+@given(n=st.integers(10, 300), classes=st.integers(2, 6), seed=st.integers(0, 1000))
+def test_every_beginning_of_the_nested_order_is_stratified(n: int, classes: int, seed: int) -> None:
+    y = labels(max(n, 2 * classes + 1), classes, seed)
+    order = nested_order(y, seed)
+    assert sorted(order) == list(range(len(y)))
+    assert len(set(y[order[:classes]])) == classes
+    shares = np.bincount(y) / len(y)
+    for m in range(1, len(y) + 1):
+        assert (np.abs(np.bincount(y[order[:m]], minlength=classes) - m * shares) <= 2 + 1e-9).all()
+
+
+def test_subsets_of_a_task_are_nested_and_leave_validation_and_test_alone() -> None:
+    digits = task.classification("digits")
+    tenth, half = digits.subset(0.1).split, digits.subset(0.5).split
+    assert set(tenth.train) < set(half.train) < set(digits.split.train)
+    assert len(tenth.train) == 129
+    assert list(tenth.validation) == list(digits.split.validation)
+    assert list(tenth.test) == list(digits.split.test)
+    assert len(tenth.full_train) == len(digits.split.full_train)
+    assert sorted(digits.subset(0.5).subset(0.2).split.train) == sorted(tenth.train)
+    with pytest.raises(JobError, match=r"fraction of the training part is 2"):
+        digits.subset(2)
+
+
+def test_percentages_of_all_examples() -> None:
+    sizes = task.classification("digits", split="70/15/15").describe()["sizes"]
+    assert sizes == {"train": 1258, "validation": 269, "test": 270, "rest": 0}
+
+
+@pytest.mark.parametrize("text", ["70/15", "70/20/20", "100/0/0", "a/b/c", "0.7/0.15/0.15"])
+def test_wrong_percentages_are_told(text: str) -> None:
+    with pytest.raises(JobError, match="add up to 100, such as 70/15/15"):
+        task.classification("digits", split=text)
+
+
+def test_doubtful_data_are_told() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.random((1200, 4)), np.repeat(np.arange(4), 300)
+    shuffled = task.classification((x, rng.permutation(y)))
+    assert shuffled.warnings() == []
+    assert (
+        "100% of neighbouring examples are of one class, 25% would be by chance"
+        in task.classification((x, y)).warnings()[0]
+    )
+    copied = task.classification((np.tile(x[:600], (2, 1)), np.tile(rng.permutation(y)[:600], 2)))
+    assert "are copies of training examples" in " ".join(copied.warnings())

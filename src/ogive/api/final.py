@@ -1,283 +1,328 @@
-"""The second stage: the best of a search trained from scratch on the full training split, beside a baseline.
+"""The second stage: the best of a search trained in full, and judged on examples that the search did not choose by.
 
-Every training is kept in `final/` of the run's folder, so an interrupted stage goes on where it stopped. The test split
-chooses nothing: it is read once, after all trainings, for all models, and the reading is an event of the journal.
+It is a run of its own in `final/` of the run's folder, with the same controller and journal: it can be killed and continued,
+its trials have limits and retries, its cost is counted. The test split chooses nothing: it is read once, after all else, for
+the winner and the baseline, and the reading is an event of the search's journal.
 """
 
 from __future__ import annotations
 
-import json
-import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ogive.api.payload import PAYLOAD, write_payload
+from ogive.api.declared import Declared, check_unchanged
+from ogive.api.deliver import deliver
+from ogive.api.verdict import Stage, item_of, judge_stage
 from ogive.errors import JobError, RunError
-from ogive.report.comparison import Comparison, Network, RandomReference, write_comparison
-from ogive.run.estimator import Estimator, Evaluation
+from ogive.report.comparison import Comparison, RandomReference, write_comparison
+from ogive.report.comparison import Network as Side
+from ogive.report.two_stage import FOLDER, TwoStage, write_two_stage
 from ogive.run.events import Event, Kind
-from ogive.run.executors.base import Assignment, Outcome
-from ogive.run.executors.processes import Processes
 from ogive.run.journal import Journal
 from ogive.run.settings import Settings
-from ogive.schedule.base import Action
-from ogive.space import Architecture
-from ogive.trial import Status
+from ogive.run.state import State
+from ogive.strategy.listed import Listed
+from ogive.trial import Status, Trial
 
 if TYPE_CHECKING:
     from ogive.api.result import Run
-    from ogive.estimate import Classifier
+    from ogive.estimate.full_training import Order
+    from ogive.run.controller import Observer
 
 Say = Callable[[str], object]
-BASELINE = "baseline"
-WEIGHTS = "weights.pt"
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A network after full training with one seed; `test` are its metrics on the test split.
-
-    Attributes:
-        name: "trial 12", or "baseline".
-        trial: None for the baseline.
-        weights: the file with its state dict under `model`.
-        training: `train_loss` of the last epoch, `parameters`, `seconds`.
-    """
-
-    name: str
-    trial: int | None
-    seed: int
-    weights: str
-    training: Mapping[str, float]
-    test: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class _Training:
-    """One training of the second stage: what `Trained` will be about."""
-
-    name: str
-    trial: int | None
-    architecture: Architecture
-    seed: int
-    folder: Path
-
-
-class FullTraining(Estimator):
-    """Trains an architecture, or the baseline, on the full training split and leaves its weights in the folder."""
-
-    def __init__(self, classifier: Classifier, epochs: int, baseline: Callable[[], Any] | None) -> None:
-        self.classifier = classifier
-        self.epochs = epochs
-        self.baseline = baseline
-
-    def prepare(self) -> None:
-        self.classifier.task.prepare()
-
-    def evaluate(self, evaluation: Evaluation) -> None:
-        import torch
-
-        from ogive.estimate import retrain
-
-        judge = self.classifier
-        network = _Seeded(self.baseline) if evaluation.settings[BASELINE] else evaluation.architecture
-        result = retrain(
-            network, judge.task, judge.training, epochs=self.epochs, seed=evaluation.seed, device=judge.device
-        )
-        draft = evaluation.folder / f"{WEIGHTS}.draft"
-        torch.save({"model": result["state"], "metrics": result["metrics"]}, draft)
-        os.replace(draft, evaluation.folder / WEIGHTS)
-        evaluation.report(evaluation.until, result["metrics"])
-
-
-class _Seeded:
-    """A hand-drawn network that is built from a seed, as an architecture is."""
-
-    def __init__(self, factory: Any) -> None:
-        self.factory = factory
-
-    def build(self, seed: int | None = None) -> Any:
-        import torch
-
-        with torch.random.fork_rng(devices=()):
-            if seed is not None:
-                torch.manual_seed(seed)
-            return self.factory()
-
-
-class _Listener:
-    """Takes note of what the workers say."""
-
-    def __init__(self, trainings: Sequence[_Training], say: Say) -> None:
-        self.trainings = trainings
-        self.say = say
-        self.open = 0
-
-    def on_report(self, trial: int, step: int, metrics: Mapping[str, float], seconds: float) -> Action:
-        training = self.trainings[trial]
-        loss = metrics["train_loss"]
-        self.say(
-            f"{training.name}, seed {training.seed}: trained in {metrics['seconds']:.1f} s, training loss {loss:.4f}"
-        )
-        return Action.CONTINUE
-
-    def on_end(self, trial: int, outcome: Outcome) -> None:
-        self.open -= 1
-        if outcome.status is not Status.FINISHED:
-            name = self.trainings[trial].name
-            raise RunError(f"full training of {name} failed ({outcome.status}): {outcome.reason}\n{outcome.traceback}")
-
-    def on_warning(self, message: str, trial: int | None = None) -> None:
-        self.say(f"warning: {message}")
+JOURNAL = "journal.db"
 
 
 def finalize(
     run: Run,
-    top: int = 1,
+    top: int = 10,
     *,
     seeds: Sequence[int] = (0,),
     epochs: int | None = None,
+    recipe: Mapping[str, Any] | None = None,
+    from_weights: bool = False,
     baseline: Callable[[], Any] | None = None,
     random: Run | None = None,
     workers: int | None = None,
+    executor: str = "processes",
     say: Say = lambda message: None,
-) -> list[Trained]:
-    """Train the best `top` trials from scratch on the full training split, and the baseline under the same recipe.
+    observer: Observer | None = None,
+    **settings: Any,
+) -> TwoStage:
+    """Train the best `top` trials in full, rank them anew, and read the test split for the winner.
+
+    With the built-in trainer they are trained on all but the test split and a second validation part, which the search did
+    not validate on and which now chooses the winner. A train function is called as in the search, with these epochs, seeds
+    and settings; only it knows its data.
+
+    What is trained already is not trained again, as long as epochs and recipe are the same; with others the former second
+    stage is kept aside as `final-1`, `final-2`, ...
 
     Args:
-        run: a search with the built-in trainer.
-        top: how many; their order stays that of the search, since the test split chooses nothing.
+        run: the search.
+        top: how many, in the order of `run.top`: with several objectives the front first, then the next fronts.
         seeds: each network is trained once with each.
         epochs: of full training; those of the search's recipe where None.
+        recipe: what replaces values of the search's recipe, such as `{"flip": True}`; of a train function: `trial.settings`.
+        from_weights: start from the weights that the search left, not from scratch; a train function finds them in
+            `trial.inherited()`.
         baseline: makes a hand-drawn model to compare with, such as `og.zoo.baselines.small_cnn`.
         random: a random search of the same space with the same estimator; the report shows what it would have found.
         workers: trainings at a time; as in the search where None.
+        executor: as for `ogive.search`.
         say: is told what happens.
-
-    Returns:
-        one record for each network and seed, the best of the search first, the baseline last.
+        observer: as for `ogive.search`.
+        settings: as for `ogive.search`, what may change while a run is continued: `budget`, `time_limit`, `retries`, ...
 
     Raises:
-        JobError: the search did not use the built-in trainer, or has no trial with a value.
-        RunError: a training failed; what is trained is kept.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the same call goes on.
+        JobError: an argument is wrong, or no trial of the search has a value.
+        RunError: no training succeeded, not all were carried out, or files are missing.
     """
-    from ogive.estimate import Classifier
-
-    judge = run.estimator
-    if not isinstance(judge, Classifier):
-        raise JobError(
-            "full training needs the built-in trainer, og.estimate.classifier(task), and this run was searched with "
-            f"{type(judge).__name__}; train run.best.architecture.build() with your own program"
-        )
+    stage = _stage(run, top, seeds, epochs, recipe, from_weights, baseline)
     if not run.ended:
         say("warning: the search has not ended; what it finds later is not judged by this reading of the test split")
+        _see_that_it_rests(run.folder)
+    folder = run.folder / FOLDER
+    stored = _former(folder, stage, say)
+    trained = _train(run, folder, stage, stored, workers, executor, say, observer, settings)
+    result = judge_stage(run, stage, trained, lambda split: _record_reading(run, split, say), say)
+    write_two_stage(result, run.folder)
+    _compare(run, result, random)
+    deliver(run, stage, result)
+    return result
+
+
+def _stage(
+    run: Run,
+    top: int,
+    seeds: Sequence[int],
+    epochs: int | None,
+    recipe: Mapping[str, Any] | None,
+    from_weights: bool,
+    baseline: Callable[[], Any] | None,
+) -> Stage:
+    """What is to be trained, and how; everything that can be wrong with the arguments is told here."""
+    from ogive.estimate import Classifier
+    from ogive.estimate.full_training import Drawn, FullTraining
+
+    _check_arguments(top, seeds, epochs)
+    judge = run.estimator
+    finalists = run.top(top)
+    if not finalists:
+        failed = f": all {run.state.failed} failed" if run.state.failed else ""
+        raise JobError(f"no trial of {run.folder} has a value{failed}; there is nothing to train in full")
     if baseline is not None:
-        _check_baseline(baseline)
-    horizon = epochs or judge.epochs
-    folder = run.folder / "final"
-    trainings = _trainings(run, top, seeds, horizon, baseline is not None)
-    missing = [training for training in trainings if not (training.folder / WEIGHTS).exists()]
-    if missing:
-        folder.mkdir(exist_ok=True)
-        write_payload(folder / PAYLOAD, run.space, FullTraining(judge, horizon, baseline))
-        _train(missing, folder, horizon, workers or Settings.from_json(run.state.settings).workers, say)
-    results = _judge(run, trainings, judge, baseline, say)
-    (folder / "results.json").write_text(json.dumps([asdict(result) for result in results], indent=1))
-    if baseline is not None:
-        reference = _reference(run, random) if random is not None else None
-        write_comparison(_compare(results, seeds, reference), run.folder)
-    return results
+        Drawn(baseline).build(0)
+    replaced = dict(recipe or {})
+    if isinstance(judge, Classifier):
+        full = judge.second_stage({**replaced, **({} if epochs is None else {"epochs": epochs})})
+        estimator = FullTraining(full, baseline, {})
+        horizon: int | None = full.epochs
+    else:
+        estimator = FullTraining(judge, baseline, replaced)
+        horizon = epochs or run.state.created["epochs"]
+    metrics = [objective for objective in run.state.objectives if objective.metric in finalists[0].reports[-1].metrics]
+    if not metrics:
+        raise JobError("no objective of this search comes from training, so full training could tell nothing new")
+    orders = _orders(run, finalists, seeds, from_weights, baseline)
+    return Stage(run.space, tuple(finalists), tuple(seeds), estimator, horizon, tuple(metrics), tuple(orders))
 
 
-def _check_baseline(baseline: Any) -> None:
-    import torch
+def _check_arguments(top: int, seeds: Sequence[int], epochs: int | None) -> None:
+    for name, value in (("top", top), ("epochs", 1 if epochs is None else epochs)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise JobError(f"{name}={value!r}: a whole number, at least 1")
+    if not seeds or len(set(seeds)) < len(seeds) or not all(isinstance(s, int) and s >= 0 for s in seeds):
+        raise JobError(f"seeds={list(seeds)!r}: whole numbers from 0, at least one, none of them twice")
 
-    made = baseline() if callable(baseline) and not isinstance(baseline, torch.nn.Module) else None
-    if not isinstance(made, torch.nn.Module):
-        raise JobError(
-            f"baseline={baseline!r}: a function without arguments that makes a network, not a network itself"
+
+def _orders(
+    run: Run, finalists: Sequence[Trial], seeds: Sequence[int], from_weights: bool, baseline: Callable[[], Any] | None
+) -> list[tuple[Mapping[str, Any], Mapping[str, Any], Order]]:
+    """Choices, the searched trial's settings and the order, network by network, the first seed of all first."""
+    from ogive.estimate.full_training import BASELINE, Drawn, Order
+
+    starts = {trial.id: _start(run, trial) if from_weights else None for trial in finalists}
+    found: list[tuple[Mapping[str, Any], Mapping[str, Any], Order]] = []
+    for seed in seeds:
+        for trial in finalists:
+            order = Order(f"trial {trial.id}", trial.id, seed, starts[trial.id])
+            found.append((trial.architecture.to_json(), trial.proposal.settings, order))
+        if baseline is not None:
+            # a trial has an architecture; this one stands for a network that is none of the space
+            order = Order(BASELINE, None, seed, drawn=Drawn(baseline).hash)
+            found.append((finalists[0].architecture.to_json(), {}, order))
+    return found
+
+
+def _start(run: Run, trial: Trial) -> tuple[str, int]:
+    """Where the weights of a searched trial are, below the run's folder, and of which step."""
+    from ogive.estimate.checkpoint import newest
+    from ogive.run.folders import trial_folder
+
+    folder = trial_folder(run.folder, trial)
+    saved = newest(folder) if folder.is_dir() else None
+    if saved is None:
+        why = (
+            "its result came from the evaluation cache" if trial.cached else "its checkpoint is gone or was never made"
         )
+        raise RunError(
+            f"trial {trial.id} left no weights in {folder} to start from: {why}; train from scratch (without from_weights)"
+        )
+    return str(folder.relative_to(run.folder)), saved.step
 
 
-def _trainings(run: Run, top: int, seeds: Sequence[int], epochs: int, with_baseline: bool) -> list[_Training]:
-    _ = run.space  # from here on, architectures with layers
-    best = run.top(top)
-    if not best:
-        raise JobError(f"no trial of {run.folder} has a value, so there is nothing to train in full")
-    networks: list[tuple[str, int | None, Architecture]] = [
-        (f"trial {trial.id}", trial.id, trial.architecture) for trial in best
-    ]
-    if with_baseline:
-        networks.append((BASELINE, None, best[0].architecture))
-    return [
-        _Training(name, trial, architecture, seed, _folder(run.folder, name, seed, epochs))
-        for name, trial, architecture in networks
-        for seed in seeds
-    ]
+# -- the run in final/ -------------------------------------------------------------------------------------------------
 
 
-def _folder(run: Path, name: str, seed: int, epochs: int) -> Path:
-    return run / "final" / f"{name.replace(' ', '-')}-seed-{seed}-epochs-{epochs}"
-
-
-def full_weights(run: Path, trial: int) -> Path | None:
-    """The weights of a trial's full training, the latest with the first seed; None where there was none."""
-    found = sorted((run / "final").glob(f"trial-{trial}-seed-*/{WEIGHTS}"), key=lambda path: path.stat().st_mtime)
-    first = [path for path in found if path.parent.name.startswith(f"trial-{trial}-seed-0-")] or found
-    return first[-1] if first else None
-
-
-def _train(trainings: Sequence[_Training], folder: Path, epochs: int, workers: int, say: Say) -> None:
-    """Carry out the trainings in worker processes; Ctrl-C ends them at once, and those that are done are kept."""
-    listener = _Listener(trainings, say)
-    executor = Processes(folder / PAYLOAD, folder, min(workers, len(trainings)))
-    waiting = list(enumerate(trainings))
+def _former(folder: Path, stage: Stage, say: Say) -> State | None:
+    """The state of a former second stage that this one continues; one made otherwise is put aside."""
+    if not folder.exists():
+        return None
+    if not (folder / JOURNAL).exists():
+        if any(folder.iterdir()):
+            _put_aside(folder, "it holds no run", say)
+        return None
+    _see_that_it_rests(folder)
+    journal = Journal(folder / JOURNAL, writable=False)
     try:
-        while waiting or listener.open:
-            while waiting and executor.idle:
-                number, training = waiting.pop(0)
-                executor.submit(_assignment(number, training, epochs))
-                listener.open += 1
-            executor.poll(listener, 0.5)
+        stored = State.of(journal.read(), stage.space)
     finally:
-        executor.close()
+        journal.close()
+    declared = Declared.of(
+        stage.space, stage.estimator, stage.objectives, (), _listed(stage, stage.items()), None, stage.epochs, 0
+    ).to_json()
+    wanted = {name: declared[name] for name in ("objectives", "epochs", "estimator", "fingerprints")}
+    try:
+        check_unchanged(stored.created, stage.space, wanted, str(folder))
+    except RunError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:-1]]
+        _put_aside(folder, "; ".join(lines), say)
+        return None
+    return stored
 
 
-def _assignment(number: int, training: _Training, epochs: int) -> Assignment:
-    return Assignment(
-        number,
-        1,
-        training.architecture.to_json(),
-        training.architecture.id,
-        {"epochs": epochs},
-        training.seed,
-        str(training.folder),
-        {BASELINE: training.trial is None},
+def _put_aside(folder: Path, why: str, say: Say) -> None:
+    number = next(n for n in range(1, 10_000) if not folder.with_name(f"{FOLDER}-{n}").exists())
+    aside = folder.with_name(f"{FOLDER}-{number}")
+    try:
+        folder.rename(aside)
+    except OSError as error:
+        raise RunError(f"the former second stage {folder} cannot be put aside: {error}; move it yourself") from error
+    say(f"nothing of the former second stage is reused, since {why}; it is kept in {aside.name}")
+
+
+def _listed(stage: Stage, items: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Listed:
+    choices, settings = zip(*items, strict=True)
+    return Listed(stage.space, stage.objectives, architectures=choices, settings=settings)
+
+
+def _train(
+    run: Run,
+    folder: Path,
+    stage: Stage,
+    stored: State | None,
+    workers: int | None,
+    executor: str,
+    say: Say,
+    observer: Observer | None,
+    settings: Mapping[str, Any],
+) -> State:
+    """Carry out the trainings that are not done; the state of their run afterwards."""
+    from ogive.api.start import search
+
+    former = [] if stored is None else list(stored.trials.values())
+    items = [item_of(trial) for trial in former]
+    items += [item for item in stage.items() if item not in items]
+    ended = [trial for trial in former if trial.status.ended]
+    if stored is not None and former:
+        say(_reused(ended, stage))
+    if stored is not None and len(ended) == len(items):
+        return stored
+    searched = Settings.from_json(run.state.settings)
+    options = {"retries": searched.retries, "price": searched.price, **settings} if stored is None else dict(settings)
+    if workers is not None or stored is None:
+        options["workers"] = workers or (1 if executor == "inline" else searched.workers)
+    count = max(len(items), 0 if stored is None else stored.settings["max_trials"])
+    done = search(
+        stage.space,
+        stage.estimator,
+        objectives=stage.objectives,
+        strategy=_listed(stage, items),
+        schedule="full",
+        epochs=stage.epochs,
+        max_trials=count,
+        max_failed_trials=count,
+        run=folder,
+        executor=executor,
+        cache=False,  # whose results have no weights
+        observer=observer or (None if sys.stderr.isatty() else _Teller(say)),
+        **options,
     )
+    return done.state
 
 
-def _judge(
-    run: Run, trainings: Sequence[_Training], judge: Classifier, baseline: Callable[[], Any] | None, say: Say
-) -> list[Trained]:
-    """Read the test split, once for all, and judge every trained network on it."""
-    import torch
+def _reused(ended: Sequence[Trial], stage: Stage) -> str:
+    """What is there already, and what failed and is not tried again."""
+    there = [item_of(trial) for trial in ended]
+    text = f"{sum(item in there for item in stage.items())} of {len(stage.orders)} trainings are there already"
+    failed = [trial for trial in ended if trial.status.failed]
+    if failed:
+        text += f"; {len(failed)} of them failed, and are not tried again: remove {FOLDER}/ for that"
+    return text
 
-    from ogive.task.trainer import evaluate
 
-    task = judge.task
-    examples = task.test(lambda split: _record_reading(run, split, say))
-    results = []
-    for training in trainings:
-        weights = training.folder / WEIGHTS
-        saved = torch.load(weights, weights_only=True)
-        network = training.architecture if training.trial is not None else _Seeded(baseline)
-        model = network.build(training.seed)
-        model.load_state_dict(saved["model"])
-        test = evaluate(model, examples, task.classes)
-        results.append(Trained(training.name, training.trial, training.seed, str(weights), saved["metrics"], test))
-    return results
+class _Teller:
+    """Says what has been trained, where no live view shows it."""
+
+    def __init__(self, say: Say) -> None:
+        self.say = say
+
+    def __call__(self, state: State, event: Event | None) -> None:
+        from ogive.estimate.full_training import Order
+
+        if event is None or event.trial is None or event.kind not in (Kind.FINISHED, Kind.FAILED):
+            return
+        trial = state.trials[event.trial]
+        order = Order.of(trial.proposal.settings)
+        name = f"{order.network}, seed {order.seed}"
+        if trial.status is Status.FINISHED:
+            values = ", ".join(f"{o.metric} {trial.metrics[o.metric]:.4g}" for o in state.objectives)
+            self.say(f"{name}: trained in {trial.seconds:.1f} s, {values}")
+        else:
+            self.say(f"{name}: {trial.status}: {trial.reason}")
+
+
+# -- what follows from it ----------------------------------------------------------------------------------------------
+
+
+def _compare(run: Run, result: TwoStage, random: Run | None) -> None:
+    """The winner beside the baseline, seed by seed; on the test split where it was read."""
+    found, drawn = result.winner, result.baseline
+    if drawn is None:
+        return
+    seeds = [seed for seed in found.seeds if seed in drawn.seeds]
+    if not seeds:
+        return
+    on_test = bool(found.test and drawn.test)
+
+    def side(network: Any) -> Side:
+        values = network.test if on_test else network.values
+        places = [list(network.seeds).index(seed) for seed in seeds]
+        metrics = {name: [own[place] for place in places] for name, own in values.items() if _tells(name)}
+        return Side(network.name, metrics, network.parameters)
+
+    reference = _reference(run, random) if random is not None else None
+    split = "test" if on_test else "second validation" if result.new_validation else "validation"
+    write_comparison(Comparison.of(side(found), side(drawn), seeds, split, reference), run.folder)
+
+
+def _tells(metric: str) -> bool:
+    """Whether a comparison of this metric says something of networks: not the clock's, nor what the training data gave."""
+    return not metric.endswith("seconds") and metric not in ("parameters", "train_loss")
 
 
 def _reference(run: Run, random: Run) -> RandomReference:
@@ -290,21 +335,23 @@ def _reference(run: Run, random: Run) -> RandomReference:
     return RandomReference(metric, [trial.metrics[metric] for trial in alike], note)
 
 
-def _compare(results: Sequence[Trained], seeds: Sequence[int], reference: RandomReference | None) -> Comparison:
-    """The best of the search and the baseline, seed by seed, on the test split."""
+def _see_that_it_rests(folder: Path) -> None:
+    """See that no controller works on the run in `folder`.
 
-    def network(name: str) -> Network:
-        own = [result for result in results if result.name == name]
-        metrics = {metric: [result.test[metric] for result in own] for metric in own[0].test}
-        return Network(name, metrics, int(own[0].training["parameters"]))
-
-    return Comparison.of(network(results[0].name), network(BASELINE), seeds, "test", reference)
+    Raises:
+        RunError: one does.
+    """
+    journal = Journal(folder / JOURNAL)
+    try:
+        journal.acquire()
+    finally:
+        journal.close()
 
 
 def _record_reading(run: Run, split: str, say: Say) -> None:
     """Journal that the test split is read; from the second time on with a warning, since choices may follow the first."""
     before = run.state.test_reads
-    journal = Journal(run.folder / "journal.db")
+    journal = Journal(run.folder / JOURNAL)
     try:
         journal.acquire()
         events = [Event(Kind.TEST_READ, data={"split": split, "by": "finalize"})]

@@ -1,58 +1,112 @@
-"""`ogive check`: see that a job can run before anything trains."""
+"""`ogive check`: see that a job can run, and should, before anything trains."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ogive.cli.common import AsJson, JobFile, print_json, shown
+from ogive.cli.common import AsJson, JobFile, console, print_json, shown
+from ogive.cli.forecast import print_forecast
 from ogive.cli.space import size_json, size_text
 
 if TYPE_CHECKING:
     from ogive.hardware import Preflight
     from ogive.job import Job
+    from ogive.job.gate import Finding
 
 
 def check(
     job: JobFile,
     samples: Annotated[int, typer.Option(min=1, help="Architectures to build and run in the preflight.")] = 200,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse a job that lacks what a careful team would set.")
+    ] = False,
+    no_forecast: Annotated[bool, typer.Option("--no-forecast", help="Time no training.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Validate a job, count its space, and build and run sampled architectures on shapes alone.
+    """Validate a job, count its space, build and run sampled architectures, forecast the cost, and name what is not set.
 
-    Exit code 1 where the preflight finds an architecture that cannot be built or run.
+    Exit code 1 where the preflight finds an architecture that cannot be built or run, and with --strict where something is
+    missing.
     """
     from ogive.job import load_job
+    from ogive.job.forecast import forecast
+    from ogive.job.gate import MISSING, launch_gate
 
     loaded = load_job(job)
     if not as_json:
         print(f"{job}: the job is valid")
         _print_job(loaded)
     preflight = _preflight(loaded, samples)
+    expected = None if no_forecast or (preflight is not None and not preflight.ok) else forecast(loaded)
+    gate = launch_gate(loaded, preflight, expected)
+    missing = [finding for finding in gate if finding.verdict == MISSING]
+    fine = (preflight is None or preflight.ok) and not (strict and missing)
     if as_json:
-        print_json(
-            {"job": str(job), "size": size_json(loaded.space), "run": str(shown(loaded.run)), **_json(preflight)}
-        )
+        costs = None if expected is None else expected.to_json()
+        found = {**_json(preflight), "forecast": costs, "gate": [asdict(finding) for finding in gate]}
+        size = size_json(loaded.space)
+        print_json({"job": str(job), "size": size, "run": str(shown(loaded.run)), **found, "ok": fine})
     else:
         none = "none, since the space has no example_input; with one, architectures are built and run here"
         print(f"preflight: {preflight or none}")
-    if preflight is not None and not preflight.ok:
+        if not no_forecast:
+            print_forecast(expected)
+        _print_gate(gate)
+        if strict and missing:
+            print(f"refused (--strict): {len(missing)} missing")
+    if not fine:
         raise typer.Exit(1)
 
 
 def _print_job(job: Job) -> None:
-    (strategy, schedule) = (next(iter(spec)) for spec in (job.strategy, job.schedule))
-    epochs = f", up to {job.epochs} epochs each" if job.epochs else ""
     print(f"space:     {size_text(job.space)} in {len(job.space.decisions)} decisions")
     print(f"objective: {', '.join(f'{o.goal} {o.metric}' for o in job.objectives)}")
     for constraint in job.constraints:
         print(f"subject to {constraint} ({'hard' if constraint.hard else 'soft'})")
-    print(
-        f"search:    {job.keys.max_trials} trials by {strategy} under {schedule}{epochs}, {job.keys.workers} at a time"
-    )
+    for constraint in job.criteria:
+        print(f"success:   {constraint}")
+    from ogive.report.words import plural
+
+    for phase in job.phases:
+        given = phase.finalize
+        what = (
+            _search(phase.job)
+            if phase.job
+            else f"full training of the best {given['top']}, {plural(len(given['seeds']), 'seed')}"
+        )
+        print(f"phase:     {phase.name}: {what}")
+    if not job.phases:
+        print(f"search:    {_search(job)}")
     print(f"run:       {shown(job.run)}")
+
+
+def _search(job: Job) -> str:
+    from ogive.report.words import plural
+
+    (strategy, schedule) = (next(iter(spec)) for spec in (job.strategy, job.schedule))
+    epochs = f", up to {plural(job.epochs, 'epoch')} each" if job.epochs else ""
+    share = job.keys.proxy.data_fraction
+    data = f" on {share:.3g} of the training part" if share < 1 else ""
+    return f"{job.keys.max_trials} trials by {strategy} under {schedule}{epochs}{data}, {job.keys.parallel_trials} at a time"
+
+
+def _print_gate(gate: Sequence[Finding]) -> None:
+    """What is set in a line, and each missing thing with its reason and the line to add."""
+    from ogive.job.gate import MISSING, NOTE, SET
+
+    there = [finding.name for finding in gate if finding.verdict == SET]
+    print(f"\nlaunch gate: {', '.join(there)} set" if there else "\nlaunch gate:")
+    out = console()
+    for verdict, mark in ((MISSING, "missing"), (NOTE, "note")):
+        for finding in gate:
+            if finding.verdict == verdict:
+                out.print(f"  {mark}: {finding.name}: {finding.why}", markup=False, highlight=False)
+                if finding.line:
+                    out.print(f"      {finding.line}", markup=False, highlight=False)
 
 
 def _preflight(job: Job, samples: int) -> Preflight | None:
@@ -66,7 +120,7 @@ def _preflight(job: Job, samples: int) -> Preflight | None:
 
 def _json(preflight: Preflight | None) -> dict[str, Any]:
     if preflight is None:
-        return {"ok": True, "preflight": None}
+        return {"preflight": None}
     spreads = {name: getattr(preflight, name) for name in ("parameters", "flops", "activation_memory")}
     found = {
         name: getattr(preflight, name) for name in ("samples", "draws", "infeasible", "duplicates", "failed", "notes")
@@ -79,4 +133,4 @@ def _json(preflight: Preflight | None) -> dict[str, Any]:
         for failure in preflight.failures
     ]
     costs = {name: asdict(spread) if spread else None for name, spread in spreads.items()}
-    return {"ok": preflight.ok, "preflight": {**found, **costs, "failures": failures}}
+    return {"preflight": {**found, **costs, "failures": failures}}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ogive.api import Run
+    from ogive.run.controller import Observer
     from ogive.run.state import State
     from ogive.trial import Trial
 
@@ -30,6 +32,18 @@ def open_run(run_or_job: Path) -> Run:
     from ogive.job import run_folder
 
     return api.open_run(run_folder(run_or_job))
+
+
+@contextmanager
+def watching(quiet: bool) -> Iterator[Observer]:
+    """What watches a search: a live view, or nothing."""
+    if quiet:
+        yield lambda state, event: None
+        return
+    from ogive.report import live_view
+
+    with live_view() as view:
+        yield view
 
 
 def shown(path: Path) -> Path:

@@ -6,12 +6,21 @@ from ogive.cli.common import AsJson, RunPath, open_run, print_json, print_trials
 
 
 def front(run: RunPath, as_json: AsJson = False) -> None:
-    """List the trials that no other dominates in all objectives, by the first objective."""
+    """List the trials that no other dominates in all objectives, by the first objective, and name the knee.
+
+    The knee is the trial that lies furthest before the plane through the front's ends: there, giving up a little of one
+    objective gains most of the others.
+    """
+    from ogive.report.subject import Subject
+
     opened = open_run(run)
     trials = opened.front()
+    knee = Subject(opened.state, None, "").knee
     if as_json:
-        print_json([trial_json(trial) for trial in trials])
+        print_json([{**trial_json(trial), "knee": knee is not None and knee.trial == trial.id} for trial in trials])
     elif trials:
         print_trials(opened.state, trials)
+        if knee is not None:
+            print(f"knee: trial {knee.trial}")
     else:
         print(f"no trial satisfies all constraints yet; {opened.state.failed} have failed")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -20,11 +19,13 @@ from ogive.cli.common import (
     print_trials,
     shown,
     trial_json,
+    watching,
 )
+from ogive.cli.forecast import confirm
+from ogive.cli.phases import search_phases
 
 if TYPE_CHECKING:
     from ogive.api import Run
-    from ogive.run.controller import Observer
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
@@ -34,28 +35,41 @@ SHOWN = 5
 def search(
     job: JobFile,
     max_trials: Annotated[int | None, typer.Option(help="Architectures to try; upwards in a run that goes on.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Trials at a time.")] = None,
+    parallel_trials: Annotated[
+        int | None, typer.Option("--parallel-trials", "--workers", help="Trials at a time.")
+    ] = None,
     budget: Annotated[float | None, typer.Option(help="Hours that the search may take.")] = None,
     run: Annotated[Path | None, typer.Option(help="The run's folder.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all random choices.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Start whatever it may cost; see `confirm_above`.")] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Train what an earlier run has trained, too.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No live view.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Start a job's search, or continue it where it stopped. Options override the job's keys.
+    """Start a job's search, or its phases, or continue them where they stopped. Options override the job's keys.
 
-    Exit code 0 when the search has ended with a result, 1 when it ended without one or by too many failures, 2 for an
-    error that you can mend, 130 when it was interrupted; the same command then continues it.
+    Exit code 0 when the search has ended with a result, 1 when it ended without one, by too many failures or with a phase
+    that said no, 2 for an error that you can mend, 130 when it was interrupted; the same command then continues it.
     """
     from ogive.job import load_job, run_job
 
-    given = {"max_trials": max_trials, "workers": workers, "budget": budget, "run": run and str(run), "seed": seed}
+    given = {
+        "max_trials": max_trials,
+        "parallel_trials": parallel_trials,
+        "budget": budget,
+        "run": run and str(run),
+        "seed": seed,
+    }
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if no_cache:
         options["cache"] = False
     loaded = load_job(job, options)
+    confirm(loaded, yes)
+    if loaded.phases:
+        search_phases(loaded, quiet, as_json, lambda: _interrupted(_command(job, options)))
+        return
     try:
-        with _view(quiet or as_json) as view:
+        with watching(quiet or as_json) as view:
             done = run_job(loaded, view)
     except KeyboardInterrupt:
         _interrupted(_command(job, options))
@@ -66,17 +80,6 @@ def search(
         _print(done, _command(job, more))
     if _failed(done):
         raise typer.Exit(1)
-
-
-@contextmanager
-def _view(quiet: bool) -> Iterator[Observer]:
-    if quiet:
-        yield lambda state, event: None
-        return
-    from ogive.report import live_view
-
-    with live_view() as view:
-        yield view
 
 
 def _interrupted(again: str) -> NoReturn:

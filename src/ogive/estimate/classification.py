@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ogive.errors import JobError, MissingExtra
 from ogive.estimate.functions import count, short_hash
@@ -19,17 +19,13 @@ from ogive.task.recipe import override
 from ogive.trial import EMPTY
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from ogive.task.trainer import Examples, Training
 
 TRAINER = 1  # raised whenever the built-in trainer would give other numbers for the same recipe
-
-
-class Buildable(Protocol):
-    """What can be trained: an `Architecture`, or anything else that makes its model from a seed."""
-
-    def build(self, seed: int | None = None) -> Any: ...
 
 
 class Classifier(Estimator):
@@ -42,13 +38,25 @@ class Classifier(Estimator):
         task: what it trains on.
         training: the recipe.
         device: "cpu", "cuda", "cuda:N", or "auto".
+        data_fraction: share of the training part that is trained on, in (0, 1].
     """
 
     epochs: int
     continuable = True  # the horizon is the recipe's, however far a job goes
 
-    def __init__(self, task: Task, training: Recipe, device: str, count_parameters: bool) -> None:
+    def __init__(
+        self,
+        task: Task,
+        training: Recipe,
+        device: str,
+        count_parameters: bool,
+        data_fraction: float = 1.0,
+        fresh_optimizer: bool = False,
+    ) -> None:
         self.task = task
+        self.data_fraction = data_fraction
+        self._used = task if data_fraction == 1 else task.subset(data_fraction)
+        self._fresh_optimizer = fresh_optimizer
         self.training = training
         self.epochs = training.epochs  # the horizon of the recipe: how far a trial can be trained
         self.device = device
@@ -80,24 +88,45 @@ class Classifier(Estimator):
         return {
             **self._numerics(),
             "device": choose_device(self.device).type,
-            "task": self.task.fingerprints(),
+            "task": self._used.fingerprints(),
             "versions": {"python": platform.python_version(), "torch": torch.__version__},
         }
 
+    def warnings(self) -> Sequence[str]:
+        return self._used.warnings()
+
     def fingerprints(self) -> Mapping[str, str]:
-        return {**self.task.fingerprints(), "recipe": short_hash(self._numerics())}
+        return {**self._used.fingerprints(), "recipe": short_hash(self._numerics())}
 
     def _numerics(self) -> dict[str, Any]:
-        return {"estimator": "classifier", "trainer": TRAINER, "device": self.device, **asdict(self.training)}
+        numerics = {"estimator": "classifier", "trainer": TRAINER, "device": self.device, **asdict(self.training)}
+        return numerics if self.data_fraction == 1 else {**numerics, "data_fraction": self.data_fraction}
 
     def _prepared(self) -> tuple[Examples, Examples]:
         if self._examples is None:
             from ogive.task.trainer import choose_device
 
             device = choose_device(self.device)
-            (x, y), (u, v) = self.task.train(), self.task.validation()
+            (x, y), (u, v) = self._used.train(), self._used.validation()
             self._examples = (x.to(device), y.to(device)), (u.to(device), v.to(device))
         return self._examples
+
+    def second_stage(self, recipe: Mapping[str, Any]) -> Classifier:
+        """Full training: the recipe with the values of `recipe` replaced, on the task's second split, all of its data.
+
+        Raises:
+            JobError: a value of `recipe` is wrong.
+        """
+        training = override(self.training, recipe)
+        return Classifier(self.task.second_split(), training, self.device, self._count_parameters, fresh_optimizer=True)
+
+    def scores(self, model: nn.Module, examples: Examples) -> dict[str, NDArray[np.float64]]:
+        """What each of `examples` adds to `accuracy` (0 or 1) and to `log_loss` (in nats): arrays [n]."""
+        from ogive.task.trainer import choose_device, score
+
+        device = choose_device(self.device)
+        found = score(model.to(device), (examples[0].to(device), examples[1].to(device)), self.task.classes)
+        return {name: values.cpu().numpy() for name, values in found.items()}
 
     def _train(self, trial: LiveTrial) -> None:
         from ogive.task.trainer import Training, evaluate
@@ -110,7 +139,7 @@ class Classifier(Estimator):
         if state is not None:
             training.load(state)
         elif (inherited := trial.inherited()) is not None:
-            inherit(training, inherited)
+            inherit(training, inherited, with_optimizer=not self._fresh_optimizer)
         parameters = _parameters(model)
         for epoch in trial.epochs():
             began = time.perf_counter()
@@ -128,6 +157,7 @@ def classifier(
     epochs: int | None = None,
     device: str = "cpu",
     count_parameters: bool = False,
+    data_fraction: float = 1.0,
 ) -> Classifier:
     """The built-in trainer for classification as an estimator.
 
@@ -140,6 +170,8 @@ def classifier(
         epochs: replaces the recipe's: the horizon of its learning rate, which is as far as a trial can be trained.
         device: "cpu", "cuda", "cuda:N", or "auto" for a GPU where there is one.
         count_parameters: whether `parameters` is told before training, so that constraints on it cost no training.
+        data_fraction: share of the training part that is trained on, in (0, 1]: a stratified subset, and a part of that of
+            any larger share. A proxy for training on all of it; full training (`Run.finalize`) always uses all.
 
     Raises:
         JobError: an argument is wrong.
@@ -152,61 +184,11 @@ def classifier(
     if recipe is not None and not isinstance(recipe, Recipe):
         raise JobError(f"recipe is a {type(recipe).__name__}, but must be an og.task.Recipe(...)")
     training = override(recipe or Recipe(), {} if epochs is None else {"epochs": epochs})
-    return Classifier(task, training, device, count_parameters)
+    return Classifier(task, training, device, count_parameters, data_fraction)
 
 
-def retrain(
-    architecture: Buildable,
-    task: Task,
-    recipe: Recipe | None = None,
-    *,
-    epochs: int | None = None,
-    seed: int = 0,
-    device: str = "cpu",
-    examples: Examples | None = None,
-    on_epoch: Callable[[int, float], object] | None = None,
-) -> dict[str, Any]:
-    """Stage 2: train one architecture from scratch on the full training split, without validation.
-
-    Args:
-        architecture: an `Architecture`, or anything with `build(seed)`, such as a hand-drawn baseline.
-        task: made by `og.task.classification`.
-        recipe: how to train; `Recipe()` where None.
-        epochs: replaces the recipe's.
-        seed: of all randomness.
-        device: as for `classifier`.
-        examples: what the trained model is judged on, such as `task.test(on_read)`, read once for all models that are
-            compared; None for no judgement.
-        on_epoch: called after each epoch with its number and its training loss.
-
-    Returns:
-        `state`: the model's state dict, on the CPU; `metrics`: `train_loss` of the last epoch, `parameters`, `seconds`,
-        and, where `examples` are given, `accuracy` and `log_loss` on them.
-
-    Raises:
-        JobError: an argument is wrong, or the model does not fit the task.
-    """
-    from ogive.task.trainer import Training, choose_device, evaluate
-
-    began = time.perf_counter()
-    recipe = override(recipe or Recipe(), {} if epochs is None else {"epochs": epochs})
-    target = choose_device(device)
-    x, y = task.full_train()
-    model = architecture.build(seed=seed)
-    training = Training(model, (x.to(target), y.to(target)), task.classes, recipe, seed)
-    loss = 0.0
-    for epoch in range(1, recipe.epochs + 1):
-        loss = training.epoch(epoch)
-        if on_epoch is not None:
-            on_epoch(epoch, loss)
-    metrics = {"train_loss": loss, "parameters": float(_parameters(model)), "seconds": time.perf_counter() - began}
-    if examples is not None:
-        metrics |= evaluate(model, (examples[0].to(target), examples[1].to(target)), task.classes)
-    return {"state": {name: value.cpu() for name, value in model.state_dict().items()}, "metrics": metrics}
-
-
-def inherit(training: Training, state: Mapping[str, Any]) -> None:
-    """Start from the weights, and where it has any the optimizer's state, of another trial's checkpoint.
+def inherit(training: Training, state: Mapping[str, Any], with_optimizer: bool = True) -> None:
+    """Start from the weights, and where it has any and they are wanted the optimizer's state, of another checkpoint.
 
     Raises:
         JobError: it holds no weights under `model`, or they are of another architecture.
@@ -215,7 +197,7 @@ def inherit(training: Training, state: Mapping[str, Any]) -> None:
         raise JobError(f"the inherited checkpoint holds {', '.join(state) or 'nothing'}, but no weights under 'model'")
     try:
         training.model.load_state_dict(state["model"])
-        if "optimizer" in state:
+        if with_optimizer and "optimizer" in state:
             training.optimizer.load_state_dict(state["optimizer"])
     except (RuntimeError, ValueError) as error:
         raise JobError(

@@ -1,42 +1,38 @@
-"""A job: one search, declared in one YAML file."""
+"""A job: one search, or a funnel of searches, declared in one YAML file."""
 
 from __future__ import annotations
 
 import functools
-import json
-import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ogive import schedule as schedules
 from ogive import strategy as strategies
-from ogive.api import Run, open_run, search
-from ogive.api.result import JOURNAL
-from ogive.errors import Infeasible, JobError, RunError
-from ogive.job import parts
+from ogive.api.funnel import START_FROM, Go
+from ogive.errors import Infeasible, JobError
+from ogive.job import parts, places
 from ogive.job.code import Code, blame, describe
-from ogive.job.model import JobKeys, check_keys
+from ogive.job.folders import run_of
+from ogive.job.keys import FinalizeKeys, JobKeys, PhaseKeys
+from ogive.job.model import check_keys
 from ogive.job.source import Source, read
 from ogive.objective import Constraint, Objective
 from ogive.run.estimator import Estimator
-from ogive.run.executors.processes import cores
 from ogive.run.settings import Settings
 from ogive.seeds import generator
 from ogive.space import Architecture, Space
 from ogive.trial import Pending
 
 if TYPE_CHECKING:
-    from ogive.run.controller import Observer
-    from ogive.run.events import Event
-    from ogive.run.state import State
+    from ogive.task import Task
 
-JOB_COPY = "job.yaml"
-ORIGIN = "job.json"
 DRAWN = 5
 """Architectures of which one must be buildable where no preflight can tell."""
+
+NOT_OF_SEARCH = ("start_from", "go", "finalize")
+"""Keys of a phase that are not keys of a job."""
 
 
 @dataclass(frozen=True)
@@ -44,35 +40,83 @@ class Job:
     """A valid job, with all that it names loaded. Made by `load_job`.
 
     Attributes:
-        path: of the file.
+        source: the file.
         keys: what it says.
+        task: what the built-in trainer learns; None where there is a train function.
+        criteria: success.
         strategy, schedule: {name: options}.
         epochs: how far a trial is trained; None where the estimator has no epochs.
+        initial: architectures to try first.
+        price: as the run's settings take it.
         baseline: makes a network drawn by hand, to be compared with what is found; None where the job has none.
         run: the run's folder.
         folders: where the user's code was imported from.
         options: what the command line has overridden, by key.
+        phases: of the funnel; empty where the job is one search.
     """
 
-    path: Path
+    source: Source
     keys: JobKeys
     space: Space
+    task: Task | None
     estimator: Estimator
     objectives: tuple[Objective, ...]
     constraints: tuple[Constraint, ...]
+    criteria: tuple[Constraint, ...]
     strategy: Mapping[str, Mapping[str, Any]]
     schedule: Mapping[str, Mapping[str, Any]]
     epochs: int | None
+    initial: tuple[Mapping[str, Any], ...]
+    price: float | str | None
     baseline: Callable[[], Any] | None
     run: Path
     folders: tuple[str, ...]
     options: Mapping[str, Any]
+    phases: tuple[JobPhase, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """Of the file, as the user wrote it."""
+        return self.source.path
 
     @property
     def settings(self) -> Settings:
         """What may change while the run is continued."""
         k = self.keys
-        return Settings(k.max_trials, k.workers, k.max_failed_trials, k.retries, k.time_limit, k.memory_limit, k.budget)
+        return Settings(
+            max_trials=k.max_trials,
+            workers=k.parallel_trials,
+            max_failed_trials=k.max_failed_trials,
+            retries=k.retries,
+            time_limit=k.time_limit,
+            memory_limit=k.memory_limit,
+            budget=None if k.budget is None else k.budget.model_dump(exclude_none=True),
+            price=self.price,
+            stop=k.stop,
+            criteria=self.criteria,
+            patience=k.patience,
+            alerts=tuple(k.alerts),
+            sinks=tuple(k.sinks),
+        )
+
+
+@dataclass(frozen=True)
+class JobPhase:
+    """A phase of a job.
+
+    Attributes:
+        name: of the phase, and of its folder.
+        job: what it searches: the whole job with what the phase changes; None for the full training of the best.
+        finalize: arguments of full training, where there is no job.
+        start_from: how many of the former phase's best it begins with.
+        go: when the next phase begins.
+    """
+
+    name: str
+    job: Job | None
+    finalize: Mapping[str, Any]
+    start_from: int
+    go: Go
 
 
 def load_job(path: str | Path, options: Mapping[str, Any] | None = None) -> Job:
@@ -87,60 +131,108 @@ def load_job(path: str | Path, options: Mapping[str, Any] | None = None) -> Job:
     """
     source = read(Path(path)).with_options(options or {})
     keys = check_keys(source)
-    _check_places(source, keys)
+    places.check_machine(source, keys)
+    places.check_routes(source, keys)
     strategy = parts.named(source, "strategy", keys.strategy)
     schedule = parts.named(source, "schedule", keys.schedule)
-    objectives = parts.make_objectives(source, keys)
-    constraints = parts.make_constraints(source, keys)
+    parts.make_objectives(source, keys)
+    parts.make_constraints(source, keys)
+    parts.make_criteria(source, keys)
     code = Code(source)
     space = parts.make_space(source, keys, code)
-    estimator = parts.make_estimator(source, keys, code, space)
+    parts.check_joint(source, keys, space)
+    task = parts.make_task(source, keys, code, space)
+    baseline = baseline_in(source, keys, code)
+    given = _Given(code, space, task, baseline, run_of(source, keys), dict(options or {}))
+    job = _search(source, replace_named(keys, strategy, schedule), given)
+    _check_feasible(source, job)
+    if keys.finalize is not None:
+        parts.check_finalize(source, keys.finalize, job.estimator, "finalize")
+    return replace(job, phases=_phases(source, keys, given)) if keys.phases is not None else job
+
+
+def replace_named(keys: JobKeys, strategy: Mapping[str, Any], schedule: Mapping[str, Any]) -> JobKeys:
+    """The same keys with a strategy and a schedule that were seen to exist."""
+    return keys.model_copy(update={"strategy": strategy, "schedule": schedule})
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What all phases of a job have in common."""
+
+    code: Code
+    space: Space
+    task: Task | None
+    baseline: Callable[[], Any] | None
+    run: Path
+    options: Mapping[str, Any]
+
+
+def _search(source: Source, keys: JobKeys, given: _Given) -> Job:
+    """One search, with everything that it names made once."""
+    objectives, constraints = parts.make_objectives(source, keys), parts.make_constraints(source, keys)
+    estimator = parts.make_estimator(source, keys, given.code, given.task)
     epochs = keys.epochs if keys.task is None else keys.epochs or parts.make_recipe(source, keys).epochs
     parts.check_metrics(source, keys, estimator)
     sought: dict[str, Any] = {"objectives": objectives, "constraints": constraints}
-    make_strategy = functools.partial(strategies.create, space=space, **sought)
-    parts.try_options(source, "strategy", strategy, make_strategy)
-    parts.try_options(source, "schedule", schedule, functools.partial(schedules.create, epochs=epochs, **sought))
-    baseline = _baseline(source, keys, code)
-    job = Job(
-        source.path, keys, space, estimator, objectives, constraints, strategy, schedule, epochs, baseline,
-        run_of(source, keys), tuple(code.folders), dict(options or {}),
-    )  # fmt: skip
-    _check_feasible(source, job)
-    return job
+    make_strategy = functools.partial(strategies.create, space=given.space, **sought)
+    parts.try_options(source, "strategy", keys.strategy, make_strategy)
+    make_schedule = functools.partial(schedules.create, epochs=epochs, **sought)
+    parts.try_options(source, "schedule", keys.schedule, make_schedule)
+    return Job(
+        source,
+        keys,
+        given.space,
+        given.task,
+        estimator,
+        objectives,
+        constraints,
+        parts.make_criteria(source, keys),
+        keys.strategy,
+        keys.schedule,
+        epochs,
+        parts.make_initial(source, keys, given.space),
+        places.price_of(source, keys),
+        given.baseline,
+        given.run,
+        tuple(given.code.folders),
+        given.options,
+    )
 
 
-def run_of(source: Source, keys: JobKeys) -> Path:
-    """The run's folder: as the job says, relative to the job's file, or `runs/<name of the job>` beside it.
+def _phases(source: Source, keys: JobKeys, given: _Given) -> tuple[JobPhase, ...]:
+    """The phases, each with the job that it is."""
+    assert keys.phases is not None
+    places.check_phases(source, keys)
+    made: list[JobPhase] = []
+    for name, own in keys.phases.items():
+        there = source.inside(("phases", name), own.model_fields_set)
+        go = parts.make_go(there, name, own.go, given.task)
+        if own.finalize is not None:
+            searched = made[-1].job
+            assert searched is not None  # `check_phases` has seen to it
+            parts.check_finalize(source, own.finalize, searched.estimator, "phases", name, "finalize")
+            made.append(JobPhase(name, None, finalize_arguments(own.finalize), 0, go))
+            continue
+        changed = {key: getattr(own, key) for key in own.model_fields_set if key not in NOT_OF_SEARCH}
+        phase_keys = keys.model_copy(update={**changed, "initial": keys.initial if not made else []})
+        for kind in {"strategy", "schedule"} & changed.keys():
+            parts.named(there, kind, changed[kind])
+        searched = _search(there, phase_keys, replace(given, run=given.run / name))
+        for constraint in go.best:
+            parts.check_metric(there, ("phases", name, "go", "best"), constraint.metric, searched.estimator)
+        made.append(JobPhase(name, searched, {}, _start_from(own), go))
+    return tuple(made)
 
-    On the command line it is relative to the working directory.
-    """
-    if keys.run is not None:
-        return Path(keys.run) if "run" in source.options else source.path.parent / keys.run
-    return source.path.parent / "runs" / source.path.stem
+
+def _start_from(own: PhaseKeys) -> int:
+    return START_FROM if own.start_from is None else own.start_from
 
 
-def run_folder(run_or_job: str | Path) -> Path:
-    """The run's folder: `run_or_job` itself, or what the job's file of that name says. Loads no code of the user's.
-
-    Raises:
-        JobError: it is a file that is no job.
-        RunError: it is neither, or the job has no run yet.
-    """
-    given = Path(run_or_job)
-    if given.is_dir():
-        if not (given / JOURNAL).is_file():
-            there = ", ".join(str(path.parent) for path in sorted(given.glob(f"**/{JOURNAL}"))[:5])
-            remedy = f"inside it there are {there}" if there else "give a run's folder, or the job's file"
-            raise RunError(f"{given} holds no run; {remedy}")
-        return given
-    if not given.is_file():
-        raise RunError(f"there is no {given}; give a run's folder, or the job's file that it belongs to")
-    source = read(given)
-    folder = run_of(source, check_keys(source))
-    if not (folder / JOURNAL).is_file():
-        raise RunError(f"{given} has no run in {folder} yet; start it: ogive search {given}")
-    return folder
+def finalize_arguments(keys: FinalizeKeys) -> dict[str, Any]:
+    """The arguments of `Run.finalize` that a job's `finalize` means."""
+    given = keys.model_dump(exclude_none=True)
+    return {**given, "seeds": tuple(range(given["seeds"]))}
 
 
 def load_space(job_or_reference: str) -> Space:
@@ -159,21 +251,8 @@ def load_space(job_or_reference: str) -> Space:
     return parts.make_space(source, check_keys(source), Code(source))
 
 
-def _check_places(source: Source, keys: JobKeys) -> None:
-    """See that the machine and the executor can give what is asked for."""
-    if keys.workers > cores():
-        raise source.error(
-            ("workers",), f"found {keys.workers} workers for {cores()} cores; give at most {cores()}, each needs one"
-        )
-    if keys.executor == "inline":
-        for name, off in (("workers", 1), ("time_limit", None), ("memory_limit", None)):
-            if getattr(keys, name) != off:
-                raise source.error(
-                    (name,), "`executor: inline` has one worker and no limits; use `executor: processes`"
-                )
-
-
-def _baseline(source: Source, keys: JobKeys, code: Code) -> Callable[[], Any] | None:
+def baseline_in(source: Source, keys: JobKeys, code: Code) -> Callable[[], Any] | None:
+    """The network drawn by hand that a job names; None where it names none."""
     if keys.baseline is None:
         return None
     found: Any = code.resolve(("baseline",), keys.baseline)
@@ -184,19 +263,6 @@ def _baseline(source: Source, keys: JobKeys, code: Code) -> Callable[[], Any] | 
         )
     factory: Callable[[], Any] = found
     return factory
-
-
-def baseline_of(run: Path) -> Callable[[], Any] | None:
-    """The hand-drawn network that the job of a run names; None where it names none, or there was no job.
-
-    Raises:
-        JobError: the job's file is not where it was, or what it names cannot be loaded.
-    """
-    origin = run / ORIGIN
-    if not origin.is_file():
-        return None
-    source = read(Path(json.loads(origin.read_text())["job"]))
-    return _baseline(source, check_keys(source), Code(source))
 
 
 def _check_feasible(source: Source, job: Job) -> None:
@@ -233,75 +299,3 @@ def _check_any(
             wrong.append(error)
     if wrong:
         raise JobError(f"an architecture cannot be {done}: {blame(wrong[0], folders)}") from wrong[0]
-
-
-def run_job(job: Job, observer: Observer | None = None) -> Run:
-    """Start the job's search, or continue it where it stopped; a copy of the job's file is kept in the run's folder.
-
-    A run that was given more trials than the job says (by `--max-trials`) keeps them.
-
-    Args:
-        job: made by `load_job`.
-        observer: as for `ogive.search`; None shows nothing.
-
-    Raises:
-        JobError, RunError: as `ogive.search`.
-    """
-    settings = job.settings.to_json()
-    if (job.run / JOURNAL).is_file():
-        stored = open_run(job.run).state
-        if "max_trials" not in job.options:
-            settings["max_trials"] = max(settings["max_trials"], stored.settings["max_trials"])
-    kept = False
-
-    def keep_job_then_observe(state: State, event: Event | None) -> None:
-        nonlocal kept
-        if not kept:  # not before: the folder of a new run must be empty
-            _keep_job(job)
-            kept = True
-        if observer is not None:
-            observer(state, event)
-
-    return search(
-        job.space,
-        job.estimator,
-        objectives=job.objectives,
-        constraints=job.constraints,
-        strategy=job.strategy,
-        schedule=job.schedule,
-        epochs=job.epochs,
-        seed=job.keys.seed,
-        run=job.run,
-        executor=job.keys.executor,
-        cache=job.keys.cache,
-        synchronous=job.keys.synchronous,
-        observer=keep_job_then_observe,
-        **settings,
-    )
-
-
-def _keep_job(job: Job) -> None:
-    """Keep the job's file, and where it was, what was overridden and where its code is, for whoever reads the run later."""
-    origin = {"job": str(job.path.resolve()), "options": dict(job.options), "folders": list(job.folders)}
-    try:
-        shutil.copyfile(job.path, job.run / JOB_COPY)
-        (job.run / ORIGIN).write_text(json.dumps(origin, indent=2) + "\n")
-    except OSError as error:
-        raise RunError(
-            f"the job's file cannot be copied into {job.run}: {error}; check space and permissions"
-        ) from error
-
-
-def add_code_of(run: Path) -> None:
-    """Let this process import the code that the run's job named, as far as it is known; needed to build its models."""
-    try:
-        folders = json.loads((run / ORIGIN).read_text())["folders"]
-    except FileNotFoundError:  # a run of `ogive.search`: its modules are imported as they are there
-        return
-    except (ValueError, KeyError) as error:
-        raise RunError(
-            f"{run / ORIGIN}: cannot be read: {error}; search again with the job to write it anew"
-        ) from error
-    for folder in reversed(folders):
-        if folder not in sys.path:
-            sys.path.insert(0, folder)

@@ -5,20 +5,26 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ogive import schedule as schedules
 from ogive import strategy as strategies
-from ogive.api.declared import AUTO
+from ogive.api.funnel import Go
 from ogive.errors import JobError, OgiveError
 from ogive.job.code import Code, describe
-from ogive.job.model import JobKeys, unknown
+from ogive.job.keys import CriterionKeys, FinalizeKeys, GoKeys, JobKeys, TaskKeys
+from ogive.job.model import unknown
 from ogive.job.source import At, Source
 from ogive.objective import Constraint, Objective
 from ogive.objective import constraints as check_constraints
 from ogive.objective import objectives as check_objectives
 from ogive.run.estimator import Estimator
 from ogive.space import Space
+from ogive.space.joint import training_decisions
+from ogive.strategy.listed import check_list
+
+if TYPE_CHECKING:
+    from ogive.task import Task
 
 ZOO = ("chain", "nasbench201")
 """The functions of `ogive.zoo` that make a space."""
@@ -50,6 +56,8 @@ def make_space(source: Source, keys: JobKeys, code: Code) -> Space:
                 f"{reference} is {describe(found)}; allowed: an ogive.Space{'' if callable(found) else hint}",
             )
         space = found
+    with blamed(source, "only"):
+        space = space.restricted(keys.only) if keys.only else space
     if not space.decisions:
         raise source.error(
             ("space",), "the space is empty: nothing in it is left open; declare a choice, such as og.one_of(16, 32)"
@@ -95,28 +103,62 @@ def make_objectives(source: Source, keys: JobKeys) -> tuple[Objective, ...]:
 
 def make_constraints(source: Source, keys: JobKeys) -> tuple[Constraint, ...]:
     """The constraints, seen not to contradict each other."""
-    made = []
-    for index, item in enumerate(keys.constraints):
-        with blamed(source, "constraints", index):
-            made.append(Constraint(**item.model_dump()))
+    made = limits(source, keys.constraints, "constraints")
     with blamed(source, "constraints"):
         return check_constraints(made)
 
 
-def make_estimator(source: Source, keys: JobKeys, code: Code, space: Space) -> Estimator:
-    """The built-in trainer on the task, or what the user's train function makes."""
+def make_criteria(source: Source, keys: JobKeys) -> tuple[Constraint, ...]:
+    """The success criteria, seen not to contradict each other."""
+    made = limits(source, keys.criteria, "criteria")
+    with blamed(source, "criteria"):
+        return check_constraints(made)
+
+
+def limits(source: Source, items: Sequence[CriterionKeys], *at: str | int) -> list[Constraint]:
+    """A constraint for each item of the list at the key `at`."""
+    made = []
+    for index, item in enumerate(items):
+        with blamed(source, *at, index):
+            made.append(Constraint(**item.model_dump()))
+    return made
+
+
+def make_initial(source: Source, keys: JobKeys, space: Space) -> tuple[Mapping[str, Any], ...]:
+    """The architectures to try first, each seen to be of the space."""
+    for index, choices in enumerate(keys.initial):
+        with blamed(source, "initial", index):
+            try:
+                check_list(space, [choices])
+            except JobError as error:
+                raise JobError(str(error).removeprefix("architectures[0]: ")) from error
+    return tuple(keys.initial)
+
+
+def make_task(source: Source, keys: JobKeys, code: Code, space: Space) -> Task | None:
+    """What the built-in trainer learns; None where there is a train function."""
     if (keys.train is None) == (keys.task is None):
         found = "neither is there" if keys.train is None else "both are there"
         raise source.error(
             next(((key,) for key in ("train", "task") if key in source.data), ()),
             f"{found}; give `train: file.py:function`, or `task: {{data: digits}}` for the built-in trainer, not both",
         )
-    if keys.task is not None:
-        return _trainer(source, keys, code, space)
-    if keys.recipe is not None:
-        raise source.error(
-            ("recipe",), "belongs to the built-in trainer; give `task` instead of `train`, or leave it out"
-        )
+    if keys.task is None:
+        return None
+    task = _task(source, keys.task, code)
+    _check_shape(source, space, task)
+    return task
+
+
+def make_estimator(source: Source, keys: JobKeys, code: Code, task: Task | None) -> Estimator:
+    """The built-in trainer on the task, or what the user's train function makes."""
+    if task is not None:
+        return _trainer(source, keys, task)
+    for name, given in (("recipe", keys.recipe is not None), ("proxy", keys.proxy.data_fraction < 1)):
+        if given:
+            raise source.error(
+                (name,), "belongs to the built-in trainer; give `task` instead of `train`, or leave it out"
+            )
     found = code.resolve(("train",), str(keys.train))
     if isinstance(found, Estimator):
         return found
@@ -130,35 +172,47 @@ def make_estimator(source: Source, keys: JobKeys, code: Code, space: Space) -> E
         return estimate.train(found)
 
 
-def _trainer(source: Source, keys: JobKeys, code: Code, space: Space) -> Estimator:
-    from ogive import estimate
+def _task(source: Source, keys: TaskKeys, code: Code) -> Task:
     from ogive import task as tasks
-    from ogive.task.trainer import choose_device
 
-    assert keys.task is not None
-    wanted = keys.task.model_dump(exclude_unset=True)
-    device = wanted.pop("device", "cpu")
-    data = wanted.pop("data", "digits")
+    wanted = keys.model_dump(exclude_unset=True, exclude={"device", "data"})
+    data: Any = keys.data
     if ":" in data:
         data = code.resolve(("task", "data"), data)
         data = data() if inspect.isfunction(data) else data
     for name, value in wanted.items():
         with blamed(source, "task", name):
-            tasks.Plan(**{name: value})
+            if value is None and name != "train":
+                raise JobError(f"found nothing; allowed: {TaskKeys.model_fields[name].description}")
+            tasks.classification(**{name: value})
     with blamed(source, "task", "data"):
-        task = tasks.classification(data)
-        task = tasks.classification(task.data)
+        tasks.classification(data)
     with blamed(source, "task"):
         task = tasks.classification(data, **wanted)
+    with blamed(source, "task", "data"):
+        task.read()
+    with blamed(source, "task"):
         task.prepare()
-    _check_shape(source, space, task)
-    hard = any(c.hard and c.metric == "parameters" for c in keys.constraints)
+    return task
+
+
+def _trainer(source: Source, keys: JobKeys, task: Task) -> Estimator:
+    from ogive import estimate
+    from ogive.task.trainer import choose_device
+
+    device = keys.task.device if keys.task is not None else "cpu"
     with blamed(source, "task", "device"):
         choose_device(device)
-    return estimate.classifier(task, make_recipe(source, keys), device=device, count_parameters=hard)
+    hard = any(c.hard and c.metric == "parameters" for c in keys.constraints)
+    recipe = make_recipe(source, keys)
+    fraction = keys.proxy.data_fraction
+    with blamed(source, "proxy", "data_fraction"):
+        if fraction < 1:
+            task.subset(fraction).prepare()
+        return estimate.classifier(task, recipe, device=device, count_parameters=hard, data_fraction=fraction)
 
 
-def _check_shape(source: Source, space: Space, task: Any) -> None:
+def _check_shape(source: Source, space: Space, task: Task) -> None:
     shape = space.example_input
     if isinstance(shape, tuple) and shape != task.example_input:
         raise source.error(
@@ -193,10 +247,9 @@ def named(source: Source, kind: str, spec: Mapping[str, Mapping[str, Any]]) -> d
     """A strategy's or schedule's name and options, seen to exist."""
     registry: Any = {"strategy": strategies, "schedule": schedules}[kind]
     ((name, options),) = spec.items()
-    automatic = kind == "strategy" and name == AUTO
-    if not automatic and name not in registry.names():
+    if name not in registry.names():
         raise source.error((kind, name), unknown(kind, name, registry.names()))
-    known = () if automatic else tuple(registry.options(name))
+    known = tuple(registry.options(name))
     for option in options:
         if option not in known:
             raise source.error((kind, name, option), unknown(f"option of {name!r}", option, known))
@@ -206,8 +259,6 @@ def named(source: Source, kind: str, spec: Mapping[str, Mapping[str, Any]]) -> d
 def try_options(source: Source, kind: str, spec: Mapping[str, Mapping[str, Any]], make: Callable[..., object]) -> None:
     """Make the strategy or schedule: with each option alone, so that the wrong one is blamed, then with all."""
     ((name, options),) = spec.items()
-    if name == AUTO:  # chosen when the run is created; it has no options
-        return
     for option, value in options.items():
         try:
             make(name, **{option: value})
@@ -235,12 +286,57 @@ def metrics_of(estimator: Estimator) -> Sequence[str] | None:
 
 
 def check_metrics(source: Source, keys: JobKeys, estimator: Estimator) -> None:
-    """See that the built-in trainer reports what objectives and constraints ask for."""
-    known = metrics_of(estimator)
-    if known is None:
-        return
+    """See that the built-in trainer reports what objectives, constraints and criteria ask for."""
     asked: list[tuple[At, str]] = [(("objectives", i), o.metric) for i, o in enumerate(keys.objectives)]
     asked += [(("constraints", i, "metric"), c.metric) for i, c in enumerate(keys.constraints)]
+    asked += [(("criteria", i, "metric"), c.metric) for i, c in enumerate(keys.criteria)]
     for at, metric in asked:
-        if metric not in known:
-            raise source.error(at, unknown("metric of the built-in trainer", metric, tuple(known)))
+        check_metric(source, at, metric, estimator)
+
+
+def check_metric(source: Source, at: At, metric: str, estimator: Estimator) -> None:
+    """See that the built-in trainer reports `metric`, which the key `at` asks for."""
+    known = metrics_of(estimator)
+    if known is not None and metric not in known:
+        raise source.error(at, unknown("metric of the built-in trainer", metric, tuple(known)))
+
+
+def check_joint(source: Source, keys: JobKeys, space: Space) -> None:
+    """See that decisions about training stand in the space only where the user says that they are meant."""
+    found = training_decisions(space)
+    if found and not keys.joint:
+        names = ", ".join(map(repr, found))
+        raise source.error(
+            ("space",),
+            f"{names}: by the name not architecture, but how it is trained; what is found would be good with its own recipe "
+            "only. Take it out of the space, rename it, or say `joint: true`",
+        )
+
+
+def make_go(source: Source, phase: str, keys: GoKeys, task: Task | None) -> Go:
+    """When the phase after `phase` begins."""
+    at = ("phases", phase, "go")
+    best = tuple(limits(source, keys.best, *at, "best"))
+    if keys.learns and task is None:
+        raise source.error(
+            (*at, "learns"),
+            "only the built-in trainer's task tells what guessing gives; give `best: [{metric: ..., at_least: ...}]`",
+        )
+    return Go(best, keys.failed, task if keys.learns else None)
+
+
+def check_finalize(source: Source, keys: FinalizeKeys, estimator: Estimator, *at: str) -> None:
+    """See that full training can be what the job says."""
+    from ogive.estimate import Classifier
+
+    if not isinstance(estimator, Classifier):
+        return
+    given = dict(keys.recipe or {})
+    for name, value in given.items():
+        if name != "warmup":  # whose range depends on the epochs
+            with blamed(source, *at, "recipe", name):
+                estimator.second_stage({name: value})
+    if keys.epochs is not None:
+        given["epochs"] = keys.epochs
+    with blamed(source, *at):
+        estimator.second_stage(given)

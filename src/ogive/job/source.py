@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,16 @@ class Source:
         data: its content, with the command line's overrides.
         lines: the line of every key and list item, from 1.
         options: the keys that the command line has overridden.
+        within: the section that overrides keys of the whole job, such as a phase; () for none.
+        moved: the keys that it overrides: errors about them are errors there.
     """
 
     path: Path
     data: Mapping[str, Any]
     lines: Mapping[At, int]
     options: frozenset[str] = frozenset()
+    within: At = ()
+    moved: frozenset[str] = frozenset()
 
     def error(self, at: At, message: str) -> JobError:
         """An error at a key: file, line, key, then `message` (what was found, what is allowed)."""
@@ -38,7 +42,9 @@ class Source:
 
     def place(self, at: At) -> str:
         """Where `at` is, for the beginning of an error; the nearest key above it where the file does not hold it."""
-        if at and at[0] in self.options:
+        if at and at[0] in self.moved:
+            at = (*self.within, *at)
+        elif at and at[0] in self.options:
             return f"--{str(at[0]).replace('_', '-')}: "
         known = next((at[:n] for n in range(len(at), 0, -1) if at[:n] in self.lines), ())
         line = f":{self.lines[known]}" if known else ""
@@ -47,6 +53,10 @@ class Source:
     def with_options(self, options: Mapping[str, Any]) -> Source:
         """The same job with keys overridden from the command line."""
         return Source(self.path, {**self.data, **options}, self.lines, frozenset(options))
+
+    def inside(self, within: At, moved: Iterable[str]) -> Source:
+        """The same job as the section `within` sees it, which overrides the keys `moved`."""
+        return replace(self, within=within, moved=frozenset(moved))
 
 
 def dotted(at: At) -> str:

@@ -1,4 +1,4 @@
-"""Figures, drawings, the HTML report, the live view and exports. Importing it loads neither matplotlib nor torch."""
+"""Figures, drawings, the report, the live view, exports and sinks. Importing it loads none of them, nor torch."""
 
 from __future__ import annotations
 

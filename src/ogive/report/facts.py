@@ -64,6 +64,10 @@ def _pairs(value: Any) -> str:
     """A mapping as `name value, name value`; anything else as text."""
     if isinstance(value, Mapping):
         return ", ".join(
-            f"{name} {item if isinstance(item, str) else json.dumps(item)}" for name, item in value.items()
+            f"{name} {item if isinstance(item, str) else _json(item)}" for name, item in value.items()
         )
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else _json(value)
+
+
+def _json(value: Any) -> str:
+    return "none" if value is None else json.dumps(value)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln
 
 from ogive.objective import Constraint, Objective, costs, pareto_front, ranks, violation
 from ogive.run.state import State
@@ -61,6 +60,9 @@ class Point:
         value: of the objective; NaN where the trial failed.
         full: it has come as far as any trial.
         feasible: it satisfies all constraints.
+        origin: where its proposal came from, such as "random" or "mutation"; "" where the strategy does not say.
+        time: seconds of the run's own time: stretches in which no controller ran are left out.
+        spent: compute seconds of this trial and of all that came to rest before it.
     """
 
     place: int
@@ -68,25 +70,59 @@ class Point:
     value: float
     full: bool
     feasible: bool
+    origin: str = ""
+    time: float = 0.0
+    spent: float = 0.0
 
 
 def curve(state: State, objective: Objective) -> list[Point]:
     """All trials at rest, in the order in which they came to rest."""
     step, _ = comparable(list(state.trials.values()), at_least=1)
     resting = [t for t in state.trials.values() if t.status.ended or t.status is Status.PAUSED]
-    return [_point(place, trial, objective, state, step) for place, trial in enumerate(sorted(resting, key=_since), 1)]
+    resting.sort(key=_since)
+    times = own_time(state, [_since(trial)[0] for trial in resting])
+    spent = np.cumsum([trial.seconds for trial in resting])
+    origins = origins_of(state)
+    points = []
+    for place, trial in enumerate(resting, 1):
+        metrics = trial.metrics
+        value = math.nan if trial.status.failed else float(metrics.get(objective.metric, math.nan))
+        valued = math.isfinite(value)
+        value = value if valued else math.nan
+        feasible = valued and (not state.constraints or violation(metrics, state.constraints) == 0)
+        full = valued and trial.step >= step
+        time, total = float(times[place - 1]), float(spent[place - 1])
+        points.append(Point(place, trial.id, value, full, feasible, origins[trial.id], time, total))
+    return points
+
+
+def own_time(state: State, moments: Sequence[float]) -> FloatArray:
+    """The clock's `moments` [n] in the run's own time: seconds since its beginning in which a controller ran [n]."""
+    clock = np.asarray(moments, dtype=np.float64)
+    if not state.stretches:
+        return clock - clock.min(initial=math.inf) if len(clock) else clock
+    ends = [end for stretch in state.stretches for end in (stretch.begin, stretch.end)]
+    own = np.cumsum([length for stretch in state.stretches for length in (0.0, stretch.seconds)])
+    return np.asarray(np.interp(clock, ends, own))
+
+
+def origins_of(state: State) -> dict[TrialId, str]:
+    """Where each trial's proposal came from, as its strategy noted it; "" where it did not.
+
+    Strategies that begin at random and note no origin are told by the first proposal that was not.
+    """
+    noted = {trial.id: str(trial.proposal.note.get("origin", "")) for trial in state.trials.values()}
+    name = state.created["strategy"]["name"]
+    if any(noted.values()) or (name not in MODEL_NOTES and name != "random"):
+        return noted
+    mark = MODEL_NOTES.get(name, "")
+    first = next((t.id for t in state.trials.values() if mark in t.proposal.note), len(noted))
+    return {trial: "random" if trial < first or name == "random" else "model" for trial in noted}
 
 
 def _since(trial: Trial) -> tuple[float, TrialId]:
     last = trial.reports[-1].time if trial.reports else trial.proposed_at
     return (trial.ended_at if trial.ended_at is not None else last), trial.id
-
-
-def _point(place: int, trial: Trial, objective: Objective, state: State, step: int) -> Point:
-    valued = not trial.status.failed and math.isfinite(objective.cost(trial.metrics))
-    value = float(trial.metrics[objective.metric]) if valued else math.nan
-    feasible = valued and violation(trial.metrics, state.constraints) == 0
-    return Point(place, trial.id, value, valued and trial.step >= step, feasible)
 
 
 def running_best(points: Sequence[Point], goal: str) -> tuple[list[int], list[float]]:
@@ -104,41 +140,40 @@ def running_best(points: Sequence[Point], goal: str) -> tuple[list[int], list[fl
     return places, values
 
 
-def expected_best(values: ArrayLike, goal: str) -> FloatArray:
-    """The expected best of n of these [m] values drawn without replacement, for n = 1 ... m; [m].
+def expected_best(values: ArrayLike, goal: str, sizes: Sequence[int] | None = None) -> FloatArray:
+    """The expected best of n of these [m] values drawn without replacement, for each n of `sizes` (1 ... m); [len(sizes)].
 
     An unbiased estimate of the expected best of n random trials: Tang et al., "Showing Your Work Doesn't Always Work"
     (ACL 2020), section 3.3. With the values in order, the best first, the i-th is the best of n with probability
     C(m - i, n - 1) / C(m, n).
     """
+    from scipy.special import gammaln  # takes longer to import than `ogive status`, which needs this module, to run
+
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     ordered = ordered[::-1] if goal == "maximize" else ordered
     m = len(ordered)
     i = np.arange(1, m + 1)[None, :]
-    n = np.arange(1, m + 1)[:, None]
+    n = np.asarray(range(1, m + 1) if sizes is None else sizes)[:, None]
     possible = m - i >= n - 1
     k = np.where(possible, m - i - n + 1, 0)
     logarithm = gammaln(m - i + 1) - gammaln(n) - gammaln(k + 1) - gammaln(m + 1) + gammaln(n + 1) + gammaln(m - n + 1)
     return np.asarray(np.where(possible, np.exp(logarithm), 0.0) @ ordered)
 
 
-def random_values(state: State) -> tuple[list[float], str]:
+def random_values(state: State, drawn: Sequence[Point] | None = None) -> tuple[list[float], str]:
     """Values of the run's own first random trials, for `expected_best`, and where they come from.
 
-    No values where there is no honest reference; the text then says why.
+    No values where there is no honest reference; the text then says why. `drawn` is the search curve where it is at hand.
     """
     if len(state.objectives) != 1:
         return [], "A random reference is drawn for a single objective only."
     name = state.created["strategy"]["name"]
-    trials = list(state.trials.values())
-    if name in MODEL_NOTES:
-        mark = MODEL_NOTES[name]
-        end = next((i for i, trial in enumerate(trials) if mark in trial.proposal.note), len(trials))
-        trials = trials[:end]
-    elif name != "random":
+    origins = origins_of(state)
+    if not any(origins.values()):
         return [], f"There is no random reference: strategy {name} does not say which of its trials are random."
-    points = {p.trial: p for p in curve(state, state.objectives[0]) if math.isfinite(p.value)}
-    known = [points[trial.id] for trial in trials if trial.id in points]
+    drawn = curve(state, state.objectives[0]) if drawn is None else drawn
+    known = [p for p in drawn if math.isfinite(p.value) and p.origin == "random"]
+    known.sort(key=lambda point: point.trial)
     if any(not point.full for point in known):
         return [], "There is no random reference: not all random trials were trained as far as the best."
     if any(not point.feasible for point in known):
@@ -148,7 +183,9 @@ def random_values(state: State) -> tuple[list[float], str]:
         )
     if len(known) < 2:
         return [], "There is no random reference: fewer than two random trials have a value."
-    which = "all" if len(trials) == len(state.trials) else "the first"
+    drawn_at_random = [origin == "random" for origin in origins.values()]
+    first = all(drawn_at_random[: sum(drawn_at_random)])
+    which = "all" if all(drawn_at_random) else "the first" if first else "the"
     return [p.value for p in known], f"{which} {len(known)} trials with a value that strategy {name} drew at random"
 
 

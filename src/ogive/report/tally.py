@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 from ogive.objective import violation
 from ogive.report.words import counts, duration, number, plural, shown_metrics
+from ogive.run import cost
 from ogive.run.events import Event, Kind
+from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.trial import Status, Trial, finite
 
@@ -31,6 +33,8 @@ class Tally:
         self._rest_before = 0
         self._cached = 0
         self._step = 0
+        self._projected_at = -1
+        self._projected: cost.Projection | None = None
         self.best: list[Trial] = []
 
     def note(self, state: State, event: Event | None) -> None:
@@ -114,9 +118,9 @@ class Tally:
         estimates = []
         if rested >= ENOUGH:
             estimates.append((self.total - self.at_rest) * (self._clock() - self._began) / rested)
-        budget = self.state.settings.get("budget")
-        if budget is not None:
-            estimates.append(max(0.0, budget * 3600 - self.elapsed))
+        hours = Settings.from_json(self.state.settings).hours
+        if hours is not None:
+            estimates.append(max(0.0, hours * 3600 - self.elapsed))
         return min(estimates, default=None)
 
     def progress(self) -> str:
@@ -154,6 +158,20 @@ class Tally:
         """`1 min 20 s, about 40 s left`."""
         left = "" if self.left is None else f", about {duration(self.left)} left"
         return duration(self.elapsed) + left
+
+    @property
+    def spent(self) -> str:
+        """`6.43 USD (13 % of 50), 19.30 USD (17.10 to 22.40) in the end`; "" where there is no price."""
+        settings = Settings.from_json(self.state.settings)
+        found = cost.spend(self.state, self.state.time + self.elapsed - self.state.elapsed)
+        if found.money is None:
+            return ""
+        share = f" ({found.money / settings.money:.0%} of {settings.money:g})" if settings.money else ""
+        if self.state.done != self._projected_at:  # costs a look at every trial
+            self._projected_at, self._projected = self.state.done, cost.projection(self.state)
+        expected = self._projected.money if self._projected else None
+        end = f", {expected.low:,.2f} to {expected.high:,.2f} in the end" if expected else ""
+        return f"{found.money:,.2f} {found.currency}".rstrip() + share + end
 
     def summary(self) -> str:
         """One line at the end of the session."""

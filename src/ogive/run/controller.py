@@ -49,7 +49,10 @@ class Log(Protocol):
 
 
 class Controller:
-    """One session of a run. `observer` is called after every event, and with None at least every `tick` seconds."""
+    """One session of a run. `observer` is called after every event, and with None at least every `tick` seconds.
+
+    Without `advise` there are neither stop rules nor alerts, which simulations by the thousand have no use for.
+    """
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class Controller:
         observer: Observer = lambda state, event: None,
         companions: Sequence[Companion] = (),
         tick: float = 0.5,
+        advise: bool = True,
     ) -> None:
         self.log = log
         self.state = state
@@ -87,11 +91,12 @@ class Controller:
         self.stopping = False
         self._used_up = ""  # why nothing more can be proposed
         self._undecided: dict[TrialId, Action] = {}  # what the schedule said to the last report, while reading
-        self.advisor = Advisor(state)
+        self.advisor = Advisor(state) if advise else None
         for event in events:
             trial = state.apply(event)
             self._inform(event, trial)
-            self.advisor.note(event, trial)
+            if self.advisor:
+                self.advisor.note(event, trial)
         self.settings = Settings.from_json(state.settings)
         self._last_event = self.clock.monotonic()
         self._next_look = self._last_event
@@ -101,8 +106,9 @@ class Controller:
     def run(self) -> str:
         """Search until the end; returns why it ended. `stop` may be called meanwhile, also from a signal handler."""
         self._put_back_orphans()
-        self.advisor.begin()
-        self._advise()  # what the last session may not have come to
+        if self.advisor:
+            self.advisor.begin()
+            self._advise(self.advisor)  # what the last session may not have come to
         try:
             while self._fill() or self.running:
                 self.executor.poll(self, self.tick)
@@ -148,19 +154,20 @@ class Controller:
 
     def _look(self) -> None:
         """Raise the alerts that time decides; pass on what went wrong with routes and sinks."""
-        self._raise(rules.by_time(self.state, self._now()))
+        if self.advisor:
+            self._raise(rules.by_time(self.state, self._now()))
         for companion in self.companions:
             for message in companion.failures():
                 self.on_warning(message)
         self._next_look = self.clock.monotonic() + LOOK_SECONDS
 
-    def _advise(self) -> None:
+    def _advise(self, advisor: Advisor) -> None:
         """Raise the alerts that the trials decide; end the search where a stop rule may and says so."""
-        self._raise(self.advisor.alerts())
-        why = self.advisor.stop()
+        self._raise(advisor.alerts())
+        why = advisor.stop()
         if why:
             self._end(why)
-        projected = None if self.stopping else self.advisor.projection()
+        projected = None if self.stopping else advisor.projection()
         if projected is not None:
             self._record(projected)
 
@@ -238,7 +245,7 @@ class Controller:
             return False
         try:
             rng = generator(self.seed, "ask", number)
-            proposal = job.proposal or self.strategy.ask(rng, self.pending, job.fidelity)
+            proposal = job.proposal or self.strategy.ask(rng, self.pending.about(job.note), job.fidelity)
         except SpaceExhausted as error:
             self._used_up = str(error) or "every architecture of the space has been proposed"
             self._may_start()
@@ -432,12 +439,13 @@ class Controller:
             self._last_event = self.clock.monotonic()
             if event.kind is not known:
                 self._inform(event, trial)
-            self.advisor.note(event, trial)
+            if self.advisor:
+                self.advisor.note(event, trial)
             self.observer(self.state, event)
             for companion in self.companions:
                 companion(self.state, event)
-        if any(event.kind in RESTS for event in events):
-            self._advise()
+        if self.advisor and any(event.kind in RESTS for event in events):
+            self._advise(self.advisor)
 
     def _inform(self, event: Event, trial: Trial | None) -> None:
         """Let the schedule and the strategy know of an event; the same for events that happen and events that are read."""

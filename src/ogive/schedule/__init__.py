@@ -17,6 +17,7 @@ _REGISTRY: Registry[Schedule] = Registry(
     factories={
         "asha": "ogive.schedule.asha:ASHA",
         "curve": "ogive.schedule.curve:CurveStopping",
+        "dehb": "ogive.schedule.dehb:DEHBBrackets",
         "full": "ogive.schedule.full:Full",
         "hyperband": "ogive.schedule.hyperband:Hyperband",
         "median": "ogive.schedule.median:Median",

@@ -13,7 +13,7 @@ from typing import Any
 from ogive.errors import SpaceError
 from ogive.space.declaration import Choice, Derived, Expression, Layer, Repeat
 from ogive.space.domain import Categorical, Domain, IntegerRange, Label, Subset
-from ogive.space.table import Conjunction, Decision, conjoin, in_order, simplify
+from ogive.space.table import Conjunction, Decision, all_labels_of, conjoin, in_order, simplify
 from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table, Value
 
 
@@ -39,10 +39,7 @@ def compile_expression(expression: Any) -> tuple[Node, tuple[Decision, ...]]:
     found = compiler.found
 
     def all_labels(name: str, labels: frozenset[Label]) -> bool:
-        domain = found[name].domain
-        if isinstance(domain, Subset):
-            return len(domain.labels) - len(labels) < domain.low
-        return len(labels) == domain.size
+        return all_labels_of(found[name].domain, labels)
 
     return tree, in_order(Decision(name, f.domain, simplify(f.when, all_labels)) for name, f in found.items())
 

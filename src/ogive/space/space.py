@@ -19,6 +19,7 @@ from ogive.space.compiler import compile_expression, describe_tree
 from ogive.space.count import SizeBounds, count
 from ogive.space.domain import Array, Label
 from ogive.space.encoding import Encoding
+from ogive.space.restriction import Only, prune, restrict
 from ogive.space.table import Decision
 from ogive.space.tree import Constant, Node
 
@@ -80,6 +81,17 @@ class Space:
         space._prepare(data["fingerprint"])
         return space
 
+    def adopt(self, declared: Space) -> Space:
+        """Become `declared`, which this space, read from a journal, is of; its architectures can be built from then on.
+
+        Raises:
+            SpaceError: `declared` is another space.
+        """
+        if self.fingerprint != declared.fingerprint:
+            raise SpaceError(f"this is another space: {'; '.join(self.differences(declared))}")
+        self.__dict__.update(declared.__dict__)
+        return self
+
     @property
     def fingerprint(self) -> str:
         """A hash of the table, the factories' import paths, their plain arguments and the example input."""
@@ -136,6 +148,26 @@ class Space:
             if name not in checked:
                 raise SpaceError(f"decision {name!r} is not active with the other labels; leave it out")
         return Architecture(self, checked)
+
+    def restricted(self, only: Only) -> Space:
+        """This space with fewer alternatives: the same names and labels, constraint and canonical form.
+
+        Its architectures are architectures of this space too, and are built alike. It is another space: a run is not
+        continued in it, and a new one may start from what was found here.
+
+        Args:
+            only: for some decisions what is left of them: labels of a `one_of` or a `some_of`, the two ends of an
+                `integer` or a `real`.
+
+        Raises:
+            SpaceError: an unknown decision or label, or nothing is left of a decision.
+        """
+        space = Space.__new__(Space)
+        space.decisions = restrict(self.decisions, only)
+        space.tree = None if self.tree is None else prune(self.tree, space.decisions)
+        space.example_input, space.constraint, space.canonical = self.example_input, self.constraint, self.canonical
+        space._prepare(None if self.tree is not None else f"{self.fingerprint}, restricted")
+        return space
 
     def violation(self, architecture: Architecture) -> str | None:
         """Why the constraint does not allow `architecture`; None where it does."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from ogive.errors import SpaceError
-from ogive.space.domain import Domain, Label, from_json
+from ogive.space.domain import Domain, Label, Subset, from_json
 
 Conjunction = tuple[tuple[str, frozenset[Label]], ...]
 """All of these decisions are active, each with one of these labels, or, of a `some_of`, with one of these chosen.
@@ -67,6 +67,13 @@ def conjoin(condition: Conjunction, name: str, labels: frozenset[Label], several
     if not labels:
         return None
     return (*(item for item in condition if item not in known), (name, labels))
+
+
+def all_labels_of(domain: Domain, labels: frozenset[Label]) -> bool:
+    """Whether every value of `domain` fulfils a condition on `labels`."""
+    if isinstance(domain, Subset):
+        return len(domain.labels) - len(labels) < domain.low
+    return len(labels) == domain.size
 
 
 AllLabels = Callable[[str, frozenset[Label]], bool]

@@ -3,6 +3,6 @@
 from ogive.task.data import DATA_SETS, Data, load
 from ogive.task.recipe import Recipe
 from ogive.task.splits import Plan, Split
-from ogive.task.task import Task, classification
+from ogive.task.task import Task, classification, fashion_mnist
 
-__all__ = ["DATA_SETS", "Data", "Plan", "Recipe", "Split", "Task", "classification", "load"]
+__all__ = ["DATA_SETS", "Data", "Plan", "Recipe", "Split", "Task", "classification", "fashion_mnist", "load"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -29,12 +29,14 @@ class Data:
         y: classes, int64 [n], each of 0..k-1 at least once.
         name: where they come from.
         preparation: how raw values became features, for whoever uses a trained model; "" where that is not known.
+        own_test: how many of the last examples are the official test split; 0 where the data have none.
     """
 
     x: NDArray[np.float32]
     y: NDArray[np.int64]
     name: str = "arrays"
     preparation: str = ""
+    own_test: int = 0
 
     @property
     def shape(self) -> Shape:
@@ -70,7 +72,17 @@ def digits() -> Data:
     return from_arrays(images.reshape(-1, 1, 8, 8) / 16.0, labels, "digits", "pixels (0 to 16) divided by 16")
 
 
-DATA_SETS: Registry[Data] = Registry("data set", (), {"digits": digits})
+def fashion_mnist() -> Data:
+    """Fashion-MNIST (Xiao et al. 2017): [70000, 1, 28, 28] scaled to [0, 1], the last 10,000 its official test split."""
+    from ogive.task.fashion import arrays
+
+    images, labels, own_test = arrays()
+    x = np.multiply(images, 1 / 255, dtype=np.float32)[:, None]
+    data = from_arrays(x, labels, "fashion_mnist", "pixels (0 to 255) divided by 255")
+    return replace(data, own_test=own_test)
+
+
+DATA_SETS: Registry[Data] = Registry("data set", (), {"digits": digits, "fashion_mnist": fashion_mnist})
 
 
 def load(name: str) -> Data:

@@ -29,6 +29,9 @@ class Recipe:
         gradient_clip: largest norm of the whole gradient, above 0; None for no limit.
         warmup: epochs of linear growth before the cosine decay to 0 (Loshchilov and Hutter 2017), at least 0 and below
             `epochs`; may be a fraction.
+        shift: images are moved by up to so many pixels at random, at least 0; for images, as the next two.
+        flip: mirror half of the images, left to right.
+        cutout: side in pixels of the square that is blanked at a random place (DeVries and Taylor 2017); 0 for none.
 
     Raises:
         JobError: a value is outside its range.
@@ -43,10 +46,17 @@ class Recipe:
     label_smoothing: float = 0.0
     gradient_clip: float | None = 5.0
     warmup: float = 0.0
+    shift: int = 0
+    flip: bool = False
+    cutout: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "epochs", whole("recipe", "epochs", self.epochs, at_least=1))
         object.__setattr__(self, "batch_size", whole("recipe", "batch_size", self.batch_size, at_least=2))
+        for name in ("shift", "cutout"):
+            object.__setattr__(self, name, whole("recipe", name, getattr(self, name), at_least=0))
+        if not isinstance(self.flip, bool):
+            raise JobError(f"recipe: flip is {self.flip!r}, but must be true or false")
         if self.optimizer not in OPTIMIZERS:
             raise JobError(f"recipe: optimizer is {self.optimizer!r}, but must be one of {', '.join(OPTIMIZERS)}")
         _check("learning_rate", self.learning_rate, lambda v: v > 0, "above 0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,9 @@ from ogive.seeds import generator
 Indices = NDArray[np.int64]
 Amount = float | int
 """A share strictly between 0 and 1, or a count of examples."""
+
+TEST = 0.2
+"""The share of the test set, where data have no test split of their own."""
 
 
 @dataclass(frozen=True)
@@ -46,23 +50,30 @@ class Plan:
     """How data are to be split.
 
     Attributes:
-        test: share of all examples, or their number.
+        test: share of all examples, or their number; None for the data's own test split, or 20 % where they have none.
         validation: share of what the test set leaves, or the number of examples.
         train: likewise; None for all that validation leaves.
         seed: of the shuffling. The test set depends on `test` and `seed` alone.
+        second: validate on other examples than the plan without it does, and train on all others but the test set.
+        fraction: share of the training part that is used, in (0, 1]; a smaller share is part of every larger one.
 
     Raises:
         JobError: an amount is neither a share nor a count, shares add up to more than 1, or the seed is no whole number.
     """
 
-    test: Amount = 0.2
+    test: Amount | None = None
     validation: Amount = 0.1
     train: Amount | None = None
     seed: int = 0
+    second: bool = False
+    fraction: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("test", "validation") + (("train",) if self.train is not None else ()):
-            _check_amount(name, getattr(self, name))
+        for name in ("test", "validation", "train"):
+            if getattr(self, name) is not None or name == "validation":
+                _check_amount(name, getattr(self, name))
+        if isinstance(self.fraction, bool) or not isinstance(self.fraction, (int, float)) or not 0 < self.fraction <= 1:
+            raise JobError(f"split: the fraction of the training part is {self.fraction!r}, but must be in (0, 1]")
         if isinstance(self.train, float) and isinstance(self.validation, float) and self.train + self.validation > 1.0:
             raise JobError(
                 f"split: train={self.train} and validation={self.validation} are shares of what the test set leaves; "
@@ -72,24 +83,71 @@ class Plan:
             raise JobError(f"split: seed is {self.seed!r}, but must be a whole number of at least 0")
 
 
-def split(labels: NDArray[np.int64], plan: Plan, data_fingerprint: str = "") -> Split:
+def shares(text: str) -> dict[str, float]:
+    """`test` and `validation` of a plan from percentages of all examples to train, select and test on, such as 70/15/15.
+
+    Raises:
+        JobError: it is not three percentages that add up to 100.
+    """
+    parts = str(text).replace("%", "").split("/")
+    try:
+        train, validation, test = (float(part) / 100 for part in parts)
+    except ValueError:
+        train = validation = test = 0.0
+    if min(train, validation, test) <= 0 or not math.isclose(train + validation + test, 1.0):
+        raise JobError(
+            f"split: found {text!r}; give percentages to train, select and test on that add up to 100, such as 70/15/15"
+        )
+    return {"test": test, "validation": validation / (1 - test)}
+
+
+def split(labels: NDArray[np.int64], plan: Plan, data_fingerprint: str = "", own_test: int = 0) -> Split:
     """Split examples with classes `labels` [n] by `plan`; a function of these alone.
+
+    The last `own_test` examples are the data's own test split, which is kept where the plan names no other.
 
     Raises:
         JobError: there are fewer examples than asked for, or a part is smaller than the number of classes.
     """
     n, classes = len(labels), len(np.unique(labels))
-    sizes = _sizes(n, plan)
+    sizes = _sizes(n, plan, own_test)
     for name, size in sizes.items():
-        if size < classes:
-            raise JobError(
-                f"split: {name} has {size} examples for {classes} classes; it needs at least one for each class"
-            )
+        _check_size(name, size, classes)
     everything = np.arange(n, dtype=np.int64)
-    test, left = _draw(everything, labels, sizes["test"], plan.seed, "test")
+    if plan.test is None and own_test:
+        left, test = np.split(everything, [n - own_test])
+    else:
+        test, left = _draw(everything, labels, sizes["test"], plan.seed, "test")
     validation, left = _draw(left, labels, sizes["validation"], plan.seed, "validation")
+    if plan.second:
+        first = validation
+        size = min(sizes["validation"], len(left) - classes)  # something must be left of a small one to train on
+        _check_size("the second validation part", size, classes)
+        validation, left = _draw(left, labels, size, plan.seed, "second validation")
+        left = np.sort(np.concatenate([left, first]))
+        sizes["train"] = len(left)
     train, rest = _draw(left, labels, sizes["train"], plan.seed, "train")
+    if plan.fraction < 1:
+        order = nested_order(labels[train], plan.seed)
+        size = round(plan.fraction * len(train))
+        _check_size(f"{plan.fraction:g} of train", size, classes)
+        train, rest = train[order[:size]], np.concatenate([train[order[size:]], rest])
     return Split(train, validation, test, rest, _fingerprint((train, validation, test, rest), data_fingerprint))
+
+
+def nested_order(labels: NDArray[np.int64], seed: int) -> Indices:
+    """An order of examples with classes `labels` [n] whose every beginning is stratified: positions, int64 [n].
+
+    The first [k] are one of each class. In the first m, each class has its share of m, give or take two examples.
+    """
+    rng = generator(seed, "split", "nested")
+    shuffled = rng.permutation(len(labels))
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = shuffled[labels[shuffled] == label]
+        place[members] = (np.arange(len(members)) + rng.random()) / len(members)
+        place[members[0]] = -1.0
+    return shuffled[np.argsort(place[shuffled], kind="stable")].astype(np.int64)
 
 
 def allocate(counts: NDArray[np.int64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -114,8 +172,8 @@ def _draw(pool: Indices, labels: NDArray[np.int64], size: int, seed: int, part: 
     return drawn, pool[~np.isin(pool, drawn)]
 
 
-def _sizes(n: int, plan: Plan) -> dict[str, int]:
-    test = _size(plan.test, n)
+def _sizes(n: int, plan: Plan, own_test: int = 0) -> dict[str, int]:
+    test = own_test if plan.test is None and own_test else _size(TEST if plan.test is None else plan.test, n)
     left = max(0, n - test)
     validation = _size(plan.validation, left)
     if plan.train is None:
@@ -135,6 +193,11 @@ def _sizes(n: int, plan: Plan) -> dict[str, int]:
 
 def _size(amount: Amount, of: int) -> int:
     return round(amount * of) if isinstance(amount, float) else amount
+
+
+def _check_size(part: str, size: int, classes: int) -> None:
+    if size < classes:
+        raise JobError(f"split: {part} has {size} examples for {classes} classes; it needs at least one for each class")
 
 
 def _check_amount(name: str, amount: Any) -> None:

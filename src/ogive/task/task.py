@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from ogive.errors import JobError
 from ogive.task.data import DATA_SETS, Data, DataSource, read
-from ogive.task.splits import Amount, Indices, Plan, Split, split
+from ogive.task.doubts import doubts, named
+from ogive.task.splits import Amount, Indices, Plan, Split, shares
+from ogive.task.splits import split as draw_split
 
 if TYPE_CHECKING:
     from ogive.task.trainer import Examples
-
-SMALL = 1000  # below that many examples, one example moves accuracy by more than what architectures differ in
-IMBALANCED = 3.0  # largest class over smallest
 
 
 class Task:
@@ -33,10 +30,11 @@ class Task:
         self._source = source
         self.plan = plan
         self._known: str | None = None
-        self._loaded: tuple[Data, Split] | None = None
+        self._data: Data | None = None
+        self._split: Split | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_loaded": None}
+        return {**self.__dict__, "_data": None, "_split": None}
 
     def prepare(self) -> None:
         """Read and split the data, unless this process has done so.
@@ -47,23 +45,34 @@ class Task:
         """
         self._prepared()
 
+    def read(self) -> Data:
+        """All examples, read unless this process has done so; whoever takes them from here also takes the test set.
+
+        Raises:
+            JobError: the data are wrong, or other ones than where this task was first read.
+            MissingExtra: a named data set needs a package that is not installed.
+        """
+        if self._data is None:
+            self._data = read(self._source)
+            if self._known not in (None, self._data.fingerprint):
+                raise JobError(
+                    f"data {self._data.name!r}: fingerprint {self._data.fingerprint} here, {self._known} where the task was "
+                    "first read; the data must be the same in every process: put random transforms into the model or a "
+                    "train function"
+                )
+            self._known = self._data.fingerprint
+        return self._data
+
     def _prepared(self) -> tuple[Data, Split]:
-        if self._loaded is not None:
-            return self._loaded
-        data = read(self._source)
-        if self._known not in (None, data.fingerprint):
-            raise JobError(
-                f"data {data.name!r}: fingerprint {data.fingerprint} here, {self._known} where the task was first read; "
-                "the data must be the same in every process: put random transforms into the model or a train function"
-            )
-        self._known = data.fingerprint
-        self._loaded = data, split(data.y, self.plan, data.fingerprint)
-        return self._loaded
+        data = self.read()
+        if self._split is None:
+            self._split = draw_split(data.y, self.plan, data.fingerprint, data.own_test)
+        return data, self._split
 
     @property
     def data(self) -> Data:
-        """All examples; whoever takes them from here also takes the test set. Experiments use the four parts below."""
-        return self._prepared()[0]
+        """All examples, as `read` gives them. Experiments use the four parts below."""
+        return self.read()
 
     @property
     def split(self) -> Split:
@@ -102,6 +111,38 @@ class Task:
         on_read(fingerprint)
         return self._part(self.split.test)
 
+    def second_split(self) -> Task:
+        """The same data and test set, validated on other examples than this task validates on.
+
+        They are drawn from what this task does not validate on; all else but the test set is trained on, this task's
+        validation part included. Of what was selected on the first validation part, this tells how far it had been chosen
+        for that part's own quirks.
+
+        Raises:
+            JobError: this is a second split already; (where data are read) too little is left to draw it from.
+        """
+        if self.plan.second:
+            raise JobError("this task is a second split already; take the second split of the first")
+        return self._planned(replace(self.plan, second=True, fraction=1.0))
+
+    def subset(self, fraction: float) -> Task:
+        """The same task, trained on a share of its training part, stratified; smaller shares are parts of larger ones.
+
+        Args:
+            fraction: of the training part, in (0, 1]; what it leaves belongs to `rest`. Validation and test stay whole.
+
+        Raises:
+            JobError: the fraction is outside its range; (where data are read) it leaves less than one example a class.
+        """
+        checked = replace(self.plan, fraction=fraction)
+        return self._planned(replace(checked, fraction=self.plan.fraction * checked.fraction))
+
+    def _planned(self, plan: Plan) -> Task:
+        """The same data under another plan; they are not read again."""
+        other = Task(self._source, plan)
+        other._known, other._data = self._known, self._data
+        return other
+
     def fingerprints(self) -> dict[str, str]:
         """Short hashes of the `data` and of the `split`."""
         return {"data": self.data.fingerprint, "split": self.split.fingerprint}
@@ -118,7 +159,7 @@ class Task:
             "classes": data.classes,
             "class_counts": data.class_counts.tolist(),
             "asked": asdict(self.plan),
-            "sizes": {name: len(indices) for name, indices in _parts(parts).items()},
+            "sizes": {name: len(indices) for name, indices in named(parts).items()},
             "fingerprints": self.fingerprints(),
             "warnings": self.warnings(),
         }
@@ -126,25 +167,7 @@ class Task:
     def warnings(self) -> list[str]:
         """What makes results on these data doubtful, one sentence each."""
         data, parts = self._prepared()
-        found = []
-        if len(data.y) < SMALL:
-            found.append(
-                f"the data hold {len(data.y)} examples, fewer than {SMALL}: small differences in accuracy are noise; "
-                "compare log_loss as well, and several seeds"
-            )
-        largest, smallest = int(data.class_counts.max()), int(data.class_counts.min())
-        if largest > IMBALANCED * smallest:
-            found.append(
-                f"the classes are imbalanced, {largest} examples of one and {smallest} of another: accuracy mostly "
-                "tells about the large ones"
-            )
-        for name, indices in _parts(parts).items():
-            missing = np.setdiff1d(np.arange(data.classes), data.y[indices])
-            if name != "rest" and len(missing):
-                found.append(
-                    f"{name} has no example of {len(missing)} of the {data.classes} classes, such as {missing[0]}"
-                )
-        return found
+        return doubts(data, self.plan, parts)
 
     def _part(self, indices: Indices) -> Examples:
         import torch
@@ -155,15 +178,16 @@ class Task:
 def classification(
     data: DataSource = "digits",
     *,
-    test: Amount = 0.2,
-    validation: Amount = 0.1,
+    test: Amount | None = None,
+    validation: Amount | None = None,
     train: Amount | None = None,
+    split: str | None = None,
     seed: int = 0,
 ) -> Task:
     """A classification task.
 
-    The test set is set aside first. Of what is left, stage 1 trains on 90 % and selects on the other 10 %, stratified
-    and shuffled, unless told otherwise; stage 2 trains on all of it.
+    The test set is set aside first: the data's own test split, or 20 % where they have none. Of what is left, stage 1
+    trains on 90 % and selects on the other 10 %, stratified and shuffled, unless told otherwise; stage 2 trains on all.
 
     Args:
         data: the name of a data set, a pair of arrays (X, y) of shapes [n, ...] and [n], or a map-style
@@ -171,6 +195,7 @@ def classification(
         test: share of all examples, or their number.
         validation: share of what the test set leaves, or the number of examples.
         train: likewise, for a small search split; None for all that validation leaves.
+        split: instead of the three: percentages of all examples to train, select and test on, such as "70/15/15".
         seed: of the split.
 
     Raises:
@@ -178,8 +203,23 @@ def classification(
     """
     if isinstance(data, str):
         DATA_SETS.factory(data)
-    return Task(data, Plan(test, validation, train, seed))
+    amounts = {"test": test, "validation": validation, "train": train}
+    given: dict[str, Any] = {name: amount for name, amount in amounts.items() if amount is not None}
+    if split is not None:
+        if given:
+            raise JobError(f"split={split!r} and {', '.join(given)}: give either the one or the others")
+        given = shares(split)
+    return Task(data, Plan(**given, seed=seed))
 
 
-def _parts(parts: Split) -> Mapping[str, Indices]:
-    return {"train": parts.train, "validation": parts.validation, "test": parts.test, "rest": parts.rest}
+def fashion_mnist(
+    *, validation: Amount | None = None, train: Amount | None = None, split: str | None = None, seed: int = 0
+) -> Task:
+    """Fashion-MNIST (Xiao et al. 2017), tested on its official test split; see `classification` for the rest.
+
+    With `split`, the official test split is pooled with the rest, and `Task.warnings` says so.
+
+    Raises:
+        JobError: an amount is wrong; (when first read) the files are nowhere and cannot be downloaded.
+    """
+    return classification("fashion_mnist", validation=validation, train=train, split=split, seed=seed)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from ogive.errors import JobError
 from ogive.seeds import derive
+from ogive.task.augment import augment
 from ogive.task.recipe import Recipe, learning_rate
 
 Examples = tuple[Tensor, Tensor]
@@ -66,7 +67,7 @@ class Training:
     def _step(self, batch: Tensor, rate: float) -> Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        logits = check_logits(self.model(self.x[batch]), len(batch), self.classes)
+        logits = check_logits(self.model(augment(self.x[batch], self.recipe)), len(batch), self.classes)
         loss = F.cross_entropy(logits, self.y[batch], label_smoothing=self.recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -119,16 +120,24 @@ def evaluate(model: nn.Module, examples: Examples, classes: int) -> dict[str, fl
     Raises:
         JobError: the model does not return one logit a class.
     """
+    return {name: values.mean().item() for name, values in score(model, examples, classes).items()}
+
+
+def score(model: nn.Module, examples: Examples, classes: int) -> dict[str, Tensor]:
+    """What each example adds to the means that `evaluate` returns, float64 [n]: whether its class was found, its log-loss.
+
+    Raises:
+        JobError: the model does not return one logit a class.
+    """
     x, y = examples
-    correct = torch.zeros((), dtype=torch.int64, device=x.device)
-    loss = torch.zeros((), dtype=torch.float64, device=x.device)
+    found, losses = [], []
     model.eval()
     with torch.no_grad():
         for inputs, labels in zip(torch.split(x, EVALUATION_BATCH), torch.split(y, EVALUATION_BATCH), strict=True):
             logits = check_logits(model(inputs), len(labels), classes).double()
-            correct += (logits.argmax(dim=1) == labels).sum()
-            loss += F.cross_entropy(logits, labels, reduction="sum")
-    return {"accuracy": correct.item() / len(y), "log_loss": loss.item() / len(y)}
+            found.append(logits.argmax(dim=1) == labels)
+            losses.append(F.cross_entropy(logits, labels, reduction="none"))
+    return {"accuracy": torch.cat(found).double(), "log_loss": torch.cat(losses)}
 
 
 def check_logits(logits: Any, batch: int, classes: int) -> Tensor:

@@ -170,7 +170,23 @@ def level(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
     yield Trial(number, proposal, status=Status.FINISHED, reports=(Report(1, values),))
 
 
-JUDGES: Mapping[str, Judge] = {"plain": plain, "stormy": stormy, "hopeless": hopeless, "level": level}
+def noisy(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
+    """What is measured has noise as large as the differences: the same architecture is good at one time and bad at
+    another.
+    """
+    values = metrics(proposal.architecture, 1)
+    noise = generator(number, "noise").standard_normal(len(values))
+    reports = (Report(1, {name: value + z for (name, value), z in zip(values.items(), noise.tolist(), strict=True)}),)
+    yield Trial(number, proposal, status=Status.FINISHED, reports=reports)
+
+
+JUDGES: Mapping[str, Judge] = {
+    "plain": plain,
+    "stormy": stormy,
+    "hopeless": hopeless,
+    "level": level,
+    "noisy": noisy,
+}
 
 
 def random_numbers(seed: int, number: int) -> np.random.Generator:

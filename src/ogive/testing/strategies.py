@@ -22,15 +22,17 @@ from ogive.testing.episodes import (
     describe,
     journalled,
     metrics,
+    noisy,
     play,
     random_numbers,
     stormy,
 )
 from ogive.testing.rules import assert_equal, assert_that, rule, same_elsewhere
-from ogive.testing.spaces import SPACES, tiny
+from ogive.testing.spaces import SPACES, conditional, tiny
 from ogive.trial import Pending, Proposal, Trial
 
 TRIALS = 24
+MANY = 10_000
 PLACES = (
     ("tiny", "one objective"),
     ("conditional", "one objective"),
@@ -63,6 +65,9 @@ def check_strategy(make: MakeStrategy, another_process: bool = True) -> None:
                 check(new, space)
     for final in (_exhausts, _keeps_hard_constraints):
         with rule(final, "space 'tiny'"):
+            final(make)
+    for final in (_never_twice, _remembers_thousands):
+        with rule(final, "space 'conditional'"):
             final(make)
     if another_process:
         with rule(same_elsewhere, "all spaces"):
@@ -165,6 +170,26 @@ def _keeps_hard_constraints(make: MakeStrategy) -> None:
         ids = [ask.answer.architecture.id for ask in play(strategy, judge, TRIALS).asks]
         allowed = [a.id for a in space.grid() if metrics(a, 1)["latency"] <= 0.5]
         assert_equal(sorted(allowed), sorted(ids), "in order of id, proposal")
+
+
+def _never_twice(make: MakeStrategy) -> None:
+    """Deduplicated, it proposes nothing twice with many trials in flight, though most of what it asked is not known."""
+    problem = PROBLEMS["one objective"]
+    for judge in (noisy, stormy):
+        strategy = Deduplicated(make(conditional(), problem.objectives, problem.constraints))
+        ids = [ask.answer.architecture.id for ask in play(strategy, judge, 2 * TRIALS, workers=TRIALS).asks]
+        assert_equal(sorted(set(ids)), sorted(ids), "in order of id, proposal")
+
+
+def _remembers_thousands(make: MakeStrategy) -> None:
+    """After 10,000 trials, with ties, failures and unequal steps among them, it still answers."""
+    space, problem = conditional(), PROBLEMS["several objectives, hard and soft constraints"]
+    strategy = make(space, problem.objectives, problem.constraints)
+    for number in range(MANY):
+        for trial in stormy(number, Proposal(space.sample(generator(number, "many")))):
+            strategy.tell(trial)
+    with suppress(SpaceExhausted):
+        _assert_legal(space, strategy.ask(generator(0), Pending(), {"epochs": 9.0}), f"after {MANY} trials")
 
 
 def _answers_everywhere(make: MakeStrategy) -> list[str]:

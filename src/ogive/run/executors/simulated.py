@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ogive.errors import JobError
 from ogive.run.executors.base import Assignment, Executor, Listener, Outcome
+from ogive.run.outcome import classify
 from ogive.schedule.base import Action
 from ogive.seeds import generator
 from ogive.trial import Status, Step, until
@@ -22,11 +23,10 @@ Next = tuple[Step, Mapping[str, float], float]
 on an undisturbed worker.
 """
 
-Course = Callable[[Step], Next | None]
-"""What a job reports next, after a step (0: from the start); None where it returns without another report."""
-
-Judge = Callable[[Assignment], Course]
-"""How a job goes: from a benchmark's table, a fitted model, or a distribution."""
+Judge = Callable[[Assignment], Iterator[Next]]
+"""How a job goes on after the step that `Assignment.reported` says: from a table, a fitted model, or a distribution. What it
+raises is a failure of the trial, as what a train function raises.
+"""
 
 
 @dataclass
@@ -85,13 +85,12 @@ class _Job:
 
     assignment: Assignment
     worker: int
-    course: Course
+    course: Iterator[Next]
     pace: float  # seconds here for a second of an undisturbed worker
     fails: Step  # 0: it does not
     preempted: float  # when, in virtual time
     began: float
-    done: Step
-    next: Next | None = field(default=None)
+    next: Next | Outcome = field(default=Outcome(Status.FINISHED))
 
 
 class Simulated(Executor):
@@ -126,7 +125,7 @@ class Simulated(Executor):
             rng = generator(self.seed, "attempt", assignment.trial, assignment.attempt)
             pace *= weather.slowdown if rng.random() < weather.straggle else 1.0
             preempted = now + rng.exponential(3600 / weather.preempt) if weather.preempt else math.inf
-        job = _Job(assignment, worker, self.judge(assignment), pace, fails, preempted, now, assignment.reported)
+        job = _Job(assignment, worker, self.judge(assignment), pace, fails, preempted, now)
         self._go_on(job)
         return f"simulated-{worker}"
 
@@ -153,8 +152,11 @@ class Simulated(Executor):
 
     def _go_on(self, job: _Job) -> None:
         """The job's next event: a report, its end, or its preemption."""
-        job.next = job.course(job.done)
-        seconds = job.next[2] * job.pace if job.next else 0.0
+        try:
+            job.next = next(job.course, Outcome(Status.FINISHED))
+        except Exception as error:  # noqa: BLE001 - failure is an input, here as anywhere
+            job.next = classify(error)
+        seconds = 0.0 if isinstance(job.next, Outcome) else job.next[2] * job.pace
         self._order += 1
         heapq.heappush(self._events, (min(job.began + seconds, job.preempted), self._order, job))
 
@@ -165,14 +167,15 @@ class Simulated(Executor):
             if self.weather.startup:
                 self._cold.add(job.worker)
             self._end(job, Outcome(Status.KILLED, "preempted", "", spent), listener)
-        elif job.next is None:
-            self._end(job, Outcome(Status.FINISHED), listener)
+        elif isinstance(job.next, Outcome):
+            self._end(job, job.next, listener)
         elif 0 < job.fails <= job.next[0]:
             self._end(job, Outcome(Status.ERROR, "a simulated failure", "", spent), listener)
         else:
-            job.began, (job.done, metrics, _) = now, job.next
-            answer = listener.on_report(job.assignment.trial, job.done, metrics, spent)
-            if answer is not Action.CONTINUE or job.done >= until(job.assignment.fidelity):
+            job.began = now
+            step, metrics, _ = job.next
+            answer = listener.on_report(job.assignment.trial, step, metrics, spent)
+            if answer is not Action.CONTINUE or step >= until(job.assignment.fidelity):
                 self._end(job, Outcome(Status.FINISHED), listener)
             elif self._recalled:
                 self._end(job, Outcome(Status.WAITING, "interrupted"), listener)

@@ -1,0 +1,361 @@
+"""What a second stage says: the networks ranked anew, how far the search had predicted it, and who has won."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ogive.errors import RunError
+from ogive.objective import Objective, costs, pareto_front, ranks, violation
+from ogive.report.rank_statistics import FEWEST, both
+from ogive.report.true_best import noise, probabilities
+from ogive.report.two_stage import FOLDER, Agreement, Bias, Network, TwoStage, read_two_stage
+from ogive.run.folders import trial_folder
+from ogive.run.state import State
+from ogive.space import Space
+from ogive.trial import Status, Trial
+
+if TYPE_CHECKING:
+    from ogive.api.result import Run
+    from ogive.estimate import Classifier
+    from ogive.estimate.full_training import FullTraining, Order
+
+Item = tuple[Mapping[str, Any], Mapping[str, Any]]
+"""Choices, and the settings that a training is proposed with."""
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a second stage is to train, and how.
+
+    Attributes:
+        finalists: trials of the search, the best first.
+        estimator: for all trainings.
+        epochs: of one training; None where the estimator has no epochs.
+        objectives: those of the search that training changes.
+        orders: choices, the searched trial's own settings, and what is to be trained.
+    """
+
+    space: Space
+    finalists: tuple[Trial, ...]
+    seeds: tuple[int, ...]
+    estimator: FullTraining
+    epochs: int | None
+    objectives: tuple[Objective, ...]
+    orders: tuple[tuple[Mapping[str, Any], Mapping[str, Any], Order], ...]
+
+    def items(self) -> list[Item]:
+        """The trainings as they will be read back from a journal."""
+        from ogive.estimate.full_training import STAGE
+
+        found: list[Item] = []
+        for choices, settings, order in self.orders:
+            choices, settings = json.loads(json.dumps([choices, {**settings, STAGE: order.to_json()}]))
+            found.append((choices, settings))
+        return found
+
+    @property
+    def full(self) -> Classifier | None:
+        """The built-in trainer on the second split; None where a train function of the user's judges."""
+        from ogive.estimate import Classifier
+
+        return self.estimator.judge if isinstance(self.estimator.judge, Classifier) else None
+
+    def build(self, network: Network, seed: int, run: Run) -> Any:
+        """An untrained model of a network."""
+        from ogive.estimate.full_training import Drawn
+
+        if network.trial is None:
+            return Drawn(self.estimator.baseline).build(seed)
+        return run.state.trials[network.trial].architecture.build(seed)
+
+
+def item_of(trial: Trial) -> Item:
+    """The training that a trial of the second stage is."""
+    return trial.architecture.to_json(), dict(trial.proposal.settings)
+
+
+def judge_stage(
+    run: Run, stage: Stage, trained: State, on_read: Callable[[str], object], say: Callable[[str], object]
+) -> TwoStage:
+    """The verdict on `trained`, the state of the second stage's run.
+
+    Args:
+        run: the search.
+        stage: what was to be trained.
+        trained: the state of the run that trained it.
+        on_read: called with the split's fingerprint before the test split is read.
+        say: is told what happens.
+
+    Raises:
+        RunError: not all trainings were carried out, none succeeded, or weights are missing.
+    """
+    networks = _networks(run, stage, trained, say)
+    after = {network.name: _metrics(stage, network) for network in networks if network.trial is not None}
+    networks = _ranked(run.state, networks, after)
+    finalists = [network for network in networks if network.trial is not None]
+    if not any(network.seeds for network in finalists):
+        reasons = [failure for network in finalists for failure in network.failures]
+        raise RunError(f"no training of the second stage succeeded; the first: {reasons[0]}")
+    networks, chance, note = _chances(run, stage, networks, after)
+    winners = _winners(run.state, finalists, after)
+    networks = _tested(run, stage, networks, winners, on_read, say)
+    first = next(network for network in networks if network.name == winners[0])
+    full, searched = stage.full, run.estimator
+    return TwoStage(
+        [(objective.metric, objective.goal) for objective in run.state.objectives],
+        networks,
+        [_agreement(objective, finalists) for objective in stage.objectives],
+        chance,
+        note,
+        winners,
+        [bias for objective in stage.objectives if (bias := _bias(objective.metric, finalists))],
+        [Bias.of(name, first.values[name], own) for name, own in first.test.items() if name in first.values],
+        dict(stage.estimator.recipe() or {}),
+        full is not None,
+        {"search": searched.fingerprints()["split"], "second": full.fingerprints()["split"]} if full else {},
+        _cost_ratio(finalists),
+    )
+
+
+# -- reading what was trained ------------------------------------------------------------------------------------------
+
+
+def _networks(run: Run, stage: Stage, trained: State, say: Callable[[str], object]) -> list[Network]:
+    """The networks with what their trainings gave; no ranks yet."""
+    wanted = stage.items()
+    trials = {json.dumps(item_of(trial), sort_keys=True): trial for trial in trained.trials.values()}
+    by_name: dict[str, list[tuple[int, Trial]]] = {}
+    for item, (_, _, order) in zip(wanted, stage.orders, strict=True):
+        trial = trials.get(json.dumps(item, sort_keys=True))
+        if trial is None or not trial.status.ended:
+            done = sum(t.status.ended for t in trained.trials.values())
+            raise RunError(
+                f"the second stage was ended before all was trained ({done} of {len(wanted)} trainings): "
+                f"{trained.ended or 'interrupted'}; the same call goes on, where a budget ended it with a larger one"
+            )
+        by_name.setdefault(order.network, []).append((order.seed, trial))
+    places = {f"trial {trial.id}": place for place, trial in enumerate(stage.finalists)}
+    ordered = sorted(by_name, key=lambda name: places.get(name, len(places)))
+    found = []
+    for name in ordered:
+        place = places.get(name)
+        searched = None if place is None else stage.finalists[place]
+        found.append(_network(run, name, searched, place, by_name[name]))
+        for failure in found[-1].failures:
+            say(f"warning: {name}: {failure}")
+    return found
+
+
+def _network(
+    run: Run, name: str, searched: Trial | None, place: int | None, trainings: Sequence[tuple[int, Trial]]
+) -> Network:
+    done = sorted((seed, trial) for seed, trial in trainings if trial.status is Status.FINISHED)
+    failures = [
+        f"seed {seed}: {trial.status}: {trial.reason}"
+        for seed, trial in trainings
+        if trial.status is not Status.FINISHED
+    ]
+    shared = [metric for metric in (done[0][1].metrics if done else ()) if all(metric in t.metrics for _, t in done)]
+    values = {metric: [trial.metrics[metric] for _, trial in done] for metric in shared}
+    parameters = values["parameters"][0] if "parameters" in values else None
+    return Network(
+        name,
+        None if searched is None else searched.id,
+        None if parameters is None else int(parameters),
+        dict(searched.metrics) if searched else {},
+        searched.step if searched else 0,
+        None if place is None else place + 1,
+        None,
+        [seed for seed, _ in done],
+        values,
+        [_weights(run, trial) for _, trial in done],
+        failures,
+        seconds=sum(trial.seconds for _, trial in trainings),
+        search_seconds=0.0 if searched is None or searched.cached else searched.seconds,
+    )
+
+
+def _weights(run: Run, trial: Trial) -> str:
+    """The file below the run's folder that holds the weights of a training; "" where there is none."""
+    from ogive.estimate.checkpoint import newest
+
+    folder = trial_folder(run.folder / FOLDER, trial)
+    saved = newest(folder) if folder.is_dir() else None
+    return str(saved.path.relative_to(run.folder)) if saved else ""
+
+
+def load_weights(run: Path, network: Network, place: int) -> Mapping[str, Any]:
+    """The state dict of one training of `network`.
+
+    Raises:
+        RunError: there is none.
+    """
+    from ogive.estimate import load_checkpoint
+
+    file = network.weights[place]
+    where = run / file if file else run / FOLDER
+    if not file or not where.is_file():
+        raise RunError(
+            f"the weights of {network.name}, seed {network.seeds[place]}, are not in {where} any more; remove "
+            f"{run / FOLDER} and finalize again to train anew"
+        )
+    state = load_checkpoint(where)
+    if "model" not in state:
+        raise RunError(f"{where} holds {', '.join(state)}, but no weights under 'model'")
+    weights: Mapping[str, Any] = state["model"]
+    return weights
+
+
+# -- judging it --------------------------------------------------------------------------------------------------------
+
+
+def _metrics(stage: Stage, network: Network) -> dict[str, float]:
+    """All metrics of a finalist after full training, means over seeds, with what was known before training."""
+    searched = next(trial for trial in stage.finalists if trial.id == network.trial)
+    if not network.seeds:
+        return {}
+    return {**searched.screened, **{name: sum(own) / len(own) for name, own in network.values.items()}}
+
+
+def _ranked(state: State, networks: Sequence[Network], after: Mapping[str, Mapping[str, float]]) -> list[Network]:
+    names = [name for name, metrics in after.items() if metrics]
+    found = dict(zip(names, ranks([after[name] for name in names], state.objectives, state.constraints), strict=True))
+    return [replace(n, rank_after=found[n.name] + 1) if n.name in found else n for n in networks]
+
+
+def _winners(state: State, finalists: Sequence[Network], after: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """The best; with several objectives all feasible networks that no other dominates, the best of the ranks first."""
+    trained = [network for network in finalists if network.seeds]
+    best = min(trained, key=lambda network: network.rank_after or 0)
+    feasible = [n for n in trained if violation(after[n.name], state.constraints) == 0]
+    if len(state.objectives) == 1 or not feasible:
+        return [best.name]
+    front = pareto_front(np.array([costs(after[n.name], state.objectives) for n in feasible]))
+    winners = [network for network, on_front in zip(feasible, front, strict=True) if on_front]
+    return [network.name for network in sorted(winners, key=lambda network: network.rank_after or 0)]
+
+
+def _agreement(objective: Objective, finalists: Sequence[Network]) -> Agreement:
+    """Over the finalists that were trained as far as any in the search: values of unequal fidelity are never mixed."""
+    metric = objective.metric
+    trained = [n for n in finalists if n.seeds and metric in n.searched and metric in n.values]
+    step = max((network.epochs for network in trained), default=0)
+    alike = [network for network in trained if network.epochs == step]
+    apart = len(trained) - len(alike)
+    note = f"without {apart} that the search had trained less far" if apart else ""
+    if len(alike) < FEWEST:
+        return Agreement(metric, None, None, f"{len(alike)} finalists that can be compared; it takes {FEWEST} at least")
+    before, after = [n.searched[metric] for n in alike], [n.mean(metric) or 0.0 for n in alike]
+    kendall, spearman = both(before, after)
+    if kendall.value is None:
+        return Agreement(metric, None, None, f"all finalists have the same {metric} in one of the stages")
+    return Agreement(metric, kendall, spearman, note)
+
+
+def _bias(metric: str, finalists: Sequence[Network]) -> Bias | None:
+    pairs = [(n.searched[metric], n.mean(metric) or 0.0) for n in finalists if n.seeds and metric in n.searched]
+    return Bias.of(metric, [a for a, _ in pairs], [b for _, b in pairs]) if pairs else None
+
+
+def _cost_ratio(finalists: Sequence[Network]) -> float | None:
+    full = [n.seconds / len(n.seeds) for n in finalists if n.seeds and not n.failures]
+    searched = [n.search_seconds for n in finalists if n.search_seconds > 0]
+    return float(np.mean(full) / np.mean(searched)) if full and searched else None
+
+
+def _chances(
+    run: Run, stage: Stage, networks: Sequence[Network], after: Mapping[str, Mapping[str, float]]
+) -> tuple[list[Network], float | None, str]:
+    """The networks with the probability of each to be the true best, that of the search's best, and what it counts."""
+    objectives, constraints = run.state.objectives, run.state.constraints
+    if len(objectives) > 1:
+        return list(networks), None, "with several objectives there is no single best network"
+    metric = objectives[0].metric
+    rivals = [n for n in networks if n.trial is not None and n.seeds and violation(after[n.name], constraints) == 0]
+    if not rivals or rivals[0].name != f"trial {stage.finalists[0].id}":
+        return list(networks), None, "the search's best has no value, or violates a constraint after full training"
+    if len(rivals) < 2:
+        return list(networks), None, "there is only one finalist"
+    values = [n.values[metric] for n in rivals]
+    blur = noise(values, _scores(run, stage, rivals, metric))
+    if not blur.known:
+        return list(networks), None, "a single seed tells nothing of the noise of training; give two seeds or more"
+    alike = len({n.epochs for n in rivals}) == 1
+    found = probabilities(values, objectives[0].goal, blur, [n.searched[metric] for n in rivals] if alike else ())
+    chances = dict(zip((n.name for n in rivals), found.tolist(), strict=True))
+    counted = []
+    if blur.seeds is not None:
+        counted.append(f"training noise ({blur.seeds:.2g} from seed to seed, {blur.degrees} degrees of freedom)")
+    if blur.examples is not None:
+        counted.append("the chance of which examples are validated on")
+    left = "" if blur.seeds is not None else "; training noise is not counted, which takes two seeds or more"
+    left += "" if blur.examples is not None else "; the chance of the validation examples is not counted"
+    updated = [replace(n, probability=chances.get(n.name)) for n in networks]
+    return updated, chances[rivals[0].name], f"counts {' and '.join(counted)}{left}"
+
+
+def _scores(run: Run, stage: Stage, networks: Sequence[Network], metric: str) -> FloatArray | None:
+    """Each network's part of `metric` on each validation example, means over seeds [k, m]; None where they are not known."""
+    full = stage.full
+    if full is None or metric not in ("accuracy", "log_loss"):
+        return None
+    examples = full.task.validation()
+    return np.stack([np.mean([s[metric] for s in _judged(run, stage, n, examples)], axis=0) for n in networks])
+
+
+def _judged(run: Run, stage: Stage, network: Network, examples: Any) -> list[dict[str, FloatArray]]:
+    """What each training of a network scores on each of `examples`."""
+    assert stage.full is not None
+    found = []
+    for place, seed in enumerate(network.seeds):
+        model = stage.build(network, seed, run)
+        model.load_state_dict(load_weights(run.folder, network, place))
+        found.append(stage.full.scores(model, examples))
+    return found
+
+
+def _recorded(run: Path, say: Callable[[str], object]) -> TwoStage | None:
+    """What this stage came to before; one that cannot be read is written anew."""
+    try:
+        return read_two_stage(run)
+    except RunError as error:
+        say(f"warning: {error}")
+        return None
+
+
+def _tested(
+    run: Run,
+    stage: Stage,
+    networks: Sequence[Network],
+    winners: Sequence[str],
+    on_read: Callable[[str], object],
+    say: Callable[[str], object],
+) -> list[Network]:
+    """The networks, winners and baseline with their metrics on the test split; what was read before is not read again."""
+    full = stage.full
+    if full is None:
+        say("the test split is not read: only the train function knows its data; test the winner with your own program")
+        return list(networks)
+    former = _recorded(run.folder, say)
+    known = {n.name: n for n in former.networks if n.test} if former else {}
+    wanted = [n for n in networks if n.seeds and (n.name in winners or n.trial is None)]
+    new = [n.name for n in wanted if n.name not in known or list(known[n.name].seeds) != list(n.seeds)]
+    examples = full.task.test(on_read) if new else None
+    tested = {}
+    for network in wanted:
+        if network.name not in new:
+            tested[network.name] = replace(network, test=known[network.name].test)
+            continue
+        scores = _judged(run, stage, network, examples)
+        tested[network.name] = replace(
+            network, test={name: [float(own[name].mean()) for own in scores] for name in scores[0]}
+        )
+    return [tested.get(network.name, network) for network in networks]

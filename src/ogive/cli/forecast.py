@@ -1,0 +1,81 @@
+"""What a job will cost, as the commands show it and ask about it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ogive.errors import RunError
+
+if TYPE_CHECKING:
+    from ogive.job import Job
+    from ogive.job.forecast import Forecast, Range
+
+
+def print_forecast(forecast: Forecast | None) -> None:
+    """The forecast, a line for each part."""
+    from ogive.report.words import plural
+
+    if forecast is None:
+        print("forecast:  none: only the train function knows how long it trains; the first trials will tell")
+        return
+    for part in forecast.parts:
+        cost = "" if part.money is None or forecast.price is None else f", {_money(part.money, forecast)}"
+        print(
+            f"forecast:  {part.name}: {plural(part.trainings, 'training')} of {_times(part.seconds)}: at most "
+            f"{_times(part.hours.times(3600))}{cost}"
+        )
+    if forecast.ratio is not None:
+        print(f"           one full training costs {forecast.ratio:.3g} times one of the first search")
+    print(f"           {forecast.method}")
+
+
+def confirm(job: Job, yes: bool) -> None:
+    """Ask before a search that may cost more than the job's `confirm_above`; a run that goes on is not asked about again.
+
+    Raises:
+        RunError: it may cost more, and nobody can be asked or said no.
+    """
+    from ogive.job.forecast import forecast
+
+    limit = job.keys.confirm_above
+    if limit is None or yes or _begun(job):
+        return
+    expected = forecast(job)
+    capped = [search.settings.money for search in ([p.job for p in job.phases if p.job] or [job])]
+    cap = sum(amount for amount in capped if amount is not None) if None not in capped else None
+    if expected is not None and expected.price is not None and expected.money is not None:
+        if expected.money <= limit:
+            return
+        print_forecast(expected)
+        about = f"may cost up to {expected.price.amount(expected.money)}"
+    elif cap is not None and cap <= limit:
+        return
+    else:
+        about = "has a cost that cannot be forecast" if cap is None else f"may spend its budget of {cap:g}"
+    about = f"the search {about}, and `confirm_above` is {limit:g}"
+    if not sys.stdin.isatty():
+        raise RunError(f"{about}: nobody is at a terminal to confirm it; say --yes, or raise `confirm_above`")
+    print(f"{about}. Start it? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise RunError("not started")
+
+
+def _begun(job: Job) -> bool:
+    from ogive.api.funnel import FUNNEL
+    from ogive.api.result import JOURNAL
+
+    return any((Path(job.run) / name).exists() for name in (JOURNAL, FUNNEL))
+
+
+def _times(seconds: Range) -> str:
+    from ogive.report.words import duration
+
+    low, middle, high = (duration(value) for value in (seconds.low, seconds.middle, seconds.high))
+    return f"{middle} ({low} to {high})" if low != high else middle
+
+
+def _money(money: Range, forecast: Forecast) -> str:
+    assert forecast.price is not None
+    return f"{forecast.price.amount(money.middle)} ({money.low:,.2f} to {money.high:,.2f})"

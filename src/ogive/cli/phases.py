@@ -1,0 +1,167 @@
+"""A funnel of phases, as `ogive search` carries it out and `ogive status` shows it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+from ogive.cli.common import console, print_json, print_table, shown, watching
+
+if TYPE_CHECKING:
+    from ogive.api import Funnel
+    from ogive.api.funnel import Verdict
+    from ogive.job import Job
+    from ogive.run.state import State
+
+
+def search_phases(job: Job, quiet: bool, as_json: bool, interrupted: Callable[[], NoReturn]) -> None:
+    """Go through a job's phases; each verdict is told when it is given."""
+    from ogive.job import run_funnel
+
+    def say(message: str) -> None:
+        print(message, file=sys.stderr)
+
+    def watch(name: str, verdict: Verdict | None) -> None:
+        number = [phase.name for phase in job.phases].index(name) + 1
+        if verdict is None:
+            say(f"phase {number} of {len(job.phases)}: {name}")
+        else:
+            reasons = "; ".join(verdict.reasons)
+            say(f"phase {number} of {len(job.phases)}: {name}: {'go' if verdict.go else 'NO GO'}: {reasons}")
+
+    try:
+        done = run_funnel(job, lambda: watching(quiet or as_json), watch, say)
+    except KeyboardInterrupt:
+        interrupted()
+    show_funnel(done, as_json)
+    if done.stopped is not None:
+        if not as_json:
+            name = done.stopped.phase
+            print(
+                f"\nthe funnel stops after {name!r}. Give it more trials or loosen its `go` in {shown(job.path)}, and the "
+                f"same command judges it anew; after other changes remove {shown(done.folder / name)} first"
+            )
+        raise typer.Exit(1)
+    if not as_json:
+        _print_next(done)
+
+
+def funnel_of(run_or_job: Path) -> Funnel | None:
+    """The funnel in a folder, or of a job; None where there is none."""
+    from ogive.api import open_funnel
+    from ogive.job import place_of
+
+    return open_funnel(place_of(run_or_job))
+
+
+def show_funnel(funnel: Funnel, as_json: bool) -> None:
+    """Every phase: where it stands, its trials, its best, what was decided and why."""
+    from rich.table import Table
+
+    rows = [_row(funnel, name) for name in funnel.phases]
+    if as_json:
+        print_json({"run": str(shown(funnel.folder)), "ended": funnel.ended, "phases": rows})
+        return
+    from ogive.report.words import duration, number
+
+    print(f"funnel    {shown(funnel.folder)}")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("phase", "state"):
+        table.add_column(name)
+    for name in ("trials", "failed", "best", "a trial", "in all"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    for row in rows:
+        best = ", ".join(f"{metric} {number(value)}" for metric, value in row["best"].items()) or "-"
+        done = max(1, row["trials"] - row["failed"])
+        times = (duration(row["seconds"] / done), duration(row["seconds"])) if row["trials"] else ("-", "-")
+        trials = f"{row['trials']} of {row['max_trials']}" if row["max_trials"] else str(row["trials"] or "-")
+        go = {True: "go", False: "NO GO", None: ""}[row["go"]]
+        table.add_row(row["phase"], row["state"], trials, str(row["failed"]), best, *times, go)
+    print_table(table)
+    for row in rows:
+        for reason in row["reasons"]:
+            console().print(f"{row['phase']}: {reason}", markup=False, highlight=False)
+
+
+def _row(funnel: Funnel, name: str) -> dict[str, Any]:
+    """A phase, for scripts."""
+    from ogive.api import open_run
+
+    verdict = funnel.verdicts.get(name)
+    row: dict[str, Any] = {
+        "phase": name,
+        "state": "not begun",
+        "trials": 0,
+        "max_trials": None,
+        "failed": 0,
+        "best": {},
+        "seconds": 0.0,
+        "go": None if verdict is None else verdict.go,
+        "reasons": [] if verdict is None else list(verdict.reasons),
+    }
+    if verdict is not None:
+        row |= {"state": "judged", "trials": int(verdict.numbers["trials"]), "failed": int(verdict.numbers["failed"])}
+        row["seconds"] = verdict.numbers["seconds"]
+    folder = funnel.runs.get(name)
+    if name == funnel.last:
+        return row | _last(funnel, verdict)
+    if folder is None:
+        return row
+    run = open_run(folder)
+    state = run.state
+    best = run.top(1)
+    return row | {
+        "run": str(shown(folder)),
+        "state": _state(state, verdict),
+        "trials": len(state.trials),
+        "max_trials": state.settings["max_trials"],
+        "failed": state.failed,
+        "seconds": state.seconds,
+        "best": {o.metric: best[0].metrics[o.metric] for o in state.objectives} if best else {},
+    }
+
+
+def _state(state: State, verdict: Verdict | None) -> str:
+    if verdict is not None or state.ended:
+        return "ended"
+    return "running" if state.open else "interrupted"
+
+
+def _last(funnel: Funnel, verdict: Verdict | None) -> dict[str, Any]:
+    """What is known of full training."""
+    from ogive.api.result import JOURNAL
+    from ogive.report.two_stage import FOLDER, read_two_stage
+
+    if not funnel.runs:
+        return {}
+    searched = list(funnel.runs.values())[-1]
+    begun = (searched / FOLDER / JOURNAL).is_file()
+    if verdict is None:
+        return {"state": "begun"} if begun else {}
+    stage = read_two_stage(searched)
+    winner = None if stage is None else next((n for n in stage.networks if n.name in stage.winners), None)
+    means = {} if winner is None or stage is None else {metric: winner.mean(metric) for metric, _ in stage.objectives}
+    best = {metric: value for metric, value in means.items() if value is not None}
+    return {"state": "trained", "best": best, "run": str(shown(searched / FOLDER))}
+
+
+def _print_next(funnel: Funnel) -> None:
+    import shlex
+
+    folder = shlex.quote(str(shown(funnel.run.folder)))
+    print(f"\nreport:   ogive report {folder}")
+    if not funnel.last:
+        print(f"finalize: ogive finalize {folder}")
+
+
+def show_where_there_is_one(run_or_job: Path, as_json: bool) -> bool:
+    """Show the funnel that a folder or a job has; False where it has none."""
+    funnel = funnel_of(run_or_job)
+    if funnel is not None:
+        show_funnel(funnel, as_json)
+    return funnel is not None

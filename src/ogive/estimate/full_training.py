@@ -1,0 +1,121 @@
+"""The second stage as an estimator: chosen networks trained from scratch, each with a seed of its own.
+
+It is the search's own estimator, which is told which seed to use, what to start from, and now and then to train a network
+that a person drew instead of the architecture. What it is told travels in the proposal's settings, under `STAGE`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ogive.errors import JobError
+from ogive.estimate.functions import short_hash, source_hash
+from ogive.run.estimator import Estimator, Evaluation
+from ogive.trial import Step
+
+STAGE = "second_stage"
+"""The one of a proposal's settings that says what is to be trained; the others are the trial's own."""
+BASELINE = "baseline"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be trained.
+
+    Attributes:
+        network: "trial 12", or `BASELINE`.
+        trial: of the search; None for the baseline.
+        seed: of all randomness.
+        start: folder of the searched trial, below the run's, and the step of its checkpoint whose weights to start from;
+            None to start from scratch.
+        drawn: a hash of the baseline's source, so that another baseline is another order; "" for a trial.
+    """
+
+    network: str
+    trial: int | None
+    seed: int
+    start: tuple[str, Step] | None = None
+    drawn: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        data: dict[str, Any] = {"network": self.network, "trial": self.trial, "seed": self.seed}
+        if self.start is not None:
+            data["start"] = list(self.start)
+        return {**data, "drawn": self.drawn} if self.drawn else data
+
+    @staticmethod
+    def of(settings: Mapping[str, Any]) -> Order:
+        """The order in a proposal's settings."""
+        data = settings[STAGE]
+        start = (data["start"][0], data["start"][1]) if "start" in data else None
+        return Order(data["network"], data["trial"], data["seed"], start, data.get("drawn", ""))
+
+
+class FullTraining(Estimator):
+    """Carries out orders of the second stage with another estimator.
+
+    Args:
+        judge: trains and reports; for the built-in trainer, what `Classifier.second_stage` made.
+        baseline: makes a hand-drawn network; None where no order is for one.
+        settings: the trials' settings, which override those of the search.
+    """
+
+    def __init__(self, judge: Estimator, baseline: Callable[[], Any] | None, settings: Mapping[str, Any]) -> None:
+        self.judge = judge
+        self.baseline = baseline
+        self.settings = dict(settings)
+        self.epochs = judge.epochs
+        self.continuable = judge.continuable
+
+    def prepare(self) -> None:
+        self.judge.prepare()
+
+    def evaluate(self, evaluation: Evaluation) -> None:
+        order = Order.of(evaluation.settings)
+        own = {name: value for name, value in evaluation.settings.items() if name != STAGE}
+        inherit = None
+        if order.start is not None:
+            run = evaluation.folder.parents[2]  # <run>/final/trials/000003
+            inherit = run / order.start[0], order.start[1]
+        network: Any = evaluation.architecture if order.trial is not None else Drawn(self.baseline)
+        settings = {**own, **self.settings}
+        self.judge.evaluate(
+            replace(evaluation, architecture=network, seed=order.seed, settings=settings, inherit=inherit)
+        )
+
+    def recipe(self) -> Mapping[str, Any] | None:
+        recipe = self.judge.recipe()
+        return None if recipe is None else {**recipe, "settings": self.settings}
+
+    def code(self) -> str:
+        return self.judge.code()
+
+    def fingerprints(self) -> Mapping[str, str]:
+        return {**self.judge.fingerprints(), "settings": short_hash(self.settings)}
+
+
+class Drawn:
+    """A hand-drawn network that is built from a seed, as an architecture is.
+
+    Raises:
+        JobError: `factory` is no function without arguments that makes a network.
+    """
+
+    def __init__(self, factory: Any) -> None:
+        self.factory = factory
+        self.hash = source_hash(factory)
+
+    def build(self, seed: int | None = None) -> Any:
+        import torch
+
+        with torch.random.fork_rng(devices=()):
+            if seed is not None:
+                torch.manual_seed(seed)
+            made = self.factory() if callable(self.factory) and not isinstance(self.factory, torch.nn.Module) else None
+        if not isinstance(made, torch.nn.Module):
+            raise JobError(
+                f"baseline={self.factory!r}: a function without arguments that makes a network, not a network itself"
+            )
+        return made

@@ -1,0 +1,103 @@
+"""What failed, digested: groups of failures that are one and the same, and alternatives under which trials fail."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ogive.report.importance import fewer, holm, proportion_interval
+from ogive.report.levels import Levels
+from ogive.space import Space
+from ogive.trial import Status, Trial
+
+_PARTICULARS = re.compile(
+    r"(?P<address>0x[0-9a-fA-F]+)|(?P<path>(?:/[\w.+-]+){2,})|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
+)
+_INSTEAD = {"address": "0x...", "path": "/..."}
+LENGTH = 160
+
+
+@dataclass(frozen=True)
+class Group:
+    """Failures with the same status and the same reason, numbers, addresses and paths apart.
+
+    Attributes:
+        essence: the reason without what is particular to one trial.
+        last: the last line of the example's traceback; "" where there is none.
+    """
+
+    status: Status
+    essence: str
+    trials: Sequence[Trial]
+    example: Trial
+    last: str
+
+
+@dataclass(frozen=True)
+class Trap:
+    """An alternative under which trials fail more often than elsewhere; the share failed lies in [low, high]."""
+
+    decision: str
+    text: str
+    failed: int
+    of: int
+    low: float
+    high: float
+    elsewhere: float
+
+
+def essence(trial: Trial) -> str:
+    """The first line of the reason; what is particular to one trial is replaced."""
+    lines = trial.reason.strip().splitlines()
+    text = _PARTICULARS.sub(lambda found: _INSTEAD.get(found.lastgroup or "", "#"), lines[0] if lines else "")
+    return text if len(text) <= LENGTH else f"{text[: LENGTH - 3]}..."
+
+
+def groups(failed: Sequence[Trial]) -> list[Group]:
+    """The groups, the largest first; the example is the first with a traceback."""
+    found: dict[tuple[Status, str], list[Trial]] = {}
+    for trial in failed:
+        found.setdefault((trial.status, essence(trial)), []).append(trial)
+    ordered = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [_group(status, text, trials) for (status, text), trials in ordered]
+
+
+def _group(status: Status, text: str, trials: Sequence[Trial]) -> Group:
+    example = next((trial for trial in trials if trial.traceback), trials[0])
+    lines = [line.strip() for line in example.traceback.strip().splitlines() if line.strip()]
+    return Group(status, text, trials, example, lines[-1] if lines else "")
+
+
+def traps(space: Space, ended: Sequence[Trial]) -> list[Trap]:
+    """Alternatives whose trials fail more often than those that chose another one of the same decision.
+
+    Fisher's exact test, one-sided, on each alternative where its decision is active; Holm's correction over all (at most
+    5 % chance of naming any without cause). The worst first.
+    """
+    bad = np.array([trial.status.failed for trial in ended], dtype=bool)
+    if not bad.any() or bad.all():
+        return []
+    levels = Levels.of(space, [trial.architecture for trial in ended])
+    failed, of = levels.chosen[bad].sum(axis=0), levels.chosen.sum(axis=0)
+    all_failed, all_of = levels.active[bad].sum(axis=0), levels.active.sum(axis=0)
+    # as many failures here or more is the same as: at most so many of those that went well
+    chances = np.array(
+        [
+            fewer(int(n - k), int(n), int(m - j), int(m))
+            for k, n, j, m in zip(failed, of, all_failed, all_of, strict=True)
+        ]
+    )
+    low, high = proportion_interval(failed, of)
+    named = holm(chances)
+    found = [
+        Trap(
+            level.decision, level.text, int(failed[i]), int(of[i]), float(low[i]), float(high[i]),
+            float((all_failed[i] - failed[i]) / max(1, all_of[i] - of[i])),
+        )
+        for i, level in enumerate(levels.levels)
+        if named[i]
+    ]  # fmt: skip
+    return sorted(found, key=lambda trap: -trap.failed / trap.of)

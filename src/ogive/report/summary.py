@@ -1,0 +1,181 @@
+"""The top of the page: what was found, how sure that is, what it cost, whether to go on, and what to do next."""
+
+from __future__ import annotations
+
+from ogive.objective import violation
+from ogive.report import facts
+from ogive.report.results import expected_best
+from ogive.report.sections.money import money, projected_text
+from ogive.report.subject import Subject, shown
+from ogive.report.two_stage import TwoStage
+from ogive.report.words import counts, duration, number, plural
+from ogive.run.cost import projection, spend
+
+
+def lead(subject: Subject) -> str:
+    """What was searched, in a sentence."""
+    state = subject.state
+    created = state.created
+    sought = " and ".join(f"{'highest' if o.goal == 'maximize' else 'lowest'} {o.metric}" for o in state.objectives)
+    under = f", under {', '.join(map(str, state.constraints))}" if state.constraints else ""
+    schedule = "" if created["schedule"]["name"] == "full" else f" and schedule {facts.named(created['schedule'])}"
+    epochs = f", up to {plural(created['epochs'], 'epoch')} each" if created["epochs"] else ""
+    return (
+        f"Searched {facts.size(state)} ({plural(len(state.space.decisions), 'decision')}) for the {sought}{under}, with "
+        f"strategy {facts.named(created['strategy'])}{schedule}{epochs}."
+    )
+
+
+def tiles(subject: Subject) -> list[tuple[str, str]]:
+    """Value and name of the run's main figures."""
+    state = subject.state
+    found: list[tuple[str, str]] = []
+    if subject.several:
+        found.append((f"{len(subject.front):,}", "trials on the Pareto front"))
+    elif subject.best:
+        for i, (name, value) in enumerate(subject.metrics(subject.best[0])):
+            found.append((value, f"best {name}" if i == 0 else f"{name} of the best"))
+    kinds = {status: n for status, n in state.count.items() if status.failed}
+    return [
+        *found,
+        (f"{subject.resting:,} of {state.settings['max_trials']:,}", "trials at rest"),
+        (f"{state.failed:,}", f"failed ({counts(kinds)})" if state.failed else "failed"),
+        (duration(state.elapsed), "elapsed"),
+        (duration(state.seconds), "compute time of all trials"),
+    ]
+
+
+def found(subject: Subject) -> str:
+    """What was found."""
+    state, best = subject.state, subject.best
+    if not state.trials:
+        return "No trial was started."
+    if not best:
+        return f"No trial has a value; {state.failed:,} of {plural(len(state.trials), 'trial')} failed."
+    if violation(best[0].metrics, state.constraints) > 0:
+        return f"No trial satisfies all constraints; trial {best[0].id} comes nearest to it."
+    valued = plural(len(subject.valued), "trial")
+    if subject.several:
+        text = f"{plural(len(subject.front), 'trial')} on the Pareto front, of {valued} with a value."
+        return text + (f" Its knee is trial {subject.knee.trial}." if subject.knee else "")
+    values = ", ".join(f"{name} {value}" for name, value in subject.metrics(best[0]))
+    return f"Trial {best[0].id} is the best of {valued} with a value: {values}."
+
+
+def sure(subject: Subject) -> str:
+    """How sure that is, as far as the journal tells."""
+    if not subject.best:
+        return "There is nothing to be sure of yet."
+    parts = [_against_random(subject)]
+    if not subject.several and len(subject.best) > 1:
+        parts.append(_gap(subject))
+    parts.append(_stages(subject))
+    return " ".join(part for part in parts if part)
+
+
+def _against_random(subject: Subject) -> str:
+    if subject.several:
+        return ""
+    state = subject.state
+    own, note = subject.random
+    objective = state.objectives[0]
+    given = subject.comparison.random_reference if subject.comparison else None
+    values = list(given.values) if given is not None and given.metric == objective.metric else own
+    if len(values) < 2 or (not given and all(point.origin == "random" for point in subject.points)):
+        return "" if values else note
+    n = min(len(values), len(subject.points))
+    expected = float(expected_best(values, objective.goal, [n])[0])
+    best = subject.best[0].metrics[objective.metric]
+    better = (best > expected) == (objective.goal == "maximize") and best != expected
+    word = "better than" if better else "no better than"
+    return f"It is {word} the {number(expected)} that the best of {n} random trials is expected to have."
+
+
+def _gap(subject: Subject) -> str:
+    """How close the next ones come: one training each does not order what is close."""
+    metric = subject.state.objectives[0].metric
+    first, last = subject.best[0], subject.best[-1]
+    if metric not in first.metrics or metric not in last.metrics or not subject.feasible(last):
+        return ""
+    gap = abs(first.metrics[metric] - last.metrics[metric])
+    return f"The best {len(subject.best)} lie within {shown(gap)} of {metric}, one training each."
+
+
+def _stages(subject: Subject) -> str:
+    if subject.stage is not None:
+        return _second(subject.stage)
+    if subject.state.test_reads:
+        return f"The test split was read {plural(subject.state.test_reads, 'time')}."
+    return "It was chosen by this very value, which flatters it; nothing was measured on data held out yet."
+
+
+def _second(stage: TwoStage) -> str:
+    """What full training made of it."""
+    text = f"Trained in full, {stage.winner.name} is the best of {plural(len(stage.finalists), 'finalist')}"
+    if stage.probability is not None:
+        text += f"; the search's best is the true best of them with probability {stage.probability:.2f}"
+    tested = ", ".join(f"{name} {number(sum(v) / len(v))}" for name, v in stage.winner.test.items() if len(v))
+    return f"{text}. Its test split: {tested}." if tested else f"{text}. The test split was not read."
+
+
+def cost(subject: Subject) -> str:
+    """What was spent, and what the whole search is expected to take."""
+    state = subject.state
+    if not state.trials:
+        return "Nothing yet."
+    spent = spend(state)
+    paid = f" for {money(spent.money, spent.currency or 'of money')}" if spent.money is not None else ""
+    lost = sum(trial.seconds for trial in subject.failed)
+    wasted = f", {duration(lost)} of it in trials that failed" if lost else ""
+    text = (
+        f"{duration(state.elapsed)} on {plural(state.settings['workers'], 'worker')}{paid}; {duration(state.seconds)} of "
+        f"compute{wasted}."
+    )
+    projected = None if state.ended else projection(state)
+    return f"{text} {projected_text(projected)}" if projected else text
+
+
+def further(subject: Subject) -> str:
+    """Whether to go on, in the words of the stop rules."""
+    state = subject.state
+    rules = [verdict for verdict in subject.verdicts if verdict.stop and not (state.ended and verdict.rule == "budget")]
+    if state.ended:
+        text = f"The search ended: {state.ended}."
+    else:
+        now = "It goes on now, or its controller has died." if state.open else "It can be continued."
+        text = f"The search has not ended. {now}"
+    if rules:
+        return f"{text} " + " ".join(f"Stop ({verdict.rule.replace('_', ' ')}): {verdict.reason}." for verdict in rules)
+    still = next((verdict.reason for verdict in subject.verdicts if verdict.rule == "converged"), "")
+    return f"{text} No rule says that more trials are useless: {still.removeprefix('not yet: ')}." if still else text
+
+
+def decision(subject: Subject) -> list[tuple[str, str]]:
+    """What a reader needs to decide: question and answer."""
+    return [
+        ("Found", found(subject)),
+        ("How sure", sure(subject)),
+        ("Cost", cost(subject)),
+        ("Go on?", further(subject)),
+        ("Next", following(subject)),
+    ]
+
+
+def following(subject: Subject) -> str:
+    """What to do next."""
+    state = subject.state
+    where = subject.folder.name if subject.folder else "RUN"
+    if not state.trials:
+        return "Start it: `ogive search JOB`."
+    if not subject.best:
+        return f"Mend what fails before anything else: see the failures below, and `ogive status {where}`."
+    if subject.state.constraints and not subject.feasible(subject.best[0]):
+        return "Loosen the constraints, or widen the space towards what satisfies them."
+    parts = []
+    if not state.ended and not any(verdict.stop for verdict in subject.verdicts):
+        parts.append("Let it go on; `ogive search` continues it where it stopped.")
+    elif subject.stage is None and not state.test_reads:
+        parts.append(f"Train the best from scratch and choose among them: `ogive finalize {where} --top 10`.")
+    if subject.narrower:
+        parts.append("A next search may use the narrower space below.")
+    return " ".join(parts) or "Use what was found; the test split has been read, so choose nothing more by it."

@@ -1,0 +1,110 @@
+"""`ogive check` as a launch gate, what it forecasts, and the question before a dear search."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from ogive.job.keys import JobKeys
+
+BARE = """\
+space: {zoo: {chain: {depth: [2, 2], channels: [8], kernels: [3, 5]}}}
+task: {data: digits}
+objectives: train_loss
+max_trials: 10
+price: 1000000
+confirm_above: 1
+"""
+MORE = """\
+time_limit: 60
+memory_limit: 4
+budget: {hours: 1, money: 900}
+criteria: [{metric: accuracy, at_least: 0.9}]
+finalize: {top: 2, epochs: 24}
+"""
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Path:
+    (tmp_path / "bare.yaml").write_text(BARE)
+    careful = BARE.replace("train_loss", "log_loss").replace("digits}", "digits, split: 70/15/15}")
+    (tmp_path / "careful.yaml").write_text(careful + MORE)
+    return tmp_path
+
+
+def test_the_gate_names_what_is_not_set_and_strict_refuses(jobs: Path, ogive) -> None:
+    done = ogive("check", "bare.yaml", "--json", "--samples", "4")
+    missing = {item["name"]: item for item in done.json["gate"] if item["verdict"] == "missing"}
+    assert set(missing) == {"split", "time limit", "memory limit", "cost cap", "criteria", "selection"}
+    assert all(item["why"] and item["line"] for item in missing.values())
+    assert "by heart" in missing["selection"]["why"]
+    assert done.code == 0
+    strict = ogive("check", "bare.yaml", "--strict", "--no-forecast", "--samples", "4")
+    assert strict.code == 1
+    assert "refused (--strict): 6 missing" in strict.out
+    assert ogive("check", "careful.yaml", "--strict", "--no-forecast", "--samples", "4").code == 0
+
+
+def test_the_forecast_is_measured_and_capped_by_the_budget(jobs: Path, ogive) -> None:
+    forecast = ogive("check", "careful.yaml", "--json", "--samples", "4").json["forecast"]
+    search, full = forecast["parts"]
+    assert search["trainings"] == 10
+    assert 0 < search["seconds"]["low"] <= search["seconds"]["middle"] <= search["seconds"]["high"]
+    assert search["money"]["high"] <= 900
+    assert full["trainings"] == 2
+    assert forecast["ratio"] == pytest.approx(2, rel=0.2)  # twice the epochs, nearly the same examples
+    assert "scaled by examples and epochs" in forecast["method"]
+
+
+def test_a_dear_search_is_not_started_without_a_yes(jobs: Path, ogive) -> None:
+    done = ogive("search", "careful.yaml", "--quiet")
+    assert done.code == 2
+    assert "`confirm_above` is 1" in done.err
+    assert "say --yes" in done.err
+    assert not (jobs / "runs").exists()
+
+
+def test_what_a_train_function_does_not_save_is_told(tmp_path: Path, ogive) -> None:
+    ogive("init", "made")
+    gate = {i["name"]: i["verdict"] for i in ogive("check", "made/job.yaml", "--json", "--samples", "4").json["gate"]}
+    assert gate["checkpoints"] == "set"
+    text = (
+        (tmp_path / "made" / "train.py").read_text().replace("trial.checkpoint(", "print(").replace("restore", "seed")
+    )
+    (tmp_path / "made" / "train.py").write_text(text)
+    found = ogive("check", "made/job.yaml", "--json", "--samples", "4").json
+    told = next(item for item in found["gate"] if item["name"] == "checkpoints")
+    assert told["verdict"] == "missing"
+    assert "no trial.checkpoint() and no trial.restore()" in told["why"]
+    assert found["forecast"] is None
+
+
+def test_a_joint_search_is_a_note_and_a_warning_of_the_run(tmp_path: Path, ogive) -> None:
+    toy = (tmp_path / "toy.py").read_text().replace('name="b"', 'name="lr"').replace('"b"]', '"lr"]')
+    (tmp_path / "toy.py").write_text(toy)
+    assert "say `joint: true`" in ogive("check", "job.yaml").err
+    (tmp_path / "job.yaml").write_text((tmp_path / "job.yaml").read_text() + "joint: true\n")
+    assert "note: joint search: lr: searched together" in ogive("check", "job.yaml").out
+    assert ogive("search", "job.yaml", "--quiet").code == 0
+    assert "decisions about training (lr)" in ogive("status", "job.yaml").out
+
+
+def test_the_job_to_start_from_shows_every_key() -> None:
+    text = (files("ogive.cli") / "templates" / "job.yaml").read_text()
+    assert [name for name in JobKeys.model_fields if f"{name}:" not in text] == []
+
+
+def test_a_funnel_is_shown(tmp_path: Path, ogive) -> None:
+    job = (tmp_path / "job.yaml").read_text().replace("max_trials: 12\n", "")
+    (tmp_path / "job.yaml").write_text(
+        job + "phases: {look: {max_trials: 4}, more: {max_trials: 6, go: {failed: 0}}}\n"
+    )
+    assert "not begun" not in (searched := ogive("search", "job.yaml", "--quiet")).out
+    phases = ogive("status", "runs/job", "--json").json["phases"]
+    assert [(phase["phase"], phase["trials"]) for phase in phases] == [("look", 4), ("more", 6)]
+    assert phases[0]["go"]
+    assert searched.code == (0 if phases[1]["go"] else 1)
+    assert "look" in ogive("status", "job.yaml").out
+    assert ogive("top", "job.yaml", "--json").code == 0

@@ -1,0 +1,67 @@
+"""Failures that are one and the same are one group, and alternatives under which trials fail are found, not guessed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import ogive as og
+from ogive.report.failures import essence, groups, traps
+from ogive.trial import Proposal, Status, Trial
+
+SPACE = og.Space(
+    og.layer(dict, k=og.one_of(3, 5, 7, name="k"), w=og.one_of(8, 16, name="w"), d=og.integer(1, 4, name="d"))
+)
+
+
+def trial(number: int, status: Status, reason: str = "", traceback: str = "", **choices: int) -> Trial:
+    architecture = SPACE.architecture({"k": 3, "w": 8, "d": 1, **choices})
+    return Trial(number, Proposal(architecture), status=status, reason=reason, traceback=traceback)
+
+
+def test_numbers_addresses_and_paths_make_no_new_group() -> None:
+    failed = [
+        trial(0, Status.ERROR, "RuntimeError: shape [3, 16] at 0x7f00 in /a/b/c.py", ""),
+        trial(
+            1,
+            Status.ERROR,
+            "RuntimeError: shape [5, 8.5] at 0x8a11 in /x/y.py\nmore",
+            "Traceback\n  File\nRuntimeError: shape [5, 8.5]\n",
+        ),
+        trial(2, Status.TIME_LIMIT, "took 61 s"),
+        trial(3, Status.ERROR, "ValueError: no"),
+    ]
+    found = groups(failed)
+    assert [(group.status, [t.id for t in group.trials]) for group in found] == [
+        (Status.ERROR, [0, 1]),
+        (Status.ERROR, [3]),
+        (Status.TIME_LIMIT, [2]),
+    ]
+    assert found[0].example.id == 1
+    assert found[0].last == "RuntimeError: shape [5, 8.5]"
+    assert found[1].last == ""
+    assert essence(failed[0]) == "RuntimeError: shape [#, #] at 0x... in /..."
+
+
+def test_the_alternative_that_fails_is_found() -> None:
+    rng = np.random.default_rng(0)
+    trials = []
+    for i in range(200):
+        architecture = SPACE.sample(rng)
+        bad = architecture["k"] == 7 and rng.random() < 0.5
+        status = Status.ERROR if bad or rng.random() < 0.05 else Status.FINISHED
+        trials.append(Trial(i, Proposal(architecture), status=status))
+    found = traps(SPACE, trials)
+    assert [(trap.decision, trap.text) for trap in found] == [("k", "7")]
+    (trap,) = found
+    assert trap.low < trap.failed / trap.of < trap.high
+    assert trap.elsewhere < 0.1
+
+
+def test_failures_without_a_pattern_accuse_nothing() -> None:
+    accused = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        statuses = [Status.ERROR if rng.random() < 0.2 else Status.FINISHED for _ in range(60)]
+        accused += bool(traps(SPACE, [Trial(i, Proposal(SPACE.sample(rng)), status=s) for i, s in enumerate(statuses)]))
+    assert accused <= 11  # at most 5 % each; more than 11 of 100 has probability 0.005
+    assert traps(SPACE, [trial(i, Status.ERROR) for i in range(9)]) == []

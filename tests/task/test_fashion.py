@@ -1,0 +1,92 @@
+"""Fashion-MNIST: read as published, its official test split kept; downloads are checked, and fail clearly."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ogive as og
+from ogive.errors import JobError
+from ogive.task import fashion
+
+here = pytest.mark.skipif(
+    not fashion.available(),
+    reason="Fashion-MNIST is not here: install Debian's package dataset-fashion-mnist, or use the data set once online",
+)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder, and where it is served."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            pass
+
+    folder = tmp_path / "served"
+    folder.mkdir()
+    handler = functools.partial(Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+@here
+def test_it_is_what_was_published_and_keeps_its_test_split() -> None:
+    task = og.task.fashion_mnist()
+    assert task.example_input == (1, 28, 28)
+    assert task.data.class_counts.tolist() == [7000] * 10
+    assert (task.data.x.min(), task.data.x.max()) == (0.0, 1.0)
+    assert sorted(task.split.test) == list(range(60_000, 70_000))
+    assert len(task.split.train) == 54_000
+    # Xiao et al. (2017): the first training example is an ankle boot; mean pixel 0.2860 of the 60,000
+    assert task.data.y[0] == 9
+    assert task.data.x[:60_000].mean() == pytest.approx(0.2860, abs=5e-5)
+    assert task.warnings() == []
+
+
+@here
+def test_another_test_split_is_drawn_only_if_asked_for_and_warned_about() -> None:
+    task = og.task.fashion_mnist(split="70/15/15")
+    assert [task.describe()["sizes"][part] for part in ("train", "validation", "test")] == [49_000, 10_500, 10_500]
+    assert "official test split" in task.warnings()[0]
+
+
+@here
+def test_a_download_is_checked_kept_and_used_again(server: tuple[Path, str], tmp_path: Path) -> None:
+    served, url = server
+    for name in fashion.CONTENTS:
+        source = next(p for p in (fashion.DEBIAN, fashion._cache()) if p.is_dir()) / f"{name}.gz"
+        (served / source.name).write_bytes(source.read_bytes())
+    nowhere, cache = tmp_path / "no package", tmp_path / "cache"
+    x, y, own_test = fashion.arrays(nowhere, cache, url)
+    assert (x.shape, y.shape, own_test) == ((70_000, 28, 28), (70_000,), 10_000)
+    assert fashion.available(nowhere, cache)
+    np.testing.assert_array_equal(x, fashion.arrays(nowhere, cache, "http://127.0.0.1:9")[0])  # no network is used
+
+
+def test_what_is_not_as_published_is_refused(server: tuple[Path, str], tmp_path: Path) -> None:
+    served, url = server
+    name = next(iter(fashion.CONTENTS))
+    (served / f"{name}.gz").write_bytes(gzip.compress(b"something else"))
+    with pytest.raises(JobError, match=r"train-images.* is not what was published: its SHA-256 begins with"):
+        fashion.arrays(tmp_path / "none", tmp_path / "cache", url)
+    assert not (tmp_path / "cache").exists()
+    (served / f"{name}.gz").write_bytes(b"half of i")
+    with pytest.raises(JobError, match="is damaged"):
+        fashion.arrays(tmp_path / "none", tmp_path / "cache", url)
+
+
+def test_without_network_the_error_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(
+        JobError, match=r"cannot be downloaded .* install Debian's package dataset-fashion-mnist, or put"
+    ):
+        fashion.arrays(tmp_path / "none", tmp_path / "cache", "http://127.0.0.1:9")
