@@ -13,7 +13,7 @@ import argparse
 
 import ogive as og
 from ogive.report.two_stage import Network, TwoStage
-from ogive.report.two_stage_words import sentences
+from ogive.report.two_stage_words import sentences, share
 
 EPOCHS = 2
 FULL_EPOCHS = 4
@@ -26,7 +26,7 @@ def table(result: TwoStage) -> None:
     print(f"{'':10}  search: rank  accuracy   full: rank  accuracy (each seed)       true best")
     for network in result.finalists:
         values = " ".join(f"{value:.4f}" for value in network.values.get("accuracy", ()))
-        chance = "" if network.probability is None else f"{network.probability:.0%}"
+        chance = "" if network.probability is None else share(network.probability)
         before, after = network.rank_before, network.rank_after
         print(f"{network.name:10}  {before:12}  {searched(network):8.4f}   {after:10}  {values:26} {chance:>9}")
 

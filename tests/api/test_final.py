@@ -14,6 +14,7 @@ from torch import nn
 import ogive as og
 from ogive.api.deliver import full_weights
 from ogive.errors import JobError, RunError
+from ogive.estimate import load_checkpoint
 from ogive.report.comparison import read_comparison
 from ogive.report.two_stage import TwoStage, read_two_stage
 from ogive.run.events import Kind
@@ -143,9 +144,13 @@ def _no_final(folder: str, names: list[str]) -> list[str]:
 
 
 def test_from_weights_starts_where_the_search_ended(run: og.Run) -> None:
-    warm = final(run, top=1, from_weights=True, epochs=1)
-    scratch = final(run, top=1, epochs=1)
-    assert warm.winner.values["train_loss"][0] < scratch.winner.values["train_loss"][0]
+    still = {"learning_rate": 1e-12, "weight_decay": 0.0}
+    started, scratch = (final(run, top=1, from_weights=start, epochs=1, recipe=still) for start in (True, False))
+    searched = load_checkpoint(run.folder / "trials" / f"{run.best.id:06d}")["model"]
+    name = next(name for name, value in searched.items() if value.ndim == 4)
+    weights = [load_checkpoint(run.folder / stage.winner.weights[0])["model"][name] for stage in (started, scratch)]
+    assert torch.allclose(weights[0], searched[name], atol=1e-6)
+    assert not torch.allclose(weights[1], searched[name], atol=1e-3)
     shutil.rmtree(run.folder / "trials")
     with pytest.raises(RunError, match=r"left no weights in .* to start from: its checkpoint is gone"):
         final(run, top=1, from_weights=True)

@@ -57,7 +57,7 @@ def test_it_comes_back_from_its_file(tmp_path: Path) -> None:
 def test_its_sentences_tell_who_won_and_what_the_search_was_worth() -> None:
     said = " ".join(sentences(record()))
     assert "trial 3 is the best of 4 finalists after full training, which had rank 4 in the search." in said
-    assert "trial 3 on the test split, read once: accuracy 0.925, mean over 2 seeds." in said
+    assert "trial 3 on the test split: accuracy 0.925, mean over 2 seeds." in said
     assert "Kendall's tau -1.00, 95 % interval [-1.00, " in said
     assert "true best of the finalists with probability 0.25" in said
     assert "accuracy, test minus second validation part, trial 3, 2 seeds: -0.01, 95 % interval" in said

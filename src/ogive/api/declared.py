@@ -73,8 +73,10 @@ def make_strategy(
     constraints: Sequence[Constraint],
     screen: Callable[[Any], Mapping[str, float]],
     initial: Sequence[Mapping[str, Any]] = (),
+    warm_start: Mapping[str, Any] | None = None,
 ) -> Strategy:
-    """The strategy after the architectures of `initial`, without duplicates and within the hard constraints.
+    """The strategy after the architectures of `initial` and of `warm_start`, without duplicates and within the hard
+    constraints.
 
     A `listed` strategy keeps its duplicates: the same architecture may stand in the list with several settings.
     """
@@ -86,6 +88,8 @@ def make_strategy(
         named = _found("strategy", Named.of("strategy", spec))
         strategy = strategies.create(named.name, space, tuple(objectives), tuple(constraints), **named.options)
         repeats = named.name == "listed"
+    if warm_start:
+        strategy = strategies.WarmStart(strategy, warm_start["architectures"], warm_start["trials"])
     if initial:
         strategy = strategies.Initial(strategy, initial)
     if not repeats:
@@ -116,6 +120,28 @@ def _found(kind: str, named: Named) -> Named:
     return named
 
 
+def with_its_schedule(strategy: StrategySpec, schedule: ScheduleSpec) -> ScheduleSpec:
+    """`schedule`, or the one that the strategy brings along (BOHB's, DEHB's).
+
+    Raises:
+        JobError: it brings one along, and another one is given.
+    """
+    if isinstance(strategy, Strategy):
+        name, options = type(strategy).__name__, {o: getattr(strategy, o) for o in strategy.schedule_options}
+        own = {strategy.schedule: {o: v for o, v in options.items() if v is not None}} if strategy.schedule else None
+    else:
+        named = Named.of("strategy", strategy)
+        name, own = named.name, strategies.brought(named.name, named.options)
+    if own is None:
+        return schedule
+    if schedule is not None and Named.of("schedule", schedule) != Named.of("schedule", own):
+        raise JobError(
+            f"strategy {name!r} brings its own schedule, {next(iter(own))!r}; leave schedule={schedule!r} out (its options "
+            "are among the strategy's)"
+        )
+    return own
+
+
 def make_schedule(
     spec: ScheduleSpec, objectives: Sequence[Objective], constraints: Sequence[Constraint], epochs: int | None
 ) -> Schedule:
@@ -143,6 +169,7 @@ class Declared:
     fingerprints: Mapping[str, str]
     recipe: Mapping[str, Any] | None
     initial: tuple[Mapping[str, Any], ...] = ()
+    warm_start: Mapping[str, Any] | None = None
 
     @staticmethod
     def of(
@@ -155,6 +182,7 @@ class Declared:
         epochs: int | None,
         seed: int,
         initial: Iterable[Mapping[str, Any]] = (),
+        warm_start: Mapping[str, Any] | None = None,
     ) -> Declared:
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise JobError(f"seed={seed!r}: a whole number, at least 0")
@@ -176,6 +204,7 @@ class Declared:
             dict(estimator.fingerprints()),
             estimator.recipe(),
             _initial(space, initial),
+            warm_start,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -191,6 +220,7 @@ class Declared:
             "fingerprints": dict(self.fingerprints),
             "recipe": self.recipe,
             "initial": [dict(choices) for choices in self.initial],
+            **({"warm_start": dict(self.warm_start)} if self.warm_start else {}),
         }
         try:
             stored: dict[str, Any] = json.loads(json.dumps(data))  # as it will be read back

@@ -22,9 +22,11 @@ from ogive.api.declared import (
     check_unchanged,
     make_schedule,
     make_strategy,
+    with_its_schedule,
 )
 from ogive.api.payload import PAYLOAD, write_payload
 from ogive.api.result import JOURNAL, Run
+from ogive.api.warm import WarmStartSpec, earlier_run, taken_over
 from ogive.errors import JobError, RunError
 from ogive.objective import Constraint, Objective, ObjectiveSpec
 from ogive.report.sinks import specs as check_sinks
@@ -75,6 +77,7 @@ def search(
     alerts: RouteSpec | Iterable[RouteSpec] = LEFT_OUT,
     sinks: Any = LEFT_OUT,
     initial: Iterable[Mapping[str, Any]] = LEFT_OUT,
+    warm_start: WarmStartSpec = None,
     executor: str = "processes",
     max_failed_trials: int | None = LEFT_OUT,
     retries: int = LEFT_OUT,
@@ -113,6 +116,8 @@ def search(
             not stored; {"webhook": "env:NAME"} is stored and read from the environment. Default: nowhere.
         sinks: where metrics go beside the journal; see `ogive.report.sinks`. Default: nowhere.
         initial: architectures that are proposed first. Default: none.
+        warm_start: an earlier run, its folder, or {"run": folder, "trials": k}: its best k (10) are proposed next, also from
+            another space where names and labels of decisions overlap. What is taken over is journalled. Default: none.
         executor: "processes" (warm workers), or "inline" (this process, one trial at a time, for debugging).
         max_failed_trials: stop when so many have failed. Default: a third of `max_trials`.
         retries: further attempts after a killed worker. Default: 2.
@@ -165,9 +170,14 @@ def search(
     arguments = {**_DEFAULTS, "strategy": auto(asked.max_trials), **fixed}
     if "epochs" not in fixed:
         arguments["epochs"] = judge.epochs
-    declared = Declared.of(space, judge, **arguments)
+    arguments["schedule"] = with_its_schedule(arguments["strategy"], arguments["schedule"])
     folder = Path(run).absolute() if run is not None else None
-    if folder is None or not (folder / JOURNAL).exists():
+    is_new = folder is None or not (folder / JOURNAL).exists()
+    if is_new and warm_start is not None:
+        sought = arguments["objectives"], arguments["constraints"]
+        arguments["warm_start"] = taken_over(warm_start, space, *sought)
+    declared = Declared.of(space, judge, **arguments)
+    if folder is None or is_new:
         _check_executor(executor, asked)
         _price(asked)
         _check_hard(declared, judge)
@@ -183,6 +193,8 @@ def search(
     try:
         journal.acquire()
         events = _continued(journal, folder, declared, fixed, changing, executor, judge)
+        if warm_start is not None:
+            _check_warm_start(events[0].data.get("warm_start"), earlier_run(warm_start)[0], folder)
         write_payload(folder / PAYLOAD, space, judge)
         companions = _companions(folder, events, routes, shown)
         interrupted = _session(
@@ -293,6 +305,9 @@ def _continued(
     opening.append(Event(Kind.OPENED, data={**opened, "price": price.to_json()} if price else opened))
     again = any(event.kind is Kind.OPENED for event in events)
     doubts = _doubts(events, code) if again else _first_doubts(declared, estimator)
+    if not again and "warm_start" in first.data:
+        warm = first.data["warm_start"]
+        doubts = [*doubts, f"warm start from {warm['run']}: {'; '.join(warm['said'])}"]
     opening += [Event(Kind.WARNING, data={"message": message}) for message in doubts]
     return [first, *events, *opening]
 
@@ -349,9 +364,19 @@ def _plugins(
         constraints,
         screen,
         stored.get("initial", ()),
+        stored.get("warm_start"),
     )
     schedule = make_schedule(given.get("schedule") or named["schedule"], objectives, constraints, stored["epochs"])
     return strategy, schedule
+
+
+def _check_warm_start(stored: Mapping[str, Any] | None, earlier: Path, folder: Path) -> None:
+    """What was taken over stays as it was journalled; another run to take over from is refused."""
+    if stored is None or Path(stored["run"]) != earlier:
+        began = "without a warm start" if stored is None else f"from {stored['run']}"
+        raise RunError(
+            f"the run in {folder} was begun {began}, not from {earlier}; leave warm_start out, or start a new run"
+        )
 
 
 def _make_folder(folder: Path) -> None:

@@ -286,20 +286,19 @@ def _chances(
         return list(networks), None, "there is only one finalist"
     values = [n.values[metric] for n in rivals]
     blur = noise(values, _scores(run, stage, rivals, metric))
-    if not blur.known:
+    if blur.seeds is None:
         return list(networks), None, "a single seed tells nothing of the noise of training; give two seeds or more"
     alike = len({n.epochs for n in rivals}) == 1
     found = probabilities(values, objectives[0].goal, blur, [n.searched[metric] for n in rivals] if alike else ())
     chances = dict(zip((n.name for n in rivals), found.tolist(), strict=True))
-    counted = []
-    if blur.seeds is not None:
-        counted.append(f"training noise ({blur.seeds:.2g} from seed to seed, {blur.degrees} degrees of freedom)")
-    if blur.examples is not None:
-        counted.append("the chance of which examples are validated on")
-    left = "" if blur.seeds is not None else "; training noise is not counted, which takes two seeds or more"
-    left += "" if blur.examples is not None else "; the chance of the validation examples is not counted"
+    counted = f"counts training noise ({blur.seeds:.2g} from seed to seed, {blur.degrees} degrees of freedom)"
+    counted += (
+        "; the chance of which examples are validated on is not known"
+        if blur.examples is None
+        else " and the chance of which examples are validated on"
+    )
     updated = [replace(n, probability=chances.get(n.name)) for n in networks]
-    return updated, chances[rivals[0].name], f"counts {' and '.join(counted)}{left}"
+    return updated, chances[rivals[0].name], counted
 
 
 def _scores(run: Run, stage: Stage, networks: Sequence[Network], metric: str) -> FloatArray | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ogive import schedule as schedules
 from ogive import strategy as strategies
 from ogive.api.funnel import START_FROM, Go
+from ogive.api.result import JOURNAL
 from ogive.errors import Infeasible, JobError
 from ogive.job import parts, places
 from ogive.job.code import Code, blame, describe
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 DRAWN = 5
 """Architectures of which one must be buildable where no preflight can tell."""
+
+_NOTHING_BEFORE: Mapping[str, Any] = {"initial": [], "warm_start": None}
+"""What is for the first phase only: the others begin with the best of the former one."""
 
 NOT_OF_SEARCH = ("start_from", "go", "finalize")
 """Keys of a phase that are not keys of a job."""
@@ -134,7 +138,8 @@ def load_job(path: str | Path, options: Mapping[str, Any] | None = None) -> Job:
     places.check_machine(source, keys)
     places.check_routes(source, keys)
     strategy = parts.named(source, "strategy", keys.strategy)
-    schedule = parts.named(source, "schedule", keys.schedule)
+    parts.named(source, "schedule", keys.schedule)
+    schedule = parts.with_its_schedule(source, keys, "schedule" in keys.model_fields_set)
     parts.make_objectives(source, keys)
     parts.make_constraints(source, keys)
     parts.make_criteria(source, keys)
@@ -179,6 +184,8 @@ def _search(source: Source, keys: JobKeys, given: _Given) -> Job:
     parts.try_options(source, "strategy", keys.strategy, make_strategy)
     make_schedule = functools.partial(schedules.create, epochs=epochs, **sought)
     parts.try_options(source, "schedule", keys.schedule, make_schedule)
+    if not (given.run / JOURNAL).is_file():
+        parts.check_warm_start(source, keys, given.space, objectives, constraints)
     return Job(
         source,
         keys,
@@ -215,9 +222,11 @@ def _phases(source: Source, keys: JobKeys, given: _Given) -> tuple[JobPhase, ...
             made.append(JobPhase(name, None, finalize_arguments(own.finalize), 0, go))
             continue
         changed = {key: getattr(own, key) for key in own.model_fields_set if key not in NOT_OF_SEARCH}
-        phase_keys = keys.model_copy(update={**changed, "initial": keys.initial if not made else []})
+        phase_keys = keys.model_copy(update={**changed, **(_NOTHING_BEFORE if made else {})})
         for kind in {"strategy", "schedule"} & changed.keys():
             parts.named(there, kind, changed[kind])
+        schedule = parts.with_its_schedule(there, phase_keys, "schedule" in {*changed, *keys.model_fields_set})
+        phase_keys = phase_keys.model_copy(update={"schedule": schedule})
         searched = _search(there, phase_keys, replace(given, run=given.run / name))
         for constraint in go.best:
             parts.check_metric(there, ("phases", name, "go", "best"), constraint.metric, searched.estimator)

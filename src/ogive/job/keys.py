@@ -243,6 +243,10 @@ class JobKeys(_Keys):
     initial: list[dict[str, Any]] = Field(
         default=[], description="a list of architectures to try first, each {decision: label, ...}"
     )
+    warm_start: Reference | dict[str, Any] | None = Field(
+        default=None,
+        description="the folder of an earlier run, relative to the job's file, or {run: folder, trials: 10}",
+    )
     joint: bool = Field(default=False, description="true or false")
     finalize: FinalizeKeys | None = Field(default=None, description="a mapping such as {top: 10, seeds: 3, epochs: 60}")
     phases: dict[str, PhaseKeys] | None = Field(

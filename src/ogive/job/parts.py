@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ogive import schedule as schedules
 from ogive import strategy as strategies
 from ogive.api.funnel import Go
+from ogive.api.warm import taken_over
 from ogive.errors import JobError, OgiveError
 from ogive.job.code import Code, describe
 from ogive.job.keys import CriterionKeys, FinalizeKeys, GoKeys, JobKeys, TaskKeys
@@ -133,6 +135,41 @@ def make_initial(source: Source, keys: JobKeys, space: Space) -> tuple[Mapping[s
             except JobError as error:
                 raise JobError(str(error).removeprefix("architectures[0]: ")) from error
     return tuple(keys.initial)
+
+
+def warm_start(source: Source, keys: JobKeys) -> dict[str, Any] | None:
+    """What the search takes over from an earlier run, with its folder relative to the job's file."""
+    if keys.warm_start is None:
+        return None
+    given = keys.warm_start if isinstance(keys.warm_start, dict) else {"run": keys.warm_start}
+    if not isinstance(given.get("run"), str):
+        allowed = "give the folder of an earlier run, or {run: folder, trials: 10}"
+        raise source.error(("warm_start",), f"found {given!r}; {allowed}")
+    at = Path() if "warm_start" in source.options else source.path.parent
+    return {**given, "run": str(at / given["run"])}
+
+
+def check_warm_start(
+    source: Source, keys: JobKeys, space: Space, objectives: Sequence[Objective], constraints: Sequence[Constraint]
+) -> None:
+    """See that there is something to take over."""
+    given = warm_start(source, keys)
+    if given is not None:
+        with blamed(source, "warm_start"):
+            taken_over(given, space, objectives, constraints)
+
+
+def with_its_schedule(source: Source, keys: JobKeys, is_given: bool) -> dict[str, dict[str, Any]]:
+    """The job's schedule, or the one that its strategy brings along; `is_given`: whether the job names one."""
+    ((name, options),) = keys.strategy.items()
+    own = strategies.brought(name, options)
+    if own is None or own == keys.schedule:
+        return dict(keys.schedule)
+    if is_given:
+        ((other, _),) = keys.schedule.items()
+        brought = f"strategy {name!r} brings its own schedule, {next(iter(own))!r}"
+        raise source.error(("schedule", other), f"{brought}; leave schedule out (its options are among the strategy's)")
+    return own
 
 
 def make_task(source: Source, keys: JobKeys, code: Code, space: Space) -> Task | None:

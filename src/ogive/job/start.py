@@ -12,6 +12,7 @@ from ogive.api import Funnel, Phase, Run, funnel, open_run, search
 from ogive.api.funnel import Verdict
 from ogive.api.result import JOURNAL
 from ogive.errors import JobError
+from ogive.job import parts
 from ogive.job.code import Code
 from ogive.job.folders import job_of, keep_job
 from ogive.job.job import Job, JobPhase, baseline_in, finalize_arguments
@@ -50,6 +51,7 @@ def run_job(job: Job, observer: Observer | None = None, initial: Sequence[Mappin
             given["max_trials"] = max(given["max_trials"], stored.settings["max_trials"])
     else:
         given["initial"] = [*initial, *job.initial]
+        given["warm_start"] = parts.warm_start(job.source, job.keys)
     kept = False
 
     def keep_job_then_observe(state: State, event: Event | None) -> None:

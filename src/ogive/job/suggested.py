@@ -42,7 +42,7 @@ def write_suggested(run: Path, only: Mapping[str, Sequence[Any]], best: Sequence
     origin = _origin(run)
     home = Path(origin["job"]).parent
     data = {**read(run / JOB_COPY).data, **origin["options"]}
-    data = {key: _moved(value, home, run) for key, value in data.items() if key not in ("run", "initial")}
+    data = {key: _moved(value, home, run) for key, value in data.items() if key not in ("run", "initial", "warm_start")}
     data["only"] = {**data.get("only", {}), **{name: list(left) for name, left in only.items()}}
     data["initial"] = [trial.architecture.to_json() for trial in best[:STARTS]]
     data["run"] = os.path.join("..", f"{run.resolve().name}-narrower")

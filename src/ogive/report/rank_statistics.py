@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 SIMULATED = 4000
-FREEDOM = 4.0
+FREEDOM = 3.0
 """Of the t copula that is simulated from."""
 FEWEST = 3
 """Pairs below which no interval says anything."""

@@ -54,7 +54,7 @@ def _winner(result: TwoStage) -> Iterator[str]:
     for name in result.winners:
         tested = _tested(result[name])
         if tested:
-            yield f"{name} on the test split, read once: {tested}."
+            yield f"{name} on the test split: {tested}."
     if not result.winner.test:
         yield "The test split was not read: only the train function knows its data. Test the winner with your own program."
 
@@ -81,8 +81,8 @@ def _caution(result: TwoStage) -> Iterator[str]:
         yield "They were judged on the very examples that the search chose by, which flatters them."
     if any(item.kendall for item in result.agreement):
         yield (
-            "These are correlations among the best of the search, which are alike; over the whole space they would be "
-            "higher."
+            "These are correlations among the best of the search, which are alike; over the whole space they are "
+            "usually higher."
         )
 
 
@@ -122,9 +122,16 @@ def rows(result: TwoStage) -> tuple[list[str], list[Sequence[str]]]:
     return head, [_row(network, metrics, tested) for network in result.networks]
 
 
+def share(probability: float) -> str:
+    """In per cent; never 0 or 100, which no estimate is."""
+    if probability < 0.01:
+        return "<1%"
+    return ">99%" if probability > 0.99 else f"{probability:.0%}"
+
+
 def _row(network: Network, metrics: Sequence[str], tested: Sequence[str]) -> list[str]:
     cells = [network.name, str(network.rank_before or "-"), str(network.rank_after or "-")]
-    cells.append("-" if network.probability is None else f"{network.probability:.0%}")
+    cells.append("-" if network.probability is None else share(network.probability))
     for metric in metrics:
         before, after = network.searched.get(metric), network.mean(metric)
         if after is None and network.seeds:
