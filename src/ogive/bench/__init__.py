@@ -1,0 +1,65 @@
+"""Benchmarks with known answers, and the protocol by which strategies are compared on them. `ogive bench` is its command."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ogive.bench.catalog import load as load
+    from ogive.bench.catalog import names as names
+    from ogive.bench.catalog import register as register
+    from ogive.bench.comparison import Comparison as Comparison
+    from ogive.bench.comparison import compare as compare
+    from ogive.bench.curves import Curves as Curves
+    from ogive.bench.estimate import estimator as estimator
+    from ogive.bench.page import write as write_report
+    from ogive.bench.problem import Problem as Problem
+    from ogive.bench.protocol import Protocol as Protocol
+    from ogive.bench.simulation import Named as Named
+    from ogive.bench.simulation import simulate as simulate
+    from ogive.bench.table import Table as Table
+
+_HOME = {
+    "load": "catalog:load",
+    "names": "catalog:names",
+    "register": "catalog:register",
+    "Comparison": "comparison:Comparison",
+    "compare": "comparison:compare",
+    "Curves": "curves:Curves",
+    "estimator": "estimate:estimator",
+    "write_report": "page:write",
+    "Problem": "problem:Problem",
+    "Protocol": "protocol:Protocol",
+    "Named": "simulation:Named",
+    "simulate": "simulation:simulate",
+    "Table": "table:Table",
+}
+
+__all__ = [
+    "Comparison",
+    "Curves",
+    "Named",
+    "Problem",
+    "Protocol",
+    "Table",
+    "compare",
+    "estimator",
+    "load",
+    "names",
+    "register",
+    "simulate",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        module, _, attribute = _HOME[name].partition(":")
+        globals()[name] = value = getattr(import_module(f"ogive.bench.{module}"), attribute)
+        return value
+    raise AttributeError(f"module 'ogive.bench' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -81,6 +81,18 @@ def unique_string(choices: Mapping[str, str]) -> str:
     return nodes[-1]
 
 
+def nasbench201_graph(choices: Mapping[str, str]) -> tuple[list[str], list[tuple[int, int]]]:
+    """The cell as a graph whose nodes are operations, between `input` and `output`; `none` is left out.
+
+    Labels of the nodes, and (from, to) pairs of their numbers: what the strategies `gp` and `bananas` take as `graph`.
+    """
+    kept = [e for e in range(len(EDGES)) if choices[f"edge{e}"] != "none"]
+    ways = {-1: (-1, 0), **{e: EDGES[e] for e in kept}, len(EDGES): (3, 4)}  # input and output are edges of their own
+    number = {e: i for i, e in enumerate(ways)}
+    labels = ["input", *(choices[f"edge{e}"] for e in kept), "output"]
+    return labels, [(number[a], number[b]) for a in ways for b in ways if ways[a][1] == ways[b][0]]
+
+
 def nasbench201_string(architecture: Architecture | Mapping[str, str]) -> str:
     """The published name of an architecture, such as `|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|`."""
     nodes = []

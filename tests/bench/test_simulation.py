@@ -1,0 +1,169 @@
+"""Searches in memory: the product's own decisions, simulated time that adds up, and regret that is exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import gammaln
+
+import ogive as og
+from ogive.bench import measure
+from ogive.bench.catalog import entrant, load
+from ogive.bench.estimate import estimator
+from ogive.bench.measure import Recorder
+from ogive.bench.problem import Problem
+from ogive.bench.simulation import FULL, Named, simulate
+from ogive.bench.synthetic import Chain, nk
+from ogive.bench.table import Table
+from ogive.run.state import State
+from ogive.trial import Status
+
+
+def searched(problem: Problem, spec: str, **options: object) -> tuple[State, Recorder]:
+    chosen, recorder = entrant(spec), Recorder(problem)
+    state = simulate(problem, chosen.strategy, chosen.schedule, observer=recorder, **options)  # type: ignore[arg-type]
+    return state, recorder
+
+
+def test_random_search_has_the_regret_of_the_order_statistic() -> None:
+    """Drawn without replacement, the best of n of N values is at most the j-th with probability C(j, n) / C(N, n)."""
+    problem = nk(6, 3, 3)
+    values = np.sort([problem.truth(a)["accuracy"] for a in problem.space.grid()])
+    marks, seeds = [5, 15, 40], 200
+    found = np.empty((seeds, len(marks)))
+    for seed in range(seeds):
+        _, recorder = searched(problem, "random", trials=marks[-1], seed=seed)
+        regrets = measure.at(recorder.points, "evaluations", list(map(float, marks)), measure.start(problem))
+        found[seed] = [row[0] for row in regrets]
+    for column, n in enumerate(marks):
+        expected = values[-1] - _expected_best(values, n)
+        error = found[:, column].std(ddof=1) / np.sqrt(seeds)
+        assert abs(found[:, column].mean() - expected) < 2 * error, f"after {n} trials"
+
+
+def _expected_best(values: np.ndarray, n: int) -> float:
+    total = len(values)
+    j = np.arange(n, total + 1)
+
+    def choose(a: np.ndarray | int) -> np.ndarray:
+        return np.asarray(gammaln(np.asarray(a) + 1.0) - gammaln(np.asarray(a) - n + 1.0))
+
+    at_most = np.exp(choose(j) - choose(total))
+    return float((values[n - 1 :] * np.diff(at_most, prepend=0.0)).sum())
+
+
+@pytest.mark.parametrize("spec", ["regularized_evolution:population=8,sample=3", "random@asha:eta=3", "local_search"])
+def test_a_simulated_search_decides_what_a_search_decides(tmp_path: Path, spec: str) -> None:
+    problem, chosen = Chain(3, epochs=9, noise=0.05), entrant(spec)
+    state, _ = searched(problem, spec, trials=40, seed=3)
+    run = og.search(
+        problem.space,
+        estimator(problem),
+        objectives=problem.objectives,
+        strategy={chosen.strategy.name: chosen.strategy.options},
+        schedule={chosen.schedule.name: chosen.schedule.options},
+        max_trials=40,
+        seed=3,
+        run=tmp_path / "run",
+        executor="inline",
+    )
+
+    def essence(trials: Mapping[int, og.Trial]) -> list[tuple[object, ...]]:
+        return [(t.architecture.to_json(), t.step, t.status, t.metrics["accuracy"]) for t in trials.values()]
+
+    assert essence(run.state.trials) == essence(state.trials)
+
+
+def test_time_is_the_tables_and_workers_share_it() -> None:
+    problem = Chain(3, epochs=9)
+    one, recorder = searched(problem, "random", trials=40, seed=1)
+    four, _ = searched(problem, "random", trials=40, seed=1, workers=4)
+    spent = sum(
+        item.seconds for trial in one.trials.values() for item in problem.evaluate(trial.architecture, {"epochs": 9}, 0)
+    )
+    assert one.elapsed == pytest.approx(spent, rel=1e-4)
+    assert four.seconds == pytest.approx(spent, rel=1e-4)
+    assert spent / 4 <= four.elapsed + 1e-3 < spent / 3
+    assert recorder.evaluations == 40
+    assert [p.evaluations for p in recorder.points] == sorted(p.evaluations for p in recorder.points)
+
+
+def test_a_promoted_trial_pays_for_what_it_has_not_trained_yet() -> None:
+    problem = Chain(3, epochs=9)
+    state, _ = searched(problem, "random@asha:eta=3", trials=27)
+    for trial in state.trials.values():
+        paid = sum(item.seconds for item in problem.evaluate(trial.architecture, {"epochs": trial.step}, trial.seed))
+        assert trial.seconds == pytest.approx(paid, abs=1e-4)
+
+
+def test_trainings_that_cannot_be_continued_are_paid_for_anew() -> None:
+    problem = nk(5, 2, 3)
+    values = np.array([problem.truth(a)["accuracy"] for a in problem.space.grid()])
+    keys = [a.id for a in problem.space.grid()]
+    columns = {"accuracy": np.stack([values / 2, values], axis=1)}
+    table = Table("two", problem.space, keys, columns, "accuracy", levels=(12, 200))
+    state, _ = searched(table, "random@asha:min_epochs=12,eta=17", trials=60)
+    paid = {trial.seconds for trial in state.trials.values()}
+    assert paid == {12.0, 212.0}
+
+
+def test_failures_end_trials_and_not_the_search() -> None:
+    state, recorder = searched(load("additive:decisions=5,alternatives=3,failures=0.4"), "random", trials=60)
+    assert state.count[Status.ERROR] + state.count[Status.FINISHED] == 60
+    assert state.count[Status.ERROR] > 10
+    assert recorder.evaluations == 60
+    assert "planted by the benchmark" in next(t.reason for t in state.trials.values() if t.status.failed)
+
+
+def test_a_space_that_is_used_up_is_a_normal_end() -> None:
+    state, recorder = searched(load("additive:decisions=3,alternatives=2"), "random", trials=100)
+    assert len(state.trials) == 8
+    assert state.ended.startswith("every architecture that the space allows was proposed")
+    assert recorder.points[-1].values == (0.0,)
+
+
+def test_a_limit_of_cost_ends_the_search() -> None:
+    problem = Chain(3, epochs=9)
+    state, _ = searched(problem, "random", trials=100, cost=20.0, workers=2)
+    assert 20.0 <= state.seconds < 22.0
+    assert state.ended == "20 s of training are spent"
+
+
+class Lucky(Table):
+    """What is seen is not what is true."""
+
+    def evaluate(self, architecture: og.Architecture, fidelity: Mapping[str, float], seed: int) -> Iterator[object]:  # type: ignore[override]
+        from dataclasses import replace
+
+        for seen in super().evaluate(architecture, fidelity, seed):
+            yield replace(seen, metrics={"accuracy": 1.0 - seen.metrics["accuracy"]})
+
+
+def test_the_incumbent_is_chosen_by_what_was_seen_and_judged_by_the_truth() -> None:
+    inner = nk(4, 1, 2)
+    values = [inner.truth(a)["accuracy"] for a in inner.space.grid()]
+    table = Lucky("lucky", inner.space, [a.id for a in inner.space.grid()], {"accuracy": values}, "accuracy")
+    _, recorder = searched(table, "random", trials=16)
+    assert recorder.points[-1].values == (1.0,), "what looked best is the worst"
+
+
+def test_the_gap_of_a_front_closes_when_all_of_it_is_found() -> None:
+    space = og.Space(og.layer(dict, x=og.one_of(*range(30), name="x")))
+    x = np.arange(30.0)
+    columns = {"error": np.abs(x - 20) % 13, "latency_ms": x}
+    keys = [a.id for a in space.grid()]
+    goals = [og.Objective("error", "minimize"), og.Objective("latency_ms", "minimize")]
+    table = Table("front", space, keys, columns, goals, reference=(13.0, 30.0))
+    simulate(table, Named("random"), FULL, trials=30, observer=(recorder := Recorder(table)))
+    gaps = [point.values[0] for point in recorder.points]
+    assert gaps == sorted(gaps, reverse=True)
+    assert gaps[0] > 1
+    assert gaps[-1] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_problem_is_an_estimator_like_any_other() -> None:
+    problem = Chain(3, epochs=9, noise=0.1)
+    og.testing.check_estimator(lambda: estimator(problem), problem.space, epochs=3)
