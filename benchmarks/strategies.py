@@ -1,50 +1,196 @@
-"""Regret of the strategies on the NAS-Bench-201 table, trials in sequence, full-training accuracy as the objective.
+"""What the strategies reach on the NAS-Bench-201 table, trials in sequence, full-training accuracy as the objective.
+
+    python benchmarks/strategies.py --what regret --seeds 30
+    python benchmarks/strategies.py --what front --seeds 5 --strategies auto random
+    python benchmarks/strategies.py --what constrained --seeds 30 --strategies auto
+    python benchmarks/strategies.py --what time --strategies auto
+
+- regret: accuracy points that the best so far is away from the table's best, and how many seeds are at the best at the end.
+- front: the share of the table's hypervolume of error and latency_ms_pixel3 (up to 20 % error and the 90th percentile of
+  latency) after 200 trials, beside Optuna's NSGA-II and TPE samplers where Optuna is installed.
+- constrained: how many seeds come within 0.1 points of the best cell of at most 30 ms on a Raspberry Pi 4 in 100 trials,
+  with the latency known before a trial and only after it.
+- time: CPU seconds of one ask after 100, 1,000 and 10,000 trials.
 
 The table is looked for where the tests look for it: in the folder OGIVE_TEST_DATA, or in `shared/data` beside the
 repository.
-
-    python benchmarks/strategies.py --seeds 30
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy: one core, as the targets say
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "strategy"))
-import nasbench201
+import nasbench201 as table
 
 from ogive import strategy as strategies
+from ogive.objective import Constraint, hypervolume
+from ogive.seeds import generator
+from ogive.space import Architecture
+from ogive.strategy.base import Strategy
+from ogive.trial import Pending, Proposal, Report, Status, Trial
 
-AFTER = (25, 50, 75, 100)
+AFTER = (25, 50, 75, 100, 150)
+FRONT_TRIALS = 200
+BOTH = ("accuracy", "latency")
+LIMIT = Constraint("latency", at_most=30.0, hard=True)
+NEAR = 0.1
+
+
+def metrics(architecture: Architecture, device: str) -> dict[str, float]:
+    cell = table.operations_of(architecture)
+    return {"accuracy": table.accuracies()[cell], "latency": table.column(f"latency_ms_{device}")[cell]}
+
+
+def trials(
+    strategy: Strategy, n: int, seed: int, measure: Callable[[Architecture], dict[str, float]]
+) -> Iterator[Trial]:
+    """`n` trials in sequence."""
+    for number in range(n):
+        proposal = strategy.ask(generator(seed, number), Pending(), {})
+        reports = (Report(1, measure(proposal.architecture)),)
+        yield (trial := Trial(number, proposal, status=Status.FINISHED, reports=reports))
+        strategy.tell(trial)
+
+
+def regret(names: list[str], seeds: range) -> None:
+    print(f"mean regret in accuracy points over {len(seeds)} seeds (standard error), after")
+    print(f"{'trials':<24}" + "".join(f"{n:>15}" for n in AFTER) + "   at the best   CPU ms a trial")
+    for name in names:
+        began = time.process_time()
+        runs = np.array([table.regrets(_unique(strategies.create(name, table.SPACE)), AFTER[-1], s) for s in seeds])
+        cost = (time.process_time() - began) / runs.size * 1e3
+        columns = [runs[:, n - 1] for n in AFTER]
+        errors = [column.std(ddof=1) / np.sqrt(len(column)) for column in columns]
+        cells = "".join(f"{c.mean():8.3f} ({e:.3f})" for c, e in zip(columns, errors, strict=True))
+        print(f"{name:<24}{cells}{(columns[-1] < 1e-9).sum():>10}/{len(runs)}{cost:17.2f}", flush=True)
+
+
+def front(names: list[str], seeds: range) -> None:
+    latency = np.array(list(table.column("latency_ms_pixel3").values()))
+    error = 100.0 - np.array(list(table.accuracies().values()))
+    reference = (20.0, float(np.percentile(latency, 90)))
+    best = hypervolume(np.stack([error, latency], axis=1), reference)
+
+    def share(rows: list[dict[str, float]]) -> float:
+        return hypervolume([[100.0 - row["accuracy"], row["latency"]] for row in rows], reference) / best
+
+    def ours(name: str) -> Callable[[int], list[dict[str, float]]]:
+        def run(seed: int) -> list[dict[str, float]]:
+            strategy = _unique(strategies.create(name, table.SPACE, list(BOTH)))
+            ran = trials(strategy, FRONT_TRIALS, seed, lambda a: metrics(a, "pixel3"))
+            return [dict(trial.metrics) for trial in ran]
+
+        return run
+
+    runs = {name: ours(name) for name in names}
+    if find_spec("optuna"):
+        runs |= {f"Optuna {name}": _optuna(name) for name in ("NSGAIISampler", "TPESampler")}
+    print(
+        f"share of the table's hypervolume after {FRONT_TRIALS} trials, {len(seeds)} seeds: mean (standard error), least"
+    )
+    for name, run in runs.items():
+        shares = np.array([share(run(seed)) for seed in seeds])
+        spread = shares.std(ddof=1) / np.sqrt(len(shares)) if len(shares) > 1 else 0.0
+        print(f"{name:<24}{100 * shares.mean():8.2f} % ({100 * spread:.2f}){100 * shares.min():8.2f} %", flush=True)
+
+
+def _optuna(sampler: str) -> Callable[[int], list[dict[str, float]]]:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+    def run(seed: int) -> list[dict[str, float]]:
+        rows = []
+
+        def evaluate(trial: optuna.Trial) -> tuple[float, float]:
+            choices = {edge: trial.suggest_categorical(edge, table.OPERATIONS) for edge in table.EDGES}
+            rows.append(metrics(table.SPACE.architecture(choices), "pixel3"))
+            return rows[-1]["accuracy"], rows[-1]["latency"]
+
+        study = optuna.create_study(
+            directions=["maximize", "minimize"], sampler=getattr(optuna.samplers, sampler)(seed=seed)
+        )
+        study.optimize(evaluate, n_trials=FRONT_TRIALS)
+        return rows
+
+    return run
+
+
+def constrained(names: list[str], seeds: range) -> None:
+    latencies = table.column("latency_ms_raspi4")
+    best = max(value for cell, value in table.accuracies().items() if latencies[cell] <= LIMIT.threshold)
+    print(
+        f"seeds of {len(seeds)} within {NEAR} points of the best cell that keeps {LIMIT} on a Raspberry Pi 4, 100 trials"
+    )
+    for name in names:
+        for known in (True, False):
+            behind = [_behind(name, seed, known, best) for seed in seeds]
+            when = "known before" if known else "seen afterwards"
+            near = sum(value <= NEAR for value in behind)
+            print(f"{name:<24}{when:<18}{near}/{len(seeds)}   mean regret {np.mean(behind):.3f}", flush=True)
+
+
+def _behind(name: str, seed: int, known: bool, best: float) -> float:
+    def measure(architecture: Architecture) -> dict[str, float]:
+        return metrics(architecture, "raspi4")
+
+    strategy = _unique(strategies.create(name, table.SPACE, "accuracy", (LIMIT,)))
+    if known:
+        strategy = strategies.Constrained(strategy, lambda architecture: {"latency": measure(architecture)["latency"]})
+    ran = [trial.metrics for trial in trials(strategy, 100, seed, measure)]
+    return best - max((m["accuracy"] for m in ran if m["latency"] <= LIMIT.threshold), default=0.0)
+
+
+def ask_time(names: list[str], seeds: range) -> None:
+    print("CPU seconds of an ask after so many trials: median and most of 10, each with one trial more")
+    for name in names:
+        strategy, number = strategies.create(name, table.SPACE), 0
+        for told in (100, 1_000, 10_000):
+            while number < told:
+                _tell_random(strategy, number)
+                number += 1
+            seconds = []
+            for _ in range(10):
+                began = time.process_time()
+                strategy.ask(generator(0, number), Pending(), {})
+                seconds.append(time.process_time() - began)
+                _tell_random(strategy, number)
+                number += 1
+            print(f"{name:<24}{told:>7}{np.median(seconds):8.3f}{max(seconds):8.3f}", flush=True)
+
+
+def _tell_random(strategy: Strategy, number: int) -> None:
+    proposal = Proposal(table.SPACE.sample(generator(1, number)))
+    strategy.tell(table.finished(number, proposal, table.accuracy(proposal.architecture)))
+
+
+def _unique(strategy: Strategy) -> Strategy:
+    return strategies.Deduplicated(strategy)
+
+
+WHAT = {"regret": regret, "front": front, "constrained": constrained, "time": ask_time}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--strategies", nargs="+", default=list(strategies.names()))
+    parser.add_argument("--what", choices=WHAT, default="regret")
+    parser.add_argument("--strategies", nargs="+", default=[n for n in strategies.names() if n != "listed"])
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     options = parser.parse_args()
-    print(f"mean regret in accuracy points over {options.seeds} seeds (standard error), after")
-    print(f"{'trials':<24}" + "".join(f"{n:>15}" for n in AFTER) + "   CPU ms a trial")
-    for name in options.strategies:
-        began = time.process_time()
-        runs = np.array(
-            [
-                nasbench201.regrets(
-                    strategies.Deduplicated(strategies.create(name, nasbench201.SPACE)), AFTER[-1], seed
-                )
-                for seed in range(options.seeds)
-            ]
-        )
-        cost = (time.process_time() - began) / runs.size * 1e3
-        columns = [runs[:, n - 1] for n in AFTER]
-        errors = [column.std(ddof=1) / np.sqrt(len(column)) for column in columns]
-        cells = (f"{column.mean():8.2f} ({error:.2f})" for column, error in zip(columns, errors, strict=True))
-        print(f"{name:<24}" + "".join(cells) + f"{cost:17.2f}")
+    WHAT[options.what](options.strategies, range(options.first, options.first + options.seeds))
 
 
 if __name__ == "__main__":

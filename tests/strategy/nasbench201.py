@@ -35,14 +35,22 @@ def data_folder() -> Path:
 
 
 @cache
-def accuracies() -> dict[tuple[str, ...], float]:
-    """Accuracy in % after full training, by the six operations in the order of `EDGES`; skips the test if absent."""
+def column(name: str) -> dict[tuple[str, ...], float]:
+    """A column of the table by the six operations in the order of `EDGES`; skips the test if the table is absent."""
     path = data_folder() / "nasbench201_cifar10.csv.gz"
     if not path.exists():
         pytest.skip(f"no benchmark table at {path}; set OGIVE_TEST_DATA to the folder that holds it")
     with gzip.open(path, "rt") as file:
-        rows = list(csv.DictReader(file))
-    return {_operations(row["architecture"]): float(row[COLUMN]) for row in rows}
+        return {_operations(row["architecture"]): float(row[name]) for row in csv.DictReader(file)}
+
+
+def accuracies() -> dict[tuple[str, ...], float]:
+    """Accuracy in % after full training."""
+    return column(COLUMN)
+
+
+def operations_of(architecture: Architecture) -> tuple[str, ...]:
+    return tuple(architecture[edge] for edge in EDGES)
 
 
 def _operations(text: str) -> tuple[str, ...]:
@@ -51,7 +59,7 @@ def _operations(text: str) -> tuple[str, ...]:
 
 
 def accuracy(architecture: Architecture) -> float:
-    return accuracies()[tuple(architecture[edge] for edge in EDGES)]
+    return accuracies()[operations_of(architecture)]
 
 
 def finished(number: int, proposal: Proposal, value: float) -> Trial:

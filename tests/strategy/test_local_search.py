@@ -72,11 +72,11 @@ def test_an_optimum_is_left_while_its_last_neighbors_are_in_flight_and_returned_
     pending: dict[int, Proposal] = {}
     for number in (1, 2):
         pending[number] = strategy.ask(generator(number), Pending(pending), {})
-        assert dict(pending[number].note) == {"search": 0, "parent": 0}
-    assert dict(strategy.ask(generator(3), Pending(pending), {}).note) == {"search": 1}
+        assert dict(pending[number].note) == {"origin": "local search", "search": 0, "parent": 0}
+    assert dict(strategy.ask(generator(3), Pending(pending), {}).note) == {"origin": "random", "search": 1}
     strategy.tell(told(1, pending.pop(1), 0.6))
     again = strategy.ask(generator(3), Pending(pending), {})
-    assert dict(again.note) == {"search": 0, "parent": 1}
+    assert dict(again.note) == {"origin": "local search", "search": 0, "parent": 1}
     assert again.architecture == space.architecture({"a": 1, "b": 1})
 
 

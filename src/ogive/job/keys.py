@@ -142,7 +142,7 @@ Budget = Annotated[BudgetKeys, BeforeValidator(_hours), AfterValidator(_some)]
 class FinalizeKeys(_Keys):
     """The second stage: full training of the best."""
 
-    top: Count = Field(default=1, description="how many of the best to train, a whole number, at least 1")
+    top: Count = Field(default=10, description="how many of the best to train, a whole number, at least 1")
     seeds: Count = Field(default=1, description="trainings of each, a whole number, at least 1")
     epochs: Count | None = Field(default=None, description="a whole number, at least 1")
     from_weights: bool = Field(default=False, description="true or false")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ogive.objective import Constraint, ObjectiveSpec
@@ -14,6 +14,7 @@ from ogive.strategy.base import Strategy
 from ogive.strategy.constrained import Constrained
 from ogive.strategy.deduplicated import Deduplicated
 from ogive.strategy.listed import Initial
+from ogive.strategy.warm_start import WarmStart
 
 _REGISTRY: Registry[Strategy] = Registry(
     "strategy",
@@ -25,6 +26,10 @@ _REGISTRY: Registry[Strategy] = Registry(
         "differential_evolution": "ogive.strategy.differential_evolution:DifferentialEvolution",
         "nsga2": "ogive.strategy.nsga2:NSGA2",
         "tpe": "ogive.strategy.tpe:TPE",
+        "smac": "ogive.strategy.smac:SMAC",
+        "reinforce": "ogive.strategy.reinforce:Reinforce",
+        "bohb": "ogive.strategy.bohb:BOHB",
+        "dehb": "ogive.strategy.dehb:DEHB",
         "listed": "ogive.strategy.listed:Listed",
         "local_search": "ogive.strategy.local_search:LocalSearch",
         "regularized_evolution": "ogive.strategy.regularized_evolution:RegularizedEvolution",
@@ -61,9 +66,31 @@ def options(name: str) -> dict[str, Any]:
     return _REGISTRY.options(name)
 
 
+def brought(name: str, options: Mapping[str, Any]) -> dict[str, dict[str, Any]] | None:
+    """The schedule that a strategy brings along, as BOHB and DEHB do: {name: {option: value}}; None for most.
+
+    Such a strategy's class says `schedule`, its name, and `schedule_options`, which of the strategy's options are its.
+    """
+    factory = _REGISTRY.factory(name)
+    schedule = getattr(factory, "schedule", "")
+    theirs = getattr(factory, "schedule_options", ())
+    return {schedule: {o: options[o] for o in theirs if options.get(o) is not None}} if schedule else None
+
+
 def register(name: str, factory: str | Callable[..., Strategy]) -> None:
     """Make `factory(space, objectives, constraints, **options)`, or "module:name" of one, known as `name`."""
     _REGISTRY.register(name, factory)
 
 
-__all__ = ["Constrained", "Deduplicated", "Initial", "Strategy", "create", "names", "options", "register"]
+__all__ = [
+    "Constrained",
+    "Deduplicated",
+    "Initial",
+    "Strategy",
+    "WarmStart",
+    "brought",
+    "create",
+    "names",
+    "options",
+    "register",
+]

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,7 +30,16 @@ from ogive.trial import Fidelity, Pending, Proposal, Trial
 
 
 class Strategy(ABC):
-    """Chooses what to evaluate next. See the module's docstring for what implementations guarantee."""
+    """Chooses what to evaluate next. See the module's docstring for what implementations guarantee.
+
+    Attributes:
+        schedule: the name of the schedule that it brings along, where it is published as a pair with one; no other is
+            allowed beside it.
+        schedule_options: which of its options are that schedule's.
+    """
+
+    schedule: ClassVar[str] = ""
+    schedule_options: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, space: Space, objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()) -> None:
         self.space = space

@@ -53,12 +53,12 @@ class Deduplicated(Strategy):
         for _ in range(SAMPLES):
             architecture = self.space.sample(rng)
             if self._is_new(architecture, flying):
-                return Proposal(architecture, note={"duplicates": duplicates, "instead": "sample"})
+                return Proposal(architecture, note={"origin": "random", "duplicates": duplicates, "instead": "sample"})
         rest = [architecture for architecture in self._remaining() if not flying.holds(architecture.id)]
         if not rest:
             raise SpaceExhausted(self._exhausted({proposal.architecture.id for proposal in flying}))
         chosen = rest[int(rng.integers(len(rest)))]
-        return Proposal(chosen, note={"duplicates": duplicates, "instead": "grid"})
+        return Proposal(chosen, note={"origin": "random", "duplicates": duplicates, "instead": "grid"})
 
     def tell(self, trial: Trial) -> None:
         self._told.add(trial.architecture.id)

@@ -1,92 +1,64 @@
-"""Bayesian optimisation with a small Gaussian process over the encoding of architectures.
+"""Bayesian optimisation with Gaussian processes over architectures.
 
-Symbols: n trials, d columns of the encoding, m candidates. The kernel is an exponentiated distance, k(x, x') =
-exp(-gamma |x - x'|_1), which over one-hot columns is an exponentiated Hamming distance. Values are replaced by the
-normal scores of their ranks, so that objectives, constraints and outliers need no scale. Expected improvement (Jones
-et al. 1998, equation 15) is averaged over a grid of hyperparameters, weighted by their marginal likelihood (Snoek et al.
-2012, section 3.2). Architectures in flight are believed to come out as predicted (Ginsbourger et al. 2010, "Kriging
-believer").
+The kernel knows categories, order, activity and equal alternatives (`ogive.strategy.kernels`); its parameters are drawn
+from their posterior, and the acquisition is averaged over the draws (Snoek et al. 2012, section 3.2). With one objective
+the acquisition is expected improvement, with several the expected improvement of the hypervolume
+(`ogive.strategy.acquisition`); either times the probability that every constraint is kept (Gardner et al. 2014) and that
+the trial does not fail. Architectures in flight are believed to come out as predicted (Ginsbourger et al. 2010).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, solve_triangular
-from scipy.spatial.distance import cdist
-from scipy.stats import norm, rankdata
 
-from ogive.errors import SpaceError
-from ogive.objective import Constraint, Objective
+from ogive.objective import Constraint, Objective, pareto_front
 from ogive.registry import whole
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
-from ogive.strategy.ranking import ranked
+from ogive.strategy.candidates import Candidates, Source
+from ogive.strategy.graphs import graph_of
+from ogive.strategy.kernels import Embedding, Kernel
+from ogive.strategy.promise import Data, Promise
+from ogive.strategy.surrogate import Surrogate, milestone, spread
+from ogive.strategy.targets import Told, told
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 FloatArray = NDArray[np.float64]
 NAME = "strategy 'gp'"
 
-GAMMAS = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""Inverse length scales, in units of one over the number of decisions."""
+CORE = 150
+"""The largest number of trials from which the kernel's parameters are drawn."""
 
-NOISES = (1e-2, 1e-1)
-"""Variances of the noise, beside a prior variance of 1."""
+BEST = 5
+"""How many of the best trials candidates are drawn near to."""
 
-NEGLIGIBLE = 1e-3
-"""Hyperparameters with a smaller share of the posterior are left out."""
-
-
-@dataclass(frozen=True)
-class Posterior:
-    """A Gaussian process with zero mean and unit variance, conditioned on y [n] at x [n, d]."""
-
-    x: FloatArray  # [n, d]
-    gamma: float
-    factor: FloatArray  # [n, n], lower Cholesky factor of the kernel matrix with noise
-    weights: FloatArray  # [n], kernel matrix^-1 y
-    log_marginal_likelihood: float
-
-    def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Means [m] and standard deviations [m] of the function, without noise, at x [m, d]."""
-        cross = kernel(x, self.x, self.gamma)  # [m, n]
-        half = solve_triangular(self.factor, cross.T, lower=True)  # [n, m]
-        return cross @ self.weights, np.sqrt(np.maximum(1.0 - (half**2).sum(axis=0), 1e-12))
-
-
-def kernel(a: FloatArray, b: FloatArray, gamma: float) -> FloatArray:
-    """exp(-gamma |a_i - b_j|_1) [n, m] of a [n, d] and b [m, d]."""
-    return np.asarray(np.exp(-gamma * cdist(a, b, "cityblock")))
-
-
-def fit(x: FloatArray, y: FloatArray, gamma: float, noise: float) -> Posterior:
-    """Condition on y [n] at x [n, d], seen with noise of variance `noise`."""
-    factor = np.asarray(np.linalg.cholesky(kernel(x, x, gamma) + noise * np.eye(len(x))), dtype=np.float64)
-    weights = np.asarray(cho_solve((factor, True), y))
-    evidence = -0.5 * y @ weights - np.log(np.diag(factor)).sum() - 0.5 * len(y) * math.log(2 * math.pi)
-    return Posterior(x, gamma, factor, weights, float(evidence))
-
-
-def expected_improvement(mean: FloatArray, deviation: FloatArray, best: float) -> FloatArray:
-    """E[max(best - Y, 0)] for Y ~ N(mean, deviation^2), elementwise: how far a candidate is expected below `best`."""
-    z = (best - mean) / deviation
-    return np.asarray(deviation * (z * norm.cdf(z) + norm.pdf(z)))
+REFINEMENTS = 2
+"""Rounds of moves around the most promising candidates, where the space is too large to list."""
 
 
 class GaussianProcess(Strategy):
-    """Propose what promises most improvement among random architectures and mutations of the best.
+    """Propose what promises most improvement: among all of a small space, else among samples and moves around the best.
 
     Options:
         initial: how many trials need a value before the model is used; random until then.
-        samples: random candidates at each ask.
-        mutations: candidates at each ask that are one change away from one of the five best.
-        max_fit: with more trials than this the model is fitted to a third of it, the best, and random others; the
-            proposal's note then says to how many of how many. (Fitting takes time cubic in their number.)
+        candidates: how many architectures are weighed at each ask; half of them where the space is too large to list.
+        draws: how many times the kernel's parameters are drawn from their posterior.
+        local: every so many asks only neighbours of the best are weighed that are not known yet: a step of local search,
+            which ends where the model is mistaken about them; 0 for never. Not with several objectives, where the best
+            are many and such steps were found to lose more than they gain.
+        max_fit: with more trials than this the model is fitted to a third of it, the best, and an even spread of the
+            others; the proposal's note then says to how many of how many. (Fitting takes time cubic in their number.)
+        graph: for the Weisfeiler-Lehman kernel, the graph of an architecture: a function that returns (labels of nodes,
+            edges as pairs of their numbers), "module:function" of one, or "decisions" for the graph of what activates
+            what. By default the labels of decisions with equal alternatives are counted, which needs no graph.
+        depth: how many steps of the graph a label of that kernel takes in.
 
+    With several objectives, every other ask improves on a model of each, by the hypervolume; the others on one model of
+    the rank among all (front, then crowding distance), which finds its way where the former is mistaken of the front.
     Trials are compared at the highest step that a quarter of them have reached (at least `initial`).
     """
 
@@ -95,68 +67,77 @@ class GaussianProcess(Strategy):
         space: Space,
         objectives: Sequence[Objective],
         constraints: Sequence[Constraint] = (),
-        initial: int = 10,
-        samples: int = 150,
-        mutations: int = 150,
+        initial: int = 5,
+        candidates: int = 2000,
+        draws: int = 4,
+        local: int = 4,
         max_fit: int = 300,
+        graph: object = None,
+        depth: int = 2,
     ) -> None:
         super().__init__(space, objectives, constraints)
         self.initial = whole(NAME, "initial", initial, at_least=2)
-        self.samples = whole(NAME, "samples", samples, at_least=1)
-        self.mutations = whole(NAME, "mutations", mutations, at_least=0)
+        self.candidates = whole(NAME, "candidates", candidates, at_least=4)
+        self.draws = whole(NAME, "draws", draws, at_least=1)
+        self.local = whole(NAME, "local", local, at_least=0)
         self.max_fit = whole(NAME, "max_fit", max_fit, at_least=3)
+        embedding = Embedding(space, graph_of(graph), whole(NAME, "depth", depth, at_least=0))
+        self._source = Source(space, embedding)
+        self._surrogate = Surrogate(Kernel(embedding), self.draws)
         self._trials: dict[TrialId, Trial] = {}
-        self._encoded: dict[TrialId, FloatArray] = {}  # a cache
 
     def tell(self, trial: Trial) -> None:
         self._trials[trial.id] = trial
-        if trial.id not in self._encoded:
-            self._encoded[trial.id] = self.space.encode([trial.architecture])[0]
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         trials = list(self._trials.values())
-        order = ranked(trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4))
-        if len(order) < self.initial:
-            return Proposal(self.space.sample(rng))
-        order.sort(key=lambda item: item[0])
-        known = len(order)
-        if known > self.max_fit:
-            keep = self.max_fit // 3
-            others = rng.permutation(np.arange(keep, known))[: self.max_fit - keep]
-            order = [*order[:keep], *(order[i] for i in sorted(others.tolist()))]
-        note = {"fitted_on": len(order), "of": known}
-        seen = {trial.architecture.id for trial in trials} | {proposal.architecture.id for proposal in pending}
-        candidates = self._candidates([trial.architecture for _, trial in order[:5]], seen, rng)
-        if not candidates:
-            return Proposal(self.space.sample(rng), note={"fitted_on": 0, "of": known})
-        waiting = [proposal.architecture for proposal in pending]
-        gain = self._gain(order, self.space.encode(waiting), self.space.encode(candidates))
-        by_gain = [candidates[i] for i in np.argsort(-gain, kind="stable")]
-        return Proposal(next(filter(self.allowed, by_gain), by_gain[0]), note=note)
+        known = told(trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4))
+        if len(known.trials) < self.initial:
+            return Proposal(self.space.sample(rng), note={"origin": "random"})
+        order = known.ranks().astype(np.float64)
+        by_rank = len(self.objectives) > 1 and (len(trials) + len(pending)) % 2 == 0
+        data = self._data(replace(known, costs=order[:, None]) if by_rank else known, order)
+        waiting = self._source.embed([proposal.architecture for proposal in pending])
+        promise = Promise.of(self._surrogate, data, waiting)
+        taken = {trial.architecture.id for trial in trials} | {proposal.architecture.id for proposal in pending}
+        best = [known.trials[row].architecture for row in self._leaders(known, order, rng)]
+        found = self._found(best, taken, len(trials) + len(pending), promise.glimpse(), rng)
+        gain = promise(found.x)
+        note = {"fitted_on": len(data.fitted), "of": len(known.trials)}
+        if not len(found):
+            return Proposal(self.space.sample(rng), note={"origin": "random", **note})
+        by_gain = np.argsort(-gain, kind="stable")
+        chosen = next((i for i in by_gain if self.allowed(found.architectures[i])), by_gain[0])
+        origin = {"origin": "model", "candidate": found.origins[chosen]}
+        return Proposal(found.architectures[chosen], note={**origin, **note})
 
-    def _candidates(self, best: list[Architecture], seen: set[str], rng: np.random.Generator) -> list[Architecture]:
-        """Different architectures that are not among the `seen` ids: random ones, and mutations of the `best`."""
-        found = [self.space.sample(rng) for _ in range(self.samples)]
-        for i in range(self.mutations):
-            try:
-                found.append(self.space.mutate(best[i % len(best)], rng))
-            except SpaceError:  # the space's constraint allows nothing that is one change away from this one
-                continue
-        return list({a.id: a for a in found if a.id not in seen}.values())
+    def _leaders(self, known: Told, order: FloatArray, rng: np.random.Generator) -> Sequence[int]:
+        """Rows of the best; with several objectives, of the Pareto front at random, or only its ends would lead."""
+        front = np.flatnonzero(known.feasible & pareto_front(np.where(known.feasible[:, None], known.costs, np.inf)))
+        if len(self.objectives) == 1 or not len(front):
+            return [int(row) for row in np.argsort(order, kind="stable")[:BEST]]
+        return [int(row) for row in rng.permutation(front)[: 4 * BEST]]
 
-    def _gain(self, order: list[tuple[int, Trial]], waiting: FloatArray, candidates: FloatArray) -> FloatArray:
-        """Expected improvement [m] at `candidates` [m, d] while `waiting` [w, d] are in flight."""
-        x = np.stack([self._encoded[trial.id] for _, trial in order])
-        y = norm.ppf((rankdata([place for place, _ in order]) - 0.5) / len(order))  # small is good
-        scale = max(1, len(self.space.decisions))
-        fits = {(gamma / scale, noise): fit(x, y, gamma / scale, noise) for gamma in GAMMAS for noise in NOISES}
-        evidence = np.array([posterior.log_marginal_likelihood for posterior in fits.values()])
-        shares = np.exp(evidence - evidence.max())
-        gain = np.zeros(len(candidates))
-        for ((gamma, noise), posterior), share in zip(fits.items(), shares / shares.sum(), strict=True):
-            if share > NEGLIGIBLE:
-                if len(waiting):
-                    believed = np.concatenate([y, posterior.predict(waiting)[0]])
-                    posterior = fit(np.concatenate([x, waiting]), believed, gamma, noise)
-                gain += share * expected_improvement(*posterior.predict(candidates), best=float(y.min()))
-        return gain
+    def _found(
+        self, best: Sequence[Architecture], taken: set[str], number: int, glimpse: Promise, rng: np.random.Generator
+    ) -> Candidates:
+        """What is weighed in ask `number`: unknown neighbours of the best at every `local`th, else all over the space."""
+        if self.local and number % self.local == 0 and len(self.objectives) == 1:
+            for center in best:
+                around = self._source.around(center, taken, rng)
+                if len(around):
+                    return around
+        count = self.candidates if self._source.listed else self.candidates // 2
+        found = self._source.draw(best, taken, count, rng)
+        for _ in range(0 if self._source.listed else REFINEMENTS):
+            leaders = found.leading(glimpse(found.x), BEST).architectures
+            known = taken | {architecture.id for architecture in found.architectures}
+            found = found.plus(self._source.near(leaders, known, count // 4, rng))
+        return found.leading(glimpse(found.x), count // 4)
+
+    def _data(self, known: Told, order: FloatArray) -> Data:
+        embed = self._source.embed
+        x = embed([trial.architecture for trial in known.trials])
+        failed = embed([trial.architecture for trial in known.failed])
+        core = spread(order[: milestone(len(order))], min(CORE, self.max_fit))
+        return Data(known, x, spread(order, self.max_fit), core, failed)

@@ -45,10 +45,10 @@ class Listed(Strategy):
         settings: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         super().__init__(space, objectives, constraints)
-        self._list = _List(space, architectures, settings)
+        self._list = _List(space, architectures, settings, "listed")
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        proposal = self._list.next(pending, "listed")
+        proposal = self._list.next(pending)
         if proposal is None:
             raise SpaceExhausted(f"all {len(self._list.items)} architectures of the list were proposed")
         return proposal
@@ -63,19 +63,21 @@ class Initial(Strategy):
     Put `Deduplicated` and `Constrained` around it: what of the list they turn down is passed over.
     """
 
+    origin = "initial"
+
     def __init__(
         self, strategy: Strategy, architectures: Sequence[Choices], settings: Sequence[Mapping[str, Any]] = ()
     ) -> None:
         super().__init__(strategy.space, strategy.objectives, strategy.constraints)
         self.strategy = strategy
-        self._list = _List(strategy.space, architectures, settings)
+        self._list = _List(strategy.space, architectures, settings, self.origin)
 
     def allow_only(self, allowed: Callable[[Architecture], bool]) -> None:
         super().allow_only(allowed)
         self.strategy.allow_only(allowed)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        return self._list.next(pending, "initial") or self.strategy.ask(rng, pending, fidelity)
+        return self._list.next(pending) or self.strategy.ask(rng, pending, fidelity)
 
     def tell(self, trial: Trial) -> None:
         self._list.told(trial)
@@ -85,20 +87,27 @@ class Initial(Strategy):
 class _List:
     """Proposals in order, and which of them were told."""
 
-    def __init__(self, space: Space, architectures: Sequence[Choices], settings: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self, space: Space, architectures: Sequence[Choices], settings: Sequence[Mapping[str, Any]], origin: str
+    ) -> None:
         self.items = check_list(space, architectures, settings)
+        self._origin = origin
         self._told: set[int] = set()
 
-    def next(self, pending: Pending, origin: str) -> Proposal | None:
+    def next(self, pending: Pending) -> Proposal | None:
         """The first place that was neither told nor is pending; None where there is none."""
-        taken = self._told | {place for proposal in pending if (place := _place(proposal)) is not None}
+        taken = self._told | {place for proposal in pending if (place := self._place(proposal)) is not None}
         place = next((place for place in range(len(self.items)) if place not in taken), None)
-        return None if place is None else replace(self.items[place], note={PLACE: place, "origin": origin})
+        return None if place is None else replace(self.items[place], note={PLACE: place, "origin": self._origin})
 
     def told(self, trial: Trial) -> None:
-        place = _place(trial.proposal)
+        place = self._place(trial.proposal)
         if place is not None:
             self._told.add(place)
+
+    def _place(self, proposal: Proposal) -> int | None:
+        """Of this list; a warm start and a list of the user's may stand one before the other."""
+        return proposal.note.get(PLACE) if proposal.note.get("origin") == self._origin else None
 
 
 def check_list(
@@ -119,10 +128,6 @@ def check_list(
         Proposal(_architecture(space, place, choices), settings=dict(settings[place]) if settings else EMPTY)
         for place, choices in enumerate(architectures)
     )
-
-
-def _place(proposal: Proposal) -> int | None:
-    return proposal.note.get(PLACE)
 
 
 def _architecture(space: Space, place: int, choices: Choices) -> Architecture:

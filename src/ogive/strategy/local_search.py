@@ -58,13 +58,14 @@ class LocalSearch(Strategy):
         for number in numbers:
             search = self._searches.get(number, _Search())
             if begun[number] + len(search.beginnings) < self.initial:
-                return Proposal(self.space.sample(rng), note={"search": number})
+                return Proposal(self.space.sample(rng), note={"origin": "random", "search": number})
             unseen = [n for n in self._neighbors(search) if n.id not in taken]
             if unseen:
                 parent = self._best(search)
                 assert parent is not None
-                return Proposal(unseen[int(rng.integers(len(unseen)))], note={"search": number, "parent": parent.id})
-        return Proposal(self.space.sample(rng), note={"search": numbers[-1] + 1 if numbers else 0})
+                note = {"origin": "local search", "search": number, "parent": parent.id}
+                return Proposal(unseen[int(rng.integers(len(unseen)))], note=note)
+        return Proposal(self.space.sample(rng), note={"origin": "random", "search": numbers[-1] + 1 if numbers else 0})
 
     def tell(self, trial: Trial) -> None:
         self._told.add(trial.architecture.id)

@@ -12,7 +12,7 @@ class Random(Strategy):
     """Sample the space, whatever was found. See Li and Talwalkar, "Random search and reproducibility for NAS" (2020)."""
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        return Proposal(self.space.sample(rng))
+        return Proposal(self.space.sample(rng), note={"origin": "random"})
 
     def tell(self, trial: Trial) -> None:
         pass

@@ -7,7 +7,6 @@ paper: P population size, S sample size.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 
 import numpy as np
 
@@ -16,8 +15,9 @@ from ogive.objective import Constraint, Objective
 from ogive.registry import whole
 from ogive.space import Space
 from ogive.strategy.base import Strategy
+from ogive.strategy.population import Population, check_drop
 from ogive.strategy.ranking import best
-from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
+from ogive.trial import Fidelity, Pending, Proposal, Trial
 
 NAME = "strategy 'regularized_evolution'"
 
@@ -29,6 +29,8 @@ class RegularizedEvolution(Strategy):
         population: P. The paper has 100 for 20,000 trials; 30 suits the hundreds of trials of smaller searches, which
             would else be random for the most part.
         sample: S. The paper has 25; 10 keeps about its share of P.
+        drop: who leaves the population when one joins. "oldest", as in the paper; "worst" is the variant without ageing,
+            which under noise keeps those that were lucky once.
 
     Until P trials are in the population or on their way to it, architectures are drawn at random. A trial joins when it
     is first told with a value and keeps its place when it is told again; a trial that fails does not count. Members are
@@ -42,27 +44,25 @@ class RegularizedEvolution(Strategy):
         constraints: Sequence[Constraint] = (),
         population: int = 30,
         sample: int = 10,
+        drop: str = "oldest",
     ) -> None:
         super().__init__(space, objectives, constraints)
         self.P = whole(NAME, "population", population, at_least=1)
         self.S = whole(NAME, "sample", sample, at_least=1)
-        self._history: dict[TrialId, Trial] = {}  # all with a value, in the order of joining
+        self._population = Population(self.P, check_drop(NAME, drop), objectives, constraints)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        population = list(islice(reversed(self._history.values()), self.P))
-        expected = sum(trial not in self._history for trial in pending.in_flight) if len(population) < self.P else 0
-        if not population or len(population) + expected < self.P:
-            return Proposal(self.space.sample(rng))
+        if self._population.is_small(pending):
+            return Proposal(self.space.sample(rng), note={"origin": "random"})
+        population = self._population.alive()
         sample = [population[i] for i in rng.integers(len(population), size=self.S).tolist()]
         parent = best(sample, self.objectives, self.constraints)
         assert parent is not None, "every member of the population has a value"
         try:
-            return Proposal(self.space.mutate(parent.architecture, rng), note={"parent": parent.id})
+            child = self.space.mutate(parent.architecture, rng)
         except SpaceError as isolated:  # the space's constraint allows nothing that is one change away
-            return Proposal(self.space.sample(rng), note={"instead_of_mutation": str(isolated)})
+            return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_mutation": str(isolated)})
+        return Proposal(child, note={"origin": "mutation", "parent": parent.id})
 
     def tell(self, trial: Trial) -> None:
-        if trial.status.failed or not trial.reports:
-            self._history.pop(trial.id, None)
-        else:
-            self._history[trial.id] = trial
+        self._population.tell(trial)

@@ -1,0 +1,121 @@
+"""Graphs of architectures, and the Weisfeiler-Lehman histograms of their labels.
+
+Shervashidze et al., "Weisfeiler-Lehman graph kernels" (JMLR 2011), section 3; for architectures: Ru et al.,
+"Interpretable neural architecture search via Bayesian optimisation with Weisfeiler-Lehman kernels" (NAS-BOWL, ICLR 2021).
+
+A graph is (labels, edges): a label for each node, and (from, to) pairs of the nodes' numbers. Operations are nodes.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from importlib import import_module
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ogive.errors import JobError
+from ogive.space import Architecture
+from ogive.space.table import matches
+
+Labels = Sequence[Any]
+Edges = Sequence[tuple[int, int]]
+Graph = Callable[[Architecture], tuple[Labels, Edges]]
+FloatArray = NDArray[np.float64]
+
+WIDTH = 128
+"""Columns of the histogram of a level; labels are hashed to them (Weinberger et al. 2009, without signs)."""
+
+
+def graph_of(spec: Any) -> Graph | None:
+    """The graph function behind an option: None, "decisions", "module:function", or a function.
+
+    Raises:
+        JobError: it is none of these, or cannot be imported.
+    """
+    if spec is None:
+        return None
+    if callable(spec):
+        return cast("Graph", spec)
+    if spec == "decisions":
+        return decision_graph
+    if isinstance(spec, str) and ":" in spec:
+        module, _, name = spec.partition(":")
+        try:
+            found = getattr(import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise JobError(f"graph={spec!r} cannot be imported: {error}") from error
+        if callable(found):
+            return cast("Graph", found)
+    raise JobError(f'graph={spec!r}: a function of an architecture, "module:function", "decisions", or None')
+
+
+def decision_graph(architecture: Architecture) -> tuple[Labels, Edges]:
+    """A graph of any declared space: active decisions, each below those whose labels activate it.
+
+    A node is labelled with its decision's alternatives and its choice, not with its decision's name: equal choices at
+    different places are equal nodes.
+    """
+    active = [decision for decision in architecture.space.decisions if decision.name in architecture]
+    number = {decision.name: i for i, decision in enumerate(active)}
+    labels = [(repr(d.domain.describe()), repr(architecture[d.name])) for d in active]
+    edges = {
+        (number[name], number[decision.name])
+        for decision in active
+        for conjunction in decision.when
+        if all(name in architecture and matches(architecture[name], labels) for name, labels in conjunction)
+        for name, _ in conjunction
+    }
+    return labels, sorted(edges)
+
+
+def relabelled(labels: Labels, edges: Edges, depth: int) -> Iterator[list[str]]:
+    """Labels of all nodes at level 0 ... `depth`: at each, a node's label with the sorted ones before and after it."""
+    current = [repr(label) for label in labels]
+    yield current
+    before: list[list[int]] = [[] for _ in current]
+    after: list[list[int]] = [[] for _ in current]
+    for source, target in edges:
+        before[target].append(source)
+        after[source].append(target)
+    for _ in range(depth):
+        current = [
+            f"{own}<{sorted(current[i] for i in sources)}>{sorted(current[i] for i in targets)}"
+            for own, sources, targets in zip(current, before, after, strict=True)
+        ]
+        current = [f"{zlib.crc32(label.encode()):08x}" for label in current]  # compressed, as in the paper
+        yield current
+
+
+def histograms(graphs: Sequence[tuple[Labels, Edges]], depth: int) -> FloatArray:
+    """[n] graphs -> [n, (depth + 1) * WIDTH]: counts of labels, level after level, scaled so that two graphs that differ
+    in one node are at squared distance 1 at level 0.
+    """
+    counts = np.zeros((len(graphs), depth + 1, WIDTH))
+    for row, (labels, edges) in enumerate(graphs):
+        for level, current in enumerate(relabelled(labels, edges, depth)):
+            for label in current:
+                counts[row, level, zlib.crc32(label.encode()) % WIDTH] += math.sqrt(0.5)
+    return counts.reshape(len(graphs), -1)
+
+
+def paths(labels: Labels, edges: Edges) -> frozenset[tuple[str, ...]]:
+    """The sequences of labels on all ways from a node without predecessors to one without successors: the path encoding
+    of White et al. (BANANAS, AAAI 2021, section 4). The graph has no circles.
+    """
+    after: list[list[int]] = [[] for _ in labels]
+    entered = set()
+    for source, target in edges:
+        after[source].append(target)
+        entered.add(target)
+
+    @cache
+    def ways(node: int) -> frozenset[tuple[str, ...]]:
+        own = (str(labels[node]),)
+        return frozenset(own + rest for following in after[node] for rest in ways(following)) or frozenset({own})
+
+    return frozenset().union(*(ways(node) for node in range(len(labels)) if node not in entered))

@@ -1,0 +1,113 @@
+"""Gaussian process regression with a posterior over the kernel's parameters.
+
+Rasmussen and Williams, "Gaussian processes for machine learning" (2006), algorithm 2.1. The parameters are not fitted but
+drawn from their posterior by elliptical slice sampling (Murray, Adams and MacKay 2010), so that a decision that seems to
+matter little after a few trials is not written off.
+
+Symbols: n trials, m points, p columns of the embedding, theta the logarithms of the kernel's parameters, S draws of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
+
+from ogive.strategy.kernels import Kernel
+
+FloatArray = NDArray[np.float64]
+LogLikelihood = Callable[[FloatArray], float]
+
+BURN, THIN = 20, 4
+"""Steps of the chain before the first draw, and between draws."""
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A Gaussian process with zero mean, conditioned on y [n] at x [n, p]."""
+
+    kernel: Kernel
+    theta: FloatArray
+    x: FloatArray  # [n, p]
+    y: FloatArray  # [n]
+    factor: FloatArray  # [n, n], lower Cholesky factor of the kernel matrix with noise
+    weights: FloatArray  # [n], kernel matrix^-1 y
+
+    @property
+    def log_marginal_likelihood(self) -> float:
+        n = len(self.y)
+        half_log_determinant = np.log(np.diag(self.factor)).sum()
+        return float(-0.5 * self.y @ self.weights - half_log_determinant - 0.5 * n * math.log(2 * math.pi))
+
+    @cached_property
+    def _inverse_factor(self) -> FloatArray:  # [n, n]; a product with it is quicker than solving for many points
+        n = len(self.factor)
+        return np.asarray(solve_triangular(self.factor, np.eye(n), lower=True, check_finite=False))
+
+    def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Means [m] and standard deviations [m] of the function, without noise, at x [m, p]."""
+        cross = self.kernel(self.theta, self.x, x)  # [n, m]
+        half = self._inverse_factor @ cross  # [n, m]
+        variance = self.kernel.diagonal(self.theta, x) - np.einsum("ij,ij->j", half, half)
+        return cross.T @ self.weights, np.sqrt(np.maximum(variance, 1e-10))
+
+    def believing(self, x: FloatArray) -> Regression:
+        """As if points in flight, x [w, p], had come out as predicted (Ginsbourger et al. 2010, "Kriging believer")."""
+        if not len(x):
+            return self
+        y = np.concatenate([self.y, self.predict(x)[0]])
+        return condition(self.kernel, self.theta, np.concatenate([self.x, x]), y)
+
+
+def condition(kernel: Kernel, theta: FloatArray, x: FloatArray, y: FloatArray) -> Regression:
+    """Condition on y [n] at x [n, p]."""
+    k = kernel(theta, x, x)
+    k[np.diag_indices(len(x))] += kernel.noise(theta)
+    factor = cholesky(k, lower=True, check_finite=False)
+    return Regression(kernel, theta, x, y, factor, cho_solve((factor, True), y, check_finite=False))
+
+
+def draw_parameters(
+    kernel: Kernel, x: FloatArray, y: FloatArray, draws: int, rng: np.random.Generator
+) -> Sequence[FloatArray]:
+    """S = `draws` vectors theta from their posterior given y [n] at x [n, p]."""
+    prior = kernel.prior
+
+    def log_likelihood(z: FloatArray) -> float:
+        try:
+            return condition(kernel, prior.mean + prior.deviation * z, x, y).log_marginal_likelihood
+        except LinAlgError:  # not positive definite to the last digit: as good as impossible
+            return -math.inf
+
+    z = np.zeros(len(prior.mean))
+    current = log_likelihood(z)
+    found = []
+    for step in range(BURN + THIN * (draws - 1) + 1):
+        z, current = elliptical_slice_step(z, current, log_likelihood, rng)
+        if step >= BURN and (step - BURN) % THIN == 0:
+            found.append(prior.mean + prior.deviation * z)
+    return found
+
+
+def elliptical_slice_step(
+    z: FloatArray, current: float, log_likelihood: LogLikelihood, rng: np.random.Generator
+) -> tuple[FloatArray, float]:
+    """One step of a chain whose prior is a standard normal (Murray et al. 2010, figure 2); with its log-likelihood."""
+    nu = rng.standard_normal(len(z))
+    threshold = current + math.log(1.0 - rng.random())
+    angle = rng.uniform(0.0, 2.0 * math.pi)
+    low, high = angle - 2.0 * math.pi, angle
+    while True:
+        proposal = z * math.cos(angle) + nu * math.sin(angle)
+        value = log_likelihood(proposal)
+        if value > threshold:
+            return proposal, value
+        low, high = (angle, high) if angle < 0 else (low, angle)
+        if high - low < 1e-9:  # the bracket has shrunk to where the chain stands
+            return z, current
+        angle = rng.uniform(low, high)
