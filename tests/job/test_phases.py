@@ -132,6 +132,8 @@ def test_a_lost_verdict_is_given_again(tmp_path: Path) -> None:
 def test_a_verdict_is_a_function_of_the_journal(tmp_path: Path) -> None:
     state = open_run(through(write(tmp_path)).folder / "coarse").state
     assert judge("x", state, Go()).go
+    told = judge("x", state, Go(best=(Constraint("accuracy", at_least=0.1),))).reasons[-1]
+    assert f"(best: accuracy {max(t.metrics['accuracy'] for t in state.trials.values() if t.reports):.4g})" in told
     assert judge("x", state, Go(best=(Constraint("accuracy", at_least=0.5), Constraint("accuracy", at_most=0.6)))).go
     assert not judge("x", state, Go(best=(Constraint("speed", at_least=1),))).go
     failing = judge("x", state, Go(failed=0.0))

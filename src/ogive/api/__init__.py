@@ -1,7 +1,24 @@
-"""The place where the rooms meet: start a search, continue it, read what it found."""
+"""The place where the rooms meet: start a search, continue it, read what it found.
+
+Reading a run loads neither strategies nor schedules, which would take longer than the reading.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from ogive.api.funnel import Funnel, Go, Phase, funnel, open_funnel
 from ogive.api.result import Run, open_run
-from ogive.api.start import search
+
+if TYPE_CHECKING:
+    from ogive.api.start import search as search
 
 __all__ = ["Funnel", "Go", "Phase", "Run", "funnel", "open_funnel", "open_run", "search"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "search":
+        from ogive.api.start import search
+
+        return search
+    raise AttributeError(f"module 'ogive.api' has no attribute {name!r}; it has {', '.join(__all__)}")

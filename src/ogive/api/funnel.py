@@ -9,6 +9,7 @@ judged again.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from ogive.errors import JobError, RunError
 from ogive.objective import Constraint, violation
 from ogive.run.settings import Settings
 from ogive.run.state import State
+from ogive.run.words import number
 
 if TYPE_CHECKING:
     from ogive.task import Task
@@ -249,10 +251,16 @@ def _reached(best: Sequence[Constraint], found: Sequence[Mapping[str, float]]) -
     wanted = " and ".join(map(str, best))
     if not found:
         return False, f"no trial reached {wanted}"
-    nearest = min(found, key=lambda metrics: violation(metrics, best))
-    has = ", ".join(f"{c.metric} {nearest[c.metric]:.4g}" for c in best if c.metric in nearest)
+    nearest = min(found, key=lambda metrics: (violation(metrics, best), _cost(metrics, best[0])))
+    has = ", ".join(f"{c.metric} {number(nearest[c.metric])}" for c in best if c.metric in nearest)
     reached = violation(nearest, best) == 0
     return reached, f"{'a' if reached else 'no'} trial reached {wanted}{f' (best: {has})' if has else ''}"
+
+
+def _cost(metrics: Mapping[str, float], wanted: Constraint) -> float:
+    """The metric of a threshold, less is better."""
+    value = metrics.get(wanted.metric, math.nan)
+    return math.inf if math.isnan(value) else value if wanted.at_most is not None else -value
 
 
 def _learns(accuracies: Sequence[float], task: Task) -> tuple[Check, float]:

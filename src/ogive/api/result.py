@@ -8,8 +8,6 @@ from pathlib import Path
 from pickle import PickleError
 from typing import TYPE_CHECKING, Any
 
-from ogive.api.final import Say, finalize
-from ogive.api.payload import PAYLOAD, load_payload
 from ogive.errors import JobError, MissingExtra, RunError
 from ogive.report.results import front, top
 from ogive.report.sinks.flat import row
@@ -23,6 +21,7 @@ from ogive.trial import Trial
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ogive.api.final import Say
     from ogive.api.replay import Replay
     from ogive.api.reproduce import Reproduction
     from ogive.run.controller import Observer
@@ -69,6 +68,8 @@ class Run:
 
     def _loaded(self) -> tuple[Space, Estimator]:
         if self._space is None or self._estimator is None:
+            from ogive.api.payload import PAYLOAD, load_payload
+
             path = self.folder / PAYLOAD
             try:
                 space, self._estimator = load_payload(path)
@@ -150,6 +151,8 @@ class Run:
         **settings: Any,
     ) -> TwoStage:
         """Train the best in full, rank them anew, and read the test split for the winner; see `ogive.api.final`."""
+        from ogive.api.final import finalize
+
         return finalize(
             self,
             top,

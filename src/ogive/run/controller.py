@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ogive.errors import RunError, SpaceExhausted
-from ogive.run import cost, rules
+from ogive.run import cost, rules, words
 from ogive.run.advisor import RESTS, Advisor
 from ogive.run.alerts import Alert
 from ogive.run.cache import Cache
@@ -144,9 +144,9 @@ class Controller:
             return
         spent = cost.spend(state, self._now())
         if settings.hours is not None and spent.hours >= settings.hours:
-            self._end(f"the budget of {settings.hours:g} hours is used up")
+            self._end(f"the budget of {words.number(settings.hours)} hours is used up")
         if settings.money is not None and spent.money is not None and spent.money >= settings.money:
-            self._end(f"the budget of {settings.money:g} {spent.currency or 'of money'} is used up")
+            self._end(f"the budget of {words.number(settings.money)} {spent.currency or 'of money'} is used up")
 
     def _now(self) -> float:
         """The journal's time: that of the last event, and what has passed since."""
@@ -211,7 +211,7 @@ class Controller:
         """Whether another trial may be proposed; else `why` says why the search will end."""
         number = len(self.state.trials)
         if number >= self.settings.max_trials:
-            self.why = f"all {number} trials are done"
+            self.why = f"all {number:,} trials are done"
         elif self._used_up:
             self.why = self._used_up
         else:

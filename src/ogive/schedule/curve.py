@@ -6,11 +6,12 @@ Domhan et al. (IJCAI 2015), section 3.3 (the termination criterion), and Baker e
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from statistics import NormalDist
 
 import numpy as np
 
-from ogive.errors import JobError
+from ogive.errors import JobError, MissingExtra
 from ogive.objective import Constraint, Objective, pareto_front, violation
 from ogive.registry import whole
 from ogive.schedule.base import Action, Job, Schedule, Start
@@ -60,6 +61,8 @@ class CurveStopping(Schedule):
             raise JobError(f"{NAME}: threshold is {threshold!r}, but must be a number above 0 and below 0.5")
         if model not in MODELS:
             raise JobError(f"{NAME}: model is {model!r}, but must be one of {', '.join(MODELS)}")
+        if model != "parametric" and find_spec("sklearn") is None:
+            raise MissingExtra("scikit-learn", "data", f"model {model!r} of {NAME} (model 'parametric' does not)")
         self.threshold, self.model = float(threshold), model
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
         self._full: list[Trial] = []  # trained in full

@@ -1,0 +1,135 @@
+"""A genetic algorithm: selection, crossover, mutation, and a population from which the oldest or the worst is dropped.
+
+Holland, "Adaptation in Natural and Artificial Systems" (1975); tournaments and fitness-proportional selection as compared by
+Goldberg and Deb, "A comparative analysis of selection schemes used in genetic algorithms" (FOGA 1991).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ogive.errors import JobError, SpaceError
+from ogive.objective import Constraint, Objective, violation
+from ogive.registry import whole
+from ogive.space import Architecture, Space
+from ogive.strategy.base import Strategy
+from ogive.strategy.population import Population, check_drop
+from ogive.trial import Fidelity, Pending, Proposal, Trial
+
+NAME = "strategy 'genetic'"
+SELECTIONS = ("tournament", "proportional")
+
+
+class Genetic(Strategy):
+    """Two parents are selected and crossed, their child is mutated and joins the population, and one member is dropped.
+
+    Options:
+        population: how many are alive; until so many have a value or are on their way to one, architectures are drawn at
+            random.
+        selection: "tournament": the best of `sample` members drawn with replacement; "proportional": a member is drawn with
+            a probability proportional to its fitness.
+        sample: members in a tournament.
+        crossover: the probability that a child has two parents; each decision then comes from either.
+        mutation: the probability with which each active decision of a child changes; None: 1 / (active decisions). A child
+            of one parent changes at least once.
+        drop: "oldest" or "worst": who leaves when one joins.
+
+    The fitness of a member is by how much it is better than the worst one (Goldberg's windowing), with one objective and
+    where all keep the constraints; else it is the number of ranks below it.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        objectives: Sequence[Objective],
+        constraints: Sequence[Constraint] = (),
+        population: int = 30,
+        selection: str = "tournament",
+        sample: int = 5,
+        crossover: float = 0.5,
+        mutation: float | None = None,
+        drop: str = "worst",
+    ) -> None:
+        super().__init__(space, objectives, constraints)
+        self.size = whole(NAME, "population", population, at_least=2)
+        if selection not in SELECTIONS:
+            raise JobError(f"{NAME}: selection is {selection!r}, but must be one of {', '.join(SELECTIONS)}")
+        self.selection = selection
+        self.sample = whole(NAME, "sample", sample, at_least=1)
+        self.crossover = share(NAME, "crossover", crossover)
+        self.mutation = None if mutation is None else share(NAME, "mutation", mutation)
+        self._population = Population(self.size, check_drop(NAME, drop), objectives, constraints)
+
+    def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+        if self._population.is_small(pending, least=2):
+            return Proposal(self.space.sample(rng), note={"origin": "random"})
+        first, second = self._select(rng), self._select(rng)
+        try:
+            if rng.random() < self.crossover and first.id != second.id:
+                child = self.space.crossover(first.architecture, second.architecture, rng)
+                mutated = mutate(self.space, child, self._changes(child, rng), rng)
+                note = {"origin": "crossover", "parent": first.id, "parents": [first.id, second.id]}
+                return Proposal(mutated, note=note)
+            changes = max(1, self._changes(first.architecture, rng))
+            mutated = mutate(self.space, first.architecture, changes, rng)
+            return Proposal(mutated, note={"origin": "mutation", "parent": first.id})
+        except SpaceError as isolated:  # the space's constraint allows nothing so near
+            return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_mutation": str(isolated)})
+
+    def tell(self, trial: Trial) -> None:
+        self._population.tell(trial)
+
+    def _changes(self, architecture: Architecture, rng: np.random.Generator) -> int:
+        return int(rng.binomial(len(architecture), changing(self.mutation, architecture)))
+
+    def _select(self, rng: np.random.Generator) -> Trial:
+        members = self._population.members()
+        if self.selection == "tournament":
+            drawn = rng.integers(len(members), size=self.sample).tolist()
+            winner: int = min(drawn, key=lambda row: members[row][0])
+            return members[winner][1]
+        fitness = self._fitness(members)
+        return members[int(rng.choice(len(members), p=fitness / fitness.sum()))][1]
+
+    def _fitness(self, members: Sequence[tuple[int, Trial]]) -> NDArray[np.float64]:
+        """[P], at least one of them above 0."""
+        ranks = np.array([rank for rank, _ in members])
+        fitness = (ranks.max() - ranks).astype(np.float64)
+        step = min(trial.step for _, trial in members)
+        values = [trial.at(step) for _, trial in members]
+        if len(self.objectives) == 1 and all(violation(metrics, self.constraints) == 0 for metrics in values):
+            costs = np.array([self.objectives[0].cost(metrics) for metrics in values])
+            if np.isfinite(costs).all():
+                fitness = costs.max() - costs
+        return fitness if fitness.any() and math.isfinite(fitness.sum()) else np.ones(len(members))
+
+
+def changing(rate: float | None, architecture: Architecture) -> float:
+    """The probability that a decision changes: `rate`, or one change on average where it is None."""
+    return 1.0 / max(1, len(architecture)) if rate is None else rate
+
+
+def mutate(space: Space, architecture: Architecture, changes: int, rng: np.random.Generator) -> Architecture:
+    """`architecture` with `changes` decisions changed, one after another.
+
+    Raises:
+        SpaceError: the space's constraint allows no such change.
+    """
+    for _ in range(changes):
+        architecture = space.mutate(architecture, rng)
+    return architecture
+
+
+def share(owner: str, option: str, value: object) -> float:
+    """`value` as a number from 0 to 1.
+
+    Raises:
+        JobError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise JobError(f"{owner}: {option} is {value!r}, but must be a number from 0 to 1")
+    return float(value)

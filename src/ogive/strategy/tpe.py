@@ -1,0 +1,173 @@
+"""The tree-structured Parzen estimator.
+
+Bergstra, Bardenet, Bengio and Kegl, "Algorithms for Hyper-Parameter Optimization" (NeurIPS 2011), section 4. Symbols of the
+paper: l(x) the density of the best share gamma of the trials, g(x) that of all others; expected improvement grows with
+l(x) / g(x). The widths of kernels, the weights of trials and gamma are those of later practice (Watanabe 2023).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ogive.errors import JobError
+from ogive.objective import Constraint, Objective
+from ogive.registry import whole
+from ogive.space import Architecture, Space
+from ogive.space.domain import Label
+from ogive.space.table import Decision
+from ogive.strategy.base import Strategy
+from ogive.strategy.genetic import share
+from ogive.strategy.parzen import Mixture, columns, tpe_kernel
+from ogive.strategy.targets import told
+from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
+
+FloatArray = NDArray[np.float64]
+NAME = "strategy 'tpe'"
+
+MOST_GOOD = 25
+"""The largest number of trials that l(x) is made of, and that have full weight in either density."""
+
+TRIES = 20
+"""Architectures that are made until the space's constraint allows one; then one is drawn at random."""
+
+
+class TPE(Strategy):
+    """Draw candidates from where good trials lie, and propose the one that lies least where the others do.
+
+    Options:
+        initial: how many trials need a value before the model is used; random until then.
+        candidates: drawn from l(x) at each ask.
+        gamma: the share of trials that is good; 25 at most.
+        multivariate: one density of whole architectures; else one for each decision, of the trials in which it is active,
+            so that the tree of conditions is gone through from its root (as published).
+        prior_weight: of the uniform prior, in trials.
+        max_fit: with more trials than this only the good ones and the latest of the others are used; the proposal's note
+            then says how many of how many.
+
+    Trials are ordered as by `ogive.objective.rank`: with several objectives by front and crowding distance, with constraints
+    by violation where they are not kept. Trials that failed by what they are, and those in flight, count among the others
+    ("constant liar"). Trials are compared at the highest step that a quarter of them have reached (at least `initial`).
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        objectives: Sequence[Objective],
+        constraints: Sequence[Constraint] = (),
+        initial: int = 10,
+        candidates: int = 24,
+        gamma: float = 0.1,
+        multivariate: bool = True,
+        prior_weight: float = 1.0,
+        max_fit: int = 1000,
+    ) -> None:
+        super().__init__(space, objectives, constraints)
+        self.initial = whole(NAME, "initial", initial, at_least=2)
+        self.candidates = whole(NAME, "candidates", candidates, at_least=1)
+        self.gamma = share(NAME, "gamma", gamma)
+        if not isinstance(multivariate, bool):
+            raise JobError(f"{NAME}: multivariate is {multivariate!r}, but must be true or false")
+        self.multivariate = multivariate
+        if isinstance(prior_weight, bool) or not isinstance(prior_weight, (int, float)) or not prior_weight > 0:
+            raise JobError(f"{NAME}: prior_weight is {prior_weight!r}, but must be a number above 0")
+        self.prior_weight = float(prior_weight)
+        self.max_fit = whole(NAME, "max_fit", max_fit, at_least=2 * MOST_GOOD)
+        self._trials: dict[TrialId, Trial] = {}
+        self._known: _Split | None = None  # a cache
+
+    def tell(self, trial: Trial) -> None:
+        self._trials[trial.id] = trial
+        self._known = None
+
+    def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+        split = self._split()
+        if split.of < self.initial:
+            return Proposal(self.space.sample(rng), note={"origin": "random"})
+        bad = [*split.bad, *(proposal.architecture for proposal in pending)]
+        note: dict[str, Any] = {"origin": "model"}
+        if len(split.good) + len(split.bad) < split.of:
+            note |= {"fitted_on": len(split.good) + len(split.bad), "of": split.of}
+        make = self._jointly if self.multivariate else self._one_by_one
+        architecture = make(split.good, bad, rng)
+        if architecture is None:
+            return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_model": "none is allowed"})
+        return Proposal(architecture, note=note)
+
+    def _split(self) -> _Split:
+        """Good and other trials, each in the order of their numbers, so that the latest weigh most."""
+        if self._known is None:
+            trials = list(self._trials.values())
+            known = told(trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4))
+            order = np.argsort(known.ranks(), kind="stable") if len(known.trials) else np.array([], dtype=np.int64)
+            best = min(math.ceil(self.gamma * len(order)), MOST_GOOD)
+            good = [known.trials[row] for row in order[:best]]
+            others = [*(known.trials[row] for row in order[best:]), *known.failed]
+            latest = sorted(others, key=lambda trial: trial.id)[-(self.max_fit - len(good)) :]
+            self._known = _Split(
+                [trial.architecture for trial in sorted(good, key=lambda trial: trial.id)],
+                [trial.architecture for trial in latest],
+                len(order) + len(known.failed),
+            )
+        return self._known
+
+    def _jointly(
+        self, good: Sequence[Architecture], bad: Sequence[Architecture], rng: np.random.Generator
+    ) -> Architecture | None:
+        decisions = self.space.decisions
+        l, g = (self._mixture(decisions, columns(self.space, group)) for group in (good, bad))  # noqa: E741
+        drawn = [Architecture(self.space, l.draw(rng)) for _ in range(self.candidates)]
+        scores = l.log_density(drawn) - g.log_density(drawn)
+        allowed = (drawn[i] for i in np.argsort(-scores, kind="stable"))
+        return next((a for a in allowed if self.space.violation(a) is None), None)
+
+    def _one_by_one(
+        self, good: Sequence[Architecture], bad: Sequence[Architecture], rng: np.random.Generator
+    ) -> Architecture | None:
+        tables = columns(self.space, good), columns(self.space, bad)
+        known: dict[str, tuple[Mixture, Mixture]] = {}
+        for _ in range(TRIES):
+            choices: dict[str, Label] = {}
+            for decision in self.space.decisions:
+                if decision.active(choices):
+                    name = decision.name
+                    if name not in known:
+                        l, g = (self._mixture([decision], {name: _active(table[name])}) for table in tables)  # noqa: E741
+                        known[name] = l, g
+                    choices[name] = self._label(decision, *known[name], rng)
+            architecture = Architecture(self.space, choices)
+            if self.space.violation(architecture) is None:
+                return architecture
+        return None
+
+    def _label(self, decision: Decision, l: Mixture, g: Mixture, rng: np.random.Generator) -> Label:  # noqa: E741
+        components = rng.choice(len(l.weights), size=self.candidates, p=l.weights)
+        drawn = [{decision.name: l.kernels[0].draw(int(c), rng)} for c in components]
+        return drawn[int(np.argmax(l.log_density(drawn) - g.log_density(drawn)))][decision.name]
+
+    def _mixture(self, decisions: Sequence[Decision], table: dict[str, list[Label | None]]) -> Mixture:
+        n = len(next(iter(table.values())))
+        weights = np.append(_weights(n), self.prior_weight)
+        kernels = [tpe_kernel(d.domain, table[d.name], self.prior_weight) for d in decisions]
+        return Mixture(decisions, kernels, weights / weights.sum())
+
+
+class _Split:
+    """Architectures of good trials and of the others, and how many trials there are to choose among."""
+
+    def __init__(self, good: Sequence[Architecture], bad: Sequence[Architecture], of: int) -> None:
+        self.good, self.bad, self.of = good, bad, of
+
+
+def _active(labels: Sequence[Label | None]) -> list[Label | None]:
+    return [label for label in labels if label is not None]
+
+
+def _weights(n: int) -> FloatArray:
+    """Of n trials in their order: 1 for the last 25, and less for earlier ones, down to 1 / n."""
+    ramp = np.linspace(1.0 / max(n, 1), 1.0, num=max(0, n - MOST_GOOD))
+    return np.concatenate([ramp, np.ones(min(n, MOST_GOOD))])

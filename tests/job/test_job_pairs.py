@@ -1,0 +1,73 @@
+"""In a job: strategies that bring their schedule along, and a warm start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ogive.errors import JobError
+from ogive.job import load_job
+from ogive.job.start import run_job
+
+CODE = """
+import ogive as og
+
+def part(*args, **named):
+    return args
+
+space = og.Space(og.layer(part, *(og.one_of(0, 1, 2, name=f"d{i}") for i in range(4))))
+
+def train(model, trial):
+    for epoch in trial.epochs():
+        trial.report(accuracy=sum(trial.architecture.values()) / 10 * (1 - 0.5**epoch))
+"""
+JOB = "space: pairs_space.py:space\ntrain: pairs_space.py:train\nepochs: 9\nmax_trials: 12\nexecutor: inline\n"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "pairs_space.py").write_text(CODE)
+    return tmp_path
+
+
+def written(home: Path, name: str, text: str) -> Path:
+    path = home / f"{name}.yaml"
+    path.write_text(JOB + text)
+    return path
+
+
+def test_a_named_pair_brings_its_schedule_and_the_next_job_begins_with_what_it_found(home: Path) -> None:
+    first = run_job(load_job(written(home, "first", "strategy: {dehb: {eta: 3}}\n")))
+    assert first.state.created["schedule"] == {"name": "dehb", "options": {"eta": 3}}
+    assert {trial.step for trial in first.state.trials.values()} >= {1, 3}
+    second = run_job(load_job(written(home, "second", "strategy: bohb\nwarm_start: {run: runs/first, trials: 2}\n")))
+    trials = list(second.state.trials.values())
+    assert [trial.proposal.note["origin"] for trial in trials[:2]] == ["warm_start", "warm_start"]
+    assert second.state.created["schedule"]["name"] == "hyperband"
+    assert len(run_job(load_job(home / "second.yaml", {"max_trials": 14})).state.trials) == 14
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "strategy: dehb\nschedule: asha\n",
+            r"job.yaml:7: schedule.asha: strategy 'dehb' brings its own schedule, 'dehb'",
+        ),
+        (
+            "strategy: bohb\nschedule: full\n",
+            r"job.yaml:7: schedule.full: strategy 'bohb' brings its own .* 'hyperband'",
+        ),
+        ("strategy: {bohb: {eta: 1}}\n", r"eta is 1, but must be a whole number of at least 2"),
+        ("warm_start: runs/nowhere\n", r"job.yaml:6: warm_start: there is no run in .*nowhere"),
+        ("warm_start: {from: runs/a}\n", r"job.yaml:6: warm_start: found .*; give the folder of an earlier run"),
+        (
+            "phases: {a: {max_trials: 2}, b: {strategy: bohb, schedule: asha}}\n",
+            r"job.yaml:6: phases.b.schedule.asha: strategy 'bohb' brings its own schedule",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_told_with_its_place(home: Path, text: str, message: str) -> None:
+    with pytest.raises(JobError, match=message):
+        load_job(written(home, "job", text))

@@ -1,0 +1,267 @@
+"""Genetic algorithms, NSGA-II and differential evolution: against closed forms, simulations from the papers, and Optuna."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+
+from ogive.errors import JobError, SpaceExhausted
+from ogive.objective import Objective, hypervolume, objectives
+from ogive.seeds import generator
+from ogive.space import Architecture, Space, layer, one_of, real
+from ogive.strategy import Deduplicated, create
+from ogive.strategy.base import Strategy
+from ogive.strategy.population import Population
+from ogive.strategy.unit_cube import UnitCube
+from ogive.testing.spaces import SPACES
+from ogive.testing.strategies import check_strategy
+from ogive.trial import Pending, Proposal, Report, Status, Trial
+
+SPACE = Space(layer(dict, *(one_of(0, 1, 2, 3, name=f"d{i}") for i in range(8))))
+ACCURACY = objectives("accuracy")
+
+
+def told(number: int, proposal: Proposal, **metrics: float) -> Trial:
+    return Trial(number, proposal, status=Status.FINISHED, reports=(Report(1, metrics),))
+
+
+def drawn(number: int, space: Space = SPACE) -> Proposal:
+    return Proposal(space.sample(generator(0, "drawn", number)))
+
+
+def searched(strategy: Strategy, evaluate: Any, trials: int, seed: int = 0) -> list[Trial]:
+    """The trials of a search, one at a time."""
+    found = []
+    for number in range(trials):
+        proposal = strategy.ask(generator(seed, number), Pending(), {})
+        found.append(told(number, proposal, **evaluate(proposal.architecture, number)))
+        strategy.tell(found[-1])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        (
+            "genetic",
+            {"population": 6, "selection": "proportional", "drop": "oldest", "mutation": 0.3, "crossover": 1.0},
+        ),
+        ("genetic", {"population": 6, "sample": 2, "drop": "worst"}),
+        ("regularized_evolution", {"population": 6, "sample": 3, "drop": "worst"}),
+        ("nsga2", {"population": 4, "crossover": 0.0, "mutation": 0.5}),
+        ("differential_evolution", {"population": 4, "F": 0.9, "crossover": 0.2}),
+    ],
+)
+def test_all_options_conform(name: str, options: dict[str, Any]) -> None:
+    check_strategy(lambda space, sought, rest: create(name, space, sought, rest, **options), another_process=False)
+
+
+def test_a_grid_is_gone_through_once_in_either_order() -> None:
+    space = SPACES["mixed"]()
+    listed = [a.id for a in space.grid(resolution=3)]
+    orders = []
+    for options in ({"order": "lexicographic"}, {"order": "seeded"}, {"order": "seeded", "seed": 1}):
+        strategy = create("grid", space, resolution=3, **options)
+        orders.append([t.architecture.id for t in searched(strategy, lambda a, n: {"accuracy": 0.0}, len(listed))])
+        with pytest.raises(SpaceExhausted, match=f"all {len(listed)} architectures of the grid"):
+            strategy.ask(generator(0), Pending(), {})
+    assert orders[0] == listed
+    assert sorted(orders[1]) == sorted(orders[2]) == sorted(listed)
+    assert listed != orders[1] != orders[2]
+    with pytest.raises(JobError, match="too many for a random order"):
+        create("grid", SPACES["large"]())
+
+
+def test_the_population_is_the_last_or_the_best_that_were_told() -> None:
+    values = generator(0, "values").random(200)
+    for size in (1, 7, 50):
+        oldest, worst = Population(size, "oldest", ACCURACY), Population(size, "worst", ACCURACY)
+        for number, value in enumerate(values):
+            for population in (oldest, worst):
+                population.tell(told(number, drawn(number), accuracy=float(value)))
+            best = sorted(range(number + 1), key=lambda i: -values[i])[:size]
+            assert {trial.id for trial in worst.alive()} == set(best)
+            assert [trial.id for trial in oldest.alive()] == list(range(number, max(-1, number - size), -1))
+
+
+def test_one_that_was_forgotten_comes_back_when_it_turns_out_better() -> None:
+    population = Population(3, "worst", ACCURACY)
+    for number in range(12):
+        population.tell(told(number, drawn(number), accuracy=number / 100))
+    assert {trial.id for trial in population.alive()} == {9, 10, 11}
+    population.tell(told(2, drawn(2), accuracy=0.9))
+    assert {trial.id for trial in population.alive()} == {2, 10, 11}
+
+
+def test_under_noise_the_worst_dropped_keeps_lucky_survivors_and_the_oldest_dropped_does_not() -> None:
+    """All architectures are equally good; what the population has been told beyond that is luck."""
+    luck = {}
+    for drop in ("oldest", "worst"):
+        strategy = create("regularized_evolution", SPACE, population=20, sample=5, drop=drop)
+        noise = generator(0, "noise").standard_normal(400)
+        searched(strategy, lambda a, n: {"accuracy": float(noise[n])}, 400)  # noqa: B023
+        alive = strategy._population.alive()  # type: ignore[attr-defined]
+        luck[drop] = np.mean([trial.metrics["accuracy"] for trial in alive])
+    assert abs(luck["oldest"]) < 0.7, "the mean of 20 standard normal numbers"
+    assert luck["worst"] > 1.6, "the mean of the 20 largest of 400"
+
+
+def parents(strategy: Strategy, asks: int = 4000) -> Counter[int]:
+    return Counter(strategy.ask(generator(1, i), Pending(), {}).note["parent"] for i in range(asks))
+
+
+def test_selection_has_the_probabilities_of_the_textbook() -> None:
+    values = [0.1, 0.2, 0.5, 0.4]
+    proportional = create("genetic", SPACE, population=4, selection="proportional", crossover=0.0)
+    tournament = create("genetic", SPACE, population=4, sample=3, crossover=0.0)
+    for number, value in enumerate(values):
+        for strategy in (proportional, tournament):
+            strategy.tell(told(number, drawn(number), accuracy=value))
+    shares = parents(proportional)
+    assert shares[0] == 0
+    for number, fitness in enumerate([0.0, 0.1, 0.4, 0.3]):  # above the worst
+        assert shares[number] / 4000 == pytest.approx(fitness / 0.8, abs=0.03)
+    shares = parents(tournament)
+    for place, number in enumerate(sorted(range(4), key=lambda i: values[i]), start=1):
+        assert shares[number] / 4000 == pytest.approx((place / 4) ** 3 - ((place - 1) / 4) ** 3, abs=0.03)
+
+
+def test_a_child_has_its_decisions_from_two_parents() -> None:
+    strategy = create("genetic", SPACE, population=2, selection="tournament", sample=1, crossover=1.0, mutation=0.0)
+    for number, label in enumerate((0, 3)):
+        architecture = SPACE.architecture({f"d{i}": label for i in range(8)})
+        strategy.tell(told(number, Proposal(architecture), accuracy=0.5))
+    children = [strategy.ask(generator(2, i), Pending(), {}) for i in range(40)]
+    crossed = [child.architecture for child in children if child.note["origin"] == "crossover"]
+    assert crossed
+    assert all(set(child.values()) <= {0, 3} for child in crossed)
+    assert any(len(set(child.values())) == 2 for child in crossed)
+
+
+# -- two objectives ----------------------------------------------------------------------------------------------
+
+TWO = (Objective("loss"), Objective("latency"))
+LABELS = 5
+
+
+def two(values: Any) -> dict[str, float]:
+    """A front between many ones and many fours, bent by what the neighbours are."""
+    x = np.array(list(values), dtype=float) / (LABELS - 1)
+    rough = float(np.abs(np.diff(x)).mean())
+    return {"loss": float((x**2).mean()) + rough, "latency": float(((1 - x) ** 2).mean()) + rough}
+
+
+def volume(rows: list[dict[str, float]]) -> float:
+    return hypervolume([[row["loss"], row["latency"]] for row in rows], (1.5, 1.5))
+
+
+def optuna_nsga2(seed: int, trials: int) -> float:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    sampler = optuna.samplers.NSGAIISampler(population_size=20, seed=seed)
+    study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
+
+    def objective(trial: optuna.Trial) -> tuple[float, float]:
+        row = two(trial.suggest_categorical(f"d{i}", list(range(LABELS))) for i in range(8))
+        return row["loss"], row["latency"]
+
+    study.optimize(objective, n_trials=trials)
+    return volume([two(trial.params.values()) for trial in study.trials])
+
+
+def test_nsga2_reaches_what_optunas_reaches_and_differential_evolution_more_than_chance() -> None:
+    space = Space(layer(dict, *(one_of(*range(LABELS), name=f"d{i}") for i in range(8))))
+    options: dict[str, dict[str, Any]] = {"nsga2": {"population": 20}, "differential_evolution": {}, "random": {}}
+    reached: dict[str, list[float]] = {name: [] for name in options}
+    theirs = [optuna_nsga2(seed, 300) for seed in range(5)]
+    for name, given in options.items():
+        for seed in range(5):
+            strategy = create(name, space, TWO, **given)
+            found = searched(strategy, lambda a, n: two(a.values()), 300, seed)
+            reached[name].append(volume([dict(trial.metrics) for trial in found]))
+    mean = {name: np.mean(values) for name, values in reached.items()}
+    error = np.hypot(np.std(reached["nsga2"], ddof=1), np.std(theirs, ddof=1)) / np.sqrt(5)
+    assert mean["nsga2"] > np.mean(theirs) - 2 * error
+    assert np.mean(theirs) > mean["random"], "the problem tells good from bad"
+    assert mean["differential_evolution"] > mean["random"]
+
+
+# -- differential evolution --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_every_architecture_lies_in_its_own_bin_of_the_unit_cube(name: str) -> None:
+    space = SPACES[name]()
+    cube = UnitCube(space)
+    for number in range(60):
+        architecture = space.sample(generator(3, number))
+        x = cube.point(architecture)
+        assert x.shape == (cube.dimensions,)
+        assert cube.architecture(x) == architecture
+        assert cube.read({"x": cube.noted(x)}, architecture) == pytest.approx(x, abs=1e-5)
+
+
+def awad_algorithm_1(np_: int, trials: int, seed: int) -> list[Architecture]:
+    """rand/1/bin written from the paper, a generation member after member, with the numbers that `ask` is given."""
+    cube, x, f, found = UnitCube(SPACE), {}, {}, []
+    for number in range(trials):
+        rng, i = generator(seed, number), number % np_
+        if number < np_:
+            architecture = SPACE.sample(rng)
+            u = cube.point(architecture)
+        else:
+            r1, r2, r3 = rng.choice(np_ - 1, size=3, replace=False)
+            others = [x[j] for j in range(np_) if j != i]
+            v = others[r1] + 0.5 * (others[r2] - others[r3])
+            v = np.where((v < 0) | (v > 1), rng.random(8), v)
+            taken = rng.random(8) < 0.5
+            taken[rng.integers(8)] = True
+            u = np.where(taken, v, x[i])
+        u = np.round(u, 6)
+        architecture = cube.architecture(u)
+        fitness = sum(architecture.values())
+        if i not in x or fitness >= f[i]:
+            x[i], f[i] = u, fitness
+        found.append(architecture)
+    return found
+
+
+def test_takes_the_steps_of_rand_1_bin() -> None:
+    strategy = create("differential_evolution", SPACE, population=8)
+    found = searched(strategy, lambda a, n: {"accuracy": float(sum(a.values()))}, 200, seed=4)
+    assert [trial.architecture for trial in found] == awad_algorithm_1(8, 200, seed=4)
+    assert max(sum(trial.architecture.values()) for trial in found) >= 22, "of 24"
+
+
+def test_finds_the_minimum_of_a_sphere() -> None:
+    space = Space(layer(dict, *(real(0.0, 1.0, name=f"x{i}") for i in range(4))))
+    strategy = Deduplicated(create("differential_evolution", space, "loss"))
+    found = searched(strategy, lambda a, n: {"loss": sum((v - 0.3) ** 2 for v in a.values())}, 800)
+    assert min(trial.metrics["loss"] for trial in found) < 1e-3
+
+
+def test_targets_take_turns_while_children_are_in_flight() -> None:
+    strategy = create("differential_evolution", SPACE, population=4)
+    pending: dict[int, Proposal] = {}
+    for number in range(8):
+        pending[number] = strategy.ask(generator(0, number), Pending(pending), {})
+    assert [proposal.note["slot"] for proposal in pending.values()] == [0, 1, 2, 3, 0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "text"),
+    [
+        ("genetic", {"selection": "roulette"}, "selection is 'roulette', but must be one of tournament, proportional"),
+        ("genetic", {"drop": "best"}, "drop is 'best', but must be one of oldest, worst"),
+        ("regularized_evolution", {"drop": 1}, "drop is 1, but must be one of oldest, worst"),
+        ("genetic", {"crossover": 1.5}, "crossover is 1.5, but must be a number from 0 to 1"),
+        ("differential_evolution", {"population": 3}, "population is 3, but must be a whole number of at least 4"),
+        ("grid", {"order": "spiral"}, "order is 'spiral', but must be one of seeded, lexicographic"),
+    ],
+)
+def test_wrong_options_are_named(name: str, options: dict[str, Any], text: str) -> None:
+    with pytest.raises(JobError, match=text):
+        create(name, SPACE, **options)

@@ -1,0 +1,97 @@
+"""The learned controller: its probabilities, its gradient, and that it settles on the best."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from ogive.seeds import generator
+from ogive.space import Space, layer, one_of
+from ogive.strategy import create
+from ogive.strategy.policy import Policy
+from ogive.strategy.reinforce import Reinforce
+from ogive.testing.spaces import tiny
+from ogive.trial import Pending, Proposal, Report, Status, Trial
+
+BEST = (1, 3, 0, 2, 2)
+SPACE = Space(layer(dict, *(one_of(0, 1, 2, 3, name=f"d{i}") for i in range(5))))
+
+
+def told(number: int, proposal: Proposal, value: float, status: Status = Status.FINISHED) -> Trial:
+    return Trial(number, proposal, status=status, reports=(Report(1, {"accuracy": value}),))
+
+
+def trained(trials: int, seed: int = 0) -> Reinforce:
+    strategy = create("reinforce", SPACE)
+    assert isinstance(strategy, Reinforce)
+    for number in range(trials):
+        proposal = strategy.ask(generator(seed, number), Pending(), {})
+        right = sum(a == b for a, b in zip(proposal.architecture.values(), BEST, strict=True))
+        strategy.tell(told(number, proposal, right / 5))
+    return strategy
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_settles_on_the_best(seed: int) -> None:
+    best = SPACE.architecture({f"d{i}": label for i, label in enumerate(BEST)})
+    assert trained(400, seed).probability(best) > 0.9
+
+
+def test_probabilities_sum_to_one_over_a_conditional_space_and_are_what_is_sampled() -> None:
+    space = tiny()
+    strategy = create("reinforce", space, batch=2)
+    assert isinstance(strategy, Reinforce)
+    for number in range(20):
+        proposal = strategy.ask(generator(0, number), Pending(), {})
+        strategy.tell(told(number, proposal, float(proposal.architecture["a"] == 3)))
+    p = {a: strategy.probability(a) for a in space.grid()}
+    assert sum(p.values()) == pytest.approx(1.0, abs=1e-5)
+    drawn = [strategy.ask(generator(1, i), Pending(), {}).architecture for i in range(4000)]
+    assert sum(abs(drawn.count(a) / 4000 - share) for a, share in p.items()) < 0.08, "total variation"
+
+
+def test_the_update_is_along_the_policy_gradient() -> None:
+    """One decision: after a step of plain descent the logits' bias has moved by rate * gain * (one-hot - p)."""
+    policy = Policy([3], hidden=2, learning_rate=0.0, entropy=0.0)
+    head = policy._network["heads"][0]
+    p = policy.walk().probabilities(0)
+    policy.update([[2], [0]], [0.5, -0.25])
+    expected = -(0.5 * (np.eye(3)[2] - p) - 0.25 * (np.eye(3)[0] - p)) / 2
+    assert head.bias.grad.numpy() == pytest.approx(expected, abs=1e-6)
+    entropic = Policy([3], hidden=2, learning_rate=0.0, entropy=1.0)
+    with torch.no_grad():
+        entropic._network["heads"][0].bias[:] = torch.tensor([2.0, 0.0, 0.0])
+    entropic._weights = None
+    q = entropic.walk().probabilities(0)
+    entropic.update([[0]], [0.0])
+    entropy = -(q * np.log(q)).sum()
+    gradient = q * (np.log(q) + entropy)  # of minus the entropy, by the logits
+    assert entropic._network["heads"][0].bias.grad.numpy() == pytest.approx(gradient, abs=1e-6)
+
+
+def test_what_is_told_again_is_learned_again() -> None:
+    """A trial deep in the past that turns out otherwise: as if it had been told so at once."""
+    lived, fresh = create("reinforce", SPACE), create("reinforce", SPACE)
+    proposals = [lived.ask(generator(2, n), Pending(), {}) for n in range(23)]
+    for number, proposal in enumerate(proposals):
+        lived.tell(told(number, proposal, number / 23))
+        lived.ask(generator(0), Pending(), {})
+    for number, proposal in enumerate(proposals):
+        fresh.tell(told(number, proposal, 1.0 if number == 3 else number / 23))
+    lived.tell(told(3, proposals[3], 1.0))
+    assert isinstance(lived, Reinforce)
+    assert isinstance(fresh, Reinforce)
+    for proposal in proposals:
+        assert lived.probability(proposal.architecture) == fresh.probability(proposal.architecture)
+
+
+def test_torch_is_loaded_by_the_constructor_and_not_before() -> None:
+    program = (
+        "import sys; import ogive.strategy.reinforce; from ogive import strategy; from ogive.testing.spaces import tiny\n"
+        "assert 'torch' not in sys.modules; strategy.create('reinforce', tiny()); assert 'torch' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,0 +1,167 @@
+"""Parzen estimators and TPE against Optuna's; conditions; what is in flight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator, _ParzenEstimatorParameters
+
+from ogive.bench.synthetic import nk
+from ogive.errors import JobError
+from ogive.seeds import generator
+from ogive.space import Space, integer, layer, one_of, real, some_of
+from ogive.strategy import create
+from ogive.strategy.parzen import Mixture, columns, normal_reference_kernel, tpe_kernel
+from ogive.strategy.tpe import TPE, _weights
+from ogive.testing.spaces import SPACES, conditional
+from ogive.testing.strategies import check_strategy
+from ogive.trial import Pending, Proposal, Report, Status, Trial
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+MIXED = Space(layer(dict, real(0.0, 1.0, name="x"), integer(0, 999_999, name="n"), one_of("a", "b", "c", name="c")))
+
+
+def told(number: int, proposal: Proposal, **metrics: float) -> Trial:
+    return Trial(number, proposal, status=Status.FINISHED, reports=(Report(1, metrics),))
+
+
+@pytest.mark.parametrize("multivariate", [True, False])
+def test_conforms(multivariate: bool) -> None:
+    options: dict[str, Any] = {"initial": 4, "candidates": 4, "multivariate": multivariate, "gamma": 0.3}
+    check_strategy(lambda s, o, c: TPE(s, o, c, **options), another_process=False)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 60])
+def test_densities_are_those_of_optuna(n: int) -> None:
+    seen = [MIXED.sample(generator(0, "seen", i)) for i in range(n)]
+    asked = [MIXED.sample(generator(0, "asked", i)) for i in range(50)]
+    weights = np.append(_weights(n), 1.0)
+    kernels = [tpe_kernel(d.domain, columns(MIXED, seen)[d.name], 1.0) for d in MIXED.decisions]
+    ours = Mixture(MIXED.decisions, kernels, weights / weights.sum()).log_density(asked)
+    distributions = {
+        "x": optuna.distributions.FloatDistribution(0.0, 1.0),
+        "n": optuna.distributions.IntDistribution(0, 999_999),
+        "c": optuna.distributions.CategoricalDistribution(("a", "b", "c")),
+    }
+    parameters = _ParzenEstimatorParameters(1.0, True, False, optuna.samplers._tpe.sampler.default_weights, True)
+
+    def arrays(architectures: list[Any]) -> dict[str, np.ndarray]:
+        return {
+            name: np.array([distribution.to_internal_repr(a[name]) for a in architectures])
+            for name, distribution in distributions.items()
+        }
+
+    theirs = _ParzenEstimator(arrays(seen), distributions, parameters).log_pdf(arrays(asked))
+    assert ours == pytest.approx(theirs, abs=1e-6)
+
+
+def test_densities_sum_to_one_and_samples_follow_them() -> None:
+    space = Space(layer(dict, integer(1, 64, log=True, name="n"), one_of(0, 1, 2, name="c")))
+    seen = [space.sample(generator(0, i)) for i in range(6)]
+    everything = list(space.grid())
+    table = columns(space, seen)
+    for make in (
+        lambda d: tpe_kernel(d.domain, table[d.name], 1.0),
+        lambda d: normal_reference_kernel(d.domain, table[d.name], 2, 1e-3, 1.0),
+    ):
+        kernels = [make(decision) for decision in space.decisions]
+        n = 7 if len(kernels[1].p) == 7 else 6  # type: ignore[attr-defined]
+        mixture = Mixture(space.decisions, kernels, np.full(n, 1 / n))
+        p = np.exp(mixture.log_density(everything))
+        assert p.sum() == pytest.approx(1.0)
+        rng = generator(1)
+        drawn = [tuple(mixture.draw(rng).values()) for _ in range(20_000)]
+        shares = np.array([drawn.count(tuple(a.values())) for a in everything]) / len(drawn)
+        assert np.abs(shares - p).sum() < 0.12, "total variation"
+
+
+def test_subsets_are_drawn_with_as_many_members_as_they_may_have() -> None:
+    space = Space(layer(dict, some_of((2, 3), "a", "b", "c", "d", "e", name="s")))
+    seen = [space.sample(generator(0, i)) for i in range(5)]
+    kernel = tpe_kernel(space.decisions[0].domain, [a["s"] for a in seen], 1.0)
+    rng = generator(2)
+    drawn = [kernel.draw(i % 6, rng) for i in range(300)]
+    assert {len(s) for s in drawn} == {2, 3}
+    assert all(space.decisions[0].domain.parse(s) == s for s in drawn)
+
+
+@pytest.mark.parametrize("multivariate", [True, False])
+def test_the_tree_of_conditions_is_respected(multivariate: bool) -> None:
+    """Good trials pool in their first block, where there is no kernel size then."""
+    space = conditional()
+    strategy = TPE(space, (create("random", space).objectives[0],), initial=5, multivariate=multivariate)
+    first = next(d.name for d in space.decisions if d.name.endswith("op"))
+    for number in range(60):
+        architecture = space.sample(generator(5, number))
+        strategy.tell(told(number, Proposal(architecture), accuracy=float(architecture[first] == "pool")))
+    found = [strategy.ask(generator(6, i), Pending(), {}) for i in range(40)]
+    assert all(p.note["origin"] == "model" for p in found)
+    assert np.mean([p.architecture[first] == "pool" for p in found]) > 0.8
+    assert all(space.architecture(p.architecture.to_json()) == p.architecture for p in found)
+
+
+def test_what_is_in_flight_is_avoided() -> None:
+    space = Space(layer(dict, *(one_of(0, 1, 2, name=f"d{i}") for i in range(3))))
+    strategy = create("tpe", space, initial=5)
+    for number in range(20):
+        architecture = space.sample(generator(0, number))
+        strategy.tell(told(number, Proposal(architecture), accuracy=float(sum(architecture.values()))))
+    alone = [strategy.ask(generator(1, i), Pending(), {}).architecture for i in range(40)]
+    favourite = max(set(alone), key=alone.count)
+    pending = Pending({100 + i: Proposal(favourite) for i in range(5)})
+    beside = [strategy.ask(generator(1, i), pending, {}).architecture for i in range(40)]
+    assert beside.count(favourite) < 0.7 * alone.count(favourite)
+
+
+def test_finds_what_optunas_finds() -> None:
+    """A rugged landscape of 4^7 architectures, 80 trials, 8 seeds; both multivariate."""
+    problem = nk(n=7, k=2, alternatives=4, seed=1)
+    space, seeds, trials = problem.space, 8, 80
+    names = [d.name for d in space.decisions]
+    labels = space.decisions[0].domain.labels  # type: ignore[attr-defined]
+
+    def value(choices: Any) -> float:
+        return float(problem.truth(space.architecture(choices))["accuracy"])
+
+    ours, theirs, random = [], [], []
+    for seed in range(seeds):
+        for name, found in (("tpe", ours), ("random", random)):
+            strategy, best = create(name, space), 0.0
+            for number in range(trials):
+                proposal = strategy.ask(generator(seed, number), Pending(), {})
+                strategy.tell(told(number, proposal, accuracy=value(proposal.architecture.to_json())))
+                best = max(best, value(proposal.architecture.to_json()))
+            found.append(best)
+        sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True)
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        study.optimize(lambda t: value({n: t.suggest_categorical(n, labels) for n in names}), n_trials=trials)
+        theirs.append(study.best_value)
+    error = np.hypot(np.std(ours, ddof=1), np.std(theirs, ddof=1)) / np.sqrt(seeds)
+    assert abs(np.mean(ours) - np.mean(theirs)) < 3 * error
+    assert np.mean(ours) > np.mean(random) + error
+
+
+def test_long_searches_subsample_and_say_so() -> None:
+    space = SPACES["conditional"]()
+    strategy = create("tpe", space, max_fit=60)
+    for number in range(200):
+        strategy.tell(told(number, Proposal(space.sample(generator(0, number))), accuracy=number / 200))
+    note = strategy.ask(generator(1), Pending(), {}).note
+    assert (note["fitted_on"], note["of"]) == (60, 200)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"gamma": 2}, "gamma is 2, but must be a number from 0 to 1"),
+        ({"multivariate": "yes"}, "multivariate is 'yes', but must be true or false"),
+        ({"prior_weight": 0}, "prior_weight is 0, but must be a number above 0"),
+        ({"candidate": 3}, r"no option 'candidate' \(did you mean 'candidates'\?\)"),
+    ],
+)
+def test_wrong_options_are_named(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(JobError, match=text):
+        create("tpe", MIXED, **options)
