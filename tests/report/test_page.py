@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +16,7 @@ import ogive as og
 from ogive.errors import JobError, RunError
 from ogive.report import Comparison, Network, RandomReference, write_comparison, write_report
 from ogive.report.checklists import filled_in
+from ogive.report.checks import few_failures
 from ogive.report.figures import beyond_frame, failing_stretches, search_curve
 from ogive.report.page import render
 from ogive.report.results import Point
@@ -23,6 +25,9 @@ from ogive.run.estimator import Estimator, Evaluation
 from ogive.run.journal import Journal
 from ogive.run.state import State
 from ogive.schedule.base import Action
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "run"))
+from journals import events_of
 
 HOSTILE = "</pre><script>alert('x')</script><img src=http://evil.example/x.png>"
 SPACE = og.Space(
@@ -313,6 +318,25 @@ def test_a_front_has_its_knee_and_its_volume(tmp_path: Path) -> None:
     assert "Its knee is trial" in page.text
     assert "Hypervolume: the front dominates" in page.text
     assert 'class="shade f c0"' in text
+
+
+def test_a_front_of_one_is_named_with_its_values(tmp_path: Path) -> None:
+    def best(a: og.Architecture) -> dict[str, float]:
+        return {"accuracy": a["a"] + a["b"] / 10, "latency": -a["a"] - a["b"] / 10}
+
+    wanted = ["accuracy", og.Objective("latency", "minimize")]
+    found = run(tmp_path / "r", best, objectives=wanted, max_trials=12)
+    (trial,) = found.front()
+    told = f"Trial {trial.id} is not beaten in any objective, of 12 trials with a value: accuracy "
+    assert told in checked(found.report().read_text()).text
+
+
+def test_paused_trials_count_where_the_share_of_failures_is_told() -> None:
+    """Three paused, one finished, one failed: a fifth failed, by the stop rule and by the checklist."""
+    paused, finished = [{"accuracy": 0.5}], [{"accuracy": 0.1}, {"accuracy": 0.2}]
+    state = State.of(events_of([paused, None, finished, paused, paused]))
+    answer = few_failures(Subject(state, None, "r"))
+    assert (answer.verdict, answer.evidence) == ("yes", "1 of 5 trials (20%)")
 
 
 def test_the_checklists_say_what_the_journal_says(tmp_path: Path) -> None:

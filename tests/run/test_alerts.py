@@ -46,7 +46,7 @@ def test_a_budget_warns_at_80_per_cent_stops_at_100_and_is_critical_past_120() -
     assert at(story, 10.0) == ["budget:hours:10:100%"]
     (critical,) = rules.by_time(story.state, 12.1 * HOUR)
     assert (critical.severity, critical.cause) == ("critical", "budget:hours:10:120%")
-    assert "1 trials are still in flight" in critical.message
+    assert "1 trial still in flight" in critical.message
     assert at(raised(story, "budget:hours:10:80%"), 8.5) == [], "once per cause"
     story.tell(Kind.CHANGED, data={"budget": 10.5})
     assert at(story, 8.5) == ["budget:hours:10.5:80%"], "another budget is another cause"

@@ -10,10 +10,12 @@ from ogive.errors import JobError
 from ogive.run.prices import VARIABLE, Price, find_price, price_file, read_prices
 
 
-def test_the_examples_load_are_dated_and_say_that_they_are_examples() -> None:
+def test_the_examples_load_and_claim_no_date_at_which_they_were_looked_up() -> None:
     known = read_prices(price_file())
     assert len(known) >= 5
-    assert all(price.date and "example" in price.source and price.currency for price in known.values())
+    assert all(
+        "example, not looked up" in price.source and not price.date and price.currency for price in known.values()
+    )
     assert {price.per for price in known.values()} == {"worker", "machine"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,32 @@ def test_criteria_and_budget() -> None:
     assert said[1].stop, "three minutes at 6 an hour are 0.3"
     assert said[1].numbers["money"] == pytest.approx(0.3)
     assert not verdicts(State.of(events_of(values[:2], criteria=wanted, max_trials=9)))[0].stop
+
+
+def test_what_violates_a_constraint_is_no_success() -> None:
+    wanted = (Constraint("accuracy", at_least=0.9),)
+    small = ({"metric": "parameters", "at_most": 1_000_000, "at_least": None, "hard": False},)
+    values = [{"accuracy": 0.95, "parameters": 2e6}, {"accuracy": 0.5, "parameters": 1e3}]
+    events = events_of(values, criteria=wanted)
+    events[0] = replace(events[0], data={**events[0].data, "constraints": list(small)})
+    said = verdicts(State.of(events))[0]
+    assert not said.stop
+    assert said.reason == "not yet: none of 2 trials reaches accuracy >= 0.9 within the constraints"
+
+
+def test_the_budget_says_what_it_compared_as_a_reader_writes_it() -> None:
+    price = {"hourly": 6.0, "per": "worker", "currency": "USD"}
+    events = events_of([0.5] * 3, budget={"hours": 0.5, "money": 2e6}, price=price, max_trials=10_000)
+    assert verdicts(State.of(events))[1].reason == "not yet: 3 of 10,000 trials, 3 min of 30 min, 0.30 of 2,000,000 USD"
+    later = verdicts(State.of(events[:-1]), now=events[-1].time + 3600)[1]
+    assert later.stop, "an open session is counted up to now"
+    assert later.reason.startswith("used up: 1 h 3 min of 30 min")
+
+
+def test_money_that_cannot_be_known_is_not_compared() -> None:
+    said = verdicts(State.of(events_of([0.5], budget={"money": 2.0}, max_trials=10)))[1]
+    assert "money" not in said.numbers, "as in `cost.spend`, where it is None"
+    assert said.reason == "not yet: 1 of 10 trials, money is limited, but no session had a price"
 
 
 def test_rewards_are_compared_at_one_fidelity() -> None:

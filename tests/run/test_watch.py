@@ -32,10 +32,12 @@ def test_a_killed_controller_is_told_of_once_and_journalled(tmp_path: Path, caps
     code, out = ogive(capsys, str(folder), "--once", "--file", str(file))
     assert code == 1
     assert f"the controller (process {process.pid} on " in out
-    assert "has died: 1 trials were running" in out
+    assert "has died: 1 trial in flight" in out
     (alert,) = state(folder).alerts
     assert (alert.severity, alert.cause) == ("critical", "controller:died:1")
-    assert json.loads(file.read_text())["cause"] == "controller:died:1"
+    told = json.loads(file.read_text())
+    assert told["cause"] == "controller:died:1"
+    assert told["time"] == pytest.approx(alert.time, abs=60), "as in the journal"
     assert ogive(capsys, str(folder), "--once", "--file", str(file)) == (0, ""), "once for each death"
     elapsed = state(folder).elapsed
     process.communicate()

@@ -116,8 +116,8 @@ def entrant(spec: str) -> Entrant:
     """
     first, at, second = spec.partition("@")
     strategy, schedule = parse(first), parse(second) if at else FULL
-    strategies._REGISTRY.check_options(strategy.name, strategy.options)
-    schedules._REGISTRY.check_options(schedule.name, schedule.options)
+    strategies.check_options(strategy.name, strategy.options)
+    schedules.check_options(schedule.name, schedule.options)
     own = brought(strategy)
     if own is not None and at:
         raise JobError(
@@ -128,12 +128,8 @@ def entrant(spec: str) -> Entrant:
 
 def brought(strategy: Named) -> Named | None:
     """The schedule that a strategy brings along, as BOHB and DEHB do, with those of its options that are the schedule's."""
-    factory = strategies._REGISTRY.factory(strategy.name)
-    name = getattr(factory, "schedule", None)
-    if not name:
-        return None
-    theirs = getattr(factory, "schedule_options", ())
-    return Named(name, {option: strategy.options[option] for option in theirs if option in strategy.options})
+    own = strategies.brought(strategy.name, strategy.options)
+    return None if own is None else next(Named(name, options) for name, options in own.items())
 
 
 def parse(spec: str) -> Named:

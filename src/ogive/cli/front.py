@@ -12,6 +12,7 @@ def front(run: RunPath, as_json: AsJson = False) -> None:
     objective gains most of the others.
     """
     from ogive.report.subject import Subject
+    from ogive.report.words import plural
 
     opened = open_run(run)
     trials = opened.front()
@@ -23,4 +24,5 @@ def front(run: RunPath, as_json: AsJson = False) -> None:
         if knee is not None:
             print(f"knee: trial {knee.trial}")
     else:
-        print(f"no trial satisfies all constraints yet; {opened.state.failed} have failed")
+        what = "satisfies all constraints" if opened.state.constraints else "has a value of every objective"
+        print(f"no trial {what} yet; {opened.state.failed:,} of {plural(len(opened.state.trials), 'trial')} failed")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ogive.api import Funnel
     from ogive.api.funnel import Verdict
     from ogive.job import Job
+    from ogive.run.cost import Spend
     from ogive.run.state import State
 
 
@@ -63,12 +65,16 @@ def show_funnel(funnel: Funnel, as_json: bool) -> None:
     from rich.table import Table
 
     rows = [_row(funnel, name) for name in funnel.phases]
+    spent = _spent(funnel)
     if as_json:
-        print_json({"run": str(shown(funnel.folder)), "ended": funnel.ended, "phases": rows})
+        told = {"ended": funnel.ended, "phases": rows, "spent": [asdict(line) for line in spent]}
+        print_json({"run": str(shown(funnel.folder)), **told})
         return
     from ogive.report.words import duration, number
 
     print(f"funnel    {shown(funnel.folder)}")
+    if spent:
+        print(f"spent     {_spent_line(spent)}")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("phase", "state"):
         table.add_column(name)
@@ -124,6 +130,37 @@ def _row(funnel: Funnel, name: str) -> dict[str, Any]:
         "seconds": state.seconds,
         "best": {o.metric: best[0].metrics[o.metric] for o in state.objectives} if best else {},
     }
+
+
+def _spent(funnel: Funnel) -> list[Spend]:
+    """What was spent so far, by phase and device."""
+    from ogive.api import open_run
+    from ogive.report.spending import stages
+    from ogive.run.cost import spend_by
+
+    found: dict[str, State] = {}
+    for name, folder in funnel.runs.items():
+        of_run = stages(folder, open_run(folder).state)
+        found[name] = of_run["search"]
+        if "final" in of_run:
+            found[funnel.last or f"{name}/final"] = of_run["final"]
+    return spend_by(found)
+
+
+def _spent_line(spent: Sequence[Spend]) -> str:
+    """`1 h 5 min, 6.43 USD: smoke 2 min, 0.20 USD; ...`, money for each currency that was paid in."""
+    from ogive.report.words import duration
+    from ogive.run.words import amount
+
+    def text(hours: float, lines: Sequence[Spend]) -> str:
+        sums: dict[str, float] = {}
+        for line in lines:
+            if line.money is not None:
+                sums[line.currency] = sums.get(line.currency, 0.0) + line.money
+        return ", ".join([duration(3600 * hours), *(amount(money, currency) for currency, money in sums.items())])
+
+    each = "; ".join(f"{line.stage} {text(line.hours, [line])}" for line in spent)
+    return f"{text(sum(line.hours for line in spent), spent)}: {each}"
 
 
 def _state(state: State, verdict: Verdict | None) -> str:

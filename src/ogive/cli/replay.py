@@ -95,15 +95,17 @@ def _price(text: str | None) -> float | str | None:
 
 
 def _print(found: Replay, state: State) -> None:
+    from ogive.report.words import plural
+
     goals = ", ".join(f"{o.goal} {o.metric}" for o in found.objectives)
     within = f" with {' and '.join(map(str, found.constraints))}" if found.constraints else ""
     print(f"question  {goals}{within}")
     own = ", ".join(f"{o.goal} {o.metric}" for o in state.objectives)
-    print(f"answer    the best of the {found.valued} of {found.trials} trials that can be compared")
+    print(f"answer    the best of the {found.valued:,} of {plural(found.trials, 'trial')} that can be compared")
     if (found.objectives, found.constraints) != (state.objectives, state.constraints):
         print(f"          they were proposed to {own}; a search for this question would have proposed others")
     if found.front:
-        print(f"front     {len(found.front)} trials")
+        print(f"front     {plural(len(found.front), 'trial')}")
     _print_chosen(found, state)
     _print_stops(found)
     _print_cost(found)
@@ -179,6 +181,6 @@ def _print_cost(found: Replay) -> None:
 
 
 def _money(spent: Spend) -> str:
-    from ogive.run.prices import Price
+    from ogive.run.words import amount
 
-    return Price(1.0, currency=spent.currency).amount(spent.money or 0.0)
+    return amount(spent.money or 0.0, spent.currency)

@@ -56,6 +56,9 @@ def _print(found: Reproduction) -> None:
         print("the environment is as it was when the trial ran")
     ignored = f"; not compared: {', '.join(found.ignored)}" if found.ignored else ""
     compared = f"{plural(found.values, 'value')} at {plural(found.steps, 'step')}"
+    if found.same and not found.values:
+        print(f"trial {found.trial} reported nothing, and ended in the same way again")
+        return
     if found.same:
         print(f"trial {found.trial} is the same again: {compared} are equal{ignored}")
         return

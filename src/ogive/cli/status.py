@@ -29,7 +29,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     from ogive.cli.phases import show_where_there_is_one
     from ogive.report import spending
     from ogive.report.results import top
-    from ogive.report.words import duration, number
+    from ogive.report.words import duration, number, plural
     from ogive.run.utilisation import utilisation
 
     if show_where_there_is_one(run, as_json):
@@ -39,7 +39,11 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     best = top(state, 1) if len(state.objectives) == 1 else []
     summary = _summary(opened, state)
     now = time.time() if summary["state"] == "running" else None
-    stages, busy, advice = spending.stages(opened.folder, state), utilisation(state, bins=1, now=now), _advice(state)
+    stages, busy, advice = (
+        spending.stages(opened.folder, state),
+        utilisation(state, bins=1, now=now),
+        _advice(state, now),
+    )
     if as_json:
         more = {
             "best": trial_json(best[0]) if best else None,
@@ -52,14 +56,14 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
         return
     print(f"run       {shown(opened.folder)}")
     print(f"state     {summary['state']}{f': {state.ended}' if state.ended else ''}")
-    counts = ", ".join(f"{n} {name}" for name, n in summary["trials"].items())
-    print(f"trials    {len(state.trials)} of {state.settings['max_trials']}{f': {counts}' if counts else ''}")
+    counts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in summary["trials"].items())
+    print(f"trials    {len(state.trials):,} of {state.settings['max_trials']:,}{f': {counts}' if counts else ''}")
     print(f"time      {duration(state.elapsed)}, {duration(state.seconds)} of it computing trials")
     if best:
         values = ", ".join(f"{o.metric} {number(best[0].metrics[o.metric])}" for o in state.objectives)
         print(f"best      {values}: trial {best[0].id}, {choices(best[0])}")
     elif len(state.objectives) > 1:
-        print(f"front     {len(opened.front())} trials: ogive front {shown(opened.folder)}")
+        print(f"front     {plural(len(opened.front()), 'trial')}: ogive front {shown(opened.folder)}")
     print(f"workers   {state.settings['workers']}, with a trial for {busy.mean:.0%} of the time")
     for label, text in spending.cost_lines(stages, now):
         print(f"{label:<9} {text}")
@@ -74,11 +78,11 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     print_failures(state, opened.folder)
 
 
-def _advice(state: State) -> list[Verdict]:
+def _advice(state: State, now: float | None) -> list[Verdict]:
     """What the stop rules say; that a budget is used up is no advice once the search has ended."""
     from ogive.run.stopping import verdicts
 
-    return [verdict for verdict in verdicts(state) if not (state.ended and verdict.rule == "budget")]
+    return [verdict for verdict in verdicts(state, now=now) if not (state.ended and verdict.rule == "budget")]
 
 
 def _summary(run: Run, state: State) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from ogive.report.words import duration, plural
 from ogive.run.cost import HOUR, gain, reviews, spend
 from ogive.run.diversity import WINDOW, mean_distance, random_distance
 from ogive.run.settings import Settings
+from ogive.run.stopping import INVALID_SHARE
 from ogive.run.utilisation import utilisation
+from ogive.run.words import amount, of_limit
 from ogive.space.domain import IntegerRange, RealRange
 from ogive.space.joint import training_decisions
 
@@ -55,14 +57,15 @@ def no_training_in_space(subject: Subject) -> Answer:
 def limits(subject: Subject) -> Answer:
     settings = _settings(subject)
     missing = [name for name in ("time_limit", "memory_limit") if getattr(settings, name) is None]
-    told = f"time_limit {settings.time_limit} s, memory_limit {settings.memory_limit} GB"
+    told = f"time limit {duration(settings.time_limit or 0)}, memory limit {settings.memory_limit or 0:g} GB"
     return answer(not missing, told, f"not set: {', '.join(missing)}")
 
 
 def budget(subject: Subject) -> Answer:
     settings = _settings(subject)
-    parts = [f"{settings.hours:g} hours"] if settings.hours is not None else []
-    parts += [f"{settings.money:g} of money"] if settings.money is not None else []
+    currency = subject.state.price.currency if subject.state.price else ""
+    parts = [duration(HOUR * settings.hours)] if settings.hours is not None else []
+    parts += [amount(settings.money, currency or "of money")] if settings.money is not None else []
     return answer(bool(parts), " and ".join(parts), "no budget is set; max_trials alone bounds the search")
 
 
@@ -93,11 +96,11 @@ def checkpoints(subject: Subject) -> Answer:
 
 
 def few_failures(subject: Subject) -> Answer:
-    if not subject.state.done:
-        return Answer(NEITHER, "no trial has ended yet")
-    share = subject.state.failed / subject.state.done
+    if not subject.resting:
+        return Answer(NEITHER, "no trial has come to rest yet")
+    share = subject.state.failed / subject.resting
     return answer(
-        share <= 0.2, f"{subject.state.failed:,} of {subject.state.done:,} ended trials ({100 * share:.0f} %)"
+        share <= INVALID_SHARE, f"{subject.state.failed:,} of {plural(subject.resting, 'trial')} ({share:.0%})"
     )
 
 
@@ -162,15 +165,14 @@ def converged(subject: Subject) -> Answer:
 
 def inside(subject: Subject) -> Answer:
     """Whether numbers of the best stand at the end of their range: then more may lie beyond."""
-    numbers = [d for d in subject.state.space.decisions if isinstance(d.domain, (IntegerRange, RealRange))]
+    decisions = subject.state.space.decisions
+    numbers = {
+        d.name: (d.domain.low, d.domain.high) for d in decisions if isinstance(d.domain, (IntegerRange, RealRange))
+    }
     if not subject.best or not numbers:
         return Answer(NEITHER, "no trial has a value yet" if numbers else "no decision is a number")
     best = subject.best[0].architecture
-    at = [
-        f"{d.name} = {best[d.name]}"
-        for d in numbers
-        if d.name in best and best[d.name] in (d.domain.low, d.domain.high)
-    ]  # type: ignore[attr-defined]
+    at = [f"{name} = {best[name]}" for name, ends in numbers.items() if name in best and best[name] in ends]
     return answer(
         not at, "no number of the best stands at an end of its range", f"at an end of its range: {', '.join(at)}"
     )
@@ -217,12 +219,17 @@ def within_budget(subject: Subject) -> Answer:
     spent = spend(subject.state)
     parts = []
     if settings.hours is not None:
-        parts.append((spent.hours <= 1.02 * settings.hours, f"{spent.hours:.3g} of {settings.hours:g} hours"))
+        parts.append((spent.hours <= 1.02 * settings.hours, _of_hours(spent.hours, settings.hours)))
     if settings.money is not None and spent.money is not None:
-        parts.append((spent.money <= 1.02 * settings.money, f"{spent.money:.2f} of {settings.money:g} of money"))
+        text = of_limit(spent.money, settings.money, spent.currency)
+        parts.append((spent.money <= 1.02 * settings.money, text))
     if not parts:
         return Answer(NEITHER, "there is no budget")
     return answer(all(good for good, _ in parts), " and ".join(text for _, text in parts))
+
+
+def _of_hours(used: float, limit: float) -> str:
+    return f"{duration(HOUR * used)} of {duration(HOUR * limit)}"
 
 
 def projection_held(subject: Subject) -> Answer:
@@ -295,7 +302,9 @@ def same_conditions(subject: Subject) -> Answer:
     if not sessions:
         return Answer(NEITHER, "there was no session")
     kinds = {(s.get("host"), s.get("threads"), str(s.get("versions"))) for s in sessions}
-    told = f"one host, {sessions[0].get('threads')} threads a worker, one set of versions"
+    threads = sessions[0].get("threads")
+    each = f"{plural(threads, 'thread')} a worker, " if threads else ""
+    told = f"one host, {each}one set of versions"
     return answer(
         len(kinds) == 1, told, f"{len(kinds)} combinations of host, threads and versions in {len(sessions)} sessions"
     )

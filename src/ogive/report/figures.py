@@ -81,7 +81,8 @@ def origin_colours(points: Sequence[Point]) -> dict[str, str]:
 
 
 def _origin_text(origin: str) -> str:
-    return {"": "trial", "random": "random start", "initial": "given at the start", "warm_start": "of an earlier run"}.get(origin, f"led by {origin}")
+    given = {"initial": "given at the start", "warm_start": "of an earlier run"}
+    return {"": "trial", "random": "random start", **given}.get(origin, f"led by {origin}")
 
 
 def failing_stretches(failed: Sequence[bool]) -> list[tuple[int, int]]:

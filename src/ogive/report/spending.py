@@ -14,6 +14,7 @@ from ogive.run.journal import Journal
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.run.stopping import Verdict
+from ogive.run.words import amount, of_limit
 
 HOUR = 3600.0
 FINAL = Path("final") / "journal.db"
@@ -35,13 +36,15 @@ def stages(folder: Path, state: State) -> dict[str, State]:
 
 
 def spent_line(state: State, now: float | None = None) -> str:
-    """`1 h 5 min (36 % of 3 h), 6.43 USD (13 % of 50)`."""
+    """`1 h 5 min (36% of 3 h), 6.43 of 50 USD (13%)`."""
     settings, spent = Settings.from_json(state.settings), cost.spend(state, now)
     share = f" ({spent.hours / settings.hours:.0%} of {duration(settings.hours * HOUR)})" if settings.hours else ""
     text = f"{duration(spent.hours * HOUR)}{share}"
     if spent.money is not None:
-        share = f" ({spent.money / settings.money:.0%} of {settings.money:g})" if settings.money else ""
-        text += f", {amount(spent.money, spent.currency)}{share}"
+        paid = amount(spent.money, spent.currency)
+        if settings.money is not None:
+            paid = f"{of_limit(spent.money, settings.money, spent.currency)} ({spent.money / settings.money:.0%})"
+        text += f", {paid}"
     return text
 
 
@@ -57,11 +60,6 @@ def projected_line(found: cost.Projection | None) -> str:
 
 def _between(interval: cost.Interval, say: Any) -> str:
     return f"({say(interval.low)} to {say(interval.high)})"
-
-
-def amount(money: float, currency: str = "") -> str:
-    """`19.30 USD`; two significant digits where it is less than a cent."""
-    return f"{money:,.2f} {currency}".rstrip() if money >= 0.01 or money == 0 else f"{money:.2g} {currency}".rstrip()
 
 
 def cost_lines(found: dict[str, State], now: float | None = None) -> list[Line]:

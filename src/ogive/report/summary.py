@@ -10,6 +10,7 @@ from ogive.report.subject import Subject, shown
 from ogive.report.two_stage import TwoStage
 from ogive.report.words import counts, duration, number, plural
 from ogive.run.cost import projection, spend
+from ogive.run.state import State
 
 
 def lead(subject: Subject) -> str:
@@ -31,7 +32,7 @@ def tiles(subject: Subject) -> list[tuple[str, str]]:
     state = subject.state
     found: list[tuple[str, str]] = []
     if subject.several:
-        found.append((f"{len(subject.front):,}", "trials on the Pareto front"))
+        found.append((f"{len(subject.front):,}", f"trial{'' if len(subject.front) == 1 else 's'} on the Pareto front"))
     elif subject.best:
         for i, (name, value) in enumerate(subject.metrics(subject.best[0])):
             found.append((value, f"best {name}" if i == 0 else f"{name} of the best"))
@@ -55,10 +56,12 @@ def found(subject: Subject) -> str:
     if violation(best[0].metrics, state.constraints) > 0:
         return f"No trial satisfies all constraints; trial {best[0].id} comes nearest to it."
     valued = plural(len(subject.valued), "trial")
-    if subject.several:
-        text = f"{plural(len(subject.front), 'trial')} on the Pareto front, of {valued} with a value."
-        return text + (f" Its knee is trial {subject.knee.trial}." if subject.knee else "")
     values = ", ".join(f"{name} {value}" for name, value in subject.metrics(best[0]))
+    if subject.several:
+        if len(subject.front) == 1:
+            return f"Trial {best[0].id} is not beaten in any objective, of {valued} with a value: {values}."
+        text = f"{plural(len(subject.front), 'trial')} on the Pareto front, of {valued} with a value."
+        return text + (f" Its knee is trial {best[0].id}: {values}." if subject.knee else "")
     return f"Trial {best[0].id} is the best of {valued} with a value: {values}."
 
 
@@ -131,8 +134,15 @@ def cost(subject: Subject) -> str:
         f"{duration(state.elapsed)} on {plural(state.settings['workers'], 'worker')}{paid}; {duration(state.seconds)} of "
         f"compute{wasted}."
     )
+    text += "".join(f" Full training took {_spent(final)} more." for final in subject.finals.values())
     projected = None if state.ended else projection(state)
     return f"{text} {projected_text(projected)}" if projected else text
+
+
+def _spent(state: State) -> str:
+    spent = spend(state)
+    paid = f" and {money(spent.money, spent.currency or 'of money')}" if spent.money is not None else ""
+    return f"{duration(state.elapsed)}{paid}"
 
 
 def further(subject: Subject) -> str:
@@ -144,8 +154,10 @@ def further(subject: Subject) -> str:
     else:
         now = "It goes on now, or its controller has died." if state.open else "It can be continued."
         text = f"The search has not ended. {now}"
+    told = [verdict for verdict in rules if verdict.reason not in state.ended]
     if rules:
-        return f"{text} " + " ".join(f"Stop ({verdict.rule.replace('_', ' ')}): {verdict.reason}." for verdict in rules)
+        stops = [f"Stop ({verdict.rule.replace('_', ' ')}): {verdict.reason}." for verdict in told]
+        return " ".join([text, *stops])
     still = next((verdict.reason for verdict in subject.verdicts if verdict.rule == "converged"), "")
     return f"{text} No rule says that more trials are useless: {still.removeprefix('not yet: ')}." if still else text
 
@@ -178,4 +190,10 @@ def following(subject: Subject) -> str:
         parts.append(f"Train the best from scratch and choose among them: `ogive finalize {where} --top 10`.")
     if subject.narrower:
         parts.append("A next search may use the narrower space below.")
-    return " ".join(parts) or "Use what was found; the test split has been read, so choose nothing more by it."
+    return " ".join(parts) or f"Use what was found; {_tested(subject)}."
+
+
+def _tested(subject: Subject) -> str:
+    if subject.state.test_reads or any(final.test_reads for final in subject.finals.values()):
+        return "the test split has been read, so choose nothing more by it"
+    return "the test split was not read: test it on data that chose nothing before you rely on it"

@@ -11,6 +11,7 @@ from ogive.run import cost
 from ogive.run.events import Event, Kind
 from ogive.run.settings import Settings
 from ogive.run.state import State
+from ogive.run.words import amount, of_limit
 from ogive.trial import Status, Trial, finite
 
 _RANKED = (Kind.FINISHED, Kind.STOPPED, Kind.PAUSED)
@@ -156,22 +157,23 @@ class Tally:
 
     def times(self) -> str:
         """`1 min 20 s, about 40 s left`."""
-        left = "" if self.left is None else f", about {duration(self.left)} left"
+        left = f", about {duration(self.left)} left" if self.left else ""
         return duration(self.elapsed) + left
 
     @property
     def spent(self) -> str:
-        """`6.43 USD (13 % of 50), 19.30 USD (17.10 to 22.40) in the end`; "" where there is no price."""
+        """`6.43 of 50 USD (13%), 17.10 to 22.40 in the end`; "" where there is no price."""
         settings = Settings.from_json(self.state.settings)
         found = cost.spend(self.state, self.state.time + self.elapsed - self.state.elapsed)
         if found.money is None:
             return ""
-        share = f" ({found.money / settings.money:.0%} of {settings.money:g})" if settings.money else ""
+        paid = amount(found.money, found.currency)
+        if settings.money is not None:
+            paid = f"{of_limit(found.money, settings.money, found.currency)} ({found.money / settings.money:.0%})"
         if self.state.done != self._projected_at:  # costs a look at every trial
             self._projected_at, self._projected = self.state.done, cost.projection(self.state)
         expected = self._projected.money if self._projected else None
-        end = f", {expected.low:,.2f} to {expected.high:,.2f} in the end" if expected else ""
-        return f"{found.money:,.2f} {found.currency}".rstrip() + share + end
+        return paid + (f", {amount(expected.low)} to {amount(expected.high)} in the end" if expected else "")
 
     def summary(self) -> str:
         """One line at the end of the session."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
-from ogive.objective import violation
 from ogive.run import cost, rules
 from ogive.run.alerts import Alert
 from ogive.run.events import Event, Kind
 from ogive.run.settings import Settings
 from ogive.run.state import State
-from ogive.run.stopping import FIRST_FAILURES, Verdict, verdicts
+from ogive.run.stopping import FIRST_FAILURES, Verdict, reaches, verdicts
 from ogive.run.trend import FIRST_LOOK, LOOK_RATIO
 from ogive.trial import Status, Trial
 
@@ -59,7 +58,7 @@ class Advisor:
 
     def _succeeds(self, trial: Trial) -> bool:
         criteria = self.settings.criteria
-        return bool(criteria) and not trial.status.failed and violation(trial.metrics, criteria) == 0
+        return bool(criteria) and reaches(trial, [*criteria, *self.state.constraints])
 
     def begin(self) -> None:
         """Look at the trials there are, if the criteria are new."""

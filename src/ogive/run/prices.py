@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from ogive.errors import JobError
+from ogive.run.words import amount
 
 VARIABLE = "OGIVE_PRICES"
 """The environment variable that names the user's own price file."""
@@ -48,7 +49,7 @@ class Price:
 
     def amount(self, money: float) -> str:
         """`12.40 USD`."""
-        return f"{money:,.2f} {self.currency}".rstrip() if money >= 0.01 else f"{money:.2g} {self.currency}".rstrip()
+        return amount(money, self.currency)
 
     def __str__(self) -> str:
         what = f"{self.amount(self.hourly)} per {self.per}-hour"

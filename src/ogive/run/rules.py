@@ -21,6 +21,7 @@ from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.run.stopping import Verdict
 from ogive.run.utilisation import utilisation
+from ogive.run.words import duration, number, plural
 from ogive.space import Space
 from ogive.trial import Status, Trial, comparable
 
@@ -122,10 +123,10 @@ def _budget(state: State, now: float) -> Iterator[Alert]:
         if limit is None or used is None:
             continue
         numbers = {"used": used, "budget": limit, "share": used / limit, "in_flight": len(state.in_flight)}
-        what = f"{used:.4g} of {limit:g}{word} are used, {used / limit:.0%} of the budget"
+        what = f"{number(used)} of {number(limit)}{word} are used, {used / limit:.0%} of the budget"
         if used >= CRITICAL_SHARE * limit:
             flying = len(state.in_flight)
-            how = f": {flying} trials are still in flight; Ctrl-C twice ends them at once" if flying else ""
+            how = f": {plural(flying, 'trial')} still in flight; Ctrl-C twice ends them at once" if flying else ""
             yield Alert("critical", f"budget:{name}:{limit:g}:120%", f"{what}{how}", numbers)
         elif used >= STOP_SHARE * limit:
             yield Alert("warning", f"budget:{name}:{limit:g}:100%", f"{what}: the search stops", numbers)
@@ -186,7 +187,7 @@ def _overdue(state: State, now: float) -> Iterator[Alert]:
         left = max(1, trial.until - _step_at_start(trial, span.begin))
         taken, expected = now - span.begin, epoch * left
         if taken > max(OVERDUE * expected, longest * left, 1.0):
-            message = f"trial {trial.id} has run for {taken:.4g} s, {taken / expected:.1f} times what was expected"
+            message = f"trial {trial.id} has run for {duration(taken)}, {taken / expected:.1f} times what was expected"
             numbers = {"seconds": taken, "expected": expected, "limit": OVERDUE * expected}
             yield Alert("warning", f"slow:{trial.id}", message, numbers, trial=trial.id)
 

@@ -1,6 +1,6 @@
 """When to stop: five rules over the state of a run, each with its reason and numbers.
 
-- `criteria`: one trial reaches all success criteria.
+- `criteria`: one trial reaches all success criteria, within the constraints.
 - `budget`: hours, money or trials are used up.
 - `failures`: more than 20 % of trials are invalid, by the lower 99.9 % limit of their rate (Clopper and Pearson 1934).
 - `converged`: the growth of the best and the spread of the rewards have fallen (`ogive.run.trend`).
@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from scipy.special import betaincinv
 
 from ogive.objective import Constraint, violation
-from ogive.run.cost import spend
+from ogive.run.cost import HOUR, spend
 from ogive.run.rewards import Rewards, at_rest, rewards
 from ogive.run.settings import Settings
 from ogive.run.state import State
@@ -39,6 +39,7 @@ from ogive.run.trend import (
     settled,
     trend,
 )
+from ogive.run.words import duration, number, of_limit, plural
 from ogive.trial import EMPTY, Status, Trial
 
 RULES = ("criteria", "budget", "failures", "converged", "no_trend")
@@ -74,6 +75,7 @@ def verdicts(
     *,
     former: Sequence[Verdict] = (),
     ended: Trial | None = None,
+    now: float | None = None,
 ) -> list[Verdict]:
     """What every rule says, in the order of `RULES`.
 
@@ -86,13 +88,14 @@ def verdicts(
         criteria: all reached by one trial means success; by default those of the run's settings.
         former: the last answer.
         ended: the trial that came to rest since then.
+        now: the clock's time, to count an open session up to it; by default up to the last event.
     """
     settings = Settings.from_json(state.settings)
     known = {verdict.rule: verdict for verdict in former}
     wanted = settings.criteria if criteria is None else tuple(criteria)
     return [
         _criteria(state, wanted, known.get("criteria"), ended),
-        _budget(state, settings),
+        _budget(state, settings, now),
         _failures(state, known.get("failures")),
         *_statistical(state, known),
     ]
@@ -104,8 +107,8 @@ def _criteria(state: State, criteria: Sequence[Constraint], former: Verdict | No
     if former is not None and former.stop:
         return former
     for trial in state.trials.values() if former is None or ended is None else [ended]:
-        if _reaches(trial, criteria):
-            reached = ", ".join(f"{c.metric} {trial.metrics[c.metric]:.4g} ({c})" for c in criteria)
+        if reaches(trial, [*criteria, *state.constraints]):
+            reached = ", ".join(f"{c.metric} {number(trial.metrics[c.metric])} ({c})" for c in criteria)
             why = f"trial {trial.id} reaches all success criteria: {reached}"
             return Verdict("criteria", True, why, {"trial": trial.id})
     return _not_reached(state, criteria)
@@ -113,31 +116,35 @@ def _criteria(state: State, criteria: Sequence[Constraint], former: Verdict | No
 
 def _not_reached(state: State, criteria: Sequence[Constraint]) -> Verdict:
     trials = at_rest(state)
-    return Verdict(
-        "criteria",
-        False,
-        f"not yet: none of {trials} trials reaches {' and '.join(map(str, criteria))}",
-        {"trials": trials},
-    )
+    within = " within the constraints" if state.constraints else ""
+    reason = f"none of {plural(trials, 'trial')} reaches {' and '.join(map(str, criteria))}{within}"
+    return Verdict("criteria", False, f"not yet: {reason}", {"trials": trials})
 
 
-def _reaches(trial: Trial, criteria: Sequence[Constraint]) -> bool:
+def reaches(trial: Trial, criteria: Sequence[Constraint]) -> bool:
+    """Whether a trial that came to rest satisfies all of `criteria`; constraints of the search are to be among them, for
+    what violates one is no success.
+    """
     rests = trial.status.ended or trial.status is Status.PAUSED
     return rests and not trial.status.failed and violation(trial.metrics, criteria) == 0
 
 
-def _budget(state: State, settings: Settings) -> Verdict:
-    spent = spend(state)
-    used = {"trials": (float(at_rest(state)), float(settings.max_trials))}
+def _budget(state: State, settings: Settings, now: float | None) -> Verdict:
+    spent, trials = spend(state, now), at_rest(state)
+    used = {"trials": (float(trials), float(settings.max_trials), f"{trials:,} of {settings.max_trials:,} trials")}
     if settings.hours is not None:
-        used["hours"] = (spent.hours, settings.hours)
-    if settings.money is not None:
-        used["money"] = (spent.money or 0.0, settings.money)
-    texts = [f"{have:.4g} of {limit:g} {name}" for name, (have, limit) in used.items()]
-    over = [text for text, (have, limit) in zip(texts, used.values(), strict=True) if have >= limit]
-    numbers = {name: have for name, (have, _) in used.items()} | {f"{n}_limit": limit for n, (_, limit) in used.items()}
-    reason = f"used up: {', '.join(over)}" if over else f"not yet: {', '.join(texts)}"
-    return Verdict("budget", bool(over), reason, numbers)
+        text = f"{duration(HOUR * spent.hours)} of {duration(HOUR * settings.hours)}"
+        used["hours"] = (spent.hours, settings.hours, text)
+    if settings.money is not None and spent.money is not None:
+        text = of_limit(spent.money, settings.money, spent.currency)
+        used["money"] = (spent.money, settings.money, text)
+    over = [text for have, limit, text in used.values() if have >= limit]
+    numbers = {name: have for name, (have, _, _) in used.items()}
+    numbers |= {f"{name}_limit": limit for name, (_, limit, _) in used.items()}
+    told = over or [text for _, _, text in used.values()]
+    if settings.money is not None and spent.money is None and not over:
+        told.append("money is limited, but no session had a price")
+    return Verdict("budget", bool(over), f"{'used up' if over else 'not yet'}: {', '.join(told)}", numbers)
 
 
 def _failures(state: State, former: Verdict | None) -> Verdict:
@@ -149,7 +156,7 @@ def _failures(state: State, former: Verdict | None) -> Verdict:
     trials, failed = at_rest(state), state.failed
     low = failing(failed, trials)
     numbers = {"at": look, "trials": trials, "failed": failed, "share": failed / trials, "at_least": low}
-    what = f"{failed} of {trials} trials are invalid"
+    what = f"{failed:,} of {trials:,} trials are invalid"
     what += f" ({failed / trials:.0%}, surely at least {low:.0%})" if failed else ""
     if low > INVALID_SHARE:
         return Verdict("failures", True, f"{what}; more than {INVALID_SHARE:.0%} is too many", numbers)
@@ -197,7 +204,7 @@ def converged(series: Rewards, at: int) -> Verdict:
 
 def _settled_in_words(found: Settled, n: int) -> str:
     """Each of the conditions, those that are not met first where some are not."""
-    where = f"over the last {found.window} of {n} trials"
+    where = f"over the last {found.window:,} of {n:,} trials"
     spread = f"from {found.spread_first:.3g} to {found.spread:.3g}, p = {found.spread_p:.2g}"
     if found.converged:
         return (
@@ -235,7 +242,7 @@ def no_trend(series: Rewards, at: int, strategy: str) -> Verdict:
         )
     found = trend(series.values)
     numbers |= {"tau": found.tau, "tau_at_most": found.upper, "better_p": found.better_p}
-    size = f"Kendall's tau of reward and trial is {found.tau:.3f}, at most {found.upper:.3f}, over {n} trials"
+    size = f"Kendall's tau of reward and trial is {found.tau:.3f}, at most {found.upper:.3f}, over {n:,} trials"
     if found.absent:
         why = f"{size}, and the last fifth is not better than the first trials (p = {found.better_p:.2g})"
         return Verdict("no_trend", True, f"the search does not learn: {why}", numbers)

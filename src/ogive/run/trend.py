@@ -37,6 +37,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ogive.run.rank_tests import mann_kendall, mann_whitney
+
 FloatArray = NDArray[np.float64]
 Best = Callable[[int], float]
 """The running best after k trials, k = 1 ... n; more is better."""
@@ -117,8 +119,6 @@ def settled(rewards: FloatArray, best: Best, start: float) -> Settled:
 
 
 def _settled(rewards: FloatArray, window: int, best: Best, start: float) -> Settled:
-    from scipy.stats import kendalltau, mannwhitneyu  # takes longer to import than most searches have to wait for it
-
     n = len(rewards)
     first, recent = rewards[: max(2, n // WINDOWS[0])], rewards[n - window :]
     rise = float(np.median(recent) - np.median(first))
@@ -126,18 +126,18 @@ def _settled(rewards: FloatArray, window: int, best: Best, start: float) -> Sett
     if rise > 0:
         former_pace = rise / (n - window / 2 - len(first) / 2)
         places = np.arange(window)
-        growth_p = float(kendalltau(places, recent - PACE * former_pace * places, alternative="less").pvalue)
+        _, growth_p = mann_kendall(recent - PACE * former_pace * places)
     before, now = (np.abs(part - np.median(part)) for part in (first, recent))
     gained = best(n) - start
     gain = (best(n) - best(n - window)) / gained * n / window if gained > 0 else math.nan
     return Settled(
         window,
         rise,
-        growth_p if math.isfinite(growth_p) else 1.0,
+        growth_p,
         gain,
         float(np.median(before)),
         float(np.median(now)),
-        float(mannwhitneyu(before, now, alternative="greater").pvalue),
+        mann_whitney(before, now),
     )
 
 
@@ -161,12 +161,9 @@ def trend(rewards: FloatArray) -> Trend:
     The limit uses the variance of tau without a trend, 2 (2n + 5) / (9 n (n - 1)) (Kendall 1938), close for a small tau.
     Rewards that are all equal have tau 0.
     """
-    from scipy.stats import kendalltau, mannwhitneyu
-
     n = len(rewards)
-    tau = float(kendalltau(np.arange(n), rewards).statistic)
-    tau = tau if math.isfinite(tau) else 0.0
+    tau, _ = mann_kendall(rewards)
     error = math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))
     recent = rewards[n - n // WINDOWS[0] :]
-    better = mannwhitneyu(recent, rewards[: min(FIRST_LOOK, n // WINDOWS[0])], alternative="greater")
-    return Trend(tau, tau + CONFIDENT * error, float(better.pvalue))
+    better = mann_whitney(recent, rewards[: min(FIRST_LOOK, n // WINDOWS[0])])
+    return Trend(tau, tau + CONFIDENT * error, better)

@@ -9,15 +9,17 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ogive.errors import RunError
 from ogive.run.alerts import Alert
+from ogive.run.clock import WallClock
 from ogive.run.journal import BEAT_SECONDS, Journal
 from ogive.run.lease import Holder, birth
 from ogive.run.settings import Settings
 from ogive.run.state import State
+from ogive.run.words import plural
 
 STALE_BEATS = 6
 """A controller whose heartbeat has stood still for so many beats does not respond."""
@@ -62,7 +64,7 @@ class Watched:
         if found is None or found.cause in state.alerted or found.cause in self._told:
             return None
         self._told.add(found.cause)
-        return found
+        return replace(found, time=WallClock().now())  # for files and webhooks; the journal has its own
 
     @property
     def _known(self) -> State:
@@ -98,7 +100,7 @@ class Watched:
         if not state.open:
             return None
         session = len(state.sessions)
-        ago = f"{len(state.running)} trials were running; search again with the same call to go on"
+        ago = f"{plural(len(state.running), 'trial')} in flight; search again with the same call to go on"
         numbers: dict[str, float] = {"session": session, "running": len(state.running)}
         if holder is None:
             message = f"the controller has ended without saying why: {ago}"

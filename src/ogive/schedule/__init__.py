@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ogive.objective import Constraint, ObjectiveSpec
@@ -58,6 +58,15 @@ def options(name: str) -> dict[str, Any]:
     return _REGISTRY.options(name)
 
 
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """See that there is a schedule called `name`, and that `options` are options of it.
+
+    Raises:
+        JobError: there is none, one is unknown, or one without a default is missing.
+    """
+    _REGISTRY.check_options(name, options)
+
+
 def register(name: str, factory: str | Callable[..., Schedule]) -> None:
     """Make `factory(*, objectives, constraints, epochs, **options)`, or "module:name" of one, known as `name`."""
     _REGISTRY.register(name, factory)
@@ -72,6 +81,7 @@ __all__ = [
     "Schedule",
     "Start",
     "Wait",
+    "check_options",
     "create",
     "names",
     "options",

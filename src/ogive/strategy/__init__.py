@@ -77,6 +77,15 @@ def brought(name: str, options: Mapping[str, Any]) -> dict[str, dict[str, Any]] 
     return {schedule: {o: options[o] for o in theirs if options.get(o) is not None}} if schedule else None
 
 
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """See that there is a strategy called `name`, and that `options` are options of it.
+
+    Raises:
+        JobError: there is none, one is unknown, or one without a default is missing.
+    """
+    _REGISTRY.check_options(name, options)
+
+
 def register(name: str, factory: str | Callable[..., Strategy]) -> None:
     """Make `factory(space, objectives, constraints, **options)`, or "module:name" of one, known as `name`."""
     _REGISTRY.register(name, factory)
@@ -89,6 +98,7 @@ __all__ = [
     "Strategy",
     "WarmStart",
     "brought",
+    "check_options",
     "create",
     "names",
     "options",

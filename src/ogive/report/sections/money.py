@@ -11,7 +11,6 @@ from ogive.run.cost import (
     HOUR,
     Interval,
     Projection,
-    Review,
     Saving,
     Spend,
     gain,
@@ -20,6 +19,7 @@ from ogive.run.cost import (
     reviews,
     spend_by,
 )
+from ogive.run.words import amount
 
 TITLE = "Cost and savings"
 
@@ -39,16 +39,14 @@ def section(subject: Subject) -> Section:
         )
     else:
         blocks.append(Text(f"Price: {state.price}.", soft=True))
-    blocks += [*_projected(subject), *_reviewed(reviews(state)), *_gained(subject)]
+    blocks += [*_projected(subject), *_reviewed(subject), *_gained(subject)]
     blocks += _ledger(ledger(state, list(subject.finals.values())), state.price.currency if state.price else "")
     return Section("cost", TITLE, blocks)
 
 
-def money(amount: float | None, currency: str) -> str:
+def money(value: float | None, currency: str) -> str:
     """`12.40 USD`; "" where there is no price."""
-    if amount is None:
-        return ""
-    return (f"{amount:,.2f} {currency}" if abs(amount) >= 0.01 or amount == 0 else f"{amount:.2g} {currency}").rstrip()
+    return "" if value is None else amount(value, currency)
 
 
 def _spent(lines: Sequence[Spend]) -> Table:
@@ -74,7 +72,7 @@ def _hours(interval: Interval) -> str:
 
 
 def _amount(interval: Interval, currency: str) -> str:
-    return f"{money(interval.expected, currency)} ({interval.low:,.2f} to {interval.high:,.2f})"
+    return f"{money(interval.expected, currency)} ({amount(interval.low)} to {amount(interval.high)})"
 
 
 def projected_text(found: Projection) -> str:
@@ -92,9 +90,11 @@ def _projected(subject: Subject) -> list[Block]:
     return [Text(f"{projected_text(found)} ({found.method}.)")]
 
 
-def _reviewed(found: Sequence[Review]) -> list[Block]:
+def _reviewed(subject: Subject) -> list[Block]:
+    found = reviews(subject.state)
     if not found:
-        return []
+        why = "no projection for as many trials as there came to be was journalled" if subject.state.ended else ""
+        return [Text(f"Projected against actual: {why}.", soft=True)] if why else []
     rows = [
         (
             f"after {plural(review.done, 'trial')}",
@@ -127,7 +127,7 @@ def _gained(subject: Subject) -> list[Block]:
                 money(found.money_per_point, subject.state.price.currency if subject.state.price else ""),
             )
         )
-    if found.last_point is not None:
+    if found.last_point:
         rows.append(("compute for the last hundredth", duration(HOUR * found.last_point)))
     return [Keys(rows)]
 

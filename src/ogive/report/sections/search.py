@@ -78,7 +78,8 @@ def _origins(points: list[Point]) -> str:
     count = Counter(point.origin for point in points)
     if not any(count):
         return "The strategy does not say which of its trials are random and which follow a model."
-    names = {"": "of unknown origin", "random": "drawn at random", "initial": "given at the start", "warm_start": "of an earlier run"}
+    given = {"initial": "given at the start", "warm_start": "of an earlier run"}
+    names = {"": "of unknown origin", "random": "drawn at random", **given}
     parts = [f"{n:,} {names.get(origin, f'led by {origin}')}" for origin, n in count.most_common()]
     return f"Where the trials came from: {', '.join(parts)}."
 
