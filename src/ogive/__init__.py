@@ -74,7 +74,8 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from ogive import bench, estimate, hardware, report, schedule, strategy, supernet, task, testing, zoo
-    from ogive.api import Go, Phase, Run, funnel, open_run, search
+    from ogive.api import Run, open_run, search
+    from ogive.api.funnel import Go, Phase, funnel
     from ogive.errors import Infeasible, OgiveError
     from ogive.objective import Constraint, Objective
     from ogive.space import Architecture, Space, integer, layer, one_of, real, repeat, some_of

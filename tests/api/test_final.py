@@ -187,7 +187,7 @@ def train(model: Any, trial: og.estimate.LiveTrial) -> None:
     if a == 4 and trial.fidelity["epochs"] > 1:
         raise ValueError("four cannot be trained for long")
     for epoch in trial.epochs():
-        trial.checkpoint(model=model)
+        trial.checkpoint(state=model)
         trial.report(accuracy=a / 10 + epoch / 100 + (trial.seed % 7) / 1e4, slope=trial.settings.get("slope", 0.0))
 
 
@@ -205,6 +205,8 @@ def test_a_train_function_is_finalized_by_itself(tmp_path: Path) -> None:
     assert not result.new_validation
     assert not result.winner.test
     assert any("only the train function knows its data" in message for message in said)
+    assert any("holds no weights under 'model'" in message for message in said)
+    assert not (run.folder / "final" / "weights.pt").exists()
     assert result.probability is None
     assert "never tested on data that nothing was chosen by" in (run.folder / "final" / "MODEL_CARD.md").read_text()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,22 +19,31 @@ if TYPE_CHECKING:
 WEIGHTS = "weights.pt"
 
 
-def deliver(run: Run, stage: Stage, result: TwoStage) -> None:
-    """Write `final/weights.pt` and `final/MODEL_CARD.md` for the first winner."""
+def deliver(run: Run, stage: Stage, result: TwoStage, say: Callable[[str], object]) -> None:
+    """Write `final/weights.pt` and `final/MODEL_CARD.md` for the first winner; `say` is told where there are no weights."""
     winner = result.winner
-    folder = run.folder / FOLDER
     place = best_seed(result, winner)
     if winner.weights[place]:
-        import torch
-
-        metrics = {name: values[place] for name, values in winner.values.items()}
-        draft = folder / f"{WEIGHTS}.draft"
-        try:
-            torch.save({"model": dict(load_weights(run.folder, winner, place)), "metrics": metrics}, draft)
-            os.replace(draft, folder / WEIGHTS)
-        except OSError as error:
-            raise RunError(f"{folder / WEIGHTS} cannot be written: {error}; check space and permissions") from error
+        weights = load_weights(run.folder, winner, place)
+        if weights is None:
+            say(
+                f"warning: the checkpoint of {winner.name} holds no weights under 'model', so there is no {WEIGHTS}; let "
+                "the train function call trial.checkpoint(model=model.state_dict(), ...)"
+            )
+        else:
+            _save(run.folder / FOLDER, weights, {name: values[place] for name, values in winner.values.items()})
     write_card(run.state, result, winner, place, _facts(run, stage, winner), run.folder)
+
+
+def _save(folder: Path, weights: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+    import torch
+
+    draft = folder / f"{WEIGHTS}.draft"
+    try:
+        torch.save({"model": dict(weights), "metrics": dict(metrics)}, draft)
+        os.replace(draft, folder / WEIGHTS)
+    except OSError as error:
+        raise RunError(f"{folder / WEIGHTS} cannot be written: {error}; check space and permissions") from error
 
 
 def best_seed(result: TwoStage, network: Network) -> int:

@@ -91,7 +91,7 @@ def finalize(
     result = judge_stage(run, stage, trained, lambda split: _record_reading(run, split, say), say)
     write_two_stage(result, run.folder)
     _compare(run, result, random)
-    deliver(run, stage, result)
+    deliver(run, stage, result, say)
     return result
 
 

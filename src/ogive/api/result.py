@@ -217,8 +217,9 @@ class Run:
         return reproduce(self, trial, ignore=ignore, folder=None if folder is None else Path(folder), say=say)
 
     def replay(self, **question: Any) -> Replay:
-        """What would have been chosen, stopped and paid under other `objectives`, `constraints`, `price`, `stop`, `criteria`,
-        `budget`, `max_trials` or `top`, of what was trained; see `ogive.api.replay`."""
+        """What would have been chosen, stopped and paid under other `objectives`, `constraints`, `price`, `stop`,
+        `criteria`, `budget`, `max_trials` or `top`, of what was trained; see `ogive.api.replay`.
+        """
         from ogive.api.replay import replay
 
         journal = Journal(self.folder / JOURNAL, writable=False)

@@ -192,11 +192,11 @@ def _weights(run: Run, trial: Trial) -> str:
     return str(saved.path.relative_to(run.folder)) if saved else ""
 
 
-def load_weights(run: Path, network: Network, place: int) -> Mapping[str, Any]:
-    """The state dict of one training of `network`.
+def load_weights(run: Path, network: Network, place: int) -> Mapping[str, Any] | None:
+    """The state dict of one training of `network`; None where its checkpoint has none under `model`.
 
     Raises:
-        RunError: there is none.
+        RunError: the checkpoint is gone.
     """
     from ogive.estimate import load_checkpoint
 
@@ -207,10 +207,7 @@ def load_weights(run: Path, network: Network, place: int) -> Mapping[str, Any]:
             f"the weights of {network.name}, seed {network.seeds[place]}, are not in {where} any more; remove "
             f"{run / FOLDER} and finalize again to train anew"
         )
-    state = load_checkpoint(where)
-    if "model" not in state:
-        raise RunError(f"{where} holds {', '.join(state)}, but no weights under 'model'")
-    weights: Mapping[str, Any] = state["model"]
+    weights: Mapping[str, Any] | None = load_checkpoint(where).get("model")
     return weights
 
 
@@ -316,7 +313,9 @@ def _judged(run: Run, stage: Stage, network: Network, examples: Any) -> list[dic
     found = []
     for place, seed in enumerate(network.seeds):
         model = stage.build(network, seed, run)
-        model.load_state_dict(load_weights(run.folder, network, place))
+        weights = load_weights(run.folder, network, place)
+        assert weights is not None  # the built-in trainer has stored them
+        model.load_state_dict(weights)
         found.append(stage.full.scores(model, examples))
     return found
 

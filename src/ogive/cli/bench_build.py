@@ -87,7 +87,7 @@ def _write(out: Path, run: Any, space: Space, curves: Curves) -> dict[str, Any]:
 
     from ogive.bench import curve_file
 
-    choices, values = curve_file.collect(run.trials, space, curves.seeds, curves.epochs)
+    choices, values = curve_file.collect(run.trials, space, curves.seeds, curves.training.epochs)
     session = dict(run.state.sessions[0])
     meta = {
         "space": space.fingerprint,

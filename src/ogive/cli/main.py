@@ -34,7 +34,22 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (init, check, search, status, watch, top, front, finalize, replay, report, export, space, log, reproduce):
+for command in (
+    init,
+    check,
+    search,
+    status,
+    watch,
+    top,
+    front,
+    finalize,
+    replay,
+    report,
+    export,
+    space,
+    log,
+    reproduce,
+):
     app.command()(command)
 app.add_typer(bench)
 

@@ -63,9 +63,7 @@ def named(item: Mapping[str, Any]) -> str:
 def _pairs(value: Any) -> str:
     """A mapping as `name value, name value`; anything else as text."""
     if isinstance(value, Mapping):
-        return ", ".join(
-            f"{name} {item if isinstance(item, str) else _json(item)}" for name, item in value.items()
-        )
+        return ", ".join(f"{name} {item if isinstance(item, str) else _json(item)}" for name, item in value.items())
     return value if isinstance(value, str) else _json(value)
 
 

@@ -157,10 +157,10 @@ def pareto_plot(
         (dim, True, "not as far, or outside the constraints"),
     ):
         if which.any():
-            shown = [names[i] for i in np.flatnonzero(which)]
+            shown = [names[i] for i in np.flatnonzero(which).tolist()]
             plot.dots(values[which, 0], values[which, 1], "grey", label, shown, hollow=is_dim)
     if len(x):
-        shown = [names[i] for i in np.flatnonzero(front)]
+        shown = [names[i] for i in np.flatnonzero(front).tolist()]
         plot.dots(values[front, 0], values[front, 1], "c0", "on the front", shown, size=4.2)
     if knee is not None:
         place = values[next(i for i, name in enumerate(names) if name.startswith(f"trial {knee.trial}:"))]

@@ -59,7 +59,7 @@ def volumes(costs: np.ndarray) -> tuple[list[int], list[float]]:
     by the first so many rows of `costs` [n, m]; rows that are not finite count nothing.
     """
     rows = np.asarray(costs, dtype=np.float64)
-    valid = np.isfinite(rows).all(axis=1)
+    valid = np.asarray(np.isfinite(rows).all(axis=1))
     if not valid.any():
         return [], []
     low, high = rows[valid].min(axis=0), rows[valid].max(axis=0)

@@ -152,7 +152,8 @@ def _best(order: NDArray[np.int64]) -> NDArray[np.bool_]:
     wanted = max(5, round(TOP * len(order)))
     last = np.sort(order)[wanted - 1]
     with_equals = order <= last
-    return with_equals if with_equals.sum() <= 2 * wanted or not (order < last).any() else order < last
+    few_enough = with_equals.sum() <= 2 * wanted or not (order < last).any()
+    return np.asarray(with_equals if few_enough else order < last)
 
 
 def _fenced(y: FloatArray) -> FloatArray:
@@ -310,7 +311,7 @@ def fewer(k: int, draws: int, marked: int, population: int) -> float:
     if not len(i):
         return 1.0
 
-    def log_choose(n: FloatArray | int, r: FloatArray | int) -> FloatArray:
+    def log_choose(n: NDArray[np.int64] | int, r: NDArray[np.int64] | int) -> FloatArray:
         return np.asarray(gammaln(np.add(n, 1)) - gammaln(np.add(r, 1)) - gammaln(np.subtract(n, r) + 1))
 
     logs = log_choose(marked, i) + log_choose(population - marked, draws - i) - log_choose(population, draws)

@@ -5,7 +5,7 @@ Symbols: n architectures, k alternatives of all decisions together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -111,7 +111,7 @@ def _stretches(domain: Domain) -> list[tuple[str, tuple[Label, Label]]]:
 
 
 def _chosen(
-    decision: Decision, ends: Sequence[tuple[Label, Label]], architectures: Sequence[Architecture]
+    decision: Decision, ends: Sequence[tuple[Label, Label]], architectures: Sequence[Mapping[str, Label]]
 ) -> BoolArray:
     name, domain = decision.name, decision.domain
     chosen = np.zeros((len(architectures), len(ends)), dtype=bool)

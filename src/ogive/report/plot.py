@@ -162,7 +162,7 @@ class Plot:
         self._named("hollow" if hollow else "dot", css, label)
         if few:
             style = f'class="mark s {css}"' if hollow else f'class="f {css}" fill-opacity=".8"'
-            which = np.flatnonzero(inside)
+            which = np.flatnonzero(inside).tolist()
             titles = [f"<title>{escape(names[i])}</title>" if names else "" for i in which]
             circles = (
                 f'<circle cx="{px[i]:.1f}" cy="{py[i]:.1f}" r="{r:g}">{title}</circle>'

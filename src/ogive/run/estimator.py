@@ -73,8 +73,8 @@ class Estimator(ABC):
         continuable: whether what is reported at a step depends on the steps before it alone, and not on how far the
             job goes; then a result that went further answers for one that goes less far.
         epochs: how far a trial can be trained at most; None where nothing is known of that.
-        fidelities: the ways, beside fewer epochs, in which it makes an evaluation cheaper when `Evaluation.fidelity` says so,
-            such as "data_fraction"; each is a share of the full amount, above 0, at most 1.
+        fidelities: the ways, beside fewer epochs, in which it makes an evaluation cheaper when `Evaluation.fidelity` says
+            so, such as "data_fraction"; each is a share of the full amount, above 0, at most 1.
     """
 
     continuable: bool = False

@@ -82,7 +82,8 @@ class Categorical(Domain):
         return {label: i for i, label in enumerate(self.labels)}
 
     def parse(self, value: Any) -> Label:
-        position = self.index.get(value) if isinstance(value, (str, int, Real)) else None  # asking an ABC takes its time
+        quick = isinstance(value, (str, int))  # asking an ABC takes its time
+        position = self.index.get(value) if quick or isinstance(value, Real) else None
         if position is None:
             raise ValueError(f"{value!r} is not one of {', '.join(map(repr, self.labels))}")
         return self.labels[position]

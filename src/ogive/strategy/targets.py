@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from ogive.objective import Constraint, Objective, costs, rank
 from ogive.trial import Status, Trial, comparable
@@ -87,6 +86,8 @@ def _excess(constraint: Constraint, value: float | None) -> float:
 
 def normal_scores(values: FloatArray) -> FloatArray:
     """Normal scores [n] of the ranks of `values` [n]: no outlier, no scale, nothing of the distances is left."""
+    from scipy.stats import rankdata  # half a second to import
+
     return np.asarray(ndtri((rankdata(values) - 0.5) / len(values)))
 
 

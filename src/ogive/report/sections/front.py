@@ -53,7 +53,7 @@ def _figures(subject: Subject) -> list[Block]:
     on_front = [trial.id in members for trial in trials]
     hollow = [trial.step < step or not subject.feasible(trial) for trial in trials]
     names = [_name(subject, trial, row) for trial, row in zip(trials, values, strict=True)]
-    drawings = []
+    drawings: list[Drawing] = []
     pairs = list(combinations(range(len(state.objectives)), 2))
     for i, j in pairs[:FIGURES]:
         two = (state.objectives[i], state.objectives[j])
