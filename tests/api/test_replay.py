@@ -116,3 +116,14 @@ def test_of_a_live_run_in_a_folder_that_is_only_read(tmp_path: Path) -> None:
     assert found.chosen[0].trial.metrics["size"] == min(trial.metrics["size"] for trial in run.trials)
     assert json.dumps(found.to_json())
     assert before == {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
+
+
+def test_what_violates_a_constraint_stands_behind_however_far_it_was_trained() -> None:
+    """Two trials came to step 2, one of which is too slow; of the two that came to step 1 only, one is."""
+    fast, slow = {"accuracy": 0.6, "latency": 1.0}, {"accuracy": 0.9, "latency": 9.0}
+    rows = [[fast, fast], [slow, slow], [fast], [slow]]
+    found = asked(rows, constraints=og.Constraint("latency", at_most=5))
+    assert ids(found) == [0, 2, 1, 3]
+    assert [choice.feasible for choice in found.chosen] == [True, True, False, False]
+    several = asked(rows, objectives=["accuracy", "latency"], constraints=og.Constraint("latency", at_most=5))
+    assert [choice.feasible for choice in several.chosen] == [True, True, False, False]

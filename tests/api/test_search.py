@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import ogive as og
+from ogive.api.declared import check_unchanged
 from ogive.errors import JobError, OgiveError, RunError
 from ogive.run.estimator import Estimator, Evaluation
 from ogive.run.events import Event, Kind
@@ -359,6 +360,15 @@ def test_an_alarm_of_the_user_still_rings(tmp_path: Path) -> None:
     assert rung
 
 
+def test_a_webhook_without_an_address_is_told_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOOK", raising=False)
+    with pytest.raises(JobError, match="the environment variable 'HOOK' holds no URL"):
+        search(tmp_path / "run", alerts={"webhook": "env:HOOK"})
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_hard_constraint_on_what_is_not_known_before_training_is_refused(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="hard, but the estimator does not know 'size' before training"):
         search(tmp_path / "run", constraints=og.Constraint("size", at_most=3, hard=True))
@@ -418,3 +428,18 @@ def test_a_run_is_opened_where_its_modules_are_not(tmp_path: Path) -> None:
     elsewhere = "import ogive as og; print(og.open_run('run').space.size())"
     done = subprocess.run([sys.executable, "-c", elsewhere], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "2", done.stderr
+
+
+def test_another_recipe_is_refused_with_the_keys_that_differ() -> None:
+    stored = {
+        "space": space().to_json(),
+        "fingerprints": {"recipe": "d719", "data": "aa"},
+        "recipe": {"epochs": 9, "batch_size": 64},
+    }
+    wanted = {"fingerprints": {"recipe": "1b2d", "data": "bb"}}
+    with pytest.raises(RunError) as caught:
+        check_unchanged(stored, space(), wanted, "r", {"epochs": 8, "batch_size": 64, "flip": True})
+    assert "the recipe: epochs: was 9, and is 8; flip: was left out, and is True\n" in str(caught.value)
+    assert "the data: its fingerprint was aa, and is bb" in str(caught.value)
+    with pytest.raises(RunError, match="the recipe: its fingerprint was d719, and is 1b2d"):
+        check_unchanged({**stored, "recipe": None}, space(), wanted, "r")

@@ -56,6 +56,17 @@ def test_a_search_says_what_it_found_and_how_to_go_on(ogive) -> None:
     assert "go on:    ogive search job.yaml --seed 1 --max-trials 24" in done.out.replace("  --", " --")
 
 
+def test_a_search_whose_budget_is_used_up_goes_on_with_a_larger_one(ogive, tmp_path: Path) -> None:
+    done = ogive("search", "slow.yaml", "--quiet", "--budget", "0.0001")
+    assert "hours is used up" in done.out
+    assert "go on:    ogive search slow.yaml --budget 0.0002" in done.out
+    before = len(open_run(tmp_path / "runs" / "slow").trials)
+    assert ogive("search", "slow.yaml", "--quiet", "--json", "--budget", "1").json["trials"] == 12 > before
+    priced = (tmp_path / "slow.yaml").read_text() + "price: 1\nbudget: {money: 0.0001}\nrun: other\n"
+    (tmp_path / "slow.yaml").write_text(priced)
+    assert "go on:    raise `budget` in slow.yaml, then ogive search" in ogive("search", "slow.yaml", "--quiet").out
+
+
 def test_a_search_goes_on_with_more_trials(ogive) -> None:
     assert ogive("search", "job.yaml", "--quiet", "--json").json["trials"] == 12
     more = ogive("search", "job.yaml", "--quiet", "--json", "--max-trials", "15")
@@ -187,3 +198,21 @@ def test_an_interrupted_search_says_how_to_continue_and_does(ogive, tmp_path: Pa
     assert said.rstrip().endswith("Continue with: ogive search slow.yaml")
     assert ogive("status", "slow.yaml", "--json").json["state"] == "interrupted"
     assert ogive("search", "slow.yaml", "--json").json["trials"] == 12
+
+
+def test_status_and_report_of_a_run_that_ended_say_the_same_of_its_budget(ogive, tmp_path: Path) -> None:
+    ogive("search", "job.yaml", "--quiet")
+    told = ogive("status", "job.yaml").out
+    assert "advice    none, the search has ended; the rules said at its end:" in told
+    assert "  STOP    budget: used up: 12 of 12 trials" in told
+    ogive("report", "job.yaml", "--to", "md")
+    page = (tmp_path / "runs" / "job" / "report.md").read_text()
+    assert "The search has ended. What each stop rule said at its end" in page
+    assert "| budget | stop | used up: 12 of 12 trials |" in page
+
+
+def test_no_single_best_is_exported_of_several_objectives(ogive) -> None:
+    ogive("search", "two.yaml", "--quiet")
+    done = ogive("export", "two.yaml")
+    assert done.code == 2
+    assert "give --trial N, see `ogive front runs/two`" in done.err

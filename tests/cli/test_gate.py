@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ogive.cli.forecast import confirm
+from ogive.job import load_job
+from ogive.job.forecast import forecast
 from ogive.job.keys import JobKeys
 
 BARE = """\
@@ -56,6 +59,22 @@ def test_the_forecast_is_measured_and_capped_by_the_budget(jobs: Path, ogive) ->
     assert full["trainings"] == 2
     assert forecast["ratio"] == pytest.approx(2, rel=0.2)  # twice the epochs, nearly the same examples
     assert "scaled by examples and epochs" in forecast["method"]
+
+
+def test_only_what_the_command_spends_is_asked_about(jobs: Path, ogive) -> None:
+    text = (jobs / "careful.yaml").read_text().replace("confirm_above: 1", "confirm_above: 0.02")
+    capped = text.replace("money: 900", "money: 0.02").replace("epochs: 24", "epochs: 24000")
+    (jobs / "capped.yaml").write_text(capped)
+    job = load_job(jobs / "capped.yaml")
+    expected = forecast(job)
+    assert expected is not None
+    assert expected.parts[1].money is not None
+    assert expected.parts[1].money.low > 0.02, "full training is a command of its own"
+    assert expected.money == pytest.approx(0.02)
+    confirm(job, yes=False)
+    shown = ogive("check", "capped.yaml", "--samples", "4").out
+    assert "at most" not in shown
+    assert "(a command of its own: ogive finalize)" in shown
 
 
 def test_a_dear_search_is_not_started_without_a_yes(jobs: Path, ogive) -> None:

@@ -34,6 +34,7 @@ max_trials: 12
 seed: 7
 executor: inline
 """
+HARD = "constraints: [{metric: parameters, at_most: 10, hard: true}]\n"
 
 
 def write(folder: Path, best: int = 4, job: str = JOB) -> Path:
@@ -61,6 +62,14 @@ def test_a_job_continues_its_run_and_keeps_trials_that_it_was_given_meanwhile(tm
     run_job(load_job(path))
     assert len(run_job(load_job(path, {"max_trials": 15})).trials) == 15
     assert len(run_job(load_job(path)).trials) == 15
+
+
+def test_a_hard_constraint_on_parameters_makes_a_train_function_tell_them(tmp_path: Path) -> None:
+    train = "\n\nfrom torch import nn\nspace = og.Space(og.layer(nn.Linear, 4, og.one_of(1, 9)))\n"
+    path = write(tmp_path, job="space: toy.py:space\ntrain: toy.py:train\nexecutor: inline\nmax_trials: 2\n" + HARD)
+    (tmp_path / "toy.py").write_text(CODE + train + "def train(model, trial):\n    trial.report(accuracy=1.0)\n")
+    (trial,) = run_job(load_job(path)).trials
+    assert trial.metrics["parameters"] == 5
 
 
 def test_a_changed_job_is_refused_with_what_differs(tmp_path: Path) -> None:

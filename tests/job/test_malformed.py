@@ -42,6 +42,11 @@ CODE = """
 
     joint = og.Space(og.layer(dict, a=og.one_of(1, 2), head=og.layer(dict, lr=og.real(0.001, 0.1))))
     lazy_layers = og.Space(og.layer(lazy, og.one_of(16, 32)))
+
+    def images():
+        import torch
+
+        return torch.rand(60, 3, 16, 16), torch.arange(60) % 3
 """
 GOOD = "space: mine.py:space\ntrain: mine.py:estimator\nmax_trials: 3\n"
 CASES = {
@@ -168,6 +173,21 @@ CASES = {
         GOOD + "constraints:\n  - {metric: a, at_least: 3}\n  - {metric: a, at_most: 2}\n",
         "job.yaml:4: constraints: nothing satisfies a >= 3 and a <= 2",
         "a <= 2",
+    ),
+    "a hard constraint on what training alone can tell": (
+        GOOD + "constraints:\n  - {metric: parametres, at_most: 10, hard: true}\n",
+        "job.yaml:4: constraints: the constraint on 'parametres' is hard, but the estimator does not know 'parametres'",
+        "did you mean 'parameters'? Else make it soft",
+    ),
+    "a zoo's space for other images": (
+        "space: {zoo: chain}\ntask: {data: mine.py:images}\n",
+        "job.yaml:1: space: its example_input is (1, 8, 8), but the examples",
+        "have the shape (3, 16, 16); write `space: {zoo: {chain: {in_channels: 3, image: 16}}}`",
+    ),
+    "a webhook whose variable is not set": (
+        GOOD + "alerts: [{webhook: 'env:NO_SUCH_ADDRESS'}]\n",
+        "job.yaml:4: alerts[0]: webhook 'env:NO_SUCH_ADDRESS'",
+        "set it to https://",
     ),
     "a hard constraint that nothing satisfies": (
         "space: {zoo: {chain: {depth: [2, 2], channels: [16], kernels: [3, 5]}}}\ntask: {}\n"

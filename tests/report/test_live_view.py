@@ -115,6 +115,18 @@ def test_plain_lines_come_at_tenths_and_end_with_a_summary(tmp_path: Path) -> No
     assert "ended: all 40 trials are done" in lines[-1]
 
 
+def test_an_alert_that_a_route_prints_is_not_printed_again(tmp_path: Path) -> None:
+    for name, routes, told in (
+        ("all", ["console"], False),
+        ("some", [{"console": True, "severity": "critical"}], True),
+    ):
+        out = io.StringIO()
+        with live_view(out) as view:
+            run = search(tmp_path / name, view, alerts=routes)
+        assert "warning" in {alert.severity for alert in run.state.alerts}
+        assert ("warning: " in out.getvalue()) is told
+
+
 @pytest.mark.parametrize("width", [10, 24, 200])
 def test_drawing_fits_any_width(tmp_path: Path, width: int) -> None:
     tally = Tally()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 import sys
 from collections import Counter
 from html.parser import HTMLParser
@@ -21,6 +22,7 @@ from ogive.report.figures import beyond_frame, failing_stretches, search_curve
 from ogive.report.page import render
 from ogive.report.results import Point
 from ogive.report.subject import Subject
+from ogive.report.summary import sure
 from ogive.run.estimator import Estimator, Evaluation
 from ogive.run.journal import Journal
 from ogive.run.state import State
@@ -114,7 +116,8 @@ def test_the_page_tells_what_was_found_and_nothing_of_it_runs(tmp_path: Path) ->
         in page.text
     )
     assert f"{found.best.metrics['parameters']:,.0f} parameters of the best" in page.text
-    assert f"ogive finalize {found.folder.name} --top 10" in page.text
+    assert f"ogive finalize {shlex.quote(str(found.folder.absolute()))} --top 10" in page.text
+    assert f"ogive reproduce {shlex.quote(str(found.folder.absolute()))} --trial" in page.text
     assert "The search ended: all 30 trials are done." in page.text
     assert "ValueError: </pre><script>alert('x')</script>" in page.text  # the traceback, as text
     assert re.search(r"not finite \d+ trials?", page.text)
@@ -357,3 +360,28 @@ def test_an_interrupted_second_stage_is_told(tmp_path: Path) -> None:
     found = run(tmp_path / "r")
     (found.folder / "final").mkdir()
     assert "A second stage was begun and has not come to its end" in checked(found.report().read_text()).text
+
+
+def test_only_trials_that_came_as_far_are_said_to_be_close(tmp_path: Path) -> None:
+    found = run(tmp_path / "r", Halving(), schedule="asha", epochs=9)
+    subject = Subject(found.state, found.folder, "r")
+    steps = [trial.step for trial in subject.best]
+    far = steps.count(9)
+    assert 1 < far < 5
+    assert f"The best {far} of those that came to 9 epochs lie within" in sure(subject)
+    assert (
+        f"{5 - far} trial" in checked(found.report().read_text()).text.partition("Not all were trained alike: ")[2][:8]
+    )
+
+
+@pytest.mark.parametrize(("seed", "at_random"), [(0, True), (2, False)])
+def test_a_best_that_was_drawn_at_random_is_not_held_against_random_trials(
+    tmp_path: Path, seed: int, at_random: bool
+) -> None:
+    evolution = {"regularized_evolution": {"population": 10, "sample": 3}}
+    found = run(tmp_path / "r", Halving(), epochs=1, max_trials=20, strategy=evolution, seed=seed)
+    subject = Subject(found.state, found.folder, "r")
+    origin = next(point.origin for point in subject.points if point.trial == found.best.id)
+    assert (origin == "random") is at_random
+    assert ("The best is itself one of the random trials" in sure(subject)) is at_random
+    assert ("better than the" in sure(subject)) is not at_random

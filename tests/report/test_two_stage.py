@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ogive.api.verdict import _changed
 from ogive.errors import RunError
 from ogive.report.rank_statistics import both
 from ogive.report.two_stage import Agreement, Bias, Network, TwoStage, read_two_stage, write_two_stage
@@ -69,3 +70,18 @@ def test_its_sentences_tell_who_won_and_what_the_search_was_worth() -> None:
     )
     assert "no rank correlation (2 finalists)." in " ".join(sentences(silent))
     assert "nan" not in " ".join(sentences(silent))
+
+
+def test_with_several_objectives_nobody_is_called_the_best() -> None:
+    several = replace(record(), objectives=[("accuracy", "maximize"), ("parameters", "minimize")], probability=None)
+    said = " ".join(sentences(several))
+    assert "trial 3 is the only one of 4 finalists on the front after full training." in said
+    assert "best of 4" not in said
+    assert "true best" not in said
+
+
+def test_what_training_does_not_change_is_no_forecast() -> None:
+    networks = [network(i, 0.8, [0.9], 1) for i in range(3)]
+    fixed = [replace(n, searched={**n.searched, "size": 5.0}, values={**n.values, "size": [5.0]}) for n in networks]
+    assert not _changed("size", fixed)
+    assert _changed("accuracy", fixed)

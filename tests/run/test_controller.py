@@ -159,6 +159,16 @@ def test_an_exception_after_the_last_report_changes_no_result_and_is_told(tmp_pa
     assert "the disk went away" in state.warnings[0][0]
 
 
+def test_a_criterion_that_no_trial_reports_is_told_once(tmp_path: Path) -> None:
+    log = ListLog([declare(max_trials=3, criteria=[{"metric": "acuracy", "at_least": 0.5}])])
+    session(log, Curve(), tmp_path).run()
+    session(log := ListLog(log.events[:-3]), Curve(), tmp_path).run()
+    told = [event.data["message"] for event in log.events if event.kind is Kind.WARNING]
+    assert len(told) == 1
+    assert told[0].startswith("criterion on 'acuracy': the first trial did not report it; reported are: ")
+    assert told[0].endswith("did you mean 'accuracy'?")
+
+
 def test_a_trial_that_returns_early_is_finished_with_what_it_has(tmp_path: Path) -> None:
     _, state, _ = run(tmp_path, Curve(lambda trial, step: {} if step > 4 else None), max_trials=3)
     assert [(trial.status, trial.step) for trial in state.trials.values()] == [(Status.FINISHED, 4)] * 3

@@ -71,6 +71,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "times": (lambda: og.repeat(1, og.one_of("few", "many")), "times is a whole number"),
     "negative times": (lambda: og.repeat(1, og.integer(-1, 2)), "times is a whole number"),
     "not a factory": (lambda: og.layer(3), "first argument is a class or a function"),
+    "choice of a class": (lambda: og.layer(og.one_of(made, dict)), "make each alternative a layer instead"),
     "layer of a layer": (lambda: og.layer(og.layer(made)), "first argument is a class or a function"),
     "a module, not a layer": (lambda: og.Space(og.layer(nn.Sequential, nn.ReLU())), r"'0'.*write layer\(nn.ReLU"),
     "a choice in a set": (lambda: og.Space(og.layer(made, {CHOICE})), "choices inside .* at '0'"),

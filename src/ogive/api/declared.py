@@ -240,8 +240,25 @@ def _initial(space: Space, architectures: Iterable[Mapping[str, Any]]) -> tuple[
         raise JobError(f"initial: {error}") from error
 
 
-def check_unchanged(stored: Mapping[str, Any], space: Space, wanted: Mapping[str, Any], where: str) -> None:
+def _differences(stored: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> str:
+    """`epochs: was 9, and is 8; ...`; "" where one is not known, or nothing differs."""
+    if not stored or not now:
+        return ""
+    missing = "left out"
+    pairs = ((key, stored.get(key, missing), now.get(key, missing)) for key in {**stored, **now})
+    return "; ".join(f"{key}: was {then}, and is {this}" for key, then, this in pairs if then != this)
+
+
+def check_unchanged(
+    stored: Mapping[str, Any],
+    space: Space,
+    wanted: Mapping[str, Any],
+    where: str,
+    recipe: Mapping[str, Any] | None = None,
+) -> None:
     """See that `space` and the arguments that were given (`wanted`, as JSON) are those of the stored run.
+
+    `recipe` (as JSON) is what the recipe is now, so that the message can say which of its keys differ.
 
     Raises:
         RunError: something differs; the message says what, and the remedy.
@@ -251,7 +268,9 @@ def check_unchanged(stored: Mapping[str, Any], space: Space, wanted: Mapping[str
         if name == "fingerprints":
             for part in {**stored[name], **value}:
                 if stored[name].get(part) != value.get(part):
-                    lines.append(f"the {part}: its fingerprint was {stored[name].get(part)}, and is {value.get(part)}")
+                    keys = _differences(stored.get("recipe"), recipe) if part == "recipe" else ""
+                    prints = f"its fingerprint was {stored[name].get(part)}, and is {value.get(part)}"
+                    lines.append(f"the {part}: {keys or prints}")
         elif stored.get(name, []) != value:  # runs of earlier versions have no `initial`
             lines.append(f"{name}: was {stored.get(name, [])!r}, and is {value!r}")
     if lines:

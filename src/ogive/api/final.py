@@ -23,6 +23,7 @@ from ogive.run.events import Event, Kind
 from ogive.run.journal import Journal
 from ogive.run.settings import Settings
 from ogive.run.state import State
+from ogive.run.words import number
 from ogive.strategy.listed import Listed
 from ogive.trial import Status, Trial
 
@@ -197,7 +198,7 @@ def _former(folder: Path, stage: Stage, say: Say) -> State | None:
     ).to_json()
     wanted = {name: declared[name] for name in ("objectives", "epochs", "estimator", "fingerprints")}
     try:
-        check_unchanged(stored.created, stage.space, wanted, str(folder))
+        check_unchanged(stored.created, stage.space, wanted, str(folder), declared["recipe"])
     except RunError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:-1]]
         _put_aside(folder, "; ".join(lines), say)
@@ -290,7 +291,7 @@ class _Teller:
         order = Order.of(trial.proposal.settings)
         name = f"{order.network}, seed {order.seed}"
         if trial.status is Status.FINISHED:
-            values = ", ".join(f"{o.metric} {trial.metrics[o.metric]:.4g}" for o in state.objectives)
+            values = ", ".join(f"{o.metric} {number(trial.metrics[o.metric])}" for o in state.objectives)
             self.say(f"{name}: trained in {trial.seconds:.1f} s, {values}")
         else:
             self.say(f"{name}: {trial.status}: {trial.reason}")

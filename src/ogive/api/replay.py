@@ -2,11 +2,13 @@
 
 Read from the journal; nothing is trained. The answers are about what *was* trained: under another objective a strategy would
 have proposed other architectures and a schedule would have promoted others, so what is chosen here is the best of what there
-is, and the search itself might have found better. Trials are compared at one fidelity, as everywhere.
+is, and the search itself might have found better. Trials are compared at one fidelity, as everywhere; what violates a
+constraint of the question stands behind all that satisfies them, however far it was trained.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -38,12 +40,14 @@ class Choice:
         rank: from 1; with several objectives by front and crowding.
         was: the rank that it has under the run's own objectives and constraints; None where it has none.
         on_front: no other dominates it, and it satisfies all constraints; with one objective, it satisfies them.
+        feasible: it satisfies all constraints.
     """
 
     trial: Trial
     rank: int
     was: int | None
     on_front: bool
+    feasible: bool
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,7 @@ def _choice_json(choice: Choice) -> dict[str, Any]:
         "rank": choice.rank,
         "was": choice.was,
         "on_front": choice.on_front,
+        "feasible": choice.feasible,
         "trial": trial.id,
         "step": trial.step,
         "metrics": dict(trial.metrics),
@@ -168,20 +173,25 @@ def replay(
     own = State.of(events, space)
     asked = parse_objectives(objectives) if objectives is not None else own.objectives
     within = parse_constraints(constraints) if constraints is not None else own.constraints
-    _check_recorded(own, asked, within, parse_constraints(criteria) if criteria is not None else ())
+    check_recorded(own, "objective", [objective.metric for objective in asked])
+    check_recorded(own, "constraint", [constraint.metric for constraint in within])
+    check_recorded(own, "criterion", [c.metric for c in parse_constraints(criteria)] if criteria is not None else [])
     end, stopped, last = _follow(_changed(events, asked, within, changes), own.space, rules)
     end = _valued(end)
-    ranks = {trial.id: place for place, trial in enumerate(best_of(own, len(own.trials)), 1)}
-    best = best_of(end, top)
+    ranks = {trial.id: place for place, trial in enumerate(_best(own), 1)}
+    best = _best(end)[:top]
+    feasible = {trial.id for trial in best if violation(trial.metrics, within) == 0}
     on_front = tuple(trial.id for trial in front(end))
-    best_front = set(on_front) if len(asked) > 1 else {t.id for t in best if violation(t.metrics, within) == 0}
+    best_front = set(on_front) if len(asked) > 1 else feasible
     return Replay(
         folder,
         asked,
         within,
         len(own.trials),
         len(end.trials),
-        tuple(Choice(t, place, ranks.get(t.id), t.id in best_front) for place, t in enumerate(best, 1)),
+        tuple(
+            Choice(t, place, ranks.get(t.id), t.id in best_front, t.id in feasible) for place, t in enumerate(best, 1)
+        ),
         on_front if len(asked) > 1 else (),
         tuple(list(ranks)[:top]),
         tuple(_stop(rule, stopped.get(rule), last[rule], end) for rule in rules),
@@ -212,15 +222,25 @@ def _changes(
     return {name: stored[name] for name in known}
 
 
-def _check_recorded(
-    state: State, objectives: Sequence[Objective], constraints: Sequence[Constraint], criteria: Sequence[Constraint]
-) -> None:
+def check_recorded(state: State, kind: str, metrics: Iterable[str]) -> None:
+    """See that each of these was recorded by some trial; `kind` is what they are asked as.
+
+    Raises:
+        JobError: one was not; the message names the nearest, and all that were.
+    """
     recorded = {name for trial in state.trials.values() for name in trial.metrics}
-    asked = [("objective", o.metric) for o in objectives] + [("constraint", c.metric) for c in constraints]
-    for kind, metric in (*asked, *(("criterion", c.metric) for c in criteria)):
+    for metric in metrics:
         if metric not in recorded:
+            near = " or ".join(map(repr, difflib.get_close_matches(metric, sorted(recorded), 2)))
             what = f"what was: {', '.join(sorted(recorded))}" if recorded else "no trial has reported anything yet"
-            raise JobError(f"{kind} {metric!r} was not recorded by any trial, so it cannot be replayed; {what}")
+            meant = f"did you mean {near}? " if near else ""
+            raise JobError(f"{kind} {metric!r} was not recorded by any trial, so it cannot be replayed; {meant}{what}")
+
+
+def _best(state: State) -> list[Trial]:
+    """All trials, best first, what satisfies all constraints before what does not."""
+    ordered = best_of(state, len(state.trials))
+    return sorted(ordered, key=lambda trial: violation(trial.metrics, state.constraints) > 0)
 
 
 def _changed(
@@ -274,7 +294,7 @@ def _follow(
         for verdict in said:
             if verdict.stop and verdict.rule in rules and verdict.rule not in stopped:
                 now = _valued(state)
-                best = front(now) if len(state.objectives) > 1 else best_of(now, 1)
+                best = front(now) if len(state.objectives) > 1 else _best(now)[:1]
                 rest = state.done + state.count[Status.PAUSED]
                 stopped[verdict.rule] = _Moment(verdict, rest, tuple(t.id for t in best), spend(state))
     return state, stopped, {verdict.rule: verdict for verdict in said}
@@ -315,7 +335,7 @@ def _less(total: Spend, then: Spend) -> Spend:
 
 
 def _lost(chosen: Sequence[TrialId], end: State) -> float | None:
-    best = best_of(end, 1)
+    best = _best(end)
     if not chosen or not best or chosen[0] not in end.trials:
         return None
     then = end.trials[chosen[0]]

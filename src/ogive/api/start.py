@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ from ogive.run.executors.inline import Inline
 from ogive.run.executors.processes import Processes
 from ogive.run.journal import Journal
 from ogive.run.prices import Price, find_price
-from ogive.run.routes import Routes, RouteSpec, check_routes, stored_routes
+from ogive.run.routes import Routes, RouteSpec, check_addresses, check_routes, stored_routes
 from ogive.run.session import manifest, signals
 from ogive.run.settings import Settings
 from ogive.run.state import State
@@ -150,6 +151,7 @@ def search(
         initial=initial,
     )
     routes = check_routes(alerts) if alerts is not LEFT_OUT else None
+    check_addresses(routes or ())
     shown = check_sinks(sinks) if sinks is not LEFT_OUT else None
     changing = _given(
         max_trials=max_trials,
@@ -180,7 +182,7 @@ def search(
     if folder is None or is_new:
         _check_executor(executor, asked)
         _price(asked)
-        _check_hard(declared, judge)
+        check_hard(space, judge, declared.constraints, declared.seed)
         # made once before anything is written, so that what is wrong with them is told in time
         _, scheduled = _plugins(declared, arguments, declared.to_json(), judge.screen)
         _check_fidelities(scheduled, judge)
@@ -247,20 +249,30 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 
 
-def _check_hard(declared: Declared, estimator: Estimator) -> None:
-    """See that what hard constraints are about is known before training."""
-    hard = [constraint.metric for constraint in declared.constraints if constraint.hard]
+def check_hard(space: Space, estimator: Estimator, constraints: Iterable[Constraint], seed: int) -> None:
+    """See that what hard constraints are about is known before training.
+
+    Raises:
+        JobError: the estimator does not know it.
+    """
+    hard = [constraint.metric for constraint in constraints if constraint.hard]
     if not hard:
         return
     try:
-        known = estimator.screen(declared.space.sample(generator(declared.seed, "screen")))
+        known = estimator.screen(space.sample(generator(seed, "screen")))
     except Exception:  # noqa: BLE001 - an architecture that cannot be screened becomes a failed trial
         return
     missing = [metric for metric in hard if metric not in known]
     if missing:
+        name = missing[0]
+        close = get_close_matches(name, {*known, "parameters"} - {name}, n=1)
+        remedy = f"did you mean {close[0]!r}? Else " if close else ""
+        remedy += "make it soft (leave `hard` out)"
+        if name == "parameters":
+            remedy += ", or let the estimator be og.estimate.train(f, count_parameters=True)"
         raise JobError(
-            f"the constraint on {missing[0]!r} is hard, but the estimator does not know {missing[0]!r} before training (it "
-            f"knows {', '.join(known) or 'nothing'}): make it soft, or for 'parameters' say count_parameters=True"
+            f"the constraint on {name!r} is hard, but the estimator does not know {name!r} before training (it knows "
+            f"{', '.join(known) or 'nothing'}): {remedy}"
         )
 
 
@@ -293,7 +305,7 @@ def _continued(
     first, *events = journal.read()
     data = declared.to_json()
     checked = {name: data[name] for name in (*fixed, "estimator", "fingerprints")}
-    check_unchanged(State.of([first]).created, declared.space, checked, str(folder))
+    check_unchanged(State.of([first]).created, declared.space, checked, str(folder), data["recipe"])
     stored = {**first.data["settings"], **_changed(events)}
     changes = Settings.from_json(stored).changes(changing)
     settings = Settings.from_json({**stored, **changes})

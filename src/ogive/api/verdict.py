@@ -109,14 +109,15 @@ def judge_stage(
     networks = _tested(run, stage, networks, winners, on_read, say)
     first = next(network for network in networks if network.name == winners[0])
     full, searched = stage.full, run.estimator
+    changed = [objective for objective in stage.objectives if _changed(objective.metric, finalists)]
     return TwoStage(
         [(objective.metric, objective.goal) for objective in run.state.objectives],
         networks,
-        [_agreement(objective, finalists) for objective in stage.objectives],
+        [_agreement(objective, finalists) for objective in changed],
         chance,
         note,
         winners,
-        [bias for objective in stage.objectives if (bias := _bias(objective.metric, finalists))],
+        [bias for objective in changed if (bias := _bias(objective.metric, finalists))],
         [Bias.of(name, first.values[name], own) for name, own in first.test.items() if name in first.values],
         dict(stage.estimator.recipe() or {}),
         full is not None,
@@ -238,6 +239,12 @@ def _winners(state: State, finalists: Sequence[Network], after: Mapping[str, Map
     front = pareto_front(np.array([costs(after[n.name], state.objectives) for n in feasible]))
     winners = [network for network, on_front in zip(feasible, front, strict=True) if on_front]
     return [network.name for network in sorted(winners, key=lambda network: network.rank_after or 0)]
+
+
+def _changed(metric: str, finalists: Sequence[Network]) -> bool:
+    """Whether training moved it at all; what each architecture has from the beginning, as its parameters, is no forecast."""
+    pairs = [(n.searched[metric], n.values[metric]) for n in finalists if metric in n.searched and metric in n.values]
+    return not pairs or any(value != before for before, values in pairs for value in values)
 
 
 def _agreement(objective: Objective, finalists: Sequence[Network]) -> Agreement:

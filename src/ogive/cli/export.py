@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -58,6 +59,13 @@ def export(
 
 
 def _trial(run: Run, wanted: str) -> Trial:
+    objectives = run.state.objectives
+    if wanted == "best" and len(objectives) > 1:
+        names = ", ".join(objective.metric for objective in objectives)
+        folder = shlex.quote(str(shown(run.folder)))
+        raise RunError(
+            f"with several objectives ({names}) there is no single best trial: give --trial N, see `ogive front {folder}`"
+        )
     if wanted == "best":
         return run.best
     trials = run.state.trials

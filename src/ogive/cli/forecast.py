@@ -23,12 +23,13 @@ def print_forecast(forecast: Forecast | None) -> None:
     for part in forecast.parts:
         cost = "" if part.money is None or forecast.price is None else f", {_money(part.money, forecast)}"
         print(
-            f"forecast:  {part.name}: {plural(part.trainings, 'training')} of {_times(part.seconds)}: at most "
-            f"{_times(part.hours.times(3600))}{cost}"
+            f"forecast:  {part.name}: {plural(part.trainings, 'training')} of {_times(part.seconds)}: about "
+            f"{_times(part.hours.times(3600))}{cost}{' (a command of its own: ogive finalize)' if part.apart else ''}"
         )
     if forecast.ratio is not None:
         print(f"           one full training costs {forecast.ratio:.3g} times one of the first search")
-    print(f"           {forecast.method}")
+    print(f"           {forecast.method};")
+    print("           on this machine as it is now; the start-up of workers and larger networks come on top")
 
 
 def confirm(job: Job, yes: bool) -> None:
@@ -44,12 +45,13 @@ def confirm(job: Job, yes: bool) -> None:
         return
     expected = forecast(job)
     capped = [search.settings.money for search in ([p.job for p in job.phases if p.job] or [job])]
-    cap = sum(amount for amount in capped if amount is not None) if None not in capped else None
+    trains_best = any(phase.job is None for phase in job.phases)  # whom no budget of a search ends
+    cap = None if trains_best or None in capped else sum(amount for amount in capped if amount is not None)
     if expected is not None and expected.price is not None and expected.money is not None:
         if expected.money <= limit:
             return
         print_forecast(expected)
-        about = f"may cost up to {expected.price.amount(expected.money)}"
+        about = f"may cost about {expected.price.amount(expected.money)}"
     elif cap is not None and cap <= limit:
         return
     else:

@@ -50,7 +50,10 @@ def replay(
     Nothing is trained; the run may still go on. Under another objective the search would have proposed other
     architectures: the answer is the best among those that were trained.
     """
+    from ogive.api.replay import check_recorded
+
     opened = open_run(run)
+    check_recorded(opened.state, "objective", [text.partition(":")[0] for text in objective])
     budget = {name: value for name, value in (("hours", hours), ("money", money)) if value is not None}
     found = opened.replay(
         objectives=[_objective(text) for text in objective] or None,
@@ -72,7 +75,15 @@ def _objective(text: str) -> Objective:
     from ogive.objective import Objective
 
     metric, _, goal = text.partition(":")
-    return Objective(metric, goal)
+    try:
+        return Objective(metric, goal)
+    except JobError:
+        if goal:
+            raise
+    raise JobError(
+        f"--objective {text!r} needs a goal, for its name does not tell it: --objective {metric}:maximize or "
+        f"{metric}:minimize"
+    )
 
 
 def _bound(text: str, option: str) -> Constraint:
@@ -126,15 +137,20 @@ def _print_chosen(found: Replay, state: State) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("rank", "was", "trial", *metrics, "epochs"):
         table.add_column(name, justify="right", overflow="fold")
-    table.add_column("on the front" if len(found.objectives) > 1 else "feasible")
+    several = len(found.objectives) > 1
+    for name in ["on the front"] * several + ["feasible"]:
+        table.add_column(name)
     table.add_column("architecture", overflow="fold")
     for choice in found.chosen:
         trial = choice.trial
         values = [number(trial.metrics[name]) if name in trial.metrics else "-" for name in metrics]
         was = "-" if choice.was is None else str(choice.was)
-        feasible = "yes" if choice.on_front else "no"
-        table.add_row(str(choice.rank), was, str(trial.id), *values, str(trial.step), feasible, choices(trial))
+        flags = [choice.on_front] * several + [choice.feasible]
+        said = ["yes" if flag else "no" for flag in flags]
+        table.add_row(str(choice.rank), was, str(trial.id), *values, str(trial.step), *said, choices(trial))
     print_table(table)
+    if len({trial.step for trial in trials}) > 1:
+        print("of equally feasible trials, those trained for more epochs come first, whatever their values")
 
 
 def _print_stops(found: Replay) -> None:

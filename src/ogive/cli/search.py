@@ -26,6 +26,7 @@ from ogive.cli.phases import search_phases
 
 if TYPE_CHECKING:
     from ogive.api import Run
+    from ogive.run.state import State
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
@@ -76,8 +77,7 @@ def search(
     if as_json:
         print_json(_summary(done))
     else:
-        more = {**options, "max_trials": 2 * done.state.settings["max_trials"]}
-        _print(done, _command(job, more))
+        _print(done, _more(job, options, done.state))
     if _failed(done):
         raise typer.Exit(1)
 
@@ -95,6 +95,21 @@ def _command(job: Path, options: Mapping[str, Any]) -> str:
     for name, value in options.items():
         words += ["--no-cache"] if name == "cache" else [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)
+
+
+def _more(job: Path, options: Mapping[str, Any], state: State) -> str:
+    """How a search that has ended is given more of what it has used up."""
+    from ogive.run.cost import spend
+    from ogive.run.settings import Settings
+
+    settings, spent = Settings.from_json(state.settings), spend(state)
+    late = settings.hours is not None and spent.hours >= settings.hours
+    dear = settings.money is not None and spent.money is not None and spent.money >= settings.money
+    if len(state.trials) >= settings.max_trials or not (late or dear):
+        return _command(job, {**options, "max_trials": 2 * settings.max_trials})
+    if settings.money is None and settings.hours is not None:
+        return _command(job, {**options, "budget": f"{2 * settings.hours:.6g}"})
+    return f"raise `budget` in {job}, then {_command(job, options)}"
 
 
 def _failed(run: Run) -> bool:

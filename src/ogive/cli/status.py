@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     from ogive.report import spending
     from ogive.report.results import top
     from ogive.report.words import duration, number, plural
+    from ogive.run.stopping import verdicts
     from ogive.run.utilisation import utilisation
 
     if show_where_there_is_one(run, as_json):
@@ -42,7 +44,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     stages, busy, advice = (
         spending.stages(opened.folder, state),
         utilisation(state, bins=1, now=now),
-        _advice(state, now),
+        verdicts(state, now=now),
     )
     if as_json:
         more = {
@@ -67,8 +69,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     print(f"workers   {state.settings['workers']}, with a trial for {busy.mean:.0%} of the time")
     for label, text in spending.cost_lines(stages, now):
         print(f"{label:<9} {text}")
-    mode = "auto: a rule ends the search" if state.settings.get("stop") == "auto" else "advise: rules only tell"
-    print(f"advice    {'stop' if any(verdict.stop for verdict in advice) else 'go on'} ({mode})")
+    print(f"advice    {_advice(state, advice)}")
     for label, text in spending.advice_lines(advice):
         print(f"  {label:<7} {text}")
     for label, text in spending.alert_lines(state):
@@ -78,11 +79,12 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     print_failures(state, opened.folder)
 
 
-def _advice(state: State, now: float | None) -> list[Verdict]:
-    """What the stop rules say; that a budget is used up is no advice once the search has ended."""
-    from ogive.run.stopping import verdicts
-
-    return [verdict for verdict in verdicts(state, now=now) if not (state.ended and verdict.rule == "budget")]
+def _advice(state: State, verdicts: Sequence[Verdict]) -> str:
+    """What the rules come to; a search that has ended can follow none."""
+    if state.ended:
+        return "none, the search has ended; the rules said at its end:"
+    mode = "auto: a rule ends the search" if state.settings.get("stop") == "auto" else "advise: rules only tell"
+    return f"{'stop' if any(verdict.stop for verdict in verdicts) else 'go on'} ({mode})"
 
 
 def _summary(run: Run, state: State) -> dict[str, Any]:

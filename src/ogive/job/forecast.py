@@ -46,10 +46,11 @@ class Part:
         name: "search", "full training", or the phase's.
         trainings: how many.
         seconds: of one.
-        hours: of all, at so many at a time as the job says; no longer than the budget. An upper bound where the schedule
-            stops trials early.
+        hours: of all, at so many at a time as the job says; no longer than the budget. More than needed where the schedule
+            stops trials early; the start-up of workers is not in it.
         money: likewise; None where nothing has a price.
         full: whether this is full training.
+        apart: whether a command of its own does it: `ogive finalize`.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Part:
     hours: Range
     money: Range | None
     full: bool = False
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,8 @@ class Forecast:
 
     @property
     def money(self) -> float | None:
-        """What everything costs if every architecture is as dear as the dearest that was timed; None without a price."""
-        amounts = [part.money for part in self.parts if part.money is not None]
+        """What `ogive search` spends if all architectures are as dear as the dearest that is timed; None without a price."""
+        amounts = [part.money for part in self.parts if part.money is not None and not part.apart]
         return sum(amount.high for amount in amounts) if amounts else None
 
     @property
@@ -118,7 +120,7 @@ def forecast(job: Job) -> Forecast | None:
         trainings = given["top"] * len(given["seeds"])
         seconds = pace.training(full, full.epochs)
         name = last.name if last is not None else "full training"
-        parts.append(_part(name, searches[-1], trainings, seconds, price, full=True))
+        parts.append(_part(name, searches[-1], trainings, seconds, price, full=True, apart=last is None))
     return Forecast(tuple(parts), pace.method, price)
 
 
@@ -201,7 +203,15 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _part(name: str, job: Job, trainings: int, seconds: Range, price: Price | None, full: bool = False) -> Part:
+def _part(
+    name: str,
+    job: Job,
+    trainings: int,
+    seconds: Range,
+    price: Price | None,
+    full: bool = False,
+    apart: bool = False,
+) -> Part:
     at_a_time = min(job.keys.parallel_trials, trainings)
     hours = seconds.times(-(-trainings // at_a_time) / 3600)
     budget = job.settings
@@ -210,7 +220,7 @@ def _part(name: str, job: Job, trainings: int, seconds: Range, price: Price | No
     money = None if price is None else hours.times(price.rate(at_a_time))
     if money is not None and budget.money is not None and not full:
         money = Range(*(min(value, budget.money) for value in (money.low, money.middle, money.high)))
-    return Part(name, trainings, seconds, hours, money, full)
+    return Part(name, trainings, seconds, hours, money, full, apart)
 
 
 def _finalize_of(job: Job) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from ogive import schedule as schedules
 from ogive import strategy as strategies
 from ogive.api.funnel import START_FROM, Go
 from ogive.api.result import JOURNAL
+from ogive.api.start import check_hard
 from ogive.errors import Infeasible, JobError
 from ogive.job import parts, places
 from ogive.job.code import Code, blame, describe
@@ -286,6 +287,7 @@ def _check_feasible(source: Source, job: Job) -> None:
         screened = strategies.Constrained(strategies.Deduplicated(strategy), job.estimator.screen)
         with parts.blamed(source, "constraints"):
             _check_any(drawn, job.estimator.screen, "screened", job.folders)
+            check_hard(job.space, job.estimator, job.constraints, job.keys.seed)
             screened.ask(generator(job.keys.seed, "check"), Pending(), {})
 
 

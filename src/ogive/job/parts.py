@@ -183,7 +183,7 @@ def make_task(source: Source, keys: JobKeys, code: Code, space: Space) -> Task |
     if keys.task is None:
         return None
     task = _task(source, keys.task, code)
-    _check_shape(source, space, task)
+    _check_shape(source, keys, space, task)
     return task
 
 
@@ -206,7 +206,7 @@ def make_estimator(source: Source, keys: JobKeys, code: Code, task: Task | None)
     from ogive import estimate
 
     with blamed(source, "train"):
-        return estimate.train(found)
+        return estimate.train(found, count_parameters=_counts_parameters(keys))
 
 
 def _task(source: Source, keys: TaskKeys, code: Code) -> Task:
@@ -240,23 +240,40 @@ def _trainer(source: Source, keys: JobKeys, task: Task) -> Estimator:
     device = keys.task.device if keys.task is not None else "cpu"
     with blamed(source, "task", "device"):
         choose_device(device)
-    hard = any(c.hard and c.metric == "parameters" for c in keys.constraints)
     recipe = make_recipe(source, keys)
     fraction = keys.proxy.data_fraction
     with blamed(source, "proxy", "data_fraction"):
         if fraction < 1:
             task.subset(fraction).prepare()
-        return estimate.classifier(task, recipe, device=device, count_parameters=hard, data_fraction=fraction)
+        return estimate.classifier(
+            task, recipe, device=device, count_parameters=_counts_parameters(keys), data_fraction=fraction
+        )
 
 
-def _check_shape(source: Source, space: Space, task: Task) -> None:
+def _counts_parameters(keys: JobKeys) -> bool:
+    """Whether a hard constraint needs the parameters to be known before training."""
+    return any(c.hard and c.metric == "parameters" for c in keys.constraints)
+
+
+def _check_shape(source: Source, keys: JobKeys, space: Space, task: Task) -> None:
     shape = space.example_input
     if isinstance(shape, tuple) and shape != task.example_input:
         raise source.error(
             ("space",),
             f"its example_input is {shape}, but the examples of {task.data.name!r} have the shape {task.example_input}; "
-            "make the two equal",
+            f"{_equal_shapes(keys, shape, task.example_input)}",
         )
+
+
+def _equal_shapes(keys: JobKeys, space: tuple[int, ...], task: tuple[int, ...]) -> str:
+    """How the space of a job gets the shape (channels, height, width) of the task's examples."""
+    zoo = keys.space.zoo
+    if zoo is None or len(task) != 3 or task[1] != task[2]:
+        return "make the two equal"
+    ((name, options),) = zoo.items()
+    sizes = {"in_channels": (space[0], task[0]), "image": (space[1], task[1])}
+    wanted = {**options, **{option: there for option, (here, there) in sizes.items() if here != there}}
+    return f"write `space: {{zoo: {{{name}: {{{', '.join(f'{key}: {value}' for key, value in wanted.items())}}}}}}}`"
 
 
 def make_recipe(source: Source, keys: JobKeys) -> Any:

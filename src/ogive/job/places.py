@@ -39,7 +39,7 @@ def check_routes(source: Source, keys: JobKeys) -> None:
     for index, route in enumerate(keys.alerts):
         with blamed(source, "alerts", index):
             try:
-                routes.check_routes([route])
+                routes.check_addresses(routes.check_routes([route]))
             except JobError as error:
                 raise JobError(str(error).removeprefix("alerts: ")) from error
     for index, sink in enumerate(keys.sinks):

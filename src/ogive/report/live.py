@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ogive.report.tally import Tally
+from ogive.run.alerts import SEVERITIES
 from ogive.run.events import Event, Kind
 from ogive.run.state import State
 
@@ -74,7 +75,7 @@ def plain_view(stream: TextIO | None = None) -> Iterator[Observer]:
     def observe(state: State, event: Event | None) -> None:
         nonlocal due, tenths
         tally.note(state, event)
-        if event is not None and event.kind is Kind.ALERT:
+        if event is not None and event.kind is Kind.ALERT and not _on_console(state):
             print(f"{state.alerts[-1].severity}: {state.alerts[-1].message}", file=out, flush=True)
         now, done = time.monotonic(), STEPS * tally.at_rest // tally.total
         if (now >= due and due) or done > tenths:
@@ -87,6 +88,13 @@ def plain_view(stream: TextIO | None = None) -> Iterator[Observer]:
     finally:
         if tally.seen:
             print(tally.summary(), file=out, flush=True)
+
+
+def _on_console(state: State) -> bool:
+    """Whether a route of the run prints its last alert already."""
+    severity = SEVERITIES.index(state.alerts[-1].severity)
+    routes = [{route: True} if isinstance(route, str) else route for route in state.settings.get("alerts", ())]
+    return any("console" in r and severity >= SEVERITIES.index(r.get("severity", "info")) for r in routes)
 
 
 def _line(tally: Tally) -> str:

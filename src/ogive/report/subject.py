@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -127,6 +128,11 @@ class Subject:
     def traps(self) -> list[Trap]:
         """Alternatives under which trials fail more often than chance explains."""
         return traps(self.state.space, [trial for trial in self.trials if trial.status.ended])
+
+    @property
+    def where(self) -> str:
+        """The run's folder as a word of a command that works wherever the page is read."""
+        return shlex.quote(str(self.folder.absolute())) if self.folder else "RUN"
 
     @property
     def several(self) -> bool:

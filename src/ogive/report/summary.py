@@ -86,6 +86,9 @@ def _against_random(subject: Subject) -> str:
     values = list(given.values) if given is not None and given.metric == objective.metric else own
     if len(values) < 2 or (not given and all(point.origin == "random" for point in subject.points)):
         return "" if values else note
+    best_point = next((point for point in subject.points if point.trial == subject.best[0].id), None)
+    if not given and best_point is not None and best_point.origin == "random":
+        return "The best is itself one of the random trials, so nothing shows that searching did better than chance."
     n = min(len(values), len(subject.points))
     expected = float(expected_best(values, objective.goal, [n])[0])
     best = subject.best[0].metrics[objective.metric]
@@ -97,11 +100,14 @@ def _against_random(subject: Subject) -> str:
 def _gap(subject: Subject) -> str:
     """How close the next ones come: one training each does not order what is close."""
     metric = subject.state.objectives[0].metric
-    first, last = subject.best[0], subject.best[-1]
-    if metric not in first.metrics or metric not in last.metrics or not subject.feasible(last):
+    first = subject.best[0]
+    alike = [trial for trial in subject.best if trial.step == first.step]
+    last = alike[-1]
+    if len(alike) < 2 or metric not in first.metrics or metric not in last.metrics or not subject.feasible(last):
         return ""
+    at = "" if len(alike) == len(subject.best) else f" of those that came to {plural(first.step, 'epoch')}"
     gap = abs(first.metrics[metric] - last.metrics[metric])
-    return f"The best {len(subject.best)} lie within {shown(gap)} of {metric}, one training each."
+    return f"The best {len(alike)}{at} lie within {shown(gap)} of {metric}, one training each."
 
 
 def _stages(subject: Subject) -> str:
@@ -114,7 +120,11 @@ def _stages(subject: Subject) -> str:
 
 def _second(stage: TwoStage) -> str:
     """What full training made of it."""
-    text = f"Trained in full, {stage.winner.name} is the best of {plural(len(stage.finalists), 'finalist')}"
+    finalists = plural(len(stage.finalists), "finalist")
+    if len(stage.objectives) > 1:
+        text = f"Trained in full, {len(stage.winners)} of {finalists} are on the front, first {stage.winner.name}"
+    else:
+        text = f"Trained in full, {stage.winner.name} is the best of {finalists}"
     if stage.probability is not None:
         text += f"; the search's best is the true best of them with probability {stage.probability:.2f}"
     tested = ", ".join(f"{name} {number(sum(v) / len(v))}" for name, v in stage.winner.test.items() if len(v))
@@ -176,18 +186,17 @@ def decision(subject: Subject) -> list[tuple[str, str]]:
 def following(subject: Subject) -> str:
     """What to do next."""
     state = subject.state
-    where = subject.folder.name if subject.folder else "RUN"
     if not state.trials:
         return "Start it: `ogive search JOB`."
     if not subject.best:
-        return f"Mend what fails before anything else: see the failures below, and `ogive status {where}`."
+        return f"Mend what fails before anything else: see the failures below, and `ogive status {subject.where}`."
     if subject.state.constraints and not subject.feasible(subject.best[0]):
         return "Loosen the constraints, or widen the space towards what satisfies them."
     parts = []
     if not state.ended and not any(verdict.stop for verdict in subject.verdicts):
         parts.append("Let it go on; `ogive search` continues it where it stopped.")
     elif subject.stage is None and not state.test_reads:
-        parts.append(f"Train the best from scratch and choose among them: `ogive finalize {where} --top 10`.")
+        parts.append(f"Train the best from scratch and choose among them: `ogive finalize {subject.where} --top 10`.")
     if subject.narrower:
         parts.append("A next search may use the narrower space below.")
     return " ".join(parts) or f"Use what was found; {_tested(subject)}."

@@ -47,6 +47,8 @@ def _winner(result: TwoStage) -> Iterator[str]:
     if len(result.winners) > 1:
         names = ", ".join(result.winners)
         yield f"{len(result.winners)} of {finalists} are not dominated by another after full training: {names}."
+    elif len(result.objectives) > 1:
+        yield f"{result.winner.name} is the only one of {finalists} on the front after full training."
     else:
         before = result.winner.rank_before
         place = "which was the search's best" if before == 1 else f"which had rank {before} in the search"
@@ -66,6 +68,8 @@ def _tested(network: Network) -> str:
 
 
 def _chance(result: TwoStage) -> Iterator[str]:
+    if len(result.objectives) > 1:
+        return  # there is no order that a probability could be of
     if result.probability is None:
         yield f"The probability that the search's best is the true best cannot be told: {result.probability_note}."
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from difflib import get_close_matches
 
 from ogive.run import cost, rules
 from ogive.run.alerts import Alert
@@ -43,9 +44,12 @@ class Advisor:
         self.state = state
         self.settings = Settings.from_json(state.settings)
         self.verdicts: list[Verdict] = []
+        self._reported: tuple[str, ...] = ()  # by the first trial that came to its end
 
     def note(self, event: Event, trial: Trial | None) -> None:
         """Take note of an event that the state has applied."""
+        if trial is not None and not self._reported and trial.status in (Status.FINISHED, Status.MISSING_METRIC):
+            self._reported = tuple(trial.metrics)
         if event.kind is Kind.CHANGED:
             self.settings = Settings.from_json(self.state.settings)
             self.verdicts = [verdict for verdict in self.verdicts if verdict.rule != "criteria"]
@@ -69,6 +73,17 @@ class Advisor:
         """Those that the trials decide."""
         return rules.by_trials(self.state, self.verdicts)
 
+    def unreported(self) -> list[str]:
+        """Of each metric that is asked for and that the first trial which came to its end did not report, once."""
+        if not self._reported:
+            return []
+        asked = [("objective", o.metric) for o in self.state.objectives]
+        asked += [("constraint", c.metric) for c in self.state.constraints]
+        asked += [("criterion", c.metric) for c in self.settings.criteria]
+        found = [_unreported(kind, name, self._reported) for kind, name in asked if name not in self._reported]
+        told = {message for message, _ in self.state.warnings}
+        return [message for message in dict.fromkeys(found) if message not in told]
+
     def stop(self) -> str:
         """Why the search ends now, "" where it goes on: a stop rule says so and may."""
         found = next((verdict for verdict in self.verdicts if verdict.stop and verdict.rule != "budget"), None)
@@ -83,3 +98,9 @@ class Advisor:
         if found is None or any((p["done"], p["trials"]) == (found.done, total) for p in self.state.projected):
             return None
         return Event(Kind.PROJECTED, data=found.to_json())
+
+
+def _unreported(kind: str, name: str, reported: tuple[str, ...]) -> str:
+    close = get_close_matches(name, reported, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{kind} on {name!r}: the first trial did not report it; reported are: {', '.join(reported)}{hint}"

@@ -163,6 +163,8 @@ class Controller:
 
     def _advise(self, advisor: Advisor) -> None:
         """Raise the alerts that the trials decide; end the search where a stop rule may and says so."""
+        for message in advisor.unreported():
+            self.on_warning(message)
         self._raise(advisor.alerts())
         why = advisor.stop()
         if why:

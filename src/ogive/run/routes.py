@@ -85,6 +85,17 @@ def stored_routes(specs: Iterable[RouteSpec]) -> list[Any]:
     return [spec for spec in specs if not callable(spec) and not (isinstance(spec, Mapping) and _secret(spec))]
 
 
+def check_addresses(specs: Iterable[RouteSpec]) -> None:
+    """See that the environment holds a URL for each `{"webhook": "env:NAME"}`.
+
+    Raises:
+        JobError: it does not.
+    """
+    for spec in specs:
+        if isinstance(spec, Mapping) and "webhook" in spec:
+            _address(spec["webhook"])
+
+
 def _secret(spec: Mapping[str, Any]) -> bool:
     return not str(spec.get("webhook", ENV)).startswith(ENV)
 

@@ -140,6 +140,11 @@ def layer(factory: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Layer:
         raise SpaceError(
             f"layer({name}(...)): that is a built layer; write layer({name}, ...), so that each model gets its own"
         )
+    if isinstance(factory, Choice):
+        raise SpaceError(
+            f"layer({factory!r}, ...): the layer's class is a choice; make each alternative a layer instead: "
+            "one_of(layer(nn.ReLU), layer(nn.Tanh))"
+        )
     if not callable(factory) or isinstance(factory, Expression):
         raise SpaceError(f"layer({factory!r}, ...): the first argument is a class or a function that makes the layer")
     return Layer(factory, args, kwargs)

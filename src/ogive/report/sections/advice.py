@@ -15,11 +15,11 @@ def section(subject: Subject) -> Section:
         (_NAMES.get(verdict.rule, verdict.rule), "stop" if verdict.stop else "go on", verdict.reason)
         for verdict in subject.verdicts
     ]
-    lead = (
-        "What each stop rule says, and why."
-        if subject.state.trials
-        else "No trial was started, so no rule has anything to judge."
-    )
+    lead = "What each stop rule says, and why."
+    if not subject.state.trials:
+        lead = "No trial was started, so no rule has anything to judge."
+    elif subject.state.ended:
+        lead = "The search has ended. What each stop rule said at its end, and why."
     return Section(
         "advice", "Whether to go on", [Text(lead), Table(["rule", "verdict", "reason"], rows, frozenset({1, 2}))]
     )

@@ -25,6 +25,13 @@ def section(subject: Subject) -> Section:
         return Section("best", "The best architectures", [Text("No trial has a value yet, so none is best.")])
     title = "The best architecture" if len(best) == 1 else f"The best {len(best)} architectures"
     blocks: list[Block] = [Cards([_card(subject, place, trial) for place, trial in enumerate(best, 1)])]
+    behind = [trial for trial in best if trial.step < best[0].step]
+    if behind:
+        text = (
+            f"Not all were trained alike: {plural(len(behind), 'trial')} came less far than {plural(best[0].step, 'epoch')} "
+            "and stand behind, whatever their values; compare values only at the same number of epochs."
+        )
+        blocks.insert(0, Text(text))
     if subject.state.space.tree is None:
         blocks.insert(0, Text(f"Not drawn: {NO_LAYERS}.", soft=True))
     return Section("best", title, blocks)

@@ -13,7 +13,7 @@ def section(subject: Subject) -> Section:
     if subject.best:
         blocks += [
             Text("A trial is repeated with the same seed, versions and threads by"),
-            Code(f"ogive reproduce {subject.folder or 'RUN'} --trial {subject.best[0].id}"),
+            Code(f"ogive reproduce {subject.where} --trial {subject.best[0].id}"),
         ]
     else:
         blocks.append(Text("No trial has a value yet, so there is none to repeat."))
