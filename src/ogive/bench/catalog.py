@@ -22,7 +22,6 @@ from ogive.objective import Objective
 from ogive.registry import Registry
 from ogive.space import Space
 
-DEFAULT = "digits"
 _REGISTRY: Registry[Problem] = Registry(
     "benchmark",
     given=(),
@@ -42,7 +41,7 @@ _REGISTRY: Registry[Problem] = Registry(
     },
 )
 ABOUT = {
-    "digits": "bundled: learning curves of 1,554 convolutional chains on digits, three seeds (made by Ogive)",
+    "digits": "learning curves of 1,554 convolutional chains on digits, three seeds: `ogive bench build` makes it",
     "curves": "a file of learning curves that `ogive bench build` wrote",
     "nasbench201": "a CSV of measurements of NAS-Bench-201's 15,625 cells",
     "analog": "AnalogNAS-Bench: NAS-Bench-201's cells trained anew (package analog-nasbench)",

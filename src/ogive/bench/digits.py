@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ogive.bench.curve_file import load as load_curves
 from ogive.bench.table import Table
+from ogive.errors import JobError
 from ogive.objective import ObjectiveSpec
 from ogive.space import Space, integer, layer, one_of, repeat
 from ogive.task import Recipe, Task, classification
@@ -43,6 +44,11 @@ def load(objectives: ObjectiveSpec = "log_loss") -> Table:
 
     Its space has the decisions of `space()` without layers, so that nothing loads PyTorch.
     """
+    if not FILE.exists():
+        raise JobError(
+            f"the benchmark 'digits' is not in this checkout; make it with `ogive bench build {FILE}` (some six hours of one "
+            "core; it goes on where it was stopped), or name another: see `ogive bench list`"
+        )
     return load_curves(
         FILE, objectives, _plain(), name="digits", source="chains of convolutions on digits, made by Ogive"
     )

@@ -22,7 +22,7 @@ INTERRUPTED = 130
 def compare(
     benchmark: Annotated[
         list[str] | None,
-        typer.Option(help="A benchmark, such as digits or nk:k=5; may be given again. See `ogive bench list`."),
+        typer.Option(help="A benchmark, such as chain or nk:k=5; may be given again. See `ogive bench list`."),
     ] = None,
     strategies: Annotated[
         list[str] | None,
@@ -57,7 +57,7 @@ def compare(
     try:
         with _progress(as_json) as progress:
             done = run(
-                benchmark or ["digits"],
+                benchmark or ["chain"],
                 chosen,
                 out,
                 seeds=seeds,
