@@ -46,8 +46,8 @@ def load(objectives: ObjectiveSpec = "log_loss") -> Table:
     """
     if not FILE.exists():
         raise JobError(
-            f"the benchmark 'digits' is not in this checkout; make it with `ogive bench build {FILE}` (some six hours of one "
-            "core; it goes on where it was stopped), or name another: see `ogive bench list`"
+            f"the benchmark 'digits' is not in this checkout; make it with `ogive bench build {FILE}` (some six hours of "
+            "one core; it goes on where it was stopped), or name another: see `ogive bench list`"
         )
     return load_curves(
         FILE, objectives, _plain(), name="digits", source="chains of convolutions on digits, made by Ogive"
