@@ -23,6 +23,14 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     "pbt": {"settings": {"learning_rate": [0.001, 0.1]}, "population": 4, "interval": 3},
     "progressive_dynamic_hurdles": {"models": 5},
 }
+OPTIONS: dict[str, dict[str, Any]] = {  # small models: what matters here is that the parts fit together
+    "auto": {"candidates": 16},
+    "bananas": {"initial": 4, "candidates": 8, "members": 2, "max_fit": 8},
+    "gp": {"candidates": 16, "draws": 1, "max_fit": 8},
+    "reinforce": {"batch": 4, "hidden": 3},
+    "smac": {"initial": 4, "candidates": 5, "starts": 1, "trees": 2, "max_fit": 8},
+    "tpe": {"initial": 4, "candidates": 4},
+}
 STRATEGIES = [name for name in strategies.names() if name not in ("bohb", "dehb", "listed")]
 TRIALS = 14
 
@@ -46,7 +54,7 @@ def run(log: ListLog) -> ListLog:
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_any_strategy_with_any_schedule(strategy: str, schedule: str) -> None:
     created = declare(
-        strategy=strategy,
+        strategy={strategy: OPTIONS.get(strategy, {})},
         schedule={schedule: SCHEDULES[schedule]},
         objectives=["accuracy", "latency"],
         constraints=[Constraint("parameters", at_most=15, hard=True)],
