@@ -1,4 +1,4 @@
-"""How far the bundled table can be trusted, and what it is like: printed from the file in the package.
+"""How far the table of digits can be trusted, and what it is like; `ogive bench build` makes the table first.
 
 `python benchmarks/bundled.py`; with `--searches 30`, also what the strategies find on it.
 """

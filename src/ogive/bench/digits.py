@@ -1,7 +1,7 @@
-"""The bundled benchmark: learning curves of small convolutional chains on scikit-learn's digits, made by this project.
+"""The benchmark `digits`: learning curves of small convolutional chains on scikit-learn's digits, made by this project.
 
 1,554 architectures (`zoo.chain` with three widths, two kernels and one to four blocks), each trained from three seeds for
-32 epochs on 300 examples; validation on 500, test on the other 997. `ogive bench build` makes the table again.
+32 epochs on 300 examples; validation on 500, test on the other 997. `ogive bench build` makes the table.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def recipe() -> Recipe:
 
 
 def load(objectives: ObjectiveSpec = "log_loss") -> Table:
-    """The bundled table. The objective is "log_loss" (nats an example, the finer of the two), "accuracy" (0 to 1), or both.
+    """The table. The objective is "log_loss" (nats an example, the finer of the two), "accuracy" (0 to 1), or both.
 
     Its space has the decisions of `space()` without layers, so that nothing loads PyTorch.
     """
