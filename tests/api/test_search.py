@@ -413,6 +413,26 @@ def test_a_train_function_that_ends_early_is_told_of_once(tmp_path: Path) -> Non
     assert "ended after step 1 of 3; a train function loops over trial.epochs()" in warning[0]
 
 
+def test_a_feasible_trial_comes_before_violators_that_were_trained_further(tmp_path: Path) -> None:
+    def train(model: dict[str, int], trial: Any) -> None:
+        for epoch in trial.epochs():
+            trial.report(accuracy=float(model["width"]), size=float(model["width"]))
+            if model["width"] < 5 and epoch == 1:
+                return
+
+    run = og.search(
+        og.Space(og.layer(dict, width=og.one_of(*range(10), name="width"))),
+        og.estimate.train(train),
+        constraints=og.Constraint("size", at_most=4),
+        strategy="grid",
+        epochs=3,
+        run=tmp_path / "run",
+        executor="inline",
+    )
+    assert [trial.metrics["size"] for trial in run.top(6)] == [4, 3, 2, 1, 0, 5]
+    assert run.best.metrics["size"] == 4
+
+
 def test_a_run_is_opened_where_its_modules_are_not(tmp_path: Path) -> None:
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "own_module_of_a_user.py").write_text(

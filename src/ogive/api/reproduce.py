@@ -238,6 +238,7 @@ class _Repetition:
             str(folder),
             dict(trial.proposal.settings),
             self._inherited(trial.proposal.inherit),
+            began=leg.began,
         )
         while not self._executor.idle:
             self._executor.poll(listener, 0.5)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import os
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from difflib import get_close_matches
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ogive.api.checks import (
+    as_estimator,
+    check_executor,
+    check_fidelities,
+    check_hard,
+    check_warm_start,
+    first_doubts,
+    later_doubts,
+    price_of,
+)
 from ogive.api.declared import (
     AUTO,
     LEFT_OUT,
@@ -21,37 +27,26 @@ from ogive.api.declared import (
     StrategySpec,
     auto,
     check_unchanged,
-    make_schedule,
-    make_strategy,
     with_its_schedule,
 )
 from ogive.api.payload import PAYLOAD, write_payload
 from ogive.api.result import JOURNAL, Run
+from ogive.api.session import changed_settings, companions_of, hold_session, plugins
 from ogive.api.warm import WarmStartSpec, earlier_run, taken_over
 from ogive.errors import JobError, RunError
-from ogive.objective import Constraint, Objective, ObjectiveSpec
+from ogive.objective import Constraint, ObjectiveSpec
 from ogive.report.sinks import specs as check_sinks
-from ogive.run.cache import Cache
-from ogive.run.clock import Clock, WallClock
-from ogive.run.companions import Companion
-from ogive.run.controller import Controller, Observer
+from ogive.run.clock import WallClock
+from ogive.run.controller import Observer
 from ogive.run.database import is_draft
 from ogive.run.estimator import Estimator
 from ogive.run.events import Event, Kind
-from ogive.run.executors.base import Executor
-from ogive.run.executors.inline import Inline
-from ogive.run.executors.processes import Processes
 from ogive.run.journal import Journal
-from ogive.run.prices import Price, find_price
-from ogive.run.routes import Routes, RouteSpec, check_addresses, check_routes, stored_routes
-from ogive.run.session import manifest, signals
+from ogive.run.routes import RouteSpec, check_addresses, check_routes, stored_routes
+from ogive.run.session import manifest
 from ogive.run.settings import Settings
 from ogive.run.state import State
-from ogive.schedule.base import Schedule
-from ogive.seeds import generator
 from ogive.space import Space
-from ogive.space.joint import training_decisions
-from ogive.strategy.base import Strategy
 
 EXECUTORS = ("processes", "inline")
 SYNCHRONOUS = ("NORMAL", "FULL")
@@ -180,12 +175,12 @@ def search(
         arguments["warm_start"] = taken_over(warm_start, space, *sought)
     declared = Declared.of(space, judge, **arguments)
     if folder is None or is_new:
-        _check_executor(executor, asked)
-        _price(asked)
+        check_executor(executor, asked)
+        price_of(asked)
         check_hard(space, judge, declared.constraints, declared.seed)
         # made once before anything is written, so that what is wrong with them is told in time
-        _, scheduled = _plugins(declared, arguments, declared.to_json(), judge.screen)
-        _check_fidelities(scheduled, judge)
+        _, scheduled = plugins(declared, arguments, declared.to_json(), judge.screen)
+        check_fidelities(scheduled, judge)
         folder = folder or fresh_folder(Path("runs").absolute())
         _make_folder(folder)
         created = Event(Kind.CREATED, data={**declared.to_json(), "settings": asked.to_json()})
@@ -196,10 +191,10 @@ def search(
         journal.acquire()
         events = _continued(journal, folder, declared, fixed, changing, executor, judge)
         if warm_start is not None:
-            _check_warm_start(events[0].data.get("warm_start"), earlier_run(warm_start)[0], folder)
+            check_warm_start(events[0].data.get("warm_start"), earlier_run(warm_start)[0], folder)
         write_payload(folder / PAYLOAD, space, judge)
-        companions = _companions(folder, events, routes, shown)
-        interrupted = _session(
+        companions = companions_of(folder, events, routes, shown)
+        interrupted = hold_session(
             folder, journal, events, declared, judge, fixed, executor, cache, observer, companions, clock
         )
     finally:
@@ -207,17 +202,6 @@ def search(
     if interrupted:  # what follows a search in a program must not happen to half a search
         raise KeyboardInterrupt(f"the search in {folder} was {interrupted}; the same call continues it")
     return Run(folder, space, judge)
-
-
-def as_estimator(estimator: Estimator | Callable[..., Any]) -> Estimator:
-    """An estimator as it is; a train function `f(model, trial)` wrapped."""
-    if isinstance(estimator, Estimator):
-        return estimator
-    if callable(estimator):
-        from ogive.estimate import train
-
-        return train(estimator)
-    raise JobError(f"estimator={estimator!r}: a train function f(model, trial), or an estimator of ogive.estimate")
 
 
 def fresh_folder(parent: Path) -> Path:
@@ -249,49 +233,6 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 
 
-def check_hard(space: Space, estimator: Estimator, constraints: Iterable[Constraint], seed: int) -> None:
-    """See that what hard constraints are about is known before training.
-
-    Raises:
-        JobError: the estimator does not know it.
-    """
-    hard = [constraint.metric for constraint in constraints if constraint.hard]
-    if not hard:
-        return
-    try:
-        known = estimator.screen(space.sample(generator(seed, "screen")))
-    except Exception:  # noqa: BLE001 - an architecture that cannot be screened becomes a failed trial
-        return
-    missing = [metric for metric in hard if metric not in known]
-    if missing:
-        name = missing[0]
-        close = get_close_matches(name, {*known, "parameters"} - {name}, n=1)
-        remedy = f"did you mean {close[0]!r}? Else " if close else ""
-        remedy += "make it soft (leave `hard` out)"
-        if name == "parameters":
-            remedy += ", or let the estimator be og.estimate.train(f, count_parameters=True)"
-        raise JobError(
-            f"the constraint on {name!r} is hard, but the estimator does not know {name!r} before training (it knows "
-            f"{', '.join(known) or 'nothing'}): {remedy}"
-        )
-
-
-def _price(settings: Settings) -> Price | None:
-    """What an hour costs, looked up now: the price file may change before the run is read."""
-    price = find_price(settings.price)
-    if settings.money is not None and price is None:
-        raise JobError(
-            f"budget={settings.budget!r}: money, but no price; give price= as money per worker-hour, or a name in the price "
-            "file"
-        )
-    return price
-
-
-def _check_executor(executor: str, settings: Settings) -> None:
-    if executor == "inline" and (settings.time_limit or settings.memory_limit or settings.workers > 1):
-        raise JobError("executor='inline' has one worker and no time or memory limit; use 'processes'")
-
-
 def _continued(
     journal: Journal,
     folder: Path,
@@ -306,89 +247,22 @@ def _continued(
     data = declared.to_json()
     checked = {name: data[name] for name in (*fixed, "estimator", "fingerprints")}
     check_unchanged(State.of([first]).created, declared.space, checked, str(folder), data["recipe"])
-    stored = {**first.data["settings"], **_changed(events)}
+    stored = {**first.data["settings"], **changed_settings(events)}
     changes = Settings.from_json(stored).changes(changing)
     settings = Settings.from_json({**stored, **changes})
-    _check_executor(executor, settings)
-    price = _price(settings)
+    check_executor(executor, settings)
+    price = price_of(settings)
     opening = [Event(Kind.CHANGED, data=changes)] if changes else []
     code = estimator.code()
     opened = {**manifest(settings.workers), "code": code}
     opening.append(Event(Kind.OPENED, data={**opened, "price": price.to_json()} if price else opened))
     again = any(event.kind is Kind.OPENED for event in events)
-    doubts = _doubts(events, code) if again else _first_doubts(declared, estimator)
+    doubts = later_doubts(events, code) if again else first_doubts(declared, estimator)
     if not again and "warm_start" in first.data:
         warm = first.data["warm_start"]
         doubts = [*doubts, f"warm start from {warm['run']}: {'; '.join(warm['said'])}"]
     opening += [Event(Kind.WARNING, data={"message": message}) for message in doubts]
     return [first, *events, *opening]
-
-
-def _first_doubts(declared: Declared, estimator: Estimator) -> list[str]:
-    """What a user who begins this run should know."""
-    names = training_decisions(declared.space)
-    joint = [
-        f"the space holds decisions about training ({', '.join(names)}): architectures are found together with them, and "
-        "are good with them only"
-    ]
-    return (joint if names else []) + list(estimator.warnings())
-
-
-def _doubts(events: Sequence[Event], code: str) -> list[str]:
-    """What a user who continues this run should know."""
-    doubts = []
-    earlier = [event.data.get("code", code) for event in events if event.kind is Kind.OPENED]
-    if earlier and earlier[-1] != code:
-        number = sum(event.kind is Kind.PROPOSED for event in events)
-        doubts.append(f"the code of the train function has changed: trials before {number} were judged by the former")
-    if any(event.kind is Kind.TEST_READ for event in events):
-        doubts.append(
-            "the test split of this run has been read: what the search chooses from now on is not tested by it"
-        )
-    return doubts
-
-
-def _check_fidelities(schedule: Schedule, estimator: Estimator) -> None:
-    """See that the estimator knows the fidelities that the schedule names."""
-    unknown = [name for name in schedule.fidelities if name not in estimator.fidelities]
-    if unknown:
-        raise JobError(
-            f"the schedule varies the fidelity {unknown[0]!r}, which the estimator does not know (it knows "
-            f"{', '.join(('epochs', *estimator.fidelities))}); leave it out, or for a train function that obeys "
-            f"trial.fidelity[{unknown[0]!r}] say og.estimate.train(f, fidelities=({unknown[0]!r},))"
-        )
-
-
-def _plugins(
-    declared: Declared,
-    given: Mapping[str, Any],
-    stored: Mapping[str, Any],
-    screen: Callable[[Any], Mapping[str, float]],
-) -> tuple[Strategy, Schedule]:
-    """The strategy and the schedule: as given in this call, or as stored."""
-    named = {kind: {stored[kind]["name"]: stored[kind]["options"]} for kind in ("strategy", "schedule")}
-    objectives = tuple(Objective(**item) for item in stored["objectives"])
-    constraints = tuple(Constraint(**item) for item in stored["constraints"])
-    strategy = make_strategy(
-        given.get("strategy") or named["strategy"],
-        declared.space,
-        objectives,
-        constraints,
-        screen,
-        stored.get("initial", ()),
-        stored.get("warm_start"),
-    )
-    schedule = make_schedule(given.get("schedule") or named["schedule"], objectives, constraints, stored["epochs"])
-    return strategy, schedule
-
-
-def _check_warm_start(stored: Mapping[str, Any] | None, earlier: Path, folder: Path) -> None:
-    """What was taken over stays as it was journalled; another run to take over from is refused."""
-    if stored is None or Path(stored["run"]) != earlier:
-        began = "without a warm start" if stored is None else f"from {stored['run']}"
-        raise RunError(
-            f"the run in {folder} was begun {began}, not from {earlier}; leave warm_start out, or start a new run"
-        )
 
 
 def _make_folder(folder: Path) -> None:
@@ -398,130 +272,3 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"the run's folder {folder} cannot be made: {error}; choose another one") from error
-
-
-def _session(
-    folder: Path,
-    journal: Journal,
-    events: list[Event],
-    declared: Declared,
-    estimator: Estimator,
-    fixed: Mapping[str, Any],
-    executor: str,
-    cache: bool,
-    observer: Observer | None,
-    companions: Sequence[Companion],
-    clock: Clock,
-) -> str:
-    """One session of the controller, from its first event to its last. `events` ends with those not yet appended.
-
-    Returns by what it was interrupted, "" where it went on to the end.
-    """
-    screen = _remembering(estimator)
-    strategy, schedule = _plugins(declared, fixed, events[0].data, screen)
-    recipe = estimator.recipe()
-    results = Cache(declared.space, recipe, estimator.continuable) if cache and recipe is not None else None
-    known = [event for event in events if event.seq]
-    known += journal.append(events[len(known) :])
-    state = State.of(known[:1], declared.space)
-    why = ""
-    try:
-        settings = Settings.from_json({**events[0].data["settings"], **_changed(known)})
-        with (
-            _view(observer) as watch,
-            closing(_executor(executor, folder, declared.space, estimator, settings)) as places,
-        ):
-            controller = Controller(
-                journal,
-                known[1:],
-                state,
-                strategy,
-                schedule,
-                places,
-                folder,
-                screen=screen,
-                cache=results,
-                clock=clock,
-                observer=watch,
-                companions=companions,
-            )
-            with signals(controller.stop, _say, lambda: journal.writing):
-                why = controller.run()
-    except BaseException as error:
-        why = type(error).__name__
-        raise
-    finally:
-        if results is not None:
-            results.close()
-        _close(journal, companions, why)
-    return "" if controller.state.ended else why
-
-
-def _companions(
-    folder: Path, events: Sequence[Event], routes: Sequence[RouteSpec] | None, sinks: Sequence[Any] | None
-) -> list[Companion]:
-    """The routes and sinks of this session: as given in this call, or as stored."""
-    settings = Settings.from_json({**events[0].data["settings"], **_changed(events)})
-    made: list[Companion] = []
-    wanted = settings.sinks if sinks is None else sinks
-    if wanted:
-        from ogive.report.sinks import create
-        from ogive.report.sinks.follow import Followers
-
-        made.append(Followers(folder / JOURNAL, create(wanted, folder)))
-    chosen = settings.alerts if routes is None else routes
-    return [*made, Routes(chosen, folder)] if chosen else made
-
-
-def _close(journal: Journal, companions: Sequence[Companion], why: str) -> None:
-    """End the session in the journal; routes and sinks are given a little time before."""
-    troubles: list[str] = []
-    try:
-        for companion in companions:
-            troubles += companion.close()
-    finally:
-        warnings = [Event(Kind.WARNING, data={"message": message}) for message in troubles]
-        journal.append([*warnings, Event(Kind.CLOSED, data={"why": why})])
-
-
-def _changed(events: Iterable[Event]) -> dict[str, Any]:
-    """What the settings have become, of those that they were created with."""
-    changed: dict[str, Any] = {}
-    for event in events:
-        changed |= event.data if event.kind is Kind.CHANGED else {}
-    return changed
-
-
-@contextmanager
-def _view(observer: Observer | None) -> Iterator[Observer]:
-    """`observer`, or a live view where somebody is looking."""
-    if observer is not None:
-        yield observer
-    elif sys.stderr.isatty():
-        from ogive.report.live import live_view
-
-        with live_view() as view:
-            yield view
-    else:
-        yield lambda state, event: None
-
-
-def _executor(name: str, folder: Path, space: Space, estimator: Estimator, settings: Settings) -> Executor:
-    if name == "inline":
-        return Inline(space, estimator)
-    return Processes(
-        folder / PAYLOAD,
-        folder,
-        settings.workers,
-        time_limit=settings.time_limit,
-        memory_limit=settings.memory_limit,
-    )
-
-
-def _remembering(estimator: Estimator) -> Callable[[Any], Mapping[str, float]]:
-    """`estimator.screen`, asked once for each of the last architectures."""
-    return functools.lru_cache(maxsize=4096)(estimator.screen)
-
-
-def _say(message: str) -> None:
-    print(f"\n{message}", file=sys.stderr, flush=True)

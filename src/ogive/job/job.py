@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ogive import schedule as schedules
 from ogive import strategy as strategies
+from ogive.api.checks import check_hard
 from ogive.api.funnel import START_FROM, Go
 from ogive.api.result import JOURNAL
-from ogive.api.start import check_hard
 from ogive.errors import Infeasible, JobError
 from ogive.job import parts, places
 from ogive.job.code import Code, blame, describe

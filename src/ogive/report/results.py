@@ -25,9 +25,17 @@ MODEL_NOTES = {"regularized_evolution": "parent", "local_search": "parent", "gp"
 def top(state: State, k: int) -> list[Trial]:
     """The best `k` trials, best first: feasible ones before others, several objectives by front and crowding.
 
-    Trials are compared at the highest step that any has reached; those that have not come behind.
+    Among either, trials are compared at the highest step that any has reached; those that have not come behind.
     """
-    remaining: Sequence[Trial] = list(state.trials.values())
+    feasible: list[Trial] = []
+    others: list[Trial] = []
+    for trial in state.trials.values():
+        (others if state.constraints and violation(trial.metrics, state.constraints) else feasible).append(trial)
+    found = _best(feasible, state, k)
+    return found + _best(others, state, k - len(found))
+
+
+def _best(remaining: Sequence[Trial], state: State, k: int) -> list[Trial]:
     found: list[Trial] = []
     while len(found) < k:
         _, best = comparable(remaining, at_least=1)

@@ -1,0 +1,118 @@
+"""What is seen to before a search writes anything, and what its user is warned of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from ogive.api.declared import Declared
+from ogive.errors import JobError, RunError
+from ogive.objective import Constraint
+from ogive.run.estimator import Estimator
+from ogive.run.events import Event, Kind
+from ogive.run.prices import Price, find_price
+from ogive.run.settings import Settings
+from ogive.schedule.base import Schedule
+from ogive.seeds import generator
+from ogive.space import Space
+from ogive.space.joint import training_decisions
+
+
+def as_estimator(estimator: Estimator | Callable[..., Any]) -> Estimator:
+    """An estimator as it is; a train function `f(model, trial)` wrapped."""
+    if isinstance(estimator, Estimator):
+        return estimator
+    if callable(estimator):
+        from ogive.estimate import train
+
+        return train(estimator)
+    raise JobError(f"estimator={estimator!r}: a train function f(model, trial), or an estimator of ogive.estimate")
+
+
+def check_hard(space: Space, estimator: Estimator, constraints: Iterable[Constraint], seed: int) -> None:
+    """See that what hard constraints are about is known before training.
+
+    Raises:
+        JobError: the estimator does not know it.
+    """
+    hard = [constraint.metric for constraint in constraints if constraint.hard]
+    if not hard:
+        return
+    try:
+        known = estimator.screen(space.sample(generator(seed, "screen")))
+    except Exception:  # noqa: BLE001 - an architecture that cannot be screened becomes a failed trial
+        return
+    missing = [metric for metric in hard if metric not in known]
+    if missing:
+        name = missing[0]
+        close = get_close_matches(name, {*known, "parameters"} - {name}, n=1)
+        remedy = f"did you mean {close[0]!r}? Else " if close else ""
+        remedy += "make it soft (leave `hard` out)"
+        if name == "parameters":
+            remedy += ", or let the estimator be og.estimate.train(f, count_parameters=True)"
+        raise JobError(
+            f"the constraint on {name!r} is hard, but the estimator does not know {name!r} before training (it knows "
+            f"{', '.join(known) or 'nothing'}): {remedy}"
+        )
+
+
+def price_of(settings: Settings) -> Price | None:
+    """What an hour costs, looked up now: the price file may change before the run is read."""
+    price = find_price(settings.price)
+    if settings.money is not None and price is None:
+        raise JobError(
+            f"budget={settings.budget!r}: money, but no price; give price= as money per worker-hour, or a name in the price "
+            "file"
+        )
+    return price
+
+
+def check_executor(executor: str, settings: Settings) -> None:
+    if executor == "inline" and (settings.time_limit or settings.memory_limit or settings.workers > 1):
+        raise JobError("executor='inline' has one worker and no time or memory limit; use 'processes'")
+
+
+def first_doubts(declared: Declared, estimator: Estimator) -> list[str]:
+    """What a user who begins this run should know."""
+    names = training_decisions(declared.space)
+    joint = [
+        f"the space holds decisions about training ({', '.join(names)}): architectures are found together with them, and "
+        "are good with them only"
+    ]
+    return (joint if names else []) + list(estimator.warnings())
+
+
+def later_doubts(events: Sequence[Event], code: str) -> list[str]:
+    """What a user who continues this run should know."""
+    doubts = []
+    earlier = [event.data.get("code", code) for event in events if event.kind is Kind.OPENED]
+    if earlier and earlier[-1] != code:
+        number = sum(event.kind is Kind.PROPOSED for event in events)
+        doubts.append(f"the code of the train function has changed: trials before {number} were judged by the former")
+    if any(event.kind is Kind.TEST_READ for event in events):
+        doubts.append(
+            "the test split of this run has been read: what the search chooses from now on is not tested by it"
+        )
+    return doubts
+
+
+def check_fidelities(schedule: Schedule, estimator: Estimator) -> None:
+    """See that the estimator knows the fidelities that the schedule names."""
+    unknown = [name for name in schedule.fidelities if name not in estimator.fidelities]
+    if unknown:
+        raise JobError(
+            f"the schedule varies the fidelity {unknown[0]!r}, which the estimator does not know (it knows "
+            f"{', '.join(('epochs', *estimator.fidelities))}); leave it out, or for a train function that obeys "
+            f"trial.fidelity[{unknown[0]!r}] say og.estimate.train(f, fidelities=({unknown[0]!r},))"
+        )
+
+
+def check_warm_start(stored: Mapping[str, Any] | None, earlier: Path, folder: Path) -> None:
+    """What was taken over stays as it was journalled; another run to take over from is refused."""
+    if stored is None or Path(stored["run"]) != earlier:
+        began = "without a warm start" if stored is None else f"from {stored['run']}"
+        raise RunError(
+            f"the run in {folder} was begun {began}, not from {earlier}; leave warm_start out, or start a new run"
+        )

@@ -1,0 +1,182 @@
+"""One session of a run: the controller with all that it works with, from the first event to the last."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from ogive.api.declared import Declared, make_schedule, make_strategy
+from ogive.api.payload import PAYLOAD
+from ogive.api.result import JOURNAL
+from ogive.objective import Constraint, Objective
+from ogive.run.cache import Cache
+from ogive.run.clock import Clock
+from ogive.run.companions import Companion
+from ogive.run.controller import Controller, Observer
+from ogive.run.estimator import Estimator
+from ogive.run.events import Event, Kind
+from ogive.run.executors.base import Executor
+from ogive.run.executors.inline import Inline
+from ogive.run.executors.processes import Processes
+from ogive.run.journal import Journal
+from ogive.run.routes import Routes, RouteSpec
+from ogive.run.session import signals
+from ogive.run.settings import Settings
+from ogive.run.state import State
+from ogive.schedule.base import Schedule
+from ogive.space import Space
+from ogive.strategy.base import Strategy
+
+
+def plugins(
+    declared: Declared,
+    given: Mapping[str, Any],
+    stored: Mapping[str, Any],
+    screen: Callable[[Any], Mapping[str, float]],
+) -> tuple[Strategy, Schedule]:
+    """The strategy and the schedule: as given in this call, or as stored."""
+    named = {kind: {stored[kind]["name"]: stored[kind]["options"]} for kind in ("strategy", "schedule")}
+    objectives = tuple(Objective(**item) for item in stored["objectives"])
+    constraints = tuple(Constraint(**item) for item in stored["constraints"])
+    strategy = make_strategy(
+        given.get("strategy") or named["strategy"],
+        declared.space,
+        objectives,
+        constraints,
+        screen,
+        stored.get("initial", ()),
+        stored.get("warm_start"),
+    )
+    schedule = make_schedule(given.get("schedule") or named["schedule"], objectives, constraints, stored["epochs"])
+    return strategy, schedule
+
+
+def hold_session(
+    folder: Path,
+    journal: Journal,
+    events: list[Event],
+    declared: Declared,
+    estimator: Estimator,
+    fixed: Mapping[str, Any],
+    executor: str,
+    cache: bool,
+    observer: Observer | None,
+    companions: Sequence[Companion],
+    clock: Clock,
+) -> str:
+    """One session of the controller, from its first event to its last. `events` ends with those not yet appended.
+
+    Returns by what it was interrupted, "" where it went on to the end.
+    """
+    screen = _remembering(estimator)
+    strategy, schedule = plugins(declared, fixed, events[0].data, screen)
+    recipe = estimator.recipe()
+    results = Cache(declared.space, recipe, estimator.continuable) if cache and recipe is not None else None
+    known = [event for event in events if event.seq]
+    known += journal.append(events[len(known) :])
+    state = State.of(known[:1], declared.space)
+    why = ""
+    try:
+        settings = Settings.from_json({**events[0].data["settings"], **changed_settings(known)})
+        with (
+            _view(observer) as watch,
+            closing(_executor(executor, folder, declared.space, estimator, settings)) as places,
+        ):
+            controller = Controller(
+                journal,
+                known[1:],
+                state,
+                strategy,
+                schedule,
+                places,
+                folder,
+                screen=screen,
+                cache=results,
+                clock=clock,
+                observer=watch,
+                companions=companions,
+            )
+            with signals(controller.stop, _say, lambda: journal.writing):
+                why = controller.run()
+    except BaseException as error:
+        why = type(error).__name__
+        raise
+    finally:
+        if results is not None:
+            results.close()
+        _close(journal, companions, why)
+    return "" if controller.state.ended else why
+
+
+def companions_of(
+    folder: Path, events: Sequence[Event], routes: Sequence[RouteSpec] | None, sinks: Sequence[Any] | None
+) -> list[Companion]:
+    """The routes and sinks of this session: as given in this call, or as stored."""
+    settings = Settings.from_json({**events[0].data["settings"], **changed_settings(events)})
+    made: list[Companion] = []
+    wanted = settings.sinks if sinks is None else sinks
+    if wanted:
+        from ogive.report.sinks import create
+        from ogive.report.sinks.follow import Followers
+
+        made.append(Followers(folder / JOURNAL, create(wanted, folder)))
+    chosen = settings.alerts if routes is None else routes
+    return [*made, Routes(chosen, folder)] if chosen else made
+
+
+def _close(journal: Journal, companions: Sequence[Companion], why: str) -> None:
+    """End the session in the journal; routes and sinks are given a little time before."""
+    troubles: list[str] = []
+    try:
+        for companion in companions:
+            troubles += companion.close()
+    finally:
+        warnings = [Event(Kind.WARNING, data={"message": message}) for message in troubles]
+        journal.append([*warnings, Event(Kind.CLOSED, data={"why": why})])
+
+
+def changed_settings(events: Iterable[Event]) -> dict[str, Any]:
+    """What the settings have become, of those that they were created with."""
+    changed: dict[str, Any] = {}
+    for event in events:
+        changed |= event.data if event.kind is Kind.CHANGED else {}
+    return changed
+
+
+@contextmanager
+def _view(observer: Observer | None) -> Iterator[Observer]:
+    """`observer`, or a live view where somebody is looking."""
+    if observer is not None:
+        yield observer
+    elif sys.stderr.isatty():
+        from ogive.report.live import live_view
+
+        with live_view() as view:
+            yield view
+    else:
+        yield lambda state, event: None
+
+
+def _executor(name: str, folder: Path, space: Space, estimator: Estimator, settings: Settings) -> Executor:
+    if name == "inline":
+        return Inline(space, estimator)
+    return Processes(
+        folder / PAYLOAD,
+        folder,
+        settings.workers,
+        time_limit=settings.time_limit,
+        memory_limit=settings.memory_limit,
+    )
+
+
+def _remembering(estimator: Estimator) -> Callable[[Any], Mapping[str, float]]:
+    """`estimator.screen`, asked once for each of the last architectures."""
+    return functools.lru_cache(maxsize=4096)(estimator.screen)
+
+
+def _say(message: str) -> None:
+    print(f"\n{message}", file=sys.stderr, flush=True)
