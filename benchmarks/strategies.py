@@ -4,6 +4,7 @@
     python benchmarks/strategies.py --what front --seeds 5 --strategies auto random
     python benchmarks/strategies.py --what constrained --seeds 30 --strategies auto
     python benchmarks/strategies.py --what time --strategies auto
+    python benchmarks/strategies.py --what transfer --strategies regularized_evolution local_search
 
 - regret: accuracy points that the best so far is away from the table's best, and how many seeds are at the best at the end.
 - front: the share of the table's hypervolume of error and latency_ms_pixel3 (up to 20 % error and the 90th percentile of
@@ -11,6 +12,8 @@
 - constrained: how many seeds come within 0.1 points of the best cell of at most 30 ms on a Raspberry Pi 4 in 100 trials,
   with the latency known before a trial and only after it.
 - time: CPU seconds of one ask after 100, 1,000 and 10,000 trials.
+- transfer: regret with and without a warm start from an earlier search of 100 trials: of NAS-Bench-201 with trainings of 12
+  epochs, and of other data sets of NAS-Bench-Graph (package nas-bench-graph).
 
 The table is looked for where the tests look for it: in the folder OGIVE_TEST_DATA, or in `shared/data` beside the
 repository.
@@ -22,7 +25,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,10 +37,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "strategy"))
 import nasbench201 as table
 
+from ogive import bench
 from ogive import strategy as strategies
 from ogive.objective import Constraint, hypervolume
 from ogive.seeds import generator
-from ogive.space import Architecture
+from ogive.space import Architecture, Space
+from ogive.strategy import warm_start
 from ogive.strategy.base import Strategy
 from ogive.trial import Pending, Proposal, Report, Status, Trial
 
@@ -46,6 +51,9 @@ FRONT_TRIALS = 200
 BOTH = ("accuracy", "latency")
 LIMIT = Constraint("latency", at_most=30.0, hard=True)
 NEAR = 0.1
+Measure = Callable[[Architecture], Mapping[str, float]]
+TRANSFERS = (("cora", "citeseer"), ("photo", "computers"), ("cs", "physics"))
+"""Data sets of NAS-Bench-Graph: searched before, searched then."""
 
 
 def metrics(architecture: Architecture, device: str) -> dict[str, float]:
@@ -53,9 +61,7 @@ def metrics(architecture: Architecture, device: str) -> dict[str, float]:
     return {"accuracy": table.accuracies()[cell], "latency": table.column(f"latency_ms_{device}")[cell]}
 
 
-def trials(
-    strategy: Strategy, n: int, seed: int, measure: Callable[[Architecture], dict[str, float]]
-) -> Iterator[Trial]:
+def trials(strategy: Strategy, n: int, seed: int, measure: Measure) -> Iterator[Trial]:
     """`n` trials in sequence."""
     for number in range(n):
         proposal = strategy.ask(generator(seed, number), Pending(), {})
@@ -176,11 +182,58 @@ def _tell_random(strategy: Strategy, number: int) -> None:
     strategy.tell(table.finished(number, proposal, table.accuracy(proposal.architecture)))
 
 
+def transfer(names: list[str], seeds: range) -> None:
+    after = (10, 25, 50)
+    print(f"mean regret in accuracy points over {len(seeds)} seeds (standard error), after")
+    print(f"{'':<60}" + "".join(f"{n:>15}" for n in after))
+    for title, space, before, now, optimum in _transfers():
+        for name in names:
+            for warm in (False, True):
+                runs = []
+                for seed in seeds:
+                    strategy = strategies.create(name, space)
+                    if warm:
+                        earlier = list(trials(_unique(strategies.create(name, space)), 100, 1000 + seed, before))
+                        taken = warm_start.transfer(space, space, earlier, strategy.objectives)
+                        strategy = strategies.WarmStart(strategy, taken.architectures, taken.trials)
+                    found = [trial.metrics["accuracy"] for trial in trials(_unique(strategy), after[-1], seed, now)]
+                    runs.append(optimum - np.maximum.accumulate(found))
+                columns = [np.array(runs)[:, n - 1] for n in after]
+                cells = "".join(f"{c.mean():8.2f} ({c.std(ddof=1) / np.sqrt(len(c)):.2f})" for c in columns)
+                row = f"{name}, {title if warm else title.split(' after ')[0]}"
+                print(f"{row:<60}{cells}", flush=True)
+
+
+def _transfers() -> Iterator[tuple[str, Space, Measure, Measure, float]]:
+    """What is searched after what; the space; what was measured before and is now, in %; and the best there is now."""
+    short = table.column("cifar10_valid_accuracy_12_epochs")
+    title = "NAS-Bench-201 in full after 12 epochs"
+    yield (
+        title,
+        table.SPACE,
+        lambda a: {"accuracy": short[table.operations_of(a)]},
+        _full,
+        max(table.accuracies().values()),
+    )
+    for earlier, later in TRANSFERS:
+        old, new = (bench.load(f"nasbench-graph:data={data}") for data in (earlier, later))
+        title = f"NAS-Bench-Graph {later} after {earlier}"
+        yield title, new.space, _percent(old), _percent(new), 100 * new.bounds["accuracy"].best
+
+
+def _full(architecture: Architecture) -> dict[str, float]:
+    return {"accuracy": table.accuracy(architecture)}
+
+
+def _percent(problem: bench.Problem) -> Measure:
+    return lambda architecture: {"accuracy": 100 * problem.truth(architecture)["accuracy"]}
+
+
 def _unique(strategy: Strategy) -> Strategy:
     return strategies.Deduplicated(strategy)
 
 
-WHAT = {"regret": regret, "front": front, "constrained": constrained, "time": ask_time}
+WHAT = {"regret": regret, "front": front, "constrained": constrained, "time": ask_time, "transfer": transfer}
 
 
 def main() -> None:

@@ -10,16 +10,16 @@ from torch import Tensor, nn
 import ogive as og
 
 
-def conv(inputs: int, outputs: int, stride: int, kernel: int) -> nn.Sequential:
+def conv(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
     """An ordinary convolution."""
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+        nn.Conv2d(inputs, outputs, kernel, padding="same", bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
     )
 
 
-def separable(inputs: int, outputs: int, stride: int, kernel: int) -> nn.Sequential:
+def separable(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
     """A depthwise convolution and a pointwise one (Howard et al. 2017)."""
-    depthwise = nn.Conv2d(inputs, inputs, kernel, stride, kernel // 2, groups=inputs, bias=False)
+    depthwise = nn.Conv2d(inputs, inputs, kernel, padding="same", groups=inputs, bias=False)
     return nn.Sequential(
         depthwise, nn.BatchNorm2d(inputs), nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
     )
@@ -28,11 +28,10 @@ def separable(inputs: int, outputs: int, stride: int, kernel: int) -> nn.Sequent
 class Residual(nn.Module):
     """Two convolutions around which the input is carried (He et al. 2016)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, kernel: int) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(conv(inputs, outputs, stride, kernel), conv(outputs, outputs, 1, kernel))
-        same = inputs == outputs and stride == 1
-        self.carry = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+        self.body = nn.Sequential(conv(inputs, outputs, kernel), conv(outputs, outputs, kernel))
+        self.carry = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x) + self.carry(x)
@@ -47,13 +46,8 @@ WIDTH = [og.one_of(8, 16, 24, 32, name="width0"), og.one_of(16, 32, 48, 64, name
 
 
 def block(stage: int, i: int) -> object:
-    """Block `i` of a stage: the first one changes the width, and in the second stage halves the image."""
-    first = i == 0
-    place = {
-        "inputs": WIDTH[0] if first or stage == 0 else WIDTH[1],
-        "outputs": WIDTH[stage],
-        "stride": 2 if first and stage else 1,
-    }
+    """Block `i` of a stage: the first one changes the width."""
+    place = {"inputs": WIDTH[0] if i == 0 else WIDTH[stage], "outputs": WIDTH[stage]}
     return og.one_of(
         conv=og.layer(conv, **place, kernel=og.one_of(3, 5)),
         separable=og.layer(separable, **place, kernel=og.one_of(3, 5)),
@@ -64,8 +58,9 @@ def block(stage: int, i: int) -> object:
 space = og.Space(
     og.layer(
         nn.Sequential,
-        og.layer(conv, 1, WIDTH[0], stride=1, kernel=3),
+        og.layer(conv, 1, WIDTH[0], kernel=3),
         og.repeat(lambda i: block(0, i), times=og.integer(0, 2, name="depth0")),
+        og.one_of(max=og.layer(nn.MaxPool2d, 2), mean=og.layer(nn.AvgPool2d, 2), name="pooling"),
         og.repeat(lambda i: block(1, i), times=og.integer(1, 3, name="depth1")),
         og.layer(head, WIDTH[1], classes=10),
     ),

@@ -12,11 +12,11 @@ __version__ = "0.1.0"
 
 _NAMES = {
     **dict.fromkeys(
-        ("layer", "one_of", "some_of", "integer", "real", "repeat", "Space", "Architecture"), "ogive.space"
+        ("layer", "one_of", "some_of", "integer", "real", "repeat", "scaled", "Space", "Architecture"), "ogive.space"
     ),
     **dict.fromkeys(("Objective", "Constraint"), "ogive.objective"),
     **dict.fromkeys(("Proposal", "Trial"), "ogive.trial"),
-    **dict.fromkeys(("search", "open_run", "Run", "funnel", "Phase", "Go"), "ogive.api"),
+    **dict.fromkeys(("search", "plan", "open_run", "Run", "funnel", "Phase", "Go"), "ogive.api"),
     **dict.fromkeys(("OgiveError", "Infeasible"), "ogive.errors"),
     "relax": "ogive.supernet",
 }
@@ -42,10 +42,12 @@ __all__ = [
     "layer",
     "one_of",
     "open_run",
+    "plan",
     "real",
     "relax",
     "repeat",
     "report",
+    "scaled",
     "schedule",
     "search",
     "some_of",
@@ -74,10 +76,10 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from ogive import bench, estimate, hardware, report, schedule, strategy, supernet, task, testing, zoo
-    from ogive.api import Run, open_run, search
+    from ogive.api import Run, open_run, plan, search
     from ogive.api.funnel import Go, Phase, funnel
     from ogive.errors import Infeasible, OgiveError
     from ogive.objective import Constraint, Objective
-    from ogive.space import Architecture, Space, integer, layer, one_of, real, repeat, some_of
+    from ogive.space import Architecture, Space, integer, layer, one_of, real, repeat, scaled, some_of
     from ogive.supernet import relax
     from ogive.trial import Proposal, Trial

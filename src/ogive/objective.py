@@ -165,7 +165,7 @@ def costs(metrics: Metrics, objectives: Sequence[Objective]) -> FloatArray:
 
 def violation(metrics: Metrics, constraints: Iterable[Constraint]) -> float:
     """The sum of all violations, hard and soft; 0 when all are satisfied."""
-    return sum((constraint.violation(metrics) for constraint in constraints), start=0.0)
+    return sum((constraint.violation(metrics) for constraint in constraints), start=0.0) if constraints else 0.0
 
 
 def sort_key(metrics: Metrics, objective: Objective, constraints: Iterable[Constraint] = ()) -> tuple[int, float]:

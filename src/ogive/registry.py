@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeGuard, TypeVar
 
 from ogive.errors import JobError
 
@@ -87,6 +88,55 @@ def whole(owner: str, option: str, value: Any, at_least: int) -> int:
     if isinstance(value, bool) or not integral or value < at_least:
         raise JobError(f"{owner}: {option} is {value!r}, but must be a whole number of at least {at_least}")
     return int(value)
+
+
+def share(owner: str, option: str, value: object) -> float:
+    """`value` as a number from 0 to 1.
+
+    Raises:
+        JobError: it is not.
+    """
+    if not _is_number(value) or not 0 <= value <= 1:
+        raise JobError(f"{owner}: {option} is {value!r}, but must be a number from 0 to 1")
+    return float(value)
+
+
+def positive(owner: str, option: str, value: object) -> float:
+    """`value` as a finite number above 0.
+
+    Raises:
+        JobError: it is not.
+    """
+    if not _is_number(value) or not 0 < value < math.inf:
+        raise JobError(f"{owner}: {option} is {value!r}, but must be a number above 0")
+    return float(value)
+
+
+def choice(owner: str, option: str, value: object, allowed: Sequence[str]) -> str:
+    """`value`, seen to be one of the words `allowed`.
+
+    Raises:
+        JobError: it is not; the nearest is suggested.
+    """
+    if value not in allowed:
+        hint = _hint(str(value), tuple(allowed))
+        raise JobError(f"{owner}: {option} is {value!r}, but must be one of {', '.join(allowed)}{hint}")
+    return str(value)
+
+
+def flag(owner: str, option: str, value: object) -> bool:
+    """`value`, seen to be true or false.
+
+    Raises:
+        JobError: it is neither.
+    """
+    if not isinstance(value, bool):
+        raise JobError(f"{owner}: {option} is {value!r}, but must be true or false")
+    return value
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _hint(name: str, names: tuple[str, ...]) -> str:

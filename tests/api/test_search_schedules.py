@@ -11,6 +11,7 @@ from torch import nn
 
 import ogive as og
 from ogive.errors import JobError
+from ogive.run.events import Kind
 from ogive.trial import Status
 
 
@@ -94,6 +95,30 @@ def test_a_promoted_trial_repeats_no_epoch(tmp_path: Path) -> None:
     search(tmp_path / "run", "hyperband", max_trials=20)
     epochs = [(number, epoch) for number, epoch, _, _ in SEEN]
     assert len(epochs) == len(set(epochs))
+
+
+@pytest.mark.parametrize("schedule", ["asha", "pasha", "hyperband", "successive_halving", "median", "curve"])
+def test_at_no_moment_is_there_a_checkpoint_that_nobody_can_need(tmp_path: Path, schedule: str) -> None:
+    """One of each trial that runs, is paused, or was trained in full; none of those that were stopped or dropped."""
+    gone: set[int] = set()
+    most = 0
+
+    def watch(state: Any, event: Any) -> None:
+        nonlocal most
+        if (
+            event is None or event.kind is not Kind.PROPOSED
+        ):  # else a trial that was stopped may not have left its worker yet
+            return
+        files = [path.parent.name for path in (tmp_path / "run").rglob("checkpoint-*.pt")]
+        assert len(files) == len(set(files)), "a trial has one checkpoint"
+        assert not gone & set(map(int, files))
+        most = max(most, len(files))
+        trials = list(state.trials.values())
+        gone.update(trial.id for trial in trials if trial.status.ended and trial.status is not Status.FINISHED)
+
+    search(tmp_path / "run", schedule, max_trials=20, observer=watch)
+    assert 0 < most <= 20
+    assert gone or schedule in ("asha", "pasha")
 
 
 def test_a_fidelity_that_the_estimator_does_not_know_is_refused_before_anything_is_written(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ogive import strategy as strategies
 from ogive.bench import Protocol, compare, write_report
 from ogive.bench.protocol import FILE, Store
 from ogive.bench.results import all_results
@@ -172,3 +173,26 @@ def test_the_command_line(tmp_path: Path) -> None:
     refused = ogive(*words, "--trials", "25")
     assert refused.returncode == 2
     assert refused.stderr.startswith("error: comparison holds a comparison of another protocol")
+
+
+def test_all_strategies_are_those_that_fit_the_benchmarks(tmp_path: Path) -> None:
+    """The default of the command: every strategy on `chain`, whose grid is too large to be shuffled."""
+    words = [
+        sys.executable,
+        "-m",
+        "ogive",
+        "bench",
+        "compare",
+        "--seeds",
+        "1",
+        "--trials",
+        "2",
+        "--processes",
+        "1",
+        "--json",
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=os.environ, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("without grid, which does not fit chain: strategy 'grid': the grid has more than")
+    entrants = set(json.loads(done.stdout)["benchmarks"]["chain"]["regret"])
+    assert entrants == {*strategies.names()} - {"grid", "listed", "bohb", "dehb"}

@@ -15,6 +15,7 @@ import ogive.space as og
 from ogive import estimate, task
 from ogive.errors import JobError
 from ogive.task import Recipe
+from ogive.task.proxy import Proxy
 from ogive.task.trainer import Training, evaluate
 from ogive.testing.estimator import check_estimator
 
@@ -130,7 +131,7 @@ def test_a_data_fraction_trains_on_a_part_and_validates_on_all(digits: task.Task
 
 def test_the_second_stage_trains_on_all_that_the_second_split_leaves(digits: task.Task) -> None:
     full = estimate.classifier(digits, epochs=2, data_fraction=0.25).second_stage({"epochs": 4, "flip": True})
-    assert (full.training.epochs, full.training.flip, full.data_fraction) == (4, True, 1.0)
+    assert (full.training.epochs, full.training.flip, full.proxy) == (4, True, Proxy())
     split = full.task.split
     assert len(split.train) == 1797 - 500 - 500
     assert set(digits.split.validation) <= set(split.train)

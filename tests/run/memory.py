@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,7 @@ class ListLog:
         self.events = list(events)
 
     def append(self, events: Sequence[Event]) -> list[Event]:
-        numbered = [
-            replace(e, seq=len(self.events) + 1 + i, time=float(len(self.events))) for i, e in enumerate(events)
-        ]
+        numbered = [e.at(float(len(self.events)), len(self.events) + 1 + i) for i, e in enumerate(events)]
         self.events += numbered
         return numbered
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from history import HOUR, History
@@ -133,6 +136,14 @@ def test_low_diversity_is_measured_against_random_architectures() -> None:
             for e in story.events]  # fmt: skip
     (alert,) = rules.by_trials(State.of(same, SPACE))
     assert (alert.cause, alert.severity, alert.numbers["distance"]) == ("diversity", "info", 0.0)
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_the_mean_distance_is_that_of_the_pairs(conditional: bool) -> None:
+    rng = random.Random(3)
+    some = [{name: rng.randrange(3) for name in "abcde" if not conditional or rng.random() < 0.7} for _ in range(12)]
+    pairs = [sum(a.get(name) != b.get(name) for name in a | b) / max(1, len(a | b)) for a, b in combinations(some, 2)]
+    assert mean_distance(some) == pytest.approx(fmean(pairs))
 
 
 def test_the_diversity_of_a_window_equals_that_of_all_pairs() -> None:

@@ -10,6 +10,7 @@ from scipy.stats import kstest
 
 from ogive.seeds import generator
 from ogive.space import Space, integer, layer, one_of
+from ogive.strategy.graphs import graph_of
 from ogive.strategy.kernels import Embedding, Kernel
 from ogive.strategy.regression import condition, draw_parameters, elliptical_slice_step
 from ogive.strategy.surrogate import milestone, spread
@@ -40,6 +41,21 @@ def test_posterior_and_marginal_likelihood_are_those_of_scikit_learn() -> None:
     assert mine.log_marginal_likelihood == pytest.approx(theirs.log_marginal_likelihood_value_)
 
 
+@pytest.mark.parametrize("graph", [None, "decisions"])
+def test_the_slopes_of_the_marginal_likelihood_are_those_of_finite_differences(graph: str | None) -> None:
+    embedding = Embedding(SPACE, graph_of(graph), depth=1)
+    kernel, rng = Kernel(embedding), generator(4)
+    x, y = embedding([SPACE.sample(rng) for _ in range(25)]), rng.standard_normal(25)
+    theta = kernel.prior.mean + 0.5 * rng.standard_normal(len(kernel.prior.mean))
+
+    def value(step: np.ndarray) -> float:
+        return condition(kernel, theta + step, x, y).log_marginal_likelihood
+
+    steps = 1e-5 * np.eye(len(theta))
+    slopes = [(value(step) - value(-step)) / 2e-5 for step in steps]
+    np.testing.assert_allclose(condition(kernel, theta, x, y).slopes, slopes, atol=1e-6)
+
+
 def test_to_believe_a_prediction_changes_no_mean_and_takes_doubt_away() -> None:
     embedding = Embedding(SPACE)
     kernel, rng = Kernel(embedding), generator(1)
@@ -63,6 +79,21 @@ def test_elliptical_slice_sampling_draws_from_a_posterior_with_a_closed_form() -
         z, value = elliptical_slice_step(z, value, log_likelihood, rng)
         drawn += [z[0]] if step % 6 == 5 else []
     assert kstest(drawn, "norm", args=(1.6, math.sqrt(0.2))).pvalue > 0.01
+
+
+def test_a_metric_without_noise_is_known_to_be_without() -> None:
+    """A latency that is a sum over decisions: from 60 of 2,304 architectures all others are foretold."""
+    embedding = Embedding(SPACE)
+    kernel, rng = Kernel(embedding), generator(6)
+    part = dict(zip("abcd", (0.0, 1.0, 3.0, 2.0), strict=True))
+    architectures = [SPACE.sample(rng) for _ in range(300)]
+    y = np.array([sum(part[a[f"d{i}"]] * (i + 1) for i in range(4)) + a["n"] for a in architectures])
+    y = (y - y.mean()) / y.std()
+    x = embedding(architectures)
+    for theta in draw_parameters(kernel, x[:60], y[:60], 4, rng):
+        mean, deviation = condition(kernel, theta, x[:60], y[:60]).predict(x[60:])
+        assert np.sqrt(np.mean((mean - y[60:]) ** 2)) < 0.08
+        assert deviation.mean() < 0.1
 
 
 def test_the_draws_tell_decisions_that_matter_from_those_that_do_not() -> None:

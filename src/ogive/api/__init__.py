@@ -11,12 +11,17 @@ from ogive.api.funnel import Funnel, Go, Phase, funnel, open_funnel
 from ogive.api.result import Run, open_run
 
 if TYPE_CHECKING:
+    from ogive.api.planning import plan as plan
     from ogive.api.start import search as search
 
-__all__ = ["Funnel", "Go", "Phase", "Run", "funnel", "open_funnel", "open_run", "search"]
+__all__ = ["Funnel", "Go", "Phase", "Run", "funnel", "open_funnel", "open_run", "plan", "search"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "plan":
+        from ogive.api.planning import plan
+
+        return plan
     if name == "search":
         from ogive.api.start import search
 

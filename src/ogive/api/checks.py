@@ -14,7 +14,7 @@ from ogive.run.estimator import Estimator
 from ogive.run.events import Event, Kind
 from ogive.run.prices import Price, find_price
 from ogive.run.settings import Settings
-from ogive.schedule.base import Schedule
+from ogive.schedule.base import Schedule, Start
 from ogive.seeds import generator
 from ogive.space import Space
 from ogive.space.joint import training_decisions
@@ -69,7 +69,20 @@ def price_of(settings: Settings) -> Price | None:
     return price
 
 
-def check_executor(executor: str, settings: Settings) -> None:
+def check_executor(executor: str, settings: Settings, estimator: Estimator) -> None:
+    """See that trials can be carried out as the settings say.
+
+    Raises:
+        JobError: they cannot.
+    """
+    together = settings.workers_per_trial
+    if together > 1 and not estimator.parallel:
+        raise JobError(
+            f"workers_per_trial={together}, but a {type(estimator).__name__} evaluates in one process: give 1, or use the "
+            "built-in trainer or a train function f(model, trial)"
+        )
+    if together > 1 and executor == "inline":
+        raise JobError(f"workers_per_trial={together}, but executor='inline' has one process; use 'processes'")
     if executor == "inline" and (settings.time_limit or settings.memory_limit or settings.workers > 1):
         raise JobError("executor='inline' has one worker and no time or memory limit; use 'processes'")
 
@@ -98,15 +111,28 @@ def later_doubts(events: Sequence[Event], code: str) -> list[str]:
     return doubts
 
 
-def check_fidelities(schedule: Schedule, estimator: Estimator) -> None:
-    """See that the estimator knows the fidelities that the schedule names."""
+def check_fidelities(schedule: Schedule, estimator: Estimator, space: Space) -> None:
+    """See that the estimator knows the fidelities that the schedule names, and can do what its first job asks for.
+
+    Raises:
+        JobError: it does not, or cannot.
+    """
     unknown = [name for name in schedule.fidelities if name not in estimator.fidelities]
     if unknown:
+        close = get_close_matches(unknown[0], estimator.fidelities, n=1)
+        remedy = (
+            f"did you mean {close[0]!r}?"
+            if close
+            else f"leave it out, or for a train function that obeys trial.fidelity[{unknown[0]!r}] say "
+            f"og.estimate.train(f, fidelities=({unknown[0]!r},))"
+        )
         raise JobError(
             f"the schedule varies the fidelity {unknown[0]!r}, which the estimator does not know (it knows "
-            f"{', '.join(('epochs', *estimator.fidelities))}); leave it out, or for a train function that obeys "
-            f"trial.fidelity[{unknown[0]!r}] say og.estimate.train(f, fidelities=({unknown[0]!r},))"
+            f"{', '.join(('epochs', *estimator.fidelities))}); {remedy}"
         )
+    first = schedule.next_job(generator(0, "check"))
+    if isinstance(first, Start):
+        estimator.check(space, first.fidelity, first.settings)
 
 
 def check_warm_start(stored: Mapping[str, Any] | None, earlier: Path, folder: Path) -> None:

@@ -247,6 +247,7 @@ def _train(
     options = {"retries": searched.retries, "price": searched.price, **settings} if stored is None else dict(settings)
     if workers is not None or stored is None:
         options["workers"] = workers or (1 if executor == "inline" else searched.workers)
+        options["workers_per_trial"] = 1 if executor == "inline" else searched.workers_per_trial
     count = max(len(items), 0 if stored is None else stored.settings["max_trials"])
     done = search(
         stage.space,

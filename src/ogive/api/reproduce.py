@@ -210,8 +210,9 @@ class _Repetition:
         except OSError as error:
             raise RunError(f"{folder} cannot be made: {error}; name another folder") from error
         self._folder = folder
-        limit = Settings.from_json(run.state.settings).memory_limit
-        self._executor = Processes(run.folder / PAYLOAD, folder, 1, memory_limit=limit, threads=threads)
+        settings = Settings.from_json(run.state.settings)
+        limit, ranks = settings.memory_limit, settings.workers_per_trial
+        self._executor = Processes(run.folder / PAYLOAD, folder, 1, ranks=ranks, memory_limit=limit, threads=threads)
 
     def __enter__(self) -> _Repetition:
         return self

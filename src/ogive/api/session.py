@@ -75,7 +75,8 @@ def hold_session(
     screen = _remembering(estimator)
     strategy, schedule = plugins(declared, fixed, events[0].data, screen)
     recipe = estimator.recipe()
-    results = Cache(declared.space, recipe, estimator.continuable) if cache and recipe is not None else None
+    usable = cache and not schedule.hands_on
+    results = Cache(declared.space, recipe, estimator.continuable) if usable and recipe is not None else None
     known = [event for event in events if event.seq]
     known += journal.append(events[len(known) :])
     state = State.of(known[:1], declared.space)
@@ -168,6 +169,8 @@ def _executor(name: str, folder: Path, space: Space, estimator: Estimator, setti
         folder / PAYLOAD,
         folder,
         settings.workers,
+        ranks=settings.workers_per_trial,
+        threads=settings.threads,
         time_limit=settings.time_limit,
         memory_limit=settings.memory_limit,
     )

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ogive.api.checks import (
     as_estimator,
@@ -30,6 +30,7 @@ from ogive.api.declared import (
     with_its_schedule,
 )
 from ogive.api.payload import PAYLOAD, write_payload
+from ogive.api.planning import begin_with, is_planned
 from ogive.api.result import JOURNAL, Run
 from ogive.api.session import changed_settings, companions_of, hold_session, plugins
 from ogive.api.warm import WarmStartSpec, earlier_run, taken_over
@@ -48,6 +49,9 @@ from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.space import Space
 
+if TYPE_CHECKING:
+    from ogive.planner import Plan
+
 EXECUTORS = ("processes", "inline")
 SYNCHRONOUS = ("NORMAL", "FULL")
 
@@ -62,7 +66,8 @@ def search(
     schedule: ScheduleSpec = LEFT_OUT,
     epochs: int | None = LEFT_OUT,
     max_trials: int = LEFT_OUT,
-    workers: int = LEFT_OUT,
+    workers: int | str | Plan = LEFT_OUT,
+    workers_per_trial: int = LEFT_OUT,
     seed: int = LEFT_OUT,
     run: str | os.PathLike[str] | None = None,
     budget: float | Mapping[str, float] | None = LEFT_OUT,
@@ -98,7 +103,10 @@ def search(
         schedule: likewise. Default: "full", every trial is trained for all `epochs`.
         epochs: how far a trial is trained at most. Default: as far as the estimator goes; None where it has no epochs.
         max_trials: how many architectures to try. Default: 100.
-        workers: how many trials at a time. Default: 1.
+        workers: how many trials at a time; "auto", or a plan that `og.plan` made of the same search: the split of this
+            machine's cores or GPUs that a plan recommends, found before the run is created and kept with it. Default: 1.
+        workers_per_trial: how many processes train each of them together, data-parallel, each with its share of every batch
+            (and with a GPU of its own where it trains on GPUs). Default: 1.
         seed: of all random choices. Default: 0.
         run: the run's folder. Default: a fresh one under `runs/`.
         budget: hours that the search may take, or {"hours": h, "money": m} with one or both. Default: no limit.
@@ -148,9 +156,11 @@ def search(
     routes = check_routes(alerts) if alerts is not LEFT_OUT else None
     check_addresses(routes or ())
     shown = check_sinks(sinks) if sinks is not LEFT_OUT else None
+    planned = workers if is_planned(workers) else None
     changing = _given(
         max_trials=max_trials,
-        workers=workers,
+        workers=workers if planned is None else LEFT_OUT,
+        workers_per_trial=workers_per_trial,
         budget=budget,
         price=price,
         stop=stop,
@@ -175,16 +185,19 @@ def search(
         arguments["warm_start"] = taken_over(warm_start, space, *sought)
     declared = Declared.of(space, judge, **arguments)
     if folder is None or is_new:
-        check_executor(executor, asked)
+        check_executor(executor, asked, judge)
         price_of(asked)
         check_hard(space, judge, declared.constraints, declared.seed)
         # made once before anything is written, so that what is wrong with them is told in time
         _, scheduled = plugins(declared, arguments, declared.to_json(), judge.screen)
-        check_fidelities(scheduled, judge)
+        check_fidelities(scheduled, judge, space)
         folder = folder or fresh_folder(Path("runs").absolute())
         _make_folder(folder)
+        foretold: list[Event] = []
+        if planned is not None:
+            asked, foretold = begin_with(planned, declared, judge, asked, executor)
         created = Event(Kind.CREATED, data={**declared.to_json(), "settings": asked.to_json()})
-        Journal.create(folder / JOURNAL, [created])
+        Journal.create(folder / JOURNAL, [created, *foretold])
     clock = WallClock()
     journal = Journal(folder / JOURNAL, synchronous=synchronous, clock=clock)
     try:
@@ -250,11 +263,11 @@ def _continued(
     stored = {**first.data["settings"], **changed_settings(events)}
     changes = Settings.from_json(stored).changes(changing)
     settings = Settings.from_json({**stored, **changes})
-    check_executor(executor, settings)
+    check_executor(executor, settings, estimator)
     price = price_of(settings)
     opening = [Event(Kind.CHANGED, data=changes)] if changes else []
     code = estimator.code()
-    opened = {**manifest(settings.workers), "code": code}
+    opened = {**manifest(settings.workers, settings.workers_per_trial, settings.threads), "code": code}
     opening.append(Event(Kind.OPENED, data={**opened, "price": price.to_json()} if price else opened))
     again = any(event.kind is Kind.OPENED for event in events)
     doubts = later_doubts(events, code) if again else first_doubts(declared, estimator)

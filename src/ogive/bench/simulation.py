@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from ogive.bench.problem import Problem
 from ogive.run.controller import Controller, Observer
 from ogive.run.events import Event, Kind
 from ogive.run.executors.base import Assignment
-from ogive.run.executors.simulated import Judge, Simulated, VirtualClock
+from ogive.run.executors.simulated import Judge, Simulated, VirtualClock, Weather
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.schedule.base import Schedule
@@ -64,7 +64,7 @@ class MemoryLog:
     def append(self, events: Sequence[Event]) -> list[Event]:
         first = self._last + 1
         self._last += len(events)
-        return [replace(event, seq=first + number) for number, event in enumerate(events)]
+        return [event.at(event.time, first + number) for number, event in enumerate(events)]
 
 
 def judge(problem: Problem) -> Judge:
@@ -124,6 +124,9 @@ def simulate(
     seed: int = 0,
     cost: float | None = None,
     observer: Observer = lambda state, event: None,
+    course: Judge | None = None,
+    weather: Weather | None = None,
+    hours: float | None = None,
 ) -> State:
     """Search `problem` in memory; returns the run's last state, whose `ended` says why it ended.
 
@@ -136,6 +139,9 @@ def simulate(
         seed: of the search.
         cost: ends the search when so many seconds of training are spent on all trials together; None for no limit.
         observer: called as by `og.search`.
+        course: how jobs go on, where not as the problem says.
+        weather: what befalls workers.
+        hours: ends the search at the first report after so many; None for no limit.
 
     Raises:
         JobError: the strategy or the schedule is not what it should be.
@@ -145,7 +151,7 @@ def simulate(
     state = State.of(
         [Event(Kind.CREATED, data=_created(problem, strategy, schedule, seed, settings), seq=1)], problem.space
     )
-    places = Simulated(clock, judge(problem), workers, seed=seed)
+    places = Simulated(clock, course or judge(problem), workers, weather, seed)
     controller = Controller(
         MemoryLog(),
         [Event(Kind.OPENED, data={"workers": workers}, seq=1)],
@@ -157,17 +163,21 @@ def simulate(
         screen=_remembering(problem),
         clock=clock,
         advise=False,
-        observer=lambda state, event: _watch(controller, observer, cost, event),
+        observer=lambda state, event: _watch(controller, observer, cost, hours, event),
     )
     why = controller.run()
     state.ended = state.ended or why
     return state
 
 
-def _watch(controller: Controller, observer: Observer, cost: float | None, event: Event | None) -> None:
+def _watch(
+    controller: Controller, observer: Observer, cost: float | None, hours: float | None, event: Event | None
+) -> None:
     observer(controller.state, event)
     if cost is not None and controller.state.seconds >= cost:
         controller.stop(f"{cost:g} s of training are spent")
+    if hours is not None and controller.clock.monotonic() >= hours * 3600:
+        controller.stop(f"the budget of {hours:g} hours is used up")
 
 
 def _created(problem: Problem, strategy: Named, schedule: Named, seed: int, settings: Settings) -> dict[str, Any]:

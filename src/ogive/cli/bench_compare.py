@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ogive.cli.common import AsJson, print_json, print_table, shown
+from ogive.errors import JobError, MissingExtra
 
 if TYPE_CHECKING:
     from ogive.bench import Comparison
@@ -52,12 +53,13 @@ def compare(
     from ogive.bench import compare as run
     from ogive.run.executors.processes import cores
 
-    chosen = _names(strategies)
+    benchmarks = benchmark or ["chain"]
+    chosen = _names(strategies, benchmarks, trials)
     protocol = Protocol(trials=trials, workers=workers, cost=cost)
     try:
         with _progress(as_json) as progress:
             done = run(
-                benchmark or ["chain"],
+                benchmarks,
                 chosen,
                 out,
                 seeds=seeds,
@@ -76,24 +78,32 @@ def compare(
     print(f"\nreport: {shown(page)}")
 
 
-def _names(given: list[str] | None) -> list[str]:
-    from ogive import strategy as registry
-
+def _names(given: list[str] | None, benchmarks: list[str], trials: int) -> list[str]:
     found: list[str] = []
     for word in " ".join(given or ["all"]).split():
-        found += _all(registry) if word == "all" else [word]
+        found += _all(benchmarks, trials) if word == "all" else [word]
     return found
 
 
-def _all(registry: Any) -> list[str]:
-    """The strategies that need no options and bring no schedule of their own."""
+def _all(benchmarks: list[str], trials: int) -> list[str]:
+    """The strategies that need no options, bring no schedule of their own, and fit every benchmark; says which do not."""
     import inspect
 
-    from ogive.bench.catalog import brought
-    from ogive.bench.simulation import Named
+    from ogive import strategy as registry
+    from ogive.bench.catalog import brought, load
+    from ogive.bench.simulation import Named, make_strategy
 
     ready = [name for name in registry.names() if inspect.Parameter.empty not in registry.options(name).values()]
-    return [name for name in ready if brought(Named(name)) is None]
+    alone = [name for name in ready if brought(Named(name)) is None]
+    for spec in benchmarks:
+        problem = load(spec)
+        for name in list(alone):
+            try:
+                make_strategy(Named(name), problem, trials)
+            except (JobError, MissingExtra) as error:
+                print(f"without {name}, which does not fit {spec}: {error}", file=sys.stderr)
+                alone.remove(name)
+    return alone
 
 
 @contextmanager

@@ -91,7 +91,13 @@ def _search(job: Job) -> str:
     epochs = f", up to {plural(job.epochs, 'epoch')} each" if job.epochs else ""
     share = job.keys.proxy.data_fraction
     data = f" on {share:.3g} of the training part" if share < 1 else ""
-    return f"{job.keys.max_trials} trials by {strategy} under {schedule}{epochs}{data}, {job.keys.parallel_trials} at a time"
+    others = job.keys.proxy.model_dump(exclude={"data_fraction"})
+    data += "".join(f", {name} {value:.3g}" for name, value in others.items() if value < 1)
+    return f"{job.keys.max_trials} trials by {strategy} under {schedule}{epochs}{data}, {_at_a_time(job)}"
+
+
+def _at_a_time(job: Job) -> str:
+    return "as many at a time as a plan recommends" if job.planned else f"{job.parallel_trials} at a time"
 
 
 def _print_gate(gate: Sequence[Finding]) -> None:

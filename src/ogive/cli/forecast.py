@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def print_forecast(forecast: Forecast | None) -> None:
     """The forecast, a line for each part."""
-    from ogive.report.words import plural
+    from ogive.report.words import duration, plural
 
     if forecast is None:
         print("forecast:  none: only the train function knows how long it trains; the first trials will tell")
@@ -29,7 +29,10 @@ def print_forecast(forecast: Forecast | None) -> None:
     if forecast.ratio is not None:
         print(f"           one full training costs {forecast.ratio:.3g} times one of the first search")
     print(f"           {forecast.method};")
-    print("           on this machine as it is now; the start-up of workers and larger networks come on top")
+    print(
+        f"           on this machine as it is now, {duration(forecast.start_up)} for the start of workers included; larger "
+        "networks come on top"
+    )
 
 
 def confirm(job: Job, yes: bool) -> None:

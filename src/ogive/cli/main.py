@@ -14,6 +14,7 @@ from ogive.cli.finalize import finalize
 from ogive.cli.front import front
 from ogive.cli.init import init
 from ogive.cli.log import log
+from ogive.cli.plan import plan
 from ogive.cli.replay import replay
 from ogive.cli.report import report
 from ogive.cli.reproduce import reproduce
@@ -37,6 +38,7 @@ app = typer.Typer(
 for command in (
     init,
     check,
+    plan,
     search,
     status,
     watch,

@@ -39,6 +39,7 @@ def search(
     parallel_trials: Annotated[
         int | None, typer.Option("--parallel-trials", "--workers", help="Trials at a time.")
     ] = None,
+    workers_per_trial: Annotated[int | None, typer.Option(help="Processes that train each trial together.")] = None,
     budget: Annotated[float | None, typer.Option(help="Hours that the search may take.")] = None,
     run: Annotated[Path | None, typer.Option(help="The run's folder.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all random choices.")] = None,
@@ -57,6 +58,7 @@ def search(
     given = {
         "max_trials": max_trials,
         "parallel_trials": parallel_trials,
+        "workers_per_trial": workers_per_trial,
         "budget": budget,
         "run": run and str(run),
         "seed": seed,

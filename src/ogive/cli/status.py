@@ -66,7 +66,9 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
         print(f"best      {values}: trial {best[0].id}, {choices(best[0])}")
     elif len(state.objectives) > 1:
         print(f"front     {plural(len(opened.front()), 'trial')}: ogive front {shown(opened.folder)}")
-    print(f"workers   {state.settings['workers']}, with a trial for {busy.mean:.0%} of the time")
+    together = state.settings.get("workers_per_trial", 1)
+    each = f" of {together} processes each" if together > 1 else ""
+    print(f"workers   {state.settings['workers']}{each}, with a trial for {busy.mean:.0%} of the time")
     for label, text in spending.cost_lines(stages, now):
         print(f"{label:<9} {text}")
     print(f"advice    {_advice(state, advice)}")

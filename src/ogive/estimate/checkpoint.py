@@ -25,6 +25,22 @@ from ogive.run.folders import CHECKPOINT_FILE
 from ogive.trial import Step
 
 _STATE = re.compile(r"checkpoint-(\d+)\.(pt|pickle)")
+_DAMAGED = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    OverflowError,
+    ImportError,
+)
+"""What reading a damaged file may raise."""
+REMEDY = (  # behind "or", too
+    "the file is damaged, or another program wrote it. What its trial has reported is in the journal; put the file back "
+    "from a copy, or train the architecture anew in another run (initial=)"
+)
 _PLAIN = (type(None), bool, int, float, str)
 _NUMERIC = "?bhilqBHILQefdFD"
 
@@ -75,11 +91,17 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             state = _torch_load(file) if path.suffix == ".pt" else _Unpickler(file).load()
     except FileNotFoundError as error:
         raise RunError(f"{path}: there is no such checkpoint; only a trial's newest one is kept") from error
-    except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise RunError(f"{path}: the checkpoint cannot be read: {error}") from error
+    except (*_DAMAGED, pickle.UnpicklingError) as error:
+        raise RunError(f"{path}: the checkpoint cannot be read: {first_line(error)}; {REMEDY}") from error
     if not isinstance(state, dict):
         raise RunError(f"{path}: holds a {type(state).__name__}, not a checkpoint of Ogive")
     return state
+
+
+def first_line(error: Exception) -> str:
+    """What an error of PyTorch's begins with."""
+    lines = (line.strip() for line in str(error).splitlines()[:2])
+    return f"{type(error).__name__}: {' '.join(filter(None, lines))}"
 
 
 def newest(folder: Path) -> Saved | None:
@@ -97,9 +119,7 @@ def newest(folder: Path) -> Saved | None:
         content = json.loads(beside.read_text())
         return Saved(step, content["metrics"], content["reported"], found[step])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            f"{beside}: cannot be read ({error}); remove checkpoint-{step}.* to start this trial again"
-        ) from error
+        raise RunError(f"{beside}: cannot be read ({first_line(error)}); {REMEDY}") from error
 
 
 class Writer:

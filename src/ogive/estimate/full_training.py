@@ -68,6 +68,7 @@ class FullTraining(Estimator):
         self.settings = dict(settings)
         self.epochs = judge.epochs
         self.continuable = judge.continuable
+        self.parallel = judge.parallel
 
     def prepare(self) -> None:
         self.judge.prepare()

@@ -20,6 +20,8 @@ from ogive.trial import EMPTY
 class Train(Estimator):
     """A train function as an estimator; made by `train`."""
 
+    parallel = True
+
     def __init__(
         self,
         f: Callable[[Any, LiveTrial], object],

@@ -3,6 +3,10 @@
 Crash consistency. `checkpoint` writes the state aside at once; `report` of the same epoch puts it into place together
 with its metrics, and only then sends the report. A process that dies between the two sends the saved report again when
 it is restarted, so nothing is lost; and steps that the journal has are never sent twice, so nothing is doubled.
+
+Where several processes train one model together, each runs the train function with a live trial of its own. Rank 0 alone
+sends reports and writes checkpoints. At the start of every epoch (or, where nobody counts epochs, at every report) all agree
+whether the trial is to end, so that none waits for one that has left.
 """
 
 from __future__ import annotations
@@ -19,7 +23,8 @@ import numpy as np
 
 from ogive.errors import JobError, RunError
 from ogive.estimate.checkpoint import Writer, load_checkpoint, newest
-from ogive.run.estimator import Evaluation
+from ogive.estimate.team import any_of, assembled
+from ogive.run.estimator import Evaluation, Team
 from ogive.schedule.base import Action
 from ogive.seeds import derive
 from ogive.trial import Step
@@ -46,6 +51,7 @@ class LiveTrial:
         settings: values that are not architecture.
         fidelity: how far to go, such as `{"epochs": 9}`.
         folder: the trial's own; what is left there is kept with the run.
+        began: epochs that the trial which this one goes on for has been trained; see `inherited`.
         epoch: the current epoch, from 1; what was restored is done already. 0 before the first.
     """
 
@@ -56,8 +62,10 @@ class LiveTrial:
         self.settings = evaluation.settings
         self.fidelity = evaluation.fidelity
         self.folder = evaluation.folder
+        self.began = evaluation.began if evaluation.inherit is not None else 0
         self.epoch: Step = 0
         self._evaluation = evaluation
+        self._team = evaluation.team
         self._writer = Writer(evaluation.folder)
         self._saved = newest(evaluation.folder)
         self._metrics: dict[str, float] = {}
@@ -66,6 +74,28 @@ class LiveTrial:
         self._begun = False
         self._counted = False  # whether epochs() counts the steps
         self._over = False
+        self._asked = False  # whether the train function knows of the other ranks
+
+    @property
+    def rank(self) -> int:
+        """Which of the processes that train this trial together this one is, from 0; 0 for one alone."""
+        return self.team.rank
+
+    @property
+    def ranks(self) -> int:
+        """How many processes train this trial together, each with its own share of every batch; 1 for one alone.
+
+        `torch.distributed` is ready where there are several, so that
+        `torch.nn.parallel.DistributedDataParallel(model)` works. Every rank runs the whole train function: reports and
+        checkpoints of rank 0 count, those of the others are ignored.
+        """
+        return self.team.size
+
+    @property
+    def team(self) -> Team:
+        """The processes that train this trial together."""
+        self._asked = True
+        return self._team
 
     def epochs(self) -> Iterator[int]:
         """The epochs to train: from the one after the restored checkpoint up to where the trial is to go.
@@ -74,8 +104,12 @@ class LiveTrial:
         random states of Python, NumPy and PyTorch are set from (seed, epoch) at the start of each epoch, so that an
         epoch after a pause draws what it would have drawn without.
         """
+        if self._begun and not self._counted:
+            raise JobError(
+                "trial.epochs() came after trial.report(); report inside `for epoch in trial.epochs():` only"
+            )
         self._begun = self._counted = True
-        while self.epoch < self._evaluation.until and not self._over:
+        while self.epoch < self._evaluation.until and not self._agreed():
             self._writer.commit(self._metrics, reported=False)  # a checkpoint whose epoch went without a report
             self.epoch += 1
             seed_everything(derive(self.seed, "epoch", self.epoch))
@@ -98,11 +132,14 @@ class LiveTrial:
             raise JobError("trial.report() was called without metrics; name them: trial.report(accuracy=accuracy)")
         step = self._next_step()
         self._begun = True
+        self._check_ranks()
         self._metrics |= numbers_
         self.epoch = self._reported = step
         if self._writer.staged == step:
             self._writer.commit(self._metrics, reported=True)
         self._send(step, self._metrics)
+        if not self._counted:
+            self._agreed()
 
     def checkpoint(self, **state: Any) -> None:
         """Save all that the next epoch depends on, as it is now; in the same epoch as `report`, before or after it.
@@ -120,6 +157,8 @@ class LiveTrial:
                 "trial.checkpoint() belongs to an epoch, and this train function does not count them; "
                 "loop over `for epoch in trial.epochs():`"
             )
+        if self._team.rank > 0:
+            return
         step = self.epoch if self._counted else 1
         self._writer.stage(step, state)
         if self._reported == step:
@@ -153,7 +192,7 @@ class LiveTrial:
         if self._evaluation.inherit is None:
             return None
         folder, step = self._evaluation.inherit
-        saved = newest(folder)
+        saved = newest(folder) if folder.is_dir() else None
         if saved is None or saved.step != step:
             there = f"the one there is of step {saved.step}" if saved else "there is none"
             raise RunError(f"{folder}: no checkpoint of step {step} to inherit from: {there}; only the newest is kept")
@@ -164,7 +203,21 @@ class LiveTrial:
         saved = self._saved
         if saved is not None and saved.reported:
             self._send(saved.step, saved.metrics)
-        return not self._over and self._sent < self._evaluation.until
+        return not self._agreed() and self._sent < self._evaluation.until
+
+    def _agreed(self) -> bool:
+        """Whether the trial is to end, as rank 0 was told."""
+        self._over = any_of(self._team, self._over)
+        return self._over
+
+    def _check_ranks(self) -> None:
+        """See that what several processes do is one training, and not the same one several times."""
+        if self._team.size > 1 and not self._asked:
+            raise JobError(
+                f"workers_per_trial={self._team.size}, but the train function asks for neither trial.rank nor trial.ranks, "
+                "so every process would train alone: let each take its share of a batch, batch[trial.rank :: trial.ranks], "
+                "and wrap the model in torch.nn.parallel.DistributedDataParallel; or give workers_per_trial=1"
+            )
 
     def _close(self) -> None:
         """Put a checkpoint into place whose epoch got no report."""
@@ -183,7 +236,7 @@ class LiveTrial:
         return step
 
     def _send(self, step: Step, metrics: Mapping[str, float]) -> None:
-        if step > self._sent:
+        if step > self._sent and self._team.rank == 0:
             answer = self._evaluation.report(step, metrics)
             self._sent = step
             self._over = answer != Action.CONTINUE
@@ -191,12 +244,13 @@ class LiveTrial:
 
 def run_live(evaluation: Evaluation, body: Callable[[LiveTrial], None]) -> None:
     """Run one attempt of `body` on `evaluation`, unless the journal, or a checkpoint, has all that it could report."""
-    trial = LiveTrial(evaluation)
-    if not trial._settle():
-        return
-    with suppress(TrialEnds):  # it was told to end, and went on until its next report
-        body(trial)
-    trial._close()
+    with assembled(evaluation.team):
+        trial = LiveTrial(evaluation)
+        if not trial._settle():
+            return
+        with suppress(TrialEnds):  # it was told to end, and went on until its next report
+            body(trial)
+        trial._close()
 
 
 def number(name: str, value: Any) -> float:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from ogive.api.payload import PAYLOAD, write_payload
 from ogive.errors import Infeasible
 from ogive.job.job import Job
+from ogive.planner.measure import start_up
 from ogive.report.words import plural
 from ogive.run.executors.processes import cores
 from ogive.run.prices import Price, find_price
@@ -18,6 +22,7 @@ from ogive.seeds import generator
 
 if TYPE_CHECKING:
     from ogive.estimate import Classifier
+    from ogive.task.proxy import Proxy
     from ogive.task.trainer import Examples
 
 SAMPLED = 3
@@ -37,6 +42,9 @@ class Range:
     def times(self, factor: float) -> Range:
         return Range(self.low * factor, self.middle * factor, self.high * factor)
 
+    def plus(self, amount: float) -> Range:
+        return Range(self.low + amount, self.middle + amount, self.high + amount)
+
 
 @dataclass(frozen=True)
 class Part:
@@ -46,8 +54,8 @@ class Part:
         name: "search", "full training", or the phase's.
         trainings: how many.
         seconds: of one.
-        hours: of all, at so many at a time as the job says; no longer than the budget. More than needed where the schedule
-            stops trials early; the start-up of workers is not in it.
+        hours: of all, at so many at a time as the job says, and of the start of their workers; no longer than the budget.
+            More than needed where the schedule stops trials early (`ogive plan` simulates that).
         money: likewise; None where nothing has a price.
         full: whether this is full training.
         apart: whether a command of its own does it: `ogive finalize`.
@@ -70,11 +78,13 @@ class Forecast:
         parts: in order.
         method: how it was measured.
         price: what an hour costs; None where nothing is paid.
+        start_up: seconds until the workers are ready.
     """
 
     parts: tuple[Part, ...]
     method: str
     price: Price | None
+    start_up: float = 0.0
 
     @property
     def money(self) -> float | None:
@@ -89,7 +99,8 @@ class Forecast:
         return None if full is None else full.seconds.middle / self.parts[0].seconds.middle
 
     def to_json(self) -> dict[str, Any]:
-        return {"parts": [asdict(part) for part in self.parts], "method": self.method, "ratio": self.ratio}
+        own = {"method": self.method, "ratio": self.ratio, "start_up": self.start_up}
+        return {"parts": [asdict(part) for part in self.parts], **own}
 
 
 def forecast(job: Job) -> Forecast | None:
@@ -101,16 +112,25 @@ def forecast(job: Job) -> Forecast | None:
 
     searches = [phase.job for phase in job.phases if phase.job is not None] or [job]
     judges = [search.estimator for search in searches]
-    pace = _pace(job, judges[0]) if isinstance(judges[0], Classifier) else None
-    if pace is None:
+    paces: dict[Proxy, _Pace | None] = {}
+
+    def pace_of(judge: Classifier) -> _Pace | None:
+        size = replace(judge.proxy, data_fraction=1.0)
+        if size not in paces:
+            paces[size] = _pace(job, judge, size)
+        return paces[size]
+
+    first = pace_of(judges[0]) if isinstance(judges[0], Classifier) else None
+    if first is None:
         return None
     price = find_price(job.price)
+    start = _start_up(searches[0])
     parts = []
     for search, judge in zip(searches, judges, strict=True):
         assert isinstance(judge, Classifier)
-        seconds = pace.training(judge, search.epochs or judge.epochs)
+        seconds = (pace_of(judge) or first).training(judge, search.epochs or judge.epochs)
         name = search.run.name if job.phases else "search"
-        parts.append(_part(name, search, search.keys.max_trials, seconds, price))
+        parts.append(_part(name, search, search.keys.max_trials, seconds, price, start))
     last = job.phases[-1] if job.phases and job.phases[-1].job is None else None
     given = last.finalize if last is not None else _finalize_of(job)
     if given:
@@ -118,10 +138,21 @@ def forecast(job: Job) -> Forecast | None:
         assert isinstance(judge, Classifier)
         full = judge.second_stage({**given.get("recipe", {}), **_epochs(given)})
         trainings = given["top"] * len(given["seeds"])
-        seconds = pace.training(full, full.epochs)
+        seconds = (pace_of(full) or first).training(full, full.epochs)
         name = last.name if last is not None else "full training"
-        parts.append(_part(name, searches[-1], trainings, seconds, price, full=True, apart=last is None))
-    return Forecast(tuple(parts), pace.method, price)
+        parts.append(_part(name, searches[-1], trainings, seconds, price, start, full=True, apart=last is None))
+    return Forecast(tuple(parts), first.method, price, start)
+
+
+def _start_up(job: Job) -> float:
+    """Seconds that a search waits for its workers: measured with as many."""
+    if job.keys.executor == "inline":
+        return 0.0
+    with tempfile.TemporaryDirectory(prefix="ogive-forecast-") as name:
+        payload = Path(name) / PAYLOAD
+        write_payload(payload, job.space, job.estimator)
+        count = min(job.parallel_trials, job.keys.max_trials)
+        return start_up(payload, Path(name) / "workers", count, max(1, cores() // job.parallel_trials))
 
 
 @dataclass(frozen=True)
@@ -134,27 +165,28 @@ class _Pace:
 
     def training(self, judge: Classifier, epochs: int) -> Range:
         """Seconds of one training with `judge`."""
-        task = judge.task.subset(judge.data_fraction)
+        task = judge.task.subset(judge.proxy.data_fraction)
         trained, validated = len(task.split.train), len(task.split.validation)
         seconds = sorted(epochs * (t * trained + v * validated) for t, v in zip(self.train, self.validate, strict=True))
         return Range(seconds[0], median(seconds), seconds[-1])
 
 
-def _pace(job: Job, judge: Classifier) -> _Pace | None:
-    """None where no sampled architecture can be built."""
+def _pace(job: Job, judge: Classifier, proxy: Proxy) -> _Pace | None:
+    """Of models and images as small as `proxy` has them; None where no sampled architecture can be built."""
+    from ogive.estimate.smaller import smaller
     from ogive.task.trainer import choose_device
 
     device = choose_device(judge.device)
     size = (BATCHES + 2) * judge.training.batch_size
     parts = (judge.task.train(), judge.task.validation())
-    train, validation = ((x[:size].to(device), y[:size].to(device)) for x, y in parts)
+    train, validation = ((proxy.shrink(x[:size]).to(device), y[:size].to(device)) for x, y in parts)
     train_pace, validate_pace = [], []
-    threads = max(1, cores() // job.keys.parallel_trials)
+    threads = max(1, cores() // job.parallel_trials)
     with _threads(threads):
         for index in range(SAMPLED):
             architecture = job.space.sample(generator(job.keys.seed, "forecast", index))
             try:
-                model = architecture.build(seed=index)
+                model = smaller(architecture, index, proxy, tuple(train[0].shape[1:]))
             except Exception as error:  # noqa: BLE001 - the preflight tells of it
                 if not isinstance(error, Infeasible):
                     continue
@@ -209,15 +241,16 @@ def _part(
     trainings: int,
     seconds: Range,
     price: Price | None,
+    start: float,
     full: bool = False,
     apart: bool = False,
 ) -> Part:
-    at_a_time = min(job.keys.parallel_trials, trainings)
-    hours = seconds.times(-(-trainings // at_a_time) / 3600)
+    at_a_time = min(job.parallel_trials, trainings)
+    hours = seconds.times(-(-trainings // at_a_time) / 3600).plus(start / 3600)
     budget = job.settings
     if budget.hours is not None and not full:
         hours = Range(*(min(value, budget.hours) for value in (hours.low, hours.middle, hours.high)))
-    money = None if price is None else hours.times(price.rate(at_a_time))
+    money = None if price is None else hours.times(price.rate(at_a_time * job.keys.workers_per_trial))
     if money is not None and budget.money is not None and not full:
         money = Range(*(min(value, budget.money) for value in (money.low, money.middle, money.high)))
     return Part(name, trainings, seconds, hours, money, full, apart)

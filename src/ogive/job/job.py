@@ -17,11 +17,12 @@ from ogive.errors import Infeasible, JobError
 from ogive.job import parts, places
 from ogive.job.code import Code, blame, describe
 from ogive.job.folders import run_of
-from ogive.job.keys import FinalizeKeys, JobKeys, PhaseKeys
+from ogive.job.keys import AUTO, FinalizeKeys, JobKeys, PhaseKeys
 from ogive.job.model import check_keys
 from ogive.job.source import Source, read
 from ogive.objective import Constraint, Objective
 from ogive.run.estimator import Estimator
+from ogive.run.executors.processes import cores
 from ogive.run.settings import Settings
 from ogive.seeds import generator
 from ogive.space import Architecture, Space
@@ -85,12 +86,24 @@ class Job:
         return self.source.path
 
     @property
+    def planned(self) -> bool:
+        """Whether a plan decides how many trials run at a time: `parallel_trials: auto`."""
+        return self.keys.parallel_trials == AUTO
+
+    @property
+    def parallel_trials(self) -> int:
+        """Trials at a time; as many as there are cores where a plan decides and has not yet."""
+        given = self.keys.parallel_trials
+        return given if isinstance(given, int) else cores()
+
+    @property
     def settings(self) -> Settings:
         """What may change while the run is continued."""
         k = self.keys
         return Settings(
             max_trials=k.max_trials,
-            workers=k.parallel_trials,
+            workers=self.parallel_trials,
+            workers_per_trial=k.workers_per_trial,
             max_failed_trials=k.max_failed_trials,
             retries=k.retries,
             time_limit=k.time_limit,
@@ -177,7 +190,7 @@ class _Given:
 def _search(source: Source, keys: JobKeys, given: _Given) -> Job:
     """One search, with everything that it names made once."""
     objectives, constraints = parts.make_objectives(source, keys), parts.make_constraints(source, keys)
-    estimator = parts.make_estimator(source, keys, given.code, given.task)
+    estimator = parts.make_estimator(source, keys, given.code, given.task, given.space)
     epochs = keys.epochs if keys.task is None else keys.epochs or parts.make_recipe(source, keys).epochs
     parts.check_metrics(source, keys, estimator)
     sought: dict[str, Any] = {"objectives": objectives, "constraints": constraints}
@@ -185,6 +198,7 @@ def _search(source: Source, keys: JobKeys, given: _Given) -> Job:
     parts.try_options(source, "strategy", keys.strategy, make_strategy)
     make_schedule = functools.partial(schedules.create, epochs=epochs, **sought)
     parts.try_options(source, "schedule", keys.schedule, make_schedule)
+    parts.check_carried_out(source, keys, estimator, given.space, make_schedule)
     if not (given.run / JOURNAL).is_file():
         parts.check_warm_start(source, keys, given.space, objectives, constraints)
     return Job(

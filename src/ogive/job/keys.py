@@ -12,6 +12,8 @@ from pydantic_core import PydanticCustomError
 
 from ogive.task.recipe import Recipe
 
+AUTO = "auto"
+
 
 class _Keys(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
@@ -45,6 +47,12 @@ def _price(value: Any) -> Any:
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
     if not number and not (isinstance(value, str) and value):
         raise PydanticCustomError("price", "neither money nor a name")
+    return value
+
+
+def _trials(value: Any) -> Any:
+    if value != AUTO and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise PydanticCustomError("trials", "neither a number nor auto")
     return value
 
 
@@ -127,6 +135,9 @@ class ProxyKeys(_Keys):
     """What makes a trial of the search cheaper than full training, beside fewer epochs."""
 
     data_fraction: Share = Field(default=1.0, description="a share of the training part, above 0 and at most 1")
+    resolution: Share = Field(default=1.0, description="a share of each side of the images, above 0 and at most 1")
+    width: Share = Field(default=1.0, description="a multiplier of what the space scales by it, above 0 and at most 1")
+    depth: Share = Field(default=1.0, description="a multiplier of what the space scales by it, above 0 and at most 1")
 
 
 class BudgetKeys(_Keys):
@@ -215,7 +226,10 @@ class JobKeys(_Keys):
     proxy: ProxyKeys = Field(default=ProxyKeys(), description="a mapping such as {data_fraction: 0.1}")
     epochs: Count | None = Field(default=None, description="a whole number, at least 1")
     max_trials: Count = Field(default=100, description="a whole number, at least 1")
-    parallel_trials: Count = Field(default=1, description="a whole number, at least 1")
+    parallel_trials: Annotated[int | str, BeforeValidator(_trials)] = Field(
+        default=1, description="a whole number, at least 1, or auto: as many as a plan recommends"
+    )
+    workers_per_trial: Count = Field(default=1, description="a whole number, at least 1")
     max_failed_trials: Count | None = Field(default=None, description="a whole number, at least 1")
     retries: int = Field(default=2, ge=0, description="a whole number, at least 0")
     time_limit: Positive | None = Field(default=None, description="seconds of one trial, a number above 0")
@@ -280,6 +294,8 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
 OTHER_NAMES: Mapping[str, str] = {
     "workers": "parallel_trials",
     "parallel": "parallel_trials",
+    "gpus_per_trial": "workers_per_trial",
+    "processes_per_trial": "workers_per_trial",
     "max_parallel_trials": "parallel_trials",
     "jobs": "parallel_trials",
     "n_trials": "max_trials",

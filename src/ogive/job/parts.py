@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from ogive import schedule as schedules
 from ogive import strategy as strategies
+from ogive.api.checks import check_fidelities
 from ogive.api.funnel import Go
 from ogive.api.warm import taken_over
 from ogive.errors import JobError, OgiveError
 from ogive.job.code import Code, describe
-from ogive.job.keys import CriterionKeys, FinalizeKeys, GoKeys, JobKeys, TaskKeys
+from ogive.job.keys import CriterionKeys, FinalizeKeys, GoKeys, JobKeys, ProxyKeys, TaskKeys
 from ogive.job.model import unknown
 from ogive.job.source import At, Source
 from ogive.objective import Constraint, Objective
 from ogive.objective import constraints as check_constraints
 from ogive.objective import objectives as check_objectives
 from ogive.run.estimator import Estimator
+from ogive.schedule.base import Schedule
 from ogive.space import Space
 from ogive.space.joint import training_decisions
 from ogive.strategy.listed import check_list
@@ -187,11 +189,11 @@ def make_task(source: Source, keys: JobKeys, code: Code, space: Space) -> Task |
     return task
 
 
-def make_estimator(source: Source, keys: JobKeys, code: Code, task: Task | None) -> Estimator:
+def make_estimator(source: Source, keys: JobKeys, code: Code, task: Task | None, space: Space) -> Estimator:
     """The built-in trainer on the task, or what the user's train function makes."""
     if task is not None:
-        return _trainer(source, keys, task)
-    for name, given in (("recipe", keys.recipe is not None), ("proxy", keys.proxy.data_fraction < 1)):
+        return _trainer(source, keys, task, space)
+    for name, given in (("recipe", keys.recipe is not None), ("proxy", keys.proxy != ProxyKeys())):
         if given:
             raise source.error(
                 (name,), "belongs to the built-in trainer; give `task` instead of `train`, or leave it out"
@@ -233,7 +235,7 @@ def _task(source: Source, keys: TaskKeys, code: Code) -> Task:
     return task
 
 
-def _trainer(source: Source, keys: JobKeys, task: Task) -> Estimator:
+def _trainer(source: Source, keys: JobKeys, task: Task, space: Space) -> Estimator:
     from ogive import estimate
     from ogive.task.trainer import choose_device
 
@@ -241,13 +243,15 @@ def _trainer(source: Source, keys: JobKeys, task: Task) -> Estimator:
     with blamed(source, "task", "device"):
         choose_device(device)
     recipe = make_recipe(source, keys)
-    fraction = keys.proxy.data_fraction
-    with blamed(source, "proxy", "data_fraction"):
-        if fraction < 1:
-            task.subset(fraction).prepare()
-        return estimate.classifier(
-            task, recipe, device=device, count_parameters=_counts_parameters(keys), data_fraction=fraction
-        )
+    proxy: dict[str, Any] = keys.proxy.model_dump()
+    made = estimate.classifier(task, recipe, device=device, count_parameters=_counts_parameters(keys), **proxy)
+    for name, share in made.proxy.reduced().items():
+        alone: dict[str, Any] = {name: share}
+        with blamed(source, "proxy", name):
+            estimate.classifier(task, recipe, **alone).check(space, {}, {})
+    with blamed(source, "proxy"):
+        made.check(space, {}, {})
+    return made
 
 
 def _counts_parameters(keys: JobKeys) -> bool:
@@ -321,6 +325,21 @@ def try_options(source: Source, kind: str, spec: Mapping[str, Mapping[str, Any]]
                 raise source.error((kind, name, option), str(error)) from error
     with blamed(source, kind, name):
         make(name, **options)
+
+
+def check_carried_out(
+    source: Source, keys: JobKeys, estimator: Estimator, space: Space, make: Callable[..., Schedule]
+) -> None:
+    """See that the estimator can do what the schedule asks for, with as many processes as the job says."""
+    ((name, options),) = keys.schedule.items()
+    at = ("schedule", name, "fidelities") if "fidelities" in options else ("schedule", name)
+    with blamed(source, *at):
+        check_fidelities(make(name, **options), estimator, space)
+    if isinstance(keys.workers_per_trial, int) and keys.workers_per_trial > 1 and not estimator.parallel:
+        raise source.error(
+            ("workers_per_trial",),
+            f"found {keys.workers_per_trial}, but a {type(estimator).__name__} evaluates in one process; leave it out",
+        )
 
 
 def builds_models(estimator: Estimator) -> bool:

@@ -19,13 +19,25 @@ OVERRIDDEN = ("max_trials", "budget")
 
 def check_machine(source: Source, keys: JobKeys) -> None:
     """See that the machine and the executor can give what is asked for."""
-    if keys.parallel_trials > cores():
+    if isinstance(keys.parallel_trials, int) and keys.parallel_trials > cores():
         raise source.error(
             ("parallel_trials",),
             f"found {keys.parallel_trials} trials at a time for {cores()} cores; give at most {cores()}, each needs one",
         )
+    at_a_time = keys.parallel_trials if isinstance(keys.parallel_trials, int) else 1
+    if keys.workers_per_trial > 1 and keys.workers_per_trial * at_a_time > cores():
+        raise source.error(
+            ("workers_per_trial",),
+            f"found {keys.workers_per_trial} processes for each of {at_a_time} trials at a time, and {cores()} cores; each "
+            "process needs one",
+        )
     if keys.executor == "inline":
-        for name, off in (("parallel_trials", 1), ("time_limit", None), ("memory_limit", None)):
+        for name, off in (
+            ("parallel_trials", 1),
+            ("workers_per_trial", 1),
+            ("time_limit", None),
+            ("memory_limit", None),
+        ):
             if getattr(keys, name) != off:
                 raise source.error(
                     (name,), "`executor: inline` has one worker and no limits; use `executor: processes`"

@@ -18,6 +18,7 @@ from ogive.job.folders import job_of, keep_job
 from ogive.job.job import Job, JobPhase, baseline_in, finalize_arguments
 from ogive.job.keys import JobKeys
 from ogive.job.model import check_keys
+from ogive.job.planning import begun_with
 from ogive.job.source import Source, read
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def run_job(job: Job, observer: Observer | None = None, initial: Sequence[Mappin
     if job.phases:
         raise JobError(f"{job.path}: the job has phases; run them with run_funnel")
     given = job.settings.to_json()
+    for name in ("threads", *(("workers", "workers_per_trial") if job.planned else ())):
+        del given[name]  # the run's own, by the plan that it was begun with
     if (job.run / JOURNAL).is_file():
         stored = open_run(job.run).state
         if "max_trials" not in job.options:
@@ -52,6 +55,7 @@ def run_job(job: Job, observer: Observer | None = None, initial: Sequence[Mappin
     else:
         given["initial"] = [*initial, *job.initial]
         given["warm_start"] = parts.warm_start(job.source, job.keys)
+        given |= begun_with(job)
     kept = False
 
     def keep_job_then_observe(state: State, event: Event | None) -> None:
@@ -104,7 +108,7 @@ def _phase(phase: JobPhase, job: Job, view: View, say: Callable[[str], object]) 
     given = {
         **phase.finalize,
         "baseline": job.baseline,
-        "workers": job.keys.parallel_trials,
+        "workers": None if job.planned else job.parallel_trials,
         "executor": job.keys.executor,
         "say": say,
     }

@@ -10,7 +10,6 @@ from ogive.run.cost import HOUR, gain, reviews, spend
 from ogive.run.diversity import WINDOW, mean_distance, random_distance
 from ogive.run.settings import Settings
 from ogive.run.stopping import INVALID_SHARE
-from ogive.run.utilisation import utilisation
 from ogive.run.words import amount, of_limit
 from ogive.space.domain import IntegerRange, RealRange
 from ogive.space.joint import training_decisions
@@ -119,7 +118,7 @@ def no_critical(subject: Subject) -> Answer:
 
 
 def busy(subject: Subject) -> Answer:
-    found = utilisation(subject.state, bins=1)
+    found = subject.utilisation
     if not found.held_hours:
         return Answer(NEITHER, "no worker was held yet")
     return answer(found.mean >= BUSY, f"{100 * found.mean:.0f} % of the time for which workers were held")

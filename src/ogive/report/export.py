@@ -91,7 +91,8 @@ def export_torch(
     except (RuntimeError, TypeError) as error:
         raise RunError(
             f"the weights do not fit the model of {architecture!r}: {_first_lines(error, 3)}; take them from "
-            "a checkpoint of this trial, as model.state_dict() gave them"
+            "a checkpoint of this trial, as model.state_dict() gave them; one that was trained with a width or depth "
+            "multiplier is smaller, and is trained in full by `ogive finalize`"
         ) from error
     model.eval()
     given = inputs_of(architecture.space.example_input) if example_inputs is None else tuple(example_inputs)

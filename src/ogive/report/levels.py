@@ -25,6 +25,7 @@ FEW = 6
 STRETCHES = 4
 GRID = 420
 """Labels looked at to tell how often each is sampled; divisible by 2 to 7."""
+_NOT_ACTIVE: Label = object()
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,9 @@ def _chosen(
 ) -> BoolArray:
     name, domain = decision.name, decision.domain
     chosen = np.zeros((len(architectures), len(ends)), dtype=bool)
-    rows = [i for i, architecture in enumerate(architectures) if name in architecture]
-    labels = [architectures[i][name] for i in rows]
+    found = [architecture.get(name, _NOT_ACTIVE) for architecture in architectures]
+    rows = [i for i, label in enumerate(found) if label is not _NOT_ACTIVE]
+    labels = [found[i] for i in rows]
     if not rows:
         return chosen
     if isinstance(domain, (Categorical, Subset)):

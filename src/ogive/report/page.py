@@ -15,6 +15,7 @@ from ogive.report.html import render_html
 from ogive.report.markdown import render_markdown, standalone
 from ogive.report.sections import advice, best, checks, course, decisions, failed, front, money, repeat, search, stages
 from ogive.report.subject import Subject
+from ogive.run.collector import uncollected
 from ogive.run.state import State
 
 FORMATS = {"html": ".html", "md": ".md"}
@@ -57,7 +58,8 @@ def write_report(state: State, folder: Path, target: Path, comparison: Compariso
         raise JobError(
             f"the report {target}: its name ends in {target.suffix!r}; {' or '.join(FORMATS.values())} is known"
         )
-    page = page_of(Subject(state, folder, folder.resolve().name, comparison or read_comparison(folder)))
+    with uncollected():  # what a long run's state holds would be gone through again and again
+        page = page_of(Subject(state, folder, folder.resolve().name, comparison or read_comparison(folder)))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _replace(target, render_html(page) if target.suffix == ".html" else _markdown(page, target))

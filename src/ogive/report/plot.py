@@ -285,12 +285,9 @@ def _key(kind: str, css: str) -> str:
 
 def _thin(px: FloatArray, py: FloatArray) -> list[tuple[float, float]]:
     """The points of a line without those that lie on the pixel of the one before or on a level stretch."""
-    rounded = np.stack([px.round(1), py.round(1)], axis=1)
-    kept: list[tuple[float, float]] = []
-    for a, b in rounded.tolist():
-        if kept and kept[-1] == (a, b):
-            continue
-        if len(kept) > 1 and (kept[-1][1] == b == kept[-2][1] or kept[-1][0] == a == kept[-2][0]):
-            kept.pop()
-        kept.append((a, b))
-    return kept
+    points = np.stack([px.round(1), py.round(1)], axis=1)
+    points = points[np.append(True, (points[1:] != points[:-1]).any(axis=1))[: len(points)]]
+    as_before = points[1:] == points[:-1]
+    kept = np.ones(len(points), dtype=bool)
+    kept[1:-1] = ~(as_before[1:] & as_before[:-1]).any(axis=1)
+    return [(a, b) for a, b in points[kept].tolist()]

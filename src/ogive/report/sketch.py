@@ -160,8 +160,8 @@ def _layer(call: Call, choices: Mapping[str, Label], name: str) -> Box:
 def _counts(node: Node, choices: Mapping[str, Label]) -> list[Part]:
     """The open numbers of repetitions in an argument, as settings of the layer that it is given to."""
     items = node.items if isinstance(node, Group) else (node,)
-    open_times = [item.times for item in items if isinstance(item, Splice) and isinstance(item.times, (Choose, Value))]
-    return [Setting(times.decision, plain(choices[times.decision]), True, times.decision) for times in open_times]
+    decisions = [name for item in items if isinstance(item, Splice) for name in _decisions(item.times)]
+    return [Setting(name, plain(choices[name]), True, name) for name in decisions]
 
 
 def _holding(title: str, parts: Sequence[Part]) -> Box:

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ogive.report.words import duration, number
-from ogive.run import cost
+from ogive.report.words import duration, number, plural
+from ogive.run import cost, forecast
 from ogive.run.journal import Journal
 from ogive.run.settings import Settings
 from ogive.run.state import State
@@ -76,13 +76,31 @@ def cost_lines(found: dict[str, State], now: float | None = None) -> list[Line]:
     expected = cost.projection(state, now)
     if expected is not None and not state.ended and expected.done < expected.trials:
         lines.append(("projected", f"{projected_line(expected)}; {cost.LEVEL:.0%} interval"))
-    lines += [("projected", _review(review)) for review in cost.reviews(state)]
+    foretold = plan_line(state, now)
+    if foretold:
+        lines.append(("plan", foretold))
+    lines += [("projected" if review.done else "plan", _review(review)) for review in cost.reviews(state)]
     gained = cost.gain(state)
     if gained is not None:
         lines.append(("a point", _gain(gained)))
     ledger = cost.ledger(state, [final for stage, final in found.items() if stage != "search"])
     lines += _ledger("saved", [line for line in ledger if line.worker_hours > 0])
     return lines + _ledger("wasted", [line for line in ledger if line.worker_hours < 0])
+
+
+def plan_line(state: State, now: float | None = None) -> str:
+    """How a search that goes on stands against the plan it was begun with; "" where there is none."""
+    found = None if state.ended else forecast.compare(state, now)
+    if found is None:
+        return ""
+    foretold = found.forecast
+    between = _between(foretold.seconds, duration)
+    whole = f"{duration(foretold.seconds.expected)} {between} foretold with {foretold.split}"
+    verdict = f"it does not hold, the search is {found.verdict}" if found.verdict else "it holds"
+    return (
+        f"{whole}; {plural(found.reports, 'report')} took {duration(found.seconds)}, "
+        f"{duration(found.expected.expected)} was foretold: {verdict}"
+    )
 
 
 def _stage(line: cost.Spend) -> str:
@@ -94,8 +112,9 @@ def _stage(line: cost.Spend) -> str:
 def _review(review: cost.Review) -> str:
     verdict = "held" if review.held else "did not hold"
     interval = _between(review.hours, lambda x: duration(x * HOUR))
+    when = f"after {review.done} of {review.trials} trials" if review.done else f"of {review.trials} trials, foretold"
     return (
-        f"after {review.done} of {review.trials} trials {duration(review.hours.expected * HOUR)} {interval}; "
+        f"{when} {duration(review.hours.expected * HOUR)} {interval}; "
         f"it took {duration(review.actual_hours * HOUR)}: the interval {verdict}"
     )
 
@@ -141,6 +160,16 @@ def cost_json(found: dict[str, State], now: float | None = None) -> dict[str, An
         "price": state.price.to_json() if state.price else None,
         "projected": {**expected.to_json(), "method": expected.method} if expected else None,
         "projected_against_actual": [{**asdict(review), "held": review.held} for review in cost.reviews(state)],
+        "plan": plan_json(state, now),
         "gain": asdict(gained) if gained else None,
         "ledger": [asdict(line) for line in cost.ledger(state, finals)],
     }
+
+
+def plan_json(state: State, now: float | None = None) -> dict[str, Any] | None:
+    """Forecast against fact for scripts; None where the search was begun without a plan."""
+    found = forecast.compare(state, now)
+    if found is None:
+        return None
+    own = {name: getattr(found, name) for name in ("reports", "seconds", "epoch", "verdict", "total")}
+    return {**own, "expected": asdict(found.expected), "foretold": asdict(found.forecast)}

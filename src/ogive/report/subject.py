@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from ogive.report.two_stage import TwoStage, read_two_stage
 from ogive.report.words import number, shown_metrics
 from ogive.run.state import State
 from ogive.run.stopping import Verdict, verdicts
+from ogive.run.utilisation import Utilisation, utilisation
 from ogive.trial import Status, Trial, comparable, finite
 
 DRAWN = 5
@@ -129,6 +130,11 @@ class Subject:
         """Alternatives under which trials fail more often than chance explains."""
         return traps(self.state.space, [trial for trial in self.trials if trial.status.ended])
 
+    @cached_property
+    def utilisation(self) -> Utilisation:
+        """How busy the workers were."""
+        return utilisation(self.state)
+
     @property
     def where(self) -> str:
         """The run's folder as a word of a command that works wherever the page is read."""
@@ -159,4 +165,4 @@ def shown(value: object) -> str:
 
 def _cut(trial: Trial, step: int) -> Trial:
     """The trial as it was at `step`."""
-    return replace(trial, reports=tuple(report for report in trial.reports if report.step <= step))
+    return trial.changed(reports=tuple(report for report in trial.reports if report.step <= step))

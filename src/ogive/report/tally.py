@@ -9,6 +9,7 @@ from ogive.objective import violation
 from ogive.report.words import counts, duration, number, plural, shown_metrics
 from ogive.run import cost
 from ogive.run.events import Event, Kind
+from ogive.run.forecast import forecast_of
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.run.words import amount, of_limit
@@ -156,9 +157,11 @@ class Tally:
         return f"{self.state.failed:,}: {counts(failed)}" if self.state.failed else ""
 
     def times(self) -> str:
-        """`1 min 20 s, about 40 s left`."""
+        """`1 min 20 s, about 40 s left`, and what the plan foretold where there is one."""
         left = f", about {duration(self.left)} left" if self.left else ""
-        return duration(self.elapsed) + left
+        plan = forecast_of(self.state)
+        foretold = f"; {duration(plan.seconds.expected)} foretold in all" if plan else ""
+        return duration(self.elapsed) + left + foretold
 
     @property
     def spent(self) -> str:

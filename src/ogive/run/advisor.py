@@ -45,13 +45,15 @@ class Advisor:
         self.settings = Settings.from_json(state.settings)
         self.verdicts: list[Verdict] = []
         self._reported: tuple[str, ...] = ()  # by the first trial that came to its end
+        self._told = True  # of what it did not report
+        self._asked_at = -1  # so many trials there were when alerts were asked for
 
     def note(self, event: Event, trial: Trial | None) -> None:
         """Take note of an event that the state has applied."""
         if trial is not None and not self._reported and trial.status in (Status.FINISHED, Status.MISSING_METRIC):
-            self._reported = tuple(trial.metrics)
+            self._reported, self._told = tuple(trial.metrics), False
         if event.kind is Kind.CHANGED:
-            self.settings = Settings.from_json(self.state.settings)
+            self.settings, self._told = Settings.from_json(self.state.settings), False
             self.verdicts = [verdict for verdict in self.verdicts if verdict.rule != "criteria"]
         elif trial is not None and event.kind in RESTS and (self._at_rest in _LOOKS or self._succeeds(trial)):
             self.verdicts = verdicts(self.state, former=self.verdicts, ended=trial)
@@ -71,12 +73,15 @@ class Advisor:
 
     def alerts(self) -> list[Alert]:
         """Those that the trials decide."""
-        return rules.by_trials(self.state, self.verdicts)
+        proposed = len(self.state.trials) != self._asked_at
+        self._asked_at = len(self.state.trials)
+        return rules.by_trials(self.state, self.verdicts, proposed)
 
     def unreported(self) -> list[str]:
         """Of each metric that is asked for and that the first trial which came to its end did not report, once."""
-        if not self._reported:
+        if self._told or not self._reported:
             return []
+        self._told = True
         asked = [("objective", o.metric) for o in self.state.objectives]
         asked += [("constraint", c.metric) for c in self.state.constraints]
         asked += [("criterion", c.metric) for c in self.settings.criteria]
@@ -91,8 +96,8 @@ class Advisor:
 
     def projection(self) -> Event | None:
         """What the whole search is expected to take, to be journalled once at each share of the trials."""
-        total = self.settings.max_trials
-        if self._at_rest not in [math.ceil(share * total) for share in PROJECTED_AT]:
+        total, rest = self.settings.max_trials, self._at_rest
+        if all(rest != math.ceil(share * total) for share in PROJECTED_AT):
             return None
         found = cost.projection(self.state)
         if found is None or any((p["done"], p["trials"]) == (found.done, total) for p in self.state.projected):

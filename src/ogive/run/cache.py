@@ -39,7 +39,7 @@ class Cache:
         self, space: Space, recipe: Mapping[str, Any], continuable: bool = False, path: Path | None = None
     ) -> None:
         self.path = path or default_path()
-        self._base = [space.fingerprint, dict(recipe)]
+        self._base = [space.fingerprint, dict(recipe), *([space.scaling] if space.scaling else [])]
         self._continuable = continuable
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

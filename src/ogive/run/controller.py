@@ -6,8 +6,6 @@ the state, the strategy and the schedule, exactly as a resumed run folds the eve
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +18,10 @@ from ogive.run.alerts import Alert
 from ogive.run.cache import Cache
 from ogive.run.clock import Clock, WallClock
 from ogive.run.companions import Companion
+from ogive.run.decide import answer, as_read_back, decided, failed, not_finite, unreported
 from ogive.run.events import Event, Kind, promoted, proposed
 from ogive.run.executors.base import Assignment, Executor, Outcome
-from ogive.run.folders import drop_checkpoints, trial_folder
+from ogive.run.folders import drop_checkpoints, trial_folder, trial_path
 from ogive.run.outcome import classify
 from ogive.run.settings import Settings
 from ogive.run.state import State, reported
@@ -32,10 +31,9 @@ from ogive.space import Architecture
 from ogive.strategy.base import Strategy
 from ogive.trial import RETRIED, Pending, Proposal, Report, Status, Step, Trial, TrialId
 
-_KINDS = {Action.CONTINUE: Kind.FINISHED, Action.PAUSE: Kind.PAUSED, Action.STOP: Kind.STOPPED}
-_ANSWERS = {Kind.FINISHED: Action.CONTINUE, Kind.PAUSED: Action.PAUSE}
 LOOK_SECONDS = 5.0
-"""The shortest time between two looks for alerts that time decides."""
+"""The shortest time between two looks for alerts that time decides. Those that go through all trials are looked for at
+intervals of so many seconds for each 500 trials, so that ten thousand workers do not wait for them."""
 
 Screen = Callable[[Architecture], Mapping[str, float]]
 Observer = Callable[[State, Event | None], None]
@@ -89,6 +87,7 @@ class Controller:
         self.running: set[TrialId] = set()
         self.why = ""
         self.stopping = False
+        self._any_rng = generator(self.seed, "job")  # for schedules that do not draw
         self._used_up = ""  # why nothing more can be proposed
         self._undecided: dict[TrialId, Action] = {}  # what the schedule said to the last report, while reading
         self.advisor = Advisor(state) if advise else None
@@ -99,7 +98,7 @@ class Controller:
                 self.advisor.note(event, trial)
         self.settings = Settings.from_json(state.settings)
         self._last_event = self.clock.monotonic()
-        self._next_look = self._last_event
+        self._next_look = self._next_round = self._last_event
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
@@ -116,7 +115,7 @@ class Controller:
                 if self.clock.monotonic() >= self._next_look:
                     self._look()
                 self.observer(self.state, None)
-            self._look()
+            self._look(last=True)
         finally:
             self.executor.close()
         if not self.stopping:
@@ -133,8 +132,9 @@ class Controller:
         """Trials that ran when the last session died wait for another attempt, from their last checkpoint."""
         orphans = [t for t in self.state.trials.values() if t.status is Status.RUNNING]
         for trial in orphans:
-            decided = self._decide(trial, self._undecided[trial.id]) if trial.id in self._undecided else None
-            self._record(decided or Event(Kind.PUT_BACK, trial.id, data={"reason": "the controller ended"}))
+            said = self._undecided.get(trial.id)
+            found = None if said is None else decided(trial, said, self.state.metrics_needed)
+            self._record(found or Event(Kind.PUT_BACK, trial.id, data={"reason": "the controller ended"}))
 
     def _check_limits(self) -> None:
         settings, state = self.settings, self.state
@@ -152,14 +152,22 @@ class Controller:
         """The journal's time: that of the last event, and what has passed since."""
         return self.state.time + self.clock.monotonic() - self._last_event
 
-    def _look(self) -> None:
+    def _look(self, last: bool = False) -> None:
         """Raise the alerts that time decides; pass on what went wrong with routes and sinks."""
         if self.advisor:
-            self._raise(rules.by_time(self.state, self._now()))
+            self._raise(self._due(last))
         for companion in self.companions:
             for message in companion.failures():
                 self.on_warning(message)
         self._next_look = self.clock.monotonic() + LOOK_SECONDS
+
+    def _due(self, last: bool = False) -> list[Alert]:
+        """The alerts that time decides."""
+        now = self.clock.monotonic()
+        if now < self._next_round and not last:
+            return rules.of_budget(self.state, self._now())
+        self._next_round = now + LOOK_SECONDS * max(1.0, len(self.state.trials) / 500)
+        return rules.by_time(self.state, self._now())
 
     def _advise(self, advisor: Advisor) -> None:
         """Raise the alerts that the trials decide; end the search where a stop rule may and says so."""
@@ -193,7 +201,8 @@ class Controller:
                 self._start(self.state.trials[waiting], [])
                 continue
             may_start = self._may_start()
-            match self.schedule.next_job(generator(self.seed, "job", self.state.jobs), may_start):
+            rng = generator(self.seed, "job", self.state.jobs) if self.schedule.draws else self._any_rng
+            match self.schedule.next_job(rng, may_start):
                 case Resume() as job:
                     self._promote(job)
                 case Drop(trial, reason):
@@ -229,7 +238,7 @@ class Controller:
     def _promote(self, job: Resume) -> None:
         """Let a paused trial go on: from the cache, or on a worker as soon as its former one has left it."""
         paused = self._paused(job.trial)
-        trial = replace(paused, fidelity=job.until, began=job.began)
+        trial = paused.changed(fidelity=job.until, began=job.began)
         if job.began != paused.began:
             drop_checkpoints(trial_folder(self.folder, paused))
         known = self.cache.find(trial) if self.cache else []
@@ -246,8 +255,9 @@ class Controller:
         if not self._may_start():
             return False
         try:
-            rng = generator(self.seed, "ask", number)
-            proposal = job.proposal or self.strategy.ask(rng, self.pending.about(job.note), job.fidelity)
+            proposal = job.proposal or self.strategy.ask(
+                generator(self.seed, "ask", number), self.pending.about(job.note), job.fidelity
+            )
         except SpaceExhausted as error:
             self._used_up = str(error) or "every architecture of the space has been proposed"
             self._may_start()
@@ -258,12 +268,13 @@ class Controller:
         try:
             screened = self.screen(trial.architecture)
         except Exception as error:  # noqa: BLE001 - failure is an input: what cannot be screened is a failed trial
-            self._record(proposed(trial), _failed(number, classify(error)))
+            self._record(proposed(trial), failed(number, classify(error)))
             return True
-        trial = replace(trial, screened={name: float(value) for name, value in screened.items()})
+        if screened:
+            trial = trial.changed(screened={name: float(value) for name, value in screened.items()})
         known = self.cache.find(trial) if self.cache else []
         if known:
-            self._replay(proposed(replace(trial, cached=True)), known)
+            self._replay(proposed(trial.changed(cached=True)), known)
         else:
             self._start(trial, [proposed(trial)])
         return True
@@ -285,14 +296,7 @@ class Controller:
             raise RunError(
                 f"strategy {name} lets a proposal inherit from trial {proposal.inherit[0]}, which there is not"
             )
-        kept = {**proposal.note, "schedule": dict(note)} if note else proposal.note
-        if not kept and not proposal.settings:
-            return proposal
-        try:
-            settings, kept = json.loads(json.dumps([dict(proposal.settings), dict(kept)], allow_nan=False))
-        except (TypeError, ValueError) as error:
-            raise RunError(f"strategy {name}: settings and note of a proposal must be JSON: {error}") from error
-        return replace(proposal, settings=settings, note=kept)
+        return as_read_back(proposal, note, name)
 
     def _start(self, trial: Trial, before: list[Event]) -> None:
         """Hand `trial` to a worker, and record `before` and the start in one transaction."""
@@ -303,22 +307,24 @@ class Controller:
             trial.architecture.id,
             dict(trial.fidelity),
             trial.seed,
-            str(trial_folder(self.folder, trial)),
+            trial_path(self.folder, trial),
             dict(trial.proposal.settings),
             self._inheritance(trial.proposal),
             max(0, trial.step - trial.began),
             trial.seconds,
+            trial.began,
         )
         worker = self.executor.submit(assignment)
         self.running.add(trial.id)
-        self._record(*before, Event(Kind.STARTED, trial.id, data={"worker": worker, "attempt": assignment.attempt}))
+        data = {"worker": worker, "attempt": assignment.attempt}
+        self._record(*before, Event(Kind.STARTED, trial.id, None, data, self.clock.now()))
 
     def _inheritance(self, proposal: Proposal) -> tuple[str, Step] | None:
         """The folder of the trial whose weights are inherited, and the step as that trial counted it."""
         if proposal.inherit is None:
             return None
         parent = self.state.trials[proposal.inherit[0]]
-        return str(trial_folder(self.folder, parent)), proposal.inherit[1] - parent.began
+        return trial_path(self.folder, parent), proposal.inherit[1] - parent.began
 
     def _replay(self, first: Event, known: Sequence[Report]) -> None:
         """Record a trial, or the next stretch of one, whose reports are in the cache and cost no time now."""
@@ -349,39 +355,15 @@ class Controller:
             data["saved"] = round(saved, 6)
         event = Event(Kind.REPORTED, number, step, data, self.clock.now())
         trial = reported(trial, event)  # what the schedule sees now is what a resumed run will read
-        decided = self._decide(trial, self._ask_schedule(trial))
-        self._record_report(event, decided)
-        return Action.CONTINUE if decided is None else _ANSWERS.get(decided.kind, Action.STOP)
+        found = decided(trial, self._ask_schedule(trial), self.state.metrics_needed)
+        self._record_report(event, found)
+        return answer(found)
 
     def _ask_schedule(self, trial: Trial) -> Action:
         """What the schedule says to the trial's last report; it never sees values that are not finite."""
-        if self._spoilt(trial):
+        if not_finite(trial, self.state.metrics_needed):
             return Action.STOP
         return self.schedule.on_report(trial, trial.reports[-1])
-
-    def _decide(self, trial: Trial, action: Action) -> Event | None:
-        """What becomes of a trial after its last report: the event that ends or pauses it, or None to go on."""
-        spoilt = self._spoilt(trial)
-        if spoilt:
-            why = f"{spoilt} is {trial.metrics[spoilt]} at step {trial.step}"
-            return _failed(trial.id, Outcome(Status.NOT_FINITE, why))
-        if action is Action.CONTINUE and trial.step < trial.until:
-            return None
-        missing = self._missing(trial)
-        if missing:
-            return _failed(trial.id, missing)
-        return Event(_KINDS[action], trial.id)
-
-    def _spoilt(self, trial: Trial) -> str:
-        """The first metric of the objectives and constraints that is not finite; "" where all that are there are."""
-        return next((n for n in self.state.metrics_needed if not math.isfinite(trial.metrics.get(n, 0.0))), "")
-
-    def _missing(self, trial: Trial) -> Outcome | None:
-        missing = [name for name in self.state.metrics_needed if name not in trial.metrics]
-        if not missing:
-            return None
-        reported = ", ".join(trial.reports[-1].metrics if trial.reports else ()) or "nothing"
-        return Outcome(Status.MISSING_METRIC, f"{', '.join(missing)} was never reported; what was: {reported}")
 
     def on_end(self, trial: TrialId, outcome: Outcome) -> None:
         """Record how an attempt ended, and free its place."""
@@ -402,10 +384,10 @@ class Controller:
                 self.on_warning(f"after its last report, trial {trial} ended with: {outcome.reason}", trial)
             return
         if outcome.status is Status.FINISHED:
-            missing = self._missing(record)
+            missing = unreported(record, self.state.metrics_needed)
             early = f"it ended after step {record.step} of {record.until}"
             data = {"seconds": round(outcome.seconds, 6), "reason": early}
-            self._record(_failed(trial, missing) if missing else Event(Kind.FINISHED, trial, data=data))
+            self._record(failed(trial, missing) if missing else Event(Kind.FINISHED, trial, data=data))
             if not missing and not any("ended after step" in message for message, _ in self.state.warnings):
                 self.on_warning(f"of trial {trial}: {early}; a train function loops over trial.epochs()", trial)
         elif outcome.status is Status.WAITING or self._retry(record, outcome):
@@ -414,7 +396,7 @@ class Controller:
                 data["status"] = outcome.status.value
             self._record(Event(Kind.PUT_BACK, trial, data=data))
         else:
-            self._record(_failed(trial, outcome))
+            self._record(failed(trial, outcome))
 
     def _retry(self, trial: Trial, outcome: Outcome) -> bool:
         return outcome.status in RETRIED and (self.stopping or self.state.lost[trial.id] < self.settings.retries)
@@ -427,18 +409,18 @@ class Controller:
 
     def _record(self, *events: Event) -> None:
         now = self.clock.now()
-        self._take(self.log.append([replace(event, time=now) for event in events]))
+        self._take(self.log.append([event if event.time else event.at(now) for event in events]))
 
     def _record_report(self, report: Event, decided: Event | None) -> None:
         """Record a report, which the schedule knows already, and in the same transaction what it decided."""
-        events = [report] if decided is None else [report, replace(decided, time=report.time)]
+        events = [report] if decided is None else [report, decided.at(report.time)]
         self._take(self.log.append(events), known=Kind.REPORTED)
 
     def _take(self, events: Sequence[Event], known: Kind | None = None) -> None:
         """Fold events that were appended; the schedule knows those of the kind `known` already."""
+        self._last_event = self.clock.monotonic()
         for event in events:
             trial = self.state.apply(event)
-            self._last_event = self.clock.monotonic()
             if event.kind is not known:
                 self._inform(event, trial)
             if self.advisor:
@@ -474,8 +456,3 @@ class Controller:
     def _keep(self, trial: Trial) -> None:
         if self.cache and trial.id in self.running:
             self.cache.store(trial)
-
-
-def _failed(trial: TrialId, outcome: Outcome) -> Event:
-    data = {"status": outcome.status.value, "reason": outcome.reason, "seconds": round(outcome.seconds, 6)}
-    return Event(Kind.FAILED, trial, data={**data, "traceback": outcome.traceback} if outcome.traceback else data)

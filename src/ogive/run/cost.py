@@ -142,7 +142,7 @@ def _sum(stage: str, device: str, state: State, stretches: Sequence[Stretch], pr
     seconds = sum(stretch.seconds for stretch in stretches)
     held = sum(stretch.seconds * stretch.workers for stretch in stretches)
     paid = [(stretch, price or stretch.price or state.price) for stretch in stretches]
-    money = sum(p.rate(stretch.workers) * stretch.seconds / HOUR for stretch, p in paid if p)
+    money = sum(p.rate(stretch.paid) * stretch.seconds / HOUR for stretch, p in paid if p)
     compute = sum(stretch.compute for stretch in stretches)
     currency = next((p.currency for _, p in paid if p), "")
     workers = stretches[-1].workers if stretches else 0
@@ -182,7 +182,7 @@ def projection(state: State, now: float | None = None, price: Price | None = Non
         trials,
         wall.plus(spent.hours),
         left.plus(spent.compute_hours),
-        wall.times(paid.rate(workers)).plus(spent.money or 0.0) if paid else None,
+        wall.times(paid.rate(state.stretches[-1].paid)).plus(spent.money or 0.0) if paid else None,
         paid.currency if paid else "",
         f"Student's prediction interval from {len(measured)} measured trials, for {trials - done} more like them; "
         f"workers computed {busy:.0%} of the time",

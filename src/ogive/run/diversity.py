@@ -20,7 +20,18 @@ WINDOW = 50
 
 def mean_distance(architectures: Sequence[Mapping[str, object]]) -> float:
     """The mean distance of all pairs, in [0, 1]; 0 for one architecture or none."""
-    return _mean_distance(_codes(architectures))
+    n = len(architectures)
+    if n < 2:
+        return 0.0
+    codes = _codes(architectures)
+    if codes.size and codes.min() >= 0:  # every decision is active, so pairs need only be counted
+        alike = sum(int((np.bincount(column) ** 2).sum()) for column in codes.T)
+        return float((n * n - alike / codes.shape[1]) / (n * (n - 1)))
+    differ, active = np.zeros((n, n)), np.zeros((n, n))
+    for column in codes.T:
+        differ += column[:, None] != column[None, :]
+        active += (column[:, None] >= 0) | (column[None, :] >= 0)
+    return float((differ / np.maximum(active, 1)).sum()) / (n * (n - 1))  # each pair twice; none differs from itself
 
 
 def diversity(architectures: Sequence[Mapping[str, object]], window: int = WINDOW, points: int = 200) -> list[float]:
@@ -29,8 +40,7 @@ def diversity(architectures: Sequence[Mapping[str, object]], window: int = WINDO
     Returns:
         A value for each of `places(len(architectures), points)`.
     """
-    codes = _codes(architectures)
-    return [_mean_distance(codes[max(0, end - window) : end]) for end in places(len(architectures), points)]
+    return [mean_distance(architectures[max(0, end - window) : end]) for end in places(len(architectures), points)]
 
 
 def places(count: int, points: int = 200) -> list[int]:
@@ -59,15 +69,3 @@ def _codes(architectures: Sequence[Mapping[str, object]]) -> NDArray[np.int64]:
             column = columns[name]
             codes[row, column] = labels[column].setdefault(label, len(labels[column]))
     return codes
-
-
-def _mean_distance(codes: NDArray[np.int64]) -> float:
-    n = len(codes)
-    if n < 2:
-        return 0.0
-    differ, active = np.zeros((n, n)), np.zeros((n, n))
-    for column in codes.T:
-        differ += column[:, None] != column[None, :]
-        active += (column[:, None] >= 0) | (column[None, :] >= 0)
-    upper = np.triu_indices(n, 1)
-    return float(np.mean(differ[upper] / np.maximum(active[upper], 1)))

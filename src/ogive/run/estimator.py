@@ -12,6 +12,8 @@ What every implementation guarantees, and `ogive.testing.check_estimator` checks
 - An evaluation that goes on from a checkpoint reports what an uninterrupted one would have reported.
 - What goes wrong is raised, never printed and forgotten; `Infeasible` says that the architecture is at fault.
 - Nothing of one evaluation is visible in the next.
+- Where `parallel`, several processes may be given the same evaluation, each with its own `Evaluation.team.rank`. They train
+  one model together; rank 0 alone reports and writes, and when it is told to end, all end.
 """
 
 from __future__ import annotations
@@ -23,8 +25,28 @@ from pathlib import Path
 from typing import Any
 
 from ogive.schedule.base import Action
-from ogive.space import Architecture
+from ogive.space import Architecture, Space
 from ogive.trial import EMPTY, Fidelity, Step, TrialId, until
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes that carry out one evaluation together, all on one machine, as one of them sees them.
+
+    Attributes:
+        rank: of this process, from 0.
+        size: how many they are.
+        place: of this process among all that work for the search, from 0; it chooses the device where each has its own.
+        rendezvous: a file, not there yet, by which they find each other; None for a process alone.
+    """
+
+    rank: int = 0
+    size: int = 1
+    place: int = 0
+    rendezvous: Path | None = None
+
+
+ALONE = Team()
 
 
 @dataclass(frozen=True)
@@ -39,6 +61,9 @@ class Evaluation:
         folder: the trial's own folder; exists; what is left there is kept with the run.
         inherit: the folder of the trial to take weights from, and the step; None for none.
         reported: the last step that the journal has; its reports need not be repeated.
+        began: steps that were trained before the first of this job: by the trial that it inherits from and goes on for,
+            or by this trial at fidelities that are not continued.
+        team: the processes that carry it out.
         send: delivers a report and returns what to do next; use `report`.
     """
 
@@ -51,6 +76,8 @@ class Evaluation:
     settings: Mapping[str, Any] = EMPTY
     inherit: tuple[Path, Step] | None = None
     reported: Step = 0
+    began: Step = 0
+    team: Team = ALONE
 
     @property
     def until(self) -> Step:
@@ -75,11 +102,20 @@ class Estimator(ABC):
         epochs: how far a trial can be trained at most; None where nothing is known of that.
         fidelities: the ways, beside fewer epochs, in which it makes an evaluation cheaper when `Evaluation.fidelity` says
             so, such as "data_fraction"; each is a share of the full amount, above 0, at most 1.
+        parallel: whether several processes may carry out an evaluation together (`workers_per_trial`).
     """
 
     continuable: bool = False
     epochs: int | None = None
     fidelities: tuple[str, ...] = ()
+    parallel: bool = False
+
+    def check(self, space: Space, fidelity: Fidelity, settings: Mapping[str, Any]) -> None:  # noqa: B027 - most take all
+        """See, before a search begins, that evaluations of `space` at this fidelity and with these settings can be made.
+
+        Raises:
+            JobError: they cannot, whatever the architecture.
+        """
 
     def prepare(self) -> None:  # noqa: B027 - most estimators have something to load, none must
         """Called once in every worker before the first evaluation: load data, import what is slow."""

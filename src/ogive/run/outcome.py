@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import signal
 import traceback
 from collections.abc import Iterator
 
@@ -20,6 +21,7 @@ _DISK = {
     errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
     errno.EROFS: "the disk is read-only; mount it writable and run the same command again",
 }
+KILLED_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 MAX_TEXT = 20_000
 """Characters of a traceback that the journal keeps: the first and the last half."""
 
@@ -40,6 +42,19 @@ def classify(error: BaseException, seconds: float = 0.0) -> Outcome:
     if isinstance(error, SystemExit):
         return Outcome(Status.EXITED, clip(f"the evaluation called sys.exit({error.code!r})", 500), text, seconds)
     return Outcome(Status.ERROR, reason, text, seconds)
+
+
+def death(code: int, seconds: float, who: str = "the worker") -> Outcome:
+    """The outcome of an attempt whose process ended with this exit code, below 0 for a signal; `who` is the process."""
+    whom = "its worker" if who == "the worker" else who
+    if code >= 0:
+        return Outcome(Status.EXITED, f"the evaluation ended {whom} with exit code {code}", "", seconds)
+    name = signal.Signals(-code).name
+    if -code == signal.SIGKILL:
+        name += ", perhaps by the system for lack of memory"
+    if -code in KILLED_FROM_OUTSIDE:
+        return Outcome(Status.KILLED, f"{who} was killed by {name}", "", seconds)
+    return Outcome(Status.EXITED, f"the evaluation crashed {whom} ({name})", "", seconds)
 
 
 def disk_fault(error: BaseException) -> str:

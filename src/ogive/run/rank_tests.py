@@ -6,15 +6,12 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 FloatArray = NDArray[np.float64]
 
 EXACT_UP_TO = 33
 """So many values without ties have the exact distribution of Kendall's tau, as in SciPy; more the normal one."""
 
-_BLOCK = 256
-"""Rows of the comparison of all pairs that are in memory at a time."""
 
 
 def mann_kendall(values: FloatArray) -> tuple[float, float]:
@@ -35,7 +32,7 @@ def mann_kendall(values: FloatArray) -> tuple[float, float]:
     _, counts = np.unique(values, return_counts=True)
     tied = counts.astype(np.float64)
     variance = (n * (n - 1) * (2 * n + 5) - float((tied * (tied - 1) * (2 * tied + 5)).sum())) / 18
-    return tau, float(ndtr((rising - falling) / math.sqrt(variance)))
+    return tau, _below((rising - falling) / math.sqrt(variance))
 
 
 def mann_whitney(greater: FloatArray, less: FloatArray) -> float:
@@ -49,7 +46,12 @@ def mann_whitney(greater: FloatArray, less: FloatArray) -> float:
     tied = counts.astype(np.float64)
     size = n + m
     variance = n * m / 12 * (size + 1 - float((tied**3 - tied).sum()) / (size * (size - 1)))
-    return float(ndtr(-(excess - 0.5) / math.sqrt(variance))) if variance > 0 else 1.0
+    return _below(-(excess - 0.5) / math.sqrt(variance)) if variance > 0 else 1.0
+
+
+def _below(z: float) -> float:
+    """The normal distribution function, precise in its tail."""
+    return math.erfc(-z / math.sqrt(2)) / 2
 
 
 def _tied_pairs(values: FloatArray) -> int:
@@ -58,12 +60,25 @@ def _tied_pairs(values: FloatArray) -> int:
 
 
 def _rising(values: FloatArray) -> int:
-    """The pairs of which the later value is the higher one."""
-    later = [
-        np.triu(values[begin : begin + _BLOCK, None] < values[None, begin:], 1).sum()
-        for begin in range(0, len(values), _BLOCK)
-    ]
-    return int(sum(later))
+    """The pairs of which the later value is the higher one, in O(n log n).
+
+    The ranks of two values first differ in one binary digit. So for each digit, the highest first, the pairs are counted
+    that have it 0 and then 1 among those of equal higher digits, which stand together in the order of time.
+    """
+    rank = np.unique(values, return_inverse=True)[1]
+    found = 0
+    for digit in reversed(range(int(rank.max()).bit_length())):
+        one = (rank >> digit & 1).astype(bool)
+        begins = np.flatnonzero(np.diff(rank >> (digit + 1), prepend=-1))  # of the groups of equal higher digits
+        group = np.repeat(begins, np.diff(begins, append=len(rank)))  # [n], where each one's begins
+        zeros = np.cumsum(~one) - ~one  # [n], before it
+        zeros -= zeros[group]  # in its group
+        found += int(zeros[one].sum())
+        all_zeros = np.repeat(np.add.reduceat(~one, begins, dtype=np.int64), np.diff(begins, append=len(rank)))
+        sorted_rank = np.empty_like(rank)
+        sorted_rank[np.where(one, np.arange(len(rank)) + all_zeros - zeros, group + zeros)] = rank
+        rank = sorted_rank
+    return found
 
 
 def _concordances(n: int) -> FloatArray:

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from ogive.objective import costs, hypervolume, pareto_front, violation
+from ogive.objective import hypervolume, pareto_front, violation
 from ogive.run.state import State
 from ogive.run.trend import Best, FloatArray
 from ogive.trial import Status, Step, Trial, TrialId, comparable
@@ -47,8 +47,9 @@ def rewards(state: State, trials: int) -> Rewards:
     resting = sorted((t for t in state.trials.values() if _rests(t)), key=_since)[:trials]
     valued = [t for t in resting if t.reports and not t.status.failed]
     step, chosen = comparable(valued, at_least=math.ceil(len(valued) / 2))
-    feasible = [t for t in chosen if violation(t.at(step), state.constraints) == 0]
-    rows = np.array([costs(t.at(step), state.objectives) for t in feasible]).reshape(len(feasible), -1)
+    found = [t.at(step) for t in chosen]
+    feasible = [metrics for metrics in found if violation(metrics, state.constraints) == 0] if state.constraints else found
+    rows = np.array([[objective.cost(metrics) for metrics in feasible] for objective in state.objectives]).T
     rows = rows[np.isfinite(rows).all(axis=1)]
     if len(rows) == 0:
         return Rewards(np.empty(0), lambda k: math.nan, math.nan, step)

@@ -13,9 +13,7 @@ import socket
 import sys
 import threading
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -223,6 +221,9 @@ def _append(path: Path, alert: Alert, run: Path) -> None:
 
 
 def _post(url: str, alert: Alert, run: Path) -> None:
+    import urllib.error  # these two take longer to import than all of `ogive.run`
+    import urllib.request
+
     body = json.dumps(message(alert, run)).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "ogive"}
     request = urllib.request.Request(url, body, headers, method="POST")

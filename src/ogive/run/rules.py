@@ -9,16 +9,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from statistics import mean
+from statistics import fmean
 
 import numpy as np
 
 from ogive.objective import costs, pareto_front, violation
-from ogive.run import cost
+from ogive.run import cost, forecast
 from ogive.run.alerts import Alert
 from ogive.run.diversity import WINDOW, mean_distance, random_distance
 from ogive.run.settings import Settings
-from ogive.run.state import State
+from ogive.run.state import LAST_ENDED, State
 from ogive.run.stopping import Verdict
 from ogive.run.utilisation import utilisation
 from ogive.run.words import duration, number, plural
@@ -30,7 +30,7 @@ WARN_SHARE, STOP_SHARE, CRITICAL_SHARE = 0.8, 1.0, 1.2
 """Of a budget: when to warn, when the search stops, and when the trials in flight have overspent badly."""
 
 FAILED_SHARE = 0.2
-FAILED_WINDOW = 20
+FAILED_WINDOW = LAST_ENDED
 """So many of the last trials are looked at: a sudden failure of everything shows long before its share of all does."""
 
 LOW_DIVERSITY = 0.25
@@ -49,14 +49,23 @@ OVERDUE_TRIALS = 5
 LEAST_PATIENCE_HOURS, PATIENCE_SHARE = 1.0, 0.25
 
 
-def by_trials(state: State, verdicts: Sequence[Verdict] = ()) -> list[Alert]:
-    """The alerts that the trials alone decide, those of stop rules included."""
-    return _new(state, [*_verdicts(verdicts), *_failures(state), *_diversity(state)])
+def by_trials(state: State, verdicts: Sequence[Verdict] = (), proposed: bool = True) -> list[Alert]:
+    """The alerts that the trials alone decide, those of stop rules included. `proposed`: some were, since this was asked
+    last; else their diversity is what it was.
+    """
+    diversity = _diversity(state) if proposed else ()
+    return _new(state, [*_verdicts(verdicts), *_failures(state), *diversity])
 
 
 def by_time(state: State, now: float) -> list[Alert]:
     """The alerts that depend on the time `now`, by the clock of the journal."""
-    return _new(state, [*_budget(state, now), *_patience(state, now), *_overdue(state, now), *_use(state, now)])
+    rules = (_budget, _patience, _overdue, _use, _plan)
+    return _new(state, [alert for rule in rules for alert in rule(state, now)])
+
+
+def of_budget(state: State, now: float) -> list[Alert]:
+    """Those of `by_time` that cost no look at every trial."""
+    return _new(state, _budget(state, now))
 
 
 def _new(state: State, alerts: Iterable[Alert]) -> list[Alert]:
@@ -80,7 +89,7 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Iterator[Alert]:
 def _failures(state: State) -> Iterator[Alert]:
     if "failures" in state.alerted or state.failed < FAILED_SHARE * FAILED_WINDOW:
         return
-    ended = list(islice((t for t in reversed(state.trials.values()) if t.status.ended), FAILED_WINDOW))
+    ended = [state.trials[number] for number in sorted(state.last_ended, reverse=True)]
     failed = [trial for trial in ended if trial.status.failed]
     if len(ended) == FAILED_WINDOW and len(failed) > FAILED_SHARE * FAILED_WINDOW:
         last = failed[0]
@@ -114,6 +123,8 @@ def _usual(space: Space) -> float:
 
 
 def _budget(state: State, now: float) -> Iterator[Alert]:
+    if state.settings.get("budget") is None:
+        return
     settings, spent = Settings.from_json(state.settings), cost.spend(state, now)
     unit = f" {spent.currency}" if spent.currency else " of money"
     for name, limit, used, word in (
@@ -135,12 +146,14 @@ def _budget(state: State, now: float) -> Iterator[Alert]:
 
 
 def _patience(state: State, now: float) -> Iterator[Alert]:
-    found = last_improvement(state)
-    if found is None or state.ended:
-        return
-    trial, when = found
     elapsed = state.elapsed + max(0.0, now - state.time)
     limit = Settings.from_json(state.settings).patience or max(LEAST_PATIENCE_HOURS, PATIENCE_SHARE * elapsed / HOUR)
+    if state.ended or elapsed / HOUR < limit:
+        return
+    found = last_improvement(state)
+    if found is None:
+        return
+    trial, when = found
     since = _held_since(state, when, now) / HOUR
     if since >= limit:
         message = f"no improvement for {since:.3g} hours, since trial {trial.id}"
@@ -176,14 +189,15 @@ def _overdue(state: State, now: float) -> Iterator[Alert]:
     running = state.running
     if not running:
         return
-    others = [t for t in list(state.trials.values())[-200:] if t.status is not Status.RUNNING and t.step and t.seconds]
+    last = islice(reversed(state.trials.values()), 200)
+    others = [trial for trial in last if trial.status is not Status.RUNNING and trial.step and trial.seconds]
     usual = [trial.seconds / trial.step for trial in others if not trial.cached]
     for span in running:
         trial = state.trials[span.trial]
         own = [report.seconds for report in trial.reports if report.seconds > 0]
         if not own and len(usual) < OVERDUE_TRIALS:
             continue
-        epoch, longest = (mean(own), max(own)) if own else (mean(usual), max(usual))
+        epoch, longest = (fmean(own), max(own)) if own else (fmean(usual), max(usual))
         left = max(1, trial.until - _step_at_start(trial, span.begin))
         taken, expected = now - span.begin, epoch * left
         if taken > max(OVERDUE * expected, longest * left, 1.0):
@@ -211,3 +225,22 @@ def _use(state: State, now: float) -> Iterator[Alert]:
             "proposals, or for others (a synchronous schedule); fewer workers would do as much"
         )
         yield Alert("info", "utilisation", message, {"share": found.mean, "limit": LOW_USE})
+
+
+def _plan(state: State, now: float) -> Iterator[Alert]:
+    """The plan that the run was begun with does not hold: reports come later, or sooner, than its interval says."""
+    found = forecast.compare(state, now)
+    if found is None or not found.verdict or f"plan:{found.verdict}" in state.alerted:
+        return
+    foretold = found.forecast
+    usual = duration(foretold.epoch.expected)
+    pace = f"; an epoch takes {duration(found.epoch)} instead of {usual}" if found.epoch else ""
+    message = (
+        f"the plan does not hold, the search is {found.verdict}: {plural(found.reports, 'report')} took "
+        f"{duration(found.seconds)}, and {duration(found.expected.expected)} was foretold{pace}; at this pace the whole "
+        f"search takes {duration(found.total)} rather than {duration(foretold.seconds.expected)}"
+    )
+    low, high = found.bounds
+    numbers = {"seconds": found.seconds, "expected": found.expected.expected, "low": low, "high": high}
+    severity = "warning" if found.verdict == "slower" else "info"
+    yield Alert(severity, f"plan:{found.verdict}", message, numbers | {"reports": found.reports, "total": found.total})

@@ -23,8 +23,8 @@ GRACE_SECONDS = 30.0
 AGAIN_SECONDS = 0.01
 
 
-def manifest(workers: int) -> dict[str, Any]:
-    """Host, process, versions and threads: what a reader needs to repeat a result."""
+def manifest(workers: int, per_trial: int = 1, threads: int | None = None) -> dict[str, Any]:
+    """Host, process, versions and threads: what a reader needs to repeat a result. `per_trial`: `workers_per_trial`."""
     return {
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -32,7 +32,8 @@ def manifest(workers: int) -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cores": cores(),
         "workers": workers,
-        "threads": max(1, cores() // workers),
+        **({"workers_per_trial": per_trial} if per_trial > 1 else {}),
+        "threads": threads or max(1, cores() // (workers * per_trial)),
         "versions": {name: found for name in PACKAGES if (found := _version(name))},
         "command": " ".join(sys.argv),
     }

@@ -14,7 +14,14 @@ from ogive.objective import constraints as parse_constraints
 from ogive.run.routes import RouteSpec, check_routes
 
 STOPS = ("advise", "auto")
-_COUNTS = (("max_trials", 1), ("workers", 1), ("max_failed_trials", 1), ("retries", 0))
+_COUNTS = (
+    ("max_trials", 1),
+    ("workers", 1),
+    ("workers_per_trial", 1),
+    ("threads", 1),
+    ("max_failed_trials", 1),
+    ("retries", 0),
+)
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,8 @@ class Settings:
     Attributes:
         max_trials: the search ends when so many trials have been proposed and ended; may only grow.
         workers: evaluations at a time.
+        workers_per_trial: processes that train each of them together, data-parallel.
+        threads: of each process; its share of the cores where None.
         max_failed_trials: the search stops when so many trials have failed; by default a third of `max_trials`.
         retries: further attempts after a killed worker or a lost host.
         time_limit: compute seconds of one trial, all attempts together; None for no limit.
@@ -42,6 +51,8 @@ class Settings:
 
     max_trials: int = 100
     workers: int = 1
+    workers_per_trial: int = 1
+    threads: int | None = None
     max_failed_trials: int | None = None
     retries: int = 2
     time_limit: float | None = None
@@ -57,7 +68,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name, low in _COUNTS:
             value: object = getattr(self, name)
-            if value is None and name == "max_failed_trials":
+            if value is None and name in ("max_failed_trials", "threads"):
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < low:
                 raise JobError(f"{name}={value!r}: a whole number, at least {low}")

@@ -6,22 +6,27 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from heapq import heappop, heappush
 from typing import Any
 
 from ogive.errors import RunError
 from ogive.objective import Constraint, Objective
 from ogive.run.alerts import Alert
+from ogive.run.collector import uncollected
 from ogive.run.events import Event, Kind, proposal_from_json
 from ogive.run.prices import Price
 from ogive.run.stretches import Span, Stretch
 from ogive.space import Space
 from ogive.trial import Fidelity, Proposal, Report, Status, Trial, TrialId
 
-_AFTER_A_GAP = (Kind.OPENED, Kind.CHANGED, Kind.TEST_READ)
+_AFTER_A_GAP = frozenset({Kind.OPENED, Kind.CHANGED, Kind.TEST_READ})
 """Events that may be the first after a time in which no controller ran: a killed one could not say that it closed."""
 
-_OF_THE_RUN = (Kind.WARNING, Kind.TEST_READ, Kind.ALERT)
+_OF_THE_RUN = frozenset({Kind.WARNING, Kind.TEST_READ, Kind.ALERT})
 """Events that may name a trial and change nothing about it."""
+
+LAST_ENDED = 20
+"""So many of the last ended trials are at hand."""
 
 
 @dataclass
@@ -38,6 +43,7 @@ class State:
         waiting: trials that were started once and put back, oldest first.
         lost: by trial, attempts that were put back because their worker was killed or lost.
         count: trials by status.
+        last_ended: the last trials that have ended, by number, at most `LAST_ENDED`: a heap.
         seconds: compute time of all trials.
         elapsed: time that the sessions took, in seconds; stretches in which no controller ran are left out.
         ended: why the search is over; "" while it is not.
@@ -63,6 +69,7 @@ class State:
     flying: Counter[str] = field(default_factory=Counter)
     waiting: dict[TrialId, None] = field(default_factory=dict)
     count: Counter[Status] = field(default_factory=Counter)
+    last_ended: list[TrialId] = field(default_factory=list)
     seen: Counter[str] = field(default_factory=Counter)
     lost: Counter[TrialId] = field(default_factory=Counter)
     jobs: int = 0
@@ -104,8 +111,9 @@ class State:
             tuple(Constraint(**item) for item in data["constraints"]),
             seq=first.seq,
         )
-        for event in stream:
-            state.apply(event)
+        with uncollected():
+            for event in stream:
+                state.apply(event)
         return state
 
     @property
@@ -148,13 +156,15 @@ class State:
 
     def _pass_time(self, event: Event) -> None:
         """Time since the last event is a session's, unless no controller ran in it."""
-        by_a_watcher = event.kind is Kind.ALERT and event.data["cause"].startswith("controller")
-        if self.open and event.kind not in _AFTER_A_GAP and not by_a_watcher:
-            passed = max(0.0, event.time - self.time)
-            self.elapsed += passed
-            if self.stretches:
-                self.stretches[-1].end += passed
+        passed = event.time - self.time
         self.time = event.time
+        if passed <= 0.0 or not self.open or event.kind in _AFTER_A_GAP:
+            return
+        if event.kind is Kind.ALERT and event.data["cause"].startswith("controller"):  # by a watcher
+            return
+        self.elapsed += passed
+        if self.stretches:
+            self.stretches[-1].end += passed
 
     def _open(self, event: Event) -> None:
         for span in self._on_workers.values():  # of a controller that was killed
@@ -202,55 +212,56 @@ class State:
         )
 
     def _count(self, before: Trial | None, trial: Trial, event: Event) -> None:
-        if before is not None:
-            self.count[before.status] -= 1
-        else:
-            self.seen[trial.architecture.id] += 1
-        self.count[trial.status] += 1
-        seconds = trial.seconds - (before.seconds if before else 0.0)
-        self.seconds += seconds
-        if self.stretches:
-            self.stretches[-1].compute += seconds
-        self.saved += event.data.get("saved", 0.0)
-        self.retried += seconds if event.kind is Kind.PUT_BACK else 0.0
-        self._follow(trial, event)
-        if event.kind in (Kind.PROPOSED, Kind.PROMOTED):
+        kind = event.kind
+        if kind is Kind.PROPOSED or kind is Kind.PROMOTED:
             self.jobs += 1
-        if event.kind is Kind.PUT_BACK and "status" in event.data:
-            self.lost[trial.id] += 1
-        flies, flew = trial.status in (Status.WAITING, Status.RUNNING), trial.id in self.in_flight
-        if flies and not flew:
-            self.in_flight[trial.id] = trial.proposal
+        elif kind is Kind.STARTED:
+            self.spans.append(Span(trial.id, trial.worker, event.time))
+            self._on_workers[trial.id] = self.spans[-1]
+        elif kind is Kind.REPORTED:
+            self.saved += event.data.get("saved", 0.0)
+        if before is None:
+            self.seen[trial.architecture.id] += 1
+        if before is None or before.status is not trial.status:
+            self._change_status(before.status if before else None, trial, event)
+        seconds = trial.seconds - (before.seconds if before else 0.0)
+        if seconds:
+            self.seconds += seconds
+            if self.stretches:
+                self.stretches[-1].compute += seconds
+        if kind is Kind.PUT_BACK:
+            self.retried += seconds
+            if "status" in event.data:
+                self.lost[trial.id] += 1
+
+    def _change_status(self, was: Status | None, trial: Trial, event: Event) -> None:
+        status, number = trial.status, trial.id
+        if was is not None:
+            self.count[was] -= 1
+        self.count[status] += 1
+        if status.ended:
+            heappush(self.last_ended, number)
+            if len(self.last_ended) > LAST_ENDED:
+                heappop(self.last_ended)
+        flies = status is Status.WAITING or status is Status.RUNNING
+        if flies and number not in self.in_flight:
+            self.in_flight[number] = trial.proposal
             self.flying[trial.architecture.id] += 1
-        elif flew and not flies:
-            del self.in_flight[trial.id]
+        elif not flies and number in self.in_flight:
+            del self.in_flight[number]
             self.flying[trial.architecture.id] -= 1
-        if trial.status is Status.WAITING:
-            self.waiting[trial.id] = None
-        else:
-            self.waiting.pop(trial.id, None)
-
-    def _follow(self, trial: Trial, event: Event) -> None:
-        """Keep the attempts on workers."""
-        if event.kind is Kind.STARTED:
-            self._on_workers[trial.id] = Span(trial.id, trial.worker, event.time)
-            self.spans.append(self._on_workers[trial.id])
-        elif trial.status is not Status.RUNNING and trial.id in self._on_workers:
-            self._on_workers.pop(trial.id).end = event.time
-
-
-def _replace(trial: Trial, **changes: Any) -> Trial:
-    """`dataclasses.replace` in a third of its time: most of what reading a long journal takes is this."""
-    new = Trial.__new__(Trial)
-    new.__dict__.update(trial.__dict__, **changes)
-    return new
+        if status is Status.WAITING:
+            self.waiting[number] = None
+        elif was is Status.WAITING:
+            del self.waiting[number]
+        if was is Status.RUNNING and number in self._on_workers:
+            self._on_workers.pop(number).end = event.time
 
 
 def _started(trial: Trial, event: Event) -> Trial:
     first = trial.started_at if trial.started_at is not None else event.time
     data = event.data
-    return _replace(
-        trial,
+    return trial.changed(
         status=Status.RUNNING,
         worker=data["worker"],
         attempts=trial.attempts + 1,
@@ -263,16 +274,17 @@ def _started(trial: Trial, event: Event) -> Trial:
 def reported(trial: Trial, event: Event) -> Trial:
     """`trial` after a report; what the report does not repeat is carried forward from the former."""
     seconds = event.data.get("seconds", 0.0)
-    former = trial.reports[-1].metrics if trial.reports else {}
-    report = Report(event.step or 0, {**former, **event.data["metrics"]}, seconds, event.time)
-    return _replace(trial, reports=(*trial.reports, report), seconds=trial.seconds + seconds)
+    metrics = event.data["metrics"]
+    if trial.reports:
+        metrics = {**trial.reports[-1].metrics, **metrics}
+    report = Report(event.step or 0, metrics, seconds, event.time)
+    return trial.changed(reports=(*trial.reports, report), seconds=trial.seconds + seconds)
 
 
 def _ended(status: Status) -> Any:
     def change(trial: Trial, event: Event) -> Trial:
         data = event.data
-        return _replace(
-            trial,
+        return trial.changed(
             status=Status(data.get("status", status)),
             reason=data.get("reason", ""),
             traceback=data.get("traceback", ""),
@@ -284,17 +296,17 @@ def _ended(status: Status) -> Any:
 
 
 def _paused(trial: Trial, event: Event) -> Trial:
-    return _replace(trial, status=Status.PAUSED)
+    return trial.changed(status=Status.PAUSED)
 
 
 def _promoted(trial: Trial, event: Event) -> Trial:
     fidelity: Fidelity = event.data["fidelity"]
-    return _replace(trial, status=Status.WAITING, fidelity=fidelity, began=event.data.get("began", 0))
+    return trial.changed(status=Status.WAITING, fidelity=fidelity, began=event.data.get("began", 0))
 
 
 def _put_back(trial: Trial, event: Event) -> Trial:
     seconds = trial.seconds + event.data.get("seconds", 0.0)
-    return _replace(trial, status=Status.WAITING, reason=event.data["reason"], seconds=seconds)
+    return trial.changed(status=Status.WAITING, reason=event.data["reason"], seconds=seconds)
 
 
 _CHANGES: Mapping[Kind, Any] = {

@@ -21,8 +21,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scipy.special import betaincinv
-
 from ogive.objective import Constraint, violation
 from ogive.run.cost import HOUR, spend
 from ogive.run.rewards import Rewards, at_rest, rewards
@@ -165,7 +163,11 @@ def _failures(state: State, former: Verdict | None) -> Verdict:
 
 def failing(failed: int, trials: int) -> float:
     """The lower limit of the rate of failure, at the level `INVALID_LEVEL` (Clopper and Pearson 1934, one-sided)."""
-    return float(betaincinv(failed, trials - failed + 1, INVALID_LEVEL)) if failed else 0.0
+    if not failed:
+        return 0.0
+    from scipy.special import betaincinv  # takes as long to import as reading a run of thousands of trials
+
+    return float(betaincinv(failed, trials - failed + 1, INVALID_LEVEL))
 
 
 def _statistical(state: State, known: Mapping[str, Verdict]) -> list[Verdict]:

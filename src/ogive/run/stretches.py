@@ -16,7 +16,7 @@ class Stretch:
 
     Attributes:
         begin, end: of the clock, in seconds; the end moves on with every event.
-        workers: how many were held.
+        workers: how many were held, each of `per_trial` processes.
         compute: seconds that trials were computed in it, all workers together.
         price: None where none was given.
         host: where the controller ran.
@@ -28,13 +28,20 @@ class Stretch:
     compute: float = 0.0
     price: Price | None = None
     host: str = ""
+    per_trial: int = 1
 
     @staticmethod
     def opened(time: float, session: Mapping[str, Any], settings: Mapping[str, Any]) -> Stretch:
         """Of the session that a journal's `opened` event began."""
         price = session.get("price")
         workers = session.get("workers", settings.get("workers", 1))
-        return Stretch(time, time, workers, price=price and Price(**price), host=session.get("host", ""))
+        host, per_trial = session.get("host", ""), session.get("workers_per_trial", 1)
+        return Stretch(time, time, workers, price=price and Price(**price), host=host, per_trial=per_trial)
+
+    @property
+    def paid(self) -> int:
+        """Processes that are paid for, where each has a device."""
+        return self.workers * self.per_trial
 
     @property
     def seconds(self) -> float:

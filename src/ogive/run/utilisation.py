@@ -78,7 +78,8 @@ def _own_time(spans: Sequence[Span], stretches: Sequence[Stretch]) -> FloatArray
     if not spans or not stretches:
         return np.zeros((0, 2))
     end = max(stretch.end for stretch in stretches)
-    given = np.array([[span.begin, end if span.end is None else span.end] for span in spans])
+    begins, ends = [span.begin for span in spans], [end if span.end is None else span.end for span in spans]
+    given = np.stack([begins, ends], axis=1)
     clock = np.array([[stretch.begin, stretch.end] for stretch in stretches])
     own = np.concatenate([[0.0], np.cumsum(clock[:, 1] - clock[:, 0])])
     before = np.maximum(0, np.searchsorted(clock[:, 0], given, side="right") - 1)

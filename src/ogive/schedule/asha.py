@@ -40,6 +40,7 @@ class ASHA(Schedule):
     """
 
     name = "schedule 'asha'"
+    draws = False
 
     def __init__(
         self,

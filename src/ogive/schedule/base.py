@@ -97,9 +97,15 @@ class Schedule(ABC):
 
     Attributes:
         fidelities: those beside epochs that its jobs name; the estimator must know them.
+        draws: whether `next_job` draws from `rng`. One that does not is given any, since making one for each job takes
+            longer than most answers.
+        hands_on: whether its trials start from the weights of others, which must then have been trained in this run: what
+            comes from the evaluation cache has no weights.
     """
 
     fidelities: tuple[str, ...] = ()
+    draws: bool = True
+    hands_on: bool = False
 
     @abstractmethod
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:

@@ -109,6 +109,8 @@ class Brackets(Schedule):
             else the worker waits until the bracket is over.
     """
 
+    draws = False
+
     def __init__(
         self, ladder: Ladder, overlap: bool, objectives: Sequence[Objective], constraints: Sequence[Constraint]
     ) -> None:

@@ -1,45 +1,48 @@
 """Stop a trial when it is improbable that it will beat the best: see `ogive.schedule.extrapolation`.
 
-Domhan et al. (IJCAI 2015), section 3.3 (the termination criterion), and Baker et al. (2018), section 4.
+Domhan et al. (IJCAI 2015), section 3.3 (the termination criterion), and Baker et al. (2018), section 4. Theirs is a fixed
+chance. But of n trials in no order the next one is the best with chance 1 / (n + 1): after twenty of them a fixed chance of
+0.05 would stop a trial of which nothing is known. So the threshold here is a share of that chance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
-from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ogive.errors import JobError, MissingExtra
+from ogive.errors import JobError
 from ogive.objective import Constraint, Objective, pareto_front, violation
 from ogive.registry import whole
 from ogive.schedule.base import Action, Job, Schedule, Start
-from ogive.schedule.extrapolation import Forecast, Regression, parametric
+from ogive.schedule.extrapolation import FEWEST, Forecast, Regression, parametric
 from ogive.seeds import generator
 from ogive.trial import Report, Status, Step, Trial
 
+FloatArray = NDArray[np.float64]
 NAME = "schedule 'curve'"
 MODELS = ("auto", "parametric", "learned")
-LEARNED_FROM = 20
-"""Trials trained in full before "auto" takes the regression over them rather than the curve's own shape."""
 
 REMEMBERED = 300
 """Trials that a regression learns from: the latest."""
 
-DRAWS = 400
+DRAWS = 2000
 
 
 class CurveStopping(Schedule):
     """Every trial is started for all `epochs`, and stopped as soon as the chance that it ends better than the best one that
-    was trained in full is below `threshold`. With several objectives: that it ends undominated by those.
+    was trained in full is below `threshold` times that of a trial of which nothing is known: 1 / (n + 1) after n trials. As
+    far as the forecasts are right, that share of the trials that would become the best is lost.
+
+    With several objectives: that it ends undominated by those; the front has as many points as an unknown trial has chances.
 
     Options:
-        threshold: the chance below which a trial is stopped, above 0 and below 0.5.
-        min_epochs: no trial is stopped before; 5 at least, where the shape of a curve is to be judged.
+        threshold: above 0 and below 1.
+        min_epochs: no trial is stopped before.
         min_trials: nor before so many have been trained in full.
-        model: "parametric" extrapolates the curve by its shape, "learned" from earlier trials and the architecture;
-            "auto" is parametric up to 20 trials trained in full and learned from then on.
+        model: "parametric" extrapolates a curve of five epochs or more by its shape, "learned" from eight earlier trials or
+            more and the architecture; "auto" is parametric up to eight trials trained in full and learned from then on.
     """
 
     def __init__(
@@ -47,8 +50,8 @@ class CurveStopping(Schedule):
         objectives: Sequence[Objective],
         constraints: Sequence[Constraint] = (),
         epochs: int | None = None,
-        threshold: float = 0.05,
-        min_epochs: int = 5,
+        threshold: float = 0.1,
+        min_epochs: int = 2,
         min_trials: int = 5,
         model: str = "auto",
     ) -> None:
@@ -57,15 +60,14 @@ class CurveStopping(Schedule):
         self.epochs = whole(NAME, "epochs", epochs, at_least=1)
         self.min_epochs = whole(NAME, "min_epochs", min_epochs, at_least=2)
         self.min_trials = whole(NAME, "min_trials", min_trials, at_least=1)
-        if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 < threshold < 0.5:
-            raise JobError(f"{NAME}: threshold is {threshold!r}, but must be a number above 0 and below 0.5")
+        if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 < threshold < 1:
+            raise JobError(f"{NAME}: threshold is {threshold!r}, but must be a number above 0 and below 1")
         if model not in MODELS:
             raise JobError(f"{NAME}: model is {model!r}, but must be one of {', '.join(MODELS)}")
-        if model != "parametric" and find_spec("sklearn") is None:
-            raise MissingExtra("scikit-learn", "data", f"model {model!r} of {NAME} (model 'parametric' does not)")
         self.threshold, self.model = float(threshold), model
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
-        self._full: list[Trial] = []  # trained in full
+        self._judged = 0  # trials that were stopped or trained in full
+        self._full: list[tuple[Trial, FloatArray]] = []  # trained in full, with their costs [m, epochs]
         self._least = np.inf  # their least violation of the constraints
         self._front = np.empty((0, len(self.objectives)))  # costs of those with the least, without what is dominated
         self._regressions: dict[tuple[int, Step], tuple[int, Regression]] = {}  # a cache, by objective and step
@@ -79,19 +81,20 @@ class CurveStopping(Schedule):
             return Action.CONTINUE
         if violation(trial.metrics, self.constraints) > self._least:
             return Action.STOP
-        forecasts = [self._forecast(trial, number) for number in range(len(self.objectives))]
-        if any(forecast is None for forecast in forecasts):
-            return Action.CONTINUE
-        chance = self._chance([f for f in forecasts if f is not None], trial)
-        return Action.STOP if chance < self.threshold else Action.CONTINUE
+        chance = self.chance(trial)
+        unknown = len(self._front) / (self._judged + 1)
+        return Action.CONTINUE if chance is None or chance >= self.threshold * unknown else Action.STOP
 
     def on_end(self, trial: Trial) -> None:
+        if trial.status.failed:
+            return
+        self._judged += 1
         if trial.status is not Status.FINISHED or trial.step < self.epochs or len(trial.reports) != trial.step:
             return
-        curves = np.array([self._curve(trial, number) for number in range(len(self.objectives))])
+        curves = self._curves(trial)
         if not np.isfinite(curves).all():
             return
-        self._full.append(trial)
+        self._full.append((trial, curves))
         costs = curves[:, -1][None]
         excess = violation(trial.metrics, self.constraints)
         if excess < self._least:
@@ -100,54 +103,60 @@ class CurveStopping(Schedule):
             rows = np.concatenate([self._front, costs])
             self._front = rows[pareto_front(rows)]
 
-    def _chance(self, forecasts: Sequence[Forecast], trial: Trial) -> float:
-        """That costs drawn from the forecasts are dominated by none of the front."""
+    def chance(self, trial: Trial) -> float | None:
+        """That a running trial ends better than the best that was trained in full; None where nothing can be said."""
+        curves = self._curves(trial)
+        if not len(self._front) or not np.isfinite(curves).all():
+            return None
+        forecasts = []
+        for number, curve in enumerate(curves):
+            forecast = self._forecast(trial, number, curve)
+            if forecast is None:
+                return None
+            forecasts.append(forecast)
         if len(forecasts) == 1:
-            spread = NormalDist(forecasts[0].mean, max(forecasts[0].deviation, 1e-12))
-            return spread.cdf(float(self._front.min()))
+            return forecasts[0].below(float(self._front.min()))
         rng = generator(trial.seed, "curve", trial.step)
-        means, deviations = [f.mean for f in forecasts], [f.deviation for f in forecasts]
-        draws = rng.normal(means, deviations, size=(DRAWS, len(forecasts)))
-        dominated = np.any(np.all(self._front[None] <= draws[:, None], axis=2), axis=1)
+        draws = np.stack([forecast.draw(rng, DRAWS) for forecast in forecasts], axis=1)
+        front = np.stack([f.scaled(column) for f, column in zip(forecasts, self._front.T, strict=True)], axis=1)
+        dominated = np.any(np.all(front[None] <= draws[:, None], axis=2), axis=1)
         return float(1 - dominated.mean())
 
-    def _forecast(self, trial: Trial, number: int) -> Forecast | None:
+    def _forecast(self, trial: Trial, number: int, curve: FloatArray) -> Forecast | None:
         """Of the cost at the end; None where nothing can be said."""
-        curve = self._curve(trial, number)
-        if not np.isfinite(curve).all():
-            return None
-        if np.ptp(curve) == 0:
+        if np.ptp(curve) == 0 and all(np.ptp(curves[number]) == 0 for _, curves in self._full):
             return Forecast(float(curve[-1]), 0.0)  # such as the number of parameters
-        if self.model == "learned" or (self.model == "auto" and len(self._full) >= LEARNED_FROM):
-            regression = self._regression(number, trial.step)
+        if self.model == "learned" or (self.model == "auto" and len(self._full) >= FEWEST):
+            regression = self._regression(number, len(curve))
             features = trial.architecture.space.encode([trial.architecture])[0]
             return regression.predict(features, curve) if regression else None
         forecast = parametric((-curve).tolist(), self.epochs)
         return Forecast(-forecast.mean, forecast.deviation) if forecast else None
 
-    def _curve(self, trial: Trial, number: int, steps: Step | None = None) -> np.ndarray:
-        objective = self.objectives[number]
-        return np.array([objective.cost({**trial.screened, **r.metrics}) for r in trial.reports[:steps]])
+    def _curves(self, trial: Trial) -> FloatArray:
+        """Costs [m, t] of a trial that has reported every epoch."""
+        rows = [{**trial.screened, **report.metrics} for report in trial.reports]
+        return np.array([[objective.cost(row) for row in rows] for objective in self.objectives], dtype=np.float64)
 
     def _regression(self, number: int, step: Step) -> Regression | None:
         """Fitted anew when the trials to learn from are a tenth more."""
         n = len(self._full)
-        if n < 8:
+        if n < FEWEST:
             return None
         known = self._regressions.get((number, step))
         if known is None or known[0] != self._fitted_at(n):
-            trials = self._full[: self._fitted_at(n)][-REMEMBERED:]
-            features = trials[0].architecture.space.encode([trial.architecture for trial in trials])
-            curves = np.array([self._curve(trial, number, step) for trial in trials])
-            ends = np.array([self._curve(trial, number)[-1] for trial in trials])
-            known = (self._fitted_at(n), Regression(features, curves, ends))
+            learned = self._full[: self._fitted_at(n)][-REMEMBERED:]
+            space = learned[0][0].architecture.space
+            features = space.encode([trial.architecture for trial, _ in learned])
+            curves = np.array([curves[number] for _, curves in learned])
+            known = (self._fitted_at(n), Regression(features, curves[:, :step], curves[:, -1]))
             self._regressions[number, step] = known
         return known[1]
 
     @staticmethod
     def _fitted_at(n: int) -> int:
         """The last of 8, 9, 10, 11, 12, 13, 14, 15, 16, 18 ... (a tenth more each time) that is not above n."""
-        size = 8
+        size = FEWEST
         while (following := size + max(1, size // 10)) <= n:
             size = following
         return size

@@ -1,6 +1,6 @@
 """Where a learning curve will end: the answers of a parametric ensemble, and of a regression over earlier trials.
 
-Both give a normal distribution of the last value, in the unit of the curve. Symbols: t epochs seen, n curves.
+Symbols: t epochs seen, n curves, d columns of an encoding, p columns of a regression.
 """
 
 from __future__ import annotations
@@ -8,20 +8,62 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 Model = Callable[[FloatArray, FloatArray], FloatArray]
 
 
 @dataclass(frozen=True)
+class Scale:
+    """A scale of costs, less is better, that spreads what is near the best: log(1 + 20 (cost - best) / (typical - best)).
+
+    Where networks differ by orders of magnitude, errors of a forecast do too; on this scale they are about alike.
+    """
+
+    best: float
+    typical: float
+
+    def __call__(self, costs: ArrayLike) -> FloatArray:
+        span = self.typical - self.best
+        shares = (np.asarray(costs, dtype=np.float64) - self.best) / (span if span > 0 else 1.0)
+        return np.log1p(20.0 * np.maximum(shares, 0.0))
+
+
+@dataclass(frozen=True)
 class Forecast:
-    """A normal distribution."""
+    """Of a cost: Student's t distribution around `mean`, on `scale`.
+
+    Attributes:
+        mean, deviation: its centre and width.
+        freedom: degrees of freedom; infinite for a normal distribution.
+        scale: None for the cost itself.
+    """
 
     mean: float
     deviation: float
+    freedom: float = math.inf
+    scale: Scale | None = None
+
+    def scaled(self, costs: ArrayLike) -> FloatArray:
+        """Costs on the scale of this forecast."""
+        return np.asarray(costs, dtype=np.float64) if self.scale is None else self.scale(costs)
+
+    def below(self, cost: float) -> float:
+        """The chance to end below `cost`."""
+        from scipy.special import stdtr
+
+        distance = (float(self.scaled(cost)) - self.mean) / max(self.deviation, 1e-12)
+        return float(stdtr(self.freedom, distance)) if self.freedom < math.inf else NormalDist().cdf(distance)
+
+    def draw(self, rng: np.random.Generator, count: int) -> FloatArray:
+        """[count] costs, on the scale."""
+        normal = math.isinf(self.freedom)
+        draws = rng.standard_normal(count) if normal else rng.standard_t(self.freedom, count)
+        return np.asarray(self.mean + self.deviation * draws)
 
 
 def _pow3(x: FloatArray, p: FloatArray) -> FloatArray:
@@ -59,6 +101,12 @@ _MODELS: tuple[tuple[Model, tuple[float, ...]], ...] = (
 )
 _LEAST_NOISE = 0.01
 """Of the range seen: no curve is thought smoother than that."""
+
+FEWEST = 8
+"""Curves that a regression needs."""
+
+PENALTIES = tuple(10.0 ** np.arange(-2, 4.5, 0.5))
+"""Of the ridge regression, for each curve that it learns from."""
 
 
 def parametric(curve: Sequence[float], end: int) -> Forecast | None:
@@ -100,36 +148,51 @@ def parametric(curve: Sequence[float], end: int) -> Forecast | None:
 
 
 class Regression:
-    """Predicts the last value from the first t, their differences, and the architecture.
+    """Predicts the last cost from the first t, their differences, and the architecture.
 
     Baker et al., "Accelerating Neural Architecture Search using Performance Prediction" (2018), section 3: features are the
-    architecture's encoding, the curve so far, and its first and second differences. Here a Bayesian ridge regression, whose
-    deviation is that of its leave-one-out errors, since its own is too small where curves differ in kind.
+    architecture's encoding, the curve so far, and its first and second differences. Here a ridge regression of what is left
+    to come, on the scale of `Scale`; its penalty has the least error on curves that are left out, each in its turn. That
+    error is the deviation of a forecast, so it also holds what the regression cannot express.
 
     Args:
         features: [n, d] encodings of architectures.
-        curves: [n, t] values of the first epochs.
-        ends: [n] the last values; n at least 8.
+        curves: [n, t] costs of the first epochs.
+        ends: [n] the last costs; n at least `FEWEST`.
     """
 
     def __init__(self, features: FloatArray, curves: FloatArray, ends: FloatArray) -> None:
-        from sklearn.linear_model import BayesianRidge
-        from sklearn.model_selection import cross_val_predict
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-
-        rows = _rows(features, curves)
-        self._last = curves[:, -1]
-        gains = ends - self._last  # what is left to come: better behaved than the value itself
-        self._model = make_pipeline(StandardScaler(), BayesianRidge())
-        held_out = cross_val_predict(self._model, rows, gains, cv=min(10, len(rows)))
-        self._deviation = float(np.sqrt(np.mean((gains - held_out) ** 2)))
-        self._model.fit(rows, gains)
+        self._scale = Scale(float(min(ends.min(), curves.min())), float(np.median(ends)))
+        scaled = self._scale(curves)
+        rows, gains = _rows(features, scaled), self._scale(ends) - scaled[:, -1]
+        self._center, spread = rows.mean(axis=0), rows.std(axis=0)
+        self._spread = np.where(spread > 1e-9, spread, 1.0)
+        self._gain, self._n = float(gains.mean()), len(gains)
+        u, s, self._vt = np.linalg.svd((rows - self._center) / self._spread, full_matrices=False)
+        fits = [_left_out(u, s, gains - self._gain, self._n * penalty) for penalty in PENALTIES]
+        self._deviation, penalty = min(fits)
+        self._inverse = 1.0 / (s**2 + penalty)
+        self._weights = self._vt.T @ (s * self._inverse * (u.T @ (gains - self._gain)))
 
     def predict(self, features: FloatArray, curve: FloatArray) -> Forecast:
-        """The last value of a curve [t] of an architecture with these features [d]."""
-        gain = float(self._model.predict(_rows(features[None], curve[None]))[0])
-        return Forecast(float(curve[-1]) + gain, self._deviation)
+        """The last cost of a curve [t] of an architecture with these features [d]."""
+        scaled = self._scale(curve)
+        row = (_rows(features[None], scaled[None])[0] - self._center) / self._spread
+        leverage = 1 / self._n + float(self._inverse @ (self._vt @ row) ** 2)
+        mean = float(scaled[-1]) + self._gain + float(row @ self._weights)
+        return Forecast(mean, self._deviation * math.sqrt(1 + leverage), max(2, self._n - 2), self._scale)
+
+
+def _left_out(u: FloatArray, s: FloatArray, y: FloatArray, penalty: float) -> tuple[float, float]:
+    """Root mean square error of a ridge regression on rows that are left out, each in its turn; and the penalty.
+
+    u [n, p], s [p] of the singular value decomposition of centred rows, y [n] centred. Residuals over 1 - leverage (Allen
+    1974); leverages include the mean's 1/n.
+    """
+    shrunk = s**2 / (s**2 + penalty)
+    residuals = y - u @ (shrunk * (u.T @ y))
+    leverages = u**2 @ shrunk + 1 / len(y)
+    return float(np.sqrt(np.mean((residuals / np.maximum(1 - leverages, 1e-3)) ** 2))), penalty
 
 
 def _rows(features: FloatArray, curves: FloatArray) -> FloatArray:

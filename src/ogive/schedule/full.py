@@ -15,6 +15,8 @@ from ogive.trial import EMPTY, Report, Trial
 class Full(Schedule):
     """Start trials without end, each for all `epochs`; the simplest schedule, and the one without doubt."""
 
+    draws = False
+
     def __init__(
         self, objectives: Sequence[Objective], constraints: Sequence[Constraint] = (), epochs: int | None = None
     ) -> None:

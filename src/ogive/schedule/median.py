@@ -33,6 +33,8 @@ class Median(Schedule):
         min_trials: nor before so many have been trained in full.
     """
 
+    draws = False
+
     def __init__(
         self,
         objectives: Sequence[Objective],

@@ -49,6 +49,8 @@ class PBT(Schedule):
         mutate: must be false: an architecture that changes would need weights that fit, and these are only inherited whole.
     """
 
+    hands_on = True
+
     def __init__(
         self,
         settings: Mapping[str, Sequence[float]],

@@ -30,6 +30,8 @@ class ProgressiveDynamicHurdles(Schedule):
         min_epochs, max_epochs, eta: of the rungs: hurdle k stands at min_epochs eta^k.
     """
 
+    draws = False
+
     def __init__(
         self,
         objectives: Sequence[Objective],

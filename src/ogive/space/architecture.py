@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from ogive.space.build import ExampleInput
 from ogive.space.domain import Label
 
 if TYPE_CHECKING:
     from ogive.space.space import Space
+
+EMPTY: Mapping[str, float] = MappingProxyType({})
+_encode = json.JSONEncoder(sort_keys=True).encode
 
 
 class Architecture(Mapping[str, Label]):
@@ -39,6 +44,19 @@ class Architecture(Mapping[str, Label]):
     def __len__(self) -> int:
         return len(self._choices)
 
+    # what `Mapping` would make of the above, in a fraction of the time
+    def keys(self) -> KeysView[str]:
+        return self._choices.keys()
+
+    def values(self) -> ValuesView[Label]:
+        return self._choices.values()
+
+    def items(self) -> ItemsView[str, Label]:
+        return self._choices.items()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._choices.get(name, default)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Architecture) and self._choices == other._choices
 
@@ -55,20 +73,31 @@ class Architecture(Mapping[str, Label]):
         """
         form = self.space.canonical(self) if self.space.canonical else self
         identity = sorted(form._choices.items()) if isinstance(form, Architecture) else form
-        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(_encode(identity).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Label]:
         """Names and labels, as `Space.architecture` reads them."""
         return {name: list(label) if type(label) is tuple else label for name, label in self._choices.items()}
 
-    def build(self, seed: int | None = None) -> Any:
+    def build(
+        self,
+        seed: int | None = None,
+        *,
+        multipliers: Mapping[str, float] = EMPTY,
+        example_input: ExampleInput = None,
+    ) -> Any:
         """The model: every factory on the way is called afresh, and lazy layers are materialised.
 
         With a `seed`, PyTorch's random state is set for the time of building and put back afterwards, so that the initial
         weights are a function of it.
 
+        Args:
+            seed: of the initial weights; None leaves PyTorch's random state alone.
+            multipliers: "width" or "depth", each above 0 and at most 1, to shrink what the space declares as `scaled`.
+            example_input: as that of the space, where lazy layers are to be made for another one.
+
         Raises:
-            SpaceError: the space was read from a journal and holds no layers.
+            SpaceError: the space was read from a journal and holds no layers, or knows no such multiplier.
             Exception: whatever a factory raises, with a note that names the layer's place.
         """
-        return self.space.build(self, seed)
+        return self.space.build(self, seed, multipliers=multipliers, example_input=example_input)

@@ -13,6 +13,7 @@ from typing import Any
 from ogive.errors import SpaceError
 from ogive.space.declaration import Choice, Derived, Expression, Layer, Repeat
 from ogive.space.domain import Categorical, Domain, IntegerRange, Label, Subset
+from ogive.space.multipliers import Scale
 from ogive.space.table import Conjunction, Decision, all_labels_of, conjoin, in_order, simplify
 from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table, Value
 
@@ -57,6 +58,8 @@ class _Compiler:
                 return self._layer(value, path, when)
             case Choice():
                 return self._choice(value, path, when, owner)
+            case Derived() if isinstance(value.function, Scale):  # it is its value, and stands at its value's place
+                return Compute(value.function, (self.node(value.operands[0], path, when, owner),))
             case Derived():
                 operands = (  # a derived value is not a place of its own: c * 2 at two places is c at two places
                     self.node(v, _join(path, str(i)), when, _inside(owner, str(i)))
@@ -97,13 +100,16 @@ class _Compiler:
         return Call(path, value.factory, args, kwargs)
 
     def _repeat(self, value: Repeat, path: str, when: Conjunction, owner: tuple[int, str]) -> Splice:
-        if isinstance(value.times, Choice):
+        given = value.times.operands[0] if isinstance(value.times, Derived) else value.times
+        if isinstance(given, Choice):
             times_path = _join(path, "times")
-            times: Node = self._choice(value.times, times_path, when, (id(value), "times"))
+            times: Node = self._choice(given, times_path, when, (id(value), "times"))
             assert isinstance(times, (Choose, Value))
-            decision, counts = times.decision, _counts(value.times)
+            decision, counts = times.decision, _counts(given)
         else:
-            times, decision, counts = Constant(value.times), "", {0: value.times}
+            times, decision, counts = Constant(given), "", {0: given}
+        if isinstance(value.times, Derived):
+            times = Compute(value.times.function, (times,))
         items = []
         for i in range(max(counts.values())):
             labels = frozenset(label for label, n in counts.items() if n > i)
@@ -203,26 +209,32 @@ def _parameter_names(factory: Callable[..., Any]) -> list[str]:
     return [parameter.name for parameter in parameters if parameter.kind in kinds]
 
 
-def describe_tree(node: Node) -> Any:
-    """The tree as JSON, for the fingerprint: factories by import path, plain values by their text."""
+def describe_tree(node: Node, scales: bool = False) -> Any:
+    """The tree as JSON, for the fingerprint: factories by import path, plain values by their text.
+
+    `scales`: tell what is `scaled`, too, which matters only where a multiplier is set.
+    """
+    describe = functools.partial(describe_tree, scales=scales)
     match node:
         case Constant(value):
             return _describe_value(value)
         case Call(_, factory, args, kwargs):
-            called = [describe_tree(a) for a in args], {k: describe_tree(v) for k, v in kwargs.items()}
+            called = [describe(a) for a in args], {k: describe(v) for k, v in kwargs.items()}
             return {"call": _import_path(factory), "args": called[0], "kwargs": called[1]}
         case Group(kind, items):
-            return {kind.__name__: [describe_tree(item) for item in items]}
+            return {kind.__name__: [describe(item) for item in items]}
         case Table(items):
-            return {"dict": {str(key): describe_tree(item) for key, item in items.items()}}
+            return {"dict": {str(key): describe(item) for key, item in items.items()}}
         case Choose(_, decision, alternatives) | ChooseSome(_, decision, alternatives):
-            return {"decision": decision, "of": {str(k): describe_tree(v) for k, v in alternatives.items()}}
+            return {"decision": decision, "of": {str(k): describe(v) for k, v in alternatives.items()}}
         case Value(_, decision):
             return {"decision": decision}
         case Splice(_, times, items):
-            return {"times": describe_tree(times), "items": [describe_tree(item) for item in items]}
+            return {"times": describe(times), "items": [describe(item) for item in items]}
         case Compute(function, operands):
-            return {"compute": _import_path(function), "operands": [describe_tree(o) for o in operands]}
+            if isinstance(function, Scale) and not scales:  # in full it builds nothing else
+                return describe(operands[0])
+            return {"compute": _import_path(function), "operands": [describe(o) for o in operands]}
 
 
 def _import_path(factory: Callable[..., Any]) -> Any:

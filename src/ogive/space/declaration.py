@@ -111,7 +111,7 @@ class Repeat(Expression):
 
     __slots__ = ("item", "times")
 
-    def __init__(self, item: Any, times: int | Choice) -> None:
+    def __init__(self, item: Any, times: int | Choice | Derived) -> None:
         self.item = item
         self.times = times
 
@@ -239,17 +239,20 @@ def real(low: float, high: float, *, log: bool = False, name: str | None = None)
     return Choice(RealRange(float(low), float(high), log), None, name)
 
 
-def repeat(item: Any, times: int | Choice) -> Repeat:
+def repeat(item: Any, times: int | Choice | Derived) -> Repeat:
     """`item` `times` times over, spliced into positional arguments or a list.
 
     `item` is an expression, or a function of the position (from 0) that returns one. `times` is a whole number or a
-    choice of whole numbers; with a choice, the item at position i exists where more than i are chosen.
+    choice of whole numbers, or one of them `scaled` by "depth"; with a choice, the item at position i exists where more
+    than i are chosen.
 
     Raises:
         SpaceError: `times` is neither, or `item` is a class, which no position makes.
     """
     if isinstance(item, type):
         raise SpaceError(f"repeat({item.__name__}, ...): write repeat(layer({item.__name__}, ...), ...)")
+    if isinstance(times, Derived) and hasattr(times.function, "multiplier"):
+        return Repeat(repeat(item, times.operands[0]).item, times)
     if isinstance(times, Choice):
         values = (times.alternatives or {}).values() if isinstance(times.domain, Categorical) else ()
         whole = all(isinstance(value, int) and not isinstance(value, bool) and value >= 0 for value in values)

@@ -18,7 +18,7 @@ def complete(decisions: Sequence[Decision], given: Mapping[str, Label], u: Seque
     """Labels for all active decisions: as in `given` where it has one, else picked at `u` [number of decisions]."""
     choices: Choices = {}
     for decision, x in zip(decisions, u, strict=True):
-        if decision.active(choices):
+        if not decision.conditional or decision.active(choices):
             name = decision.name
             choices[name] = given[name] if name in given else decision.domain.pick(x)
     return choices

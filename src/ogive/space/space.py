@@ -13,12 +13,13 @@ import numpy as np
 
 from ogive.errors import SpaceError
 from ogive.space import moves
-from ogive.space.architecture import Architecture
+from ogive.space.architecture import EMPTY, Architecture
 from ogive.space.build import ExampleInput, build, checked_example
 from ogive.space.compiler import compile_expression, describe_tree
 from ogive.space.count import SizeBounds, count
 from ogive.space.domain import Array, Label
 from ogive.space.encoding import Encoding
+from ogive.space.multipliers import multiplied, multipliers_in
 from ogive.space.restriction import Only, prune, restrict
 from ogive.space.table import Decision
 from ogive.space.tree import Constant, Node
@@ -129,24 +130,24 @@ class Space:
         Raises:
             SpaceError: an unknown or inactive decision, a missing one, or a label that its decision does not have.
         """
-        for name in choices:
-            if name not in self._by_name:
-                close = difflib.get_close_matches(name, self._by_name, 1)
-                hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self._by_name)}"
-                raise SpaceError(f"there is no decision {name!r}; {hint}")
+        if not choices.keys() <= self._by_name.keys():
+            name = next(name for name in choices if name not in self._by_name)
+            close = difflib.get_close_matches(name, self._by_name, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self._by_name)}"
+            raise SpaceError(f"there is no decision {name!r}; {hint}")
         checked: dict[str, Label] = {}
-        for decision in self.decisions:
-            if not decision.active(checked):
+        for name, decision in self._by_name.items():
+            if decision.conditional and not decision.active(checked):
                 continue
-            if decision.name not in choices:
-                raise SpaceError(f"decision {decision.name!r} is missing; {_allowed(decision)}")
+            if name not in choices:
+                raise SpaceError(f"decision {name!r} is missing; {_allowed(decision)}")
             try:
-                checked[decision.name] = decision.domain.parse(choices[decision.name])
+                checked[name] = decision.domain.parse(choices[name])
             except ValueError as error:
-                raise SpaceError(f"decision {decision.name!r}: {error}") from None
-        for name in choices:
-            if name not in checked:
-                raise SpaceError(f"decision {name!r} is not active with the other labels; leave it out")
+                raise SpaceError(f"decision {name!r}: {error}") from None
+        if len(checked) < len(choices):
+            name = next(name for name in choices if name not in checked)
+            raise SpaceError(f"decision {name!r} is not active with the other labels; leave it out")
         return Architecture(self, checked)
 
     def restricted(self, only: Only) -> Space:
@@ -283,13 +284,39 @@ class Space:
 
     # -- models --------------------------------------------------------------------------------------------------
 
-    def build(self, architecture: Architecture, seed: int | None = None) -> Any:
+    @property
+    def multipliers(self) -> frozenset[str]:
+        """The multipliers ("width", "depth") that something in the declaration is `scaled` by."""
+        return multipliers_in(self.tree)
+
+    @property
+    def scaling(self) -> str:
+        """A hash of what is `scaled`, which the fingerprint leaves out; "" where nothing is."""
+        if self.tree is None or not self.multipliers:
+            return ""
+        return hashlib.sha256(json.dumps(describe_tree(self.tree, scales=True)).encode()).hexdigest()[:16]
+
+    def build(
+        self,
+        architecture: Architecture,
+        seed: int | None = None,
+        *,
+        multipliers: Mapping[str, float] = EMPTY,
+        example_input: ExampleInput = None,
+    ) -> Any:
         """The model of `architecture`; see `Architecture.build`."""
         if self.tree is None:
             raise SpaceError(
                 "this space was read from a journal and holds no layers; load it from where it is declared"
             )
-        return build(self.tree, architecture, self.example_input, seed)
+        unknown = sorted(multipliers.keys() - self.multipliers)
+        if unknown:
+            raise SpaceError(
+                f"nothing in this space is scaled by {unknown[0]!r}; say which numbers it shrinks: "
+                f"og.scaled(value, {unknown[0]!r})"
+            )
+        with multiplied(multipliers):
+            return build(self.tree, architecture, example_input or self.example_input, seed)
 
     def __repr__(self) -> str:
         size = self.size()

@@ -14,10 +14,9 @@ import numpy as np
 
 from ogive.errors import JobError
 from ogive.objective import Constraint, Objective
-from ogive.registry import whole
+from ogive.registry import positive, share, whole
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
-from ogive.strategy.genetic import share
 from ogive.strategy.parzen import Mixture, columns, normal_reference_kernel
 from ogive.strategy.targets import told
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
@@ -69,13 +68,7 @@ class BOHB(Strategy):
         if self.q > 99:
             raise JobError(f"{NAME}: top_n_percent is {self.q}, but must be at most 99")
         self.samples = whole(NAME, "samples", samples, at_least=1)
-        if (
-            isinstance(bandwidth_factor, bool)
-            or not isinstance(bandwidth_factor, (int, float))
-            or bandwidth_factor <= 0
-        ):
-            raise JobError(f"{NAME}: bandwidth_factor is {bandwidth_factor!r}, but must be a number above 0")
-        self.bandwidth_factor = float(bandwidth_factor)
+        self.bandwidth_factor = positive(NAME, "bandwidth_factor", bandwidth_factor)
         fewest = len(space.decisions) + 1 if min_points is None else min_points
         self.min_points = whole(NAME, "min_points", fewest, at_least=2)
         self.max_fit = whole(NAME, "max_fit", max_fit, at_least=2 * self.min_points)

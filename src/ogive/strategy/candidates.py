@@ -142,6 +142,10 @@ class _Listed:
     x: FloatArray  # [N, p]
     rows: dict[str, int]
 
+    @cached_property
+    def _squares(self) -> FloatArray:  # [N]
+        return np.asarray((self.x**2).sum(axis=1))
+
     def draw(self, best: FloatArray, taken: Collection[str], count: int, rng: np.random.Generator) -> Candidates:
         """All that is open where that is no more than `count`; else the nearest to the `best` [b, p], and random ones."""
         is_open = np.ones(len(self.architectures), dtype=bool)
@@ -150,7 +154,7 @@ class _Listed:
         near = np.ones(len(rows), dtype=bool)
         if len(rows) > count:
             x = self.x[rows]
-            distances = np.min([((x - b) ** 2).sum(axis=1) for b in best], axis=0)
+            distances = (self._squares[rows, None] - 2.0 * (x @ best.T) + (best**2).sum(axis=1)).min(axis=1)
             near[:] = False
             near[np.argsort(distances, kind="stable")[: count // 2]] = True
             others = rng.choice(rows[~near], count - count // 2, replace=False)

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ogive.objective import Constraint, Objective
+from ogive.registry import share
 from ogive.space import Space
 from ogive.strategy.base import Strategy
 from ogive.strategy.differential_evolution import TRIES, Elite, Slots, begin, bounded, crossed, propose
-from ogive.strategy.genetic import share
 from ogive.strategy.unit_cube import UnitCube
 from ogive.trial import Fidelity, Pending, Proposal, Step, Trial, TrialId, until
 

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ogive.objective import Constraint, Objective
-from ogive.registry import whole
+from ogive.registry import share, whole
 from ogive.space import Space
 from ogive.strategy.base import Strategy
-from ogive.strategy.genetic import share
 from ogive.strategy.ranking import ranked
 from ogive.strategy.unit_cube import UnitCube
 from ogive.trial import Fidelity, Pending, Proposal, Step, Trial, TrialId

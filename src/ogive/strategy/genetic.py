@@ -12,12 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ogive.errors import JobError, SpaceError
+from ogive.errors import SpaceError
 from ogive.objective import Constraint, Objective, violation
-from ogive.registry import whole
+from ogive.registry import choice, share, whole
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
-from ogive.strategy.population import Population, check_drop
+from ogive.strategy.population import DROPS, Population
 from ogive.trial import Fidelity, Pending, Proposal, Trial
 
 NAME = "strategy 'genetic'"
@@ -56,13 +56,11 @@ class Genetic(Strategy):
     ) -> None:
         super().__init__(space, objectives, constraints)
         self.size = whole(NAME, "population", population, at_least=2)
-        if selection not in SELECTIONS:
-            raise JobError(f"{NAME}: selection is {selection!r}, but must be one of {', '.join(SELECTIONS)}")
-        self.selection = selection
+        self.selection = choice(NAME, "selection", selection, SELECTIONS)
         self.sample = whole(NAME, "sample", sample, at_least=1)
         self.crossover = share(NAME, "crossover", crossover)
         self.mutation = None if mutation is None else share(NAME, "mutation", mutation)
-        self._population = Population(self.size, check_drop(NAME, drop), objectives, constraints)
+        self._population = Population(self.size, choice(NAME, "drop", drop, DROPS), objectives, constraints)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         if self._population.is_small(pending, least=2):
@@ -122,14 +120,3 @@ def mutate(space: Space, architecture: Architecture, changes: int, rng: np.rando
     for _ in range(changes):
         architecture = space.mutate(architecture, rng)
     return architecture
-
-
-def share(owner: str, option: str, value: object) -> float:
-    """`value` as a number from 0 to 1.
-
-    Raises:
-        JobError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise JobError(f"{owner}: {option} is {value!r}, but must be a number from 0 to 1")
-    return float(value)

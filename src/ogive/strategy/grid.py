@@ -10,7 +10,7 @@ import numpy as np
 
 from ogive.errors import JobError, SpaceExhausted
 from ogive.objective import Constraint, Objective
-from ogive.registry import whole
+from ogive.registry import choice, whole
 from ogive.seeds import generator
 from ogive.space import Architecture, SizeBounds, Space
 from ogive.strategy.base import Strategy
@@ -49,9 +49,7 @@ class Grid(Strategy):
         resolution: int = 5,
     ) -> None:
         super().__init__(space, objectives, constraints)
-        if order not in ORDERS:
-            raise JobError(f"{NAME}: order is {order!r}, but must be one of {', '.join(ORDERS)}")
-        self.order = order
+        self.order = choice(NAME, "order", order, ORDERS)
         self.seed = whole(NAME, "seed", seed, at_least=0)
         self.resolution = whole(NAME, "resolution", resolution, at_least=2)
         self._told: set[str] = set()

@@ -192,6 +192,22 @@ class Kernel:
         linear = variances[1] / max(1, self.C) * 2.0 * (a[:, : self.columns] ** 2).sum(axis=1)
         return np.asarray(linear + variances[0] + (variances[2] if self.H else 0.0))
 
+    def slopes(self, theta: FloatArray, a: FloatArray, g: FloatArray) -> FloatArray:
+        """sum_ij g_ij dk(a_i, a_j)/dtheta [len(theta)] of [n, p], with the noise, for a symmetric g [n, n]."""
+        d = self.columns
+        weights = np.exp(theta[: self.C + self.H])[self.component]
+        variances = self._variances(theta)
+        g_k = g * _exponentiated(a[:, :d], a[:, :d], weights[:d], variances[0])
+        steepness = [weights[:d] * _squares(a[:, :d], g_k)]
+        heights = [g_k.sum(), 2.0 * variances[1] / max(1, self.C) * np.vdot(a[:, :d], g @ a[:, :d])]
+        for level in range(self.H):
+            own = self.component == self.C + level
+            g_k = g * _exponentiated(a[:, own], a[:, own], weights[own], variances[2] / self.H)
+            steepness.append(weights[own] * _squares(a[:, own], g_k))
+            heights[2:] = [sum(heights[2:]) + g_k.sum()]
+        lengths = -np.bincount(self.component, weights=np.concatenate(steepness), minlength=self.C + self.H)
+        return np.array([*lengths, *heights, math.exp(theta[-1]) * np.trace(g)])
+
     def _variances(self, theta: FloatArray) -> FloatArray:
         return np.asarray(np.exp(theta[self.C + self.H : -1]))
 
@@ -210,3 +226,8 @@ def _exponentiated(a: FloatArray, b: FloatArray, weights: FloatArray, variance: 
     np.exp(k, out=k)
     k *= variance
     return np.asarray(k)
+
+
+def _squares(a: FloatArray, g: FloatArray) -> FloatArray:
+    """sum_ik g_ik (a_ij - a_kj)^2 [p] of [n, p], for a symmetric g [n, n]."""
+    return np.asarray(2.0 * (g.sum(axis=1) @ (a * a) - np.einsum("ij,ij->j", a, g @ a)))

@@ -12,10 +12,10 @@ import numpy as np
 
 from ogive.errors import SpaceError
 from ogive.objective import Constraint, Objective
-from ogive.registry import whole
+from ogive.registry import share, whole
 from ogive.space import Space
 from ogive.strategy.base import Strategy
-from ogive.strategy.genetic import changing, mutate, share
+from ogive.strategy.genetic import changing, mutate
 from ogive.strategy.population import Population
 from ogive.trial import Fidelity, Pending, Proposal, Trial
 

@@ -8,23 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 
-from ogive.errors import JobError
 from ogive.objective import Constraint, Objective
 from ogive.strategy.ranking import ranked
 from ogive.trial import Pending, Trial, TrialId
 
 DROPS = ("oldest", "worst")
-
-
-def check_drop(owner: str, drop: object) -> str:
-    """`drop`, seen to be one of the two ways of dying.
-
-    Raises:
-        JobError: it is not.
-    """
-    if drop not in DROPS:
-        raise JobError(f"{owner}: drop is {drop!r}, but must be one of {', '.join(DROPS)}")
-    return str(drop)
 
 
 class Population:

@@ -29,6 +29,10 @@ DIRECTIONS, NORMALS = 128, 4
 """Directions, and pairs of opposite normal numbers, over which the improvement of the hypervolume is averaged."""
 
 
+MARGIN = 0.1
+"""Standard deviations by which the hypervolume's reference point is behind the worst that was told."""
+
+
 @dataclass(frozen=True)
 class Data:
     """What models are fitted to.
@@ -106,15 +110,19 @@ class Promise:
         return np.asarray(np.mean(gains, axis=0))
 
     def _growth(self, x: FloatArray) -> FloatArray:
-        """Expected growth of the hypervolume up to a tenth of the front's extent behind its worst corner."""
+        """Expected growth of the hypervolume up to the worst that was told (`winsorized` bounds how bad that is).
+
+        Were it bounded by the front that is known, nothing beyond the ends of that would promise anything. What a model
+        calls noise counts as doubt of a candidate: much of it is what the kernel cannot express, and a model that is too
+        sure of what it has not seen leaves parts of the front alone.
+        """
         rows = np.flatnonzero(self.feasible)
         y = np.stack([models[0].y[rows] for models in self.objectives], axis=1)
         front = y[pareto_front(y)]
-        worst, extent = front.max(axis=0), np.ptp(front, axis=0)
-        reference = worst + 0.1 * np.where(extent > 0, extent, 1.0)
+        reference = y.max(axis=0) + MARGIN
         draws = []
         for models in zip(*self.objectives, strict=True):
-            moments = [model.predict(x) for model in models]
+            moments = [model.predict(x, noise=True) for model in models]
             draws.append(tuple(np.stack(part, axis=1) for part in zip(*moments, strict=True)))  # [m, o] each
         if len(self.objectives) == 2:
             growth = [expected_growth_of_area(mean, deviation, front, reference) for mean, deviation in draws]

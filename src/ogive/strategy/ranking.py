@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ogive.objective import Constraint, Objective, ranks
+from ogive.objective import Constraint, Objective, ranks, sort_key
 from ogive.trial import Trial, comparable
 
 
@@ -27,5 +27,8 @@ def best(
     trials: Sequence[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()
 ) -> Trial | None:
     """The best of the trials that have a value, of equals the first; None if none has."""
+    if len(objectives) == 1:  # what `ranked` says, without ranking the others
+        step, chosen = comparable(trials)
+        return min(chosen, key=lambda trial: sort_key(trial.at(step), objectives[0], constraints), default=None)
     order = ranked(trials, objectives, constraints)
     return min(order, key=lambda item: item[0])[1] if order else None

@@ -23,8 +23,8 @@ from ogive.strategy.kernels import Kernel
 FloatArray = NDArray[np.float64]
 LogLikelihood = Callable[[FloatArray], float]
 
-BURN, THIN = 20, 4
-"""Steps of the chain before the first draw, and between draws."""
+CLIMB, BURN, THIN = 20, 8, 4
+"""Steps up to where the posterior is highest, and steps of the chain from there to the first draw and between draws."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,24 @@ class Regression:
         half_log_determinant = np.log(np.diag(self.factor)).sum()
         return float(-0.5 * self.y @ self.weights - half_log_determinant - 0.5 * n * math.log(2 * math.pi))
 
+    @property
+    def slopes(self) -> FloatArray:
+        """The gradient of the logarithm of the marginal likelihood by theta (equation 5.9)."""
+        inverse = cho_solve((self.factor, True), np.eye(len(self.y)), check_finite=False)
+        return self.kernel.slopes(self.theta, self.x, 0.5 * (np.outer(self.weights, self.weights) - inverse))
+
     @cached_property
     def _inverse_factor(self) -> FloatArray:  # [n, n]; a product with it is quicker than solving for many points
         n = len(self.factor)
         return np.asarray(solve_triangular(self.factor, np.eye(n), lower=True, check_finite=False))
 
-    def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Means [m] and standard deviations [m] of the function, without noise, at x [m, p]."""
+    def predict(self, x: FloatArray, noise: bool = False) -> tuple[FloatArray, FloatArray]:
+        """Means [m] and standard deviations [m] at x [m, p]: of the function, or of what would be measured of it."""
         cross = self.kernel(self.theta, self.x, x)  # [n, m]
         half = self._inverse_factor @ cross  # [n, m]
         variance = self.kernel.diagonal(self.theta, x) - np.einsum("ij,ij->j", half, half)
-        return cross.T @ self.weights, np.sqrt(np.maximum(variance, 1e-10))
+        deviation = np.sqrt(np.maximum(variance, 1e-10) + noise * self.kernel.noise(self.theta))
+        return cross.T @ self.weights, deviation
 
     def believing(self, x: FloatArray) -> Regression:
         """As if points in flight, x [w, p], had come out as predicted (Ginsbourger et al. 2010, "Kriging believer")."""
@@ -75,16 +82,23 @@ def condition(kernel: Kernel, theta: FloatArray, x: FloatArray, y: FloatArray) -
 def draw_parameters(
     kernel: Kernel, x: FloatArray, y: FloatArray, draws: int, rng: np.random.Generator
 ) -> Sequence[FloatArray]:
-    """S = `draws` vectors theta from their posterior given y [n] at x [n, p]."""
+    """S = `draws` vectors theta from their posterior given y [n] at x [n, p].
+
+    The chain begins where the posterior is highest: from the middle of the prior it would take hundreds of steps to where a
+    metric without noise, such as a latency from a table, has its parameters.
+    """
     prior = kernel.prior
+
+    def model(z: FloatArray) -> Regression:
+        return condition(kernel, prior.mean + prior.deviation * z, x, y)
 
     def log_likelihood(z: FloatArray) -> float:
         try:
-            return condition(kernel, prior.mean + prior.deviation * z, x, y).log_marginal_likelihood
+            return model(z).log_marginal_likelihood
         except LinAlgError:  # not positive definite to the last digit: as good as impossible
             return -math.inf
 
-    z = np.zeros(len(prior.mean))
+    z = _highest(model, len(prior.mean))
     current = log_likelihood(z)
     found = []
     for step in range(BURN + THIN * (draws - 1) + 1):
@@ -92,6 +106,22 @@ def draw_parameters(
         if step >= BURN and (step - BURN) % THIN == 0:
             found.append(prior.mean + prior.deviation * z)
     return found
+
+
+def _highest(model: Callable[[FloatArray], Regression], parameters: int) -> FloatArray:
+    """Where the posterior of z, whose prior is a standard normal, is about the highest."""
+    from scipy.optimize import minimize  # a tenth of a second to import
+
+    def cost(z: FloatArray) -> tuple[float, FloatArray]:
+        try:
+            here = model(z)
+        except LinAlgError:
+            return 1e10, np.zeros(parameters)
+        slopes = here.kernel.prior.deviation * here.slopes
+        return 0.5 * float(z @ z) - here.log_marginal_likelihood, z - slopes
+
+    found = minimize(cost, np.zeros(parameters), jac=True, method="L-BFGS-B", options={"maxiter": CLIMB})
+    return np.asarray(found.x)
 
 
 def elliptical_slice_step(

@@ -12,10 +12,10 @@ import numpy as np
 
 from ogive.errors import SpaceError
 from ogive.objective import Constraint, Objective
-from ogive.registry import whole
+from ogive.registry import choice, whole
 from ogive.space import Space
 from ogive.strategy.base import Strategy
-from ogive.strategy.population import Population, check_drop
+from ogive.strategy.population import DROPS, Population
 from ogive.strategy.ranking import best
 from ogive.trial import Fidelity, Pending, Proposal, Trial
 
@@ -49,7 +49,7 @@ class RegularizedEvolution(Strategy):
         super().__init__(space, objectives, constraints)
         self.P = whole(NAME, "population", population, at_least=1)
         self.S = whole(NAME, "sample", sample, at_least=1)
-        self._population = Population(self.P, check_drop(NAME, drop), objectives, constraints)
+        self._population = Population(self.P, choice(NAME, "drop", drop, DROPS), objectives, constraints)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         if self._population.is_small(pending):

@@ -16,11 +16,10 @@ import numpy as np
 
 from ogive.errors import JobError
 from ogive.objective import Constraint, Objective
-from ogive.registry import whole
+from ogive.registry import share, whole
 from ogive.space import Architecture, Space
 from ogive.space.domain import Label
 from ogive.strategy.base import Strategy
-from ogive.strategy.genetic import share
 from ogive.strategy.policy import Policy, Sample, parts
 from ogive.strategy.ranking import ranked
 from ogive.strategy.targets import CAUSED

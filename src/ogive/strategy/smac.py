@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from ogive.errors import MissingExtra, SpaceError
 from ogive.objective import Constraint, Objective
-from ogive.registry import whole
+from ogive.registry import share, whole
 from ogive.space import Architecture, Space
 from ogive.strategy.acquisition import expected_improvement
 from ogive.strategy.base import Strategy
-from ogive.strategy.genetic import share
 from ogive.strategy.surrogate import spread
 from ogive.strategy.targets import Told, normal_scores, told
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId

@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ogive.errors import JobError
 from ogive.objective import Constraint, Objective
-from ogive.registry import whole
+from ogive.registry import flag, positive, share, whole
 from ogive.space import Architecture, Space
 from ogive.space.domain import Label
 from ogive.space.table import Decision
 from ogive.strategy.base import Strategy
-from ogive.strategy.genetic import share
 from ogive.strategy.parzen import Mixture, columns, tpe_kernel
 from ogive.strategy.targets import told
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
@@ -70,12 +68,8 @@ class TPE(Strategy):
         self.initial = whole(NAME, "initial", initial, at_least=2)
         self.candidates = whole(NAME, "candidates", candidates, at_least=1)
         self.gamma = share(NAME, "gamma", gamma)
-        if not isinstance(multivariate, bool):
-            raise JobError(f"{NAME}: multivariate is {multivariate!r}, but must be true or false")
-        self.multivariate = multivariate
-        if isinstance(prior_weight, bool) or not isinstance(prior_weight, (int, float)) or not prior_weight > 0:
-            raise JobError(f"{NAME}: prior_weight is {prior_weight!r}, but must be a number above 0")
-        self.prior_weight = float(prior_weight)
+        self.multivariate = flag(NAME, "multivariate", multivariate)
+        self.prior_weight = positive(NAME, "prior_weight", prior_weight)
         self.max_fit = whole(NAME, "max_fit", max_fit, at_least=2 * MOST_GOOD)
         self._trials: dict[TrialId, Trial] = {}
         self._known: _Split | None = None  # a cache

@@ -68,6 +68,8 @@ def _times(node: Splice, given: Mapping[str, Label]) -> int:
             return int(times)
         case Choose(_, decision, alternatives) if decision in given:
             return _times(Splice(node.path, alternatives[given[decision]], node.items), given)
+        case Compute(_, (number,)):  # scaled by a depth multiplier
+            return _times(Splice(node.path, number, node.items), given)
         case Choose(_, decision, _) | Value(_, decision):
             raise SpaceError(
                 f"the repeat at {node.path!r} is open, by the decision {decision!r}: a supernet needs an elastic layer "

@@ -83,11 +83,15 @@ def _determined(new: New) -> None:
 
 
 def _pure(new: New) -> None:
-    """`next_job` changes no later answer, its own included."""
+    """`next_job` changes no later answer, its own included; it draws only where the schedule says so."""
 
     def poll(schedule: Schedule) -> None:
         for seed in range(POLLS):
-            schedule.next_job(generator(seed, "poll"))
+            rng = generator(seed, "poll")
+            before = rng.bit_generator.state
+            schedule.next_job(rng)
+            drawn = rng.bit_generator.state != before
+            assert_that(schedule.draws or not drawn, "next_job draws from its generator, and `draws` is False")
 
     assert_equal(_run(new()).text(), _run(new(), before_job=poll).text(), "with questions in between, job")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ogive.space import Space, integer, layer, one_of, repeat
+from ogive.space import Space, integer, layer, one_of, repeat, scaled
 from ogive.zoo.layers import ConvBlock, ConvNet
 
 
@@ -20,7 +20,8 @@ def chain(
     """A chain of `depth` convolutional blocks, each with a width and a kernel of its own.
 
     The defaults fit scikit-learn's digits and give 6^2 + 6^3 + 6^4 + 6^5 = 9,324 architectures. Every second block
-    halves the side of the image; global average pooling makes the classifier independent of it.
+    halves the side of the image; global average pooling makes the classifier independent of it. Width and depth multipliers
+    shrink the channels and the number of blocks.
 
     Decisions: `depth`; `channels0`, `kernel0`, `channels1`, ... as far as the chain reaches.
 
@@ -32,11 +33,11 @@ def chain(
         in_channels: channels of the image.
         image: side of the image in pixels.
     """
-    widths = [one_of(*channels, name=f"channels{i}") for i in range(depth[1])]
+    widths = [scaled(one_of(*channels, name=f"channels{i}"), "width") for i in range(depth[1])]
 
     def block(i: int) -> object:
         source = in_channels if i == 0 else widths[i - 1]
         return layer(ConvBlock, source, widths[i], one_of(*kernels, name=f"kernel{i}"), stride=1 + i % 2)
 
-    times = integer(*depth, name="depth")
+    times = scaled(integer(*depth, name="depth"), "depth")
     return Space(layer(ConvNet, repeat(block, times=times), classes=classes), example_input=(in_channels, image, image))

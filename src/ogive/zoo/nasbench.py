@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from ogive.errors import SpaceError
-from ogive.space import Architecture, Space, layer, one_of, repeat
+from ogive.space import Architecture, Space, layer, one_of, repeat, scaled
 from ogive.zoo.layers import AveragePool, DenseCell, NormalisedClassifier, ReLUConvBN, ResidualReduction, Stem, Zero
 
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -16,7 +16,7 @@ EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
 
-def operations(channels: int) -> dict[str, object]:
+def operations(channels: object) -> dict[str, object]:
     """The five operations at one width, by their published names."""
     return {
         "none": layer(Zero),
@@ -27,7 +27,7 @@ def operations(channels: int) -> dict[str, object]:
     }
 
 
-def cell(channels: int) -> object:
+def cell(channels: object) -> object:
     """The cell at one width; its edges are the same decisions at every width and every place."""
     return layer(DenseCell, [one_of(**operations(channels), name=f"edge{e}") for e in range(len(EDGES))])
 
@@ -36,7 +36,7 @@ def nasbench201(channels: int = 16, cells: int = 5, classes: int = 10, in_channe
     """The topology search space of NAS-Bench-201: one cell of four nodes and six edges, stacked in three stages.
 
     5^6 = 15,625 architectures, of which 6,466 differ by the authors' count (`unique_string`). Decisions: `edge0` to
-    `edge5` for the edges 0-1, 0-2, 1-2, 0-3, 1-3, 2-3.
+    `edge5` for the edges 0-1, 0-2, 1-2, 0-3, 1-3, 2-3. Width and depth multipliers shrink C and N.
 
     Args:
         channels: width C of the first stage; the later ones have 2C and 4C.
@@ -47,15 +47,17 @@ def nasbench201(channels: int = 16, cells: int = 5, classes: int = 10, in_channe
     """
     if image % 4:
         raise SpaceError(f"nasbench201(image={image}): two stages halve the image, so its side is a multiple of 4")
+    first, second, third = (scaled(factor * channels, "width") for factor in (1, 2, 4))
+    times = scaled(cells, "depth")
     net = layer(
         nn.Sequential,
-        layer(Stem, in_channels, channels),
-        repeat(cell(channels), times=cells),
-        layer(ResidualReduction, channels, 2 * channels),
-        repeat(cell(2 * channels), times=cells),
-        layer(ResidualReduction, 2 * channels, 4 * channels),
-        repeat(cell(4 * channels), times=cells),
-        layer(NormalisedClassifier, 4 * channels, classes),
+        layer(Stem, in_channels, first),
+        repeat(cell(first), times=times),
+        layer(ResidualReduction, first, second),
+        repeat(cell(second), times=times),
+        layer(ResidualReduction, second, third),
+        repeat(cell(third), times=times),
+        layer(NormalisedClassifier, third, classes),
     )
     return Space(net, example_input=(in_channels, image, image), canonical=unique_string)
 

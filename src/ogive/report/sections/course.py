@@ -10,7 +10,6 @@ from ogive.report.sections.search import unit_of
 from ogive.report.subject import Subject
 from ogive.report.words import duration
 from ogive.run.diversity import WINDOW, diversity, places, random_distance
-from ogive.run.utilisation import utilisation
 
 POINTS = 80
 
@@ -42,7 +41,7 @@ def _diversity(subject: Subject) -> tuple[Drawing | None, str]:
 
 
 def _utilisation(subject: Subject) -> tuple[Drawing | None, str]:
-    found = utilisation(subject.state)
+    found = subject.utilisation
     if not found.held_hours:
         return None, "Utilisation: no worker was held, so none was idle."
     size, unit = unit_of(3600 * float(found.hours[-1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ogive.report.document import Block, Keys, Section, Table, Text
+from ogive.report.spending import plan_line
 from ogive.report.subject import Subject
 from ogive.report.words import duration, number, plural
 from ogive.run.cost import (
@@ -39,6 +40,9 @@ def section(subject: Subject) -> Section:
         )
     else:
         blocks.append(Text(f"Price: {state.price}.", soft=True))
+    foretold = plan_line(state)
+    if foretold:
+        blocks.append(Text(f"Plan: {foretold}."))
     blocks += [*_projected(subject), *_reviewed(subject), *_gained(subject)]
     blocks += _ledger(ledger(state, list(subject.finals.values())), state.price.currency if state.price else "")
     return Section("cost", TITLE, blocks)
@@ -97,7 +101,7 @@ def _reviewed(subject: Subject) -> list[Block]:
         return [Text(f"Projected against actual: {why}.", soft=True)] if why else []
     rows = [
         (
-            f"after {plural(review.done, 'trial')}",
+            f"after {plural(review.done, 'trial')}" if review.done else "before the start, by the plan",
             _hours(review.hours),
             duration(HOUR * review.actual_hours),
             "yes" if review.held else "no",

@@ -22,7 +22,7 @@ def section(subject: Subject) -> Section:
     given = subject.comparison.random_reference if subject.comparison else None
     sources: list[str] = []
     state = subject.state
-    workers = int(state.settings["workers"]) if state.price else 1
+    workers = int(state.settings["workers"]) * int(state.settings.get("workers_per_trial", 1)) if state.price else 1
     for i, objective in enumerate(state.objectives):
         points = subject.points if i == 0 else curve(state, objective)
         if not points:

@@ -36,6 +36,7 @@ class Assignment:
         inherit: the folder of the trial whose weights to start from, and the step; None for none.
         reported: the last step that the journal has.
         spent: compute seconds of earlier attempts, which count towards the time limit.
+        began: steps that were trained before the first of this job; see `Evaluation`.
     """
 
     trial: TrialId
@@ -49,6 +50,7 @@ class Assignment:
     inherit: tuple[str, Step] | None = None
     reported: Step = 0
     spent: float = 0.0
+    began: Step = 0
 
 
 @dataclass(frozen=True)

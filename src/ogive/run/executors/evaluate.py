@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ogive.errors import JobError, RunError
-from ogive.run.estimator import Estimator, Evaluation
+from ogive.run.estimator import ALONE, Estimator, Evaluation, Team
 from ogive.run.executors.base import Assignment, Outcome
 from ogive.run.outcome import classify, disk_fault
 from ogive.schedule.base import Action
@@ -20,7 +20,12 @@ Deliver = Callable[[Step, Mapping[str, float], float], Action]
 
 
 def evaluate(
-    space: Space, estimator: Estimator, assignment: Assignment, deliver: Deliver, leaving: Callable[[], bool]
+    space: Space,
+    estimator: Estimator,
+    assignment: Assignment,
+    deliver: Deliver,
+    leaving: Callable[[], bool],
+    team: Team = ALONE,
 ) -> Outcome:
     """Carry out `assignment`; `deliver(step, metrics, seconds)` hands a report over and brings the answer.
 
@@ -59,6 +64,8 @@ def evaluate(
             assignment.settings,
             (Path(assignment.inherit[0]), assignment.inherit[1]) if assignment.inherit else None,
             assignment.reported,
+            assignment.began,
+            team,
         )
         estimator.evaluate(evaluation)
     except KeyboardInterrupt:

@@ -36,9 +36,10 @@ class Processes(Executor):
         payload: the file with the space and the estimator; see `worker.load`.
         folder: of the run; the workers' own output goes to `worker-*.log` in it.
         workers: how many evaluations at a time.
+        ranks: processes of each evaluation (`workers_per_trial`), which the estimator must be `parallel` for.
         time_limit: compute seconds of one trial, all attempts together.
         memory_limit: gigabytes that one trial may take beyond what its worker had before.
-        threads: of each worker; its share of the cores where None.
+        threads: of each process; its share of the cores where None.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Processes(Executor):
         folder: Path,
         workers: int,
         *,
+        ranks: int = 1,
         time_limit: float | None = None,
         memory_limit: float | None = None,
         threads: int | None = None,
@@ -54,11 +56,12 @@ class Processes(Executor):
         self._folder = folder
         self._time_limit = time_limit
         self._memory_limit = memory_limit
-        self._threads = threads or max(1, cores() // workers)
-        self._start = {
+        self._threads = threads or max(1, cores() // (workers * ranks))
+        self._start: dict[str, Any] = {
             "path": [str(entry) for entry in sys.path],
             "cwd": os.getcwd(),
             "payload": str(payload.resolve()),
+            "ranks": ranks,
         }
         self._mark = f"{run_mark(folder)}/{uuid.uuid4().hex[:8]}"
         self._recalled = False
@@ -80,7 +83,8 @@ class Processes(Executor):
             raise
 
     def _launch(self, name: str) -> Remote:
-        return Remote(name, self._mark, self._threads, self._start, self._folder / f"{name}.log")
+        start = {**self._start, "place": int(name.rpartition("-")[2]) * self._start["ranks"]}
+        return Remote(name, self._mark, self._threads, start, self._folder / f"{name}.log")
 
     @property
     def idle(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -18,10 +17,10 @@ from typing import Any
 from ogive.run.executors.base import Assignment, Outcome
 from ogive.run.executors.limits import bound_output, family_memory, resident
 from ogive.run.executors.strays import kill_marked, marked
+from ogive.run.outcome import death
 from ogive.trial import Status
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-KILLED_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 PARTING_SECONDS = 5.0
 """How long a worker may go on after its connection has closed."""
 LEFT = 75
@@ -46,6 +45,7 @@ class Remote:
         self.assignment: Assignment | None = None
         self.killed_for: Outcome | None = None
         self._mark = f"{mark}/{name}"
+        self._alone = start["ranks"] == 1
         self._since = 0.0
         self._spent = 0.0
         self._memory_before = 0
@@ -91,7 +91,8 @@ class Remote:
     def begin(self, assignment: Assignment, memory_limit: float | None) -> None:
         """Give it work."""
         self.assignment, self._since, self._spent = assignment, time.monotonic(), 0.0
-        self._memory_before = resident(self.process.pid) if memory_limit else 0
+        before = resident if self._alone else family_memory
+        self._memory_before = before(self.process.pid) if memory_limit else 0
         self.send({"assignment": vars(assignment), "memory_limit": memory_limit})
 
     def finish(self) -> Assignment:
@@ -154,11 +155,4 @@ def _death(code: int | None, seconds: float) -> Outcome:
         return Outcome(Status.EXITED, "the evaluation closed its worker's connection to the controller", "", seconds)
     if code == LEFT:
         return Outcome(Status.KILLED, "the worker was asked to leave and did not wait for a report", "", seconds)
-    if code >= 0:
-        return Outcome(Status.EXITED, f"the evaluation ended its worker with exit code {code}", "", seconds)
-    name = signal.Signals(-code).name
-    if -code == signal.SIGKILL:
-        name += ", perhaps by the system for lack of memory"
-    if -code in KILLED_FROM_OUTSIDE:
-        return Outcome(Status.KILLED, f"the worker was killed by {name}", "", seconds)
-    return Outcome(Status.EXITED, f"the evaluation crashed its worker ({name})", "", seconds)
+    return death(code, seconds)

@@ -118,10 +118,11 @@ class Simulated(Executor):
         if worker in self._cold:
             self._cold.discard(worker)
             now += weather.startup
-        if weather.straggle or weather.fail or weather.preempt:
-            of_trial = generator(self.seed, "trial", assignment.trial)
-            if of_trial.random() < weather.fail:
-                fails = int(of_trial.integers(1, until(assignment.fidelity) + 1))
+        if weather.fail:
+            rng = generator(self.seed, "trial", assignment.trial)
+            if rng.random() < weather.fail:
+                fails = int(rng.integers(1, until(assignment.fidelity) + 1))
+        if weather.straggle or weather.preempt:
             rng = generator(self.seed, "attempt", assignment.trial, assignment.attempt)
             pace *= weather.slowdown if rng.random() < weather.straggle else 1.0
             preempted = now + rng.exponential(3600 / weather.preempt) if weather.preempt else math.inf

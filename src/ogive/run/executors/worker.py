@@ -13,6 +13,7 @@ import pickle
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
@@ -21,10 +22,11 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from ogive.errors import RunError
-from ogive.run.estimator import Estimator
+from ogive.run.estimator import ALONE, Estimator, Team
 from ogive.run.executors.base import Assignment, Outcome
 from ogive.run.executors.evaluate import evaluate, make_folder
 from ogive.run.executors.limits import limit_memory
+from ogive.run.executors.ranks import Ranks, use_loopback
 from ogive.run.executors.remote import LEFT
 from ogive.run.executors.strays import descendants, end_strays
 from ogive.run.outcome import classify, disk_fault
@@ -33,6 +35,8 @@ from ogive.space import Space
 from ogive.trial import Step
 
 PR_SET_CHILD_SUBREAPER = 36
+RENDEZVOUS = "rendezvous"
+"""The file in a trial's folder by which the processes of an attempt find each other."""
 
 
 class _Worker:
@@ -42,6 +46,8 @@ class _Worker:
         self.recalled = False
         self.leaving = False
         self.busy = False
+        self.lock = threading.Lock()  # whoever watches the ranks sends, too
+        self.ranks: Ranks | None = None  # of a data-parallel trial; this process is rank 0
         self._listen()
 
     def _listen(self) -> None:
@@ -62,7 +68,8 @@ class _Worker:
         if os.getpid() != self.pid:  # a process that an evaluation forked has found its way back here
             os._exit(0)
         try:
-            self.connection.send_bytes(json.dumps(message).encode())
+            with self.lock:
+                self.connection.send_bytes(json.dumps(message).encode())
         except (BrokenPipeError, ConnectionResetError):
             self._orphaned()
 
@@ -88,31 +95,47 @@ class _Worker:
         start = self._receive()
         sys.path[:] = start["path"]
         os.chdir(start["cwd"])
+        if start.get("ranks", 1) > 1:
+            use_loopback()
+            self.ranks = Ranks(start)  # they load at the same time
         try:
             space, estimator = load(Path(start["payload"]))
             estimator.prepare()
         except BaseException as error:  # noqa: BLE001 - told to the controller, which tells the user
-            self._send({"is": "broken", **_outcome(classify(error))})
+            self._send({"is": "broken", **described(classify(error))})
             return
-        own = descendants()  # what the estimator has started to work with stays
+        if self.ranks is not None and (broken := self.ranks.ready()):
+            self._send(broken)
+            return
+        first = self.ranks.pids if self.ranks is not None else set()
+        own = descendants() - first  # what the estimator has started to work with stays
         self._send({"is": "ready"})
         while not self.leaving:
             message = self._receive()
             self.busy = True
-            last = self._one(space, estimator, message)
-            end_strays(own)
+            last = self._one(space, estimator, message, start.get("place", 0))
+            end_strays(own if self.ranks is None else own | self.ranks.pids)
             self._restore(start)
             self._send({**last, "leaving": self.leaving})
             self.busy = False
         os._exit(LEFT)  # not by sys.exit, which would wait for threads that evaluations have left
 
-    def _one(self, space: Space, estimator: Estimator, message: dict[str, Any]) -> dict[str, Any]:
+    def _one(self, space: Space, estimator: Estimator, message: dict[str, Any], place: int) -> dict[str, Any]:
         """Carry out one assignment; returns the message to end it with."""
         assignment = Assignment(**message["assignment"])
         self.recalled = False
         try:
-            with _output_to(make_folder(assignment)), _memory_limited(message["memory_limit"]):
-                outcome = evaluate(space, estimator, assignment, self._deliver, lambda: self.recalled or self.leaving)
+            folder = make_folder(assignment)
+            if self.ranks is not None and (broken := self.ranks.mend()):
+                return broken
+            team = ALONE if self.ranks is None else self._team(self.ranks, message, folder, place)
+            with output_to(folder), memory_limited(message["memory_limit"]):
+                outcome = evaluate(
+                    space, estimator, assignment, self._deliver, lambda: self.recalled or self.leaving, team
+                )
+            if self.ranks is not None:
+                outcome, sound = self.ranks.settle(outcome)
+                self.leaving |= not sound
         except KeyboardInterrupt as error:  # raised by the evaluation itself: signals only set `leaving`
             outcome = classify(error)
         except (RunError, OSError) as error:  # of the machine, not of the architecture: nothing can be written
@@ -120,7 +143,19 @@ class _Worker:
         finally:
             if os.getpid() != self.pid:
                 os._exit(0)
-        return {"is": "end", **_outcome(outcome)}
+        return {"is": "end", **described(outcome)}
+
+    def _team(self, ranks: Ranks, message: Mapping[str, Any], folder: Path, place: int) -> Team:
+        """Let all ranks begin the assignment with this process."""
+        rendezvous = folder / RENDEZVOUS
+        rendezvous.unlink(missing_ok=True)  # of an attempt that was killed
+        ranks.begin({**message, "rendezvous": str(rendezvous)}, self._stuck)
+        return Team(0, ranks.size, place, rendezvous)
+
+    def _stuck(self, outcome: Outcome) -> None:
+        """Another rank has ended, and this process waits for it where nothing can wake it: tell, and leave."""
+        self._send({"is": "end", **described(outcome), "leaving": True})
+        os._exit(LEFT)
 
     def _restore(self, start: Mapping[str, Any]) -> None:
         """Undo what the last evaluation may have changed for the next one."""
@@ -136,7 +171,8 @@ def load(payload: Path) -> tuple[Space, Estimator]:
     return space, estimator
 
 
-def _outcome(outcome: Outcome) -> dict[str, Any]:
+def described(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as JSON."""
     return {
         "status": outcome.status.value,
         "reason": outcome.reason,
@@ -146,7 +182,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 
 
 @contextmanager
-def _output_to(folder: Path) -> Iterator[None]:
+def output_to(folder: Path) -> Iterator[None]:
     """Send standard output and error of this process, native code included, to the trial's `output.txt`.
 
     The evaluation gets streams of its own, so that closing or replacing them harms nobody else; they are written line by
@@ -175,7 +211,8 @@ def _output_to(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _memory_limited(gigabytes: float | None) -> Iterator[None]:
+def memory_limited(gigabytes: float | None) -> Iterator[None]:
+    """Limit what this process may allocate; see `limit_memory`."""
     former = limit_memory(gigabytes)
     try:
         yield

@@ -1,0 +1,350 @@
+"""What schedules save: searches of tables with known answers at equal cost, in simulated time.
+
+    python benchmarks/schedules.py --what two-fidelities
+    python benchmarks/schedules.py --what misleading
+    python benchmarks/schedules.py --what curves --figure docs/images/schedules.svg
+    python benchmarks/schedules.py --what stopping
+    python benchmarks/schedules.py --what calibration
+    python benchmarks/schedules.py --what idle
+
+- two-fidelities: NAS-Bench-201, 12 epochs at a cost of 12 and all 200 at 200; one worker, and 8 whose trials take unequally
+  long. Mean regret in accuracy points at the cost of some full trainings.
+- misleading: the same with a cheap column that is permuted within its middle half; every entrant against full training.
+- curves: every schedule under one strategy, and the named pairs, at equal epochs on learning curves; any-time curves.
+- stopping: what `curve` and `median` save and lose over the same trials, and at equal epochs beside training every trial for
+  fewer epochs.
+- calibration: how often the extrapolations of `curve` come true, by the chance that they gave.
+- idle: how long 8 workers wait for work under each schedule, one of ten trials being ten times as slow.
+
+The NAS-Bench-201 table is looked for where the tests look for it: in the folder OGIVE_TEST_DATA, or in `shared/data` beside
+the repository. With `--folder` every search is kept there as it ends, and not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+
+from ogive import bench
+from ogive.bench import figures
+from ogive.bench.problem import Observation, Problem
+from ogive.bench.results import Results
+from ogive.bench.table import Table
+from ogive.bench.wrappers import Wrapper
+from ogive.seeds import generator
+from ogive.space import Architecture
+from ogive.trial import Fidelity, Status
+
+DATA = Path(os.environ.get("OGIVE_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+FULL, CHEAP = "cifar10_test_accuracy_full_training", "cifar10_test_accuracy_12_epochs"
+AT = (10.0, 25.0, 50.0)
+"""Where regrets are printed, in full trainings."""
+
+ASHA = "asha:min_epochs=12,eta=17"
+"""eta is the cost of the upper rung over that of the lower, 200 / 12: both rungs then cost the same."""
+
+TWO = [
+    f"auto@{ASHA}",
+    f"local_search@{ASHA}",
+    f"regularized_evolution@{ASHA}",
+    f"regularized_evolution@{ASHA},capped=false",
+    "regularized_evolution@successive_halving:min_epochs=12,eta=17,trials=17",
+    "bohb:min_epochs=12,eta=17",
+    "dehb:min_epochs=12,eta=17",
+    "auto",
+    "local_search",
+    "regularized_evolution",
+]
+SCHEDULES = [
+    "",
+    "@successive_halving",
+    "@hyperband",
+    "@asha",
+    "@asha:capped=false",
+    "@asha:variant=stopping",
+    "@pasha",
+    "@median",
+    "@progressive_dynamic_hurdles",
+    "@curve",
+]
+PAIRS = ["bohb", "dehb"]
+TRIALS = 100
+BINS = ((0, 0.001), (0.001, 0.01), (0.01, 0.1), (0.1, 0.5), (0.5, 1.01))
+UNEVEN = 0.5
+"""Standard deviation of the logarithm of a trial's duration over what the table says: two in three within 0.6 to 1.6."""
+
+
+# -- problems ----------------------------------------------------------------------------------------------------------
+
+
+@cache
+def nasbench201() -> Table:
+    from ogive.bench.nasbench201 import load
+
+    return load(DATA / "nasbench201_cifar10.csv.gz", column=FULL, cheap=CHEAP)
+
+
+class Uneven(Wrapper):
+    """Every trial takes longer or shorter than the table says, on average as long."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem, "with unequal durations")
+
+    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
+        rng = generator(seed, "duration", architecture.id, int(fidelity.get("epochs", 0)))
+        factor = float(np.exp(rng.normal(-(UNEVEN**2) / 2, UNEVEN)))
+        for seen in super().evaluate(architecture, fidelity, seed):
+            yield replace(seen, seconds=seen.seconds * factor)
+
+
+class Misleading(Wrapper):
+    """The values at the lowest level exchanged at random among the rows between the quartiles of that level."""
+
+    def __init__(self, problem: Table) -> None:
+        super().__init__(problem, "with a misleading cheap level")
+        self.table, self.lowest = problem, problem.levels[0]
+        values = problem.values("accuracy", 0)[:, 0]
+        low, high = np.quantile(values, [0.25, 0.75])
+        middle = np.flatnonzero((values >= low) & (values <= high))
+        self.values = values.copy()
+        self.values[middle] = values[generator(0, "misleading").permutation(middle)]
+
+    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
+        value = float(self.values[self.table.row(architecture)])
+        for seen in super().evaluate(architecture, fidelity, seed):
+            yield replace(seen, metrics={**seen.metrics, "accuracy": value}) if seen.step == self.lowest else seen
+
+
+class Epochs(Wrapper):
+    """Cost is counted in epochs: each takes one second."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem, "by epochs")
+
+    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
+        for seen in super().evaluate(architecture, fidelity, seed):
+            yield replace(seen, seconds=1.0)
+
+    @property
+    def full_seconds(self) -> float:
+        return float(self.epochs or 1)
+
+
+class Slow(Epochs):
+    """One architecture in ten takes ten times as long."""
+
+    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
+        factor = 10.0 if generator(seed, "slow", architecture.id).random() < 0.1 else 1.0
+        for seen in super().evaluate(architecture, fidelity, seed):
+            yield replace(seen, seconds=seen.seconds * factor)
+
+
+class Truncated(Epochs):
+    """Every trial ends after a few epochs: that is the full fidelity of such a search, judged by the truth all the same."""
+
+    def __init__(self, problem: Problem, epochs: int) -> None:
+        super().__init__(problem)
+        self.whole, self.epochs = float(problem.epochs or 1), epochs
+        self.name = f"{problem.name}, {epochs} epochs"
+
+    @property
+    def full_seconds(self) -> float:
+        return self.whole
+
+
+# -- what is printed ---------------------------------------------------------------------------------------------------
+
+
+class Study:
+    """Searches of one problem under one protocol, kept in a folder of their own."""
+
+    def __init__(self, options: argparse.Namespace, name: str, make: Callable[[], Problem], **protocol: float) -> None:
+        bench.register(name, make)
+        self.name, self.seeds = name, options.seeds
+        self.folder = Path(options.folder) / name
+        self.protocol = bench.Protocol(**{"trials": 100_000, **protocol})  # type: ignore[arg-type]
+
+    def run(self, entrants: Sequence[str]) -> Results:
+        def progress(done: int, all_: int) -> None:
+            print(f"\r{self.name}: {done} of {all_} searches", end="", file=sys.stderr, flush=True)
+
+        done = bench.compare(
+            [self.name], entrants, self.folder, seeds=self.seeds, protocol=self.protocol, progress=progress
+        )
+        print(file=sys.stderr)
+        return Results(done, self.name)
+
+
+def show(results: Results, title: str, at: Sequence[float], reference: str) -> None:
+    """Mean regret (standard error) at some costs, and each entrant's difference from `reference` at the last of them."""
+    seeds = len(results.comparison.seeds)
+    print(
+        f"\n{title}\nmean regret, {results.measures[-1]} (standard error), {seeds} seeds, at the cost of full trainings"
+    )
+    width = max(map(len, results.names))
+    print(f"{'':<{width}}" + "".join(f"{mark:>16g}" for mark in at) + f"   minus {reference}, signed-rank test")
+    base = values(results, reference, at)
+    for name in results.names:
+        found = values(results, name, at)
+        errors = found.std(axis=0, ddof=1) / np.sqrt(seeds)
+        cells = "".join(f"{m:>8.3f} ({e:.3f})" for m, e in zip(found.mean(axis=0), errors, strict=True))
+        print(f"{name:<{width}}{cells}   {_differences(found, base) if name != reference else ''}")
+
+
+def values(results: Results, name: str, at: Sequence[float]) -> np.ndarray:
+    """[s, t] regrets by the measure that decides."""
+    return results.values(name, results.axis, list(at))[:, :, -1]
+
+
+def _differences(found: np.ndarray, base: np.ndarray) -> str:
+    from ogive.bench.statistics import paired
+
+    tests = [paired(a.tolist(), b.tolist()) for a, b in zip(found.T, base.T, strict=True)]
+    return "  ".join(f"{test.mean:+.3f} (p={test.p:.3f})" for test in tests)
+
+
+# -- what there is -----------------------------------------------------------------------------------------------------
+
+
+def two_fidelities(options: argparse.Namespace) -> None:
+    entrants = options.entrants or TWO
+    one = Study(options, "two-fidelities", nasbench201, cost=AT[-1])
+    show(one.run(entrants), "one worker", AT, entrants[-1])
+    eight = Study(options, "two-fidelities-uneven", lambda: Uneven(nasbench201()), cost=AT[-1], workers=8)
+    show(eight.run(entrants), "8 workers, trials of unequal duration", AT, entrants[-1])
+
+
+def misleading(options: argparse.Namespace) -> None:
+    entrants = options.entrants or [f"auto@{ASHA}", "auto", f"local_search@{ASHA}", "local_search"]
+    study = Study(options, "misleading", lambda: Misleading(nasbench201()), cost=AT[-1])
+    results = study.run(entrants)
+    for strategy in dict.fromkeys(name.partition("@")[0] for name in entrants):
+        show(results, f"{strategy} against itself with full training", AT, strategy)
+
+
+def curves(options: argparse.Namespace) -> None:
+    entrants = options.entrants or [f"{options.strategy}{schedule}" for schedule in SCHEDULES] + PAIRS
+    study = Study(options, "curves-at-equal-epochs", lambda: Epochs(bench.load(options.benchmark)), cost=AT[-1])
+    results = study.run(entrants)
+    show(results, f"{options.benchmark} at equal epochs", (5.0, *AT), entrants[0])
+    if options.figure:
+        svg = figures.anytime(results, results.axis, len(results.measures) - 1)
+        Path(options.figure).write_text(figures.alone(svg), encoding="utf-8")
+
+
+def stopping(options: argparse.Namespace) -> None:
+    """The same trials with and without stopping; then as many as the same epochs pay for."""
+
+    def problem() -> Problem:
+        return Epochs(bench.load(options.benchmark))
+
+    entrants = [options.strategy, f"{options.strategy}@median", f"{options.strategy}@curve"]
+    same = Study(options, "stopping-the-same-trials", problem, trials=TRIALS).run(entrants)
+    print(f"\nthe same {TRIALS} trials: share of the epochs; regret, {same.measures[-1]}; minus that of full training")
+    last = values(same, entrants[0], [math.inf])
+    for name in entrants:
+        spent = [fact["cost"] / same.problem.full_seconds / TRIALS for fact in same.facts(name)]
+        found = values(same, name, [math.inf])
+        print(f"{name:<24}{np.mean(spent):8.1%}{found.mean():10.4f}   {_differences(found, last)}")
+    study = Study(options, "stopping-at-equal-epochs", problem, cost=AT[1])
+    results, at = study.run(entrants), AT[:2]
+    show(results, "at equal epochs", at, f"{options.strategy}@curve")
+    whole = int(results.problem.epochs or 1)
+    for epochs in sorted({max(1, round(whole * share)) for share in (1 / 8, 1 / 4, 3 / 8, 1 / 2)}):
+        name = f"stopping-all-after-{epochs}"
+        make = partial(Truncated, bench.load(options.benchmark), epochs)
+        cut = Study(options, name, make, cost=AT[1]).run([options.strategy])
+        _beside(cut, options.strategy, f"all for {epochs} epochs", values(results, f"{options.strategy}@curve", at), at)
+
+
+def _beside(results: Results, name: str, label: str, base: np.ndarray, at: Sequence[float]) -> None:
+    found = values(results, name, at)
+    errors = found.std(axis=0, ddof=1) / np.sqrt(len(found))
+    cells = "".join(f"{m:>8.4f} ({e:.4f})" for m, e in zip(found.mean(axis=0), errors, strict=True))
+    print(f"{label:<24}{cells}   minus curve: {_differences(found, base)}")
+
+
+def calibration(options: argparse.Namespace) -> None:
+    """What `curve` says of trials in the order of a random search in which all are trained in full, and what came."""
+    from ogive.schedule.curve import CurveStopping
+
+    problem = bench.load(options.benchmark)
+    objective, whole = problem.objectives[0], int(problem.epochs or 1)
+    rows = []
+    for seed in range(options.seeds):
+        state = bench.simulate(problem, bench.Named(options.strategy), trials=TRIALS, seed=seed)
+        schedule = CurveStopping(problem.objectives, epochs=whole)
+        best = math.inf
+        for n, trial in enumerate(state.trials.values()):
+            for t in (whole // 8, whole // 4, whole // 2):
+                seen = replace(trial, status=Status.RUNNING, reports=trial.reports[:t])
+                chance = schedule.chance(seen) if n >= schedule.min_trials else None
+                if chance is not None:
+                    rows.append((t, n, chance, objective.cost(trial.metrics) < best))
+            schedule.on_end(trial)
+            best = min(best, objective.cost(trial.metrics))
+    found = np.array(rows)
+    print(
+        f"\n{options.benchmark}: chance to beat the best, said and come true, {options.seeds} searches of {TRIALS} trials"
+    )
+    print(f"{'epochs seen':<14}" + "".join(f"{f'{low:g} to {high:g}':>26}" for low, high in BINS))
+    for t in np.unique(found[:, 0]):
+        cells = []
+        for low, high in BINS:
+            part = found[(found[:, 0] == t) & (found[:, 2] >= low) & (found[:, 2] < high)]
+            cells.append(f"{part[:, 2].mean():.4f}, {part[:, 3].mean():.4f} of {len(part)}" if len(part) else "none")
+        print(f"{t:<14g}" + "".join(f"{cell:>26}" for cell in cells))
+
+
+def idle(options: argparse.Namespace) -> None:
+    """What is not training, of the time of 8 workers."""
+    entrants = [f"{options.strategy}{schedule}" for schedule in SCHEDULES]
+    study = Study(options, "idle", lambda: Slow(bench.load(options.benchmark)), workers=8, cost=AT[-1])
+    results = study.run([*entrants, f"{options.strategy}@hyperband:overlap=false"])
+    print(f"\nshare of the time of 8 workers that is no training, {options.seeds} seeds (least, most)")
+    for name in results.names:
+        shares = [1 - fact["cost"] / (8 * fact["seconds"]) for fact in results.facts(name)]
+        print(f"{name:<46}{np.mean(shares):8.1%}  ({min(shares):.1%}, {max(shares):.1%})")
+
+
+WHAT = {
+    "two-fidelities": two_fidelities,
+    "misleading": misleading,
+    "curves": curves,
+    "stopping": stopping,
+    "calibration": calibration,
+    "idle": idle,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--what", choices=WHAT, default="two-fidelities")
+    parser.add_argument("--seeds", type=int, default=30)
+    parser.add_argument("--entrants", nargs="+", help="others than the usual ones, such as tpe@asha:eta=4")
+    parser.add_argument("--strategy", default="random", help="of the schedules in curves, stopping and idle")
+    parser.add_argument(
+        "--benchmark", default="digits", help="with learning curves, for curves, stopping and calibration"
+    )
+    parser.add_argument("--figure", help="where curves writes its figure (SVG)")
+    parser.add_argument("--folder", help="where searches are kept")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        options.folder = options.folder or folder
+        WHAT[options.what](options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""The processes that train one model together, and what they agree on: `torch.distributed` around one evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ogive.run.estimator import Team
+
+
+@contextmanager
+def assembled(team: Team) -> Iterator[None]:
+    """Let the processes of a team find each other: inside, `torch.distributed` has its default process group, with gloo for
+    tensors on the CPU and nccl for those on GPUs. Nothing is done for a process alone.
+
+    After an error the group is left as it is: ending it would wait for ranks that wait for this one.
+    """
+    if team.size == 1:
+        yield
+        return
+    import torch
+    from torch import distributed
+
+    assert team.rendezvous is not None
+    on_gpus = torch.cuda.is_available() and torch.cuda.device_count() >= team.size
+    if on_gpus:
+        torch.cuda.set_device(team.place % torch.cuda.device_count())
+    distributed.init_process_group(
+        "cpu:gloo,cuda:nccl" if on_gpus else "gloo",
+        init_method=team.rendezvous.as_uri(),
+        rank=team.rank,
+        world_size=team.size,
+    )
+    yield
+    distributed.destroy_process_group()
+    if team.rank == 0:
+        team.rendezvous.unlink(missing_ok=True)
+
+
+def any_of(team: Team, mine: bool) -> bool:
+    """Whether it is so in any of the processes; each waits for all."""
+    if team.size == 1:
+        return mine
+    import torch
+    from torch import distributed
+
+    flag = torch.tensor(int(mine))
+    distributed.all_reduce(flag, distributed.ReduceOp.MAX)
+    return bool(flag.item())

@@ -1,0 +1,83 @@
+"""What becomes of a proposal and of a report: pure functions that the controller asks before it writes anything down."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ogive.errors import RunError
+from ogive.run.events import Event, Kind
+from ogive.run.executors.base import Outcome
+from ogive.schedule.base import Action
+from ogive.trial import Proposal, Status, Trial, TrialId
+
+_KINDS = {Action.CONTINUE: Kind.FINISHED, Action.PAUSE: Kind.PAUSED, Action.STOP: Kind.STOPPED}
+_ANSWERS = {Kind.FINISHED: Action.CONTINUE, Kind.PAUSED: Action.PAUSE}
+_encode = json.JSONEncoder(allow_nan=False).encode
+
+
+def as_read_back(proposal: Proposal, note: Mapping[str, Any], strategy: str) -> Proposal:
+    """`proposal` with the schedule's `note`, as it will be read back from the journal.
+
+    Raises:
+        RunError: the journal cannot hold its settings or its note; `strategy` is named.
+    """
+    kept = {**proposal.note, "schedule": dict(note)} if note else proposal.note
+    if not kept and not proposal.settings:
+        return proposal
+    try:
+        settings, kept = json.loads(_encode([dict(proposal.settings), dict(kept)]))
+    except (TypeError, ValueError) as error:
+        raise RunError(f"strategy {strategy}: settings and note of a proposal must be JSON: {error}") from error
+    return Proposal(proposal.architecture, proposal.inherit, settings, kept)
+
+
+def decided(trial: Trial, action: Action, needed: Sequence[str]) -> Event | None:
+    """What becomes of a trial after its last report: the event that ends or pauses it, or None to go on.
+
+    Args:
+        trial: with the report.
+        action: what the schedule says to it.
+        needed: the metrics of objectives and constraints.
+    """
+    spoilt = not_finite(trial, needed)
+    if spoilt:
+        why = f"{spoilt} is {trial.metrics[spoilt]} at step {trial.step}"
+        return failed(trial.id, Outcome(Status.NOT_FINITE, why))
+    if action is Action.CONTINUE and trial.step < trial.until:
+        return None
+    missing = unreported(trial, needed)
+    if missing:
+        return failed(trial.id, missing)
+    return Event(_KINDS[action], trial.id)
+
+
+def answer(event: Event | None) -> Action:
+    """What a worker is told of what was decided; a trial that is finished ends by itself."""
+    return Action.CONTINUE if event is None else _ANSWERS.get(event.kind, Action.STOP)
+
+
+def not_finite(trial: Trial, needed: Sequence[str]) -> str:
+    """The first of the metrics `needed` that is there and not finite; "" where there is none."""
+    metrics = trial.metrics
+    return next((name for name in needed if not math.isfinite(metrics.get(name, 0.0))), "")
+
+
+def unreported(trial: Trial, needed: Sequence[str]) -> Outcome | None:
+    """The failure of a trial that did not report all metrics `needed`; None where it did."""
+    metrics = trial.metrics
+    missing = [name for name in needed if name not in metrics]
+    if not missing:
+        return None
+    reported = ", ".join(trial.reports[-1].metrics if trial.reports else ()) or "nothing"
+    remedy = f"a train function calls trial.report({', '.join(f'{name}=...' for name in missing)}) in its epochs"
+    reason = f"{', '.join(missing)} was never reported; what was: {reported}; {remedy}"
+    return Outcome(Status.MISSING_METRIC, reason)
+
+
+def failed(trial: TrialId, outcome: Outcome) -> Event:
+    """The event of a trial's failure."""
+    data = {"status": outcome.status.value, "reason": outcome.reason, "seconds": round(outcome.seconds, 6)}
+    return Event(Kind.FAILED, trial, data={**data, "traceback": outcome.traceback} if outcome.traceback else data)

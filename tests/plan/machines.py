@@ -1,0 +1,25 @@
+"""Simulated measurements of a machine whose parameters are known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ogive.planner import Epoch, Machine, StartUp, Timings
+
+
+def measurements(machine: Machine, seed: int = 0, workers: tuple[int, ...] = (1, 2, 4), trials: int = 6) -> Timings:
+    """Three epochs of each trial with every number of workers, and two workers' start; the machine's own noise."""
+    rng = np.random.default_rng(seed)
+    epochs, starts = [], []
+    for trial in range(trials):
+        factor = math.exp(rng.normal(0, machine.spread))
+        for k in workers:
+            for epoch in (1, 2, 3):
+                seconds = machine.epoch(k) * factor * math.exp(rng.normal(0, machine.noise))
+                begun = machine.attempt(k) if epoch == 1 else 0.0
+                epochs.append(Epoch(f"{trial}", k, epoch, seconds + begun, epoch == 1))
+    for k in workers:
+        starts += [StartUp(k, machine.start_up(k) * math.exp(rng.normal(0, machine.noise))) for _ in range(2)]
+    return Timings(tuple(epochs), tuple(starts), "threads", "a simulated machine")

@@ -1,0 +1,45 @@
+"""An estimator whose epochs take a time that is known: it sleeps, and less with more threads."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ogive.run.estimator import Estimator, Evaluation
+from ogive.schedule.base import Action
+from ogive.space import Space, layer, one_of
+
+SPACE = Space(layer(dict, width=one_of(*range(40), name="width")))
+START, SERIAL, PARALLEL = 0.4, 0.03, 0.2
+
+
+class Sleeper(Estimator):
+    """An epoch takes `SERIAL + PARALLEL / threads` seconds, of which a process shares nothing with others; getting ready
+    takes `START`. Widths above 36 fail.
+    """
+
+    epochs = 4
+    continuable = True
+
+    def prepare(self) -> None:
+        time.sleep(START)
+
+    def evaluate(self, evaluation: Evaluation) -> None:
+        threads = int(os.environ["OMP_NUM_THREADS"])
+        width = evaluation.architecture["width"]
+        if width > 36:
+            raise ValueError("too wide")
+        for step in range(evaluation.reported + 1, evaluation.until + 1):
+            time.sleep(SERIAL + PARALLEL / threads)
+            accuracy = 0.9 - abs(width - 11) / 100 - 0.3 / step
+            if evaluation.report(step, {"accuracy": accuracy, "threads": threads}) is not Action.CONTINUE:
+                return
+
+    def screen(self, architecture: Any) -> Mapping[str, float]:
+        return {"width": architecture["width"]}
+
+
+SLEEPER = Sleeper()
+"""For jobs."""

@@ -1,0 +1,97 @@
+"""What the schedule sees in a simulation: curves like those that were measured, over the job's own space."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+import ogive as og
+from ogive.errors import JobError
+from ogive.objective import Objective
+from ogive.planner import Epoch, Landscape, Shape, bundled, learn, limited
+from ogive.seeds import generator
+from ogive.space import Space, integer, layer, one_of
+
+SPACE = Space(layer(dict, a=one_of(*"wxyz", name="a"), b=one_of(1, 2, 3, name="b"), c=integer(1, 6, name="c")))
+LOSS, ACCURACY = Objective("log_loss"), Objective("accuracy")
+
+
+def curves(slope: float, ends: list[float], seen: int, last: int, metric: str = "log_loss") -> list[Epoch]:
+    """Power laws that end at `ends`, as far as epoch `seen`."""
+    found = []
+    for trial, end in enumerate(ends):
+        for e in range(1, seen + 1):
+            error = end * (last / e) ** slope
+            value = 1 - error if metric == "accuracy" else error
+            found.append(Epoch(f"{trial}", 1, e, 1.0, e == 1, {metric: value}))
+    return found
+
+
+@pytest.mark.parametrize("seen", [3, 6, 27])
+def test_a_power_law_is_extrapolated_to_its_end(seen: int) -> None:
+    ends = [0.2, 0.3, 0.45]
+    shape = learn(curves(0.4, ends, seen, 27), LOSS, 27)
+    assert shape.kind == "loss"
+    assert math.exp(shape.level) == pytest.approx(
+        0.3, rel=0.05 if seen != 6 else 0.3
+    )  # growth curves from five epochs on
+    assert shape.decay == pytest.approx(0.4, abs=0.02)
+    assert shape.spread == pytest.approx(np.log(ends).std(ddof=1), rel=0.4)
+
+
+def test_accuracies_are_errors_and_never_reach_one() -> None:
+    shape = learn(curves(0.4, [0.05, 0.1, 0.2], 3, 9, "accuracy"), ACCURACY, 9)
+    assert shape.kind == "share"
+    values = [Landscape(SPACE, ACCURACY, 9, shape, 0).truth(a)["accuracy"] for a in SPACE.grid()]
+    assert 0.7 < np.mean(values) < 1
+    assert max(values) < 1
+
+
+def test_what_was_not_measured_is_said_to_be_assumed() -> None:
+    assert "assumed" in learn([Epoch("a", 1, 1, 1.0, True)], ACCURACY, 9).basis
+
+
+def test_doubt_grows_with_what_is_extrapolated() -> None:
+    few, many = (learn(curves(0.4, [0.2, 0.3, 0.4], seen, 27), LOSS, 27).doubt for seen in (3, 27))
+    assert few > 1.5 * many
+
+
+def test_the_best_is_the_best_of_all_and_seeds_are_other_landscapes() -> None:
+    shape = Shape("share", math.log(0.1))
+    first, second = (Landscape(SPACE, ACCURACY, 9, shape, seed) for seed in (0, 1))
+    truths = [first.truth(architecture)["accuracy"] for architecture in SPACE.grid()]
+    assert first.bounds["accuracy"].best == pytest.approx(max(truths))  # brute force over all 72
+    others = [second.truth(architecture)["accuracy"] for architecture in SPACE.grid()]
+    assert abs(spearmanr(truths, others).statistic) < 0.7
+
+
+def test_early_epochs_tell_less_than_late_ones() -> None:
+    landscape = Landscape(SPACE, ACCURACY, 27, Shape("share", math.log(0.1), cross=0.3), 0)
+    rows = [
+        [seen.metrics["accuracy"] for seen in landscape.evaluate(a, {"epochs": 27}, i)]
+        for i, a in enumerate(SPACE.grid())
+    ]
+    truths = [landscape.truth(a)["accuracy"] for a in SPACE.grid()]
+    early, late = (spearmanr([row[e] for row in rows], truths).statistic for e in (0, 26))
+    assert 0.2 < early < late - 0.1
+    assert np.mean(rows, axis=0)[0] < np.mean(rows, axis=0)[-1], "curves rise"
+
+
+def test_a_job_of_fewer_epochs_sees_the_beginning_of_a_table_and_one_of_more_is_refused() -> None:
+    chain = og.bench.load("chain")
+    assert chain.epochs is not None
+    shorter = limited(chain, chain.epochs - 1)(0)
+    architecture = chain.space.sample(generator(0, "test"))
+    seen = [o.metrics for o in shorter.evaluate(architecture, {"epochs": 2}, 1)]
+    assert seen == [o.metrics for o in chain.evaluate(architecture, {"epochs": 2}, 1)]
+    assert shorter.epochs == chain.epochs - 1
+    assert shorter.bounds == chain.bounds
+    with pytest.raises(JobError, match="give at most as many"):
+        limited(chain, chain.epochs + 1)
+
+
+def test_only_the_space_of_the_bundled_table_has_its_curves() -> None:
+    assert bundled(SPACE, LOSS) is None

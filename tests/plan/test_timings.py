@@ -1,0 +1,119 @@
+"""Recorded durations: from files and from the journal of an earlier run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ogive.errors import JobError
+from ogive.planner import Epoch, StartUp, of_run, read
+from ogive.run.events import Event, Kind
+from ogive.run.settings import Settings
+from ogive.run.state import State
+from ogive.space import Space, layer, one_of
+
+SPACE = Space(layer(dict, width=one_of(1, 2, 3, name="width")))
+ROWS = "trial,workers,epoch,seconds,accuracy\na,1,0,4.5,\na,1,1,2.0,0.5\na,1,2,1.5,0.6\nb,2,1,1.0,\n"
+
+
+def test_a_csv_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "durations.csv").write_text(ROWS)
+    found = read(tmp_path / "durations.csv")
+    assert found.start_ups == (StartUp(1, 4.5),)
+    assert found.epochs[0] == Epoch("a", 1, 1, 2.0, True, {"accuracy": 0.5})
+    assert [epoch.first for epoch in found.epochs] == [True, False, True]
+    assert found.workers == (1, 2)
+
+
+def test_a_json_file_is_the_same(tmp_path: Path) -> None:
+    rows = [
+        {"architecture": "a", "workers": 1, "epoch": 1, "seconds": 2.0},
+        {"trial": "a", "workers": 1, "epoch": 0, "seconds": 1},
+    ]
+    (tmp_path / "durations.json").write_text(json.dumps(rows))
+    assert read(tmp_path / "durations.json").epochs == (Epoch("a", 1, 1, 2.0, True),)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "found no rows"),
+        ("trial,workers,epoch,seconds\na,1,1,-2\n", r"row 1: seconds is '-2'; allowed: a number above 0"),
+        ("trial,workers,epoch,seconds\na,0,1,2\n", r"row 1: workers is '0'; allowed: a whole number, at least 1"),
+        ("trial,workers,epoch,seconds\na,1,1,2\na,1,x,2\n", r"row 2: epoch is 'x'"),
+        ("trial,workers,epoch,seconds\n,1,1,2\n", r"row 1: no trial"),
+        ("trial,workers,epoch,seconds\na,1,0,2\n", r"no epoch above 0"),
+        ("time\n2\n", r"row 1: workers is None"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "durations.csv").write_text(text)
+    with pytest.raises(JobError, match=words):
+        read(tmp_path / "durations.csv")
+
+
+def journal(threads: int, *, cached: bool = False) -> State:
+    """A run of two trials of two epochs on one worker that took 7 s to start; the second was paused and went on."""
+    created = {
+        "space": SPACE.to_json(),
+        "objectives": [{"metric": "accuracy", "goal": "maximize"}],
+        "constraints": [],
+        "settings": Settings(max_trials=2).to_json(),
+        "seed": 0,
+    }
+    events = [
+        Event(Kind.CREATED, data=created),
+        Event(Kind.OPENED, data={"host": "here", "workers": 1, "threads": threads}, time=100.0),
+    ]
+    times = iter((107.0, 110.0, 112.0, 113.0, 117.0, 118.0, 123.0))
+
+    def add(kind: Kind, trial: int, step: int | None = None, seconds: float = 0.0) -> None:
+        data: dict[str, object] = {"worker": "worker-0", "attempt": 1} if kind is Kind.STARTED else {}
+        if kind is Kind.REPORTED:
+            data = {"metrics": {"accuracy": 0.5}, "seconds": seconds}
+        if kind is Kind.PROMOTED:
+            data = {"fidelity": {"epochs": 2}}
+        time = next(times) if kind in (Kind.STARTED, Kind.REPORTED) else events[-1].time
+        events.append(Event(kind, trial, step, data, time))
+
+    for trial in (0, 1):
+        architecture = SPACE.architecture({"width": trial + 1})
+        proposal = {"choices": architecture.to_json(), "id": architecture.id}
+        data = {
+            "proposal": proposal,
+            "seed": 1,
+            "fidelity": {"epochs": 2 - trial},
+            **({"cached": True} if cached else {}),
+        }
+        events.append(Event(Kind.PROPOSED, trial, data=data, time=events[-1].time))
+        add(Kind.STARTED, trial)
+        add(Kind.REPORTED, trial, 1, 2.9)
+        if trial == 0:
+            add(Kind.REPORTED, trial, 2, 1.9)
+            add(Kind.FINISHED, trial)
+        else:
+            add(Kind.PAUSED, trial)
+            add(Kind.PROMOTED, trial)
+            add(Kind.STARTED, trial)
+            add(Kind.REPORTED, trial, 2, 4.9)
+    return State.of(event.at(event.time, number) for number, event in enumerate(events, 1))
+
+
+def test_a_journal_gives_epochs_first_ones_and_the_start_up() -> None:
+    found = of_run(journal(threads=3), "a run")
+    assert found.start_ups == (StartUp(3, 7.0),)
+    assert [(e.trial, e.workers, e.epoch, e.seconds, e.first) for e in found.epochs] == [
+        ("0", 3, 1, 2.9, True),
+        ("0", 3, 2, 1.9, False),
+        ("1", 3, 1, 2.9, True),
+        ("1", 3, 2, 4.9, True),  # it went on in another attempt, which had to be begun
+    ]
+
+
+def test_a_run_in_which_nothing_was_computed_is_refused() -> None:
+    state = journal(1)
+    state.trials.clear()
+    with pytest.raises(JobError, match="no durations to plan with"):
+        of_run(state, "a run")

@@ -1,0 +1,171 @@
+"""Several processes train one trial: the same curves, one set of reports, and what becomes of all when one of them dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from faults import left_running
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+import ogive as og
+from ogive.errors import JobError
+from ogive.estimate import load_checkpoint
+from ogive.job import load_job
+from ogive.task import Recipe
+from ogive.trial import Status
+
+DEEDS = ("good", "rank_0_alone_reports", "counts_alone", "raises", "is_killed", "kills_worker", "unaware", "strands")
+
+
+def normalised(yes: bool) -> nn.Module:
+    """With odd sizes, weights that not every batch uses, and two kinds of batch norm where so wanted."""
+    norm = (nn.BatchNorm2d(6), nn.BatchNorm1d(20, momentum=None)) if yes else (nn.Identity(), nn.Identity())
+    convolution = nn.Sequential(nn.Conv2d(1, 6, 3, stride=2), norm[0], nn.ReLU(), nn.Flatten())
+    return nn.Sequential(convolution, nn.Linear(54, 20), norm[1], nn.ReLU(), nn.Linear(20, 10))
+
+
+def test_the_curves_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
+    """At the same global batch, with augmentation, a gradient limit, a batch of three at the end, and a pause between."""
+    space = og.Space(og.layer(normalised, og.one_of(False, True, name="normalised")), example_input=(1, 8, 8))
+    task = og.task.classification("digits", test=500, validation=501, train=131)
+    recipe = Recipe(epochs=4, batch_size=64, shift=1, gradient_clip=1.0, label_smoothing=0.1)
+    runs = [
+        og.search(
+            space,
+            og.estimate.classifier(task, recipe),
+            objectives="log_loss",
+            strategy={"grid": {"order": "lexicographic"}},
+            schedule={"asha": {"eta": 2}},
+            max_trials=2,
+            workers_per_trial=ranks,
+            cache=False,
+            run=tmp_path / f"{ranks}",
+        )
+        for ranks in (1, 2)
+    ]
+    for one, two in zip(*(run.trials for run in runs), strict=True):
+        assert two.reason == ""
+        assert len(one.reports) == len(two.reports) >= 1
+        rel = 1e-3 if one.architecture["normalised"] else 1e-5  # batch norm of few values makes rounding grow
+        for alone, together in zip(one.reports, two.reports, strict=True):
+            for metric in ("train_loss", "log_loss"):
+                assert together.metrics[metric] == pytest.approx(alone.metrics[metric], rel=rel), metric
+    assert {len(trial.reports) for trial in runs[1].trials} == {1, 4}
+    best = [trial.id for trial in runs[1].trials if trial.status is Status.FINISHED]
+    weights = [load_checkpoint(run.folder / f"trials/{best[0]:06d}")["model"] for run in runs]
+    assert weights[0].keys() == weights[1].keys()
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, rtol=1e-3, atol=1e-4)
+    assert not list(tmp_path.rglob("rendezvous"))
+    assert left_running(runs[1].folder) == []
+
+
+def doer(deed: str) -> nn.Module:
+    model = nn.Linear(3, 1)
+    model.deed = deed  # type: ignore[assignment]
+    return model
+
+
+def train(model: Any, trial: Any) -> None:
+    """Learns a line from this rank's share of 7 points; some deeds end badly, those that can be retried only once."""
+    if model.deed == "unaware":
+        for _ in trial.epochs():
+            trial.report(loss=1.0)
+        return
+    state = trial.restore()
+    if state is not None:
+        model.load_state_dict(state["model"])
+    together = DistributedDataParallel(model) if trial.ranks > 1 else model
+    x = torch.arange(21.0).reshape(7, 3) / 21
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    if model.deed == "counts_alone":
+        for _ in range(99):
+            optimizer.zero_grad()
+            together(x[trial.rank :: trial.ranks]).square().mean().backward()
+            trial.report(loss=1.0)
+        return
+    (trial.folder / f"pids-{trial.rank}").open("a").write(f"{os.getpid()}\n")
+    for epoch in trial.epochs():
+        optimizer.zero_grad()
+        together(x[trial.rank :: trial.ranks]).square().mean().backward()
+        optimizer.step()
+        if epoch == 2 and trial.rank == 1:
+            misbehave(model.deed, trial.folder)
+        if model.deed == "strands" and epoch == 2 and trial.rank == 0:
+            time.sleep(1000)  # as one who waits where no broken connection is noticed
+        if model.deed == "rank_0_alone_reports" and trial.rank > 0:
+            continue
+        trial.checkpoint(model=model.state_dict())
+        trial.report(loss=float(epoch), rank=trial.rank, orphans=len(orphans(trial.folder)))
+
+
+def misbehave(deed: str, folder: Path) -> None:
+    if deed == "raises":
+        raise ZeroDivisionError("on this rank only")
+    if deed == "strands":
+        os._exit(3)
+    first = len((folder / "pids-1").read_text().split()) == 1
+    if deed == "is_killed" and first:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if deed == "kills_worker" and first:
+        os.kill(os.getppid(), signal.SIGKILL)
+
+
+def orphans(folder: Path) -> list[int]:
+    """Processes of former attempts that are still there."""
+    former = [int(pid) for path in folder.glob("pids-*") for pid in path.read_text().split()[:-1]]
+    return [pid for pid in former if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_train_function_of_ones_own_and_ranks_that_end_badly(tmp_path: Path) -> None:
+    run = og.search(
+        og.Space(og.layer(doer, og.one_of(*DEEDS, name="deed"))),
+        train,
+        objectives="loss",
+        strategy={"grid": {"order": "lexicographic"}},
+        epochs=3,
+        max_trials=len(DEEDS),
+        max_failed_trials=99,
+        workers_per_trial=2,
+        time_limit=300,
+        memory_limit=3,
+        run=tmp_path / "run",
+    )
+    trials = {str(trial.architecture["deed"]): trial for trial in run.trials}
+    expected = dict.fromkeys(DEEDS, (Status.FINISHED, 1))
+    expected |= {"raises": (Status.ERROR, 1), "unaware": (Status.ERROR, 1), "strands": (Status.EXITED, 1)}
+    expected |= {"is_killed": (Status.FINISHED, 2), "kills_worker": (Status.FINISHED, 2)}
+    assert {deed: (trial.status, trial.attempts) for deed, trial in trials.items()} == expected
+    assert trials["raises"].reason == "rank 1 of 2: ZeroDivisionError: on this rank only"
+    assert "in misbehave" in trials["raises"].traceback
+    assert trials["strands"].reason == "the evaluation ended rank 1 of 2 with exit code 3"
+    assert "asks for neither trial.rank nor trial.ranks" in trials["unaware"].reason
+    for deed, (status, _) in expected.items():
+        if status is Status.FINISHED:
+            assert [report.step for report in trials[deed].reports] == [1, 2, 3], deed
+            assert trials[deed].metrics.get("rank", 0) == trials[deed].metrics.get("orphans", 0) == 0, deed
+    assert run.state.lost == {trials["is_killed"].id: 1, trials["kills_worker"].id: 1}
+    assert run.state.warnings == []
+    assert left_running(run.folder) == []
+
+
+def test_what_cannot_train_together_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    space = og.Space(og.layer(doer, og.one_of(*DEEDS)))
+    plain = og.estimate.function(lambda architecture: {"loss": 1.0})
+    with pytest.raises(JobError, match="workers_per_trial=2, but a Function evaluates in one process"):
+        og.search(space, plain, objectives="loss", workers_per_trial=2, run=tmp_path / "run")
+    with pytest.raises(JobError, match="workers_per_trial=2, but executor='inline' has one process"):
+        og.search(space, train, objectives="loss", workers_per_trial=2, executor="inline", run=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    job = tmp_path / "job.yaml"
+    job.write_text("space: {zoo: chain}\ntask: {data: digits}\nworkers_per_trial: 4096\n")
+    with pytest.raises(JobError, match=r"job.yaml:3: workers_per_trial: found 4096 processes for each of 1 trials"):
+        load_job(job)
