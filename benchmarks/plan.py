@@ -52,7 +52,6 @@ eight, and do so again for every trial.
 JOBS = {
     "full": (Named("random"), Named("full"), 24),
     "asha": (Named("regularized_evolution"), Named("asha"), 64),
-    "hyperband": (Named("random"), Named("hyperband"), 64),
 }
 MEASURED = (1, 2, 4, 8)
 TRIALS, EPOCHS = 6, 3
@@ -101,7 +100,7 @@ def machines(samples: int) -> None:
     for name, machine in MACHINES.items():
         for job, (strategy, schedule, trials) in JOBS.items():
             search = Search(strategy, schedule, trials)
-            true = truth(machine, search, workers, epochs, 40)
+            true = truth(machine, search, workers, epochs, 12)
             fastest = min(seconds for seconds, _ in true.values())
             slowest = max(seconds for seconds, _ in true.values())
             own, inside = [], []

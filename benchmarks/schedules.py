@@ -52,14 +52,19 @@ FULL, CHEAP = "cifar10_test_accuracy_full_training", "cifar10_test_accuracy_12_e
 AT = (10.0, 25.0, 50.0)
 """Where regrets are printed, in full trainings."""
 
-ASHA = "asha:min_epochs=12,eta=17"
+PLAIN = "asha:min_epochs=12,eta=17"
 """eta is the cost of the upper rung over that of the lower, 200 / 12: both rungs then cost the same."""
+
+ASHA = f"{PLAIN},grace=17"
+"""The first eta trials, most of them random, earn no promotion."""
 
 TWO = [
     f"auto@{ASHA}",
     f"local_search@{ASHA}",
     f"regularized_evolution@{ASHA}",
-    f"regularized_evolution@{ASHA},capped=false",
+    f"local_search@{PLAIN}",
+    f"regularized_evolution@{PLAIN}",
+    f"regularized_evolution@{PLAIN},capped=false",
     "regularized_evolution@successive_halving:min_epochs=12,eta=17,trials=17",
     "bohb:min_epochs=12,eta=17",
     "dehb:min_epochs=12,eta=17",

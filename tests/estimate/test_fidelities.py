@@ -46,6 +46,25 @@ def test_multipliers_shrink_what_is_scaled_and_nothing_else() -> None:
     assert smaller[0][0].out_channels == 4
 
 
+@pytest.mark.parametrize(
+    ("name", "factor"), [("width", 0), ("width", 1.5), ("depth", True), ("width", "0.5"), ("height", 0.5)]
+)
+def test_a_multiplier_that_cannot_be_is_refused(name: str, factor: Any) -> None:
+    with pytest.raises(og.OgiveError, match="above 0 and at most 1" if name != "height" else "scaled by 'height'"):
+        ARCHITECTURE.build(multipliers={name: factor})
+
+
+def counting(bias: bool, rates: int) -> nn.Module:
+    """A model whose factory computes with values, as those of stochastic depth do."""
+    drop = [rate.item() for rate in torch.linspace(0, 0.1, rates)]
+    return nn.Sequential(nn.Flatten(), nn.Dropout(drop[-1]), nn.LazyLinear(10, bias=bias))
+
+
+def test_models_that_compute_while_they_are_built_can_be_made_smaller() -> None:
+    space = og.Space(og.layer(counting, og.one_of(True, False), og.scaled(4, "depth")), example_input=(1, 8, 8))
+    og.estimate.classifier(TASK, depth=0.5).check(space, {}, {})
+
+
 def test_what_is_scaled_is_the_same_space() -> None:
     def declared(width: Any, times: Any) -> og.Space:
         return og.Space(og.layer(nn.Sequential, og.repeat(og.layer(nn.Linear, width, width), times)))

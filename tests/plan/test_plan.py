@@ -7,13 +7,14 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from machines import measurements
 
 import ogive as og
 from ogive.bench.simulation import Named
 from ogive.objective import Objective
-from ogive.planner import Landscape, Machine, Plan, Search, Shape, Split, episode, make, splits
+from ogive.planner import Episode, Landscape, Machine, Plan, Search, Shape, Split, episode, fit, make, making, splits
 from ogive.run.executors.simulated import Weather
 from ogive.run.prices import Price
 from ogive.run.settings import Settings
@@ -147,3 +148,20 @@ def test_pace_is_of_the_chosen_split_and_ends_at_its_time() -> None:
     assert reports[0] == 1
     assert reports[-1] == 9 * 12
     assert plan.row.pace[-1][2] == pytest.approx(plan.row.seconds.expected)
+
+
+@pytest.mark.parametrize(("seconds", "chosen"), [(130.0, Split(1, 2)), (1000.0, Split(2, 1))])
+def test_better_architectures_are_worth_half_as_much_time_again_and_no_more(seconds: float, chosen: Split) -> None:
+    """The slower split finds better ones on every seed."""
+
+    def ended(time: float, regret: float, seed: int) -> Episode:
+        curve = np.array([[time, regret + 0.001 * seed]])
+        return Episode(time, time, np.array([time]), curve, 0.9 - regret, "", 0.0)
+
+    found = {
+        Split(2, 1): [ended(100.0, 0.2, seed) for seed in range(8)],
+        Split(1, 2): [ended(seconds, 0.1 + 0.01 * (seed % 2), seed) for seed in range(8)],
+    }
+    fitted = fit(measurements(Machine(1.0, 1.0), workers=(1, 2)))
+    rows = making.rows_of(found, fitted, full(8), 0.3, 0)
+    assert making.choose(rows, found, fitted)[0] == chosen

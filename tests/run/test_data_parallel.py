@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
@@ -18,17 +19,33 @@ from torch.nn.parallel import DistributedDataParallel
 import ogive as og
 from ogive.errors import JobError
 from ogive.estimate import load_checkpoint
+from ogive.estimate.team import assembled
 from ogive.job import load_job
+from ogive.run.estimator import Team
 from ogive.task import Recipe
+from ogive.task.trainer import Training
 from ogive.trial import Status
 
-DEEDS = ("good", "rank_0_alone_reports", "counts_alone", "raises", "is_killed", "kills_worker", "unaware", "strands")
+DEEDS = (
+    "good",
+    "rank_0_alone_reports",
+    "counts_alone",
+    "raises",
+    "is_killed",
+    "kills_worker",
+    "unaware",
+    "strands",
+    "interrupts",
+    "last",
+)
 
 
 def normalised(yes: bool) -> nn.Module:
-    """With odd sizes, weights that not every batch uses, and two kinds of batch norm where so wanted."""
-    norm = (nn.BatchNorm2d(6), nn.BatchNorm1d(20, momentum=None)) if yes else (nn.Identity(), nn.Identity())
-    convolution = nn.Sequential(nn.Conv2d(1, 6, 3, stride=2), norm[0], nn.ReLU(), nn.Flatten())
+    """With odd sizes, weights that not every batch uses, and three kinds of batch norm where so wanted."""
+    norm: tuple[nn.Module, ...] = (nn.Identity(), nn.Identity(), nn.Identity())
+    if yes:
+        norm = (nn.BatchNorm2d(6), nn.BatchNorm1d(20, momentum=None), nn.BatchNorm2d(6, affine=False))
+    convolution = nn.Sequential(nn.Conv2d(1, 6, 3, stride=2), norm[0], norm[2], nn.ReLU(inplace=True), nn.Flatten())
     return nn.Sequential(convolution, nn.Linear(54, 20), norm[1], nn.ReLU(), nn.Linear(20, 10))
 
 
@@ -47,7 +64,7 @@ def test_the_curves_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
             max_trials=2,
             workers_per_trial=ranks,
             cache=False,
-            run=tmp_path / f"{ranks}",
+            run=tmp_path / f"{ranks} of them",
         )
         for ranks in (1, 2)
     ]
@@ -66,6 +83,31 @@ def test_the_curves_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
         torch.testing.assert_close(weights[1][name], value, rtol=1e-3, atol=1e-4)
     assert not list(tmp_path.rglob("rendezvous"))
     assert left_running(runs[1].folder) == []
+
+
+def trained(team: Team, results: Any) -> None:
+    """An epoch of a model whose layer takes statistics of its rank's share of each batch."""
+    with assembled(team):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.InstanceNorm2d(2, track_running_stats=True), nn.Flatten())
+        model.append(nn.Linear(8, 2))
+        examples = torch.randn(12, 1, 4, 4), torch.arange(12) % 2
+        Training(model, examples, 2, Recipe(epochs=1, batch_size=6), 0, team).epoch(1)
+        results.put([buffer.tolist() for buffer in model.buffers()])
+
+
+def test_all_ranks_have_the_buffers_that_rank_0_would_save(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    teams = [Team(rank, 2, rank, tmp_path / "they meet here") for rank in (0, 1)]
+    processes = [context.Process(target=trained, args=(team, results)) for team in teams]
+    for process in processes:
+        process.start()
+    first, second = results.get(timeout=300), results.get(timeout=300)
+    for process in processes:
+        process.join()
+    assert first == second
+    assert first[0] != [0.0, 0.0], "they have learned something"
 
 
 def doer(deed: str) -> nn.Module:
@@ -97,7 +139,7 @@ def train(model: Any, trial: Any) -> None:
         optimizer.zero_grad()
         together(x[trial.rank :: trial.ranks]).square().mean().backward()
         optimizer.step()
-        if epoch == 2 and trial.rank == 1:
+        if epoch == 2 and (trial.rank == 1 or model.deed == "interrupts"):
             misbehave(model.deed, trial.folder)
         if model.deed == "strands" and epoch == 2 and trial.rank == 0:
             time.sleep(1000)  # as one who waits where no broken connection is noticed
@@ -108,6 +150,8 @@ def train(model: Any, trial: Any) -> None:
 
 
 def misbehave(deed: str, folder: Path) -> None:
+    if deed == "interrupts":
+        raise KeyboardInterrupt
     if deed == "raises":
         raise ZeroDivisionError("on this rank only")
     if deed == "strands":
@@ -142,11 +186,13 @@ def test_a_train_function_of_ones_own_and_ranks_that_end_badly(tmp_path: Path) -
     trials = {str(trial.architecture["deed"]): trial for trial in run.trials}
     expected = dict.fromkeys(DEEDS, (Status.FINISHED, 1))
     expected |= {"raises": (Status.ERROR, 1), "unaware": (Status.ERROR, 1), "strands": (Status.EXITED, 1)}
+    expected |= {"interrupts": (Status.ERROR, 1)}
     expected |= {"is_killed": (Status.FINISHED, 2), "kills_worker": (Status.FINISHED, 2)}
     assert {deed: (trial.status, trial.attempts) for deed, trial in trials.items()} == expected
     assert trials["raises"].reason == "rank 1 of 2: ZeroDivisionError: on this rank only"
     assert "in misbehave" in trials["raises"].traceback
     assert trials["strands"].reason == "the evaluation ended rank 1 of 2 with exit code 3"
+    assert trials["interrupts"].reason == "KeyboardInterrupt"
     assert "asks for neither trial.rank nor trial.ranks" in trials["unaware"].reason
     for deed, (status, _) in expected.items():
         if status is Status.FINISHED:

@@ -15,7 +15,13 @@ from ogive.testing.schedules import check_schedule
 from ogive.trial import Report, Trial
 
 OPTIONS: dict[str, list[dict[str, Any]]] = {
-    "asha": [{}, {"eta": 2, "capped": False}, {"variant": "stopping"}, {"fidelities": {"data_fraction": 0.1}}],
+    "asha": [
+        {},
+        {"eta": 2, "capped": False},
+        {"grace": 6},
+        {"variant": "stopping"},
+        {"fidelities": {"data_fraction": 0.1}},
+    ],
     "curve": [{"min_epochs": 5}, {"model": "learned", "min_epochs": 3}],
     "hyperband": [{}, {"overlap": False}, {"fidelities": {"resolution": 0.25}, "min_epochs": 9}],
     "successive_halving": [{}, {"trials": 12, "eta": 2}],
@@ -115,6 +121,8 @@ class OwnRandomNumbers(Full):
 
 
 class HashOrder(OwnRandomNumbers):
+    draws = True
+
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         return Start({"epochs": 1 + hash(str(rng.random())) % 8})
 

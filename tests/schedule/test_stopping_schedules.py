@@ -64,6 +64,13 @@ def test_capped_promotions_are_no_more_than_the_rung_allows() -> None:
     assert (reached(capped=False), reached()) == (58, 20)
 
 
+def test_the_first_trials_of_a_rung_earn_no_promotion() -> None:
+    """With eta 3 and grace 3 the first to go on is the best of 6, and of 60 there are (60 - 3) / 3 that do."""
+    log = run(ASHA(ACCURACY, epochs=3, grace=3), lambda i: Fate(lambda epoch: i / 100), 60)
+    resumed = [job.trial for _, job in log.jobs if isinstance(job, Resume)]
+    assert (resumed[0], len(resumed)) == (5, 19)
+
+
 def test_the_best_of_a_short_search_is_trained_in_full() -> None:
     log = run(ASHA(ACCURACY, epochs=27), lambda i: Fate(lambda epoch: i / 100), 10)
     assert log.trials[9].step == 27
@@ -143,6 +150,8 @@ def test_pbt_lets_nobody_train_on_whose_weights_are_being_read() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "text"),
     [
+        ("asha", {"grace": -1}, "grace is -1, but must be a whole number of at least 0"),
+        ("asha", {"grace": 3, "variant": "stopping"}, "promotes nothing"),
         ("asha", {"variant": "both"}, "variant is 'both', but must be one of promotion, stopping"),
         ("asha", {"variant": "stopping", "fidelities": {"resolution": 0.5}}, "trials start again"),
         ("asha", {"fidelities": {"epochs": 0.5}}, "for epochs there are min_epochs and max_epochs"),

@@ -236,10 +236,11 @@ class LiveTrial:
         return step
 
     def _send(self, step: Step, metrics: Mapping[str, float]) -> None:
-        if step > self._sent and self._team.rank == 0:
-            answer = self._evaluation.report(step, metrics)
-            self._sent = step
-            self._over = answer != Action.CONTINUE
+        if step <= self._sent:
+            return
+        self._sent = step
+        if self._team.rank == 0:
+            self._over = self._evaluation.report(step, metrics) != Action.CONTINUE
 
 
 def run_live(evaluation: Evaluation, body: Callable[[LiveTrial], None]) -> None:

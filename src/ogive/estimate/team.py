@@ -25,12 +25,9 @@ def assembled(team: Team) -> Iterator[None]:
     on_gpus = torch.cuda.is_available() and torch.cuda.device_count() >= team.size
     if on_gpus:
         torch.cuda.set_device(team.place % torch.cuda.device_count())
-    distributed.init_process_group(
-        "cpu:gloo,cuda:nccl" if on_gpus else "gloo",
-        init_method=team.rendezvous.as_uri(),
-        rank=team.rank,
-        world_size=team.size,
-    )
+    backend = "cpu:gloo,cuda:nccl" if on_gpus else "gloo"
+    store = distributed.FileStore(str(team.rendezvous), team.size)  # PyTorch's file:// takes no spaces in a path
+    distributed.init_process_group(backend, store=store, rank=team.rank, world_size=team.size)
     yield
     distributed.destroy_process_group()
     if team.rank == 0:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ogive.bench.problem import Problem
-from ogive.planner.machine import LEVEL, Fit, fit
+from ogive.planner.machine import LEVEL, Fit, Machine, fit
 from ogive.planner.plan import Plan, Row
 from ogive.planner.simulation import Episode, Search, Split, episode, splits
 from ogive.planner.timings import Timings
@@ -26,6 +27,8 @@ SURE, MORE = 0.95, 4
 """Up to so many times as many seeds are simulated where it is less probable that the fastest split is near the fastest."""
 NEAR = 1.1
 """A split whose time is at most so many times the fastest one's is as good."""
+WORTH = 1.5
+"""A split that finds better architectures, but takes more than so many times as long, is not preferred for it."""
 NEGLIGIBLE = 0.002
 """Thinking that takes a smaller share of the search is left out."""
 REACHED = 0.75
@@ -96,8 +99,8 @@ def make(
     done = len(found[candidates[0]])
     last = [_last(run) for runs in found.values() for run in runs]
     target = float(np.quantile(last, REACHED)) if regret is None else regret
-    rows = _rows(found, fitted, search, target, seed)
-    best, why, sure = _choose(rows, found, fitted)
+    rows = rows_of(found, fitted, search, target, seed)
+    best, why, sure = choose(rows, found, fitted)
     told = [*_told(timings, fitted, rows, done, seeds, thinking or 0.0), *assumptions]
     metric, epochs = first.objectives[0].metric, first.epochs
     return Plan(
@@ -133,7 +136,10 @@ def _thinking(problem: Problem, search: Search, fitted: Fit, split: Split, weath
     return 0.0 if run.processor < NEGLIGIBLE * run.seconds else run.processor / search.trials
 
 
-def _rows(found: Mapping[Split, Sequence[Episode]], fitted: Fit, search: Search, target: float, seed: int) -> list[Row]:
+def rows_of(
+    found: Mapping[Split, Sequence[Episode]], fitted: Fit, search: Search, target: float, seed: int
+) -> list[Row]:
+    """A row for each split, of its simulated searches and of how well the machine is known."""
     times = {split: _draws([run.seconds for run in runs], split, fitted) for split, runs in found.items()}
     means = _means(found, fitted, seed)
     fastest, winners = means.min(axis=0), means.argmin(axis=0)
@@ -147,8 +153,8 @@ def _rows(found: Mapping[Split, Sequence[Episode]], fitted: Fit, search: Search,
         rows.append(
             Row(
                 split,
-                fitted.interval(lambda machine, k=k: machine.mean_epoch(k)),
-                fitted.interval(lambda machine, k=k: machine.start_up(k)),
+                fitted.interval(partial(Machine.mean_epoch, workers=k)),
+                fitted.interval(partial(Machine.start_up, workers=k)),
                 seconds,
                 _reached(reach, split, fitted),
                 seconds.times(held),
@@ -245,7 +251,7 @@ def _pace(runs: Sequence[Episode], split: Split, fitted: Fit) -> tuple[tuple[int
 # -- choosing --------------------------------------------------------------------------------------------------------
 
 
-def _choose(rows: Sequence[Row], found: Mapping[Split, Sequence[Episode]], fitted: Fit) -> tuple[Split, str, str]:
+def choose(rows: Sequence[Row], found: Mapping[Split, Sequence[Episode]], fitted: Fit) -> tuple[Split, str, str]:
     """The fastest among those that find as good an architecture; why, and how sure that is."""
     good = [row for row in rows if not _worse(row, rows, found)]
     best = min(good, key=lambda row: row.seconds.expected)
@@ -267,7 +273,7 @@ def _choose(rows: Sequence[Row], found: Mapping[Split, Sequence[Episode]], fitte
     times = f"{duration(best.seconds.expected)}, of {duration(slowest.seconds.expected)} with the slowest split"
     why = f"{times} ({factor:.2g} times)"
     if worse:
-        why += f"; {len(worse)} of the splits would find worse architectures"
+        why += f"; {', '.join(str(row.split) for row in worse)} would find worse architectures"
     near = f"within {NEAR - 1:.0%} of the fastest with {best.near:.0%}"
     sure = f"it is the fastest with a probability of {best.fastest:.0%}, and {near}"
     if best.beyond:
@@ -279,16 +285,18 @@ def _choose(rows: Sequence[Row], found: Mapping[Split, Sequence[Episode]], fitte
 
 
 def _worse(row: Row, rows: Sequence[Row], found: Mapping[Split, Sequence[Episode]]) -> bool:
-    """Whether the regret of a split's best is significantly above that of another's: paired by seed, at 95 %."""
+    """Whether another split finds significantly better architectures, paired by seed at 99 %, and is worth its time."""
     from scipy.special import stdtr
 
     own = np.array([_last(run) for run in found[row.split]])
     for other in rows:
+        if other.seconds.expected > WORTH * row.seconds.expected:
+            continue
         theirs = np.array([_last(run) for run in found[other.split]])
         gap, n = own - theirs, len(own)
         if n >= 3 and gap.mean() > 0 and np.ptp(gap) > 0:
             t = float(gap.mean() / gap.std(ddof=1) * math.sqrt(n))
-            if stdtr(n - 1, -t) < 0.05 / (len(rows) - 1):
+            if stdtr(n - 1, -t) < 0.01 / (len(rows) - 1):
                 return True
     return False
 

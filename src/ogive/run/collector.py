@@ -15,7 +15,8 @@ def uncollected() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()
-        gc.unfreeze()  # the two count what was made among the old, as if it had been searched
+        if not gc.get_freeze_count():  # else the program has frozen objects of its own, which would thaw
+            gc.freeze()
+            gc.unfreeze()  # the two count what was made among the old; else the search is only put off
         if was:
             gc.enable()

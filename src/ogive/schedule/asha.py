@@ -12,6 +12,7 @@ import numpy as np
 
 from ogive.errors import JobError
 from ogive.objective import Constraint, Objective
+from ogive.registry import whole
 from ogive.schedule.base import Action, Job, Resume, Schedule, Start
 from ogive.schedule.ladder import Ladder
 from ogive.schedule.rung import Rung
@@ -31,6 +32,8 @@ class ASHA(Schedule):
             1/eta of those that have been there, and else stops it for good, so that no checkpoint is needed.
         capped: promote at most 1/eta of those that have come to a rung. As published (False), every newcomer that is the
             best so far is promoted, which is nearly every one under a strategy that improves.
+        grace: so many trials come to a rung before any is promoted, and earn no promotion: with `eta`, the first of all is
+            the best of twice as many. The first trials of a search are mostly random, and soon surpassed.
         fidelities: further ones that grow from rung to rung, by their lowest values: see `Ladder.of`.
 
     Trials are ordered as by `ogive.objective.rank`; of equals the one that was started first goes first. A trial that
@@ -53,6 +56,7 @@ class ASHA(Schedule):
         variant: str = "promotion",
         capped: bool = True,
         fidelities: Mapping[str, float] = EMPTY,
+        grace: int = 0,
     ) -> None:
         self.ladder = Ladder.of(self.name, epochs, min_epochs, max_epochs, eta, fidelities)
         self.fidelities = self.ladder.others
@@ -60,6 +64,9 @@ class ASHA(Schedule):
             raise JobError(f"{self.name}: variant is {variant!r}, but must be one of {', '.join(VARIANTS)}")
         if not isinstance(capped, bool):
             raise JobError(f"{self.name}: capped is {capped!r}, but must be true or false")
+        self.grace = whole(self.name, "grace", grace, at_least=0)
+        if variant == "stopping" and self.grace:
+            raise JobError(f"{self.name}: grace is {grace}, but variant 'stopping' promotes nothing; leave it out")
         if variant == "stopping" and self.ladder.again:
             raise JobError(
                 f"{self.name}: variant 'stopping' goes on, but with fidelities trials start again on each rung"
@@ -77,7 +84,7 @@ class ASHA(Schedule):
         if self.stops:
             return Start(self.ladder.fidelities[-1])
         for k in reversed(range(self.top)):
-            promotable = self.rungs[k].promotable(self.eta, self.capped)
+            promotable = self.rungs[k].promotable(self.eta, self.capped, self.grace)
             if promotable is not None:
                 return self._resume(promotable, k + 1)
         last = None if may_start else self._last_job()

@@ -80,12 +80,12 @@ class Rung:
             if len(self._objectives) > 1:
                 self._changed()
 
-    def promotable(self, eta: int, capped: bool = False) -> TrialId | None:
+    def promotable(self, eta: int, capped: bool = False, grace: int = 0) -> TrialId | None:
         """The best that waits, if it is in the top 1/eta of the rung (rounded down) and, where `capped`, fewer than
-        so many have been promoted.
+        1/eta of those that came after the first `grace` have been promoted.
         """
-        places = len(self._order) // eta
-        if not self._waiting or (capped and self.gone_on >= places):
+        places, earned = len(self._order) // eta, (len(self._order) - grace) // eta
+        if not self._waiting or earned < 1 or (capped and self.gone_on >= earned):
             return None
         best = self._waiting[0]
         return best[2] if bisect_left(self._order, best) < places else None

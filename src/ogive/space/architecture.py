@@ -97,7 +97,7 @@ class Architecture(Mapping[str, Label]):
             example_input: as that of the space, where lazy layers are to be made for another one.
 
         Raises:
-            SpaceError: the space was read from a journal and holds no layers, or knows no such multiplier.
+            SpaceError: the space was read from a journal and holds no layers, or a multiplier is unknown or out of range.
             Exception: whatever a factory raises, with a note that names the layer's place.
         """
         return self.space.build(self, seed, multipliers=multipliers, example_input=example_input)

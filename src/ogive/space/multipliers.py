@@ -6,7 +6,7 @@ identities nor fingerprints. `Architecture.build(multipliers={"width": 0.5})` bu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -77,6 +77,21 @@ def multipliers_in(node: Node | None) -> frozenset[str]:
         case Splice(_, times, parts):
             return multipliers_in(times).union(*map(multipliers_in, parts))
     return frozenset()
+
+
+def check_multipliers(given: Mapping[str, float], known: Set[str]) -> None:
+    """See that a space can be built with these multipliers; it has the `known` ones.
+
+    Raises:
+        SpaceError: one is unknown, or not above 0 and at most 1.
+    """
+    for name, factor in given.items():
+        if name not in known:
+            raise SpaceError(
+                f"nothing in this space is scaled by {name!r}; say which numbers it shrinks: og.scaled(value, {name!r})"
+            )
+        if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 < factor <= 1:
+            raise SpaceError(f"multipliers: {name} is {factor!r}, but must be above 0 and at most 1")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from ogive.space.compiler import compile_expression, describe_tree
 from ogive.space.count import SizeBounds, count
 from ogive.space.domain import Array, Label
 from ogive.space.encoding import Encoding
-from ogive.space.multipliers import multiplied, multipliers_in
+from ogive.space.multipliers import check_multipliers, multiplied, multipliers_in
 from ogive.space.restriction import Only, prune, restrict
 from ogive.space.table import Decision
 from ogive.space.tree import Constant, Node
@@ -309,12 +309,8 @@ class Space:
             raise SpaceError(
                 "this space was read from a journal and holds no layers; load it from where it is declared"
             )
-        unknown = sorted(multipliers.keys() - self.multipliers)
-        if unknown:
-            raise SpaceError(
-                f"nothing in this space is scaled by {unknown[0]!r}; say which numbers it shrinks: "
-                f"og.scaled(value, {unknown[0]!r})"
-            )
+        if multipliers:
+            check_multipliers(multipliers, self.multipliers)
         with multiplied(multipliers):
             return build(self.tree, architecture, example_input or self.example_input, seed)
 

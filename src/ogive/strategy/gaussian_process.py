@@ -57,7 +57,7 @@ class GaussianProcess(Strategy):
             what. By default the labels of decisions with equal alternatives are counted, which needs no graph.
         depth: how many steps of the graph a label of that kernel takes in.
 
-    With several objectives, every other ask improves on a model of each, by the hypervolume; the others on one model of
+    With several objectives, every third ask improves on a model of each, by the hypervolume; the others on one model of
     the rank among all (front, then crowding distance), which finds its way where the former is mistaken of the front.
     Trials are compared at the highest step that a quarter of them have reached (at least `initial`).
     """
@@ -95,7 +95,7 @@ class GaussianProcess(Strategy):
         if len(known.trials) < self.initial:
             return Proposal(self.space.sample(rng), note={"origin": "random"})
         order = known.ranks().astype(np.float64)
-        by_rank = len(self.objectives) > 1 and (len(trials) + len(pending)) % 2 == 0
+        by_rank = len(self.objectives) > 1 and (len(trials) + len(pending)) % 3 != 0
         data = self._data(replace(known, costs=order[:, None]) if by_rank else known, order)
         waiting = self._source.embed([proposal.architecture for proposal in pending])
         promise = Promise.of(self._surrogate, data, waiting)

@@ -2,7 +2,8 @@
 
 Gradients are averaged by PyTorch's `DistributedDataParallel`. Batch normalisation takes its statistics over the whole batch,
 as one process would: PyTorch's own `SyncBatchNorm` does so on GPUs only, so this module has its arithmetic for any device.
-Dropout draws other masks than one process would, and on every rank its own.
+Dropout draws other masks than one process would, and on every rank its own. A model that draws which of its layers a batch goes
+through must not hold batch normalisation in those: the ranks wait for each other there.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Together:
         for module in model.modules():
             if isinstance(module, _BatchNorm) and type(module).forward is _BatchNorm.forward:
                 module.forward = functools.partial(_forward, module, self._synchronised)  # type: ignore[method-assign]
-        # parameters that a batch does not use keep no gradient, as in one process; buffers are equal by construction
+        # parameters that a batch does not use keep no gradient, as in one process; for buffers see `end_epoch`
         self.model = DistributedDataParallel(model, broadcast_buffers=False, find_unused_parameters=True)
         self._random_state = torch.get_rng_state()
 
@@ -42,6 +43,16 @@ class Together:
         self._random_state = torch.Generator().manual_seed(own).get_state()
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.manual_seed(own)
+
+    def end_epoch(self) -> None:
+        """Give every rank the buffers of rank 0, which are what a checkpoint holds: those of batch normalisation are equal,
+        and other layers may have taken theirs from a share of each batch.
+        """
+        for buffer in self.model.module.buffers():
+            value = buffer.contiguous()
+            distributed.broadcast(value, src=0)
+            if value is not buffer:
+                buffer.copy_(value)
 
     def share(self, examples: int) -> tuple[slice, float]:
         """Which of a batch's examples are this rank's, and their weight, so that the mean over ranks is the batch's mean.
@@ -129,7 +140,7 @@ class _Normalise(torch.autograd.Function):
         normal = (x - mean.view(shape)) * scale.view(shape)
         ctx.save_for_backward(normal, scale, count, *(() if weight is None else (weight,)))
         ctx.has_bias = bias is not None
-        y = normal if weight is None else normal * weight.view(shape)
+        y = normal.clone() if weight is None else normal * weight.view(shape)  # what follows may work in place
         y = y if bias is None else y + bias.view(shape)
         ctx.mark_non_differentiable(mean, variance, count)
         return y, mean, variance, count

@@ -71,7 +71,9 @@ class Training:
         for index, batch in enumerate(batches):
             rate = learning_rate(self.recipe, (number - 1) * len(batches) + index, len(batches))
             total += self._step(batch.to(self.x.device), rate).double() * len(batch)
-        total = total if self._together is None else self._together.mean(total)
+        if self._together is not None:
+            self._together.end_epoch()
+            total = self._together.mean(total)
         return total.item() / len(self.y)
 
     def _step(self, batch: Tensor, rate: float) -> Tensor:

@@ -19,9 +19,10 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NoReturn
 
 from ogive.run.executors.base import Outcome
+from ogive.run.executors.strays import descendants
 from ogive.run.outcome import death
 from ogive.trial import Status
 
@@ -109,9 +110,10 @@ class Ranks:
         self._working = False
         self._ranks = [_Rank(rank, start, self._changed) for rank in range(1, self.size)]
 
-    @property
-    def pids(self) -> set[int]:
-        return {rank.process.pid for rank in self._ranks}
+    def processes(self) -> set[int]:
+        """The numbers of the ranks that live and of what they have started; each ends its own strays."""
+        pids = {rank.process.pid for rank in self._ranks if rank.process.poll() is None}
+        return pids.union(*map(descendants, pids))
 
     def ready(self) -> dict[str, Any] | None:
         """Wait until all have loaded what they need; None then, else the message that says why one cannot."""
@@ -133,9 +135,9 @@ class Ranks:
                 self._ranks[index] = _Rank(rank.rank, self._start, self._changed)
         return self.ready()
 
-    def begin(self, message: Mapping[str, Any], stuck: Callable[[Outcome], object]) -> None:
+    def begin(self, message: Mapping[str, Any], stuck: Callable[[Outcome], NoReturn]) -> None:
         """Give all of them the worker's assignment. `stuck` is called, from a thread, if one comes to grief and rank 0,
-        which may hang in native code for want of it, does not end by itself.
+        which may hang in native code for want of it, does not end by itself; it does not return.
         """
         self._working = True
         for rank in self._ranks:
@@ -143,13 +145,13 @@ class Ranks:
             rank.send(message)
         threading.Thread(target=self._watch, args=(stuck,), daemon=True).start()
 
-    def _watch(self, stuck: Callable[[Outcome], object]) -> None:
+    def _watch(self, stuck: Callable[[Outcome], NoReturn]) -> None:
         with self._changed:
             self._changed.wait_for(lambda: not self._working or any(rank.failed for rank in self._ranks))
             if not self._working or self._changed.wait_for(lambda: not self._working, CAUSE_SECONDS):
                 return
             first = self._cause() or next(rank for rank in self._ranks if rank.failed)
-        stuck(self._told(first, 0.0))
+            stuck(self._told(first, 0.0))  # with the lock, which `settle` needs: an attempt ends once
 
     def settle(self, own: Outcome) -> tuple[Outcome, bool]:
         """How the attempt ended, given how rank 0 did; and whether all can go on with another one."""

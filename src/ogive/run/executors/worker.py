@@ -107,14 +107,13 @@ class _Worker:
         if self.ranks is not None and (broken := self.ranks.ready()):
             self._send(broken)
             return
-        first = self.ranks.pids if self.ranks is not None else set()
-        own = descendants() - first  # what the estimator has started to work with stays
+        own = descendants() - self._of_ranks()  # what the estimator has started to work with stays
         self._send({"is": "ready"})
         while not self.leaving:
             message = self._receive()
             self.busy = True
             last = self._one(space, estimator, message, start.get("place", 0))
-            end_strays(own if self.ranks is None else own | self.ranks.pids)
+            end_strays(own | self._of_ranks())
             self._restore(start)
             self._send({**last, "leaving": self.leaving})
             self.busy = False
@@ -130,14 +129,15 @@ class _Worker:
                 return broken
             team = ALONE if self.ranks is None else self._team(self.ranks, message, folder, place)
             with output_to(folder), memory_limited(message["memory_limit"]):
-                outcome = evaluate(
-                    space, estimator, assignment, self._deliver, lambda: self.recalled or self.leaving, team
-                )
+                try:
+                    outcome = evaluate(
+                        space, estimator, assignment, self._deliver, lambda: self.recalled or self.leaving, team
+                    )
+                except KeyboardInterrupt as error:  # raised by the evaluation itself: signals only set `leaving`
+                    outcome = classify(error)
             if self.ranks is not None:
                 outcome, sound = self.ranks.settle(outcome)
                 self.leaving |= not sound
-        except KeyboardInterrupt as error:  # raised by the evaluation itself: signals only set `leaving`
-            outcome = classify(error)
         except (RunError, OSError) as error:  # of the machine, not of the architecture: nothing can be written
             return {"is": "fault", "reason": f"{assignment.folder}: {disk_fault(error) or error}"}
         finally:
@@ -152,7 +152,10 @@ class _Worker:
         ranks.begin({**message, "rendezvous": str(rendezvous)}, self._stuck)
         return Team(0, ranks.size, place, rendezvous)
 
-    def _stuck(self, outcome: Outcome) -> None:
+    def _of_ranks(self) -> set[int]:
+        return set() if self.ranks is None else self.ranks.processes()
+
+    def _stuck(self, outcome: Outcome) -> NoReturn:
         """Another rank has ended, and this process waits for it where nothing can wake it: tell, and leave."""
         self._send({"is": "end", **described(outcome), "leaving": True})
         os._exit(LEFT)
