@@ -39,6 +39,7 @@ import numpy as np
 
 from ogive import bench
 from ogive.bench import figures
+from ogive.bench.catalog import entrant
 from ogive.bench.problem import Observation, Problem
 from ogive.bench.results import Results
 from ogive.bench.table import Table
@@ -205,12 +206,12 @@ def show(results: Results, title: str, at: Sequence[float], reference: str) -> N
         found = values(results, name, at)
         errors = found.std(axis=0, ddof=1) / np.sqrt(seeds)
         cells = "".join(f"{m:>8.3f} ({e:.3f})" for m, e in zip(found.mean(axis=0), errors, strict=True))
-        print(f"{name:<{width}}{cells}   {_differences(found, base) if name != reference else ''}")
+        print(f"{name:<{width}}{cells}   {_differences(found, base) if name != str(entrant(reference)) else ''}")
 
 
 def values(results: Results, name: str, at: Sequence[float]) -> np.ndarray:
-    """[s, t] regrets by the measure that decides."""
-    return results.values(name, results.axis, list(at))[:, :, -1]
+    """[s, t] regrets by the measure that decides; options in any order."""
+    return results.values(str(entrant(name)), results.axis, list(at))[:, :, -1]
 
 
 def _differences(found: np.ndarray, base: np.ndarray) -> str:
@@ -234,8 +235,9 @@ def two_fidelities(options: argparse.Namespace) -> None:
 def misleading(options: argparse.Namespace) -> None:
     entrants = options.entrants or [f"auto@{ASHA}", "auto", f"local_search@{ASHA}", "local_search"]
     study = Study(options, "misleading", lambda: Misleading(nasbench201()), cost=AT[-1])
-    results = study.run(entrants)
-    for strategy in dict.fromkeys(name.partition("@")[0] for name in entrants):
+    alone = list(dict.fromkeys(name.partition("@")[0] for name in entrants))
+    results = study.run(list(dict.fromkeys([*entrants, *alone])))
+    for strategy in alone:
         show(results, f"{strategy} against itself with full training", AT, strategy)
 
 

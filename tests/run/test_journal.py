@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import shutil
@@ -20,6 +21,7 @@ from staged import SPACE, Staged
 import ogive as og
 from ogive.errors import RunError
 from ogive.run.clock import WallClock
+from ogive.run.collector import uncollected
 from ogive.run.events import Event, Kind
 from ogive.run.journal import Journal, LeaseLost
 from ogive.run.lease import Holder, birth, holder_alive
@@ -234,3 +236,14 @@ def test_a_clock_that_is_set_during_a_session_is_not_noticed(monkeypatch: pytest
     monkeypatch.setattr(time, "time", lambda: real() + 1e6)
     assert 0 <= clock.now() - before < 1000, "a clock set forward would spend a budget of hours"
     assert WallClock().now() - before > 1e5, "the next session begins at the time that it is then"
+
+
+def test_what_a_program_has_frozen_stays_so_when_a_run_is_read() -> None:
+    gc.freeze()
+    try:
+        with uncollected():
+            assert not gc.isenabled()
+        assert gc.get_freeze_count() > 0
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()

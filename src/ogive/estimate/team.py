@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from ogive.run.estimator import Team
 
@@ -25,13 +26,23 @@ def assembled(team: Team) -> Iterator[None]:
     on_gpus = torch.cuda.is_available() and torch.cuda.device_count() >= team.size
     if on_gpus:
         torch.cuda.set_device(team.place % torch.cuda.device_count())
-    backend = "cpu:gloo,cuda:nccl" if on_gpus else "gloo"
-    store = distributed.FileStore(str(team.rendezvous), team.size)  # PyTorch's file:// takes no spaces in a path
-    distributed.init_process_group(backend, store=store, rank=team.rank, world_size=team.size)
+    distributed.init_process_group(
+        "cpu:gloo,cuda:nccl" if on_gpus else "gloo",
+        store=_store(str(team.rendezvous), team.size),
+        rank=team.rank,
+        world_size=team.size,
+    )
     yield
     distributed.destroy_process_group()
     if team.rank == 0:
         team.rendezvous.unlink(missing_ok=True)
+
+
+def _store(path: str, size: int) -> Any:
+    """Where they meet. PyTorch's own `file://` does not understand a path with spaces."""
+    from torch import distributed
+
+    return distributed.FileStore(path, size)  # type: ignore[attr-defined]  # public, but for its stubs
 
 
 def any_of(team: Team, mine: bool) -> bool:

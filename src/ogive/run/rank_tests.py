@@ -13,7 +13,6 @@ EXACT_UP_TO = 33
 """So many values without ties have the exact distribution of Kendall's tau, as in SciPy; more the normal one."""
 
 
-
 def mann_kendall(values: FloatArray) -> tuple[float, float]:
     """Kendall's tau-b of `values` [n], n at least 2, with their places, and the p value of Mann's test against a fall.
 

@@ -48,7 +48,9 @@ def rewards(state: State, trials: int) -> Rewards:
     valued = [t for t in resting if t.reports and not t.status.failed]
     step, chosen = comparable(valued, at_least=math.ceil(len(valued) / 2))
     found = [t.at(step) for t in chosen]
-    feasible = [metrics for metrics in found if violation(metrics, state.constraints) == 0] if state.constraints else found
+    feasible = (
+        [metrics for metrics in found if violation(metrics, state.constraints) == 0] if state.constraints else found
+    )
     rows = np.array([[objective.cost(metrics) for metrics in feasible] for objective in state.objectives]).T
     rows = rows[np.isfinite(rows).all(axis=1)]
     if len(rows) == 0:

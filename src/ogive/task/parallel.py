@@ -2,8 +2,8 @@
 
 Gradients are averaged by PyTorch's `DistributedDataParallel`. Batch normalisation takes its statistics over the whole batch,
 as one process would: PyTorch's own `SyncBatchNorm` does so on GPUs only, so this module has its arithmetic for any device.
-Dropout draws other masks than one process would, and on every rank its own. A model that draws which of its layers a batch goes
-through must not hold batch normalisation in those: the ranks wait for each other there.
+Dropout draws other masks than one process would, and on every rank its own. A model that draws which of its layers a batch
+goes through must not hold batch normalisation in those: the ranks wait for each other there.
 """
 
 from __future__ import annotations
