@@ -78,7 +78,19 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
         curve_file.load(path)
 
 
+def test_the_bundled_table_is_whole_small_and_has_a_signal() -> None:
+    table = digits.load().check_complete()
+    assert digits.FILE.stat().st_size < 2_000_000
+    assert (table.size, table.repetitions, table.epochs) == (1554, 3, 32)
+    assert [d.describe() for d in table.space.decisions] == [d.describe() for d in digits.space().decisions]
+    for metric in ("log_loss", "accuracy"):
+        correlations = curve_file.rank_correlations(table, metric)
+        assert correlations[32] >= 0.7
+        assert 0.3 < curve_file.level_correlations(table, metric)[1] < 0.99, "the first epoch tells something, not all"
+    assert table.bounds["log_loss"].best < 0.3 < 1.0 < table.bounds["log_loss"].worst
+
+
 def test_without_the_table_the_benchmark_says_how_to_make_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(digits, "FILE", tmp_path / "digits.npz")
-    with pytest.raises(JobError, match=r"is not in this checkout; make it with `ogive bench build .*digits.npz`"):
+    with pytest.raises(JobError, match=r"is gone; make it anew with `ogive bench build .*digits.npz`"):
         digits.load()

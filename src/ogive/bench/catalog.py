@@ -41,7 +41,7 @@ _REGISTRY: Registry[Problem] = Registry(
     },
 )
 ABOUT = {
-    "digits": "learning curves of 1,554 convolutional chains on digits, three seeds: `ogive bench build` makes it",
+    "digits": "learning curves of 1,554 convolutional chains on digits, three seeds",
     "curves": "a file of learning curves that `ogive bench build` wrote",
     "nasbench201": "a CSV of measurements of NAS-Bench-201's 15,625 cells",
     "analog": "AnalogNAS-Bench: NAS-Bench-201's cells trained anew (package analog-nasbench)",

@@ -1,7 +1,7 @@
 """The benchmark `digits`: learning curves of small convolutional chains on scikit-learn's digits, made by this project.
 
 1,554 architectures (`zoo.chain` with three widths, two kernels and one to four blocks), each trained from three seeds for
-32 epochs on 300 examples; validation on 500, test on the other 997. `ogive bench build` makes the table.
+32 epochs on 300 examples; validation on 500, test on the other 997. `ogive bench build` makes the table anew.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def load(objectives: ObjectiveSpec = "log_loss") -> Table:
     """
     if not FILE.exists():
         raise JobError(
-            f"the benchmark 'digits' is not in this checkout; make it with `ogive bench build {FILE}` (some six hours of "
+            f"the table of the benchmark 'digits' is gone; make it anew with `ogive bench build {FILE}` (some six hours of "
             "one core; it goes on where it was stopped), or name another: see `ogive bench list`"
         )
     return load_curves(

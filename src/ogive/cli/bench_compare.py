@@ -23,7 +23,7 @@ INTERRUPTED = 130
 def compare(
     benchmark: Annotated[
         list[str] | None,
-        typer.Option(help="A benchmark, such as chain or nk:k=5; may be given again. See `ogive bench list`."),
+        typer.Option(help="A benchmark, such as nk:k=5; may be given again. By default digits. See `ogive bench list`."),
     ] = None,
     strategies: Annotated[
         list[str] | None,
@@ -53,7 +53,7 @@ def compare(
     from ogive.bench import compare as run
     from ogive.run.executors.processes import cores
 
-    benchmarks = benchmark or ["chain"]
+    benchmarks = benchmark or ["digits"]
     chosen = _names(strategies, benchmarks, trials)
     protocol = Protocol(trials=trials, workers=workers, cost=cost)
     try:
