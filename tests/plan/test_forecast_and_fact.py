@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ MACHINE = Machine(1.0, 6.0, 0.0, 5.0, 0.0, 0.5, 0.0, 0.2, 0.05)
 SEARCH = Search(Named("random"), Named("full"), 20)
 
 
+@cache
 def landscape(seed: int) -> Landscape:
     return Landscape(SPACE, Objective("accuracy"), 6, Shape("share", math.log(0.1)), seed)
 
@@ -105,7 +107,10 @@ def test_a_machine_that_is_not_the_one_that_was_planned_for_is_told_of_once(
 def test_a_search_in_which_nothing_happens_is_slower_before_anything_is_reported(plan: Plan) -> None:
     state = run_of(plan, until=0)
     assert causes(state, now=5.0) == []
-    assert causes(state, now=500.0) == ["plan:slower"]
+    (alert,) = (alert for alert in rules.by_time(state, 500.0) if alert.cause == "plan:slower")
+    assert "no report came in 8 min 20 s, 5.1 s was foretold for the start" in alert.message
+    late = 500.0 - plan.row.start_up.expected
+    assert alert.numbers["total"] == pytest.approx(plan.row.seconds.expected + late), "nothing is known of its pace yet"
 
 
 def test_the_end_is_reviewed_like_any_projection(plan: Plan) -> None:

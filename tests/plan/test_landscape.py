@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,6 +49,21 @@ def test_accuracies_are_errors_and_never_reach_one() -> None:
     values = [Landscape(SPACE, ACCURACY, 9, shape, 0).truth(a)["accuracy"] for a in SPACE.grid()]
     assert 0.7 < np.mean(values) < 1
     assert max(values) < 1
+
+
+def test_percentages_are_simulated_as_shares_are() -> None:
+    """The metric's unit is nobody's business: early epochs mislead, and curves rise by more than architectures differ."""
+    rng = np.random.default_rng(0)
+    ends = [5.0, 8.0, 12.0, 15.0]
+    shares = [replace(e, metrics={"accuracy": 1 - e.metrics["log_loss"] / 100}) for e in curves(0.4, ends, 3, 9)]
+    percent = [replace(e, metrics={"accuracy": 100 * e.metrics["accuracy"]}) for e in shares]
+    for epochs in (shares, percent):
+        landscape = Landscape(SPACE, ACCURACY, 9, learn(epochs, ACCURACY, 9), int(rng.integers(9)))
+        seen = [landscape.evaluate(a, {"epochs": 9}, i) for i, a in enumerate(SPACE.grid())]
+        rows = np.array([[o.metrics["accuracy"] for o in curve] for curve in seen])
+        truths = [landscape.truth(a)["accuracy"] for a in SPACE.grid()]
+        assert 0.4 < spearmanr(rows[:, 0], truths).statistic < 0.97
+        assert 0.8 * np.std(truths) < rows[:, -1].mean() - rows[:, 0].mean() < 8 * np.std(truths)
 
 
 def test_what_was_not_measured_is_said_to_be_assumed() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 
 from ogive.errors import JobError
-from ogive.planner import Epoch, StartUp, of_run, read
+from ogive.planner import Epoch, StartUp, Timings, of_run, read
 from ogive.run.events import Event, Kind
 from ogive.run.settings import Settings
 from ogive.run.state import State
@@ -25,6 +26,26 @@ def test_a_csv_file_is_read(tmp_path: Path) -> None:
     assert found.epochs[0] == Epoch("a", 1, 1, 2.0, True, {"accuracy": 0.5})
     assert [epoch.first for epoch in found.epochs] == [True, False, True]
     assert found.workers == (1, 2)
+
+
+def test_a_file_says_what_its_workers_are_and_may_have_the_mark_of_a_spreadsheet(tmp_path: Path) -> None:
+    (tmp_path / "gpus.csv").write_text("\ufefftrial,unit,workers,epoch,seconds\na,devices,8,1,2\n", encoding="utf-8")
+    assert read(tmp_path / "gpus.csv").unit == "devices"
+    assert read(tmp_path / "gpus.csv").epochs == (Epoch("a", 8, 1, 2.0, True),)
+
+
+@pytest.mark.parametrize("timings", [3, {}, {"epochs": [{"trial": "a"}]}])
+def test_a_plan_that_is_none_is_named(tmp_path: Path, timings: object) -> None:
+    (tmp_path / "plan.json").write_text(json.dumps({"timings": timings}))
+    with pytest.raises(JobError, match=r"plan.json is no plan"):
+        read(tmp_path / "plan.json")
+
+
+def test_what_a_plan_prints_for_a_metric_that_is_no_number_is_left_out(tmp_path: Path) -> None:
+    timings = Timings((Epoch("a", 1, 1, 2.0, True, {"loss": math.nan, "accuracy": 0.5}),)).to_json()
+    timings["epochs"][0]["metrics"]["loss"] = "nan"
+    (tmp_path / "plan.json").write_text(json.dumps({"timings": timings}))
+    assert read(tmp_path / "plan.json").epochs[0].metrics == {"accuracy": 0.5}
 
 
 def test_a_json_file_is_the_same(tmp_path: Path) -> None:
@@ -46,6 +67,7 @@ def test_a_json_file_is_the_same(tmp_path: Path) -> None:
         ("trial,workers,epoch,seconds\n,1,1,2\n", r"row 1: no trial"),
         ("trial,workers,epoch,seconds\na,1,0,2\n", r"no epoch above 0"),
         ("time\n2\n", r"row 1: workers is None"),
+        ("trial,unit,workers,epoch,seconds\na,gpus,1,1,2\n", r"unit is 'gpus'; allowed: one of threads, devices"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, text: str, words: str) -> None:
@@ -54,7 +76,7 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, text: str, words: str)
         read(tmp_path / "durations.csv")
 
 
-def journal(threads: int, *, cached: bool = False) -> State:
+def journal(threads: int, *, cached: bool = False, **varied: float) -> State:
     """A run of two trials of two epochs on one worker that took 7 s to start; the second was paused and went on."""
     created = {
         "space": SPACE.to_json(),
@@ -84,7 +106,7 @@ def journal(threads: int, *, cached: bool = False) -> State:
         data = {
             "proposal": proposal,
             "seed": 1,
-            "fidelity": {"epochs": 2 - trial},
+            "fidelity": {"epochs": 2 - trial, **varied},
             **({"cached": True} if cached else {}),
         }
         events.append(Event(Kind.PROPOSED, trial, data=data, time=events[-1].time))
@@ -117,3 +139,8 @@ def test_a_run_in_which_nothing_was_computed_is_refused() -> None:
     state.trials.clear()
     with pytest.raises(JobError, match="no durations to plan with"):
         of_run(state, "a run")
+
+
+def test_a_run_whose_epochs_were_not_all_full_is_refused() -> None:
+    with pytest.raises(JobError, match="its schedule varied data_fraction"):
+        of_run(journal(1, data_fraction=0.5), "a run")

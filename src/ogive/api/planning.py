@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ogive.bench.problem import Problem
     from ogive.planner import Plan, Timings
     from ogive.run.executors.simulated import Weather
+    from ogive.schedule.base import Schedule
 
 Say = Callable[[str], object]
 
@@ -76,7 +77,8 @@ def plan(
         price: likewise.
         workers: to be split. Default: the cores of this machine, or its GPUs where the estimator trains on several.
         source: a run or its folder, a file of recorded durations (`ogive.planner.read`), or `Timings`. Default: measure.
-        measured_trials: how many architectures to train. Default: 6.
+        measured_trials: how many architectures to train, at least: as many as train at a time, where those are more.
+            Default: 6.
         measured_epochs: for how long. Default: 3.
         seeds: simulations of each split; up to four times as many where they do not decide. Default: 10.
         regret: whose time is forecast, in the unit of the first objective. Default: what three of four simulated searches
@@ -141,6 +143,8 @@ def plan_of(
     for name, value in given.items():
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             raise JobError(f"{name}={value!r}: a whole number, at least 1")
+    if regret is not None and not (isinstance(regret, (int, float)) and regret >= 0):
+        raise JobError(f"regret={regret!r}: a number, at least 0, in the unit of the first objective")
     _, scheduled = plugins(declared, {}, declared.to_json(), judge.screen)
     check_fidelities(scheduled, judge, declared.space)
     unit, there = units(judge)
@@ -148,7 +152,7 @@ def plan_of(
     if source is None:
         timings = _measured(declared, judge, unit, count, there, measured_trials, measured_epochs, settings, say)
     else:
-        timings = _recorded(source)
+        timings = _recorded(source, declared)
     search = planner.Search(
         Named(declared.strategy.name, declared.strategy.options),
         Named(declared.schedule.name, declared.schedule.options),
@@ -158,7 +162,7 @@ def plan_of(
         timings.unit == "devices",
     )
     problems, told = _problems(declared, judge, timings)
-    told = [*told, *_left_out(declared)]
+    told = [*told, *_left_out(declared, scheduled)]
     return planner.make(
         timings,
         search,
@@ -188,9 +192,10 @@ def units(judge: Estimator) -> tuple[str, int]:
 def fingerprint(declared: Declared, settings: Settings) -> str:
     """A hash of what a plan is about; a plan of another is no forecast of this search."""
     data = declared.to_json()
-    own = {name: data[name] for name in ("space", "objectives", "strategy", "schedule", "epochs", "fingerprints")}
-    own["space"] = declared.space.fingerprint
-    text = json.dumps({**own, "max_trials": settings.max_trials}, sort_keys=True)
+    kept = ("objectives", "constraints", "strategy", "schedule", "epochs", "fingerprints")
+    own = {"space": declared.space.fingerprint, **{name: data[name] for name in kept}}
+    limits = {"max_trials": settings.max_trials, "budget": settings.budget, "price": settings.price}
+    text = json.dumps({**own, **limits}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -237,19 +242,27 @@ def _allowed(declared: Declared, judge: Estimator) -> Callable[[Architecture], b
     return lambda architecture: not hard or violation(judge.screen(architecture), hard) == 0
 
 
-def _recorded(source: str | os.PathLike[str] | Run | Timings) -> Timings:
+def _recorded(source: str | os.PathLike[str] | Run | Timings, declared: Declared) -> Timings:
     from ogive import planner
 
     if isinstance(source, planner.Timings):
         return source
-    if isinstance(source, Run):
-        return planner.of_run(source.state, f"the run in {source.folder}")
-    path = Path(source)
-    if (path / JOURNAL).is_file():
-        return planner.of_run(open_run(path).state, f"the run in {path}")
-    if path.is_dir() or not path.exists():
-        raise JobError(f"{path} holds no run and is no file; give a run's folder, or a CSV or JSON file of durations")
-    return planner.read(path)
+    if not isinstance(source, Run):
+        path = Path(source)
+        if (path / JOURNAL).is_file():
+            return _recorded(open_run(path), declared)
+        if path.is_dir() or not path.exists():
+            raise JobError(f"{path} holds no run and is no file; give a run's folder, or durations as CSV or JSON")
+        return planner.read(path)
+    created = source.state.created
+    found = planner.of_run(source.state, f"the run in {source.folder}")
+    now = {**declared.fingerprints, "space": declared.space.fingerprint}
+    then = {**created["fingerprints"], "space": Space.from_json(created["space"]).fingerprint}
+    other = sorted(name for name in {*now, *then} if now.get(name) != then.get(name))
+    if not other:
+        return found
+    note = f"that run was of another job (not the same: {', '.join(other)}); its durations are taken as they are"
+    return replace(found, notes=(*found.notes, note))
 
 
 def _problems(declared: Declared, judge: Estimator, timings: Timings) -> tuple[Callable[[int], Problem], list[str]]:
@@ -263,9 +276,10 @@ def _problems(declared: Declared, judge: Estimator, timings: Timings) -> tuple[C
             f"metrics: those of the benchmark {judge.problem.name} itself, so they are exact"
         ]
     table = planner.bundled(declared.space, objective)
-    if table is not None:
+    if table is not None and declared.epochs is not None and declared.epochs <= (table.epochs or 0):
         return planner.limited(table, declared.epochs), [
-            f"metrics: learning curves of the bundled benchmark {table.name}, which is of this space, by its own recipe"
+            f"metrics: learning curves of the bundled benchmark {table.name}: of this space, but on its own data by its own "
+            "recipe"
         ]
     shape = planner.learn(timings.epochs, objective, declared.epochs or 1)
     space, epochs = declared.space, declared.epochs
@@ -280,8 +294,11 @@ def _problems(declared: Declared, judge: Estimator, timings: Timings) -> tuple[C
     return landscape, told
 
 
-def _left_out(declared: Declared) -> list[str]:
+def _left_out(declared: Declared, scheduled: Schedule) -> list[str]:
     told = []
+    if scheduled.fidelities:
+        names = ", ".join(scheduled.fidelities)
+        told.append(f"the schedule varies {names}: less of it is taken to be cheaper, and to tell as much as all of it")
     if len(declared.objectives) > 1:
         told.append(f"of several objectives the first, {declared.objectives[0].metric}, is simulated")
     if declared.constraints:
@@ -326,8 +343,8 @@ def begin_with(
         made = workers
         if made.fingerprint not in ("", fingerprint(declared, settings)):
             raise JobError(
-                "workers=plan: the plan is of another search (its space, objective, strategy, schedule, epochs, data or "
-                "max_trials differ); make it with the same arguments, or give workers='auto'"
+                "workers=plan: the plan is of another search (its space, objectives, constraints, strategy, schedule, "
+                "epochs, data, max_trials, budget or price differ); make it with the same arguments, or give workers='auto'"
             )
     split = made.chosen
     each_has = f"{split.workers_per_trial} of {made.workers} {made.unit} each"

@@ -261,7 +261,10 @@ def _continued(
     checked = {name: data[name] for name in (*fixed, "estimator", "fingerprints")}
     check_unchanged(State.of([first]).created, declared.space, checked, str(folder), data["recipe"])
     stored = {**first.data["settings"], **changed_settings(events)}
-    changes = Settings.from_json(stored).changes(changing)
+    former = Settings.from_json(stored)
+    if changing.get("workers", former.workers) != former.workers:
+        changing = {**changing, "threads": None}  # those of a plan were for as many trials at a time as it says
+    changes = former.changes(changing)
     settings = Settings.from_json({**stored, **changes})
     check_executor(executor, settings, estimator)
     price = price_of(settings)

@@ -23,7 +23,9 @@ INTERRUPTED = 130
 def compare(
     benchmark: Annotated[
         list[str] | None,
-        typer.Option(help="A benchmark, such as nk:k=5; may be given again. By default digits. See `ogive bench list`."),
+        typer.Option(
+            help="A benchmark, such as nk:k=5; may be given again. By default digits. See `ogive bench list`."
+        ),
     ] = None,
     strategies: Annotated[
         list[str] | None,

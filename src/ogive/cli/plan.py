@@ -39,7 +39,7 @@ def plan(
         float | None, typer.Option(min=0, help="Tell the time to this regret, in the first objective's unit.")
     ] = None,
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Architectures to train for a moment; 6 by default.")
+        int | None, typer.Option(min=1, help="Architectures to train for a moment, at least; 6 by default.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each; 3 by default.")] = None,
     phase: Annotated[str | None, typer.Option(help="The phase to plan, of a job that has some.")] = None,
@@ -67,10 +67,21 @@ def plan(
     )
     kept = keep_plan(loaded, made)
     if as_json:
-        print_json(made.to_json() | {"recommended": vars(made.recommended), "kept": str(shown(kept))})
+        print_json(made.to_json() | {"kept": str(shown(kept))})
         return
     _print(made, loaded)
-    print(f"\nkept in {shown(kept)}; use it: `parallel_trials: auto` in {job}, then ogive search {job}")
+    print(f"\nkept in {shown(kept)}; {_use(loaded)}")
+
+
+def _use(job: Job) -> str:
+    """How the plan comes to be used."""
+    from ogive.api.result import JOURNAL
+
+    if (job.run / JOURNAL).is_file():
+        return f"the run in {shown(job.run)} has begun and keeps its split; a new one takes it up"
+    if job.planned:
+        return f"ogive search {job.path} takes it up"
+    return f"use it: ogive search {job.path} --parallel-trials auto"
 
 
 def _phase(job: Job, name: str | None) -> Job:
@@ -88,6 +99,7 @@ def _phase(job: Job, name: str | None) -> Job:
 def _print(plan: Plan, job: Job) -> None:
     from rich.table import Table
 
+    from ogive.planner.making import probability
     from ogive.report.words import number, plural
 
     strategy, schedule = (next(iter(spec)) for spec in (job.strategy, job.schedule))
@@ -114,7 +126,7 @@ def _print(plan: Plan, job: Job) -> None:
         table.add_column(head, overflow="fold")
     for row in plan.rows:
         mark = ">" if row.split == plan.recommended else ""
-        table.add_row(mark, f"{row.split}{' *' if row.beyond else ''}", *_cells(row, priced), f"{row.fastest:.0%}")
+        table.add_row(mark, f"{row.split}{' *' if row.beyond else ''}", *_cells(row, priced), probability(row.fastest))
     print_table(table)
     if any(row.beyond for row in plan.rows):
         print("* more workers a trial than were measured")

@@ -37,7 +37,10 @@ def search(
     job: JobFile,
     max_trials: Annotated[int | None, typer.Option(help="Architectures to try; upwards in a run that goes on.")] = None,
     parallel_trials: Annotated[
-        int | None, typer.Option("--parallel-trials", "--workers", help="Trials at a time.")
+        str | None,
+        typer.Option(
+            "--parallel-trials", "--workers", metavar="N|auto", help="Trials at a time; auto: as a plan recommends."
+        ),
     ] = None,
     workers_per_trial: Annotated[int | None, typer.Option(help="Processes that train each trial together.")] = None,
     budget: Annotated[float | None, typer.Option(help="Hours that the search may take.")] = None,
@@ -57,7 +60,7 @@ def search(
 
     given = {
         "max_trials": max_trials,
-        "parallel_trials": parallel_trials,
+        "parallel_trials": _number_or_text(parallel_trials),
         "workers_per_trial": workers_per_trial,
         "budget": budget,
         "run": run and str(run),
@@ -82,6 +85,14 @@ def search(
         _print(done, _more(job, options, done.state))
     if _failed(done):
         raise typer.Exit(1)
+
+
+def _number_or_text(value: str | None) -> int | str | None:
+    """As the job's file would have it, whose check tells what is wrong with it."""
+    try:
+        return value if value is None else int(value)
+    except ValueError:
+        return value
 
 
 def _interrupted(again: str) -> NoReturn:

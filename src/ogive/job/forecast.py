@@ -12,7 +12,6 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from ogive.api.payload import PAYLOAD, write_payload
-from ogive.errors import Infeasible
 from ogive.job.job import Job
 from ogive.planner.measure import start_up
 from ogive.report.words import plural
@@ -187,13 +186,11 @@ def _pace(job: Job, judge: Classifier, proxy: Proxy) -> _Pace | None:
             architecture = job.space.sample(generator(job.keys.seed, "forecast", index))
             try:
                 model = smaller(architecture, index, proxy, tuple(train[0].shape[1:]))
-            except Exception as error:  # noqa: BLE001 - the preflight tells of it
-                if not isinstance(error, Infeasible):
-                    continue
-            else:
-                trained, validated = _time(model, train, validation, judge)
-                train_pace.append(trained)
-                validate_pace.append(validated)
+            except Exception:  # noqa: BLE001, S112 - infeasible ones are not trained, and of others the preflight tells
+                continue
+            trained, validated = _time(model, train, validation, judge)
+            train_pace.append(trained)
+            validate_pace.append(validated)
     if not train_pace:
         return None
     where = f"on {device}" if device.type != "cpu" else f"with {plural(threads, 'CPU thread')}"

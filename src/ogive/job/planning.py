@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ogive.api.declared import Declared, auto
-from ogive.api.planning import fingerprint, plan_of
+from ogive.api.planning import fingerprint, plan_of, units
 from ogive.errors import JobError, RunError
 from ogive.job.job import Job
 
@@ -73,7 +74,13 @@ def keep_plan(job: Job, plan: Plan) -> Path:
 
 
 def kept_plan(job: Job) -> Plan | None:
-    """The plan that was kept for this job; None where there is none, or it is of a job that has changed since."""
+    """The plan that was kept for this job; None where there is none, or where it does not fit, which is told.
+
+    It does not fit a job that has changed since, or a machine with fewer workers than it splits.
+
+    Raises:
+        JobError: the file is no plan.
+    """
     path = plan_file(job)
     if not path.is_file():
         return None
@@ -85,7 +92,15 @@ def kept_plan(job: Job) -> Plan | None:
         raise JobError(
             f"{path} is no plan ({error}); delete it, or make it anew with `ogive plan {job.path}`"
         ) from error
-    return plan if plan.fingerprint == fingerprint(_declared(job), job.settings) else None
+    unit, there = units(job.estimator)
+    if plan.fingerprint != fingerprint(_declared(job), job.settings):
+        amiss = "the job has changed since"
+    elif plan.unit != unit or plan.workers > there:
+        amiss = f"it splits {plan.workers} {plan.unit}, and this machine has {there} {unit}"
+    else:
+        return plan
+    print(f"plan: the one in {path} is not used: {amiss}", file=sys.stderr, flush=True)
+    return None
 
 
 def begun_with(job: Job) -> dict[str, Any]:

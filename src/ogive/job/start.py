@@ -52,6 +52,9 @@ def run_job(job: Job, observer: Observer | None = None, initial: Sequence[Mappin
         stored = open_run(job.run).state
         if "max_trials" not in job.options:
             given["max_trials"] = max(given["max_trials"], stored.settings["max_trials"])
+        same = given.get("workers") == stored.settings["workers"] and given["workers_per_trial"] == 1
+        if same and any("plan" in data for data in stored.projected):
+            del given["workers_per_trial"]  # as `begun_with` had it from the plan
     else:
         given["initial"] = [*initial, *job.initial]
         given["warm_start"] = parts.warm_start(job.source, job.keys)

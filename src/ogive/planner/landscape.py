@@ -50,6 +50,7 @@ class Shape:
         level: of log err at the last epoch, the mean over architectures.
         decay, spread, cross, noise: see the module.
         doubt: standard deviation of `level`, which is extrapolated.
+        unit: of a "plain" metric, what stands for a factor of e in the error of another.
         basis: where they are from, in words.
     """
 
@@ -60,6 +61,7 @@ class Shape:
     cross: float = CROSS
     noise: float = NOISE
     doubt: float = 0.0
+    unit: float = 1.0
     basis: str = "assumed, since no metric was measured"
 
     def value(self, log_error: float, maximize: bool) -> float:
@@ -68,7 +70,7 @@ class Shape:
             return 1 - math.exp(min(0.0, log_error))
         if self.kind == "loss":
             return math.exp(min(50.0, log_error))
-        return -log_error if maximize else log_error
+        return self.unit * (-log_error if maximize else log_error)
 
     def log_error(self, value: float, maximize: bool) -> float:
         """The inverse of `value`."""
@@ -76,7 +78,7 @@ class Shape:
             return math.log(max(1e-4, 1 - value))
         if self.kind == "loss":
             return math.log(max(1e-6, value))
-        return -value if maximize else value
+        return (-value if maximize else value) / self.unit
 
 
 def learn(epochs: Sequence[Epoch], objective: Objective, last: int) -> Shape:
@@ -90,8 +92,10 @@ def learn(epochs: Sequence[Epoch], objective: Objective, last: int) -> Shape:
     values = [value for curve in curves.values() for value in curve.values()]
     if not values:
         return Shape("share" if maximize else "loss", math.log(0.1))
-    plain = Shape("share" if maximize and min(values) >= 0 and max(values) <= 1 else _loss(values, maximize), 0.0)
-    errors = {n: {e: plain.log_error(v, maximize) for e, v in curve.items()} for n, curve in curves.items()}
+    kind = "share" if maximize and min(values) >= 0 and max(values) <= 1 else _loss(values, maximize)
+    unit = _unit([curve[max(curve)] for curve in curves.values()]) if kind == "plain" else 1.0
+    measured = Shape(kind, 0.0, unit=unit)
+    errors = {n: {e: measured.log_error(v, maximize) for e, v in curve.items()} for n, curve in curves.items()}
     slopes = {name: _slope(curve) for name, curve in errors.items()}
     known = [slope for slope in slopes.values() if slope is not None]
     decay = min(max(float(np.median(known)), 0.0), MOST_DECAY) if known else DECAY
@@ -101,11 +105,19 @@ def learn(epochs: Sequence[Epoch], objective: Objective, last: int) -> Shape:
     left = math.log(max(1.0, last / deepest))
     slack = max(float(np.std(known)) if known else 0.0, DECAY / 2)
     doubt = math.hypot(slack * left, spread / math.sqrt(len(ends)))
+    what = f"values (in units of {measured.unit:.2g})" if kind == "plain" else "log errors"
     basis = (
-        f"{len(curves)} measured curves of {deepest} of {last} epochs show: log errors that fall with a slope of "
+        f"{len(curves)} measured curves of {deepest} of {last} epochs show: {what} that improve with a slope of "
         f"{decay:.2g} and end {spread:.2g} apart (one standard deviation)"
     )
-    return Shape(plain.kind, float(ends.mean()), decay, max(LEAST_SPREAD, spread), CROSS, NOISE, doubt, basis)
+    level, spread = float(ends.mean()), max(LEAST_SPREAD, spread)
+    return replace(measured, level=level, decay=decay, spread=spread, doubt=doubt, basis=basis)
+
+
+def _unit(ends: Sequence[float]) -> float:
+    """Of a metric of any scale: such that architectures differ by `SPREAD` units, as errors differ by that factor."""
+    apart = float(np.std(ends, ddof=1)) if len(ends) > 1 else 0.0
+    return (apart or max(map(abs, ends))) / SPREAD or 1.0
 
 
 def _loss(values: Sequence[float], maximize: bool) -> str:

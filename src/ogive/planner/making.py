@@ -222,17 +222,24 @@ def _reached(reach: Sequence[float], split: Split, fitted: Fit) -> Interval | No
 
 
 def _values(values: Sequence[float]) -> Interval:
-    """The mean over the simulations, and its own interval."""
-    from scipy.special import stdtrit
+    """The mean over the simulations, and what one more would find: Student's prediction interval (Hahn and Meeker 1991,
+    section 4), of logits where all lie between 0 and 1, of logarithms where all are positive.
+    """
+    from scipy.special import expit, logit, stdtrit
 
     known = np.array([value for value in values if math.isfinite(value)])
-    if not len(known):
+    n = len(known)
+    if not n:
         return Interval(math.nan, math.nan, math.nan)
     mean = float(known.mean())
-    if len(known) == 1:
+    if n == 1:
         return Interval(-math.inf, mean, math.inf)
-    half = float(stdtrit(len(known) - 1, (1 + LEVEL) / 2) * known.std(ddof=1) / math.sqrt(len(known)))
-    return Interval(mean - half, mean, mean + half)
+    positive, share = known.min() > 0, known.min() > 0 and known.max() < 1
+    seen = logit(known) if share else np.log(known) if positive else known
+    half = stdtrit(n - 1, (1 + LEVEL) / 2) * seen.std(ddof=1) * math.sqrt(1 + 1 / n)
+    ends = np.array([seen.mean() - half, seen.mean() + half])
+    low, high = expit(ends) if share else np.exp(ends) if positive else ends
+    return Interval(min(float(low), mean), mean, max(float(high), mean))
 
 
 def _pace(runs: Sequence[Episode], split: Split, fitted: Fit) -> tuple[tuple[int, float, float, float], ...]:
@@ -266,22 +273,39 @@ def choose(rows: Sequence[Row], found: Mapping[Split, Sequence[Episode]], fitted
             else "there is no other"
         )
         return best.split, why, sure
-    others = [row for row in rows if row is not best]
-    slowest = max(rows, key=lambda row: row.seconds.expected)
+    return best.split, _why(best, rows, good), _sure(best, good, fitted)
+
+
+def _why(best: Row, rows: Sequence[Row], good: Sequence[Row]) -> str:
+    slowest = max(row.seconds.expected for row in rows)
+    factor = slowest / best.seconds.expected
+    others = f"of {duration(slowest)} with the slowest split ({factor:.2g} times)" if factor >= NEAR else "as with any"
+    why = f"{duration(best.seconds.expected)}, {others}"
+    if any(row.seconds.expected < best.seconds.expected for row in good):
+        why += "; of those that take as long, it comes to the regret first"
     worse = [row for row in rows if row not in good]
-    factor = slowest.seconds.expected / best.seconds.expected
-    times = f"{duration(best.seconds.expected)}, of {duration(slowest.seconds.expected)} with the slowest split"
-    why = f"{times} ({factor:.2g} times)"
     if worse:
         why += f"; {', '.join(str(row.split) for row in worse)} would find worse architectures"
-    near = f"within {NEAR - 1:.0%} of the fastest with {best.near:.0%}"
-    sure = f"it is the fastest with a probability of {best.fastest:.0%}, and {near}"
+    return why
+
+
+def _sure(best: Row, good: Sequence[Row], fitted: Fit) -> str:
+    near = f"within {NEAR - 1:.0%} of the fastest with a probability of {probability(best.near)}"
+    if any(row.seconds.expected < best.seconds.expected for row in good):
+        sure = f"it is {near}"
+    else:
+        sure = f"it is the fastest with a probability of {probability(best.fastest)}, and {near}"
     if best.beyond:
         sure += f"; {best.split.workers_per_trial} workers a trial are more than were measured ({fitted.measured[-1]})"
-    rivals = [row for row in others if row.near >= 0.5 and row in good]
+    rivals = [row for row in good if row is not best and row.near >= 0.5]
     if rivals:
         sure += f"; {', '.join(str(row.split) for row in rivals[:3])} may do as well"
-    return best.split, why, sure
+    return sure
+
+
+def probability(share: float) -> str:
+    """A share of resamplings; certain is nothing that was measured."""
+    return "over 99%" if share > 0.99 else "below 1%" if share < 0.01 else f"{share:.0%}"
 
 
 def _worse(row: Row, rows: Sequence[Row], found: Mapping[Split, Sequence[Episode]]) -> bool:

@@ -68,7 +68,7 @@ def measure(
         workers: of the search, all together.
         unit: "threads" of a CPU, or "devices".
         epochs: how far the job trains; None where there are no epochs, and a whole evaluation is timed.
-        trials: how many architectures.
+        trials: how many architectures, at least: as many as train at a time, where those are more.
         each: epochs of each.
         seed: of the architectures.
         allowed: whether a search would train an architecture.
@@ -80,20 +80,21 @@ def measure(
         JobError: no architecture can be trained.
     """
     until = min(each, epochs) if epochs else None
-    drawn = _drawn(space, trials * DRAWS, seed, allowed)
+    drawn = _drawn(space, max(trials, workers) * DRAWS, seed, allowed)
     found: list[_Stopwatch] = []
     notes: list[str] = []
     for size in sizes(workers):
         at_a_time = workers // size
-        say(f"measuring {trials} architectures, {at_a_time} at a time with {size} of {workers} {unit} each")
+        wanted = max(trials, at_a_time)  # fewer would leave places empty, and take less from each other than a search's
+        say(f"measuring {plural(wanted, 'architecture')}, {at_a_time} at a time with {size} of {workers} {unit} each")
         (own := folder / f"{size}").mkdir(parents=True)
         watch = _Stopwatch(size, until or 1, time.monotonic())
         given = {"threads": size} if unit == "threads" else {"ranks": size}
         places = Processes(payload, own, at_a_time, time_limit=time_limit, **given)
         try:
             _wait(places, watch, at_a_time)
-            queue = [(name, drawn[name]) for name in (found[0].done[:trials] if found else drawn)]
-            _train(places, watch, queue, until, min(trials, len(queue)), own, found[-1] if found else None)
+            queue = [(name, drawn[name]) for name in (found[0].done[:wanted] if found else drawn)]
+            _train(places, watch, queue, until, min(wanted, len(queue)), own, found[-1] if found else None)
         finally:
             places.close()
         if not watch.done and not found:

@@ -23,7 +23,7 @@ class Row:
         regret_seconds: until the regret of the plan is reached; None where most simulations did not reach it.
         worker_hours: of all workers of the split, busy or not.
         money: None where there is no price.
-        value: expected truth of the best, of the first objective.
+        value: truth of the best that a search finds, of the first objective.
         fastest: the probability that no split is faster.
         near: the probability that it takes at most `NEAR` times as long as the fastest.
         pace: [reports, low, expected, high] seconds when so many reports have come.

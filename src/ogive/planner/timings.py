@@ -15,6 +15,8 @@ from ogive.run.state import State
 from ogive.trial import EMPTY
 
 COLUMNS = ("trial", "workers", "epoch", "seconds")
+NO_METRICS = (*COLUMNS, "architecture", "unit")
+UNITS = ("threads", "devices")
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Timings:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Timings:
         return Timings(
-            tuple(Epoch(**epoch) for epoch in data["epochs"]),
+            tuple(Epoch(**{**epoch, "metrics": _metrics(epoch["metrics"])}) for epoch in data["epochs"]),
             tuple(StartUp(**start) for start in data["start_ups"]),
             data["unit"],
             data["source"],
@@ -98,8 +100,14 @@ def of_run(state: State, source: str) -> Timings:
     How many workers a trial had is the number of threads of its worker, or of its data-parallel processes.
 
     Raises:
-        JobError: nothing was computed in it.
+        JobError: nothing was computed in it, or an epoch of it is not always a full one.
     """
+    varied = sorted({name for trial in state.trials.values() for name in trial.fidelity} - {"epochs"})
+    if varied:
+        raise JobError(
+            f"{source}: its schedule varied {', '.join(varied)}, and its journal does not tell how long a full epoch takes; "
+            "leave this source out, and durations are measured"
+        )
     sessions = list(zip(state.stretches, state.sessions, strict=True))
     begins = [stretch.begin for stretch, _ in sessions]
     given = [_given(session) for _, session in sessions]
@@ -142,13 +150,14 @@ def read(path: Path) -> Timings:
     """The durations in a file: CSV with the columns of `COLUMNS`, JSON with a list of such rows, or a plan as JSON.
 
     `trial` is any name, `workers` and `epoch` are whole numbers, `seconds` is a number above 0. Epoch 0 is the start-up of a
-    worker; epoch 1 is the first of an attempt. Columns beside these are metrics, where they are numbers.
+    worker; epoch 1 is the first of an attempt. A column `unit` says what a worker is, where it is not a thread: one of
+    `UNITS`. Columns beside these are metrics, where they are numbers.
 
     Raises:
         JobError: it cannot be read, or a row is not what it should be; says which.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise JobError(f"{path} cannot be read: {error}; give a run's folder, a CSV or a JSON file") from error
     if path.suffix.lower() == ".json":
@@ -157,7 +166,10 @@ def read(path: Path) -> Timings:
         except json.JSONDecodeError as error:
             raise JobError(f"{path} is not JSON: {error}") from error
         if isinstance(data, Mapping) and "timings" in data:
-            return Timings.from_json(data["timings"])
+            try:
+                return Timings.from_json(data["timings"])
+            except (KeyError, TypeError, AttributeError) as error:
+                raise JobError(f"{path} is no plan as `ogive plan --json` prints it: {error!r}") from error
         rows = data if isinstance(data, list) else None
     else:
         rows = list(csv.DictReader(text.splitlines()))
@@ -172,8 +184,9 @@ def of_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Timings:
     Raises:
         JobError: a row is not what it should be, or no epoch is among them.
     """
-    epochs, starts = [], []
+    epochs, starts, units = [], [], set()
     for number, row in enumerate(rows, 1):
+        units.add(row.get("unit") or UNITS[0])
         workers, epoch = (
             _whole(row, name, low, f"{source}, row {number}") for name, low in (("workers", 1), ("epoch", 0))
         )
@@ -184,11 +197,12 @@ def of_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Timings:
         trial = row.get("trial", row.get("architecture"))
         if trial in (None, ""):
             raise JobError(f"{source}, row {number}: no trial (or architecture); any name that tells it from others")
-        metrics = {name: found for name, value in row.items() if (found := _metric(name, value)) is not None}
-        epochs.append(Epoch(str(trial), workers, epoch, seconds, epoch == 1, metrics))
+        epochs.append(Epoch(str(trial), workers, epoch, seconds, epoch == 1, _metrics(row)))
     if not epochs:
         raise JobError(f"{source}: there is no epoch above 0, so there are no durations to plan with")
-    return Timings(tuple(epochs), tuple(starts), "threads", f"recorded in {source}")
+    if len(units) > 1 or not units <= set(UNITS):
+        raise JobError(f"{source}: unit is {', '.join(sorted(map(repr, units)))}; allowed: one of {', '.join(UNITS)}")
+    return Timings(tuple(epochs), tuple(starts), units.pop(), f"recorded in {source}")
 
 
 def _whole(row: Mapping[str, Any], name: str, low: int, where: str) -> int:
@@ -213,11 +227,14 @@ def _seconds(row: Mapping[str, Any], where: str) -> float:
     return number
 
 
-def _metric(name: str, value: Any) -> float | None:
-    if name in (*COLUMNS, "architecture"):
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
+def _metrics(row: Mapping[str, Any]) -> dict[str, float]:
+    """What beside the columns is a finite number."""
+    found = {}
+    for name, value in row.items():
+        try:
+            number = math.nan if name in NO_METRICS else float(value)
+        except (TypeError, ValueError):
+            continue
+        if math.isfinite(number):
+            found[name] = number
+    return found

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ogive.report.words import duration, number, plural
+from ogive.report.words import duration, number
 from ogive.run import cost, forecast
 from ogive.run.journal import Journal
 from ogive.run.settings import Settings
@@ -97,10 +97,7 @@ def plan_line(state: State, now: float | None = None) -> str:
     between = _between(foretold.seconds, duration)
     whole = f"{duration(foretold.seconds.expected)} {between} foretold with {foretold.split}"
     verdict = f"it does not hold, the search is {found.verdict}" if found.verdict else "it holds"
-    return (
-        f"{whole}; {plural(found.reports, 'report')} took {duration(found.seconds)}, "
-        f"{duration(found.expected.expected)} was foretold: {verdict}"
-    )
+    return f"{whole}; {found.so_far}: {verdict}"
 
 
 def _stage(line: cost.Spend) -> str:

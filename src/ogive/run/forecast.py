@@ -7,6 +7,7 @@ from typing import Any
 
 from ogive.run.cost import HOUR, Interval
 from ogive.run.state import State
+from ogive.run.words import duration, plural
 
 SLACK = 1.1
 """A search that takes so many times as long, or as short, as was expected is no news, however narrow the interval."""
@@ -60,9 +61,16 @@ class Comparison:
 
     @property
     def total(self) -> float:
-        """Seconds of the whole search, were it to go on as it has."""
+        """Seconds of the whole search, were it to go on as it has; before the first report only its start is late."""
         whole, due = self.forecast.seconds.expected, self.expected.expected
-        return whole * self.seconds / due if due > 0 else whole + self.seconds
+        return whole * self.seconds / due if self.reports and due > 0 else whole + self.seconds - due
+
+    @property
+    def so_far(self) -> str:
+        """Where it is, in words."""
+        came = f"{plural(self.reports, 'report')} took" if self.reports else "no report came in"
+        what = "was foretold" if self.reports else "was foretold for the start"
+        return f"{came} {duration(self.seconds)}, {duration(self.expected.expected)} {what}"
 
 
 def forecast_of(state: State) -> Forecast | None:

@@ -236,9 +236,8 @@ def _plan(state: State, now: float) -> Iterator[Alert]:
     usual = duration(foretold.epoch.expected)
     pace = f"; an epoch takes {duration(found.epoch)} instead of {usual}" if found.epoch else ""
     message = (
-        f"the plan does not hold, the search is {found.verdict}: {plural(found.reports, 'report')} took "
-        f"{duration(found.seconds)}, and {duration(found.expected.expected)} was foretold{pace}; at this pace the whole "
-        f"search takes {duration(found.total)} rather than {duration(foretold.seconds.expected)}"
+        f"the plan does not hold, the search is {found.verdict}: {found.so_far}{pace}; at this pace the whole search takes "
+        f"{duration(found.total)} rather than {duration(foretold.seconds.expected)}"
     )
     low, high = found.bounds
     numbers = {"seconds": found.seconds, "expected": found.expected.expected, "low": low, "high": high}
