@@ -3,7 +3,7 @@ hand-drawn network.
 
     make demo
 
-A minute and a half on two cores. Ctrl-C ends the search gracefully; with --run and the folder that it then names, it goes on.
+A minute and a half on two cores. Ctrl-C ends the search gracefully; with --run and the folder that it names, it goes on.
 """
 
 from __future__ import annotations
