@@ -105,7 +105,9 @@ def test_what_the_bundled_table_does_not_know_is_simulated_on_a_landscape(epochs
 
 
 def test_durations_of_another_job_are_told_to_be_so(plan: Plan, tmp_path: Path) -> None:
-    run = og.search(SPACE, Sleeper(), executor="inline", run=tmp_path / "run", cache=False, **{**GIVEN, "max_trials": 1})
+    run = og.search(
+        SPACE, Sleeper(), executor="inline", run=tmp_path / "run", cache=False, **{**GIVEN, "max_trials": 1}
+    )
     own, other = (
         og.plan(space, Sleeper(), source=run, workers=1, seeds=2, **GIVEN) for space in (SPACE, og.zoo.chain())
     )
