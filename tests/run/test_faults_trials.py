@@ -23,7 +23,7 @@ from ogive.testing.journal import essence
 from ogive.trial import Status
 
 EXPECTED = {
-    "hang": (Status.TIME_LIMIT, "the time limit of 5 s is used up"),
+    "hang": (Status.TIME_LIMIT, "the time limit of 10 s is used up"),
     "eat": (Status.OUT_OF_MEMORY, "Unable to allocate"),
     "eat_in_children": (Status.OUT_OF_MEMORY, "the memory limit is 0.6 GB"),
     "exit_0": (Status.EXITED, "exit code 0"),
@@ -51,7 +51,7 @@ def test_each_misbehaving_trial_is_one_trial_with_the_right_status(tmp_path: Pat
         workers=2,
         max_trials=1000,
         max_failed_trials=1000,
-        time_limit=5,
+        time_limit=10,
         memory_limit=0.6,
     )
     assert "every architecture that the space allows was proposed" in run.ended
