@@ -13,7 +13,7 @@
 - curves: every schedule under one strategy, and the named pairs, at equal epochs on learning curves; any-time curves.
 - stopping: what `curve` and `median` save and lose over the same trials, and at equal epochs beside training every trial for
   fewer epochs.
-- calibration: how often the extrapolations of `curve` come true, by the chance that they gave.
+- calibration: how often the forecasts of `curve` come true, by the chance that they gave.
 - idle: how long 8 workers wait for work under each schedule, one of ten trials being ten times as slow.
 
 The NAS-Bench-201 table is looked for where the tests look for it: in the folder OGIVE_TEST_DATA, or in `shared/data` beside
@@ -44,9 +44,10 @@ from ogive.bench.problem import Observation, Problem
 from ogive.bench.results import Results
 from ogive.bench.table import Table
 from ogive.bench.wrappers import Wrapper
+from ogive.schedule.base import Action
 from ogive.seeds import generator
 from ogive.space import Architecture
-from ogive.trial import Fidelity, Status
+from ogive.trial import Fidelity, Status, Trial
 
 DATA = Path(os.environ.get("OGIVE_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 FULL, CHEAP = "cifar10_test_accuracy_full_training", "cifar10_test_accuracy_12_epochs"
@@ -86,6 +87,8 @@ SCHEDULES = [
     "@curve",
 ]
 PAIRS = ["bohb", "dehb"]
+DRAWN = [name for name in SCHEDULES if name not in ("@asha:capped=false", "@pasha")]
+"""In the figure of curves: as many as there are colours; those left out are nearly `asha` there."""
 TRIALS = 100
 BINS = ((0, 0.001), (0.001, 0.01), (0.01, 0.1), (0.1, 0.5), (0.5, 1.01))
 UNEVEN = 0.5
@@ -247,7 +250,8 @@ def curves(options: argparse.Namespace) -> None:
     results = study.run(entrants)
     show(results, f"{options.benchmark} at equal epochs", (5.0, *AT), entrants[0])
     if options.figure:
-        svg = figures.anytime(results, results.axis, len(results.measures) - 1)
+        drawn = study.run(options.entrants or [f"{options.strategy}{schedule}" for schedule in DRAWN])
+        svg = figures.anytime(drawn, drawn.axis, len(drawn.measures) - 1)
         Path(options.figure).write_text(figures.alone(svg), encoding="utf-8")
 
 
@@ -259,49 +263,44 @@ def stopping(options: argparse.Namespace) -> None:
 
     entrants = [options.strategy, f"{options.strategy}@median", f"{options.strategy}@curve"]
     same = Study(options, "stopping-the-same-trials", problem, trials=TRIALS).run(entrants)
-    print(f"\nthe same {TRIALS} trials: share of the epochs; regret, {same.measures[-1]}; minus that of full training")
-    last = values(same, entrants[0], [math.inf])
+    print(f"\nthe same {TRIALS} trials: share of the epochs; regret; minus that of full training, signed-rank test")
     for name in entrants:
         spent = [fact["cost"] / same.problem.full_seconds / TRIALS for fact in same.facts(name)]
-        found = values(same, name, [math.inf])
-        print(f"{name:<24}{np.mean(spent):8.1%}{found.mean():10.4f}   {_differences(found, last)}")
+        print(f"{name:<24}{np.mean(spent):8.1%}" + _by_measure(same, name, same, entrants[0], math.inf))
     study = Study(options, "stopping-at-equal-epochs", problem, cost=AT[1])
-    results, at = study.run(entrants), AT[:2]
-    show(results, "at equal epochs", at, f"{options.strategy}@curve")
+    results = study.run(entrants)
     whole = int(results.problem.epochs or 1)
+    rows = [(name, results, name) for name in entrants]
     for epochs in sorted({max(1, round(whole * share)) for share in (1 / 8, 1 / 4, 3 / 8, 1 / 2)}):
-        name = f"stopping-all-after-{epochs}"
         make = partial(Truncated, bench.load(options.benchmark), epochs)
-        cut = Study(options, name, make, cost=AT[1]).run([options.strategy])
-        _beside(cut, options.strategy, f"all for {epochs} epochs", values(results, f"{options.strategy}@curve", at), at)
+        cut = Study(options, f"stopping-all-after-{epochs}", make, cost=AT[1]).run([options.strategy])
+        rows.append((f"all for {epochs} epochs", cut, options.strategy))
+    for at in AT[:2]:
+        print(f"\nat the cost of {at:g} full trainings: regret (standard error); minus that of curve, signed-rank test")
+        for label, found, name in rows:
+            print(f"{label:<24}" + _by_measure(found, name, results, f"{options.strategy}@curve", at))
 
 
-def _beside(results: Results, name: str, label: str, base: np.ndarray, at: Sequence[float]) -> None:
-    found = values(results, name, at)
-    errors = found.std(axis=0, ddof=1) / np.sqrt(len(found))
-    cells = "".join(f"{m:>8.4f} ({e:.4f})" for m, e in zip(found.mean(axis=0), errors, strict=True))
-    print(f"{label:<24}{cells}   minus curve: {_differences(found, base)}")
+def _by_measure(found: Results, name: str, base: Results, reference: str, at: float) -> str:
+    """What a search can see, the validation's mean over the table's seeds, and the test, which has a noise of its own."""
+    cells = []
+    for number, measure in enumerate(found.measures):
+        mine, other = (
+            r.values(str(entrant(n)), r.axis, [at])[:, :, number] for r, n in ((found, name), (base, reference))
+        )
+        error = mine.std(ddof=1) / np.sqrt(len(mine))
+        cells.append(f"   {measure} {mine.mean():.4f} ({error:.4f}) {_differences(mine, other)}")
+    return "".join(cells)
 
 
 def calibration(options: argparse.Namespace) -> None:
-    """What `curve` says of trials in the order of a random search in which all are trained in full, and what came."""
-    from ogive.schedule.curve import CurveStopping
-
+    """What `curve` says of trials in the order of a random search, while it stops some of them, and what would have come."""
     problem = bench.load(options.benchmark)
-    objective, whole = problem.objectives[0], int(problem.epochs or 1)
-    rows = []
+    whole = int(problem.epochs or 1)
+    rows: list[tuple[int, float, bool]] = []
     for seed in range(options.seeds):
         state = bench.simulate(problem, bench.Named(options.strategy), trials=TRIALS, seed=seed)
-        schedule = CurveStopping(problem.objectives, epochs=whole)
-        best = math.inf
-        for n, trial in enumerate(state.trials.values()):
-            for t in (whole // 8, whole // 4, whole // 2):
-                seen = replace(trial, status=Status.RUNNING, reports=trial.reports[:t])
-                chance = schedule.chance(seen) if n >= schedule.min_trials else None
-                if chance is not None:
-                    rows.append((t, n, chance, objective.cost(trial.metrics) < best))
-            schedule.on_end(trial)
-            best = min(best, objective.cost(trial.metrics))
+        rows += _said_and_true(problem, whole, list(state.trials.values()))
     found = np.array(rows)
     print(
         f"\n{options.benchmark}: chance to beat the best, said and come true, {options.seeds} searches of {TRIALS} trials"
@@ -310,9 +309,28 @@ def calibration(options: argparse.Namespace) -> None:
     for t in np.unique(found[:, 0]):
         cells = []
         for low, high in BINS:
-            part = found[(found[:, 0] == t) & (found[:, 2] >= low) & (found[:, 2] < high)]
-            cells.append(f"{part[:, 2].mean():.4f}, {part[:, 3].mean():.4f} of {len(part)}" if len(part) else "none")
+            part = found[(found[:, 0] == t) & (found[:, 1] >= low) & (found[:, 1] < high)]
+            cells.append(f"{part[:, 1].mean():.4f}, {part[:, 2].mean():.4f} of {len(part)}" if len(part) else "none")
         print(f"{t:<14g}" + "".join(f"{cell:>26}" for cell in cells))
+
+
+def _said_and_true(problem: Problem, whole: int, trials: Sequence[Trial]) -> list[tuple[int, float, bool]]:
+    """Of trials that were trained in full: what is said of each until it is stopped."""
+    from ogive.schedule.curve import CurveStopping
+
+    schedule, best = CurveStopping(problem.objectives, epochs=whole), math.inf
+    rows = []
+    for trial in trials:
+        end = problem.objectives[0].cost(trial.metrics)
+        for t in range(1, whole + 1):
+            seen = replace(trial, status=Status.RUNNING, reports=trial.reports[:t])
+            if t in (whole // 8, whole // 4, whole // 2) and (chance := schedule.chance(seen)) is not None:
+                rows.append((t, chance, end < best))
+            if schedule.on_report(seen, seen.reports[-1]) is Action.STOP:
+                break
+        schedule.on_end(replace(seen, status=Status.FINISHED if t == whole else Status.STOPPED))
+        best = min(best, end) if t == whole else best
+    return rows
 
 
 def idle(options: argparse.Namespace) -> None:

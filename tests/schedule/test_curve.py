@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from ogive.errors import JobError
 from ogive.objective import Objective
 from ogive.schedule.base import Schedule
 from ogive.schedule.curve import CurveStopping
-from ogive.schedule.extrapolation import PENALTIES, Regression, Scale, parametric
+from ogive.schedule.extrapolation import PENALTIES, PRIOR, Chain, Regression, cuts, parametric
 from ogive.testing.spaces import tiny
 from ogive.testing.workers import Fate, Log, Workers
 from ogive.trial import Report, Status
@@ -49,24 +51,83 @@ def test_short_and_flat_curves_say_nothing() -> None:
     assert parametric([0.5] * 9, 10) is None
 
 
+def chain(features: np.ndarray, curves: Sequence[np.ndarray], end: int) -> Chain:
+    """Of curves [t] of any length."""
+    pairs = list(zip(features, curves, strict=True))
+    return Chain({cut: [pair for pair in pairs if len(pair[1]) >= cut] for cut in cuts(end)}, end)
+
+
 def test_the_regression_is_scikit_learns_ridge_with_the_penalty_that_leaves_out_best() -> None:
     rng = np.random.default_rng(0)
-    features, curves = rng.random((40, 3)), rng.random((40, 4)) + 1
-    ends = curves[:, -1] - 0.5 + features @ [0.3, -0.2, 0.1] + rng.normal(0, 0.01, 40)
-    found = Regression(features, curves, ends).predict(features[0], curves[0])
-    scale = Scale(ends.min(), float(np.median(ends)))
-    scaled, gains = scale(curves), scale(ends) - scale(curves)[:, -1]
-    rows = np.hstack([features, scaled, np.diff(scaled), np.diff(scaled, n=2)])
-    rows = (rows - rows.mean(0)) / rows.std(0)
-    peer = RidgeCV([40 * penalty for penalty in PENALTIES], store_cv_results=True).fit(rows, gains)
-    assert found.mean == pytest.approx(peer.predict(rows[:1])[0] + scaled[0, -1])
+    rows = rng.random((40, 7))
+    gains = rows @ rng.normal(size=7) + rng.normal(0, 0.01, 40)
+    found = Regression(rows, gains, 0.0)
+    scaled = (rows - rows.mean(0)) / rows.std(0)
+    peer = RidgeCV([40 * penalty for penalty in PENALTIES], store_cv_results=True).fit(scaled, gains)
+    assert found.predict(rows[0])[0] == pytest.approx(peer.predict(scaled[:1])[0])
+    assert found.slope == pytest.approx(1 + peer.coef_[0] / rows[:, 0].std())
     left_out = [
-        gains[i] - Ridge(peer.alpha_).fit(np.delete(rows, i, 0), np.delete(gains, i)).predict(rows[i : i + 1])[0]
+        gains[i] - Ridge(peer.alpha_).fit(np.delete(scaled, i, 0), np.delete(gains, i)).predict(scaled[i : i + 1])[0]
         for i in range(40)
     ]
-    assert np.sqrt(np.mean(np.square(left_out))) == pytest.approx(
-        Regression(features, curves, ends)._deviation, rel=0.02
-    ), "what is left out also moves the penalised mean a little"
+    share = 38 / (38 + PRIOR)  # what is expected of the variance is 0 here
+    assert found.variance == pytest.approx(share * np.mean(np.square(left_out)), rel=0.04), (
+        "the mean also moves a little"
+    )
+
+
+def test_of_one_curve_the_variance_is_what_is_expected_and_of_a_few_a_weighted_mean() -> None:
+    one = Regression(np.zeros((1, 2)), np.array([-0.5]), 0.3)
+    assert (one.variance, one.freedom, one.slope) == (pytest.approx(0.3 * 0.25), 2, 1)
+    few = Regression(np.zeros((3, 2)), np.array([-0.4, -0.5, -0.6]), 0.3)
+    assert few.variance == pytest.approx((2 * 0.01 + 2 * 0.3 * np.mean([0.16, 0.25, 0.36])) / 4)
+    assert few.predict(np.zeros(2)) == (pytest.approx(-0.5), pytest.approx(few.variance * (1 + 1 / 3)))
+
+
+def wandering(rng: np.random.Generator, count: int) -> np.ndarray:
+    """[count, 16] costs of a normal autoregression, z(t + 1) = 0.9 z(t) + 0.1 e: what follows on z has mean 0.9^k z and
+    variance 0.01 (1 - 0.81^k) / (1 - 0.81) after k epochs."""
+    costs = np.empty((count, 16))
+    costs[:, 0] = rng.normal(0, 0.2, count)
+    for t in range(1, 16):
+        costs[:, t] = 0.9 * costs[:, t - 1] + 0.1 * rng.normal(size=count)
+    return costs
+
+
+def stopped(curves: np.ndarray) -> list[np.ndarray]:
+    """At 2, 4, 8 epochs the worse half of those that are left: one in 8 gets to the end."""
+    lengths = np.full(len(curves), curves.shape[1])
+    for t in (2, 4, 8):
+        left = np.flatnonzero(lengths == curves.shape[1])
+        lengths[left[curves[left, t - 1] > np.median(curves[left, t - 1])]] = t
+    return [curve[:length] for curve, length in zip(curves, lengths, strict=True)]
+
+
+def test_forecasts_learned_from_stopped_curves_are_those_of_the_process() -> None:
+    """Chances to end below the true mean, and a deviation above or below it, are those of the normal distribution, though
+    bad curves were stopped on the way. Learned from those that were trained in full, the lucky ones, they are not."""
+    for t in (1, 2, 5):
+        found, lucky = [], []
+        truth = NormalDist(-0.1 * 0.9 ** (16 - t), 0.1 * ((1 - 0.81 ** (16 - t)) / (1 - 0.81)) ** 0.5)
+        places = [truth.mean + sigma * truth.stdev for sigma in (-1, 0, 1)]
+        for seed in range(6):
+            curves = stopped(wandering(np.random.default_rng(seed), 6000))
+            full = [curve for curve in curves if len(curve) == 16]
+            assert len(full) == 750
+            for known, chances in ((curves, found), (full, lucky)):
+                forecast = chain(np.empty((len(known), 0)), known, 16).predict(np.empty(0), np.full(t, -0.1))
+                chances.append([forecast.below(place) for place in places])
+        expected = [truth.cdf(place) for place in places]
+        assert np.mean(found, axis=0) == pytest.approx(expected, abs=0.08)
+        assert np.mean(lucky, axis=0)[1] > 0.6
+
+
+def test_the_scale_follows_the_errors_of_the_curves() -> None:
+    """Noise that is added asks for a linear scale, noise that multiplies for one that bends."""
+    rng = np.random.default_rng(0)
+    levels, noise = rng.exponential(size=(200, 1)), rng.normal(0, 0.1, (200, 8))
+    assert chain(np.empty((200, 0)), list(levels + noise), 8)._scale.bend < 1
+    assert chain(np.empty((200, 0)), list(levels * np.exp(noise)), 8)._scale.bend > 10
 
 
 def test_chances_come_true_as_often_as_they_say() -> None:
@@ -78,7 +139,7 @@ def test_chances_come_true_as_often_as_they_say() -> None:
         levels = features @ [0.5, 0.3, 0.1] + rng.normal(0, 0.05, 60)
         speeds = 0.1 + 0.3 * features[:, 2] + rng.uniform(0, 0.1, 60)
         curves = levels[:, None] + np.exp(-np.outer(speeds, epochs)) + rng.normal(0, 0.01, (60, 20))
-        fitted = Regression(features[:30], curves[:30, :4], curves[:30, -1])
+        fitted = chain(features[:30], list(curves[:30]), 20)
         goal = float(np.quantile(curves[:30, -1], 0.1))
         said += [fitted.predict(x, c[:4]).below(goal) for x, c in zip(features[30:], curves[30:], strict=True)]
         came += (curves[30:, -1] < goal).tolist()
@@ -88,6 +149,21 @@ def test_chances_come_true_as_often_as_they_say() -> None:
         among = (bold >= low) & (bold <= high)
         assert among.sum() > 20
         assert sure[among].mean() == pytest.approx(bold[among].mean(), abs=0.12 if low else 0.02)
+
+
+def test_better_than_all_before_is_seen_as_that() -> None:
+    """No cost is clipped at the best; and curves that do not move, as accuracies of few examples may, leave no doubt."""
+    flat = [np.round(np.full(8, cost), 2) for cost in (0.5, 0.4, 0.3)]
+    fitted = chain(np.zeros((3, 1)), flat, 8)
+    assert fitted.predict(np.zeros(1), np.full(7, 0.2)).below(0.3) > 0.9
+    assert fitted.predict(np.zeros(1), np.full(7, 0.35)).below(0.3) < 0.1
+
+
+def test_only_the_latest_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ogive.schedule.curve.REMEMBERED", 10)
+    schedule = CurveStopping(ACCURACY, epochs=8)
+    run(schedule, fate, 90)
+    assert max(len(known) for known in schedule._reached.values()) == 10
 
 
 def test_a_slow_start_is_not_taken_for_the_end() -> None:

@@ -22,7 +22,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"variant": "stopping"},
         {"fidelities": {"data_fraction": 0.1}},
     ],
-    "curve": [{"min_epochs": 5}, {"model": "learned", "min_epochs": 3}],
+    "curve": [{}, {"model": "parametric", "min_epochs": 5}, {"model": "learned", "min_trials": 1}],
     "hyperband": [{}, {"overlap": False}, {"fidelities": {"resolution": 0.25}, "min_epochs": 9}],
     "successive_halving": [{}, {"trials": 12, "eta": 2}],
     "pbt": [{"settings": {"learning_rate": [0.001, 0.1]}, "population": 6, "interval": 2}],

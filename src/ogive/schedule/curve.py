@@ -16,16 +16,19 @@ from ogive.errors import JobError
 from ogive.objective import Constraint, Objective, pareto_front, violation
 from ogive.registry import whole
 from ogive.schedule.base import Action, Job, Schedule, Start
-from ogive.schedule.extrapolation import FEWEST, Forecast, Regression, parametric
+from ogive.schedule.extrapolation import Chain, Forecast, cuts, parametric
 from ogive.seeds import generator
-from ogive.trial import Report, Status, Step, Trial
+from ogive.trial import Report, Status, Trial
 
 FloatArray = NDArray[np.float64]
 NAME = "schedule 'curve'"
 MODELS = ("auto", "parametric", "learned")
 
 REMEMBERED = 300
-"""Trials that a regression learns from: the latest."""
+"""Trials that a regression learns from: the latest that got so far."""
+
+FEWEST = 3
+"""Trials trained in full that learning needs."""
 
 DRAWS = 2000
 
@@ -38,11 +41,11 @@ class CurveStopping(Schedule):
     With several objectives: that it ends undominated by those; the front has as many points as an unknown trial has chances.
 
     Options:
-        threshold: above 0 and below 1.
+        threshold: above 0 and below 1; a high one saves more epochs and loses more.
         min_epochs: no trial is stopped before.
         min_trials: nor before so many have been trained in full.
-        model: "parametric" extrapolates a curve of five epochs or more by its shape, "learned" from eight earlier trials or
-            more and the architecture; "auto" is parametric up to eight trials trained in full and learned from then on.
+        model: "parametric" extrapolates a curve of five epochs or more by its shape, "learned" from earlier trials, stopped
+            ones too, and the architecture, once three were trained in full; "auto" is parametric before that.
     """
 
     def __init__(
@@ -50,15 +53,15 @@ class CurveStopping(Schedule):
         objectives: Sequence[Objective],
         constraints: Sequence[Constraint] = (),
         epochs: int | None = None,
-        threshold: float = 0.1,
-        min_epochs: int = 2,
-        min_trials: int = 5,
+        threshold: float = 0.2,
+        min_epochs: int = 1,
+        min_trials: int = 3,
         model: str = "auto",
     ) -> None:
         if epochs is None:
             raise JobError(f"{NAME} needs to know how far a trial can go: give epochs")
         self.epochs = whole(NAME, "epochs", epochs, at_least=1)
-        self.min_epochs = whole(NAME, "min_epochs", min_epochs, at_least=2)
+        self.min_epochs = whole(NAME, "min_epochs", min_epochs, at_least=1)
         self.min_trials = whole(NAME, "min_trials", min_trials, at_least=1)
         if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 < threshold < 1:
             raise JobError(f"{NAME}: threshold is {threshold!r}, but must be a number above 0 and below 1")
@@ -67,17 +70,20 @@ class CurveStopping(Schedule):
         self.threshold, self.model = float(threshold), model
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
         self._judged = 0  # trials that were stopped or trained in full
-        self._full: list[tuple[Trial, FloatArray]] = []  # trained in full, with their costs [m, epochs]
+        self._full = 0  # trained in full
+        # features [d] and costs [m, t] of those that got to each cut
+        self._reached: dict[int, list[tuple[FloatArray, FloatArray]]] = {cut: [] for cut in cuts(self.epochs)}
+        self._remembered = self._learned = 0  # curves, and how many of them there were when the chains learned
+        self._chains: list[Chain] = []  # of each objective
         self._least = np.inf  # their least violation of the constraints
         self._front = np.empty((0, len(self.objectives)))  # costs of those with the least, without what is dominated
-        self._regressions: dict[tuple[int, Step], tuple[int, Regression]] = {}  # a cache, by objective and step
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         return Start({"epochs": self.epochs})
 
     def on_report(self, trial: Trial, report: Report) -> Action:
         early = report.step < self.min_epochs or report.step >= self.epochs
-        if early or len(self._full) < self.min_trials or len(trial.reports) != report.step:
+        if early or self._full < self.min_trials or len(trial.reports) != report.step:
             return Action.CONTINUE
         if violation(trial.metrics, self.constraints) > self._least:
             return Action.STOP
@@ -89,14 +95,33 @@ class CurveStopping(Schedule):
         if trial.status.failed:
             return
         self._judged += 1
-        if trial.status is not Status.FINISHED or trial.step < self.epochs or len(trial.reports) != trial.step:
+        if not trial.reports or len(trial.reports) != trial.step or trial.step > self.epochs:
             return
         curves = self._curves(trial)
         if not np.isfinite(curves).all():
             return
-        self._full.append((trial, curves))
-        costs = curves[:, -1][None]
-        excess = violation(trial.metrics, self.constraints)
+        self._remember(_features(trial), curves)
+        if trial.status is Status.FINISHED and trial.step == self.epochs:
+            self._full += 1
+            self._compare(curves[:, -1][None], violation(trial.metrics, self.constraints))
+
+    def _remember(self, features: FloatArray, curves: FloatArray) -> None:
+        """Learns anew when there is a tenth more to learn from."""
+        for cut, known in self._reached.items():
+            if cut <= curves.shape[1]:
+                known.append((features, curves))
+                del known[:-REMEMBERED]
+        self._remembered += 1
+        if self._remembered >= 1.1 * self._learned and len(self._reached[self.epochs]) >= FEWEST:
+            self._learned = self._remembered
+            self._chains = [
+                Chain(
+                    {cut: [(x, rows[number]) for x, rows in known] for cut, known in self._reached.items()}, self.epochs
+                )
+                for number in range(len(self.objectives))
+            ]
+
+    def _compare(self, costs: FloatArray, excess: float) -> None:
         if excess < self._least:
             self._least, self._front = excess, costs
         elif excess == self._least:
@@ -124,12 +149,12 @@ class CurveStopping(Schedule):
 
     def _forecast(self, trial: Trial, number: int, curve: FloatArray) -> Forecast | None:
         """Of the cost at the end; None where nothing can be said."""
-        if np.ptp(curve) == 0 and all(np.ptp(curves[number]) == 0 for _, curves in self._full):
+        if self._chains and self.model != "parametric":
+            return self._chains[number].predict(_features(trial), curve)
+        if self.model == "learned":
+            return None
+        if np.ptp(curve) == 0 and all(np.ptp(curves[number]) == 0 for _, curves in self._reached[self.epochs]):
             return Forecast(float(curve[-1]), 0.0)  # such as the number of parameters
-        if self.model == "learned" or (self.model == "auto" and len(self._full) >= FEWEST):
-            regression = self._regression(number, len(curve))
-            features = trial.architecture.space.encode([trial.architecture])[0]
-            return regression.predict(features, curve) if regression else None
         forecast = parametric((-curve).tolist(), self.epochs)
         return Forecast(-forecast.mean, forecast.deviation) if forecast else None
 
@@ -138,25 +163,6 @@ class CurveStopping(Schedule):
         rows = [{**trial.screened, **report.metrics} for report in trial.reports]
         return np.array([[objective.cost(row) for row in rows] for objective in self.objectives], dtype=np.float64)
 
-    def _regression(self, number: int, step: Step) -> Regression | None:
-        """Fitted anew when the trials to learn from are a tenth more."""
-        n = len(self._full)
-        if n < FEWEST:
-            return None
-        known = self._regressions.get((number, step))
-        if known is None or known[0] != self._fitted_at(n):
-            learned = self._full[: self._fitted_at(n)][-REMEMBERED:]
-            space = learned[0][0].architecture.space
-            features = space.encode([trial.architecture for trial, _ in learned])
-            curves = np.array([curves[number] for _, curves in learned])
-            known = (self._fitted_at(n), Regression(features, curves[:, :step], curves[:, -1]))
-            self._regressions[number, step] = known
-        return known[1]
 
-    @staticmethod
-    def _fitted_at(n: int) -> int:
-        """The last of 8, 9, 10, 11, 12, 13, 14, 15, 16, 18 ... (a tenth more each time) that is not above n."""
-        size = FEWEST
-        while (following := size + max(1, size // 10)) <= n:
-            size = following
-        return size
+def _features(trial: Trial) -> FloatArray:
+    return np.asarray(trial.architecture.space.encode([trial.architecture])[0])

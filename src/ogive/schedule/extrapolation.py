@@ -1,4 +1,4 @@
-"""Where a learning curve will end: the answers of a parametric ensemble, and of a regression over earlier trials.
+"""Where a learning curve will end: the answers of a parametric ensemble, and of regressions over earlier trials.
 
 Symbols: t epochs seen, n curves, d columns of an encoding, p columns of a regression.
 """
@@ -6,8 +6,10 @@ Symbols: t epochs seen, n curves, d columns of an encoding, p columns of a regre
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
@@ -19,18 +21,27 @@ Model = Callable[[FloatArray, FloatArray], FloatArray]
 
 @dataclass(frozen=True)
 class Scale:
-    """A scale of costs, less is better, that spreads what is near the best: log(1 + 20 (cost - best) / (typical - best)).
+    """A scale of costs, less is better: log(1 + bend x), x = (cost - best) / (typical - best), and its mirror image below.
 
-    Where networks differ by orders of magnitude, errors of a forecast do too; on this scale they are about alike.
+    A large bend spreads what is near the best: where networks differ by orders of magnitude, errors of a forecast do too,
+    and on such a scale they are about alike. With a small one it is nearly linear, for errors that are alike as they are.
     """
 
     best: float
     typical: float
+    bend: float
 
     def __call__(self, costs: ArrayLike) -> FloatArray:
+        shares = self._shares(costs)
+        return np.asarray(np.sign(shares) * np.log1p(self.bend * np.abs(shares)))
+
+    def log_slope(self, costs: ArrayLike) -> FloatArray:
+        """The logarithm of the derivative, but for a constant that is the same for each bend."""
+        return np.asarray(math.log(self.bend) - np.log1p(self.bend * np.abs(self._shares(costs))))
+
+    def _shares(self, costs: ArrayLike) -> FloatArray:
         span = self.typical - self.best
-        shares = (np.asarray(costs, dtype=np.float64) - self.best) / (span if span > 0 else 1.0)
-        return np.log1p(20.0 * np.maximum(shares, 0.0))
+        return (np.asarray(costs, dtype=np.float64) - self.best) / (span if span > 0 else 1.0)
 
 
 @dataclass(frozen=True)
@@ -102,8 +113,14 @@ _MODELS: tuple[tuple[Model, tuple[float, ...]], ...] = (
 _LEAST_NOISE = 0.01
 """Of the range seen: no curve is thought smoother than that."""
 
-FEWEST = 8
-"""Curves that a regression needs."""
+BENDS = (0.1, 2.0, 20.0)
+"""Of the scales of costs that a chain tries."""
+
+ENOUGH = 8
+"""Curves that a regression needs; fewer give a mean."""
+
+PRIOR = 2.0
+"""Degrees of freedom that what is expected of a variance is worth."""
 
 PENALTIES = tuple(10.0 ** np.arange(-2, 4.5, 0.5))
 """Of the ridge regression, for each curve that it learns from."""
@@ -147,40 +164,120 @@ def parametric(curve: Sequence[float], end: int) -> Forecast | None:
     return Forecast(low + mean * (high - low), math.sqrt(variance) * (high - low))
 
 
-class Regression:
-    """Predicts the last cost from the first t, their differences, and the architecture.
+class Chain:
+    """Forecasts the last cost of a curve, learned from curves of any length: those of trials that were stopped count too.
 
-    Baker et al., "Accelerating Neural Architecture Search using Performance Prediction" (2018), section 3: features are the
-    architecture's encoding, the curve so far, and its first and second differences. Here a ridge regression of what is left
-    to come, on the scale of `Scale`; its penalty has the least error on curves that are left out, each in its turn. That
-    error is the deviation of a forecast, so it also holds what the regression cannot express.
+    Few trials are trained in full, but many for a while. So the way to the end is cut at end, end / 2, end / 4 ..., and
+    each step is a `Regression` on all curves that got to its end: from the epoch reached to the next cut on the
+    architecture, the curve so far, and its first and second differences, the features of Baker et al., "Accelerating
+    Neural Architecture Search using Performance Prediction" (2018), section 3; from cut to cut on the architecture and
+    the cost there. Such a product of regressions is the maximum likelihood for normal curves of unequal length (Anderson,
+    "Maximum likelihood estimates for a multivariate normal distribution when some observations are missing", JASA 1957).
+    That curves were stopped for what they showed does not bias it, for a regression is conditional on that (ignorable, in
+    Rubin, "Inference and missing data", Biometrika 1976), as far as the epochs before a cut add nothing to the cost there.
+
+    Slopes carry the variance of one step through the next ones; degrees of freedom are Welch's and Satterthwaite's. The
+    scale of costs is the one under which the curves are likeliest (Box and Cox, "An analysis of transformations", 1964).
 
     Args:
-        features: [n, d] encodings of architectures.
-        curves: [n, t] costs of the first epochs.
-        ends: [n] the last costs; n at least `FEWEST`.
+        reached: for each of `cuts(end)` the features [d] and costs [t], t at least the cut, of curves that got there; there
+            must be some that got to the end.
+        end: the last epoch.
     """
 
-    def __init__(self, features: FloatArray, curves: FloatArray, ends: FloatArray) -> None:
-        self._scale = Scale(float(min(ends.min(), curves.min())), float(np.median(ends)))
-        scaled = self._scale(curves)
-        rows, gains = _rows(features, scaled), self._scale(ends) - scaled[:, -1]
-        self._center, spread = rows.mean(axis=0), rows.std(axis=0)
-        self._spread = np.where(spread > 1e-9, spread, 1.0)
-        self._gain, self._n = float(gains.mean()), len(gains)
-        u, s, self._vt = np.linalg.svd((rows - self._center) / self._spread, full_matrices=False)
-        fits = [_left_out(u, s, gains - self._gain, self._n * penalty) for penalty in PENALTIES]
-        self._deviation, penalty = min(fits)
-        self._inverse = 1.0 / (s**2 + penalty)
-        self._weights = self._vt.T @ (s * self._inverse * (u.T @ (gains - self._gain)))
+    def __init__(self, reached: Mapping[int, Sequence[tuple[FloatArray, FloatArray]]], end: int) -> None:
+        self._reached, self._cuts = reached, cuts(end)
+        curves = [costs for _, costs in reached[self._cuts[0]]]
+        best, typical = min(float(costs.min()) for costs in curves), float(np.median([costs[-1] for costs in curves]))
+        fits = [self._fit(Scale(best, typical, bend)) for bend in BENDS]
+        _, self._scale, self._steps = max(fits, key=lambda fit: fit[0])
+        self._first: dict[int, Regression] = {}  # steps that see the curve so far, by its length
+
+    def _fit(self, scale: Scale) -> tuple[float, Scale, list[Regression]]:
+        """The log-likelihood of the costs at the cuts, given those at the cuts before; and the steps from cut to cut."""
+        steps: list[Regression] = []
+        likelihood = 0.0
+        for cut, following in pairwise(self._cuts):
+            known = self._reached[following]
+            rows = _rows(np.array([x for x, _ in known]), scale([[costs[cut - 1]] for _, costs in known]))
+            ends = np.array([costs[following - 1] for _, costs in known])
+            steps.append(Regression(rows, scale(ends) - rows[:, 0], steps[-1].unexplained if steps else 1.0))
+            deviation = math.sqrt(steps[-1].variance)
+            likelihood += float(scale.log_slope(ends).sum()) - len(ends) * math.log(max(deviation, 1e-6))
+        return likelihood, scale, steps
+
+    def _first_step(self, t: int, place: int) -> Regression:
+        """From t epochs to a cut."""
+        if t not in self._first:
+            known = self._reached[self._cuts[place]]
+            curves = self._scale(np.array([costs[: self._cuts[place]] for _, costs in known]))
+            rows = _rows(np.array([x for x, _ in known]), curves[:, :t])
+            expected = self._steps[place - 2].unexplained if place > 1 else 1.0
+            self._first[t] = Regression(rows, curves[:, -1] - curves[:, t - 1], expected)
+        return self._first[t]
 
     def predict(self, features: FloatArray, curve: FloatArray) -> Forecast:
-        """The last cost of a curve [t] of an architecture with these features [d]."""
-        scaled = self._scale(curve)
-        row = (_rows(features[None], scaled[None])[0] - self._center) / self._spread
+        """The last cost of a curve [t] of an architecture with these features [d]; t less than the end."""
+        scaled, t = self._scale(curve), len(curve)
+        place = bisect_right(self._cuts, t)
+        step = self._first_step(t, place)
+        gain, variance = step.predict(_rows(features[None], scaled[None])[0])
+        mean, parts = float(scaled[-1]) + gain, [(variance, step.freedom)]
+        for step in self._steps[place:]:
+            gain, variance = step.predict(_rows(features[None], np.array([[mean]]))[0])
+            mean, parts = (
+                mean + gain,
+                [(step.slope**2 * v, freedom) for v, freedom in parts] + [(variance, step.freedom)],
+            )
+        variance, inverse = sum(v for v, _ in parts), sum(v**2 / freedom for v, freedom in parts)
+        return Forecast(mean, math.sqrt(variance), variance**2 / inverse if inverse else math.inf, self._scale)
+
+
+def cuts(end: int) -> list[int]:
+    """end, end / 2, end / 4 ... 1, rounded up; ascending."""
+    return [1] if end == 1 else [*cuts((end + 1) // 2), end]
+
+
+class Regression:
+    """Ridge regression of gains on rows whose first column is what is gained upon.
+
+    The penalty has the least error on rows that are left out, each in its turn. That error is the deviation of a prediction,
+    so it also holds what the regression cannot express. Fewer than `ENOUGH` rows give the mean gain only.
+
+    Args:
+        rows, gains: [n, p], [n]; n at least 1.
+        unexplained: what is expected of the attribute; weighs as much as `PRIOR` degrees of freedom.
+
+    Attributes:
+        variance: what is left of a gain's.
+        unexplained: the same as a share of the mean square gain: what hardly moves hardly varies.
+        freedom: of the variance.
+        slope: of the sum of what is gained upon and the gain.
+    """
+
+    def __init__(self, rows: FloatArray, gains: FloatArray, unexplained: float) -> None:
+        self._n, self._gain = len(gains), float(gains.mean())
+        self._center, spread = rows.mean(axis=0), rows.std(axis=0)
+        self._spread = np.where(spread > 1e-9, spread, 1.0)
+        residual, freedom = gains - self._gain, self._n - 1.0
+        variance, size = float(residual @ residual) / max(freedom, 1.0), float(np.mean(gains**2))
+        self._vt, self._inverse, self._weights = np.empty((0, rows.shape[1])), np.empty(0), np.zeros(rows.shape[1])
+        if self._n >= ENOUGH:
+            u, s, self._vt = np.linalg.svd((rows - self._center) / self._spread, full_matrices=False)
+            error, penalty = min(_left_out(u, s, residual, self._n * penalty) for penalty in PENALTIES)
+            self._inverse = 1.0 / (s**2 + penalty)
+            self._weights = self._vt.T @ (s * self._inverse * (u.T @ residual))
+            variance, freedom = error**2, freedom - 1
+        self.freedom = freedom + PRIOR
+        self.variance = (freedom * variance + PRIOR * unexplained * size) / self.freedom
+        self.unexplained = self.variance / size if size else unexplained
+        self.slope = 1 + float(self._weights[0] / self._spread[0])
+
+    def predict(self, row: FloatArray) -> tuple[float, float]:
+        """The gain, and its variance, of a row [p]."""
+        row = (row - self._center) / self._spread
         leverage = 1 / self._n + float(self._inverse @ (self._vt @ row) ** 2)
-        mean = float(scaled[-1]) + self._gain + float(row @ self._weights)
-        return Forecast(mean, self._deviation * math.sqrt(1 + leverage), max(2, self._n - 2), self._scale)
+        return self._gain + float(row @ self._weights), self.variance * (1 + leverage)
 
 
 def _left_out(u: FloatArray, s: FloatArray, y: FloatArray, penalty: float) -> tuple[float, float]:
@@ -195,6 +292,6 @@ def _left_out(u: FloatArray, s: FloatArray, y: FloatArray, penalty: float) -> tu
     return float(np.sqrt(np.mean((residuals / np.maximum(1 - leverages, 1e-3)) ** 2))), penalty
 
 
-def _rows(features: FloatArray, curves: FloatArray) -> FloatArray:
-    parts = [features, curves, np.diff(curves, axis=1), np.diff(curves, n=2, axis=1)]
-    return np.concatenate(parts, axis=1)
+def _rows(features: FloatArray, costs: FloatArray) -> FloatArray:
+    """The last cost first; then the architecture, and the curve so far with its differences."""
+    return np.concatenate([costs[:, -1:], features, costs, np.diff(costs), np.diff(costs, n=2)], axis=1)
