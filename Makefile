@@ -1,5 +1,5 @@
 # make setup   virtual environment and pinned packages, done once
-# make demo    a search for a digit classifier, a minute and a half on two cores
+# make demo    a search for a digit classifier, about two minutes on two cores
 # make test    style, import directions, types, tests
 PYTHON ?= python3
 BIN := .venv/bin

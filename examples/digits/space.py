@@ -37,9 +37,9 @@ class Residual(nn.Module):
         return self.body(x) + self.carry(x)
 
 
-def head(inputs: int, classes: int) -> nn.Sequential:
-    """The mean over the image, and a linear classifier."""
-    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))
+def head(inputs: int, classes: int, grid: int) -> nn.Sequential:
+    """Means over the whole image, or over its quarters (`grid` 2), and a linear classifier."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d(grid), nn.Flatten(), nn.Linear(inputs * grid**2, classes))
 
 
 WIDTH = [og.one_of(8, 16, 24, 32, name="width0"), og.one_of(16, 32, 48, 64, name="width1")]
@@ -62,7 +62,7 @@ space = og.Space(
         og.repeat(lambda i: block(0, i), times=og.integer(0, 2, name="depth0")),
         og.one_of(max=og.layer(nn.MaxPool2d, 2), mean=og.layer(nn.AvgPool2d, 2), name="pooling"),
         og.repeat(lambda i: block(1, i), times=og.integer(1, 3, name="depth1")),
-        og.layer(head, WIDTH[1], classes=10),
+        og.layer(head, WIDTH[1], classes=10, grid=og.one_of(1, 2, name="grid")),
     ),
     example_input=(1, 8, 8),
 )

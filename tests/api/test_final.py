@@ -156,6 +156,23 @@ def test_from_weights_starts_where_the_search_ended(run: og.Run) -> None:
         final(run, top=1, from_weights=True)
 
 
+def test_weights_of_a_smaller_network_are_told_from_those_of_smaller_images(tmp_path: Path) -> None:
+    task = og.task.classification("digits", test=500, validation=400, train=100)
+    space = og.zoo.chain(channels=(4, 8), depth=(1, 2))
+
+    def searched(**proxy: Any) -> og.Run:
+        estimator = og.estimate.classifier(task, epochs=1, data_fraction=0.5, **proxy)
+        folder = tmp_path / str(proxy)
+        return og.search(space, estimator, max_trials=2, executor="inline", run=folder, cache=False)
+
+    narrow = searched(width=0.5, resolution=0.75)
+    with pytest.raises(JobError, match=r"trained trial \d as a proxy of width 0.5, whose weights do not"):
+        final(narrow, top=1, from_weights=True)
+    assert not (narrow.folder / "final").exists()
+    blurred = searched(resolution=0.75)
+    assert final(blurred, top=1, from_weights=True, epochs=1).winners == [f"trial {blurred.best.id}"]
+
+
 def test_missing_weights_and_wrong_arguments_are_told(run: og.Run, tmp_path: Path) -> None:
     final(run, top=1)
     for path in (run.folder / "final" / "trials").glob("*/checkpoint-*"):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ogive.bench import catalog
+from ogive.bench import Protocol, catalog, compare
 from ogive.bench.problem import Problem
 from ogive.bench.synthetic import Additive, Chain, nk
 from ogive.bench.wrappers import EvaluationFailed, Failing, Noisy, Padded, Permuted
 from ogive.errors import JobError
+from ogive.objective import objectives as parse_objectives
 from ogive.seeds import generator
 
 
@@ -111,6 +113,27 @@ def test_benchmarks_are_found_by_name_with_options_and_wrappers() -> None:
     ):
         with pytest.raises(JobError, match=message):
             catalog.load(spec)
+
+
+class Trade(Additive):
+    """Accuracy against the number of ones: a user's own problem, which does not say what it is judged by."""
+
+    def __init__(self, decisions: int = 3) -> None:
+        super().__init__(decisions, 2)
+        self.objectives = parse_objectives(["accuracy", "latency"])
+
+
+class TradeWithFront(Trade):
+    front = ({"accuracy": 1.0, "latency": 0.0},)  # type: ignore[assignment]
+
+
+def test_a_problem_with_several_objectives_is_asked_what_it_is_judged_by_before_anything_runs(tmp_path: Path) -> None:
+    for number, (made, missing) in enumerate(((Trade, "front"), (TradeWithFront, "reference"))):
+        catalog.register(f"trade-{number}", made)
+        message = rf"write in its class {made.__name__} the property {missing}, `def {missing}"
+        with pytest.raises(JobError, match=message):
+            compare([f"trade-{number}"], [], tmp_path / "comparison", seeds=1, protocol=Protocol(trials=3))
+    assert not (tmp_path / "comparison").exists()
 
 
 def test_entrants_read_back_what_they_print() -> None:

@@ -84,6 +84,13 @@ def test_the_verdict_follows_goal_and_interval() -> None:
     even = Comparison.of(Network("a", {"x": [1, 2, 3]}), Network("b", {"x": [2, 1, 3]}), [0, 1, 2], "test")
     assert "do not tell the two apart" in verdict("x", even.differences["x"], "", 3)
     assert "tells nothing of the spread" in verdict("accuracy", comparison(1).differences["accuracy"], "maximize", 1)
+    coarse = Comparison.of(
+        Network("a", {"x": [0.9, 0.8, 0.7]}), Network("b", {"x": [0.8, 0.7, 0.6]}), [0, 1, 2], "test"
+    )
+    assert coarse.differences["x"].low == -math.inf, "an interval of width 0 would be certainty from three seeds"
+    assert verdict("x", coarse.differences["x"], "maximize", 3) == (
+        "x: +0.1, 95 % interval none. Equal differences in all 3 seeds tell nothing of the spread."
+    )
     shown = against(comparison(), [og.Objective("accuracy")])
     assert shown["rows"][1] == ("parameters", "45,210", "65,834", "0.69 times", "")
 

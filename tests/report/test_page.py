@@ -237,7 +237,7 @@ def test_rungs_count_who_came_and_who_went_on(tmp_path: Path) -> None:
 def test_a_comparison_in_the_folder_is_shown(tmp_path: Path) -> None:
     found = run(tmp_path / "r")
     network = Network(f"trial {HOSTILE}", {"accuracy": [0.98, 0.97, 0.99]}, 1000)
-    baseline = Network("hand-drawn", {"accuracy": [0.91, 0.9, 0.92]}, 2000)
+    baseline = Network("hand-drawn", {"accuracy": [0.91, 0.91, 0.92]}, 2000)
     reference = RandomReference("accuracy", [0.1, 0.2, 0.3], "Same recipe.")
     write_comparison(Comparison.of(network, baseline, [0, 1, 2], "test", reference), found.folder)
     page = checked(found.report().read_text())

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import psutil
 import pytest
 import torch
 from faults import left_running
-from torch import nn
+from torch import distributed, nn
+from torch.distributed.distributed_c10d import _set_pg_timeout
 from torch.nn.parallel import DistributedDataParallel
 
 import ogive as og
@@ -110,6 +112,33 @@ def test_all_ranks_have_the_buffers_that_rank_0_would_save(tmp_path: Path) -> No
     assert first[0] != [0.0, 0.0], "they have learned something"
 
 
+def waited(team: Team, results: Any) -> None:
+    """Rank 0 is kept waiting for longer than the process group's patience, while the others wait for it."""
+    with assembled(team) as any_of:
+        _set_pg_timeout(timedelta(seconds=1), distributed.group.WORLD)
+        for wait in (lambda: any_of(team.rank == 0), lambda: distributed.all_reduce(torch.zeros(1))):
+            time.sleep(0 if team.rank else 4)
+            try:
+                results.put((team.rank, wait()))
+            except RuntimeError as error:
+                results.put((team.rank, "Timed out" in str(error)))
+
+
+def test_ranks_wait_for_the_controller_beyond_the_time_limit_of_what_they_train(tmp_path: Path) -> None:
+    """The second wait is the witness that the limit was short, and holds for what they train."""
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    teams = [Team(rank, 2, rank, tmp_path / "they meet here") for rank in (0, 1)]
+    processes = [context.Process(target=waited, args=(team, results)) for team in teams]
+    for process in processes:
+        process.start()
+    told = [results.get(timeout=100) for _ in range(3)]
+    for process in processes:
+        process.kill()
+    assert sorted(told[:2]) == [(0, True), (1, True)]
+    assert told[2] == (1, True), "here its time was up"
+
+
 def doer(deed: str) -> nn.Module:
     model = nn.Linear(3, 1)
     model.deed = deed  # type: ignore[assignment]
@@ -203,6 +232,53 @@ def test_a_train_function_of_ones_own_and_ranks_that_end_badly(tmp_path: Path) -
     assert left_running(run.folder) == []
 
 
+def multiplies(model: Any, trial: Any) -> None:
+    """Gives each process a batch of its own, as `DistributedSampler` does: two have batches twice as large."""
+    for _ in trial.epochs():
+        trial.report(loss=8.0 * trial.ranks)
+
+
+def test_results_of_one_process_and_of_two_are_not_taken_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OGIVE_CACHE", str(tmp_path / "cache"))
+    space = og.Space(og.layer(nn.Linear, 2, og.one_of(1, 2, 3, name="width")))
+    estimator = og.estimate.train(multiplies, recipe={"batch": 8})
+
+    def losses(name: str, ranks: int, trials: int = 2) -> tuple[list[float], list[bool]]:
+        run = og.search(
+            space,
+            estimator,
+            objectives="loss",
+            strategy="random",
+            epochs=1,
+            max_trials=trials,
+            workers_per_trial=ranks,
+            run=tmp_path / name,
+        )
+        return [trial.metrics["loss"] for trial in run.trials], [trial.cached for trial in run.trials]
+
+    assert losses("one", 1) == ([8.0, 8.0], [False, False])
+    assert losses("two", 2) == ([16.0, 16.0], [False, False])
+    assert losses("two again", 2) == ([16.0, 16.0], [True, True])
+    assert losses("two", 1, trials=3) == ([16.0, 16.0, 8.0], [False, False, False]), "trials may have begun with two"
+    assert "workers_per_trial was 2 and is 1: " in og.open_run(tmp_path / "two").state.warnings[0][0]
+    assert losses("one again", 1, trials=3)[1] == [True, True, False], "what a mixed run found is not shared"
+
+
+def test_results_of_the_built_in_trainer_are_shared_between_numbers_of_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OGIVE_CACHE", str(tmp_path / "cache"))
+    space = og.Space(og.layer(normalised, og.one_of(False, True, name="normalised")), example_input=(1, 8, 8))
+    estimator = og.estimate.classifier(og.task.classification("digits", test=500, validation=500, train=100), epochs=1)
+    runs = [
+        og.search(space, estimator, max_trials=2, workers_per_trial=ranks, run=tmp_path / str(ranks))
+        for ranks in (1, 2)
+    ]
+    assert [[trial.cached for trial in run.trials] for run in runs] == [[False, False], [True, True]]
+
+
 def test_what_cannot_train_together_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     space = og.Space(og.layer(doer, og.one_of(*DEEDS)))
     plain = og.estimate.function(lambda architecture: {"loss": 1.0})
@@ -210,8 +286,12 @@ def test_what_cannot_train_together_is_refused_before_anything_is_written(tmp_pa
         og.search(space, plain, objectives="loss", workers_per_trial=2, run=tmp_path / "run")
     with pytest.raises(JobError, match="workers_per_trial=2, but executor='inline' has one process"):
         og.search(space, train, objectives="loss", workers_per_trial=2, executor="inline", run=tmp_path / "run")
+    with pytest.raises(
+        JobError, match=r"workers_per_trial: found 4096 processes for each of 2 trials at a time, and \d"
+    ):
+        og.search(space, train, objectives="loss", workers=2, workers_per_trial=4096, run=tmp_path / "run")
     assert not (tmp_path / "run").exists()
     job = tmp_path / "job.yaml"
     job.write_text("space: {zoo: chain}\ntask: {data: digits}\nworkers_per_trial: 4096\n")
-    with pytest.raises(JobError, match=r"job.yaml:3: workers_per_trial: found 4096 processes for each of 1 trials"):
+    with pytest.raises(JobError, match=r"job.yaml:3: workers_per_trial: found 4096 processes for each of 1 trial"):
         load_job(job)

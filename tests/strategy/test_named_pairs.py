@@ -161,7 +161,7 @@ def test_bohb_splits_and_samples_as_its_program_does() -> None:
         strategy.tell(reported(number, Proposal(x), (1, -abs(number / 40 - 0.25))))
         note = strategy.ask(generator(0), Pending(), {"epochs": 1}).note
         assert note["origin"] == ("model" if number >= 5 else "random"), "a model needs 2 N_min trials"
-    good, bad, of = strategy._split()
+    good, bad, of = strategy._cut()
     assert (len(good), len(bad), of) == (6, 34, 40), "15 % are good"
     assert {round(a["x"] * 40) for a in good} in ({7, 8, 9, 10, 11, 12}, {8, 9, 10, 11, 12, 13}), (
         "the six nearest to 10"
@@ -171,7 +171,7 @@ def test_bohb_splits_and_samples_as_its_program_does() -> None:
     for number in range(40, 46):  # the model goes over to the higher budget as soon as that has enough
         x = space.architecture({"x": 0.8 + number / 1000, "y": 0.5})
         strategy.tell(reported(number, Proposal(x), (1, -1.0), (3, 1.0 - number / 100)))
-    assert strategy._split()[2] == 6
+    assert strategy._cut()[2] == 6
     random = BOHB(space, ACCURACY)
     for number in range(40):
         random.tell(reported(number, Proposal(space.sample(generator(0, number))), (1, number / 40)))

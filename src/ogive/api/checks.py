@@ -12,8 +12,10 @@ from ogive.errors import JobError, RunError
 from ogive.objective import Constraint
 from ogive.run.estimator import Estimator
 from ogive.run.events import Event, Kind
+from ogive.run.executors.processes import cores
 from ogive.run.prices import Price, find_price
 from ogive.run.settings import Settings
+from ogive.run.words import plural
 from ogive.schedule.base import Schedule, Start
 from ogive.seeds import generator
 from ogive.space import Space
@@ -83,8 +85,30 @@ def check_executor(executor: str, settings: Settings, estimator: Estimator) -> N
         )
     if together > 1 and executor == "inline":
         raise JobError(f"workers_per_trial={together}, but executor='inline' has one process; use 'processes'")
+    with_room(estimator, settings.workers, together)
     if executor == "inline" and (settings.time_limit or settings.memory_limit or settings.workers > 1):
         raise JobError("executor='inline' has one worker and no time or memory limit; use 'processes'")
+
+
+def with_room(estimator: Estimator, at_a_time: int, together: int) -> None:
+    """See that processes which train together have a core each, or a GPU: they wait for each other at every batch.
+
+    Raises:
+        JobError: there are too few.
+    """
+    from ogive.estimate import Classifier
+
+    if together == 1:
+        return
+    there, what = cores(), "core"
+    if isinstance(estimator, Classifier) and (gpus := estimator.gpus()):
+        there, what = gpus, "GPU"
+    if at_a_time * together > there:
+        remedy = f"at most {plural(there // together, 'trial')} at a time" if together <= there else f"at most {there}"
+        raise JobError(
+            f"workers_per_trial: found {together} processes for each of {plural(at_a_time, 'trial')} at a time, and "
+            f"{plural(there, what)}; each process needs one: give {remedy}"
+        )
 
 
 def first_doubts(declared: Declared, estimator: Estimator) -> list[str]:
@@ -97,12 +121,18 @@ def first_doubts(declared: Declared, estimator: Estimator) -> list[str]:
     return (joint if names else []) + list(estimator.warnings())
 
 
-def later_doubts(events: Sequence[Event], code: str) -> list[str]:
-    """What a user who continues this run should know."""
-    doubts = []
+def later_doubts(events: Sequence[Event], estimator: Estimator, former: Settings, settings: Settings) -> list[str]:
+    """What a user who continues this run, with `settings` instead of the `former` ones, should know."""
+    doubts, code = [], estimator.code()
+    number = sum(event.kind is Kind.PROPOSED for event in events)
+    before, now = former.workers_per_trial, settings.workers_per_trial
+    if before != now and not estimator.rank_invariant:
+        doubts.append(
+            f"workers_per_trial was {before} and is {now}: unless the train function shares the same batches out among its "
+            f"processes, trials before {number} were trained with batches of another size"
+        )
     earlier = [event.data.get("code", code) for event in events if event.kind is Kind.OPENED]
     if earlier and earlier[-1] != code:
-        number = sum(event.kind is Kind.PROPOSED for event in events)
         doubts.append(f"the code of the train function has changed: trials before {number} were judged by the former")
     if any(event.kind is Kind.TEST_READ for event in events):
         doubts.append(

@@ -30,7 +30,7 @@ from ogive.trial import Status, Trial
 if TYPE_CHECKING:
     from ogive.api.result import Run
     from ogive.estimate.full_training import Order
-    from ogive.run.controller import Observer
+    from ogive.run.fold import Observer
 
 Say = Callable[[str], object]
 JOURNAL = "journal.db"
@@ -161,6 +161,7 @@ def _orders(
 
 def _start(run: Run, trial: Trial) -> tuple[str, int]:
     """Where the weights of a searched trial are, below the run's folder, and of which step."""
+    from ogive.estimate import Classifier
     from ogive.estimate.checkpoint import newest
     from ogive.run.folders import trial_folder
 
@@ -172,6 +173,15 @@ def _start(run: Run, trial: Trial) -> tuple[str, int]:
         )
         raise RunError(
             f"trial {trial.id} left no weights in {folder} to start from: {why}; train from scratch (without from_weights)"
+        )
+    if isinstance(run.estimator, Classifier) and (
+        proxy := run.estimator.other_weights(trial.architecture, trial.fidelity)
+    ):
+        shares = " and ".join(f"{name} {share:g}" for name, share in proxy.items())
+        raise JobError(
+            f"the search trained trial {trial.id} as a proxy of {shares}, whose weights do not fit the network in full: "
+            f"train from scratch (without from_weights), or search with the network in full (without "
+            f"{' and '.join(proxy)}, or with a schedule whose last rung has the network in full)"
         )
     return str(folder.relative_to(run.folder)), saved.step
 

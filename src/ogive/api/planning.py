@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,31 @@ if TYPE_CHECKING:
     from ogive.schedule.base import Schedule
 
 Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What `plan` is asked, beside what the search is; see there.
+
+    Raises:
+        JobError: a value out of its range.
+    """
+
+    workers: int | None = None
+    source: str | os.PathLike[str] | Run | Timings | None = None
+    measured_trials: int | None = None
+    measured_epochs: int | None = None
+    seeds: int | None = None
+    regret: float | None = None
+    weather: Weather | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "measured_trials", "measured_epochs", "seeds"):
+            value: object = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise JobError(f"{name}={value!r}: a whole number, at least 1")
+        if self.regret is not None and not (isinstance(self.regret, (int, float)) and self.regret >= 0):
+            raise JobError(f"regret={self.regret!r}: a number, at least 0, in the unit of the first objective")
 
 
 def plan(
@@ -101,35 +126,11 @@ def plan(
         "seed": seed,
     }
     settings = Settings(max_trials=max_trials, budget=budget, price=price)
-    return plan_of(
-        Declared.of(space, judge, **arguments),
-        judge,
-        settings,
-        workers=workers,
-        source=source,
-        measured_trials=measured_trials,
-        measured_epochs=measured_epochs,
-        seeds=seeds,
-        regret=regret,
-        weather=weather,
-        say=say,
-    )
+    wanted = Wanted(workers, source, measured_trials, measured_epochs, seeds, regret, weather)
+    return plan_of(Declared.of(space, judge, **arguments), judge, settings, wanted, say)
 
 
-def plan_of(
-    declared: Declared,
-    judge: Estimator,
-    settings: Settings,
-    *,
-    workers: int | None = None,
-    source: str | os.PathLike[str] | Run | Timings | None = None,
-    measured_trials: int | None = None,
-    measured_epochs: int | None = None,
-    seeds: int | None = None,
-    regret: float | None = None,
-    weather: Weather | None = None,
-    say: Say = lambda message: None,
-) -> Plan:
+def plan_of(declared: Declared, judge: Estimator, settings: Settings, wanted: Wanted, say: Say) -> Plan:
     """The same of what a search was declared to be."""
     from ogive import planner
     from ogive.bench.simulation import Named
@@ -139,20 +140,12 @@ def plan_of(
             raise JobError(
                 f"{name}: found an object of class {spec.name}; a plan makes it anew many times: give its name"
             )
-    given = {"workers": workers, "measured_trials": measured_trials, "measured_epochs": measured_epochs, "seeds": seeds}
-    for name, value in given.items():
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-            raise JobError(f"{name}={value!r}: a whole number, at least 1")
-    if regret is not None and not (isinstance(regret, (int, float)) and regret >= 0):
-        raise JobError(f"regret={regret!r}: a number, at least 0, in the unit of the first objective")
     _, scheduled = plugins(declared, {}, declared.to_json(), judge.screen)
     check_fidelities(scheduled, judge, declared.space)
-    unit, there = units(judge)
-    count = workers or there
-    if source is None:
-        timings = _measured(declared, judge, unit, count, there, measured_trials, measured_epochs, settings, say)
+    if wanted.source is None:
+        timings = _measured(declared, judge, settings, wanted, say)
     else:
-        timings = _recorded(source, declared)
+        timings = _recorded(wanted.source, declared)
     search = planner.Search(
         Named(declared.strategy.name, declared.strategy.options),
         Named(declared.schedule.name, declared.schedule.options),
@@ -167,11 +160,11 @@ def plan_of(
         timings,
         search,
         problems,
-        count,
-        seeds=seeds or planner.SEEDS,
+        wanted.workers or units(judge)[1],
+        seeds=wanted.seeds or planner.SEEDS,
         seed=declared.seed,
-        regret=regret,
-        weather=weather,
+        regret=wanted.regret,
+        weather=wanted.weather,
         assumptions=told,
         fingerprint=fingerprint(declared, settings),
         say=say,
@@ -199,20 +192,11 @@ def fingerprint(declared: Declared, settings: Settings) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _measured(
-    declared: Declared,
-    judge: Estimator,
-    unit: str,
-    workers: int,
-    there: int,
-    trials: int | None,
-    epochs: int | None,
-    settings: Settings,
-    say: Say,
-) -> Timings:
+def _measured(declared: Declared, judge: Estimator, settings: Settings, wanted: Wanted, say: Say) -> Timings:
     from ogive import planner
 
-    here = min(workers, there)
+    unit, there = units(judge)
+    workers = wanted.workers or there
     with tempfile.TemporaryDirectory(prefix="ogive-plan-") as name:
         folder = Path(name)
         write_payload(folder / PAYLOAD, declared.space, judge)
@@ -220,11 +204,11 @@ def _measured(
             declared.space,
             folder / PAYLOAD,
             folder,
-            workers=here,
+            workers=min(workers, there),
             unit=unit,
             epochs=declared.epochs,
-            trials=trials or planner.TRIALS,
-            each=epochs or planner.EPOCHS,
+            trials=wanted.measured_trials or planner.TRIALS,
+            each=wanted.measured_epochs or planner.EPOCHS,
             seed=declared.seed,
             allowed=_allowed(declared, judge),
             time_limit=settings.time_limit,
@@ -338,7 +322,7 @@ def begin_with(
             "executor='processes'"
         )
     if workers == AUTO:
-        made = plan_of(declared, judge, settings, say=_say)
+        made = plan_of(declared, judge, settings, Wanted(), _say)
     else:
         made = workers
         if made.fingerprint not in ("", fingerprint(declared, settings)):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ogive.api.final import Say
     from ogive.api.replay import Replay
     from ogive.api.reproduce import Reproduction
-    from ogive.run.controller import Observer
+    from ogive.run.fold import Observer
 
 JOURNAL = "journal.db"
 

@@ -16,12 +16,13 @@ from ogive.objective import Constraint, Objective
 from ogive.run.cache import Cache
 from ogive.run.clock import Clock
 from ogive.run.companions import Companion
-from ogive.run.controller import Controller, Observer
+from ogive.run.controller import Controller
 from ogive.run.estimator import Estimator
 from ogive.run.events import Event, Kind
 from ogive.run.executors.base import Executor
 from ogive.run.executors.inline import Inline
 from ogive.run.executors.processes import Processes
+from ogive.run.fold import Observer
 from ogive.run.journal import Journal
 from ogive.run.routes import Routes, RouteSpec
 from ogive.run.session import signals
@@ -74,9 +75,7 @@ def hold_session(
     """
     screen = _remembering(estimator)
     strategy, schedule = plugins(declared, fixed, events[0].data, screen)
-    recipe = estimator.recipe()
-    usable = cache and not schedule.hands_on
-    results = Cache(declared.space, recipe, estimator.continuable) if usable and recipe is not None else None
+    results = _cache(declared.space, estimator, events) if cache and not schedule.hands_on else None
     known = [event for event in events if event.seq]
     known += journal.append(events[len(known) :])
     state = State.of(known[:1], declared.space)
@@ -113,6 +112,20 @@ def hold_session(
     return "" if controller.state.ended else why
 
 
+def _cache(space: Space, estimator: Estimator, events: Sequence[Event]) -> Cache | None:
+    """The results that this run shares with others; None where nobody knows what determines them.
+
+    Where the number of processes that train a trial changes its result, and changed in this run, a trial may have begun with
+    one number and gone on with another.
+    """
+    recipe, ranks = estimator.recipe(), together(events)
+    if estimator.rank_invariant:
+        ranks = [1]
+    if recipe is None or len(set(ranks)) > 1:
+        return None
+    return Cache(space, recipe, estimator.continuable, ranks=ranks[-1])
+
+
 def companions_of(
     folder: Path, events: Sequence[Event], routes: Sequence[RouteSpec] | None, sinks: Sequence[Any] | None
 ) -> list[Companion]:
@@ -146,6 +159,13 @@ def changed_settings(events: Iterable[Event]) -> dict[str, Any]:
     for event in events:
         changed |= event.data if event.kind is Kind.CHANGED else {}
     return changed
+
+
+def together(events: Sequence[Event]) -> list[int]:
+    """How many processes trained each trial: as the run was created, and as often as it was said anew."""
+    name = "workers_per_trial"
+    changed = [event.data[name] for event in events if event.kind is Kind.CHANGED and name in event.data]
+    return [events[0].data["settings"].get(name, 1), *changed]
 
 
 @contextmanager

@@ -38,10 +38,10 @@ from ogive.errors import JobError, RunError
 from ogive.objective import Constraint, ObjectiveSpec
 from ogive.report.sinks import specs as check_sinks
 from ogive.run.clock import WallClock
-from ogive.run.controller import Observer
 from ogive.run.database import is_draft
 from ogive.run.estimator import Estimator
 from ogive.run.events import Event, Kind
+from ogive.run.fold import Observer
 from ogive.run.journal import Journal
 from ogive.run.routes import RouteSpec, check_addresses, check_routes, stored_routes
 from ogive.run.session import manifest
@@ -273,7 +273,7 @@ def _continued(
     opened = {**manifest(settings.workers, settings.workers_per_trial, settings.threads), "code": code}
     opening.append(Event(Kind.OPENED, data={**opened, "price": price.to_json()} if price else opened))
     again = any(event.kind is Kind.OPENED for event in events)
-    doubts = later_doubts(events, code) if again else first_doubts(declared, estimator)
+    doubts = later_doubts(events, estimator, former, settings) if again else first_doubts(declared, estimator)
     if not again and "warm_start" in first.data:
         warm = first.data["warm_start"]
         doubts = [*doubts, f"warm start from {warm['run']}: {'; '.join(warm['said'])}"]

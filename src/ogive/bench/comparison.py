@@ -15,6 +15,7 @@ from typing import Any
 
 from ogive.bench import catalog, episode
 from ogive.bench.catalog import Entrant
+from ogive.bench.measure import Recorder
 from ogive.bench.problem import Problem
 from ogive.bench.protocol import Place, Protocol, Store, environment
 from ogive.bench.simulation import make_schedule, make_strategy
@@ -111,8 +112,11 @@ def _entrants(specs: Sequence[str]) -> tuple[Entrant, ...]:
 
 
 def _try(problems: dict[str, Problem], entrants: Sequence[Entrant], protocol: Protocol) -> None:
-    """Make each strategy and schedule once, so that what does not fit a problem is told before anything runs."""
+    """Make each strategy and schedule once, so that what does not fit a problem is told before anything runs; likewise
+    what judges them.
+    """
     for spec, problem in problems.items():
+        Recorder(problem)
         for e in entrants:
             try:
                 make_strategy(e.strategy, problem, protocol.trials)

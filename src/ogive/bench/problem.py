@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from ogive.errors import JobError
 from ogive.objective import Constraint, Objective
 from ogive.space import Architecture, Space
 from ogive.trial import EMPTY, Fidelity, Step
@@ -104,13 +105,23 @@ class Problem(ABC):
 
     @property
     def front(self) -> list[Mapping[str, float]]:
-        """The truths that no other dominates; with one objective, of the best."""
-        raise NotImplementedError(f"the problem {self.name!r} does not tell its Pareto front")
+        """The truths that no other dominates: what a problem with several objectives has instead of `bounds`.
+
+        Raises:
+            JobError: its class does not tell.
+        """
+        raise self._unwritten("front", "list[Mapping[str, float]]", "the truths that no other dominates")
 
     @property
     def reference(self) -> tuple[float, ...]:
-        """The costs [m] that bound the hypervolume, one an objective."""
-        raise NotImplementedError(f"the problem {self.name!r} has no reference point")
+        """The costs [m] that bound the hypervolume, one an objective; of what is maximised, the negative.
+
+        Raises:
+            JobError: its class does not tell.
+        """
+        raise self._unwritten(
+            "reference", "tuple[float, ...]", "a cost for each objective, of what is maximised the negative"
+        )
 
     @property
     def full_seconds(self) -> float:
@@ -131,6 +142,12 @@ class Problem(ABC):
             "epochs": self.epochs,
             "split": self.split,
         }
+
+    def _unwritten(self, name: str, returns: str, what: str) -> JobError:
+        return JobError(
+            f"the problem {self.name!r} does not tell its {name}, which searches for several objectives are judged by: "
+            f"write in its class {type(self).__qualname__} the property {name}, `def {name}(self) -> {returns}`, {what}"
+        )
 
     @cached_property
     def fingerprint(self) -> str:

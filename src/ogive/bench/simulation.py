@@ -19,10 +19,11 @@ import yaml
 from ogive import schedule as schedules
 from ogive import strategy as strategies
 from ogive.bench.problem import Problem
-from ogive.run.controller import Controller, Observer
+from ogive.run.controller import Controller
 from ogive.run.events import Event, Kind
 from ogive.run.executors.base import Assignment
 from ogive.run.executors.simulated import Judge, Simulated, VirtualClock, Weather
+from ogive.run.fold import Observer
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.schedule.base import Schedule

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ogive.api import Run
-    from ogive.run.controller import Observer
+    from ogive.run.fold import Observer
     from ogive.run.state import State
     from ogive.trial import Trial
 

@@ -51,20 +51,13 @@ def plan(
     is given, and simulates the search under its own strategy and schedule. The plan is kept beside the run's folder:
     `ogive search` journals its forecast and says when it no longer holds, and `parallel_trials: auto` uses its split.
     """
+    from ogive.api.planning import Wanted
     from ogive.job import load_job
     from ogive.job.planning import keep_plan, plan_job
 
     loaded = _phase(load_job(job), phase)
-    made = plan_job(
-        loaded,
-        workers=workers,
-        source=source,
-        seeds=seeds,
-        regret=regret,
-        measured_trials=trials,
-        measured_epochs=epochs,
-        say=lambda message: print(message, file=sys.stderr, flush=True),
-    )
+    wanted = Wanted(workers, source, trials, epochs, seeds, regret)
+    made = plan_job(loaded, wanted, say=lambda message: print(message, file=sys.stderr, flush=True))
     kept = keep_plan(loaded, made)
     if as_json:
         print_json(made.to_json() | {"kept": str(shown(kept))})

@@ -13,7 +13,7 @@ from ogive.errors import JobError, MissingExtra
 from ogive.estimate.checkpoint import REMEDY, first_line
 from ogive.estimate.functions import count, short_hash
 from ogive.estimate.live import LiveTrial, run_live
-from ogive.estimate.smaller import check_size, smaller
+from ogive.estimate.smaller import check_size, reshaped, smaller
 from ogive.run.estimator import Estimator, Evaluation
 from ogive.space import Architecture, Space
 from ogive.task import Recipe, Task
@@ -50,6 +50,7 @@ class Classifier(Estimator):
     continuable = True  # the horizon is the recipe's, however far a job goes
     fidelities = tuple(field.name for field in fields(Proxy))
     parallel = True
+    rank_invariant = True  # every process takes its share of the recipe's batches
 
     def __init__(
         self,
@@ -102,6 +103,14 @@ class Classifier(Estimator):
         if proxy.reduced().keys() - {"data_fraction"}:
             check_size(space, proxy, shape)
 
+    def gpus(self) -> int:
+        """How many GPUs there are for the processes that train; 0 where they train on the CPU."""
+        import torch
+
+        from ogive.task.trainer import choose_device
+
+        return torch.cuda.device_count() if choose_device(self.device).type == "cuda" else 0
+
     def screen(self, architecture: Architecture) -> Mapping[str, float]:
         return count(architecture) if self._count_parameters else EMPTY
 
@@ -151,6 +160,14 @@ class Classifier(Estimator):
         """
         training = override(self.training, recipe)
         return Classifier(self.task.second_split(), training, self.device, self._count_parameters, fresh_optimizer=True)
+
+    def other_weights(self, architecture: Architecture, fidelity: Fidelity) -> dict[str, float]:
+        """The shares that gave the model of `architecture`, as it was trained at `fidelity`, other weights than in full has,
+        such as {"width": 0.5}; empty where they fit.
+        """
+        shape = self.task.data.shape
+        each = ((name, share, Proxy(**{name: share})) for name, share in self.proxy.at(fidelity).reduced().items())
+        return {name: share for name, share, proxy in each if reshaped(architecture, proxy, proxy.shape(shape))}
 
     def scores(self, model: nn.Module, examples: Examples) -> dict[str, NDArray[np.float64]]:
         """What each of `examples` adds to `accuracy` (0 or 1) and to `log_loss` (in nats): arrays [n]."""

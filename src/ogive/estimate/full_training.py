@@ -68,7 +68,7 @@ class FullTraining(Estimator):
         self.settings = dict(settings)
         self.epochs = judge.epochs
         self.continuable = judge.continuable
-        self.parallel = judge.parallel
+        self.parallel, self.rank_invariant = judge.parallel, judge.rank_invariant
 
     def prepare(self) -> None:
         self.judge.prepare()

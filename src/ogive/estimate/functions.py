@@ -20,7 +20,7 @@ from ogive.trial import EMPTY
 class Train(Estimator):
     """A train function as an estimator; made by `train`."""
 
-    parallel = True
+    parallel = True  # but not rank invariant: `f` may share out each batch, or give each process a batch of its own
 
     def __init__(
         self,
@@ -117,7 +117,8 @@ def train(
         f: takes the model and a `LiveTrial`. `ogive.errors.Infeasible`, raised in it or while building, says that the
             architecture cannot be evaluated.
         recipe: all that determines a result beside architecture, seed, settings and fidelity, as JSON. With it, equal
-            evaluations of other runs are taken from the evaluation cache; None where that is unknown.
+            evaluations of other runs are taken from the evaluation cache, if as many processes trained each of their trials
+            (`workers_per_trial`); None where that is unknown.
         count_parameters: whether `parameters` is told before training, so that hard constraints on it cost none.
         fidelities: what `f` obeys in `trial.fidelity` beside "epochs", such as ("data_fraction", "resolution").
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from ogive.errors import JobError, RunError
 from ogive.estimate.checkpoint import Writer, load_checkpoint, newest
-from ogive.estimate.team import any_of, assembled
+from ogive.estimate.team import AnyOf, assembled
 from ogive.run.estimator import Evaluation, Team
 from ogive.schedule.base import Action
 from ogive.seeds import derive
@@ -55,7 +55,7 @@ class LiveTrial:
         epoch: the current epoch, from 1; what was restored is done already. 0 before the first.
     """
 
-    def __init__(self, evaluation: Evaluation) -> None:
+    def __init__(self, evaluation: Evaluation, any_of: AnyOf) -> None:
         self.id = evaluation.trial
         self.architecture = evaluation.architecture
         self.seed = evaluation.seed
@@ -66,6 +66,7 @@ class LiveTrial:
         self.epoch: Step = 0
         self._evaluation = evaluation
         self._team = evaluation.team
+        self._any_of = any_of
         self._writer = Writer(evaluation.folder)
         self._saved = newest(evaluation.folder)
         self._metrics: dict[str, float] = {}
@@ -207,7 +208,7 @@ class LiveTrial:
 
     def _agreed(self) -> bool:
         """Whether the trial is to end, as rank 0 was told."""
-        self._over = any_of(self._team, self._over)
+        self._over = self._any_of(self._over)
         return self._over
 
     def _check_ranks(self) -> None:
@@ -245,8 +246,8 @@ class LiveTrial:
 
 def run_live(evaluation: Evaluation, body: Callable[[LiveTrial], None]) -> None:
     """Run one attempt of `body` on `evaluation`, unless the journal, or a checkpoint, has all that it could report."""
-    with assembled(evaluation.team):
-        trial = LiveTrial(evaluation)
+    with assembled(evaluation.team) as any_of:
+        trial = LiveTrial(evaluation, any_of)
         if not trial._settle():
             return
         with suppress(TrialEnds):  # it was told to end, and went on until its next report

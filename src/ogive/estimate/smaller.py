@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ogive.errors import JobError
 from ogive.seeds import generator
-from ogive.space import Space
+from ogive.space import Architecture, Space
 from ogive.task.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -21,6 +21,15 @@ def smaller(architecture: Any, seed: int, proxy: Proxy, shape: tuple[int, ...]) 
     if not proxy.reduced().keys() - {"data_fraction"}:
         return architecture.build(seed=seed)  # type: ignore[no-any-return]
     return architecture.build(seed=seed, multipliers=proxy.multipliers, example_input=shape)  # type: ignore[no-any-return]
+
+
+def reshaped(architecture: Architecture, proxy: Proxy, shape: tuple[int, ...]) -> bool:
+    """Whether the weights of an architecture have other names or shapes, as a proxy trains it, than in full."""
+    if not proxy.reduced().keys() - {"data_fraction"}:
+        return False
+    models = architecture.build(), smaller(architecture, 0, proxy, shape)
+    full, small = ({name: value.shape for name, value in model.state_dict().items()} for model in models)
+    return bool(full != small)
 
 
 def check_size(space: Space, proxy: Proxy, shape: tuple[int, ...]) -> None:

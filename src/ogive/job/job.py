@@ -14,12 +14,12 @@ from ogive.api.checks import check_hard
 from ogive.api.funnel import START_FROM, Go
 from ogive.api.result import JOURNAL
 from ogive.errors import Infeasible, JobError
-from ogive.job import parts, places
+from ogive.job import judging, parts, places
 from ogive.job.code import Code, blame, describe
 from ogive.job.folders import run_of
 from ogive.job.keys import AUTO, FinalizeKeys, JobKeys, PhaseKeys
 from ogive.job.model import check_keys
-from ogive.job.source import Source, read
+from ogive.job.source import Source, blamed, read
 from ogive.objective import Constraint, Objective
 from ogive.run.estimator import Estimator
 from ogive.run.executors.processes import cores
@@ -160,13 +160,13 @@ def load_job(path: str | Path, options: Mapping[str, Any] | None = None) -> Job:
     code = Code(source)
     space = parts.make_space(source, keys, code)
     parts.check_joint(source, keys, space)
-    task = parts.make_task(source, keys, code, space)
+    task = judging.make_task(source, keys, code, space)
     baseline = baseline_in(source, keys, code)
     given = _Given(code, space, task, baseline, run_of(source, keys), dict(options or {}))
     job = _search(source, replace_named(keys, strategy, schedule), given)
     _check_feasible(source, job)
     if keys.finalize is not None:
-        parts.check_finalize(source, keys.finalize, job.estimator, "finalize")
+        judging.check_finalize(source, keys.finalize, job.estimator, "finalize")
     return replace(job, phases=_phases(source, keys, given)) if keys.phases is not None else job
 
 
@@ -190,15 +190,15 @@ class _Given:
 def _search(source: Source, keys: JobKeys, given: _Given) -> Job:
     """One search, with everything that it names made once."""
     objectives, constraints = parts.make_objectives(source, keys), parts.make_constraints(source, keys)
-    estimator = parts.make_estimator(source, keys, given.code, given.task, given.space)
-    epochs = keys.epochs if keys.task is None else keys.epochs or parts.make_recipe(source, keys).epochs
-    parts.check_metrics(source, keys, estimator)
+    estimator = judging.make_estimator(source, keys, given.code, given.task, given.space)
+    epochs = keys.epochs if keys.task is None else keys.epochs or judging.make_recipe(source, keys).epochs
+    judging.check_metrics(source, keys, estimator)
     sought: dict[str, Any] = {"objectives": objectives, "constraints": constraints}
     make_strategy = functools.partial(strategies.create, space=given.space, **sought)
     parts.try_options(source, "strategy", keys.strategy, make_strategy)
     make_schedule = functools.partial(schedules.create, epochs=epochs, **sought)
     parts.try_options(source, "schedule", keys.schedule, make_schedule)
-    parts.check_carried_out(source, keys, estimator, given.space, make_schedule)
+    judging.check_carried_out(source, keys, estimator, given.space, make_schedule)
     if not (given.run / JOURNAL).is_file():
         parts.check_warm_start(source, keys, given.space, objectives, constraints)
     return Job(
@@ -233,7 +233,7 @@ def _phases(source: Source, keys: JobKeys, given: _Given) -> tuple[JobPhase, ...
         if own.finalize is not None:
             searched = made[-1].job
             assert searched is not None  # `check_phases` has seen to it
-            parts.check_finalize(source, own.finalize, searched.estimator, "phases", name, "finalize")
+            judging.check_finalize(source, own.finalize, searched.estimator, "phases", name, "finalize")
             made.append(JobPhase(name, None, finalize_arguments(own.finalize), 0, go))
             continue
         changed = {key: getattr(own, key) for key in own.model_fields_set if key not in NOT_OF_SEARCH}
@@ -244,7 +244,7 @@ def _phases(source: Source, keys: JobKeys, given: _Given) -> tuple[JobPhase, ...
         phase_keys = phase_keys.model_copy(update={"schedule": schedule})
         searched = _search(there, phase_keys, replace(given, run=given.run / name))
         for constraint in go.best:
-            parts.check_metric(there, ("phases", name, "go", "best"), constraint.metric, searched.estimator)
+            judging.check_metric(there, ("phases", name, "go", "best"), constraint.metric, searched.estimator)
         made.append(JobPhase(name, searched, {}, _start_from(own), go))
     return tuple(made)
 
@@ -291,15 +291,15 @@ def baseline_in(source: Source, keys: JobKeys, code: Code) -> Callable[[], Any] 
 
 def _check_feasible(source: Source, job: Job) -> None:
     """Draw architectures as a search would, so that a space or constraints which nothing satisfies are told at once."""
-    with parts.blamed(source, "space"):
+    with blamed(source, "space"):
         rng = generator(job.keys.seed, "check")
         drawn = [job.space.sample(rng) for _ in range(DRAWN)]
-        if job.space.example_input is None and parts.builds_models(job.estimator):  # else the preflight can tell
+        if job.space.example_input is None and judging.builds_models(job.estimator):  # else the preflight can tell
             _check_any(drawn, lambda architecture: architecture.build(seed=0), "built", job.folders)
     if any(constraint.hard for constraint in job.constraints):
         strategy = strategies.create("random", job.space, job.objectives, job.constraints)
         screened = strategies.Constrained(strategies.Deduplicated(strategy), job.estimator.screen)
-        with parts.blamed(source, "constraints"):
+        with blamed(source, "constraints"):
             _check_any(drawn, job.estimator.screen, "screened", job.folders)
             check_hard(job.space, job.estimator, job.constraints, job.keys.seed)
             screened.ask(generator(job.keys.seed, "check"), Pending(), {})

@@ -7,8 +7,7 @@ from pathlib import Path
 from ogive.api.funnel import Phase
 from ogive.errors import JobError
 from ogive.job.keys import JobKeys
-from ogive.job.parts import blamed
-from ogive.job.source import Source
+from ogive.job.source import Source, blamed
 from ogive.run import routes
 from ogive.run.executors.processes import cores
 from ogive.run.prices import find_price
@@ -23,13 +22,6 @@ def check_machine(source: Source, keys: JobKeys) -> None:
         raise source.error(
             ("parallel_trials",),
             f"found {keys.parallel_trials} trials at a time for {cores()} cores; give at most {cores()}, each needs one",
-        )
-    at_a_time = keys.parallel_trials if isinstance(keys.parallel_trials, int) else 1
-    if keys.workers_per_trial > 1 and keys.workers_per_trial * at_a_time > cores():
-        raise source.error(
-            ("workers_per_trial",),
-            f"found {keys.workers_per_trial} processes for each of {at_a_time} trials at a time, and {cores()} cores; each "
-            "process needs one",
         )
     if keys.executor == "inline":
         for name, off in (

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ogive.api.declared import Declared, auto
-from ogive.api.planning import fingerprint, plan_of, units
+from ogive.api.planning import Wanted, fingerprint, plan_of, units
 from ogive.errors import JobError, RunError
 from ogive.job.job import Job
 
@@ -18,18 +18,8 @@ if TYPE_CHECKING:
     from ogive.planner import Plan
 
 
-def plan_job(
-    job: Job,
-    *,
-    workers: int | None = None,
-    source: str | os.PathLike[str] | None = None,
-    seeds: int | None = None,
-    regret: float | None = None,
-    measured_trials: int | None = None,
-    measured_epochs: int | None = None,
-    say: Callable[[str], object] = lambda message: None,
-) -> Plan:
-    """The plan of a job's search; arguments as of `ogive.plan`.
+def plan_job(job: Job, wanted: Wanted, say: Callable[[str], object]) -> Plan:
+    """The plan of a job's search; `wanted` has the arguments of `ogive.plan`.
 
     Raises:
         JobError, RunError: as `ogive.plan`; the job has phases.
@@ -37,18 +27,7 @@ def plan_job(
     if job.phases:
         names = ", ".join(phase.name for phase in job.phases if phase.job is not None)
         raise JobError(f"{job.path}: the job has phases, which are planned one by one: --phase with one of {names}")
-    return plan_of(
-        _declared(job),
-        job.estimator,
-        job.settings,
-        workers=workers,
-        source=source,
-        measured_trials=measured_trials,
-        measured_epochs=measured_epochs,
-        seeds=seeds,
-        regret=regret,
-        say=say,
-    )
+    return plan_of(_declared(job), job.estimator, job.settings, wanted, say)
 
 
 def plan_file(job: Job) -> Path:

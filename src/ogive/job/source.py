@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ogive.errors import JobError
+from ogive.errors import JobError, OgiveError
 
 At = tuple[str | int, ...]
 """The way to a value: keys and positions in lists, from the top."""
@@ -168,6 +169,18 @@ def _text(path: Path) -> str:
         raise JobError(
             f"{path}: is not text in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
         ) from error
+
+
+@contextmanager
+def blamed(source: Source, *at: str | int) -> Iterator[None]:
+    """Errors that are meant for the user get the place `at` of the job in front."""
+    try:
+        yield
+    except OgiveError as error:
+        message = str(error)
+        for part in at:  # some messages begin with the key, which the place names already
+            message = message.removeprefix(f"{part}: ")
+        raise source.error(at, message) from error
 
 
 def _syntax(path: Path, error: yaml.MarkedYAMLError) -> str:

@@ -22,8 +22,8 @@ from ogive.job.planning import begun_with
 from ogive.job.source import Source, read
 
 if TYPE_CHECKING:
-    from ogive.run.controller import Observer
     from ogive.run.events import Event
+    from ogive.run.fold import Observer
     from ogive.run.state import State
 
 View = Callable[[], AbstractContextManager["Observer"]]

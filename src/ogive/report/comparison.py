@@ -13,6 +13,8 @@ import numpy as np
 
 from ogive.errors import RunError
 
+EQUAL = 1e-9
+"""What differs by less differs by rounding."""
 FILE = "comparison.json"
 """Its name in a run's folder."""
 
@@ -34,7 +36,10 @@ class Network:
 
 @dataclass(frozen=True)
 class Difference:
-    """found minus baseline: the mean over the seeds and its confidence interval [low, high]."""
+    """found minus baseline: the mean over the seeds and its confidence interval [low, high].
+
+    The bounds are infinite where nothing is known of the spread: with a single seed, or the same difference in all.
+    """
 
     mean: float
     low: float
@@ -93,14 +98,16 @@ class Comparison:
         """The comparison with its paired differences, for every metric that both sides have."""
         bare = Comparison(found, baseline, tuple(seeds), split)  # checks that values and seeds go together
         differences = {
-            metric: Difference(*paired_difference(values, baseline.metrics[metric], confidence), confidence)
+            metric: Difference(
+                *_with_spread(*paired_difference(values, baseline.metrics[metric], confidence)), confidence
+            )
             for metric, values in found.metrics.items()
             if metric in baseline.metrics
         }
         return Comparison(bare.found, bare.baseline, bare.seeds, split, differences, random_reference)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON; `from_json` reads it back. An infinite bound (a single seed) is written as null."""
+        """As JSON; `from_json` reads it back. An infinite bound is written as null."""
         data = asdict(self)
         for difference in data["differences"].values():
             difference.update({side: _finite(difference[side]) for side in ("low", "high")})
@@ -147,6 +154,11 @@ def read_comparison(folder: Path) -> Comparison | None:
         return Comparison.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RunError) as error:
         raise RunError(f"{path} cannot be read: {error}; write it again, or remove it") from error
+
+
+def _with_spread(mean: float, low: float, high: float) -> tuple[float, float, float]:
+    """No interval where all differences are equal, as those of an accuracy on few examples may be: that is no certainty."""
+    return (mean, low, high) if high - low > EQUAL else (mean, -math.inf, math.inf)
 
 
 def paired_difference(a: Sequence[float], b: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:

@@ -47,7 +47,8 @@ def verdict(metric: str, difference: Difference, goal: str, seeds: int) -> str:
     """One sentence on a difference: better, worse, or not told apart."""
     shown = f"{metric}: {signed(difference.mean)}, {100 * difference.confidence:g} % interval {bounds(difference)}"
     if not math.isfinite(difference.low):
-        return f"{shown}. A single seed tells nothing of the spread."
+        why = "A single seed tells" if seeds == 1 else f"Equal differences in all {seeds} seeds tell"
+        return f"{shown}. {why} nothing of the spread."
     if difference.low <= 0 <= difference.high:
         return f"{shown}. The interval holds 0: {plural(seeds, 'seed')} do not tell the two apart."
     if not goal:

@@ -33,13 +33,23 @@ def default_path() -> Path:
 
 
 class Cache:
-    """Reports of earlier evaluations. Only estimators that can tell their whole recipe use it."""
+    """Reports of earlier evaluations. Only estimators that can tell their whole recipe use it.
+
+    Args:
+        ranks: how many processes train a trial together, where their number changes what is reported; else 1.
+    """
 
     def __init__(
-        self, space: Space, recipe: Mapping[str, Any], continuable: bool = False, path: Path | None = None
+        self,
+        space: Space,
+        recipe: Mapping[str, Any],
+        continuable: bool = False,
+        path: Path | None = None,
+        ranks: int = 1,
     ) -> None:
         self.path = path or default_path()
         self._base = [space.fingerprint, dict(recipe), *([space.scaling] if space.scaling else [])]
+        self._base += [{"ranks": ranks}] if ranks > 1 else []
         self._continuable = continuable
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

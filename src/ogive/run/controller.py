@@ -1,7 +1,7 @@
-"""The controller: asks the schedule and the strategy, gives work to the executor, and writes down what happens.
+"""The controller: asks the schedule and the strategy, gives work to the executor, and has written down what happens.
 
-It decides nothing by itself and remembers nothing that is not in the journal: after each event it folds that event into
-the state, the strategy and the schedule, exactly as a resumed run folds the events it reads.
+It decides nothing by itself and remembers nothing that is not in the journal: what happens becomes an event, and
+`ogive.run.fold` makes the next state of everything of it, exactly as of the events that a resumed run reads.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from ogive.errors import RunError, SpaceExhausted
 from ogive.run import cost, rules, words
-from ogive.run.advisor import RESTS, Advisor
+from ogive.run.advisor import Advisor
 from ogive.run.alerts import Alert
 from ogive.run.cache import Cache
 from ogive.run.clock import Clock, WallClock
 from ogive.run.companions import Companion
-from ogive.run.decide import answer, as_read_back, decided, failed, not_finite, unreported
+from ogive.run.decide import answer, assignment, checked, decided, failed, unreported
 from ogive.run.events import Event, Kind, promoted, proposed
-from ogive.run.executors.base import Assignment, Executor, Outcome
-from ogive.run.folders import drop_checkpoints, trial_folder, trial_path
+from ogive.run.executors.base import Executor, Outcome
+from ogive.run.fold import Fold, Log, Observer
+from ogive.run.folders import drop_checkpoints, trial_folder
 from ogive.run.outcome import classify
 from ogive.run.settings import Settings
 from ogive.run.state import State, reported
@@ -36,14 +36,6 @@ LOOK_SECONDS = 5.0
 intervals of so many seconds for each 500 trials, so that ten thousand workers do not wait for them."""
 
 Screen = Callable[[Architecture], Mapping[str, float]]
-Observer = Callable[[State, Event | None], None]
-
-
-class Log(Protocol):
-    """Where events go: a journal, or a list in memory."""
-
-    def append(self, events: Sequence[Event]) -> list[Event]:
-        """Append events in one step; they come back with their number and time."""
 
 
 class Controller:
@@ -70,7 +62,6 @@ class Controller:
         tick: float = 0.5,
         advise: bool = True,
     ) -> None:
-        self.log = log
         self.state = state
         self.strategy = strategy
         self.schedule = schedule
@@ -89,16 +80,12 @@ class Controller:
         self.stopping = False
         self._any_rng = generator(self.seed, "job")  # for schedules that do not draw
         self._used_up = ""  # why nothing more can be proposed
-        self._undecided: dict[TrialId, Action] = {}  # what the schedule said to the last report, while reading
         self.advisor = Advisor(state) if advise else None
-        for event in events:
-            trial = state.apply(event)
-            self._inform(event, trial)
-            if self.advisor:
-                self.advisor.note(event, trial)
+        onlookers: list[Observer] = [observer, *companions]
+        self.fold = Fold(log, self.clock, state, strategy, schedule, self.advisor, onlookers, self._advise)
+        self.fold.read(events)
         self.settings = Settings.from_json(state.settings)
-        self._last_event = self.clock.monotonic()
-        self._next_look = self._next_round = self._last_event
+        self._next_look = self._next_round = self.clock.monotonic()
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
@@ -107,7 +94,7 @@ class Controller:
         self._put_back_orphans()
         if self.advisor:
             self.advisor.begin()
-            self._advise(self.advisor)  # what the last session may not have come to
+            self._advise()  # what the last session may not have come to
         try:
             while self._fill() or self.running:
                 self.executor.poll(self, self.tick)
@@ -119,7 +106,7 @@ class Controller:
         finally:
             self.executor.close()
         if not self.stopping:
-            self._record(Event(Kind.ENDED, data={"why": self.why}))
+            self.fold.write(Event(Kind.ENDED, data={"why": self.why}))
         return self.why
 
     def stop(self, why: str) -> None:
@@ -132,9 +119,9 @@ class Controller:
         """Trials that ran when the last session died wait for another attempt, from their last checkpoint."""
         orphans = [t for t in self.state.trials.values() if t.status is Status.RUNNING]
         for trial in orphans:
-            said = self._undecided.get(trial.id)
+            said = self.fold.undecided.get(trial.id)
             found = None if said is None else decided(trial, said, self.state.metrics_needed)
-            self._record(found or Event(Kind.PUT_BACK, trial.id, data={"reason": "the controller ended"}))
+            self.fold.write(found or Event(Kind.PUT_BACK, trial.id, data={"reason": "the controller ended"}))
 
     def _check_limits(self) -> None:
         settings, state = self.settings, self.state
@@ -142,15 +129,11 @@ class Controller:
             self._end(f"{state.failed} trials have failed, and max_failed_trials is {settings.failures_allowed}")
         if settings.hours is None and settings.money is None:
             return
-        spent = cost.spend(state, self._now())
+        spent = cost.spend(state, self.fold.now)
         if settings.hours is not None and spent.hours >= settings.hours:
             self._end(f"the budget of {words.number(settings.hours)} hours is used up")
         if settings.money is not None and spent.money is not None and spent.money >= settings.money:
             self._end(f"the budget of {words.number(settings.money)} {spent.currency or 'of money'} is used up")
-
-    def _now(self) -> float:
-        """The journal's time: that of the last event, and what has passed since."""
-        return self.state.time + self.clock.monotonic() - self._last_event
 
     def _look(self, last: bool = False) -> None:
         """Raise the alerts that time decides; pass on what went wrong with routes and sinks."""
@@ -165,12 +148,15 @@ class Controller:
         """The alerts that time decides."""
         now = self.clock.monotonic()
         if now < self._next_round and not last:
-            return rules.of_budget(self.state, self._now())
+            return rules.of_budget(self.state, self.fold.now)
         self._next_round = now + LOOK_SECONDS * max(1.0, len(self.state.trials) / 500)
-        return rules.by_time(self.state, self._now())
+        return rules.by_time(self.state, self.fold.now)
 
-    def _advise(self, advisor: Advisor) -> None:
+    def _advise(self) -> None:
         """Raise the alerts that the trials decide; end the search where a stop rule may and says so."""
+        advisor = self.advisor
+        if advisor is None:
+            return
         for message in advisor.unreported():
             self.on_warning(message)
         self._raise(advisor.alerts())
@@ -179,16 +165,16 @@ class Controller:
             self._end(why)
         projected = None if self.stopping else advisor.projection()
         if projected is not None:
-            self._record(projected)
+            self.fold.write(projected)
 
     def _raise(self, alerts: Sequence[Alert]) -> None:
         if alerts:
-            self._record(*(alert.event() for alert in alerts))
+            self.fold.write(*(alert.event() for alert in alerts))
 
     def _end(self, why: str) -> None:
         if not self.stopping:
             self.stop(why)
-            self._record(Event(Kind.ENDED, data={"why": why}))
+            self.fold.write(Event(Kind.ENDED, data={"why": why}))
 
     # -- giving work ---------------------------------------------------------------------------------------------
 
@@ -206,7 +192,7 @@ class Controller:
                 case Resume() as job:
                     self._promote(job)
                 case Drop(trial, reason):
-                    self._record(Event(Kind.STOPPED, self._paused(trial).id, data={"reason": reason}))
+                    self.fold.write(Event(Kind.STOPPED, self._paused(trial).id, data={"reason": reason}))
                     self._forget(trial)
                 case Start() as job:
                     if not self._propose(job):
@@ -245,7 +231,7 @@ class Controller:
         if known:
             self._replay(promoted(trial), [report for report in known if report.step > paused.step])
         elif trial.id in self.running:
-            self._record(promoted(trial))
+            self.fold.write(promoted(trial))
         else:
             self._start(trial, [promoted(trial)])
 
@@ -264,11 +250,11 @@ class Controller:
             return False
         if job.settings:
             proposal = replace(proposal, settings={**proposal.settings, **job.settings})
-        trial = self._trial(number, self._checked(proposal, job.note), job)
+        trial = self._trial(number, checked(proposal, job.note, self.state, type(self.strategy).__name__), job)
         try:
             screened = self.screen(trial.architecture)
         except Exception as error:  # noqa: BLE001 - failure is an input: what cannot be screened is a failed trial
-            self._record(proposed(trial), failed(number, classify(error)))
+            self.fold.write(proposed(trial), failed(number, classify(error)))
             return True
         if screened:
             trial = trial.changed(screened={name: float(value) for name, value in screened.items()})
@@ -285,50 +271,17 @@ class Controller:
         seed = derive(self.seed, "trial", identity, self.state.seen[identity])
         return Trial(number, proposal, job.fidelity, seed, began=job.began)
 
-    def _checked(self, proposal: Proposal, note: Mapping[str, object]) -> Proposal:
-        """`proposal` as it will be read back from the journal; what the journal cannot hold is refused before it is in."""
-        space, name = proposal.architecture.space, type(self.strategy).__name__
-        if space is not self.state.space and space.fingerprint != self.state.space.fingerprint:
-            raise RunError(
-                f"strategy {name} proposes {proposal.architecture!r}, which is of another space than the run's"
-            )
-        if proposal.inherit is not None and proposal.inherit[0] not in self.state.trials:
-            raise RunError(
-                f"strategy {name} lets a proposal inherit from trial {proposal.inherit[0]}, which there is not"
-            )
-        return as_read_back(proposal, note, name)
-
     def _start(self, trial: Trial, before: list[Event]) -> None:
         """Hand `trial` to a worker, and record `before` and the start in one transaction."""
-        assignment = Assignment(
-            trial.id,
-            trial.attempts + 1,
-            trial.architecture.to_json(),
-            trial.architecture.id,
-            dict(trial.fidelity),
-            trial.seed,
-            trial_path(self.folder, trial),
-            dict(trial.proposal.settings),
-            self._inheritance(trial.proposal),
-            max(0, trial.step - trial.began),
-            trial.seconds,
-            trial.began,
-        )
-        worker = self.executor.submit(assignment)
+        given = assignment(trial, self.state, self.folder)
+        worker = self.executor.submit(given)
         self.running.add(trial.id)
-        data = {"worker": worker, "attempt": assignment.attempt}
-        self._record(*before, Event(Kind.STARTED, trial.id, None, data, self.clock.now()))
-
-    def _inheritance(self, proposal: Proposal) -> tuple[str, Step] | None:
-        """The folder of the trial whose weights are inherited, and the step as that trial counted it."""
-        if proposal.inherit is None:
-            return None
-        parent = self.state.trials[proposal.inherit[0]]
-        return trial_path(self.folder, parent), proposal.inherit[1] - parent.began
+        data = {"worker": worker, "attempt": given.attempt}
+        self.fold.write(*before, Event(Kind.STARTED, trial.id, None, data, self.clock.now()))
 
     def _replay(self, first: Event, known: Sequence[Report]) -> None:
         """Record a trial, or the next stretch of one, whose reports are in the cache and cost no time now."""
-        self._record(first)
+        self.fold.write(first)
         for report in known:
             answer = self._report(first.trial or 0, report.step, report.metrics, 0.0, saved=report.seconds)
             if answer is not Action.CONTINUE:
@@ -355,15 +308,11 @@ class Controller:
             data["saved"] = round(saved, 6)
         event = Event(Kind.REPORTED, number, step, data, self.clock.now())
         trial = reported(trial, event)  # what the schedule sees now is what a resumed run will read
-        found = decided(trial, self._ask_schedule(trial), self.state.metrics_needed)
-        self._record_report(event, found)
+        found = decided(trial, self.fold.ask(trial), self.state.metrics_needed)
+        self.fold.write_report(event, found)
+        if self.cache and found is not None and found.kind is not Kind.FAILED and number in self.running:
+            self.cache.store(self.state.trials[number])
         return answer(found)
-
-    def _ask_schedule(self, trial: Trial) -> Action:
-        """What the schedule says to the trial's last report; it never sees values that are not finite."""
-        if not_finite(trial, self.state.metrics_needed):
-            return Action.STOP
-        return self.schedule.on_report(trial, trial.reports[-1])
 
     def on_end(self, trial: TrialId, outcome: Outcome) -> None:
         """Record how an attempt ended, and free its place."""
@@ -387,72 +336,20 @@ class Controller:
             missing = unreported(record, self.state.metrics_needed)
             early = f"it ended after step {record.step} of {record.until}"
             data = {"seconds": round(outcome.seconds, 6), "reason": early}
-            self._record(failed(trial, missing) if missing else Event(Kind.FINISHED, trial, data=data))
+            self.fold.write(failed(trial, missing) if missing else Event(Kind.FINISHED, trial, data=data))
             if not missing and not any("ended after step" in message for message, _ in self.state.warnings):
                 self.on_warning(f"of trial {trial}: {early}; a train function loops over trial.epochs()", trial)
         elif outcome.status is Status.WAITING or self._retry(record, outcome):
             data = {"reason": outcome.reason, "seconds": round(outcome.seconds, 6)}
             if outcome.status in RETRIED and not self.stopping:
                 data["status"] = outcome.status.value
-            self._record(Event(Kind.PUT_BACK, trial, data=data))
+            self.fold.write(Event(Kind.PUT_BACK, trial, data=data))
         else:
-            self._record(failed(trial, outcome))
+            self.fold.write(failed(trial, outcome))
 
     def _retry(self, trial: Trial, outcome: Outcome) -> bool:
         return outcome.status in RETRIED and (self.stopping or self.state.lost[trial.id] < self.settings.retries)
 
     def on_warning(self, message: str, trial: TrialId | None = None) -> None:
         """Record something that a user should know."""
-        self._record(Event(Kind.WARNING, trial, data={"message": message}))
-
-    # -- writing down --------------------------------------------------------------------------------------------
-
-    def _record(self, *events: Event) -> None:
-        now = self.clock.now()
-        self._take(self.log.append([event if event.time else event.at(now) for event in events]))
-
-    def _record_report(self, report: Event, decided: Event | None) -> None:
-        """Record a report, which the schedule knows already, and in the same transaction what it decided."""
-        events = [report] if decided is None else [report, decided.at(report.time)]
-        self._take(self.log.append(events), known=Kind.REPORTED)
-
-    def _take(self, events: Sequence[Event], known: Kind | None = None) -> None:
-        """Fold events that were appended; the schedule knows those of the kind `known` already."""
-        self._last_event = self.clock.monotonic()
-        for event in events:
-            trial = self.state.apply(event)
-            if event.kind is not known:
-                self._inform(event, trial)
-            if self.advisor:
-                self.advisor.note(event, trial)
-            self.observer(self.state, event)
-            for companion in self.companions:
-                companion(self.state, event)
-        if self.advisor and any(event.kind in RESTS for event in events):
-            self._advise(self.advisor)
-
-    def _inform(self, event: Event, trial: Trial | None) -> None:
-        """Let the schedule and the strategy know of an event; the same for events that happen and events that are read."""
-        if trial is None:
-            return
-        self._undecided.pop(trial.id, None)
-        match event.kind:
-            case Kind.PROPOSED:
-                note = trial.proposal.note.get("schedule", {})
-                self.schedule.on_job(trial, Start(trial.fidelity, note, trial.began))
-            case Kind.PROMOTED:
-                self.schedule.on_job(trial, Resume(trial.id, trial.fidelity, trial.began))
-            case Kind.REPORTED:
-                self._undecided[trial.id] = self._ask_schedule(trial)
-            case Kind.PAUSED:
-                self.strategy.tell(trial)
-                self._keep(trial)
-            case Kind.FINISHED | Kind.STOPPED | Kind.FAILED:
-                self.schedule.on_end(trial)
-                self.strategy.tell(trial)
-                if not trial.status.failed:
-                    self._keep(trial)
-
-    def _keep(self, trial: Trial) -> None:
-        if self.cache and trial.id in self.running:
-            self.cache.store(trial)
+        self.fold.write(Event(Kind.WARNING, trial, data={"message": message}))

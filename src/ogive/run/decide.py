@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ogive.errors import RunError
 from ogive.run.events import Event, Kind
-from ogive.run.executors.base import Outcome
+from ogive.run.executors.base import Assignment, Outcome
+from ogive.run.folders import trial_path
+from ogive.run.state import State
 from ogive.schedule.base import Action
 from ogive.trial import Proposal, Status, Trial, TrialId
 
@@ -18,7 +21,25 @@ _ANSWERS = {Kind.FINISHED: Action.CONTINUE, Kind.PAUSED: Action.PAUSE}
 _encode = json.JSONEncoder(allow_nan=False).encode
 
 
-def as_read_back(proposal: Proposal, note: Mapping[str, Any], strategy: str) -> Proposal:
+def checked(proposal: Proposal, note: Mapping[str, Any], state: State, strategy: str) -> Proposal:
+    """`proposal` as it will be read back from the journal; what the journal cannot hold is refused before it is in.
+
+    Raises:
+        RunError: it is not of this run; `strategy` is named.
+    """
+    space = proposal.architecture.space
+    if space is not state.space and space.fingerprint != state.space.fingerprint:
+        raise RunError(
+            f"strategy {strategy} proposes {proposal.architecture!r}, which is of another space than the run's"
+        )
+    if proposal.inherit is not None and proposal.inherit[0] not in state.trials:
+        raise RunError(
+            f"strategy {strategy} lets a proposal inherit from trial {proposal.inherit[0]}, which there is not"
+        )
+    return _as_read_back(proposal, note, strategy)
+
+
+def _as_read_back(proposal: Proposal, note: Mapping[str, Any], strategy: str) -> Proposal:
     """`proposal` with the schedule's `note`, as it will be read back from the journal.
 
     Raises:
@@ -32,6 +53,28 @@ def as_read_back(proposal: Proposal, note: Mapping[str, Any], strategy: str) -> 
     except (TypeError, ValueError) as error:
         raise RunError(f"strategy {strategy}: settings and note of a proposal must be JSON: {error}") from error
     return Proposal(proposal.architecture, proposal.inherit, settings, kept)
+
+
+def assignment(trial: Trial, state: State, folder: Path) -> Assignment:
+    """What a worker is given to carry out the next attempt at `trial`, in the run's `folder`."""
+    inherit = None
+    if trial.proposal.inherit is not None:
+        parent = state.trials[trial.proposal.inherit[0]]
+        inherit = trial_path(folder, parent), trial.proposal.inherit[1] - parent.began  # as the parent counted
+    return Assignment(
+        trial.id,
+        trial.attempts + 1,
+        trial.architecture.to_json(),
+        trial.architecture.id,
+        dict(trial.fidelity),
+        trial.seed,
+        trial_path(folder, trial),
+        dict(trial.proposal.settings),
+        inherit,
+        max(0, trial.step - trial.began),
+        trial.seconds,
+        trial.began,
+    )
 
 
 def decided(trial: Trial, action: Action, needed: Sequence[str]) -> Event | None:

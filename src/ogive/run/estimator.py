@@ -103,12 +103,15 @@ class Estimator(ABC):
         fidelities: the ways, beside fewer epochs, in which it makes an evaluation cheaper when `Evaluation.fidelity` says
             so, such as "data_fraction"; each is a share of the full amount, above 0, at most 1.
         parallel: whether several processes may carry out an evaluation together (`workers_per_trial`).
+        rank_invariant: whether they then give what one process alone would, up to rounding; else results of unlike
+            numbers of processes are not taken for each other.
     """
 
     continuable: bool = False
     epochs: int | None = None
     fidelities: tuple[str, ...] = ()
     parallel: bool = False
+    rank_invariant: bool = False
 
     def check(self, space: Space, fidelity: Fidelity, settings: Mapping[str, Any]) -> None:  # noqa: B027 - most take all
         """See, before a search begins, that evaluations of `space` at this fidelity and with these settings can be made.
@@ -131,7 +134,8 @@ class Estimator(ABC):
     def recipe(self) -> Mapping[str, Any] | None:
         """All that determines a result beside architecture, seed and fidelity, as JSON; None where that is unknown.
 
-        Results are shared between runs of equal recipe; a recipe of None is never shared.
+        Results are shared between runs of equal recipe; a recipe of None is never shared. How many processes share a trial
+        is seen to elsewhere (`rank_invariant`).
         """
         return None
 

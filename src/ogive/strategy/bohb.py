@@ -19,6 +19,7 @@ from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
 from ogive.strategy.parzen import Mixture, columns, normal_reference_kernel
 from ogive.strategy.targets import told
+from ogive.strategy.two_densities import Split, likeliest, split
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 NAME = "strategy 'bohb'"
@@ -74,43 +75,35 @@ class BOHB(Strategy):
         self.max_fit = whole(NAME, "max_fit", max_fit, at_least=2 * self.min_points)
         self.min_epochs, self.max_epochs, self.eta = min_epochs, max_epochs, eta
         self._trials: dict[TrialId, Trial] = {}
-        self._known: tuple[list[Architecture], list[Architecture], int] | None = None  # a cache
+        self._known: Split | None = None  # a cache
 
     def tell(self, trial: Trial) -> None:
         self._trials[trial.id] = trial
         self._known = None
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        good, bad, of = self._split()
-        if not good or rng.random() < self.rho:
+        cut = self._cut()
+        if not cut.good or rng.random() < self.rho:
             return Proposal(self.space.sample(rng), note={"origin": "random"})
-        fitted = len(good) + len(bad)
-        bad = [*bad, *(proposal.architecture for proposal in pending)]
-        l, g = self._mixture(good), self._mixture(bad)  # noqa: E741 - the paper's symbols
-        around = self._mixture(good, self.bandwidth_factor)
-        drawn = [Architecture(self.space, around.draw(rng)) for _ in range(self.samples)]
-        scores = l.log_density(drawn) - g.log_density(drawn)
-        allowed = (drawn[i] for i in np.argsort(-scores, kind="stable"))
-        found = next((a for a in allowed if self.space.violation(a) is None), None)
+        bad = [*cut.bad, *(proposal.architecture for proposal in pending)]
+        l, g = self._mixture(cut.good), self._mixture(bad)  # noqa: E741 - the paper's symbols
+        around = self._mixture(cut.good, self.bandwidth_factor)
+        found = likeliest(self.space, [Architecture(self.space, around.draw(rng)) for _ in range(self.samples)], l, g)
         if found is None:
             return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_model": "none is allowed"})
-        return Proposal(found, note={"origin": "model", **({"fitted_on": fitted, "of": of} if fitted < of else {})})
+        return Proposal(found, note={"origin": "model", **cut.said})
 
-    def _split(self) -> tuple[list[Architecture], list[Architecture], int]:
-        """Good and other architectures at the highest budget with enough trials, and of how many; none without a model."""
+    def _cut(self) -> Split:
+        """The trials at the highest budget with enough of them; none without a model."""
         if self._known is None:
             trials = list(self._trials.values())
             known = told(trials, self.objectives, self.constraints, at_least=2 * self.min_points)
             n = len(known.trials)
             if n < 2 * self.min_points:
-                self._known = [], [], n
+                self._known = Split([], [], n)
             else:
-                order = [known.trials[row] for row in np.argsort(known.ranks(), kind="stable")]
                 best = min(max(self.min_points, self.q * n // 100), self.max_fit // 2)
-                others = sorted([*order[best:], *known.failed], key=lambda trial: trial.id)
-                latest = others[-(self.max_fit - best) :]
-                good, bad = ([trial.architecture for trial in group] for group in (order[:best], latest))
-                self._known = good, bad, n + len(known.failed)
+                self._known = split(known, best, self.max_fit)
         return self._known
 
     def _mixture(self, architectures: Sequence[Architecture], wider: float = 1.0) -> Mixture:

@@ -18,7 +18,7 @@ from ogive.objective import Constraint, Objective
 from ogive.registry import share
 from ogive.space import Space
 from ogive.strategy.base import Strategy
-from ogive.strategy.differential_evolution import TRIES, Elite, Slots, begin, bounded, crossed, propose
+from ogive.strategy.differential_evolution import Elite, Slots, Variation, begin
 from ogive.strategy.unit_cube import UnitCube
 from ogive.trial import Fidelity, Pending, Proposal, Step, Trial, TrialId, until
 
@@ -58,9 +58,9 @@ class DEHB(Strategy):
         eta: int = 3,
     ) -> None:
         super().__init__(space, objectives, constraints)
-        self.F, self.Cr = share(NAME, "F", F), share(NAME, "crossover", crossover)
         self.min_epochs, self.max_epochs, self.eta = min_epochs, max_epochs, eta
         self._cube = UnitCube(space)
+        self._vary = Variation(self._cube, share(NAME, "F", F), share(NAME, "crossover", crossover), self._point)
         self._trials: dict[TrialId, Trial] = {}
         self._populations: dict[Step, Slots | Elite] = {}  # a cache: of what was told, at each budget asked for
 
@@ -75,16 +75,10 @@ class DEHB(Strategy):
         if len(pool) < 3:  # the global population of the paper
             everyone = [trial for population in populations.values() for trial in population.members().values()]
             pool = list({trial.id: trial for trial in [*pool, *everyone]}.values())
-        if target not in members or len(pool) < 3:
-            return begin(self._cube, rng, slot=target, step=step)
-        x = self._point(members[target])
-        note = {"origin": "mutation", "parent": members[target].id, "slot": target, "step": step}
-        for _ in range(TRIES):
-            r1, r2, r3 = (self._point(pool[int(i)]) for i in rng.choice(len(pool), size=3, replace=False))
-            proposal = propose(self._cube, crossed(x, bounded(r1 + self.F * (r2 - r3), rng), self.Cr, rng), note)
-            if proposal is not None:
-                return proposal
-        return begin(self._cube, rng, slot=target, step=step)
+        made = None
+        if target in members and len(pool) >= 3:
+            made = self._vary.child(members[target], pool, rng, slot=target, step=step)
+        return made or begin(self._cube, rng, slot=target, step=step)
 
     def tell(self, trial: Trial) -> None:
         self._trials[trial.id] = trial

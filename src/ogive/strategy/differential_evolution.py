@@ -8,7 +8,8 @@ Symbols of the paper: NP population size, F scaling factor, Cr crossover rate; x
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
@@ -54,8 +55,8 @@ class DifferentialEvolution(Strategy):
     ) -> None:
         super().__init__(space, objectives, constraints)
         self.NP = whole(NAME, "population", population, at_least=4)
-        self.F, self.Cr = share(NAME, "F", F), share(NAME, "crossover", crossover)
         self._cube = UnitCube(space)
+        self._vary = Variation(self._cube, share(NAME, "F", F), share(NAME, "crossover", crossover), self._point)
         kind = Slots if len(self.objectives) == 1 else Elite
         self._members: Slots | Elite = kind(self.NP, objectives, constraints)
         self._points: dict[TrialId, FloatArray] = {}  # a cache
@@ -67,15 +68,7 @@ class DifferentialEvolution(Strategy):
         others = [trial for slot, trial in members.items() if slot != target]
         if children[target] == 0 or target not in members or len(others) < 3:
             return begin(self._cube, rng, slot=target)
-        x = self._point(members[target])
-        note = {"slot": target, "parent": members[target].id, "origin": "mutation"}
-        for _ in range(TRIES):
-            r1, r2, r3 = (self._point(others[int(i)]) for i in rng.choice(len(others), size=3, replace=False))
-            u = crossed(x, bounded(r1 + self.F * (r2 - r3), rng), self.Cr, rng)
-            proposal = propose(self._cube, u, note)
-            if proposal is not None:
-                return proposal
-        return begin(self._cube, rng, slot=target)
+        return self._vary.child(members[target], others, rng, slot=target) or begin(self._cube, rng, slot=target)
 
     def tell(self, trial: Trial) -> None:
         self._members.tell(trial)
@@ -87,26 +80,44 @@ class DifferentialEvolution(Strategy):
         return self._points[trial.id]
 
 
-def bounded(v: FloatArray, rng: np.random.Generator) -> FloatArray:
+@dataclass(frozen=True)
+class Variation:
+    """How a child is made: rand/1 mutation and binomial crossover.
+
+    Attributes:
+        F: how far along the difference of two members a mutant lies from a third.
+        Cr: the probability with which a coordinate comes from the mutant.
+        point: where a trial lies in the cube.
+    """
+
+    cube: UnitCube
+    F: float
+    Cr: float
+    point: Callable[[Trial], FloatArray]
+
+    def child(self, target: Trial, pool: Sequence[Trial], rng: np.random.Generator, **note: object) -> Proposal | None:
+        """A child of `target` by a mutant from three of `pool`; None where the space's constraint allows none of many."""
+        x = self.point(target)
+        for _ in range(TRIES):
+            r1, r2, r3 = (self.point(pool[int(i)]) for i in rng.choice(len(pool), size=3, replace=False))
+            u = self.cube.noted(_crossed(x, _bounded(r1 + self.F * (r2 - r3), rng), self.Cr, rng))
+            architecture = self.cube.architecture(np.asarray(u))
+            if self.cube.space.violation(architecture) is None:
+                return Proposal(architecture, note={"origin": "mutation", "parent": target.id, **note, "x": u})
+        return None
+
+
+def _bounded(v: FloatArray, rng: np.random.Generator) -> FloatArray:
     """A mutant whose coordinates outside of [0, 1] are drawn anew."""
     return np.where((v < 0) | (v > 1), rng.random(len(v)), v)
 
 
-def crossed(x: FloatArray, v: FloatArray, rate: float, rng: np.random.Generator) -> FloatArray:
+def _crossed(x: FloatArray, v: FloatArray, rate: float, rng: np.random.Generator) -> FloatArray:
     """Binomial crossover: each coordinate from the mutant `v` with probability `rate`, one at least."""
     taken = rng.random(len(x)) < rate
     if len(x):
         taken[int(rng.integers(len(x)))] = True
     return np.where(taken, v, x)
-
-
-def propose(cube: UnitCube, x: FloatArray, note: Mapping[str, object]) -> Proposal | None:
-    """The architecture at [d] `x`, which is noted; None where the space's constraint does not allow it."""
-    noted = cube.noted(x)
-    architecture = cube.architecture(np.asarray(noted))
-    if cube.space.violation(architecture) is not None:
-        return None
-    return Proposal(architecture, note={**note, "x": noted})
 
 
 def begin(cube: UnitCube, rng: np.random.Generator, **note: object) -> Proposal:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from ogive.space.table import Decision
 from ogive.strategy.base import Strategy
 from ogive.strategy.parzen import Mixture, columns, tpe_kernel
 from ogive.strategy.targets import told
+from ogive.strategy.two_densities import Split, likeliest, split
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 FloatArray = NDArray[np.float64]
@@ -72,41 +72,30 @@ class TPE(Strategy):
         self.prior_weight = positive(NAME, "prior_weight", prior_weight)
         self.max_fit = whole(NAME, "max_fit", max_fit, at_least=2 * MOST_GOOD)
         self._trials: dict[TrialId, Trial] = {}
-        self._known: _Split | None = None  # a cache
+        self._known: Split | None = None  # a cache
 
     def tell(self, trial: Trial) -> None:
         self._trials[trial.id] = trial
         self._known = None
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        split = self._split()
-        if split.of < self.initial:
+        cut = self._cut()
+        if cut.of < self.initial:
             return Proposal(self.space.sample(rng), note={"origin": "random"})
-        bad = [*split.bad, *(proposal.architecture for proposal in pending)]
-        note: dict[str, Any] = {"origin": "model"}
-        if len(split.good) + len(split.bad) < split.of:
-            note |= {"fitted_on": len(split.good) + len(split.bad), "of": split.of}
+        bad = [*cut.bad, *(proposal.architecture for proposal in pending)]
         make = self._jointly if self.multivariate else self._one_by_one
-        architecture = make(split.good, bad, rng)
+        architecture = make(cut.good, bad, rng)
         if architecture is None:
             return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_model": "none is allowed"})
-        return Proposal(architecture, note=note)
+        return Proposal(architecture, note={"origin": "model", **cut.said})
 
-    def _split(self) -> _Split:
+    def _cut(self) -> Split:
         """Good and other trials, each in the order of their numbers, so that the latest weigh most."""
         if self._known is None:
             trials = list(self._trials.values())
             known = told(trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4))
-            order = np.argsort(known.ranks(), kind="stable") if len(known.trials) else np.array([], dtype=np.int64)
-            best = min(math.ceil(self.gamma * len(order)), MOST_GOOD)
-            good = [known.trials[row] for row in order[:best]]
-            others = [*(known.trials[row] for row in order[best:]), *known.failed]
-            latest = sorted(others, key=lambda trial: trial.id)[-(self.max_fit - len(good)) :]
-            self._known = _Split(
-                [trial.architecture for trial in sorted(good, key=lambda trial: trial.id)],
-                [trial.architecture for trial in latest],
-                len(order) + len(known.failed),
-            )
+            best = min(math.ceil(self.gamma * len(known.trials)), MOST_GOOD)
+            self._known = split(known, best, self.max_fit, in_order=True)
         return self._known
 
     def _jointly(
@@ -115,9 +104,7 @@ class TPE(Strategy):
         decisions = self.space.decisions
         l, g = (self._mixture(decisions, columns(self.space, group)) for group in (good, bad))  # noqa: E741
         drawn = [Architecture(self.space, l.draw(rng)) for _ in range(self.candidates)]
-        scores = l.log_density(drawn) - g.log_density(drawn)
-        allowed = (drawn[i] for i in np.argsort(-scores, kind="stable"))
-        return next((a for a in allowed if self.space.violation(a) is None), None)
+        return likeliest(self.space, drawn, l, g)
 
     def _one_by_one(
         self, good: Sequence[Architecture], bad: Sequence[Architecture], rng: np.random.Generator
@@ -148,13 +135,6 @@ class TPE(Strategy):
         weights = np.append(_weights(n), self.prior_weight)
         kernels = [tpe_kernel(d.domain, table[d.name], self.prior_weight) for d in decisions]
         return Mixture(decisions, kernels, weights / weights.sum())
-
-
-class _Split:
-    """Architectures of good trials and of the others, and how many trials there are to choose among."""
-
-    def __init__(self, good: Sequence[Architecture], bad: Sequence[Architecture], of: int) -> None:
-        self.good, self.bad, self.of = good, bad, of
 
 
 def _active(labels: Sequence[Label | None]) -> list[Label | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,10 @@ from ogive.task.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+LEAST_SIDE = 4
+"""Pixels of a side below which an image is made no smaller: two levels of halving are left for a network to look at."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Proxy:
         """The shape of one example at this resolution.
 
         Raises:
-            JobError: the examples are no images.
+            JobError: the examples are no images, or would become smaller than `LEAST_SIDE`.
         """
         if self.resolution == 1:
             return shape
@@ -66,7 +71,15 @@ class Proxy:
                 f"resolution={self.resolution:g} is for images [channels, height, width], and these examples have the shape "
                 f"{list(shape)}; leave it out"
             )
-        return (shape[0], *(max(1, round(side * self.resolution)) for side in shape[1:]))
+        small = tuple(max(1, round(side * self.resolution)) for side in shape[1:])
+        if any(now < min(side, LEAST_SIDE) for side, now in zip(shape[1:], small, strict=True)):
+            least = max(LEAST_SIDE / side for side in shape[1:] if side > 1)
+            allowed = f"give at least {math.ceil(1000 * least) / 1000:g}" if least < 1 else "leave it out"
+            raise JobError(
+                f"resolution={self.resolution:g} would make images of {shape[1]} x {shape[2]} pixels {small[0]} x {small[1]}"
+                f", and below {LEAST_SIDE} pixels a side little is left to look at; {allowed}"
+            )
+        return (shape[0], *small)
 
     def shrink(self, x: Tensor) -> Tensor:
         """Images [n, channels, height, width] at this resolution; a pixel is the mean of those that it stands for."""

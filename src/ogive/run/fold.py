@@ -1,0 +1,118 @@
+"""Writing down, and what follows from it: an event is appended to the journal and then folded into all that has a memory.
+
+State, schedule and strategy learn of an event here and nowhere else, in the same way whether it happens now or is read back
+by a session that continues the run. So they are a function of the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from ogive.run.advisor import RESTS, Advisor
+from ogive.run.clock import Clock
+from ogive.run.decide import not_finite
+from ogive.run.events import Event, Kind
+from ogive.run.state import State
+from ogive.schedule.base import Action, Resume, Schedule, Start
+from ogive.strategy.base import Strategy
+from ogive.trial import Trial, TrialId
+
+Observer = Callable[[State, Event | None], None]
+
+
+class Log(Protocol):
+    """Where events go: a journal, or a list in memory."""
+
+    def append(self, events: Sequence[Event]) -> list[Event]:
+        """Append events in one step; they come back with their number and time."""
+
+
+class Fold:
+    """The memory of a run: state, schedule, strategy, and the advisor where there is one.
+
+    Args:
+        onlookers: are called with the state and each event that happens; what is read back they are not told.
+        at_rest: called when trials have come to rest, which is when advice may have changed.
+
+    Attributes:
+        undecided: what the schedule said to a trial's last report, where the journal does not have yet what follows from it.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        clock: Clock,
+        state: State,
+        strategy: Strategy,
+        schedule: Schedule,
+        advisor: Advisor | None,
+        onlookers: Sequence[Observer],
+        at_rest: Callable[[], None],
+    ) -> None:
+        self.state = state
+        self.undecided: dict[TrialId, Action] = {}
+        self._log, self._clock = log, clock
+        self._strategy, self._schedule, self._advisor = strategy, schedule, advisor
+        self._onlookers, self._at_rest = onlookers, at_rest
+        self._last_event = clock.monotonic()
+
+    @property
+    def now(self) -> float:
+        """The journal's time: that of the last event, and what has passed since."""
+        return self.state.time + self._clock.monotonic() - self._last_event
+
+    def read(self, events: Iterable[Event]) -> None:
+        """Fold events that the journal has already."""
+        for event in events:
+            self._apply(event, None)
+        self._last_event = self._clock.monotonic()
+
+    def write(self, *events: Event) -> None:
+        """Append events in one transaction and fold them; those without a time happen now."""
+        now = self._clock.now()
+        self._take([event if event.time else event.at(now) for event in events], None)
+
+    def write_report(self, report: Event, decided: Event | None) -> None:
+        """Write a report, about which the schedule was asked already, and in the same transaction what it decided."""
+        self._take([report] if decided is None else [report, decided.at(report.time)], Kind.REPORTED)
+
+    def ask(self, trial: Trial) -> Action:
+        """What the schedule says to the trial's last report; it never sees values that are not finite."""
+        if not_finite(trial, self.state.metrics_needed):
+            return Action.STOP
+        return self._schedule.on_report(trial, trial.reports[-1])
+
+    def _take(self, events: Sequence[Event], known: Kind | None) -> None:
+        appended = self._log.append(events)
+        self._last_event = self._clock.monotonic()
+        for event in appended:
+            self._apply(event, known)
+            for onlooker in self._onlookers:
+                onlooker(self.state, event)
+        if any(event.kind in RESTS for event in appended):
+            self._at_rest()
+
+    def _apply(self, event: Event, known: Kind | None) -> None:
+        """Fold one event; the schedule knows those of the kind `known` already."""
+        trial = self.state.apply(event)
+        if trial is not None and event.kind is not known:
+            self._inform(event, trial)
+        if self._advisor:
+            self._advisor.note(event, trial)
+
+    def _inform(self, event: Event, trial: Trial) -> None:
+        self.undecided.pop(trial.id, None)
+        match event.kind:
+            case Kind.PROPOSED:
+                note = trial.proposal.note.get("schedule", {})
+                self._schedule.on_job(trial, Start(trial.fidelity, note, trial.began))
+            case Kind.PROMOTED:
+                self._schedule.on_job(trial, Resume(trial.id, trial.fidelity, trial.began))
+            case Kind.REPORTED:
+                self.undecided[trial.id] = self.ask(trial)
+            case Kind.PAUSED:
+                self._strategy.tell(trial)
+            case Kind.FINISHED | Kind.STOPPED | Kind.FAILED:
+                self._schedule.on_end(trial)
+                self._strategy.tell(trial)
