@@ -43,6 +43,21 @@ def test_finds_the_optimum_of_9216_within_50_trials() -> None:
     assert max(values) == 0
 
 
+def test_where_all_around_the_best_is_known_a_local_search_begins_elsewhere() -> None:
+    space = Space(layer(dict, *(one_of(*range(4), name=f"d{i}") for i in range(4))))  # 12 neighbours each
+
+    def hill(architecture: Architecture) -> Metrics:
+        return {"accuracy": -sum(label != 2 for label in architecture.values())}
+
+    trials = told(GaussianProcess(space, ACCURACY, draws=1, local=2), 50, hill)
+    first = next(trial.id for trial in trials if trial.metrics["accuracy"] == 0)
+    elsewhere = [trial for trial in trials if trial.proposal.note.get("search", 0) > 0]
+    assert all(trial.id % 2 == 0 for trial in elsewhere), "at the asks that are for local steps"
+    known = {trial.architecture.id for trial in trials if trial.id < elsewhere[0].id}
+    assert known >= {n.id for n in space.neighbors(trials[first].architecture)}
+    assert {trial.proposal.note["origin"] for trial in elsewhere} == {"random", "local search"}
+
+
 def test_in_a_space_too_large_to_list_it_refines_by_moves() -> None:
     space = Space(layer(dict, *(one_of(*"abcd", name=f"d{i}") for i in range(12))))  # 10^7
 

@@ -22,6 +22,7 @@ from ogive.strategy.base import Strategy
 from ogive.strategy.candidates import Candidates, Source
 from ogive.strategy.graphs import graph_of
 from ogive.strategy.kernels import Embedding, Kernel
+from ogive.strategy.local_search import LocalSearch
 from ogive.strategy.promise import Data, Promise
 from ogive.strategy.surrogate import Surrogate, milestone, spread
 from ogive.strategy.targets import Told, told
@@ -47,9 +48,11 @@ class GaussianProcess(Strategy):
         initial: how many trials need a value before the model is used; random until then.
         candidates: how many architectures are weighed at each ask; half of them where the space is too large to list.
         draws: how many times the kernel's parameters are drawn from their posterior.
-        local: every so many asks only neighbours of the best are weighed that are not known yet: a step of local search,
-            which ends where the model is mistaken about them; 0 for never. Not with several objectives, where the best
-            are many and such steps were found to lose more than they gain.
+        local: every so many asks only neighbours of the best one are weighed that are not known yet: a step of local
+            search, which ends where the model is mistaken about them. Once all are known such an ask belongs to a local
+            search that begins anew elsewhere, so that a model which is sure of one part of the space does not stay there
+            for good; 0 for never. Not with several objectives, where the best are many and such steps were found to lose
+            more than they gain.
         max_fit: with more trials than this the model is fitted to a third of it, the best, and an even spread of the
             others; the proposal's note then says to how many of how many. (Fitting takes time cubic in their number.)
         graph: for the Weisfeiler-Lehman kernel, the graph of an architecture: a function that returns (labels of nodes,
@@ -84,10 +87,12 @@ class GaussianProcess(Strategy):
         embedding = Embedding(space, graph_of(graph), whole(NAME, "depth", depth, at_least=0))
         self._source = Source(space, embedding)
         self._surrogate = Surrogate(Kernel(embedding), self.draws)
+        self._elsewhere = LocalSearch(space, objectives, constraints)
         self._trials: dict[TrialId, Trial] = {}
 
     def tell(self, trial: Trial) -> None:
         self._trials[trial.id] = trial
+        self._elsewhere.tell(trial)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         trials = list(self._trials.values())
@@ -95,13 +100,19 @@ class GaussianProcess(Strategy):
         if len(known.trials) < self.initial:
             return Proposal(self.space.sample(rng), note={"origin": "random"})
         order = known.ranks().astype(np.float64)
-        by_rank = len(self.objectives) > 1 and (len(trials) + len(pending)) % 3 != 0
+        number = len(trials) + len(pending)
+        by_rank = len(self.objectives) > 1 and number % 3 != 0
         data = self._data(replace(known, costs=order[:, None]) if by_rank else known, order)
         waiting = self._source.embed([proposal.architecture for proposal in pending])
         promise = Promise.of(self._surrogate, data, waiting)
         taken = {trial.architecture.id for trial in trials} | {proposal.architecture.id for proposal in pending}
         best = [known.trials[row].architecture for row in self._leaders(known, order, rng)]
-        found = self._found(best, taken, len(trials) + len(pending), promise.glimpse(), rng)
+        if self.local and number % self.local == 0 and len(self.objectives) == 1:
+            found = self._source.around(best[0], taken, rng)
+            if not len(found):
+                return self._elsewhere.ask(rng, pending, fidelity)
+        else:
+            found = self._found(best, taken, promise.glimpse(), rng)
         gain = promise(found.x)
         note = {"fitted_on": len(data.fitted), "of": len(known.trials)}
         if not len(found):
@@ -119,14 +130,9 @@ class GaussianProcess(Strategy):
         return [int(row) for row in rng.permutation(front)[: 4 * BEST]]
 
     def _found(
-        self, best: Sequence[Architecture], taken: set[str], number: int, glimpse: Promise, rng: np.random.Generator
+        self, best: Sequence[Architecture], taken: set[str], glimpse: Promise, rng: np.random.Generator
     ) -> Candidates:
-        """What is weighed in ask `number`: unknown neighbours of the best at every `local`th, else all over the space."""
-        if self.local and number % self.local == 0 and len(self.objectives) == 1:
-            for center in best:
-                around = self._source.around(center, taken, rng)
-                if len(around):
-                    return around
+        """What of the whole space is weighed closely."""
         count = self.candidates if self._source.listed else self.candidates // 2
         found = self._source.draw(best, taken, count, rng)
         for _ in range(0 if self._source.listed else REFINEMENTS):
