@@ -48,11 +48,11 @@ class GaussianProcess(Strategy):
         initial: how many trials need a value before the model is used; random until then.
         candidates: how many architectures are weighed at each ask; half of them where the space is too large to list.
         draws: how many times the kernel's parameters are drawn from their posterior.
-        local: every so many asks only neighbours of the best one are weighed that are not known yet: a step of local
-            search, which ends where the model is mistaken about them. Once all are known such an ask belongs to a local
-            search that begins anew elsewhere, so that a model which is sure of one part of the space does not stay there
-            for good; 0 for never. Not with several objectives, where the best are many and such steps were found to lose
-            more than they gain.
+        local: every so many asks only neighbours of the best are weighed that are not known yet: a step of local search,
+            which ends where the model is mistaken about them. Once all around the best one are known, and as many trials
+            were told after it as up to it, such an ask belongs to a local search that begins anew elsewhere, so that a
+            model which is sure of one part of the space does not stay there for good; 0 for never. Not with several
+            objectives, where the best are many and such steps were found to lose more than they gain.
         max_fit: with more trials than this the model is fitted to a third of it, the best, and an even spread of the
             others; the proposal's note then says to how many of how many. (Fitting takes time cubic in their number.)
         graph: for the Weisfeiler-Lehman kernel, the graph of an architecture: a function that returns (labels of nodes,
@@ -106,12 +106,15 @@ class GaussianProcess(Strategy):
         waiting = self._source.embed([proposal.architecture for proposal in pending])
         promise = Promise.of(self._surrogate, data, waiting)
         taken = {trial.architecture.id for trial in trials} | {proposal.architecture.id for proposal in pending}
-        best = [known.trials[row].architecture for row in self._leaders(known, order, rng)]
+        leaders = self._leaders(known, order, rng)
+        best = [known.trials[row].architecture for row in leaders]
+        found = None
         if self.local and number % self.local == 0 and len(self.objectives) == 1:
-            found = self._source.around(best[0], taken, rng)
-            if not len(found):
+            stuck = len(known.trials) >= 2 * (leaders[0] + 1)
+            found = self._steps(best[:1] if stuck else best, taken, rng)
+            if found is None and stuck:
                 return self._elsewhere.ask(rng, pending, fidelity)
-        else:
+        if found is None:
             found = self._found(best, taken, promise.glimpse(), rng)
         gain = promise(found.x)
         note = {"fitted_on": len(data.fitted), "of": len(known.trials)}
@@ -128,6 +131,11 @@ class GaussianProcess(Strategy):
         if len(self.objectives) == 1 or not len(front):
             return [int(row) for row in np.argsort(order, kind="stable")[:BEST]]
         return [int(row) for row in rng.permutation(front)[: 4 * BEST]]
+
+    def _steps(self, centers: Sequence[Architecture], taken: set[str], rng: np.random.Generator) -> Candidates | None:
+        """The unknown neighbours of the first of these that has any."""
+        around = (self._source.around(center, taken, rng) for center in centers)
+        return next((found for found in around if len(found)), None)
 
     def _found(
         self, best: Sequence[Architecture], taken: set[str], glimpse: Promise, rng: np.random.Generator
