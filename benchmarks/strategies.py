@@ -1,7 +1,7 @@
 """What the strategies reach on the NAS-Bench-201 table, trials in sequence, full-training accuracy as the objective.
 
     python benchmarks/strategies.py --what regret --seeds 30
-    python benchmarks/strategies.py --what front --seeds 5 --strategies auto random
+    python benchmarks/strategies.py --what front --seeds 5 --strategies auto gp:graph=none random
     python benchmarks/strategies.py --what constrained --seeds 30 --strategies auto
     python benchmarks/strategies.py --what time --strategies auto
     python benchmarks/strategies.py --what transfer --strategies regularized_evolution local_search
@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy: one core, as the targets say
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -39,6 +40,7 @@ import nasbench201 as table
 
 from ogive import bench
 from ogive import strategy as strategies
+from ogive.bench.catalog import parse
 from ogive.objective import Constraint, hypervolume
 from ogive.seeds import generator
 from ogive.space import Architecture, Space
@@ -75,7 +77,7 @@ def regret(names: list[str], seeds: range) -> None:
     print(f"{'trials':<24}" + "".join(f"{n:>15}" for n in AFTER) + "   at the best   CPU ms a trial")
     for name in names:
         began = time.process_time()
-        runs = np.array([table.regrets(_unique(strategies.create(name, table.SPACE)), AFTER[-1], s) for s in seeds])
+        runs = np.array([table.regrets(_unique(_created(name, table.SPACE)), AFTER[-1], s) for s in seeds])
         cost = (time.process_time() - began) / runs.size * 1e3
         columns = [runs[:, n - 1] for n in AFTER]
         errors = [column.std(ddof=1) / np.sqrt(len(column)) for column in columns]
@@ -94,7 +96,7 @@ def front(names: list[str], seeds: range) -> None:
 
     def ours(name: str) -> Callable[[int], list[dict[str, float]]]:
         def run(seed: int) -> list[dict[str, float]]:
-            strategy = _unique(strategies.create(name, table.SPACE, list(BOTH)))
+            strategy = _unique(_created(name, table.SPACE, list(BOTH)))
             ran = trials(strategy, FRONT_TRIALS, seed, lambda a: metrics(a, "pixel3"))
             return [dict(trial.metrics) for trial in ran]
 
@@ -152,7 +154,7 @@ def _behind(name: str, seed: int, known: bool, best: float) -> float:
     def measure(architecture: Architecture) -> dict[str, float]:
         return metrics(architecture, "raspi4")
 
-    strategy = _unique(strategies.create(name, table.SPACE, "accuracy", (LIMIT,)))
+    strategy = _unique(_created(name, table.SPACE, "accuracy", (LIMIT,)))
     if known:
         strategy = strategies.Constrained(strategy, lambda architecture: {"latency": measure(architecture)["latency"]})
     ran = [trial.metrics for trial in trials(strategy, 100, seed, measure)]
@@ -162,7 +164,7 @@ def _behind(name: str, seed: int, known: bool, best: float) -> float:
 def ask_time(names: list[str], seeds: range) -> None:
     print("CPU seconds of an ask after so many trials: median and most of 10, each with one trial more")
     for name in names:
-        strategy, number = strategies.create(name, table.SPACE), 0
+        strategy, number = _created(name, table.SPACE), 0
         for told in (100, 1_000, 10_000):
             while number < told:
                 _tell_random(strategy, number)
@@ -191,9 +193,9 @@ def transfer(names: list[str], seeds: range) -> None:
             for warm in (False, True):
                 runs = []
                 for seed in seeds:
-                    strategy = strategies.create(name, space)
+                    strategy = _created(name, space)
                     if warm:
-                        earlier = list(trials(_unique(strategies.create(name, space)), 100, 1000 + seed, before))
+                        earlier = list(trials(_unique(_created(name, space)), 100, 1000 + seed, before))
                         taken = warm_start.transfer(space, space, earlier, strategy.objectives)
                         strategy = strategies.WarmStart(strategy, taken.architectures, taken.trials)
                     found = [trial.metrics["accuracy"] for trial in trials(_unique(strategy), after[-1], seed, now)]
@@ -227,6 +229,11 @@ def _full(architecture: Architecture) -> dict[str, float]:
 
 def _percent(problem: bench.Problem) -> Measure:
     return lambda architecture: {"accuracy": 100 * problem.truth(architecture)["accuracy"]}
+
+
+def _created(spec: str, space: Space, *what: Any) -> Strategy:
+    named = parse(spec)
+    return strategies.create(named.name, space, *what, **named.options)
 
 
 def _unique(strategy: Strategy) -> Strategy:

@@ -12,7 +12,8 @@ __version__ = "0.1.0"
 
 _NAMES = {
     **dict.fromkeys(
-        ("layer", "one_of", "some_of", "integer", "real", "repeat", "scaled", "Space", "Architecture"), "ogive.space"
+        ("layer", "one_of", "some_of", "integer", "real", "repeat", "scaled", "wiring", "Space", "Architecture"),
+        "ogive.space",
     ),
     **dict.fromkeys(("Objective", "Constraint"), "ogive.objective"),
     **dict.fromkeys(("Proposal", "Trial"), "ogive.trial"),
@@ -55,6 +56,7 @@ __all__ = [
     "supernet",
     "task",
     "testing",
+    "wiring",
     "zoo",
 ]
 
@@ -80,6 +82,6 @@ if TYPE_CHECKING:
     from ogive.api.funnel import Go, Phase, funnel
     from ogive.errors import Infeasible, OgiveError
     from ogive.objective import Constraint, Objective
-    from ogive.space import Architecture, Space, integer, layer, one_of, real, repeat, scaled, some_of
+    from ogive.space import Architecture, Space, integer, layer, one_of, real, repeat, scaled, some_of, wiring
     from ogive.supernet import relax
     from ogive.trial import Proposal, Trial

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ogive.seeds import generator
-from ogive.space import Architecture, Space, layer, one_of
+from ogive.space import Architecture, Space, layer, one_of, wiring
 from ogive.strategy.base import Strategy
 from ogive.trial import Pending, Proposal, Report, Status, Trial
 
@@ -25,7 +25,11 @@ def cell(*operations: str) -> tuple[str, ...]:
     return operations
 
 
-SPACE = Space(layer(cell, *(one_of(*OPERATIONS, name=edge) for edge in EDGES)))
+def graph(architecture: Architecture) -> tuple[list[str], list[tuple[int, int]]]:
+    return wiring({(int(edge[0]), int(edge[2])): architecture[edge] for edge in EDGES})
+
+
+SPACE = Space(layer(cell, *(one_of(*OPERATIONS, name=edge) for edge in EDGES)), graph=graph)
 
 
 def data_folder() -> Path:

@@ -13,7 +13,8 @@ from ogive.space import Architecture, Space, layer, one_of
 from ogive.strategy.bananas import Bananas
 from ogive.strategy.graphs import paths
 from ogive.strategy.predictors import Layers, _forward, _gradients, fit_ensemble
-from ogive.trial import Pending, Report, Status, Trial
+from ogive.strategy.targets import normal_scores, told
+from ogive.trial import Pending, Proposal, Report, Status, Trial
 
 ACCURACY = objectives("accuracy")
 OPERATIONS = ("none", "conv", "pool", "skip")
@@ -78,10 +79,58 @@ def test_path_encoding_finds_what_matters_in_few_trials() -> None:
     assert proposal.note["of"] == 39
 
 
+def filled(trials: int) -> Bananas:
+    strategy = Bananas(SPACE, ACCURACY)
+    for number in range(trials):
+        proposal = Proposal(SPACE.sample(generator(4, number)))
+        metrics = {"accuracy": accuracy(proposal.architecture)}
+        strategy.tell(Trial(number, proposal, status=Status.FINISHED, reports=(Report(1, metrics),)))
+    return strategy
+
+
+def test_thompson_sampling_draws_each_candidate_by_itself_from_what_the_ensemble_says() -> None:
+    """Section 5 of the paper: N(mean, deviation^2) of the members, independent from candidate to candidate."""
+    strategy = filled(30)
+    known = told(list(strategy._trials.values()), ACCURACY, (), at_least=10)
+    y = normal_scores(known.ranks().astype(float))
+    candidates = [SPACE.sample(generator(5, i)) for i in range(4)]
+    drawn = np.array([strategy._thompson(known, y, candidates, generator(6, i)) for i in range(3000)])
+    assert strategy._trained is not None
+    predicted = strategy._trained[1].predict(SPACE.encode(candidates))
+    deviation = predicted.std(axis=0, ddof=1)
+    assert (np.abs(drawn.mean(axis=0) - predicted.mean(axis=0)) < 5 * deviation / np.sqrt(3000)).all()
+    assert drawn.std(axis=0, ddof=1) == pytest.approx(deviation, rel=0.08)
+    assert np.abs(np.corrcoef(drawn.T) - np.eye(4)).max() < 0.08
+
+
+def test_the_best_are_mutated_and_the_shortest_paths_are_the_columns() -> None:
+    strategy = Bananas(SPACE, ACCURACY, parents=5, candidates=20, graph=cell, max_paths=5)
+    for trial in filled(30)._trials.values():
+        strategy.tell(trial)
+    values = {number: trial.metrics["accuracy"] for number, trial in strategy._trials.items()}
+    best = sorted(values, key=lambda number: -values[number])[:5]
+    chosen = {strategy.ask(generator(8, i), Pending(), {}).note["parent"] for i in range(60)}
+    assert chosen <= set(best)
+    assert len(chosen) > 2
+    architectures = [trial.architecture for trial in strategy._trials.values()]
+    known, asked = strategy._encode(architectures, architectures[:3])
+    every = sorted(set().union(*(paths(*cell(a)) for a in architectures)), key=lambda path: (len(path), path))
+    assert known.tolist() == [[float(path in paths(*cell(a))) for path in every[:5]] for a in architectures]
+    assert asked.tolist() == known[:3].tolist()
+
+
+def test_what_is_in_flight_is_not_proposed_again() -> None:
+    strategy, pending = filled(30), dict[int, Proposal]()
+    for number in range(30, 50):
+        pending[number] = strategy.ask(generator(7, number), Pending(pending), {})
+    assert len({proposal.architecture.id for proposal in pending.values()}) == 20
+    assert {proposal.note["origin"] for proposal in pending.values()} == {"model"}
+
+
 def test_the_zoo_cell_has_a_graph_whose_paths_are_those_of_the_cell() -> None:
     nasbench = pytest.importorskip("ogive.zoo.nasbench")
     choices = dict(zip((f"edge{e}" for e in range(6)), ("a", "none", "b", "c", "none", "d"), strict=True))
-    assert paths(*nasbench.nasbench201_graph(choices)) == {
-        ("input", "a", "b", "d", "output"),
+    assert paths(*nasbench.nasbench201_graph(choices)) == [
         ("input", "c", "output"),
-    }
+        ("input", "a", "b", "d", "output"),
+    ]

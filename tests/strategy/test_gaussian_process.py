@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 from ogive.errors import JobError
 from ogive.objective import Constraint, hypervolume, objectives
 from ogive.seeds import generator
-from ogive.space import Architecture, Space, integer, layer, one_of
+from ogive.space import Architecture, Space, integer, layer, one_of, wiring
+from ogive.strategy.auto import Auto
 from ogive.strategy.gaussian_process import GaussianProcess
+from ogive.strategy.graphs import paths
 from ogive.trial import Pending, Proposal, Report, Status, Trial
 
 SPACE = Space(layer(dict, *(one_of(*range(4), name=f"d{i}") for i in range(5)), integer(1, 9, name="n")))
@@ -41,6 +44,40 @@ def told(strategy: GaussianProcess, trials: int, judge: Callable[[Architecture],
 def test_finds_the_optimum_of_9216_within_50_trials() -> None:
     values = [trial.metrics["accuracy"] for trial in told(GaussianProcess(SPACE, ACCURACY), 50)]
     assert max(values) == 0
+
+
+def test_the_graph_of_a_cell_tells_what_its_decisions_do_not() -> None:
+    """One path through a cell is worth most; only 7 of 4,096 cells have it, and the other good one, and no more."""
+    pairs = tuple(itertools.combinations(range(4), 2))
+
+    def graph(cell: Architecture) -> tuple[list[str], list[tuple[int, int]]]:
+        return wiring({(a, b): cell[f"{a}-{b}"] for a, b in pairs})
+
+    def judge(cell: Architecture) -> Metrics:
+        ways = paths(*graph(cell))
+        good = 2 * (("input", "conv", "pool", "conv", "output") in ways) + (("input", "conv", "output") in ways)
+        return {"accuracy": good - 0.2 * len(ways)}
+
+    operations = ("none", "skip_connect", "conv", "pool")
+    space = Space(layer(dict, *(one_of(*operations, name=f"{a}-{b}") for a, b in pairs)), graph=graph)
+    best = {
+        option: max(
+            trial.metrics["accuracy"]
+            for trial in told(GaussianProcess(space, ACCURACY, graph=option, draws=2), 40, judge)
+        )
+        for option in (None, "none")
+    }
+    assert best == {None: pytest.approx(2.6), "none": pytest.approx(0.8)}
+
+
+def test_auto_says_why_also_after_trials_that_were_not_its_own() -> None:
+    strategy = Auto(SPACE, ACCURACY)
+    warm = Trial(0, Proposal(SPACE.sample(generator(1)), note={"origin": "warm start"}), status=Status.FINISHED)
+    strategy.tell(warm)
+    first = strategy.ask(generator(2), Pending(), {})
+    assert "gp needed the fewest trials" in first.note["why"]
+    strategy.tell(Trial(1, first, status=Status.FINISHED, reports=(Report(1, {"accuracy": 0.5}),)))
+    assert "why" not in strategy.ask(generator(3), Pending(), {}).note
 
 
 def test_where_all_around_the_best_is_known_a_local_search_begins_elsewhere() -> None:

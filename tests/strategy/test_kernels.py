@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as hs
 
 from ogive.errors import JobError
+from ogive.objective import objectives
 from ogive.seeds import generator
 from ogive.space import Space, integer, layer, one_of
-from ogive.strategy.graphs import decision_graph, graph_of, histograms, paths, relabelled
+from ogive.strategy.gaussian_process import GaussianProcess
+from ogive.strategy.graphs import decision_graph, graph_of, histograms, path_columns, paths, relabelled
 from ogive.strategy.kernels import Embedding, Kernel
 from ogive.testing.spaces import SPACES, part
 
@@ -20,7 +22,7 @@ DIAMOND = (["in", "conv", "pool", "out"], [(0, 1), (0, 2), (1, 3), (2, 3), (0, 3
 
 
 def embedded(space: Space, n: int, seed: int, graph: object = None) -> tuple[Embedding, np.ndarray]:
-    embedding = Embedding(space, graph_of(graph), depth=2)
+    embedding = Embedding(space, graph_of(graph, space), depth=2)
     rng = generator(seed)
     return embedding, embedding([space.sample(rng) for _ in range(n)])
 
@@ -102,7 +104,24 @@ def test_weisfeiler_lehman_by_hand_and_blind_to_the_order_of_nodes() -> None:
 
 
 def test_path_encoding_of_a_cell() -> None:
-    assert paths(*DIAMOND) == {("in", "conv", "out"), ("in", "pool", "out"), ("in", "out")}
+    assert paths(*DIAMOND) == [("in", "out"), ("in", "conv", "out"), ("in", "pool", "out")]
+
+
+def test_a_path_that_stands_for_another_is_one_unit_away() -> None:
+    other = (["in", "conv", "conv", "out"], DIAMOND[1])
+    one, two = path_columns([DIAMOND, other])
+    assert ((one - two) ** 2).sum() == pytest.approx(0.5), "one path is gone, and no other is there"
+    fewest = paths(*DIAMOND, most=1)
+    assert fewest == [("in", "out")], "the shortest"
+    layers = [(2 * i + a, 2 * i + 2 + b) for i in range(39) for a in (0, 1) for b in (0, 1)]
+    assert len(paths(["a", "b"] * 40, layers)) == 100, "of 2^40"
+
+
+def test_a_space_brings_its_graph_along() -> None:
+    space = Space(layer(part, one_of("a", "b", name="o")), graph=decision_graph)
+    assert graph_of(None, space) is decision_graph
+    assert graph_of("none", space) is None
+    assert ("graph", "paths") in GaussianProcess(space, objectives("accuracy"))._source.embedding.components
 
 
 def test_the_graph_of_decisions_follows_what_activates_what() -> None:
@@ -121,4 +140,4 @@ def test_the_graph_of_decisions_follows_what_activates_what() -> None:
 )
 def test_a_wrong_graph_is_named(spec: object, text: str) -> None:
     with pytest.raises(JobError, match=text):
-        graph_of(spec)
+        graph_of(spec, SPACES["conditional"]())

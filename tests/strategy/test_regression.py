@@ -14,6 +14,7 @@ from ogive.strategy.graphs import graph_of
 from ogive.strategy.kernels import Embedding, Kernel
 from ogive.strategy.regression import condition, draw_parameters, elliptical_slice_step
 from ogive.strategy.surrogate import milestone, spread
+from ogive.strategy.targets import normal_scores
 
 SPACE = Space(layer(dict, *(one_of(*"abcd", name=f"d{i}") for i in range(4)), integer(1, 9, name="n")))
 
@@ -43,7 +44,7 @@ def test_posterior_and_marginal_likelihood_are_those_of_scikit_learn() -> None:
 
 @pytest.mark.parametrize("graph", [None, "decisions"])
 def test_the_slopes_of_the_marginal_likelihood_are_those_of_finite_differences(graph: str | None) -> None:
-    embedding = Embedding(SPACE, graph_of(graph), depth=1)
+    embedding = Embedding(SPACE, graph_of(graph, SPACE), depth=1)
     kernel, rng = Kernel(embedding), generator(4)
     x, y = embedding([SPACE.sample(rng) for _ in range(25)]), rng.standard_normal(25)
     theta = kernel.prior.mean + 0.5 * rng.standard_normal(len(kernel.prior.mean))
@@ -114,3 +115,9 @@ def test_many_trials_are_thinned_to_the_best_and_an_even_spread() -> None:
     assert len(kept) == 90
     assert np.diff(kept[30:]).max() <= 17
     assert [milestone(n) for n in (1, 19, 20, 21, 41, 42)] == [1, 19, 20, 20, 39, 42]
+
+
+def test_normal_scores_are_of_the_mean_rank_of_ties_as_in_scipy() -> None:
+    special, stats = pytest.importorskip("scipy.special"), pytest.importorskip("scipy.stats")
+    values = generator(3).integers(0, 6, 20).astype(float)
+    np.testing.assert_array_equal(normal_scores(values), special.ndtri((stats.rankdata(values) - 0.5) / 20))

@@ -23,6 +23,7 @@ from ogive.space import Architecture, Space, layer, one_of
 
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 VERTICES, EDGES = 7, 9
+CELLS = 423_624
 PAIRS = tuple((i, j) for j in range(1, VERTICES) for i in range(j))
 """(from, to) of each edge that a cell may have."""
 
@@ -43,7 +44,7 @@ def space() -> Space:
     """
     edges = [one_of(0, 1, name=f"edge{i}-{j}") for i, j in PAIRS]
     operations = [one_of(*OPERATIONS, name=f"operation{v}") for v in range(1, VERTICES - 1)]
-    return Space(layer(cell, edges, operations), constraint=_violation, canonical=key)
+    return Space(layer(cell, edges, operations), constraint=_violation, canonical=key, graph=_nodes)
 
 
 def _violation(architecture: Architecture) -> str | None:
@@ -61,6 +62,14 @@ def graph_of(architecture: Mapping[str, Any]) -> Graph:
         matrix[i, j] = architecture[f"edge{i}-{j}"]
     inner = [architecture[f"operation{v}"] for v in range(1, VERTICES - 1)]
     return tuple(map(tuple, matrix.tolist())), ("input", *inner, "output")
+
+
+def _nodes(architecture: Architecture) -> tuple[Sequence[str], list[tuple[int, int]]]:
+    """Operations, and pairs of them that are joined."""
+    graph = pruned(graph_of(architecture))
+    assert graph is not None, "the space's constraint sees to that"
+    matrix, operations = graph
+    return operations, [(u, v) for u, row in enumerate(matrix) for v, joined in enumerate(row) if joined]
 
 
 def pruned(graph: Graph) -> Graph | None:
@@ -137,8 +146,18 @@ def load(path: str | Path) -> Table:
     accuracy on the validation split, in per cent; reports judge by the test split too.
 
     Raises:
-        JobError: the file cannot be read, or lacks a row that others have.
+        JobError: the file cannot be read, lacks a cell, or a training that others have.
     """
+    table = read(path)
+    if table.size != CELLS:
+        raise JobError(
+            f"{path}: has {table.size:,} cells, and NAS-Bench-101 has {CELLS:,}; download it again from its publisher"
+        )
+    return table
+
+
+def read(path: str | Path) -> Table:
+    """As `load`, of whatever cells are there."""
     file = Path(path)
     cells: dict[str, Graph] = {}
     runs: dict[str, dict[int, list[tuple[float, ...]]]] = {}
@@ -177,23 +196,28 @@ def _row(record: bytes, file: Path) -> tuple[str, int, tuple[tuple[int, ...], ..
         code, epochs, bits, operations, metrics = json.loads(record)
         side = int(len(bits) ** 0.5)
         matrix = tuple(tuple(int(bit) for bit in bits[side * i : side * (i + 1)]) for i in range(side))
-        return code, int(epochs), matrix, tuple(operations.split(",")), base64.b64decode(metrics)
-    except (ValueError, TypeError) as error:
+        found = tuple(operations.split(","))
+        if side != len(found) or side**2 != len(bits) or {*found[1:-1]} - {*OPERATIONS} or found[0] != "input":
+            raise ValueError(f"{bits!r} and {operations!r} are no cell")
+        return code, int(epochs), matrix, found, base64.b64decode(metrics)
+    except (ValueError, TypeError, AttributeError) as error:
         raise JobError(f"{file}: a record is not one of NAS-Bench-101's: {error}") from error
 
 
 def _final(metrics: bytes, file: Path) -> tuple[float, ...]:
     """Training seconds, validation and test accuracy at the end of training, and parameters (`ModelMetrics`)."""
     evaluations, parameters = [], 0
-    for number, value in fields(metrics):
-        if number == 1:
-            evaluations.append(dict(fields(value)))
-        elif number == 2:
-            parameters = value
-    if not evaluations:
-        raise JobError(f"{file}: a record has no evaluation")
-    last = evaluations[-1]
     try:
+        for number, value in fields(metrics):
+            if number == 1:
+                evaluations.append(dict(fields(value)))
+            elif number == 2:
+                parameters = value
+        if not evaluations:
+            raise JobError("it has no evaluation")
+        last = evaluations[-1]
         return last[2], last[4], last[5], float(parameters)
     except KeyError as error:
         raise JobError(f"{file}: a record's last evaluation lacks field {error}") from error
+    except (JobError, TypeError) as error:
+        raise JobError(f"{file}: a record is not one of NAS-Bench-101's: {error}") from error

@@ -11,18 +11,22 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ogive.bench.pickles import Record, load_pickle
 from ogive.bench.table import Table
 from ogive.errors import JobError, MissingExtra
 from ogive.objective import Constraint, Objective
-from ogive.space import Space, layer, one_of
+from ogive.space import Space, layer, one_of, wiring
+
+FloatArray = NDArray[np.float64]
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ("0-1", "0-2", "1-2", "0-3", "1-3", "2-3")
@@ -37,7 +41,12 @@ def cell(*operations: str) -> tuple[str, ...]:
 
 def space() -> Space:
     """5^6 cells; decisions `0-1`, `0-2`, `1-2`, `0-3`, `1-3`, `2-3`, in the order of the published strings."""
-    return Space(layer(cell, *(one_of(*OPERATIONS, name=edge) for edge in EDGES)))
+    return Space(layer(cell, *(one_of(*OPERATIONS, name=edge) for edge in EDGES)), graph=graph)
+
+
+def graph(architecture: Mapping[str, Any]) -> tuple[list[str], list[tuple[int, int]]]:
+    """The operations that data pass through, as a graph."""
+    return wiring({(int(edge[0]), int(edge[2])): architecture[edge] for edge in EDGES})
 
 
 def operations(text: str) -> tuple[str, ...]:
@@ -77,19 +86,20 @@ def load(
         screened: whether `second` is known before training.
 
     Raises:
-        JobError: the file or a column is not there, or rows are missing or there twice.
+        JobError: the file or a column is not there, a value is no number, or rows are missing or there twice.
     """
-    rows = _read(Path(path), [name for name in (column, cheap, second) if name])
-    keys = [operations(text) for text in rows["architecture"]]
+    if at_most is not None and not second:
+        raise JobError(f"benchmark 'nasbench201': at_most={at_most!r} limits the column that `second` names; name one")
+    keys, values = _read(Path(path), [name for name in (column, cheap, second) if name])
     if len(set(keys)) == len(keys) != CELLS:
         raise JobError(f"{path}: has {len(keys)} rows; NAS-Bench-201 has {CELLS} cells, and each needs one")
-    full = np.array(rows[column], dtype=float)
-    accuracy = np.stack([np.array(rows[cheap], dtype=float), full], axis=1) if cheap else full
+    full = values[column]
+    accuracy = np.stack([values[cheap], full], axis=1) if cheap else full
     columns: dict[str, Any] = {"accuracy": accuracy}
     options: dict[str, Any] = {}
     objectives: Any = "accuracy"
     if second:
-        columns[second] = np.array(rows[second], dtype=float)
+        columns[second] = values[second]
         options["screened"] = (second,) if screened else ()
         if at_most is not None:
             options["constraints"] = Constraint(second, at_most=at_most, hard=screened)
@@ -113,19 +123,38 @@ def load(
     )
 
 
-def _read(path: Path, wanted: Sequence[str]) -> dict[str, list[str]]:
+def _read(path: Path, wanted: Sequence[str]) -> tuple[list[tuple[str, ...]], dict[str, FloatArray]]:
+    """The cell of each row, and the wanted columns."""
     opened: Any = gzip.open if path.suffix == ".gz" else open
     try:
-        with opened(path, "rt", encoding="utf-8", newline="") as file:
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             there = reader.fieldnames or ()
             for name in ("architecture", *wanted):
                 if name not in there:
                     raise JobError(f"{path}: has no column {name!r}; it has {', '.join(there)}")
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, EOFError) as error:
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, EOFError, zlib.error, csv.Error) as error:
         raise JobError(f"{path}: cannot be read: {error}") from error
-    return {name: [row[name] for row in rows] for name in ("architecture", *wanted)}
+    keys = [_cell(row["architecture"], f"{path}, line {line}") for line, row in rows]
+    columns = {
+        name: [_number(row[name], f"{path}, line {line}, column {name!r}") for line, row in rows] for name in wanted
+    }
+    return keys, {name: np.array(column) for name, column in columns.items()}
+
+
+def _cell(text: str, where: str) -> tuple[str, ...]:
+    try:
+        return operations(text)
+    except JobError as error:
+        raise JobError(f"{where}: {error}") from None
+
+
+def _number(text: str | None, where: str) -> float:
+    try:
+        return float(text or "")
+    except ValueError:
+        raise JobError(f"{where}: {text or ''!r} is no number") from None
 
 
 ANALOG_OPERATIONS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")

@@ -33,7 +33,7 @@ def space(operations: tuple[str, ...] = OPERATIONS) -> Space:
     """Decisions `links` and `operation1` to `operation4`; architectures that compute the same are one."""
     choices = [one_of(*operations, name=f"operation{node}") for node in range(1, NODES + 1)]
     net = layer(network, one_of(*LINKS, name="links"), *choices)
-    return Space(net, constraint=_violation, canonical=lambda architecture: _text(key(architecture)))
+    return Space(net, constraint=_violation, canonical=lambda architecture: _text(key(architecture)), graph=_nodes)
 
 
 def _violation(architecture: Architecture) -> str | None:
@@ -72,6 +72,21 @@ def tree(links: str, operations: list[str]) -> Hashable:
         return found
 
     return tuple(sorted(ends(0, True), key=_text))
+
+
+def _nodes(architecture: Mapping[str, Any]) -> tuple[list[str], list[tuple[int, int]]]:
+    """The computation as a graph of operations, from the raw features to what is concatenated."""
+    labels, edges = ["features"], list[tuple[int, int]]()
+
+    def grow(node: int, branches: Any) -> None:
+        for operation, after in branches:
+            edges.append((node, len(labels)))
+            labels.append(operation)
+            grow(len(labels) - 1, after)
+
+    grow(0, key(architecture))
+    ends = set(range(len(labels))) - {source for source, _ in edges}
+    return [*labels, "output"], [*edges, *((end, len(labels)) for end in sorted(ends))]
 
 
 def _text(form: Hashable) -> str:

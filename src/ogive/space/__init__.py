@@ -3,6 +3,7 @@
 from ogive.space.architecture import Architecture
 from ogive.space.count import SizeBounds
 from ogive.space.declaration import Choice, Layer, integer, layer, one_of, real, repeat, some_of
+from ogive.space.graph import wiring
 from ogive.space.multipliers import scaled
 from ogive.space.space import Space
 from ogive.space.table import Decision
@@ -21,4 +22,5 @@ __all__ = [
     "repeat",
     "scaled",
     "some_of",
+    "wiring",
 ]

@@ -19,6 +19,7 @@ from ogive.space.compiler import compile_expression, describe_tree
 from ogive.space.count import SizeBounds, count
 from ogive.space.domain import Array, Label
 from ogive.space.encoding import Encoding
+from ogive.space.graph import Graph
 from ogive.space.multipliers import check_multipliers, multiplied, multipliers_in
 from ogive.space.restriction import Only, prune, restrict
 from ogive.space.table import Decision
@@ -41,6 +42,9 @@ class Space:
         constraint: a predicate that returns a reason why an architecture is not allowed, or None where it is.
         canonical: a function of an architecture that returns another architecture or any JSON value; architectures with
             equal results are the same network and share their id. It never changes what is built.
+        graph: where decisions wire a cell, a function of an architecture that returns its graph: a label for each node,
+            and (from, to) pairs of the nodes' numbers, as `wiring` makes it of operations on edges. Strategies with a
+            model look at it (`auto`, `gp`, `bananas`); it never changes what is built.
 
     Raises:
         SpaceError: the declaration is ambiguous; the message says where and how to mend it.
@@ -53,12 +57,14 @@ class Space:
         example_input: ExampleInput = None,
         constraint: Constraint | None = None,
         canonical: Canonical | None = None,
+        graph: Graph | None = None,
     ) -> None:
         self.tree: Node | None
         self.tree, self.decisions = compile_expression(expression)
         self.example_input = checked_example(example_input)
         self.constraint = constraint
         self.canonical = canonical
+        self.graph = graph
         self._prepare(None)
 
     def _prepare(self, fingerprint: str | None) -> None:
@@ -75,9 +81,9 @@ class Space:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Space:
-        """The space that `to_json` wrote; without layers, constraint and canonical form."""
+        """The space that `to_json` wrote; without layers, constraint, canonical form and graph."""
         space = Space.__new__(Space)
-        space.tree, space.example_input, space.constraint, space.canonical = None, None, None, None
+        space.tree, space.example_input, space.constraint, space.canonical, space.graph = None, None, None, None, None
         space.decisions = tuple(Decision.from_json(row) for row in data["decisions"])
         space._prepare(data["fingerprint"])
         return space
@@ -151,7 +157,7 @@ class Space:
         return Architecture(self, checked)
 
     def restricted(self, only: Only) -> Space:
-        """This space with fewer alternatives: the same names and labels, constraint and canonical form.
+        """This space with fewer alternatives: the same names and labels, constraint, canonical form and graph.
 
         Its architectures are architectures of this space too, and are built alike. It is another space: a run is not
         continued in it, and a new one may start from what was found here.
@@ -166,7 +172,8 @@ class Space:
         space = Space.__new__(Space)
         space.decisions = restrict(self.decisions, only)
         space.tree = None if self.tree is None else prune(self.tree, space.decisions)
-        space.example_input, space.constraint, space.canonical = self.example_input, self.constraint, self.canonical
+        space.example_input, space.graph = self.example_input, self.graph
+        space.constraint, space.canonical = self.constraint, self.canonical
         space._prepare(None if self.tree is not None else f"{self.fingerprint}, restricted")
         return space
 

@@ -58,6 +58,7 @@ class Auto(Strategy):
         self._gp = GaussianProcess(space, objectives, constraints, initial=initial, candidates=candidates)
         self._evolution = RegularizedEvolution(space, objectives, constraints)
         self._told: set[TrialId] = set()
+        self._said = False
 
     def allow_only(self, allowed: Callable[[Architecture], bool]) -> None:
         super().allow_only(allowed)
@@ -66,6 +67,7 @@ class Auto(Strategy):
 
     def tell(self, trial: Trial) -> None:
         self._told.add(trial.id)
+        self._said |= "auto" in trial.proposal.note  # not so of what a warm start proposed
         self._evolution.tell(trial)
         if len(self._told) <= MODEL_TRIALS:
             self._gp.tell(trial)
@@ -74,7 +76,7 @@ class Auto(Strategy):
         name, why = self._choose(len(pending.in_flight))
         strategy = self._gp if name == "gp" else self._evolution
         proposal = strategy.ask(rng, pending, fidelity)
-        said = {"auto": name} if self._told and name == "gp" else {"auto": name, "why": why}
+        said = {"auto": name} if self._said and name == "gp" else {"auto": name, "why": why}
         return replace(proposal, note={**proposal.note, **said})
 
     def _choose(self, flying: int) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from ogive.registry import whole
 from ogive.seeds import generator
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
-from ogive.strategy.graphs import Graph, graph_of, paths
+from ogive.strategy.graphs import graph_of, paths
 from ogive.strategy.predictors import Ensemble, fit_ensemble
 from ogive.strategy.surrogate import spread
 from ogive.strategy.targets import Told, normal_scores, told
@@ -35,8 +35,8 @@ class Bananas(Strategy):
         members: networks of the ensemble.
         candidates: mutations of the best that are weighed at each ask.
         parents: how many of the best are mutated.
-        graph: where the space is a cell, the graph of an architecture (see the strategy `gp`): then architectures are
-            encoded by which paths from an input to an output there are, else by their choices (one-hot).
+        graph: of an architecture (see the strategy `gp`; by default the space's own, where it declares one): then
+            architectures are encoded by which paths from an input to an output there are, else by their choices (one-hot).
         max_paths: columns of that encoding: the shortest paths of the architectures told are kept (the paper's
             truncated path encoding, section 4).
         max_fit: with more trials than this the ensemble is trained on a third of it, the best, and an even spread of
@@ -66,7 +66,7 @@ class Bananas(Strategy):
         self.parents = whole(NAME, "parents", parents, at_least=1)
         self.max_paths = whole(NAME, "max_paths", max_paths, at_least=1)
         self.max_fit = whole(NAME, "max_fit", max_fit, at_least=3)
-        self._graph: Graph | None = graph_of(graph)
+        self._graph = graph_of(graph, space)
         self._trials: dict[TrialId, Trial] = {}
         self._trained: tuple[bytes, Ensemble] | None = None  # a cache
 
@@ -129,8 +129,8 @@ class Bananas(Strategy):
         """[n] and [m] architectures -> [n, p] and [m, p]: path encoding, or one-hot without a graph."""
         if self._graph is None:
             return self.space.encode(known), self.space.encode(candidates)
-        there = [paths(*self._graph(a)) for a in known]
-        shortest = sorted(set().union(*there), key=lambda path: (len(path), path))[: self.max_paths]
-        rows = [*there, *(paths(*self._graph(a)) for a in candidates)]
+        rows = [frozenset(paths(*self._graph(a), self.max_paths)) for a in (*known, *candidates)]
+        there = frozenset().union(*rows[: len(known)])
+        shortest = sorted(there, key=lambda path: (len(path), path))[: self.max_paths]
         encoded = np.array([[path in row for path in shortest] for row in rows], dtype=np.float64)
         return encoded[: len(known)], encoded[len(known) :]

@@ -24,7 +24,7 @@ from ogive.strategy.graphs import graph_of
 from ogive.strategy.kernels import Embedding, Kernel
 from ogive.strategy.local_search import LocalSearch
 from ogive.strategy.promise import Data, Promise
-from ogive.strategy.surrogate import Surrogate, milestone, spread
+from ogive.strategy.surrogate import Rows, Surrogate, milestone, spread
 from ogive.strategy.targets import Told, told
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
@@ -55,9 +55,10 @@ class GaussianProcess(Strategy):
             objectives, where the best are many and such steps were found to lose more than they gain.
         max_fit: with more trials than this the model is fitted to a third of it, the best, and an even spread of the
             others; the proposal's note then says to how many of how many. (Fitting takes time cubic in their number.)
-        graph: for the Weisfeiler-Lehman kernel, the graph of an architecture: a function that returns (labels of nodes,
-            edges as pairs of their numbers), "module:function" of one, or "decisions" for the graph of what activates
-            what. By default the labels of decisions with equal alternatives are counted, which needs no graph.
+        graph: for the Weisfeiler-Lehman kernel and the paths, the graph of an architecture: a function that returns (labels
+            of nodes, edges as pairs of their numbers), "module:function" of one, or "decisions" for the graph of what
+            activates what. By default the space's own, where it declares one; without one, or with "none", the labels
+            of decisions with equal alternatives are counted.
         depth: how many steps of the graph a label of that kernel takes in.
 
     With several objectives, every third ask improves on a model of each, by the hypervolume; the others on one model of
@@ -76,15 +77,15 @@ class GaussianProcess(Strategy):
         local: int = 4,
         max_fit: int = 300,
         graph: object = None,
-        depth: int = 2,
+        depth: int = 1,
     ) -> None:
         super().__init__(space, objectives, constraints)
         self.initial = whole(NAME, "initial", initial, at_least=2)
         self.candidates = whole(NAME, "candidates", candidates, at_least=4)
         self.draws = whole(NAME, "draws", draws, at_least=1)
-        self.local = whole(NAME, "local", local, at_least=0)
+        self.local = whole(NAME, "local", local, at_least=0) if len(self.objectives) == 1 else 0
         self.max_fit = whole(NAME, "max_fit", max_fit, at_least=3)
-        embedding = Embedding(space, graph_of(graph), whole(NAME, "depth", depth, at_least=0))
+        embedding = Embedding(space, graph_of(graph, space), whole(NAME, "depth", depth, at_least=0))
         self._source = Source(space, embedding)
         self._surrogate = Surrogate(Kernel(embedding), self.draws)
         self._elsewhere = LocalSearch(space, objectives, constraints)
@@ -92,7 +93,8 @@ class GaussianProcess(Strategy):
 
     def tell(self, trial: Trial) -> None:
         self._trials[trial.id] = trial
-        self._elsewhere.tell(trial)
+        if self.local:
+            self._elsewhere.tell(trial)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         trials = list(self._trials.values())
@@ -109,7 +111,7 @@ class GaussianProcess(Strategy):
         leaders = self._leaders(known, order, rng)
         best = [known.trials[row].architecture for row in leaders]
         found = None
-        if self.local and number % self.local == 0 and len(self.objectives) == 1:
+        if self.local and number % self.local == 0:
             stuck = len(known.trials) >= 2 * (leaders[0] + 1)
             found = self._steps(best[:1] if stuck else best, taken, rng)
             if found is None and stuck:
@@ -153,5 +155,9 @@ class GaussianProcess(Strategy):
         embed = self._source.embed
         x = embed([trial.architecture for trial in known.trials])
         failed = embed([trial.architecture for trial in known.failed])
-        core = spread(order[: milestone(len(order))], min(CORE, self.max_fit))
+        n, most = len(order), min(CORE, self.max_fit)
+
+        def core(output: int) -> Rows:
+            return spread(order[: milestone(max(1, n - output))], most)  # one after another: not all in the same ask
+
         return Data(known, x, spread(order, self.max_fit), core, failed)

@@ -1,4 +1,4 @@
-"""Graphs of architectures, and the Weisfeiler-Lehman histograms of their labels.
+"""Graphs of architectures: the Weisfeiler-Lehman histograms of their labels, and their paths.
 
 Shervashidze et al., "Weisfeiler-Lehman graph kernels" (JMLR 2011), section 3; for architectures: Ru et al.,
 "Interpretable neural architecture search via Bayesian optimisation with Weisfeiler-Lehman kernels" (NAS-BOWL, ICLR 2021).
@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any, cast
 
@@ -19,25 +18,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ogive.errors import JobError
-from ogive.space import Architecture
+from ogive.space import Architecture, Space
+from ogive.space.graph import Edges, Graph, Labels
 from ogive.space.table import matches
 
-Labels = Sequence[Any]
-Edges = Sequence[tuple[int, int]]
-Graph = Callable[[Architecture], tuple[Labels, Edges]]
 FloatArray = NDArray[np.float64]
 
-WIDTH = 128
-"""Columns of the histogram of a level; labels are hashed to them (Weinberger et al. 2009, without signs)."""
+WIDTH = 64
+"""Columns of the histogram of a level, and of paths; they are hashed to them (Weinberger et al. 2009, without signs)."""
+
+PATHS = 100
+"""The shortest paths of a graph that are looked at."""
 
 
-def graph_of(spec: Any) -> Graph | None:
-    """The graph function behind an option: None, "decisions", "module:function", or a function.
+def graph_of(spec: Any, space: Space) -> Graph | None:
+    """The graph function behind an option: None for the space's own, "none", "decisions", "module:function", or a function.
 
     Raises:
         JobError: it is none of these, or cannot be imported.
     """
     if spec is None:
+        return space.graph
+    if spec == "none":
         return None
     if callable(spec):
         return cast("Graph", spec)
@@ -51,7 +53,7 @@ def graph_of(spec: Any) -> Graph | None:
             raise JobError(f"graph={spec!r} cannot be imported: {error}") from error
         if callable(found):
             return cast("Graph", found)
-    raise JobError(f'graph={spec!r}: a function of an architecture, "module:function", "decisions", or None')
+    raise JobError(f'graph={spec!r}: a function of an architecture, "module:function", "decisions", "none", or None')
 
 
 def decision_graph(architecture: Architecture) -> tuple[Labels, Edges]:
@@ -91,6 +93,14 @@ def relabelled(labels: Labels, edges: Edges, depth: int) -> Iterator[list[str]]:
         yield current
 
 
+def features(graphs: Sequence[tuple[Labels, Edges]], depth: int) -> FloatArray:
+    """[n] graphs -> [n, (depth + 2) * WIDTH]: their histograms, then which paths there are; equal graphs are seen once."""
+    keys = [(tuple(labels), tuple(edges)) for labels, edges in graphs]
+    rows = {key: row for row, key in enumerate(dict.fromkeys(keys))}
+    found = np.concatenate([histograms(list(rows), depth), path_columns(list(rows))], axis=1)
+    return np.asarray(found[[rows[key] for key in keys]])
+
+
 def histograms(graphs: Sequence[tuple[Labels, Edges]], depth: int) -> FloatArray:
     """[n] graphs -> [n, (depth + 1) * WIDTH]: counts of labels, level after level, scaled so that two graphs that differ
     in one node are at squared distance 1 at level 0.
@@ -103,19 +113,35 @@ def histograms(graphs: Sequence[tuple[Labels, Edges]], depth: int) -> FloatArray
     return counts.reshape(len(graphs), -1)
 
 
-def paths(labels: Labels, edges: Edges) -> frozenset[tuple[str, ...]]:
-    """The sequences of labels on all ways from a node without predecessors to one without successors: the path encoding
-    of White et al. (BANANAS, AAAI 2021, section 4). The graph has no circles.
+def path_columns(graphs: Sequence[tuple[Labels, Edges]]) -> FloatArray:
+    """[n] graphs -> [n, WIDTH]: which paths there are; where one stands for another the squared distance is 1."""
+    there = np.zeros((len(graphs), WIDTH))
+    for row, (labels, edges) in enumerate(graphs):
+        there[row, [zlib.crc32("\0".join(path).encode()) % WIDTH for path in paths(labels, edges)]] = math.sqrt(0.5)
+    return there
+
+
+def paths(labels: Labels, edges: Edges, most: int = PATHS) -> list[tuple[str, ...]]:
+    """The sequences of labels on ways from a node without predecessors to one without successors, the `most` shortest: the
+    truncated path encoding of White et al. (BANANAS, AAAI 2021, section 4). The graph has no circles.
     """
     after: list[list[int]] = [[] for _ in labels]
     entered = set()
     for source, target in edges:
         after[source].append(target)
         entered.add(target)
+    known: dict[int, list[tuple[str, ...]]] = {}
 
-    @cache
-    def ways(node: int) -> frozenset[tuple[str, ...]]:
-        own = (str(labels[node]),)
-        return frozenset(own + rest for following in after[node] for rest in ways(following)) or frozenset({own})
+    def ways(node: int) -> list[tuple[str, ...]]:
+        if node not in known:
+            own = (str(labels[node]),)
+            known[node] = _shortest(
+                {own + rest for following in after[node] for rest in ways(following)} or {own}, most
+            )
+        return known[node]
 
-    return frozenset().union(*(ways(node) for node in range(len(labels)) if node not in entered))
+    return _shortest({way for node in range(len(labels)) if node not in entered for way in ways(node)}, most)
+
+
+def _shortest(found: set[tuple[str, ...]], most: int) -> list[tuple[str, ...]]:
+    return sorted(found, key=lambda path: (len(path), path))[:most]

@@ -5,15 +5,16 @@ squared distance within the columns of component c, the kernel is a sum of three
 
     k(x, x') = s_1 exp(-sum_c lambda_c D_c(x, x'))       all decisions together, with every interaction
              + s_2 sum_c <x_c, x'_c> / C                 each decision by itself: a linear kernel
-             + s_3 sum_h exp(-mu_h |w_h - w'_h|^2) / H   Weisfeiler-Lehman: which labels are there, wherever they stand
+             + s_3 sum_h exp(-mu_h |w_h - w'_h|^2) / H   the graph: which labels are there, wherever they stand
 
 - A `one_of` is one-hot, so that exp(-lambda D) is an exponentiated Hamming distance. A `some_of` is multi-hot.
 - A number u, scaled to [0, 1], is a point of a half circle, and an inactive decision is its centre: the arc kernel of
   Swersky et al., "Raiders of the lost architecture: kernels for Bayesian optimization in conditional parameter spaces"
   (2013), section 3. A component that is 1 where a conditional decision is active takes the part of their radius.
   A `one_of` of three or more numbers has both kinds, and what it is weighs out.
-- w_0 counts labels over decisions that have equal alternatives (or over the nodes of a graph), w_1 counts them with
-  their neighbours' labels, and so on: see `ogive.strategy.graphs`.
+- w_0 counts labels over decisions that have equal alternatives. With a graph w_0 counts the labels of its nodes, w_1 labels
+  with their neighbours', and so on (Weisfeiler and Lehman), and the last w holds which paths there are: see
+  `ogive.strategy.graphs`.
 
 A squared distance in columns is conditionally negative definite, so each exponential is positive semi-definite
 (Schoenberg 1938), and so are sums of such.
@@ -33,7 +34,8 @@ from numpy.typing import NDArray
 
 from ogive.space import Architecture, Space
 from ogive.space.domain import Categorical, Domain, Subset
-from ogive.strategy.graphs import WIDTH, Graph, histograms
+from ogive.space.graph import Graph
+from ogive.strategy.graphs import WIDTH, features
 
 FloatArray = NDArray[np.float64]
 
@@ -56,7 +58,7 @@ class Embedding:
 
     Attributes:
         component: [p] for each column, which component of `components` it belongs to; levels come last.
-        components: what each component is: (decision, "label" | "order" | "active") or ("graph", level).
+        components: what each component is: (decision, "label" | "order" | "active"), ("graph", level) or ("graph", "paths").
     """
 
     def __init__(self, space: Space, graph: Graph | None = None, depth: int = 0) -> None:
@@ -75,11 +77,12 @@ class Embedding:
         self.decision_columns = len(columns)
         self.decision_components = len(self.components)
         self._counts = _counts(space, columns_of, len(columns))  # [d, w]: its product with the columns counts labels
-        widths = [self._counts.shape[1]] if graph is None else [WIDTH] * (depth + 1)
-        for level, width in enumerate(widths):
+        levels = [str(level) for level in range(depth + 1)] + ["paths"]
+        widths = {"0": self._counts.shape[1]} if graph is None else dict.fromkeys(levels, WIDTH)
+        for level, width in widths.items():
             if width:
                 columns += [len(self.components)] * width
-                self.components.append(("graph", str(level)))
+                self.components.append(("graph", level))
         self.component = np.array(columns, dtype=np.int64)
 
     def __call__(self, architectures: Sequence[Architecture]) -> FloatArray:
@@ -95,7 +98,7 @@ class Embedding:
                     block[rows] = _embed(domain, labels, kind)
                 blocks.append(block)
         if self.graph is not None:
-            blocks.append(histograms([self.graph(a) for a in architectures], self.depth))
+            blocks.append(features([self.graph(a) for a in architectures], self.depth))
         x = np.concatenate(blocks, axis=1)
         return np.concatenate([x, x @ self._counts], axis=1) if self.graph is None else x
 

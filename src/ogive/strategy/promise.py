@@ -5,7 +5,7 @@ Symbols: n trials, m candidates, o objectives, c constraints, p columns of the e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,14 +40,15 @@ class Data:
     Attributes:
         told: what is known of trials.
         x: [n, p] their embedding.
-        fitted, core: rows that models are conditioned on, and that their parameters are drawn from.
+        fitted: rows that models are conditioned on.
+        core: rows that the parameters are drawn from, by the number of the output: objectives, constraints, failure.
         failed: [f, p] embedding of trials that failed.
     """
 
     told: Told
     x: FloatArray
     fitted: Rows
-    core: Rows
+    core: Callable[[int], Rows]
     failed: FloatArray
 
 
@@ -68,24 +69,24 @@ class Promise:
     @staticmethod
     def of(surrogate: Surrogate, data: Data, waiting: FloatArray) -> Promise:
         """Fit models to `data` while architectures at `waiting` [w, p] are in flight."""
-        told, fitted, core = data.told, data.fitted, data.core
-        transforms = (normal_scores, winsorized) if told.costs.shape[1] == 1 else (winsorized,)
+        told, m = data.told, data.told.costs.shape[1]
+        transforms = (normal_scores, winsorized) if m == 1 else (winsorized,)
 
-        def models(name: str, values: FloatArray, transform: Transform) -> list[Regression]:
-            return surrogate.models(Output(name, data.x, values, fitted, core, transform))
+        def models(number: int, name: str, values: FloatArray, transform: Transform) -> list[Regression]:
+            return surrogate.models(Output(name, data.x, values, data.fitted, data.core(number), transform))
 
         objectives = []
         for j, column in enumerate(told.costs.T):
-            draws = zip(
-                *(models(f"{t.__name__} {j} of {len(told.costs.T)}", column, t) for t in transforms), strict=True
-            )
+            draws = zip(*(models(j, f"{t.__name__} {j} of {m}", column, t) for t in transforms), strict=True)
             objectives.append([model.believing(waiting) for draw in draws for model in draw])
         limits = [
-            models(f"constraint {j}", column, margins) for j, column in enumerate(told.excess.T) if (column > 0).any()
+            models(m + j, f"constraint {j}", column, margins)
+            for j, column in enumerate(told.excess.T)
+            if (column > 0).any()
         ]
         if len(data.failed):
             limits.append(surrogate.models(_failure(data)))
-        return Promise(objectives, limits, told.feasible[fitted])
+        return Promise(objectives, limits, told.feasible[data.fitted])
 
     def glimpse(self) -> Promise:
         """The same from the first models of each list only: quicker, and good enough to leave out what is hopeless."""
@@ -140,5 +141,6 @@ def _failure(data: Data) -> Output:
     x = np.concatenate([data.x, data.failed])
     values = np.concatenate([-np.ones(len(data.x)), np.ones(len(data.failed))])
     failures = np.arange(len(data.x), len(x))
-    fitted, core = (np.concatenate([rows, failures[: len(rows)]]) for rows in (data.fitted, data.core))
+    known = data.core(data.told.costs.shape[1] + data.told.excess.shape[1])
+    fitted, core = (np.concatenate([rows, failures[: len(rows)]]) for rows in (data.fitted, known))
     return Output("failure", x, values, fitted, core, np.asarray)

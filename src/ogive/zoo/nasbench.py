@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from ogive.errors import SpaceError
-from ogive.space import Architecture, Space, layer, one_of, repeat, scaled
+from ogive.space import Architecture, Space, layer, one_of, repeat, scaled, wiring
 from ogive.zoo.layers import AveragePool, DenseCell, NormalisedClassifier, ReLUConvBN, ResidualReduction, Stem, Zero
 
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -59,7 +59,8 @@ def nasbench201(channels: int = 16, cells: int = 5, classes: int = 10, in_channe
         repeat(cell(third), times=times),
         layer(NormalisedClassifier, third, classes),
     )
-    return Space(net, example_input=(in_channels, image, image), canonical=unique_string)
+    example = (in_channels, image, image)
+    return Space(net, example_input=example, canonical=unique_string, graph=nasbench201_graph)
 
 
 def unique_string(choices: Mapping[str, str]) -> str:
@@ -84,15 +85,8 @@ def unique_string(choices: Mapping[str, str]) -> str:
 
 
 def nasbench201_graph(choices: Mapping[str, str]) -> tuple[list[str], list[tuple[int, int]]]:
-    """The cell as a graph whose nodes are operations, between `input` and `output`; `none` is left out.
-
-    Labels of the nodes, and (from, to) pairs of their numbers: what the strategies `gp` and `bananas` take as `graph`.
-    """
-    kept = [e for e in range(len(EDGES)) if choices[f"edge{e}"] != "none"]
-    ways = {-1: (-1, 0), **{e: EDGES[e] for e in kept}, len(EDGES): (3, 4)}  # input and output are edges of their own
-    number = {e: i for i, e in enumerate(ways)}
-    labels = ["input", *(choices[f"edge{e}"] for e in kept), "output"]
-    return labels, [(number[a], number[b]) for a in ways for b in ways if ways[a][1] == ways[b][0]]
+    """The cell as a graph whose nodes are operations, between `input` and `output` (see `ogive.space.wiring`)."""
+    return wiring({edge: choices[f"edge{e}"] for e, edge in enumerate(EDGES)})
 
 
 def nasbench201_string(architecture: Architecture | Mapping[str, str]) -> str:

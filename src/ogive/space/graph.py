@@ -1,0 +1,60 @@
+"""The graph of an architecture: what a space whose decisions wire a cell says of it beside its decisions.
+
+Two labels at neighbouring places mean more together than apart, and a convolution that leads nowhere means nothing. A
+model of decisions has to find that out from trials; a space declared with `graph=` tells it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ogive.errors import SpaceError
+from ogive.space.architecture import Architecture
+
+Labels = Sequence[Any]
+Edges = Sequence[tuple[int, int]]
+Graph = Callable[[Architecture], tuple[Labels, Edges]]
+"""Gives a label for each node, and (from, to) pairs of the nodes' numbers; without circles."""
+
+
+def wiring(
+    operations: Mapping[tuple[int, int], str], *, absent: str = "none", identity: str = "skip_connect"
+) -> tuple[list[str], list[tuple[int, int]]]:
+    """The graph of a cell whose operations are on its edges: its nodes are the operations, between `input` and `output`.
+
+    Args:
+        operations: by (from, to), from 0, the input, to the highest number, the output; from below to.
+        absent: the operation that is none: its edge is left out.
+        identity: the operation that changes nothing: what follows it follows what came before.
+
+    What does not lie on a way from input to output is left out, so that cells which compute the same are mostly equal.
+
+    Raises:
+        SpaceError: an edge leads back.
+    """
+    for start, end in operations:
+        if not 0 <= start < end:
+            raise SpaceError(f"wiring: edge ({start}, {end}): edges go from a lower number to a higher one, from 0 on")
+    last = max(end for _, end in operations)
+    passed = [1 << node for node in range(last + 1)]  # bits: where the value of a node is passed on to as it is
+    nodes = [(last, last)]  # the output starts, and the input ends, where it stands
+    for edge in sorted(operations, reverse=True):
+        if operations[edge] == identity:
+            passed[edge[0]] |= passed[edge[1]]
+        elif operations[edge] != absent:
+            nodes.append(edge)
+    nodes = [(0, 0), *reversed(nodes)]
+    n = len(nodes)
+    edges = [(a, b) for a in range(n - 1) for b in range(a + 1, n) if passed[nodes[a][1]] >> nodes[b][0] & 1]
+    ahead, behind = {0}, {n - 1}
+    for a, b in edges:
+        if a in ahead:
+            ahead.add(b)
+    for a, b in reversed(edges):
+        if b in behind:
+            behind.add(a)
+    kept = sorted(ahead & behind | {0, n - 1})
+    number = {node: i for i, node in enumerate(kept)}
+    labels = ["input", *(operations[nodes[node]] for node in kept[1:-1]), "output"]
+    return labels, [(number[a], number[b]) for a, b in edges if a in number and b in number]
