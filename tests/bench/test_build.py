@@ -68,6 +68,14 @@ def _assert_trained(trial: og.Trial) -> None:
         assert report.metrics["test_log_loss_seed1"] == pytest.approx(unseen["log_loss"], rel=1e-4)
 
 
+def test_a_metric_that_no_table_has_is_told_before_the_training(tmp_path: Path) -> None:
+    (tmp_path / "tiny.py").write_text(SPACE)
+    done = build(tmp_path, "--metric", "log_los")
+    assert done.returncode == 2
+    assert "metric is 'log_los', but must be one of log_loss, accuracy (did you mean 'log_loss'?)" in done.stderr
+    assert not (tmp_path / "t.run").exists()
+
+
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     path.write_bytes(b"no archive")

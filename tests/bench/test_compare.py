@@ -20,6 +20,7 @@ from ogive.bench import Protocol, compare, write_report
 from ogive.bench.protocol import FILE, Store
 from ogive.bench.results import all_results
 from ogive.errors import JobError, RunError
+from ogive.report.plot import STYLE
 
 SMALL = Protocol(trials=30)
 ENTRANTS = ["regularized_evolution:population=6,sample=2", "local_search"]
@@ -51,6 +52,8 @@ def test_unlike_protocols_are_refused(tmp_path: Path) -> None:
     compare(["nk:n=5"], [], tmp_path, seeds=1, protocol=SMALL)
     with pytest.raises(RunError, match=r"another protocol .trials 30 there, 40 here; workers 1 there, 2 here"):
         compare(["nk:n=5"], [], tmp_path, seeds=1, protocol=Protocol(trials=40, workers=2))
+    with pytest.raises(RunError, match=r"another protocol .cost None there, 3\.0 here"):
+        compare(["nk:n=5"], [], tmp_path, seeds=1, protocol=Protocol(trials=30, cost=3.0))
     store = Store(tmp_path, SMALL)
     with pytest.raises(RunError, match=r"fingerprint 1234 now, and had .* its table has changed"):
         store.keep_benchmark("nk:n=5", "1234", {})
@@ -96,6 +99,27 @@ def test_a_killed_comparison_loses_no_episode(tmp_path: Path) -> None:
     assert {place: again.episodes[place] for place in kept if place in again.episodes}.items() <= kept.items()
 
 
+def test_a_worker_ends_in_silence_when_nobody_waits_for_it() -> None:
+    """A comparison that is killed leaves no process behind that goes on with a long episode."""
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "ogive.bench.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert worker.stdin is not None
+    asked = {"benchmark": "chain", "entrant": "random", "seed": 0, "protocol": {"trials": 10**7}}
+    worker.stdin.write(json.dumps(asked) + "\n")
+    worker.stdin.close()
+    try:
+        assert worker.wait(timeout=60) == 0
+    finally:
+        worker.kill()
+    assert worker.stderr is not None
+    assert worker.stderr.read() == ""
+
+
 def _kept(folder: Path) -> dict[Any, dict[str, Any]]:
     try:
         store = Store(folder, Protocol(trials=60))
@@ -127,8 +151,30 @@ def test_the_report_says_what_was_measured(tmp_path: Path) -> None:
     assert len(drawn) == 5
     for figure in drawn:
         ElementTree.fromstring(figure.read_text())
+    assert STYLE in page, "fonts and colours as the figures were made for"
     with pytest.raises(RunError, match="no entrant 'gp'"):
         write_report(done, "gp")
+
+
+def test_of_many_entrants_only_the_reference_and_random_search_are_shaded(tmp_path: Path) -> None:
+    def drawing(entrants: list[str]) -> tuple[int, int, list[int], str]:
+        done = compare(["additive:decisions=3"], entrants, tmp_path, seeds=3, protocol=SMALL)
+        write_report(done, "local_search")
+        svg = (tmp_path / "figures" / "additive-decisions-3-0.svg").read_text()
+        shades = [found.start() for found in re.finditer("<polygon", svg)]
+        lines = [found.start() for found in re.finditer("<polyline", svg)]
+        assert max(shades) < min(lines), "shades do not cover lines"
+        return len(shades), len(lines), lines, svg
+
+    text = tmp_path / "report.md"
+    few = ["local_search", *(f"genetic:sample={n}" for n in (1, 2))]
+    assert drawing(few)[:2] == (4, 4)
+    assert "Shaded" not in text.read_text()
+    shades, drawn, lines, svg = drawing([*few, *(f"genetic:sample={n}" for n in range(3, 11))])
+    assert (shades, drawn) == (2, 12)
+    assert "Shaded in the figures are the intervals of local_search and random; the tables" in text.read_text()
+    styles = [svg[at : svg.index("points", at)] for at in lines]
+    assert len(set(styles)) == 12, "none of the lines looks like another"
 
 
 def test_a_table_with_one_column_is_said_to_have_one(tmp_path: Path) -> None:
@@ -171,6 +217,15 @@ def test_the_command_line(tmp_path: Path) -> None:
     found = json.loads(first.stdout)
     assert list(found["benchmarks"]["nk:n=5"]["regret"]) == ["local_search", "random"]
     assert (tmp_path / "comparison" / "report.html").exists()
+    nobody = ogive(*words, "--against", "gp")
+    assert nobody.returncode == 2
+    assert nobody.stderr == (
+        "error: --against: there is no entrant 'gp' to compare with; there are local_search, random\n"
+    )
+    for option, value in (("--cost", "0"), ("--cost", "-1")):
+        wrong = ogive(*words, option, value, "--out", "new")
+        assert wrong.stderr == f"error: compare: cost is {float(value)!r}, but must be a number above 0\n"
+    assert not (tmp_path / "new").exists()
     refused = ogive(*words, "--trials", "25")
     assert refused.returncode == 2
     assert refused.stderr.startswith("error: comparison holds a comparison of another protocol")

@@ -67,6 +67,31 @@ def test_wrappers_change_what_is_seen_and_not_what_is_best() -> None:
     assert permuted.fingerprint != inner.fingerprint != Permuted(inner, seed=3).fingerprint
 
 
+class Paired(Additive):
+    """The order of the first two decisions makes no difference, and not both of them are 0."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 3)
+        self.space.canonical = lambda a: [sorted((a["x0"], a["x1"])), a["x2"]]
+        self.space.constraint = lambda a: "both are 0" if a["x0"] == a["x1"] == 0 else None
+
+    def truth(self, architecture: Any) -> dict[str, float]:
+        assert self.space.violation(architecture) is None
+        low, high = sorted((architecture["x0"], architecture["x1"]))
+        return {"accuracy": (low + 3 * high + 9 * architecture["x2"]) / 26}
+
+
+@pytest.mark.parametrize("wrapped", [Permuted(Paired(), seed=1), Padded(Paired(), 1, 2)], ids=lambda p: p.name)
+def test_wrapped_spaces_allow_and_merge_what_the_inner_one_does(wrapped: Problem) -> None:
+    """A search that proposes each id once could otherwise miss the best, or be refused what is allowed."""
+    inner, values = Paired(), dict[str, set[float]]()
+    for architecture in wrapped.space.grid():
+        values.setdefault(architecture.id, set()).add(wrapped.truth(architecture)["accuracy"])
+    assert all(len(found) == 1 for found in values.values()), "the same network has one value"
+    times = 2 if isinstance(wrapped, Padded) else 1
+    assert sorted(v for found in values.values() for v in found) == sorted(times * list(set(truths(inner))))
+
+
 def test_noise_is_a_function_of_architecture_and_seed_and_averages_out() -> None:
     inner = Additive(4, 3)
     noisy = Noisy(inner, 0.1)
@@ -108,7 +133,12 @@ def test_benchmarks_are_found_by_name_with_options_and_wrappers() -> None:
         ("nk:kay=1", r"no option 'kay'"),
         ("nk:k", r"'k' is no option; write name:option=value"),
         ("nasbench201", "needs its option 'path'"),
-        ("additive:noise=0", "deviation is 0, but must be above 0"),
+        ("additive:noise=0", "deviation is 0, but must be a number above 0"),
+        ("additive:noise=loud", "deviation is 'loud', but must be a number above 0"),
+        ("additive:failures=1", "share is 1, but must be below 1"),
+        ("additive:failures=some", "share is 'some', but must be a number above 0"),
+        ("additive:permuted=yes", "seed is True, but must be a whole number"),
+        ("additive:permuted=x", "seed is 'x', but must be a whole number"),
         ("additive:decisions=many", "decisions is 'many', but must be a whole number"),
     ):
         with pytest.raises(JobError, match=message):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import bz2
+import itertools
 import json
 import os
 import pickle
 import struct
 from collections import OrderedDict
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ogive.bench import hw_nasbench, nasbench101, nasbench201, nasbench_graph, nats
+from ogive.bench import hw_nasbench, load, nasbench101, nasbench201, nasbench201_pth, nasbench_graph, nats
 from ogive.bench.pickles import load_pickle
 from ogive.bench.tfrecord import masked_crc, records
 from ogive.errors import JobError
@@ -78,7 +80,8 @@ def test_nasbench101_as_published(tmp_path: Path) -> None:
             body = metrics(10.0 * epochs, factor * (0.9 + repeat / 100), factor * 0.88, 8500)
             bodies.append(record("abc", epochs, line, "input,conv3x3-bn-relu,output", body))
             bodies.append(record("def", epochs, skip, "input,output", metrics(1.0 * epochs, factor * 0.5, 0.4, 300)))
-    table = nasbench101.load(write_records(tmp_path / "nasbench.tfrecord", bodies))
+    path = write_records(tmp_path / "nasbench.tfrecord", bodies)
+    table = nasbench101.read(path)
     assert (table.size, table.repetitions, table.levels) == (2, 3, (4, 108))
     # an architecture of seven vertices whose only path is input, conv3x3, output; all else is cut off
     choices: dict[str, Any] = {f"edge{i}-{j}": 0 for i, j in nasbench101.PAIRS}
@@ -90,6 +93,25 @@ def test_nasbench101_as_published(tmp_path: Path) -> None:
     assert seen.seconds == 1080
     assert table.truth(architecture)["test_accuracy"] == pytest.approx(88.0)
     assert table.screen(architecture) == {"parameters": 8500}
+    with pytest.raises(JobError, match="has 2 cells, and NAS-Bench-101 has 423,624"):
+        nasbench101.load(path)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "operations", "body", "message"),
+    [
+        ("010001000", "input,conv9x9,output", metrics(1.0, 0.9, 0.9, 300), "'input,conv9x9,output' are no cell"),
+        ("0100", "input,conv3x3-bn-relu,output", metrics(1.0, 0.9, 0.9, 300), "are no cell"),
+        ("0100", "input,output", b"\xff", "a protocol-buffer message is cut off"),
+        ("0100", "input,output", b"", "it has no evaluation"),
+    ],
+)
+def test_a_record_that_is_no_cell_is_told_with_its_file(
+    tmp_path: Path, matrix: str, operations: str, body: bytes, message: str
+) -> None:
+    path = write_records(tmp_path / "wrong.tfrecord", [record("abc", 108, matrix, operations, body)])
+    with pytest.raises(JobError, match=f"wrong.tfrecord: a record is not one of NAS-Bench-101's: .*{message}"):
+        nasbench101.read(path)
 
 
 def test_a_broken_tfrecord_is_told(tmp_path: Path) -> None:
@@ -132,7 +154,7 @@ def small_nats(tmp_path: Path) -> tuple[Path, list[tuple[str, ...]]]:
 
 def test_nats_bench_as_published(tmp_path: Path) -> None:
     folder, cells = small_nats(tmp_path)
-    table = nats.load(folder)
+    table = nats.read(folder)
     assert (table.size, table.repetitions, table.levels) == (3, 2, (1, 2, 3))
     architecture = table.space.architecture(dict(zip(nasbench201.EDGES, cells[2], strict=True)))
     seen = list(table.evaluate(architecture, {"epochs": 3}, seed=0))
@@ -146,9 +168,284 @@ def test_nats_bench_as_published(tmp_path: Path) -> None:
     }
     one = tmp_path / "NATS-tss.pickle.pbz2"
     one.write_bytes(bz2.compress(pickle.dumps(whole)))
-    assert nats.load(one).fingerprint == table.fingerprint
+    assert nats.read(one).fingerprint == table.fingerprint
     with pytest.raises(JobError, match="no training '12'"):
-        nats.load(folder, hp="12")
+        load(f"nats:path={folder},hp=12")
+    with pytest.raises(JobError, match="15622 of 15625 architectures have no row"):
+        load(f"nats:path={folder},hp=200")
+
+
+def test_test_accuracies_of_nats_bench_are_needed_at_the_end_only(tmp_path: Path) -> None:
+    folder, _ = small_nats(tmp_path)
+    for file in folder.glob("0*.pbz2"):
+        cell = pickle.loads(bz2.decompress(file.read_bytes()))
+        for run in cell["200"]["all_results"].values():
+            del run["eval_acc1es"]["ori-test@0"]
+        file.write_bytes(bz2.compress(pickle.dumps(cell)))
+    assert nats.read(folder).levels == (1, 2, 3)
+    del run["eval_acc1es"]["ori-test@2"]
+    file.write_bytes(bz2.compress(pickle.dumps(cell)))
+    with pytest.raises(JobError, match="no test accuracy after the last epoch"):
+        nats.read(folder)
+
+
+# -- NAS-Bench-201 as first published ----------------------------------------------------------------------------------
+
+EVALUATED = {
+    "cifar10-valid": ("x-valid", "ori-test"),
+    "cifar10": ("ori-test",),
+    "cifar100": ("x-valid", "x-test", "ori-test"),
+}
+"""What NAS-Bench-201 evaluates after each epoch of a training on each data set (its third data set is left out here)."""
+CELLS = [(op, "none", "none", "skip_connect", "none", "nor_conv_3x3") for op in nasbench201.OPERATIONS[:3]]
+
+
+def results_count(data: str, seed: int, epochs: int, accuracy: float) -> dict[str, Any]:
+    """One training, as `ResultsCount.state_dict` of the authors' code has it: `accuracy` is reached in equal steps."""
+    level = {"x-valid": 0.0, "x-test": -1.0, "ori-test": -2.0}
+    keys = [(f"{split}@{e}", split, e) for split in EVALUATED[data] for e in range(epochs)]
+    return {
+        "name": data,
+        "net_state_dict": None,
+        "train_acc1es": dict.fromkeys(range(epochs), 50.0),
+        "train_acc5es": dict.fromkeys(range(epochs), 90.0),
+        "train_losses": dict.fromkeys(range(epochs), 1.0),
+        "train_times": OrderedDict((e, 2.0) for e in range(epochs)),
+        "arch_config": {"channel": 16, "num_cells": 5, "arch_str": "", "class_num": 10},
+        "params": np.float64(0.3),
+        "flop": np.float64(47.0),
+        "seed": str(seed),
+        "epochs": epochs,
+        "latency": [0.013],
+        "eval_names": list(EVALUATED[data]),
+        "eval_acc1es": {key: accuracy * (e + 1) / epochs + level[split] for key, split, e in keys},
+        "eval_times": {key: 0.5 for key, _, _ in keys},
+        "eval_losses": {key: 1.0 for key, _, _ in keys},
+    }
+
+
+def arch_results(number: int, epochs: int, accuracies: dict[str, dict[int, float]]) -> dict[str, Any]:
+    """All trainings of a cell of so many epochs, as `ArchResults.state_dict` has them; accuracies by data set and seed."""
+    return {
+        "arch_index": number,
+        "arch_str": string(CELLS[number]),
+        "all_results": {
+            (data, seed): results_count(data, seed, epochs, accuracy)
+            for data, seeds in accuracies.items()
+            for seed, accuracy in seeds.items()
+        },
+        "dataset_seed": {data: sorted(seeds) for data, seeds in accuracies.items()},
+        "clear_net_done": True,
+    }
+
+
+def first_published() -> dict[str, Any]:
+    """Three cells, of which the first was trained by one seed only; `less` is of CIFAR-10 only, as in v1.0."""
+    full = [
+        {"cifar10-valid": {777: 60.0}, "cifar10": {777: 99.0}, "cifar100": {777: 30.0}},
+        {"cifar10-valid": {777: 70.0, 888: 76.0}, "cifar10": {777: 99.0}, "cifar100": {777: 40.0}},
+        {"cifar10-valid": {888: 80.0, 777: 81.0, 999: 88.0}, "cifar10": {777: 99.0}, "cifar100": {777: 50.0}},
+    ]
+    return {
+        "meta_archs": [string(cell) for cell in CELLS],
+        "total_archs": len(CELLS),
+        "arch2infos": {
+            number: {
+                "full": arch_results(number, 4, accuracies),
+                "less": arch_results(number, 2, {"cifar10-valid": {777: 20.0 + number}}),
+            }
+            for number, accuracies in enumerate(full)
+        },
+        "evaluated_indexes": [0, 1, 2],
+    }
+
+
+def saved(content: Any, tmp_path: Path, legacy: bool = True) -> Path:
+    """Written by PyTorch: as by the versions before 1.6, of which the published files are, or as today."""
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "NAS-Bench-201.pth"
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    if legacy:  # NumPy's module had another name
+        path.write_bytes(path.read_bytes().replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    return path
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_nasbench201_as_first_published(tmp_path: Path, legacy: bool) -> None:
+    table = nasbench201_pth.read(saved(first_published(), tmp_path, legacy))
+    assert (table.size, table.levels, table.repetitions) == (3, (1, 2, 3, 4), 6)
+    cells = [table.space.architecture(dict(zip(nasbench201.EDGES, cell, strict=True))) for cell in CELLS]
+    judged = [table.truth(cell) for cell in cells]
+    assert [found["accuracy"] for found in judged] == pytest.approx([60, 73, 83]), "means of each cell's own trainings"
+    assert [found["test_accuracy"] for found in judged] == pytest.approx([58, 71, 81])
+    seen = list(table.evaluate(cells[2], {"epochs": 4}, seed=1))
+    assert [item.metrics for item in seen] == [{"accuracy": pytest.approx(20.0 * n)} for n in (1, 2, 3, 4)]
+    assert [item.seconds for item in seen] == [2.0] * 4
+
+
+def test_trainings_of_12_epochs_and_other_data_sets_of_the_first_publication(tmp_path: Path) -> None:
+    path = saved(first_published(), tmp_path)
+    less, other = nasbench201_pth.read(path, hp="12"), nasbench201_pth.read(path, "cifar100")
+    cell = less.space.architecture(dict(zip(nasbench201.EDGES, CELLS[2], strict=True)))
+    assert (less.levels, dict(less.truth(cell))) == ((1, 2), {"accuracy": 22.0, "test_accuracy": 20.0})
+    assert (other.levels, dict(other.truth(cell))) == ((1, 2, 3, 4), {"accuracy": 50.0, "test_accuracy": 49.0})
+    with pytest.raises(JobError, match=r"~2\| has no training '12' on 'cifar100'; it has cifar10-valid"):
+        nasbench201_pth.read(path, "cifar100", "12")
+    with pytest.raises(JobError, match="15622 of 15625 architectures have no row"):
+        load(f"nasbench201-pth:path={path},hp=200")
+    with pytest.raises(JobError, match="hp='90': NAS-Bench-201 has trainings of 12 and 200 epochs"):
+        load(f"nasbench201-pth:path={path},hp=90")
+    with pytest.raises(JobError, match=r"data='cifar': NAS-Bench-201.pth has cifar10, cifar100, ImageNet16-120"):
+        load(f"nasbench201-pth:path={path},data=cifar")
+
+
+def test_early_trainings_were_validated_at_the_end_only_and_not_timed(tmp_path: Path) -> None:
+    content = first_published()
+    run = content["arch2infos"][1]["full"]["all_results"]["cifar100", 777]
+    run["train_times"], run["eval_times"] = None, {}
+    for key in [f"{split}@{e}" for split in ("x-valid", "x-test") for e in range(3)]:
+        del run["eval_acc1es"][key], run["eval_losses"][key]
+    table = nasbench201_pth.read(saved(content, tmp_path), "cifar100")
+    assert table.levels == (4,)
+    assert table.full_seconds == 4, "one second an epoch for all, rather than measured ones beside made up ones"
+    assert "not all trainings were timed" in table.source
+
+
+def no_part(content: dict[str, Any]) -> None:
+    del content["arch2infos"]
+
+
+def twice(content: dict[str, Any]) -> None:
+    content["meta_archs"][2] = content["meta_archs"][0]
+
+
+def no_name(content: dict[str, Any]) -> None:
+    del content["meta_archs"][2]
+
+
+def no_seed(content: dict[str, Any]) -> None:
+    del content["arch2infos"][1]["full"]["all_results"]["cifar10-valid", 888]
+
+
+def no_curve(content: dict[str, Any]) -> None:
+    del content["arch2infos"][1]["full"]["all_results"]["cifar10-valid", 888]["eval_acc1es"]
+
+
+def no_validation(content: dict[str, Any]) -> None:
+    for info in content["arch2infos"].values():
+        for run in info["full"]["all_results"].values():
+            run["eval_acc1es"] = {}
+
+
+def no_training(content: dict[str, Any]) -> None:
+    del content["arch2infos"][1]["full"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            no_part,
+            "is not NAS-Bench-201's table, which has meta_archs and arch2infos; it holds meta_archs, total_archs",
+        ),
+        (twice, "rows 1 and 3 are of the same architecture"),
+        (no_name, "is not NAS-Bench-201's table: IndexError"),
+        (no_seed, r"skip_connect~0\|.* has no result of seed 888 on 'cifar10-valid', but lists it"),
+        (no_curve, "are not of this format: KeyError\\('eval_acc1es'"),
+        (no_validation, "there is no epoch after which every cell has a validation accuracy on 'cifar10-valid'"),
+        (no_training, r"skip_connect~0\|.* has no training '200'; it has 12"),
+    ],
+)
+def test_what_is_wrong_with_the_first_publications_file_is_told(
+    tmp_path: Path, spoil: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    content = first_published()
+    spoil(content)
+    with pytest.raises(JobError, match=message):
+        nasbench201_pth.read(saved(content, tmp_path))
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_files_of_pytorch_that_run_code_or_are_no_such_files_are_refused(tmp_path: Path, legacy: bool) -> None:
+    with pytest.raises(JobError, match=r"asks for (posix|os)\.system"):
+        nasbench201_pth.read(saved({"meta_archs": Trap()}, tmp_path, legacy))
+    torch = pytest.importorskip("torch")
+    with pytest.raises(JobError, match=r"asks for torch\._utils\._rebuild_tensor_v2"):
+        nasbench201_pth.read(saved({"net_state_dict": {"weight": torch.ones(2)}}, tmp_path, legacy))
+    path = saved(first_published(), tmp_path, legacy)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(JobError, match=r"NAS-Bench-201\.pth: (cannot be read|is no file that torch\.save wrote)"):
+        nasbench201_pth.read(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"architecture,accuracy\n", pickle.dumps({"meta_archs": []}), pickle.dumps(7) * 4]
+)
+def test_other_files_are_told_from_those_of_pytorch(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "other.pth"
+    path.write_bytes(content)
+    with pytest.raises(JobError, match=r"other\.pth: is no file that torch\.save wrote"):
+        nasbench201_pth.read(path)
+    with pytest.raises(JobError, match=r"nowhere\.pth: cannot be read: .*No such file"):
+        nasbench201_pth.read(tmp_path / "nowhere.pth")
+
+
+# -- NAS-Bench-201 as a CSV --------------------------------------------------------------------------------------------
+
+
+def cells(change: dict[int, str], tmp_path: Path) -> Path:
+    """All 15,625 cells with an accuracy each; `change` replaces lines by number."""
+    every = itertools.product(nasbench201.OPERATIONS, repeat=6)
+    lines = ["architecture,accuracy", *(f"{string(ops)},{n % 97}" for n, ops in enumerate(every))]
+    path = tmp_path / "cells.csv"
+    path.write_text("\n".join(change.get(number, line) for number, line in enumerate(lines, 1) if line) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({9: string(("none",) * 6) + ",good"}, r"line 9, column 'accuracy': 'good' is no number"),
+        ({9: string(("none",) * 6)}, r"line 9, column 'accuracy': '' is no number"),
+        ({9: "|none~0|,1"}, r"line 9: '\|none~0\|' does not name a cell"),
+        ({9: string(("none",) * 6) + ",1"}, "rows 1 and 8 are of the same architecture"),
+        ({9: ""}, "has 15624 rows; NAS-Bench-201 has 15625 cells"),
+    ],
+)
+def test_a_wrong_row_of_the_cells_is_named(tmp_path: Path, change: dict[int, str], message: str) -> None:
+    with pytest.raises(JobError, match=message):
+        nasbench201.load(cells(change, tmp_path), "accuracy")
+
+
+def with_latency(tmp_path: Path) -> Path:
+    every = list(itertools.product(nasbench201.OPERATIONS, repeat=6))
+    lines = ["architecture,accuracy,latency", *(f"{string(ops)},{n % 97},{n % 1000}" for n, ops in enumerate(every))]
+    path = tmp_path / "latency.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_second_column_is_an_objective_or_a_constraint_known_before_or_after(tmp_path: Path) -> None:
+    path = with_latency(tmp_path)
+    both = nasbench201.load(path, "accuracy", second="latency")
+    assert [(o.metric, o.goal) for o in both.objectives] == [("error", "minimize"), ("latency", "minimize")]
+    latencies = [n % 1000 for n in range(15_625)]
+    assert both.reference == (20.0, pytest.approx(np.quantile(latencies, 0.9)))
+    cell = both.space.architecture(dict.fromkeys(nasbench201.EDGES, "avg_pool_3x3"))  # the last of all
+    assert both.truth(cell) == {"error": 100 - 15_624 % 97, "latency": 624}
+    before = nasbench201.load(path, "accuracy", second="latency", at_most=30)
+    after = nasbench201.load(path, "accuracy", second="latency", at_most=30, screened=False)
+    assert [(c.hard, dict(t.screen(cell))) for t in (before, after) for c in t.constraints] == [
+        (True, {"latency": 624}),
+        (False, {}),
+    ]
+    assert before.bounds == after.bounds
+
+
+def test_a_limit_without_what_it_limits_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="at_most=30 limits the column that `second` names"):
+        nasbench201.load(cells({}, tmp_path), "accuracy", at_most=30)
 
 
 class Trap:
@@ -177,6 +474,30 @@ def test_hw_nas_bench_as_published(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps({"nasbench201": {"cifar10": table}}))
     found = hw_nasbench.measurements(path)
     assert found[cells[3]] == {"edgegpu_latency": 8.5, "fpga_energy": 3.0}
+
+
+def test_hw_nas_benchs_measurements_stand_beside_the_accuracies_of_the_same_cells(tmp_path: Path) -> None:
+    every = list(itertools.product(nasbench201.OPERATIONS, repeat=6))
+    order = np.random.default_rng(0).permutation(len(every)).tolist()  # its rows are in another order
+    table = {
+        "config": [{"arch_str": string(every[n])} for n in order],
+        "edgegpu_latency": [float(n) for n in order],
+    }
+    path = tmp_path / "HW-NAS-Bench-v1_0.pickle"
+    path.write_bytes(pickle.dumps({"nasbench201": {"cifar10": table}}))
+    lines = [
+        "architecture,cifar10_test_accuracy_full_training",
+        *(f"{string(every[n])},{n / 200}" for n in order[::-1]),
+    ]
+    (tmp_path / "accuracies.csv").write_text("\n".join(lines) + "\n")
+    found = load(f"hw-nasbench:path={path},accuracies={tmp_path}/accuracies.csv")
+    for n in (0, 7, 9_999, 15_624):
+        cell = found.space.architecture(dict(zip(nasbench201.EDGES, every[n], strict=True)))
+        assert found.truth(cell) == {"error": pytest.approx(100 - n / 200), "edgegpu_latency": n}
+        assert found.screen(cell) == {"edgegpu_latency": n}
+    path.write_bytes(pickle.dumps({"nasbench201": {"cifar10": {**table, "config": table["config"][2:]}}}))
+    with pytest.raises(JobError, match="has no measurement of 2 cells, the first is"):
+        load(f"hw-nasbench:path={path},accuracies={tmp_path}/accuracies.csv")
 
 
 # -- packages ----------------------------------------------------------------------------------------------------------

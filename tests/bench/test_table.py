@@ -78,12 +78,17 @@ def test_the_optimum_is_the_best_that_satisfies_the_constraints() -> None:
         ),
         ({"objectives": "loss"}, "has no column 'loss'; it has 'accuracy'"),
         ({"columns": {"accuracy": np.full(6, np.nan)}}, "not finite in any row"),
+        ({"seconds": -VALUES}, "the seconds of row 1 are negative; give the time of a training since its start"),
+        (
+            {"seconds": np.stack([VALUES, VALUES - 0.01], axis=1), "levels": (1, 2), "continuable": True},
+            "the seconds of row 1 fall from level 1 to level 2",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_table_is_said(change: dict[str, Any], message: str) -> None:
     given: dict[str, Any] = {"keys": KEYS, "columns": {"accuracy": VALUES}, "objectives": "accuracy", **change}
     with pytest.raises(JobError, match=message):
-        Table("wrong", SPACE, given["keys"], given["columns"], given["objectives"])
+        Table("wrong", SPACE, **given)
 
 
 def test_missing_rows_are_counted_and_named() -> None:
@@ -126,6 +131,16 @@ def test_anyones_csv_is_a_problem(tmp_path: Path) -> None:
     assert table.bounds["accuracy"].best == 0.9
 
 
+def test_a_csv_may_hold_text_and_begin_as_spreadsheets_write_it(tmp_path: Path) -> None:
+    path = written(tmp_path, [f"{row},{n % 2 and 'fast'}" for n, row in enumerate(ROWS)], f"\ufeff{HEADER},remark")
+    table = columns.load(path, CHAIN, "accuracy", screened=["held_out"])
+    assert set(table.columns) == {"accuracy", "held_out"}, (
+        "what is not asked for is left out where it is not all numbers"
+    )
+    with pytest.raises(JobError, match="has two columns 'accuracy'"):
+        columns.load(written(tmp_path, ROWS, HEADER.replace("held_out", "accuracy")), CHAIN, "accuracy")
+
+
 def test_epochs_and_seeds_are_columns_of_a_csv(tmp_path: Path) -> None:
     rows = [f"{row},{epoch},{seed}" for row in ROWS for epoch in (1, 4) for seed in (0, 1)]
     table = columns.load(written(tmp_path, rows, HEADER + ",epochs,seed"), CHAIN, "accuracy")
@@ -139,7 +154,8 @@ def test_epochs_and_seeds_are_columns_of_a_csv(tmp_path: Path) -> None:
         ([*ROWS, ROWS[2]], "line 8: the same architecture as line 4"),
         ([*ROWS[:-1], "2,16,99,0.9,0.8,7.0"], r"line 7: decision 'width1': .*99"),
         ([*ROWS[:-1], "2,16,16,good,0.8,7.0"], "line 7, column 'accuracy': 'good' is no number"),
-        ([*ROWS[:-1], "2,16,16"], "line 7: has not the 6 values of the header"),
+        (["1,8,,good,0.45,3.0", *ROWS[1:]], "line 2, column 'accuracy': 'good' is no number"),
+        (["", *ROWS[:-1], "2,16,16"], "line 8: has not the 6 values of the header"),
         ([], "the table has no rows"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ from pymoo.operators.crossover.ux import UniformCrossover
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from pymoo.optimize import minimize
 
-from ogive.errors import JobError, SpaceExhausted
+from ogive.errors import JobError, SpaceError, SpaceExhausted
 from ogive.objective import Objective, hypervolume, objectives
 from ogive.seeds import generator
 from ogive.space import Architecture, Space, layer, one_of, real
 from ogive.strategy import Deduplicated, create
 from ogive.strategy.base import Strategy
+from ogive.strategy.genetic import mutate
 from ogive.strategy.population import Population
 from ogive.strategy.unit_cube import UnitCube
 from ogive.testing.spaces import SPACES
@@ -82,6 +84,12 @@ def test_a_grid_is_gone_through_once_in_either_order() -> None:
         create("grid", SPACES["large"]())
 
 
+def test_a_grid_goes_on_behind_what_is_in_flight() -> None:
+    strategy = create("grid", SPACE, order="lexicographic")
+    first, second, third = list(SPACE.grid())[:3]
+    assert strategy.ask(generator(0), Pending({0: Proposal(first), 1: Proposal(second)}), {}).architecture == third
+
+
 def test_the_population_is_the_last_or_the_best_that_were_told() -> None:
     values = generator(0, "values").random(200)
     for size in (1, 7, 50):
@@ -134,6 +142,79 @@ def test_selection_has_the_probabilities_of_the_textbook() -> None:
     shares = parents(tournament)
     for place, number in enumerate(sorted(range(4), key=lambda i: values[i]), start=1):
         assert shares[number] / 4000 == pytest.approx((place / 4) ** 3 - ((place - 1) / 4) ** 3, abs=0.03)
+
+
+def test_nsga2_chooses_parents_by_two_binary_tournaments_and_mutates_as_often_as_it_is_told() -> None:
+    """Of two of N drawn without replacement the better one: place i of 0 ... N - 1 wins with 2 (N - 1 - i) / (N (N - 1))."""
+    n = 5
+    strategy = create("nsga2", SPACE, population=n, crossover=0.0, mutation=0.0)
+    often = create("nsga2", SPACE, population=n, crossover=0.0, mutation=1.0)
+    for number in range(n):
+        for told_too in (strategy, often):
+            told_too.tell(told(number, drawn(number), accuracy=-number))
+    shares = parents(strategy)
+    for place in range(n):
+        assert shares[place] / 4000 == pytest.approx(2 * (n - 1 - place) / (n * (n - 1)), abs=0.03)
+
+    def changes(proposal: Proposal) -> int:
+        parent = drawn(int(proposal.note["parent"])).architecture
+        return sum(parent[name] != label for name, label in proposal.architecture.items())
+
+    assert {changes(strategy.ask(generator(2, i), Pending(), {})) for i in range(50)} == {1}
+    assert {changes(often.ask(generator(2, i), Pending(), {})) for i in range(50)} == {8}, "no decision twice"
+
+
+@pytest.mark.parametrize("name", ["genetic", "nsga2"])
+def test_each_decision_of_a_child_changes_with_the_probability_that_is_given(name: str) -> None:
+    """Children of one parent: as many changes as the binomial distribution says, and one where it says none."""
+    p, asks = 0.2, 4000
+    strategy = create(name, SPACE, population=2, crossover=0.0, mutation=p)
+    alike = Proposal(SPACE.architecture({f"d{i}": 0 for i in range(8)}))
+    for number in range(2):
+        strategy.tell(told(number, alike, accuracy=0.5))
+    children = [strategy.ask(generator(4, i), Pending(), {}).architecture for i in range(asks)]
+    shares = Counter(sum(label != 0 for label in child.values()) for child in children)
+    for k in range(1, 9):
+        expected = comb(8, k) * p**k * (1 - p) ** (8 - k) + (0.8**8 if k == 1 else 0)
+        assert shares[k] / asks == pytest.approx(expected, abs=0.03)
+    each = [np.mean([child[f"d{i}"] != 0 for child in children]) for i in range(8)]
+    assert each == pytest.approx([p + 0.8**8 / 8] * 8, abs=0.03)
+
+
+def test_mutation_draws_what_it_activates_and_what_the_constraint_allows() -> None:
+    cell = one_of(flat=layer(dict), deep=layer(dict, one_of(*range(5), name="width")), name="kind")
+    space = Space(layer(dict, cell, one_of(*range(5), name="other"), one_of("same", name="single")))
+    flat = space.architecture({"kind": "flat", "other": 0, "single": "same"})
+    children = [mutate(space, flat, 1.0, generator(0, i), at_least_one=False) for i in range(500)]
+    assert {child["kind"] for child in children} == {"deep"}
+    widths = Counter(child["width"] for child in children)
+    assert all(widths[k] / 500 == pytest.approx(0.2, abs=0.06) for k in range(5))
+    assert {child["other"] for child in children} == {1, 2, 3, 4}
+    back = [mutate(space, child, 1.0, generator(1, i), at_least_one=False) for i, child in enumerate(children)]
+    assert all(set(child) == {"kind", "other", "single"} for child in back), "what is inactive is gone"
+
+    def even(architecture: Architecture) -> str | None:
+        return "odd" if sum(int(v) for v in architecture.values()) % 2 else None
+
+    bound = Space(layer(dict, *(one_of(*range(4), name=f"d{i}") for i in range(4))), constraint=even)
+    parent = bound.architecture({f"d{i}": 0 for i in range(4)})
+    children = [mutate(bound, parent, 0.25, generator(2, i), at_least_one=False) for i in range(2000)]
+    assert not any(map(even, children))
+    assert children.count(parent) / 2000 == pytest.approx(0.75**4, abs=0.03), "as often as without the constraint"
+    only = Space(layer(dict, one_of("same", name="single")))
+    same = only.architecture({"single": "same"})
+    with pytest.raises(SpaceError, match="cannot be mutated: each of its decisions has one alternative"):
+        mutate(only, same, None, generator(0), at_least_one=True)
+
+
+def test_a_child_has_two_parents_as_often_as_it_is_told() -> None:
+    strategy = create("genetic", SPACE, population=4, sample=1, crossover=0.3)
+    for number in range(4):
+        strategy.tell(told(number, drawn(number), accuracy=0.5))
+    notes = [strategy.ask(generator(3, i), Pending(), {}).note for i in range(2000)]
+    crossed = [note["parents"] for note in notes if note["origin"] == "crossover"]
+    assert len(crossed) / 2000 == pytest.approx(0.3 * 0.75, abs=0.03), "a quarter of the pairs are of one with itself"
+    assert all(first != second for first, second in crossed)
 
 
 def test_a_child_has_its_decisions_from_two_parents() -> None:
@@ -273,6 +354,28 @@ def test_takes_the_steps_of_rand_1_bin() -> None:
     found = searched(strategy, lambda a, n: {"accuracy": float(sum(a.values()))}, 200, seed=4)
     assert [trial.architecture for trial in found] == awad_algorithm_1(8, 200, seed=4)
     assert max(sum(trial.architecture.values()) for trial in found) >= 22, "of 24"
+
+
+def test_a_child_that_fails_does_not_take_its_parents_place() -> None:
+    strategy = create("differential_evolution", SPACE, population=4)
+    searched(strategy, lambda a, n: {"accuracy": 0.5}, 4)
+    child = strategy.ask(generator(0, 4), Pending(), {})
+    assert child.note["slot"] == 0
+    good = (Report(1, {"accuracy": 0.9}),)
+    strategy.tell(Trial(4, child, status=Status.ERROR, reports=good))
+    assert strategy._members.members()[0].id == 0  # type: ignore[attr-defined]
+    strategy.tell(Trial(4, child, status=Status.FINISHED, reports=good))
+    assert strategy._members.members()[0].id == 4  # type: ignore[attr-defined]
+
+
+def test_with_several_objectives_the_members_are_the_best_of_all_that_were_told() -> None:
+    strategy = create("differential_evolution", SPACE, TWO, population=4)
+    rows = [(0.1, 0.9), (0.9, 0.1), (0.5, 0.5), (0.6, 0.6), (0.7, 0.7), (0.4, 0.6), (0.3, 0.95)]
+    for number, (loss, latency) in enumerate(rows):
+        proposal = Proposal(drawn(number).architecture, note={"slot": number % 4})
+        strategy.tell(told(number, proposal, loss=loss, latency=latency))
+    alive = strategy._members.members().values()  # type: ignore[attr-defined]
+    assert {trial.id for trial in alive} == {0, 1, 2, 5}, "the front"
 
 
 def test_finds_the_minimum_of_a_sphere() -> None:

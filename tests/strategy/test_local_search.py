@@ -57,6 +57,16 @@ def test_moves_as_soon_as_a_neighbor_is_better_and_never_to_a_worse_one() -> Non
             assert len(changed) == 1
 
 
+def test_stays_where_it_is_when_a_neighbor_is_as_good() -> None:
+    strategy = LocalSearch(SPACE, objectives("accuracy"), initial=1)
+    for number in range(60):
+        proposal = strategy.ask(generator(2, number), Pending(), {})
+        strategy.tell(told(number, proposal, 0.5))
+        if proposal.note["search"] == 0:
+            assert proposal.note.get("parent", 0) == 0
+    assert proposal.note["search"] > 0, "all 33 neighbours of the beginning are known"
+
+
 def test_evaluates_no_neighbor_twice_with_many_in_flight() -> None:
     found = search(LocalSearch(SPACE, objectives("accuracy"), initial=3), 200, workers=8)
     ids = [p.architecture.id for p, _ in found if "parent" in p.note]

@@ -73,6 +73,21 @@ def test_the_update_is_along_the_policy_gradient() -> None:
     assert entropic._network["heads"][0].bias.grad.numpy() == pytest.approx(gradient, abs=1e-6)
 
 
+def test_gains_are_rewards_less_their_moving_average(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: the share of the others that each is better than, ties half; b is the first reward, then 0.5 b + 0.5 R."""
+    gained: list[float] = []
+    monkeypatch.setattr(Policy, "update", lambda policy, samples, gains: gained.extend(gains))
+    strategy = create("reinforce", SPACE, batch=2, window=4, baseline_decay=0.5)
+    values = [0.2, 0.1, 0.2, None]
+    for number, value in enumerate(values):
+        proposal = strategy.ask(generator(3, number), Pending(), {})
+        failed = Trial(number, proposal, status=Status.OUT_OF_MEMORY)
+        strategy.tell(failed if value is None else told(number, proposal, value))
+    rewards = [1.0, 0.0, 2.5 / 3, 0.0]
+    baselines = [1.0, 1.0, 0.5, 0.5 * 0.5 + 0.5 * 2.5 / 3]
+    assert gained == pytest.approx([r - b for r, b in zip(rewards, baselines, strict=True)])
+
+
 def test_what_is_told_again_is_learned_again() -> None:
     """A trial deep in the past that turns out otherwise: as if it had been told so at once."""
     lived, fresh = create("reinforce", SPACE), create("reinforce", SPACE)
@@ -87,6 +102,37 @@ def test_what_is_told_again_is_learned_again() -> None:
     assert isinstance(fresh, Reinforce)
     for proposal in proposals:
         assert lived.probability(proposal.architecture) == fresh.probability(proposal.architecture)
+
+
+def test_promotions_that_change_no_reward_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under early stopping most trials stay at the lowest rung, and there all of a window are compared."""
+    updates = []
+    learn = Policy.update
+    monkeypatch.setattr(Policy, "update", lambda *given: (updates.append(1), learn(*given)))
+    strategy, fresh = create("reinforce", SPACE), create("reinforce", SPACE)
+    proposals = [strategy.ask(generator(5, n), Pending(), {}) for n in range(120)]
+    for number, proposal in enumerate(proposals):
+        strategy.tell(told(number, proposal, number % 7, Status.PAUSED))
+    assert len(updates) == 24
+    records = []
+    for number, proposal in enumerate(proposals):
+        reports = (Report(1, {"accuracy": number % 7}), Report(3, {"accuracy": 9.0}))[: 1 + (number % 3 == 0)]
+        records.append(Trial(number, proposal, status=Status.FINISHED, reports=reports))
+        strategy.tell(records[-1])
+    assert len(updates) == 24
+    for record in records:
+        fresh.tell(record)
+    assert isinstance(strategy, Reinforce)
+    assert isinstance(fresh, Reinforce)
+    assert [strategy.probability(p.architecture) for p in proposals] == [
+        fresh.probability(p.architecture) for p in proposals
+    ]
+
+
+def test_a_window_holds_at_least_a_batch() -> None:
+    strategy = create("reinforce", SPACE, batch=8, window=2)
+    for number in range(16):
+        strategy.tell(told(number, strategy.ask(generator(6, number), Pending(), {}), number))
 
 
 def test_torch_is_loaded_by_the_constructor_and_not_before() -> None:

@@ -60,6 +60,36 @@ def test_what_is_proposed_promises_most_of_all_that_is_open() -> None:
     assert not found & known.ids
 
 
+def test_what_is_in_flight_is_believed_to_come_out_as_predicted() -> None:
+    strategy = filled(40, random_fraction=0.0)
+    known = strategy._fitted()
+    assert known.forest is not None
+    flying = [a for a in SPACE.grid() if a.id not in known.ids][:60]
+    before = known.forest.predict(SPACE.encode(flying))
+    after = strategy._believing(known, flying).predict(SPACE.encode(flying))
+    assert np.corrcoef(after[0], before[0])[0, 1] > 0.95
+    assert np.median(after[1]) < 0.5 * np.median(before[1]), "it is known by then, so there is less to learn"
+    favourite = strategy.ask(generator(0), Pending(), {})
+    near = [a for a in SPACE.neighbors(favourite.architecture) if a.id not in known.ids]
+    beside = strategy.ask(generator(0), Pending({100 + i: Proposal(a) for i, a in enumerate(near)}), {})
+    assert beside.architecture != favourite.architecture, "though it is not in flight itself"
+
+
+def test_what_failed_by_itself_counts_as_the_worst() -> None:
+    strategy = filled(40)
+    before = strategy._fitted().forest
+    failing = [a for a in SPACE.grid() if a["d0"] == 3][:30]
+    for number, architecture in enumerate(failing, 40):
+        strategy.tell(Trial(number, Proposal(architecture), status=Status.OUT_OF_MEMORY))
+    after = strategy._fitted().forest
+    assert before is not None
+    assert after is not None
+    others = SPACE.encode([a for a in SPACE.grid() if a["d0"] == 3][30:])
+    rest = SPACE.encode([a for a in SPACE.grid() if a["d0"] == 2])
+    assert before.predict(others)[0].mean() < before.predict(rest)[0].mean(), "3 is the better label"
+    assert after.predict(others)[0].mean() > after.predict(rest)[0].mean(), "but it fails"
+
+
 def test_finds_the_best_of_a_space_without_traps_in_few_trials() -> None:
     strategy = create("smac", SPACE)
     for number in range(60):

@@ -103,6 +103,40 @@ def test_the_tree_of_conditions_is_respected(multivariate: bool) -> None:
     assert all(space.architecture(p.architecture.to_json()) == p.architecture for p in found)
 
 
+def test_each_decisions_densities_are_of_the_trials_in_which_it_is_active() -> None:
+    """Beside 5 good and 2 other deep ones stand 15 and 18 flat ones, which have no width and say nothing of it."""
+    deep = one_of(flat=layer(dict), deep=layer(dict, one_of(*range(5), name="width")), name="kind")
+    space = Space(layer(dict, deep))
+    flat = {"kind": "flat"}
+    groups = {1.0: ([3, 3, 3, 3, 1], 15), 0.0: ([3, 3], 18)}
+
+    def asked(candidates: int, asks: int) -> list[int]:
+        options: dict[str, Any] = {"initial": 5, "gamma": 0.5, "multivariate": False, "candidates": candidates}
+        strategy = TPE(space, (create("random", space).objectives[0],), **options)
+        trials = [
+            (accuracy, choices)
+            for accuracy, (widths, flats) in groups.items()
+            for choices in [*({"kind": "deep", "width": width} for width in widths), *[flat] * flats]
+        ]
+        for number, (accuracy, choices) in enumerate(trials):
+            strategy.tell(told(number, Proposal(space.architecture(choices)), accuracy=accuracy))
+        found = [strategy.ask(generator(7, i), Pending(), {}).architecture for i in range(asks)]
+        return [int(a["width"]) for a in found if a["kind"] == "deep"]
+
+    distribution = optuna.distributions.CategoricalDistribution(tuple(range(5)))
+    parameters = _ParzenEstimatorParameters(1.0, True, False, optuna.samplers._tpe.sampler.default_weights, False)
+    every = {"width": np.arange(5.0)}
+    l, g = (  # noqa: E741
+        np.exp(_ParzenEstimator({"width": np.array(w, float)}, {"width": distribution}, parameters).log_pdf(every))
+        for w, _ in groups.values()
+    )
+    one_draw = asked(candidates=1, asks=1000)  # as l is
+    assert one_draw.count(3) / len(one_draw) == pytest.approx(l[3], abs=0.08), "0.32 if flat ones counted"
+    best = int(np.argmax(l / g))
+    assert best == 1, "the flat ones would even g out, and 3 would be best"
+    assert np.mean(np.array(asked(candidates=24, asks=60)) == best) > 0.9
+
+
 def test_what_is_in_flight_is_avoided() -> None:
     space = Space(layer(dict, *(one_of(0, 1, 2, name=f"d{i}") for i in range(3))))
     strategy = create("tpe", space, initial=5)
@@ -114,6 +148,19 @@ def test_what_is_in_flight_is_avoided() -> None:
     pending = Pending({100 + i: Proposal(favourite) for i in range(5)})
     beside = [strategy.ask(generator(1, i), pending, {}).architecture for i in range(40)]
     assert beside.count(favourite) < 0.7 * alone.count(favourite)
+
+
+def test_what_failed_by_itself_is_among_the_others_and_what_a_host_lost_is_not() -> None:
+    space = SPACES["conditional"]()
+    strategy = TPE(space, (create("random", space).objectives[0],), initial=5, gamma=0.25)
+    proposals = [Proposal(space.sample(generator(0, n))) for n in range(14)]
+    for number, proposal in enumerate(proposals[:12]):
+        strategy.tell(told(number, proposal, accuracy=number / 12))
+    strategy.tell(Trial(12, proposals[12], status=Status.OUT_OF_MEMORY))
+    strategy.tell(Trial(13, proposals[13], status=Status.LOST))
+    cut = strategy._cut()
+    assert cut.good == [proposal.architecture for proposal in proposals[9:12]]
+    assert cut.bad == [proposal.architecture for proposal in (*proposals[:9], proposals[12])]
 
 
 def test_finds_what_optunas_finds() -> None:

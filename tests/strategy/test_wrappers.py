@@ -77,6 +77,16 @@ def test_soft_constraints_and_metrics_not_known_before_training_are_not_screened
     assert proposal.note == {"origin": "random"}
 
 
+def test_what_cannot_be_screened_is_let_through() -> None:
+    """It becomes a failed trial where it is evaluated, with the error's own words."""
+
+    def broken(architecture: Architecture) -> dict[str, float]:
+        raise RuntimeError("no such device")
+
+    strategy = Constrained(Deduplicated(Random(SPACE, ACCURACY, (LARGE,))), broken)
+    assert "screened_out" not in strategy.ask(generator(0), Pending(), {}).note
+
+
 def test_a_strategy_is_made_by_name_with_its_options() -> None:
     strategy = strategies.create("regularized_evolution", SPACE, "accuracy", population=50)
     assert strategy.objectives == ACCURACY

@@ -56,6 +56,21 @@ def check_varies(name: str, metric: str, values: FloatArray) -> None:
         )
 
 
+def check_seconds(name: str, seconds: FloatArray, continuable: bool) -> None:
+    """See that no training takes negative time; where it is continued, that none is shorter than its beginning.
+
+    Raises:
+        JobError: `seconds` [n, r, k] are negative somewhere, or fall from one level to the next.
+    """
+    steps = np.diff(seconds, axis=2, prepend=0.0) if continuable else seconds
+    if (steps < 0).any():
+        row, _, level = np.argwhere(steps < 0)[0]
+        what = f"fall from level {level} to level {level + 1}" if continuable and level else "are negative"
+        raise JobError(
+            f"benchmark {name!r}: the seconds of row {row + 1} {what}; give the time of a training since its start"
+        )
+
+
 def shaped(name: str, metric: str, values: ArrayLike, n: int, k: int) -> FloatArray:
     """`values` as [n, r, k] for any number of repetitions r.
 

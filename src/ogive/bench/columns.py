@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import numpy as np
 from ogive.bench.table import Table
 from ogive.errors import JobError, SpaceError
 from ogive.objective import Constraint, ObjectiveSpec
+from ogive.objective import constraints as parse_constraints
+from ogive.objective import objectives as parse_objectives
 from ogive.space import Architecture, Space
 from ogive.trial import EMPTY
 
@@ -38,7 +41,7 @@ def load(
 
     Columns named like decisions say which architecture a row is of; those of inactive decisions are empty. A column
     `epochs` makes rows the levels of an architecture, `seed` its repetitions; `seconds` is the time of training up to
-    there. All other columns of numbers are metrics; columns of text are left out.
+    there. All other columns of numbers are metrics; those that hold text, too, are left out.
 
     Args:
         path: of the file.
@@ -62,7 +65,10 @@ def load(
         raise JobError(f"{file}: has no column for the decision {lacking[0]!r}; it has {', '.join(header)}")
     found = [_architecture(space, decisions, row, f"{file}, line {line}") for line, row in rows]
     places = _places(file, found, rows)
-    metrics = [name for name in header if name not in (*decisions, EPOCHS, SEED) and _numeric(rows[0][1][name])]
+    needed = {o.metric for o in parse_objectives(objectives)} | {c.metric for c in parse_constraints(constraints)}
+    needed |= {*test.values(), *screened, SECONDS}
+    others = [name for name in header if name not in (*decisions, EPOCHS, SEED)]
+    metrics = [name for name in others if name in needed or all(_numeric(row[name]) for _, row in rows)]
     order = {architecture.id: architecture for architecture in found}
     seeds = sorted({place[1] for place in places})
     levels = sorted({place[2] for place in places})
@@ -95,12 +101,15 @@ def load(
 def _read(file: Path) -> tuple[Sequence[str], list[tuple[int, dict[str, str]]]]:
     opened: Any = gzip.open if file.suffix == ".gz" else open
     try:
-        with opened(file, "rt", encoding="utf-8", newline="") as stream:
+        with opened(file, "rt", encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
-            rows = [(number, row) for number, row in enumerate(reader, 2)]
+            rows = [(reader.line_num, row) for row in reader]
             header = reader.fieldnames or ()
-    except (OSError, UnicodeDecodeError, EOFError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, EOFError, zlib.error, csv.Error) as error:
         raise JobError(f"{file}: cannot be read: {error}") from error
+    twice = [name for place, name in enumerate(header) if name in header[:place]]
+    if twice:
+        raise JobError(f"{file}: has two columns {twice[0]!r}; rename one, or leave it out")
     if not rows:
         raise JobError(f"{file}: the table has no rows")
     for number, row in rows:

@@ -20,7 +20,7 @@ from ogive.bench.problem import Problem
 from ogive.bench.protocol import Place, Protocol, Store, environment
 from ogive.bench.simulation import make_schedule, make_strategy
 from ogive.errors import JobError, RunError
-from ogive.registry import whole
+from ogive.registry import positive, whole
 
 RANDOM = "random"
 """Always among the entrants."""
@@ -79,6 +79,8 @@ def compare(
     for name, value in (("trials", protocol.trials), ("workers", protocol.workers), ("seeds", seeds)):
         whole("compare", name, value, at_least=1)
     whole("compare", "processes", processes, at_least=1)
+    if protocol.cost is not None:
+        positive("compare", "cost", protocol.cost)
     chosen = _entrants(entrants)
     problems = {spec: catalog.load(spec) for spec in dict.fromkeys(benchmarks)}
     if not problems:

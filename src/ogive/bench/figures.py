@@ -12,6 +12,7 @@ from ogive.bench.statistics import groups, mean_interval
 from ogive.report.plot import CHARACTER, STYLE, Plot, Scale
 
 COLOURS = 10
+"""Beyond these they come again, with dashed lines."""
 EXTRA_STYLE = """
 .c6 { color: #7a5cc8; } .c7 { color: #5f7a13; } .c8 { color: #a0522d; } .c9 { color: #0e8a9a; }
 svg.figure .rank { stroke: currentColor; stroke-width: 1; fill: none; opacity: .7; }
@@ -20,6 +21,8 @@ svg.figure .tie { stroke: currentColor; stroke-width: 4; stroke-linecap: round; 
   .c6 { color: #a893ee; } .c7 { color: #a9c25a; } .c8 { color: #d79a7a; } .c9 { color: #56c4d2; }
 }
 """
+SHADED = 4
+"""Of more entrants than these not all intervals are drawn."""
 FLOOR = 1e-3
 """Of the largest mean: a regret below it is drawn at the foot of a log scale."""
 
@@ -29,8 +32,13 @@ def colour(place: int, name: str) -> str:
     return "grey" if name == "random" else f"c{place % COLOURS}"
 
 
-def anytime(results: Results, axis: Axis, number: int) -> str:
-    """Mean regret of each entrant over `axis`, with its interval; `number` tells which measure."""
+def shaded(names: Sequence[str], reference: str) -> list[str]:
+    """Whose intervals any-time curves show: all, or of many the reference and random search, lest lines drown in them."""
+    return [name for name in names if len(names) <= SHADED or name in (reference, "random")]
+
+
+def anytime(results: Results, axis: Axis, number: int, reference: str) -> str:
+    """Mean regret of each entrant over `axis`, with intervals (see `shaded`); `number` tells which measure."""
     places = results.places(axis)
     found = {name: mean_interval(results.values(name, axis, places)[:, :, number]) for name in results.names}
     means = np.concatenate([mean for mean, _, _ in found.values()])
@@ -39,13 +47,16 @@ def anytime(results: Results, axis: Axis, number: int) -> str:
     unit = results.measures[number]
     y = Scale(floor, top * 1.25, unit if unit.startswith("hyper") else f"regret, {unit}", log=True)
     plot = Plot(Scale(0.0, places[-1], axis.label), y)
-    for place, (name, (mean, low, high)) in enumerate(found.items()):
-        css = colour(place, name)
+    colours = {name: colour(place, name) for place, name in enumerate(found)}
+    for name in shaded(results.names, reference):
+        _, low, high = found[name]
         if np.isfinite(low).all():
             xs = [*places, *places[::-1]]
-            plot.area(xs, np.clip([*high, *low[::-1]], floor, y.high), css)
-        label = name + " " * (len(name) // 8)  # spaces take room in the legend only, where wide fonts need it
-        plot.steps(places, np.clip(mean, floor, y.high), css, label)
+            plot.area(xs, np.clip([*high, *low[::-1]], floor, y.high), colours[name])
+    for place, (name, (mean, _, _)) in enumerate(found.items()):  # above all shades
+        label = name + " " * (len(name) // 6)  # spaces take room in the legend only, where wide fonts need it
+        again = place >= COLOURS and name != "random"
+        plot.steps(places, np.clip(mean, floor, y.high), colours[name], label, dash=again)
     about = f"{unit} over {axis.label}: " + ", ".join(
         f"{name} ends at {mean[-1]:.4g}" for name, (mean, _, _) in found.items()
     )
@@ -56,7 +67,7 @@ def critical_difference(names: Sequence[str], ranks: Sequence[float], difference
     """Mean ranks on a line, the best to the left; a bar joins entrants that do not differ (Demsar 2006, figure 1)."""
     order = np.argsort(ranks, kind="stable")
     k, width, line = len(names), 900.0, 62.0
-    margin = min(380.0, 60.0 + CHARACTER * max(map(len, names)))
+    margin = min(380.0, 24.0 + 1.12 * CHARACTER * (5 + max(map(len, names))))  # a name and its rank, in wide fonts too
     sorted_ranks = [float(ranks[i]) for i in order]
     bars = groups(sorted_ranks, difference)
     half = (k + 1) // 2

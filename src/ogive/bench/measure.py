@@ -115,7 +115,7 @@ def regret(problem: Problem, metric: str, truth: Mapping[str, float] | None) -> 
 
 
 class _Several:
-    """The truths of what no other observation dominates."""
+    """The truths of what no other observation dominates; what violates a constraint in truth adds nothing."""
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
@@ -136,7 +136,9 @@ class _Several:
         return trial.id in self._seen
 
     def values(self) -> tuple[float, ...]:
-        truths = np.array([costs(truth, self._problem.objectives) for _, truth in self._seen.values()])
+        objectives, constraints = self._problem.objectives, self._problem.constraints
+        feasible = [truth for _, truth in self._seen.values() if violation(truth, constraints) == 0]
+        truths = np.array([costs(truth, objectives) for truth in feasible]).reshape(-1, len(objectives))
         return (100.0 * (1.0 - hypervolume(truths, self._problem.reference) / self._whole),)
 
 

@@ -99,7 +99,7 @@ def _lead(comparison: Comparison, results: Sequence[Results]) -> list[str]:
         "95 % confidence intervals of the mean over the seeds (Student's t).",
         "A search sees validation values of single trainings. The incumbent is the best that it saw, at the highest "
         "fidelity that any trial had reached; it is judged by its mean over the table's repetitions. Regret is how far "
-        "that is from the best in the table.",
+        "that is from the best in the table; where its axis is logarithmic, a regret of 0 lies at the foot.",
     ]
 
 
@@ -120,19 +120,18 @@ def _benchmark(item: Results, reference: str) -> Section:
             "of a low regret may be luck that another split would not confirm."
         )
     texts += _endings(item)
+    shaded = figures.shaded(item.names, reference)
+    if len(shaded) < len(item.names):
+        texts.append(
+            f"Shaded in the figures are the intervals of {' and '.join(shaded)}; the tables have those of all."
+        )
     name = _slug(item.spec)
     drawings = []
     for number, word in enumerate(item.measures):
-        drawings.append(
-            Figure(f"Over {item.axis.label}: {word}", f"{name}-{number}.svg", figures.anytime(item, item.axis, number))
-        )
-    drawings.append(
-        Figure(
-            f"Over simulated time: {item.measures[-1]}",
-            f"{name}-time.svg",
-            figures.anytime(item, item.time, len(item.measures) - 1),
-        )
-    )
+        svg = figures.anytime(item, item.axis, number, reference)
+        drawings.append(Figure(f"Over {item.axis.label}: {word}", f"{name}-{number}.svg", svg))
+    svg = figures.anytime(item, item.time, len(item.measures) - 1, reference)
+    drawings.append(Figure(f"Over simulated time: {item.measures[-1]}", f"{name}-time.svg", svg))
     tested = [_paired(item, reference)] if reference != RANDOM else []
     return Section(item.title, texts, drawings, [*_regrets(item), *tested, _paired(item, RANDOM)])
 

@@ -52,8 +52,8 @@ class Table(Problem):
         source: where the numbers come from.
 
     Raises:
-        JobError: rows are missing or there twice, a column has another shape, is not there, is not finite or constant, or
-            an objective's goal contradicts the metric's name.
+        JobError: rows are missing or there twice, a column has another shape, is not there, is not finite or constant,
+            an objective's goal contradicts the metric's name, or time runs backwards.
     """
 
     def __init__(
@@ -257,6 +257,7 @@ class Table(Problem):
         for objective in self.objectives:
             checks.check_goal(self.name, objective)
             checks.check_varies(self.name, objective.metric, self._means[objective.metric])
+        checks.check_seconds(self.name, self._seconds, self.continuable)
         if not self._allowed.any():
             raise JobError(
                 f"benchmark {self.name!r}: no row satisfies {' and '.join(map(str, self.constraints))}; loosen the threshold"

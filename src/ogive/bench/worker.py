@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import sys
+import threading
 import traceback
 from typing import Any
 
@@ -18,10 +20,19 @@ def main() -> None:
     """Answer until the input ends. What is printed meanwhile goes to standard error."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    asked: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(asked,), daemon=True).start()
     loaded: dict[str, Problem] = {}
-    for line in sys.stdin:
-        answers.write(json.dumps(_answer(json.loads(line), loaded)) + "\n")
+    while True:
+        answers.write(json.dumps(_answer(json.loads(asked.get()), loaded)) + "\n")
         answers.flush()
+
+
+def _listen(asked: queue.SimpleQueue[str]) -> None:
+    """Take what is asked; who asks no more is dead, and nobody waits for the episode that is running."""
+    for line in sys.stdin:
+        asked.put(line)
+    os._exit(0)
 
 
 def _answer(asked: dict[str, Any], loaded: dict[str, Problem]) -> dict[str, Any]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from ogive.bench.problem import Bounds, Observation, Problem
 from ogive.errors import JobError
-from ogive.registry import whole
+from ogive.registry import positive, whole
 from ogive.seeds import generator
 from ogive.space import Architecture, Decision, Space
 from ogive.trial import Fidelity
@@ -32,6 +32,17 @@ class Wrapper(Problem):
     def inner(self, architecture: Architecture) -> Architecture:
         """The wrapped problem's architecture."""
         return architecture
+
+    def _stand_in(self, besides: Sequence[str] = ()) -> None:
+        """Let the space allow, and take for the same, what the wrapped one does; decisions `besides` tell apart."""
+        inner, space = self.problem.space, self.space
+        if inner.constraint is not None:
+            space.constraint = lambda architecture: inner.violation(self.inner(architecture))
+        if inner.canonical is not None:
+            space.canonical = lambda architecture: [
+                self.inner(architecture).id,
+                *(architecture[name] for name in besides),
+            ]
 
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
         yield from self.problem.evaluate(self.inner(architecture), fidelity, seed)
@@ -62,6 +73,12 @@ class Wrapper(Problem):
         return {**super().describe(), "wrapped": self.problem.describe(), "by": self._what}
 
 
+def _other(space: Space, rows: Sequence[Mapping[str, Any]], what: str) -> Space:
+    """A space of these decisions that stands for `space`."""
+    code = hashlib.sha256(json.dumps([space.fingerprint, rows, what]).encode()).hexdigest()[:16]
+    return Space.from_json({"decisions": rows, "fingerprint": code})
+
+
 class Noisy(Wrapper):
     """Normal noise on what a search sees: the same for the same architecture, seed and step.
 
@@ -70,10 +87,8 @@ class Noisy(Wrapper):
     """
 
     def __init__(self, problem: Problem, deviation: float) -> None:
-        if not deviation > 0:
-            raise JobError(f"noise: deviation is {deviation!r}, but must be above 0")
-        super().__init__(problem, f"with noise {deviation:g}")
-        self.deviation = float(deviation)
+        self.deviation = positive("noise", "deviation", deviation)
+        super().__init__(problem, f"with noise {self.deviation:g}")
 
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
         rng = generator(seed, "noise", architecture.id)
@@ -98,10 +113,10 @@ class Failing(Wrapper):
     """
 
     def __init__(self, problem: Problem, share: float) -> None:
-        if not 0 < share < 1:
-            raise JobError(f"failures: share is {share!r}, but must be between 0 and 1, both excluded")
-        super().__init__(problem, f"with {share:.0%} failures")
-        self.share = float(share)
+        self.share = positive("failures", "share", share)
+        if self.share >= 1:
+            raise JobError(f"failures: share is {share!r}, but must be below 1")
+        super().__init__(problem, f"with {self.share:.0%} failures")
 
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
         if generator(seed, "failure", architecture.id).random() < self.share:
@@ -112,11 +127,15 @@ class Failing(Wrapper):
 class Permuted(Wrapper):
     """The labels of each decision exchanged at random: what order they had tells nothing any more.
 
-    Decisions that activate others keep their labels, and so do real numbers and subsets.
+    Decisions that activate others keep their labels, and so do real numbers and subsets. What is allowed, and which
+    architectures are the same, is what the wrapped space says of those that they stand for.
     """
 
     def __init__(self, problem: Problem, seed: int = 0) -> None:
-        super().__init__(problem, "with permuted alternatives")
+        seed = whole("permuted", "seed", seed, at_least=0)
+        rows = [d.describe() for d in problem.space.decisions]
+        super().__init__(problem, "with permuted alternatives", _other(problem.space, rows, f"permuted {seed}"))
+        self._stand_in()
         conditions = {name for d in problem.space.decisions for conjunction in d.when for name, _ in conjunction}
         self._exchanged: dict[str, dict[Any, Any]] = {}
         for decision in problem.space.decisions:
@@ -149,11 +168,8 @@ class Padded(Wrapper):
         names = [f"irrelevant{i}" for i in range(count)]
         rows = [d.describe() for d in problem.space.decisions]
         rows += [{"name": name, "kind": "one_of", "labels": labels} for name in names]
-        code = hashlib.sha256(json.dumps([problem.space.fingerprint, rows]).encode()).hexdigest()[:16]
-        space = Space.from_json({"decisions": rows, "fingerprint": code})
-        super().__init__(problem, f"with {count} irrelevant decisions", space)
-        if problem.space.constraint is not None:
-            space.constraint = lambda architecture: problem.space.violation(self.inner(architecture))
+        super().__init__(problem, f"with {count} irrelevant decisions", _other(problem.space, rows, "padded"))
+        self._stand_in(names)
 
     def inner(self, architecture: Architecture) -> Architecture:
         known = {decision.name for decision in self._decisions}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 LARGEST = 50_000
 """Architectures; more would not be trained one by one."""
+METRICS = ("log_loss", "accuracy")
 ENOUGH = 0.7
 """Rank correlation between seeds below which a table's winner is decided by luck."""
 
@@ -45,8 +46,10 @@ def build(
     from ogive.bench import digits
     from ogive.bench.curves import Curves
     from ogive.job import load_space
+    from ogive.registry import choice
     from ogive.task import Recipe, classification
 
+    choice("bench build", "metric", metric, METRICS)
     found = load_space(space) if space else digits.space()
     task = classification(data, test=test, validation=validation, train=train)
     curves = Curves(task, Recipe(epochs=epochs, learning_rate=learning_rate), seeds)

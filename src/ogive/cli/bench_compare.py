@@ -57,6 +57,7 @@ def compare(
 
     benchmarks = benchmark or ["digits"]
     chosen = _names(strategies, benchmarks, trials)
+    _check_reference(against, chosen)
     protocol = Protocol(trials=trials, workers=workers, cost=cost)
     try:
         with _progress(as_json) as progress:
@@ -106,6 +107,16 @@ def _all(benchmarks: list[str], trials: int) -> list[str]:
                 print(f"without {name}, which does not fit {spec}: {error}", file=sys.stderr)
                 alone.remove(name)
     return alone
+
+
+def _check_reference(against: str | None, chosen: list[str]) -> None:
+    """See that `against` is an entrant, before hours are spent on the others."""
+    from ogive.bench.catalog import entrant
+    from ogive.bench.comparison import RANDOM
+
+    there = [*dict.fromkeys([*(str(entrant(spec)) for spec in chosen), RANDOM])]
+    if against is not None and against not in there:
+        raise JobError(f"--against: there is no entrant {against!r} to compare with; there are {', '.join(there)}")
 
 
 @contextmanager

@@ -115,6 +115,8 @@ def _more(job: Path, options: Mapping[str, Any], state: State) -> str:
     from ogive.run.cost import spend
     from ogive.run.settings import Settings
 
+    if state.exhausted:
+        return "nothing is left to propose; a wider space, or another strategy, is another search (see `warm_start`)"
     settings, spent = Settings.from_json(state.settings), spend(state)
     late = settings.hours is not None and spent.hours >= settings.hours
     dear = settings.money is not None and spent.money is not None and spent.money >= settings.money

@@ -183,12 +183,12 @@ class Plot:
         self._named("dash" if dash else "line", css, label)
         self._line(_thin(px, py), css, dash)
 
-    def steps(self, xs: ArrayLike, ys: ArrayLike, css: str, label: str = "") -> None:
+    def steps(self, xs: ArrayLike, ys: ArrayLike, css: str, label: str = "", dash: bool = False) -> None:
         """A line that keeps each value until the next point."""
         px, py = self.place(xs, ys)
         px, py = np.repeat(px, 2)[1:], np.repeat(py, 2)[:-1]
-        self._named("line", css, label)
-        self._line(_thin(px, py), css, False)
+        self._named("dash" if dash else "line", css, label)
+        self._line(_thin(px, py), css, dash)
 
     def _line(self, points: Iterable[tuple[float, float]], css: str, dash: bool) -> None:
         text = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)

@@ -16,12 +16,16 @@ from ogive.errors import SpaceError
 from ogive.objective import Constraint, Objective, violation
 from ogive.registry import choice, share, whole
 from ogive.space import Architecture, Space
+from ogive.space.moves import complete
 from ogive.strategy.base import Strategy
 from ogive.strategy.population import DROPS, Population
 from ogive.trial import Fidelity, Pending, Proposal, Trial
 
 NAME = "strategy 'genetic'"
 SELECTIONS = ("tournament", "proportional")
+
+TRIES = 1000
+"""Mutations that are drawn until the space's constraint allows one."""
 
 
 class Genetic(Strategy):
@@ -34,8 +38,8 @@ class Genetic(Strategy):
             a probability proportional to its fitness.
         sample: members in a tournament.
         crossover: the probability that a child has two parents; each decision then comes from either.
-        mutation: the probability with which each active decision of a child changes; None: 1 / (active decisions). A child
-            of one parent changes at least once.
+        mutation: the probability with which each active decision of a child changes, independently of the others; None:
+            1 / (active decisions with more than one alternative). In a child of one parent at least one changes.
         drop: "oldest" or "worst": who leaves when one joins.
 
     The fitness of a member is by how much it is better than the worst one (Goldberg's windowing), with one objective and
@@ -69,20 +73,16 @@ class Genetic(Strategy):
         try:
             if rng.random() < self.crossover and first.id != second.id:
                 child = self.space.crossover(first.architecture, second.architecture, rng)
-                mutated = mutate(self.space, child, self._changes(child, rng), rng)
+                mutated = mutate(self.space, child, self.mutation, rng, at_least_one=False)
                 note = {"origin": "crossover", "parent": first.id, "parents": [first.id, second.id]}
                 return Proposal(mutated, note=note)
-            changes = max(1, self._changes(first.architecture, rng))
-            mutated = mutate(self.space, first.architecture, changes, rng)
+            mutated = mutate(self.space, first.architecture, self.mutation, rng, at_least_one=True)
             return Proposal(mutated, note={"origin": "mutation", "parent": first.id})
         except SpaceError as isolated:  # the space's constraint allows nothing so near
             return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_mutation": str(isolated)})
 
     def tell(self, trial: Trial) -> None:
         self._population.tell(trial)
-
-    def _changes(self, architecture: Architecture, rng: np.random.Generator) -> int:
-        return int(rng.binomial(len(architecture), changing(self.mutation, architecture)))
 
     def _select(self, rng: np.random.Generator) -> Trial:
         members = self._population.members()
@@ -106,17 +106,39 @@ class Genetic(Strategy):
         return fitness if fitness.any() and math.isfinite(fitness.sum()) else np.ones(len(members))
 
 
-def changing(rate: float | None, architecture: Architecture) -> float:
-    """The probability that a decision changes: `rate`, or one change on average where it is None."""
-    return 1.0 / max(1, len(architecture)) if rate is None else rate
+def mutate(
+    space: Space, architecture: Architecture, rate: float | None, rng: np.random.Generator, at_least_one: bool
+) -> Architecture:
+    """`architecture` with each active decision changed with a probability, independently; what that activates is drawn.
 
+    Under a constraint the changes are drawn until it allows them; as often as before they are none.
 
-def mutate(space: Space, architecture: Architecture, changes: int, rng: np.random.Generator) -> Architecture:
-    """`architecture` with `changes` decisions changed, one after another.
+    Args:
+        space: of the architecture.
+        architecture: allowed by the space.
+        rate: the probability; None: 1 / (active decisions that have another alternative), one change on average.
+        rng: for what is drawn.
+        at_least_one: where none was drawn, change one, uniformly.
 
     Raises:
-        SpaceError: the space's constraint allows no such change.
+        SpaceError: nothing can be changed, or the space's constraint refused all of `TRIES` changes.
     """
-    for _ in range(changes):
-        architecture = space.mutate(architecture, rng)
-    return architecture
+    open_ones = [d for d in space.decisions if d.name in architecture and d.domain.size > 1]
+    if not open_ones:
+        if at_least_one:
+            raise SpaceError(f"{architecture!r} cannot be mutated: each of its decisions has one alternative")
+        return architecture
+    p = 1.0 / len(open_ones) if rate is None else rate
+    for _ in range(TRIES):
+        drawn = [d for d, u in zip(open_ones, rng.random(len(open_ones)).tolist(), strict=True) if u < p]
+        if not drawn:
+            if not at_least_one:
+                return architecture
+            drawn = [open_ones[int(rng.integers(len(open_ones)))]]
+        labels = {d.name: d.domain.pick_other(architecture[d.name], rng.random()) for d in drawn}
+        u = rng.random(len(space.decisions)).tolist()
+        child = Architecture(space, complete(space.decisions, {**architecture, **labels}, u))
+        if space.violation(child) is None:
+            return child
+        at_least_one = True  # else a constraint would make unchanged children more frequent
+    raise SpaceError(f"the constraint refused all of {TRIES} mutations of {architecture!r}")

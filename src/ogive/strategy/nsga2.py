@@ -15,7 +15,7 @@ from ogive.objective import Constraint, Objective
 from ogive.registry import share, whole
 from ogive.space import Space
 from ogive.strategy.base import Strategy
-from ogive.strategy.genetic import changing, mutate
+from ogive.strategy.genetic import mutate
 from ogive.strategy.population import Population
 from ogive.trial import Fidelity, Pending, Proposal, Trial
 
@@ -30,8 +30,9 @@ class NSGA2(Strategy):
         population: N.
         crossover: the probability that a child has two parents, each decision then coming from either (uniform crossover).
             The paper has 0.9.
-        mutation: the probability with which each active decision of a child changes; None: 1 / (active decisions), as in
-            the paper.
+        mutation: the probability with which each active decision of a child changes, independently of the others; None:
+            1 / (active decisions with more than one alternative), as in the paper. In a child that would be a copy of a
+            parent at least one changes.
 
     Offspring compete as soon as they are told, so nobody waits for a generation to be complete; with every N of them the
     losers are forgotten, as in the paper. With constraints "better" is constrained domination (section VI): feasible before
@@ -63,10 +64,8 @@ class NSGA2(Strategy):
             if rng.random() < self.crossover and first.id != second.id:
                 child = self.space.crossover(first.architecture, second.architecture, rng)
                 note = {"origin": "crossover", "parent": first.id, "parents": [first.id, second.id]}
-            changes = int(rng.binomial(len(child), changing(self.mutation, child)))
-            if child == first.architecture or child == second.architecture:
-                changes = max(1, changes)  # a copy of a parent would tell nothing
-            return Proposal(mutate(self.space, child, changes, rng), note=note)
+            copied = child in (first.architecture, second.architecture)  # it would tell nothing
+            return Proposal(mutate(self.space, child, self.mutation, rng, at_least_one=copied), note=note)
         except SpaceError as isolated:  # the space's constraint allows nothing so near
             return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_mutation": str(isolated)})
 

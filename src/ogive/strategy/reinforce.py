@@ -43,7 +43,8 @@ class Reinforce(Strategy):
         learning_rate: of Adam.
         entropy: weight of the entropy of the sampled decisions, which keeps the controller from settling too early.
         baseline_decay: share of the old baseline in the new one.
-        window: a reward is the share of the last so many trials that a trial is better than (ties count half).
+        window: a reward is the share of the last so many trials that a trial is better than (ties count half); at least
+            a batch.
 
     So rewards have the same scale whatever the metric is, and several objectives and constraints need no weights: trials are
     ordered as by `ogive.objective.rank`. (The paper takes the accuracy itself.) A trial that fails by what it is has reward
@@ -68,7 +69,7 @@ class Reinforce(Strategy):
     ) -> None:
         super().__init__(space, objectives, constraints)
         self.batch = whole(NAME, "batch", batch, at_least=1)
-        self.window = whole(NAME, "window", window, at_least=2)
+        self.window = max(self.batch, whole(NAME, "window", window, at_least=2))
         self.baseline_decay = share(NAME, "baseline_decay", baseline_decay)
         for option, value in (("learning_rate", learning_rate), ("entropy", entropy)):
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < np.inf:
@@ -78,7 +79,7 @@ class Reinforce(Strategy):
         self._policy = Policy(self._parts, hidden, float(learning_rate), float(entropy))
         self._order: dict[TrialId, Trial] = {}  # all with a value or a failure of their own, in the order of joining
         self._place: dict[TrialId, int] = {}
-        self._learned = 0  # batches
+        self._rewarded: list[list[float]] = []  # the rewards of each batch that was learned from
         self._baseline: float | None = None
         self._kept = {0: _Kept(self._policy.state(), None)}  # the controller after so many batches
 
@@ -95,10 +96,11 @@ class Reinforce(Strategy):
         if joins:
             self._place.setdefault(trial.id, len(self._order))
             self._order[trial.id] = trial
+            if known is not None:
+                self._learn_anew(known)
         elif known is not None:
             del self._order[trial.id]
             self._place = {number: place for place, number in enumerate(self._order)}
-        if known is not None and known // self.batch < self._learned:
             self._go_back(known // self.batch)
         self._learn()
 
@@ -136,27 +138,37 @@ class Reinforce(Strategy):
 
     def _learn(self) -> None:
         """Update the controller with every batch that is full."""
-        while (self._learned + 1) * self.batch <= len(self._order):
+        while (len(self._rewarded) + 1) * self.batch <= len(self._order):
             order = list(self._order.values())
-            last = (self._learned + 1) * self.batch
-            rewards = self._rewards(order[max(0, last - self.window) : last])
+            first = len(self._rewarded) * self.batch
+            rewards = self._rewards(order, len(self._rewarded))
             samples, gains = [], []
-            for trial in order[last - self.batch : last]:
+            for trial, reward in zip(order[first : first + self.batch], rewards, strict=True):
                 sample = self._actions(trial)
                 if sample is None:
                     continue
-                reward = rewards[trial.id]
                 baseline = reward if self._baseline is None else self._baseline
                 samples.append(sample)
                 gains.append(reward - baseline)
                 self._baseline = self.baseline_decay * baseline + (1 - self.baseline_decay) * reward
             if samples:
                 self._policy.update(samples, gains)
-            self._learned += 1
+            self._rewarded.append(rewards)
             self._keep()
 
-    def _rewards(self, trials: Sequence[Trial]) -> dict[TrialId, float]:
-        """From 0 to 1: the share of the other trials that each is better than."""
+    def _learn_anew(self, place: int) -> None:
+        """Go back to the first batch that the trial at this place, told again, gives other rewards; mostly there is none,
+        since trials are compared where all of them have been.
+        """
+        order = list(self._order.values())
+        beside = range(place // self.batch, min(len(self._rewarded), (place + self.window) // self.batch))
+        changed = (batch for batch in beside if self._rewards(order, batch) != self._rewarded[batch])
+        self._go_back(next(changed, len(self._rewarded)))
+
+    def _rewards(self, order: Sequence[Trial], batch: int) -> list[float]:
+        """Of a batch, from 0 to 1: the share of the other trials of its window that each is better than."""
+        last = (batch + 1) * self.batch
+        trials = order[max(0, last - self.window) : last]
         valued = ranked([trial for trial in trials if not trial.status.failed], self.objectives, self.constraints)
         rewards = {trial.id: 0.0 for trial in trials}
         ranks = np.array([rank for rank, _ in valued])
@@ -164,7 +176,7 @@ class Reinforce(Strategy):
         for rank, trial in valued:
             worse = failed + (ranks > rank).sum() + 0.5 * ((ranks == rank).sum() - 1)
             rewards[trial.id] = float(worse) / max(1, len(trials) - 1)
-        return rewards
+        return [rewards[trial.id] for trial in order[last - self.batch : last]]
 
     def _actions(self, trial: Trial) -> Sample | None:
         """What the controller had sampled of it; None where it was not the controller."""
@@ -172,16 +184,18 @@ class Reinforce(Strategy):
         return list(actions) if isinstance(actions, list) and len(actions) == len(self._parts) else None
 
     def _keep(self) -> None:
-        self._kept[self._learned] = _Kept(self._policy.state(), self._baseline)
-        old = self._learned - KEPT
+        self._kept[len(self._rewarded)] = _Kept(self._policy.state(), self._baseline)
+        old = len(self._rewarded) - KEPT
         if old % EVERY and old in self._kept:
             del self._kept[old]
 
     def _go_back(self, batches: int) -> None:
         """To the controller before batch number `batches`, or earlier: what follows is learned again."""
-        self._learned = max(number for number in self._kept if number <= batches)
-        self._kept = {number: kept for number, kept in self._kept.items() if number <= self._learned}
-        kept = self._kept[self._learned]
+        if batches >= len(self._rewarded):
+            return
+        del self._rewarded[max(number for number in self._kept if number <= batches) :]
+        self._kept = {number: kept for number, kept in self._kept.items() if number <= len(self._rewarded)}
+        kept = self._kept[len(self._rewarded)]
         self._policy.load(kept.state)
         self._baseline = kept.baseline
 

@@ -7,7 +7,8 @@ maximised by local search from the best, and among random configurations.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -85,14 +86,11 @@ class SMAC(Strategy):
         if known.forest is None or rng.random() < self.random_fraction:
             return Proposal(self.space.sample(rng), note={"origin": "random"})
         taken = known.ids | {proposal.architecture.id for proposal in pending}
-        best = known.best_score
-        flying = [proposal.architecture for proposal in pending]
-        if flying:
-            best = min(best, float(known.forest.predict(self.space.encode(flying))[0].min()))
-        found = self._candidates(known, taken, best, rng)
+        forest = self._believing(known, [proposal.architecture for proposal in pending])
+        found = self._candidates(forest, known, taken, rng)
         if not found:
             return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_model": "all are known"})
-        gain = self._gain(known.forest, [architecture for architecture, _ in found], best)
+        gain = self._gain(forest, [architecture for architecture, _ in found], known.best_score)
         by_gain = np.argsort(-gain, kind="stable")
         chosen = next((i for i in by_gain if self.allowed(found[i][0])), by_gain[0])
         architecture, origin = found[chosen]
@@ -108,24 +106,33 @@ class SMAC(Strategy):
     def _fit(self, reached: Told, ids: set[str]) -> _Known:
         order = reached.ranks().astype(np.float64) if len(reached.trials) else np.zeros(0)
         if len(order) < self.initial:
-            return _Known(None, ids, [], 0.0, {})
+            return _Known(None, ids, [], np.zeros((0, 0)), np.zeros(0), {})
         failed = [trial.architecture for trial in reached.failed]
         ranks = np.concatenate([order, np.full(len(failed), order.max() + 1)])
         rows = spread(ranks, self.max_fit)
         architectures = [*(trial.architecture for trial in reached.trials), *failed]
         y = normal_scores(ranks[rows])
-        forest = Forest.fit(self.space.encode([architectures[row] for row in rows]), y, self.trees)
+        x = self.space.encode([architectures[row] for row in rows])
         best = [architectures[row] for row in np.argsort(ranks, kind="stable")[: self.starts]]
         said = {"fitted_on": len(rows), "of": len(ranks)} if len(rows) < len(ranks) else {}
-        return _Known(forest, ids, best, float(y.min()), said)
+        return _Known(Forest.fit(x, y, self.trees), ids, best, x, y, said)
+
+    def _believing(self, known: _Known, flying: Sequence[Architecture]) -> Forest:
+        """The forest, were what is in flight to come out as it predicts."""
+        assert known.forest is not None
+        if not flying:
+            return known.forest
+        z = self.space.encode(flying)
+        y = np.concatenate([known.y, known.forest.predict(z)[0]])
+        return Forest.fit(np.concatenate([known.x, z]), y, self.trees)
 
     def _candidates(
-        self, known: _Known, taken: set[str], best: float, rng: np.random.Generator
+        self, forest: Forest, known: _Known, taken: set[str], rng: np.random.Generator
     ) -> list[tuple[Architecture, str]]:
         """What local searches end at, and random architectures; none of them `taken`."""
         found: dict[str, tuple[Architecture, str]] = {}
         for start in known.best:
-            for architecture in self._climb(known, start, taken, best, rng):
+            for architecture in self._climb(forest, start, taken, known.best_score, rng):
                 found.setdefault(architecture.id, (architecture, "local search"))
         for _ in range(self.candidates):
             architecture = self.space.sample(rng)
@@ -134,17 +141,16 @@ class SMAC(Strategy):
         return list(found.values())
 
     def _climb(
-        self, known: _Known, start: Architecture, taken: set[str], best: float, rng: np.random.Generator
+        self, forest: Forest, start: Architecture, taken: set[str], best: float, rng: np.random.Generator
     ) -> list[Architecture]:
         """The steps of a local search from neighbour to neighbour, as long as more improvement is expected."""
-        assert known.forest is not None
         steps: list[Architecture] = []
         here, height = start, -np.inf
         for _ in range(STEPS):
             around = self._around(here, taken, rng)
             if not around:
                 break
-            gain = self._gain(known.forest, around, best)
+            gain = self._gain(forest, around, best)
             top = int(np.argmax(gain))
             if gain[top] <= height:
                 break
@@ -175,18 +181,22 @@ class SMAC(Strategy):
         return expected_improvement(mean, np.sqrt(variance), best)
 
 
+@dataclass(frozen=True)
 class _Known:
-    """The forest, None while there is too little for one; what is known; where local searches begin."""
+    """The forest, None while there is too little for one, and what it was fitted to; ids that are known; where local
+    searches begin.
+    """
 
-    def __init__(
-        self,
-        forest: Forest | None,
-        ids: set[str],
-        best: Sequence[Architecture],
-        best_score: float,
-        said: dict[str, Any],
-    ) -> None:
-        self.forest, self.ids, self.best, self.best_score, self.said = forest, ids, best, best_score, said
+    forest: Forest | None
+    ids: set[str]
+    best: Sequence[Architecture]
+    x: FloatArray
+    y: FloatArray
+    said: Mapping[str, Any]
+
+    @property
+    def best_score(self) -> float:
+        return float(self.y.min())
 
 
 class Forest:
