@@ -6,6 +6,7 @@
     python benchmarks/schedules.py --what stopping
     python benchmarks/schedules.py --what calibration
     python benchmarks/schedules.py --what idle
+    python benchmarks/schedules.py --what rungs
 
 - two-fidelities: NAS-Bench-201, 12 epochs at a cost of 12 and all 200 at 200; one worker, and 8 whose trials take unequally
   long. Mean regret in accuracy points at the cost of some full trainings.
@@ -15,6 +16,8 @@
   fewer epochs.
 - calibration: how often the forecasts of `curve` come true, by the chance that they gave.
 - idle: how long 8 workers wait for work under each schedule, one of ten trials being ten times as slow.
+- rungs: where rungs stand and how many trials come to them, and the budgets of Hyperband and DEHB one after the other,
+  beside those that their authors' programs had (tests/schedule/authors_budgets.py).
 
 The NAS-Bench-201 table is looked for where the tests look for it: in the folder OGIVE_TEST_DATA, or in `shared/data` beside
 the repository. With `--folder` every search is kept there as it ends, and not run again.
@@ -30,12 +33,15 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
+from itertools import groupby
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "schedule"))
 
 import numpy as np
+from authors_budgets import DEHB, HPBANDSTER, budgets, unrolled
 
 from ogive import bench
 from ogive.bench import figures
@@ -44,7 +50,12 @@ from ogive.bench.problem import Observation, Problem
 from ogive.bench.results import Results
 from ogive.bench.table import Table
 from ogive.bench.wrappers import Wrapper
+from ogive.objective import Objective
 from ogive.schedule.base import Action
+from ogive.schedule.dehb import DEHBBrackets
+from ogive.schedule.hyperband import Hyperband
+from ogive.schedule.ladder import levels
+from ogive.schedule.successive_halving import SuccessiveHalving
 from ogive.seeds import generator
 from ogive.space import Architecture
 from ogive.trial import Fidelity, Status, Trial
@@ -344,6 +355,51 @@ def idle(options: argparse.Namespace) -> None:
         print(f"{name:<46}{np.mean(shares):8.1%}  ({min(shares):.1%}, {max(shares):.1%})")
 
 
+def rungs(options: argparse.Namespace) -> None:
+    """Nothing is searched: the schedules are asked, with one worker."""
+    sought = (Objective("accuracy"),)
+    print(
+        "rungs, from 1 epoch, eta 3 (asha, pasha, successive_halving, hyperband, dehb); trials of a bracket of halving"
+    )
+    for highest in (9, 27, 50, 81, 200):
+        stand = levels(1, highest, 3)
+        halving = SuccessiveHalving(sought, epochs=highest)
+        assert stand == halving.ladder.steps == Hyperband(sought, epochs=highest).ladder.steps
+        print(f"to {highest:<4} epochs: {_row(stand):<22} trials: {_row(halving.sizes)}")
+    for highest, brackets in HPBANDSTER.items():
+        print(f"\nhyperband to {highest} epochs: trials at epochs of each bracket; hpbandster 0.7.4")
+        schedule = Hyperband(sought, epochs=highest)
+        for number, (sizes, at) in enumerate(brackets):
+            first, own = schedule.plan(number)
+            mine, theirs = _at(own, schedule.ladder.steps[first:]), _at(sizes, at)
+            print(f"  {number + 1}: {mine:<44} {theirs:<44} {_same(mine, theirs)}")
+        theirs_all = unrolled([run for sizes, at in brackets for run in zip(at, sizes, strict=True)])
+        _beside(budgets(Hyperband(sought, epochs=highest), len(theirs_all)), theirs_all, "hpbandster 0.7.4")
+    for highest, runs in DEHB.items():
+        print(f"\ndehb to {highest} epochs: trials at epochs in a row, the second round of brackets included")
+        _beside(budgets(DEHBBrackets(sought, epochs=highest), len(unrolled(runs))), unrolled(runs), "dehb 0.1.2")
+
+
+def _row(numbers: Sequence[int]) -> str:
+    return " ".join(map(str, numbers))
+
+
+def _at(sizes: Sequence[int], steps: Sequence[int]) -> str:
+    return ", ".join(f"{size} at {step}" for size, step in zip(sizes, steps, strict=True))
+
+
+def _same(mine: object, theirs: object) -> str:
+    return "the same" if mine == theirs else "NOT THE SAME"
+
+
+def _beside(mine: list[int], theirs: list[int], program: str) -> None:
+    """Two sequences of budgets, equal ones in a row counted."""
+    for name, sequence in (("ogive", mine), (program, theirs)):
+        runs = [(len(list(group)), budget) for budget, group in groupby(sequence)]
+        print(f"  {name:<17} {', '.join(f'{count} at {budget}' for count, budget in runs)}")
+    print(f"  {len(theirs)} evaluations: {_same(mine, theirs)}")
+
+
 WHAT = {
     "two-fidelities": two_fidelities,
     "misleading": misleading,
@@ -351,6 +407,7 @@ WHAT = {
     "stopping": stopping,
     "calibration": calibration,
     "idle": idle,
+    "rungs": rungs,
 }
 
 

@@ -22,6 +22,7 @@ def space() -> og.Space:
     )
 
 
+PBT = {"pbt": {"settings": {"learning_rate": [0.001, 0.3]}, "population": 4, "interval": 3, "quantile": 0.25}}
 SEEN: list[tuple[int, int, float, bool]] = []
 
 
@@ -65,8 +66,7 @@ def checkpoints(run: Path) -> set[str]:
 
 
 def test_pbt_copies_weights_and_perturbs_settings(tmp_path: Path) -> None:
-    schedule = {"pbt": {"settings": {"learning_rate": [0.001, 0.3]}, "population": 4, "interval": 3, "quantile": 0.25}}
-    run = search(tmp_path / "run", schedule, max_trials=30)
+    run = search(tmp_path / "run", PBT, max_trials=30)
     children = [trial for trial in run.trials if trial.proposal.inherit is not None]
     assert children
     for child in children:
@@ -95,6 +95,72 @@ def test_a_promoted_trial_repeats_no_epoch(tmp_path: Path) -> None:
     search(tmp_path / "run", "hyperband", max_trials=20)
     epochs = [(number, epoch) for number, epoch, _, _ in SEEN]
     assert len(epochs) == len(set(epochs))
+
+
+def writes_none(model: nn.Module, trial: Any) -> None:
+    for epoch in trial.epochs():
+        trial.report(loss=1.0 / (epoch + trial.id))
+
+
+def counts_itself(model: nn.Module, trial: Any) -> None:
+    for epoch in range(1, 10):
+        trial.report(loss=1.0 / (epoch + trial.id))
+
+
+def restores_none(model: nn.Module, trial: Any) -> None:
+    for epoch in trial.epochs():
+        trial.checkpoint(model=model.state_dict())
+        trial.report(loss=1.0 / (epoch + trial.id))
+
+
+@pytest.mark.parametrize(
+    ("function", "schedule", "words"),
+    [
+        (writes_none, "asha", "since the train function writes no checkpoint: call trial.restore() first"),
+        (counts_itself, "asha", "writes no checkpoint"),
+        (restores_none, "hyperband", "since the train function does not call trial.restore(), though it writes"),
+        (restores_none, PBT, "since the train function does not call trial.inherited(): state = trial.restore() or"),
+        (writes_none, "median", ""),
+        (train, "asha", ""),
+        (train, PBT, ""),
+    ],
+)
+def test_a_train_function_that_cannot_go_on_is_told_of_once(
+    tmp_path: Path, function: Any, schedule: Any, words: str
+) -> None:
+    run = og.search(
+        space(),
+        function,
+        objectives="loss",
+        schedule=schedule,
+        strategy="random",
+        epochs=9,
+        max_trials=12,
+        executor="inline",
+        run=tmp_path / "run",
+    )
+    assert sum(trial.attempts > 1 for trial in run.trials) > 1 or schedule == "median"
+    told = [message for message, _ in run.state.warnings]
+    assert len(told) == len(set(told))
+    assert any(words in message for message in told) == bool(words), told
+
+
+def test_a_checkpoint_that_a_killed_session_had_no_time_to_delete_goes_when_it_is_continued(tmp_path: Path) -> None:
+    class Killed(BaseException):
+        pass
+
+    def dies(state: Any, event: Any) -> None:
+        if event is not None and event.kind is Kind.STOPPED:
+            raise Killed
+
+    schedule = {"asha": {"variant": "stopping"}}
+    with pytest.raises(Killed):
+        search(tmp_path / "run", schedule, observer=dies)
+    (stopped,) = (t for t in og.open_run(tmp_path / "run").trials if t.status is Status.STOPPED)
+    assert f"{stopped.id:06d}" in checkpoints(tmp_path / "run")
+    run = search(tmp_path / "run", schedule)
+    finished = {f"{trial.id:06d}" for trial in run.trials if trial.status is Status.FINISHED}
+    assert checkpoints(tmp_path / "run") == finished
 
 
 @pytest.mark.parametrize("schedule", ["asha", "pasha", "hyperband", "successive_halving", "median", "curve"])

@@ -67,6 +67,19 @@ def test_a_search_whose_budget_is_used_up_goes_on_with_a_larger_one(ogive, tmp_p
     assert "go on:    raise `budget` in slow.yaml, then ogive search" in ogive("search", "slow.yaml", "--quiet").out
 
 
+def test_a_search_with_nothing_left_to_propose_says_so(ogive, tmp_path: Path) -> None:
+    space = """og.Space(og.layer(dict, og.one_of(1, 2, 3, name="b"), og.one_of(0, name="a")))"""
+    (tmp_path / "few.py").write_text((tmp_path / "toy.py").read_text() + f"\nspace = {space}\n")
+    (tmp_path / "few.yaml").write_text((tmp_path / "job.yaml").read_text().replace("toy.py", "few.py"))
+    for options in ([], ["--max-trials", "20"]):  # more trials change nothing
+        done = ogive("search", "few.yaml", "--quiet", *options)
+        assert done.code == 0
+        assert "the search ended: every architecture that the space allows was proposed: 3 were told" in done.out
+        assert "go on:    nothing is left to propose; a wider space" in done.out
+        assert "--max-trials" not in done.out
+    assert open_run(tmp_path / "runs" / "few").state.exhausted
+
+
 def test_a_search_goes_on_with_more_trials(ogive) -> None:
     assert ogive("search", "job.yaml", "--quiet", "--json").json["trials"] == 12
     more = ogive("search", "job.yaml", "--quiet", "--json", "--max-trials", "15")

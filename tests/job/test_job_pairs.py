@@ -71,3 +71,14 @@ def test_a_named_pair_brings_its_schedule_and_the_next_job_begins_with_what_it_f
 def test_what_does_not_go_together_is_told_with_its_place(home: Path, text: str, message: str) -> None:
     with pytest.raises(JobError, match=message):
         load_job(written(home, "job", text))
+
+
+@pytest.mark.parametrize(
+    ("given", "found"), [("3", "3 (a whole number)"), ('""', "'' (text)"), ("[a]", "['a'] (a list)")]
+)
+def test_what_is_no_earlier_run_is_told_in_one_line(home: Path, given: str, found: str) -> None:
+    path = written(home, "job", f"warm_start: {given}\n")
+    with pytest.raises(JobError) as error:
+        load_job(path)
+    allowed = "the folder of an earlier run, relative to the job's file, or {run: folder, trials: 10}"
+    assert str(error.value) == f"{path}:6: warm_start: found {found}; allowed: {allowed}"

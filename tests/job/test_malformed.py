@@ -251,6 +251,36 @@ CASES = {
         "job.yaml:5: time_limit: `executor: inline`",
         "use `executor: processes`",
     ),
+    "an executor that is not there": (
+        GOOD + "executor: simulate\n",
+        "job.yaml:4: executor: found 'simulate'",
+        "processes, inline, simulated",
+    ),
+    "an executor of another kind": (
+        GOOD + "executor: 3\n",
+        "job.yaml:4: executor: found 3",
+        "{simulated: {option: value}}",
+    ),
+    "simulated workers of unknown durations": (
+        GOOD + "parallel_trials: 1000\nexecutor: {simulated: {startup: 30}}\n",
+        "job.yaml:5: executor: 'simulated' needs to know how long each trial takes",
+        "og.bench.estimator(problem)",
+    ),
+    "weather that is none": (
+        GOOD + "executor: {simulated: {startup: -30}}\n",
+        "job.yaml:4: executor: startup=-30",
+        "a number from 0",
+    ),
+    "a plan of simulated workers": (
+        GOOD + "executor: simulated\nparallel_trials: auto\n",
+        "job.yaml:5: parallel_trials: `executor: simulated` has no cores",
+        "give a number",
+    ),
+    "limits of what is simulated": (
+        GOOD + "executor: simulated\ntime_limit: 3\n",
+        "job.yaml:5: time_limit: `executor: simulated` trains nothing",
+        "leave it out",
+    ),
     "the name that Python has": (
         GOOD + "workers: 2\n",
         "job.yaml:4: workers: there is no key",
@@ -280,6 +310,11 @@ CASES = {
         GOOD + "confirm_above: 10\n",
         "job.yaml:4: confirm_above: is an amount of money",
         "give `price`",
+    ),
+    "a split beside a plan of splits": (
+        GOOD + "parallel_trials: auto\nworkers_per_trial: 2\n",
+        "job.yaml:5: workers_per_trial: found 2 beside `parallel_trials: auto`",
+        "leave it out, or give `parallel_trials` a number",
     ),
     "an unknown stop rule": (GOOD + "stop: never\n", "job.yaml:4: stop: found 'never'", "advise or auto"),
     "patience that is none": (GOOD + "patience: 0\n", "job.yaml:4: patience: found 0", "above 0"),

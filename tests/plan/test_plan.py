@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -15,8 +16,22 @@ from machines import measurements
 import ogive as og
 from ogive.bench.simulation import Named
 from ogive.objective import Objective
-from ogive.planner import Episode, Landscape, Machine, Plan, Search, Shape, Split, episode, fit, make, making, splits
-from ogive.run.executors.simulated import Weather
+from ogive.planner import (
+    Episode,
+    Landscape,
+    Machine,
+    Plan,
+    Search,
+    Shape,
+    Split,
+    Weather,
+    episode,
+    fit,
+    make,
+    making,
+    splits,
+)
+from ogive.run.cost import Interval
 from ogive.run.prices import Price
 from ogive.run.settings import Settings
 
@@ -91,6 +106,10 @@ def test_a_split_that_was_not_measured_is_marked_and_less_sure() -> None:
     assert [row.split.workers_per_trial for row in plan.rows if row.beyond] == [5, 8, 16]
     widths = {row.split.workers_per_trial: row.epoch.high / row.epoch.low for row in plan.rows}
     assert any("were not measured" in line for line in plan.assumptions)
+    assert any(
+        re.search(r"0\.\d+ s \(0\.\d+ s to 0\.\d+ s\) serial, [\d.]+ s \([\d.]+ s to [\d.]+ s\) that is shared", line)
+        for line in plan.assumptions
+    ), "the fitted terms are told with intervals"
     assert all(width > 1 for width in widths.values())
 
 
@@ -156,6 +175,20 @@ def test_the_value_that_is_foretold_is_that_of_a_search_and_not_of_their_mean() 
         assert 0 < value.low < value.expected < value.high < 1
         held += value.low <= accuracies[10] <= value.high
     assert 0.86 <= held / 400 <= 0.94  # 2.7 standard errors on both sides
+
+
+def test_the_value_that_is_expected_is_what_half_of_the_searches_reach() -> None:
+    """The mean of a loss that one search in ten has a hundred times as high is what none of them finds."""
+    value = making._values([0.5, 0.6, 0.7, 0.8, 0.9, 0.6, 0.7, 0.8, 0.7, 60.0])
+    assert value.expected == pytest.approx(0.7)
+    assert value.low < 0.5
+
+
+def test_money_is_shown_with_its_interval_however_little_it_is() -> None:
+    from ogive.cli.plan import _interval, _money
+
+    assert _interval(Interval(0.0331, 0.0344, 0.0356), _money) == "0.0344 (0.0331 to 0.0356)"
+    assert _interval(Interval(0.9, 1.25, 1200.0), _money) == "1.25 (0.90 to 1,200.00)"
 
 
 def test_pace_is_of_the_chosen_split_and_ends_at_its_time() -> None:

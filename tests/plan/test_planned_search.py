@@ -46,6 +46,8 @@ def test_what_is_measured_is_what_was_slept(plan: Plan) -> None:
         assert epoch.metrics["threads"] == epoch.workers
         assert epoch.first or epoch.seconds >= SERIAL + PARALLEL / epoch.workers
     assert all(start.seconds >= START for start in plan.timings.start_ups)
+    assert [start.workers for start in plan.timings.start_ups] == [1, 2], "two that are started together tell it once"
+    assert all(row.start_up.low < row.start_up.expected < row.start_up.high for row in plan.rows)
 
 
 def test_as_many_are_measured_as_train_at_a_time_and_those_that_fail_are_replaced(plan: Plan) -> None:

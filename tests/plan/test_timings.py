@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,12 @@ def test_a_journal_gives_epochs_first_ones_and_the_start_up() -> None:
         ("1", 3, 1, 2.9, True),
         ("1", 3, 2, 4.9, True),  # it went on in another attempt, which had to be begun
     ]
+
+
+def test_workers_that_a_journal_has_started_together_are_one_observation() -> None:
+    state = journal(threads=3)
+    state.spans.append(replace(state.spans[0], worker="worker-1", begin=109.0))
+    assert of_run(state, "a run").start_ups == (StartUp(3, 8.0),)
 
 
 def test_a_run_in_which_nothing_was_computed_is_refused() -> None:

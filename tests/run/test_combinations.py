@@ -66,3 +66,13 @@ def test_any_strategy_with_any_schedule(strategy: str, schedule: str) -> None:
     assert all(event.data["screened"]["parameters"] <= 15 for event in proposed)
     cut = len(whole.events) * 2 // 3
     assert essence(run(ListLog(whole.events[:cut])).events) == essence(whole.events)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_search_continued_from_any_prefix_of_its_journal_takes_the_same_decisions(schedule: str) -> None:
+    created = declare(strategy="random", schedule={schedule: SCHEDULES[schedule]}, max_trials=TRIALS)
+    whole = run(ListLog([created]))
+    assert {"paused", "stopped"} & {event.kind for event in whole.events} or schedule == "full"
+    for cut in range(1, len(whole.events)):
+        again = run(ListLog(whole.events[:cut]))
+        assert essence(again.events) == essence(whole.events), f"differs when cut after event {cut}"

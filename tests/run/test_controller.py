@@ -97,8 +97,8 @@ def test_each_way_to_fail_is_a_status_of_its_own_and_the_search_goes_on(tmp_path
     assert state.count[Status.FINISHED] == 21
     assert why == "all 30 trials are done"
     assert "ValueError: no" in state.trials[0].traceback
-    said = "accuracy was never reported; what was: nothing; a train function calls trial.report(accuracy=...) in its epochs"
-    assert state.trials[6].reason == said
+    said = "accuracy was never reported; what was: nothing; a train function calls trial.report(accuracy=...) in "
+    assert state.trials[6].reason == said + "each of its epochs (here: up to epoch 9)"
 
 
 def test_the_search_stops_itself_at_max_failed_trials_and_says_so(tmp_path: Path) -> None:

@@ -64,6 +64,29 @@ def test_weather_is_seeded_and_the_search_gets_through_it() -> None:
     assert clock.now() > simulate(4, **options)[1].now()
 
 
+def within(count: int, expected: float, variance: float) -> bool:
+    """Four standard deviations: not so once in 16,000 times, were the seed another."""
+    return abs(count - expected) <= 4 * variance**0.5
+
+
+def test_weather_strikes_as_often_as_it_says() -> None:
+    options: dict[str, Any] = {"schedule": "full", "strategy": "random", "max_trials": 90}
+    seconds = [float(generator(9, number).integers(1, 20)) for number in range(90)]
+    calm, _ = simulate(3, **options)
+    assert all(report.seconds == seconds[t.id] for t in calm.trials.values() for report in t.reports)
+    failing, _ = simulate(3, Weather(fail=0.5), **options, max_failed_trials=90)
+    assert within(failing.count[Status.ERROR], 45, 22.5)
+    assert {t.step for t in failing.trials.values() if t.status is Status.ERROR} == set(range(9)), "at any step"
+    slow, _ = simulate(3, Weather(straggle=0.5, slowdown=5), **options)
+    paces = [{round(report.seconds / seconds[t.id], 6) for report in t.reports} for t in slow.trials.values()]
+    assert all(pace in ({1.0}, {5.0}) for pace in paces), "a job is slow from its first epoch to its last"
+    assert within(paces.count({5.0}), 45, 22.5)
+    cut, clock = simulate(1, Weather(preempt=40, startup=100), **options, retries=999)
+    often = sum(cut.lost.values())
+    assert within(often, cut.seconds / 3600 * 40, cut.seconds / 3600 * 40)
+    assert clock.now() == pytest.approx(cut.seconds + 100 * (1 + often)), "a preempted worker starts anew"
+
+
 def test_start_up_is_paid_once_a_worker() -> None:
     options: dict[str, Any] = {"schedule": "full", "strategy": "random", "max_trials": 20}
     assert simulate(1, Weather(startup=100), **options)[1].now() == simulate(1, **options)[1].now() + 100

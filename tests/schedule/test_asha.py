@@ -132,6 +132,11 @@ def test_reports_beyond_a_rung_count_there() -> None:
     [
         ({}, "give epochs, or its option max_epochs"),
         ({"epochs": 9, "eta": 1}, "eta is 1, but must be a whole number of at least 2"),
+        (
+            {"epochs": 9, "min_epochs": 9},
+            "min_epochs is 9, and so is max_epochs: on one rung every trial is trained in full",
+        ),
+        ({"epochs": 9, "max_epochs": 1}, "give max_epochs above 1, or schedule 'full'"),
         ({"epochs": 9, "min_epochs": 10}, "min_epochs is 10, but must be at most max_epochs, which is 9"),
         ({"epochs": 9, "max_epochs": 27}, "max_epochs is 27, but must be at most the 9 epochs"),
         ({"epochs": 9, "reduction": 3}, "has no option 'reduction'; it has 'min_epochs', 'max_epochs', 'eta'"),
@@ -146,6 +151,13 @@ def test_wrong_options_are_named(options: dict[str, int], text: str) -> None:
 def test_unknown_schedules_are_named() -> None:
     with pytest.raises(JobError, match=r"no schedule 'ahsa' \(did you mean 'asha'\?\); there are 'asha', 'curve'"):
         schedules.create("ahsa")
+
+
+@pytest.mark.parametrize("name", ["asha", "pasha", "successive_halving", "hyperband"])
+def test_a_short_phase_of_one_epoch_keeps_its_schedule(name: str) -> None:
+    job = schedules.create(name, objectives="accuracy", epochs=1).next_job(np.random.default_rng(0))
+    assert isinstance(job, Start)
+    assert job.fidelity == {"epochs": 1}
 
 
 def test_levels_end_at_the_maximum() -> None:

@@ -102,6 +102,14 @@ def test_rungs_of_another_fidelity_alone() -> None:
     assert ladder.steps == (1, 2, 3)
 
 
+@pytest.mark.parametrize("schedule", ["successive_halving", "hyperband", "dehb"])
+def test_only_what_was_trained_in_full_is_finished_so_that_the_other_checkpoints_can_go(schedule: str) -> None:
+    """Later rounds of dehb too, whose lower rungs start trials that go no further."""
+    log = run(schedules.create(schedule, objectives="accuracy", epochs=9), WORLDS["good"], 60)
+    ended = Counter((trial.status, trial.step == 9) for trial in log.trials.values())
+    assert set(ended) <= {(Status.FINISHED, True), (Status.STOPPED, False)}, ended
+
+
 def test_what_is_not_promoted_is_dropped_so_that_its_checkpoint_can_go() -> None:
     log = run(schedules.create("successive_halving", objectives="accuracy", epochs=9), WORLDS["good"], 9)
     dropped = {job.trial for _, job in log.jobs if isinstance(job, Drop)}

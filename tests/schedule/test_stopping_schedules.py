@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,18 @@ def test_hurdles_are_the_means_of_those_before() -> None:
     assert {falling.trials[i].step for i in range(4, 12)} == {1}
 
 
+def test_a_hurdle_that_falls_between_two_reports_is_to_be_taken_at_the_later_one() -> None:
+    """Trials report every second epoch: the hurdle at 3, the mean of four that reached 0.5, is looked at after epoch 4."""
+    schedule = ProgressiveDynamicHurdles(ACCURACY, epochs=9, models=4, min_epochs=3)
+    for number in range(4):
+        schedule.on_end(trial(number, [0.5] * 3, Status.FINISHED))
+    for value, expected in ((0.6, Action.CONTINUE), (0.4, Action.STOP)):
+        reports = tuple(Report(step, {"accuracy": value}) for step in (2, 4, 6))
+        asked = [Trial(9, None, {"epochs": 9}, reports=reports[: n + 1]) for n in range(3)]  # type: ignore[arg-type]
+        found = [schedule.on_report(t, t.reports[-1]) for t in asked]
+        assert found == [Action.CONTINUE, expected, Action.CONTINUE]
+
+
 def test_capped_promotions_are_no_more_than_the_rung_allows() -> None:
     """Each trial is better than all before, as under a strategy that improves."""
 
@@ -103,6 +116,29 @@ def test_pasha_forgives_a_turn_within_the_noise_of_curves_that_cross() -> None:
     trials = [trial(i, values) for i, values in enumerate([*wavy, [0.1] * 4])]
     assert schedule._epsilon(trials) == pytest.approx(0.04)
     assert schedule._epsilon(trials[1:]) == 0, "curves that do not cross say nothing of the noise"
+
+
+def test_pasha_finds_the_orders_of_two_rungs_alike_where_the_paper_does() -> None:
+    """Sections 4.2 and 4.3 written out with sets: a place's soft rank below holds all that are as good but for noise."""
+    rng, seen = np.random.default_rng(0), set()
+    for _ in range(400):
+        curves = {
+            i: rng.random(3).round(1).tolist() for i in range(int(rng.integers(2, 5)))
+        }  # rungs after epochs 1 and 3
+        noise = []
+        for i, j in combinations(curves, 2):
+            signs = [np.sign(a - b) for a, b in zip(curves[i], curves[j], strict=True) if a != b]
+            if sum(a != b for a, b in pairwise(signs)) >= 2:
+                noise.append(abs(curves[i][2] - curves[j][2]))
+        epsilon = np.percentile(noise, 90) if noise else 0.0
+        below, above = (sorted(curves, key=lambda i, k=k: (-curves[i][k], i)) for k in (0, 2))
+        soft = [{i for i in curves if abs(curves[i][0] - curves[place][0]) <= epsilon} for place in below]
+        expected = all(i in places for i, places in zip(above, soft, strict=True))
+        schedule = PASHA(ACCURACY, epochs=81)
+        schedule._there = {i: trial(i, curve) for i, curve in curves.items()}
+        assert schedule._agree() == expected, curves
+        seen.add((expected, bool(noise)))
+    assert len(seen) == 4, "alike or not, with noise and without"
 
 
 def test_pbt_moves_the_population_to_the_better_weights() -> None:
@@ -158,6 +194,9 @@ def test_pbt_lets_nobody_train_on_whose_weights_are_being_read() -> None:
         ("hyperband", {"fidelities": {"resolution": 2}}, "above 0 and below 1"),
         ("hyperband", {"eta": 1}, "eta is 1, but must be a whole number of at least 2"),
         ("successive_halving", {"min_epochs": 30}, "min_epochs is 30, but must be at most max_epochs, which is 9"),
+        ("successive_halving", {"min_epochs": 9}, "on one rung every trial is trained in full"),
+        ("pasha", {"min_epochs": 9}, "schedule 'pasha': min_epochs is 9, and so is max_epochs"),
+        ("hyperband", {"min_epochs": 9}, "give min_epochs below 9, further fidelities, or schedule 'full'"),
         ("median", {"min_epochs": 30}, "min_epochs is 30"),
         ("pasha", {"percentile": 101}, "a number from 0 to 100"),
         ("pbt", {}, "needs its option 'settings'"),

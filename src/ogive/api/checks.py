@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ogive.api.declared import Declared
+from ogive.api.executors import Places, check_known
 from ogive.errors import JobError, RunError
 from ogive.objective import Constraint
 from ogive.run.estimator import Estimator
@@ -71,23 +72,26 @@ def price_of(settings: Settings) -> Price | None:
     return price
 
 
-def check_executor(executor: str, settings: Settings, estimator: Estimator) -> None:
+def check_executor(where: Places, settings: Settings, estimator: Estimator) -> None:
     """See that trials can be carried out as the settings say.
 
     Raises:
         JobError: they cannot.
     """
+    check_known(where, estimator)
     together = settings.workers_per_trial
     if together > 1 and not estimator.parallel:
         raise JobError(
             f"workers_per_trial={together}, but a {type(estimator).__name__} evaluates in one process: give 1, or use the "
             "built-in trainer or a train function f(model, trial)"
         )
-    if together > 1 and executor == "inline":
+    if together > 1 and where.name == "inline":
         raise JobError(f"workers_per_trial={together}, but executor='inline' has one process; use 'processes'")
     with_room(estimator, settings.workers, together)
-    if executor == "inline" and (settings.time_limit or settings.memory_limit or settings.workers > 1):
+    if where.name == "inline" and (settings.time_limit or settings.memory_limit or settings.workers > 1):
         raise JobError("executor='inline' has one worker and no time or memory limit; use 'processes'")
+    if where.simulated and (settings.time_limit or settings.memory_limit):
+        raise JobError("executor='simulated' trains nothing, so it has no time or memory limit; leave it out")
 
 
 def with_room(estimator: Estimator, at_a_time: int, together: int) -> None:

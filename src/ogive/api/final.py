@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ogive.api.declared import Declared, check_unchanged
 from ogive.api.deliver import deliver
+from ogive.api.executors import SIMULATED
 from ogive.api.verdict import Stage, item_of, judge_stage
 from ogive.errors import JobError, RunError
 from ogive.report.comparison import Comparison, RandomReference, write_comparison
@@ -110,6 +111,8 @@ def _stage(
     from ogive.estimate.full_training import Drawn, FullTraining
 
     _check_arguments(top, seeds, epochs)
+    if any(SIMULATED in session for session in run.state.sessions):
+        raise JobError(f"the search in {run.folder} was simulated: there is nothing to train in full")
     judge = run.estimator
     finalists = run.top(top)
     if not finalists:

@@ -316,7 +316,7 @@ def begin_with(
     Raises:
         JobError: the plan is of another search, or there is nothing to split.
     """
-    if executor == "inline" or settings.workers_per_trial > 1 or settings.threads:
+    if executor != "processes" or settings.workers_per_trial > 1 or settings.threads:
         raise JobError(
             "a plan decides how many trials run at a time and what each is given: leave workers_per_trial out, and use "
             "executor='processes'"

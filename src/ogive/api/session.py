@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ogive.api.declared import Declared, make_schedule, make_strategy
+from ogive.api.executors import Places, simulated
 from ogive.api.payload import PAYLOAD
 from ogive.api.result import JOURNAL
 from ogive.objective import Constraint, Objective
@@ -22,6 +23,7 @@ from ogive.run.events import Event, Kind
 from ogive.run.executors.base import Executor
 from ogive.run.executors.inline import Inline
 from ogive.run.executors.processes import Processes
+from ogive.run.executors.simulated import VirtualClock
 from ogive.run.fold import Observer
 from ogive.run.journal import Journal
 from ogive.run.routes import Routes, RouteSpec
@@ -63,7 +65,7 @@ def hold_session(
     declared: Declared,
     estimator: Estimator,
     fixed: Mapping[str, Any],
-    executor: str,
+    where: Places,
     cache: bool,
     observer: Observer | None,
     companions: Sequence[Companion],
@@ -75,7 +77,8 @@ def hold_session(
     """
     screen = _remembering(estimator)
     strategy, schedule = plugins(declared, fixed, events[0].data, screen)
-    results = _cache(declared.space, estimator, events) if cache and not schedule.hands_on else None
+    shared = cache and not (schedule.hands_on or where.simulated)
+    results = _cache(declared.space, estimator, events) if shared else None
     known = [event for event in events if event.seq]
     known += journal.append(events[len(known) :])
     state = State.of(known[:1], declared.space)
@@ -84,7 +87,7 @@ def hold_session(
         settings = Settings.from_json({**events[0].data["settings"], **changed_settings(known)})
         with (
             _view(observer) as watch,
-            closing(_executor(executor, folder, declared.space, estimator, settings)) as places,
+            closing(_executor(where, folder, declared, estimator, settings, clock)) as places,
         ):
             controller = Controller(
                 journal,
@@ -182,9 +185,13 @@ def _view(observer: Observer | None) -> Iterator[Observer]:
         yield lambda state, event: None
 
 
-def _executor(name: str, folder: Path, space: Space, estimator: Estimator, settings: Settings) -> Executor:
-    if name == "inline":
-        return Inline(space, estimator)
+def _executor(
+    where: Places, folder: Path, declared: Declared, estimator: Estimator, settings: Settings, clock: Clock
+) -> Executor:
+    if isinstance(clock, VirtualClock):
+        return simulated(where, clock, declared.space, estimator, settings.workers, declared.seed)
+    if where.name == "inline":
+        return Inline(declared.space, estimator)
     return Processes(
         folder / PAYLOAD,
         folder,

@@ -29,6 +29,7 @@ from ogive.api.declared import (
     check_unchanged,
     with_its_schedule,
 )
+from ogive.api.executors import ExecutorSpec, Places, check_same_time, doubts, places_of
 from ogive.api.payload import PAYLOAD, write_payload
 from ogive.api.planning import begin_with, is_planned
 from ogive.api.result import JOURNAL, Run
@@ -41,6 +42,7 @@ from ogive.run.clock import WallClock
 from ogive.run.database import is_draft
 from ogive.run.estimator import Estimator
 from ogive.run.events import Event, Kind
+from ogive.run.executors.simulated import VirtualClock
 from ogive.run.fold import Observer
 from ogive.run.journal import Journal
 from ogive.run.routes import RouteSpec, check_addresses, check_routes, stored_routes
@@ -52,7 +54,6 @@ from ogive.space import Space
 if TYPE_CHECKING:
     from ogive.planner import Plan
 
-EXECUTORS = ("processes", "inline")
 SYNCHRONOUS = ("NORMAL", "FULL")
 
 
@@ -79,7 +80,7 @@ def search(
     sinks: Any = LEFT_OUT,
     initial: Iterable[Mapping[str, Any]] = LEFT_OUT,
     warm_start: WarmStartSpec = None,
-    executor: str = "processes",
+    executor: ExecutorSpec = "processes",
     max_failed_trials: int | None = LEFT_OUT,
     retries: int = LEFT_OUT,
     time_limit: float | None = LEFT_OUT,
@@ -122,7 +123,9 @@ def search(
         initial: architectures that are proposed first. Default: none.
         warm_start: an earlier run, its folder, or {"run": folder, "trials": k}: its best k (10) are proposed next, also from
             another space where names and labels of decisions overlap. What is taken over is journalled. Default: none.
-        executor: "processes" (warm workers), or "inline" (this process, one trial at a time, for debugging).
+        executor: "processes" (warm workers), "inline" (this process, one trial at a time, for debugging), or "simulated":
+            `workers` in virtual time, where the estimator is a benchmark's and so knows what each trial takes. Its
+            options, {"simulated": {option: value}}, are those of `ogive.planner.Weather`, and `seed` (the search's).
         max_failed_trials: stop when so many have failed. Default: a third of `max_trials`.
         retries: further attempts after a killed worker. Default: 2.
         time_limit: seconds of one trial. Default: no limit.
@@ -139,8 +142,9 @@ def search(
     """
     if not isinstance(space, Space):
         raise JobError(f"space={space!r}: an ogive.Space, such as Space(layer(...), example_input=(1, 28, 28))")
-    if executor not in EXECUTORS or synchronous not in SYNCHRONOUS:
-        raise JobError(f"executor={executor!r}, synchronous={synchronous!r}: {EXECUTORS} and {SYNCHRONOUS} are known")
+    where = places_of(executor)
+    if synchronous not in SYNCHRONOUS:
+        raise JobError(f"synchronous={synchronous!r}: {SYNCHRONOUS} are known")
     judge = as_estimator(estimator)
     if strategy in (AUTO, {AUTO: {}}):  # as stored, or chosen when the run is created
         strategy = LEFT_OUT
@@ -185,7 +189,7 @@ def search(
         arguments["warm_start"] = taken_over(warm_start, space, *sought)
     declared = Declared.of(space, judge, **arguments)
     if folder is None or is_new:
-        check_executor(executor, asked, judge)
+        check_executor(where, asked, judge)
         price_of(asked)
         check_hard(space, judge, declared.constraints, declared.seed)
         # made once before anything is written, so that what is wrong with them is told in time
@@ -195,20 +199,23 @@ def search(
         _make_folder(folder)
         foretold: list[Event] = []
         if planned is not None:
-            asked, foretold = begin_with(planned, declared, judge, asked, executor)
+            asked, foretold = begin_with(planned, declared, judge, asked, where.name)
         created = Event(Kind.CREATED, data={**declared.to_json(), "settings": asked.to_json()})
         Journal.create(folder / JOURNAL, [created, *foretold])
-    clock = WallClock()
+    clock = VirtualClock() if where.simulated else WallClock()
     journal = Journal(folder / JOURNAL, synchronous=synchronous, clock=clock)
     try:
         journal.acquire()
-        events = _continued(journal, folder, declared, fixed, changing, executor, judge)
+        events = _continued(journal, folder, declared, fixed, changing, where, judge)
+        if isinstance(clock, VirtualClock):  # goes on where it stood
+            clock.began = events[0].time
+            clock.seconds = max(event.time for event in events) - clock.began
         if warm_start is not None:
             check_warm_start(events[0].data.get("warm_start"), earlier_run(warm_start)[0], folder)
         write_payload(folder / PAYLOAD, space, judge)
         companions = companions_of(folder, events, routes, shown)
         interrupted = hold_session(
-            folder, journal, events, declared, judge, fixed, executor, cache, observer, companions, clock
+            folder, journal, events, declared, judge, fixed, where, cache, observer, companions, clock
         )
     finally:
         journal.close()
@@ -252,7 +259,7 @@ def _continued(
     declared: Declared,
     fixed: Mapping[str, Any],
     changing: Mapping[str, Any],
-    executor: str,
+    where: Places,
     estimator: Estimator,
 ) -> list[Event]:
     """The events so far, if this call may continue them, with those that open the new session."""
@@ -266,18 +273,24 @@ def _continued(
         changing = {**changing, "threads": None}  # those of a plan were for as many trials at a time as it says
     changes = former.changes(changing)
     settings = Settings.from_json({**stored, **changes})
-    check_executor(executor, settings, estimator)
+    check_executor(where, settings, estimator)
+    check_same_time(where, events, folder)
     price = price_of(settings)
     opening = [Event(Kind.CHANGED, data=changes)] if changes else []
     code = estimator.code()
-    opened = {**manifest(settings.workers, settings.workers_per_trial, settings.threads), "code": code}
+    opened = {
+        **manifest(settings.workers, settings.workers_per_trial, settings.threads),
+        "code": code,
+        **where.journalled(),
+    }
     opening.append(Event(Kind.OPENED, data={**opened, "price": price.to_json()} if price else opened))
     again = any(event.kind is Kind.OPENED for event in events)
-    doubts = later_doubts(events, estimator, former, settings) if again else first_doubts(declared, estimator)
+    told = later_doubts(events, estimator, former, settings) if again else first_doubts(declared, estimator)
+    told += [] if again else doubts(where, settings.workers)
     if not again and "warm_start" in first.data:
         warm = first.data["warm_start"]
-        doubts = [*doubts, f"warm start from {warm['run']}: {'; '.join(warm['said'])}"]
-    opening += [Event(Kind.WARNING, data={"message": message}) for message in doubts]
+        told = [*told, f"warm start from {warm['run']}: {'; '.join(warm['said'])}"]
+    opening += [Event(Kind.WARNING, data={"message": message}) for message in told]
     return [first, *events, *opening]
 
 

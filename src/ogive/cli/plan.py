@@ -146,8 +146,13 @@ def _cells(row: Row, priced: bool) -> list[str]:
     cells.append("not reached" if row.regret_seconds is None else _interval(row.regret_seconds, duration))
     cells.append(_interval(row.worker_hours, number))
     if priced and row.money is not None:
-        cells.append(_interval(row.money, lambda money: f"{money:,.2f}"))
+        cells.append(_interval(row.money, _money))
     return [*cells, _interval(row.value, number)]
+
+
+def _money(money: float) -> str:
+    """In cents; of less than ten of them three digits, else an interval would not show."""
+    return f"{money:,.2f}" if money >= 0.1 else f"{money:.3g}"
 
 
 def _interval(interval: Interval, say: object) -> str:

@@ -29,6 +29,17 @@ from ogive.schedule.base import Action
 from ogive.seeds import derive
 from ogive.trial import Step
 
+REPEATS = "a trial that was paused or interrupted begins again from its first epoch, since the train function"
+NOT_WRITTEN = (
+    "writes no checkpoint: call trial.restore() first and trial.checkpoint(...) before trial.report(...), or take a "
+    "schedule that pauses nothing"
+)
+NOT_RESTORED = "does not call trial.restore(), though it writes checkpoints"
+NOT_INHERITED = (
+    "a trial that is to go on from another one's weights starts without them, since the train function does not call "
+    "trial.inherited(): state = trial.restore() or trial.inherited()"
+)
+
 
 class TrialEnds(BaseException):
     """Ends a train function that goes on reporting after its trial was told to pause or stop.
@@ -73,6 +84,7 @@ class LiveTrial:
         self._reported: Step = 0  # the last step that this attempt reported, sent or not, or the restored one
         self._sent = evaluation.reported
         self._begun = False
+        self._inherits = False  # whether the train function has asked for another one's weights
         self._counted = False  # whether epochs() counts the steps
         self._over = False
         self._asked = False  # whether the train function knows of the other ranks
@@ -109,7 +121,8 @@ class LiveTrial:
             raise JobError(
                 "trial.epochs() came after trial.report(); report inside `for epoch in trial.epochs():` only"
             )
-        self._begun = self._counted = True
+        self._begin()
+        self._counted = True
         while self.epoch < self._evaluation.until and not self._agreed():
             self._writer.commit(self._metrics, reported=False)  # a checkpoint whose epoch went without a report
             self.epoch += 1
@@ -132,7 +145,7 @@ class LiveTrial:
         if not numbers_:
             raise JobError("trial.report() was called without metrics; name them: trial.report(accuracy=accuracy)")
         step = self._next_step()
-        self._begun = True
+        self._begin()
         self._check_ranks()
         self._metrics |= numbers_
         self.epoch = self._reported = step
@@ -190,6 +203,7 @@ class LiveTrial:
         Raises:
             RunError: the checkpoint is not there any more, or cannot be read.
         """
+        self._inherits = True
         if self._evaluation.inherit is None:
             return None
         folder, step = self._evaluation.inherit
@@ -205,6 +219,16 @@ class LiveTrial:
         if saved is not None and saved.reported:
             self._send(saved.step, saved.metrics)
         return not self._agreed() and self._sent < self._evaluation.until
+
+    def _begin(self) -> None:
+        """Before the first epoch: see whether it repeats what was trained before, or leaves out what it should take over."""
+        given = self._evaluation
+        if not self._begun and self.epoch == 0 and self._team.rank == 0:
+            if given.attempt > 1 and given.reported > 0:
+                given.note(f"{REPEATS} {NOT_RESTORED if self._saved else NOT_WRITTEN}")
+            elif given.inherit is not None and not self._inherits:
+                given.note(NOT_INHERITED)
+        self._begun = True
 
     def _agreed(self) -> bool:
         """Whether the trial is to end, as rank 0 was told."""

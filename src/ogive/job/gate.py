@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ogive.api.executors import places_of
 from ogive.job.forecast import Forecast
 from ogive.job.job import Job
 from ogive.run.estimator import Estimator
@@ -85,6 +86,8 @@ def _split(job: Job) -> Iterator[Finding]:
 
 def _limits(job: Job, forecast: Forecast | None) -> Iterator[Finding]:
     k = job.keys
+    if places_of(k.executor).simulated:
+        return  # what trains nothing needs none
     searches = [phase.job.keys for phase in job.phases if phase.job is not None] or [k]
     slowest = max((part.seconds.high for part in forecast.parts if not part.full), default=0.0) if forecast else 0.0
     seconds = max(60, round(3 * slowest + 30, -1)) if forecast else 600

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ogive.api.checks import check_fidelities, with_room
+from ogive.api.executors import check_known, places_of
 from ogive.errors import JobError
 from ogive.job.code import Code, describe
 from ogive.job.keys import FinalizeKeys, JobKeys, ProxyKeys, TaskKeys
@@ -182,7 +183,9 @@ def check_metric(source: Source, at: At, metric: str, estimator: Estimator) -> N
 def check_carried_out(
     source: Source, keys: JobKeys, estimator: Estimator, space: Space, make: Callable[..., Schedule]
 ) -> None:
-    """See that the estimator can do what the schedule asks for, with as many processes as the job says."""
+    """See that the estimator can do what the schedule and the executor ask for, with as many processes as the job says."""
+    with blamed(source, "executor"):
+        check_known(places_of(keys.executor), estimator)
     ((name, options),) = keys.schedule.items()
     at = ("schedule", name, "fidelities") if "fidelities" in options else ("schedule", name)
     with blamed(source, *at):

@@ -50,6 +50,18 @@ def _price(value: Any) -> Any:
     return value
 
 
+def _executor(value: Any) -> Any:
+    """A name stays one; what it may be is checked by `ogive.api.executors`."""
+    return value if isinstance(value, str) else _named(value)
+
+
+def _earlier(value: Any) -> Any:
+    """The folder of a run, or a mapping that names it; what it holds is checked by `ogive.job.parts`."""
+    if value is not None and not (isinstance(value, str) and value) and not isinstance(value, dict):
+        raise PydanticCustomError("earlier", "neither a folder nor a mapping")
+    return value
+
+
 def _trials(value: Any) -> Any:
     if value != AUTO and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
         raise PydanticCustomError("trials", "neither a number nor auto")
@@ -257,7 +269,7 @@ class JobKeys(_Keys):
     initial: list[dict[str, Any]] = Field(
         default=[], description="a list of architectures to try first, each {decision: label, ...}"
     )
-    warm_start: Reference | dict[str, Any] | None = Field(
+    warm_start: Annotated[str | dict[str, Any] | None, BeforeValidator(_earlier)] = Field(
         default=None,
         description="the folder of an earlier run, relative to the job's file, or {run: folder, trials: 10}",
     )
@@ -269,7 +281,9 @@ class JobKeys(_Keys):
     seed: int = Field(default=0, ge=0, description="a whole number, at least 0")
     run: Reference | None = Field(default=None, description="the run's folder, relative to the job's file")
     cache: bool = Field(default=True, description="true or false")
-    executor: Literal["processes", "inline"] = Field(default="processes", description="processes or inline")
+    executor: Annotated[str | dict[str, Any], BeforeValidator(_executor)] = Field(
+        default="processes", description="processes, inline, simulated, or {simulated: {option: value}}"
+    )
     synchronous: Literal["NORMAL", "FULL"] = Field(default="NORMAL", description="NORMAL or FULL")
     baseline: Reference | None = Field(
         default=None, description=f"a function that makes a network by hand, as {REFERENCE}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ogive.api.executors import places_of
 from ogive.api.funnel import Phase
 from ogive.errors import JobError
-from ogive.job.keys import JobKeys
+from ogive.job.keys import AUTO, JobKeys
 from ogive.job.source import Source, blamed
 from ogive.run import routes
 from ogive.run.executors.processes import cores
@@ -18,10 +19,18 @@ OVERRIDDEN = ("max_trials", "budget")
 
 def check_machine(source: Source, keys: JobKeys) -> None:
     """See that the machine and the executor can give what is asked for."""
-    if isinstance(keys.parallel_trials, int) and keys.parallel_trials > cores():
+    with blamed(source, "executor"):
+        simulated = places_of(keys.executor).simulated
+    if isinstance(keys.parallel_trials, int) and keys.parallel_trials > cores() and not simulated:
         raise source.error(
             ("parallel_trials",),
             f"found {keys.parallel_trials} trials at a time for {cores()} cores; give at most {cores()}, each needs one",
+        )
+    if keys.parallel_trials == AUTO and keys.workers_per_trial > 1:
+        raise source.error(
+            ("workers_per_trial",),
+            f"found {keys.workers_per_trial} beside `parallel_trials: auto`: a plan decides what each trial is given; leave "
+            "it out, or give `parallel_trials` a number",
         )
     if keys.executor == "inline":
         for name, off in (
@@ -34,6 +43,12 @@ def check_machine(source: Source, keys: JobKeys) -> None:
                 raise source.error(
                     (name,), "`executor: inline` has one worker and no limits; use `executor: processes`"
                 )
+    if simulated:
+        if keys.parallel_trials == AUTO:
+            raise source.error(("parallel_trials",), "`executor: simulated` has no cores to share out; give a number")
+        for name in ("time_limit", "memory_limit", "finalize"):
+            if getattr(keys, name) is not None:
+                raise source.error((name,), "`executor: simulated` trains nothing; leave it out")
 
 
 def check_routes(source: Source, keys: JobKeys) -> None:
@@ -95,6 +110,8 @@ def check_phases(source: Source, keys: JobKeys) -> None:
             continue
         if index == 0:
             raise source.error(("phases", name, "finalize"), "there is no phase before it whose best could be trained")
+        if places_of(keys.executor).simulated:
+            raise source.error(("phases", name, "finalize"), "`executor: simulated` trains nothing; leave it out")
         if index < len(keys.phases) - 1:
             raise source.error(("phases", name, "finalize"), "full training of the best comes last; move it to the end")
         others = sorted(phase.model_fields_set - {"finalize", "go"})

@@ -14,6 +14,7 @@ from ogive.planner.measure import EPOCHS, TRIALS, measure, sizes, start_up
 from ogive.planner.plan import Plan, Row
 from ogive.planner.simulation import Episode, Search, Split, episode, splits
 from ogive.planner.timings import Epoch, StartUp, Timings, of_run, read
+from ogive.run.executors.simulated import Weather
 
 __all__ = [
     "EPOCHS",
@@ -31,6 +32,7 @@ __all__ = [
     "Split",
     "StartUp",
     "Timings",
+    "Weather",
     "bundled",
     "episode",
     "fit",

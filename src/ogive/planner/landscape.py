@@ -39,6 +39,11 @@ LEAST_SPREAD, MOST_DECAY = 0.05, 1.0
 """Bounds of what is measured: a few epochs, in which curves are steepest, promise too much of the others."""
 ENOUGH = 3
 """Trials, and epochs of each, from which the shape of curves is taken."""
+SHAPED = 5
+"""Epochs from which a curve's shape tells where it goes. Before that, the slope to come is taken to differ from those seen
+by `DECAY` (one standard deviation), from then on by half of it: the bundled curves of digits, which fall late, do. So
+before that, slopes are taken halfway to `DECAY`, and those to come to differ as much between architectures: networks that
+have barely begun to learn look more alike than they will be."""
 
 
 @dataclass(frozen=True)
@@ -96,22 +101,25 @@ def learn(epochs: Sequence[Epoch], objective: Objective, last: int) -> Shape:
     unit = _unit([curve[max(curve)] for curve in curves.values()]) if kind == "plain" else 1.0
     measured = Shape(kind, 0.0, unit=unit)
     errors = {n: {e: measured.log_error(v, maximize) for e, v in curve.items()} for n, curve in curves.items()}
-    slopes = {name: _slope(curve) for name, curve in errors.items()}
+    deepest = max(max(curve) for curve in errors.values())
+    shaped = deepest >= min(SHAPED, last)
+    slopes = {name: _slope(curve, shaped) for name, curve in errors.items()}
     known = [slope for slope in slopes.values() if slope is not None]
     decay = min(max(float(np.median(known)), 0.0), MOST_DECAY) if known else DECAY
     ends = np.array([_end(curve, last, decay, slopes[name]) for name, curve in errors.items()])
-    spread = float(ends.std(ddof=1)) if len(ends) >= ENOUGH else SPREAD
-    deepest = max(max(curve) for curve in errors.values())
     left = math.log(max(1.0, last / deepest))
-    slack = max(float(np.std(known)) if known else 0.0, DECAY / 2)
+    spread = math.hypot(float(ends.std(ddof=1)), 0.0 if shaped else DECAY * left) if len(ends) >= ENOUGH else SPREAD
+    slack = max(float(np.std(known)) if known else 0.0, DECAY / 2 if shaped else DECAY)
     doubt = math.hypot(slack * left, spread / math.sqrt(len(ends)))
     what = f"values (in units of {measured.unit:.2g})" if kind == "plain" else "log errors"
+    few = "" if shaped else f"; before epoch {SHAPED} slopes are taken halfway to {DECAY:g}, and to differ by as much"
     basis = (
         f"{len(curves)} measured curves of {deepest} of {last} epochs show: {what} that improve with a slope of "
-        f"{decay:.2g} and end {spread:.2g} apart (one standard deviation)"
+        f"{decay:.2g} and end {spread:.2g} apart (one standard deviation){few}"
     )
     level, spread = float(ends.mean()), max(LEAST_SPREAD, spread)
-    return replace(measured, level=level, decay=decay, spread=spread, doubt=doubt, basis=basis)
+    cross = CROSS * max(1.0, spread / SPREAD)  # what differs more in the end is not told better by the first epochs
+    return replace(measured, level=level, decay=decay, spread=spread, cross=cross, doubt=doubt, basis=basis)
 
 
 def _unit(ends: Sequence[float]) -> float:
@@ -124,12 +132,15 @@ def _loss(values: Sequence[float], maximize: bool) -> str:
     return "loss" if not maximize and min(values) > 0 else "plain"
 
 
-def _slope(curve: Mapping[int, float]) -> float | None:
-    """By how much the logarithm of the error falls with that of the epochs, over the later half of a curve."""
+def _slope(curve: Mapping[int, float], shaped: bool) -> float | None:
+    """By how much the logarithm of the error falls with that of the epochs, over the later half of a curve; halfway to
+    `DECAY` where so few epochs tell little.
+    """
     epochs = sorted(curve)[len(curve) // 2 - 1 if len(curve) > 2 else 0 :]
     if len(epochs) < 2:
         return None
-    return float(-np.polyfit(np.log(np.array(epochs, dtype=float)), [curve[e] for e in epochs], 1)[0])
+    seen = float(-np.polyfit(np.log(np.array(epochs, dtype=float)), [curve[e] for e in epochs], 1)[0])
+    return seen if shaped else (seen + DECAY) / 2
 
 
 def _end(curve: Mapping[int, float], last: int, decay: float, own: float | None) -> float:

@@ -27,6 +27,9 @@ DRAWS = 200
 """Resamplings of the trials from which intervals are taken."""
 LEVEL = 0.9
 """What the intervals hold, as far as the model is right."""
+START_NOISE = 0.1
+"""The least that start-ups are taken to differ by from one start of the same workers to the next: the standard deviation of
+their logarithm. Few of them, or one, show less."""
 _Z = 1.6448536269514722  # of the normal distribution at LEVEL, both sides
 
 
@@ -113,6 +116,13 @@ class Fit:
         low, high = np.quantile(self._stretched(of), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         return Interval(middle * min(1.0, float(low)), middle, middle * max(1.0, float(high)))
 
+    def term(self, of: Callable[[Machine], float]) -> Interval:
+        """A term of the model, which may be 0, and what it lies in at `LEVEL`: differences from it are stretched."""
+        middle = of(self.machine)
+        values = middle + self.widen * (np.array([of(machine) for machine in self.draws]) - middle)
+        low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return Interval(max(0.0, min(middle, float(low))), middle, max(middle, float(high)))
+
 
 def fit(timings: Timings, seed: int = 0, draws: int = DRAWS) -> Fit:
     """Fit the model; the trials, with all that was measured of each, are resampled for the intervals.
@@ -123,12 +133,14 @@ def fit(timings: Timings, seed: int = 0, draws: int = DRAWS) -> Fit:
     from scipy.special import stdtrit
 
     seen, n = _seen(timings), len(timings.trials)
-    rng = generator(seed, "plan", "resample")
+    rng, shaken = generator(seed, "plan", "resample"), generator(seed, "plan", "start")
+    least = START_NOISE / math.sqrt(max(1, len(timings.start_ups)))
     machine = _fit(seen, timings.start_ups)
     found = []
     for _ in range(draws if n > 1 else 0):
         chosen = seen.of(rng.integers(n, size=n))
-        starts = _resampled(timings.start_ups, rng)
+        factor = math.exp(least * shaken.normal())
+        starts = [StartUp(s.workers, s.seconds * factor) for s in _resampled(timings.start_ups, rng)]
         # a resampling that has lost a number of workers says nothing of it
         found.append(_fit(chosen, starts) if chosen.there.any(axis=0).all() else machine)
     widen = math.sqrt(n / (n - 1)) * float(stdtrit(n - 1, (1 + LEVEL) / 2)) / _Z if n > 1 else 1.0

@@ -222,8 +222,9 @@ def _reached(reach: Sequence[float], split: Split, fitted: Fit) -> Interval | No
 
 
 def _values(values: Sequence[float]) -> Interval:
-    """The mean over the simulations, and what one more would find: Student's prediction interval (Hahn and Meeker 1991,
-    section 4), of logits where all lie between 0 and 1, of logarithms where all are positive.
+    """The median of the simulations, since a loss that may be several times as high has a mean that none comes to, and what
+    one more would find: Student's prediction interval (Hahn and Meeker 1991, section 4), of logits where all lie between 0
+    and 1, of logarithms where all are positive.
     """
     from scipy.special import expit, logit, stdtrit
 
@@ -231,15 +232,15 @@ def _values(values: Sequence[float]) -> Interval:
     n = len(known)
     if not n:
         return Interval(math.nan, math.nan, math.nan)
-    mean = float(known.mean())
+    middle = float(np.median(known))
     if n == 1:
-        return Interval(-math.inf, mean, math.inf)
+        return Interval(-math.inf, middle, math.inf)
     positive, share = known.min() > 0, known.min() > 0 and known.max() < 1
     seen = logit(known) if share else np.log(known) if positive else known
     half = stdtrit(n - 1, (1 + LEVEL) / 2) * seen.std(ddof=1) * math.sqrt(1 + 1 / n)
     ends = np.array([seen.mean() - half, seen.mean() + half])
     low, high = expit(ends) if share else np.exp(ends) if positive else ends
-    return Interval(min(float(low), mean), mean, max(float(high), mean))
+    return Interval(min(float(low), middle), middle, max(float(high), middle))
 
 
 def _pace(runs: Sequence[Episode], split: Split, fitted: Fit) -> tuple[tuple[int, float, float, float], ...]:
@@ -329,6 +330,11 @@ def _last(run: Episode) -> float:
     return float(run.curve[-1, 1]) if len(run.curve) else math.inf
 
 
+def _seconds(interval: Interval) -> str:
+    low, middle, high = (duration(seconds) for seconds in (interval.low, interval.expected, interval.high))
+    return middle if low == high else f"{middle} ({low} to {high})"
+
+
 def _told(timings: Timings, fitted: Fit, rows: Sequence[Row], done: int, seeds: int, thinking: float) -> list[str]:
     """What was measured, how well the machine is known, and what is left out."""
     machine, told = fitted.machine, []
@@ -339,11 +345,11 @@ def _told(timings: Timings, fitted: Fit, rows: Sequence[Row], done: int, seeds: 
         told.append(f"trials were measured with {given} each, so no other number is forecast")
     else:
         parts = [
-            f"{duration(machine.serial)} serial",
-            f"{duration(machine.parallel)} that is shared by the {timings.unit}",
+            f"{_seconds(fitted.term(lambda m: m.serial))} serial",
+            f"{_seconds(fitted.term(lambda m: m.parallel))} that is shared by the {timings.unit}",
         ]
         if machine.communication:
-            parts.append(f"{duration(machine.communication)} more for each further one")
+            parts.append(f"{_seconds(fitted.term(lambda m: m.communication))} more for each further one")
         told.append(f"an epoch of an architecture of middle cost: {', '.join(parts)}")
     told.append(
         f"architectures differ in cost by a factor of {math.exp(machine.spread):.2f} (one standard deviation, "

@@ -209,12 +209,14 @@ class _Stopwatch:
         return [e for e in self.epochs if e.trial in self.done and not (e.first and e.trial in fresh)]
 
     def start_ups(self) -> list[StartUp]:
-        """Of each worker: until it was ready, and by how much longer than others its first trial took to get going."""
+        """Until a worker was ready, and by how much longer than others its first trial took to get going: of those that were
+        started together the median, since what slowed one down slowed them all.
+        """
         extras = {name: self._extra(name) for name in self.done}
         warm = [extra for name, extra in extras.items() if name not in self.cold.values()]
         usual = median(warm) if warm else 0.0
         cold = [max(0.0, extras[name] - usual) for name in self.cold.values() if name in extras and self.until > 1]
-        return [StartUp(self.workers, seconds + (mean(cold) if cold else 0.0)) for seconds in self.ready]
+        return [StartUp(self.workers, median(self.ready) + (mean(cold) if cold else 0.0))]
 
     def _extra(self, name: str) -> float:
         first = next(epoch.seconds for epoch in self.epochs if epoch.trial == name)

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from ogive.errors import JobError
@@ -42,7 +43,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class StartUp:
-    """Seconds from the start of a worker process with so many `workers` to its first job."""
+    """Seconds from the start of a worker process with so many `workers` to its first job; one for those started together."""
 
     workers: int
     seconds: float
@@ -137,7 +138,8 @@ def of_run(state: State, source: str) -> Timings:
         for span in state.spans:
             if stretch.begin <= span.begin <= stretch.end:
                 first_of.setdefault(span.worker, span.begin - stretch.begin)
-        starts_up += [StartUp(given[i], seconds) for seconds in first_of.values() if seconds > 0]
+        if together := [seconds for seconds in first_of.values() if seconds > 0]:
+            starts_up.append(StartUp(given[i], median(together)))
     return Timings(tuple(epochs), tuple(starts_up), "devices" if units == {"devices"} else "threads", source)
 
 

@@ -106,7 +106,8 @@ class Controller:
         finally:
             self.executor.close()
         if not self.stopping:
-            self.fold.write(Event(Kind.ENDED, data={"why": self.why}))
+            used_up = {"exhausted": True} if self._used_up and self.why == self._used_up else {}
+            self.fold.write(Event(Kind.ENDED, data={"why": self.why, **used_up}))
         return self.why
 
     def stop(self, why: str) -> None:
@@ -116,12 +117,16 @@ class Controller:
             self.executor.recall()
 
     def _put_back_orphans(self) -> None:
-        """Trials that ran when the last session died wait for another attempt, from their last checkpoint."""
+        """Trials that ran when the last session died wait for another attempt, from their last checkpoint; those checkpoints
+        that it had no time to delete go now.
+        """
         orphans = [t for t in self.state.trials.values() if t.status is Status.RUNNING]
         for trial in orphans:
             said = self.fold.undecided.get(trial.id)
             found = None if said is None else decided(trial, said, self.state.metrics_needed)
             self.fold.write(found or Event(Kind.PUT_BACK, trial.id, data={"reason": "the controller ended"}))
+        for number in self.state.trials:
+            self._forget(number)
 
     def _check_limits(self) -> None:
         settings, state = self.settings, self.state
@@ -328,6 +333,8 @@ class Controller:
 
     def _end_attempt(self, trial: TrialId, outcome: Outcome) -> None:
         record = self.state.trials[trial]
+        if outcome.status is Status.FINISHED and outcome.reason:
+            self._warn_once(outcome.reason, trial)
         if record.status is not Status.RUNNING:  # its last report decided already
             if outcome.status.failed:
                 self.on_warning(f"after its last report, trial {trial} ended with: {outcome.reason}", trial)
@@ -338,7 +345,8 @@ class Controller:
             data = {"seconds": round(outcome.seconds, 6), "reason": early}
             self.fold.write(failed(trial, missing) if missing else Event(Kind.FINISHED, trial, data=data))
             if not missing and not any("ended after step" in message for message, _ in self.state.warnings):
-                self.on_warning(f"of trial {trial}: {early}; a train function loops over trial.epochs()", trial)
+                remedy = "a train function loops over trial.epochs() and reports in each of them, above all in the last"
+                self.on_warning(f"of trial {trial}: {early}; {remedy}", trial)
         elif outcome.status is Status.WAITING or self._retry(record, outcome):
             data = {"reason": outcome.reason, "seconds": round(outcome.seconds, 6)}
             if outcome.status in RETRIED and not self.stopping:
@@ -349,6 +357,10 @@ class Controller:
 
     def _retry(self, trial: Trial, outcome: Outcome) -> bool:
         return outcome.status in RETRIED and (self.stopping or self.state.lost[trial.id] < self.settings.retries)
+
+    def _warn_once(self, message: str, trial: TrialId) -> None:
+        if all(message != known for known, _ in self.state.warnings):
+            self.on_warning(message, trial)
 
     def on_warning(self, message: str, trial: TrialId | None = None) -> None:
         """Record something that a user should know."""

@@ -14,7 +14,7 @@ from ogive.run.executors.base import Assignment, Outcome
 from ogive.run.folders import trial_path
 from ogive.run.state import State
 from ogive.schedule.base import Action
-from ogive.trial import Proposal, Status, Trial, TrialId
+from ogive.trial import Proposal, Status, Trial, TrialId, until
 
 _KINDS = {Action.CONTINUE: Kind.FINISHED, Action.PAUSE: Kind.PAUSED, Action.STOP: Kind.STOPPED}
 _ANSWERS = {Kind.FINISHED: Action.CONTINUE, Kind.PAUSED: Action.PAUSE}
@@ -115,7 +115,10 @@ def unreported(trial: Trial, needed: Sequence[str]) -> Outcome | None:
     if not missing:
         return None
     reported = ", ".join(trial.reports[-1].metrics if trial.reports else ()) or "nothing"
-    remedy = f"a train function calls trial.report({', '.join(f'{name}=...' for name in missing)}) in its epochs"
+    call = f"trial.report({', '.join(f'{name}=...' for name in missing)})"
+    remedy = f"a train function calls {call} in each of its epochs"
+    if "epochs" in trial.fidelity:
+        remedy += f" (here: up to epoch {until(trial.fidelity)})"
     reason = f"{', '.join(missing)} was never reported; what was: {reported}; {remedy}"
     return Outcome(Status.MISSING_METRIC, reason)
 

@@ -65,6 +65,8 @@ class Evaluation:
             or by this trial at fidelities that are not continued.
         team: the processes that carry it out.
         send: delivers a report and returns what to do next; use `report`.
+        attempt: at this trial, from 1; what came from the evaluation cache was none.
+        note: takes a sentence that the user should know and that is no failure; told once for each search.
     """
 
     trial: TrialId
@@ -78,6 +80,8 @@ class Evaluation:
     reported: Step = 0
     began: Step = 0
     team: Team = ALONE
+    attempt: int = 1
+    note: Callable[[str], object] = lambda message: None
 
     @property
     def until(self) -> Step:

@@ -47,6 +47,7 @@ class State:
         seconds: compute time of all trials.
         elapsed: time that the sessions took, in seconds; stretches in which no controller ran are left out.
         ended: why the search is over; "" while it is not.
+        exhausted: whether it is over because the strategy has nothing left to propose.
         warnings: messages for the user, with the trial they belong to.
         alerts: in the order in which they were raised; `alerted` has their causes.
         projected: what the whole search was expected to take, as journalled when shares of it were done.
@@ -76,6 +77,7 @@ class State:
     seconds: float = 0.0
     elapsed: float = 0.0
     ended: str = ""
+    exhausted: bool = False
     warnings: list[tuple[str, TrialId | None]] = field(default_factory=list)
     test_reads: int = 0
     sessions: list[Mapping[str, Any]] = field(default_factory=list)
@@ -172,7 +174,7 @@ class State:
         self._on_workers.clear()
         self.sessions.append(event.data)
         self.stretches.append(Stretch.opened(event.time, event.data, self.settings))
-        self.open, self.ended = True, ""
+        self.open, self.ended, self.exhausted = True, "", False
 
     def _apply_to_run(self, event: Event) -> None:
         match event.kind:
@@ -183,7 +185,7 @@ class State:
             case Kind.CHANGED:
                 self.settings.update(event.data)
             case Kind.ENDED:
-                self.ended = event.data["why"]
+                self.ended, self.exhausted = event.data["why"], event.data.get("exhausted", False)
             case Kind.WARNING:
                 self.warnings.append((event.data["message"], event.trial))
             case Kind.TEST_READ:

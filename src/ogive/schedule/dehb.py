@@ -97,9 +97,11 @@ class _Evolving(_Promoting):
         self.filling = self.started < self.sizes[self.level]
 
     def report(self, trial: Trial) -> Action:
-        if trial.step >= self.ladder.steps[self.first + self.level]:
-            self._arrived(trial.id)
-        return Action.CONTINUE
+        rung = self.first + self.level
+        if trial.step < self.ladder.steps[rung]:
+            return Action.CONTINUE
+        self._arrived(trial.id)
+        return Action.CONTINUE if rung == len(self.ladder) - 1 else Action.STOP  # nothing goes on from a lower rung
 
     def end(self, trial: Trial) -> None:
         self._arrived(trial.id)

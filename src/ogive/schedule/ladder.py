@@ -53,7 +53,7 @@ class Ladder:
                 where only these are to grow; there are then as many rungs as factors of `eta` lie below 1.
 
         Raises:
-            JobError: no rung fits, or a value is out of its range.
+            JobError: no rung fits, only one does, or a value is out of its range.
         """
         lowest = whole(name, "min_epochs", min_epochs, at_least=1)
         eta = whole(name, "eta", eta, at_least=2)
@@ -69,6 +69,12 @@ class Ladder:
             raise JobError(f"{name}: max_epochs is {top}, but must be at most the {epochs} epochs of a trial")
         if others and lowest == top:
             return _of_others(others, eta, top)
+        if lowest == top and epochs != 1:  # of one epoch nothing can be left out: a short phase may keep its schedule
+            remedy = f"min_epochs below {top}, further fidelities" if top > 1 else "max_epochs above 1"
+            raise JobError(
+                f"{name}: min_epochs is {lowest}, and so is max_epochs: on one rung every trial is trained in full; give "
+                f"{remedy}, or schedule 'full'"
+            )
         ladder = levels(lowest, top, eta)
         if others:
             return _again([{"epochs": e, **_between(others, k, len(ladder))} for k, e in enumerate(ladder)])

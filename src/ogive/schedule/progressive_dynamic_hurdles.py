@@ -58,11 +58,12 @@ class ProgressiveDynamicHurdles(Schedule):
 
     def on_report(self, trial: Trial, report: Report) -> Action:
         """CONTINUE past every hurdle that it takes, and STOP before the first that it does not."""
+        former = trial.reports[-2].step if len(trial.reports) > 1 else 0
         steps = self.ladder.steps[: len(self._hurdles)]
-        if report.step not in steps:
+        reached = [hurdle for step, hurdle in zip(steps, self._hurdles, strict=True) if former < step <= report.step]
+        if not reached:
             return Action.CONTINUE
-        hurdle = self._hurdles[steps.index(report.step)]
-        return Action.CONTINUE if self._takes(trial.at(report.step), hurdle) else Action.STOP
+        return Action.CONTINUE if self._takes(trial.at(report.step), reached[-1]) else Action.STOP
 
     def _takes(self, metrics: Metrics, hurdle: Sequence[Metrics]) -> bool:
         if len(self.objectives) == 1 and not self.constraints:

@@ -59,6 +59,7 @@ class Outcome:
 
     Attributes:
         status: FINISHED when the estimator returned, WAITING when the attempt put itself back, else the failure.
+        reason: of the failure; where it is FINISHED, what the user should know all the same.
         seconds: compute time since the last report.
     """
 

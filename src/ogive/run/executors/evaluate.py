@@ -37,6 +37,7 @@ def evaluate(
     mark = time.perf_counter()
     left = False
     last = 0
+    notes: list[str] = []
 
     def lap() -> float:
         nonlocal mark
@@ -66,6 +67,8 @@ def evaluate(
             assignment.reported,
             assignment.began,
             team,
+            assignment.attempt,
+            notes.append,
         )
         estimator.evaluate(evaluation)
     except KeyboardInterrupt:
@@ -74,7 +77,7 @@ def evaluate(
         if fault := disk_fault(error):
             raise RunError(fault) from error
         return classify(error, lap())
-    return Outcome(Status.WAITING if left else Status.FINISHED, "interrupted" if left else "", "", lap())
+    return Outcome(Status.WAITING if left else Status.FINISHED, "interrupted" if left else "; ".join(notes), "", lap())
 
 
 def make_folder(assignment: Assignment) -> Path:

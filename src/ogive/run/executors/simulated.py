@@ -31,12 +31,13 @@ raises is a failure of the trial, as what a train function raises.
 
 @dataclass
 class VirtualClock:
-    """A clock that stands still until it is moved; in seconds."""
+    """A clock that stands still until it is moved; in seconds since `began`, the time of a journal's first event."""
 
     seconds: float = 0.0
+    began: float = 0.0
 
     def now(self) -> float:
-        return self.seconds
+        return self.began + self.seconds
 
     def monotonic(self) -> float:
         return self.seconds
