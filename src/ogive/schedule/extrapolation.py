@@ -174,7 +174,8 @@ class Chain:
     the cost there. Such a product of regressions is the maximum likelihood for normal curves of unequal length (Anderson,
     "Maximum likelihood estimates for a multivariate normal distribution when some observations are missing", JASA 1957).
     That curves were stopped for what they showed does not bias it, for a regression is conditional on that (ignorable, in
-    Rubin, "Inference and missing data", Biometrika 1976), as far as the epochs before a cut add nothing to the cost there.
+    Rubin, "Inference and missing data", Biometrika 1976), as far as the epochs before a cut add nothing to the cost there,
+    and nothing else, such as a second objective, decided on the stop.
 
     Slopes carry the variance of one step through the next ones; degrees of freedom are Welch's and Satterthwaite's. The
     scale of costs is the one under which the curves are likeliest (Box and Cox, "An analysis of transformations", 1964).
