@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from ogive.bench import nasbench101, nasbench201, nasbench_graph
+from ogive.objective import objectives
 from ogive.seeds import generator
 from ogive.space import Space
+from ogive.strategy.gaussian_process import GaussianProcess
 from ogive.strategy.graphs import features, paths
+from ogive.trial import Pending, Proposal, Report, Status, Trial
 
 SPACES = {module.__name__.rpartition(".")[2]: module.space for module in (nasbench101, nasbench201, nasbench_graph)}
 
@@ -26,6 +29,26 @@ def test_all_operations_of_a_graph_are_passed_and_one_architecture_has_one_graph
         assert all(path[-1] == "output" for path in paths(labels, edges) if len(path) > 1)
         row = features([(labels, edges)], depth=2)
         np.testing.assert_array_equal(row, seen.setdefault(architecture.id, row))
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_model_looks_at_it_in_spaces_that_are_listed_and_that_are_not(name: str) -> None:
+    space: Space = SPACES[name]()
+    strategy = GaussianProcess(space, objectives("accuracy"), candidates=40, draws=1)
+    flying = {99: Proposal(space.sample(generator(1)))}
+    for number in range(7):
+        proposal = strategy.ask(generator(2, number), Pending(flying if number == 6 else {}), {})
+        reports = (Report(1, {"accuracy": number / 7}),)
+        strategy.tell(Trial(number, proposal, status=Status.FINISHED, reports=reports))
+    assert proposal.note["origin"] == "model"
+
+
+def test_a_cell_that_is_not_allowed_has_a_graph_too() -> None:
+    """It may be told as a trial that failed."""
+    space = nasbench101.space()
+    choices = {d.name: 0 if d.name.startswith("edge") else nasbench101.OPERATIONS[0] for d in space.decisions}
+    assert space.graph is not None
+    assert space.graph(space.architecture(choices)) == (("input", "output"), [])
 
 
 def test_the_graph_of_nasbench_graph_is_its_computation() -> None:

@@ -110,7 +110,7 @@ def histograms(graphs: Sequence[tuple[Labels, Edges]], depth: int) -> FloatArray
         for level, current in enumerate(relabelled(labels, edges, depth)):
             for label in current:
                 counts[row, level, zlib.crc32(label.encode()) % WIDTH] += math.sqrt(0.5)
-    return counts.reshape(len(graphs), -1)
+    return counts.reshape(len(graphs), (depth + 1) * WIDTH)
 
 
 def path_columns(graphs: Sequence[tuple[Labels, Edges]]) -> FloatArray:
