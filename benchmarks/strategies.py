@@ -11,7 +11,8 @@
   latency) after 200 trials, beside Optuna's NSGA-II and TPE samplers where Optuna is installed.
 - constrained: how many seeds come within 0.1 points of the best cell of at most 30 ms on a Raspberry Pi 4 in 100 trials,
   with the latency known before a trial and only after it.
-- time: CPU seconds of one ask after 100, 1,000 and 10,000 trials.
+- time: CPU seconds of one ask after 100, 1,000 and 10,000 trials; and where it is hard: 5^20 architectures, two objectives,
+  a constraint that half of the trials break, and every seventh fails.
 - transfer: regret with and without a warm start from an earlier search of 100 trials: of NAS-Bench-201 with trainings of 12
   epochs, and of other data sets of NAS-Bench-Graph (package nas-bench-graph).
 
@@ -43,7 +44,7 @@ from ogive import strategy as strategies
 from ogive.bench.catalog import parse
 from ogive.objective import Constraint, hypervolume
 from ogive.seeds import generator
-from ogive.space import Architecture, Space
+from ogive.space import Architecture, Space, layer, one_of
 from ogive.strategy import warm_start
 from ogive.strategy.base import Strategy
 from ogive.trial import Pending, Proposal, Report, Status, Trial
@@ -162,26 +163,49 @@ def _behind(name: str, seed: int, known: bool, best: float) -> float:
 
 
 def ask_time(names: list[str], seeds: range) -> None:
-    print("CPU seconds of an ask after so many trials: median and most of 10, each with one trial more")
+    print(
+        "CPU seconds of an ask after so many trials: the first of a search that is continued, median and most of 10 more"
+    )
     for name in names:
-        strategy, number = _created(name, table.SPACE), 0
-        for told in (100, 1_000, 10_000):
-            while number < told:
-                _tell_random(strategy, number)
-                number += 1
-            seconds = []
-            for _ in range(10):
-                began = time.process_time()
-                strategy.ask(generator(0, number), Pending(), {})
-                seconds.append(time.process_time() - began)
-                _tell_random(strategy, number)
-                number += 1
-            print(f"{name:<24}{told:>7}{np.median(seconds):8.3f}{max(seconds):8.3f}", flush=True)
+        for title, created, trial in (("", _plain, _random_trial), (", hard", _hard, _hard_trial)):
+            for told in (100, 1_000, 10_000):
+                strategy = created(name)
+                for number in range(told):
+                    strategy.tell(trial(number))
+                seconds = []
+                for number in range(told, told + 11):
+                    began = time.process_time()
+                    strategy.ask(generator(0, number), Pending(), {})
+                    seconds.append(time.process_time() - began)
+                    strategy.tell(trial(number))
+                row = f"{seconds[0]:8.3f}{np.median(seconds[1:]):8.3f}{max(seconds[1:]):8.3f}"
+                print(f"{name + title:<40}{told:>7}{row}", flush=True)
 
 
-def _tell_random(strategy: Strategy, number: int) -> None:
+def _plain(name: str) -> Strategy:
+    return _created(name, table.SPACE)
+
+
+def _random_trial(number: int) -> Trial:
     proposal = Proposal(table.SPACE.sample(generator(1, number)))
-    strategy.tell(table.finished(number, proposal, table.accuracy(proposal.architecture)))
+    return table.finished(number, proposal, table.accuracy(proposal.architecture))
+
+
+TWENTY = Space(layer(table.cell, *(one_of(*range(5), name=f"d{i}") for i in range(20))))
+
+
+def _hard(name: str) -> Strategy:
+    return _created(name, TWENTY, list(BOTH), [Constraint("latency", at_most=10.0)])
+
+
+def _hard_trial(number: int) -> Trial:
+    """Two objectives that differ, a constraint that every second one keeps, and every seventh fails."""
+    proposal = Proposal(TWENTY.sample(generator(1, number)))
+    if number % 7 == 0:
+        return Trial(number, proposal, status=Status.ERROR)
+    weights, numbers = generator(0, "weights").random((2, 20)), np.array(list(proposal.architecture.values()))
+    values = {"accuracy": float(weights[0] @ (numbers == 2)), "latency": float(weights[1] @ numbers) / 2}
+    return Trial(number, proposal, status=Status.FINISHED, reports=(Report(1, values),))
 
 
 def transfer(names: list[str], seeds: range) -> None:

@@ -93,6 +93,7 @@ def test_a_continued_run_keeps_its_split_whatever_the_machine_is_now(
 def test_a_plan_of_another_search_is_refused(plan: Plan, tmp_path: Path, changed: dict[str, Any]) -> None:
     with pytest.raises(JobError, match="the plan is of another search"):
         og.search(SPACE, Sleeper(), workers=plan, run=tmp_path / "run", **{**GIVEN, **changed})
+    assert not (tmp_path / "run").exists(), "nothing was begun"
 
 
 @pytest.mark.parametrize("epochs", [60, None])

@@ -59,6 +59,18 @@ def test_a_projection_of_equal_trials_is_exact_and_knows_workers_prices_and_the_
     assert review.actual_money == pytest.approx(12.0)
 
 
+def test_late_trials_do_not_make_a_projection_sure_of_the_end() -> None:
+    story = History(max_trials=13, workers=3).runs([300.0, 420.0] * 5)
+    late = [story.start(epochs=2) for _ in range(3)]
+    story.time += HOUR
+    for trial in late:
+        story.report(trial, 0.5, HOUR)
+    found = cost.projection(story.state)
+    assert found is not None
+    assert found.compute_hours.low == pytest.approx(1 + 3)
+    assert found.compute_hours.high > 4.05
+
+
 def test_too_few_trials_are_no_projection_and_no_gain() -> None:
     story = History(max_trials=40).runs([60.0] * 9)
     assert cost.projection(story.state) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from ogive.space import Architecture, Space, integer, layer, one_of, wiring
 from ogive.strategy.auto import Auto
 from ogive.strategy.gaussian_process import GaussianProcess
 from ogive.strategy.graphs import paths
+from ogive.strategy.regression import draw_parameters
 from ogive.trial import Pending, Proposal, Report, Status, Trial
 
 SPACE = Space(layer(dict, *(one_of(*range(4), name=f"d{i}") for i in range(5)), integer(1, 9, name="n")))
@@ -171,6 +173,33 @@ def test_two_objectives_reach_more_hypervolume_than_random_search() -> None:
     by_model = told(GaussianProcess(SPACE, both, candidates=500, draws=2), 30, judge)
     by_chance = told(GaussianProcess(SPACE, both, initial=120), 120, judge)
     assert volume(by_model) > volume(by_chance), "with a quarter of the trials"
+
+
+def test_parameters_are_drawn_seldom_and_of_one_output_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an ask takes long: those of a rank among all would have to be drawn anew after every trial."""
+    drawn: list[int] = []
+
+    def counted(*args: Any) -> Any:
+        drawn[-1] += 1
+        return draw_parameters(*args)
+
+    def judge(architecture: Architecture) -> Metrics | None:
+        cost = float(architecture["n"] + architecture["d0"])
+        return None if architecture["d1"] == 3 else {**bowl(architecture), "latency": cost, "memory": cost % 5}
+
+    monkeypatch.setattr("ogive.strategy.surrogate.draw_parameters", counted)
+    names = objectives(["accuracy", "latency"])
+    strategy = GaussianProcess(SPACE, names, [Constraint("memory", at_most=3)], candidates=40, draws=1, max_fit=60)
+    for number in range(240):
+        proposal = Proposal(SPACE.sample(generator(1, number)))
+        metrics = judge(proposal.architecture)
+        status = Status.ERROR if metrics is None else Status.FINISHED
+        if number >= 210:
+            drawn.append(0)
+            strategy.ask(generator(2, number), Pending(), {})
+        strategy.tell(Trial(number, proposal, status=status, reports=(Report(1, metrics),) if metrics else ()))
+    assert sum(drawn[1:]) <= 15
+    assert max(drawn[1:]) <= 2
 
 
 @pytest.mark.parametrize("option", ["initial", "candidates", "draws", "max_fit"])

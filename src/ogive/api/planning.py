@@ -306,12 +306,8 @@ def is_planned(workers: Any) -> bool:
     return type(workers).__name__ == "Plan" and type(workers).__module__.startswith("ogive.planner")
 
 
-def begin_with(
-    workers: Any, declared: Declared, judge: Estimator, settings: Settings, executor: str
-) -> tuple[Settings, list[Event]]:
-    """The settings of a new run with the split of a plan, and the forecast as an event.
-
-    The plan is made now where `workers` is "auto".
+def check_planned(workers: Any, declared: Declared, settings: Settings, executor: str) -> None:
+    """See that a plan, or the wish for one, is for this search.
 
     Raises:
         JobError: the plan is of another search, or there is nothing to split.
@@ -321,15 +317,20 @@ def begin_with(
             "a plan decides how many trials run at a time and what each is given: leave workers_per_trial out, and use "
             "executor='processes'"
         )
-    if workers == AUTO:
-        made = plan_of(declared, judge, settings, Wanted(), _say)
-    else:
-        made = workers
-        if made.fingerprint not in ("", fingerprint(declared, settings)):
-            raise JobError(
-                "workers=plan: the plan is of another search (its space, objectives, constraints, strategy, schedule, "
-                "epochs, data, max_trials, budget or price differ); make it with the same arguments, or give workers='auto'"
-            )
+    if workers != AUTO and workers.fingerprint not in ("", fingerprint(declared, settings)):
+        raise JobError(
+            "workers=plan: the plan is of another search (its space, objectives, constraints, strategy, schedule, "
+            "epochs, data, max_trials, budget or price differ); make it with the same arguments, or give workers='auto'"
+        )
+
+
+def begin_with(workers: Any, declared: Declared, judge: Estimator, settings: Settings) -> tuple[Settings, list[Event]]:
+    """The settings of a new run with the split of a plan, and the forecast as an event; a plan is made for "auto".
+
+    Raises:
+        JobError: what was measured cannot be planned with.
+    """
+    made = plan_of(declared, judge, settings, Wanted(), _say) if workers == AUTO else workers
     split = made.chosen
     each_has = f"{split.workers_per_trial} of {made.workers} {made.unit} each"
     about = made.why if split == made.recommended else f"{duration(made.row.seconds.expected)}, as was asked for"

@@ -31,7 +31,7 @@ from ogive.api.declared import (
 )
 from ogive.api.executors import ExecutorSpec, Places, check_same_time, doubts, places_of
 from ogive.api.payload import PAYLOAD, write_payload
-from ogive.api.planning import begin_with, is_planned
+from ogive.api.planning import begin_with, check_planned, is_planned
 from ogive.api.result import JOURNAL, Run
 from ogive.api.session import changed_settings, companions_of, hold_session, plugins
 from ogive.api.warm import WarmStartSpec, earlier_run, taken_over
@@ -190,6 +190,8 @@ def search(
     declared = Declared.of(space, judge, **arguments)
     if folder is None or is_new:
         check_executor(where, asked, judge)
+        if planned is not None:
+            check_planned(planned, declared, asked, where.name)
         price_of(asked)
         check_hard(space, judge, declared.constraints, declared.seed)
         # made once before anything is written, so that what is wrong with them is told in time
@@ -199,7 +201,7 @@ def search(
         _make_folder(folder)
         foretold: list[Event] = []
         if planned is not None:
-            asked, foretold = begin_with(planned, declared, judge, asked, where.name)
+            asked, foretold = begin_with(planned, declared, judge, asked)
         created = Event(Kind.CREATED, data={**declared.to_json(), "settings": asked.to_json()})
         Journal.create(folder / JOURNAL, [created, *foretold])
     clock = VirtualClock() if where.simulated else WallClock()

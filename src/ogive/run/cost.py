@@ -170,11 +170,12 @@ def projection(state: State, now: float | None = None, price: Price | None = Non
     done, trials = len(_at_rest(state)), max(int(state.settings["max_trials"]), len(state.trials))
     if state.ended:
         trials = done
-    begun = sum(state.trials[number].seconds for number in state.in_flight)
+    mean = float(measured.mean())
+    begun = sum(min(state.trials[number].seconds, mean) for number in state.in_flight)  # one that is late saves no time
     left = _sum_of(measured, trials - done, begun).times(1 / HOUR)
     busy = min(1.0, spent.compute_hours / spent.worker_hours)
     workers = state.stretches[-1].workers
-    tail = float(measured.mean()) / HOUR * (workers - 1) / (2 * workers) if trials > done else 0.0
+    tail = mean / HOUR * (workers - 1) / (2 * workers) if trials > done else 0.0
     wall = left.times(1 / (workers * busy)).plus(tail)
     paid = price or state.price
     return Projection(

@@ -38,23 +38,27 @@ def wiring(
             raise SpaceError(f"wiring: edge ({start}, {end}): edges go from a lower number to a higher one, from 0 on")
     last = max(end for _, end in operations)
     passed = [1 << node for node in range(last + 1)]  # bits: where the value of a node is passed on to as it is
-    nodes = [(last, last)]  # the output starts, and the input ends, where it stands
+    real = []
     for edge in sorted(operations, reverse=True):
         if operations[edge] == identity:
             passed[edge[0]] |= passed[edge[1]]
         elif operations[edge] != absent:
-            nodes.append(edge)
-    nodes = [(0, 0), *reversed(nodes)]
-    n = len(nodes)
-    edges = [(a, b) for a in range(n - 1) for b in range(a + 1, n) if passed[nodes[a][1]] >> nodes[b][0] & 1]
-    ahead, behind = {0}, {n - 1}
-    for a, b in edges:
-        if a in ahead:
-            ahead.add(b)
-    for a, b in reversed(edges):
-        if b in behind:
-            behind.add(a)
-    kept = sorted(ahead & behind | {0, n - 1})
-    number = {node: i for i, node in enumerate(kept)}
-    labels = ["input", *(operations[nodes[node]] for node in kept[1:-1]), "output"]
-    return labels, [(number[a], number[b]) for a, b in edges if a in number and b in number]
+            real.append(edge)
+    fed, ahead = passed[0], []
+    for edge in reversed(real):
+        if fed >> edge[0] & 1:
+            fed |= passed[edge[1]]
+            ahead.append(edge)
+    used, kept = 1 << last, []
+    for edge in reversed(ahead):
+        if passed[edge[1]] & used:
+            used |= 1 << edge[0]
+            kept.append(edge)
+    nodes = [(0, 0), *reversed(kept), (last, last)]  # the input ends, and the output starts, where it stands
+    edges = [
+        (a, b)
+        for a, (_, end) in enumerate(nodes[:-1])
+        for b in range(a + 1, len(nodes))
+        if passed[end] >> nodes[b][0] & 1
+    ]
+    return ["input", *(operations[edge] for edge in nodes[1:-1]), "output"], edges

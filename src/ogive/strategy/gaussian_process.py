@@ -10,7 +10,6 @@ the trial does not fail. Architectures in flight are believed to come out as pre
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,7 @@ FloatArray = NDArray[np.float64]
 NAME = "strategy 'gp'"
 
 CORE = 150
-"""The largest number of trials from which the kernel's parameters are drawn."""
+"""The largest number of trials from which the kernel's parameters are drawn; fewer where more than two outputs share it."""
 
 BEST = 5
 """How many of the best trials candidates are drawn near to."""
@@ -104,7 +103,7 @@ class GaussianProcess(Strategy):
         order = known.ranks().astype(np.float64)
         number = len(trials) + len(pending)
         by_rank = len(self.objectives) > 1 and number % 3 != 0
-        data = self._data(replace(known, costs=order[:, None]) if by_rank else known, order)
+        data = self._data(known, order, by_rank)
         waiting = self._source.embed([proposal.architecture for proposal in pending])
         promise = Promise.of(self._surrogate, data, waiting)
         taken = {trial.architecture.id for trial in trials} | {proposal.architecture.id for proposal in pending}
@@ -151,13 +150,13 @@ class GaussianProcess(Strategy):
             found = found.plus(self._source.near(leaders, known, count // 4, rng))
         return found.leading(glimpse(found.x), count // 4)
 
-    def _data(self, known: Told, order: FloatArray) -> Data:
-        embed = self._source.embed
-        x = embed([trial.architecture for trial in known.trials])
-        failed = embed([trial.architecture for trial in known.failed])
-        n, most = len(order), min(CORE, self.max_fit)
+    def _data(self, known: Told, order: FloatArray, by_rank: bool) -> Data:
+        n, measured = len(order), known.costs.shape[1] + known.excess.shape[1]
+        most = min(CORE, 2 * CORE // (measured + bool(known.failed)), self.max_fit)
+        mosts = [most] * measured + [most // 2]  # beside as many that failed
 
         def core(output: int) -> Rows:
-            return spread(order[: milestone(max(1, n - output))], most)  # one after another: not all in the same ask
+            first = np.arange(milestone(max(1, n - output)))  # one after another: not all in the same ask
+            return spread(known.rows(first).ranks().astype(np.float64), mosts[output])
 
-        return Data(known, x, spread(order, self.max_fit), core, failed)
+        return Data(known, self._source.embed, spread(order, self.max_fit), core, by_rank)

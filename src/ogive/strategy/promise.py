@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ogive.objective import pareto_front
+from ogive.space import Architecture
 from ogive.strategy.acquisition import (
     directions,
     expected_growth_of_area,
@@ -20,10 +21,11 @@ from ogive.strategy.acquisition import (
     probability_below,
 )
 from ogive.strategy.regression import Regression
-from ogive.strategy.surrogate import Output, Rows, Surrogate, Transform
+from ogive.strategy.surrogate import Output, Rows, Surrogate, milestone
 from ogive.strategy.targets import Told, margins, normal_scores, winsorized
 
 FloatArray = NDArray[np.float64]
+Transform = Callable[[FloatArray], FloatArray]
 
 DIRECTIONS, NORMALS = 128, 4
 """Directions, and pairs of opposite normal numbers, over which the improvement of the hypervolume is averaged."""
@@ -39,17 +41,43 @@ class Data:
 
     Attributes:
         told: what is known of trials.
-        x: [n, p] their embedding.
+        embed: architectures [k] -> [k, p].
         fitted: rows that models are conditioned on.
         core: rows that the parameters are drawn from, by the number of the output: objectives, constraints, failure.
-        failed: [f, p] embedding of trials that failed.
+        by_rank: whether the rank among the rows is modelled in place of the objectives.
     """
 
     told: Told
-    x: FloatArray
+    embed: Callable[[Sequence[Architecture]], FloatArray]
     fitted: Rows
     core: Callable[[int], Rows]
-    failed: FloatArray
+    by_rank: bool
+
+    def x(self, rows: Rows) -> FloatArray:
+        """[k] rows -> [k, p] their embedding."""
+        return self.embed([self.told.trials[row].architecture for row in rows])
+
+    def costs(self, rows: Rows) -> FloatArray:
+        """[k] rows -> [k, o] what is modelled of the objectives; a function of these rows alone."""
+        told = self.told.rows(rows)
+        return told.ranks().astype(np.float64)[:, None] if self.by_rank else told.costs
+
+    def output(self, name: str, number: int, column: Callable[[Rows], FloatArray]) -> Output:
+        """Something that was measured of every trial that did not fail: `column` takes rows [k] to values [k]."""
+        core = self.core(number)
+        turn = len(self.told.trials) if self.by_rank else 0  # else many asks would see ranks through the same few draws
+        return Output(name, self.x(self.fitted), column(self.fitted), self.x(core), column(core), turn)
+
+    def failure(self) -> Output:
+        """1 where a trial failed and -1 where it did not."""
+        core = self.core(self.told.costs.shape[1] + self.told.excess.shape[1])
+        drawn = min(milestone(len(self.told.failed)), len(core))
+        return Output("failure", *self._failed(self.fitted, len(self.fitted)), *self._failed(core, drawn))
+
+    def _failed(self, rows: Rows, most: int) -> tuple[FloatArray, FloatArray]:
+        failed = [trial.architecture for trial in self.told.failed[:most]]
+        x = np.concatenate([self.x(rows), self.embed(failed)])
+        return x, np.repeat([-1.0, 1.0], [len(rows), len(failed)])
 
 
 @dataclass(frozen=True)
@@ -69,23 +97,24 @@ class Promise:
     @staticmethod
     def of(surrogate: Surrogate, data: Data, waiting: FloatArray) -> Promise:
         """Fit models to `data` while architectures at `waiting` [w, p] are in flight."""
-        told, m = data.told, data.told.costs.shape[1]
-        transforms = (normal_scores, winsorized) if m == 1 else (winsorized,)
+        told, outputs = data.told, 1 if data.by_rank else data.told.costs.shape[1]
+        transforms = (normal_scores, winsorized) if outputs == 1 else (winsorized,)
 
-        def models(number: int, name: str, values: FloatArray, transform: Transform) -> list[Regression]:
-            return surrogate.models(Output(name, data.x, values, data.fitted, data.core(number), transform))
+        def objective(j: int, transform: Transform) -> list[Regression]:
+            name = f"{transform.__name__} {j} of {outputs}"
+            return surrogate.models(data.output(name, j, lambda rows: transform(data.costs(rows)[:, j])))
+
+        def limit(j: int) -> list[Regression]:
+            number = told.costs.shape[1] + j
+            return surrogate.models(data.output(f"constraint {j}", number, lambda rows: margins(told.excess[rows, j])))
 
         objectives = []
-        for j, column in enumerate(told.costs.T):
-            draws = zip(*(models(j, f"{t.__name__} {j} of {m}", column, t) for t in transforms), strict=True)
+        for j in range(outputs):
+            draws = zip(*(objective(j, transform) for transform in transforms), strict=True)
             objectives.append([model.believing(waiting) for draw in draws for model in draw])
-        limits = [
-            models(m + j, f"constraint {j}", column, margins)
-            for j, column in enumerate(told.excess.T)
-            if (column > 0).any()
-        ]
-        if len(data.failed):
-            limits.append(surrogate.models(_failure(data)))
+        limits = [limit(j) for j, column in enumerate(told.excess.T) if (column > 0).any()]
+        if told.failed:
+            limits.append(surrogate.models(data.failure()))
         return Promise(objectives, limits, told.feasible[data.fitted])
 
     def glimpse(self) -> Promise:
@@ -134,13 +163,3 @@ class Promise:
         samples = np.concatenate([mean + normals * deviation for mean, deviation in draws])
         ways = directions(DIRECTIONS, len(self.objectives), rng)
         return hypervolume_improvement(samples, front, reference, ways)
-
-
-def _failure(data: Data) -> Output:
-    """1 where a trial failed and -1 where it did not."""
-    x = np.concatenate([data.x, data.failed])
-    values = np.concatenate([-np.ones(len(data.x)), np.ones(len(data.failed))])
-    failures = np.arange(len(data.x), len(x))
-    known = data.core(data.told.costs.shape[1] + data.told.excess.shape[1])
-    fitted, core = (np.concatenate([rows, failures[: len(rows)]]) for rows in (data.fitted, known))
-    return Output("failure", x, values, fitted, core, np.asarray)

@@ -10,7 +10,7 @@ Symbols: n trials, m points, p columns of the embedding, theta the logarithms of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,8 +23,8 @@ from ogive.strategy.kernels import Kernel
 FloatArray = NDArray[np.float64]
 LogLikelihood = Callable[[FloatArray], float]
 
-CLIMB, BURN, THIN = 20, 8, 4
-"""Steps up to where the posterior is highest, and steps of the chain from there to the first draw and between draws."""
+CLIMB, BURN = 20, 8
+"""Steps up to where the posterior is highest, and steps of the chain from there to the first draw."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ def condition(kernel: Kernel, theta: FloatArray, x: FloatArray, y: FloatArray) -
 
 def draw_parameters(
     kernel: Kernel, x: FloatArray, y: FloatArray, draws: int, rng: np.random.Generator
-) -> Sequence[FloatArray]:
-    """S = `draws` vectors theta from their posterior given y [n] at x [n, p].
+) -> list[FloatArray]:
+    """S = `draws` vectors theta from their posterior given y [n] at x [n, p], one after another of a chain.
 
     The chain begins where the posterior is highest: from the middle of the prior it would take hundreds of steps to where a
     metric without noise, such as a latency from a table, has its parameters.
@@ -101,11 +101,10 @@ def draw_parameters(
     z = _highest(model, len(prior.mean))
     current = log_likelihood(z)
     found = []
-    for step in range(BURN + THIN * (draws - 1) + 1):
+    for _ in range(BURN + draws):
         z, current = elliptical_slice_step(z, current, log_likelihood, rng)
-        if step >= BURN and (step - BURN) % THIN == 0:
-            found.append(prior.mean + prior.deviation * z)
-    return found
+        found.append(prior.mean + prior.deviation * z)
+    return found[BURN:]
 
 
 def _highest(model: Callable[[FloatArray], Regression], parameters: int) -> FloatArray:

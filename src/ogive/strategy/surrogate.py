@@ -6,7 +6,7 @@ Each is a Gaussian process of its own, in several copies with parameters drawn f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,10 +18,13 @@ from ogive.strategy.regression import Regression, condition, draw_parameters
 
 FloatArray = NDArray[np.float64]
 Rows = NDArray[np.int64]
-Transform = Callable[[FloatArray], FloatArray]
 
 GROWTH = 1.1
 """Parameters are drawn anew when the number of trials has grown by this factor."""
+
+
+THIN = 4
+"""Steps of the chain of parameters from one draw to the next."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +33,17 @@ class Output:
 
     Attributes:
         name: what the models are remembered under.
-        x, values: [n, p] embedded architectures and [n] what was measured of them.
-        fitted, core: rows of these that the models are conditioned on, and that the parameters are drawn from.
-        transform: brings values of some rows to the scale that is modelled.
+        x, y: [n, p] embedded architectures and [n] values, on the scale that is modelled, to condition on.
+        core_x, core_y: [k, p] and [k] from which the parameters are drawn.
+        turn: which of the draws are taken: those with the same remainder, divided by THIN, are.
     """
 
     name: str
     x: FloatArray
-    values: FloatArray
-    fitted: Rows
-    core: Rows
-    transform: Transform
+    y: FloatArray
+    core_x: FloatArray
+    core_y: FloatArray
+    turn: int = 0
 
 
 @dataclass
@@ -53,23 +56,21 @@ class Surrogate:
     _models: dict[str, tuple[bytes, list[Regression]]] = field(default_factory=dict)
 
     def models(self, output: Output) -> list[Regression]:
-        """One Gaussian process for each draw of the parameters, conditioned on the fitted rows."""
-        x, y = output.x[output.fitted], output.transform(output.values[output.fitted])
-        thetas = self._drawn(output)
-        key = x.tobytes() + y.tobytes() + np.concatenate(thetas).tobytes()
+        """One Gaussian process for each draw of the parameters."""
+        thetas = self._drawn(output)[output.turn % THIN :: THIN]
+        key = output.x.tobytes() + output.y.tobytes() + np.concatenate(thetas).tobytes()
         known = self._models.get(output.name)
         if known is None or known[0] != key:
-            known = key, [condition(self.kernel, theta, x, y) for theta in thetas]
+            known = key, [condition(self.kernel, theta, output.x, output.y) for theta in thetas]
             self._models[output.name] = known
         return known[1]
 
     def _drawn(self, output: Output) -> Sequence[FloatArray]:
-        x, y = output.x[output.core], output.transform(output.values[output.core])
-        key = x.tobytes() + y.tobytes()
+        key = output.core_x.tobytes() + output.core_y.tobytes()
         known = self._parameters.get(output.name)
         if known is None or known[0] != key:
             rng = generator(0, "parameters", output.name)
-            known = key, draw_parameters(self.kernel, x, y, self.draws, rng)
+            known = key, draw_parameters(self.kernel, output.core_x, output.core_y, self.draws * THIN, rng)
             self._parameters[output.name] = known
         return known[1]
 
