@@ -42,6 +42,7 @@ import nasbench201 as table
 from ogive import bench
 from ogive import strategy as strategies
 from ogive.bench.catalog import parse
+from ogive.errors import JobError
 from ogive.objective import Constraint, hypervolume
 from ogive.seeds import generator
 from ogive.space import Architecture, Space, layer, one_of
@@ -169,7 +170,11 @@ def ask_time(names: list[str], seeds: range) -> None:
     for name in names:
         for title, created, trial in (("", _plain, _random_trial), (", hard", _hard, _hard_trial)):
             for told in (100, 1_000, 10_000):
-                strategy = created(name)
+                try:
+                    strategy = created(name)
+                except JobError as error:
+                    print(f"{name + title:<40}{error}", flush=True)
+                    break
                 for number in range(told):
                     strategy.tell(trial(number))
                 seconds = []

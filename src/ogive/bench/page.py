@@ -166,7 +166,7 @@ def _regrets(item: Results) -> list[Grid]:
         rows = []
         for name in item.names:
             mean, low, _ = mean_interval(item.values(name, item.axis, marks)[:, :, number])
-            half = mean - low
+            half = np.round(mean - low, 12)  # 0 where all are equal to the last digits
             cells = [
                 f"{_short(m)} ± {_short(h)}" if math.isfinite(h) else _short(m) for m, h in zip(mean, half, strict=True)
             ]
