@@ -262,7 +262,7 @@ def curves(options: argparse.Namespace) -> None:
     show(results, f"{options.benchmark} at equal epochs", (5.0, *AT), entrants[0])
     if options.figure:
         drawn = study.run(options.entrants or [f"{options.strategy}{schedule}" for schedule in DRAWN])
-        svg = figures.anytime(drawn, drawn.axis, len(drawn.measures) - 1)
+        svg = figures.anytime(drawn, drawn.axis, len(drawn.measures) - 1, str(entrant(entrants[0])))
         Path(options.figure).write_text(figures.alone(svg), encoding="utf-8")
 
 

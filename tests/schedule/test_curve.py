@@ -12,7 +12,7 @@ from sklearn.linear_model import Ridge, RidgeCV
 
 from ogive.errors import JobError
 from ogive.objective import Objective
-from ogive.schedule.base import Schedule
+from ogive.schedule.base import Action, Schedule
 from ogive.schedule.curve import CurveStopping
 from ogive.schedule.extrapolation import PENALTIES, PRIOR, Chain, Regression, cuts, parametric
 from ogive.testing.spaces import tiny
@@ -183,6 +183,20 @@ def fate(i: int) -> Fate:
     return Fate(lambda epoch: end * (1 - 0.9 / epoch**0.8))
 
 
+def test_what_is_nearly_done_needs_less_of_a_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After nine trials a new one is the best with chance 0.1, for 20 epochs; 0.05 is worth 10 of them."""
+    schedule = CurveStopping(ACCURACY, epochs=20)
+    log = run(schedule, lambda i: Fate(lambda epoch: 0.5), 9)
+    monkeypatch.setattr(CurveStopping, "chance", lambda self, trial: 0.05)
+    reports = tuple(Report(step, {"accuracy": 0.5}) for step in range(1, 20))
+
+    def answer(step: int) -> Action:
+        running = replace(log.trials[8], status=Status.RUNNING, reports=reports[:step])
+        return schedule.on_report(running, running.reports[-1])
+
+    assert [answer(step) for step in (9, 11, 19)] == [Action.STOP, Action.CONTINUE, Action.CONTINUE]
+
+
 @pytest.mark.parametrize("model", ["parametric", "learned", "auto"])
 def test_poor_trials_are_stopped_and_the_best_is_not(model: str) -> None:
     log = run(CurveStopping(ACCURACY, epochs=27, model=model), fate, 60)
@@ -195,7 +209,7 @@ def test_poor_trials_are_stopped_and_the_best_is_not(model: str) -> None:
 
 @pytest.mark.parametrize(
     ("options", "text"),
-    [({"threshold": 1.0}, "above 0 and below 1"), ({"model": "oracle"}, "one of auto, parametric, learned")],
+    [({"threshold": 0.0}, "finite number above 0"), ({"model": "oracle"}, "one of auto, parametric, learned")],
 )
 def test_wrong_options_are_named(options: dict[str, object], text: str) -> None:
     with pytest.raises(JobError, match=text):

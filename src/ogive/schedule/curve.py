@@ -2,7 +2,8 @@
 
 Domhan et al. (IJCAI 2015), section 3.3 (the termination criterion), and Baker et al. (2018), section 4. Theirs is a fixed
 chance. But of n trials in no order the next one is the best with chance 1 / (n + 1): after twenty of them a fixed chance of
-0.05 would stop a trial of which nothing is known. So the threshold here is a share of that chance.
+0.05 would stop a trial of which nothing is known. So the threshold here is a multiple of that chance; and as what a trial
+still costs could be spent on new ones, both chances are counted for each epoch.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ DRAWS = 2000
 
 class CurveStopping(Schedule):
     """Every trial is started for all `epochs`, and stopped as soon as the chance that it ends better than the best one that
-    was trained in full is below `threshold` times that of a trial of which nothing is known: 1 / (n + 1) after n trials. As
-    far as the forecasts are right, that share of the trials that would become the best is lost.
+    was trained in full is, for each epoch that it has left, below `threshold` times that of a new trial: 1 / (n + 1) after n
+    trials, for `epochs`.
 
     With several objectives: that it ends undominated by those; the front has as many points as an unknown trial has chances.
 
     Options:
-        threshold: above 0 and below 1; a high one saves more epochs and loses more.
+        threshold: above 0; a high one saves more epochs and loses more.
         min_epochs: no trial is stopped before.
         min_trials: nor before so many have been trained in full.
         model: "parametric" extrapolates a curve of five epochs or more by its shape, "learned" from earlier trials, stopped
@@ -53,9 +54,9 @@ class CurveStopping(Schedule):
         objectives: Sequence[Objective],
         constraints: Sequence[Constraint] = (),
         epochs: int | None = None,
-        threshold: float = 0.2,
+        threshold: float = 1.0,
         min_epochs: int = 1,
-        min_trials: int = 3,
+        min_trials: int = 1,
         model: str = "auto",
     ) -> None:
         if epochs is None:
@@ -63,8 +64,8 @@ class CurveStopping(Schedule):
         self.epochs = whole(NAME, "epochs", epochs, at_least=1)
         self.min_epochs = whole(NAME, "min_epochs", min_epochs, at_least=1)
         self.min_trials = whole(NAME, "min_trials", min_trials, at_least=1)
-        if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 < threshold < 1:
-            raise JobError(f"{NAME}: threshold is {threshold!r}, but must be a number above 0 and below 1")
+        if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 < threshold < np.inf:
+            raise JobError(f"{NAME}: threshold is {threshold!r}, but must be a finite number above 0")
         if model not in MODELS:
             raise JobError(f"{NAME}: model is {model!r}, but must be one of {', '.join(MODELS)}")
         self.threshold, self.model = float(threshold), model
@@ -88,8 +89,9 @@ class CurveStopping(Schedule):
         if violation(trial.metrics, self.constraints) > self._least:
             return Action.STOP
         chance = self.chance(trial)
-        unknown = len(self._front) / (self._judged + 1)
-        return Action.CONTINUE if chance is None or chance >= self.threshold * unknown else Action.STOP
+        new = len(self._front) / (self._judged + 1)
+        left = (self.epochs - report.step) / self.epochs
+        return Action.CONTINUE if chance is None or chance >= self.threshold * new * left else Action.STOP
 
     def on_end(self, trial: Trial) -> None:
         if trial.status.failed:
@@ -126,7 +128,9 @@ class CurveStopping(Schedule):
             self._least, self._front = excess, costs
         elif excess == self._least:
             rows = np.concatenate([self._front, costs])
-            self._front = rows[pareto_front(rows)]
+            self._front = np.unique(
+                rows[pareto_front(rows)], axis=0
+            )  # who only equals the best makes it no more likely
 
     def chance(self, trial: Trial) -> float | None:
         """That a running trial ends better than the best that was trained in full; None where nothing can be said."""
