@@ -45,7 +45,7 @@ def export_json(state: State, trial: Trial) -> dict[str, Any]:
             "schedule": created["schedule"],
             "epochs": created["epochs"],
             "run_seed": created["seed"],
-            "objectives": [asdict(objective) for objective in state.objectives],
+            "objectives": [objective.to_json() for objective in state.objectives],
             "constraints": [asdict(constraint) for constraint in state.constraints],
             "session": dict(state.sessions[-1]) if state.sessions else {},
         },

@@ -101,11 +101,12 @@ def _gap(subject: Subject) -> str:
     """How close the next ones come: one training each does not order what is close."""
     metric = subject.state.objectives[0].metric
     first = subject.best[0]
-    alike = [trial for trial in subject.best if trial.step == first.step]
+    furthest = max(trial.step for trial in subject.best)
+    alike = [trial for trial in subject.best if trial.reaches(furthest)]
     last = alike[-1]
     if len(alike) < 2 or metric not in first.metrics or metric not in last.metrics or not subject.feasible(last):
         return ""
-    at = "" if len(alike) == len(subject.best) else f" of those that came to {plural(first.step, 'epoch')}"
+    at = "" if len(alike) == len(subject.best) else f" of those that came to {plural(furthest, 'epoch')}"
     gap = abs(first.metrics[metric] - last.metrics[metric])
     return f"The best {len(alike)}{at} lie within {shown(gap)} of {metric}, one training each."
 

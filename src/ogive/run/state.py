@@ -10,7 +10,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from ogive.errors import RunError
-from ogive.objective import Constraint, Objective
+from ogive.objective import Constraint, Objective, best_epoch_of
 from ogive.run.alerts import Alert
 from ogive.run.collector import uncollected
 from ogive.run.events import Event, Kind, proposal_from_json
@@ -143,6 +143,11 @@ class State:
         """The metrics that the objectives and constraints are made of."""
         return tuple(dict.fromkeys([o.metric for o in self.objectives] + [c.metric for c in self.constraints]))
 
+    @cached_property
+    def best_epoch_of(self) -> tuple[str, str] | None:
+        """(metric, goal) of the objective that chooses a trial's epoch; None where the last epoch is a trial's value."""
+        return best_epoch_of(self.objectives)
+
     def apply(self, event: Event) -> Trial | None:
         """Take note of an event; returns the trial's new record where it is about one."""
         self.seq = event.seq
@@ -211,6 +216,7 @@ class State:
             cached=data.get("cached", False),
             began=data.get("began", 0),
             proposed_at=event.time,
+            best_epoch_of=self.best_epoch_of,
         )
 
     def _count(self, before: Trial | None, trial: Trial, event: Event) -> None:
@@ -274,12 +280,12 @@ def _started(trial: Trial, event: Event) -> Trial:
 
 
 def reported(trial: Trial, event: Event) -> Trial:
-    """`trial` after a report; what the report does not repeat is carried forward from the former."""
+    """`trial` after a report; what the report does not repeat is carried forward from the former of the same fidelity."""
     seconds = event.data.get("seconds", 0.0)
     metrics = event.data["metrics"]
-    if trial.reports:
+    if trial.reports and trial.reports[-1].began == trial.began:
         metrics = {**trial.reports[-1].metrics, **metrics}
-    report = Report(event.step or 0, metrics, seconds, event.time)
+    report = Report(event.step or 0, metrics, seconds, event.time, trial.began)
     return trial.changed(reports=(*trial.reports, report), seconds=trial.seconds + seconds)
 
 

@@ -24,11 +24,12 @@ def section(subject: Subject) -> Section:
     if not best:
         return Section("best", "The best architectures", [Text("No trial has a value yet, so none is best.")])
     title = "The best architecture" if len(best) == 1 else f"The best {len(best)} architectures"
+    furthest = max(trial.step for trial in best)
     blocks: list[Block] = [Cards([_card(subject, place, trial) for place, trial in enumerate(best, 1)])]
-    behind = [trial for trial in best if trial.step < best[0].step]
+    behind = [trial for trial in best if not trial.reaches(furthest)]
     if behind:
         text = (
-            f"Not all were trained alike: {plural(len(behind), 'trial')} came less far than {plural(best[0].step, 'epoch')} "
+            f"Not all were trained alike: {plural(len(behind), 'trial')} came less far than {plural(furthest, 'epoch')} "
             "and stand behind, whatever their values; compare values only at the same number of epochs."
         )
         blocks.insert(0, Text(text))

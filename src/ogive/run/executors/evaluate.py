@@ -47,7 +47,7 @@ def evaluate(
 
     def send(step: Step, metrics: Mapping[str, float]) -> Action:
         nonlocal mark, left, last
-        last = _checked(step, last, until(assignment.fidelity))
+        last = _checked(step, last, max(until(assignment.fidelity), assignment.limit))
         answer = deliver(last, metrics, lap())
         mark = time.perf_counter()  # waiting for the controller is not compute time
         left = answer is Action.CONTINUE and leaving()
@@ -69,6 +69,9 @@ def evaluate(
             team,
             assignment.attempt,
             notes.append,
+            awaits=tuple(assignment.awaits),
+            limit=assignment.limit,
+            best_epoch_of=assignment.best_epoch_of and (assignment.best_epoch_of[0], assignment.best_epoch_of[1]),
         )
         estimator.evaluate(evaluation)
     except KeyboardInterrupt:
