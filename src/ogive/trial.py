@@ -119,8 +119,8 @@ class Trial:
         screened: metrics known before training (parameters, table latency, proxies).
         seconds: compute time so far, lost attempts included.
         cached: the reports come from the evaluation cache.
-        best_epoch_of: (metric, goal) of the objective whose best epoch is the trial's value (`Objective(epoch="best")`); None
-            where the last epoch is.
+        best_epoch_of: (metric, goal) of the objective whose best epoch is the trial's value (`Objective(epoch="best")`);
+            None where the last epoch is.
     """
 
     id: TrialId

@@ -4,8 +4,8 @@ In the trial's folder a checkpoint of step 5 is the pair `checkpoint-5.pt` (or `
 `checkpoint-5.json`. The state is written aside, flushed to the disk, and renamed into place after its JSON; only then
 are older ones removed. So there is always one whole checkpoint once there was one.
 
-Where the best epoch is a trial's value, `checkpoint-3-best.pt` and its JSON are the checkpoint of that epoch, kept beside the
-newest one, from which training goes on.
+Where the best epoch is a trial's value, `checkpoint-3-best.pt` and its JSON are the checkpoint of that epoch, kept beside
+the newest one, from which training goes on.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ def newest(folder: Path) -> Saved | None:
 
 
 def of_value(folder: Path) -> Saved | None:
-    """The checkpoint in `folder` whose weights have the trial's value: that of the best epoch where that one was kept, else
-    the newest; None where there is none.
+    """The checkpoint in `folder` whose weights have the trial's value: that of the best epoch where that one was kept,
+    else the newest; None where there is none.
 
     Raises:
         RunError: what is beside it cannot be read.
@@ -143,8 +143,8 @@ def _latest(folder: Path, name: re.Pattern[str]) -> Saved | None:
 
 
 class Writer:
-    """Writes the checkpoints of one trial: `stage` the state of a step, then `commit` it. The newest is kept, and the best of
-    those whose epochs were reported where `best_epoch_of` is given.
+    """Writes the checkpoints of one trial: `stage` the state of a step, then `commit` it. The newest is kept, and the best
+    of those whose epochs were reported where `best_epoch_of` is given.
 
     Args:
         folder: of the trial.
@@ -205,7 +205,10 @@ class Writer:
         if saved.reported and math.isfinite(value) and (best is None or _better(value, best.metrics[metric], goal)):
             # The JSON first: a state without it would not be readable.
             best = Saved(saved.step, saved.metrics, True, saved.path.with_stem(f"{saved.path.stem}-best"))
-            for source, target in ((saved.path.with_suffix(".json"), best.path.with_suffix(".json")), (saved.path, best.path)):
+            for source, target in (
+                (saved.path.with_suffix(".json"), best.path.with_suffix(".json")),
+                (saved.path, best.path),
+            ):
                 target.unlink(missing_ok=True)
                 _link(source, target)
         return set() if best is None else {best.path, best.path.with_suffix(".json")}

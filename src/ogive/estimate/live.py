@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ogive.errors import JobError, RunError
-from ogive.estimate.checkpoint import Saved, Writer, load_checkpoint, newest, of_value
+from ogive.estimate.checkpoint import Writer, load_checkpoint, newest, of_value
 from ogive.estimate.team import AnyOf, assembled
 from ogive.run.estimator import Evaluation, Team
 from ogive.schedule.base import Action
@@ -80,7 +80,7 @@ class LiveTrial:
         self._any_of = any_of
         self._until = evaluation.until if until is None else until
         self._awaits = set(evaluation.awaits)
-        self._writer = Writer(evaluation.folder, evaluation.best_epoch_of)
+        self._writer = Writer(evaluation.folder, evaluation.best_epoch_of if self._team.rank == 0 else None)
         self._saved = newest(evaluation.folder)
         self._metrics: dict[str, float] = {}
         self._reported: Step = 0  # the last step that this attempt reported, sent or not, or the restored one
@@ -232,9 +232,11 @@ class LiveTrial:
     def _goes_on(self) -> bool:
         """Whether another epoch follows."""
         last = max(self._until, self._evaluation.limit if self._evaluation.awaits else 0)
-        if self._until <= self.epoch < last and self._team.rank == 0:
+        if self._until <= self.epoch < last:
             # An epoch without a report may be reported after the loop; one that was reported without the objective is over.
-            self._over |= not (self._awaits and self._reported == self.epoch)
+            reported_without = bool(self._awaits) and self._reported == self.epoch
+            if self._any_of(self._team.rank == 0 and not reported_without):
+                return False
         return self.epoch < last and not self._agreed()
 
     def _returned_without_value(self) -> bool:

@@ -102,7 +102,7 @@ class Tally:
 
     @property
     def total(self) -> int:
-        return int(self.state.settings["max_trials"])
+        return self.state.total
 
     @property
     def at_rest(self) -> int:

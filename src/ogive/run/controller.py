@@ -23,8 +23,9 @@ from ogive.run.executors.base import Executor, Outcome
 from ogive.run.fold import Fold, Log, Observer
 from ogive.run.folders import drop_checkpoints, trial_folder
 from ogive.run.outcome import classify
+from ogive.run.repeated_failure import repeated_failure
 from ogive.run.settings import Settings
-from ogive.run.state import State, reported
+from ogive.run.state import REPEATS, State, reported
 from ogive.schedule.base import Action, Done, Drop, Resume, Schedule, Start, Wait
 from ogive.seeds import derive, generator
 from ogive.space import Architecture
@@ -36,8 +37,8 @@ LOOK_SECONDS = 5.0
 intervals of so many seconds for each 500 trials, so that ten thousand workers do not wait for them."""
 
 LATE = (
-    "is not reported yet where the schedule first compares trials: each trial goes on until it reports a value, and is compared "
-    "then; report it earlier, or raise the schedule's min_epochs"
+    "is not reported yet where the schedule first compares trials: each trial goes on until it reports a value, and is "
+    "compared then; report it earlier, or raise the schedule's min_epochs"
 )
 
 Screen = Callable[[Architecture], Mapping[str, float]]
@@ -109,6 +110,8 @@ class Controller:
                     self._look()
                 self.observer(self.state, None)
             self._look(last=True)
+            if self.advisor and (self.state.ended or not self.stopping):
+                self._raise(rules.at_the_end(self.state))
         finally:
             self.executor.close()
         if not self.stopping:
@@ -145,8 +148,13 @@ class Controller:
 
     def _check_limits(self) -> None:
         settings, state = self.settings, self.state
-        if state.failed >= settings.failures_allowed:
-            self._end(f"{state.failed} trials have failed, and max_failed_trials is {settings.failures_allowed}")
+        if (reason := repeated_failure(state)) is not None:
+            self._end(reason, failures=True)
+        failed = state.failed - state.forgiven
+        if failed >= settings.failures_allowed:
+            self._end(
+                f"{failed} trials have failed, and max_failed_trials is {settings.failures_allowed}", failures=True
+            )
         if settings.hours is None and settings.money is None:
             return
         spent = cost.spend(state, self.fold.now)
@@ -191,10 +199,10 @@ class Controller:
         if alerts:
             self.fold.write(*(alert.event() for alert in alerts))
 
-    def _end(self, why: str) -> None:
+    def _end(self, why: str, failures: bool = False) -> None:
         if not self.stopping:
             self.stop(why)
-            self.fold.write(Event(Kind.ENDED, data={"why": why}))
+            self.fold.write(Event(Kind.ENDED, data={"why": why, **({"failures": True} if failures else {})}))
 
     # -- giving work ---------------------------------------------------------------------------------------------
 
@@ -204,9 +212,8 @@ class Controller:
         while self.executor.idle and not self.stopping:
             waiting = next((trial for trial in self.state.waiting if trial not in self.running), None)
             if waiting is not None:
-                trial = self.state.trials[waiting]
-                if not self._settle(trial):
-                    self._start(trial, [])
+                if not self._settle(self.state.trials[waiting]):
+                    self._start(self.state.trials[waiting], [])
                 continue
             may_start = self._may_start()
             rng = generator(self.seed, "job", self.state.jobs) if self.schedule.draws else self._any_rng
@@ -229,7 +236,7 @@ class Controller:
     def _may_start(self) -> bool:
         """Whether another trial may be proposed; else `why` says why the search will end."""
         number = len(self.state.trials)
-        if number >= self.settings.max_trials:
+        if number >= self.state.total:
             self.why = f"all {number:,} trials are done"
         elif self._used_up:
             self.why = self._used_up
@@ -263,8 +270,10 @@ class Controller:
         if not self._may_start():
             return False
         try:
-            proposal = job.proposal or self.strategy.ask(
-                generator(self.seed, "ask", number), self.pending.about(job.note), job.fidelity
+            proposal = (
+                job.proposal
+                or self._repeat()
+                or self.strategy.ask(generator(self.seed, "ask", number), self.pending.about(job.note), job.fidelity)
             )
         except SpaceExhausted as error:
             self._used_up = str(error) or "every architecture of the space has been proposed"
@@ -287,13 +296,24 @@ class Controller:
             self._start(trial, [proposed(trial)])
         return True
 
+    def _repeat(self) -> Proposal | None:
+        """The proposal of the next failed trial that is to be repeated; None where there is none."""
+        failed = self.state.next_repeat
+        if failed is None:
+            return None
+        proposal = self.state.trials[failed].proposal
+        note = {name: value for name, value in proposal.note.items() if name != "schedule"}
+        return replace(proposal, note={**note, REPEATS: failed})
+
     def _trial(self, number: TrialId, proposal: Proposal, job: Start) -> Trial:
         """The new trial. Its seed depends on the architecture, not on the number: runs of one seed share results."""
         identity = proposal.architecture.id
-        seed = derive(self.seed, "trial", identity, self.state.seen[identity])
-        return Trial(
-            number, proposal, job.fidelity, seed, began=job.began, best_epoch_of=self.state.best_epoch_of
-        )
+        repeated = proposal.note.get(REPEATS)
+        if repeated is None:
+            seed = derive(self.seed, "trial", identity, self.state.seen[identity])
+        else:
+            seed = self.state.trials[repeated].seed
+        return Trial(number, proposal, job.fidelity, seed, began=job.began, best_epoch_of=self.state.best_epoch_of)
 
     def _start(self, trial: Trial, before: list[Event]) -> None:
         """Hand `trial` to a worker, and record `before` and the start in one transaction."""

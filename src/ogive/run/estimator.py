@@ -7,8 +7,8 @@ An estimator travels to each worker once (by cloudpickle), is prepared there onc
 
 What every implementation guarantees, and `ogive.testing.check_estimator` checks:
 
-- `evaluate` reports steps in increasing order, none beyond `evaluation.until` (up to `limit` while it `awaits` a metric), and
-  returns soon after a report was answered with anything but CONTINUE.
+- `evaluate` reports steps in increasing order, none beyond `evaluation.until` (up to `limit` while it `awaits` a metric),
+  and returns soon after a report was answered with anything but CONTINUE.
 - An evaluation that goes on from a checkpoint reports what an uninterrupted one would have reported.
 - What goes wrong is raised, never printed and forgotten; `Infeasible` says that the architecture is at fault.
 - Nothing of one evaluation is visible in the next.

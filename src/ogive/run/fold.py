@@ -79,8 +79,8 @@ class Fold:
         self._take([report] if decided is None else [report, decided.at(report.time)], Kind.REPORTED)
 
     def ask(self, trial: Trial) -> Action:
-        """What the schedule says to the trial's last report. It is not asked about values that are not finite, nor before all
-        objectives and constraints have a value.
+        """What the schedule says to the trial's last report. It is not asked about values that are not finite, nor before
+        all objectives and constraints have a value.
         """
         if not_finite(trial, self.state.metrics_needed):
             return Action.STOP

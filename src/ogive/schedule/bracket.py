@@ -48,7 +48,10 @@ class Bracket:
         if self.filling and may_start:
             return Start(self.ladder.fidelities[self.first], {"bracket": self.number}, self.ladder.began(self.first))
         if self.filling and not self.expected and len(self.sizes) > 1:
-            return next((self._resume(trial, 1) for trial in self._ranking(0)[: self._places(1)] if trial not in self.ended), None)
+            return next(
+                (self._resume(trial, 1) for trial in self._ranking(0)[: self._places(1)] if trial not in self.ended),
+                None,
+            )
         return None
 
     def _resume(self, trial: TrialId, level: int) -> Resume:

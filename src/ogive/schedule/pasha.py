@@ -75,7 +75,9 @@ class PASHA(ASHA):
     def _agree(self) -> bool:
         """Whether the order at the top is one that the soft order of the rung below allows."""
         trials = list(self._there.values())
-        lower, upper = (self._places([self._value(t, self.ladder.steps[k]) for t in trials]) for k in (self._top - 1, self._top))
+        lower, upper = (
+            self._places([self._value(t, self.ladder.steps[k]) for t in trials]) for k in (self._top - 1, self._top)
+        )
         epsilon = self._epsilon(trials) if len(self.objectives) == 1 else 0.0
         below, above = np.argsort(lower, kind="stable"), np.argsort(upper, kind="stable")
         # at each place of the top stands one that is, below, within epsilon of the one at that place there
