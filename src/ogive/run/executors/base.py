@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from ogive.schedule.base import Action
 from ogive.space.domain import Label
-from ogive.trial import EMPTY, Fidelity, Status, Step, TrialId
+from ogive.trial import EMPTY, Fidelity, Status, Step, TrialId, until
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ class Assignment:
     awaits: Sequence[str] = ()
     limit: Step = 0
     best_epoch_of: tuple[str, str] | None = None
+
+    def last_step(self, metrics: Mapping[str, float]) -> Step:
+        """The last step that may be reported once `metrics` are: later than its fidelity says while a metric is awaited."""
+        end = until(self.fidelity)
+        return end if set(self.awaits) <= metrics.keys() else max(end, self.limit)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ogive.run.executors.base import Assignment, Outcome
 from ogive.run.outcome import classify, disk_fault
 from ogive.schedule.base import Action
 from ogive.space import Space
-from ogive.trial import Status, Step, until
+from ogive.trial import Status, Step
 
 Deliver = Callable[[Step, Mapping[str, float], float], Action]
 
@@ -47,7 +47,7 @@ def evaluate(
 
     def send(step: Step, metrics: Mapping[str, float]) -> Action:
         nonlocal mark, left, last
-        last = _checked(step, last, max(until(assignment.fidelity), assignment.limit))
+        last = _checked(step, last, assignment.last_step({}))
         answer = deliver(last, metrics, lap())
         mark = time.perf_counter()  # waiting for the controller is not compute time
         left = answer is Action.CONTINUE and leaving()
