@@ -69,15 +69,14 @@ def fault(
 ) -> UserCodeError:
     """The error for what happened in a user's function: "raised ...", "returned ..."."""
     place = _place(function) if error is None else user_line(error) or _place(function)
-    lines = [f"the {role} {name_of(function)} {happened}", *([f"at {place}"] if place else [])]
+    what = [f"the {role} {name_of(function)}{'' if isinstance(function, type) else '()'} {happened}"]
+    what += [f"at {place}"] if place else []
     if about is not None:
-        lines.append(
+        what.append(
             f"for the architecture {', '.join(f'{name}={label}' for name, label in about.items()) or '(empty)'}"
         )
-    lines.append(
-        f"{remedy or 'correct the function'}; a search keeps what is journalled, and the same call continues it"
-    )
-    return UserCodeError("\n  ".join(lines))
+    remedy = f"{remedy or 'correct the function'}; a search keeps what is journalled, and the same call continues it"
+    return UserCodeError(",\n  ".join(what) + f".\n  Remedy: {remedy}")
 
 
 def user_line(error: BaseException) -> str | None:

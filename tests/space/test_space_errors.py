@@ -163,7 +163,9 @@ def test_a_constraint_that_refuses_everything_says_how_often_and_why() -> None:
 
 def test_a_constraint_that_answers_yes_or_no_is_told() -> None:
     space = og.Space(og.one_of(1, 2), constraint=lambda a: False)  # type: ignore[arg-type,return-value]
-    with pytest.raises(UserCodeError, match=r"constraint .*<lambda> returned False\n.*\n  for the architecture root="):
+    with pytest.raises(
+        UserCodeError, match=r"constraint .*<lambda>\(\) returned False,\n.*\n  for the architecture root="
+    ):
         space.sample(np.random.default_rng(0))
 
 

@@ -202,7 +202,7 @@ class Walk:
         generated = _generated(cls)
         own: dict[str, Any] = {"bases": [self.value(base) for base in (type(cls), *cls.__bases__)]}
         fields: Mapping[str, Any] = vars(cls).get("__dataclass_fields__", {})
-        own["fields"] = [[key, self.value(f.default_factory)] for key, f in fields.items()]
+        own["fields"] = [[key, self.value(f.default), self.value(f.default_factory)] for key, f in fields.items()]
         for key, value in members.items():
             code = inspect.unwrap(value).__code__ if isinstance(value, FunctionType) and key in generated else None
             if code is not None and not files.is_real(code.co_filename):
