@@ -82,7 +82,8 @@ class Fold:
         """What the schedule says to the trial's last report; it never sees values that are not finite."""
         if not_finite(trial, self.state.metrics_needed):
             return Action.STOP
-        return self._schedule.on_report(trial, trial.reports[-1])
+        with blaming_class("schedule", self._schedule):
+            return self._schedule.on_report(trial, trial.reports[-1])
 
     def _take(self, events: Sequence[Event], known: Kind | None) -> None:
         appended = self._log.append(events)
