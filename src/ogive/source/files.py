@@ -46,10 +46,15 @@ def is_real(file: str) -> bool:
 
 
 def is_project_module(name: str) -> bool:
-    """Whether a module is neither built in nor installed; one that is not loaded counts as the project's."""
+    """Whether a module is neither built in nor installed; one that is not loaded counts as the project's.
+
+    So does `__main__`: what comes from there may have been defined by the main program of another process.
+    """
     top = name.partition(".")[0]
+    if top == "__main__":
+        return True
     if top in sys.stdlib_module_names or top in ("builtins", "ogive"):
-        return top == "__main__"
+        return False
     file = getattr(sys.modules.get(name) or sys.modules.get(top), "__file__", None)
     return file is None or not is_installed(file)
 
