@@ -19,6 +19,10 @@ class Infeasible(OgiveError):
     """Raised by user code (a factory or a train function): this architecture cannot be evaluated."""
 
 
+class UserCodeError(OgiveError):
+    """A user's function (constraint, canonical, graph, baseline) raised, or returned what it must not."""
+
+
 class JobError(OgiveError):
     """A job, or an argument of `search`, is not what it should be."""
 

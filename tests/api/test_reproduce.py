@@ -137,7 +137,7 @@ def test_changed_code_is_named_and_its_numbers_are_compared(toy: ModuleType, tmp
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
     (line,) = done.stderr.splitlines()
-    assert line.startswith("code of the train function: ")
+    assert line == "the code of the train function has changed (train function toy_again.train)"
     assert "not the same again: 3 of 8 values at 4 steps differ; not compared: seconds, latency_ms" in done.stdout
 
 

@@ -15,7 +15,7 @@ from random_spaces import made
 from torch import nn
 
 from ogive import space as og
-from ogive.errors import SpaceError
+from ogive.errors import SpaceError, UserCodeError
 
 CHOICE = og.one_of(1, 2)
 
@@ -163,7 +163,9 @@ def test_a_constraint_that_refuses_everything_says_how_often_and_why() -> None:
 
 def test_a_constraint_that_answers_yes_or_no_is_told() -> None:
     space = og.Space(og.one_of(1, 2), constraint=lambda a: False)  # type: ignore[arg-type,return-value]
-    with pytest.raises(SpaceError, match="returned False: it returns a reason"):
+    with pytest.raises(
+        UserCodeError, match=r"constraint .*<lambda>\(\) returned False,\n.*\n  for the architecture root="
+    ):
         space.sample(np.random.default_rng(0))
 
 

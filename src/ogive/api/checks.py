@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from ogive.api.code import SearchCode
 from ogive.api.declared import Declared
 from ogive.api.executors import Places, check_known
 from ogive.errors import JobError, RunError
@@ -21,6 +22,7 @@ from ogive.schedule.base import Schedule, Start
 from ogive.seeds import generator
 from ogive.space import Space
 from ogive.space.joint import training_decisions
+from ogive.user_code import RAISED
 
 
 def as_estimator(estimator: Estimator | Callable[..., Any]) -> Estimator:
@@ -45,7 +47,7 @@ def check_hard(space: Space, estimator: Estimator, constraints: Iterable[Constra
         return
     try:
         known = estimator.screen(space.sample(generator(seed, "screen")))
-    except Exception:  # noqa: BLE001 - an architecture that cannot be screened becomes a failed trial
+    except RAISED:  # an architecture that cannot be screened becomes a failed trial
         return
     missing = [metric for metric in hard if metric not in known]
     if missing:
@@ -125,9 +127,11 @@ def first_doubts(declared: Declared, estimator: Estimator) -> list[str]:
     return (joint if names else []) + list(estimator.warnings())
 
 
-def later_doubts(events: Sequence[Event], estimator: Estimator, former: Settings, settings: Settings) -> list[str]:
+def later_doubts(
+    events: Sequence[Event], estimator: Estimator, code: SearchCode, former: Settings, settings: Settings
+) -> list[str]:
     """What a user who continues this run, with `settings` instead of the `former` ones, should know."""
-    doubts, code = [], estimator.code()
+    doubts = []
     number = sum(event.kind is Kind.PROPOSED for event in events)
     before, now = former.workers_per_trial, settings.workers_per_trial
     if before != now and not estimator.rank_invariant:
@@ -135,9 +139,8 @@ def later_doubts(events: Sequence[Event], estimator: Estimator, former: Settings
             f"workers_per_trial was {before} and is {now}: unless the train function shares the same batches out among its "
             f"processes, trials before {number} were trained with batches of another size"
         )
-    earlier = [event.data.get("code", code) for event in events if event.kind is Kind.OPENED]
-    if earlier and earlier[-1] != code:
-        doubts.append(f"the code of the train function has changed: trials before {number} were judged by the former")
+    earlier = [event.data for event in events if event.kind is Kind.OPENED]
+    doubts += code.warnings(earlier[-1], number) if earlier else []
     if any(event.kind is Kind.TEST_READ for event in events):
         doubts.append(
             "the test split of this run has been read: what the search chooses from now on is not tested by it"

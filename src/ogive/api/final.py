@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ogive.api.code import JUDGE, LAYERS, SearchCode
 from ogive.api.declared import Declared, check_unchanged
 from ogive.api.deliver import deliver
 from ogive.api.executors import SIMULATED
@@ -87,6 +88,8 @@ def finalize(
     if not run.ended:
         say("warning: the search has not ended; what it finds later is not judged by this reading of the test split")
         _see_that_it_rests(run.folder)
+    for change in SearchCode.of(run.space, run.estimator).sentences(_last(run.state), (LAYERS, JUDGE)):
+        say(f"warning: {change} since the search, whose values are those of the former")
     folder = run.folder / FOLDER
     stored = _former(folder, stage, say)
     trained = _train(run, folder, stage, stored, workers, executor, say, observer, settings)
@@ -216,7 +219,16 @@ def _former(folder: Path, stage: Stage, say: Say) -> State | None:
         lines = [line.strip() for line in str(error).splitlines()[1:-1]]
         _put_aside(folder, "; ".join(lines), say)
         return None
+    changed = SearchCode.of(stage.space, stage.estimator).sentences(_last(stored), (LAYERS, JUDGE))
+    if changed:
+        _put_aside(folder, "; ".join(changed), say)
+        return None
     return stored
+
+
+def _last(state: State) -> Mapping[str, Any]:
+    """The record of the last session of a run; empty where there was none."""
+    return state.sessions[-1] if state.sessions else {}
 
 
 def _put_aside(folder: Path, why: str, say: Say) -> None:

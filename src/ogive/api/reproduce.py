@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ogive.api.code import SearchCode
 from ogive.api.lived import Leg, Life, life
 from ogive.api.payload import PAYLOAD
 from ogive.errors import RunError
@@ -147,7 +148,7 @@ def _environment(run: Run, lived: Life) -> Iterator[str]:
     then = session.get("versions", {})
     for package in sorted({*then, *now["versions"]}):
         yield from _unlike(package, then.get(package), now["versions"].get(package))
-    yield from _unlike("code of the train function", session.get("code", ""), estimator.code())
+    yield from SearchCode.of(space, estimator).sentences(session)
     yield from (f"space: {line}" for line in Space.from_json(created["space"]).differences(space))
     stored, found = created["fingerprints"], estimator.fingerprints()
     for part in sorted({*stored, *found}):

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from ogive.api.code import SearchCode
 from ogive.api.declared import Declared, make_schedule, make_strategy
 from ogive.api.executors import Places, simulated
 from ogive.api.payload import PAYLOAD
@@ -79,7 +80,7 @@ def hold_session(
     screen = _remembering(estimator)
     strategy, schedule = plugins(declared, fixed, events[0].data, screen)
     shared = cache and not (schedule.hands_on or where.simulated)
-    results = _cache(declared.space, estimator, events) if shared else None
+    results, unshared = _cache(declared.space, estimator, events) if shared else (None, None)
     known = [event for event in events if event.seq]
     known += journal.append(events[len(known) :])
     state = State.of(known[:1], declared.space)
@@ -104,6 +105,8 @@ def hold_session(
                 observer=watch,
                 companions=companions,
             )
+            if unshared is not None:
+                controller.warn_once(unshared)
             with signals(controller.stop, _say, lambda: journal.writing):
                 why = controller.run()
     except BaseException as error:
@@ -118,8 +121,8 @@ def hold_session(
     return "" if controller.state.ended else why
 
 
-def _cache(space: Space, estimator: Estimator, events: Sequence[Event]) -> Cache | None:
-    """The results that this run shares with others; None where nobody knows what determines them.
+def _cache(space: Space, estimator: Estimator, events: Sequence[Event]) -> tuple[Cache | None, str | None]:
+    """The results that this run shares with others; None where nobody knows what determines them, and what to say of it.
 
     Where the number of processes that train a trial changes its result, and changed in this run, a trial may have begun with
     one number and gone on with another.
@@ -128,8 +131,11 @@ def _cache(space: Space, estimator: Estimator, events: Sequence[Event]) -> Cache
     if estimator.rank_invariant:
         ranks = [1]
     if recipe is None or len(set(ranks)) > 1:
-        return None
-    return Cache(space, recipe, estimator.continuable, ranks=ranks[-1])
+        return None, None
+    code = SearchCode.of(space, estimator)
+    if code.unidentified is not None:
+        return None, code.unidentified
+    return Cache(space, recipe, code.result, estimator.continuable, ranks=ranks[-1], edited=code.edited), None
 
 
 def companions_of(

@@ -19,6 +19,7 @@ from ogive.api.checks import (
     later_doubts,
     price_of,
 )
+from ogive.api.code import SOURCES, SearchCode
 from ogive.api.declared import (
     AUTO,
     LEFT_OUT,
@@ -285,15 +286,16 @@ def _continued(
     check_same_time(where, events, folder)
     price = price_of(settings)
     opening = [Event(Kind.CHANGED, data=changes)] if changes else []
-    code = estimator.code()
+    code = SearchCode.of(declared.space, estimator)
     opened = {
         **manifest(settings.workers, settings.workers_per_trial, settings.threads),
-        "code": code,
+        "code": estimator.code(),
+        SOURCES: code.to_json(),
         **where.journalled(),
     }
     opening.append(Event(Kind.OPENED, data={**opened, "price": price.to_json()} if price else opened))
     again = any(event.kind is Kind.OPENED for event in events)
-    told = later_doubts(events, estimator, former, settings) if again else first_doubts(declared, estimator)
+    told = later_doubts(events, estimator, code, former, settings) if again else first_doubts(declared, estimator)
     told += [] if again else doubts(where, settings.workers)
     if not again and "warm_start" in first.data:
         warm = first.data["warm_start"]

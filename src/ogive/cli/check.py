@@ -27,20 +27,24 @@ def check(
     no_forecast: Annotated[bool, typer.Option("--no-forecast", help="Time no training.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Validate a job, count its space, build and run sampled architectures, forecast the cost, and name what is not set.
+    """Validate a job, count its space, call its functions, build and run sampled architectures and the baseline, forecast
+    the cost, and name what is not set.
 
     Exit code 1 where the preflight finds an architecture that cannot be built or run, and with --strict where something is
-    missing.
+    missing; 2 where the job is wrong, or a constraint, canonical form, graph or baseline fails.
     """
     from ogive.job import load_job
     from ogive.job.forecast import forecast
+    from ogive.job.functions import check_baseline, check_space_functions
     from ogive.job.gate import MISSING, launch_gate
 
     loaded = load_job(job)
     if not as_json:
         print(f"{job}: the job is valid")
         _print_job(loaded)
+    tried = check_space_functions(loaded, samples)
     preflight = _preflight(loaded, samples)
+    check_baseline(loaded)
     expected = None if no_forecast or (preflight is not None and not preflight.ok) else forecast(loaded)
     gate = launch_gate(loaded, preflight, expected)
     missing = [finding for finding in gate if finding.verdict == MISSING]
@@ -52,6 +56,8 @@ def check(
         print_json({"job": str(job), "size": size, "run": str(shown(loaded.run)), **found, "ok": fine})
     else:
         none = "none, since the space has no example_input; with one, architectures are built and run here"
+        if tried:
+            print(f"functions: constraint, canonical form and graph answer for {tried:,} architectures")
         print(f"preflight: {preflight or none}")
         if not no_forecast:
             print_forecast(expected)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from ogive.errors import JobError, MissingExtra
 from ogive.estimate.checkpoint import REMEDY, first_line
-from ogive.estimate.functions import count, short_hash
+from ogive.estimate.functions import count
 from ogive.estimate.live import LiveTrial, run_live
 from ogive.estimate.smaller import check_size, reshaped, smaller
 from ogive.run.estimator import Estimator, Evaluation
+from ogive.source import short_hash
 from ogive.space import Architecture, Space
 from ogive.task import Recipe, Task
 from ogive.task.proxy import Proxy

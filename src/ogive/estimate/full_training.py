@@ -6,14 +6,15 @@ that a person drew instead of the architecture. What it is told travels in the p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ogive.errors import JobError
-from ogive.estimate.functions import short_hash, source_hash
 from ogive.run.estimator import Estimator, Evaluation
+from ogive.source import identity, short_hash
 from ogive.trial import Step
+from ogive.user_code import blaming
 
 STAGE = "second_stage"
 """The one of a proposal's settings that says what is to be trained; the others are the trial's own."""
@@ -90,8 +91,8 @@ class FullTraining(Estimator):
         recipe = self.judge.recipe()
         return None if recipe is None else {**recipe, "settings": self.settings}
 
-    def code(self) -> str:
-        return self.judge.code()
+    def sources(self) -> Sequence[tuple[str, Any]]:
+        return self.judge.sources()
 
     def fingerprints(self) -> Mapping[str, str]:
         return {**self.judge.fingerprints(), "settings": short_hash(self.settings)}
@@ -100,21 +101,31 @@ class FullTraining(Estimator):
 class Drawn:
     """A hand-drawn network that is built from a seed, as an architecture is.
 
+    Attributes:
+        hash: of its code and of what that uses.
+
     Raises:
         JobError: `factory` is no function without arguments that makes a network.
+        UserCodeError: it raised.
     """
 
     def __init__(self, factory: Any) -> None:
         self.factory = factory
-        self.hash = source_hash(factory)
+
+    @property
+    def hash(self) -> str:
+        return identity([("baseline", self.factory)]).hash
 
     def build(self, seed: int | None = None) -> Any:
         import torch
 
+        made = None
         with torch.random.fork_rng(devices=()):
             if seed is not None:
                 torch.manual_seed(seed)
-            made = self.factory() if callable(self.factory) and not isinstance(self.factory, torch.nn.Module) else None
+            if callable(self.factory) and not isinstance(self.factory, torch.nn.Module):
+                with blaming("baseline", self.factory):
+                    made = self.factory()
         if not isinstance(made, torch.nn.Module):
             raise JobError(
                 f"baseline={self.factory!r}: a function without arguments that makes a network, not a network itself"

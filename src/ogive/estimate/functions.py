@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 from ogive.errors import JobError
 from ogive.estimate.live import LiveTrial, number, run_live, seed_everything
 from ogive.run.estimator import Estimator, Evaluation
+from ogive.source import short_hash
 from ogive.space import Architecture
 from ogive.trial import EMPTY
 
@@ -33,10 +32,6 @@ class Train(Estimator):
         self.fidelities = fidelities
         self._recipe = recipe
         self._count_parameters = count_parameters
-        self._code = source_hash(f)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= {**state, "_code": _code_now(state["_f"], state["_code"])}
 
     @property
     def function(self) -> Callable[[Any, LiveTrial], object]:
@@ -46,8 +41,8 @@ class Train(Estimator):
     def screen(self, architecture: Architecture) -> Mapping[str, float]:
         return count(architecture) if self._count_parameters else EMPTY
 
-    def code(self) -> str:
-        return self._code
+    def sources(self) -> Sequence[tuple[str, Any]]:
+        return [("train function", self._f)]
 
     def prepare(self) -> None:
         _import_torch()
@@ -74,13 +69,9 @@ class Function(Estimator):
     def __init__(self, f: Callable[[Architecture], Mapping[str, Any]], recipe: Mapping[str, Any] | None) -> None:
         self._f = f
         self._recipe = recipe
-        self._code = source_hash(f)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= {**state, "_code": _code_now(state["_f"], state["_code"])}
-
-    def code(self) -> str:
-        return self._code
+    def sources(self) -> Sequence[tuple[str, Any]]:
+        return [("function", self._f)]
 
     def evaluate(self, evaluation: Evaluation) -> None:
         if evaluation.reported >= 1:
@@ -155,26 +146,6 @@ def count(architecture: Architecture) -> dict[str, float]:
 
     with torch.device("meta"):
         return {"parameters": float(parameters(architecture.build()))}
-
-
-def source_hash(f: Any) -> str:
-    """A short hash of the source of a function; "" where there is no source to read."""
-    try:
-        return short_hash(inspect.getsource(inspect.unwrap(f)))
-    except (OSError, TypeError):
-        return ""
-
-
-def _code_now(f: Any, former: str) -> str:
-    """The hash of a function that was unpickled: it may have changed where it was found by its name, and only there."""
-    module = sys.modules.get(getattr(f, "__module__", None) or "")
-    by_name = module is not None and getattr(module, getattr(f, "__qualname__", ""), None) is f
-    return source_hash(f) if by_name else former
-
-
-def short_hash(value: Any) -> str:
-    """The first 16 hexadecimal digits of the SHA-256 of `value` as JSON with sorted keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _check_callable(f: Any, arguments: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ from ogive.errors import JobError
 from ogive.seeds import generator
 from ogive.space import Architecture, Space
 from ogive.task.proxy import Proxy
+from ogive.user_code import RAISED
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,13 +41,13 @@ def check_size(space: Space, proxy: Proxy, shape: tuple[int, ...]) -> None:
     """
     import torch
 
-    wrong: Exception | None = None
+    wrong: BaseException | None = None
     for index in range(TRIED):
         architecture = space.sample(generator(0, "proxy", index))
         try:
             with torch.no_grad():  # for real: some models compute with values while they are built
                 smaller(architecture, 0, proxy, shape).eval()(torch.zeros(1, *shape))
-        except Exception as error:  # noqa: BLE001 - a factory of the user's may raise anything; told below
+        except RAISED as error:  # a factory of the user's may raise anything; reported below
             wrong = wrong or error
         else:
             return

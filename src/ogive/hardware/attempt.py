@@ -14,6 +14,7 @@ from ogive.hardware.locate import Running, calls, explain
 from ogive.hardware.result import Failure
 from ogive.space import Architecture
 from ogive.space.tree import realise
+from ogive.user_code import RAISED
 
 CPU_PARAMETERS = 250_000_000
 """Parameters of the largest model that is built on the CPU: a gigabyte in float32."""
@@ -58,7 +59,7 @@ def _attempt_on(device: str, architecture: Architecture, seed: int) -> Outcome:
             model = realise(tree, architecture)
         except Infeasible as error:
             return Outcome(infeasible=str(error) or "Infeasible")
-        except Exception as error:  # noqa: BLE001 whatever a user's factory raises is what we are here to report
+        except RAISED as error:  # whatever a user's factory raises is what we are here to report
             return Outcome(failure=_not_built(architecture, error))
         if not isinstance(model, nn.Module):
             wrong = TypeError(f"the space builds {type(model).__name__}, and only an nn.Module can be run")
@@ -73,11 +74,11 @@ def _run(architecture: Architecture, model: nn.Module, device: str) -> Outcome:
             return Outcome(measure(model, inputs))
         except Infeasible as error:
             return Outcome(infeasible=str(error) or "Infeasible")
-        except Exception as error:  # noqa: BLE001 as above
+        except RAISED as error:  # as above
             return Outcome(failure=_not_run(architecture, model, running, error))
 
 
-def _not_run(architecture: Architecture, model: nn.Module, running: list[Running], error: Exception) -> Failure:
+def _not_run(architecture: Architecture, model: nn.Module, running: list[Running], error: BaseException) -> Failure:
     name, module, shapes = running[-1] if running else ("", model, ())
     plain = explain(module, shapes)
     message = f"it {plain} ({_said(error)})" if plain else _said(error)
@@ -85,12 +86,12 @@ def _not_run(architecture: Architecture, model: nn.Module, running: list[Running
     return Failure(architecture, "run", name, type(module).__name__, shapes, kind, message, parameters(model))
 
 
-def _not_built(architecture: Architecture, error: Exception) -> Failure:
+def _not_built(architecture: Architecture, error: BaseException) -> Failure:
     place = next(iter(getattr(error, "__notes__", ())), "")
     message = f"{_said(error)}, {place}" if place else _said(error)
     return Failure(architecture, "build", place, "", (), type(error).__name__, message)
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

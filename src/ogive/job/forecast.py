@@ -18,6 +18,7 @@ from ogive.report.words import plural
 from ogive.run.executors.processes import cores
 from ogive.run.prices import Price, find_price
 from ogive.seeds import generator
+from ogive.user_code import RAISED
 
 if TYPE_CHECKING:
     from ogive.estimate import Classifier
@@ -186,7 +187,7 @@ def _pace(job: Job, judge: Classifier, proxy: Proxy) -> _Pace | None:
             architecture = job.space.sample(generator(job.keys.seed, "forecast", index))
             try:
                 model = smaller(architecture, index, proxy, tuple(train[0].shape[1:]))
-            except Exception:  # noqa: BLE001, S112 - infeasible ones are not trained, and of others the preflight tells
+            except RAISED:  # infeasible ones are not trained, and of others the preflight tells
                 continue
             trained, validated = _time(model, train, validation, judge)
             train_pace.append(trained)

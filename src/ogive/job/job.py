@@ -27,6 +27,7 @@ from ogive.run.settings import Settings
 from ogive.seeds import generator
 from ogive.space import Architecture, Space
 from ogive.trial import Pending
+from ogive.user_code import RAISED
 
 if TYPE_CHECKING:
     from ogive.task import Task
@@ -313,14 +314,14 @@ def _check_any(
     Raises:
         JobError: none can; says what is wrong with the first that is not infeasible on purpose.
     """
-    wrong: list[Exception] = []
+    wrong: list[BaseException] = []
     for architecture in drawn:
         try:
             attempt(architecture)
             return
         except Infeasible:
             continue
-        except Exception as error:  # noqa: BLE001 - of a factory of the user's, told below
+        except RAISED as error:  # of a factory of the user's, reported below
             wrong.append(error)
     if wrong:
         raise JobError(f"an architecture cannot be {done}: {blame(wrong[0], folders)}") from wrong[0]

@@ -16,6 +16,7 @@ from ogive.job.source import At, Source, blamed
 from ogive.run.estimator import Estimator
 from ogive.schedule.base import Schedule
 from ogive.space import Space
+from ogive.user_code import call
 
 if TYPE_CHECKING:
     from ogive.task import Task
@@ -65,7 +66,8 @@ def _task(source: Source, keys: TaskKeys, code: Code) -> Task:
     data: Any = keys.data
     if ":" in data:
         data = code.resolve(("task", "data"), data)
-        data = data() if inspect.isfunction(data) else data
+        with blamed(source, "task", "data"):
+            data = call("data function", data) if inspect.isfunction(data) else data
     for name, value in wanted.items():
         with blamed(source, "task", name):
             if value is None and name != "train":

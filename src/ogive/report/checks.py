@@ -142,12 +142,12 @@ def few_repeats(subject: Subject) -> Answer:
 
 
 def same_code(subject: Subject) -> Answer:
-    codes = [session.get("code", "") for session in subject.state.sessions]
+    codes = [(session.get("code", ""), session.get("sources", {})) for session in subject.state.sessions]
     if len(codes) < 2:
         return Answer(NEITHER, "there was one session at most")
-    return answer(
-        len(set(codes)) == 1, f"the same in {len(codes)} sessions", "the train function has changed on the way"
-    )
+    former = ("train function", [code for code, _ in codes]), ("layers", [parts.get("layers") for _, parts in codes])
+    changed = [name for name, seen in former if any(other != seen[0] for other in seen)]
+    return answer(not changed, f"the same in {len(codes)} sessions", f"changed on the way: {', '.join(changed)}")
 
 
 # -- after -----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 
 from ogive.report.words import plural
 from ogive.run.state import State
+from ogive.source import short_hash
 from ogive.space import SizeBounds
 
 SESSIONS = 10
@@ -34,7 +35,7 @@ def manifest(state: State) -> dict[str, Any]:
     ]
     first = max(0, len(state.sessions) - SESSIONS)
     sessions = [
-        {"number": number, "rows": [(name, _pairs(value)) for name, value in session.items()]}
+        {"number": number, "rows": [(name, _pairs(value)) for name, value in _shortened(session).items()]}
         for number, session in enumerate(state.sessions[first:], first + 1)
     ]
     decisions = [
@@ -42,6 +43,13 @@ def manifest(state: State) -> dict[str, Any]:
     ]
     earlier = f"{plural(first, 'earlier session')} left out" if first else ""
     return {"manifest": rows, "sessions": sessions, "earlier_sessions": earlier, "decisions": decisions}
+
+
+def _shortened(session: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A session's record with one hash for all sources of a kind."""
+    if "sources" not in session:
+        return session
+    return {**session, "sources": {kind: short_hash(parts) for kind, parts in session["sources"].items()}}
 
 
 def size(state: State) -> str:

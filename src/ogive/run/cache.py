@@ -1,11 +1,11 @@
-"""The evaluation cache: results shared between runs, by architecture, recipe, seed and fidelity."""
+"""The evaluation cache: results shared between runs, by architecture, code, recipe, seed and fidelity."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +36,24 @@ class Cache:
     """Reports of earlier evaluations. Only estimators that can tell their whole recipe use it.
 
     Args:
+        code: identifies the code of layers and estimator: results of other code are others.
         ranks: how many processes train a trial together, where their number changes what is reported; else 1.
+        edited: says why results are not those of `code` any more; None as long as they are.
     """
 
     def __init__(
         self,
         space: Space,
         recipe: Mapping[str, Any],
+        code: str,
         continuable: bool = False,
         path: Path | None = None,
         ranks: int = 1,
+        edited: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.path = path or default_path()
-        self._base = [space.fingerprint, dict(recipe), *([space.scaling] if space.scaling else [])]
+        self.edited = edited
+        self._base = [space.fingerprint, code, dict(recipe), *([space.scaling] if space.scaling else [])]
         self._base += [{"ranks": ranks}] if ranks > 1 else []
         self._continuable = continuable
         try:
@@ -80,7 +85,7 @@ class Cache:
 
         A trial that inherits weights has results of its own, which no key tells.
         """
-        if trial.proposal.inherit is not None:
+        if trial.proposal.inherit is not None or self.edited() is not None:
             return []
         end = trial.until - trial.began
         query = sql.select(_results.c.reports).where(_results.c.key == self._key(trial), _results.c.step >= end)
@@ -98,7 +103,7 @@ class Cache:
 
     def store(self, trial: Trial) -> None:
         """Keep the reports of a trial that has reached its fidelity."""
-        if trial.proposal.inherit is not None or trial.step < trial.until:
+        if trial.proposal.inherit is not None or trial.step < trial.until or self.edited() is not None:
             return
         key, end = self._key(trial), trial.step - trial.began
         own = [report for report in trial.reports if report.step > trial.began]

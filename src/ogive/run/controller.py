@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ogive.errors import RunError, SpaceExhausted
+from ogive.errors import RunError, SpaceExhausted, UserCodeError
 from ogive.run import cost, rules, words
 from ogive.run.advisor import Advisor
 from ogive.run.alerts import Alert
@@ -31,6 +31,7 @@ from ogive.seeds import derive, generator
 from ogive.space import Architecture
 from ogive.strategy.base import Strategy
 from ogive.trial import RETRIED, Pending, Proposal, Report, Status, Step, Trial, TrialId
+from ogive.user_code import RAISED, blaming_class
 
 LOOK_SECONDS = 5.0
 """The shortest time between two looks for alerts that time decides. Those that go through all trials are looked for at
@@ -40,6 +41,9 @@ LATE = (
     "is not reported yet where the schedule first compares trials: each trial goes on until it reports a value, and is "
     "compared then; report it earlier, or raise the schedule's min_epochs"
 )
+
+GRACE_SECONDS = 30.0
+"""How long running trials may take to reach their next report after an error of the user's code."""
 
 Screen = Callable[[Architecture], Mapping[str, float]]
 
@@ -103,7 +107,7 @@ class Controller:
             self.advisor.begin()
             self._advise()  # what the last session may not have come to
         try:
-            while self._fill() or self.running:
+            while self._fill_or_leave() or self.running:
                 self.executor.poll(self, self.tick)
                 self._check_limits()
                 if self.clock.monotonic() >= self._next_look:
@@ -217,7 +221,9 @@ class Controller:
                 continue
             may_start = self._may_start()
             rng = generator(self.seed, "job", self.state.jobs) if self.schedule.draws else self._any_rng
-            match self.schedule.next_job(rng, may_start):
+            with blaming_class("schedule", self.schedule):
+                next_job = self.schedule.next_job(rng, may_start)
+            match next_job:
                 case Resume() as job:
                     self._promote(job)
                 case Drop(trial, reason):
@@ -232,6 +238,17 @@ class Controller:
                         self.why = f"the schedule {'waits for trials that will not come' if waits else 'is done'}"
                     return False
         return not self.stopping
+
+    def _fill_or_leave(self) -> bool:
+        """`_fill`; where the user's code fails, running trials are put back at their next report before that is raised."""
+        try:
+            return self._fill()
+        except UserCodeError:
+            self.stop("an error of the user's code")
+            end = self.clock.monotonic() + GRACE_SECONDS
+            while self.running and self.clock.monotonic() < end:
+                self.executor.poll(self, self.tick)
+            raise
 
     def _may_start(self) -> bool:
         """Whether another trial may be proposed; else `why` says why the search will end."""
@@ -270,11 +287,12 @@ class Controller:
         if not self._may_start():
             return False
         try:
-            proposal = (
-                job.proposal
-                or self._repeat()
-                or self.strategy.ask(generator(self.seed, "ask", number), self.pending.about(job.note), job.fidelity)
-            )
+            with blaming_class("strategy", self.strategy):
+                proposal = (
+                    job.proposal
+                    or self._repeat()
+                    or self.strategy.ask(generator(self.seed, "ask", number), self.pending.about(job.note), job.fidelity)
+                )
         except SpaceExhausted as error:
             self._used_up = str(error) or "every architecture of the space has been proposed"
             self._may_start()
@@ -284,7 +302,7 @@ class Controller:
         trial = self._trial(number, checked(proposal, job.note, self.state, type(self.strategy).__name__), job)
         try:
             screened = self.screen(trial.architecture)
-        except Exception as error:  # noqa: BLE001 - failure is an input: what cannot be screened is a failed trial
+        except RAISED as error:  # failure is an input: what cannot be screened is a failed trial
             self.fold.write(proposed(trial), failed(number, classify(error)))
             return True
         if screened:
@@ -356,9 +374,11 @@ class Controller:
         self.fold.write_report(event, found)
         if found is None and trial.step >= trial.until:
             missing = ", ".join(missing_metrics(trial, self.state.metrics_needed))
-            self._warn_once(f"{missing} {LATE}", number)
+            self.warn_once(f"{missing} {LATE}", number)
         if self.cache and found is not None and found.kind is not Kind.FAILED and number in self.running:
             self.cache.store(self.state.trials[number])
+            if (reason := self.cache.edited()) is not None:
+                self.warn_once(reason)
         return answer(found)
 
     def on_end(self, trial: TrialId, outcome: Outcome) -> None:
@@ -376,7 +396,7 @@ class Controller:
     def _end_attempt(self, trial: TrialId, outcome: Outcome) -> None:
         record = self.state.trials[trial]
         if outcome.status is Status.FINISHED and outcome.reason:
-            self._warn_once(outcome.reason, trial)
+            self.warn_once(outcome.reason, trial)
         if record.status is not Status.RUNNING:  # its last report decided already
             if outcome.status.failed:
                 self.on_warning(f"after its last report, trial {trial} ended with: {outcome.reason}", trial)
@@ -410,7 +430,8 @@ class Controller:
     def _retry(self, trial: Trial, outcome: Outcome) -> bool:
         return outcome.status in RETRIED and (self.stopping or self.state.lost[trial.id] < self.settings.retries)
 
-    def _warn_once(self, message: str, trial: TrialId) -> None:
+    def warn_once(self, message: str, trial: TrialId | None = None) -> None:
+        """Record something that a user should know, unless the journal has it already."""
         if all(message != known for known, _ in self.state.warnings):
             self.on_warning(message, trial)
 

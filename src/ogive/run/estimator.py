@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ogive.schedule.base import Action
+from ogive.source import CodeIdentity, identity
 from ogive.space import Architecture, Space
 from ogive.trial import EMPTY, Fidelity, Step, TrialId, until
 
@@ -154,9 +155,18 @@ class Estimator(ABC):
         """What makes its results doubtful, one sentence each; journalled when a run begins."""
         return ()
 
+    def sources(self) -> Sequence[tuple[str, Any]]:
+        """The functions and classes whose code judges, each with its role; by default the estimator's class."""
+        return [("estimator", type(self))]
+
+    def identity(self) -> CodeIdentity:
+        """What identifies the code of `sources` and of what it uses."""
+        return identity(self.sources())
+
     def code(self) -> str:
-        """A short hash of the user's code that judges, "" where it is not known; a change of it is worth a warning."""
-        return ""
+        """A short hash of the user's code that judges, "" where none does; a change of it is worth a warning."""
+        found = self.identity()
+        return found.hash if found.has_project_code else ""
 
     def fingerprints(self) -> Mapping[str, str]:
         """What must not change while a run is continued, by name (`data`, `split`, `recipe`), each as a short hash."""

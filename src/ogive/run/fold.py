@@ -17,6 +17,7 @@ from ogive.run.state import State
 from ogive.schedule.base import Action, Resume, Schedule, Start
 from ogive.strategy.base import Strategy
 from ogive.trial import Trial, TrialId
+from ogive.user_code import blaming_class
 
 Observer = Callable[[State, Event | None], None]
 
@@ -86,7 +87,8 @@ class Fold:
             return Action.STOP
         if unreported(trial, self.state.metrics_needed):
             return Action.CONTINUE
-        return self._schedule.on_report(trial, trial.reports[-1])
+        with blaming_class("schedule", self._schedule):
+            return self._schedule.on_report(trial, trial.reports[-1])
 
     def _take(self, events: Sequence[Event], known: Kind | None) -> None:
         appended = self._log.append(events)
@@ -119,7 +121,11 @@ class Fold:
             case Kind.REPORTED:
                 self.undecided[trial.id] = self.ask(trial)
             case Kind.PAUSED:
-                self._strategy.tell(trial)
+                self._tell(trial)
             case Kind.FINISHED | Kind.STOPPED | Kind.FAILED:
                 self._schedule.on_end(trial)
-                self._strategy.tell(trial)
+                self._tell(trial)
+
+    def _tell(self, trial: Trial) -> None:
+        with blaming_class("strategy", self._strategy):
+            self._strategy.tell(trial)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from ogive.space.build import ExampleInput
 from ogive.space.domain import Label
+from ogive.user_code import call, fault
 
 if TYPE_CHECKING:
     from ogive.space.space import Space
 
 EMPTY: Mapping[str, float] = MappingProxyType({})
-_encode = json.JSONEncoder(sort_keys=True).encode
+_encode = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
 
 
 class Architecture(Mapping[str, Label]):
@@ -70,10 +71,31 @@ class Architecture(Mapping[str, Label]):
     def id(self) -> str:
         """Identity as 16 hexadecimal digits, equal in every process: the names and labels of the active decisions,
         after the space's canonical form, so that two architectures that are the same network share it.
+
+        Raises:
+            UserCodeError: the canonical form raised, or returned neither an architecture nor a JSON value.
         """
-        form = self.space.canonical(self) if self.space.canonical else self
+        form = self._canonical()
         identity = sorted(form._choices.items()) if isinstance(form, Architecture) else form
         return hashlib.sha256(_encode(identity).encode()).hexdigest()[:16]
+
+    def _canonical(self) -> Any:
+        """The space's canonical form of this architecture: an architecture or a JSON value."""
+        function = self.space.canonical
+        if function is None:
+            return self
+        form = call("canonical form", function, self, about=self)
+        if isinstance(form, Architecture):
+            return form
+        try:
+            if form is not None:
+                _encode(form)
+                return form
+        except (TypeError, ValueError, RecursionError):
+            pass
+        raise fault(
+            "canonical form", function, f"returned {form!r}", self, remedy="return an architecture or a JSON value"
+        )
 
     def to_json(self) -> dict[str, Label]:
         """Names and labels, as `Space.architecture` reads them."""

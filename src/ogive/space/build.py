@@ -13,6 +13,7 @@ from typing import Any, cast
 from ogive.errors import SpaceError
 from ogive.space.domain import Label
 from ogive.space.tree import Node, realise
+from ogive.user_code import call
 
 ExampleInput = tuple[int, ...] | Callable[[], Any] | None
 
@@ -56,11 +57,12 @@ def example_inputs(example_input: ExampleInput) -> tuple[Any, ...]:
 
     Raises:
         SpaceError: the space has no example input.
+        UserCodeError: the callable raised.
     """
     if example_input is None:
         raise SpaceError("this needs the shape of an input: Space(..., example_input=(channels, height, width))")
     if callable(example_input):
-        made = example_input()
+        made = call("example input", example_input)
         return made if isinstance(made, tuple) else (made,)
     return (sys.modules["torch"].zeros((1, *example_input)),)
 

@@ -7,10 +7,12 @@ model of decisions has to find that out from trials; a space declared with `grap
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 from ogive.errors import SpaceError
 from ogive.space.architecture import Architecture
+from ogive.user_code import call, fault
 
 Labels = Sequence[Any]
 Edges = Sequence[tuple[int, int]]
@@ -62,3 +64,38 @@ def wiring(
         if passed[end] >> nodes[b][0] & 1
     ]
     return ["input", *(operations[edge] for edge in nodes[1:-1]), "output"], edges
+
+
+def checked_graph(function: Graph, architecture: Architecture) -> tuple[Labels, Edges]:
+    """What `function` returns for an architecture, checked.
+
+    Raises:
+        UserCodeError: it raised, or returned no graph: labels, and pairs of their numbers without circles.
+    """
+    made: Any = call("graph", function, architecture, about=architecture)
+    try:
+        labels, edges = made
+        wrong = _wrong(len(labels), [(start, end) for start, end in edges])
+    except (TypeError, ValueError):
+        wrong = "no labels and pairs of numbers"
+    if wrong is None:
+        return labels, edges
+    remedy = "return a list of labels, one for each node, and a list of (from, to) pairs of the nodes' numbers"
+    raise fault("graph", function, f"returned {made!r}, which has {wrong}", architecture, remedy=remedy)
+
+
+def _wrong(nodes: int, edges: Sequence[tuple[Any, Any]]) -> str | None:
+    """What is wrong with the edges of a graph of so many nodes; None where nothing is."""
+    for edge in edges:
+        if not all(isinstance(node, Integral) and 0 <= int(node) < nodes for node in edge):
+            return f"the edge {edge!r}, and nodes 0 to {nodes - 1}"
+    if all(start < end for start, end in edges):
+        return None
+    left = list(edges)
+    while left:  # what no edge leads to can be taken away, until nothing is left or a circle is
+        targets = {end for _, end in left}
+        rest = [edge for edge in left if edge[0] in targets]
+        if len(rest) == len(left):
+            return "a circle"
+        left = rest
+    return None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ogive.errors import SpaceError
+from ogive.source import CodeIdentity, identity
 from ogive.space import moves
 from ogive.space.architecture import EMPTY, Architecture
 from ogive.space.build import ExampleInput, build, checked_example
@@ -22,8 +23,10 @@ from ogive.space.encoding import Encoding
 from ogive.space.graph import Graph
 from ogive.space.multipliers import check_multipliers, multiplied, multipliers_in
 from ogive.space.restriction import Only, prune, restrict
+from ogive.space.sources import layer_sources, rule_sources
 from ogive.space.table import Decision
 from ogive.space.tree import Constant, Node
+from ogive.user_code import call, fault
 
 Constraint = Callable[[Architecture], str | None]
 Canonical = Callable[[Architecture], Any]
@@ -128,6 +131,14 @@ class Space:
             )
         return lines
 
+    def code(self) -> CodeIdentity:
+        """What identifies the code that models are built from, which the fingerprint knows by name only."""
+        return identity([] if self.tree is None else layer_sources(self.tree, self.example_input))
+
+    def rules(self) -> CodeIdentity:
+        """What identifies the code of constraint, canonical form and graph."""
+        return identity(rule_sources(self))
+
     # -- architectures -------------------------------------------------------------------------------------------
 
     def architecture(self, choices: Mapping[str, Label]) -> Architecture:
@@ -178,15 +189,18 @@ class Space:
         return space
 
     def violation(self, architecture: Architecture) -> str | None:
-        """Why the constraint does not allow `architecture`; None where it does."""
+        """Why the constraint does not allow `architecture`; None where it does.
+
+        Raises:
+            UserCodeError: the constraint raised, or returned neither a text nor None.
+        """
         if self.constraint is None:
             return None
-        reason: object = self.constraint(architecture)
+        reason: object = call("constraint", self.constraint, architecture, about=architecture)
         if reason is None or isinstance(reason, str):
             return reason or None
-        raise SpaceError(
-            f"the space's constraint returned {reason!r}: it returns a reason (a string), or None if all is well"
-        )
+        remedy = "return the reason (a string) why the architecture is not allowed, or None where it is"
+        raise fault("constraint", self.constraint, f"returned {reason!r}", architecture, remedy=remedy)
 
     def size(self) -> int | float | SizeBounds:
         """The exact number of distinct active assignments, before constraint and canonical form.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ogive.space.domain import Label
+from ogive.user_code import RAISED
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def realise(node: Node, choices: Mapping[str, Label]) -> Any:
             keywords = {key: realise(value, choices) for key, value in kwargs.items()}
             try:
                 return factory(*values, **keywords)
-            except Exception as error:
+            except RAISED as error:
                 error.add_note(f"while building the layer at {path or 'the root'!r} of the space")
                 raise
         case Group(kind, items):
@@ -120,7 +121,7 @@ def realise(node: Node, choices: Mapping[str, Label]) -> Any:
             operated = [realise(operand, choices) for operand in operands]
             try:
                 return function(*operated)
-            except Exception as error:
+            except RAISED as error:
                 error.add_note(f"while computing {function.__name__}({', '.join(map(repr, operated))}) in the space")
                 raise
         case Splice():

@@ -13,6 +13,7 @@ from ogive.objective import Constraint, Metrics, violation
 from ogive.space import Architecture
 from ogive.strategy.base import Strategy
 from ogive.trial import Fidelity, Pending, Proposal, Trial
+from ogive.user_code import RAISED
 
 Screen = Callable[[Architecture], Metrics]
 
@@ -69,7 +70,7 @@ class Constrained(Strategy):
     def _violation(self, architecture: Architecture) -> float:
         try:
             self._screen(architecture)
-        except Exception:  # noqa: BLE001 - it is let through, and becomes a failed trial where it is evaluated
+        except RAISED:  # it is let through, and becomes a failed trial where it is evaluated
             return 0.0
         return violation(self._screen(architecture), self._applicable(architecture))
 

@@ -11,15 +11,16 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ogive.errors import JobError
 from ogive.space import Architecture, Space
-from ogive.space.graph import Edges, Graph, Labels
+from ogive.space.graph import Edges, Graph, Labels, checked_graph
 from ogive.space.table import matches
 
 FloatArray = NDArray[np.float64]
@@ -34,15 +35,17 @@ PATHS = 100
 def graph_of(spec: Any, space: Space) -> Graph | None:
     """The graph function behind an option: None for the space's own, "none", "decisions", "module:function", or a function.
 
+    What a user's function returns is checked at each call.
+
     Raises:
         JobError: it is none of these, or cannot be imported.
     """
     if spec is None:
-        return space.graph
+        return None if space.graph is None else partial(checked_graph, space.graph)
     if spec == "none":
         return None
     if callable(spec):
-        return cast("Graph", spec)
+        return partial(checked_graph, spec)
     if spec == "decisions":
         return decision_graph
     if isinstance(spec, str) and ":" in spec:
@@ -52,7 +55,7 @@ def graph_of(spec: Any, space: Space) -> Graph | None:
         except (ImportError, AttributeError) as error:
             raise JobError(f"graph={spec!r} cannot be imported: {error}") from error
         if callable(found):
-            return cast("Graph", found)
+            return partial(checked_graph, found)
     raise JobError(f'graph={spec!r}: a function of an architecture, "module:function", "decisions", "none", or None')
 
 

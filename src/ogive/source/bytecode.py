@@ -1,0 +1,93 @@
+"""What bytecode says: a hash of what it does, the names that it uses, and the modules that it imports."""
+
+from __future__ import annotations
+
+import dis
+import functools
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from importlib.util import resolve_name
+from types import CodeType
+from typing import Any
+
+_IMPORT_NAME = dis.opmap["IMPORT_NAME"]
+_IS_FUNCTION = 0x1
+_DOCSTRING = 0x4000000
+"""The flag of a code object whose first constant is its docstring, from Python 3.13 on."""
+_STAR, _STARS = 0x4, 0x8
+_FLAGS = _STAR | _STARS | 0x20 | 0x80 | 0x200
+"""*args, **kwargs, generator, coroutine, asynchronous generator."""
+
+
+def nested(code: CodeType) -> Iterator[CodeType]:
+    """A code object and all that are inside it."""
+    yield code
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            yield from nested(const)
+
+
+@functools.lru_cache(8192)
+def digest(code: CodeType) -> str:
+    """A hash of what a code object does: no names of files and locals, no lines, no docstring."""
+    return hashlib.sha256(json.dumps(_described(code)).encode()).hexdigest()[:16]
+
+
+def _described(code: CodeType) -> list[Any]:
+    consts = list(code.co_consts)
+    is_function = code.co_flags & _IS_FUNCTION and code.co_name != "<lambda>"
+    has_docstring = code.co_flags & _DOCSTRING if sys.version_info >= (3, 13) else is_function
+    if has_docstring and consts and isinstance(consts[0], str):
+        consts[0] = None
+    arguments = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & _STAR) + bool(code.co_flags & _STARS)
+    return [
+        code.co_code.hex(),
+        [_constant(const) for const in consts],
+        code.co_names,
+        [code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & _FLAGS],
+        code.co_varnames[:arguments],
+        code.co_freevars,
+        code.co_cellvars,
+        code.co_exceptiontable.hex(),
+    ]
+
+
+def _constant(const: Any) -> Any:
+    if isinstance(const, CodeType):
+        return digest(const)
+    if isinstance(const, tuple):
+        return [_constant(item) for item in const]
+    if isinstance(const, frozenset):
+        return sorted(repr(item) for item in const)
+    return f"{type(const).__name__} {const!r}"
+
+
+def names(code: CodeType) -> frozenset[str]:
+    """The globals and attributes that a code object and those inside it refer to."""
+    return frozenset(name for inner in nested(code) for name in inner.co_names)
+
+
+@functools.lru_cache(8192)
+def imports(code: CodeType, package: str) -> tuple[str, ...]:
+    """Names that a code object and those inside it import: modules, and what might be a module inside one."""
+    names: dict[str, None] = {}
+    for inner in nested(code):
+        if _IMPORT_NAME not in inner.co_code[::2]:
+            continue
+        level: Any = 0
+        loaded: list[Any] = []
+        for instruction in dis.get_instructions(inner):
+            if instruction.opcode == _IMPORT_NAME:
+                level, wanted = loaded[-2:]
+                name = "." * level + instruction.argval
+                try:
+                    absolute = resolve_name(name, package) if level else name
+                except ImportError:
+                    continue
+                names[absolute] = None
+                names.update({f"{absolute}.{item}": None for item in wanted or () if item != "*"})
+            if instruction.opname in ("LOAD_CONST", "LOAD_SMALL_INT"):
+                loaded.append(instruction.argval)
+    return tuple(names)

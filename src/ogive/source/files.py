@@ -1,0 +1,154 @@
+"""Which files are the project's, what they hold, and what modules they import. Imports nothing of them."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import linecache
+import os
+import site
+import sys
+import sysconfig
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+from ogive.source import bytecode
+
+_OGIVE = str(Path(__file__).resolve().parents[1])
+
+
+@functools.cache
+def _installed_folders() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    folders = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return tuple(os.path.join(folder, "") for folder in (*folders, site.getusersitepackages(), _OGIVE))
+
+
+@functools.lru_cache(4096)
+def is_installed(file: str) -> bool:
+    """Whether a file belongs to the standard library, to an installed package, or to Ogive."""
+    if file.startswith("<frozen"):
+        return True
+    full = os.path.realpath(file)
+    return any(full.startswith(folder) or file.startswith(folder) for folder in _installed_folders()) or not {
+        "site-packages",
+        "dist-packages",
+    }.isdisjoint(Path(full).parts)
+
+
+def is_real(file: str) -> bool:
+    """Whether it is the name of a file, and not of a text such as "<string>"; a cell of a notebook is a file."""
+    return not file.startswith("<")
+
+
+def is_project_module(name: str) -> bool:
+    """Whether a module is neither built in nor installed; one that is not loaded counts as the project's.
+
+    So does `__main__`: what comes from there may have been defined by the main program of another process.
+    """
+    top = name.partition(".")[0]
+    if top == "__main__":
+        return True
+    if top in sys.stdlib_module_names or top in ("builtins", "ogive"):
+        return False
+    file = getattr(sys.modules.get(name) or sys.modules.get(top), "__file__", None)
+    return file is None or not is_installed(file)
+
+
+@functools.lru_cache(1024)
+def version(package: str) -> str | None:
+    """The version of an installed package; None for the standard library, which is as Python."""
+    if package in sys.stdlib_module_names or package == "builtins":
+        return None
+    try:
+        own = getattr(sys.modules.get(package), "__version__", None)
+        return str(own) if own else metadata.version(package)
+    except metadata.PackageNotFoundError:
+        file = getattr(sys.modules.get(package), "__file__", None)
+        return None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
+
+
+def has_source(file: str) -> bool:
+    """Whether there is a source file, or a text that was registered as one, as a notebook does with its cells."""
+    return (is_real(file) and file.endswith(".py") and os.path.isfile(file)) or file in linecache.cache
+
+
+def state(file: str) -> tuple[int, int]:
+    """The time of the last change in nanoseconds, and the size; zeros where there is no such file."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
+
+
+def holds(file: str, code: CodeType) -> bool:
+    """Whether the file, as it is now, compiles to this code among other; a cell of a notebook always does."""
+    if not os.path.isfile(file):
+        return True
+    return bytecode.digest(code) in _digests(file, state(file))
+
+
+def compiled(file: str) -> CodeType | None:
+    """The code of a file as it is now; None where it is no Python."""
+    return _compiled(file, state(file))
+
+
+@functools.lru_cache(512)
+def _compiled(file: str, state: tuple[int, int]) -> CodeType | None:
+    try:
+        code = compile(Path(file).read_bytes(), file, "exec", dont_inherit=True)
+    except (OSError, SyntaxError, ValueError):
+        return None
+    assert isinstance(code, CodeType)
+    return code
+
+
+@functools.lru_cache(512)
+def _digests(file: str, state: tuple[int, int]) -> frozenset[str]:
+    code = _compiled(file, state)
+    return frozenset() if code is None else frozenset(map(bytecode.digest, bytecode.nested(code)))
+
+
+@dataclass(frozen=True)
+class Found:
+    """A module that is found by its name: of the project, or of an installed package."""
+
+    name: str
+    file: str
+    installed: bool
+
+    @property
+    def package(self) -> str:
+        """The package by which it imports its neighbours."""
+        return self.name if os.path.basename(self.file) == "__init__.py" else self.name.rpartition(".")[0]
+
+
+def find(name: str) -> list[Found]:
+    """The packages on the way to a module, and the module; none where it is not there. Nothing is imported.
+
+    Of an installed package only the package itself.
+    """
+    top = name.partition(".")[0]
+    if top in sys.stdlib_module_names or top in sys.builtin_module_names or top == "ogive":
+        return []
+    found: list[Found] = []
+    path: Any = None
+    parts = name.split(".")
+    for i in range(1, len(parts) + 1):
+        spec = PathFinder.find_spec(".".join(parts[:i]), path)
+        if spec is None:
+            break
+        path = spec.submodule_search_locations
+        if spec.origin is not None and spec.origin != "namespace":
+            installed = is_installed(spec.origin)
+            found.append(Found(spec.name, spec.origin, installed))
+            if installed:
+                break
+        if path is None:
+            break
+    return found

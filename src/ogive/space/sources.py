@@ -1,0 +1,52 @@
+"""The user's functions and classes that a space refers to, for the identity of their code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ogive.space.build import ExampleInput
+from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table
+
+if TYPE_CHECKING:
+    from ogive.space.space import Space
+
+Source = tuple[str, Any]
+"""A role and an object."""
+
+
+def layer_sources(tree: Node, example_input: ExampleInput) -> list[Source]:
+    """What models are built from: factories, objects among their arguments, derived values, the example input."""
+    found: dict[int, Source] = {id(source[1]): source for source in _inside(tree)}
+    if callable(example_input):
+        found[id(example_input)] = ("example input", example_input)
+    return list(found.values())
+
+
+def rule_sources(space: Space) -> list[Source]:
+    """What decides which architectures there are and which are equal: constraint, canonical form, graph."""
+    rules = ("constraint", space.constraint), ("canonical", space.canonical), ("graph", space.graph)
+    return [(role, function) for role, function in rules if function is not None]
+
+
+def _inside(node: Node) -> Iterator[Source]:
+    match node:
+        case Constant(value) if not isinstance(value, (type(None), bool, int, float, str)):
+            yield "argument", value
+        case Call(_, factory, args, kwargs):
+            yield "layer", factory
+            for item in (*args, *kwargs.values()):
+                yield from _inside(item)
+        case Compute(function, operands):
+            yield "derived value", function
+            for item in operands:
+                yield from _inside(item)
+        case Choose(_, _, alternatives) | ChooseSome(_, _, alternatives):
+            for item in alternatives.values():
+                yield from _inside(item)
+        case Group(_, items) | Splice(_, _, items):
+            for item in items:
+                yield from _inside(item)
+        case Table(items):
+            for item in items.values():
+                yield from _inside(item)

@@ -1,0 +1,190 @@
+"""What a user's functions raise in the controller's process is one error, and the same call goes on after the repair."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ogive as og
+from ogive.errors import UserCodeError
+from ogive.run.events import Kind
+from ogive.run.journal import Journal
+from ogive.space import Architecture, Space
+from ogive.space.probe import probe
+from ogive.strategy.base import Strategy
+from ogive.trial import Pending, Proposal, Status, Trial
+
+HERE = Path(__file__)
+BROKEN = 12
+
+
+def expression() -> Any:
+    return og.layer(dict, a=og.integer(0, 30, name="a"), b=og.integer(0, 3, name="b"))
+
+
+def judge(architecture: Architecture) -> dict[str, float]:
+    return {"accuracy": float(architecture["a"])}
+
+
+def train(model: Any, trial: Any) -> None:
+    for _ in trial.epochs():
+        time.sleep(0.05)
+        trial.report(accuracy=model["a"])
+
+
+def raising(architecture: Architecture) -> None:
+    if architecture["a"] == BROKEN:
+        raise ValueError("twelve\nis too much")  # line of raising
+
+
+def leaving(architecture: Architecture) -> None:
+    if architecture["a"] == BROKEN:
+        sys.exit(4)  # line of leaving
+
+
+def endless(architecture: Architecture) -> None:
+    if architecture["a"] == BROKEN:
+        endless(architecture)
+
+
+def line_of(text: str) -> str:
+    number = next(n for n, line in enumerate(HERE.read_text().splitlines(), 1) if line.endswith(f"# line of {text}"))
+    return f"{HERE}:{number}"
+
+
+def search(folder: Path, space: Space, **options: Any) -> og.Run:
+    given = {"strategy": "random", "max_trials": 124, "executor": "inline", **options}
+    return og.search(space, given.pop("estimator", og.estimate.function(judge)), run=folder, **given)
+
+
+@pytest.mark.parametrize(
+    ("function", "happened"),
+    [
+        (raising, "raised ValueError: twelve,"),
+        (leaving, "called sys.exit(4),"),
+        (endless, "raised RecursionError: maximum recursion depth exceeded"),
+    ],
+)
+@pytest.mark.parametrize("role", ["constraint", "canonical"])
+def test_one_error_names_function_line_and_architecture_and_the_same_call_goes_on(
+    tmp_path: Path, function: Any, happened: str, role: str
+) -> None:
+    def canonical(architecture: Architecture) -> Any:
+        function(architecture)
+        return architecture
+
+    broken = {"constraint": function, "canonical": canonical}[role]
+    with pytest.raises(UserCodeError) as raised:
+        search(tmp_path / "run", og.Space(expression(), **{role: broken}))
+    text = str(raised.value)
+    assert f"{broken.__name__}() {happened}" in text
+    assert f"at {HERE}:" in text if function is endless else f"at {line_of(function.__name__)}: " in text
+    assert f"for the architecture a={BROKEN}, b=" in text
+    stopped = og.open_run(tmp_path / "run")
+    assert 0 < len(stopped.trials) < 124
+    assert all(trial.status is Status.FINISHED for trial in stopped.trials)
+    done = search(tmp_path / "run", og.Space(expression()))
+    assert len(done.trials) == 124
+    assert done.ended
+
+
+class Repairable(Strategy):
+    """Fails with two trials in flight until it is repaired."""
+
+    broken = True
+
+    def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Any) -> Proposal:
+        if self.broken and len(pending.in_flight) == 2:
+            raise LookupError("nothing to propose")  # line of ask
+        return Proposal(self.space.sample(rng))
+
+    def tell(self, trial: Trial) -> None:
+        return
+
+
+def test_running_trials_are_put_back_and_a_repaired_strategy_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = og.Space(expression())
+
+    def go() -> og.Run:
+        strategy = Repairable(space, (og.Objective("accuracy"),))
+        options: dict[str, Any] = {"executor": "processes", "workers": 3, "epochs": 20, "max_trials": 4}
+        return search(tmp_path / "run", space, estimator=train, strategy=strategy, **options)
+
+    with pytest.raises(UserCodeError, match="strategy Repairable raised LookupError: nothing to propose") as raised:
+        go()
+    assert f"at {line_of('ask')}" in str(raised.value)
+    journal = Journal(tmp_path / "run" / "journal.db", writable=False)
+    kinds = [event.kind for event in journal.read()]
+    journal.close()
+    assert kinds.count(Kind.PUT_BACK) == 2
+    assert kinds[-1] is Kind.CLOSED
+    monkeypatch.setattr(Repairable, "broken", False)
+    done = go()
+    assert [trial.status for trial in done.trials] == [Status.FINISHED] * 4
+
+
+@pytest.mark.parametrize(
+    ("functions", "message"),
+    [
+        ({"constraint": lambda a: np.bool_(True)}, r"constraint <lambda>\(\) returned (np\.)?True"),
+        ({"constraint": lambda a: math.nan}, r"constraint <lambda>\(\) returned nan"),
+        ({"canonical": lambda a: None}, r"canonical form <lambda>\(\) returned None"),
+        ({"canonical": lambda a: {1, 2}}, r"canonical form <lambda>\(\) returned \{1, 2\}"),
+        ({"canonical": lambda a: math.nan}, r"canonical form <lambda>\(\) returned nan"),
+        ({"graph": lambda a: 1 / 0}, r"graph <lambda>\(\) raised ZeroDivisionError"),
+        ({"graph": lambda a: ["in", "out"]}, r"graph <lambda>\(\) returned .* which has"),
+        ({"graph": lambda a: (["in", "out"], [(0, 2)])}, r"which has the edge \(0, 2\), and nodes 0 to 1"),
+        ({"graph": lambda a: (["in", "out"], [(0, 1), (1, 0)])}, "which has a circle"),
+    ],
+)
+def test_what_a_function_must_not_return_is_an_error_with_the_architecture(functions: Any, message: str) -> None:
+    space = og.Space(expression(), **functions)
+    with pytest.raises(UserCodeError, match=message) as raised:
+        probe(space)
+    assert "for the architecture a=0, b=0" in str(raised.value)
+
+
+def test_a_small_space_is_probed_whole_and_a_large_one_by_a_sample() -> None:
+    asked: list[Architecture] = []
+    assert probe(og.Space(expression())) == 0, "no function to call"
+    assert probe(og.Space(expression(), constraint=asked.append)) == 124
+    assert len(set(asked)) == 124
+    large = og.Space(og.layer(dict, *(og.integer(0, 99) for _ in range(5))), constraint=lambda a: None)
+    assert 300 <= probe(large, samples=300) <= 2000
+
+
+def test_ctrl_c_inside_a_function_is_no_error_of_the_function(tmp_path: Path) -> None:
+    def interrupted(architecture: Architecture) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "run", og.Space(expression(), constraint=interrupted))
+
+
+def test_a_layer_that_exits_while_it_is_screened_is_a_failed_trial(tmp_path: Path) -> None:
+    class Screening(type(og.estimate.function(judge))):  # type: ignore[misc]
+        def screen(self, architecture: Architecture) -> dict[str, float]:
+            leaving(architecture)
+            return {}
+
+    run = search(tmp_path / "run", og.Space(expression()), estimator=Screening(judge, None))
+    assert [t.architecture["a"] for t in run.trials if t.status is Status.EXITED] == [BROKEN] * 4
+
+
+def test_a_baseline_that_fails_is_told_before_full_training(tmp_path: Path) -> None:
+    def baseline() -> None:
+        sys.exit("no network")  # line of baseline
+
+    run = search(tmp_path / "run", og.Space(expression()), max_trials=2)
+    with pytest.raises(UserCodeError, match=r"baseline .*baseline\(\) called sys.exit\('no network'\)") as raised:
+        run.finalize(top=1, baseline=baseline, executor="inline")
+    assert f"at {line_of('baseline')}" in str(raised.value)
+    assert not (tmp_path / "run" / "final").exists()

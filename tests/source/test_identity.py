@@ -1,0 +1,255 @@
+"""The identity of code changes with whatever a function or class would run otherwise, and with nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from ogive.source import CodeIdentity, differences, identity
+
+MODEL = '''
+import functools
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+
+import parts
+import parts.blocks as blocks
+from parts.sizes import WIDTH
+
+
+class Mode(Enum):
+    FAST = 1
+
+
+def traced(function):
+    @functools.wraps(function)
+    def wrapper(*arguments):
+        return function(*arguments)
+    return wrapper
+
+
+def doubled(x):
+    # a comment
+    return 2 * x
+
+
+OPERATIONS = MappingProxyType({"double": doubled, "same": [lambda x: x]})
+
+
+@dataclass(slots=True)
+class Config:
+    depth: int = 3
+    names: list = field(default_factory=lambda: ["a"])
+
+
+CONFIG = Config()
+
+
+class Base:
+    scale = 1.5
+
+    def start(self):
+        return 10
+
+
+class Net(Base):
+    """A network."""
+
+    def __init__(self, width=WIDTH):
+        self.width = width + blocks.make(3) + CONFIG.depth
+
+    @property
+    def mode(self):
+        return Mode.FAST
+
+    @staticmethod
+    def half(x):
+        return x / 2
+
+    @traced
+    def forward(self, x):
+        return OPERATIONS["double"](x) + self.start()
+
+    def late(self):
+        from parts import late
+        return late.value()
+
+    def named(self, name):
+        return getattr(blocks, name)()
+
+
+smaller = functools.partial(Net, width=2)
+
+
+def closed(n):
+    return lambda x: x + n
+
+
+add = closed(1)
+'''
+FILES = {
+    "model.py": MODEL,
+    "parts/__init__.py": "",
+    "parts/sizes.py": "WIDTH = 8\n",
+    "parts/blocks.py": "from .deep import inner\n\n\ndef make(n):\n    return inner(n)\n\n\ndef other():\n    return 1\n",
+    "parts/deep.py": "def inner(n):\n    return n + 1\n",
+    "parts/late.py": "from . import later\n\n\ndef value():\n    return later.NUMBER\n",
+    "parts/later.py": "NUMBER = 5\n",
+}
+
+
+class Project:
+    """A project of a user in files, imported from scratch each time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def load(self, edit: tuple[str, str, str] | None = None) -> ModuleType:
+        self.forget()
+        for name, text in FILES.items():
+            if edit is not None and name == edit[0]:
+                assert edit[1] in text
+                text = text.replace(edit[1], edit[2])
+            path = self.folder / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        importlib.invalidate_caches()
+        return importlib.import_module("model")
+
+    def forget(self) -> None:
+        for name in list(sys.modules):
+            if name.partition(".")[0] in ("model", "parts"):
+                del sys.modules[name]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # two edits within one second
+    made = Project(tmp_path)
+    yield made
+    made.forget()
+
+
+def of(module: ModuleType) -> CodeIdentity:
+    return identity([("layer", module.Net), ("layer", module.smaller), ("constraint", module.add)])
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "name"),
+    [
+        ("model.py", "return 2 * x", "return 3 * x", "model.doubled"),
+        ("model.py", "lambda x: x]", "lambda x: -x]", "model.<lambda>"),
+        ("model.py", "x / 2", "x / 3", "layer model.Net"),
+        ("model.py", "return Mode.FAST", "return None", "layer model.Net"),
+        ("model.py", "+ self.start()", "- self.start()", "model.Net.forward"),
+        ("model.py", "return function(*arguments)", "return function(*arguments) + 1", "layer model.Net"),
+        ("model.py", "return 10", "return 11", "model.Base"),
+        ("model.py", "scale = 1.5", "scale = 2.5", "model.Base"),
+        ("model.py", "FAST = 1", "FAST = 2", "model.Mode"),
+        ("model.py", "depth: int = 3", "depth: int = 4", "model.Config"),
+        ("model.py", '["a"]', '["b"]', "model.Config.<lambda>"),
+        ("model.py", "Config()", "Config(depth=5)", "layer model.Net"),
+        ("model.py", "width=2", "width=3", "layer model.Net"),
+        ("model.py", "closed(1)", "closed(2)", "constraint model.closed.<locals>.<lambda>"),
+        ("parts/sizes.py", "8", "9", "layer model.Net"),
+        ("parts/deep.py", "n + 1", "n + 2", "parts.deep.inner"),
+        ("parts/blocks.py", "return 1", "return 2", "parts.blocks.other"),
+        ("parts/late.py", "later.NUMBER", "2 * later.NUMBER", "module parts.late"),
+        ("parts/later.py", "5", "6", "module parts.later"),
+    ],
+)
+def test_every_change_of_what_runs_is_seen_and_named(
+    project: Project, file: str, before: str, after: str, name: str
+) -> None:
+    then = of(project.load())
+    assert then.missing == ()
+    now = of(project.load((file, before, after)))
+    assert now.hash != then.hash
+    assert name in differences(then.parts, now.parts)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("# a comment", "# another comment\n\n"),
+        ("return 2 * x", "return (2 *\n            x)"),
+        ('"""A network."""', '"""Another text."""'),
+        ("def doubled(x):", "def unused():\n    return 1\n\n\ndef doubled(x: int) -> int:"),
+        ("return 2 * x", "return 2 * x\n\n\ndef nobody():\n    return doubled(1)"),
+    ],
+)
+def test_comments_formatting_docstrings_and_code_that_is_not_used_change_nothing(
+    project: Project, before: str, after: str
+) -> None:
+    then = of(project.load())
+    now = of(project.load(("model.py", before, after)))
+    assert differences(then.parts, now.parts) == []
+    assert now.hash == then.hash
+
+
+def test_what_is_edited_after_its_import_is_not_identified(project: Project) -> None:
+    module = project.load()
+    assert of(module).edited() == []
+    found = of(module)
+    path = project.folder / "parts" / "deep.py"
+    path.write_text("def inner(n):\n    return n + 200\n")
+    assert found.edited() == [str(path)]
+    (line,) = of(module).missing
+    assert line == f"parts.deep.inner: the loaded code is not what {path} holds now"
+
+
+def test_code_without_a_source_file_is_named(project: Project) -> None:
+    module = project.load()
+    exec("class Made(Net):\n    def half(self): return 1\n", vars(module))
+    assert identity([("layer", module.Made)]).missing == ("layer model.Made: it has no source file (<string>)",)
+
+
+def test_what_lies_beyond_the_bounds_is_not_identified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    functions = [f"def f{i}(x):\n    return f{i + 1}(x)\n" for i in range(30)]
+    (tmp_path / "chain_of_calls.py").write_text("\n".join([*functions, "def f30(x):\n    return x\n"]))
+    chain = importlib.import_module("chain_of_calls")
+    assert identity([("layer", chain.f15)]).missing == ()
+    assert "20 steps" in identity([("layer", chain.f0)]).missing[0]
+
+
+def test_installed_code_is_its_version() -> None:
+    from torch import nn
+
+    parts = identity([("layer", nn.Conv2d), ("layer", dict), ("argument", nn.functional.relu)]).parts
+    assert set(parts) == {"package torch", "python"}
+
+
+def test_an_identity_is_the_same_in_every_process_and_after_a_journey_by_value(
+    project: Project, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import cloudpickle, sys\nfrom ogive.source import identity\nimport model\n\n\n"
+        "class Local(model.Net):\n    def forward(self, x):\n        return super().forward(x)\n\n\n"
+        "roots = [('layer', Local), ('constraint', lambda a: {'x', 'y', 'z'} - {a})]\n"
+        "open(sys.argv[1], 'wb').write(cloudpickle.dumps(roots))\nprint(identity(roots).hash, identity(roots).missing)\n"
+    )
+    project.load()
+
+    def run(*command: Any) -> str:
+        done = subprocess.run(
+            [sys.executable, *command], capture_output=True, text=True, cwd=tmp_path, check=True, timeout=60
+        )
+        return done.stdout
+
+    printed = run("script.py", "roots.pkl")
+    assert printed.endswith("()\n")
+    assert run("script.py", "again.pkl") == printed, "another hash seed"
+    reader = "import pickle; from ogive.source import identity; r = pickle.load(open('roots.pkl', 'rb'));"
+    statement = f"{reader} print(identity(r).hash, identity(r).missing)"
+    assert run("-m", "timeit", "-n", "1", "-r", "1", statement).startswith(printed), "where __main__ is another program"
