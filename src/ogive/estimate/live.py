@@ -210,7 +210,9 @@ class LiveTrial:
         saved = newest(folder) if folder.is_dir() else None
         if saved is None or saved.step != step:
             there = f"the one there is of step {saved.step}" if saved else "there is none"
-            raise RunError(f"{folder}: no checkpoint of step {step} to inherit from: {there}; only the newest is kept")
+            raise RunError(
+                f"{folder}: no checkpoint of step {step} to inherit from: {there}; give trial.checkpoint(...) in every epoch"
+            )
         return load_checkpoint(saved.path)
 
     def _settle(self) -> bool:

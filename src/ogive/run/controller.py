@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ogive.errors import RunError, SpaceExhausted
-from ogive.run import cost, rules, words
+from ogive.run import cost, rules, weights, words
 from ogive.run.advisor import Advisor
 from ogive.run.alerts import Alert
 from ogive.run.cache import Cache
@@ -106,6 +106,7 @@ class Controller:
         finally:
             self.executor.close()
         if not self.stopping:
+            weights.forget_all_kept(self.folder)
             used_up = {"exhausted": True} if self._used_up and self.why == self._used_up else {}
             self.fold.write(Event(Kind.ENDED, data={"why": self.why, **used_up}))
         return self.why
@@ -125,8 +126,7 @@ class Controller:
             said = self.fold.undecided.get(trial.id)
             found = None if said is None else decided(trial, said, self.state.metrics_needed)
             self.fold.write(found or Event(Kind.PUT_BACK, trial.id, data={"reason": "the controller ended"}))
-        for number in self.state.trials:
-            self._forget(number)
+        weights.tidy(self.folder, self.state.trials.values())
 
     def _check_limits(self) -> None:
         settings, state = self.settings, self.state
@@ -241,7 +241,7 @@ class Controller:
             self._start(trial, [promoted(trial)])
 
     def _propose(self, job: Start) -> bool:
-        """Ask the strategy and start what it proposes; False where no trial may be started any more."""
+        """Ask the strategy and start what it proposes; False where no trial may be started any more, or not yet."""
         number = len(self.state.trials)
         if not self._may_start():
             return False
@@ -266,9 +266,17 @@ class Controller:
         known = self.cache.find(trial) if self.cache else []
         if known:
             self._replay(proposed(trial.changed(cached=True)), known)
+        elif proposal.inherit is not None and not self._inherit(number, *proposal.inherit):
+            return False
         else:
             self._start(trial, [proposed(trial)])
         return True
+
+    def _inherit(self, number: TrialId, source: TrialId, step: Step) -> bool:
+        """Give a new trial the checkpoint that it inherits; False where its donor's worker has yet to write it."""
+        donor = self.state.trials[source]
+        there = weights.inherit(self.folder, donor, step, number)
+        return there or donor.status is not Status.PAUSED or source not in self.running
 
     def _trial(self, number: TrialId, proposal: Proposal, job: Start) -> Trial:
         """The new trial. Its seed depends on the architecture, not on the number: runs of one seed share results."""
@@ -278,6 +286,9 @@ class Controller:
 
     def _start(self, trial: Trial, before: list[Event]) -> None:
         """Hand `trial` to a worker, and record `before` and the start in one transaction."""
+        kept = self.schedule.handed_on().get(trial.id) if self.schedule.hands_on else None
+        if kept is not None:
+            weights.keep(self.folder, trial, kept)
         given = assignment(trial, self.state, self.folder)
         worker = self.executor.submit(given)
         self.running.add(trial.id)
@@ -326,10 +337,10 @@ class Controller:
         self._forget(trial)
 
     def _forget(self, trial: TrialId) -> None:
-        """Delete the checkpoints of a trial that ended early: nothing goes on from there. Finished trials keep theirs."""
+        """Delete what nothing goes on from, once a trial has ended and left its worker."""
         record = self.state.trials[trial]
-        if record.status.ended and record.status is not Status.FINISHED and trial not in self.running:
-            drop_checkpoints(trial_folder(self.folder, record))
+        if record.status.ended and trial not in self.running:
+            weights.forget(self.folder, record)
 
     def _end_attempt(self, trial: TrialId, outcome: Outcome) -> None:
         record = self.state.trials[trial]
