@@ -29,11 +29,14 @@ from ogive.schedule.base import Action, Done, Drop, Resume, Schedule, Start, Wai
 from ogive.seeds import derive, generator
 from ogive.space import Architecture
 from ogive.strategy.base import Strategy
+from ogive.strategy.fallback import NOTE
 from ogive.trial import RETRIED, Pending, Proposal, Report, Status, Step, Trial, TrialId
 
 LOOK_SECONDS = 5.0
 """The shortest time between two looks for alerts that time decides. Those that go through all trials are looked for at
 intervals of so many seconds for each 500 trials, so that ten thousand workers do not wait for them."""
+
+FELL_BACK = "the numbers of the strategy's model failed for a proposal"
 
 Screen = Callable[[Architecture], Mapping[str, float]]
 
@@ -270,7 +273,13 @@ class Controller:
             return False
         else:
             self._start(trial, [proposed(trial)])
+        if NOTE in proposal.note:
+            self._warn_of_fallback(number, str(proposal.note[NOTE]))
         return True
+
+    def _warn_of_fallback(self, number: TrialId, reason: str) -> None:
+        if all(FELL_BACK not in message for message, _ in self.state.warnings):
+            self.on_warning(f"{FELL_BACK}: {reason}; later such proposals say so in their note only", number)
 
     def _inherit(self, number: TrialId, source: TrialId, step: Step) -> bool:
         """Give a new trial the checkpoint that it inherits; False where its donor's worker has yet to write it."""
