@@ -151,6 +151,7 @@ def _print(run: Run, more: str) -> None:
     import shlex
 
     from ogive.report import draw_text
+    from ogive.report.results import why_none
     from ogive.report.words import duration
 
     state = run.state
@@ -163,7 +164,7 @@ def _print(run: Run, more: str) -> None:
         console().print(draw_text(trial.architecture))
     print_failures(state, run.folder)
     if not best:
-        print("no trial has a value")
+        print(why_none(state))
         return
     folder = shlex.quote(str(shown(run.folder)))
     print(f"\nreport:   ogive report {folder}")
