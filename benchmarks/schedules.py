@@ -7,6 +7,7 @@
     python benchmarks/schedules.py --what calibration
     python benchmarks/schedules.py --what idle
     python benchmarks/schedules.py --what rungs
+    python benchmarks/schedules.py --what pbt
 
 - two-fidelities: NAS-Bench-201, 12 epochs at a cost of 12 and all 200 at 200; one worker, and 8 whose trials take unequally
   long. Mean regret in accuracy points at the cost of some full trainings.
@@ -18,6 +19,8 @@
 - idle: how long 8 workers wait for work under each schedule, one of ten trials being ten times as slow.
 - rungs: where rungs stand and how many trials come to them, and the budgets of Hyperband and DEHB one after the other,
   beside those that their authors' programs had (tests/schedule/authors_budgets.py).
+- pbt: the share of comparisons at which `pbt` replaces a member, and the accuracy at the end, by the number of workers
+  (tests/schedule/populations.py).
 
 The NAS-Bench-201 table is looked for where the tests look for it: in the folder OGIVE_TEST_DATA, or in `shared/data` beside
 the repository. With `--folder` every search is kept there as it ends, and not run again.
@@ -42,6 +45,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "schedule
 
 import numpy as np
 from authors_budgets import DEHB, HPBANDSTER, budgets, unrolled
+from populations import final, population, replaced
 
 from ogive import bench
 from ogive.bench import figures
@@ -380,6 +384,17 @@ def rungs(options: argparse.Namespace) -> None:
         _beside(budgets(DEHBBrackets(sought, epochs=highest), len(unrolled(runs))), unrolled(runs), "dehb 0.1.2")
 
 
+def pbt(options: argparse.Namespace) -> None:
+    """A population of 10, in virtual time; epochs differ by 10 % in their seconds, or take the same time."""
+    print("\nworkers     epochs 10 % apart: share replaced, accuracy     equal epochs: share replaced, accuracy")
+    for workers in range(1, 13):
+        cells = []
+        for jitter in (0.1, 0.0):
+            states = [population(workers, seed, jitter=jitter) for seed in range(options.seeds)]
+            cells.append(f"{np.mean([replaced(s) for s in states]):.3f} {np.mean([final(s) for s in states]):.3f}")
+        print(f"{workers:<12}{cells[0]:<48}{cells[1]}")
+
+
 def _row(numbers: Sequence[int]) -> str:
     return " ".join(map(str, numbers))
 
@@ -408,6 +423,7 @@ WHAT = {
     "calibration": calibration,
     "idle": idle,
     "rungs": rungs,
+    "pbt": pbt,
 }
 
 

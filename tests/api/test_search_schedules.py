@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,75 @@ def test_pbt_copies_weights_and_perturbs_settings(tmp_path: Path) -> None:
     assert checkpoints(tmp_path / "run") == finished, "those of members that were replaced are deleted"
 
 
+def skill(model: Any, trial: Any) -> None:
+    """Reports a number that its weights alone determine."""
+    state = trial.restore() or trial.inherited() or {"skill": 0.0}
+    for _ in trial.epochs():
+        state["skill"] += trial.settings["rate"]
+        trial.checkpoint(**state)
+        trial.report(skill=state["skill"])
+
+
+def grown(run: Path, workers: int, observer: Any = None) -> og.Run:
+    schedule = {"pbt": {"settings": {"rate": [0.1, 1.0]}, "population": 4, "interval": 2, "quantile": 0.5}}
+    return og.search(
+        space(),
+        skill,
+        objectives=og.Objective("skill", "maximize"),
+        schedule=schedule,
+        strategy="random",
+        epochs=8,
+        max_trials=40,
+        workers=workers,
+        executor="inline" if workers == 1 else "processes",
+        run=run,
+        **({"observer": observer} if observer else {}),
+    )
+
+
+def check_weights(run: og.Run) -> int:
+    """See that every report follows from the weights that the trial is said to have begun with; how many inherit."""
+    assert not [trial.reason for trial in run.trials if trial.status.failed]
+    children = [trial for trial in run.trials if trial.proposal.inherit is not None]
+    for child in children:
+        donor, step = child.proposal.inherit  # type: ignore[misc]
+        expected = run.trials[donor].at(step)["skill"] + child.proposal.settings["rate"]
+        assert child.reports[0].metrics["skill"] == expected
+    assert not (run.folder / "inherited").exists() or not list((run.folder / "inherited").iterdir())
+    assert not (run.folder / "handed_on").exists()
+    return len(children)
+
+
+def test_pbt_inherits_from_members_that_are_trained_at_the_same_time(tmp_path: Path) -> None:
+    assert check_weights(grown(tmp_path / "run", workers=4)) > 3
+
+
+def test_a_killed_pbt_goes_on_with_the_weights_that_were_handed_on(tmp_path: Path) -> None:
+    """Killed after each of the first events about trials that inherit, and continued."""
+
+    class Killed(BaseException):
+        pass
+
+    whole = grown(tmp_path / "whole", workers=1)
+    left = list(range(1, 40, 3))
+    seen = 0
+
+    def dies(state: Any, event: Any) -> None:
+        nonlocal seen
+        if event is not None and event.trial is not None and state.trials[event.trial].proposal.inherit is not None:
+            seen += 1
+            if left and seen == left[0]:
+                left.pop(0)
+                raise Killed
+
+    run = None
+    while run is None:
+        with suppress(Killed):
+            run = grown(tmp_path / "run", 1, dies)
+    assert check_weights(run) == check_weights(whole) > 3
+    assert [trial.metrics for trial in run.trials] == [trial.metrics for trial in whole.trials]
+
+
 def test_a_fidelity_that_cannot_be_continued_starts_again(tmp_path: Path) -> None:
     schedule = {"successive_halving": {"trials": 9, "fidelities": {"data_fraction": 0.25}}}
     run = search(tmp_path / "run", schedule, ("data_fraction",), max_trials=9)
@@ -139,7 +209,8 @@ def test_a_train_function_that_cannot_go_on_is_told_of_once(
         executor="inline",
         run=tmp_path / "run",
     )
-    assert sum(trial.attempts > 1 for trial in run.trials) > 1 or schedule == "median"
+    went_on = [trial for trial in run.trials if trial.attempts > 1 or trial.proposal.inherit is not None]
+    assert len(went_on) > 1 or schedule == "median"
     told = [message for message, _ in run.state.warnings]
     assert len(told) == len(set(told))
     assert any(words in message for message in told) == bool(words), told

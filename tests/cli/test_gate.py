@@ -15,7 +15,7 @@ from ogive.job.keys import JobKeys
 BARE = """\
 space: {zoo: {chain: {depth: [2, 2], channels: [8], kernels: [3, 5]}}}
 task: {data: digits}
-objectives: train_loss
+objectives: log_loss
 max_trials: 10
 price: 1000000
 confirm_above: 1
@@ -32,7 +32,7 @@ finalize: {top: 2, epochs: 24}
 @pytest.fixture
 def jobs(tmp_path: Path) -> Path:
     (tmp_path / "bare.yaml").write_text(BARE)
-    careful = BARE.replace("train_loss", "log_loss").replace("digits}", "digits, split: 70/15/15}")
+    careful = BARE.replace("digits}", "digits, split: 70/15/15}")
     (tmp_path / "careful.yaml").write_text(careful + MORE)
     return tmp_path
 
@@ -40,13 +40,12 @@ def jobs(tmp_path: Path) -> Path:
 def test_the_gate_names_what_is_not_set_and_strict_refuses(jobs: Path, ogive) -> None:
     done = ogive("check", "bare.yaml", "--json", "--samples", "4")
     missing = {item["name"]: item for item in done.json["gate"] if item["verdict"] == "missing"}
-    assert set(missing) == {"split", "time limit", "memory limit", "cost cap", "criteria", "selection"}
+    assert set(missing) == {"split", "time limit", "memory limit", "cost cap", "criteria"}
     assert all(item["why"] and item["line"] for item in missing.values())
-    assert "by heart" in missing["selection"]["why"]
     assert done.code == 0
     strict = ogive("check", "bare.yaml", "--strict", "--no-forecast", "--samples", "4")
     assert strict.code == 1
-    assert "refused (--strict): 6 missing" in strict.out
+    assert "refused (--strict): 5 missing" in strict.out
     assert ogive("check", "careful.yaml", "--strict", "--no-forecast", "--samples", "4").code == 0
 
 

@@ -149,9 +149,14 @@ CASES = {
     ),
     "an unknown schedule": (GOOD + "schedule: ahsa\n", "job.yaml:4: schedule.ahsa", "did you mean 'asha'?"),
     "a schedule that lacks epochs": (GOOD + "schedule: asha\n", "job.yaml:4: schedule.asha: ", "give epochs"),
+    "a metric of the training part": (
+        GOOD + "objectives: [{metric: train_accuracy, goal: maximize}]\n",
+        "job.yaml:4: objectives[0]: objective 'train_accuracy' is by its name measured on the training part",
+        "select on the validation part",
+    ),
     "a goal that the name does not tell": (
         GOOD + "objectives: [speed]\n",
-        "job.yaml:4: objectives[0]: the name 'speed' does not tell",
+        "job.yaml:4: objectives[0]: objective 'speed' needs a goal",
         "{metric: speed, goal: maximize}",
     ),
     "a wrong goal": (

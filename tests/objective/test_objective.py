@@ -47,7 +47,13 @@ def dominates(a: np.ndarray, b: np.ndarray) -> bool:
         ("F1", "maximize"),
         ("log_loss", "minimize"),
         ("error-rate", "minimize"),
-        ("latency_ms_pixel3", "minimize"),
+        ("latency_ms", "minimize"),
+        ("val/Acc", "maximize"),
+        ("valTop1Accuracy", "maximize"),
+        ("acc@1", "maximize"),
+        ("f1-score", "maximize"),
+        ("test_top1_accuracy", "maximize"),
+        ("train_seconds", "minimize"),
         ("parameters", "minimize"),
         ("seconds", "minimize"),
     ],
@@ -57,12 +63,26 @@ def test_goals_of_well_known_metrics_may_be_left_out(metric: str, goal: str) -> 
 
 
 @pytest.mark.parametrize(
+    "metric",
+    "neg_mean_squared_error neg_log_loss energy_efficiency memory_saved 1-accuracy accuracy_drop accuracy_std "
+    "flops_per_second flops_s flops_rate inverseLoss log_likelihood latency_ms_pixel3 loss.gap accuracyLoss".split(),
+)
+def test_a_goal_is_not_guessed_from_a_name_with_a_word_that_may_turn_it_round(metric: str) -> None:
+    with pytest.raises(JobError, match="needs a goal"):
+        Objective(metric)
+    assert Objective(metric, "minimize").goal == "minimize"
+
+
+@pytest.mark.parametrize(
     ("make", "text"),
     [
         (
             lambda: Objective("quality"),
-            r"'quality' needs a goal, for its name does not tell: Objective\('quality', 'max",
+            r"'quality' needs a goal, for of its name the word 'quality' may mean either: in Python Objective",
         ),
+        (lambda: Objective("val_entropy"), "its name speaks for neither"),
+        (lambda: objectives("train_loss"), "'train_loss' is by its name measured on the training part"),
+        (lambda: objectives(Objective("quality/training", "maximize")), "select on the validation part"),
         (lambda: Objective("accuracy_loss"), "its name speaks for both"),
         (lambda: Objective("accuracy", "max"), "goal 'max' is not 'maximize' or 'minimize'; did you mean 'maximize'"),
         (lambda: Objective(""), "must be the name under which it is reported"),

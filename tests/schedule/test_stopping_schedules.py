@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from populations import population, replaced
 
 from ogive import schedule as schedules
 from ogive.errors import JobError
@@ -162,25 +163,76 @@ def test_pbt_moves_the_population_to_the_better_weights() -> None:
     assert {t.step for t in finished} == {20}
 
 
-def test_pbt_lets_nobody_train_on_whose_weights_are_being_read() -> None:
-    schedule = PBT({"lr": [0.1, 1.0]}, ACCURACY, epochs=4, population=2, interval=1, quantile=0.5)
-    for number in range(2):
-        member = Trial(number, Proposal(tiny().sample(np.random.default_rng(0)), settings={"lr": 0.5}), {"epochs": 1})
-        schedule.on_job(member, Start({"epochs": 1}, {"member": number}))
-        done = Trial(number, member.proposal, {"epochs": 1}, reports=(Report(1, {"accuracy": float(number)}),))
-        assert schedule.on_report(done, done.reports[-1]) is Action.PAUSE
+def member(
+    schedule: PBT, number: int, place: int, values: list[float], inherit: tuple[int, int] | None = None
+) -> Trial:
+    """A trial in a place of the population that has reported these accuracies, each after an interval of 1."""
+    began = inherit[1] if inherit else 0
+    proposal = Proposal(tiny().sample(np.random.default_rng(0)), inherit, {"lr": 0.5})
+    made = Trial(number, proposal, {"epochs": 1}, began=began)
+    schedule.on_job(made, Start({"epochs": 1}, {"member": place}, began))
+    return reports(schedule, made, values)
+
+
+def reports(schedule: PBT, made: Trial, values: list[float]) -> Trial:
+    for value in values:
+        step = max(made.step, made.began) + 1
+        if made.reports:
+            schedule.on_job(made, Resume(made.id, {"epochs": step - made.began}, made.began))
+        done = (*made.reports, Report(step, {"accuracy": value}))
+        made = made.changed(reports=done, fidelity={"epochs": step - made.began})
+        assert schedule.on_report(made, done[-1]) is Action.PAUSE
+    return made
+
+
+def test_pbt_hands_on_the_last_checkpoint_of_a_member_that_is_trained_meanwhile() -> None:
+    schedule = PBT({"lr": [0.1, 1.0]}, ACCURACY, epochs=9, population=2, interval=1, quantile=0.5)
+    member(schedule, 0, 0, [0.1])
+    best = member(schedule, 1, 1, [0.2])
+    schedule.on_job(best, Resume(1, {"epochs": 2}))
     job = schedule.next_job(np.random.default_rng(0))
     assert isinstance(job, Start)
     assert job.proposal is not None
     assert job.proposal.inherit == (1, 1)
-    child = Trial(2, job.proposal, job.fidelity, began=1)
-    schedule.on_job(child, job)
-    assert isinstance(schedule.next_job(np.random.default_rng(0)), Drop)
-    schedule.on_end(Trial(0, job.proposal, status=Status.STOPPED))
-    assert not isinstance(schedule.next_job(np.random.default_rng(0)), Resume)
-    reported = Trial(2, job.proposal, job.fidelity, began=1, reports=(Report(2, {"accuracy": 0.5}),))
-    schedule.on_report(reported, reported.reports[-1])
-    assert schedule.next_job(np.random.default_rng(0)) == Resume(1, {"epochs": 2})
+    assert schedule.handed_on() == {0: 1, 1: 1}
+
+
+def test_pbt_ranks_a_new_member_by_its_donor_until_it_reports() -> None:
+    """Of 0.1, 0.2, 0.3, 0.4 the first was replaced by the best. Then 0.2 is the worst, and the new one is not."""
+    schedule = PBT({"lr": [0.1, 1.0]}, ACCURACY, epochs=9, population=4, interval=1, quantile=0.25)
+    for number in range(4):
+        member(schedule, number, number, [0.1 + number / 10])
+    child = member(schedule, 4, 0, [], inherit=(3, 1))
+    schedule.on_end(trial(0, [0.1], Status.STOPPED))
+    job = schedule.next_job(np.random.default_rng(0))
+    assert isinstance(job, Start)
+    assert job.note == {"member": 1}
+    reports(schedule, child, [0.05])
+    schedule.on_job(Trial(1, child.proposal), Resume(1, {"epochs": 2}))
+    schedule.on_job(Trial(2, child.proposal), Resume(2, {"epochs": 2}))
+    schedule.on_job(Trial(3, child.proposal), Resume(3, {"epochs": 2}))
+    reports(schedule, trial(1, [0.2]).changed(proposal=child.proposal), [0.01])
+    job = schedule.next_job(np.random.default_rng(0))
+    assert job == Resume(4, {"epochs": 2}, 1), "of the two that are compared at step 2 the new one is the better"
+
+
+def test_pbt_replaces_a_share_of_those_that_have_reported() -> None:
+    """Of 10 places 5 have reported; a fifth of these is one."""
+    schedule = PBT({"lr": [0.1, 1.0]}, ACCURACY, epochs=9, population=10, interval=1, quantile=0.2)
+    for number in range(5):
+        member(schedule, number, number, [number / 10])
+    for number in range(5, 10):
+        member(schedule, number, number, [])
+    job = schedule.next_job(np.random.default_rng(0))
+    assert isinstance(job, Start)
+    assert job.note == {"member": 0}
+    schedule.on_job(Trial(0, Proposal(tiny().sample(np.random.default_rng(0)))), Resume(0, {"epochs": 2}))
+    assert schedule.next_job(np.random.default_rng(0)) == Resume(1, {"epochs": 2}), "the second from below stays"
+
+
+def test_the_share_that_pbt_replaces_does_not_depend_on_the_number_of_workers() -> None:
+    shares = [np.mean([replaced(population(workers, seed)) for seed in range(5)]) for workers in (1, 2, 5, 10, 12)]
+    assert min(shares) > 0.8 * max(shares), shares
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from ogive.api.verdict import Stage, item_of, judge_stage
 from ogive.errors import JobError, RunError
 from ogive.report.comparison import Comparison, RandomReference, write_comparison
 from ogive.report.comparison import Network as Side
+from ogive.report.results import why_none
 from ogive.report.two_stage import FOLDER, TwoStage, write_two_stage
 from ogive.run.events import Event, Kind
 from ogive.run.journal import Journal
@@ -119,8 +120,7 @@ def _stage(
     judge = run.estimator
     finalists = run.top(top)
     if not finalists:
-        failed = f": all {run.state.failed} failed" if run.state.failed else ""
-        raise JobError(f"no trial of {run.folder} has a value{failed}; there is nothing to train in full")
+        raise JobError(f"there is nothing to train in full in {run.folder}: {why_none(run.state)}")
     if baseline is not None:
         Drawn(baseline).build(0)
     replaced = dict(recipe or {})
@@ -357,7 +357,7 @@ def _reference(run: Run, random: Run) -> RandomReference:
     if random.state.created["strategy"]["name"] != "random" or random.state.space.fingerprint != run.space.fingerprint:
         raise JobError(f"random={random!r}: a run of the same space with strategy='random'")
     metric = run.state.objectives[0].metric
-    step, _ = comparable(run.trials, at_least=1)
+    step, _ = comparable(run.top(1), at_least=1)
     alike = [trial for trial in random.trials if trial.status is Status.FINISHED and trial.reaches(step)]
     note = f"{len(alike)} random architectures, each trained in full; {random.state.seconds:.0f} s of training"
     return RandomReference(metric, [trial.at(step)[metric] for trial in alike], note)

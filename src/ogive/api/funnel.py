@@ -22,6 +22,7 @@ import numpy as np
 from ogive.api.result import JOURNAL, Run, open_run
 from ogive.errors import JobError, RunError
 from ogive.objective import Constraint, violation
+from ogive.report.results import top, why_none
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.run.words import number
@@ -213,6 +214,8 @@ def judge(name: str, state: State, go: Go) -> Verdict:
     valued = [trial for trial in trials if trial.reports and not trial.status.failed]
     numbers = {"trials": float(len(trials)), "failed": float(state.failed), "seconds": state.seconds}
     checks = [_valued(len(valued), len(trials)), _failures(state, go)]
+    if valued and not top(state, 1):
+        checks.append((False, why_none(state)))
     if go.best:
         checks.append(_reached(go.best, [trial.metrics for trial in valued]))
     if go.learns is not None:

@@ -238,9 +238,8 @@ def check_recorded(state: State, kind: str, metrics: Iterable[str]) -> None:
 
 
 def _best(state: State) -> list[Trial]:
-    """All trials, best first, what satisfies all constraints before what does not."""
-    ordered = best_of(state, len(state.trials))
-    return sorted(ordered, key=lambda trial: violation(trial.metrics, state.constraints) > 0)
+    """All trials that satisfy the constraints, best first."""
+    return best_of(state, len(state.trials))
 
 
 def _changed(
@@ -339,8 +338,6 @@ def _lost(chosen: Sequence[TrialId], end: State) -> float | None:
     if not chosen or not best or chosen[0] not in end.trials:
         return None
     then = end.trials[chosen[0]]
-    if violation(then.metrics, end.constraints) > 0 == violation(best[0].metrics, end.constraints):
-        return None
     step, _ = comparable([then, best[0]])
     objective = end.objectives[0]
     return max(0.0, objective.cost(then.at(step)) - objective.cost(best[0].at(step)))

@@ -9,7 +9,7 @@ from pickle import PickleError
 from typing import TYPE_CHECKING, Any
 
 from ogive.errors import JobError, MissingExtra, RunError
-from ogive.report.results import front, top
+from ogive.report.results import front, top, why_none
 from ogive.report.sinks.flat import row
 from ogive.report.two_stage import TwoStage, read_two_stage
 from ogive.run.estimator import Estimator
@@ -98,7 +98,7 @@ class Run:
         return self.state.ended
 
     def top(self, k: int = 10) -> list[Trial]:
-        """The best `k` trials, best first: feasible ones before others, several objectives by front and crowding.
+        """The best `k` trials that satisfy all constraints, best first; several objectives by front and crowding.
 
         Trials are compared at the highest fidelity that any has reached; those that have not come behind.
         """
@@ -109,7 +109,7 @@ class Run:
         """The best trial.
 
         Raises:
-            RunError: no trial has a value yet.
+            RunError: no trial has a value yet, or none satisfies the constraints.
             JobError: there are several objectives.
         """
         if len(self.state.objectives) > 1:
@@ -117,9 +117,7 @@ class Run:
             raise JobError(f"with several objectives ({names}) there is no single best trial; take one of run.front()")
         found = self.top(1)
         if not found:
-            failed = [trial for trial in self.trials if trial.status.failed]
-            why = f", the first with {failed[0].status}: {failed[0].reason}" if failed else ""
-            raise RunError(f"no trial in {self.folder} has a value yet: {len(failed)} failed{why}")
+            raise RunError(f"the run in {self.folder} has no best trial: {why_none(self.state)}")
         return found[0]
 
     def front(self) -> list[Trial]:

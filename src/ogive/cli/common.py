@@ -95,21 +95,22 @@ def shown_metrics(state: State, trials: Iterable[Trial]) -> list[str]:
     return list(dict.fromkeys([*state.metrics_needed, *extra]))
 
 
-def print_trials(state: State, trials: Sequence[Trial]) -> None:
-    """A table of trials, best first."""
+def print_trials(state: State, trials: Sequence[Trial], ranked: bool = True) -> None:
+    """A table of trials, best first where they are `ranked`."""
     from rich.table import Table
 
     from ogive.report.words import number
 
     metrics = shown_metrics(state, trials)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("rank", "trial", *metrics, "epochs"):
+    for name in (*(["rank"] if ranked else []), "trial", *metrics, "epochs"):
         table.add_column(name, justify="right", overflow="fold")
     table.add_column("status", overflow="fold")
     table.add_column("architecture", overflow="fold")
     for rank, trial in enumerate(trials, 1):
         values = [number(trial.metrics[name]) if name in trial.metrics else "-" for name in metrics]
-        table.add_row(str(rank), str(trial.id), *values, str(trial.step), trial.status.value, choices(trial))
+        place = [str(rank)] if ranked else []
+        table.add_row(*place, str(trial.id), *values, str(trial.step), trial.status.value, choices(trial))
     print_table(table)
 
 

@@ -129,7 +129,7 @@ def _print_chosen(found: Replay, state: State) -> None:
 
     print()
     if not found.chosen:
-        print("chosen    none: no trial has a value under these objectives and constraints")
+        print("chosen    none: no trial has a value under these objectives and satisfies these constraints")
         return
     trials = [choice.trial for choice in found.chosen]
     asked = [o.metric for o in found.objectives] + [c.metric for c in found.constraints]

@@ -151,6 +151,7 @@ def _print(run: Run, more: str) -> None:
     import shlex
 
     from ogive.report import draw_text
+    from ogive.report.results import why_none
     from ogive.report.words import duration
     from ogive.run.overtraining import overtraining
 
@@ -167,7 +168,7 @@ def _print(run: Run, more: str) -> None:
     if hint is not None:
         print(f"hint: {hint}")
     if not best:
-        print("no trial has a value")
+        print(why_none(state))
         return
     folder = shlex.quote(str(shown(run.folder)))
     print(f"\nreport:   ogive report {folder}")

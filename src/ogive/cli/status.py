@@ -29,7 +29,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     """Show how far a run is: trials, best so far, failures, cost, what the stop rules advise, alerts."""
     from ogive.cli.phases import show_where_there_is_one
     from ogive.report import spending
-    from ogive.report.results import top
+    from ogive.report.results import nearest, top, why_none
     from ogive.report.words import duration, number, plural
     from ogive.run.stopping import verdicts
     from ogive.run.utilisation import utilisation
@@ -65,6 +65,8 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     if best:
         values = ", ".join(f"{o.metric} {number(best[0].metrics[o.metric])}" for o in state.objectives)
         print(f"best      {values}: trial {best[0].id}, {choices(best[0])}")
+    elif nearest(state, 1) and not top(state, 1):
+        print(f"best      none: {why_none(state)}")
     elif len(state.objectives) > 1:
         print(f"front     {plural(len(opened.front()), 'trial')}: ogive front {shown(opened.folder)}")
     together = state.settings.get("workers_per_trial", 1)

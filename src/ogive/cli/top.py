@@ -14,7 +14,9 @@ def top(
     k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """List the best trials of a run, best first."""
+    """List the best trials of a run, best first; where none satisfies the constraints, those that come nearest."""
+    from ogive.report.results import nearest, why_none
+
     opened = open_run(run)
     trials = opened.top(k)
     if as_json:
@@ -22,4 +24,7 @@ def top(
     elif trials:
         print_trials(opened.state, trials)
     else:
-        print(f"no trial has a value yet; {opened.state.failed} have failed")
+        print(why_none(opened.state))
+        near = nearest(opened.state, k)
+        if near:
+            print_trials(opened.state, near, ranked=False)

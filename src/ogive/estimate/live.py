@@ -214,7 +214,9 @@ class LiveTrial:
         match = next((each for each in saved if each is not None and each.step == step), None)
         if match is None:
             there = f"the one there is of step {saved[0].step}" if saved and saved[0] else "there is none"
-            raise RunError(f"{folder}: no checkpoint of step {step} to inherit from: {there}; only the newest is kept")
+            raise RunError(
+                f"{folder}: no checkpoint of step {step} to inherit from: {there}; give trial.checkpoint(...) in every epoch"
+            )
         return load_checkpoint(match.path)
 
     def _settle(self) -> bool:

@@ -47,7 +47,7 @@ def launch_gate(job: Job, preflight: Preflight | None, forecast: Forecast | None
         _cost(job),
         _criteria(job),
     )
-    return [finding for check in (*checks, _selection(job), _joint(job), _phases(job), _data(job)) for finding in check]
+    return [finding for check in (*checks, _joint(job), _phases(job), _data(job)) for finding in check]
 
 
 def _found(name: str, there: bool, why: str, line: str) -> Finding:
@@ -141,17 +141,6 @@ def _criteria(job: Job) -> Iterator[Finding]:
     bound = "at_least: 0.95" if job.objectives[0].goal == "maximize" else "at_most: 0.1"
     why = "nobody has said what would be good enough, so nothing can tell when to stop"
     yield _found("criteria", bool(job.criteria), why, f"criteria: [{{metric: {metric}, {bound}}}]")
-
-
-def _selection(job: Job) -> Iterator[Finding]:
-    """Whether what is trained on also chooses."""
-    seen = [o.metric for o in job.objectives if o.metric.lower().startswith(("train_", "training_"))]
-    if seen:
-        why = (
-            f"{', '.join(map(repr, seen))} by its name is measured on the training part: it prefers what learns by heart. "
-            "Select on the validation part"
-        )
-        yield Finding("selection", MISSING, why, "objectives: accuracy")
 
 
 def _joint(job: Job) -> Iterator[Finding]:

@@ -75,16 +75,10 @@ def _from_zoo(source: Source, zoo: Mapping[str, Mapping[str, Any]]) -> Space:
 
 def make_objectives(source: Source, keys: JobKeys) -> tuple[Objective, ...]:
     """The objectives, each with its goal."""
-    made = []
+    made: list[Objective] = []
     for index, item in enumerate(keys.objectives):
         with blamed(source, "objectives", index):
-            try:
-                made.append(Objective(item.metric, item.goal or "", item.epoch))
-            except JobError as error:
-                if item.goal:
-                    raise
-                remedy = f"write {{metric: {item.metric}, goal: maximize}}, or minimize"
-                raise JobError(f"the name {item.metric!r} does not tell whether more is better; {remedy}") from error
+            made.extend(check_objectives([Objective(item.metric, item.goal or "", item.epoch)]))
     with blamed(source, "objectives"):
         return check_objectives(made)
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ogive.objective import Constraint, Objective, costs, pareto_front, ranks, violation
 from ogive.run.state import State
+from ogive.run.words import number
 from ogive.trial import Status, Trial, TrialId, comparable
 
 FloatArray = NDArray[np.float64]
@@ -23,19 +24,11 @@ MODEL_NOTES = {"regularized_evolution": "parent", "local_search": "parent", "gp"
 
 
 def top(state: State, k: int) -> list[Trial]:
-    """The best `k` trials, best first: feasible ones before others, several objectives by front and crowding.
+    """The best `k` trials that satisfy all constraints, best first; several objectives by front and crowding.
 
-    Among either, trials are compared at the highest step that any has reached; those that have not come behind.
+    Trials are compared at the highest step that any of them has reached; those that have not come behind.
     """
-    feasible: list[Trial] = []
-    others: list[Trial] = []
-    for trial in state.trials.values():
-        (others if state.constraints and violation(trial.metrics, state.constraints) else feasible).append(trial)
-    found = _best(feasible, state, k)
-    return found + _best(others, state, k - len(found))
-
-
-def _best(remaining: Sequence[Trial], state: State, k: int) -> list[Trial]:
+    remaining = [trial for trial in state.trials.values() if not _violates(trial, state)]
     found: list[Trial] = []
     while len(found) < k:
         _, best = comparable(remaining, at_least=1)
@@ -46,6 +39,34 @@ def _best(remaining: Sequence[Trial], state: State, k: int) -> list[Trial]:
         taken = {trial.id for trial in best}
         remaining = [trial for trial in remaining if trial.id not in taken]
     return found[:k]
+
+
+def nearest(state: State, k: int) -> list[Trial]:
+    """The `k` trials with a value that violate constraints the least, the nearest first. None of them is a result."""
+    trials = [trial for trial in state.trials.values() if trial.reports and not trial.status.failed]
+    return sorted(
+        (trial for trial in trials if _violates(trial, state)),
+        key=lambda trial: (violation(trial.metrics, state.constraints), trial.id),
+    )[:k]
+
+
+def why_none(state: State) -> str:
+    """Why a run has no best trial: none has a value, or none satisfies the constraints and which comes nearest."""
+    near = nearest(state, 1)
+    if not near:
+        failed = [trial for trial in state.trials.values() if trial.status.failed]
+        first = f", the first with {failed[0].status}: {failed[0].reason}" if failed else ""
+        return f"no trial has a value yet: {len(failed)} failed{first}"
+    metrics = near[0].metrics
+    missed = [constraint for constraint in state.constraints if constraint.violation(metrics) > 0]
+    values = ", ".join(
+        f"{c.metric} {number(metrics[c.metric]) if c.metric in metrics else 'unknown'}, not {c}" for c in missed
+    )
+    return f"no trial satisfies the constraints; trial {near[0].id} comes nearest, with {values}"
+
+
+def _violates(trial: Trial, state: State) -> bool:
+    return bool(state.constraints) and violation(trial.metrics, state.constraints) > 0
 
 
 def front(state: State) -> list[Trial]:
@@ -198,13 +219,16 @@ def random_values(state: State, drawn: Sequence[Point] | None = None) -> tuple[l
 
 
 def by_rung(state: State, levels: Sequence[int]) -> list[tuple[int, int, int, Trial | None]]:
-    """For each level in epochs: trials that reached it, those that went beyond, and the best there by its value there."""
+    """For each level in epochs: trials that reached it, those that went beyond, and the best there by its value there, of
+    those that satisfy the constraints.
+    """
     alive = [trial for trial in state.trials.values() if trial.reports and not trial.status.failed]
     rows = []
     for level in levels:
         reached = [trial for trial in alive if trial.reaches(level)]
         beyond = sum(trial.step > level or trial.fidelity.get("epochs", 0) > level for trial in reached)
-        rows.append((level, len(reached), beyond, _best_at(reached, level, state.objectives, state.constraints)))
+        feasible = [trial for trial in reached if not _violates(trial, state)]
+        rows.append((level, len(reached), beyond, _best_at(feasible, level, state.objectives, state.constraints)))
     return rows
 
 

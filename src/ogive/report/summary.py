@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from ogive.objective import violation
 from ogive.report import facts
-from ogive.report.results import expected_best
+from ogive.report.results import expected_best, why_none
 from ogive.report.sections.money import money, projected_text
 from ogive.report.subject import Subject, shown
 from ogive.report.two_stage import TwoStage
-from ogive.report.words import counts, duration, number, plural
+from ogive.report.words import capitalized, counts, duration, number, plural
 from ogive.run.cost import projection, spend
 from ogive.run.overtraining import overtraining
 from ogive.run.state import State
@@ -53,9 +52,7 @@ def found(subject: Subject) -> str:
     if not state.trials:
         return "No trial was started."
     if not best:
-        return f"No trial has a value; {state.failed:,} of {plural(len(state.trials), 'trial')} failed."
-    if violation(best[0].metrics, state.constraints) > 0:
-        return f"No trial satisfies all constraints; trial {best[0].id} comes nearest to it."
+        return capitalized(why_none(state)) if subject.valued else _all_failed(subject)
     valued = plural(len(subject.valued), "trial")
     values = ", ".join(f"{name} {value}" for name, value in subject.metrics(best[0]))
     if subject.several:
@@ -64,6 +61,11 @@ def found(subject: Subject) -> str:
         text = f"{plural(len(subject.front), 'trial')} on the Pareto front, of {valued} with a value."
         return text + (f" Its knee is trial {best[0].id}: {values}." if subject.knee else "")
     return f"Trial {best[0].id} is the best of {valued} with a value: {values}."
+
+
+def _all_failed(subject: Subject) -> str:
+    state = subject.state
+    return f"No trial has a value; {state.failed:,} of {plural(len(state.trials), 'trial')} failed."
 
 
 def sure(subject: Subject) -> str:
@@ -202,10 +204,10 @@ def following(subject: Subject) -> str:
     state = subject.state
     if not state.trials:
         return "Start it: `ogive search JOB`."
+    if not subject.best and subject.valued:
+        return "Loosen the constraints, or widen the space towards what satisfies them."
     if not subject.best:
         return f"Mend what fails before anything else: see the failures below, and `ogive status {subject.where}`."
-    if subject.state.constraints and not subject.feasible(subject.best[0]):
-        return "Loosen the constraints, or widen the space towards what satisfies them."
     parts = []
     if not state.ended and not any(verdict.stop for verdict in subject.verdicts):
         parts.append("Let it go on; `ogive search` continues it where it stopped.")

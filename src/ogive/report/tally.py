@@ -83,6 +83,8 @@ class Tally:
         """Values at unequal steps are not compared: who came furthest counts."""
         if not trial.reaches(self._step) or not finite(trial.metrics, (o.metric for o in self.state.objectives)):
             return
+        if violation(trial.metrics, self.state.constraints) > 0:
+            return
         if trial.step > self._step:
             self._step = trial.step
             self._compare_again()
@@ -90,12 +92,8 @@ class Tally:
             self.best = [best for best in self.best if not self._dominates(trial, best, ties=False)] + [trial]
 
     def _dominates(self, a: Trial, b: Trial, ties: bool) -> bool:
-        """Constraint domination, as in `ogive.objective.rank`; of equals `ties` says."""
-        state = self.state
-        excess_a, excess_b = violation(a.metrics, state.constraints), violation(b.metrics, state.constraints)
-        if excess_a > 0 or excess_b > 0:
-            return excess_a < excess_b or (ties and excess_a == excess_b)
-        costs = [(objective.cost(a.metrics), objective.cost(b.metrics)) for objective in state.objectives]
+        """Whether `a` is better than `b` in no objective worse; of equals `ties` says."""
+        costs = [(objective.cost(a.metrics), objective.cost(b.metrics)) for objective in self.state.objectives]
         return all(x <= y for x, y in costs) and (ties or any(x < y for x, y in costs))
 
     # -- what is shown -------------------------------------------------------------------------------------------
@@ -142,15 +140,15 @@ class Tally:
     def best_so_far(self, details: bool = True) -> str:
         """`trial 41, accuracy 0.957, parameters 45,210 ...`, or the front and its ends."""
         if not self.best:
-            return "none yet"
+            valued = self.state.constraints and self.at_rest > self.state.failed
+            return "none satisfies the constraints yet" if valued else "none yet"
         state = self.state
         if len(state.objectives) == 1:
             best = self.best[0]
             values = shown_metrics(best, state.metrics_needed if details else [state.objectives[0].metric])
             shown = ", ".join(f"{name} {number(value)}" for name, value in values.items())
-            missed = " (violates a constraint)" if violation(best.metrics, state.constraints) > 0 else ""
             epochs = f", after {plural(self._step, 'epoch')}" if details and state.created.get("epochs") else ""
-            return f"trial {best.id}, {shown}{missed}{epochs}"
+            return f"trial {best.id}, {shown}{epochs}"
         ends = []
         for objective in state.objectives:
             end = min(self.best, key=lambda trial: objective.cost(trial.metrics))

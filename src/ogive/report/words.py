@@ -20,3 +20,8 @@ def shown_metrics(trial: Trial, first: Sequence[str]) -> dict[str, float]:
     """The metrics `first`, then the number of parameters where it is known."""
     metrics = trial.metrics
     return {name: metrics[name] for name in dict.fromkeys([*first, "parameters"]) if name in metrics}
+
+
+def capitalized(text: str) -> str:
+    """A clause as a sentence."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."

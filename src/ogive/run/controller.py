@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ogive.errors import RunError, SpaceExhausted, UserCodeError
-from ogive.run import cost, rules, words
+from ogive.run import cost, rules, weights, words
 from ogive.run.advisor import Advisor
 from ogive.run.alerts import Alert
 from ogive.run.cache import Cache
@@ -30,6 +30,7 @@ from ogive.schedule.base import Action, Done, Drop, Resume, Schedule, Start, Wai
 from ogive.seeds import derive, generator
 from ogive.space import Architecture
 from ogive.strategy.base import Strategy
+from ogive.strategy.fallback import NOTE
 from ogive.trial import RETRIED, Pending, Proposal, Report, Status, Step, Trial, TrialId
 from ogive.user_code import RAISED, blaming_class
 
@@ -44,6 +45,7 @@ LATE = (
 
 GRACE_SECONDS = 30.0
 """How long running trials may take to reach their next report after an error of the user's code."""
+FELL_BACK = "the numbers of the strategy's model failed for a proposal"
 
 Screen = Callable[[Architecture], Mapping[str, float]]
 
@@ -119,6 +121,7 @@ class Controller:
         finally:
             self.executor.close()
         if not self.stopping:
+            weights.forget_all_kept(self.folder)
             used_up = {"exhausted": True} if self._used_up and self.why == self._used_up else {}
             self.fold.write(Event(Kind.ENDED, data={"why": self.why, **used_up}))
         return self.why
@@ -137,8 +140,7 @@ class Controller:
         for trial in orphans:
             if not self._settle(trial):
                 self.fold.write(Event(Kind.PUT_BACK, trial.id, data={"reason": "the controller ended"}))
-        for number in self.state.trials:
-            self._forget(number)
+        weights.tidy(self.folder, self.state.trials.values())
 
     def _settle(self, trial: Trial) -> bool:
         """Write what follows from the schedule's answer to the trial's last report; False where nothing does."""
@@ -282,7 +284,7 @@ class Controller:
             self._start(trial, [promoted(trial)])
 
     def _propose(self, job: Start) -> bool:
-        """Ask the strategy and start what it proposes; False where no trial may be started any more."""
+        """Ask the strategy and start what it proposes; False where no trial may be started any more, or not yet."""
         number = len(self.state.trials)
         if not self._may_start():
             return False
@@ -291,7 +293,9 @@ class Controller:
                 proposal = (
                     job.proposal
                     or self._repeat()
-                    or self.strategy.ask(generator(self.seed, "ask", number), self.pending.about(job.note), job.fidelity)
+                    or self.strategy.ask(
+                        generator(self.seed, "ask", number), self.pending.about(job.note), job.fidelity
+                    )
                 )
         except SpaceExhausted as error:
             self._used_up = str(error) or "every architecture of the space has been proposed"
@@ -310,8 +314,12 @@ class Controller:
         known = self.cache.find(trial) if self.cache else []
         if known:
             self._replay(proposed(trial.changed(cached=True)), known)
+        elif proposal.inherit is not None and not self._inherit(number, *proposal.inherit):
+            return False
         else:
             self._start(trial, [proposed(trial)])
+        if NOTE in proposal.note:
+            self._warn_of_fallback(number, str(proposal.note[NOTE]))
         return True
 
     def _repeat(self) -> Proposal | None:
@@ -322,6 +330,16 @@ class Controller:
         proposal = self.state.trials[failed].proposal
         note = {name: value for name, value in proposal.note.items() if name != "schedule"}
         return replace(proposal, note={**note, REPEATS: failed})
+
+    def _warn_of_fallback(self, number: TrialId, reason: str) -> None:
+        if all(FELL_BACK not in message for message, _ in self.state.warnings):
+            self.on_warning(f"{FELL_BACK}: {reason}; later such proposals say so in their note only", number)
+
+    def _inherit(self, number: TrialId, source: TrialId, step: Step) -> bool:
+        """Give a new trial the checkpoint that it inherits; False where its donor's worker has yet to write it."""
+        donor = self.state.trials[source]
+        there = weights.inherit(self.folder, donor, step, number)
+        return there or donor.status is not Status.PAUSED or source not in self.running
 
     def _trial(self, number: TrialId, proposal: Proposal, job: Start) -> Trial:
         """The new trial. Its seed depends on the architecture, not on the number: runs of one seed share results."""
@@ -335,6 +353,9 @@ class Controller:
 
     def _start(self, trial: Trial, before: list[Event]) -> None:
         """Hand `trial` to a worker, and record `before` and the start in one transaction."""
+        kept = self.schedule.handed_on().get(trial.id) if self.schedule.hands_on else None
+        if kept is not None:
+            weights.keep(self.folder, trial, kept)
         given = assignment(trial, self.state, self.folder)
         worker = self.executor.submit(given)
         self.running.add(trial.id)
@@ -388,10 +409,10 @@ class Controller:
         self._forget(trial)
 
     def _forget(self, trial: TrialId) -> None:
-        """Delete the checkpoints of a trial that ended early: nothing goes on from there. Finished trials keep theirs."""
+        """Delete what nothing goes on from, once a trial has ended and left its worker."""
         record = self.state.trials[trial]
-        if record.status.ended and record.status is not Status.FINISHED and trial not in self.running:
-            drop_checkpoints(trial_folder(self.folder, record))
+        if record.status.ended and trial not in self.running:
+            weights.forget(self.folder, record)
 
     def _end_attempt(self, trial: TrialId, outcome: Outcome) -> None:
         record = self.state.trials[trial]

@@ -13,6 +13,7 @@ from ogive.run.events import Event, Kind
 from ogive.run.executors.base import Assignment, Outcome
 from ogive.run.folders import trial_path
 from ogive.run.state import State
+from ogive.run.weights import inherited_folder
 from ogive.schedule.base import Action
 from ogive.trial import Proposal, Status, Step, Trial, TrialId
 
@@ -60,7 +61,9 @@ def assignment(trial: Trial, state: State, folder: Path) -> Assignment:
     inherit = None
     if trial.proposal.inherit is not None:
         parent = state.trials[trial.proposal.inherit[0]]
-        inherit = trial_path(folder, parent), trial.proposal.inherit[1] - parent.began  # as the parent counted
+        own = inherited_folder(folder, trial.id)
+        source = str(own) if own.is_dir() else trial_path(folder, parent)
+        inherit = source, trial.proposal.inherit[1] - parent.began  # as the parent counted
     return Assignment(
         trial.id,
         trial.attempts + 1,

@@ -116,7 +116,17 @@ def _not_reached(state: State, criteria: Sequence[Constraint]) -> Verdict:
     trials = at_rest(state)
     within = " within the constraints" if state.constraints else ""
     reason = f"none of {plural(trials, 'trial')} reaches {' and '.join(map(str, criteria))}{within}"
-    return Verdict("criteria", False, f"not yet: {reason}", {"trials": trials})
+    return Verdict("criteria", False, f"not yet: {reason}{_never_reported(state, criteria)}", {"trials": trials})
+
+
+def _never_reported(state: State, criteria: Sequence[Constraint]) -> str:
+    """The metrics of criteria that no trial reports, as far as the last ones tell; "" where there are none."""
+    last = [state.trials[number] for number in state.last_ended if state.trials[number].reports]
+    known = dict.fromkeys(name for trial in last for name in trial.metrics)
+    missing = dict.fromkeys(repr(c.metric) for c in criteria if c.metric not in known)
+    if not last or not missing:
+        return ""
+    return f"; no trial reports {', '.join(missing)} (reported are: {', '.join(known)})"
 
 
 def reaches(trial: Trial, criteria: Sequence[Constraint]) -> bool:

@@ -115,6 +115,12 @@ class Schedule(ABC):
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         """What an idle worker should do; `may_start` says whether a Start would be carried out."""
 
+    def handed_on(self) -> Mapping[TrialId, Step]:
+        """The trials from whose weights new ones may start, and the step of the checkpoint that is to be kept of each, even
+        while it is trained further. It was the trial's last when it was paused.
+        """
+        return {}
+
     def on_job(self, trial: Trial, job: Start | Resume) -> None:  # noqa: B027 - for schedules that keep count
         """A Start or Resume was carried out as `trial`."""
 

@@ -16,7 +16,7 @@ from ogive.errors import JobError
 from ogive.objective import Constraint, Objective, ranks
 from ogive.registry import whole
 from ogive.schedule.base import Action, Done, Drop, Job, Resume, Schedule, Start, Wait
-from ogive.trial import Proposal, Report, Trial, TrialId
+from ogive.trial import Proposal, Report, Step, Trial, TrialId
 
 NAME = "schedule 'pbt'"
 FACTORS = (0.8, 1.2)
@@ -26,9 +26,20 @@ RESAMPLED = 0.25
 
 @dataclass
 class Member:
-    """A place in the population: the trial that holds it, and since when it waits for a worker (0: it runs)."""
+    """A place in the population.
 
-    trial: Trial
+    Attributes:
+        record: the trial that holds the place, its reports behind those of the weights that it inherited: before its first
+            report it is ranked by its donor's.
+        inherited: how many of these reports are not its own.
+        rest: the step of its last comparison, from whose checkpoint others may go on; 0 before the first.
+        ready: since when it waits for a worker; 0 where it does not.
+        over: whether its trial has ended.
+    """
+
+    record: Trial
+    inherited: int = 0
+    rest: Step = 0
     ready: int = 0
     over: bool = False
 
@@ -38,14 +49,17 @@ class PBT(Schedule):
     new trial of a best one's architecture takes its place: it inherits that one's weights (`trial.inherited()`) and goes
     on with perturbed settings (`trial.settings`). The search is over when every member has been trained for all `epochs`.
 
-    A member's weights are those of its last interval: whoever is to give them waits until the new trial has reported.
-    So a result does not depend on how fast the workers are otherwise.
+    Of n members with a report, k = max(1, floor(quantile n)) are the worst, and k the best. A member is one of the worst if
+    n - k others are better, each at the last step that both have reached; those furthest behind are trained first. So the
+    share that is replaced does not depend on the number of workers, which decides how far members are apart. The best are
+    those with the best last reports, whether they are trained at the moment or not. Their weights are those of their last
+    comparison, which are kept meanwhile.
 
     Options:
         settings: a name and a range [low, high] for each; drawn log-uniformly where low is above 0.
         population: members.
         interval: epochs between two comparisons.
-        quantile: the share that is replaced, and that replaces; above 0, at most 0.5.
+        quantile: the share of the worst, and of the best; above 0, at most 0.5.
         mutate: must be false: an architecture that changes would need weights that fit, and these are only inherited whole.
     """
 
@@ -74,13 +88,12 @@ class PBT(Schedule):
         self.interval = whole(NAME, "interval", interval, at_least=1)
         if isinstance(quantile, bool) or not isinstance(quantile, (int, float)) or not 0 < quantile <= 0.5:
             raise JobError(f"{NAME}: quantile is {quantile!r}, but must be a number above 0, at most 0.5")
-        self.count = max(1, int(quantile * self.population))
+        self.quantile = float(quantile)
         self.ranges = _ranges(settings)
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
         self._members: dict[int, Member] = {}
         self._of: dict[TrialId, int] = {}
         self._left: list[TrialId] = []  # to be dropped
-        self._gives: dict[TrialId, TrialId] = {}  # by a new trial that has not reported yet: whose weights it reads
         self._clock = 0
 
     # -- jobs ----------------------------------------------------------------------------------------------------
@@ -92,31 +105,41 @@ class PBT(Schedule):
         if free is not None and may_start:
             settings = {name: _draw(rng, *bounds) for name, bounds in self.ranges.items()}
             return Start(self._fidelity(0), {"member": free}, settings=settings)
-        order = self._order()
-        for place in sorted((p for p, m in self._members.items() if m.ready), key=lambda p: self._members[p].ready):
-            trial = self._members[place].trial
-            if trial.id not in self._gives.values():  # else a new trial has yet to take its weights
-                better = self._replace(place, order, rng) if may_start else None
-                return better or Resume(trial.id, self._fidelity(trial.step, trial.began), trial.began)
+        ready = [place for place, member in self._members.items() if member.ready]
+        if ready:
+            place = min(ready, key=lambda place: (self._members[place].rest, self._members[place].ready))
+            trial = self._members[place].record
+            better = self._replace(place, rng) if may_start else None
+            return better or Resume(trial.id, self._fidelity(trial.step, trial.began), trial.began)
         return Wait() if any(not member.over for member in self._members.values()) else Done()
 
-    def _order(self) -> list[int]:
-        """The places of the population, the best first."""
-        places = [place for place, member in self._members.items() if member.trial.reports]
-        found = ranks([self._members[p].trial.metrics for p in places], self.objectives, self.constraints)
-        return [place for _, place in sorted(zip(found, places, strict=True))]
+    def _replace(self, place: int, rng: np.random.Generator) -> Start | None:
+        """A new trial for a member among the worst, from the weights of one of the best."""
+        ranked = {place: member.record for place, member in self._members.items() if member.record.reports}
+        count = max(1, int(self.quantile * len(ranked) + 1e-9))
+        if len(ranked) < 2 or self._better(place, ranked) < len(ranked) - count:
+            return None
+        others = [other for other in ranked if other != place and self._members[other].rest]
+        if not others:
+            return None
+        found = ranks([ranked[other].metrics for other in others], self.objectives, self.constraints)
+        best = [other for _, other in sorted(zip(found, others, strict=True))][:count]
+        donor = self._members[best[int(rng.integers(len(best)))]]
+        kept = donor.record.proposal
+        settings = {name: _explore(rng, kept.settings[name], *self.ranges[name]) for name in self.ranges}
+        proposal = Proposal(kept.architecture, (donor.record.id, donor.rest), settings)
+        return Start(self._fidelity(donor.rest), {"member": place}, donor.rest, proposal=proposal)
 
-    def _replace(self, place: int, order: list[int], rng: np.random.Generator) -> Start | None:
-        """A new trial for a place among the worst, from one of the best that is at rest now."""
-        if len(order) < 2 * self.count or place not in order[-self.count :]:
-            return None
-        donors = [self._members[p].trial for p in order[: self.count] if self._members[p].ready]
-        if not donors:
-            return None
-        donor = donors[int(rng.integers(len(donors)))]
-        settings = {name: _explore(rng, donor.proposal.settings[name], *self.ranges[name]) for name in self.ranges}
-        proposal = Proposal(donor.architecture, (donor.id, donor.step), settings)
-        return Start(self._fidelity(donor.step), {"member": place}, donor.step, proposal=proposal)
+    def _better(self, place: int, ranked: Mapping[int, Trial]) -> int:
+        """How many of the others are better, each at the last step that both have reached; of equals, the lower place is."""
+        steps = {other: min(trial.step, ranked[place].step) for other, trial in ranked.items() if other != place}
+        better = 0
+        for step in set(steps.values()):
+            there = [other for other, trial in ranked.items() if trial.step >= step]
+            found = ranks([ranked[other].at(step) for other in there], self.objectives, self.constraints)
+            order = dict(zip(there, zip(found, there, strict=True), strict=True))
+            better += sum(order[other] < order[place] for other, at in steps.items() if at == step)
+        return better
 
     def _fidelity(self, step: int, began: int | None = None) -> dict[str, int]:
         """Up to the next comparison after `step`, in epochs since `began` (where None: since `step`)."""
@@ -124,30 +147,38 @@ class PBT(Schedule):
 
     # -- events --------------------------------------------------------------------------------------------------
 
+    def handed_on(self) -> Mapping[TrialId, Step]:
+        return {member.record.id: member.rest for member in self._members.values() if member.rest}
+
     def on_job(self, trial: Trial, job: Start | Resume) -> None:
-        if isinstance(job, Start):
-            place = int(job.note["member"])
-            if place in self._members:
-                self._left.append(self._members[place].trial.id)
-            self._members[place] = Member(trial)
-            self._of[trial.id] = place
-            if trial.proposal.inherit is not None:
-                self._gives[trial.id] = trial.proposal.inherit[0]
-        else:
+        if isinstance(job, Resume):
             self._members[self._of[trial.id]].ready = 0
+            return
+        place = int(job.note["member"])
+        former = self._inherited(trial)
+        if place in self._members:
+            self._left.append(self._members[place].record.id)
+        self._members[place] = Member(trial.changed(reports=former), len(former))
+        self._of[trial.id] = place
+
+    def _inherited(self, trial: Trial) -> tuple[Report, ...]:
+        """The reports of the weights that a new trial begins with."""
+        if trial.proposal.inherit is None:
+            return ()
+        number, step = trial.proposal.inherit
+        donor = self._members[self._of[number]].record
+        return tuple(report for report in donor.reports if report.step <= step)
 
     def on_report(self, trial: Trial, report: Report) -> Action:
-        self._gives.pop(trial.id, None)
         member = self._members[self._of[trial.id]]
-        member.trial = trial
+        member.record = trial.changed(reports=member.record.reports[: member.inherited] + trial.reports)
         if report.step < trial.until or report.step >= self.epochs:
             return Action.CONTINUE
         self._clock += 1
-        member.ready = self._clock
+        member.rest, member.ready = report.step, self._clock
         return Action.PAUSE
 
     def on_end(self, trial: Trial) -> None:
-        self._gives.pop(trial.id, None)
         if trial.id in self._left:
             self._left.remove(trial.id)
             return
@@ -155,7 +186,7 @@ class PBT(Schedule):
         if trial.status.failed:
             del self._members[place]
         else:
-            self._members[place] = Member(trial, over=True)
+            self._members[place].ready, self._members[place].over = 0, True
 
 
 def _ranges(settings: Any) -> dict[str, tuple[float, float]]:

@@ -17,6 +17,7 @@ from ogive.registry import whole
 from ogive.seeds import generator
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
+from ogive.strategy.fallback import random_if_numbers_fail
 from ogive.strategy.graphs import graph_of, paths
 from ogive.strategy.predictors import Ensemble, fit_ensemble
 from ogive.strategy.surrogate import spread
@@ -73,6 +74,7 @@ class Bananas(Strategy):
     def tell(self, trial: Trial) -> None:
         self._trials[trial.id] = trial
 
+    @random_if_numbers_fail
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         trials = list(self._trials.values())
         known = told(trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4))

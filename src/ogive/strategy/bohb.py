@@ -17,6 +17,7 @@ from ogive.objective import Constraint, Objective
 from ogive.registry import positive, share, whole
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
+from ogive.strategy.fallback import random_if_numbers_fail
 from ogive.strategy.parzen import Mixture, columns, normal_reference_kernel
 from ogive.strategy.targets import told
 from ogive.strategy.two_densities import Split, likeliest, split
@@ -81,6 +82,7 @@ class BOHB(Strategy):
         self._trials[trial.id] = trial
         self._known = None
 
+    @random_if_numbers_fail
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         cut = self._cut()
         if not cut.good or rng.random() < self.rho:

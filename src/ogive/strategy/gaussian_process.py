@@ -19,6 +19,7 @@ from ogive.registry import whole
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
 from ogive.strategy.candidates import Candidates, Source
+from ogive.strategy.fallback import noted, random_if_numbers_fail
 from ogive.strategy.graphs import graph_of
 from ogive.strategy.kernels import Embedding, Kernel
 from ogive.strategy.local_search import LocalSearch
@@ -95,6 +96,7 @@ class GaussianProcess(Strategy):
         if self.local:
             self._elsewhere.tell(trial)
 
+    @random_if_numbers_fail
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         trials = list(self._trials.values())
         known = told(trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4))
@@ -104,6 +106,7 @@ class GaussianProcess(Strategy):
         number = len(trials) + len(pending)
         by_rank = len(self.objectives) > 1 and number % 3 != 0
         data = self._data(known, order, by_rank)
+        self._surrogate.trouble = None
         waiting = self._source.embed([proposal.architecture for proposal in pending])
         promise = Promise.of(self._surrogate, data, waiting)
         taken = {trial.architecture.id for trial in trials} | {proposal.architecture.id for proposal in pending}
@@ -118,7 +121,7 @@ class GaussianProcess(Strategy):
         if found is None:
             found = self._found(best, taken, promise.glimpse(), rng)
         gain = promise(found.x)
-        note = {"fitted_on": len(data.fitted), "of": len(known.trials)}
+        note = {"fitted_on": len(data.fitted), "of": len(known.trials), **noted(self._surrogate.trouble)}
         if not len(found):
             return Proposal(self.space.sample(rng), note={"origin": "random", **note})
         by_gain = np.argsort(-gain, kind="stable")

@@ -26,6 +26,13 @@ LogLikelihood = Callable[[FloatArray], float]
 CLIMB, BURN = 20, 8
 """Steps up to where the posterior is highest, and steps of the chain from there to the first draw."""
 
+FARTHEST = 8.0
+"""How far from the prior's mean the climb may go, in the prior's standard deviations: L-BFGS-B does not limit its steps, and
+parameters are logarithms."""
+
+IMPOSSIBLE = 1e10
+"""The cost of parameters under which nothing can be computed."""
+
 
 @dataclass(frozen=True)
 class Regression:
@@ -86,6 +93,9 @@ def draw_parameters(
 
     The chain begins where the posterior is highest: from the middle of the prior it would take hundreds of steps to where a
     metric without noise, such as a latency from a table, has its parameters.
+
+    Raises:
+        FloatingPointError: the likelihood cannot be computed there.
     """
     prior = kernel.prior
 
@@ -95,11 +105,13 @@ def draw_parameters(
     def log_likelihood(z: FloatArray) -> float:
         try:
             return model(z).log_marginal_likelihood
-        except LinAlgError:  # not positive definite to the last digit: as good as impossible
+        except (LinAlgError, ArithmeticError):  # not positive definite to the last digit: as good as impossible
             return -math.inf
 
     z = _highest(model, len(prior.mean))
     current = log_likelihood(z)
+    if not math.isfinite(current):
+        raise FloatingPointError("no parameters of the Gaussian process explain the data")
     found = []
     for _ in range(BURN + draws):
         z, current = elliptical_slice_step(z, current, log_likelihood, rng)
@@ -114,12 +126,14 @@ def _highest(model: Callable[[FloatArray], Regression], parameters: int) -> Floa
     def cost(z: FloatArray) -> tuple[float, FloatArray]:
         try:
             here = model(z)
-        except LinAlgError:
-            return 1e10, np.zeros(parameters)
-        slopes = here.kernel.prior.deviation * here.slopes
-        return 0.5 * float(z @ z) - here.log_marginal_likelihood, z - slopes
+            value = 0.5 * float(z @ z) - here.log_marginal_likelihood
+            slopes = z - here.kernel.prior.deviation * here.slopes
+        except (LinAlgError, ArithmeticError):
+            return IMPOSSIBLE, np.zeros(parameters)
+        return (value, slopes) if math.isfinite(value + slopes.sum()) else (IMPOSSIBLE, np.zeros(parameters))
 
-    found = minimize(cost, np.zeros(parameters), jac=True, method="L-BFGS-B", options={"maxiter": CLIMB})
+    start, bounds = np.zeros(parameters), [(-FARTHEST, FARTHEST)] * parameters
+    found = minimize(cost, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": CLIMB})
     return np.asarray(found.x)
 
 

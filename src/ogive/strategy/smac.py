@@ -20,6 +20,7 @@ from ogive.registry import share, whole
 from ogive.space import Architecture, Space
 from ogive.strategy.acquisition import expected_improvement
 from ogive.strategy.base import Strategy
+from ogive.strategy.fallback import random_if_numbers_fail
 from ogive.strategy.surrogate import spread
 from ogive.strategy.targets import Told, normal_scores, told
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
@@ -81,6 +82,7 @@ class SMAC(Strategy):
         self._trials[trial.id] = trial
         self._known = None
 
+    @random_if_numbers_fail
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         known = self._fitted()
         if known.forest is None or rng.random() < self.random_fraction:

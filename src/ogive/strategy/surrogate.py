@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ogive.seeds import generator
+from ogive.strategy.fallback import NUMERICAL, in_words
 from ogive.strategy.kernels import Kernel
 from ogive.strategy.regression import Regression, condition, draw_parameters
 
@@ -48,11 +49,17 @@ class Output:
 
 @dataclass
 class Surrogate:
-    """Models of outputs by name; remembers the latest ones."""
+    """Models of outputs by name; remembers the latest ones.
+
+    Attributes:
+        trouble: why models have the mean of the prior as parameters, since it was last set to None; None where all were
+            drawn.
+    """
 
     kernel: Kernel
     draws: int
-    _parameters: dict[str, tuple[bytes, Sequence[FloatArray]]] = field(default_factory=dict)
+    trouble: str | None = None
+    _parameters: dict[str, tuple[bytes, Sequence[FloatArray], str | None]] = field(default_factory=dict)
     _models: dict[str, tuple[bytes, list[Regression]]] = field(default_factory=dict)
 
     def models(self, output: Output) -> list[Regression]:
@@ -69,10 +76,19 @@ class Surrogate:
         key = output.core_x.tobytes() + output.core_y.tobytes()
         known = self._parameters.get(output.name)
         if known is None or known[0] != key:
-            rng = generator(0, "parameters", output.name)
-            known = key, draw_parameters(self.kernel, output.core_x, output.core_y, self.draws * THIN, rng)
+            known = (key, *self._draw(output))
             self._parameters[output.name] = known
+        self.trouble = self.trouble or known[2]
         return known[1]
+
+    def _draw(self, output: Output) -> tuple[Sequence[FloatArray], str | None]:
+        """Parameters, and why they are no more than the mean of the prior, where they are."""
+        rng = generator(0, "parameters", output.name)
+        try:
+            return draw_parameters(self.kernel, output.core_x, output.core_y, self.draws * THIN, rng), None
+        except NUMERICAL as error:
+            reason = f"parameters of the prior for {output.name}: {in_words(error)}"
+            return [self.kernel.prior.mean] * (self.draws * THIN), reason
 
 
 def milestone(n: int) -> int:

@@ -102,8 +102,10 @@ def winsorized(values: FloatArray) -> FloatArray:
 
 def standardized(values: FloatArray) -> FloatArray:
     """`values` [n] with mean 0 and standard deviation 1; zeros where all are equal."""
-    deviation = float(values.std())
-    return np.asarray((values - values.mean()) / deviation if deviation > 1e-12 * abs(values).max() else 0.0 * values)
+    exponent = int(np.frexp(abs(values).max())[1])
+    scaled = np.ldexp(values, -exponent)  # exact, and below 1: sums and squares of the largest numbers overflow
+    deviation = float(scaled.std())
+    return np.asarray((scaled - scaled.mean()) / deviation if deviation > 1e-12 else 0.0 * scaled)
 
 
 def margins(excess: FloatArray) -> FloatArray:

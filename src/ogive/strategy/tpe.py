@@ -19,6 +19,7 @@ from ogive.space import Architecture, Space
 from ogive.space.domain import Label
 from ogive.space.table import Decision
 from ogive.strategy.base import Strategy
+from ogive.strategy.fallback import random_if_numbers_fail
 from ogive.strategy.parzen import Mixture, columns, tpe_kernel
 from ogive.strategy.targets import told
 from ogive.strategy.two_densities import Split, likeliest, split
@@ -78,6 +79,7 @@ class TPE(Strategy):
         self._trials[trial.id] = trial
         self._known = None
 
+    @random_if_numbers_fail
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         cut = self._cut()
         if cut.of < self.initial:

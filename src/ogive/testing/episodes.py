@@ -180,12 +180,20 @@ def noisy(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
     yield Trial(number, proposal, status=Status.FINISHED, reports=reports)
 
 
+def extreme(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
+    """Finite numbers of all sizes, which overflow where they are added or squared."""
+    size = (1.0, 1.7e308, -1.7e308, 1e12, 1e-300, 5e-324, 0.0)[number % 7]
+    values = {name: size * (value or 1.0) for name, value in metrics(proposal.architecture, 1).items()}
+    yield Trial(number, proposal, status=Status.FINISHED, reports=(Report(1, values),))
+
+
 JUDGES: Mapping[str, Judge] = {
     "plain": plain,
     "stormy": stormy,
     "hopeless": hopeless,
     "level": level,
     "noisy": noisy,
+    "extreme": extreme,
 }
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from ogive.report.document import Block, Card, Cards, Drawing, Fold, Keys, Section, Table, Text
 from ogive.report.drawing import draw_svg
 from ogive.report.facts import named
-from ogive.report.results import by_rung
+from ogive.report.results import by_rung, why_none
 from ogive.report.sketch import NO_LAYERS, plain
 from ogive.report.subject import Subject, shown
 from ogive.report.versus import against
-from ogive.report.words import duration, plural
+from ogive.report.words import capitalized, duration, plural
 from ogive.run.folders import trial_folder
 from ogive.trial import Status, Trial
 
@@ -22,7 +22,7 @@ MOST_RUNGS = 12
 def section(subject: Subject) -> Section:
     best = subject.best
     if not best:
-        return Section("best", "The best architectures", [Text("No trial has a value yet, so none is best.")])
+        return Section("best", "The best architectures", [Text(capitalized(why_none(subject.state)))])
     title = "The best architecture" if len(best) == 1 else f"The best {len(best)} architectures"
     furthest = max(trial.step for trial in best)
     blocks: list[Block] = [Cards([_card(subject, place, trial) for place, trial in enumerate(best, 1)])]
@@ -55,7 +55,6 @@ def _note(subject: Subject, trial: Trial) -> str:
     parts = [plural(trial.step, "epoch")] if subject.state.created["epochs"] else []
     parts += [trial.status.value] if trial.status is not Status.FINISHED else []
     parts += ["from the cache" if trial.cached else duration(trial.seconds)]
-    parts += [] if subject.feasible(trial) else ["violates a constraint"]
     return ", ".join(parts)
 
 
