@@ -26,6 +26,7 @@ from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.run.words import number
 from ogive.strategy.listed import Listed
+from ogive.space.identity import is_same
 from ogive.trial import Status, Trial
 
 if TYPE_CHECKING:
@@ -342,7 +343,7 @@ def _tells(metric: str) -> bool:
 
 def _reference(run: Run, random: Run) -> RandomReference:
     """The values that a random search found where its trials were trained as far as the best of the search."""
-    if random.state.created["strategy"]["name"] != "random" or random.state.space.fingerprint != run.space.fingerprint:
+    if random.state.created["strategy"]["name"] != "random" or not is_same(random.state.space, run.space):
         raise JobError(f"random={random!r}: a run of the same space with strategy='random'")
     metric = run.state.objectives[0].metric
     alike = [trial for trial in random.trials if trial.step == run.top(1)[0].step and trial.status is Status.FINISHED]

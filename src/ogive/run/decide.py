@@ -14,6 +14,7 @@ from ogive.run.executors.base import Assignment, Outcome
 from ogive.run.folders import trial_path
 from ogive.run.state import State
 from ogive.schedule.base import Action
+from ogive.space.identity import is_same
 from ogive.trial import Proposal, Status, Trial, TrialId, until
 
 _KINDS = {Action.CONTINUE: Kind.FINISHED, Action.PAUSE: Kind.PAUSED, Action.STOP: Kind.STOPPED}
@@ -28,7 +29,7 @@ def checked(proposal: Proposal, note: Mapping[str, Any], state: State, strategy:
         RunError: it is not of this run; `strategy` is named.
     """
     space = proposal.architecture.space
-    if space is not state.space and space.fingerprint != state.space.fingerprint:
+    if space is not state.space and not is_same(space, state.space):
         raise RunError(
             f"strategy {strategy} proposes {proposal.architecture!r}, which is of another space than the run's"
         )
