@@ -25,8 +25,8 @@ from ogive.run.journal import Journal
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.run.words import number
-from ogive.strategy.listed import Listed
 from ogive.space.identity import is_same
+from ogive.strategy.listed import Listed
 from ogive.trial import Status, Trial
 
 if TYPE_CHECKING:

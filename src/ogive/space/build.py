@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -60,7 +60,9 @@ def checked_example(example_input: Any) -> ExampleInput:
 
 
 def example_inputs(example_input: ExampleInput) -> tuple[Any, ...] | dict[str, Any]:
-    """The inputs of a model, as `call_model` takes them: zeros of a shape with a batch of one in front, tensors as they are.
+    """The inputs of a model, as `call_model` takes them: tensors as they are, zeros of a shape with a batch in front.
+
+    The batch is that of the tensors, or one.
 
     Raises:
         SpaceError: the space has no example input.
@@ -71,10 +73,8 @@ def example_inputs(example_input: ExampleInput) -> tuple[Any, ...] | dict[str, A
         example = example_input()
         return example if isinstance(example, (tuple, dict)) else (example,)
     if isinstance(example_input, Mapping):
-        return {name: _input(item) for name, item in example_input.items()}
-    if _is_input(example_input):
-        return (_input(example_input),)
-    return tuple(_input(item) for item in example_input)
+        return dict(zip(example_input, _inputs(example_input.values()), strict=True))
+    return tuple(_inputs((example_input,) if _is_input(example_input) else example_input))
 
 
 def call_model(model: Any, inputs: tuple[Any, ...] | Mapping[str, Any]) -> Any:
@@ -110,8 +110,10 @@ def _is_input(value: Any) -> bool:
     return _is_tensor(value) or _is_shape(value)
 
 
-def _input(item: Any) -> Any:
-    return item if _is_tensor(item) else sys.modules["torch"].zeros((1, *item))
+def _inputs(items: Iterable[Any]) -> list[Any]:
+    all_items = list(items)
+    batch = next((item.shape[0] for item in all_items if _is_tensor(item) and item.ndim), 1)
+    return [item if _is_tensor(item) else sys.modules["torch"].zeros((batch, *item)) for item in all_items]
 
 
 def materialise(model: Any, example_input: ExampleInput) -> None:

@@ -43,7 +43,7 @@ def differences(old: Space, new: Space) -> list[str]:
         return lines
     if new.tree is not None and fingerprint(new, old.example) == old.fingerprint:
         was_is = f"was {_text(old.example)}, and is {_text(new.example)}"
-        return [f"its example_input {was_is}; lazy layers take their shapes from it (`ogive export --input` does not)"]
+        return [f"its example_input {was_is}; lazy layers take their shapes from it"]
     return ["the decisions are the same, but a factory, one of its arguments or the example input has changed"]
 
 

@@ -5,4 +5,15 @@ from ogive.task.recipe import Recipe
 from ogive.task.splits import Plan, Split
 from ogive.task.task import Task, classification, fashion_mnist
 
-__all__ = ["DATA_SETS", "Data", "Normalization", "Plan", "Recipe", "Split", "Task", "classification", "fashion_mnist", "load"]
+__all__ = [
+    "DATA_SETS",
+    "Data",
+    "Normalization",
+    "Plan",
+    "Recipe",
+    "Split",
+    "Task",
+    "classification",
+    "fashion_mnist",
+    "load",
+]
