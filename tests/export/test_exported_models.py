@@ -249,7 +249,7 @@ def test_what_the_user_says_of_the_data_cannot_break_the_program(tmp_path: Path)
     said = 'each of """three""" {channels} \\ 255'
     x, y = np.random.default_rng(0).random((40, 1, 8, 8), dtype=np.float32), np.arange(40) % 2
     normalization = og.task.Normalization(maximum=4.0, mean=(0.5,), std=(0.25,))
-    data = og.task.Data(x, y, "mine", said, normalization=normalization, class_names=("cat", "dog's"))
+    data = og.task.from_arrays(x, y, "mine", said, normalization=normalization, class_names=("cat", "dog's"))
     space = og.zoo.chain(classes=2)
     architecture = space.sample(np.random.default_rng(4))
     task = task_data(og.estimate.classifier(og.task.classification(data)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,9 @@ def _prepare(
     architecture: Architecture, state_dict: Mapping[str, torch.Tensor], inputs: Any, task: TaskData | None, seed: int
 ) -> _Export:
     def make() -> nn.Module:
-        model: nn.Module = architecture.build(seed)
+        model = architecture.build(seed)
+        if not isinstance(model, nn.Module):
+            raise RunError(f"the space builds a {type(model).__name__}, and only an nn.Module can be exported")
         try:
             model.load_state_dict(state_dict)
         except (RuntimeError, TypeError) as error:
@@ -190,6 +193,7 @@ def _verified(export: _Export, place: Path, about: dict[str, Any]) -> Mapping[st
     about["verification"] = verify(place, cases, precision(model))
     _write_about(place, about)
     (place / "README.md").write_text(texts.readme(about), encoding="utf-8")
+    shutil.copymode(place / "README.md", place / "weights.safetensors")  # which safetensors makes private
     return about
 
 
