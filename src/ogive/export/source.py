@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ogive.errors import RunError
 
 OURS = "ogive"
@@ -35,6 +33,7 @@ class _Absent:
 
 absent = _Absent()
 '''
+PUBLIC = ("torch.nn", "torch.nn.functional", "torch")
 _LIBRARIES = ("torch", "torchvision", "numpy")  # also where they are not in site-packages
 
 
@@ -51,10 +50,12 @@ class Sources:
         Raises:
             RunError: its source is not known, or it is defined inside a function.
         """
-        name = thing.__qualname__
+        name, short = thing.__qualname__, thing.__name__
         module = getattr(thing, "__module__", None) or "builtins"
-        if getattr(torch.nn, name, None) is thing:
-            return f"torch.nn.{name}"
+        for home in PUBLIC:  # much of PyTorch is defined elsewhere than where it is documented
+            if getattr(importlib.import_module(home), short, None) is thing:
+                self.imports.add(home)
+                return f"{home}.{short}"
         if "<" in name:
             raise RunError(
                 f"{module}.{name} is defined inside a function, so its source cannot stand alone; move it out"
@@ -228,7 +229,7 @@ class _Module:
 
     def text(self) -> str:
         """The needed statements in their order, imports cut down to what is needed."""
-        lines = self._text.splitlines()
+        lines = self._text.split("\n")
         parts = []
         for i, statement in enumerate(self._statements):
             if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
