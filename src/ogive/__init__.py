@@ -21,7 +21,19 @@ _NAMES = {
     **dict.fromkeys(("OgiveError", "Infeasible"), "ogive.errors"),
     "relax": "ogive.supernet",
 }
-_ROOMS = ("zoo", "strategy", "schedule", "estimate", "hardware", "task", "supernet", "bench", "testing", "report")
+_ROOMS = (
+    "zoo",
+    "strategy",
+    "schedule",
+    "estimate",
+    "hardware",
+    "task",
+    "supernet",
+    "bench",
+    "testing",
+    "report",
+    "export",
+)
 
 __all__ = [
     "Architecture",
@@ -37,6 +49,7 @@ __all__ = [
     "Trial",
     "bench",
     "estimate",
+    "export",
     "funnel",
     "hardware",
     "integer",
@@ -77,7 +90,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from ogive import bench, estimate, hardware, report, schedule, strategy, supernet, task, testing, zoo
+    from ogive import bench, estimate, export, hardware, report, schedule, strategy, supernet, task, testing, zoo
     from ogive.api import Run, open_run, plan, search
     from ogive.api.funnel import Go, Phase, funnel
     from ogive.errors import Infeasible, OgiveError

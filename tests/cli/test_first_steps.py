@@ -47,8 +47,10 @@ def test_a_report_is_written_from_anywhere(searched: Path, tmp_path: Path) -> No
 
 def test_the_best_model_is_exported_from_anywhere(searched: Path, tmp_path: Path) -> None:
     run = str(searched / "digits" / "runs" / "job")
-    written = ogive(tmp_path, "export", run, "--trial", "best", "--to", "torch", "-o", "model").split()
-    assert {"model.pt2", "weights.pt", "predict.py"} <= {Path(path).name for path in written}
+    written = ogive(
+        tmp_path, "export", run, "--trial", "best", "--to", "torch", "--input", "1,8,8", "-o", "model"
+    ).split()
+    assert {"model.pt2", "weights.safetensors", "predict.py"} <= {Path(path).name for path in written}
     described = json.loads(ogive(tmp_path, "export", run, "--trial", "best", "--to", "json"))
     assert "width" in json.dumps(described)
 

@@ -148,6 +148,15 @@ def later_doubts(
     return doubts
 
 
+def added_example(stored: Mapping[str, Any], space: Space, events: Sequence[Event]) -> list[str]:
+    """A notice that `space` has an example input, which the space of the run (`stored`, as JSON) was begun without; once."""
+    if stored["fingerprint"] == space.fingerprint:
+        return []
+    message = "the space was given an example_input after the run had begun; its architectures and results are the same"
+    known = any(event.kind is Kind.WARNING and event.data["message"] == message for event in events)
+    return [] if known else [message]
+
+
 def check_fidelities(schedule: Schedule, estimator: Estimator, space: Space) -> None:
     """See that the estimator knows the fidelities that the schedule names, and can do what its first job asks for.
 

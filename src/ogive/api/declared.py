@@ -17,6 +17,7 @@ from ogive.objective import objectives as parse_objectives
 from ogive.run.estimator import Estimator
 from ogive.schedule.base import Schedule
 from ogive.space import Space
+from ogive.space.fingerprints import is_same
 from ogive.strategy.base import Strategy
 from ogive.strategy.listed import Listed, check_list
 
@@ -101,8 +102,9 @@ def _fitting(
     strategy: Strategy, space: Space, objectives: Sequence[Objective], constraints: Sequence[Constraint]
 ) -> Strategy:
     """A copy of the user's object, since what one run tells it is not for the next; made for what the run searches."""
+    same = is_same(strategy.space, space)
     for what, its, ours in (
-        ("space", strategy.space.fingerprint, space.fingerprint),
+        ("space", strategy.space.fingerprint, strategy.space.fingerprint if same else space.fingerprint),
         ("objectives", strategy.objectives, tuple(objectives)),
         ("constraints", strategy.constraints, tuple(constraints)),
     ):

@@ -27,6 +27,7 @@ from ogive.run.journal import Journal
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.run.words import number
+from ogive.space.fingerprints import is_same
 from ogive.strategy.listed import Listed
 from ogive.trial import Status, Trial, comparable
 
@@ -354,7 +355,7 @@ def _tells(metric: str) -> bool:
 
 def _reference(run: Run, random: Run) -> RandomReference:
     """The values that a random search found where its trials were trained as far as the best of the search."""
-    if random.state.created["strategy"]["name"] != "random" or random.state.space.fingerprint != run.space.fingerprint:
+    if random.state.created["strategy"]["name"] != "random" or not is_same(random.state.space, run.space):
         raise JobError(f"random={random!r}: a run of the same space with strategy='random'")
     metric = run.state.objectives[0].metric
     step, _ = comparable(run.top(1), at_least=1)

@@ -25,6 +25,7 @@ from ogive.run.executors.processes import cores
 from ogive.run.settings import Settings
 from ogive.run.words import duration, plural
 from ogive.space import Architecture, Space
+from ogive.space.fingerprints import is_same
 
 if TYPE_CHECKING:
     from ogive.bench.problem import Problem
@@ -240,9 +241,10 @@ def _recorded(source: str | os.PathLike[str] | Run | Timings, declared: Declared
         return planner.read(path)
     created = source.state.created
     found = planner.of_run(source.state, f"the run in {source.folder}")
-    now = {**declared.fingerprints, "space": declared.space.fingerprint}
-    then = {**created["fingerprints"], "space": Space.from_json(created["space"]).fingerprint}
+    now, then = declared.fingerprints, created["fingerprints"]
     other = sorted(name for name in {*now, *then} if now.get(name) != then.get(name))
+    if not is_same(Space.from_json(created["space"]), declared.space):
+        other.append("space")
     if not other:
         return found
     note = f"that run was of another job (not the same: {', '.join(other)}); its durations are taken as they are"

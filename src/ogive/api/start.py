@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ogive.api.checks import (
+    added_example,
     as_estimator,
     check_executor,
     check_fidelities,
@@ -297,6 +298,7 @@ def _continued(
     again = any(event.kind is Kind.OPENED for event in events)
     told = later_doubts(events, estimator, code, former, settings) if again else first_doubts(declared, estimator)
     told += [] if again else doubts(where, settings.workers)
+    told += added_example(first.data["space"], declared.space, events)
     if not again and "warm_start" in first.data:
         warm = first.data["warm_start"]
         told = [*told, f"warm start from {warm['run']}: {'; '.join(warm['said'])}"]

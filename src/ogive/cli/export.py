@@ -15,12 +15,18 @@ from ogive.errors import OgiveError, RunError
 
 if TYPE_CHECKING:
     from ogive.api import Run
+    from ogive.export import TaskData
+    from ogive.space import Architecture
     from ogive.trial import Trial
 
 
 OUTPUT = (
     "Where to. json: a folder, or a file that ends in .json; printed where left out. "
     "torch: a folder; exports/TRIAL in the run where left out."
+)
+INPUT = (
+    "torch: an input of the model, [NAME=]SHAPE[:DTYPE], the shape of one example without the batch: 1,28,28 or "
+    "tokens=16:int64. Once for each input. Default: the space's example_input."
 )
 
 
@@ -38,6 +44,7 @@ def export(
         Form, typer.Option(help="json: the architecture. torch: a program that runs without Ogive.")
     ] = Form.JSON,
     output: Annotated[Path | None, typer.Option("-o", "--output", help=OUTPUT)] = None,
+    inputs: Annotated[list[str] | None, typer.Option("--input", metavar="SHAPE", help=INPUT)] = None,
 ) -> None:
     """Export a trial: its architecture as JSON, or its trained model as a PyTorch program."""
     from ogive import report
@@ -51,10 +58,19 @@ def export(
         print(shown(_write_json(output, description)))
     else:
         state = _weights(opened, found)
-        architecture, inputs = _with_layers(opened, found)
-        folder = output or opened.folder / "exports" / f"{found.id:06d}"
-        data = _data(opened)
-        for path in report.export_torch(architecture, state, inputs, folder, description, data):
+        from ogive.export import export_torch
+
+        paths = export_torch(
+            _with_layers(opened, found),
+            state,
+            output or opened.folder / "exports" / f"{found.id:06d}",
+            inputs=inputs or None,
+            description=description,
+            task=_task(opened),
+            seed=found.seed,
+            say=print,
+        )
+        for path in paths:
             print(shown(path))
 
 
@@ -130,28 +146,22 @@ def _weights(run: Run, trial: Trial) -> dict[str, Any]:
     return weights
 
 
-def _with_layers(run: Run, trial: Trial) -> tuple[Any, tuple[Any, ...]]:
-    """The trial's architecture in the space with its layers, and inputs for its model."""
+def _with_layers(run: Run, trial: Trial) -> Architecture:
+    """The trial's architecture in the space with its layers."""
     import torch  # noqa: F401 - the space's example input is made with it
 
     from ogive.job import add_code_of
-    from ogive.space.build import example_inputs
 
     add_code_of(run.folder)
-    space = run.space
-    return space.architecture(trial.architecture.to_json()), example_inputs(space.example_input)
+    return run.space.architecture(trial.architecture.to_json())
 
 
-def _data(run: Run) -> dict[str, Any] | None:
+def _task(run: Run) -> TaskData | None:
     """What the model was trained on, as the task tells it; None where only the user's train function knows."""
-    from ogive.estimate import Classifier
+    from ogive.export import task_data
 
-    judge = run.estimator
-    if not isinstance(judge, Classifier):
-        return None
     try:
-        task = judge.task.describe()
+        return task_data(run.estimator)
     except (OgiveError, OSError) as error:
         print(f"warning: the export cannot tell how its inputs were prepared: {error}", file=sys.stderr)
         return None
-    return {name: task[name] for name in ("data", "preparation", "shape", "classes")}

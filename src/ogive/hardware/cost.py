@@ -16,7 +16,8 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils.flop_counter import FlopCounterMode
 
-from ogive.hardware.inputs import arguments, tensors
+from ogive.hardware.inputs import model_inputs, tensors
+from ogive.space.build import call_model
 
 FLOP_CONVENTION = "torch.utils.flop_counter, 2 per multiply-accumulate"
 
@@ -62,11 +63,11 @@ def measure(model: nn.Module, inputs: Any) -> Cost:
 
     Args:
         model: any module; its mode is restored.
-        inputs: a tensor, or a tuple of the model's positional arguments.
+        inputs: a tensor, a tuple of the model's positional arguments, or a dict of its keyword arguments.
     """
     counter = FlopCounterMode(display=False)
     with _evaluating(model), torch.no_grad(), _outputs(model) as storages, counter:
-        model(*arguments(inputs))
+        call_model(model, model_inputs(inputs))
     return Cost(parameters(model), counter.get_total_flops(), sum(storage.nbytes() for storage in storages.values()))
 
 

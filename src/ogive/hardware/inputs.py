@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from ogive.space import Space
 from ogive.space import build as space_build
 
 
-def example_inputs(space: Space, device: torch.device | str = "cpu") -> tuple[Any, ...]:
-    """A model's positional arguments on `device`: zeros of [1, *shape], or what the space's callable makes.
+def example_inputs(space: Space, device: torch.device | str = "cpu") -> tuple[Any, ...] | dict[str, Any]:
+    """A model's inputs on `device`: zeros of [1, *shape], or the tensors of the space's example input.
 
     They are made on the CPU, where a callable may do as it likes; random state is put back.
 
@@ -22,12 +23,13 @@ def example_inputs(space: Space, device: torch.device | str = "cpu") -> tuple[An
     """
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         made = space_build.example_inputs(space.example_input)
-    return tuple(item.to(device) if isinstance(item, Tensor) else item for item in made)
+    moved: tuple[Any, ...] | dict[str, Any] = tree_map_only(Tensor, lambda tensor: tensor.to(device), made)
+    return moved
 
 
-def arguments(inputs: Any) -> tuple[Any, ...]:
-    """Positional arguments: a tuple or list as it is, anything else as the only one."""
-    return tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+def model_inputs(inputs: Any) -> Any:
+    """Inputs as `call_model` takes them: a tuple, a list or a dict as it is, anything else as the only one."""
+    return inputs if isinstance(inputs, (tuple, list, Mapping)) else (inputs,)
 
 
 def tensors(tree: Any) -> Iterator[Tensor]:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ogive.report.drawing import draw_svg as draw_svg
     from ogive.report.drawing import draw_text as draw_text
     from ogive.report.export import export_json as export_json
-    from ogive.report.export import export_torch as export_torch
     from ogive.report.live import live_view as live_view
     from ogive.report.live import plain_view as plain_view
     from ogive.report.page import write_report as write_report
@@ -36,7 +35,7 @@ _HOME = {
         "comparison",
     ),
     **dict.fromkeys(("draw_svg", "draw_text"), "drawing"),
-    **dict.fromkeys(("export_json", "export_torch"), "export"),
+    "export_json": "export",
     **dict.fromkeys(("live_view", "plain_view"), "live"),
     "write_report": "page",
     "expected_best": "results",
@@ -51,7 +50,6 @@ __all__ = [
     "draw_text",
     "expected_best",
     "export_json",
-    "export_torch",
     "live_view",
     "paired_difference",
     "plain_view",

@@ -53,8 +53,14 @@ class Cache:
     ) -> None:
         self.path = path or default_path()
         self.edited = edited
-        self._base = [space.fingerprint, code, dict(recipe), *([space.scaling] if space.scaling else [])]
-        self._base += [{"ranks": ranks}] if ranks > 1 else []
+        rest = [
+            code,
+            dict(recipe),
+            *([space.scaling] if space.scaling else []),
+            *([{"ranks": ranks}] if ranks > 1 else []),
+        ]
+        # results from before the space was given an example input are results of the same networks
+        self._bases = [[fingerprint, *rest] for fingerprint in (space.fingerprint, *space.former)]
         self._continuable = continuable
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,15 +76,17 @@ class Cache:
             "or search with cache=False"
         )
 
-    def _key(self, trial: Trial) -> str:
-        """Of the trial's result: not the canonical identity, since equal networks may start from other weights.
+    def _keys(self, trial: Trial) -> list[str]:
+        """Of the trial's result, to store it by the first and find it by any.
 
-        A continuable estimator's results serve any number of epochs up to those that were reported.
+        They hold no canonical identity, since equal networks may start from other weights. A continuable estimator's
+        results serve any number of epochs up to those that were reported.
         """
         ignored = ("epochs",) if self._continuable else ()
         fidelity = {name: value for name, value in trial.fidelity.items() if name not in ignored}
-        parts = [*self._base, trial.architecture.to_json(), dict(trial.proposal.settings), trial.seed, fidelity]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        own = [trial.architecture.to_json(), dict(trial.proposal.settings), trial.seed, fidelity]
+        texts = (json.dumps([*base, *own], sort_keys=True) for base in self._bases)
+        return [hashlib.sha256(text.encode()).hexdigest() for text in texts]
 
     def find(self, trial: Trial) -> list[Report]:
         """The reports up to the trial's fidelity; empty where they are not all known.
@@ -88,7 +96,7 @@ class Cache:
         if trial.proposal.inherit is not None or self.edited() is not None:
             return []
         end = trial.until - trial.began
-        query = sql.select(_results.c.reports).where(_results.c.key == self._key(trial), _results.c.step >= end)
+        query = sql.select(_results.c.reports).where(_results.c.key.in_(self._keys(trial)), _results.c.step >= end)
         try:
             with self._engine.connect() as connection:
                 text = connection.execute(query).scalar()
@@ -105,7 +113,7 @@ class Cache:
         """Keep the reports of a trial that has reached its fidelity."""
         if trial.proposal.inherit is not None or trial.step < trial.until or self.edited() is not None:
             return
-        key, end = self._key(trial), trial.step - trial.began
+        key, end = self._keys(trial)[0], trial.step - trial.began
         own = [report for report in trial.reports if report.step > trial.began]
         reports = json.dumps([[r.step - trial.began, dict(r.metrics), r.seconds] for r in own])
         try:

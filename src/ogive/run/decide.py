@@ -15,6 +15,7 @@ from ogive.run.folders import trial_path
 from ogive.run.state import State
 from ogive.run.weights import inherited_folder
 from ogive.schedule.base import Action
+from ogive.space.fingerprints import is_same
 from ogive.trial import Proposal, Status, Step, Trial, TrialId
 
 _KINDS = {Action.CONTINUE: Kind.FINISHED, Action.PAUSE: Kind.PAUSED, Action.STOP: Kind.STOPPED}
@@ -29,7 +30,7 @@ def checked(proposal: Proposal, note: Mapping[str, Any], state: State, strategy:
         RunError: it is not of this run; `strategy` is named.
     """
     space = proposal.architecture.space
-    if space is not state.space and space.fingerprint != state.space.fingerprint:
+    if space is not state.space and not is_same(space, state.space):
         raise RunError(
             f"strategy {strategy} proposes {proposal.architecture!r}, which is of another space than the run's"
         )

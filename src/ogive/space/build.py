@@ -5,17 +5,19 @@ PyTorch is never imported here: a model can hold lazy layers only if its factori
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 from ogive.errors import SpaceError
 from ogive.space.domain import Label
 from ogive.space.tree import Node, realise
 from ogive.user_code import call
 
-ExampleInput = tuple[int, ...] | Callable[[], Any] | None
+ExampleInput = tuple[Any, ...] | Mapping[str, Any] | Callable[[], Any] | Any | None
+"""A shape, a tensor, a tuple or a dict of these, or a callable; see `Space`."""
 
 
 def build(tree: Node, choices: Mapping[str, Label], example_input: ExampleInput, seed: int | None) -> Any:
@@ -37,23 +39,31 @@ def _build(tree: Node, choices: Mapping[str, Label], example_input: ExampleInput
 
 
 def checked_example(example_input: Any) -> ExampleInput:
-    """The example input of a space, a list of sizes made a tuple.
+    """The example input of a space, lists made tuples.
 
     Raises:
-        SpaceError: it is neither a shape, nor a callable, nor None.
+        SpaceError: it is neither a shape, nor a tensor, nor several of these, nor a callable, nor None.
     """
-    if example_input is None or callable(example_input):
-        return cast("ExampleInput", example_input)
-    if isinstance(example_input, (list, tuple)) and all(isinstance(n, int) and n > 0 for n in example_input):
+    if example_input is None or callable(example_input) or _is_tensor(example_input):
+        return example_input
+    if _is_shape(example_input):
         return tuple(example_input)
+    if isinstance(example_input, Mapping) and example_input and all(isinstance(name, str) for name in example_input):
+        items = dict(example_input)
+        if all(map(_is_input, items.values())):
+            return {name: item if _is_tensor(item) else tuple(item) for name, item in items.items()}
+    if isinstance(example_input, (list, tuple)) and all(map(_is_input, example_input)):
+        return tuple(item if _is_tensor(item) else tuple(item) for item in example_input)
     raise SpaceError(
-        f"example_input={example_input!r}: it is the shape of one input without the batch, such as (1, 28, 28), or a "
-        "callable that makes the inputs"
+        f"example_input={example_input!r}: it is the shape of one input without the batch, such as (1, 28, 28), a tensor "
+        "with the batch, a list or a dict (by name) of these for several inputs, or a callable that makes the inputs"
     )
 
 
-def example_inputs(example_input: ExampleInput) -> tuple[Any, ...]:
-    """The positional inputs of a model: zeros of the shape with a batch of one in front, or what the callable makes.
+def example_inputs(example_input: ExampleInput) -> tuple[Any, ...] | dict[str, Any]:
+    """The inputs of a model, as `call_model` takes them: tensors as they are, zeros of a shape with a batch in front.
+
+    The batch is that of the tensors, or one.
 
     Raises:
         SpaceError: the space has no example input.
@@ -62,9 +72,50 @@ def example_inputs(example_input: ExampleInput) -> tuple[Any, ...]:
     if example_input is None:
         raise SpaceError("this needs the shape of an input: Space(..., example_input=(channels, height, width))")
     if callable(example_input):
-        made = call("example input", example_input)
-        return made if isinstance(made, tuple) else (made,)
-    return (sys.modules["torch"].zeros((1, *example_input)),)
+        example = call("example input", example_input)
+        return example if isinstance(example, (tuple, dict)) else (example,)
+    if isinstance(example_input, Mapping):
+        return dict(zip(example_input, _inputs(example_input.values()), strict=True))
+    return tuple(_inputs((example_input,) if _is_input(example_input) else example_input))
+
+
+def call_model(model: Any, inputs: tuple[Any, ...] | Mapping[str, Any]) -> Any:
+    """`model` of its inputs: a tuple is its positional arguments; see `arguments` for a dict."""
+    args, kwargs = arguments(model, inputs)
+    return model(*args, **kwargs)
+
+
+def arguments(model: Any, inputs: tuple[Any, ...] | Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and keyword arguments of the model's `forward`.
+
+    A dict is its keyword arguments where `forward` has parameters of these names, and its only argument elsewhere.
+    """
+    if not isinstance(inputs, Mapping):
+        return tuple(inputs), {}
+    try:
+        inspect.signature(model.forward).bind(**inputs)
+    except TypeError:
+        return (dict(inputs),), {}
+    return (), dict(inputs)
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(type(n) is int and n > 0 for n in value)
+
+
+def _is_tensor(value: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def _is_input(value: Any) -> bool:
+    return _is_tensor(value) or _is_shape(value)
+
+
+def _inputs(items: Iterable[Any]) -> list[Any]:
+    all_items = list(items)
+    batch = next((item.shape[0] for item in all_items if _is_tensor(item) and item.ndim), 1)
+    return [item if _is_tensor(item) else sys.modules["torch"].zeros((batch, *item)) for item in all_items]
 
 
 def materialise(model: Any, example_input: ExampleInput) -> None:
@@ -79,7 +130,7 @@ def materialise(model: Any, example_input: ExampleInput) -> None:
     training = {module: module.training for module in model.modules()}
     model.eval()
     with torch.no_grad():
-        model(*example_inputs(example_input))
+        call_model(model, example_inputs(example_input))
     for module, mode in training.items():
         module.training = mode
 

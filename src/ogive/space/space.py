@@ -13,7 +13,7 @@ import numpy as np
 
 from ogive.errors import SpaceError
 from ogive.source import CodeIdentity, identity
-from ogive.space import moves
+from ogive.space import fingerprints, moves
 from ogive.space.architecture import EMPTY, Architecture
 from ogive.space.build import ExampleInput, build, checked_example
 from ogive.space.compiler import compile_expression, describe_tree
@@ -25,7 +25,7 @@ from ogive.space.multipliers import check_multipliers, multiplied, multipliers_i
 from ogive.space.restriction import Only, prune, restrict
 from ogive.space.sources import layer_sources, rule_sources
 from ogive.space.table import Decision
-from ogive.space.tree import Constant, Node
+from ogive.space.tree import Node
 from ogive.user_code import call, fault
 
 Constraint = Callable[[Architecture], str | None]
@@ -40,8 +40,9 @@ class Space:
 
     Args:
         expression: layers whose arguments may be choices, and choices between layers.
-        example_input: the shape of one input without the batch, such as (1, 28, 28), or a callable that makes the inputs
-            of a model (a tensor or a tuple of them, with the batch).
+        example_input: the shape of one input without the batch, such as (1, 28, 28); a tensor with the batch, such as token
+            ids; a list of shapes or tensors for several inputs, or a dict of them by name; or a callable that makes the
+            inputs of a model: a tensor, a tuple of positional inputs, or a dict. It may be added to the space of a run.
         constraint: a predicate that returns a reason why an architecture is not allowed, or None where it is.
         canonical: a function of an architecture that returns another architecture or any JSON value; architectures with
             equal results are the same network and share their id. It never changes what is built.
@@ -73,6 +74,7 @@ class Space:
     def _prepare(self, fingerprint: str | None) -> None:
         self._by_name = {decision.name: decision for decision in self.decisions}
         self._encoding = Encoding(self.decisions)
+        self.example = fingerprints.describe_example(self.example_input)
         self._fingerprint = fingerprint
         self._size: int | float | SizeBounds | None = None
 
@@ -80,7 +82,8 @@ class Space:
 
     def to_json(self) -> dict[str, Any]:
         """The table and the fingerprint: enough to read a journal, not to build a model."""
-        return {"decisions": [decision.describe() for decision in self.decisions], "fingerprint": self.fingerprint}
+        decisions = [decision.describe() for decision in self.decisions]
+        return {"decisions": decisions, "fingerprint": self.fingerprint, "example_input": self.example}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Space:
@@ -89,15 +92,18 @@ class Space:
         space.tree, space.example_input, space.constraint, space.canonical, space.graph = None, None, None, None, None
         space.decisions = tuple(Decision.from_json(row) for row in data["decisions"])
         space._prepare(data["fingerprint"])
+        space.example = data.get("example_input")
         return space
 
     def adopt(self, declared: Space) -> Space:
         """Become `declared`, which this space, read from a journal, is of; its architectures can be built from then on.
 
+        `declared` may have an example input where this space has none.
+
         Raises:
             SpaceError: `declared` is another space.
         """
-        if self.fingerprint != declared.fingerprint:
+        if not fingerprints.is_same(self, declared):
             raise SpaceError(f"this is another space: {'; '.join(self.differences(declared))}")
         self.__dict__.update(declared.__dict__)
         return self
@@ -106,30 +112,20 @@ class Space:
     def fingerprint(self) -> str:
         """A hash of the table, the factories' import paths, their plain arguments and the example input."""
         if self._fingerprint is None:
-            assert self.tree is not None
-            example = describe_tree(Constant(self.example_input))
-            parts = [[decision.describe() for decision in self.decisions], describe_tree(self.tree), example]
-            self._fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+            self._fingerprint = fingerprints.fingerprint(self, self.example)
         return self._fingerprint
 
+    @property
+    def former(self) -> tuple[str, ...]:
+        """The fingerprint that this space had before it was given an example input; empty where it has none."""
+        return () if self.tree is None or self.example is None else (fingerprints.fingerprint(self, None),)
+
     def differences(self, other: Space) -> list[str]:
-        """What sets `other` apart from this space, a line for each decision; for the error of a changed space."""
-        old = {d.name: d.describe() for d in self.decisions}
-        new = {d.name: d.describe() for d in other.decisions}
-        lines = [f"decision {name!r} is gone" for name in old if name not in new]
-        lines += [f"decision {name!r} is new" for name in new if name not in old]
-        for name in old:
-            if name in new and old[name] != new[name]:
-                changed = [key for key in {**old[name], **new[name]} if old[name].get(key) != new[name].get(key)]
-                was_is = (f"{key}: {old[name].get(key)} -> {new[name].get(key)}" for key in changed)
-                lines.append(f"decision {name!r} has changed, {', '.join(was_is)}")
-        if not lines and list(old) != list(new):
-            lines.append("the decisions are the same, but in another order")
-        if not lines and self.fingerprint != other.fingerprint:
-            lines.append(
-                "the decisions are the same, but a factory, one of its arguments or the example input has changed"
-            )
-        return lines
+        """What sets `other` apart from this space, a line for each decision; for the error of a changed space.
+
+        An example input that was added is no difference.
+        """
+        return fingerprints.differences(self, other)
 
     def code(self) -> CodeIdentity:
         """What identifies the code that models are built from, which the fingerprint knows by name only."""

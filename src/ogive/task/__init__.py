@@ -1,8 +1,20 @@
 """WHAT TO LEARN FROM: data sets, splits, and the built-in trainer."""
 
-from ogive.task.data import DATA_SETS, Data, load
+from ogive.task.data import DATA_SETS, Data, Normalization, from_arrays, load
 from ogive.task.recipe import Recipe
 from ogive.task.splits import Plan, Split
 from ogive.task.task import Task, classification, fashion_mnist
 
-__all__ = ["DATA_SETS", "Data", "Plan", "Recipe", "Split", "Task", "classification", "fashion_mnist", "load"]
+__all__ = [
+    "DATA_SETS",
+    "Data",
+    "Normalization",
+    "Plan",
+    "Recipe",
+    "Split",
+    "Task",
+    "classification",
+    "fashion_mnist",
+    "from_arrays",
+    "load",
+]

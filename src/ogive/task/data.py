@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -20,6 +21,35 @@ DataSource = Any
 """A data set's name, arrays `(X, y)`, a map-style `torch.utils.data.Dataset` of `(x, y)` items, or `Data`."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Normalization:
+    """How raw values became features: `(raw / maximum - mean) / std`. Exported models apply it.
+
+    Attributes:
+        maximum: the largest raw value, of values from 0; None where raw values are not divided.
+        mean: subtracted, one number for each channel (the first dimension of an example), or one for all; empty for none.
+        std: divided by, likewise.
+
+    Raises:
+        JobError: a number to divide by is not above 0.
+    """
+
+    maximum: float | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, values in (("maximum", () if self.maximum is None else (self.maximum,)), ("std", self.std)):
+            if not all(value > 0 for value in values):
+                raise JobError(f"Normalization: {name}={getattr(self, name)!r}: numbers to divide by are above 0")
+
+    def raw(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The raw values, float32 [n, *shape], of `features` of the same shape."""
+        channels = (-1, *(1 for _ in features.shape[2:]))
+        scaled = features * np.reshape(self.std or 1.0, channels) + np.reshape(self.mean or 0.0, channels)
+        return np.asarray(scaled * (self.maximum or 1.0), dtype=np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class Data:
     """Labelled examples in memory, as `from_arrays` makes and checks them.
@@ -30,6 +60,8 @@ class Data:
         name: where they come from.
         preparation: how raw values became features, for whoever uses a trained model; "" where that is not known.
         own_test: how many of the last examples are the official test split; 0 where the data have none.
+        normalization: the same as numbers, so that an exported model takes raw values; as it is, none.
+        class_names: a name for each class, 0 to k-1; empty where they have none.
     """
 
     x: NDArray[np.float32]
@@ -37,6 +69,8 @@ class Data:
     name: str = "arrays"
     preparation: str = ""
     own_test: int = 0
+    normalization: Normalization = Normalization()
+    class_names: tuple[str, ...] = ()
 
     @property
     def shape(self) -> Shape:
@@ -69,16 +103,30 @@ def digits() -> Data:
     except ImportError as error:
         raise MissingExtra("scikit-learn", "data", "the data set 'digits'") from error
     images, labels = load_digits(return_X_y=True)
-    return from_arrays(images.reshape(-1, 1, 8, 8) / 16.0, labels, "digits", "pixels (0 to 16) divided by 16")
+    return from_arrays(
+        images.reshape(-1, 1, 8, 8) / 16.0,
+        labels,
+        "digits",
+        "pixels (0 to 16) divided by 16",
+        normalization=Normalization(maximum=16.0),
+        class_names="0123456789",
+    )
 
 
 def fashion_mnist() -> Data:
     """Fashion-MNIST (Xiao et al. 2017): [70000, 1, 28, 28] scaled to [0, 1], the last 10,000 its official test split."""
-    from ogive.task.fashion import arrays
+    from ogive.task.fashion import CLASSES, arrays
 
     images, labels, own_test = arrays()
     x = np.multiply(images, 1 / 255, dtype=np.float32)[:, None]
-    data = from_arrays(x, labels, "fashion_mnist", "pixels (0 to 255) divided by 255")
+    data = from_arrays(
+        x,
+        labels,
+        "fashion_mnist",
+        "pixels (0 to 255) divided by 255",
+        normalization=Normalization(maximum=255.0),
+        class_names=CLASSES,
+    )
     return replace(data, own_test=own_test)
 
 
@@ -121,19 +169,31 @@ def is_dataset(source: Any) -> bool:
     return not container and hasattr(source, "__getitem__") and hasattr(source, "__len__")
 
 
-def from_arrays(x: Any, y: Any, name: str = "arrays", preparation: str = "") -> Data:
+def from_arrays(
+    x: Any,
+    y: Any,
+    name: str = "arrays",
+    preparation: str = "",
+    *,
+    normalization: Normalization = Normalization(),
+    class_names: Sequence[str] = (),
+) -> Data:
     """Check features [n, ...] and integer classes [n], and hold them as float32 and int64.
 
-    `preparation` says how raw values became these features; exported models carry it.
+    `preparation` says in words how raw values became these features, and `normalization` in numbers; exported models carry
+    them, and the `class_names`.
 
     Raises:
         JobError: lengths differ; features are no finite numbers or have no shape; labels are not the integers 0..k-1
-            without gaps, or are of one class only.
+            without gaps, or are of one class only; there are not as many names as classes.
     """
     features, labels = _features(np.asarray(x), name), _labels(np.asarray(y), name)
     if len(features) != len(labels):
         raise JobError(f"data {name!r}: {len(features)} examples but {len(labels)} labels; give one label an example")
-    return Data(features, labels, name, preparation)
+    data = Data(features, labels, name, preparation, normalization=normalization, class_names=tuple(class_names))
+    if class_names and len(class_names) != data.classes:
+        raise JobError(f"data {name!r}: {len(class_names)} class_names for {data.classes} classes; give one for each")
+    return data
 
 
 def from_dataset(dataset: Any) -> Data:
@@ -160,7 +220,10 @@ def from_dataset(dataset: Any) -> Data:
             )
         x[index] = features
         y.append(label)
-    return from_arrays(x, np.stack(y), name)
+    data = from_arrays(x, np.stack(y), name)
+    names = getattr(dataset, "classes", ())  # as torchvision's data sets tell them
+    known = isinstance(names, (list, tuple)) and len(names) == data.classes
+    return replace(data, class_names=tuple(map(str, names))) if known else data
 
 
 def _item(dataset: Any, index: int, name: str) -> tuple[NDArray[Any], NDArray[Any]]:

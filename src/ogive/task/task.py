@@ -154,6 +154,8 @@ class Task:
             "kind": "classification",
             "data": data.name,
             "preparation": data.preparation,
+            "normalization": asdict(data.normalization),
+            "class_names": list(data.class_names),
             "examples": len(data.y),
             "shape": list(data.shape),
             "classes": data.classes,
