@@ -53,12 +53,13 @@ def _export(
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Nothing is logged or printed: PyTorch does both, over hundreds of lines, with what it then raises."""
+    level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(level)
 
 
 def first_lines(error: BaseException, lines: int = 1) -> str:
