@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from ogive.errors import RunError
+from ogive.run import signal_handlers
 from ogive.run.estimator import ALONE, Estimator, Team
 from ogive.run.executors.base import Assignment, Outcome
 from ogive.run.executors.evaluate import evaluate, make_folder
@@ -52,14 +53,10 @@ class _Worker:
 
     def _listen(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+            signal_handlers.install(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Checkpoint, put back, leave: at the next report, or at once where nothing is being evaluated."""
-        if os.getpid() != self.pid:  # a process that an evaluation forked: it dies of the signal as any other
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
         self.leaving = True
         if not self.busy:
             os._exit(LEFT)
