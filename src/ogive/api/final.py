@@ -257,7 +257,8 @@ def _train(
     if stored is not None and len(ended) == len(items):
         return stored
     searched = Settings.from_json(run.state.settings)
-    options = {"retries": searched.retries, "price": searched.price, **settings} if stored is None else dict(settings)
+    kept = {name: getattr(searched, name) for name in ("retries", "price", "startup_limit")}
+    options = {**kept, **settings} if stored is None else dict(settings)
     if workers is not None or stored is None:
         options["workers"] = workers or (1 if executor == "inline" else searched.workers)
         options["workers_per_trial"] = 1 if executor == "inline" else searched.workers_per_trial

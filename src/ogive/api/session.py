@@ -200,6 +200,7 @@ def _executor(
         threads=settings.threads,
         time_limit=settings.time_limit,
         memory_limit=settings.memory_limit,
+        startup_limit=settings.startup_limit,
     )
 
 

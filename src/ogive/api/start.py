@@ -85,6 +85,7 @@ def search(
     retries: int = LEFT_OUT,
     time_limit: float | None = LEFT_OUT,
     memory_limit: float | None = LEFT_OUT,
+    startup_limit: float | None = LEFT_OUT,
     cache: bool = True,
     synchronous: str = "NORMAL",
     observer: Observer | None = None,
@@ -130,6 +131,7 @@ def search(
         retries: further attempts after a killed worker. Default: 2.
         time_limit: seconds of one trial. Default: no limit.
         memory_limit: gigabytes that one trial may allocate. Default: no limit.
+        startup_limit: seconds that a worker may take to load code and data. Default: 600; None for no limit.
         cache: use the evaluation cache, where the estimator can tell its whole recipe.
         synchronous: "NORMAL": what was reported survives a crash of any process; "FULL": of the machine too.
         observer: called with (state, event) after every event, and with (state, None) now and then. Default: a live view
@@ -176,6 +178,7 @@ def search(
         retries=retries,
         time_limit=time_limit,
         memory_limit=memory_limit,
+        startup_limit=startup_limit,
     )
     asked = Settings(**changing)
     arguments = {**_DEFAULTS, "strategy": auto(asked.max_trials), **fixed}

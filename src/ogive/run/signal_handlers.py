@@ -1,7 +1,7 @@
 """Signal handlers that forked children do not inherit.
 
 A child of `os.fork` inherits the Python-level handlers of its parent, but CPython clears in it every signal that arrived
-before the interpreter was ready (`PyOS_AfterFork_Child`). On a busy machine `multiprocessing.Pool.terminate` sends SIGTERM to
+before the interpreter was ready (`PyOS_AfterFork_Child`). On a busy machine `multiprocessing.Pool.terminate` signals
 a child that has not run yet; the C-level handler marks the signal, the mark is cleared, and the pool waits for that child
 for ever. Here the signals are blocked around each fork, and the child gets the former handlers before they are unblocked: a
 signal that arrives in between is kept by the kernel, and does what it would do in a child of plain Python.
