@@ -86,7 +86,7 @@ def finalize(
     stage = _stage(run, top, seeds, epochs, recipe, from_weights, baseline)
     if not run.ended:
         say("warning: the search has not ended; what it finds later is not judged by this reading of the test split")
-        _see_that_it_rests(run.folder)
+        _check_idle(run.folder)
     folder = run.folder / FOLDER
     stored = _former(folder, stage, say)
     trained = _train(run, folder, stage, stored, workers, executor, say, observer, settings)
@@ -200,7 +200,7 @@ def _former(folder: Path, stage: Stage, say: Say) -> State | None:
         if any(folder.iterdir()):
             _put_aside(folder, "it holds no run", say)
         return None
-    _see_that_it_rests(folder)
+    _check_idle(folder)
     journal = Journal(folder / JOURNAL, writable=False)
     try:
         stored = State.of(journal.read(), stage.space)
@@ -351,15 +351,15 @@ def _reference(run: Run, random: Run) -> RandomReference:
     return RandomReference(metric, [trial.metrics[metric] for trial in alike], note)
 
 
-def _see_that_it_rests(folder: Path) -> None:
-    """See that no controller works on the run in `folder`.
+def _check_idle(folder: Path) -> None:
+    """Check that no controller works on the run in `folder`.
 
     Raises:
         RunError: one does.
     """
-    journal = Journal(folder / JOURNAL)
+    journal = Journal(folder / JOURNAL, writable=False)
     try:
-        journal.acquire()
+        journal.check_idle()
     finally:
         journal.close()
 

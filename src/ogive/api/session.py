@@ -13,6 +13,7 @@ from ogive.api.declared import Declared, make_schedule, make_strategy
 from ogive.api.executors import Places, simulated
 from ogive.api.payload import PAYLOAD
 from ogive.api.result import JOURNAL
+from ogive.errors import RunError
 from ogive.objective import Constraint, Objective
 from ogive.run.cache import Cache
 from ogive.run.clock import Clock
@@ -86,7 +87,7 @@ def hold_session(
     try:
         settings = Settings.from_json({**events[0].data["settings"], **changed_settings(known)})
         with (
-            _view(observer) as watch,
+            _view(observer) as view,
             closing(_executor(where, folder, declared, estimator, settings, clock)) as places,
         ):
             controller = Controller(
@@ -100,13 +101,16 @@ def hold_session(
                 screen=screen,
                 cache=results,
                 clock=clock,
-                observer=watch,
+                observer=_watching(journal, view),
                 companions=companions,
             )
             with signals(controller.stop, _say, lambda: journal.writing):
                 why = controller.run()
     except BaseException as error:
         why = type(error).__name__
+        problem = journal.place_problem() if isinstance(error, (OSError, RunError)) else None
+        if problem is not None and str(error) != problem:  # that is why something else failed
+            raise RunError(problem) from error
         raise
     finally:
         if results is not None:
@@ -169,6 +173,16 @@ def together(events: Sequence[Event]) -> list[int]:
     name = "workers_per_trial"
     changed = [event.data[name] for event in events if event.kind is Kind.CHANGED and name in event.data]
     return [events[0].data["settings"].get(name, 1), *changed]
+
+
+def _watching(journal: Journal, observer: Observer) -> Observer:
+    """`observer`, and a check that the run's folder is where it was: after every event and every look at the workers."""
+
+    def observe(state: State, event: Event | None) -> None:
+        journal.check_place()
+        observer(state, event)
+
+    return observe
 
 
 @contextmanager

@@ -47,20 +47,27 @@ def publish(draft: Path, path: Path) -> None:
 
 
 def engine(path: Path, synchronous: str, writable: bool) -> sql.Engine:
-    """Connections to the database at `path`; one that is only read may be on a read-only disk."""
+    """Connections to the database at `path`, which is never created. To read it, it may be on a read-only disk."""
     options: Mapping[str, Any] = {"timeout": 30, "check_same_thread": False}
-    if writable or os.access(path.parent, os.W_OK):
-        made = sql.create_engine(sql.URL.create("sqlite", database=str(path)), connect_args=options)
-    else:  # a reader of a write-ahead log needs its index beside it, unless there is no log at all
-        mode = {"mode": "ro"} if path.with_name(path.name + "-wal").exists() else {"immutable": "1"}
-        url = sql.URL.create("sqlite", database=path.resolve().as_uri(), query={**mode, "uri": "true"})
-        made = sql.create_engine(url, connect_args=options)
+    url = sql.URL.create("sqlite", database=path.resolve().as_uri(), query={**_mode(path, writable), "uri": "true"})
+    made = sql.create_engine(url, connect_args=options)
 
     @sql.event.listens_for(made, "connect")
     def configure(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA synchronous={synchronous}")  # of this connection, not of the file
 
     return made
+
+
+def _mode(path: Path, writable: bool) -> Mapping[str, str]:
+    """How to open a database: a reader with a write-ahead log beside it needs the log's index. Without a log nobody writes,
+    and SQLite would create an empty one.
+    """
+    if writable:
+        return {"mode": "rw"}
+    if path.with_name(path.name + "-wal").exists() or path.with_name(path.name + "-journal").exists():
+        return {"mode": "ro"}
+    return {"immutable": "1"}
 
 
 def cause(error: Exception) -> str:
