@@ -83,7 +83,10 @@ class Journal:
         self._heart: threading.Thread | None = None
         if not path.is_file():
             raise RunError(f"there is no journal at {path}; give the folder of a run")
-        self._engine = engine(path, synchronous, writable)
+        try:
+            self._engine = engine(path, synchronous, writable, path.resolve() in _held)
+        except OSError as error:
+            raise RunError(f"{path} cannot be read: {error}") from error
         try:
             with self._errors():
                 self._connection = self._engine.connect()

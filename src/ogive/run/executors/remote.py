@@ -73,7 +73,8 @@ class Remote:
 
     @property
     def idle(self) -> bool:
-        return self.ready and not self.leaving and self.assignment is None and self.killed_for is None
+        ending = self.leaving or self.channel.closed or self.killed_for is not None
+        return self.ready and not ending and self.assignment is None
 
     def receive(self) -> dict[str, Any] | None:
         """The next message; None if none is complete.
