@@ -116,15 +116,15 @@ def measure(
     )
 
 
-def start_up(payload: Path, folder: Path, workers: int, threads: int) -> float:
+def start_up(payload: Path, folder: Path, workers: int, threads: int, limit: float | None = STARTUP_SECONDS) -> float:
     """Seconds until `workers` fresh workers, started together, are ready: what a search waits before its first trials.
 
     Raises:
-        RunError: they cannot start.
+        RunError: they cannot start, or not within `limit` seconds.
     """
     folder.mkdir(parents=True, exist_ok=True)
     watch = _Stopwatch(threads, 1, time.monotonic())
-    places = Processes(payload, folder, workers, threads=threads)
+    places = Processes(payload, folder, workers, threads=threads, startup_limit=limit)
     try:
         _wait(places, watch, workers)
     finally:
