@@ -24,21 +24,21 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in zip([0, *ends], [*ends, len(data)], strict=True)]
 
 
-def decode(parts: list[bytes], found: list[object]) -> None:
+def decode(parts: list[bytes], received: list[object]) -> None:
     decoder = Decoder()
     for part in parts:
         decoder.feed(part)
         while (message := decoder.next()) is not None:
-            found.append(message)
+            received.append(message)
         assert not decoder.complete
 
 
 @given(MESSAGES, st.lists(st.integers(0), max_size=20))
 def test_messages_do_not_depend_on_how_their_bytes_are_split(messages: list[object], cuts: list[int]) -> None:
     data = b"".join(encode(message) for message in messages)  # type: ignore[arg-type]
-    found: list[object] = []
-    decode(pieces(data, cuts), found)
-    assert found == messages
+    received: list[object] = []
+    decode(pieces(data, cuts), received)
+    assert received == messages
 
 
 @given(MESSAGES, st.binary(min_size=1), st.lists(st.integers(0), max_size=20))
@@ -48,10 +48,10 @@ def test_bytes_between_messages_are_an_error_whatever_the_split(
     whole = b"".join(encode(message) for message in messages)  # type: ignore[arg-type]
     if MAGIC.startswith(rubbish[: len(MAGIC)]):
         rubbish = b"\0" + rubbish
-    found: list[object] = []
+    received: list[object] = []
     with pytest.raises(ProtocolError, match=r"found .* where a message begins"):
-        decode(pieces(whole + rubbish, cuts), found)
-    assert found == messages
+        decode(pieces(whole + rubbish, cuts), received)
+    assert received == messages
 
 
 @pytest.mark.parametrize(

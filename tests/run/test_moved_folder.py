@@ -84,7 +84,7 @@ def test_a_journal_that_is_restored_from_a_backup_during_a_search_stops_it(tmp_p
 def test_a_log_that_is_deleted_during_a_search_stops_it_and_nothing_is_lost(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     err = search_until(folder, (folder / "journal.db-wal").unlink)
-    assert f"the run's journal's log {folder}/journal.db-wal was moved or deleted" in err
+    assert f"the run's write-ahead log {folder}/journal.db-wal was moved or deleted" in err
     assert "its journal is there and complete; run the same command again" in err
     assert [event.kind for event in events(folder)].count(Kind.REPORTED) > 0
     code, _, err = finish(start(folder, 1, pause=0.0))

@@ -26,7 +26,7 @@ class Place:
         self._journal = journal
         self._patience, self._clock = patience, clock
         log = journal.with_name(journal.name + "-wal")
-        names = {journal.parent: "folder", journal: "journal", log: "journal's log"}
+        names = {journal.parent: "folder", journal: "journal", log: "write-ahead log"}
         self._files = {path: (name, identity(path)) for path, name in names.items()}
         self._away_since: float | None = None
 
