@@ -176,7 +176,7 @@ def test_a_job_in_virtual_time_survives_kills(tmp_path: Path, capsys: pytest.Cap
         ({"executor": {"simulated": {"fail": 2}}}, "fail=2 of simulated workers: a number from 0 to 1"),
         ({"executor": {"simulated": {"seed": -1}}}, "seed=-1 of simulated workers: a whole number, at least 0"),
         ({"estimator": og.estimate.function(lambda a: {"accuracy": 1.0})}, "allowed: the estimator of a benchmark"),
-        ({"time_limit": 3.0}, "no time or memory limit"),
+        ({"time_limit": 3.0}, "no time, memory or startup limit"),
     ],
 )
 def test_what_cannot_be_simulated_is_refused_before_anything_is_written(

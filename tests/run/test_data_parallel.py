@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import time
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,7 @@ DEEDS = (
     "unaware",
     "strands",
     "interrupts",
+    "writes_rubbish",
     "last",
 )
 
@@ -185,6 +188,12 @@ def misbehave(deed: str, folder: Path) -> None:
         raise ZeroDivisionError("on this rank only")
     if deed == "strands":
         os._exit(3)
+    if deed == "writes_rubbish":
+        for number in range(3, 64):
+            with suppress(OSError), socket.socket(fileno=os.dup(number)) as end:
+                if end.family == socket.AF_UNIX:
+                    end.send(b"rubbish")
+        time.sleep(1000)
     first = len((folder / "pids-1").read_text().split()) == 1
     if deed == "is_killed" and first:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -215,12 +224,13 @@ def test_a_train_function_of_ones_own_and_ranks_that_end_badly(tmp_path: Path) -
     trials = {str(trial.architecture["deed"]): trial for trial in run.trials}
     expected = dict.fromkeys(DEEDS, (Status.FINISHED, 1))
     expected |= {"raises": (Status.ERROR, 1), "unaware": (Status.ERROR, 1), "strands": (Status.EXITED, 1)}
-    expected |= {"interrupts": (Status.ERROR, 1)}
+    expected |= {"interrupts": (Status.ERROR, 1), "writes_rubbish": (Status.EXITED, 1)}
     expected |= {"is_killed": (Status.FINISHED, 2), "kills_worker": (Status.FINISHED, 2)}
     assert {deed: (trial.status, trial.attempts) for deed, trial in trials.items()} == expected
     assert trials["raises"].reason == "rank 1 of 2: ZeroDivisionError: on this rank only"
     assert "in misbehave" in trials["raises"].traceback
     assert trials["strands"].reason == "the evaluation ended rank 1 of 2 with exit code 3"
+    assert "wrote something else than messages to rank 1's channel: found b'rubbish'" in trials["writes_rubbish"].reason
     assert trials["interrupts"].reason == "KeyboardInterrupt"
     assert "asks for neither trial.rank nor trial.ranks" in trials["unaware"].reason
     for deed, (status, _) in expected.items():

@@ -195,6 +195,20 @@ def _refused(path: Path, match: str) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_reader_follows_a_journal_without_a_write_ahead_log(path: Path) -> None:
+    """As on file systems that cannot have one."""
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA journal_mode=DELETE").fetchone() == ("delete",)
+        reader = Journal(path, writable=False)
+        assert len(list(reader.read())) == 1
+        connection.execute("INSERT INTO events VALUES (2, 0.0, 'warning', NULL, NULL, '{}')")
+        connection.commit()
+        assert len(list(reader.read())) == 2
+        reader.close()
+    connection.close()
+    assert [file.name for file in path.parent.iterdir()] == ["journal.db"]
+
+
 def test_a_line_changed_by_hand_is_named(path: Path, journal: Journal) -> None:
     journal.append([warning(1)])
     with sqlite3.connect(path) as connection:

@@ -14,6 +14,7 @@ from ogive.errors import JobError, RunError
 from ogive.objective import Constraint
 from ogive.run.estimator import Estimator
 from ogive.run.events import Event, Kind
+from ogive.run.executors.base import STARTUP_SECONDS
 from ogive.run.executors.processes import cores
 from ogive.run.prices import Price, find_price
 from ogive.run.settings import Settings
@@ -90,10 +91,11 @@ def check_executor(where: Places, settings: Settings, estimator: Estimator) -> N
     if together > 1 and where.name == "inline":
         raise JobError(f"workers_per_trial={together}, but executor='inline' has one process; use 'processes'")
     with_room(estimator, settings.workers, together)
-    if where.name == "inline" and (settings.time_limit or settings.memory_limit or settings.workers > 1):
-        raise JobError("executor='inline' has one worker and no time or memory limit; use 'processes'")
-    if where.simulated and (settings.time_limit or settings.memory_limit):
-        raise JobError("executor='simulated' trains nothing, so it has no time or memory limit; leave it out")
+    limited = settings.time_limit or settings.memory_limit or settings.startup_limit not in (None, STARTUP_SECONDS)
+    if where.name == "inline" and (limited or settings.workers > 1):
+        raise JobError("executor='inline' has one worker and no time, memory or startup limit; use 'processes'")
+    if where.simulated and limited:
+        raise JobError("executor='simulated' trains nothing, so it has no time, memory or startup limit; leave it out")
 
 
 def with_room(estimator: Estimator, at_a_time: int, together: int) -> None:

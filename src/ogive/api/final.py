@@ -89,7 +89,7 @@ def finalize(
     stage = _stage(run, top, seeds, epochs, recipe, from_weights, baseline)
     if not run.ended:
         say("warning: the search has not ended; what it finds later is not judged by this reading of the test split")
-        _see_that_it_rests(run.folder)
+        _check_idle(run.folder)
     for change in SearchCode.of(run.space, run.estimator).sentences(_last(run.state), (LAYERS, JUDGE)):
         say(f"warning: {change} since the search, whose values are those of the former")
     folder = run.folder / FOLDER
@@ -204,7 +204,7 @@ def _former(folder: Path, stage: Stage, say: Say) -> State | None:
         if any(folder.iterdir()):
             _put_aside(folder, "it holds no run", say)
         return None
-    _see_that_it_rests(folder)
+    _check_idle(folder)
     journal = Journal(folder / JOURNAL, writable=False)
     try:
         stored = State.of(journal.read(), stage.space)
@@ -270,7 +270,8 @@ def _train(
     if stored is not None and len(ended) == len(items):
         return stored
     searched = Settings.from_json(run.state.settings)
-    options = {"retries": searched.retries, "price": searched.price, **settings} if stored is None else dict(settings)
+    kept = {name: getattr(searched, name) for name in ("retries", "price", "startup_limit")}
+    options = {**kept, **settings} if stored is None else dict(settings)
     if workers is not None or stored is None:
         options["workers"] = workers or (1 if executor == "inline" else searched.workers)
         options["workers_per_trial"] = 1 if executor == "inline" else searched.workers_per_trial
@@ -364,15 +365,15 @@ def _reference(run: Run, random: Run) -> RandomReference:
     return RandomReference(metric, [trial.at(step)[metric] for trial in alike], note)
 
 
-def _see_that_it_rests(folder: Path) -> None:
-    """See that no controller works on the run in `folder`.
+def _check_idle(folder: Path) -> None:
+    """Check that no controller works on the run in `folder`.
 
     Raises:
         RunError: one does.
     """
-    journal = Journal(folder / JOURNAL)
+    journal = Journal(folder / JOURNAL, writable=False)
     try:
-        journal.acquire()
+        journal.check_idle()
     finally:
         journal.close()
 

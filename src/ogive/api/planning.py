@@ -213,6 +213,7 @@ def _measured(declared: Declared, judge: Estimator, settings: Settings, wanted: 
             seed=declared.seed,
             allowed=_allowed(declared, judge),
             time_limit=settings.time_limit,
+            startup_limit=settings.startup_limit,
             say=say,
         )
     if workers <= there:

@@ -212,8 +212,15 @@ class _Repetition:
             raise RunError(f"{folder} cannot be made: {error}; name another folder") from error
         self._folder = folder
         settings = Settings.from_json(run.state.settings)
-        limit, ranks = settings.memory_limit, settings.workers_per_trial
-        self._executor = Processes(run.folder / PAYLOAD, folder, 1, ranks=ranks, memory_limit=limit, threads=threads)
+        self._executor = Processes(
+            run.folder / PAYLOAD,
+            folder,
+            1,
+            ranks=settings.workers_per_trial,
+            memory_limit=settings.memory_limit,
+            startup_limit=settings.startup_limit,
+            threads=threads,
+        )
 
     def __enter__(self) -> _Repetition:
         return self

@@ -14,6 +14,7 @@ from ogive.api.declared import Declared, make_schedule, make_strategy
 from ogive.api.executors import Places, simulated
 from ogive.api.payload import PAYLOAD
 from ogive.api.result import JOURNAL
+from ogive.errors import RunError
 from ogive.objective import Constraint, Objective
 from ogive.run.cache import Cache
 from ogive.run.clock import Clock
@@ -88,7 +89,7 @@ def hold_session(
     try:
         settings = Settings.from_json({**events[0].data["settings"], **changed_settings(known)})
         with (
-            _view(observer) as watch,
+            _view(observer) as view,
             closing(_executor(where, folder, declared, estimator, settings, clock)) as places,
         ):
             controller = Controller(
@@ -102,7 +103,7 @@ def hold_session(
                 screen=screen,
                 cache=results,
                 clock=clock,
-                observer=watch,
+                observer=_watching(journal, view),
                 companions=companions,
             )
             if unshared is not None:
@@ -111,6 +112,9 @@ def hold_session(
                 why = controller.run()
     except BaseException as error:
         why = type(error).__name__
+        problem = journal.place_problem() if isinstance(error, (OSError, RunError)) else None
+        if problem is not None and str(error) != problem:  # that is why something else failed
+            raise RunError(problem) from error
         raise
     finally:
         if results is not None:
@@ -180,6 +184,16 @@ def together(events: Sequence[Event]) -> list[int]:
     return [events[0].data["settings"].get(name, 1), *changed]
 
 
+def _watching(journal: Journal, observer: Observer) -> Observer:
+    """`observer`, and a check that the run's folder is where it was: after every event and every look at the workers."""
+
+    def observe(state: State, event: Event | None) -> None:
+        journal.check_place()
+        observer(state, event)
+
+    return observe
+
+
 @contextmanager
 def _view(observer: Observer | None) -> Iterator[Observer]:
     """`observer`, or a live view where somebody is looking."""
@@ -209,6 +223,7 @@ def _executor(
         threads=settings.threads,
         time_limit=settings.time_limit,
         memory_limit=settings.memory_limit,
+        startup_limit=settings.startup_limit,
     )
 
 

@@ -89,6 +89,7 @@ def search(
     retry_failed: bool = False,
     time_limit: float | None = LEFT_OUT,
     memory_limit: float | None = LEFT_OUT,
+    startup_limit: float | None = LEFT_OUT,
     cache: bool = True,
     synchronous: str = "NORMAL",
     observer: Observer | None = None,
@@ -136,6 +137,7 @@ def search(
             `max_trials` does not count those that they replace. Architectures that are infeasible are not repeated.
         time_limit: seconds of one trial. Default: no limit.
         memory_limit: gigabytes that one trial may allocate. Default: no limit.
+        startup_limit: seconds that a worker may take to load code and data. Default: 600; None for no limit.
         cache: use the evaluation cache, where the estimator can tell its whole recipe.
         synchronous: "NORMAL": what was reported survives a crash of any process; "FULL": of the machine too.
         observer: called with (state, event) after every event, and with (state, None) now and then. Default: a live view
@@ -182,6 +184,7 @@ def search(
         retries=retries,
         time_limit=time_limit,
         memory_limit=memory_limit,
+        startup_limit=startup_limit,
     )
     asked = Settings(**changing)
     arguments = {**_DEFAULTS, "strategy": auto(asked.max_trials), **fixed}

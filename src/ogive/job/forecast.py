@@ -152,7 +152,8 @@ def _start_up(job: Job) -> float:
         payload = Path(name) / PAYLOAD
         write_payload(payload, job.space, job.estimator)
         count = min(job.parallel_trials, job.keys.max_trials)
-        return start_up(payload, Path(name) / "workers", count, max(1, cores() // job.parallel_trials))
+        threads = max(1, cores() // job.parallel_trials)
+        return start_up(payload, Path(name) / "workers", count, threads, job.settings.startup_limit)
 
 
 @dataclass(frozen=True)

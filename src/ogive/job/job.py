@@ -109,6 +109,7 @@ class Job:
             retries=k.retries,
             time_limit=k.time_limit,
             memory_limit=k.memory_limit,
+            startup_limit=k.startup_limit,
             budget=None if k.budget is None else k.budget.model_dump(exclude_none=True),
             price=self.price,
             stop=k.stop,

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
 
+from ogive.run.executors.base import STARTUP_SECONDS
 from ogive.task.recipe import Recipe
 
 AUTO = "auto"
@@ -249,6 +250,9 @@ class JobKeys(_Keys):
     retries: int = Field(default=2, ge=0, description="a whole number, at least 0")
     time_limit: Positive | None = Field(default=None, description="seconds of one trial, a number above 0")
     memory_limit: Positive | None = Field(default=None, description="gigabytes of one trial, a number above 0")
+    startup_limit: Positive | None = Field(
+        default=STARTUP_SECONDS, description="seconds that a worker may take to load code and data, a number above 0"
+    )
     budget: Budget | None = Field(default=None, description=BUDGET)
     price: Annotated[float | str | None, BeforeValidator(_price)] = Field(
         default=None, description="money per worker-hour, above 0, or a name of the price file, or 'file.yaml:name'"

@@ -10,6 +10,7 @@ from ogive.errors import JobError
 from ogive.job.keys import AUTO, JobKeys
 from ogive.job.source import Source, blamed
 from ogive.run import routes
+from ogive.run.executors.base import STARTUP_SECONDS
 from ogive.run.executors.processes import cores
 from ogive.run.prices import find_price
 
@@ -38,16 +39,17 @@ def check_machine(source: Source, keys: JobKeys) -> None:
             ("workers_per_trial", 1),
             ("time_limit", None),
             ("memory_limit", None),
+            ("startup_limit", STARTUP_SECONDS),
         ):
-            if getattr(keys, name) != off:
+            if getattr(keys, name) not in (off, None):
                 raise source.error(
                     (name,), "`executor: inline` has one worker and no limits; use `executor: processes`"
                 )
     if simulated:
         if keys.parallel_trials == AUTO:
             raise source.error(("parallel_trials",), "`executor: simulated` has no cores to share out; give a number")
-        for name in ("time_limit", "memory_limit", "finalize"):
-            if getattr(keys, name) is not None:
+        for name in ("time_limit", "memory_limit", "startup_limit", "finalize"):
+            if getattr(keys, name) not in (None, STARTUP_SECONDS if name == "startup_limit" else None):
                 raise source.error((name,), "`executor: simulated` trains nothing; leave it out")
 
 

@@ -14,7 +14,7 @@ from statistics import mean, median
 
 from ogive.errors import JobError
 from ogive.planner.timings import Epoch, StartUp, Timings
-from ogive.run.executors.base import Assignment, Outcome
+from ogive.run.executors.base import STARTUP_SECONDS, Assignment, Outcome
 from ogive.run.executors.processes import Processes
 from ogive.run.words import plural
 from ogive.schedule.base import Action
@@ -57,6 +57,7 @@ def measure(
     seed: int = 0,
     allowed: Callable[[Architecture], bool] = lambda architecture: True,
     time_limit: float | None = None,
+    startup_limit: float | None = STARTUP_SECONDS,
     say: Say = lambda message: None,
 ) -> Timings:
     """Time some architectures with every number of workers of `sizes(workers)`, the same ones with each.
@@ -73,6 +74,7 @@ def measure(
         seed: of the architectures.
         allowed: whether a search would train an architecture.
         time_limit: seconds of one trial.
+        startup_limit: seconds that a worker may take to load code and data.
         say: told what is being done.
 
     Raises:
@@ -90,7 +92,7 @@ def measure(
         (own := folder / f"{size}").mkdir(parents=True)
         watch = _Stopwatch(size, until or 1, time.monotonic())
         given = {"threads": size} if unit == "threads" else {"ranks": size}
-        places = Processes(payload, own, at_a_time, time_limit=time_limit, **given)
+        places = Processes(payload, own, at_a_time, time_limit=time_limit, startup_limit=startup_limit, **given)
         try:
             _wait(places, watch, at_a_time)
             queue = [(name, drawn[name]) for name in (found[0].done[:wanted] if found else drawn)]
@@ -114,15 +116,15 @@ def measure(
     )
 
 
-def start_up(payload: Path, folder: Path, workers: int, threads: int) -> float:
+def start_up(payload: Path, folder: Path, workers: int, threads: int, limit: float | None = STARTUP_SECONDS) -> float:
     """Seconds until `workers` fresh workers, started together, are ready: what a search waits before its first trials.
 
     Raises:
-        RunError: they cannot start.
+        RunError: they cannot start, or not within `limit` seconds.
     """
     folder.mkdir(parents=True, exist_ok=True)
     watch = _Stopwatch(threads, 1, time.monotonic())
-    places = Processes(payload, folder, workers, threads=threads)
+    places = Processes(payload, folder, workers, threads=threads, startup_limit=limit)
     try:
         _wait(places, watch, workers)
     finally:

@@ -12,6 +12,8 @@ from typing import Any
 import sqlalchemy as sql
 
 _DRAFT = re.compile(r"\.[0-9a-f]+\.draft(-journal|-wal|-shm)?$")
+WRITE_AHEAD = b"\x02\x02"
+"""Bytes 18 and 19 of a database with a write-ahead log; file systems without shared memory have none."""
 DAMAGED = "restore it from a backup, or try `sqlite3 journal.db .recover`"
 _READ_ONLY = "the file or its folder is read-only; make it writable, or copy the run's folder elsewhere"
 _HINTS = {
@@ -46,21 +48,32 @@ def publish(draft: Path, path: Path) -> None:
         os.replace(draft, path)
 
 
-def engine(path: Path, synchronous: str, writable: bool) -> sql.Engine:
-    """Connections to the database at `path`; one that is only read may be on a read-only disk."""
+def engine(path: Path, synchronous: str, writable: bool, in_use: bool) -> sql.Engine:
+    """Connections to the database at `path`, which is never created. To read it, it may be on a read-only disk. `in_use`:
+    this process writes to it.
+    """
     options: Mapping[str, Any] = {"timeout": 30, "check_same_thread": False}
-    if writable or os.access(path.parent, os.W_OK):
-        made = sql.create_engine(sql.URL.create("sqlite", database=str(path)), connect_args=options)
-    else:  # a reader of a write-ahead log needs its index beside it, unless there is no log at all
-        mode = {"mode": "ro"} if path.with_name(path.name + "-wal").exists() else {"immutable": "1"}
-        url = sql.URL.create("sqlite", database=path.resolve().as_uri(), query={**mode, "uri": "true"})
-        made = sql.create_engine(url, connect_args=options)
+    url = sql.URL.create(
+        "sqlite", database=path.resolve().as_uri(), query={**_mode(path, writable, in_use), "uri": "true"}
+    )
+    made = sql.create_engine(url, connect_args=options)
 
     @sql.event.listens_for(made, "connect")
     def configure(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA synchronous={synchronous}")  # of this connection, not of the file
 
     return made
+
+
+def _mode(path: Path, writable: bool, in_use: bool) -> Mapping[str, str]:
+    """How to open a database. One whose write-ahead log is not there is not written now; SQLite would create the log."""
+    if writable:
+        return {"mode": "rw"}
+    if in_use or path.with_name(path.name + "-wal").exists():
+        return {"mode": "ro"}
+    with path.open("rb") as file:  # which would release this process's own locks, were it in use
+        is_logged = file.read(20)[18:] == WRITE_AHEAD
+    return {"immutable": "1"} if is_logged else {"mode": "ro"}
 
 
 def cause(error: Exception) -> str:

@@ -25,6 +25,11 @@ def trial_path(run: Path, trial: Trial) -> str:
     return f"{own}{os.sep}from-{trial.began}" if trial.began else own
 
 
+def trials_folder(trial: Path) -> Path:
+    """The folder of all trials, given that of one of them."""
+    return next((parent for parent in trial.parents if parent.name == "trials"), trial.parent)
+
+
 def drop_checkpoints(folder: Path) -> None:
     """Delete the checkpoints in `folder`, if it is there.
 

@@ -23,6 +23,7 @@ from ogive.run.clock import Clock, WallClock
 from ogive.run.database import DAMAGED, cause, engine, explain, is_draft, publish
 from ogive.run.events import Event, Kind
 from ogive.run.lease import Holder, holder_alive
+from ogive.run.place import Place
 
 SCHEMA = 1
 BEAT_SECONDS = 5.0
@@ -63,6 +64,9 @@ class LeaseLost(RunError):
 class Journal:
     """The events of one run. Open it to read; `acquire` the lease to append.
 
+    With `writable=False` it can only be read: `acquire` is refused, and no file is created or changed. (Where a log was
+    copied without its index, SQLite makes the index again, if it may.)
+
     Attributes:
         writing: a transaction is under way, which no KeyboardInterrupt should end.
     """
@@ -70,6 +74,8 @@ class Journal:
     def __init__(self, path: Path, *, synchronous: str = "NORMAL", writable: bool = True, clock: Clock | None = None):
         self.path = path
         self.writing = False
+        self._writable = writable
+        self._place: Place | None = None
         self._clock = clock or WallClock()
         self._token: int | None = None
         self._last: int | None = None
@@ -77,7 +83,10 @@ class Journal:
         self._heart: threading.Thread | None = None
         if not path.is_file():
             raise RunError(f"there is no journal at {path}; give the folder of a run")
-        self._engine = engine(path, synchronous, writable)
+        try:
+            self._engine = engine(path, synchronous, writable, path.resolve() in _held)
+        except OSError as error:
+            raise RunError(f"{path} cannot be read: {error}") from error
         try:
             with self._errors():
                 self._connection = self._engine.connect()
@@ -163,13 +172,12 @@ class Journal:
         Raises:
             RunError: another controller holds the lease, or the journal is damaged.
         """
+        if not self._writable:
+            raise RunError(f"{self.path} was opened to read it, so nothing can be appended; open it with writable=True")
         with self._errors():
             self._prepare()
-            token, beat, text = self._lease_row()
-            if text and self._alive(Holder.parse(text), beat, patience):
-                raise RunError(
-                    f"the run is held by another controller ({Holder.parse(text)}); wait until it ends, or stop it first"
-                )
+            self.check_idle(patience)
+            token, beat, _ = self._lease_row()
             take = _lease.update().where(_lease.c.token == token)
             values = {"token": token + 1, "holder": Holder.mine().text(), "beat": beat + 1}
             taken = self._connection.execute(take.values(**values)).rowcount
@@ -177,9 +185,37 @@ class Journal:
             if taken != 1:
                 raise RunError("another controller has just taken the run; wait until it ends")
             self._token = token + 1
-            _held.add(self.path.resolve())
+            self._place = Place(self.path, BEAT_SECONDS)
+            self._held_as = self.path.resolve()
+            _held.add(self._held_as)
         self._heart = threading.Thread(target=self._beat, name="ogive-heartbeat", daemon=True)
         self._heart.start()
+
+    def check_idle(self, patience: float = 3 * BEAT_SECONDS) -> None:
+        """Check that no controller that is alive holds the lease; `patience` as for `acquire`.
+
+        Raises:
+            RunError: one does.
+        """
+        with self._errors():
+            _, beat, text = self._lease_row()
+            if text and self._alive(Holder.parse(text), beat, patience):
+                raise RunError(
+                    f"the run is held by another controller ({Holder.parse(text)}); wait until it ends, or stop it first"
+                )
+
+    def check_place(self) -> None:
+        """Check that the journal and its folder are where they were when the lease was acquired.
+
+        Raises:
+            RunError: they were moved, deleted or replaced. What is still appended goes to the files that were moved.
+        """
+        if self._place is not None:
+            self._place.check()
+
+    def place_problem(self) -> str | None:
+        """What `check_place` would say, without patience for files that may come back; None where all is in place."""
+        return None if self._place is None else self._place.problem()
 
     def holder(self) -> tuple[Holder | None, int]:
         """Who holds the lease, None where nobody does, and how often it was renewed: a heartbeat that moves is alive."""
@@ -210,6 +246,8 @@ class Journal:
     def _beat(self) -> None:
         """Renew the lease while nothing is appended, so that others see that this controller lives."""
         while not self._beating.wait(BEAT_SECONDS):
+            if self._place is not None and not self._place.unchanged:
+                continue  # a new connection might be to the journal of another run
             try:
                 with self._engine.begin() as connection:
                     connection.execute(_renew, {"mine": self._token})
@@ -257,7 +295,7 @@ class Journal:
                     self._connection.commit()
         finally:
             if self._token is not None:
-                _held.discard(self.path.resolve())
+                _held.discard(self._held_as)
             self._token = None
             self._dispose()
 

@@ -215,6 +215,8 @@ def _print(alert: Alert, run: Path) -> None:
 
 
 def _append(path: Path, alert: Alert, run: Path) -> None:
+    if not run.is_dir():
+        raise FileNotFoundError(f"the run's folder {run} is not there")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(message(alert, run)) + "\n")

@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 from typing import Any
 
+from ogive.run import signal_handlers
 from ogive.run.executors.processes import cores
 
 PACKAGES = ("ogive", "torch", "numpy", "scikit-learn")
@@ -57,12 +58,16 @@ def signals(stop: Callable[[str], None], say: Callable[[str], None], busy: Calla
         yield
         return
     asked = False
-    former: dict[signal.Signals, Any] = {}
+    handlers: dict[signal.Signals, signal_handlers.Handler] = {}
+
+    def handle(number: signal.Signals, handler: signal_handlers.Handler) -> None:
+        handlers[number] = handler
+        signal_handlers.install(number, handler)
 
     def arm(seconds: float) -> None:
         """The alarm is taken over only when it is needed: until then it may be the user's."""
-        if signal.SIGALRM not in former:
-            former[signal.SIGALRM] = signal.signal(signal.SIGALRM, at_once)
+        if signal.SIGALRM not in handlers:
+            handle(signal.SIGALRM, at_once)
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def tell(message: str) -> None:
@@ -91,12 +96,12 @@ def signals(stop: Callable[[str], None], say: Callable[[str], None], busy: Calla
         else:
             raise KeyboardInterrupt
 
-    for number, handler in ((signal.SIGINT, interrupted), (signal.SIGTERM, terminated)):
-        former[number] = signal.signal(number, handler)
+    handle(signal.SIGINT, interrupted)
+    handle(signal.SIGTERM, terminated)
     try:
         yield
     finally:
-        if signal.SIGALRM in former:
+        if signal.SIGALRM in handlers:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, previous in former.items():
-            signal.signal(number, previous)
+        for number, handler in handlers.items():
+            signal_handlers.uninstall(number, handler)

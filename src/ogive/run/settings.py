@@ -11,6 +11,7 @@ from typing import Any
 from ogive.errors import JobError
 from ogive.objective import Constraint
 from ogive.objective import constraints as parse_constraints
+from ogive.run.executors.base import STARTUP_SECONDS
 from ogive.run.routes import RouteSpec, check_routes
 
 STOPS = ("advise", "auto")
@@ -37,6 +38,7 @@ class Settings:
         retries: further attempts after a killed worker or a lost host.
         time_limit: compute seconds of one trial, all attempts together; None for no limit.
         memory_limit: gigabytes that one trial may take beyond what its worker had before; None for no limit.
+        startup_limit: seconds that a worker may take to load code and data; None for no limit.
         budget: hours that the search may take, all sessions together, or {"hours": h, "money": m}; None for no limit.
         price: money per worker-hour, or the name of a device or machine in the price file; None where nothing is paid.
         stop: "auto" ends the search when a stop rule says so, "advise" only tells.
@@ -57,6 +59,7 @@ class Settings:
     retries: int = 2
     time_limit: float | None = None
     memory_limit: float | None = None
+    startup_limit: float | None = STARTUP_SECONDS
     budget: float | Mapping[str, float] | None = None
     price: float | str | None = None
     stop: str = "advise"
@@ -72,7 +75,7 @@ class Settings:
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < low:
                 raise JobError(f"{name}={value!r}: a whole number, at least {low}")
-        for name in ("time_limit", "memory_limit", "patience"):
+        for name in ("time_limit", "memory_limit", "startup_limit", "patience"):
             if getattr(self, name) is not None and not _positive(getattr(self, name)):
                 raise JobError(f"{name}={getattr(self, name)!r}: a number above 0, or None for no limit")
         if self.stop not in STOPS:

@@ -24,6 +24,9 @@ from ogive.schedule.base import Action
 from ogive.space.domain import Label
 from ogive.trial import EMPTY, Fidelity, Status, Step, TrialId, until
 
+STARTUP_SECONDS = 600.0
+"""How long a worker may take to load code and data, unless `startup_limit` says otherwise."""
+
 
 @dataclass(frozen=True)
 class Assignment:

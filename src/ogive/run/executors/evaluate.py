@@ -11,6 +11,7 @@ from pathlib import Path
 from ogive.errors import JobError, RunError
 from ogive.run.estimator import ALONE, Estimator, Evaluation, Team
 from ogive.run.executors.base import Assignment, Outcome
+from ogive.run.folders import trials_folder
 from ogive.run.outcome import classify, disk_fault
 from ogive.schedule.base import Action
 from ogive.space import Space
@@ -32,7 +33,7 @@ def evaluate(
     Everything that the evaluation raises becomes an outcome, KeyboardInterrupt excepted: that one is for the process.
 
     Raises:
-        RunError: the run's disk is full or read-only, which is no fault of the architecture.
+        RunError: the run's disk is full or read-only, or its folder is away, which is no fault of the architecture.
     """
     mark = time.perf_counter()
     left = False
@@ -79,6 +80,8 @@ def evaluate(
     except BaseException as error:  # failure is an input: every one becomes a status
         if fault := disk_fault(error):
             raise RunError(fault) from error
+        if not trials_folder(folder).is_dir():
+            raise RunError(f"the run's folder {trials_folder(folder).parent} was moved or deleted") from error
         return classify(error, lap())
     return Outcome(Status.WAITING if left else Status.FINISHED, "interrupted" if left else "; ".join(notes), "", lap())
 
@@ -90,6 +93,8 @@ def make_folder(assignment: Assignment) -> Path:
     folder = Path(assignment.folder)
     if assignment.attempt == 1 and folder.exists():
         shutil.rmtree(folder)
+    trials = trials_folder(folder)
+    trials.mkdir(exist_ok=True)  # not the run's folder above it: when that is away, somebody has moved it
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

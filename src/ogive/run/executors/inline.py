@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from ogive.run.estimator import Estimator
@@ -39,8 +40,11 @@ class Inline(Executor):
             self._prepared = True
 
         broken: list[BaseException] = []
+        process = os.getpid()
 
         def deliver(step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
+            if os.getpid() != process:  # a process that the evaluation forked has found its way back here
+                os._exit(0)
             try:
                 return listener.on_report(assignment.trial, step, metrics, seconds)
             except BaseException as error:
@@ -48,7 +52,11 @@ class Inline(Executor):
                 raise
 
         make_folder(assignment)
-        outcome = evaluate(self._space, self._estimator, assignment, deliver, lambda: self._recalled)
+        try:
+            outcome = evaluate(self._space, self._estimator, assignment, deliver, lambda: self._recalled)
+        finally:
+            if os.getpid() != process:
+                os._exit(0)
         if broken:
             raise broken[0]
         self._assignment = None

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import selectors
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Mapping
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 from ogive.errors import RunError
-from ogive.run.executors.base import Assignment, Executor, Listener, Outcome
+from ogive.run.executors.base import STARTUP_SECONDS, Assignment, Executor, Listener, Outcome
+from ogive.run.executors.channel import ProtocolError
+from ogive.run.executors.messages import outcome_of
 from ogive.run.executors.remote import LEFT, Remote
 from ogive.run.executors.strays import kill_marked
 from ogive.trial import Status
@@ -22,6 +24,8 @@ LOOK_SECONDS = 0.5
 """How often limits are checked."""
 MAX_STILLBORN = 5
 """Workers in a row that may be killed while they start."""
+GUARDIAN_SECONDS = 30.0
+"""How long the guardian may take to end."""
 
 
 def cores() -> int:
@@ -39,6 +43,7 @@ class Processes(Executor):
         ranks: processes of each evaluation (`workers_per_trial`), which the estimator must be `parallel` for.
         time_limit: compute seconds of one trial, all attempts together.
         memory_limit: gigabytes that one trial may take beyond what its worker had before.
+        startup_limit: seconds that a worker may take to be ready for its first trial.
         threads: of each process; its share of the cores where None.
     """
 
@@ -51,22 +56,26 @@ class Processes(Executor):
         ranks: int = 1,
         time_limit: float | None = None,
         memory_limit: float | None = None,
+        startup_limit: float | None = STARTUP_SECONDS,
         threads: int | None = None,
     ) -> None:
         self._folder = folder
         self._time_limit = time_limit
         self._memory_limit = memory_limit
+        self._startup_limit = startup_limit
         self._threads = threads or max(1, cores() // (workers * ranks))
         self._start: dict[str, Any] = {
             "path": [str(entry) for entry in sys.path],
             "cwd": os.getcwd(),
             "payload": str(payload.resolve()),
             "ranks": ranks,
+            "startup_limit": startup_limit,
         }
         self._mark = f"{run_mark(folder)}/{uuid.uuid4().hex[:8]}"
         self._recalled = False
         self._looked = time.monotonic()
         self._stillborn = 0
+        self._any_ready = False  # so far
         self._workers: list[Remote] = []
         kill_marked(run_mark(folder))  # what a killed controller's workers may have left running
         self._guardian = subprocess.Popen(
@@ -96,30 +105,48 @@ class Processes(Executor):
         return worker.name
 
     def poll(self, listener: Listener, timeout: float) -> None:
-        by_connection = {worker.connection: worker for worker in self._workers}
-        for connection in wait(list(by_connection), timeout):
-            worker = by_connection[connection]  # type: ignore[index]
+        for worker in self._with_messages(timeout):
             try:
                 message = worker.receive()
-            except (EOFError, OSError):
-                self._died(worker, listener)
-            else:
-                self._handle(worker, message, listener)
+                if message is not None:
+                    self._handle(worker, message, listener)
+            except ProtocolError as error:
+                worker.reject(error)
+                if worker.assignment is None and worker.ready:
+                    listener.on_warning(f"{worker.name} is replaced: {error}")
+            if worker.channel.closed:
+                worker.wait_a_moment()
+                if worker.over:
+                    self._died(worker, listener)
         if time.monotonic() - self._looked >= LOOK_SECONDS:
             self._look(listener)
             self._looked = time.monotonic()
 
+    def _with_messages(self, timeout: float) -> list[Remote]:
+        """The workers whose channels can be read now; each gets its turn, however much another one sends."""
+        open_channels = [worker for worker in self._workers if not worker.channel.closed]
+        with selectors.PollSelector() as selector:
+            for worker in open_channels:
+                selector.register(worker.channel, worker.channel.interest, worker)
+            pending = [worker for worker in open_channels if worker.channel.pending]
+            events = selector.select(0 if pending else timeout)
+        for key, event in events:
+            if event & selectors.EVENT_WRITE:
+                key.data.channel.flush()
+        readable = {key.data.name for key, event in events if event & selectors.EVENT_READ}
+        return [worker for worker in open_channels if worker in pending or worker.name in readable]
+
     def _look(self, listener: Listener) -> None:
         for worker in list(self._workers):
-            if worker.silent:
+            if worker.over:
                 self._died(worker, listener)
             else:
-                worker.enforce(self._time_limit, self._memory_limit)
+                worker.enforce(self._time_limit, self._memory_limit, self._startup_limit)
 
     def _handle(self, worker: Remote, message: Mapping[str, Any], listener: Listener) -> None:
         match message["is"]:
             case "ready":
-                worker.ready, self._stillborn = True, 0
+                worker.ready, self._stillborn, self._any_ready = True, 0, True
             case "broken":
                 raise RunError(
                     f"the workers cannot start: {message['reason']}\n{message['traceback']}\nsee also {worker.log}"
@@ -130,13 +157,10 @@ class Processes(Executor):
                 assert worker.assignment is not None
                 trial = worker.assignment.trial
                 action = listener.on_report(trial, message["step"], message["metrics"], message["seconds"])
-                worker.send({"action": action.value, "recalled": self._recalled})
+                worker.channel.send({"action": action.value, "recalled": self._recalled})
             case "end":
-                worker.leaving = message["leaving"]
-                outcome = Outcome(
-                    Status(message["status"]), message["reason"], message["traceback"], message["seconds"]
-                )
-                listener.on_end(worker.finish().trial, outcome)
+                worker.leaving = bool(message.get("leaving"))
+                listener.on_end(worker.finish().trial, outcome_of(message))
 
     def _died(self, worker: Remote, listener: Listener) -> None:
         """Replace a worker that has ended, and say what became of its trial."""
@@ -157,8 +181,9 @@ class Processes(Executor):
         if worker.ready:
             return
         self._stillborn += 1
-        if outcome.status is Status.EXITED or self._stillborn >= MAX_STILLBORN:
-            words = worker.log.read_text(errors="replace")[-1000:].strip()
+        never = outcome.status is Status.EXITED or (outcome.status is Status.TIME_LIMIT and not self._any_ready)
+        if never or self._stillborn >= MAX_STILLBORN:
+            words = worker.log.read_text(errors="replace")[-2000:].strip()
             raise RunError(f"a worker ended while it was starting ({outcome.reason}); {worker.log} ends with:\n{words}")
 
     def recall(self) -> None:
@@ -173,7 +198,10 @@ class Processes(Executor):
         self._workers = []
         assert self._guardian.stdin is not None
         self._guardian.stdin.close()
-        self._guardian.wait()
+        try:
+            self._guardian.wait(timeout=GUARDIAN_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._guardian.kill()
 
 
 def run_mark(folder: Path) -> str:

@@ -6,21 +6,21 @@ estimator's rank 0, in the worker, reports for all. After a failure it ends, so 
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from ogive.errors import JobError, RunError
 from ogive.run.estimator import Estimator, Team
 from ogive.run.executors.base import Assignment, Outcome
+from ogive.run.executors.channel import Disconnected, Line
 from ogive.run.executors.evaluate import evaluate
+from ogive.run.executors.messages import outcome_fields
 from ogive.run.executors.ranks import plain_signals, use_loopback
 from ogive.run.executors.strays import descendants, end_strays
-from ogive.run.executors.worker import described, load, memory_limited, output_to
+from ogive.run.executors.worker import load, memory_limited, output_to
 from ogive.run.outcome import classify
 from ogive.schedule.base import Action
 from ogive.space import Space
@@ -28,36 +28,35 @@ from ogive.trial import Step
 
 
 def main() -> None:
-    """Serve the worker whose connection is the file descriptor in the first argument, until it is closed."""
+    """Serve the worker at the socket whose file descriptor is the first argument, until it is closed."""
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)
     plain_signals()
     use_loopback()
-    connection = Connection(descriptor)
     try:
-        _serve(connection)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+        _serve(Line(descriptor))
+    except Disconnected:
         end_strays(set())  # the worker is gone
     os._exit(0)
 
 
-def _serve(connection: Connection) -> None:
-    start = json.loads(connection.recv_bytes())
+def _serve(line: Line) -> None:
+    start = line.receive()
     sys.path[:] = start["path"]
     os.chdir(start["cwd"])
     try:
         space, estimator = load(Path(start["payload"]))
         estimator.prepare()
     except BaseException as error:  # noqa: BLE001 - told to the worker, which tells the controller
-        _send(connection, {"is": "broken", **described(classify(error))})
+        line.send({"is": "broken", **outcome_fields(classify(error))})
         return
     own = descendants()
-    _send(connection, {"is": "ready"})
+    line.send({"is": "ready"})
     while True:
-        message = json.loads(connection.recv_bytes())
+        message = line.receive()
         team = Team(start["rank"], start["ranks"], start["place"] + start["rank"], Path(message["rendezvous"]))
         outcome = _one(space, estimator, message, team)
-        _send(connection, {"is": "end", **described(outcome)})
+        line.send({"is": "end", **outcome_fields(outcome)})
         if outcome.status.failed:
             os._exit(0)
         end_strays(own)
@@ -75,10 +74,6 @@ def _one(space: Space, estimator: Estimator, message: Mapping[str, Any], team: T
             return evaluate(space, estimator, assignment, deliver, lambda: False, team)
     except (RunError, OSError, KeyboardInterrupt) as error:
         return classify(error)
-
-
-def _send(connection: Connection, message: Mapping[str, Any]) -> None:
-    connection.send_bytes(json.dumps(message).encode())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ whose ranks did not all end well leaves, and a fresh one takes its place.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -18,10 +17,11 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 from ogive.run.executors.base import Outcome
+from ogive.run.executors.channel import Disconnected, Line, ProtocolError
+from ogive.run.executors.messages import check_message, outcome_fields, outcome_of, rejected
 from ogive.run.executors.strays import descendants
 from ogive.run.outcome import death
 from ogive.trial import Status
@@ -41,13 +41,16 @@ class _Rank:
 
     Attributes:
         said: its last message; None before.
-        gone: its connection is closed, and so it is dead or dying.
+        gone: its channel is closed or has failed, and so it is dead or dying.
+        rejected: how the attempt ends, if it has written something else than messages to its channel.
     """
 
     def __init__(self, rank: int, start: Mapping[str, Any], changed: threading.Condition) -> None:
         self.rank = rank
         self.said: dict[str, Any] | None = None
         self.gone = False
+        self.rejected: Outcome | None = None
+        self._ready = False
         self._changed = changed
         ours, theirs = socket.socketpair()
         with ours, theirs:
@@ -56,32 +59,38 @@ class _Rank:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
-            self._connection = Connection(ours.detach())
+            self._line = Line(ours.detach())
         threading.Thread(target=self._listen, daemon=True).start()
         self.send({**start, "rank": rank})
 
     def _listen(self) -> None:
-        with suppress(EOFError, OSError):
+        try:
             while True:
-                message = json.loads(self._connection.recv_bytes())
+                message = self._line.receive()
+                check_message(message, ("end",) if self._ready else ("ready", "broken"))
                 with self._changed:
-                    self.said = message
+                    self.said, self._ready = message, True
                     self._changed.notify_all()
+        except Disconnected:
+            pass
+        except ProtocolError as error:
+            self.rejected = rejected(error, f"rank {self.rank}'s")
+            self.process.kill()
+        self._line.close()
         with self._changed:
             self.gone = True
             self._changed.notify_all()
 
     def send(self, message: Mapping[str, Any]) -> None:
-        with suppress(BrokenPipeError, ConnectionResetError):  # it has died, and the thread notices
-            self._connection.send_bytes(json.dumps(message).encode())
+        with suppress(Disconnected):  # it has died, and the thread notices
+            self._line.send(message)
 
     @property
     def outcome(self) -> Outcome | None:
         """How it ended its assignment; None where it has not said so."""
         if self.said is None or self.said["is"] != "end":
             return None
-        said = self.said
-        return Outcome(Status(said["status"]), said["reason"], said["traceback"], said["seconds"])
+        return outcome_of(self.said)
 
     @property
     def failed(self) -> bool:
@@ -117,12 +126,14 @@ class Ranks:
 
     def ready(self) -> dict[str, Any] | None:
         """Wait until all have loaded what they need; None then, else the message that says why one cannot."""
+        limit = self._start["startup_limit"]
         with self._changed:
-            self._changed.wait_for(lambda: all(rank.said or rank.gone for rank in self._ranks))
+            self._changed.wait_for(lambda: all(rank.said or rank.gone for rank in self._ranks), limit)
         for rank in self._ranks:
             if rank.said is None:
-                reason = death(rank.bury(), 0.0, self._name(rank)).reason
-                return {"is": "broken", "reason": f"{reason} while it was starting", "traceback": ""}
+                late = f"{self._name(rank)} was not ready after the startup_limit of {limit} s"
+                reason = f"{self._told(rank, 0.0).reason} while it was starting" if rank.gone else late
+                return {"is": "broken", **outcome_fields(Outcome(Status.EXITED, reason))}
             if rank.said["is"] == "broken":
                 return rank.said
         return None
@@ -178,6 +189,8 @@ class Ranks:
 
     def _told(self, rank: _Rank, seconds: float) -> Outcome:
         told = rank.outcome
+        if told is None and rank.rejected is not None:
+            return rank.rejected
         if told is None:
             return death(rank.bury(), seconds, self._name(rank))
         return Outcome(told.status, f"{self._name(rank)}: {told.reason}", told.traceback, seconds)

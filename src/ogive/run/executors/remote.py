@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -10,21 +9,26 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from ogive.run.executors.base import Assignment, Outcome
+from ogive.run.executors.channel import Channel, ProtocolError
 from ogive.run.executors.limits import bound_output, family_memory, resident
+from ogive.run.executors.messages import check_message, rejected
 from ogive.run.executors.strays import kill_marked, marked
 from ogive.run.outcome import death
 from ogive.trial import Status
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 PARTING_SECONDS = 5.0
-"""How long a worker may go on after its connection has closed."""
+"""How long a worker may go on after its channel has closed or it was killed, and its channel after the worker has ended."""
+MOMENT_SECONDS = 0.1
+"""How long to wait for the end of a process whose channel has just closed."""
 LEFT = 75
 """The exit code of a worker that was asked to leave and has put its trial back."""
+CUT = 76
+"""The exit code of a worker that finds its channel closed."""
 
 
 class Remote:
@@ -46,7 +50,8 @@ class Remote:
         self.killed_for: Outcome | None = None
         self._mark = f"{mark}/{name}"
         self._alone = start["ranks"] == 1
-        self._since = 0.0
+        self._since = time.monotonic()
+        self._parting: float | None = None  # since when it ends
         self._spent = 0.0
         self._memory_before = 0
         ours, theirs = socket.socketpair()
@@ -63,26 +68,26 @@ class Remote:
                 stderr=output,
                 start_new_session=True,
             )
-            self.connection = Connection(ours.detach())
-        self.send(start)
+            self.channel = Channel(ours.dup())
+        self.channel.send({**start, "launched": self._since})
 
     @property
     def idle(self) -> bool:
-        return self.ready and not self.leaving and self.assignment is None and self.killed_for is None
+        ending = self.leaving or self.channel.closed or self.killed_for is not None
+        return self.ready and not ending and self.assignment is None
 
-    def send(self, message: Mapping[str, Any]) -> None:
-        try:
-            self.connection.send_bytes(json.dumps(message).encode())
-        except (BrokenPipeError, ConnectionResetError):
-            return  # it has died; its connection says so at the next poll
-
-    def receive(self) -> dict[str, Any]:
-        """The next message.
+    def receive(self) -> dict[str, Any] | None:
+        """The next message; None if none is complete.
 
         Raises:
-            EOFError, OSError: the connection is closed.
+            ProtocolError: something else was written to its channel.
         """
-        message: dict[str, Any] = json.loads(self.connection.recv_bytes())
+        message = self.channel.receive()
+        if message is None:
+            return None
+        assignment = self.assignment
+        expected = ("report", "end", "fault", "broken") if assignment else () if self.ready else ("ready", "broken")
+        check_message(message, expected, assignment.fidelity if assignment else None)
         if message["is"] in ("report", "end"):
             self._spent += message["seconds"]
             self._since = time.monotonic()
@@ -93,7 +98,7 @@ class Remote:
         self.assignment, self._since, self._spent = assignment, time.monotonic(), 0.0
         before = resident if self._alone else family_memory
         self._memory_before = before(self.process.pid) if memory_limit else 0
-        self.send({"assignment": vars(assignment), "memory_limit": memory_limit})
+        self.channel.send({"assignment": vars(assignment), "memory_limit": memory_limit})
 
     def finish(self) -> Assignment:
         """Take its work away; returns what it was."""
@@ -103,38 +108,66 @@ class Remote:
         bound_output(Path(assignment.folder) / "output.txt")
         return assignment
 
-    def enforce(self, time_limit: float | None, memory_limit: float | None) -> None:
-        """Kill it where its evaluation exceeds a limit."""
+    def enforce(self, time_limit: float | None, memory_limit: float | None, startup_limit: float | None) -> None:
+        """Kill it where it exceeds a limit."""
+        if self.killed_for is not None:
+            return
+        if not self.ready:
+            self._limit_startup(startup_limit)
+            return
         assignment = self.assignment
-        if assignment is None or self.killed_for is not None:
+        if assignment is None:
             return
         bound_output(Path(assignment.folder) / "output.txt")
         unreported = time.monotonic() - self._since
         if time_limit is not None and assignment.spent + self._spent + unreported > time_limit:
-            self._end_by_force(
-                Outcome(Status.TIME_LIMIT, f"the time limit of {time_limit:g} s is used up", "", unreported)
-            )
+            self.kill_for(Outcome(Status.TIME_LIMIT, f"the time limit of {time_limit:g} s is used up", "", unreported))
         elif memory_limit is not None:
             used = (family_memory(self.process.pid) - self._memory_before) / 1e9
             if used > memory_limit:  # by several processes together, or in ways that the system's own limit leaves out
                 reason = f"{used:.2f} GB were taken, and the memory limit is {memory_limit:g} GB"
-                self._end_by_force(Outcome(Status.OUT_OF_MEMORY, reason, "", unreported))
+                self.kill_for(Outcome(Status.OUT_OF_MEMORY, reason, "", unreported))
 
-    def _end_by_force(self, outcome: Outcome) -> None:
-        self.killed_for = outcome
+    def _limit_startup(self, limit: float | None) -> None:
+        if limit is not None and time.monotonic() - self._since > limit:
+            remedy = "raise it if the code and the data take longer to load"
+            self.kill_for(
+                Outcome(Status.TIME_LIMIT, f"it was not ready after the startup_limit of {limit:g} s; {remedy}")
+            )
+
+    def reject(self, error: ProtocolError) -> None:
+        """Kill it for what was written to its channel."""
+        self.kill_for(rejected(error, "its worker's", time.monotonic() - self._since))
+        self.channel.closed = True
+
+    def kill_for(self, outcome: Outcome) -> None:
+        """Kill it; `outcome` is that of its trial, unless it was killed for something else before."""
+        self.killed_for = self.killed_for or outcome
         self.process.kill()
 
     @property
-    def silent(self) -> bool:
-        """It has ended, and has left nothing to read; what it forked may still hold the connection open."""
-        return self.process.poll() is not None and not self.connection.poll()
+    def over(self) -> bool:
+        """It has ended and nothing of it is left to read, or it does not end.
+
+        A child of it may hold the channel open, it may have closed the channel and run on, and the system may be unable to
+        kill it.
+        """
+        ended = self.process.poll() is not None
+        if ended and self.channel.quiet:
+            return True
+        if self._parting is None and (ended or self.channel.closed or self.killed_for is not None):
+            self._parting = time.monotonic()
+        return self._parting is not None and time.monotonic() - self._parting > PARTING_SECONDS
+
+    def wait_a_moment(self) -> None:
+        """Wait for its process, whose channel has closed."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=MOMENT_SECONDS)
 
     def bury(self) -> tuple[int | None, Outcome]:
         """End what is left of it; returns its exit code and what that says of its evaluation."""
         unreported = time.monotonic() - self._since
-        code: int | None = None
-        with suppress(subprocess.TimeoutExpired):  # it runs on without a connection, and is killed now
-            code = self.process.wait(timeout=PARTING_SECONDS)
+        code = self.process.poll()
         self.kill()
         return code, self.killed_for or _death(code, unreported)
 
@@ -146,12 +179,13 @@ class Remote:
     def end(self) -> None:
         """Kill the worker itself."""
         self.process.kill()
-        self.process.wait()
-        self.connection.close()
+        with suppress(subprocess.TimeoutExpired):  # it is in a call of the system that cannot be interrupted
+            self.process.wait(timeout=PARTING_SECONDS)
+        self.channel.close()
 
 
 def _death(code: int | None, seconds: float) -> Outcome:
-    if code is None:
+    if code in (None, CUT):
         return Outcome(Status.EXITED, "the evaluation closed its worker's connection to the controller", "", seconds)
     if code == LEFT:
         return Outcome(Status.KILLED, "the worker was asked to leave and did not wait for a report", "", seconds)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections import defaultdict
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -110,14 +111,28 @@ def _children(pid: int) -> Iterable[int]:
 
 def end_strays(spare: set[int]) -> None:
     """Kill what the last evaluation left running below this process, except `spare` and Python's own helpers."""
-    for _ in range(ROUNDS):
-        strays = descendants() - spare - _helpers()
-        if not strays:
-            return
-        killed = [pid for pid in strays if _kill(pid)]
-        for pid in killed:
-            with suppress(ChildProcessError):  # a grandchild: it is this process's own in the next round
-                os.waitpid(pid, 0)
+    with _sigchld_unhandled():
+        for _ in range(ROUNDS):
+            strays = descendants() - spare - _helpers()
+            if not strays:
+                return
+            killed = [pid for pid in strays if _kill(pid)]
+            for pid in killed:
+                with suppress(ChildProcessError):  # a grandchild: it is this process's own in the next round
+                    os.waitpid(pid, 0)
+
+
+@contextmanager
+def _sigchld_unhandled() -> Iterator[None]:
+    """Suspend the evaluation's handler of SIGCHLD: PyTorch's raises when a worker of a DataLoader is killed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread can change handlers, and this process is about to end
+        return
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL if handler is None else handler)
 
 
 def _kill(pid: int) -> bool:

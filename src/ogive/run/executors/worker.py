@@ -1,4 +1,4 @@
-"""A warm worker: `python -m ogive.run.executors.worker FD`, fed by the controller over the connection at FD.
+"""A warm worker: `python -m ogive.run.executors.worker FD`, fed by the controller over the socket at FD.
 
 It unpickles the space and the estimator once, prepares the estimator once, and then carries out one assignment after
 another. Messages are JSON, so that nothing an evaluation raises or returns can spoil them.
@@ -7,27 +7,30 @@ another. Messages are JSON, so that nothing an evaluation raises or returns can 
 from __future__ import annotations
 
 import ctypes
-import json
+import faulthandler
 import os
 import pickle
 import resource
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from ogive.errors import RunError
+from ogive.errors import JobError, RunError
+from ogive.run import signal_handlers
 from ogive.run.estimator import ALONE, Estimator, Team
 from ogive.run.executors.base import Assignment, Outcome
+from ogive.run.executors.channel import Disconnected, Line, ProtocolError
 from ogive.run.executors.evaluate import evaluate, make_folder
 from ogive.run.executors.limits import limit_memory
+from ogive.run.executors.messages import outcome_fields
 from ogive.run.executors.ranks import Ranks, use_loopback
-from ogive.run.executors.remote import LEFT
+from ogive.run.executors.remote import CUT, LEFT
 from ogive.run.executors.strays import descendants, end_strays
 from ogive.run.outcome import classify, disk_fault
 from ogive.schedule.base import Action
@@ -35,13 +38,16 @@ from ogive.space import Space
 from ogive.trial import Step
 
 PR_SET_CHILD_SUBREAPER = 36
+TRACEBACK_AFTER = 0.9
+"""The share of `startup_limit` after which a worker writes to its log where it is."""
 RENDEZVOUS = "rendezvous"
 """The file in a trial's folder by which the processes of an attempt find each other."""
 
 
 class _Worker:
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.unanswered = False  # a report is
         self.pid = os.getpid()
         self.recalled = False
         self.leaving = False
@@ -52,14 +58,10 @@ class _Worker:
 
     def _listen(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+            signal_handlers.install(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Checkpoint, put back, leave: at the next report, or at once where nothing is being evaluated."""
-        if os.getpid() != self.pid:  # a process that an evaluation forked: it dies of the signal as any other
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
         self.leaving = True
         if not self.busy:
             os._exit(LEFT)
@@ -69,30 +71,44 @@ class _Worker:
             os._exit(0)
         try:
             with self.lock:
-                self.connection.send_bytes(json.dumps(message).encode())
-        except (BrokenPipeError, ConnectionResetError):
-            self._orphaned()
+                self.line.send(message)
+        except Disconnected:
+            self._cut_off()
 
     def _receive(self) -> dict[str, Any]:
         try:
-            message: dict[str, Any] = json.loads(self.connection.recv_bytes())
-        except (EOFError, ConnectionResetError):
-            self._orphaned()
-        return message
+            return self.line.receive()
+        except Disconnected:
+            self._cut_off()
 
-    def _orphaned(self) -> NoReturn:
-        """The controller is gone: end at once, and leave nothing running."""
+    def _cut_off(self) -> NoReturn:
+        """The controller is gone, or user code has closed the channel: end at once, and leave nothing running."""
         end_strays(set())
-        os._exit(0)
+        os._exit(CUT)
 
     def _deliver(self, step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
-        self._send({"is": "report", "step": step, "metrics": dict(metrics), "seconds": seconds})
+        self._drop_answer()
+        try:
+            self._send({"is": "report", "step": step, "metrics": dict(metrics), "seconds": seconds})
+        except ProtocolError as error:
+            raise JobError(f"the report at step {step}, of {len(metrics):,} metrics, is {error}") from None
+        self.unanswered = True
         answer = self._receive()
+        self.unanswered = False
         self.recalled = answer["recalled"]
         return Action(answer["action"])
 
+    def _drop_answer(self) -> None:
+        """Receive the answer for which an evaluation did not wait, since an alarm of its own has raised meanwhile."""
+        if self.unanswered:
+            self._receive()
+            self.unanswered = False
+
     def run(self) -> None:
         start = self._receive()
+        if start["startup_limit"]:  # the controller kills it then; its log says where it hangs
+            since = time.monotonic() - start["launched"]
+            faulthandler.dump_traceback_later(max(0.1, TRACEBACK_AFTER * start["startup_limit"] - since))
         sys.path[:] = start["path"]
         os.chdir(start["cwd"])
         if start.get("ranks", 1) > 1:
@@ -102,14 +118,16 @@ class _Worker:
             space, estimator = load(Path(start["payload"]))
             estimator.prepare()
         except BaseException as error:  # noqa: BLE001 - told to the controller, which tells the user
-            self._send({"is": "broken", **described(classify(error))})
+            self._send({"is": "broken", **outcome_fields(classify(error))})
             return
         if self.ranks is not None and (broken := self.ranks.ready()):
             self._send(broken)
             return
         own = descendants() - self._of_ranks()  # what the estimator has started to work with stays
+        faulthandler.cancel_dump_traceback_later()
         self._send({"is": "ready"})
         while not self.leaving:
+            self._drop_answer()
             message = self._receive()
             self.busy = True
             last = self._one(space, estimator, message, start.get("place", 0))
@@ -143,7 +161,7 @@ class _Worker:
         finally:
             if os.getpid() != self.pid:
                 os._exit(0)
-        return {"is": "end", **described(outcome)}
+        return {"is": "end", **outcome_fields(outcome)}
 
     def _team(self, ranks: Ranks, message: Mapping[str, Any], folder: Path, place: int) -> Team:
         """Let all ranks begin the assignment with this process."""
@@ -157,7 +175,7 @@ class _Worker:
 
     def _stuck(self, outcome: Outcome) -> NoReturn:
         """Another rank has ended, and this process waits for it where nothing can wake it: tell, and leave."""
-        self._send({"is": "end", **described(outcome), "leaving": True})
+        self._send({"is": "end", **outcome_fields(outcome), "leaving": True})
         os._exit(LEFT)
 
     def _restore(self, start: Mapping[str, Any]) -> None:
@@ -172,16 +190,6 @@ def load(payload: Path) -> tuple[Space, Estimator]:
     with payload.open("rb") as file:
         space, estimator = pickle.load(file)
     return space, estimator
-
-
-def described(outcome: Outcome) -> dict[str, Any]:
-    """An outcome as JSON."""
-    return {
-        "status": outcome.status.value,
-        "reason": outcome.reason,
-        "traceback": outcome.traceback,
-        "seconds": outcome.seconds,
-    }
 
 
 @contextmanager
@@ -225,12 +233,12 @@ def memory_limited(gigabytes: float | None) -> Iterator[None]:
 
 
 def main() -> None:
-    """Serve the connection whose file descriptor is the first argument, until it is closed."""
+    """Serve the controller at the socket whose file descriptor is the first argument, until it is closed."""
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)
     if sys.platform.startswith("linux"):  # what an evaluation's children leave behind becomes this process's own
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    _Worker(Connection(descriptor)).run()
+    _Worker(Line(descriptor)).run()
 
 
 if __name__ == "__main__":

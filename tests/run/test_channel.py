@@ -1,0 +1,167 @@
+"""Messages in frames: split in any way they arrive whole, and anything else is one clear error."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ogive.run.executors import channel as framing
+from ogive.run.executors.channel import MAGIC, MAX_BYTES, Channel, Decoder, Disconnected, Line, ProtocolError, encode
+from ogive.run.executors.messages import check_message
+
+MESSAGES = st.lists(st.dictionaries(st.text(), st.integers() | st.floats(allow_nan=False) | st.text()), max_size=5)
+
+
+def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
+    ends = sorted(cut % (len(data) + 1) for cut in cuts)
+    return [data[a:b] for a, b in zip([0, *ends], [*ends, len(data)], strict=True)]
+
+
+def decode(parts: list[bytes], received: list[object]) -> None:
+    decoder = Decoder()
+    for part in parts:
+        decoder.feed(part)
+        while (message := decoder.next()) is not None:
+            received.append(message)
+        assert not decoder.complete
+
+
+@given(MESSAGES, st.lists(st.integers(0), max_size=20))
+def test_messages_do_not_depend_on_how_their_bytes_are_split(messages: list[object], cuts: list[int]) -> None:
+    data = b"".join(encode(message) for message in messages)  # type: ignore[arg-type]
+    received: list[object] = []
+    decode(pieces(data, cuts), received)
+    assert received == messages
+
+
+@given(MESSAGES, st.binary(min_size=1), st.lists(st.integers(0), max_size=20))
+def test_bytes_between_messages_are_an_error_whatever_the_split(
+    messages: list[object], rubbish: bytes, cuts: list[int]
+) -> None:
+    whole = b"".join(encode(message) for message in messages)  # type: ignore[arg-type]
+    if MAGIC.startswith(rubbish[: len(MAGIC)]):
+        rubbish = b"\0" + rubbish
+    received: list[object] = []
+    with pytest.raises(ProtocolError, match=r"found .* where a message begins"):
+        decode(pieces(whole + rubbish, cuts), received)
+    assert received == messages
+
+
+@pytest.mark.parametrize(
+    ("frame", "match"),
+    [
+        (MAGIC + struct.pack(">I", MAX_BYTES + 1), "a message of 64 MiB; at most 64 MiB"),
+        (MAGIC + struct.pack(">I", 5) + b"hello", "not JSON"),
+        (MAGIC + struct.pack(">I", 2) + b"\xff\xff", "not JSON"),
+        (MAGIC + struct.pack(">I", 100_000) + b"[" * 100_000, "not JSON"),
+        (MAGIC + struct.pack(">I", 2) + b"[]", "a list, not a JSON object"),
+    ],
+    ids=["too large", "no JSON", "no UTF-8", "too deep", "no object"],
+)
+def test_a_frame_without_a_message_is_an_error(frame: bytes, match: str) -> None:
+    with pytest.raises(ProtocolError, match=match):
+        decode([frame], [])
+
+
+REPORT = {"is": "report", "step": 1, "metrics": {"loss": float("nan")}, "seconds": 0.5}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"is": "ready"},
+        {"is": ["report"]},
+        {"step": "1"},
+        {"step": True},
+        {"step": 0},
+        {"step": 10},
+        {"metrics": [0.5]},
+        {"metrics": {"loss": "0.5"}},
+        {"metrics": {"loss": 10**40}},
+        {"seconds": float("inf")},
+        {"seconds": -1.0},
+        {"seconds": 10**40},
+        {"status": "running"},
+    ],
+    ids=str,
+)
+def test_a_message_that_the_worker_would_not_send_now_is_an_error(change: dict[str, object]) -> None:
+    check_message(json.loads(json.dumps(REPORT)), ("report", "end"), {"epochs": 9})
+    with pytest.raises(ProtocolError, match=r"found [\s\S]*expected"):
+        check_message({**REPORT, **change}, ("report", "end"), {"epochs": 9})
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Channel, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    channel = Channel(ours)
+    yield channel, theirs
+    channel.close()
+    theirs.close()
+
+
+def test_a_channel_never_waits(ends: tuple[Channel, socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:
+    channel, other = ends
+    assert channel.receive() is None
+    assert channel.quiet
+    frame = encode({"is": "ready"})
+    other.send(frame[:-1])
+    assert not channel.quiet
+    assert channel.receive() is None
+    other.send(frame[-1:] + frame)
+    assert channel.receive() == {"is": "ready"}
+    assert channel.pending
+    assert channel.receive() == {"is": "ready"}
+    large = {"settings": "x" * 3_000_000}
+    channel.send(large)  # more than the socket has room for
+    assert channel.interest & framing.selectors.EVENT_WRITE
+    received = b""
+    while len(received) < len(encode(large)):
+        received += other.recv(2**20)
+        channel.flush()
+    assert received == encode(large)
+    other.close()
+    assert channel.receive() is None
+    assert channel.closed
+    channel.send(large)  # to nobody
+
+    monkeypatch.setattr(framing, "MAX_BYTES", 1000)
+    with pytest.raises(ProtocolError, match="at most"):
+        encode(large)
+
+
+def test_a_flood_is_read_in_turns(ends: tuple[Channel, socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(framing, "TURN_BYTES", 1000)
+    monkeypatch.setattr(framing, "CHUNK_BYTES", 500)
+    channel, other = ends
+    frame = encode({"text": "x" * 5000})
+    other.send(frame)
+    turns = 1
+    while channel.receive() is None:
+        turns += 1
+    assert turns == len(frame) // 1000 + 1
+
+
+def test_a_line_notices_that_its_descriptor_is_closed_or_another_files() -> None:
+    ours, theirs = socket.socketpair()
+    descriptor = theirs.detach()
+    line = Line(descriptor)
+    line.send({"is": "ready"})
+    with open(os.devnull, "r+b") as file:
+        os.dup2(file.fileno(), descriptor)
+    for closed in (False, True):
+        if closed:
+            os.close(descriptor)
+        with pytest.raises(Disconnected):
+            line.send({"is": "ready"})
+        with pytest.raises(Disconnected):
+            line.receive()
+    assert ours.recv(100) == encode({"is": "ready"})
+    ours.close()
