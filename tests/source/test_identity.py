@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from ogive.source import CodeIdentity, differences, identity
 
@@ -220,6 +223,38 @@ def test_what_lies_beyond_the_bounds_is_not_identified(tmp_path: Path, monkeypat
     chain = importlib.import_module("chain_of_calls")
     assert identity([("layer", chain.f15)]).missing == ()
     assert "20 steps" in identity([("layer", chain.f0)]).missing[0]
+
+
+def test_data_beside_a_function_count_by_their_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "with_data.py").write_text("DATA = None\ndef use():\n    return DATA\n")
+    module = importlib.import_module("with_data")
+
+    def of_data(data: Any) -> CodeIdentity:
+        module.DATA = data
+        return identity([("train function", module.use)])
+
+    pairs = [
+        (np.zeros((3, 4)), np.eye(3, 4)),
+        (np.zeros((4, 6))[:, ::2], np.ones((4, 6))[:, ::2]),
+        (torch.zeros(3, dtype=torch.bfloat16), torch.ones(3, dtype=torch.bfloat16)),
+        (np.array(["a", None], dtype=object), np.array(["b", None], dtype=object)),
+        ({"rate": [0.1]}, {"rate": [0.2]}),
+    ]
+    for one, other in pairs:
+        assert of_data(one).hash == of_data(copy.deepcopy(one)).hash != of_data(other).hash
+    assert of_data(torch.zeros(3, device="meta")).missing == ()
+    assert "20,000 are looked at" in of_data(list(range(30_000))).missing[0]
+
+
+def test_modules_that_import_each_other_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "one_side.py").write_text(
+        "import other_side\ndef f():\n    return other_side.one_side.g()\ndef g(): pass\n"
+    )
+    (tmp_path / "other_side.py").write_text("import one_side\n")
+    parts = identity([("layer", importlib.import_module("one_side").f)]).parts
+    assert "one_side.g" in parts
 
 
 def test_installed_code_is_its_version() -> None:

@@ -64,12 +64,16 @@ class Walk:
             if self._count > OBJECTS or self._depth > DEPTH:
                 self._miss(name, f"it lies beyond {DEPTH} steps or {OBJECTS:,} objects")
                 return
+            seen = self._count
             if isinstance(value, FunctionType):
                 self._add(name, self._function(value, name))
             elif isinstance(value, type):
                 self._add(name, self._class(value, name))
             else:
                 self._add(name, {key: self.value(item) for key, item in _members(value)})
+            if self._count > OBJECTS:
+                self._miss(name, f"it refers to {self._count - seen:,} objects and values; {OBJECTS:,} are looked at")
+                return
 
     def _add(self, name: str, own: Any) -> None:
         """Keep the hash of one object; several of one name (lambdas) are taken together."""
@@ -236,7 +240,13 @@ class Walk:
             return None if module is None else self._installed(module.__name__, "")
         used = {key: vars(module)[key] for key in sorted(names) if key in vars(module) and key not in _OWN_NAMES}
         if used and not names & _DYNAMIC:
-            return {key: self.value(value, names) for key, value in used.items() if value is not module}
+            if id(module) in self._inside:
+                return f"module {module.__name__}"
+            self._inside.add(id(module))
+            try:
+                return {key: self.value(value, names) for key, value in used.items()}
+            finally:
+                self._inside.discard(id(module))
         name = f"module {module.__name__}"
         if id(module) not in self._names:
             self._names[id(module)] = name
@@ -314,15 +324,16 @@ def _array(value: Any) -> list[str] | None:
     """The content of an array or a tensor; None where it is neither."""
     if type(value).__module__.partition(".")[0] not in ("numpy", "torch"):
         return None
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        try:
-            value = value.numpy()
-        except (TypeError, RuntimeError):  # a type that NumPy does not have
-            value = value.float().numpy()
+    try:
+        if hasattr(value, "detach"):
+            tensor = value.detach().cpu()
+            value = (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()
+    except (TypeError, RuntimeError):  # without values, sparse, quantised
+        return None
     if not (hasattr(value, "tobytes") and hasattr(value, "dtype")):
         return None
-    content = repr(value.tolist()).encode() if value.dtype.hasobject else value.tobytes()
+    numbers = value.dtype.kind in "biufc" and value.flags.c_contiguous  # read without a copy
+    content = value.data if numbers else repr(value.tolist()).encode() if value.dtype.hasobject else value.tobytes()
     return [str(value.dtype), str(value.shape), hashlib.sha256(content).hexdigest()]
 
 
