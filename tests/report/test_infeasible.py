@@ -42,7 +42,7 @@ def test_python_names_none_and_the_one_that_comes_nearest(run: og.Run) -> None:
     assert run.top() == run.front() == []
     with pytest.raises(RunError, match=NEAREST.format(narrowest)):
         _ = run.best
-    with pytest.raises(JobError, match="nothing to train in full in .*: no trial satisfies the constraints"):
+    with pytest.raises(JobError, match=r"nothing to train in full in .*: no trial satisfies the constraints"):
         run.finalize(top=2)
 
 
