@@ -46,8 +46,8 @@ def test_another_objective_and_constraint() -> None:
     assert ids(found) == [0, 2]
     assert [choice.was for choice in found.chosen] == [5, 3]
     within = asked(constraints=og.Constraint("latency", at_most=5), top=5)
-    assert ids(within)[:3] == [2, 4, 0]
-    assert [choice.on_front for choice in within.chosen] == [True, True, True, False, False]
+    assert ids(within) == [2, 4, 0]
+    assert all(choice.on_front for choice in within.chosen)
     assert set(asked(objectives=["accuracy", "latency"]).front) == {0, 2, 5}
 
 
@@ -118,12 +118,11 @@ def test_of_a_live_run_in_a_folder_that_is_only_read(tmp_path: Path) -> None:
     assert before == {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
 
 
-def test_what_violates_a_constraint_stands_behind_however_far_it_was_trained() -> None:
+def test_what_violates_a_constraint_is_not_chosen_however_far_it_was_trained() -> None:
     """Two trials came to step 2, one of which is too slow; of the two that came to step 1 only, one is."""
     fast, slow = {"accuracy": 0.6, "latency": 1.0}, {"accuracy": 0.9, "latency": 9.0}
     rows = [[fast, fast], [slow, slow], [fast], [slow]]
     found = asked(rows, constraints=og.Constraint("latency", at_most=5))
-    assert ids(found) == [0, 2, 1, 3]
-    assert [choice.feasible for choice in found.chosen] == [True, True, False, False]
+    assert ids(found) == [0, 2]
     several = asked(rows, objectives=["accuracy", "latency"], constraints=og.Constraint("latency", at_most=5))
-    assert [choice.feasible for choice in several.chosen] == [True, True, False, False]
+    assert ids(several) == [0, 2]

@@ -150,7 +150,7 @@ def violating(a: og.Architecture) -> dict[str, float]:
     [
         (fail, {}, "No trial has a value; 30 of 30 trials failed."),
         (judge, {"max_trials": 1, "seed": 4}, "The best architecture"),
-        (violating, {"constraints": [og.Constraint("parameters", at_most=5)]}, "No trial satisfies all constraints"),
+        (violating, {"constraints": [og.Constraint("parameters", at_most=5)]}, "No trial satisfies the constraints"),
         (judge, {"objectives": ["accuracy", og.Objective("parameters", "minimize")]}, "on the Pareto front"),
         (fail, {"objectives": ["accuracy", og.Objective("parameters", "minimize")]}, "No trial has a value"),
         (

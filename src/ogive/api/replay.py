@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ogive.errors import JobError, RunError
-from ogive.objective import Constraint, Objective, ObjectiveSpec, costs, hypervolume, violation
+from ogive.objective import Constraint, Objective, ObjectiveSpec, costs, hypervolume
 from ogive.objective import constraints as parse_constraints
 from ogive.objective import objectives as parse_objectives
 from ogive.report.results import front
@@ -40,14 +40,12 @@ class Choice:
         rank: from 1; with several objectives by front and crowding.
         was: the rank that it has under the run's own objectives and constraints; None where it has none.
         on_front: no other dominates it, and it satisfies all constraints; with one objective, it satisfies them.
-        feasible: it satisfies all constraints.
     """
 
     trial: Trial
     rank: int
     was: int | None
     on_front: bool
-    feasible: bool
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,6 @@ def _choice_json(choice: Choice) -> dict[str, Any]:
         "rank": choice.rank,
         "was": choice.was,
         "on_front": choice.on_front,
-        "feasible": choice.feasible,
         "trial": trial.id,
         "step": trial.step,
         "metrics": dict(trial.metrics),
@@ -180,18 +177,15 @@ def replay(
     end = _valued(end)
     ranks = {trial.id: place for place, trial in enumerate(_best(own), 1)}
     best = _best(end)[:top]
-    feasible = {trial.id for trial in best if violation(trial.metrics, within) == 0}
     on_front = tuple(trial.id for trial in front(end))
-    best_front = set(on_front) if len(asked) > 1 else feasible
+    best_front = set(on_front) if len(asked) > 1 else {trial.id for trial in best}
     return Replay(
         folder,
         asked,
         within,
         len(own.trials),
         len(end.trials),
-        tuple(
-            Choice(t, place, ranks.get(t.id), t.id in best_front, t.id in feasible) for place, t in enumerate(best, 1)
-        ),
+        tuple(Choice(t, place, ranks.get(t.id), t.id in best_front) for place, t in enumerate(best, 1)),
         on_front if len(asked) > 1 else (),
         tuple(list(ranks)[:top]),
         tuple(_stop(rule, stopped.get(rule), last[rule], end) for rule in rules),

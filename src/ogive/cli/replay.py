@@ -138,19 +138,18 @@ def _print_chosen(found: Replay, state: State) -> None:
     for name in ("rank", "was", "trial", *metrics, "epochs"):
         table.add_column(name, justify="right", overflow="fold")
     several = len(found.objectives) > 1
-    for name in ["on the front"] * several + ["feasible"]:
-        table.add_column(name)
+    if several:
+        table.add_column("on the front")
     table.add_column("architecture", overflow="fold")
     for choice in found.chosen:
         trial = choice.trial
         values = [number(trial.metrics[name]) if name in trial.metrics else "-" for name in metrics]
         was = "-" if choice.was is None else str(choice.was)
-        flags = [choice.on_front] * several + [choice.feasible]
-        said = ["yes" if flag else "no" for flag in flags]
+        said = ["yes" if choice.on_front else "no"] if several else []
         table.add_row(str(choice.rank), was, str(trial.id), *values, str(trial.step), *said, choices(trial))
     print_table(table)
     if len({trial.step for trial in trials}) > 1:
-        print("of equally feasible trials, those trained for more epochs come first, whatever their values")
+        print("those trained for more epochs come first, whatever their values")
 
 
 def _print_stops(found: Replay) -> None:

@@ -28,7 +28,8 @@ def random_if_numbers_fail(ask: Ask[S]) -> Ask[S]:
     @wraps(ask)
     def safe(self: S, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         try:
-            return ask(self, rng, pending, fidelity)
+            with np.errstate(all="ignore"):  # infinities are looked for where they matter
+                return ask(self, rng, pending, fidelity)
         except NUMERICAL as error:
             return Proposal(self.space.sample(rng), note={"origin": "random", NOTE: f"no model: {in_words(error)}"})
 

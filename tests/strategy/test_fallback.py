@@ -1,0 +1,87 @@
+"""Numerical failures of a model: bounded steps, the prior's parameters, a random proposal; never the end of a search."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ogive as og
+from ogive import strategy as strategies
+from ogive.objective import Objective
+from ogive.strategy import regression, surrogate
+from ogive.strategy.targets import standardized
+from ogive.testing.episodes import extreme, play
+from ogive.testing.spaces import conditional
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "gp": {"candidates": 16, "draws": 1},
+    "bananas": {"initial": 4, "candidates": 8, "members": 2, "max_fit": 8},
+    "smac": {"initial": 4, "candidates": 5, "starts": 1, "trees": 2},
+    "tpe": {"initial": 4, "candidates": 4},
+    "bohb": {},
+}
+
+
+def make(name: str) -> strategies.Strategy:
+    return strategies.create(name, conditional(), (Objective("accuracy"),), (), **OPTIONS[name])
+
+
+def test_the_climb_to_the_mode_stays_where_logarithms_of_parameters_have_an_exponential() -> None:
+    """A likelihood that rises for ever along a line, whose first step from the start would be of 1e6 deviations."""
+
+    class Rising:
+        def __init__(self, z: np.ndarray) -> None:
+            math.exp(abs(z).max() * 50)  # raises OverflowError beyond 14 deviations
+            self.log_marginal_likelihood, self.slopes = 1e6 * z[0], np.array([1e6, 0.0])
+            self.kernel = type("K", (), {"prior": type("P", (), {"deviation": np.ones(2)})})
+
+    found = regression._highest(Rising, 2)  # type: ignore[arg-type]
+    assert found == pytest.approx([regression.FARTHEST, 0.0])
+
+
+def test_values_of_any_size_are_standardized() -> None:
+    for values in ([1.7e308, -1.7e308, 1e308], [5e-324, 0.0, 1e-323], [1e12, 0.1, 0.2]):
+        found = standardized(np.array(values))
+        assert (found.mean(), found.std()) == pytest.approx((0.0, 1.0), abs=1e-9)
+    assert standardized(np.full(3, 1e300)).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_parameters_that_cannot_be_drawn_are_the_priors_and_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*arguments: Any) -> Any:
+        raise OverflowError("math range error")
+
+    monkeypatch.setattr(surrogate, "draw_parameters", fails)
+    notes = [ask.answer.note for ask in play(make("gp"), extreme, 12).asks]
+    fitted = [note for note in notes if "fitted_on" in note]
+    assert fitted
+    assert all("parameters of the prior for" in note["fallback"] for note in fitted)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_model_that_fails_is_noted_and_warned_of_once(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    strategy = make(name)
+
+    def fails(*arguments: Any, **options: Any) -> Any:
+        raise np.linalg.LinAlgError("2-th leading minor\nnot positive definite")
+
+    for module in ("gaussian_process", "bananas", "smac", "tpe", "bohb"):
+        monkeypatch.setattr(f"ogive.strategy.{module}.told", fails)
+    run = og.search(
+        conditional(),
+        lambda model, trial: trial.report(accuracy=0.5),
+        objectives="accuracy",
+        strategy=strategy,
+        schedule="full" if name != "bohb" else None,
+        max_trials=4,
+        executor="inline",
+        run=tmp_path / "run",
+        **({"epochs": 9} if name == "bohb" else {}),
+    )
+    notes = [trial.proposal.note["fallback"] for trial in run.trials]
+    assert notes == ["no model: LinAlgError: 2-th leading minor not positive definite"] * len(run.trials)
+    assert sum("the numbers of the strategy's model failed" in message for message, _ in run.state.warnings) == 1
