@@ -8,23 +8,26 @@ the winner and the baseline, and the reading is an event of the search's journal
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ogive.api.declared import Declared, check_unchanged
 from ogive.api.deliver import deliver
 from ogive.api.executors import SIMULATED
-from ogive.api.verdict import Stage, item_of, judge_stage
+from ogive.api.verdict import Item, Stage, item_of, judge_stage, training_key, trainings
 from ogive.errors import JobError, RunError
+from ogive.estimate.live import UNSAVED
 from ogive.report.comparison import Comparison, RandomReference, write_comparison
 from ogive.report.comparison import Network as Side
+from ogive.report.delivery import saved_by
 from ogive.report.two_stage import FOLDER, TwoStage, write_two_stage
 from ogive.run.events import Event, Kind
 from ogive.run.journal import Journal
 from ogive.run.settings import Settings
 from ogive.run.state import State
-from ogive.run.words import number
+from ogive.run.words import number, plural
 from ogive.strategy.listed import Listed
 from ogive.trial import Status, Trial
 
@@ -45,6 +48,7 @@ def finalize(
     epochs: int | None = None,
     recipe: Mapping[str, Any] | None = None,
     from_weights: bool = False,
+    retrain: bool = False,
     baseline: Callable[[], Any] | None = None,
     random: Run | None = None,
     workers: int | None = None,
@@ -60,7 +64,12 @@ def finalize(
     and settings; only it knows its data.
 
     What is trained already is not trained again, as long as epochs and recipe are the same; with others the former second
-    stage is kept aside as `final-1`, `final-2`, ...
+    stage is kept aside as `final-1`, `final-2`, ... A training that left no weights is repeated once the train function has
+    changed.
+
+    A train function is used as it can be imported now. One that was defined in a script cannot be imported: then the version
+    that is stored with the run is used, unless `run` was returned by `ogive.search` in this very process. Where that is not
+    the version that searched, or cannot be known to be, `say` is told.
 
     Args:
         run: the search.
@@ -70,6 +79,7 @@ def finalize(
         recipe: what replaces values of the search's recipe, such as `{"flip": True}`; of a train function: `trial.settings`.
         from_weights: start from the weights that the search left, not from scratch; a train function finds them in
             `trial.inherited()`.
+        retrain: repeat trainings that left no weights (or whose weights were deleted) also where the code is the same.
         baseline: makes a hand-drawn model to compare with, such as `og.zoo.baselines.small_cnn`.
         random: a random search of the same space with the same estimator; the report shows what it would have found.
         workers: trainings at a time; as in the search where None.
@@ -89,7 +99,9 @@ def finalize(
         _see_that_it_rests(run.folder)
     folder = run.folder / FOLDER
     stored = _former(folder, stage, say)
-    trained = _train(run, folder, stage, stored, workers, executor, say, observer, settings)
+    for line in _about_code(run, stage, stored):
+        say(line)
+    trained = _train(run, folder, stage, stored, retrain, workers, executor, say, observer, settings)
     result = judge_stage(run, stage, trained, lambda split: _record_reading(run, split, say), say)
     write_two_stage(result, run.folder)
     _compare(run, result, random)
@@ -189,6 +201,26 @@ def _start(run: Run, trial: Trial) -> tuple[str, int]:
     return str(folder.relative_to(run.folder)), saved.step
 
 
+def _about_code(run: Run, stage: Stage, stored: State | None) -> Iterator[str]:
+    """Which version of the user's code trains, where that is not evident; and whether it is known to save no weights."""
+    judge, searched = run.estimator, run.state
+    code = judge.code() or None
+    if judge.is_stored:
+        yield "the train function was defined in a script: finalize uses the version that is stored with the run"
+    elif code != searched.code and code is not None and searched.code is not None:
+        yield "the train function's code has changed since the search: finalize uses the present version"
+    if stored is not None and stored.done and code != stored.code:
+        yield (
+            f"the train function's code has changed since {plural(stored.done, 'training')} of the second stage: those that "
+            f"left weights are kept (remove {FOLDER}/ to train all with the present version)"
+        )
+    for state in (searched, stored):
+        notes = [message for message, _ in state.warnings if message.startswith(UNSAVED)] if state is not None else []
+        if state is not None and notes and state.code == code:
+            yield f"warning: full training will leave no weights either: {notes[0].removeprefix(UNSAVED)}"
+            return
+
+
 # -- the run in final/ -------------------------------------------------------------------------------------------------
 
 
@@ -239,6 +271,7 @@ def _train(
     folder: Path,
     stage: Stage,
     stored: State | None,
+    retrain: bool,
     workers: int | None,
     executor: str,
     say: Say,
@@ -249,11 +282,14 @@ def _train(
     from ogive.api.start import search
 
     former = [] if stored is None else list(stored.trials.values())
+    known = {} if stored is None else trainings(stored)
+    repeated = _repeated(folder, stage, stored, retrain)
     items = [item_of(trial) for trial in former]
-    items += [item for item in stage.items() if item not in items]
+    items += [item for item in stage.items() if training_key(item) not in known]
+    items += repeated
     ended = [trial for trial in former if trial.status.ended]
     if stored is not None and former:
-        say(_reused(ended, stage))
+        say(_reused(known, stage, len(repeated)))
     if stored is not None and len(ended) == len(items):
         return stored
     searched = Settings.from_json(run.state.settings)
@@ -280,13 +316,36 @@ def _train(
     return done.state
 
 
-def _reused(ended: Sequence[Trial], stage: Stage) -> str:
-    """What is there already, and what failed and is not tried again."""
-    there = [item_of(trial) for trial in ended]
-    text = f"{sum(item in there for item in stage.items())} of {len(stage.orders)} trainings are there already"
-    failed = [trial for trial in ended if trial.status.failed]
+def _repeated(folder: Path, stage: Stage, stored: State | None, retrain: bool) -> list[Item]:
+    """Trainings to repeat: they left no weights, and the code has changed since, or it is asked for."""
+    from ogive.estimate.full_training import STAGE, Order
+
+    if stored is None or not stage.estimator.trains_models:
+        return []
+    if not retrain and stage.estimator.code() == (stored.code or ""):
+        return []
+    known = trainings(stored)
+    found: list[Item] = []
+    for item in stage.items():
+        trial = known.get(training_key(item))
+        if trial is None or trial.status is not Status.FINISHED:
+            continue
+        saved = saved_by(trial, folder)
+        if saved is None or not saved.has_model:
+            choices, settings = item_of(trial)
+            order = Order.of(settings)
+            found.append((choices, {**settings, STAGE: replace(order, again=order.again + 1).to_json()}))
+    return found
+
+
+def _reused(known: Mapping[str, Trial], stage: Stage, repeated: int) -> str:
+    """What is there already, what is repeated, and what failed and is not tried again."""
+    there = [trial for item in stage.items() if (trial := known.get(training_key(item))) and trial.status.ended]
+    text = f"{len(there) - repeated} of {len(stage.orders)} trainings are there already"
+    text += f"; {repeated} that left no weights are repeated" if repeated else ""
+    failed = sum(trial.status.failed for trial in there)
     if failed:
-        text += f"; {len(failed)} of them failed, and are not tried again: remove {FOLDER}/ for that"
+        text += f"; {failed} of them failed, and are not tried again: remove {FOLDER}/ for that"
     return text
 
 

@@ -16,9 +16,11 @@ from ogive.cli.common import (
     failures,
     print_failures,
     print_json,
+    print_notes,
     print_trials,
     shown,
     trial_json,
+    unsaved,
     watching,
 )
 from ogive.cli.forecast import confirm
@@ -128,10 +130,7 @@ def _more(job: Path, options: Mapping[str, Any], state: State) -> str:
 
 
 def _failed(run: Run) -> bool:
-    from ogive.run.settings import Settings
-
-    state = run.state
-    return not run.top(1) or state.failed >= Settings.from_json(state.settings).failures_allowed
+    return not run.top(1) or run.failed
 
 
 def _summary(run: Run) -> dict[str, Any]:
@@ -139,6 +138,8 @@ def _summary(run: Run) -> dict[str, Any]:
     return {
         "run": str(shown(run.folder)),
         "why": state.ended,
+        "ended_by_failures": state.ended_by_failures,
+        "no_weights": unsaved(run),
         "trials": len(state.trials),
         "elapsed_seconds": state.elapsed,
         "trial_seconds": state.seconds,
@@ -154,7 +155,8 @@ def _print(run: Run, more: str) -> None:
     from ogive.report.words import duration
 
     state = run.state
-    print(f"{len(state.trials)} trials in {duration(state.elapsed)}; the search ended: {state.ended}")
+    by = " by failures" if run.failed else ""
+    print(f"{len(state.trials)} trials in {duration(state.elapsed)}; the search ended{by}: {state.ended}")
     best = run.top(SHOWN)
     if best:
         print_trials(state, best)
@@ -167,5 +169,7 @@ def _print(run: Run, more: str) -> None:
         return
     folder = shlex.quote(str(shown(run.folder)))
     print(f"\nreport:   ogive report {folder}")
-    print(f"export:   ogive export {folder} --trial {best[0].id} --to torch")
+    to = " --to torch" if run.delivery(best[0].id).weights is not None else ""
+    print(f"export:   ogive export {folder} --trial {best[0].id}{to}")
+    print_notes(run)
     print(f"go on:    {more}")

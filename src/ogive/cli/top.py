@@ -1,4 +1,4 @@
-"""`ogive top`: the best trials of a run."""
+"""`ogive top`: the best networks of a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ogive.cli.common import AsJson, RunPath, open_run, print_json, print_trials, trial_json
+from ogive.cli.common import AsJson, RunPath, open_run, print_json, print_networks, print_notes, trial_json
 
 
 def top(
@@ -14,12 +14,17 @@ def top(
     k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """List the best trials of a run, best first."""
+    """List the best networks of a run, best first.
+
+    Those that were trained in full come first, by their rank there and with the metrics of full training; the others have
+    those of the search. Numbers are the search's.
+    """
     opened = open_run(run)
-    trials = opened.top(k)
+    networks = opened.stages.ranked(k)
     if as_json:
-        print_json([trial_json(trial) for trial in trials])
-    elif trials:
-        print_trials(opened.state, trials)
+        print_json([{**trial_json(network.trial), **network.to_json()} for network in networks])
+    elif networks:
+        print_networks(opened.state, networks)
+        print_notes(opened)
     else:
         print(f"no trial has a value yet; {opened.state.failed} have failed")

@@ -21,6 +21,7 @@ class Train(Estimator):
     """A train function as an estimator; made by `train`."""
 
     parallel = True  # but not rank invariant: `f` may share out each batch, or give each process a batch of its own
+    trains_models = True
 
     def __init__(
         self,
@@ -36,7 +37,7 @@ class Train(Estimator):
         self._code = source_hash(f)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= {**state, "_code": _code_now(state["_f"], state["_code"])}
+        self.__dict__ |= {**state, **_code_now(state["_f"], state["_code"])}
 
     @property
     def function(self) -> Callable[[Any, LiveTrial], object]:
@@ -64,6 +65,7 @@ class Train(Estimator):
     def _train(self, trial: LiveTrial) -> None:
         _import_torch()  # before building: only a loaded PyTorch can be seeded
         model = trial.architecture.build(seed=trial.seed)
+        trial._model = model
         seed_everything(trial.seed)
         self._f(model, trial)
 
@@ -77,7 +79,7 @@ class Function(Estimator):
         self._code = source_hash(f)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= {**state, "_code": _code_now(state["_f"], state["_code"])}
+        self.__dict__ |= {**state, **_code_now(state["_f"], state["_code"])}
 
     def code(self) -> str:
         return self._code
@@ -165,11 +167,13 @@ def source_hash(f: Any) -> str:
         return ""
 
 
-def _code_now(f: Any, former: str) -> str:
-    """The hash of a function that was unpickled: it may have changed where it was found by its name, and only there."""
+def _code_now(f: Any, former: str) -> dict[str, Any]:
+    """Of a function that was unpickled: its code's hash, and whether it is the copy that was stored. It may have changed
+    where it was found by its name, and only there.
+    """
     module = sys.modules.get(getattr(f, "__module__", None) or "")
     by_name = module is not None and getattr(module, getattr(f, "__qualname__", ""), None) is f
-    return source_hash(f) if by_name else former
+    return {"_code": source_hash(f) if by_name else former, "is_stored": not by_name}
 
 
 def short_hash(value: Any) -> str:

@@ -170,7 +170,7 @@ def inside(subject: Subject) -> Answer:
     }
     if not subject.best or not numbers:
         return Answer(NEITHER, "no trial has a value yet" if numbers else "no decision is a number")
-    best = subject.best[0].architecture
+    best = subject.drawn[0].trial.architecture
     at = [f"{name} = {best[name]}" for name, ends in numbers.items() if name in best and best[name] in ends]
     return answer(
         not at, "no number of the best stands at an end of its range", f"at an end of its range: {', '.join(at)}"

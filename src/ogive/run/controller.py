@@ -131,7 +131,8 @@ class Controller:
     def _check_limits(self) -> None:
         settings, state = self.settings, self.state
         if state.failed >= settings.failures_allowed:
-            self._end(f"{state.failed} trials have failed, and max_failed_trials is {settings.failures_allowed}")
+            why = f"{state.failed} trials have failed, and max_failed_trials is {settings.failures_allowed}"
+            self._end(why, failures=True)
         if settings.hours is None and settings.money is None:
             return
         spent = cost.spend(state, self.fold.now)
@@ -165,9 +166,9 @@ class Controller:
         for message in advisor.unreported():
             self.on_warning(message)
         self._raise(advisor.alerts())
-        why = advisor.stop()
-        if why:
-            self._end(why)
+        stop = advisor.stop()
+        if stop is not None:
+            self._end(f"stop rule {stop.rule}: {stop.reason}", failures=stop.rule == "failures")
         projected = None if self.stopping else advisor.projection()
         if projected is not None:
             self.fold.write(projected)
@@ -176,10 +177,11 @@ class Controller:
         if alerts:
             self.fold.write(*(alert.event() for alert in alerts))
 
-    def _end(self, why: str) -> None:
+    def _end(self, why: str, failures: bool = False) -> None:
+        """End the search, with `failures` because of failed trials."""
         if not self.stopping:
             self.stop(why)
-            self.fold.write(Event(Kind.ENDED, data={"why": why}))
+            self.fold.write(Event(Kind.ENDED, data={"why": why, **({"failures": True} if failures else {})}))
 
     # -- giving work ---------------------------------------------------------------------------------------------
 

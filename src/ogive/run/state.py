@@ -48,6 +48,7 @@ class State:
         elapsed: time that the sessions took, in seconds; stretches in which no controller ran are left out.
         ended: why the search is over; "" while it is not.
         exhausted: whether it is over because the strategy has nothing left to propose.
+        ended_by_failures: whether it is over because of failed trials: too many of them, or by the stop rule on them.
         warnings: messages for the user, with the trial they belong to.
         alerts: in the order in which they were raised; `alerted` has their causes.
         projected: what the whole search was expected to take, as journalled when shares of it were done.
@@ -78,6 +79,7 @@ class State:
     elapsed: float = 0.0
     ended: str = ""
     exhausted: bool = False
+    ended_by_failures: bool = False
     warnings: list[tuple[str, TrialId | None]] = field(default_factory=list)
     test_reads: int = 0
     sessions: list[Mapping[str, Any]] = field(default_factory=list)
@@ -138,6 +140,16 @@ class State:
         """How many trials have ended."""
         return sum(n for status, n in self.count.items() if status.ended)
 
+    @property
+    def trains_models(self) -> bool | None:
+        """Whether its trials train models, whose weights are to be kept; None where that is unknown."""
+        return self.sessions[-1].get("trains_models") if self.sessions else None
+
+    @property
+    def code(self) -> str | None:
+        """The hash of the user's code that judged the last trials; None where it is unknown."""
+        return self.sessions[-1].get("code") or None if self.sessions else None
+
     @cached_property
     def metrics_needed(self) -> tuple[str, ...]:
         """The metrics that the objectives and constraints are made of."""
@@ -174,7 +186,7 @@ class State:
         self._on_workers.clear()
         self.sessions.append(event.data)
         self.stretches.append(Stretch.opened(event.time, event.data, self.settings))
-        self.open, self.ended, self.exhausted = True, "", False
+        self.open, self.ended, self.exhausted, self.ended_by_failures = True, "", False, False
 
     def _apply_to_run(self, event: Event) -> None:
         match event.kind:
@@ -186,6 +198,8 @@ class State:
                 self.settings.update(event.data)
             case Kind.ENDED:
                 self.ended, self.exhausted = event.data["why"], event.data.get("exhausted", False)
+                # journals of earlier versions say it in the sentence only
+                self.ended_by_failures = event.data.get("failures", "max_failed_trials is" in self.ended)
             case Kind.WARNING:
                 self.warnings.append((event.data["message"], event.trial))
             case Kind.TEST_READ:
