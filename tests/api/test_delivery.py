@@ -292,7 +292,7 @@ if __name__ == "__main__":
 def test_of_a_script_the_stored_version_is_used_and_named(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    stored = "the train function was defined in a script: finalize uses the version that is stored with the run"
+    stored = "defined in a script or inside a function: finalize uses the version that is stored with the run"
     first, second = done.stdout.split(stored)
     assert "trained in" in first
     assert "1 of 1 trainings are there already" in second
@@ -309,6 +309,8 @@ def test_a_run_that_failures_ended_says_so(tmp_path: Path) -> None:
     assert run.failed
     assert "2 trials, 1 failed, ended: by failures: 1 trials have failed" in repr(run)
     assert not search(tmp_path / "fine").failed
+    rule = search(tmp_path / "rule", fail, max_trials=9, max_failed_trials=9, stop="auto", strategy="grid", seed=1)
+    assert rule.failed == rule.ended.startswith("stop rule failures")
 
 
 def test_weights_that_were_deleted_are_told_and_trained_again(tmp_path: Path) -> None:

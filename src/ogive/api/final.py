@@ -8,27 +8,23 @@ the winner and the baseline, and the reading is an event of the search's journal
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ogive.api.declared import Declared, check_unchanged
 from ogive.api.deliver import deliver
 from ogive.api.executors import SIMULATED
-from ogive.api.verdict import Item, Stage, item_of, judge_stage, training_key, trainings
+from ogive.api.reuse import about_code, ensure_idle, former_stage, listed, reused, to_repeat
+from ogive.api.verdict import Stage, item_of, judge_stage, training_key, trainings
 from ogive.errors import JobError, RunError
-from ogive.estimate.live import UNSAVED
 from ogive.report.comparison import Comparison, RandomReference, write_comparison
 from ogive.report.comparison import Network as Side
-from ogive.report.delivery import saved_by
 from ogive.report.two_stage import FOLDER, TwoStage, write_two_stage
 from ogive.run.events import Event, Kind
 from ogive.run.journal import Journal
 from ogive.run.settings import Settings
 from ogive.run.state import State
-from ogive.run.words import number, plural
-from ogive.strategy.listed import Listed
+from ogive.run.words import number
 from ogive.trial import Status, Trial
 
 if TYPE_CHECKING:
@@ -38,6 +34,11 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], object]
 JOURNAL = "journal.db"
+
+
+def to_stderr(message: str) -> None:
+    """Print to standard error."""
+    print(message, file=sys.stderr, flush=True)
 
 
 def finalize(
@@ -53,7 +54,7 @@ def finalize(
     random: Run | None = None,
     workers: int | None = None,
     executor: str = "processes",
-    say: Say = lambda message: None,
+    say: Say = to_stderr,
     observer: Observer | None = None,
     **settings: Any,
 ) -> TwoStage:
@@ -84,7 +85,7 @@ def finalize(
         random: a random search of the same space with the same estimator; the report shows what it would have found.
         workers: trainings at a time; as in the search where None.
         executor: as for `ogive.search`.
-        say: is told what happens.
+        say: called with each sentence on what happens; prints to standard error by default.
         observer: as for `ogive.search`.
         settings: as for `ogive.search`, what may change while a run is continued: `budget`, `time_limit`, `retries`, ...
 
@@ -96,10 +97,10 @@ def finalize(
     stage = _stage(run, top, seeds, epochs, recipe, from_weights, baseline)
     if not run.ended:
         say("warning: the search has not ended; what it finds later is not judged by this reading of the test split")
-        _see_that_it_rests(run.folder)
+        ensure_idle(run.folder)
     folder = run.folder / FOLDER
-    stored = _former(folder, stage, say)
-    for line in _about_code(run, stage, stored):
+    stored = former_stage(folder, stage, say)
+    for line in about_code(run, stage, stored):
         say(line)
     trained = _train(run, folder, stage, stored, retrain, workers, executor, say, observer, settings)
     result = judge_stage(run, stage, trained, lambda split: _record_reading(run, split, say), say)
@@ -201,69 +202,7 @@ def _start(run: Run, trial: Trial) -> tuple[str, int]:
     return str(folder.relative_to(run.folder)), saved.step
 
 
-def _about_code(run: Run, stage: Stage, stored: State | None) -> Iterator[str]:
-    """Which version of the user's code trains, where that is not evident; and whether it is known to save no weights."""
-    judge, searched = run.estimator, run.state
-    code = judge.code() or None
-    if judge.is_stored:
-        yield "the train function was defined in a script: finalize uses the version that is stored with the run"
-    elif code != searched.code and code is not None and searched.code is not None:
-        yield "the train function's code has changed since the search: finalize uses the present version"
-    if stored is not None and stored.done and code != stored.code:
-        yield (
-            f"the train function's code has changed since {plural(stored.done, 'training')} of the second stage: those that "
-            f"left weights are kept (remove {FOLDER}/ to train all with the present version)"
-        )
-    for state in (searched, stored):
-        notes = [message for message, _ in state.warnings if message.startswith(UNSAVED)] if state is not None else []
-        if state is not None and notes and state.code == code:
-            yield f"warning: full training will leave no weights either: {notes[0].removeprefix(UNSAVED)}"
-            return
-
-
 # -- the run in final/ -------------------------------------------------------------------------------------------------
-
-
-def _former(folder: Path, stage: Stage, say: Say) -> State | None:
-    """The state of a former second stage that this one continues; one made otherwise is put aside."""
-    if not folder.exists():
-        return None
-    if not (folder / JOURNAL).exists():
-        if any(folder.iterdir()):
-            _put_aside(folder, "it holds no run", say)
-        return None
-    _see_that_it_rests(folder)
-    journal = Journal(folder / JOURNAL, writable=False)
-    try:
-        stored = State.of(journal.read(), stage.space)
-    finally:
-        journal.close()
-    declared = Declared.of(
-        stage.space, stage.estimator, stage.objectives, (), _listed(stage, stage.items()), None, stage.epochs, 0
-    ).to_json()
-    wanted = {name: declared[name] for name in ("objectives", "epochs", "estimator", "fingerprints")}
-    try:
-        check_unchanged(stored.created, stage.space, wanted, str(folder), declared["recipe"])
-    except RunError as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:-1]]
-        _put_aside(folder, "; ".join(lines), say)
-        return None
-    return stored
-
-
-def _put_aside(folder: Path, why: str, say: Say) -> None:
-    number = next(n for n in range(1, 10_000) if not folder.with_name(f"{FOLDER}-{n}").exists())
-    aside = folder.with_name(f"{FOLDER}-{number}")
-    try:
-        folder.rename(aside)
-    except OSError as error:
-        raise RunError(f"the former second stage {folder} cannot be put aside: {error}; move it yourself") from error
-    say(f"nothing of the former second stage is reused, since {why}; it is kept in {aside.name}")
-
-
-def _listed(stage: Stage, items: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Listed:
-    choices, settings = zip(*items, strict=True)
-    return Listed(stage.space, stage.objectives, architectures=choices, settings=settings)
 
 
 def _train(
@@ -283,13 +222,13 @@ def _train(
 
     former = [] if stored is None else list(stored.trials.values())
     known = {} if stored is None else trainings(stored)
-    repeated = _repeated(folder, stage, stored, retrain)
+    repeated = to_repeat(folder, stage, stored, retrain)
     items = [item_of(trial) for trial in former]
     items += [item for item in stage.items() if training_key(item) not in known]
     items += repeated
     ended = [trial for trial in former if trial.status.ended]
     if stored is not None and former:
-        say(_reused(known, stage, len(repeated)))
+        say(reused(known, stage, len(repeated)))
     if stored is not None and len(ended) == len(items):
         return stored
     searched = Settings.from_json(run.state.settings)
@@ -302,7 +241,7 @@ def _train(
         stage.space,
         stage.estimator,
         objectives=stage.objectives,
-        strategy=_listed(stage, items),
+        strategy=listed(stage, items),
         schedule="full",
         epochs=stage.epochs,
         max_trials=count,
@@ -314,39 +253,6 @@ def _train(
         **options,
     )
     return done.state
-
-
-def _repeated(folder: Path, stage: Stage, stored: State | None, retrain: bool) -> list[Item]:
-    """Trainings to repeat: they left no weights, and the code has changed since, or it is asked for."""
-    from ogive.estimate.full_training import STAGE, Order
-
-    if stored is None or not stage.estimator.trains_models:
-        return []
-    if not retrain and stage.estimator.code() == (stored.code or ""):
-        return []
-    known = trainings(stored)
-    found: list[Item] = []
-    for item in stage.items():
-        trial = known.get(training_key(item))
-        if trial is None or trial.status is not Status.FINISHED:
-            continue
-        saved = saved_by(trial, folder)
-        if saved is None or not saved.has_model:
-            choices, settings = item_of(trial)
-            order = Order.of(settings)
-            found.append((choices, {**settings, STAGE: replace(order, again=order.again + 1).to_json()}))
-    return found
-
-
-def _reused(known: Mapping[str, Trial], stage: Stage, repeated: int) -> str:
-    """What is there already, what is repeated, and what failed and is not tried again."""
-    there = [trial for item in stage.items() if (trial := known.get(training_key(item))) and trial.status.ended]
-    text = f"{len(there) - repeated} of {len(stage.orders)} trainings are there already"
-    text += f"; {repeated} that left no weights are repeated" if repeated else ""
-    failed = sum(trial.status.failed for trial in there)
-    if failed:
-        text += f"; {failed} of them failed, and are not tried again: remove {FOLDER}/ for that"
-    return text
 
 
 class _Teller:
@@ -407,19 +313,6 @@ def _reference(run: Run, random: Run) -> RandomReference:
     alike = [trial for trial in random.trials if trial.step == run.top(1)[0].step and trial.status is Status.FINISHED]
     note = f"{len(alike)} random architectures, each trained in full; {random.state.seconds:.0f} s of training"
     return RandomReference(metric, [trial.metrics[metric] for trial in alike], note)
-
-
-def _see_that_it_rests(folder: Path) -> None:
-    """See that no controller works on the run in `folder`.
-
-    Raises:
-        RunError: one does.
-    """
-    journal = Journal(folder / JOURNAL)
-    try:
-        journal.acquire()
-    finally:
-        journal.close()
 
 
 def _record_reading(run: Run, split: str, say: Say) -> None:

@@ -9,6 +9,7 @@ from pickle import PickleError
 from typing import TYPE_CHECKING, Any
 
 from ogive.errors import JobError, MissingExtra, RunError
+from ogive.estimate.live import UNSAVED
 from ogive.report.delivery import Delivery, Stages
 from ogive.report.results import front, top
 from ogive.report.sinks.flat import row
@@ -226,12 +227,12 @@ class Run:
         random: Run | None = None,
         workers: int | None = None,
         executor: str = "processes",
-        say: Say = lambda message: None,
+        say: Say | None = None,
         observer: Observer | None = None,
         **settings: Any,
     ) -> TwoStage:
         """Train the best in full, rank them anew, and read the test split for the winner; see `ogive.api.final`."""
-        from ogive.api.final import finalize
+        from ogive.api.final import finalize, to_stderr
 
         return finalize(
             self,
@@ -245,7 +246,7 @@ class Run:
             random=random,
             workers=workers,
             executor=executor,
-            say=say,
+            say=say or to_stderr,
             observer=observer,
             **settings,
         )
@@ -325,7 +326,8 @@ class Run:
         state = self.state
         by = "by failures: " if state.ended_by_failures else ""
         ended = f"ended: {by}{state.ended}" if state.ended else "not ended"
-        return f"<Run {self.folder}: {len(state.trials)} trials, {state.failed} failed, {ended}>"
+        kept = ", no weights are kept" if any(m.startswith(UNSAVED) for m, _ in state.warnings) else ""
+        return f"<Run {self.folder}: {len(state.trials)} trials, {state.failed} failed{kept}, {ended}>"
 
 
 def open_run(folder: str | os.PathLike[str], trust: bool = False) -> Run:

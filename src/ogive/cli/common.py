@@ -84,7 +84,11 @@ def _plain(value: Any) -> Any:
 
 
 def choices(trial: Trial) -> str:
-    """The active decisions of a trial's architecture, in one line."""
+    """The active decisions of a trial's architecture, in one line; of a baseline in the second stage, that it is one."""
+    from ogive.estimate.full_training import BASELINE, STAGE
+
+    if trial.proposal.settings.get(STAGE, {}).get("network") == BASELINE:
+        return "drawn by hand"
     return ", ".join(f"{name}={_label(label)}" for name, label in trial.architecture.items())
 
 
@@ -129,7 +133,7 @@ def _print_ranking(
 ) -> None:
     from rich.table import Table
 
-    from ogive.report.words import number
+    from ogive.report.words import number, trial_name
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("rank", "trial", *metrics, "epochs"):
@@ -138,7 +142,7 @@ def _print_ranking(
     table.add_column("architecture", overflow="fold")
     for rank, (trial, own, step, status) in enumerate(rows, 1):
         values = [number(own[name]) if name in own else "-" for name in metrics]
-        table.add_row(str(rank), str(trial.id), *values, str(step), status, choices(trial))
+        table.add_row(str(rank), trial_name(trial).removeprefix("trial "), *values, str(step), status, choices(trial))
     print_table(table)
 
 

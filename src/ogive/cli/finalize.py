@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ogive.cli.common import AsJson, RunPath, open_run, print_json, print_table, shown
+from ogive.cli.common import AsJson, RunPath, open_run, print_json, print_table, shown, unsaved
 from ogive.errors import JobError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def finalize(
         print(f"interrupted; what is trained is kept. Continue with: {again}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     if as_json:
-        print_json(result.to_json())
+        print_json({**result.to_json(), "no_weights": unsaved(opened)})
     else:
         _print(opened, result)
 

@@ -146,7 +146,7 @@ class Stages:
         """What the last stage with a result chose, the best first: several where objectives are several."""
         if self.result is not None:
             return [self._trained(self.result[name]) for name in self.result.winners]
-        return [self._searched(self.state.trials[number]) for number in self._chosen]
+        return [self.searched(self.state.trials[number]) for number in self._chosen]
 
     def delivery(self, which: str | int = "winner") -> Delivery:
         """One network.
@@ -156,12 +156,17 @@ class Stages:
                 number, as the last stage that trained it left it.
 
         Raises:
-            RunError: there is no such trial; none has a value; or several objectives leave several to choose from.
+            RunError: there is no such trial; none has a value; several objectives leave several to choose from; or the run
+                is itself the full training of a search.
         """
+        if any(STAGE in trial.proposal.settings for trial in self.state.trials.values()):
+            raise RunError(
+                f"{self.folder} is the full training of a search: give the search's folder, the one above it"
+            )
         if which == "winner":
             return self._only(self.winners)
         if which == "best":
-            return self._only([self._searched(self.state.trials[number]) for number in self._chosen])
+            return self._only([self.searched(self.state.trials[number]) for number in self._chosen])
         trials = self.state.trials
         text = str(which)
         if not text.isdigit() or int(text) not in trials:
@@ -171,14 +176,14 @@ class Stages:
             raise RunError(f"trial: found {which!r}; allowed: winner, best, or {there}")
         trial = trials[int(text)]
         network = self._finalists.get(trial.id)
-        return self._searched(trial) if network is None else self._trained(network)
+        return self.searched(trial) if network is None else self._trained(network)
 
     def ranked(self, k: int) -> list[Delivery]:
         """The best `k` networks: those that were trained in full by their rank there, then those of the search."""
         finalists = sorted(self._finalists.values(), key=lambda network: network.rank_after or 0)
         found = [self._trained(network) for network in finalists]
         searched = [trial for trial in top(self.state, k + len(found)) if trial.id not in self._finalists]
-        return [*found, *(self._searched(trial) for trial in searched)][:k]
+        return [*found, *(self.searched(trial) for trial in searched)][:k]
 
     @cached_property
     def notes(self) -> list[str]:
@@ -215,7 +220,8 @@ class Stages:
         why = f", the first with {failed[0].status}: {failed[0].reason}" if failed else ""
         raise RunError(f"no trial of {self.folder} has a value yet: {len(failed)} failed{why}")
 
-    def _searched(self, trial: Trial) -> Delivery:
+    def searched(self, trial: Trial) -> Delivery:
+        """A trial as the search left it."""
         saved, metrics = self._left_by(trial, self.folder)
         return Delivery(
             trial=trial,

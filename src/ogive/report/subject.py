@@ -133,14 +133,14 @@ class Subject:
         """The network that the page is led by: the first winner of full training, else the first of `best`."""
         if self.stage is not None:
             return self.stages.winners[0]
-        return self.stages.delivery(self.best[0].id) if self.best else None
+        return self.drawn[0] if self.best else None
 
     @cached_property
     def drawn(self) -> list[Delivery]:
         """The networks that are drawn, `first` first."""
         if self.stage is not None:
             return self.stages.ranked(DRAWN)
-        return [self.stages.delivery(trial.id) for trial in self.best]
+        return [self.stages.searched(trial) for trial in self.best]
 
     @cached_property
     def traps(self) -> list[Trap]:

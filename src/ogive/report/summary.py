@@ -31,7 +31,9 @@ def tiles(subject: Subject) -> list[tuple[str, str]]:
     """Value and name of the run's main figures."""
     state = subject.state
     found: list[tuple[str, str]] = []
-    if subject.several:
+    if subject.several and subject.stage is not None:
+        found.append((f"{len(subject.stages.winners):,}", "on the Pareto front after full training"))
+    elif subject.several:
         found.append((f"{len(subject.front):,}", f"trial{'' if len(subject.front) == 1 else 's'} on the Pareto front"))
     elif subject.stage is not None and subject.first is not None:
         seeds = plural(len(subject.first.seeds), "seed") if len(subject.first.seeds) > 1 else "trained in full"
@@ -78,7 +80,8 @@ def _won(subject: Subject, stage: TwoStage) -> str:
     violating = "" if subject.feasible(winners[0]) else " It violates a constraint."
     if subject.several:
         each = "; ".join(f"trial {winner.trial.id} ({subject.values(winner)})" for winner in winners)
-        return f"After full training {len(winners)} of {finalists} are on the front: {each}.{violating}"
+        are = "is" if len(winners) == 1 else "are"
+        return f"After full training {len(winners)} of {finalists} {are} on the front: {each}.{violating}"
     first, trial = winners[0], winners[0].trial
     seeds = f", mean over {plural(len(first.seeds), 'seed')}" if len(first.seeds) > 1 else ""
     text = (
@@ -249,7 +252,7 @@ def _use(subject: Subject) -> str:
     else:
         which = f" --trial {first.trial.id}" if len(subject.stages.winners) > 1 else ""
         use = f"Export it: `ogive export {subject.where}{which} --to torch`."
-    return f"{use} Before you rely on it: {_tested(subject)}."
+    return f"{use} {_sentence(_tested(subject))}"
 
 
 def _narrower(subject: Subject) -> list[str]:
