@@ -176,6 +176,11 @@ def trial_json(trial: Trial) -> dict[str, Any]:
     }
 
 
+def network_json(network: Delivery) -> dict[str, Any]:
+    """A network for scripts: its trial, with step, status and metrics of the stage that trained it last."""
+    return {**trial_json(network.trial), **network.to_json()}
+
+
 def failures(state: State) -> list[dict[str, Any]]:
     """How trials failed, the most frequent first: status, how many, and the first one with its reason."""
     groups: dict[str, list[Trial]] = {}

@@ -14,12 +14,12 @@ from ogive.cli.common import (
     JobFile,
     console,
     failures,
+    network_json,
     print_failures,
     print_json,
+    print_networks,
     print_notes,
-    print_trials,
     shown,
-    trial_json,
     unsaved,
     watching,
 )
@@ -143,7 +143,7 @@ def _summary(run: Run) -> dict[str, Any]:
         "trials": len(state.trials),
         "elapsed_seconds": state.elapsed,
         "trial_seconds": state.seconds,
-        "top": [trial_json(trial) for trial in run.top(SHOWN)],
+        "top": [network_json(network) for network in run.stages.ranked(SHOWN)],
         "failures": failures(state),
     }
 
@@ -157,19 +157,19 @@ def _print(run: Run, more: str) -> None:
     state = run.state
     by = " by failures" if run.failed else ""
     print(f"{len(state.trials)} trials in {duration(state.elapsed)}; the search ended{by}: {state.ended}")
-    best = run.top(SHOWN)
+    best = run.stages.ranked(SHOWN)
     if best:
-        print_trials(state, best)
-    for trial in best:
-        print(f"\ntrial {trial.id}:")
-        console().print(draw_text(trial.architecture))
+        print_networks(state, best)
+    for network in best:
+        print(f"\ntrial {network.trial.id}:")
+        console().print(draw_text(network.trial.architecture))
     print_failures(state, run.folder)
     if not best:
         print("no trial has a value")
         return
     folder = shlex.quote(str(shown(run.folder)))
     print(f"\nreport:   ogive report {folder}")
-    to = " --to torch" if run.delivery(best[0].id).weights is not None else ""
-    print(f"export:   ogive export {folder} --trial {best[0].id}{to}")
+    to = " --to torch" if best[0].weights is not None else ""
+    print(f"export:   ogive export {folder} --trial {best[0].trial.id}{to}")
     print_notes(run)
     print(f"go on:    {more}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ogive.cli.common import AsJson, RunPath, open_run, print_json, print_networks, print_notes, trial_json
+from ogive.cli.common import AsJson, RunPath, network_json, open_run, print_json, print_networks, print_notes
 
 
 def top(
@@ -22,7 +22,7 @@ def top(
     opened = open_run(run)
     networks = opened.stages.ranked(k)
     if as_json:
-        print_json([{**trial_json(network.trial), **network.to_json()} for network in networks])
+        print_json([network_json(network) for network in networks])
     elif networks:
         print_networks(opened.state, networks)
         print_notes(opened)

@@ -117,6 +117,7 @@ class Delivery:
             "trial": self.trial.id,
             "stage": self.stage,
             "winner": self.is_winner,
+            "status": self.training.status.value,
             "metrics": dict(self.mean),
             "step": self.training.step,
             "seeds": list(self.seeds),

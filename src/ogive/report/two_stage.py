@@ -108,7 +108,7 @@ class TwoStage:
         winners: names; one with a single objective, with several those that no other dominates.
         bias: full training on the second validation part minus the search's value on the first, over finalists.
         chosen_bias: test minus second validation of the first winner, over seeds; None where the test was not read.
-        recipe: of full training, with its `epochs`; empty where only a train function knows.
+        recipe: of full training, with its `epochs`; of a train function without a recipe its replaced `settings` alone.
         new_validation: validated on other examples than the search did.
         splits: fingerprints of the parts: `search`, `second`; empty where only a train function knows.
         cost_ratio: compute time of one full training over that of one training in the search, means over finalists; None
