@@ -12,12 +12,12 @@ from ogive.cli.common import (
     RunPath,
     choices,
     failures,
+    network_json,
     open_run,
     print_failures,
     print_json,
     print_notes,
     shown,
-    trial_json,
     unsaved,
 )
 
@@ -52,7 +52,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     winners = followed.winners if followed.result is not None else []
     if as_json:
         more = {
-            "best": trial_json(best[0]) if best else None,
+            "best": network_json(followed.searched(best[0])) if best else None,
             "winners": [
                 {**winner.to_json(), "architecture": winner.trial.architecture.to_json()} for winner in winners
             ],
