@@ -23,6 +23,7 @@ Metrics = Mapping[str, float]
 FloatArray = NDArray[np.float64]
 
 GOALS = ("maximize", "minimize")
+EPOCHS = ("last", "best")
 MORE_IS_BETTER = frozenset("accuracy acc auc f1 precision recall top1 top5 r2 iou miou bleu throughput reward".split())
 LESS_IS_BETTER = frozenset(
     "loss error mse mae rmse nll perplexity regret parameters params flops macs latency memory energy power seconds "
@@ -37,13 +38,17 @@ class Objective:
     Attributes:
         metric: the name under which it is reported.
         goal: "maximize" or "minimize"; may be left out where a word of the name tells (`val_accuracy`, `latency_ms`).
+        epoch: which epoch is a trial's value. "last": the last one that was reported. "best": the one at which this metric
+            was best; all metrics of the trial are then those of that epoch, and its checkpoint is kept. The best of several
+            measurements is better than the network is on new data.
 
     Raises:
-        JobError: the goal is not one of the two, or was left out and the name does not tell.
+        JobError: the goal or the epoch is not one of the two, or the goal was left out and the name does not tell.
     """
 
     metric: str
     goal: str = ""
+    epoch: str = "last"
 
     def __post_init__(self) -> None:
         _check_metric("objective", self.metric)
@@ -52,6 +57,13 @@ class Objective:
         if self.goal not in GOALS:
             hint = get_close_matches(str(self.goal), GOALS, n=1, cutoff=0.0)[0]
             raise JobError(f"objective {self.metric!r}: goal {self.goal!r} is not {_or(GOALS)}; did you mean {hint!r}?")
+        if self.epoch not in EPOCHS:
+            raise JobError(f"objective {self.metric!r}: epoch {self.epoch!r} is not {_or(EPOCHS)}")
+
+    def to_json(self) -> dict[str, str]:
+        """The fields by name; `epoch` only where it is not the default, as journals of earlier versions have none."""
+        chosen = {} if self.epoch == "last" else {"epoch": self.epoch}
+        return {"metric": self.metric, "goal": self.goal, **chosen}
 
     def cost(self, metrics: Metrics) -> float:
         """The metric, negated if it is maximised; NaN where it is missing or not finite."""
@@ -127,11 +139,22 @@ def objectives(spec: ObjectiveSpec) -> tuple[Objective, ...]:
         objective = Objective(item) if isinstance(item, str) else item
         former = parsed.setdefault(objective.metric, objective)
         if former is not objective:
-            clash = "is there twice" if former == objective else "is to be maximized and minimized"
+            clash = "is there twice" if former.goal == objective.goal else "is to be maximized and minimized"
             raise JobError(f"objectives: {objective.metric!r} {clash}; name each metric once")
     if not parsed:
         raise JobError('objectives: there are none; name at least one metric, such as "accuracy"')
+    best = [objective.metric for objective in parsed.values() if objective.epoch == "best"]
+    if len(best) > 1:
+        raise JobError(
+            f"objectives: {_or(best)} both have epoch='best'; one checkpoint of a trial is kept, so one objective alone can "
+            "choose its epoch; the others take the values of that epoch"
+        )
     return tuple(parsed.values())
+
+
+def best_epoch_of(objectives: Iterable[Objective]) -> tuple[str, str] | None:
+    """(metric, goal) of the objective that chooses a trial's epoch; None where the last epoch is a trial's value."""
+    return next(((o.metric, o.goal) for o in objectives if o.epoch == "best"), None)
 
 
 def constraints(spec: Constraint | Iterable[Constraint]) -> tuple[Constraint, ...]:

@@ -96,12 +96,14 @@ class Report:
         metrics: every metric known at this step; what was not repeated is carried forward from earlier steps.
         seconds: compute time since the former report (or since the start of the attempt).
         time: the clock's time when the report arrived, in seconds.
+        began: the trial's `began` when it was reported: reports of one fidelity share it.
     """
 
     step: Step
     metrics: Mapping[str, float]
     seconds: float = 0.0
     time: float = 0.0
+    began: Step = 0
 
 
 @dataclass(frozen=True, repr=False)
@@ -117,6 +119,8 @@ class Trial:
         screened: metrics known before training (parameters, table latency, proxies).
         seconds: compute time so far, lost attempts included.
         cached: the reports come from the evaluation cache.
+        best_epoch_of: (metric, goal) of the objective whose best epoch is the trial's value (`Objective(epoch="best")`);
+            None where the last epoch is.
     """
 
     id: TrialId
@@ -136,6 +140,7 @@ class Trial:
     proposed_at: float = 0.0
     started_at: float | None = None
     ended_at: float | None = None
+    best_epoch_of: tuple[str, str] | None = None
 
     def __repr__(self) -> str:
         metrics = "".join(f", {name}={value:g}" for name, value in self.metrics.items())
@@ -164,18 +169,54 @@ class Trial:
         return self.began + until(self.fidelity)
 
     @property
+    def value_report(self) -> Report | None:
+        """The report that is the trial's value: the last one, or the best one at its highest fidelity (see `best_epoch_of`).
+        None before the first report.
+        """
+        return self._value_among(len(self.reports))
+
+    @property
     def metrics(self) -> Mapping[str, float]:
-        """The trial's value: its last report at its highest fidelity, with what was known before training."""
-        return self._known(self.reports[-1]) if self.reports else self.screened
+        """The trial's value: the metrics of `value_report`, with those that were known before training."""
+        return self._known(self.value_report)
+
+    @property
+    def ended_by_itself(self) -> bool:
+        """Whether the train function returned before the last epoch it was given, at full fidelity. The trial has then been
+        trained as far as it will be, so its value is also its value at every later step.
+        """
+        if self.status is not Status.FINISHED or not self.reports or self.step >= self.until:
+            return False
+        return all(share >= 1 for name, share in self.fidelity.items() if name != "epochs")
+
+    def reaches(self, step: Step) -> bool:
+        """Whether the trial has a value at `step`: it was trained that far, or ended by itself before."""
+        return self.step >= step or self.ended_by_itself
 
     def at(self, step: Step) -> Mapping[str, float]:
-        """Metrics of the last report at or before `step`, with what was known before training."""
-        for report in reversed(self.reports):
-            if report.step <= step:
-                return self._known(report)
-        return self.screened
+        """The trial's value as it was at `step`, with the metrics that were known before training."""
+        count = len(self.reports)
+        while count and self.reports[count - 1].step > step:
+            count -= 1
+        return self._known(self._value_among(count))
 
-    def _known(self, report: Report) -> Mapping[str, float]:
+    def _value_among(self, count: int) -> Report | None:
+        """The report that was the trial's value after its first `count` reports."""
+        if count == 0:
+            return None
+        last = self.reports[count - 1]
+        if self.best_epoch_of is None:
+            return last
+        metric, goal = self.best_epoch_of
+        sign = 1.0 if goal == "minimize" else -1.0
+        reports = [report for report in self.reports[:count] if report.began == last.began]  # of one fidelity
+        finite_ones = [report for report in reports if math.isfinite(report.metrics.get(metric, math.nan))]
+        # min() takes the earliest of equally good epochs, whose checkpoint is the one that is kept.
+        return min(finite_ones, key=lambda report: sign * report.metrics[metric], default=last)
+
+    def _known(self, report: Report | None) -> Mapping[str, float]:
+        if report is None:
+            return self.screened
         return {**self.screened, **report.metrics} if self.screened else report.metrics
 
 
@@ -193,15 +234,17 @@ def comparable(trials: Sequence[Trial], at_least: int | None = None) -> tuple[St
     """The highest step that `at_least` of the trials have reached, and the trials that have reached it.
 
     Values of unequal fidelity are never mixed raw: whoever compares trials compares `trial.at(step)` of these.
-    Failed trials and trials without a report have no value and are left out. `at_least` is by default all that
-    have one; fewer than that many having one means: the lowest step at which all of them can be compared.
+    A trial that ended by itself has reached every step. Failed trials and trials without a report have no value and are
+    left out. `at_least` is by default all that have one; fewer than that many having one means: the lowest step at which
+    all of them can be compared.
     """
     reported = [trial for trial in trials if trial.reports and not trial.status.failed]
     if not reported:
         return 0, []
-    steps = [trial.reports[-1].step for trial in reported]
-    wanted = len(steps) if at_least is None else max(1, min(at_least, len(steps)))
-    least = sorted(steps, reverse=True)[wanted - 1]
+    furthest = max(trial.step for trial in reported)
+    steps = [furthest if trial.ended_by_itself else trial.step for trial in reported]
+    count = len(steps) if at_least is None else max(1, min(at_least, len(steps)))
+    least = sorted(steps, reverse=True)[count - 1]
     return least, [trial for trial, step in zip(reported, steps, strict=True) if step >= least]
 
 

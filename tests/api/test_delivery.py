@@ -150,6 +150,22 @@ def test_several_objectives_ask_for_a_choice_among_the_winners(tmp_path: Path) -
     assert run.model("best").out_features == 2
 
 
+def test_the_best_epoch_is_delivered_where_it_is_the_value(tmp_path: Path) -> None:
+    def falling(model: nn.Linear, trial: og.estimate.LiveTrial) -> None:
+        for epoch in trial.epochs():
+            with torch.no_grad():
+                model.weight.fill_(epoch)
+            trial.checkpoint(model=model.state_dict())
+            trial.report(accuracy=0.9 - epoch / 10 + (epoch == 2) / 2)
+
+    run = search(tmp_path / "run", falling, objectives=og.Objective("accuracy", epoch="best"), epochs=3, max_trials=1)
+    finalize(run, epochs=4)
+    for which, stage in (("best", SEARCH), ("winner", FULL)):
+        delivery = run.delivery(which)
+        assert (delivery.stage, delivery.step, delivery.metrics["accuracy"]) == (stage, 2, pytest.approx(1.2))
+        assert run.model(which).weight[0, 0].item() == 2
+
+
 def test_metrics_are_those_of_the_epoch_that_left_the_weights(tmp_path: Path) -> None:
     def now_and_then(model: nn.Linear, trial: og.estimate.LiveTrial) -> None:
         for epoch in trial.epochs():

@@ -410,7 +410,7 @@ def test_a_train_function_that_ends_early_is_told_of_once(tmp_path: Path) -> Non
 
     run = og.search(space(), Once(), epochs=3, max_trials=4, executor="inline", run=tmp_path / "run")
     (warning,) = run.state.warnings
-    assert "after step 1 of 3; a train function loops over trial.epochs() and reports in each of them" in warning[0]
+    assert warning[0] == "trial 0: it ended by itself after step 1 of 3; its last value counts as its value"
 
 
 def test_a_feasible_trial_comes_before_violators_that_were_trained_further(tmp_path: Path) -> None:

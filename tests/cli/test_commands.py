@@ -91,8 +91,25 @@ def test_a_search_without_a_result_fails(ogive) -> None:
     assert done.code == 1
     assert done.json["top"] == []
     assert done.json["failures"] == [
-        {"status": "error", "count": 11, "trial": 0, "reason": "ValueError: nothing works"},
+        {"status": "error", "count": 3, "trial": 0, "reason": "ValueError: nothing works"},
     ]
+
+
+def test_a_search_that_always_fails_stops_and_goes_on_after_a_repair(ogive, tmp_path: Path) -> None:
+    stopped = ogive("search", "failing.yaml", "--quiet")
+    assert stopped.code == 1
+    assert "the first 3 trials all ended with the same failure: error: ValueError: nothing works" in stopped.out
+    assert f"({tmp_path / 'toy.py'}:" in stopped.out
+    code = (tmp_path / "toy.py").read_text()
+    (tmp_path / "toy.py").write_text(
+        code.replace('raise ValueError("nothing works")', "return judge({**architecture, 'a': 1})")
+    )
+    done = ogive("search", "failing.yaml", "--quiet", "--retry-failed")
+    assert done.code == 0, done.err
+    trials = open_run(tmp_path / "runs" / "failing").trials
+    assert [trial.status.failed for trial in trials] == [True] * 3 + [False] * 12
+    assert [t.architecture for t in trials[3:6]] == [t.architecture for t in trials[:3]]
+    assert "15 of 15 (3 of them repeat failed ones)" in ogive("status", "failing.yaml").out
 
 
 def test_status_top_and_front_agree_with_the_run(ogive, tmp_path: Path) -> None:

@@ -102,10 +102,28 @@ def test_each_way_to_fail_is_a_status_of_its_own_and_the_search_goes_on(tmp_path
 
 
 def test_the_search_stops_itself_at_max_failed_trials_and_says_so(tmp_path: Path) -> None:
-    log, state, why = run(tmp_path, Curve(lambda trial, step: 1 / 0), max_trials=30)  # type: ignore[arg-type, return-value]
+    kinds = (ValueError, KeyError, TypeError)
+    log, state, why = run(tmp_path, spoil(**{f"trial{n}": kinds[n % 3]("no") for n in range(30)}), max_trials=30)
     assert (len(state.trials), state.failed) == (10, 10)
     assert why == state.ended == "10 trials have failed, and max_failed_trials is 10"
+    assert state.ended_by_failures
     assert log.events[-1].kind is Kind.ENDED
+    log.events = [event for event in log.events if event.kind is not Kind.CLOSED]
+    again = session(log, Curve(), tmp_path)  # repaired: the failures until then do not end it again
+    assert again.run() == "all 30 trials are done"
+    assert again.state.failed == 10
+
+
+@pytest.mark.parametrize(("workers", "trials"), [(1, 3), (2, 4), (8, 10)])
+def test_the_same_failure_of_the_first_trials_ends_the_search(tmp_path: Path, workers: int, trials: int) -> None:
+    _, state, why = run(tmp_path, Curve(lambda trial, step: 1 / 0), max_trials=300, workers=workers)  # type: ignore[arg-type, return-value]
+    assert why.startswith(f"the first {trials} trials all ended with the same failure: error: ZeroDivisionError: ")
+    assert (len(state.trials), state.ended_by_failures) == (trials, True)
+
+
+def test_one_value_among_the_first_trials_is_enough_to_go_on(tmp_path: Path) -> None:
+    _, _, why = run(tmp_path, Curve(lambda trial, step: None if trial == 2 else {"accuracy": 1 / 0}), max_trials=30)
+    assert why == "10 trials have failed, and max_failed_trials is 10"
 
 
 def test_a_finite_space_is_searched_to_its_end(tmp_path: Path) -> None:

@@ -55,6 +55,10 @@ class PaperASHA(Schedule):
         return Action.PAUSE
 
     def on_end(self, trial: Trial) -> None:
+        if trial.ended_by_itself:  # not in the paper: it would report the same value on the rung it was on its way to
+            for level, rung in zip(self.levels[:-1], self.rungs, strict=False):
+                if trial.step < level <= trial.until:
+                    rung[trial.id] = dict(trial.metrics)
         for rung, promoted in zip(self.rungs, self.promoted, strict=True):
             promoted.add(trial.id)
             if trial.status.failed:

@@ -210,7 +210,7 @@ class Declared:
     def to_json(self) -> dict[str, Any]:
         data = {
             "space": self.space.to_json(),
-            "objectives": [asdict(objective) for objective in self.objectives],
+            "objectives": [objective.to_json() for objective in self.objectives],
             "constraints": [asdict(constraint) for constraint in self.constraints],
             "strategy": asdict(self.strategy),
             "schedule": asdict(self.schedule),

@@ -25,7 +25,7 @@ from ogive.run.journal import Journal
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.run.words import number
-from ogive.trial import Status, Trial
+from ogive.trial import Status, Trial, comparable
 
 if TYPE_CHECKING:
     from ogive.api.result import Run
@@ -310,9 +310,10 @@ def _reference(run: Run, random: Run) -> RandomReference:
     if random.state.created["strategy"]["name"] != "random" or random.state.space.fingerprint != run.space.fingerprint:
         raise JobError(f"random={random!r}: a run of the same space with strategy='random'")
     metric = run.state.objectives[0].metric
-    alike = [trial for trial in random.trials if trial.step == run.top(1)[0].step and trial.status is Status.FINISHED]
+    step, _ = comparable(run.trials, at_least=1)
+    alike = [trial for trial in random.trials if trial.status is Status.FINISHED and trial.reaches(step)]
     note = f"{len(alike)} random architectures, each trained in full; {random.state.seconds:.0f} s of training"
-    return RandomReference(metric, [trial.metrics[metric] for trial in alike], note)
+    return RandomReference(metric, [trial.at(step)[metric] for trial in alike], note)
 
 
 def _record_reading(run: Run, split: str, say: Say) -> None:

@@ -109,7 +109,7 @@ class Replay:
         data = {name: getattr(self, name) for name in ("trials", "valued", "front", "was", "ended")}
         return {
             "run": str(self.folder),
-            "objectives": [asdict(objective) for objective in self.objectives],
+            "objectives": [objective.to_json() for objective in self.objectives],
             "constraints": [str(constraint) for constraint in self.constraints],
             **data,
             "chosen": [_choice_json(choice) for choice in self.chosen],
@@ -254,7 +254,7 @@ def _changed(
     for event in events:
         data = dict(event.data)
         if event.kind is Kind.CREATED:
-            data["objectives"] = [asdict(objective) for objective in objectives]
+            data["objectives"] = [objective.to_json() for objective in objectives]
             data["constraints"] = [asdict(constraint) for constraint in constraints]
             data["settings"] = {**data["settings"], **changes}
         elif event.kind is Kind.CHANGED:
@@ -341,7 +341,7 @@ def _lost(chosen: Sequence[TrialId], end: State) -> float | None:
     then = end.trials[chosen[0]]
     if violation(then.metrics, end.constraints) > 0 == violation(best[0].metrics, end.constraints):
         return None
-    step = min(then.step, best[0].step)
+    step, _ = comparable([then, best[0]])
     objective = end.objectives[0]
     return max(0.0, objective.cost(then.at(step)) - objective.cost(best[0].at(step)))
 

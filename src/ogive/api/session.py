@@ -26,6 +26,7 @@ from ogive.run.executors.processes import Processes
 from ogive.run.executors.simulated import VirtualClock
 from ogive.run.fold import Observer
 from ogive.run.journal import Journal
+from ogive.run.overtraining import overtraining
 from ogive.run.routes import Routes, RouteSpec
 from ogive.run.session import signals
 from ogive.run.settings import Settings
@@ -112,6 +113,8 @@ def hold_session(
         if results is not None:
             results.close()
         _close(journal, companions, why)
+    if observer is None:
+        _say_hints(controller.state)
     return "" if controller.state.ended else why
 
 
@@ -206,6 +209,13 @@ def _executor(
 def _remembering(estimator: Estimator) -> Callable[[Any], Mapping[str, float]]:
     """`estimator.screen`, asked once for each of the last architectures."""
     return functools.lru_cache(maxsize=4096)(estimator.screen)
+
+
+def _say_hints(state: State) -> None:
+    """What a user should know at the end of a search beside its result."""
+    hint = overtraining(state) if state.ended else None
+    if hint is not None:
+        print(f"hint: {hint}", file=sys.stderr, flush=True)
 
 
 def _say(message: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,7 @@ from ogive.run.session import manifest
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.space import Space
+from ogive.trial import Status
 
 if TYPE_CHECKING:
     from ogive.planner import Plan
@@ -83,6 +84,7 @@ def search(
     executor: ExecutorSpec = "processes",
     max_failed_trials: int | None = LEFT_OUT,
     retries: int = LEFT_OUT,
+    retry_failed: bool = False,
     time_limit: float | None = LEFT_OUT,
     memory_limit: float | None = LEFT_OUT,
     cache: bool = True,
@@ -128,6 +130,8 @@ def search(
             options, {"simulated": {option: value}}, are those of `ogive.planner.Weather`, and `seed` (the search's).
         max_failed_trials: stop when so many have failed. Default: a third of `max_trials`.
         retries: further attempts after a killed worker. Default: 2.
+        retry_failed: propose the architectures of failed trials again, once, before any other: after the cause was repaired.
+            `max_trials` does not count those that they replace. Architectures that are infeasible are not repeated.
         time_limit: seconds of one trial. Default: no limit.
         memory_limit: gigabytes that one trial may allocate. Default: no limit.
         cache: use the evaluation cache, where the estimator can tell its whole recipe.
@@ -209,6 +213,8 @@ def search(
     try:
         journal.acquire()
         events = _continued(journal, folder, declared, fixed, changing, where, judge)
+        if retry_failed:
+            events += _repeating(events)
         if isinstance(clock, VirtualClock):  # goes on where it stood
             clock.began = events[0].time
             clock.seconds = max(event.time for event in events) - clock.began
@@ -295,6 +301,14 @@ def _continued(
         told = [*told, f"warm start from {warm['run']}: {'; '.join(warm['said'])}"]
     opening += [Event(Kind.WARNING, data={"message": message}) for message in told]
     return [first, *events, *opening]
+
+
+def _repeating(events: Sequence[Event]) -> list[Event]:
+    """The event that lets failed architectures be proposed again; none where no trial has failed."""
+    state = State.of(events)
+    causes = [t for t in state.trials.values() if t.status.failed and t.status is not Status.INFEASIBLE]
+    failed = [trial.id for trial in causes if trial.id not in state.repeats]
+    return [Event(Kind.REPEATING, data={"trials": failed})] if failed else []
 
 
 def _make_folder(folder: Path) -> None:

@@ -137,7 +137,7 @@ class Problem(ABC):
         return {
             "name": self.name,
             "space": self.space.to_json()["decisions"],
-            "objectives": [asdict(objective) for objective in self.objectives],
+            "objectives": [objective.to_json() for objective in self.objectives],
             "constraints": [asdict(constraint) for constraint in self.constraints],
             "epochs": self.epochs,
             "split": self.split,

@@ -184,7 +184,7 @@ def _watch(
 def _created(problem: Problem, strategy: Named, schedule: Named, seed: int, settings: Settings) -> dict[str, Any]:
     return {
         "space": {},
-        "objectives": [asdict(objective) for objective in problem.objectives],
+        "objectives": [objective.to_json() for objective in problem.objectives],
         "constraints": [asdict(constraint) for constraint in problem.constraints],
         "strategy": asdict(strategy),
         "schedule": asdict(schedule),

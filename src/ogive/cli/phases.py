@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from ogive.run.state import State
 
 
-def search_phases(job: Job, quiet: bool, as_json: bool, interrupted: Callable[[], NoReturn]) -> None:
+def search_phases(
+    job: Job, quiet: bool, as_json: bool, interrupted: Callable[[], NoReturn], retry_failed: bool = False
+) -> None:
     """Go through a job's phases; each verdict is told when it is given."""
     from ogive.job import run_funnel
 
@@ -36,7 +38,7 @@ def search_phases(job: Job, quiet: bool, as_json: bool, interrupted: Callable[[]
             say(f"phase {number} of {len(job.phases)}: {name}: {'go' if verdict.go else 'NO GO'}: {reasons}")
 
     try:
-        done = run_funnel(job, lambda: watching(quiet or as_json), watch, say)
+        done = run_funnel(job, lambda: watching(quiet or as_json), watch, say, retry_failed)
     except KeyboardInterrupt:
         interrupted()
     show_funnel(done, as_json)

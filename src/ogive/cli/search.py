@@ -50,6 +50,9 @@ def search(
     seed: Annotated[int | None, typer.Option(help="Of all random choices.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Start whatever it may cost; see `confirm_above`.")] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Train what an earlier run has trained, too.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Repeat the architectures that failed, after a repair.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No live view.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -74,11 +77,11 @@ def search(
     loaded = load_job(job, options)
     confirm(loaded, yes)
     if loaded.phases:
-        search_phases(loaded, quiet, as_json, lambda: _interrupted(_command(job, options)))
+        search_phases(loaded, quiet, as_json, lambda: _interrupted(_command(job, options)), retry_failed)
         return
     try:
         with watching(quiet or as_json) as view:
-            done = run_job(loaded, view)
+            done = run_job(loaded, view, retry_failed=retry_failed)
     except KeyboardInterrupt:
         _interrupted(_command(job, options))
     if as_json:
@@ -122,7 +125,7 @@ def _more(job: Path, options: Mapping[str, Any], state: State) -> str:
     settings, spent = Settings.from_json(state.settings), spend(state)
     late = settings.hours is not None and spent.hours >= settings.hours
     dear = settings.money is not None and spent.money is not None and spent.money >= settings.money
-    if len(state.trials) >= settings.max_trials or not (late or dear):
+    if len(state.trials) >= state.total or not (late or dear):
         return _command(job, {**options, "max_trials": 2 * settings.max_trials})
     if settings.money is None and settings.hours is not None:
         return _command(job, {**options, "budget": f"{2 * settings.hours:.6g}"})
@@ -153,6 +156,7 @@ def _print(run: Run, more: str) -> None:
 
     from ogive.report import draw_text
     from ogive.report.words import duration
+    from ogive.run.overtraining import overtraining
 
     state = run.state
     by = " by failures" if run.failed else ""
@@ -164,6 +168,9 @@ def _print(run: Run, more: str) -> None:
         print(f"\ntrial {network.trial.id}:")
         console().print(draw_text(network.trial.architecture))
     print_failures(state, run.folder)
+    hint = overtraining(state)
+    if hint is not None:
+        print(f"hint: {hint}")
     if not best:
         print("no trial has a value")
         return

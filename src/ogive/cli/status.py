@@ -68,7 +68,8 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     print(f"run       {shown(opened.folder)}")
     print(f"state     {summary['state']}{f': {state.ended}' if state.ended else ''}")
     counts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in summary["trials"].items())
-    print(f"trials    {len(state.trials):,} of {state.settings['max_trials']:,}{f': {counts}' if counts else ''}")
+    repeats = f" ({len(state.repeats):,} of them repeat failed ones)" if state.repeats else ""
+    print(f"trials    {len(state.trials):,} of {state.total:,}{repeats}{f': {counts}' if counts else ''}")
     print(f"time      {duration(state.elapsed)}, {duration(state.seconds)} of it computing trials")
     if best:
         values = ", ".join(f"{o.metric} {number(best[0].metrics[o.metric])}" for o in state.objectives)

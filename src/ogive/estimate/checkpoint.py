@@ -3,14 +3,19 @@
 In the trial's folder a checkpoint of step 5 is the pair `checkpoint-5.pt` (or `.pickle`, where no tensor is in it) and
 `checkpoint-5.json`. The state is written aside, flushed to the disk, and renamed into place after its JSON; only then
 are older ones removed. So there is always one whole checkpoint once there was one.
+
+Where the best epoch is a trial's value, `checkpoint-3-best.pt` and its JSON are the checkpoint of that epoch, kept beside
+the newest one, from which training goes on.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 import re
+import shutil
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -25,6 +30,7 @@ from ogive.run.folders import CHECKPOINT_FILE
 from ogive.trial import Step
 
 _STATE = re.compile(r"checkpoint-(\d+)\.(pt|pickle)")
+_BEST_STATE = re.compile(r"checkpoint-(\d+)-best\.(pt|pickle)")
 _DAMAGED = (
     OSError,
     RuntimeError,
@@ -112,30 +118,53 @@ def first_line(error: Exception) -> str:
 
 
 def newest(folder: Path) -> Saved | None:
-    """The checkpoint of the highest step in `folder`, or None.
+    """The checkpoint of the highest step in `folder`, from which training goes on, or None.
 
     Raises:
         RunError: what is beside it cannot be read.
     """
-    found = {int(match[1]): path for path in folder.iterdir() if (match := _STATE.fullmatch(path.name))}
-    if not found:
+    return _latest(folder, _STATE)
+
+
+def of_value(folder: Path) -> Saved | None:
+    """The checkpoint in `folder` whose weights have the trial's value: that of the best epoch where that one was kept,
+    else the newest; None where there is none.
+
+    Raises:
+        RunError: what is beside it cannot be read.
+    """
+    return _latest(folder, _BEST_STATE) or newest(folder)
+
+
+def _latest(folder: Path, name: re.Pattern[str]) -> Saved | None:
+    states = {int(match[1]): path for path in folder.iterdir() if (match := name.fullmatch(path.name))}
+    if not states:
         return None
-    step = max(found)
-    beside = folder / f"checkpoint-{step}.json"
+    step = max(states)
+    beside = states[step].with_suffix(".json")
     try:
         content = json.loads(beside.read_text())
         keys = tuple(content["keys"]) if "keys" in content else None
-        return Saved(step, content["metrics"], content["reported"], found[step], keys)
+        return Saved(step, content["metrics"], content["reported"], states[step], keys)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{beside}: cannot be read ({first_line(error)}); {REMEDY}") from error
 
 
 class Writer:
-    """Writes the checkpoints of one trial: `stage` the state of a step, then `commit` it; the newest alone is kept."""
+    """Writes the checkpoints of one trial: `stage` the state of a step, then `commit` it. The newest is kept, and the best
+    of those whose epochs were reported where `best_epoch_of` is given.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: of the trial.
+        best_epoch_of: (metric, goal) by which an epoch is best; None to keep the newest checkpoint alone.
+    """
+
+    def __init__(self, folder: Path, best_epoch_of: tuple[str, str] | None = None) -> None:
         self._folder = folder
+        self._best_epoch_of = best_epoch_of
         self._staged: tuple[Step, Path, list[str]] | None = None
+        if best_epoch_of is not None and (saved := newest(folder)) is not None:
+            self._keep_best(saved)  # an attempt may have been killed before it did
 
     @property
     def staged(self) -> Step | None:
@@ -166,11 +195,31 @@ class Writer:
         _write(aside, content, lambda text, file: file.write(text.encode()))
         aside.replace(beside)
         path.with_name(path.name + ".tmp").replace(path)
+        kept = {path, beside}
+        if self._best_epoch_of is not None:
+            kept |= self._keep_best(Saved(step, metrics, reported, path))
         _flush_folder(self._folder)
         self._staged = None
         for file in _own_files(self._folder):  # what a killed attempt left half written is among them
-            if file not in (path, beside):
+            if file not in kept:
                 file.unlink()
+
+    def _keep_best(self, saved: Saved) -> set[Path]:
+        """Keep `saved` as the best checkpoint if its epoch is the best reported so far; returns the files of the best."""
+        assert self._best_epoch_of is not None
+        metric, goal = self._best_epoch_of
+        best = _latest(self._folder, _BEST_STATE)
+        value = saved.metrics.get(metric, math.nan)
+        if saved.reported and math.isfinite(value) and (best is None or _better(value, best.metrics[metric], goal)):
+            # The JSON first: a state without it would not be readable.
+            best = Saved(saved.step, saved.metrics, True, saved.path.with_stem(f"{saved.path.stem}-best"))
+            for source, target in (
+                (saved.path.with_suffix(".json"), best.path.with_suffix(".json")),
+                (saved.path, best.path),
+            ):
+                target.unlink(missing_ok=True)
+                _link(source, target)
+        return set() if best is None else {best.path, best.path.with_suffix(".json")}
 
     def discard(self) -> None:
         """Forget the staged state."""
@@ -237,6 +286,20 @@ def _write(path: Path, content: Any, how: Callable[[Any, IO[bytes]], object]) ->
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def _better(value: float, than: float, goal: str) -> bool:
+    return value < than if goal == "minimize" else value > than
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file a second name; copy it where the file system has no links."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        aside = target.with_name(target.name + ".tmp")
+        shutil.copyfile(source, aside)
+        aside.replace(target)
 
 
 def _own_files(folder: Path) -> list[Path]:

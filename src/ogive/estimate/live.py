@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ogive.errors import JobError, RunError
-from ogive.estimate.checkpoint import Writer, load_checkpoint, newest
+from ogive.estimate.checkpoint import Writer, load_checkpoint, newest, of_value
 from ogive.estimate.team import AnyOf, assembled
 from ogive.run.estimator import Evaluation, Team
 from ogive.schedule.base import Action
@@ -76,7 +76,7 @@ class LiveTrial:
         epoch: the current epoch, from 1; what was restored is done already. 0 before the first.
     """
 
-    def __init__(self, evaluation: Evaluation, any_of: AnyOf) -> None:
+    def __init__(self, evaluation: Evaluation, any_of: AnyOf, until: Step | None = None) -> None:
         self.id = evaluation.trial
         self.architecture = evaluation.architecture
         self.seed = evaluation.seed
@@ -88,7 +88,9 @@ class LiveTrial:
         self._evaluation = evaluation
         self._team = evaluation.team
         self._any_of = any_of
-        self._writer = Writer(evaluation.folder)
+        self._until = evaluation.until if until is None else until
+        self._awaits = set(evaluation.awaits)
+        self._writer = Writer(evaluation.folder, evaluation.best_epoch_of if self._team.rank == 0 else None)
         self._saved = newest(evaluation.folder)
         self._metrics: dict[str, float] = {}
         self._reported: Step = 0  # the last step that this attempt reported, sent or not, or the restored one
@@ -124,7 +126,8 @@ class LiveTrial:
         return self._team
 
     def epochs(self) -> Iterator[int]:
-        """The epochs to train: from the one after the restored checkpoint up to where the trial is to go.
+        """The epochs to train: from the one after the restored checkpoint up to where the trial is to go. A trial that has
+        reported its last epoch without a metric of the objectives goes on until it reports one.
 
         Ends early once a report was answered with pause or stop, as it is when the worker is to put the trial back. The
         random states of Python, NumPy and PyTorch are set from (seed, epoch) at the start of each epoch, so that an
@@ -136,7 +139,7 @@ class LiveTrial:
             )
         self._begin()
         self._counted = True
-        while self.epoch < self._evaluation.until and not self._agreed():
+        while self._goes_on():
             self._writer.commit(self._metrics, reported=False)  # a checkpoint whose epoch went without a report
             self.epoch += 1
             seed_everything(derive(self.seed, "epoch", self.epoch))
@@ -179,7 +182,7 @@ class LiveTrial:
         Raises:
             JobError: `state` holds something else, or it is not clear which epoch it belongs to.
         """
-        if not self._counted and self._evaluation.until > 1:
+        if not self._counted and self._until > 1:
             raise JobError(
                 "trial.checkpoint() belongs to an epoch, and this train function does not count them; "
                 "loop over `for epoch in trial.epochs():`"
@@ -221,18 +224,41 @@ class LiveTrial:
         if self._evaluation.inherit is None:
             return None
         folder, step = self._evaluation.inherit
-        saved = newest(folder) if folder.is_dir() else None
-        if saved is None or saved.step != step:
-            there = f"the one there is of step {saved.step}" if saved else "there is none"
+        saved = [newest(folder), of_value(folder)] if folder.is_dir() else []
+        match = next((each for each in saved if each is not None and each.step == step), None)
+        if match is None:
+            there = f"the one there is of step {saved[0].step}" if saved and saved[0] else "there is none"
             raise RunError(f"{folder}: no checkpoint of step {step} to inherit from: {there}; only the newest is kept")
-        return load_checkpoint(saved.path)
+        return load_checkpoint(match.path)
 
     def _settle(self) -> bool:
         """Send the report that a checkpoint holds and the journal lacks; whether anything is left to do."""
         saved = self._saved
         if saved is not None and saved.reported:
             self._send(saved.step, saved.metrics)
-        return not self._agreed() and self._sent < self._evaluation.until
+        return not self._agreed() and self._sent < self._last_step
+
+    @property
+    def _last_step(self) -> Step:
+        """The last step that may be reported: later than the end of the job while a metric of the objectives is missing."""
+        return max(self._until, self._evaluation.limit) if self._awaits else self._until
+
+    def _goes_on(self) -> bool:
+        """Whether another epoch follows."""
+        last = max(self._until, self._evaluation.limit if self._evaluation.awaits else 0)
+        if self._until <= self.epoch < last:
+            # An epoch without a report may be reported after the loop; one that was reported without the objective is over.
+            reported_without = bool(self._awaits) and self._reported == self.epoch
+            if self._any_of(self._team.rank == 0 and not reported_without):
+                return False
+        return self.epoch < last and not self._agreed()
+
+    def _returned_without_value(self) -> bool:
+        """Whether the train function returned, of itself, before it reported all objectives, and may be called again."""
+        evaluation = self._evaluation
+        if not evaluation.awaits or evaluation.limit <= self._until:
+            return False
+        return self._any_of(self._team.rank == 0 and bool(self._awaits) and not self._over)
 
     def _begin(self) -> None:
         """Before the first epoch: see whether it repeats what was trained before, or leaves out what it should take over."""
@@ -265,8 +291,11 @@ class LiveTrial:
             self._evaluation.note(message)
 
     def _close(self) -> None:
-        """Put a checkpoint into place whose epoch got no report; note where no weights are left."""
+        """Put a checkpoint into place whose epoch got no report."""
         self._writer.commit(self._metrics, reported=False)
+
+    def _check_saved(self) -> None:
+        """Note where the train function has returned and left no weights of its model."""
         if self._team.rank == 0 and hasattr(self._model, "state_dict") and "model" not in self._saves:
             self._note(NO_MODEL if self._saves else NO_CHECKPOINT)
 
@@ -278,7 +307,7 @@ class LiveTrial:
             raise JobError(
                 f"trial.report() was called twice in epoch {step}; give all metrics of an epoch in one report"
             )
-        if self._over or step > self._evaluation.until:
+        if self._over or step > self._last_step:
             raise TrialEnds
         return step
 
@@ -286,8 +315,10 @@ class LiveTrial:
         if step <= self._sent:
             return
         self._sent = step
+        self._awaits -= metrics.keys()
         if self._team.rank == 0:
             self._over = self._evaluation.report(step, metrics) != Action.CONTINUE
+            self._over |= step >= self._evaluation.until and not self._awaits
 
 
 def run_live(evaluation: Evaluation, body: Callable[[LiveTrial], None]) -> None:
@@ -296,9 +327,21 @@ def run_live(evaluation: Evaluation, body: Callable[[LiveTrial], None]) -> None:
         trial = LiveTrial(evaluation, any_of)
         if not trial._settle():
             return
-        with suppress(TrialEnds):  # it was told to end, and went on until its next report
-            body(trial)
-        trial._close()
+        last = trial
+        _run(body, trial)
+        if trial._returned_without_value():
+            # It reports less often than the schedule compares, such as every fifth epoch: it goes on from its checkpoint, or
+            # begins again, until it has reported a value.
+            last = LiveTrial(evaluation, any_of, until=evaluation.limit)
+            last._sent = trial._sent
+            _run(body, last)
+        last._check_saved()
+
+
+def _run(body: Callable[[LiveTrial], None], trial: LiveTrial) -> None:
+    with suppress(TrialEnds):  # it was told to end, and went on until its next report
+        body(trial)
+    trial._close()
 
 
 def number(name: str, value: Any) -> float:

@@ -122,6 +122,9 @@ class ObjectiveKeys(_Keys):
 
     metric: Reference = Field(description="the name of a metric, such as accuracy")
     goal: Literal["maximize", "minimize"] | None = Field(default=None, description="maximize or minimize")
+    epoch: Literal["last", "best"] = Field(
+        default="last", description="last or best: the epoch whose metrics are a trial's value"
+    )
 
 
 class CriterionKeys(_Keys):

@@ -79,7 +79,7 @@ def make_objectives(source: Source, keys: JobKeys) -> tuple[Objective, ...]:
     for index, item in enumerate(keys.objectives):
         with blamed(source, "objectives", index):
             try:
-                made.append(Objective(item.metric, item.goal or ""))
+                made.append(Objective(item.metric, item.goal or "", item.epoch))
             except JobError as error:
                 if item.goal:
                     raise

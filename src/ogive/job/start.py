@@ -30,7 +30,12 @@ View = Callable[[], AbstractContextManager["Observer"]]
 """Makes what watches one search."""
 
 
-def run_job(job: Job, observer: Observer | None = None, initial: Sequence[Mapping[str, Any]] = ()) -> Run:
+def run_job(
+    job: Job,
+    observer: Observer | None = None,
+    initial: Sequence[Mapping[str, Any]] = (),
+    retry_failed: bool = False,
+) -> Run:
     """Start the job's search, or continue it where it stopped; a copy of the job's file is kept in the run's folder.
 
     A run that was given more trials than the job says (by `--max-trials`) keeps them.
@@ -39,6 +44,7 @@ def run_job(job: Job, observer: Observer | None = None, initial: Sequence[Mappin
         job: made by `load_job`; one with phases is for `run_funnel`.
         observer: as for `ogive.search`; None shows nothing.
         initial: architectures that a new run tries first, before those of the job.
+        retry_failed: as for `ogive.search`.
 
     Raises:
         JobError, RunError: as `ogive.search`.
@@ -83,12 +89,17 @@ def run_job(job: Job, observer: Observer | None = None, initial: Sequence[Mappin
         cache=job.keys.cache,
         synchronous=job.keys.synchronous,
         observer=keep_job_then_observe,
+        retry_failed=retry_failed,
         **given,
     )
 
 
 def run_funnel(
-    job: Job, view: View, watch: Callable[[str, Verdict | None], object], say: Callable[[str], object]
+    job: Job,
+    view: View,
+    watch: Callable[[str, Verdict | None], object],
+    say: Callable[[str], object],
+    retry_failed: bool = False,
 ) -> Funnel:
     """Go through the phases of a job, or go on where its funnel stands.
 
@@ -97,16 +108,17 @@ def run_funnel(
         view: makes what watches a phase's search.
         watch: told the name of each phase when it begins, and its verdict when it ends.
         say: told what happens in full training.
+        retry_failed: as for `ogive.search`, in the phase where the funnel stands.
 
     Raises:
         KeyboardInterrupt, JobError, RunError: as `ogive.api.funnel`.
     """
-    return funnel([_phase(phase, job, view, say) for phase in job.phases], job.run, watch)
+    return funnel([_phase(phase, job, view, say, retry_failed) for phase in job.phases], job.run, watch)
 
 
-def _phase(phase: JobPhase, job: Job, view: View, say: Callable[[str], object]) -> Phase:
+def _phase(phase: JobPhase, job: Job, view: View, say: Callable[[str], object], retry_failed: bool) -> Phase:
     if phase.job is not None:
-        search_phase = functools.partial(_search_phase, phase.job, view)
+        search_phase = functools.partial(_search_phase, phase.job, view, retry_failed)
         return Phase(phase.name, search_phase, start_from=phase.start_from, go=phase.go)
     given = {
         **phase.finalize,
@@ -114,13 +126,16 @@ def _phase(phase: JobPhase, job: Job, view: View, say: Callable[[str], object]) 
         "workers": None if job.planned else job.parallel_trials,
         "executor": job.keys.executor,
         "say": say,
+        **({"retry_failed": True} if retry_failed else {}),
     }
     return Phase(phase.name, None, given, go=phase.go)
 
 
-def _search_phase(job: Job, view: View, run: Path, initial: Sequence[Mapping[str, Any]] = ()) -> Run:
+def _search_phase(
+    job: Job, view: View, retry_failed: bool, run: Path, initial: Sequence[Mapping[str, Any]] = ()
+) -> Run:
     with view() as observer:
-        return run_job(job, observer, initial)
+        return run_job(job, observer, initial, retry_failed)
 
 
 def baseline_of(run: Path) -> Callable[[], Any] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ogive.errors import RunError
-from ogive.estimate.checkpoint import Saved, newest
+from ogive.estimate.checkpoint import Saved, of_value
 from ogive.estimate.full_training import STAGE, Order
 from ogive.estimate.live import UNSAVED
 from ogive.report.results import front, top
@@ -281,7 +281,11 @@ class Stages:
     def _left_by(training: Trial, run: Path | None) -> tuple[Saved | None, Mapping[str, float]]:
         """The checkpoint that a training left, and the metrics at its step: those of a later step are of other weights."""
         saved = saved_by(training, run) if run is not None else None
-        return saved, training.metrics if saved is None else training.at(training.began + saved.step)
+        if saved is None:
+            return None, training.metrics
+        step = training.began + saved.step
+        report = next((report for report in reversed(training.reports) if report.step <= step), None)
+        return saved, {**training.screened, **(report.metrics if report is not None else {})}
 
     # -- what to know ----------------------------------------------------------------------------------------------
 
@@ -290,7 +294,7 @@ class Stages:
         final, result = self.final, self.result
         if final is None:
             return []
-        left = int(final.settings["max_trials"]) - final.done
+        left = final.total - final.done
         later = result is not None and 0 < result.judged < final.done
         if left <= 0 and result is not None and not later:
             return []
@@ -332,6 +336,6 @@ class Stages:
 
 
 def saved_by(training: Trial, run: Path) -> Saved | None:
-    """The newest checkpoint of a training in the folder `run` of its stage; None where there is none."""
+    """The checkpoint whose weights have a training's value, in the folder `run` of its stage; None where there is none."""
     folder = trial_folder(run, training)
-    return newest(folder) if folder.is_dir() else None
+    return of_value(folder) if folder.is_dir() else None

@@ -50,7 +50,7 @@ def export_json(delivery: Delivery) -> dict[str, Any]:
             "schedule": searched["schedule"],
             "epochs": created["epochs"],
             "run_seed": searched["seed"],
-            "objectives": [asdict(objective) for objective in delivery.search.objectives],
+            "objectives": [objective.to_json() for objective in delivery.search.objectives],
             "constraints": [asdict(constraint) for constraint in delivery.search.constraints],
             "session": dict(delivery.session),
             "search": {"metrics": dict(trial.metrics), "step": trial.step, "seed": trial.seed},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,14 +9,9 @@ import numpy as np
 
 from ogive.report.importance import fewer, holm, proportion_interval
 from ogive.report.levels import Levels
+from ogive.run.repeated_failure import essence
 from ogive.space import Space
 from ogive.trial import Status, Trial
-
-_PARTICULARS = re.compile(
-    r"(?P<address>0x[0-9a-fA-F]+)|(?P<path>(?:/[\w.+-]+){2,})|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
-)
-_INSTEAD = {"address": "0x...", "path": "/..."}
-LENGTH = 160
 
 
 @dataclass(frozen=True)
@@ -47,13 +41,6 @@ class Trap:
     low: float
     high: float
     elsewhere: float
-
-
-def essence(trial: Trial) -> str:
-    """The first line of the reason; what is particular to one trial is replaced."""
-    lines = trial.reason.strip().splitlines()
-    text = _PARTICULARS.sub(lambda found: _INSTEAD.get(found.lastgroup or "", "#"), lines[0] if lines else "")
-    return text if len(text) <= LENGTH else f"{text[: LENGTH - 3]}..."
 
 
 def groups(failed: Sequence[Trial]) -> list[Group]:

@@ -98,7 +98,7 @@ def curve(state: State, objective: Objective) -> list[Point]:
         valued = math.isfinite(value)
         value = value if valued else math.nan
         feasible = valued and (not state.constraints or violation(metrics, state.constraints) == 0)
-        full = valued and trial.step >= step
+        full = valued and trial.reaches(step)
         time, total = float(times[place - 1]), float(spent[place - 1])
         points.append(Point(place, trial.id, value, full, feasible, origins[trial.id], time, total))
     return points
@@ -202,7 +202,7 @@ def by_rung(state: State, levels: Sequence[int]) -> list[tuple[int, int, int, Tr
     alive = [trial for trial in state.trials.values() if trial.reports and not trial.status.failed]
     rows = []
     for level in levels:
-        reached = [trial for trial in alive if trial.step >= level]
+        reached = [trial for trial in alive if trial.reaches(level)]
         beyond = sum(trial.step > level or trial.fidelity.get("epochs", 0) > level for trial in reached)
         rows.append((level, len(reached), beyond, _best_at(reached, level, state.objectives, state.constraints)))
     return rows

@@ -10,6 +10,7 @@ from ogive.report.subject import Subject, shown
 from ogive.report.two_stage import TwoStage
 from ogive.report.words import counts, duration, number, plural
 from ogive.run.cost import projection, spend
+from ogive.run.overtraining import overtraining
 from ogive.run.state import State
 
 
@@ -110,7 +111,7 @@ def sure(subject: Subject) -> str:
     parts.append(_against_random(subject))
     if not subject.several and len(subject.best) > 1:
         parts.append(_gap(subject))
-    parts.append(_stages(subject))
+    parts += [_epoch(subject), _stages(subject)]
     return " ".join(part for part in parts if part)
 
 
@@ -139,13 +140,26 @@ def _gap(subject: Subject) -> str:
     """How close the next ones come: one training each does not order what is close."""
     metric = subject.state.objectives[0].metric
     first = subject.best[0]
-    alike = [trial for trial in subject.best if trial.step == first.step]
+    furthest = max(trial.step for trial in subject.best)
+    alike = [trial for trial in subject.best if trial.reaches(furthest)]
     last = alike[-1]
     if len(alike) < 2 or metric not in first.metrics or metric not in last.metrics or not subject.feasible(last):
         return ""
-    at = "" if len(alike) == len(subject.best) else f" of those that came to {plural(first.step, 'epoch')}"
+    at = "" if len(alike) == len(subject.best) else f" of those that came to {plural(furthest, 'epoch')}"
     gap = abs(first.metrics[metric] - last.metrics[metric])
     return f"The best {len(alike)}{at} lie within {shown(gap)} of {metric}, one training each."
+
+
+def _epoch(subject: Subject) -> str:
+    """Which epoch is a trial's value, where that is worth a word."""
+    state, best = subject.state, subject.best[0]
+    if state.best_epoch_of is not None and best.value_report is not None:
+        return (
+            f"Its value is that of its best epoch, {best.value_report.step} of {best.step}, chosen by this very "
+            f"{state.best_epoch_of[0]}: the best of several measurements is better than the network is on new data."
+        )
+    hint = overtraining(state)
+    return f"Note: {hint}." if hint is not None else ""
 
 
 def _stages(subject: Subject) -> str:

@@ -70,17 +70,23 @@ class Tally:
         self._recount()
 
     def _recount(self) -> None:
-        self.best, self._step = [], 0
+        self._step = 0
+        self._compare_again()
+
+    def _compare_again(self) -> None:
+        """Compare all trials at rest; those that ended by themselves have a value at any step."""
+        self.best = []
         for trial in self.state.trials.values():
             if trial.status is Status.PAUSED or (trial.status.ended and not trial.status.failed):
                 self._consider(trial)
 
     def _consider(self, trial: Trial) -> None:
         """Values at unequal steps are not compared: who came furthest counts."""
-        if trial.step < self._step or not finite(trial.metrics, (o.metric for o in self.state.objectives)):
+        if not trial.reaches(self._step) or not finite(trial.metrics, (o.metric for o in self.state.objectives)):
             return
         if trial.step > self._step:
-            self.best, self._step = [], trial.step
+            self._step = trial.step
+            self._compare_again()
         if not any(self._dominates(best, trial, ties=True) for best in self.best):
             self.best = [best for best in self.best if not self._dominates(trial, best, ties=False)] + [trial]
 
@@ -97,7 +103,7 @@ class Tally:
 
     @property
     def total(self) -> int:
-        return int(self.state.settings["max_trials"])
+        return self.state.total
 
     @property
     def at_rest(self) -> int:

@@ -96,7 +96,7 @@ class Advisor:
 
     def projection(self) -> Event | None:
         """What the whole search is expected to take, to be journalled once at each share of the trials."""
-        total, rest = self.settings.max_trials, self._at_rest
+        total, rest = self.state.total, self._at_rest
         if all(rest != math.ceil(share * total) for share in PROJECTED_AT):
             return None
         found = cost.projection(self.state)

@@ -17,14 +17,15 @@ from ogive.run.alerts import Alert
 from ogive.run.cache import Cache
 from ogive.run.clock import Clock, WallClock
 from ogive.run.companions import Companion
-from ogive.run.decide import answer, assignment, checked, decided, failed, unreported
+from ogive.run.decide import answer, assignment, checked, decided, failed, missing_metrics, unreported
 from ogive.run.events import Event, Kind, promoted, proposed
 from ogive.run.executors.base import Executor, Outcome
 from ogive.run.fold import Fold, Log, Observer
 from ogive.run.folders import drop_checkpoints, trial_folder
 from ogive.run.outcome import classify
+from ogive.run.repeated_failure import repeated_failure
 from ogive.run.settings import Settings
-from ogive.run.state import State, reported
+from ogive.run.state import REPEATS, State, reported
 from ogive.schedule.base import Action, Done, Drop, Resume, Schedule, Start, Wait
 from ogive.seeds import derive, generator
 from ogive.space import Architecture
@@ -34,6 +35,11 @@ from ogive.trial import RETRIED, Pending, Proposal, Report, Status, Step, Trial,
 LOOK_SECONDS = 5.0
 """The shortest time between two looks for alerts that time decides. Those that go through all trials are looked for at
 intervals of so many seconds for each 500 trials, so that ten thousand workers do not wait for them."""
+
+LATE = (
+    "is not reported yet where the schedule first compares trials: each trial goes on until it reports a value, and is "
+    "compared then; report it earlier, or raise the schedule's min_epochs"
+)
 
 Screen = Callable[[Architecture], Mapping[str, float]]
 
@@ -74,6 +80,7 @@ class Controller:
         self.companions = companions
         self.tick = tick
         self.seed = int(state.created["seed"])
+        self._epochs: int | None = state.created["epochs"]
         self.pending = Pending(state.in_flight, ids=state.flying)
         self.running: set[TrialId] = set()
         self.why = ""
@@ -103,6 +110,8 @@ class Controller:
                     self._look()
                 self.observer(self.state, None)
             self._look(last=True)
+            if self.advisor and (self.state.ended or not self.stopping):
+                self._raise(rules.at_the_end(self.state))
         finally:
             self.executor.close()
         if not self.stopping:
@@ -122,17 +131,30 @@ class Controller:
         """
         orphans = [t for t in self.state.trials.values() if t.status is Status.RUNNING]
         for trial in orphans:
-            said = self.fold.undecided.get(trial.id)
-            found = None if said is None else decided(trial, said, self.state.metrics_needed)
-            self.fold.write(found or Event(Kind.PUT_BACK, trial.id, data={"reason": "the controller ended"}))
+            if not self._settle(trial):
+                self.fold.write(Event(Kind.PUT_BACK, trial.id, data={"reason": "the controller ended"}))
         for number in self.state.trials:
             self._forget(number)
 
+    def _settle(self, trial: Trial) -> bool:
+        """Write what follows from the schedule's answer to the trial's last report; False where nothing does."""
+        action = self.fold.undecided.get(trial.id)
+        event = None if action is None else decided(trial, action, self.state.metrics_needed, self._epochs)
+        if event is None:
+            return False
+        self.fold.write(event)
+        self._forget(trial.id)
+        return True
+
     def _check_limits(self) -> None:
         settings, state = self.settings, self.state
-        if state.failed >= settings.failures_allowed:
-            why = f"{state.failed} trials have failed, and max_failed_trials is {settings.failures_allowed}"
-            self._end(why, failures=True)
+        if (reason := repeated_failure(state)) is not None:
+            self._end(reason, failures=True)
+        failed = state.failed - state.forgiven
+        if failed >= settings.failures_allowed:
+            self._end(
+                f"{failed} trials have failed, and max_failed_trials is {settings.failures_allowed}", failures=True
+            )
         if settings.hours is None and settings.money is None:
             return
         spent = cost.spend(state, self.fold.now)
@@ -191,7 +213,8 @@ class Controller:
         while self.executor.idle and not self.stopping:
             waiting = next((trial for trial in self.state.waiting if trial not in self.running), None)
             if waiting is not None:
-                self._start(self.state.trials[waiting], [])
+                if not self._settle(self.state.trials[waiting]):
+                    self._start(self.state.trials[waiting], [])
                 continue
             may_start = self._may_start()
             rng = generator(self.seed, "job", self.state.jobs) if self.schedule.draws else self._any_rng
@@ -214,7 +237,7 @@ class Controller:
     def _may_start(self) -> bool:
         """Whether another trial may be proposed; else `why` says why the search will end."""
         number = len(self.state.trials)
-        if number >= self.settings.max_trials:
+        if number >= self.state.total:
             self.why = f"all {number:,} trials are done"
         elif self._used_up:
             self.why = self._used_up
@@ -237,7 +260,7 @@ class Controller:
         known = self.cache.find(trial) if self.cache else []
         if known:
             self._replay(promoted(trial), [report for report in known if report.step > paused.step])
-        elif trial.id in self.running:
+        elif trial.id in self.running or trial.step >= trial.until:
             self.fold.write(promoted(trial))
         else:
             self._start(trial, [promoted(trial)])
@@ -248,8 +271,10 @@ class Controller:
         if not self._may_start():
             return False
         try:
-            proposal = job.proposal or self.strategy.ask(
-                generator(self.seed, "ask", number), self.pending.about(job.note), job.fidelity
+            proposal = (
+                job.proposal
+                or self._repeat()
+                or self.strategy.ask(generator(self.seed, "ask", number), self.pending.about(job.note), job.fidelity)
             )
         except SpaceExhausted as error:
             self._used_up = str(error) or "every architecture of the space has been proposed"
@@ -272,11 +297,24 @@ class Controller:
             self._start(trial, [proposed(trial)])
         return True
 
+    def _repeat(self) -> Proposal | None:
+        """The proposal of the next failed trial that is to be repeated; None where there is none."""
+        failed = self.state.next_repeat
+        if failed is None:
+            return None
+        proposal = self.state.trials[failed].proposal
+        note = {name: value for name, value in proposal.note.items() if name != "schedule"}
+        return replace(proposal, note={**note, REPEATS: failed})
+
     def _trial(self, number: TrialId, proposal: Proposal, job: Start) -> Trial:
         """The new trial. Its seed depends on the architecture, not on the number: runs of one seed share results."""
         identity = proposal.architecture.id
-        seed = derive(self.seed, "trial", identity, self.state.seen[identity])
-        return Trial(number, proposal, job.fidelity, seed, began=job.began)
+        repeated = proposal.note.get(REPEATS)
+        if repeated is None:
+            seed = derive(self.seed, "trial", identity, self.state.seen[identity])
+        else:
+            seed = self.state.trials[repeated].seed
+        return Trial(number, proposal, job.fidelity, seed, began=job.began, best_epoch_of=self.state.best_epoch_of)
 
     def _start(self, trial: Trial, before: list[Event]) -> None:
         """Hand `trial` to a worker, and record `before` and the start in one transaction."""
@@ -315,8 +353,11 @@ class Controller:
             data["saved"] = round(saved, 6)
         event = Event(Kind.REPORTED, number, step, data, self.clock.now())
         trial = reported(trial, event)  # what the schedule sees now is what a resumed run will read
-        found = decided(trial, self.fold.ask(trial), self.state.metrics_needed)
+        found = decided(trial, self.fold.ask(trial), self.state.metrics_needed, self._epochs)
         self.fold.write_report(event, found)
+        if found is None and trial.step >= trial.until:
+            missing = ", ".join(missing_metrics(trial, self.state.metrics_needed))
+            self._warn_once(f"{missing} {LATE}", number)
         if self.cache and found is not None and found.kind is not Kind.FAILED and number in self.running:
             self.cache.store(self.state.trials[number])
         return answer(found)
@@ -342,13 +383,7 @@ class Controller:
                 self.on_warning(f"after its last report, trial {trial} ended with: {outcome.reason}", trial)
             return
         if outcome.status is Status.FINISHED:
-            missing = unreported(record, self.state.metrics_needed)
-            early = f"it ended after step {record.step} of {record.until}"
-            data = {"seconds": round(outcome.seconds, 6), "reason": early}
-            self.fold.write(failed(trial, missing) if missing else Event(Kind.FINISHED, trial, data=data))
-            if not missing and not any("ended after step" in message for message, _ in self.state.warnings):
-                remedy = "a train function loops over trial.epochs() and reports in each of them, above all in the last"
-                self.on_warning(f"of trial {trial}: {early}; {remedy}", trial)
+            self._end_early(record, outcome.seconds)
         elif outcome.status is Status.WAITING or self._retry(record, outcome):
             data = {"reason": outcome.reason, "seconds": round(outcome.seconds, 6)}
             if outcome.status in RETRIED and not self.stopping:
@@ -356,6 +391,22 @@ class Controller:
             self.fold.write(Event(Kind.PUT_BACK, trial, data=data))
         else:
             self.fold.write(failed(trial, outcome))
+
+    def _end_early(self, trial: Trial, seconds: float) -> None:
+        """The train function returned before the end of its job: what it reported last (or best) is its value."""
+        missing = unreported(trial, self.state.metrics_needed)
+        if missing:
+            self.fold.write(failed(trial.id, missing))
+            return
+        if any(share < 1 for name, share in trial.fidelity.items() if name != "epochs"):
+            # A cheaper job is over, not the trial: its value is that at the end of the job, and the schedule decides.
+            self._report(trial.id, trial.until, trial.reports[-1].metrics, seconds)
+            return
+        early = f"it ended by itself after step {trial.step} of {trial.until}"
+        self.fold.write(Event(Kind.FINISHED, trial.id, data={"seconds": round(seconds, 6), "reason": early}))
+        if not any("ended by itself" in message for message, _ in self.state.warnings):
+            which = "last" if self.state.best_epoch_of is None else "best"
+            self.on_warning(f"trial {trial.id}: {early}; its {which} value counts as its value", trial.id)
 
     def _retry(self, trial: Trial, outcome: Outcome) -> bool:
         return outcome.status in RETRIED and (self.stopping or self.state.lost[trial.id] < self.settings.retries)

@@ -167,7 +167,7 @@ def projection(state: State, now: float | None = None, price: Price | None = Non
     spent = spend(state, now, price)
     if len(measured) < ENOUGH or spent.worker_hours <= 0 or spent.compute_hours <= 0:
         return None
-    done, trials = len(_at_rest(state)), max(int(state.settings["max_trials"]), len(state.trials))
+    done, trials = len(_at_rest(state)), max(state.total, len(state.trials))
     if state.ended:
         trials = done
     mean = float(measured.mean())

@@ -14,7 +14,7 @@ from ogive.run.executors.base import Assignment, Outcome
 from ogive.run.folders import trial_path
 from ogive.run.state import State
 from ogive.schedule.base import Action
-from ogive.trial import Proposal, Status, Trial, TrialId, until
+from ogive.trial import Proposal, Status, Step, Trial, TrialId
 
 _KINDS = {Action.CONTINUE: Kind.FINISHED, Action.PAUSE: Kind.PAUSED, Action.STOP: Kind.STOPPED}
 _ANSWERS = {Kind.FINISHED: Action.CONTINUE, Kind.PAUSED: Action.PAUSE}
@@ -74,16 +74,20 @@ def assignment(trial: Trial, state: State, folder: Path) -> Assignment:
         max(0, trial.step - trial.began),
         trial.seconds,
         trial.began,
+        awaits=missing_metrics(trial, state.metrics_needed),
+        limit=last_step(trial, state.created["epochs"]) - trial.began,
+        best_epoch_of=trial.best_epoch_of,
     )
 
 
-def decided(trial: Trial, action: Action, needed: Sequence[str]) -> Event | None:
+def decided(trial: Trial, action: Action, needed: Sequence[str], epochs: int | None) -> Event | None:
     """What becomes of a trial after its last report: the event that ends or pauses it, or None to go on.
 
     Args:
         trial: with the report.
         action: what the schedule says to it.
         needed: the metrics of objectives and constraints.
+        epochs: of a trial at most; None where nobody counts them.
     """
     spoilt = not_finite(trial, needed)
     if spoilt:
@@ -93,8 +97,15 @@ def decided(trial: Trial, action: Action, needed: Sequence[str]) -> Event | None
         return None
     missing = unreported(trial, needed)
     if missing:
-        return failed(trial.id, missing)
+        return None if trial.step < last_step(trial, epochs) else failed(trial.id, missing)
     return Event(_KINDS[action], trial.id)
+
+
+def last_step(trial: Trial, epochs: int | None) -> Step:
+    """The step up to which a trial may be trained until it has a value: `epochs` where its job limits the epochs alone, else
+    the end of its job.
+    """
+    return max(trial.until, epochs) if epochs is not None and set(trial.fidelity) == {"epochs"} else trial.until
 
 
 def answer(event: Event | None) -> Action:
@@ -110,17 +121,22 @@ def not_finite(trial: Trial, needed: Sequence[str]) -> str:
 
 def unreported(trial: Trial, needed: Sequence[str]) -> Outcome | None:
     """The failure of a trial that did not report all metrics `needed`; None where it did."""
-    metrics = trial.metrics
-    missing = [name for name in needed if name not in metrics]
+    missing = missing_metrics(trial, needed)
     if not missing:
         return None
     reported = ", ".join(trial.reports[-1].metrics if trial.reports else ()) or "nothing"
     call = f"trial.report({', '.join(f'{name}=...' for name in missing)})"
     remedy = f"a train function calls {call} in each of its epochs"
     if "epochs" in trial.fidelity:
-        remedy += f" (here: up to epoch {until(trial.fidelity)})"
+        remedy += f" (here: up to epoch {max(trial.step, trial.until) - trial.began})"
     reason = f"{', '.join(missing)} was never reported; what was: {reported}; {remedy}"
     return Outcome(Status.MISSING_METRIC, reason)
+
+
+def missing_metrics(trial: Trial, needed: Sequence[str]) -> tuple[str, ...]:
+    """Those of `needed` that are not known of the trial at its present fidelity."""
+    last = trial.reports[-1] if trial.reports and trial.reports[-1].began == trial.began else None
+    return tuple(name for name in needed if name not in trial.screened and (last is None or name not in last.metrics))
 
 
 def failed(trial: TrialId, outcome: Outcome) -> Event:

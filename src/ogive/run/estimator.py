@@ -7,8 +7,8 @@ An estimator travels to each worker once (by cloudpickle), is prepared there onc
 
 What every implementation guarantees, and `ogive.testing.check_estimator` checks:
 
-- `evaluate` reports steps in increasing order, none beyond `evaluation.until`, and returns soon after a report was
-  answered with anything but CONTINUE.
+- `evaluate` reports steps in increasing order, none beyond `evaluation.until` (up to `limit` while it `awaits` a metric),
+  and returns soon after a report was answered with anything but CONTINUE.
 - An evaluation that goes on from a checkpoint reports what an uninterrupted one would have reported.
 - What goes wrong is raised, never printed and forgotten; `Infeasible` says that the architecture is at fault.
 - Nothing of one evaluation is visible in the next.
@@ -67,6 +67,10 @@ class Evaluation:
         send: delivers a report and returns what to do next; use `report`.
         attempt: at this trial, from 1; what came from the evaluation cache was none.
         note: takes a sentence that the user should know and that is no failure; told once for each search.
+        awaits: the metrics of objectives and constraints that the trial has not reported yet. An evaluation that comes to
+            `until` without them may go on, up to step `limit`, until it has reported them.
+        limit: see `awaits`; 0 where the evaluation must not go past `until`.
+        best_epoch_of: (metric, goal) where the best epoch is the trial's value; the checkpoint of that epoch is kept.
     """
 
     trial: TrialId
@@ -82,6 +86,9 @@ class Evaluation:
     team: Team = ALONE
     attempt: int = 1
     note: Callable[[str], object] = lambda message: None
+    awaits: tuple[str, ...] = ()
+    limit: Step = 0
+    best_epoch_of: tuple[str, str] | None = None
 
     @property
     def until(self) -> Step:
@@ -92,7 +99,7 @@ class Evaluation:
         """Report metrics at `step`; blocks until the controller has journalled them and answered.
 
         Raises:
-            JobError: the step is not a whole number above those reported before, up to `until`.
+            JobError: the step is not a whole number above those reported before, up to `until` (or `limit`).
         """
         return self.send(step, {name: float(value) for name, value in metrics.items()})
 

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     WARNING = "warning"  # something that a user should know and that changes no decision
     ALERT = "alert"  # something that a user should hear of at once; one for each cause
     PROJECTED = "projected"  # what the whole search was expected to take, when a share of it was done
+    REPEATING = "repeating"  # failed architectures that the search proposes again
     TEST_READ = "test_read"  # somebody looked at the test split
     ENDED = "ended"  # the search is over, and why
     CLOSED = "closed"  # the session ended

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ogive.run.advisor import RESTS, Advisor
 from ogive.run.clock import Clock
-from ogive.run.decide import not_finite
+from ogive.run.decide import not_finite, unreported
 from ogive.run.events import Event, Kind
 from ogive.run.state import State
 from ogive.schedule.base import Action, Resume, Schedule, Start
@@ -36,7 +36,8 @@ class Fold:
         at_rest: called when trials have come to rest, which is when advice may have changed.
 
     Attributes:
-        undecided: what the schedule said to a trial's last report, where the journal does not have yet what follows from it.
+        undecided: what the schedule said to a trial's last report, where the journal does not have yet what follows from it:
+            in a session that continues the run, and for a trial that was promoted to a step that it has passed already.
     """
 
     def __init__(
@@ -78,9 +79,13 @@ class Fold:
         self._take([report] if decided is None else [report, decided.at(report.time)], Kind.REPORTED)
 
     def ask(self, trial: Trial) -> Action:
-        """What the schedule says to the trial's last report; it never sees values that are not finite."""
+        """What the schedule says to the trial's last report. It is not asked about values that are not finite, nor before
+        all objectives and constraints have a value.
+        """
         if not_finite(trial, self.state.metrics_needed):
             return Action.STOP
+        if unreported(trial, self.state.metrics_needed):
+            return Action.CONTINUE
         return self._schedule.on_report(trial, trial.reports[-1])
 
     def _take(self, events: Sequence[Event], known: Kind | None) -> None:
@@ -109,6 +114,8 @@ class Fold:
                 self._schedule.on_job(trial, Start(trial.fidelity, note, trial.began))
             case Kind.PROMOTED:
                 self._schedule.on_job(trial, Resume(trial.id, trial.fidelity, trial.began))
+                if trial.step >= trial.until:  # it went further before it had a value: its last report answers this job
+                    self.undecided[trial.id] = self.ask(trial)
             case Kind.REPORTED:
                 self.undecided[trial.id] = self.ask(trial)
             case Kind.PAUSED:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ogive.trial import Trial
 
-CHECKPOINT_FILE = re.compile(r"checkpoint-\d+\.(pt|pickle|json)(\.tmp)?")
+CHECKPOINT_FILE = re.compile(r"checkpoint-\d+(-best)?\.(pt|pickle|json)(\.tmp)?")
 """The files of Ogive's own checkpoints; a train function's own `checkpoint-best.pt` is none of them."""
 
 

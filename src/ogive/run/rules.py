@@ -17,6 +17,7 @@ from ogive.objective import costs, pareto_front, violation
 from ogive.run import cost, forecast
 from ogive.run.alerts import Alert
 from ogive.run.diversity import WINDOW, mean_distance, random_distance
+from ogive.run.overtraining import FEWEST_TRIALS, overtraining
 from ogive.run.settings import Settings
 from ogive.run.state import LAST_ENDED, State
 from ogive.run.stopping import Verdict
@@ -54,7 +55,7 @@ def by_trials(state: State, verdicts: Sequence[Verdict] = (), proposed: bool = T
     last; else their diversity is what it was.
     """
     diversity = _diversity(state) if proposed else ()
-    return _new(state, [*_verdicts(verdicts), *_failures(state), *diversity])
+    return _new(state, [*_verdicts(verdicts), *_failures(state), *diversity, *_overtraining(state)])
 
 
 def by_time(state: State, now: float) -> list[Alert]:
@@ -97,6 +98,22 @@ def _failures(state: State) -> Iterator[Alert]:
         message = f"{len(failed)} of the last {FAILED_WINDOW} trials failed, the last of them {how}"
         numbers = {"failed": len(failed), "of": FAILED_WINDOW, "share": len(failed) / FAILED_WINDOW}
         yield Alert("warning", "failures", message, numbers | {"limit": FAILED_SHARE})
+
+
+def _overtraining(state: State) -> Iterator[Alert]:
+    """Looked for at the end too (`at_the_end`): these looks, at trials at rest whose number doubles, tell it early."""
+    rest = state.done + state.count[Status.PAUSED]
+    if "overtraining" not in state.alerted and rest >= FEWEST_TRIALS and (rest - FEWEST_TRIALS).bit_count() <= 1:
+        yield from at_the_end(state)
+
+
+def at_the_end(state: State) -> list[Alert]:
+    """Alerts about all trials of a search that ends."""
+    found = overtraining(state)
+    if found is None:
+        return []
+    numbers = {"better": found.better, "of": found.of, "best_step": found.best_step, "last_step": found.last_step}
+    return _new(state, [Alert("info", "overtraining", str(found), numbers)])
 
 
 def _diversity(state: State) -> Iterator[Alert]:
@@ -216,7 +233,7 @@ def _use(state: State, now: float) -> Iterator[Alert]:
     elapsed = state.stretches[-1].seconds if state.stretches else 0.0
     if "utilisation" in state.alerted or elapsed < USE_LEAST_SECONDS or not state.open:
         return
-    if len(state.trials) >= int(state.settings["max_trials"]):
+    if len(state.trials) >= state.total:
         return
     found = utilisation(state, bins=1, now=now, last=min(USE_SECONDS, elapsed))
     if found.mean < LOW_USE:

@@ -10,7 +10,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from ogive.errors import RunError
-from ogive.objective import Constraint, Objective
+from ogive.objective import Constraint, Objective, best_epoch_of
 from ogive.run.alerts import Alert
 from ogive.run.collector import uncollected
 from ogive.run.events import Event, Kind, proposal_from_json
@@ -24,6 +24,9 @@ _AFTER_A_GAP = frozenset({Kind.OPENED, Kind.CHANGED, Kind.TEST_READ})
 
 _OF_THE_RUN = frozenset({Kind.WARNING, Kind.TEST_READ, Kind.ALERT})
 """Events that may name a trial and change nothing about it."""
+
+REPEATS = "repeats"
+"""The entry of a proposal's note that names the failed trial whose architecture it repeats."""
 
 LAST_ENDED = 20
 """So many of the last ended trials are at hand."""
@@ -48,9 +51,13 @@ class State:
         elapsed: time that the sessions took, in seconds; stretches in which no controller ran are left out.
         ended: why the search is over; "" while it is not.
         exhausted: whether it is over because the strategy has nothing left to propose.
-        ended_by_failures: whether it is over because of failed trials: too many of them, or by the stop rule on them.
+        ended_by_failures: whether it is over because too many trials failed, the first ones all in the same way, or by the
+            stop rule on failures.
+        forgiven: failed trials that `max_failed_trials` does not count: those that the search had ended by before it was
+            continued, and those that were to be repeated.
         warnings: messages for the user, with the trial they belong to.
         alerts: in the order in which they were raised; `alerted` has their causes.
+        repeats: failed trials whose architectures are proposed again, with the trial that does so; None while it does not.
         projected: what the whole search was expected to take, as journalled when shares of it were done.
         stretches: the sessions' time, workers and prices.
         spans: the attempts, in the order of their start.
@@ -80,11 +87,13 @@ class State:
     ended: str = ""
     exhausted: bool = False
     ended_by_failures: bool = False
+    forgiven: int = 0
     warnings: list[tuple[str, TrialId | None]] = field(default_factory=list)
     test_reads: int = 0
     sessions: list[Mapping[str, Any]] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
     alerted: set[str] = field(default_factory=set)
+    repeats: dict[TrialId, TrialId | None] = field(default_factory=dict)
     projected: list[Mapping[str, Any]] = field(default_factory=list)
     stretches: list[Stretch] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
@@ -136,6 +145,16 @@ class State:
         return sum(n for status, n in self.count.items() if status.failed)
 
     @property
+    def total(self) -> int:
+        """How many trials the search will have: `max_trials`, and those that repeat failed ones."""
+        return int(self.settings["max_trials"]) + len(self.repeats)
+
+    @property
+    def next_repeat(self) -> TrialId | None:
+        """The first failed trial whose architecture is to be proposed again."""
+        return next((failed for failed, repeat in self.repeats.items() if repeat is None), None)
+
+    @property
     def done(self) -> int:
         """How many trials have ended."""
         return sum(n for status, n in self.count.items() if status.ended)
@@ -154,6 +173,11 @@ class State:
     def metrics_needed(self) -> tuple[str, ...]:
         """The metrics that the objectives and constraints are made of."""
         return tuple(dict.fromkeys([o.metric for o in self.objectives] + [c.metric for c in self.constraints]))
+
+    @cached_property
+    def best_epoch_of(self) -> tuple[str, str] | None:
+        """(metric, goal) of the objective that chooses a trial's epoch; None where the last epoch is a trial's value."""
+        return best_epoch_of(self.objectives)
 
     def apply(self, event: Event) -> Trial | None:
         """Take note of an event; returns the trial's new record where it is about one."""
@@ -186,6 +210,8 @@ class State:
         self._on_workers.clear()
         self.sessions.append(event.data)
         self.stretches.append(Stretch.opened(event.time, event.data, self.settings))
+        if self.ended_by_failures:
+            self.forgiven = self.failed
         self.open, self.ended, self.exhausted, self.ended_by_failures = True, "", False, False
 
     def _apply_to_run(self, event: Event) -> None:
@@ -204,6 +230,9 @@ class State:
                 self.warnings.append((event.data["message"], event.trial))
             case Kind.TEST_READ:
                 self.test_reads += 1
+            case Kind.REPEATING:
+                self.repeats |= dict.fromkeys(event.data["trials"])
+                self.forgiven = self.failed
             case Kind.ALERT:
                 self.alerts.append(Alert.of(event))
                 self.alerted.add(self.alerts[-1].cause)
@@ -225,6 +254,7 @@ class State:
             cached=data.get("cached", False),
             began=data.get("began", 0),
             proposed_at=event.time,
+            best_epoch_of=self.best_epoch_of,
         )
 
     def _count(self, before: Trial | None, trial: Trial, event: Event) -> None:
@@ -238,6 +268,8 @@ class State:
             self.saved += event.data.get("saved", 0.0)
         if before is None:
             self.seen[trial.architecture.id] += 1
+            if (failed := trial.proposal.note.get(REPEATS)) is not None:
+                self.repeats[failed] = trial.id
         if before is None or before.status is not trial.status:
             self._change_status(before.status if before else None, trial, event)
         seconds = trial.seconds - (before.seconds if before else 0.0)
@@ -288,12 +320,12 @@ def _started(trial: Trial, event: Event) -> Trial:
 
 
 def reported(trial: Trial, event: Event) -> Trial:
-    """`trial` after a report; what the report does not repeat is carried forward from the former."""
+    """`trial` after a report; what the report does not repeat is carried forward from the former of the same fidelity."""
     seconds = event.data.get("seconds", 0.0)
     metrics = event.data["metrics"]
-    if trial.reports:
+    if trial.reports and trial.reports[-1].began == trial.began:
         metrics = {**trial.reports[-1].metrics, **metrics}
-    report = Report(event.step or 0, metrics, seconds, event.time)
+    report = Report(event.step or 0, metrics, seconds, event.time, trial.began)
     return trial.changed(reports=(*trial.reports, report), seconds=trial.seconds + seconds)
 
 

@@ -120,6 +120,10 @@ class ASHA(Schedule):
         return Action.CONTINUE if rung.leads(trial.id, self.eta) else Action.STOP
 
     def on_end(self, trial: Trial) -> None:
+        if trial.ended_by_itself:  # it has its value on the rungs that it was on its way to, too
+            for step, rung in zip(self.ladder.steps[:-1], self.rungs, strict=True):
+                if trial.step < step <= trial.until:
+                    rung.add(trial.id, trial.metrics)
         for rung in self.rungs:
             if trial.status.failed:
                 rung.remove(trial.id)

@@ -15,7 +15,11 @@ What every implementation guarantees, and `ogive.testing.check_schedule` checks:
 - Once `may_start` is false (`max_trials` is reached, or the space is used up) it stays so. A `Start` is then not carried
   out: the controller asks again after the next event, and ends the search when nothing runs any more. A schedule whose
   brackets wait to be full uses it to go on with what they have.
-- A trial that returns before the end of its job is finished, and `on_end` says so.
+- A trial that returns before the end of its job, at full fidelity, is finished, and `on_end` says so: it has been trained as
+  far as it will be, and its value counts at every later rung (`trial.ended_by_itself`).
+- `on_report` is called only for reports after which every objective and constraint has a value; earlier ones are in
+  `trial.reports`. A trial without a value at the end of its job goes on until it has one, so a report may be beyond the job.
+  If a Resume then names a step that the trial has passed, its last report is given to `on_report` again, after `on_job`.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ class Bracket:
         self.expected: set[TrialId] = set()  # who has not come there yet
         self.next: list[TrialId] = []  # who is to be sent there, the best first
         self.left: list[TrialId] = []  # who is to be dropped
+        self.ended: dict[TrialId, Trial] = {}  # those that ended by themselves: they have a value on every further rung
 
     @property
     def over(self) -> bool:
@@ -47,7 +48,10 @@ class Bracket:
         if self.filling and may_start:
             return Start(self.ladder.fidelities[self.first], {"bracket": self.number}, self.ladder.began(self.first))
         if self.filling and not self.expected and len(self.sizes) > 1:
-            return next((self._resume(trial, 1) for trial in self.rungs[0].best(1)), None)
+            return next(
+                (self._resume(trial, 1) for trial in self._ranking(0)[: self._places(1)] if trial not in self.ended),
+                None,
+            )
         return None
 
     def _resume(self, trial: TrialId, level: int) -> Resume:
@@ -83,6 +87,9 @@ class Bracket:
         return Action.CONTINUE if last else Action.PAUSE
 
     def end(self, trial: Trial) -> None:
+        if trial.ended_by_itself and trial.id in self.expected:
+            self.ended[trial.id] = trial
+            self.rungs[self.level].add(trial.id, trial.metrics)
         self.expected.discard(trial.id)
         for waiting in (self.next, self.left):
             if trial.id in waiting:
@@ -92,13 +99,22 @@ class Bracket:
         self._advance()
 
     def _advance(self) -> None:
-        """Once all that were expected have come, the best are to go on."""
-        if self.filling or self.expected or self.next or self.level == len(self.sizes) - 1:
-            return
-        waiting = self.rungs[self.level].best(self.started)
-        self.level += 1
-        places = self._places(self.level)
-        self.next, self.left = waiting[:places], self.left + waiting[places:]
+        """Once all that were expected have come, the best are to go on; those that ended by themselves are there already."""
+        while not (self.filling or self.expected or self.next or self.level == len(self.sizes) - 1):
+            ranking = self._ranking(self.level)
+            self.level += 1
+            chosen = ranking[: self._places(self.level)]
+            for trial in chosen:
+                if trial in self.ended:
+                    self.rungs[self.level].add(trial, self.ended[trial].metrics)
+                    self.rungs[self.level].retire(trial)
+            self.next = [trial for trial in chosen if trial not in self.ended]
+            self.left += [trial for trial in ranking[len(chosen) :] if trial not in self.ended]
+
+    def _ranking(self, level: int) -> list[TrialId]:
+        """Who may go on from a rung, the best first."""
+        rung = self.rungs[level]
+        return [trial for trial in rung.ranking() if trial in self.ended or rung.waits(trial)]
 
 
 class Brackets(Schedule):

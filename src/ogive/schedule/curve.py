@@ -102,8 +102,10 @@ class CurveStopping(Schedule):
         curves = self._curves(trial)
         if not np.isfinite(curves).all():
             return
+        if trial.ended_by_itself:  # it keeps its last value
+            curves = np.pad(curves, ((0, 0), (0, self.epochs - trial.step)), mode="edge")
         self._remember(_features(trial), curves)
-        if trial.status is Status.FINISHED and trial.step == self.epochs:
+        if trial.status is Status.FINISHED and curves.shape[1] == self.epochs:
             self._full += 1
             self._compare(curves[:, -1][None], violation(trial.metrics, self.constraints))
 
@@ -163,8 +165,8 @@ class CurveStopping(Schedule):
         return Forecast(-forecast.mean, forecast.deviation) if forecast else None
 
     def _curves(self, trial: Trial) -> FloatArray:
-        """Costs [m, t] of a trial that has reported every epoch."""
-        rows = [{**trial.screened, **report.metrics} for report in trial.reports]
+        """Costs [m, t] of a trial that has reported every epoch: its value after each of them."""
+        rows = [trial.at(report.step) for report in trial.reports]
         return np.array([[objective.cost(row) for row in rows] for objective in self.objectives], dtype=np.float64)
 
 

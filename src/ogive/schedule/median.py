@@ -14,7 +14,7 @@ from ogive.errors import JobError
 from ogive.objective import Constraint, Metrics, Objective, ranks, violation
 from ogive.registry import whole
 from ogive.schedule.base import Action, Job, Schedule, Start
-from ogive.trial import Report, Status, Step, Trial
+from ogive.trial import Report, Status, Step, Trial, finite
 
 NAME = "schedule 'median'"
 REMEMBERED = 200
@@ -67,7 +67,8 @@ class Median(Schedule):
 
     def _best(self, trial: Trial, objective: Objective) -> float:
         """The best value of the objective's metric so far."""
-        return float(min((report.metrics for report in trial.reports), key=objective.cost)[objective.metric])
+        values = [report.metrics for report in trial.reports if objective.metric in report.metrics]
+        return float(min(values, key=objective.cost, default=trial.screened)[objective.metric])
 
     def _worse(self, best: Metrics, step: Step) -> bool:
         completed = self._completed.get(step, [])
@@ -87,16 +88,19 @@ class Median(Schedule):
         return 2 * sum(other < place for other in others) > len(others)
 
     def on_end(self, trial: Trial) -> None:
-        if trial.status is not Status.FINISHED or trial.step < self.fidelity["epochs"]:
+        if trial.status is not Status.FINISHED or not trial.reaches(self.fidelity["epochs"]):
             return
         names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
-        rows = np.array([[{**trial.screened, **report.metrics}[name] for name in names] for report in trial.reports])
-        sums = np.cumsum(rows, axis=0)
-        for place, report in enumerate(trial.reports):
+        reports = [(report.step, {**trial.screened, **report.metrics}) for report in trial.reports]
+        valued = [(step, [metrics[name] for name in names]) for step, metrics in reports if finite(metrics, names)]
+        # One that ended by itself keeps its last value.
+        valued += [(step, valued[-1][1]) for step in range(trial.step + 1, self.fidelity["epochs"] + 1)]
+        sums = np.cumsum([row for _, row in valued], axis=0)
+        for place, (step, _) in enumerate(valued):
             mean = dict(zip(names, (sums[place] / (place + 1)).tolist(), strict=True))
             if len(self.objectives) == 1:
                 key = (violation(mean, self.constraints), self.objectives[0].cost(mean))
-                insort(self._completed.setdefault(report.step, []), key)
+                insort(self._completed.setdefault(step, []), key)
             else:
-                self._means.setdefault(report.step, []).append(mean)
-                del self._means[report.step][:-REMEMBERED]
+                self._means.setdefault(step, []).append(mean)
+                del self._means[step][:-REMEMBERED]

@@ -6,6 +6,7 @@ paper: R_t the current maximum resource, epsilon the noise in the ranking.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,7 +15,7 @@ from ogive.errors import JobError
 from ogive.objective import Constraint, Metrics, Objective, ranks
 from ogive.schedule.asha import ASHA
 from ogive.schedule.base import Action
-from ogive.trial import EMPTY, Report, Trial, TrialId
+from ogive.trial import EMPTY, Report, Step, Trial, TrialId, finite
 
 
 class PASHA(ASHA):
@@ -74,11 +75,19 @@ class PASHA(ASHA):
     def _agree(self) -> bool:
         """Whether the order at the top is one that the soft order of the rung below allows."""
         trials = list(self._there.values())
-        lower, upper = (self._places([t.at(self.ladder.steps[k]) for t in trials]) for k in (self._top - 1, self._top))
+        lower, upper = (
+            self._places([self._value(t, self.ladder.steps[k]) for t in trials]) for k in (self._top - 1, self._top)
+        )
         epsilon = self._epsilon(trials) if len(self.objectives) == 1 else 0.0
         below, above = np.argsort(lower, kind="stable"), np.argsort(upper, kind="stable")
         # at each place of the top stands one that is, below, within epsilon of the one at that place there
         return bool(np.all(np.abs(lower[above] - lower[below]) <= epsilon))
+
+    def _value(self, trial: Trial, step: Step) -> Metrics:
+        """The trial's value at `step`; its first value where it had none yet."""
+        names = [objective.metric for objective in self.objectives]
+        valued = (report.step for report in trial.reports if finite(trial.at(report.step), names))
+        return trial.at(max(step, next(valued, step)))
 
     def _places(self, metrics: Sequence[Metrics]) -> np.ndarray:
         """What orders the trials: their costs, or with several objectives or constraints their ranks."""
@@ -89,7 +98,7 @@ class PASHA(ASHA):
     def _epsilon(self, trials: Sequence[Trial]) -> float:
         """The percentile of |f_c(r) - f_c'(r)| at the last common step r, over pairs of curves that cross at least twice."""
         cost = self.objectives[0].cost
-        curves = [{report.step: cost(report.metrics) for report in trial.reports} for trial in trials]
+        curves = [{r.step: cost(r.metrics) for r in t.reports if math.isfinite(cost(r.metrics))} for t in trials]
         distances = []
         for i, one in enumerate(curves):
             for other in curves[:i]:

@@ -14,7 +14,7 @@ from ogive.objective import Constraint, Metrics, Objective, ranks
 from ogive.registry import whole
 from ogive.schedule.base import Action, Job, Schedule, Start
 from ogive.schedule.ladder import Ladder
-from ogive.trial import Fidelity, Report, Trial
+from ogive.trial import Fidelity, Report, Trial, finite
 
 NAME = "schedule 'progressive_dynamic_hurdles'"
 
@@ -58,7 +58,9 @@ class ProgressiveDynamicHurdles(Schedule):
 
     def on_report(self, trial: Trial, report: Report) -> Action:
         """CONTINUE past every hurdle that it takes, and STOP before the first that it does not."""
-        former = trial.reports[-2].step if len(trial.reports) > 1 else 0
+        names = [objective.metric for objective in self.objectives]
+        valued = [report.step for report in trial.reports[:-1] if finite({**trial.screened, **report.metrics}, names)]
+        former = max(valued, default=0)
         steps = self.ladder.steps[: len(self._hurdles)]
         reached = [hurdle for step, hurdle in zip(steps, self._hurdles, strict=True) if former < step <= report.step]
         if not reached:
@@ -78,7 +80,7 @@ class ProgressiveDynamicHurdles(Schedule):
         if len(self._hurdles) == len(self.ladder) - 1:
             return  # there is no further hurdle to make
         self._judged += 1
-        if trial.step >= self.ladder.steps[len(self._hurdles)]:
+        if trial.reaches(self.ladder.steps[len(self._hurdles)]):
             self._furthest.append(trial.metrics)
         if self._judged >= self.models and self._furthest:
             self._hurdles.append(self._furthest)

@@ -102,10 +102,14 @@ class Rung:
         key = self._keys[trial]
         return key[0] != NO_VALUE and bisect_left(self._order, key) < math.ceil(len(self._order) / eta)
 
-    def best(self, count: int) -> list[TrialId]:
-        """The best `count` that wait, or fewer, the best first."""
-        waiting = [key for key in self._sorted() if self._waits(key)] if self._changes else self._waiting
-        return [key[2] for key in waiting[:count]]
+    def ranking(self) -> list[TrialId]:
+        """All that have a value, the best first."""
+        order = self._sorted() if self._changes else self._order
+        return [key[2] for key in order if key[0] != NO_VALUE]
+
+    def waits(self, trial: TrialId) -> bool:
+        """Whether `trial`, which has a value here, was neither promoted nor has ended."""
+        return trial not in self._gone_on
 
     def _place(self, key: Key) -> None:
         self._keys[key[2]] = key

@@ -101,5 +101,5 @@ class DEHB(Strategy):
 
 def _at(trial: Trial, step: Step) -> Trial:
     """What was known of the trial at `step`; without a value where it has not come there."""
-    reports = tuple(report for report in trial.reports if report.step <= step) if trial.step >= step else ()
+    reports = tuple(report for report in trial.reports if report.step <= step) if trial.reaches(step) else ()
     return replace(trial, reports=reports)

@@ -19,7 +19,7 @@ from ogive.space import Architecture, Space
 from ogive.space.moves import complete
 from ogive.strategy.base import Strategy
 from ogive.strategy.population import DROPS, Population
-from ogive.trial import Fidelity, Pending, Proposal, Trial
+from ogive.trial import Fidelity, Pending, Proposal, Trial, comparable
 
 NAME = "strategy 'genetic'"
 SELECTIONS = ("tournament", "proportional")
@@ -97,7 +97,7 @@ class Genetic(Strategy):
         """[P], at least one of them above 0."""
         ranks = np.array([rank for rank, _ in members])
         fitness = (ranks.max() - ranks).astype(np.float64)
-        step = min(trial.step for _, trial in members)
+        step, _ = comparable([trial for _, trial in members])
         values = [trial.at(step) for _, trial in members]
         if len(self.objectives) == 1 and all(violation(metrics, self.constraints) == 0 for metrics in values):
             costs = np.array([self.objectives[0].cost(metrics) for metrics in values])

@@ -32,6 +32,7 @@ class Fate:
         accuracy: at each epoch, as a function of it; loss is 1 - accuracy, the other metrics are constant.
         fails: at which epoch it fails instead of reporting, if ever.
         returns: after which epoch its train function returns, whatever it was asked for, if ever.
+        every: it reports the objectives in each of so many epochs only, and "train_loss" alone in the others.
     """
 
     accuracy: Callable[[int], float]
@@ -40,8 +41,11 @@ class Fate:
     seconds: float = 1.0
     fails: int | None = None
     returns: int | None = None
+    every: int = 1
 
     def metrics(self, epoch: int) -> dict[str, float]:
+        if epoch % self.every:
+            return {"train_loss": 1 / epoch}
         value = self.accuracy(epoch)
         constant = {"latency": self.latency, "parameters": self.parameters, "memory": self.latency * self.parameters}
         return {"accuracy": value, "loss": 1 - value, **constant}
@@ -76,7 +80,15 @@ def level(number: TrialId) -> Fate:
     return Fate(lambda epoch: 0.5)
 
 
-WORLDS: Mapping[str, World] = {"good": good, "stormy": stormy, "hopeless": hopeless, "level": level}
+def sparse(number: TrialId) -> Fate:
+    """The objectives are reported in every third epoch; some trials fail, or return early, before or after that."""
+    fate = replace(good(number), every=3)
+    if number % 5 == 1:
+        return replace(fate, fails=2 + number % 3)
+    return replace(fate, returns=3 + number % 2) if number % 5 == 3 else fate
+
+
+WORLDS: Mapping[str, World] = {"good": good, "stormy": stormy, "hopeless": hopeless, "level": level, "sparse": sparse}
 
 
 @dataclass
@@ -164,6 +176,12 @@ class Workers:
                 self._call("on_end", replace(trial, status=Status.STOPPED), None)
                 return True
             resumed = replace(trial, fidelity=job.until, began=job.began, status=Status.RUNNING)
+            if self.world(trial.id).every > 1 and resumed.until <= trial.step:
+                # It went further before it had a value: its last report answers this job, and no worker has it.
+                self._call("on_job", resumed, job)
+                self.idle -= 1
+                self._answer(resumed, self._call("on_report", resumed, resumed.reports[-1]))
+                return True
             assert_that(resumed.until > trial.step, f"{describe(job)}: the trial has done {trial.step} steps already")
             self._work(resumed, job)
             return True
@@ -187,9 +205,20 @@ class Workers:
         if fate.fails == epoch:
             self._end(trial, FAILURES[trial.id % len(FAILURES)])
             return
-        report = Report(epoch, fate.metrics(epoch), time=self.now)
+        former = trial.reports[-1].metrics if trial.reports else {}
+        report = Report(epoch, {**former, **fate.metrics(epoch)}, time=self.now, began=trial.began)
         trial = replace(trial, reports=(*trial.reports, report))
-        action = self._call("on_report", trial, report)
+        if "accuracy" in report.metrics:
+            self._answer(trial, self._call("on_report", trial, report))
+        elif fate.returns == epoch:
+            self._end(trial, Status.MISSING_METRIC)
+        else:  # the schedule is not asked before there is a value, and the trial goes on until then
+            self.log.trials[trial.id] = trial
+            heapq.heappush(self.events, (self.now + fate.seconds, trial.id))
+
+    def _answer(self, trial: Trial, action: Action) -> None:
+        """What becomes of a trial after its last report."""
+        fate, epoch = self.world(trial.id), trial.step
         if action is Action.STOP:
             self._end(trial, Status.STOPPED)
         elif action is Action.PAUSE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ogive.report.delivery import FULL, Delivery
+from ogive.report.delivery import FULL, SEARCH, Delivery
 from ogive.report.document import Block, Card, Cards, Drawing, Fold, Keys, Section, Table, Text
 from ogive.report.drawing import draw_svg
 from ogive.report.facts import named
@@ -26,16 +26,17 @@ def section(subject: Subject) -> Section:
     if not best:
         return Section("best", "The best architectures", [Text("No trial has a value yet, so none is best.")])
     title = "The best architecture" if len(best) == 1 else f"The best {len(best)} architectures"
+    furthest = max(network.trial.step for network in best)
     blocks: list[Block] = [Cards([_card(subject, place, trial) for place, trial in enumerate(best, 1)])]
-    behind = [network for network in best if network.step < best[0].step and network.stage == best[0].stage]
+    behind = [network for network in best if not network.trial.reaches(furthest)]
     if best[0].stage != best[-1].stage:
         text = (
             "Networks that were trained in full come first; values of the others are the search's, and not comparable."
         )
         blocks.insert(0, Text(text))
-    elif behind:
+    elif behind and best[0].stage == SEARCH:
         text = (
-            f"Not all were trained alike: {plural(len(behind), 'trial')} came less far than {plural(best[0].step, 'epoch')} "
+            f"Not all were trained alike: {plural(len(behind), 'trial')} came less far than {plural(furthest, 'epoch')} "
             "and stand behind, whatever their values; compare values only at the same number of epochs."
         )
         blocks.insert(0, Text(text))

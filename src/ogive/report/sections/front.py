@@ -51,7 +51,7 @@ def _figures(subject: Subject) -> list[Block]:
     members = {trial.id for trial in subject.front}
     step = subject.compared[0]
     on_front = [trial.id in members for trial in trials]
-    hollow = [trial.step < step or not subject.feasible(trial) for trial in trials]
+    hollow = [not trial.reaches(step) or not subject.feasible(trial) for trial in trials]
     names = [_name(subject, trial, row) for trial, row in zip(trials, values, strict=True)]
     drawings: list[Drawing] = []
     pairs = list(combinations(range(len(state.objectives)), 2))

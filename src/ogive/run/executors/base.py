@@ -16,13 +16,13 @@ What every implementation guarantees:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ogive.schedule.base import Action
 from ogive.space.domain import Label
-from ogive.trial import EMPTY, Fidelity, Status, Step, TrialId
+from ogive.trial import EMPTY, Fidelity, Status, Step, TrialId, until
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Assignment:
         reported: the last step that the journal has.
         spent: compute seconds of earlier attempts, which count towards the time limit.
         began: steps that were trained before the first of this job; see `Evaluation`.
+        awaits, limit, best_epoch_of: as in `Evaluation`.
     """
 
     trial: TrialId
@@ -51,6 +52,14 @@ class Assignment:
     reported: Step = 0
     spent: float = 0.0
     began: Step = 0
+    awaits: Sequence[str] = ()
+    limit: Step = 0
+    best_epoch_of: tuple[str, str] | None = None
+
+    def last_step(self, metrics: Mapping[str, float]) -> Step:
+        """The last step that may be reported once `metrics` are: later than its fidelity says while a metric is awaited."""
+        end = until(self.fidelity)
+        return end if set(self.awaits) <= metrics.keys() else max(end, self.limit)
 
 
 @dataclass(frozen=True)

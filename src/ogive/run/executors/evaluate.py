@@ -14,7 +14,7 @@ from ogive.run.executors.base import Assignment, Outcome
 from ogive.run.outcome import classify, disk_fault
 from ogive.schedule.base import Action
 from ogive.space import Space
-from ogive.trial import Status, Step, until
+from ogive.trial import Status, Step
 
 Deliver = Callable[[Step, Mapping[str, float], float], Action]
 
@@ -47,7 +47,7 @@ def evaluate(
 
     def send(step: Step, metrics: Mapping[str, float]) -> Action:
         nonlocal mark, left, last
-        last = _checked(step, last, until(assignment.fidelity))
+        last = _checked(step, last, assignment.last_step({}))
         answer = deliver(last, metrics, lap())
         mark = time.perf_counter()  # waiting for the controller is not compute time
         left = answer is Action.CONTINUE and leaving()
@@ -69,6 +69,9 @@ def evaluate(
             team,
             assignment.attempt,
             notes.append,
+            awaits=tuple(assignment.awaits),
+            limit=assignment.limit,
+            best_epoch_of=assignment.best_epoch_of and (assignment.best_epoch_of[0], assignment.best_epoch_of[1]),
         )
         estimator.evaluate(evaluation)
     except KeyboardInterrupt:

@@ -177,7 +177,7 @@ class Simulated(Executor):
             job.began = now
             step, metrics, _ = job.next
             answer = listener.on_report(job.assignment.trial, step, metrics, spent)
-            if answer is not Action.CONTINUE or step >= until(job.assignment.fidelity):
+            if answer is not Action.CONTINUE or step >= job.assignment.last_step(metrics):
                 self._end(job, Outcome(Status.FINISHED), listener)
             elif self._recalled:
                 self._end(job, Outcome(Status.WAITING, "interrupted"), listener)

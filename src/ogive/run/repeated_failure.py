@@ -1,0 +1,58 @@
+"""Failures that are one and the same, and whether the first trials of a session all ended with one."""
+
+from __future__ import annotations
+
+import re
+
+from ogive.run.settings import Settings
+from ogive.run.state import State
+from ogive.trial import Status, Trial
+
+FEWEST = 3
+LENGTH = 160
+_PARTICULARS = re.compile(
+    r"(?P<address>0x[0-9a-fA-F]+)|(?P<path>(?:/[\w.+-]+){2,})|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
+)
+_INSTEAD = {"address": "0x...", "path": "/..."}
+_FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
+
+
+def essence(trial: Trial) -> str:
+    """The first line of a failed trial's reason; numbers, addresses and paths, which differ by trial, are replaced."""
+    lines = trial.reason.strip().splitlines()
+    text = _PARTICULARS.sub(lambda match: _INSTEAD.get(match.lastgroup or "", "#"), lines[0] if lines else "")
+    return text if len(text) <= LENGTH else f"{text[: LENGTH - 3]}..."
+
+
+def repeated_failure(state: State) -> str | None:
+    """Why the search should end where the first trials of this session all ended with the same failure, and no trial of the
+    run has a value; None where it should go on.
+
+    It takes three trials with one worker, and two more than there are workers with several, since as many may have been
+    started before the first failed. An architecture that its estimator calls infeasible is no fault of the code.
+    """
+    count = state.count
+    if not state.failed or count[Status.FINISHED] or count[Status.STOPPED] or count[Status.PAUSED]:
+        return None
+    began = state.stretches[-1].begin if state.stretches else 0.0
+    trials = [t for t in state.trials.values() if t.status.failed and (t.ended_at or 0.0) >= began]
+    workers = Settings.from_json(state.settings).workers
+    needed = FEWEST if workers == 1 else max(FEWEST, workers + 2)
+    kinds = {(trial.status, essence(trial)) for trial in trials}
+    if len(trials) < needed or len(kinds) > 1 or trials[0].status is Status.INFEASIBLE:
+        return None
+    return f"the first {len(trials)} trials all ended with the same failure: {_described(trials[0])}; {REMEDY}"
+
+
+REMEDY = (
+    "repair the cause and run the same call again: the search goes on, and with retry_failed=True (--retry-failed) it also "
+    "repeats the architectures that failed"
+)
+
+
+def _described(trial: Trial) -> str:
+    """`error: ValueError: no (train.py:12)`."""
+    frames = list(_FRAME.finditer(trial.traceback))
+    where = f" ({frames[-1]['file']}:{frames[-1]['line']})" if frames else ""
+    reason = trial.reason.strip().splitlines()
+    return f"{trial.status.value.replace('_', ' ')}: {reason[0] if reason else 'no reason'}{where}"

@@ -1,0 +1,249 @@
+"""What a trial's value is: early ends, the best epoch, objectives that are reported rarely or never."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ogive as og
+from ogive.errors import Infeasible, JobError, RunError
+from ogive.estimate.checkpoint import load_checkpoint, of_value
+from ogive.run.folders import trial_folder
+from ogive.trial import Status
+
+EPOCHS = 9
+SCHEDULES: list[Any] = [
+    "full",
+    "asha",
+    {"asha": {"variant": "stopping"}},
+    "pasha",
+    "hyperband",
+    "successive_halving",
+    "median",
+    "curve",
+    {"progressive_dynamic_hurdles": {"models": 4}},
+]
+
+
+def search(run: Path, train: Callable[..., object], **options: Any) -> og.Run:
+    defaults: dict[str, Any] = {
+        "epochs": EPOCHS,
+        "max_trials": 25,
+        "strategy": "random",
+        "executor": "inline",
+        "observer": lambda state, event: None,
+    }
+    space = og.Space(og.layer(dict, width=og.integer(1, 40, name="width")))
+    return og.search(space, train, run=run, **{**defaults, **options})
+
+
+def patient(model: dict[str, int], trial: Any) -> None:
+    """Stops when the accuracy no longer rises: wide models after 4 epochs at 0.95, narrow ones only reach 0.57."""
+    accuracy = 0.3
+    for _ in trial.epochs():
+        new = min(0.95, accuracy + 0.3) if model["width"] > 20 else min(0.60, accuracy + 0.03)
+        trial.report(accuracy=new)
+        if new == accuracy:
+            return
+        accuracy = new
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+def test_a_trial_that_ends_by_itself_has_its_last_value_under_every_schedule(tmp_path: Path, schedule: Any) -> None:
+    run = search(tmp_path / "run", patient, schedule=schedule)
+    assert run.best.architecture["width"] > 20
+    assert run.best.metrics["accuracy"] == 0.95
+
+
+def test_hyperband_sends_the_best_that_go_on_beside_those_that_ended_by_themselves(tmp_path: Path) -> None:
+    """Of nine trials three have places on the second rung; two that ended before take two of them."""
+
+    def train(model: dict[str, int], trial: Any) -> None:
+        for epoch in trial.epochs():
+            trial.report(accuracy=model["width"] / 100 + epoch / 1000)
+            if model["width"] > 7 and epoch == 2:
+                return
+
+    space = og.Space(og.layer(dict, width=og.one_of(*range(1, 10), name="width")))
+    schedule = {"successive_halving": {"trials": 9, "min_epochs": 3}}
+    run = og.search(
+        space,
+        train,
+        epochs=9,
+        max_trials=9,
+        strategy="grid",
+        schedule=schedule,
+        run=tmp_path / "run",
+        executor="inline",
+    )
+    steps = {trial.architecture["width"]: trial.step for trial in run.trials}
+    assert {width: steps[width] for width in (9, 8, 7, 6)} == {9: 2, 8: 2, 7: 9, 6: 3}
+    assert [trial.architecture["width"] for trial in run.top(3)] == [9, 8, 7]
+
+
+def overfits(model: dict[str, int], trial: Any) -> None:
+    """The error is least at epoch 3 and rises after."""
+    state = trial.restore() or {"done": 0}
+    for epoch in trial.epochs():
+        trial.checkpoint(done=epoch, before=state["done"])
+        trial.report(rmse=[9, 5, 1, 2, 4, 6, 7, 8, 9][epoch - 1] + model["width"] / 100)
+        state = {"done": epoch}
+
+
+@pytest.mark.parametrize("schedule", ["full", {"asha": {"min_epochs": 2}}], ids=str)
+def test_the_best_epoch_is_the_value_and_its_checkpoint_is_kept(tmp_path: Path, schedule: Any) -> None:
+    objective = og.Objective("rmse", "minimize", epoch="best")
+    run = search(tmp_path / "run", overfits, objectives=objective, schedule=schedule, max_trials=6)
+    widths = [trial.architecture["width"] for trial in run.trials if trial.step >= 3]
+    assert run.best.metrics["rmse"] == 1 + min(widths) / 100
+    assert run.best.step == EPOCHS
+    assert run.best.value_report is not None
+    assert run.best.value_report.step == 3
+    saved = of_value(trial_folder(run.folder, run.best))
+    assert saved is not None
+    assert (saved.step, saved.metrics["rmse"]) == (3, run.best.metrics["rmse"])
+    assert load_checkpoint(saved.path)["done"] == 3
+    assert not any("earlier" in alert.message for alert in run.state.alerts)
+    page = run.report(tmp_path / "report.html").read_text()
+    assert "Its value is that of its best epoch, 3 of 9" in page
+    reopened = og.open_run(run.folder)
+    assert reopened.best.metrics == run.best.metrics
+
+
+def test_by_default_one_is_told_where_most_trials_were_better_earlier(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = search(tmp_path / "run", overfits, objectives="rmse", max_trials=4, observer=None)
+    assert run.best.metrics["rmse"] == 9 + min(trial.architecture["width"] for trial in run.trials) / 100
+    hint = "4 of 4 trials had a clearly better rmse earlier than at their last epoch (median: epoch 3 of 9)"
+    assert hint in capsys.readouterr().err
+    assert hint in run.report(tmp_path / "report.html").read_text()
+    steady = search(
+        tmp_path / "steady",
+        lambda model, trial: [trial.report(rmse=9.0 - e) for e in trial.epochs()],
+        objectives="rmse",
+    )
+    assert not any(alert.cause == "overtraining" for alert in steady.state.alerts)
+
+
+def test_only_one_objective_chooses_the_epoch_and_a_continued_run_keeps_it(tmp_path: Path) -> None:
+    best = [og.Objective("rmse", "minimize", epoch="best"), og.Objective("accuracy", epoch="best")]
+    with pytest.raises(JobError, match="one objective alone can choose its epoch"):
+        search(tmp_path / "run", overfits, objectives=best)
+    search(tmp_path / "run", overfits, objectives="rmse", max_trials=2)
+    with pytest.raises(RunError, match=r"objectives: was .* and is"):
+        search(tmp_path / "run", overfits, objectives=og.Objective("rmse", epoch="best"), max_trials=2)
+    with pytest.raises(JobError, match="epoch 'median' is not 'last' or 'best'"):
+        og.Objective("rmse", epoch="median")
+
+
+def validates_rarely(model: dict[str, int], trial: Any) -> None:
+    for epoch in trial.epochs():
+        trial.report(train_loss=1 / epoch, **({"accuracy": model["width"] * epoch / 1000} if epoch % 4 == 0 else {}))
+
+
+def reports_rarely(model: dict[str, int], trial: Any) -> None:
+    for epoch in trial.epochs():
+        if epoch % 4 == 0:
+            trial.report(accuracy=model["width"] * epoch / 1000)
+
+
+def reports_rarely_with_checkpoints(model: dict[str, int], trial: Any) -> None:
+    trial.restore()
+    for epoch in trial.epochs():
+        trial.checkpoint(epoch=epoch)
+        if epoch % 4 == 0:
+            trial.report(accuracy=model["width"] * epoch / 1000)
+
+
+@pytest.mark.parametrize("train", [validates_rarely, reports_rarely, reports_rarely_with_checkpoints])
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+def test_reports_without_the_objective_decide_nothing(tmp_path: Path, schedule: Any, train: Any) -> None:
+    run = search(tmp_path / "run", train, schedule=schedule, max_trials=12)
+    assert not any(trial.status.failed for trial in run.trials)
+    assert all(
+        trial.metrics["accuracy"] == trial.architecture["width"] * (4 if trial.step < 8 else 8) / 1000
+        for trial in run.trials
+    )
+    assert run.best.architecture["width"] == max(
+        trial.architecture["width"] for trial in run.trials if trial.reaches(run.best.step)
+    )
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+def test_a_trial_that_never_reports_the_objective_fails_with_one_reason(tmp_path: Path, schedule: Any) -> None:
+    def train(model: dict[str, int], trial: Any) -> None:
+        for epoch in trial.epochs():
+            trial.report(acc=0.1 * epoch)
+
+    run = search(tmp_path / "run", train, schedule=schedule)
+    assert {trial.status for trial in run.trials} == {Status.MISSING_METRIC}
+    (reason,) = {trial.reason for trial in run.trials}
+    assert reason.startswith(
+        "accuracy was never reported; what was: acc; a train function calls trial.report(accuracy=...)"
+    )
+    assert run.ended.startswith(
+        "the first 3 trials all ended with the same failure: missing metric: accuracy was never"
+    )
+
+
+def test_a_report_after_the_loop_counts_and_trains_no_further(tmp_path: Path) -> None:
+    trained: list[int] = []
+
+    def train(model: dict[str, int], trial: Any) -> None:
+        epoch = 0
+        for epoch in trial.epochs():
+            trained.append(epoch)
+        trial.report(accuracy=model["width"] * epoch / 1000)
+
+    run = search(tmp_path / "run", train, schedule={"asha": {"min_epochs": 3}}, max_trials=3)
+    assert [trial.step for trial in run.trials].count(3) == 2
+    assert trained.count(1) == 3 + [trial.step for trial in run.trials].count(
+        9
+    )  # without restore() a promoted one begins again
+
+
+def test_the_same_failure_of_the_first_trials_stops_the_search_and_a_repair_goes_on(tmp_path: Path) -> None:
+    broken = {"on": True}
+
+    def train(model: dict[str, int], trial: Any) -> None:
+        if broken["on"]:
+            raise ValueError(f"a layer of {model['width']} inputs cannot be built")
+        trial.report(accuracy=model["width"] / 100)
+
+    options: dict[str, Any] = {"epochs": 1, "max_trials": 9}
+    run = search(tmp_path / "run", train, **options)
+    assert len(run.trials) == 3
+    assert "the first 3 trials all ended with the same failure: error: ValueError: a layer of" in run.ended
+    assert f"({__file__}:" in run.ended
+    again = search(tmp_path / "run", train, **options)  # not repaired: it stops as soon
+    assert len(again.trials) == 6
+    broken["on"] = False
+    repaired = search(tmp_path / "run", train, retry_failed=True, **options)
+    assert repaired.ended == "all 15 trials are done"
+    failed, repeats = repaired.trials[:6], repaired.trials[6:12]
+    assert [trial.architecture for trial in repeats] == [trial.architecture for trial in failed]
+    assert [trial.seed for trial in repeats] == [trial.seed for trial in failed]
+    assert {trial.status for trial in repeats} == {Status.FINISHED}
+    assert (
+        search(tmp_path / "run", train, retry_failed=True, **options).ended == repaired.ended
+    )  # nothing is left to repeat
+
+
+def test_failures_that_differ_and_infeasible_architectures_do_not_stop_it(tmp_path: Path) -> None:
+    def train(model: dict[str, int], trial: Any) -> None:
+        if trial.id < 3:
+            raise [ValueError, KeyError, TypeError][trial.id]("no")
+        trial.report(accuracy=0.5)
+
+    def infeasible(model: dict[str, int], trial: Any) -> None:
+        if trial.id < 4:
+            raise Infeasible("too wide")
+        trial.report(accuracy=0.5)
+
+    for name, function in (("differ", train), ("infeasible", infeasible)):
+        run = search(tmp_path / name, function, epochs=1, max_trials=15)
+        assert run.ended == "all 15 trials are done"
