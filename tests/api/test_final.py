@@ -12,7 +12,6 @@ from scipy.stats import kendalltau
 from torch import nn
 
 import ogive as og
-from ogive.api.deliver import full_weights
 from ogive.errors import JobError, RunError
 from ogive.estimate import load_checkpoint
 from ogive.report.comparison import read_comparison
@@ -49,7 +48,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> og.Run:
 def run(searched: og.Run, tmp_path: Path) -> og.Run:
     """A copy, so that each test finds the search alone."""
     shutil.copytree(searched.folder, tmp_path / "run", ignore=shutil.ignore_patterns("final*"))
-    return og.open_run(tmp_path / "run")
+    return og.open_run(tmp_path / "run", trust=True)
 
 
 def final(run: og.Run, top: int = 4, said: list[str] | None = None, **options: Any) -> TwoStage:
@@ -82,15 +81,13 @@ def test_the_best_are_trained_in_full_on_a_second_split_and_ranked_anew(run: og.
     assert not set(task.split.validation) & set(second.split.validation)
     winner = result.winner
     weights = run.folder / winner.weights[0]
-    model = (
-        og.open_run(run.folder).space.architecture(run.state.trials[winner.trial or 0].architecture.to_json()).build()
-    )
-    model.load_state_dict(torch.load(weights, weights_only=False)["model"])
+    model = run.model()
+    assert torch.equal(next(iter(model.state_dict().values())), next(iter(torch.load(weights)["model"].values())))
     for examples, told in ((second.validation(), winner.values), (task.test(lambda split: None), winner.test)):
         with torch.no_grad():
             accuracy = (model.eval()(examples[0]).argmax(1) == examples[1]).float().mean().item()
         assert accuracy == pytest.approx(told["accuracy"][0], abs=1e-6)
-    assert full_weights(run.folder, winner.trial or 0) is not None
+    assert run.delivery().weights in [run.folder / file for file in winner.weights]
     assert (run.folder / "final" / "weights.pt").is_file()
 
     comparison = read_comparison(run.folder)
@@ -135,7 +132,7 @@ def test_a_killed_stage_goes_on(run: og.Run) -> None:
     result = final(run, said=said)
     assert said[0] == "2 of 4 trainings are there already"
     assert kinds(run.folder / "final").count(Kind.FINISHED) == 4
-    straight = final(og.open_run(shutil.copytree(run.folder, run.folder.with_name("b"), ignore=_no_final)))
+    straight = final(og.open_run(shutil.copytree(run.folder, run.folder.with_name("b"), ignore=_no_final), trust=True))
     assert [n.values["log_loss"] for n in result.finalists] == [n.values["log_loss"] for n in straight.finalists]
 
 
@@ -178,8 +175,11 @@ def test_missing_weights_and_wrong_arguments_are_told(run: og.Run, tmp_path: Pat
     for path in (run.folder / "final" / "trials").glob("*/checkpoint-*"):
         path.unlink()
     (run.folder / "final" / "two_stage.json").unlink()
-    with pytest.raises(RunError, match=r"weights of trial \d+, seed 0, are not in .*finalize again to train anew"):
+    with pytest.raises(RunError, match=r"weights of trial \d+, seed 0, are not in .*finalize again with retrain=True"):
         final(run, top=1)
+    said: list[str] = []
+    assert final(run, top=1, retrain=True, said=said).winner.weights[0].startswith("final/trials/000001/")
+    assert "0 of 1 trainings are there already; 1 that left no weights are repeated" in said
     for wrong, message in (
         ({"top": 0}, "top=0"),
         ({"seeds": (1, 1)}, "none of them twice"),

@@ -445,7 +445,7 @@ def test_a_run_is_opened_where_its_modules_are_not(tmp_path: Path) -> None:
         "og.search(m.space, og.estimate.function(m.judge), max_trials=2, run='run')\n"
     )
     subprocess.run([sys.executable, tmp_path / "code" / "go.py"], cwd=tmp_path, check=True, timeout=120)
-    elsewhere = "import ogive as og; print(og.open_run('run').space.size())"
+    elsewhere = "import ogive as og; print(og.open_run('run', trust=True).space.size())"
     done = subprocess.run([sys.executable, "-c", elsewhere], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "2", done.stderr
 

@@ -178,10 +178,9 @@ def test_trials_that_saved_no_weights_are_not_exported(ogive) -> None:
     ogive("search", "job.yaml", "--quiet")
     done = ogive("export", "runs/job", "--to", "torch")
     assert done.code == 2
-    assert "has no checkpoint, so there are no weights to export" in done.err
-    assert "trial.checkpoint(model=model.state_dict()), or the files were deleted" in done.err
-    assert "there is none in runs/job/trials/0000" in done.err
-    assert "allowed: best, or a number from 0 to 11" in ogive("export", "runs/job", "--trial", "99").err
+    assert "there are no weights: the estimator reports metrics and keeps no model" in done.err
+    assert "--to torch" not in ogive("search", "job.yaml", "--quiet").out
+    assert "allowed: winner, best, or a number from 0 to 11" in ogive("export", "runs/job", "--trial", "99").err
 
 
 def test_json_is_printed_or_written_to_a_file_or_into_a_folder(ogive, tmp_path: Path) -> None:
@@ -245,4 +244,5 @@ def test_no_single_best_is_exported_of_several_objectives(ogive) -> None:
     ogive("search", "two.yaml", "--quiet")
     done = ogive("export", "two.yaml")
     assert done.code == 2
-    assert "give --trial N, see `ogive front runs/two`" in done.err
+    numbers = ", ".join(str(trial["trial"]) for trial in ogive("front", "two.yaml", "--json").json)
+    assert f"search leaves trials {numbers}, of which none is better in all of them; give the number of one" in done.err

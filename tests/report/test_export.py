@@ -13,7 +13,7 @@ def test_json_tells_where_a_trial_comes_from(tmp_path: Path) -> None:
     space = og.Space(og.layer(dict, a=og.one_of(1, 2), s=og.some_of((1, 2), "x", "y", name="s")))
     estimator = og.estimate.function(lambda a: {"accuracy": a["a"] / 2}, recipe={"f": 1})
     run = og.search(space, estimator, max_trials=3, seed=5, run=tmp_path / "r", executor="inline", cache=False)
-    data = json.loads(json.dumps(export_json(run.state, run.best)))
+    data = json.loads(json.dumps(export_json(run.delivery())))
     assert space.architecture(data["architecture"]).id == data["id"] == run.best.architecture.id
     assert data["metrics"] == {"accuracy": 1.0}
     assert data["provenance"]["recipe"] == {"f": 1}

@@ -8,10 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ogive.api.verdict import Stage, load_weights
+from ogive.api.delivery import load_weights
+from ogive.api.verdict import Stage
 from ogive.errors import OgiveError, RunError
 from ogive.report.card import write_card
-from ogive.report.two_stage import FOLDER, Network, TwoStage, read_two_stage
+from ogive.report.delivery import Stages
+from ogive.report.two_stage import FOLDER, Network, TwoStage
 
 if TYPE_CHECKING:
     from ogive.api.result import Run
@@ -21,18 +23,17 @@ WEIGHTS = "weights.pt"
 
 def deliver(run: Run, stage: Stage, result: TwoStage, say: Callable[[str], object]) -> None:
     """Write `final/weights.pt` and `final/MODEL_CARD.md` for the first winner; `say` is told where there are no weights."""
-    winner = result.winner
-    place = best_seed(result, winner)
-    if winner.weights[place]:
-        weights = load_weights(run.folder, winner, place)
-        if weights is None:
-            say(
-                f"warning: the checkpoint of {winner.name} holds no weights under 'model', so there is no {WEIGHTS}; let "
-                "the train function call trial.checkpoint(model=model.state_dict(), ...)"
-            )
-        else:
-            _save(run.folder / FOLDER, weights, {name: values[place] for name, values in winner.values.items()})
-    write_card(run.state, result, winner, place, _facts(run, stage, winner), run.folder)
+    stages = Stages(run.state, run.folder)
+    winner = stages.winners[0]
+    if winner.weights is None:
+        say(f"warning: {winner.title}: no weights: {winner.missing}")
+        (run.folder / FOLDER / WEIGHTS).unlink(missing_ok=True)  # those of a former winner
+    else:
+        _save(run.folder / FOLDER, load_weights(winner), winner.metrics)
+    facts = {**_facts(run, stage, result.winner), "weights": winner.missing or ""}
+    write_card(run.state, result, result.winner, result.best_seed(result.winner), facts, run.folder)
+    for note in stages.notes:
+        say(f"warning: {note}")
 
 
 def _save(folder: Path, weights: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
@@ -44,25 +45,6 @@ def _save(folder: Path, weights: Mapping[str, Any], metrics: Mapping[str, float]
         os.replace(draft, folder / WEIGHTS)
     except OSError as error:
         raise RunError(f"{folder / WEIGHTS} cannot be written: {error}; check space and permissions") from error
-
-
-def best_seed(result: TwoStage, network: Network) -> int:
-    """The place in `network.seeds` of the training with the best value of the first objective, chosen by validation."""
-    metric, goal = result.objectives[0]
-    values = network.values.get(metric)
-    if not values:
-        return 0
-    return values.index((max if goal == "maximize" else min)(values))
-
-
-def full_weights(run: Path, trial: int) -> Path | None:
-    """The weights of a trial's full training, of its best seed by validation; None where there was none."""
-    result = read_two_stage(run)
-    network = next((n for n in result.networks if n.trial == trial and n.seeds), None) if result else None
-    if result is None or network is None:
-        return None
-    file = network.weights[best_seed(result, network)]
-    return run / file if file and (run / file).is_file() else None
 
 
 def _facts(run: Run, stage: Stage, winner: Network) -> dict[str, Any]:

@@ -12,11 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ogive.api.code import JUDGE, LAYERS, SearchCode
-from ogive.api.declared import Declared, check_unchanged
 from ogive.api.deliver import deliver
 from ogive.api.executors import SIMULATED
-from ogive.api.verdict import Stage, item_of, judge_stage
+from ogive.api.reuse import about_code, ensure_idle, former_stage, listed, reused, to_repeat
+from ogive.api.verdict import Stage, item_of, judge_stage, training_key, trainings
 from ogive.errors import JobError, RunError
 from ogive.report.comparison import Comparison, RandomReference, write_comparison
 from ogive.report.comparison import Network as Side
@@ -28,7 +27,6 @@ from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.run.words import number
 from ogive.space.fingerprints import is_same
-from ogive.strategy.listed import Listed
 from ogive.trial import Status, Trial, comparable
 
 if TYPE_CHECKING:
@@ -40,6 +38,11 @@ Say = Callable[[str], object]
 JOURNAL = "journal.db"
 
 
+def to_stderr(message: str) -> None:
+    """Print to standard error."""
+    print(message, file=sys.stderr, flush=True)
+
+
 def finalize(
     run: Run,
     top: int = 10,
@@ -48,11 +51,12 @@ def finalize(
     epochs: int | None = None,
     recipe: Mapping[str, Any] | None = None,
     from_weights: bool = False,
+    retrain: bool = False,
     baseline: Callable[[], Any] | None = None,
     random: Run | None = None,
     workers: int | None = None,
     executor: str = "processes",
-    say: Say = lambda message: None,
+    say: Say = to_stderr,
     observer: Observer | None = None,
     **settings: Any,
 ) -> TwoStage:
@@ -63,7 +67,12 @@ def finalize(
     and settings; only it knows its data.
 
     What is trained already is not trained again, as long as epochs and recipe are the same; with others the former second
-    stage is kept aside as `final-1`, `final-2`, ...
+    stage is kept aside as `final-1`, `final-2`, ... A training that left no weights is repeated once the train function has
+    changed.
+
+    A train function is used as it can be imported now. One that was defined in a script cannot be imported: then the version
+    that is stored with the run is used, unless `run` was returned by `ogive.search` in this very process. Where that is not
+    the version that searched, or cannot be known to be, `say` is told.
 
     Args:
         run: the search.
@@ -73,11 +82,12 @@ def finalize(
         recipe: what replaces values of the search's recipe, such as `{"flip": True}`; of a train function: `trial.settings`.
         from_weights: start from the weights that the search left, not from scratch; a train function finds them in
             `trial.inherited()`.
+        retrain: repeat trainings that left no weights (or whose weights were deleted) also where the code is the same.
         baseline: makes a hand-drawn model to compare with, such as `og.zoo.baselines.small_cnn`.
         random: a random search of the same space with the same estimator; the report shows what it would have found.
         workers: trainings at a time; as in the search where None.
         executor: as for `ogive.search`.
-        say: is told what happens.
+        say: called with each sentence on what happens; prints to standard error by default.
         observer: as for `ogive.search`.
         settings: as for `ogive.search`, what may change while a run is continued: `budget`, `time_limit`, `retries`, ...
 
@@ -89,12 +99,12 @@ def finalize(
     stage = _stage(run, top, seeds, epochs, recipe, from_weights, baseline)
     if not run.ended:
         say("warning: the search has not ended; what it finds later is not judged by this reading of the test split")
-        _check_idle(run.folder)
-    for change in SearchCode.of(run.space, run.estimator).sentences(_last(run.state), (LAYERS, JUDGE)):
-        say(f"warning: {change} since the search, whose values are those of the former")
+        ensure_idle(run.folder)
     folder = run.folder / FOLDER
-    stored = _former(folder, stage, say)
-    trained = _train(run, folder, stage, stored, workers, executor, say, observer, settings)
+    stored = former_stage(folder, stage, say)
+    for line in about_code(run, stage, stored):
+        say(line)
+    trained = _train(run, folder, stage, stored, retrain, workers, executor, say, observer, settings)
     result = judge_stage(run, stage, trained, lambda split: _record_reading(run, split, say), say)
     write_two_stage(result, run.folder)
     _compare(run, result, random)
@@ -196,62 +206,12 @@ def _start(run: Run, trial: Trial) -> tuple[str, int]:
 # -- the run in final/ -------------------------------------------------------------------------------------------------
 
 
-def _former(folder: Path, stage: Stage, say: Say) -> State | None:
-    """The state of a former second stage that this one continues; one made otherwise is put aside."""
-    if not folder.exists():
-        return None
-    if not (folder / JOURNAL).exists():
-        if any(folder.iterdir()):
-            _put_aside(folder, "it holds no run", say)
-        return None
-    _check_idle(folder)
-    journal = Journal(folder / JOURNAL, writable=False)
-    try:
-        stored = State.of(journal.read(), stage.space)
-    finally:
-        journal.close()
-    declared = Declared.of(
-        stage.space, stage.estimator, stage.objectives, (), _listed(stage, stage.items()), None, stage.epochs, 0
-    ).to_json()
-    wanted = {name: declared[name] for name in ("objectives", "epochs", "estimator", "fingerprints")}
-    try:
-        check_unchanged(stored.created, stage.space, wanted, str(folder), declared["recipe"])
-    except RunError as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:-1]]
-        _put_aside(folder, "; ".join(lines), say)
-        return None
-    changed = SearchCode.of(stage.space, stage.estimator).sentences(_last(stored), (LAYERS, JUDGE))
-    if changed:
-        _put_aside(folder, "; ".join(changed), say)
-        return None
-    return stored
-
-
-def _last(state: State) -> Mapping[str, Any]:
-    """The record of the last session of a run; empty where there was none."""
-    return state.sessions[-1] if state.sessions else {}
-
-
-def _put_aside(folder: Path, why: str, say: Say) -> None:
-    number = next(n for n in range(1, 10_000) if not folder.with_name(f"{FOLDER}-{n}").exists())
-    aside = folder.with_name(f"{FOLDER}-{number}")
-    try:
-        folder.rename(aside)
-    except OSError as error:
-        raise RunError(f"the former second stage {folder} cannot be put aside: {error}; move it yourself") from error
-    say(f"nothing of the former second stage is reused, since {why}; it is kept in {aside.name}")
-
-
-def _listed(stage: Stage, items: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Listed:
-    choices, settings = zip(*items, strict=True)
-    return Listed(stage.space, stage.objectives, architectures=choices, settings=settings)
-
-
 def _train(
     run: Run,
     folder: Path,
     stage: Stage,
     stored: State | None,
+    retrain: bool,
     workers: int | None,
     executor: str,
     say: Say,
@@ -262,11 +222,14 @@ def _train(
     from ogive.api.start import search
 
     former = [] if stored is None else list(stored.trials.values())
+    known = {} if stored is None else trainings(stored)
+    repeated = to_repeat(folder, stage, stored, retrain)
     items = [item_of(trial) for trial in former]
-    items += [item for item in stage.items() if item not in items]
+    items += [item for item in stage.items() if training_key(item) not in known]
+    items += repeated
     ended = [trial for trial in former if trial.status.ended]
     if stored is not None and former:
-        say(_reused(ended, stage))
+        say(reused(known, stage, len(repeated)))
     if stored is not None and len(ended) == len(items):
         return stored
     searched = Settings.from_json(run.state.settings)
@@ -280,7 +243,7 @@ def _train(
         stage.space,
         stage.estimator,
         objectives=stage.objectives,
-        strategy=_listed(stage, items),
+        strategy=listed(stage, items),
         schedule="full",
         epochs=stage.epochs,
         max_trials=count,
@@ -292,16 +255,6 @@ def _train(
         **options,
     )
     return done.state
-
-
-def _reused(ended: Sequence[Trial], stage: Stage) -> str:
-    """What is there already, and what failed and is not tried again."""
-    there = [item_of(trial) for trial in ended]
-    text = f"{sum(item in there for item in stage.items())} of {len(stage.orders)} trainings are there already"
-    failed = [trial for trial in ended if trial.status.failed]
-    if failed:
-        text += f"; {len(failed)} of them failed, and are not tried again: remove {FOLDER}/ for that"
-    return text
 
 
 class _Teller:
@@ -363,19 +316,6 @@ def _reference(run: Run, random: Run) -> RandomReference:
     alike = [trial for trial in random.trials if trial.status is Status.FINISHED and trial.reaches(step)]
     note = f"{len(alike)} random architectures, each trained in full; {random.state.seconds:.0f} s of training"
     return RandomReference(metric, [trial.at(step)[metric] for trial in alike], note)
-
-
-def _check_idle(folder: Path) -> None:
-    """Check that no controller works on the run in `folder`.
-
-    Raises:
-        RunError: one does.
-    """
-    journal = Journal(folder / JOURNAL, writable=False)
-    try:
-        journal.check_idle()
-    finally:
-        journal.close()
 
 
 def _record_reading(run: Run, split: str, say: Say) -> None:

@@ -9,6 +9,8 @@ from pickle import PickleError
 from typing import TYPE_CHECKING, Any
 
 from ogive.errors import JobError, MissingExtra, RunError
+from ogive.estimate.live import UNSAVED
+from ogive.report.delivery import Delivery, Stages
 from ogive.report.results import front, top, why_none
 from ogive.report.sinks.flat import row
 from ogive.report.two_stage import TwoStage, read_two_stage
@@ -20,6 +22,7 @@ from ogive.trial import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
 
     from ogive.api.final import Say
     from ogive.api.replay import Replay
@@ -34,10 +37,14 @@ class Run:
 
     Attributes:
         folder: with the journal, and a folder for each trial under `trials/`.
+        trust: whether the user's code may be loaded from the folder, which runs it; see `open_run`.
     """
 
-    def __init__(self, folder: Path, space: Space | None = None, estimator: Estimator | None = None) -> None:
+    def __init__(
+        self, folder: Path, space: Space | None = None, estimator: Estimator | None = None, trust: bool = False
+    ) -> None:
         self.folder = folder
+        self.trust = trust
         self._space = space
         self._estimator = estimator
         self._state: State | None = None
@@ -58,12 +65,20 @@ class Run:
 
     @property
     def space(self) -> Space:
-        """The space with its layers."""
+        """The space with its layers.
+
+        Raises:
+            RunError: the run was opened without `trust`, or its code cannot be loaded.
+        """
         return self._loaded()[0]
 
     @property
     def estimator(self) -> Estimator:
-        """What judged the trials."""
+        """What judged the trials.
+
+        Raises:
+            RunError: as for `space`.
+        """
         return self._loaded()[1]
 
     def _loaded(self) -> tuple[Space, Estimator]:
@@ -71,6 +86,11 @@ class Run:
             from ogive.api.payload import PAYLOAD, load_payload
 
             path = self.folder / PAYLOAD
+            if not self.trust:
+                raise RunError(
+                    f"this needs the layers and the train function of the run in {self.folder}, and loading them runs code "
+                    f"from {path.name}: open it with og.open_run(folder, trust=True) if you trust where it comes from"
+                )
             try:
                 space, self._estimator = load_payload(path)
             except FileNotFoundError as error:
@@ -94,8 +114,71 @@ class Run:
 
     @property
     def ended(self) -> str:
-        """Why the search ended; "" where it was interrupted or goes on."""
+        """Why the search ended; "" where it was interrupted or goes on. `failed` says whether it was for failures."""
         return self.state.ended
+
+    @property
+    def failed(self) -> bool:
+        """Whether failed trials ended the search: `max_failed_trials` of them, or the stop rule on failures."""
+        return self.state.ended_by_failures
+
+    @property
+    def stages(self) -> Stages:
+        """The search and what followed it: which network each stage chose."""
+        return Stages(self.state, self.folder)
+
+    def delivery(self, trial: str | int = "winner") -> Delivery:
+        """A network as its stage left it: which trial, its metrics, and the weights that these are of.
+
+        Args:
+            trial: "winner" of the last stage with a result (full training, else the search); "best" of the search, with what
+                the search left; or a trial's number, as full training left it where it was trained in full.
+
+        Raises:
+            RunError: there is no such trial, none has a value, or several objectives leave several to choose from.
+        """
+        return self.stages.delivery(trial)
+
+    def model(self, trial: str | int = "winner") -> torch.nn.Module:
+        """The trained network, on the CPU and in eval mode.
+
+        Args:
+            trial: as for `delivery`.
+
+        Raises:
+            RunError: as `delivery`; the run was opened without `trust`; or there are no weights, or they do not fit.
+        """
+        from ogive.api.delivery import load_model
+
+        return load_model(self, self.delivery(trial))
+
+    def export(
+        self,
+        trial: str | int = "winner",
+        to: str = "torch",
+        output: str | os.PathLike[str] | None = None,
+        inputs: Any = None,
+        say: Say = lambda message: None,
+    ) -> Path:
+        """Write a network: "torch", its weights and a program that runs without Ogive, or "json", its architecture.
+
+        Args:
+            trial: as for `delivery`.
+            to: "torch" or "json".
+            output: a folder; for "json" also a file that ends in `.json`. `exports/TRIAL` in the run's folder where None.
+            inputs: example inputs, where the space has none: a shape without the batch such as (1, 28, 28), a tensor, or a
+                dict of these by name.
+            say: called with messages: the form of the export, how far its outputs differ, warnings.
+
+        Returns:
+            the folder, or the JSON file.
+
+        Raises:
+            JobError, RunError: as `model`; also where it cannot be written.
+        """
+        from ogive.api.delivery import export
+
+        return export(self, self.delivery(trial), to, None if output is None else Path(output), inputs, say)
 
     def top(self, k: int = 10) -> list[Trial]:
         """The best `k` trials that satisfy all constraints, best first; several objectives by front and crowding.
@@ -106,7 +189,7 @@ class Run:
 
     @property
     def best(self) -> Trial:
-        """The best trial.
+        """The best trial of the search; what full training chose is `delivery()`.
 
         Raises:
             RunError: no trial has a value yet, or none satisfies the constraints.
@@ -140,16 +223,17 @@ class Run:
         epochs: int | None = None,
         recipe: Mapping[str, Any] | None = None,
         from_weights: bool = False,
+        retrain: bool = False,
         baseline: Callable[[], Any] | None = None,
         random: Run | None = None,
         workers: int | None = None,
         executor: str = "processes",
-        say: Say = lambda message: None,
+        say: Say | None = None,
         observer: Observer | None = None,
         **settings: Any,
     ) -> TwoStage:
         """Train the best in full, rank them anew, and read the test split for the winner; see `ogive.api.final`."""
-        from ogive.api.final import finalize
+        from ogive.api.final import finalize, to_stderr
 
         return finalize(
             self,
@@ -158,11 +242,12 @@ class Run:
             epochs=epochs,
             recipe=recipe,
             from_weights=from_weights,
+            retrain=retrain,
             baseline=baseline,
             random=random,
             workers=workers,
             executor=executor,
-            say=say,
+            say=say or to_stderr,
             observer=observer,
             **settings,
         )
@@ -227,24 +312,39 @@ class Run:
             journal.close()
 
     def report(self, path: str | os.PathLike[str] | None = None) -> Path:
-        """Write one self-contained HTML page; by default `report.html` in the run's folder."""
+        """Write one self-contained HTML page; by default `report.html` in the run's folder.
+
+        Networks are drawn layer by layer where the run may load its code (see `open_run`), else as a list of decisions.
+        """
         from ogive.report import write_report
 
         target = Path(path) if path is not None else self.folder / "report.html"
-        self._loaded()
+        if self.trust:
+            self._loaded()
         return write_report(self.state, self.folder, target)
 
     def __repr__(self) -> str:
         state = self.state
-        return f"<Run {self.folder}: {len(state.trials)} trials, {state.failed} failed, {state.ended or 'not ended'}>"
+        by = "by failures: " if state.ended_by_failures else ""
+        ended = f"ended: {by}{state.ended}" if state.ended else "not ended"
+        kept = ", no weights are kept" if any(m.startswith(UNSAVED) for m, _ in state.warnings) else ""
+        return f"<Run {self.folder}: {len(state.trials)} trials, {state.failed} failed{kept}, {ended}>"
 
 
-def open_run(folder: str | os.PathLike[str]) -> Run:
-    """A run that was begun earlier, possibly still going on elsewhere; models are loaded when they are needed.
+def open_run(folder: str | os.PathLike[str], trust: bool = False) -> Run:
+    """A run that was begun earlier, possibly still going on elsewhere.
+
+    Args:
+        folder: of the run.
+        trust: load the space's layers and the estimator too, so that architectures build, and `model`, `export`, `finalize`
+            and `reproduce` work. That runs code: modules that the run names, and what `payload.pkl` in the folder holds.
+            Without it only the journal is read.
 
     Raises:
-        RunError: there is no readable journal in `folder`.
+        RunError: there is no readable journal in `folder`, or the code cannot be loaded.
     """
-    run = Run(Path(folder).absolute())
+    run = Run(Path(folder).absolute(), trust=trust)
     _ = run.state  # what is no run is told now
+    if trust:
+        _ = run.space
     return run

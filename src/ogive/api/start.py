@@ -234,7 +234,7 @@ def search(
         journal.close()
     if interrupted:  # what follows a search in a program must not happen to half a search
         raise KeyboardInterrupt(f"the search in {folder} was {interrupted}; the same call continues it")
-    return Run(folder, space, judge)
+    return Run(folder, space, judge, trust=True)
 
 
 def fresh_folder(parent: Path) -> Path:
@@ -295,6 +295,7 @@ def _continued(
         **manifest(settings.workers, settings.workers_per_trial, settings.threads),
         "code": estimator.code(),
         SOURCES: code.to_json(),
+        "trains_models": estimator.trains_models,
         **where.journalled(),
     }
     opening.append(Event(Kind.OPENED, data={**opened, "price": price.to_json()} if price else opened))

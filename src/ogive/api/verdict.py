@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from ogive.errors import RunError
 from ogive.objective import Objective, costs, pareto_front, ranks, violation
+from ogive.report.delivery import saved_by
 from ogive.report.rank_statistics import FEWEST, both
 from ogive.report.true_best import noise, probabilities
 from ogive.report.two_stage import FOLDER, Agreement, Bias, Network, TwoStage, read_two_stage
-from ogive.run.folders import trial_folder
 from ogive.run.state import State
 from ogive.space import Space
 from ogive.trial import Status, Trial
@@ -82,6 +82,20 @@ def item_of(trial: Trial) -> Item:
     return trial.architecture.to_json(), dict(trial.proposal.settings)
 
 
+def training_key(item: Item) -> str:
+    """What a training and its repetitions have in common."""
+    from ogive.estimate.full_training import STAGE
+
+    choices, settings = item
+    order = {name: value for name, value in settings[STAGE].items() if name != "again"}
+    return json.dumps([choices, {**settings, STAGE: order}], sort_keys=True)
+
+
+def trainings(state: State) -> dict[str, Trial]:
+    """The trials of the second stage by the training that they are; of repeated ones the last."""
+    return {training_key(item_of(trial)): trial for trial in state.trials.values()}
+
+
 def judge_stage(
     run: Run, stage: Stage, trained: State, on_read: Callable[[str], object], say: Callable[[str], object]
 ) -> TwoStage:
@@ -119,10 +133,11 @@ def judge_stage(
         winners,
         [bias for objective in changed if (bias := _bias(objective.metric, finalists))],
         [Bias.of(name, first.values[name], own) for name, own in first.test.items() if name in first.values],
-        dict(stage.estimator.recipe() or {}),
+        dict(stage.estimator.recipe() or ({"settings": stage.estimator.settings} if stage.estimator.settings else {})),
         full is not None,
         {"search": searched.fingerprints()["split"], "second": full.fingerprints()["split"]} if full else {},
         _cost_ratio(finalists),
+        trained.done,
     )
 
 
@@ -132,10 +147,10 @@ def judge_stage(
 def _networks(run: Run, stage: Stage, trained: State, say: Callable[[str], object]) -> list[Network]:
     """The networks with what their trainings gave; no ranks yet."""
     wanted = stage.items()
-    trials = {json.dumps(item_of(trial), sort_keys=True): trial for trial in trained.trials.values()}
+    trials = trainings(trained)
     by_name: dict[str, list[tuple[int, Trial]]] = {}
     for item, (_, _, order) in zip(wanted, stage.orders, strict=True):
-        trial = trials.get(json.dumps(item, sort_keys=True))
+        trial = trials.get(training_key(item))
         if trial is None or not trial.status.ended:
             done = sum(t.status.ended for t in trained.trials.values())
             raise RunError(
@@ -181,20 +196,18 @@ def _network(
         failures,
         seconds=sum(trial.seconds for _, trial in trainings),
         search_seconds=0.0 if searched is None or searched.cached else searched.seconds,
+        trainings=[trial.id for _, trial in done],
     )
 
 
 def _weights(run: Run, trial: Trial) -> str:
     """The file below the run's folder that holds the weights of a training; "" where there is none."""
-    from ogive.estimate.checkpoint import newest
-
-    folder = trial_folder(run.folder / FOLDER, trial)
-    saved = newest(folder) if folder.is_dir() else None
-    return str(saved.path.relative_to(run.folder)) if saved else ""
+    saved = saved_by(trial, run.folder / FOLDER)
+    return str(saved.path.relative_to(run.folder)) if saved is not None and saved.has_model else ""
 
 
-def load_weights(run: Path, network: Network, place: int) -> Mapping[str, Any] | None:
-    """The state dict of one training of `network`; None where its checkpoint has none under `model`.
+def _load_weights(run: Path, network: Network, place: int) -> Mapping[str, Any]:
+    """The state dict of one training of `network` by the built-in trainer, which saves weights always.
 
     Raises:
         RunError: the checkpoint is gone.
@@ -205,10 +218,10 @@ def load_weights(run: Path, network: Network, place: int) -> Mapping[str, Any] |
     where = run / file if file else run / FOLDER
     if not file or not where.is_file():
         raise RunError(
-            f"the weights of {network.name}, seed {network.seeds[place]}, are not in {where} any more; remove "
-            f"{run / FOLDER} and finalize again to train anew"
+            f"the weights of {network.name}, seed {network.seeds[place]}, are not in {where} any more; finalize again with "
+            "retrain=True (`ogive finalize --retrain`), which trains it again"
         )
-    weights: Mapping[str, Any] | None = load_checkpoint(where).get("model")
+    weights: Mapping[str, Any] = load_checkpoint(where)["model"]
     return weights
 
 
@@ -320,9 +333,7 @@ def _judged(run: Run, stage: Stage, network: Network, examples: Any) -> list[dic
     found = []
     for place, seed in enumerate(network.seeds):
         model = stage.build(network, seed, run)
-        weights = load_weights(run.folder, network, place)
-        assert weights is not None  # the built-in trainer has stored them
-        model.load_state_dict(weights)
+        model.load_state_dict(_load_weights(run.folder, network, place))
         found.append(stage.full.scores(model, examples))
     return found
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ogive.api import Run
+    from ogive.report.delivery import Delivery
     from ogive.run.fold import Observer
     from ogive.run.state import State
     from ogive.trial import Trial
@@ -26,12 +27,15 @@ RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
-def open_run(run_or_job: Path) -> Run:
-    """The run in a folder, or of a job. Reads the journal; loads no PyTorch and none of the user's code."""
+def open_run(run_or_job: Path, trust: bool = False) -> Run:
+    """The run in a folder, or of a job. Reads the journal; loads no PyTorch, and the user's code only with `trust`."""
     from ogive import api
-    from ogive.job import run_folder
+    from ogive.job import add_code_of, run_folder
 
-    return api.open_run(run_folder(run_or_job))
+    folder = run_folder(run_or_job)
+    if trust:
+        add_code_of(folder)
+    return api.open_run(folder, trust=trust)
 
 
 @contextmanager
@@ -80,7 +84,11 @@ def _plain(value: Any) -> Any:
 
 
 def choices(trial: Trial) -> str:
-    """The active decisions of a trial's architecture, in one line."""
+    """The active decisions of a trial's architecture, in one line; of a baseline in the second stage, that it is one."""
+    from ogive.estimate.full_training import BASELINE, STAGE
+
+    if trial.proposal.settings.get(STAGE, {}).get("network") == BASELINE:
+        return "drawn by hand"
     return ", ".join(f"{name}={_label(label)}" for name, label in trial.architecture.items())
 
 
@@ -96,22 +104,66 @@ def shown_metrics(state: State, trials: Iterable[Trial]) -> list[str]:
 
 
 def print_trials(state: State, trials: Sequence[Trial], ranked: bool = True) -> None:
-    """A table of trials, best first where they are `ranked`."""
+    """A table of trials of the search, best first where they are `ranked`."""
+    _print_ranking(
+        state,
+        [(trial, trial.metrics, trial.step, trial.status.value) for trial in trials],
+        shown_metrics(state, trials),
+        ranked,
+    )
+
+
+def print_networks(state: State, networks: Sequence[Delivery]) -> None:
+    """A table of networks, best first: metrics, epochs and status are those of the stage that trained them last."""
+    from ogive.report.delivery import SEARCH
+
+    rows = []
+    for network in networks:
+        status = network.training.status.value
+        if network.stage != SEARCH:
+            status = f"{'winner, ' if network.is_winner else ''}{network.stage}"
+        rows.append((network.trial, network.mean, network.training.step, status))
+    _print_ranking(state, rows, shown_metrics(state, [network.trial for network in networks]))
+    seeds = max((len(network.seeds) for network in networks), default=1)
+    if seeds > 1:
+        print(f"values after full training are means over {seeds} seeds")
+
+
+def _print_ranking(
+    state: State,
+    rows: Sequence[tuple[Trial, Mapping[str, float], int, str]],
+    metrics: Sequence[str],
+    ranked: bool = True,
+) -> None:
     from rich.table import Table
 
-    from ogive.report.words import number
+    from ogive.report.words import number, trial_name
 
-    metrics = shown_metrics(state, trials)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in (*(["rank"] if ranked else []), "trial", *metrics, "epochs"):
         table.add_column(name, justify="right", overflow="fold")
     table.add_column("status", overflow="fold")
     table.add_column("architecture", overflow="fold")
-    for rank, trial in enumerate(trials, 1):
-        values = [number(trial.metrics[name]) if name in trial.metrics else "-" for name in metrics]
+    for rank, (trial, own, step, status) in enumerate(rows, 1):
+        values = [number(own[name]) if name in own else "-" for name in metrics]
         place = [str(rank)] if ranked else []
-        table.add_row(*place, str(trial.id), *values, str(trial.step), trial.status.value, choices(trial))
+        table.add_row(*place, trial_name(trial).removeprefix("trial "), *values, str(step), status, choices(trial))
     print_table(table)
+
+
+def print_notes(run: Run) -> None:
+    """What to know before the winner is used, and why it has no weights where it has none."""
+    for note in run.stages.notes:
+        console().print(f"note: {note}", markup=False, highlight=False)
+    for line in unsaved(run):
+        console().print(f"no weights: {line}", markup=False, highlight=False)
+
+
+def unsaved(run: Run) -> list[str]:
+    """Why winners have no weights, where they should have; empty where they have them, or train no models."""
+    stages = run.stages
+    missing = [winner.missing for winner in stages.winners if winner.state.trains_models]
+    return list(dict.fromkeys(text for text in missing if text is not None))
 
 
 def trial_json(trial: Trial) -> dict[str, Any]:
@@ -127,6 +179,11 @@ def trial_json(trial: Trial) -> dict[str, Any]:
         "id": trial.architecture.id,
         "architecture": trial.architecture.to_json(),
     }
+
+
+def network_json(network: Delivery) -> dict[str, Any]:
+    """A network for scripts: its trial, with step, status and metrics of the stage that trained it last."""
+    return {**trial_json(network.trial), **network.to_json()}
 
 
 def failures(state: State) -> list[dict[str, Any]]:

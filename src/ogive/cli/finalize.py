@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ogive.cli.common import AsJson, RunPath, open_run, print_json, print_table, shown
+from ogive.cli.common import AsJson, RunPath, open_run, print_json, print_table, shown, unsaved
 from ogive.errors import JobError
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ def finalize(
     from_weights: Annotated[
         bool | None, typer.Option("--from-weights/--from-scratch", help="Start from what the search has trained.")
     ] = None,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Repeat trainings that left no weights, also where the code is the same.")
+    ] = False,
     baseline: Annotated[
         str | None, typer.Option(help="A function that makes a network by hand: file.py:name or package.module:name.")
     ] = None,
@@ -48,16 +51,16 @@ def finalize(
     What is left out is as the job's `finalize` says. Interrupted, the same command goes on; what is trained already is not
     trained again. Exit code 130 when it was interrupted.
     """
-    from ogive.job import add_code_of, baseline_of, finalize_of
+    from ogive.job import baseline_of, finalize_of
 
-    opened = open_run(run)
-    add_code_of(opened.folder)
+    opened = open_run(run, trust=True)
     limits = {"budget": budget, "time_limit": time_limit}
     arguments: dict[str, Any] = {
         **finalize_of(opened.folder),
         **{name: value for name, value in limits.items() if value is not None},
         "baseline": baseline_of(opened.folder) if baseline is None else _drawn(baseline),
         "workers": workers,
+        "retrain": retrain,
         "say": lambda message: print(message, file=sys.stderr),
     }
     given = {
@@ -76,7 +79,7 @@ def finalize(
         print(f"interrupted; what is trained is kept. Continue with: {again}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     if as_json:
-        print_json(result.to_json())
+        print_json({**result.to_json(), "no_weights": unsaved(opened)})
     else:
         _print(opened, result)
 
@@ -131,10 +134,13 @@ def _print(run: Run, result: TwoStage) -> None:
     folder = run.folder / "final"
     card = shown(folder / "MODEL_CARD.md")
     print(f"\ncard:     {card}")
-    if (folder / "weights.pt").is_file():
+    winner = run.stages.winners[0]
+    if winner.missing is None:
         print(f"weights:  {shown(folder / 'weights.pt')}")
-        trial = result.winner.trial
-        print(f"export:   ogive export {shlex.quote(str(shown(run.folder)))} --trial {trial} --to torch")
+        which = f" --trial {winner.trial.id}" if len(result.winners) > 1 else ""
+        print(f"export:   ogive export {shlex.quote(str(shown(run.folder)))}{which} --to torch")
+    else:
+        print(f"weights:  none: {winner.missing}")
     print(f"report:   ogive report {shlex.quote(str(shown(run.folder)))}")
 
 

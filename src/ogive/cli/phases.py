@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from ogive.cli.common import console, print_json, print_table, shown, watching
+from ogive.cli.common import console, print_json, print_notes, print_table, shown, unsaved, watching
 
 if TYPE_CHECKING:
     from ogive.api import Funnel
@@ -85,6 +85,7 @@ def show_funnel(funnel: Funnel, as_json: bool) -> None:
     table.add_column("verdict")
     for row in rows:
         best = ", ".join(f"{metric} {number(value)}" for metric, value in row["best"].items()) or "-"
+        best += f" (trial {row['winner']})" if "winner" in row else ""
         done = max(1, row["trials"] - row["failed"])
         times = (duration(row["seconds"] / done), duration(row["seconds"])) if row["trials"] else ("-", "-")
         trials = f"{row['trials']} of {row['max_trials']}" if row["max_trials"] else str(row["trials"] or "-")
@@ -173,8 +174,9 @@ def _state(state: State, verdict: Verdict | None) -> str:
 
 def _last(funnel: Funnel, verdict: Verdict | None) -> dict[str, Any]:
     """What is known of full training."""
+    from ogive.api import open_run
     from ogive.api.result import JOURNAL
-    from ogive.report.two_stage import FOLDER, read_two_stage
+    from ogive.report.two_stage import FOLDER
 
     if not funnel.runs:
         return {}
@@ -182,11 +184,12 @@ def _last(funnel: Funnel, verdict: Verdict | None) -> dict[str, Any]:
     begun = (searched / FOLDER / JOURNAL).is_file()
     if verdict is None:
         return {"state": "begun"} if begun else {}
-    stage = read_two_stage(searched)
-    winner = None if stage is None else next((n for n in stage.networks if n.name in stage.winners), None)
-    means = {} if winner is None or stage is None else {metric: winner.mean(metric) for metric, _ in stage.objectives}
-    best = {metric: value for metric, value in means.items() if value is not None}
-    return {"state": "trained", "best": best, "run": str(shown(searched / FOLDER))}
+    stages = open_run(searched).stages
+    if stages.result is None:
+        return {"state": "begun"}
+    winner = stages.winners[0]
+    best = {o.metric: winner.mean[o.metric] for o in stages.state.objectives if o.metric in winner.mean}
+    return {"state": "trained", "best": best, "winner": winner.trial.id, "run": str(shown(searched / FOLDER))}
 
 
 def _print_next(funnel: Funnel) -> None:
@@ -196,6 +199,9 @@ def _print_next(funnel: Funnel) -> None:
     print(f"\nreport:   ogive report {folder}")
     if not funnel.last:
         print(f"finalize: ogive finalize {folder}")
+    elif not unsaved(funnel.run):
+        print(f"export:   ogive export {folder} --to torch")
+    print_notes(funnel.run)
 
 
 def show_where_there_is_one(run_or_job: Path, as_json: bool) -> bool:

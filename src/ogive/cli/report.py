@@ -26,21 +26,25 @@ def report(
         typer.Option("-o", "--out", "--output", help="Where to; its suffix, .html or .md, says the format."),
     ] = None,
     to: Annotated[Format | None, typer.Option(help="HTML or Markdown, as report.html or report.md in the run.")] = None,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="Load the run's code, to draw layers; the name of a job's file means it, too."),
+    ] = False,
 ) -> None:
     """Write the report of a run, and print its path.
 
     HTML is one page that needs nothing else; the drawings of Markdown go into a folder beside it. Where the evidence carries
-    a narrower space and the run was started with a job, suggested.yaml in the run is a job that searches it.
+    a narrower space and the run was started with a job, suggested.yaml in the run is a job that searches it. No code from a
+    run's folder is run, so networks are shown as their decisions; with `--trust`, or where RUN is a job's file, their layers
+    are drawn.
     """
     from ogive.errors import JobError
-    from ogive.job import add_code_of
     from ogive.job.suggested import write_suggested
     from ogive.report.subject import Subject
 
     if output is not None and to is not None and output.suffix != f".{to.value}":
         raise JobError(f"--out {output} and --to {to.value}: give one of the two, or a name that ends in .{to.value}")
-    opened = open_run(run)
-    add_code_of(opened.folder)
+    opened = open_run(run, trust=trust or run.is_file())
     target = output if output is not None else opened.folder / f"report.{to.value if to else 'html'}"
     print(shown(opened.report(target)))
     subject = Subject(opened.state, opened.folder, opened.folder.name)

@@ -34,10 +34,7 @@ def reproduce(
     are not compared. Exit code 0 when every value is equal, bit for bit, 1 when one is not, 2 for an error that you can
     mend.
     """
-    from ogive.job import add_code_of
-
-    opened = open_run(run)
-    add_code_of(opened.folder)
+    opened = open_run(run, trust=True)
     found = opened.reproduce(
         trial, ignore=ignore or (), folder=output, say=lambda message: print(message, file=sys.stderr)
     )

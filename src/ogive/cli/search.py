@@ -14,11 +14,13 @@ from ogive.cli.common import (
     JobFile,
     console,
     failures,
+    network_json,
     print_failures,
     print_json,
-    print_trials,
+    print_networks,
+    print_notes,
     shown,
-    trial_json,
+    unsaved,
     watching,
 )
 from ogive.cli.forecast import confirm
@@ -131,7 +133,7 @@ def _more(job: Path, options: Mapping[str, Any], state: State) -> str:
 
 
 def _failed(run: Run) -> bool:
-    return not run.top(1) or run.state.ended_by_failures
+    return not run.top(1) or run.failed
 
 
 def _summary(run: Run) -> dict[str, Any]:
@@ -139,10 +141,12 @@ def _summary(run: Run) -> dict[str, Any]:
     return {
         "run": str(shown(run.folder)),
         "why": state.ended,
+        "ended_by_failures": state.ended_by_failures,
+        "no_weights": unsaved(run),
         "trials": len(state.trials),
         "elapsed_seconds": state.elapsed,
         "trial_seconds": state.seconds,
-        "top": [trial_json(trial) for trial in run.top(SHOWN)],
+        "top": [network_json(network) for network in run.stages.ranked(SHOWN)],
         "failures": failures(state),
     }
 
@@ -156,13 +160,14 @@ def _print(run: Run, more: str) -> None:
     from ogive.run.overtraining import overtraining
 
     state = run.state
-    print(f"{len(state.trials)} trials in {duration(state.elapsed)}; the search ended: {state.ended}")
-    best = run.top(SHOWN)
+    by = " by failures" if run.failed else ""
+    print(f"{len(state.trials)} trials in {duration(state.elapsed)}; the search ended{by}: {state.ended}")
+    best = run.stages.ranked(SHOWN)
     if best:
-        print_trials(state, best)
-    for trial in best:
-        print(f"\ntrial {trial.id}:")
-        console().print(draw_text(trial.architecture))
+        print_networks(state, best)
+    for network in best:
+        print(f"\ntrial {network.trial.id}:")
+        console().print(draw_text(network.trial.architecture))
     print_failures(state, run.folder)
     hint = overtraining(state)
     if hint is not None:
@@ -172,5 +177,7 @@ def _print(run: Run, more: str) -> None:
         return
     folder = shlex.quote(str(shown(run.folder)))
     print(f"\nreport:   ogive report {folder}")
-    print(f"export:   ogive export {folder} --trial {best[0].id} --to torch")
+    to = " --to torch" if best[0].weights is not None else ""
+    print(f"export:   ogive export {folder} --trial {best[0].trial.id}{to}")
+    print_notes(run)
     print(f"go on:    {more}")

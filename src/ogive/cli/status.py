@@ -12,11 +12,13 @@ from ogive.cli.common import (
     RunPath,
     choices,
     failures,
+    network_json,
     open_run,
     print_failures,
     print_json,
+    print_notes,
     shown,
-    trial_json,
+    unsaved,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     from ogive.cli.phases import show_where_there_is_one
     from ogive.report import spending
     from ogive.report.results import nearest, top, why_none
-    from ogive.report.words import duration, number, plural
+    from ogive.report.words import duration, number, plural, trial_name
     from ogive.run.stopping import verdicts
     from ogive.run.utilisation import utilisation
 
@@ -46,9 +48,16 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
         utilisation(state, bins=1, now=now),
         verdicts(state, now=now),
     )
+    followed = opened.stages
+    winners = followed.winners if followed.result is not None else []
     if as_json:
         more = {
-            "best": trial_json(best[0]) if best else None,
+            "best": network_json(followed.searched(best[0])) if best else None,
+            "winners": [
+                {**winner.to_json(), "architecture": winner.trial.architecture.to_json()} for winner in winners
+            ],
+            "notes": followed.notes,
+            "no_weights": unsaved(opened),
             "cost": spending.cost_json(stages, now),
             "utilisation": busy.mean,
             "advice": [{**asdict(verdict), "numbers": dict(verdict.numbers)} for verdict in advice],
@@ -64,11 +73,16 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     print(f"time      {duration(state.elapsed)}, {duration(state.seconds)} of it computing trials")
     if best:
         values = ", ".join(f"{o.metric} {number(best[0].metrics[o.metric])}" for o in state.objectives)
-        print(f"best      {values}: trial {best[0].id}, {choices(best[0])}")
+        of = " of the search" if winners else ""
+        print(f"best      {values}: {trial_name(best[0])}{of}, {choices(best[0])}")
     elif nearest(state, 1) and not top(state, 1):
         print(f"best      none: {why_none(state)}")
     elif len(state.objectives) > 1:
         print(f"front     {plural(len(opened.front()), 'trial')}: ogive front {shown(opened.folder)}")
+    for winner in winners:
+        values = ", ".join(f"{o.metric} {number(winner.mean[o.metric])}" for o in state.objectives)
+        print(f"winner    {values}: {winner.title}, {choices(winner.trial)}")
+    print_notes(opened)
     together = state.settings.get("workers_per_trial", 1)
     each = f" of {together} processes each" if together > 1 else ""
     print(f"workers   {state.settings['workers']}{each}, with a trial for {busy.mean:.0%} of the time")
@@ -97,6 +111,7 @@ def _summary(run: Run, state: State) -> dict[str, Any]:
         "run": str(shown(run.folder)),
         "state": _state(state),
         "why": state.ended,
+        "ended_by_failures": state.ended_by_failures,
         "max_trials": state.settings["max_trials"],
         "trials": {status.value: n for status, n in state.count.items() if n},
         "objectives": [{"metric": o.metric, "goal": o.goal} for o in state.objectives],

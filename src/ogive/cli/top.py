@@ -1,4 +1,4 @@
-"""`ogive top`: the best trials of a run."""
+"""`ogive top`: the best networks of a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from ogive.cli.common import AsJson, RunPath, open_run, print_json, print_trials, trial_json
+from ogive.cli.common import (
+    AsJson,
+    RunPath,
+    network_json,
+    open_run,
+    print_json,
+    print_networks,
+    print_notes,
+    print_trials,
+)
 
 
 def top(
@@ -14,15 +23,20 @@ def top(
     k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """List the best trials of a run, best first; where none satisfies the constraints, those that come nearest."""
+    """List the best networks of a run, best first; where none satisfies the constraints, those that come nearest.
+
+    Those that were trained in full come first, by their rank there and with the metrics of full training; the others have
+    those of the search. Numbers are the search's.
+    """
     from ogive.report.results import nearest, why_none
 
     opened = open_run(run)
-    trials = opened.top(k)
+    networks = opened.stages.ranked(k)
     if as_json:
-        print_json([trial_json(trial) for trial in trials])
-    elif trials:
-        print_trials(opened.state, trials)
+        print_json([network_json(network) for network in networks])
+    elif networks:
+        print_networks(opened.state, networks)
+        print_notes(opened)
     else:
         print(why_none(opened.state))
         near = nearest(opened.state, k)

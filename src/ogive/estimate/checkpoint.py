@@ -70,12 +70,19 @@ class Saved:
         metrics: all metrics known at that step.
         reported: whether they were reported as this step's report, or only carried forward from earlier ones.
         path: of the state; `load_checkpoint` reads it.
+        keys: the names in the state; None in checkpoints of earlier versions.
     """
 
     step: Step
     metrics: Mapping[str, float]
     reported: bool
     path: Path
+    keys: tuple[str, ...] | None = None
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the state holds weights under `model`, as far as that is recorded."""
+        return self.keys is None or "model" in self.keys
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -137,7 +144,8 @@ def _latest(folder: Path, name: re.Pattern[str]) -> Saved | None:
     beside = states[step].with_suffix(".json")
     try:
         content = json.loads(beside.read_text())
-        return Saved(step, content["metrics"], content["reported"], states[step])
+        keys = tuple(content["keys"]) if "keys" in content else None
+        return Saved(step, content["metrics"], content["reported"], states[step], keys)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{beside}: cannot be read ({first_line(error)}); {REMEDY}") from error
 
@@ -154,7 +162,7 @@ class Writer:
     def __init__(self, folder: Path, best_epoch_of: tuple[str, str] | None = None) -> None:
         self._folder = folder
         self._best_epoch_of = best_epoch_of
-        self._staged: tuple[Step, Path] | None = None
+        self._staged: tuple[Step, Path, list[str]] | None = None
         if best_epoch_of is not None and (saved := newest(folder)) is not None:
             self._keep_best(saved)  # an attempt may have been killed before it did
 
@@ -174,16 +182,16 @@ class Writer:
         has_tensors = check_state(state, "state")
         path = self._folder / f"checkpoint-{step}.{'pt' if has_tensors else 'pickle'}"
         _write(path.with_name(path.name + ".tmp"), state, _torch_save if has_tensors else _pickle)
-        self._staged = step, path
+        self._staged = step, path, list(state)
 
     def commit(self, metrics: Mapping[str, float], reported: bool) -> None:
         """Put the staged state into place with its metrics, and remove older checkpoints."""
         if self._staged is None:
             return
-        step, path = self._staged
+        step, path, keys = self._staged
         beside = self._folder / f"checkpoint-{step}.json"
         aside = beside.with_name(beside.name + ".tmp")
-        content = json.dumps({"step": step, "metrics": dict(metrics), "reported": reported})
+        content = json.dumps({"step": step, "metrics": dict(metrics), "reported": reported, "keys": keys})
         _write(aside, content, lambda text, file: file.write(text.encode()))
         aside.replace(beside)
         path.with_name(path.name + ".tmp").replace(path)

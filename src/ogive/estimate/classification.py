@@ -52,6 +52,7 @@ class Classifier(Estimator):
     fidelities = tuple(field.name for field in fields(Proxy))
     parallel = True
     rank_invariant = True  # every process takes its share of the recipe's batches
+    trains_models = True
 
     def __init__(
         self,

@@ -32,6 +32,7 @@ class Order:
         start: folder of the searched trial, below the run's, and the step of its checkpoint whose weights to start from;
             None to start from scratch.
         drawn: a hash of the baseline's source, so that another baseline is another order; "" for a trial.
+        again: how often it was trained before without leaving weights.
     """
 
     network: str
@@ -39,19 +40,21 @@ class Order:
     seed: int
     start: tuple[str, Step] | None = None
     drawn: str = ""
+    again: int = 0
 
     def to_json(self) -> dict[str, Any]:
         data: dict[str, Any] = {"network": self.network, "trial": self.trial, "seed": self.seed}
         if self.start is not None:
             data["start"] = list(self.start)
-        return {**data, "drawn": self.drawn} if self.drawn else data
+        optional = {"drawn": self.drawn, "again": self.again}
+        return data | {name: value for name, value in optional.items() if value}
 
     @staticmethod
     def of(settings: Mapping[str, Any]) -> Order:
         """The order in a proposal's settings."""
         data = settings[STAGE]
         start = (data["start"][0], data["start"][1]) if "start" in data else None
-        return Order(data["network"], data["trial"], data["seed"], start, data.get("drawn", ""))
+        return Order(data["network"], data["trial"], data["seed"], start, data.get("drawn", ""), data.get("again", 0))
 
 
 class FullTraining(Estimator):
@@ -70,6 +73,7 @@ class FullTraining(Estimator):
         self.epochs = judge.epochs
         self.continuable = judge.continuable
         self.parallel, self.rank_invariant = judge.parallel, judge.rank_invariant
+        self.trains_models, self.is_stored = judge.trains_models, judge.is_stored
 
     def prepare(self) -> None:
         self.judge.prepare()

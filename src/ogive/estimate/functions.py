@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -20,6 +21,7 @@ class Train(Estimator):
     """A train function as an estimator; made by `train`."""
 
     parallel = True  # but not rank invariant: `f` may share out each batch, or give each process a batch of its own
+    trains_models = True
 
     def __init__(
         self,
@@ -32,6 +34,9 @@ class Train(Estimator):
         self.fidelities = fidelities
         self._recipe = recipe
         self._count_parameters = count_parameters
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= {**state, "is_stored": not _is_imported(state["_f"])}
 
     @property
     def function(self) -> Callable[[Any, LiveTrial], object]:
@@ -59,6 +64,7 @@ class Train(Estimator):
     def _train(self, trial: LiveTrial) -> None:
         _import_torch()  # before building: only a loaded PyTorch can be seeded
         model = trial.architecture.build(seed=trial.seed)
+        trial._model = model
         seed_everything(trial.seed)
         self._f(model, trial)
 
@@ -72,6 +78,9 @@ class Function(Estimator):
 
     def sources(self) -> Sequence[tuple[str, Any]]:
         return [("function", self._f)]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= {**state, "is_stored": not _is_imported(state["_f"])}
 
     def evaluate(self, evaluation: Evaluation) -> None:
         if evaluation.reported >= 1:
@@ -146,6 +155,12 @@ def count(architecture: Architecture) -> dict[str, float]:
 
     with torch.device("meta"):
         return {"parameters": float(parameters(architecture.build()))}
+
+
+def _is_imported(f: Any) -> bool:
+    """Whether a function that was unpickled was found by its name, and is not the copy that was stored with the run."""
+    module = sys.modules.get(getattr(f, "__module__", None) or "")
+    return module is not None and getattr(module, getattr(f, "__qualname__", ""), None) is f
 
 
 def _check_callable(f: Any, arguments: tuple[str, ...]) -> None:

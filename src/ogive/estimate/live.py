@@ -39,6 +39,16 @@ NOT_INHERITED = (
     "a trial that is to go on from another one's weights starts without them, since the train function does not call "
     "trial.inherited(): state = trial.restore() or trial.inherited()"
 )
+UNSAVED = "no weights are kept: "
+"""How the notes on a train function that saves no weights begin."""
+_REMEDY = (
+    "nothing can be exported of its trials; let it call trial.checkpoint(model=model.state_dict(), ...), then "
+    "`ogive finalize` trains the best again and keeps their weights"
+)
+NO_CHECKPOINT = (
+    f"{UNSAVED}the train function came to the end of a trial without calling trial.checkpoint(), so {_REMEDY}"
+)
+NO_MODEL = f"{UNSAVED}the train function calls trial.checkpoint() without model=, so {_REMEDY}"
 
 
 class TrialEnds(BaseException):
@@ -87,6 +97,9 @@ class LiveTrial:
         self._sent = evaluation.reported
         self._begun = False
         self._inherits = False  # whether the train function has asked for another one's weights
+        self._saves: set[str] = set() if self._saved is None else {"model"} if self._saved.has_model else {"other"}
+        self._model: Any = None  # what is trained, where the estimator has built it
+        self._noted = False
         self._counted = False  # whether epochs() counts the steps
         self._over = False
         self._asked = False  # whether the train function knows of the other ranks
@@ -176,6 +189,7 @@ class LiveTrial:
             )
         if self._team.rank > 0:
             return
+        self._saves |= set(state)
         step = self.epoch if self._counted else 1
         self._writer.stage(step, state)
         if self._reported == step:
@@ -253,9 +267,9 @@ class LiveTrial:
         given = self._evaluation
         if not self._begun and self.epoch == 0 and self._team.rank == 0:
             if given.attempt > 1 and given.reported > 0:
-                given.note(f"{REPEATS} {NOT_RESTORED if self._saved else NOT_WRITTEN}")
+                self._note(f"{REPEATS} {NOT_RESTORED if self._saved else NOT_WRITTEN}")
             elif given.inherit is not None and not self._inherits:
-                given.note(NOT_INHERITED)
+                self._note(NOT_INHERITED)
         self._begun = True
 
     def _agreed(self) -> bool:
@@ -272,9 +286,20 @@ class LiveTrial:
                 "and wrap the model in torch.nn.parallel.DistributedDataParallel; or give workers_per_trial=1"
             )
 
+    def _note(self, message: str) -> None:
+        """Give the user one sentence; one for each attempt, since they are told together."""
+        if not self._noted:
+            self._noted = True
+            self._evaluation.note(message)
+
     def _close(self) -> None:
         """Put a checkpoint into place whose epoch got no report."""
         self._writer.commit(self._metrics, reported=False)
+
+    def _check_saved(self) -> None:
+        """Note where the train function has returned and left no weights of its model."""
+        if self._team.rank == 0 and hasattr(self._model, "state_dict") and "model" not in self._saves:
+            self._note(NO_MODEL if self._saves else NO_CHECKPOINT)
 
     def _next_step(self) -> Step:
         step = self.epoch if self._counted else self.epoch + 1
@@ -304,13 +329,15 @@ def run_live(evaluation: Evaluation, body: Callable[[LiveTrial], None]) -> None:
         trial = LiveTrial(evaluation, any_of)
         if not trial._settle():
             return
+        last = trial
         _run(body, trial)
         if trial._returned_without_value():
             # It reports less often than the schedule compares, such as every fifth epoch: it goes on from its checkpoint, or
             # begins again, until it has reported a value.
-            again = LiveTrial(evaluation, any_of, until=evaluation.limit)
-            again._sent = trial._sent
-            _run(body, again)
+            last = LiveTrial(evaluation, any_of, until=evaluation.limit)
+            last._sent = trial._sent
+            _run(body, last)
+        last._check_saved()
 
 
 def _run(body: Callable[[LiveTrial], None], trial: LiveTrial) -> None:

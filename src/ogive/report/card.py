@@ -26,7 +26,8 @@ def write_card(
         result: of the second stage.
         network: what the card is for.
         place: that of its delivered training in `network.seeds`.
-        facts: `task`: `Task.describe()`; `cost`: of one example; `trained`: epochs. Each may be left out.
+        facts: `task`: `Task.describe()`; `cost`: of one example; `trained`: epochs; `weights`: why there are none. Each may
+            be left out.
         run: the search's folder.
 
     Raises:
@@ -78,8 +79,10 @@ def _model(state: State, network: Network, place: int, facts: Mapping[str, Any])
         yield "activation memory of one example", f"{cost['activation_memory']:,} bytes"
     else:
         yield "FLOPs of one example", f"unknown: {cost.get('not counted', 'the space tells no example input')}"
-    weights = network.weights[place]
-    yield "weights", f"`weights.pt` beside this card, seed {network.seeds[place]}" if weights else "none were saved"
+    if facts.get("weights"):
+        yield "weights", f"none: {facts['weights']}"
+        return
+    yield "weights", f"`weights.pt` beside this card, seed {network.seeds[place]}"
     yield "use", f"`ogive export RUN --trial {trial.id} --to torch` writes a program that runs without Ogive"
 
 
@@ -192,6 +195,9 @@ def _limits(result: TwoStage, network: Network, task: Mapping[str, Any] | None) 
     if len(result.finalists) > 1:
         count = len(result.finalists)
         yield f"It was chosen as the best of {count} by validation, which flatters its validation value a little."
+    if len(result.winners) > 1:
+        others = ", ".join(name for name in result.winners if name != network.name)
+        yield f"It is one of {len(result.winners)} winners, of which none is better in all objectives; the others: {others}."
     for failure in network.failures:
         yield f"One of its trainings failed ({failure})."
     yield from task["warnings"] if task else ()

@@ -170,7 +170,7 @@ def inside(subject: Subject) -> Answer:
     }
     if not subject.best or not numbers:
         return Answer(NEITHER, "no trial has a value yet" if numbers else "no decision is a number")
-    best = subject.best[0].architecture
+    best = subject.drawn[0].trial.architecture
     at = [f"{name} = {best[name]}" for name, ends in numbers.items() if name in best and best[name] in ends]
     return answer(
         not at, "no number of the best stands at an end of its range", f"at an end of its range: {', '.join(at)}"
@@ -260,7 +260,7 @@ def cost_of_point(subject: Subject) -> Answer:
 def final_pipeline(subject: Subject) -> Answer:
     if subject.stage is None:
         return Answer(NEITHER, "no network was trained in full")
-    there = bool(subject.stage.recipe)
+    there = bool(subject.stage.recipe.keys() - {"settings"})
     return answer(
         there, "its recipe is in final/two_stage.json", "a train function of the user's, whose code is not in the run"
     )

@@ -5,35 +5,41 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ogive.run.state import State
-from ogive.trial import Trial
+from ogive.report.delivery import Delivery
 
 
-def export_json(state: State, trial: Trial) -> dict[str, Any]:
-    """A trial as JSON: architecture, metrics, and where they come from."""
-    created = state.created
+def export_json(delivery: Delivery) -> dict[str, Any]:
+    """A network as JSON: architecture, the metrics of its weights, and how the stage that left them trained it."""
+    trial, training = delivery.trial, delivery.training
+    searched, created = delivery.search.created, delivery.state.created
     return {
         "architecture": trial.architecture.to_json(),
         "id": trial.architecture.id,
-        "metrics": dict(trial.metrics),
+        "metrics": dict(delivery.metrics),
+        "test_metrics": dict(delivery.test),
         "trial": trial.id,
-        "status": trial.status.value,
-        "step": trial.step,
-        "fidelity": dict(trial.fidelity),
-        "seed": trial.seed,
-        "settings": dict(trial.proposal.settings),
-        "seconds": trial.seconds,
+        "stage": delivery.stage,
+        "winner": delivery.is_winner,
+        "status": training.status.value,
+        "step": delivery.step,
+        "fidelity": dict(training.fidelity),
+        "seed": delivery.seed,
+        "seeds": list(delivery.seeds),
+        "mean_metrics": dict(delivery.mean),
+        "settings": dict(delivery.settings),
+        "seconds": training.seconds,
         "provenance": {
-            "space": state.space.fingerprint,
+            "space": delivery.search.space.fingerprint,
             "fingerprints": dict(created["fingerprints"]),
             "recipe": created["recipe"],
-            "estimator": created["estimator"],
-            "strategy": created["strategy"],
-            "schedule": created["schedule"],
+            "estimator": searched["estimator"],
+            "strategy": searched["strategy"],
+            "schedule": searched["schedule"],
             "epochs": created["epochs"],
-            "run_seed": created["seed"],
-            "objectives": [objective.to_json() for objective in state.objectives],
-            "constraints": [asdict(constraint) for constraint in state.constraints],
-            "session": dict(state.sessions[-1]) if state.sessions else {},
+            "run_seed": searched["seed"],
+            "objectives": [objective.to_json() for objective in delivery.search.objectives],
+            "constraints": [asdict(constraint) for constraint in delivery.search.constraints],
+            "session": dict(delivery.session),
+            "search": {"metrics": dict(trial.metrics), "step": trial.step, "seed": trial.seed},
         },
     }

@@ -16,7 +16,7 @@ from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group,
 MAX_TEXT = 40
 """Characters of a value that are shown."""
 
-NO_LAYERS = "the space was read from a journal, without layers: its decisions and their labels"
+NO_LAYERS = "the space was read from a journal, without layers (--trust loads them): its decisions and their labels"
 
 
 @dataclass(frozen=True)

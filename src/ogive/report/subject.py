@@ -13,12 +13,12 @@ import numpy as np
 
 from ogive.objective import costs, ranks, violation
 from ogive.report.comparison import Comparison
+from ogive.report.delivery import Delivery, Stages
 from ogive.report.failures import Trap, traps
 from ogive.report.frontier import Knee, knee
 from ogive.report.importance import Mattered, mattered, narrower
 from ogive.report.results import Point, curve, front, random_values, top
-from ogive.report.spending import stages
-from ogive.report.two_stage import TwoStage, read_two_stage
+from ogive.report.two_stage import TwoStage
 from ogive.report.words import number, shown_metrics
 from ogive.run.state import State
 from ogive.run.stopping import Verdict, verdicts
@@ -114,16 +114,33 @@ class Subject:
         return verdicts(self.state)
 
     @cached_property
+    def stages(self) -> Stages:
+        """The search and what followed it."""
+        return Stages(self.state, self.folder)
+
+    @property
     def stage(self) -> TwoStage | None:
         """The second stage; None where none has come to its end."""
-        return read_two_stage(self.folder) if self.folder is not None else None
+        return self.stages.result
 
-    @cached_property
+    @property
     def finals(self) -> dict[str, State]:
         """The second stage as a run of its own, where it was begun."""
-        if self.folder is None:
-            return {}
-        return {name: state for name, state in stages(self.folder, self.state).items() if name != "search"}
+        return {} if self.stages.final is None else {"final": self.stages.final}
+
+    @cached_property
+    def first(self) -> Delivery | None:
+        """The network that the page is led by: the first winner of full training, else the first of `best`."""
+        if self.stage is not None:
+            return self.stages.winners[0]
+        return self.drawn[0] if self.best else None
+
+    @cached_property
+    def drawn(self) -> list[Delivery]:
+        """The networks that are drawn, `first` first."""
+        if self.stage is not None:
+            return self.stages.ranked(DRAWN)
+        return [self.stages.searched(trial) for trial in self.best]
 
     @cached_property
     def traps(self) -> list[Trap]:
@@ -148,12 +165,18 @@ class Subject:
     def resting(self) -> int:
         return self.state.done + self.state.count[Status.PAUSED]
 
-    def metrics(self, trial: Trial) -> list[tuple[str, str]]:
+    def metrics(self, network: Trial | Delivery) -> list[tuple[str, str]]:
         """What was sought, with the number of parameters, as text."""
-        return [(name, shown(value)) for name, value in shown_metrics(trial, self.state.metrics_needed).items()]
+        metrics = network.mean if isinstance(network, Delivery) else network.metrics
+        return [(name, shown(value)) for name, value in shown_metrics(metrics, self.state.metrics_needed).items()]
 
-    def feasible(self, trial: Trial) -> bool:
-        return not self.state.constraints or violation(trial.metrics, self.state.constraints) == 0
+    def values(self, network: Trial | Delivery) -> str:
+        """The same in one line: `accuracy 0.9, parameters 45,210`."""
+        return ", ".join(f"{name} {value}" for name, value in self.metrics(network))
+
+    def feasible(self, network: Trial | Delivery) -> bool:
+        metrics = network.mean if isinstance(network, Delivery) else network.metrics
+        return not self.state.constraints or violation(metrics, self.state.constraints) == 0
 
 
 def shown(value: object) -> str:

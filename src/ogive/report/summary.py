@@ -31,8 +31,14 @@ def tiles(subject: Subject) -> list[tuple[str, str]]:
     """Value and name of the run's main figures."""
     state = subject.state
     found: list[tuple[str, str]] = []
-    if subject.several:
+    if subject.several and subject.stage is not None:
+        found.append((f"{len(subject.stages.winners):,}", "on the Pareto front after full training"))
+    elif subject.several:
         found.append((f"{len(subject.front):,}", f"trial{'' if len(subject.front) == 1 else 's'} on the Pareto front"))
+    elif subject.stage is not None and subject.first is not None:
+        seeds = plural(len(subject.first.seeds), "seed") if len(subject.first.seeds) > 1 else "trained in full"
+        for i, (name, value) in enumerate(subject.metrics(subject.first)):
+            found.append((value, f"{name} of the winner, {seeds}" if i == 0 else f"{name} of the winner"))
     elif subject.best:
         for i, (name, value) in enumerate(subject.metrics(subject.best[0])):
             found.append((value, f"best {name}" if i == 0 else f"{name} of the best"))
@@ -49,18 +55,49 @@ def tiles(subject: Subject) -> list[tuple[str, str]]:
 def found(subject: Subject) -> str:
     """What was found."""
     state, best = subject.state, subject.best
+    if subject.stage is not None:
+        return " ".join([_won(subject, subject.stage), *(_sentence(note) for note in subject.stages.notes)])
     if not state.trials:
         return "No trial was started."
     if not best:
         return capitalized(why_none(state)) if subject.valued else _all_failed(subject)
     valued = plural(len(subject.valued), "trial")
-    values = ", ".join(f"{name} {value}" for name, value in subject.metrics(best[0]))
+    values = subject.values(best[0])
+    notes = "".join(f" {_sentence(note)}" for note in subject.stages.notes)
     if subject.several:
         if len(subject.front) == 1:
-            return f"Trial {best[0].id} is not beaten in any objective, of {valued} with a value: {values}."
+            return f"Trial {best[0].id} is not beaten in any objective, of {valued} with a value: {values}.{notes}"
         text = f"{plural(len(subject.front), 'trial')} on the Pareto front, of {valued} with a value."
-        return text + (f" Its knee is trial {best[0].id}: {values}." if subject.knee else "")
-    return f"Trial {best[0].id} is the best of {valued} with a value: {values}."
+        return text + (f" Its knee is trial {best[0].id}: {values}." if subject.knee else "") + notes
+    return f"Trial {best[0].id} is the best of {valued} with a value: {values}.{notes}"
+
+
+def _won(subject: Subject, stage: TwoStage) -> str:
+    """Which networks full training has chosen, and what the search had thought of them."""
+    winners, finalists = subject.stages.winners, plural(len(stage.finalists), "finalist")
+    violating = "" if subject.feasible(winners[0]) else " It violates a constraint."
+    if subject.several:
+        each = "; ".join(f"trial {winner.trial.id} ({subject.values(winner)})" for winner in winners)
+        are = "is" if len(winners) == 1 else "are"
+        return f"After full training {len(winners)} of {finalists} {are} on the front: {each}.{violating}"
+    first, trial = winners[0], winners[0].trial
+    seeds = f", mean over {plural(len(first.seeds), 'seed')}" if len(first.seeds) > 1 else ""
+    text = (
+        f"Trial {trial.id} is the winner of full training, of {finalists}: {subject.values(first)}{seeds}.{violating}"
+    )
+    metric = subject.state.objectives[0].metric
+    before = shown(trial.metrics.get(metric))
+    if not subject.best or subject.best[0].id == trial.id:
+        return f"{text} It was the search's best, too, with {metric} {before}."
+    best = subject.best[0]
+    return (
+        f"{text} In the search it had {metric} {before}, and the best was trial {best.id} with "
+        f"{shown(best.metrics.get(metric))}."
+    )
+
+
+def _sentence(note: str) -> str:
+    return f"{note[0].upper()}{note[1:]}."
 
 
 def _all_failed(subject: Subject) -> str:
@@ -72,7 +109,8 @@ def sure(subject: Subject) -> str:
     """How sure that is, as far as the journal tells."""
     if not subject.best:
         return "There is nothing to be sure of yet."
-    parts = [_against_random(subject)]
+    parts = [] if subject.stage is None else [f"In the search, trial {subject.best[0].id} was the best."]
+    parts.append(_against_random(subject))
     if not subject.several and len(subject.best) > 1:
         parts.append(_gap(subject))
     parts += [_epoch(subject), _stages(subject)]
@@ -204,6 +242,8 @@ def following(subject: Subject) -> str:
     state = subject.state
     if not state.trials:
         return "Start it: `ogive search JOB`."
+    if subject.stage is not None and subject.first is not None:
+        return " ".join([_use(subject), *_narrower(subject)])
     if not subject.best and subject.valued:
         return "Loosen the constraints, or widen the space towards what satisfies them."
     if not subject.best:
@@ -213,9 +253,26 @@ def following(subject: Subject) -> str:
         parts.append("Let it go on; `ogive search` continues it where it stopped.")
     elif subject.stage is None and not state.test_reads:
         parts.append(f"Train the best from scratch and choose among them: `ogive finalize {subject.where} --top 10`.")
-    if subject.narrower:
-        parts.append("A next search may use the narrower space below.")
+    if subject.first is not None and subject.state.trains_models and subject.first.missing is not None:
+        parts.append(f"Trial {subject.first.trial.id} has no weights: {subject.first.missing}.")
+    parts += _narrower(subject)
     return " ".join(parts) or f"Use what was found; {_tested(subject)}."
+
+
+def _use(subject: Subject) -> str:
+    """What to do with the winner of full training."""
+    first = subject.first
+    assert first is not None
+    if first.missing is not None:
+        use = f"There are no weights of trial {first.trial.id}: {first.missing}."
+    else:
+        which = f" --trial {first.trial.id}" if len(subject.stages.winners) > 1 else ""
+        use = f"Export it: `ogive export {subject.where}{which} --to torch`."
+    return f"{use} {_sentence(_tested(subject))}"
+
+
+def _narrower(subject: Subject) -> list[str]:
+    return ["A next search may use the narrower space below."] if subject.narrower else []
 
 
 def _tested(subject: Subject) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from ogive.estimate.live import UNSAVED
 from ogive.objective import violation
-from ogive.report.words import counts, duration, number, plural, shown_metrics
+from ogive.report.words import counts, duration, number, plural, shown_metrics, trial_name
 from ogive.run import cost
 from ogive.run.events import Event, Kind
 from ogive.run.forecast import forecast_of
@@ -145,14 +146,14 @@ class Tally:
         state = self.state
         if len(state.objectives) == 1:
             best = self.best[0]
-            values = shown_metrics(best, state.metrics_needed if details else [state.objectives[0].metric])
+            values = shown_metrics(best.metrics, state.metrics_needed if details else [state.objectives[0].metric])
             shown = ", ".join(f"{name} {number(value)}" for name, value in values.items())
             epochs = f", after {plural(self._step, 'epoch')}" if details and state.created.get("epochs") else ""
-            return f"trial {best.id}, {shown}{epochs}"
+            return f"{trial_name(best)}, {shown}{epochs}"
         ends = []
         for objective in state.objectives:
             end = min(self.best, key=lambda trial: objective.cost(trial.metrics))
-            ends.append(f"{objective.metric} {number(end.metrics[objective.metric])} (trial {end.id})")
+            ends.append(f"{objective.metric} {number(end.metrics[objective.metric])} ({trial_name(end)})")
         return f"front of {plural(len(self.best), 'trial')}, {', '.join(ends)}"
 
     def failures(self) -> str:
@@ -185,5 +186,9 @@ class Tally:
     def summary(self) -> str:
         """One line at the end of the session."""
         failed = f", {self.state.failed:,} failed" if self.state.failed else ""
-        why = f"ended: {self.state.ended}" if self.state.ended else "not ended, can be continued"
-        return f"{self.progress()}{failed}, in {duration(self.elapsed)}; best: {self.best_so_far(False)}; {why}"
+        by = "by failures: " if self.state.ended_by_failures else ""
+        why = f"ended: {by}{self.state.ended}" if self.state.ended else "not ended, can be continued"
+        unsaved = next((f"; {m}" for m, _ in self.state.warnings if m.startswith(UNSAVED)), "")
+        return (
+            f"{self.progress()}{failed}, in {duration(self.elapsed)}; best: {self.best_so_far(False)}; {why}{unsaved}"
+        )

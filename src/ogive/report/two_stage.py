@@ -35,6 +35,7 @@ class Network:
         seeds: of the trainings that succeeded.
         values: for each metric the values on the second stage's validation part, one for each of `seeds`.
         weights: files below the run's folder, one for each of `seeds`; "" where a train function saved none.
+        trainings: trials of the second stage's journal, one for each of `seeds`; empty in records of earlier versions.
         failures: how its other trainings failed.
         probability: that its true value is the best of all finalists; None where that cannot be told.
         test: metrics on the test split, one for each of `seeds`; empty where it was not read for this network.
@@ -56,6 +57,7 @@ class Network:
     test: Values = field(default_factory=dict)
     seconds: float = 0.0
     search_seconds: float = 0.0
+    trainings: Sequence[int] = field(default_factory=list)
 
     def mean(self, metric: str) -> float | None:
         """The mean of a metric over seeds; None where it was not measured."""
@@ -106,11 +108,12 @@ class TwoStage:
         winners: names; one with a single objective, with several those that no other dominates.
         bias: full training on the second validation part minus the search's value on the first, over finalists.
         chosen_bias: test minus second validation of the first winner, over seeds; None where the test was not read.
-        recipe: of full training, with its `epochs`; empty where only a train function knows.
+        recipe: of full training, with its `epochs`; of a train function without a recipe its replaced `settings` alone.
         new_validation: validated on other examples than the search did.
         splits: fingerprints of the parts: `search`, `second`; empty where only a train function knows.
         cost_ratio: compute time of one full training over that of one training in the search, means over finalists; None
             where the search's came from the cache.
+        judged: how many trainings had ended when it was written; 0 in records of earlier versions.
     """
 
     objectives: Sequence[tuple[str, str]]
@@ -125,6 +128,7 @@ class TwoStage:
     new_validation: bool
     splits: Mapping[str, str]
     cost_ratio: float | None = None
+    judged: int = 0
 
     @property
     def finalists(self) -> list[Network]:
@@ -140,6 +144,12 @@ class TwoStage:
     def baseline(self) -> Network | None:
         """The hand-drawn network; None where there was none."""
         return next((network for network in self.networks if network.trial is None), None)
+
+    def best_seed(self, network: Network) -> int:
+        """The place in `network.seeds` of the training with the best value of the first objective, chosen by validation."""
+        metric, goal = self.objectives[0]
+        values = list(network.values.get(metric, ()))
+        return values.index((max if goal == "maximize" else min)(values)) if values else 0
 
     def __getitem__(self, name: str) -> Network:
         for network in self.networks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ogive.estimate.full_training import STAGE
 from ogive.run.words import duration as duration
 from ogive.run.words import number as number
 from ogive.run.words import plural as plural
@@ -16,9 +17,14 @@ def counts(count: Mapping[Status, int]) -> str:
     return ", ".join(f"{n:,} {name.replace('_', ' ')}" for n, name in some)
 
 
-def shown_metrics(trial: Trial, first: Sequence[str]) -> dict[str, float]:
+def trial_name(trial: Trial) -> str:
+    """`trial 3`; of the second stage by the search's number, `trial 12, seed 0`."""
+    order = trial.proposal.settings.get(STAGE)
+    return f"trial {trial.id}" if order is None else f"{order['network']}, seed {order['seed']}"
+
+
+def shown_metrics(metrics: Mapping[str, float], first: Sequence[str]) -> dict[str, float]:
     """The metrics `first`, then the number of parameters where it is known."""
-    metrics = trial.metrics
     return {name: metrics[name] for name in dict.fromkeys([*first, "parameters"]) if name in metrics}
 
 

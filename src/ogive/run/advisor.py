@@ -89,10 +89,10 @@ class Advisor:
         told = {message for message, _ in self.state.warnings}
         return [message for message in dict.fromkeys(found) if message not in told]
 
-    def stop(self) -> str:
-        """Why the search ends now, "" where it goes on: a stop rule says so and may."""
+    def stop(self) -> Verdict | None:
+        """The stop rule that ends the search now; None where it goes on."""
         found = next((verdict for verdict in self.verdicts if verdict.stop and verdict.rule != "budget"), None)
-        return f"stop rule {found.rule}: {found.reason}" if found is not None and self.settings.stop == "auto" else ""
+        return found if self.settings.stop == "auto" else None
 
     def projection(self) -> Event | None:
         """What the whole search is expected to take, to be journalled once at each share of the trials."""

@@ -194,9 +194,9 @@ class Controller:
         for message in advisor.unreported():
             self.on_warning(message)
         self._raise(advisor.alerts())
-        why = advisor.stop()
-        if why:
-            self._end(why)
+        stop = advisor.stop()
+        if stop is not None:
+            self._end(f"stop rule {stop.rule}: {stop.reason}", failures=stop.rule == "failures")
         projected = None if self.stopping else advisor.projection()
         if projected is not None:
             self.fold.write(projected)
@@ -206,6 +206,7 @@ class Controller:
             self.fold.write(*(alert.event() for alert in alerts))
 
     def _end(self, why: str, failures: bool = False) -> None:
+        """End the search, with `failures` because of failed trials."""
         if not self.stopping:
             self.stop(why)
             self.fold.write(Event(Kind.ENDED, data={"why": why, **({"failures": True} if failures else {})}))

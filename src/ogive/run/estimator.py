@@ -117,6 +117,9 @@ class Estimator(ABC):
         parallel: whether several processes may carry out an evaluation together (`workers_per_trial`).
         rank_invariant: whether they then give what one process alone would, up to rounding; else results of unlike
             numbers of processes are not taken for each other.
+        trains_models: whether its trials train a model, whose weights belong under `model` of their checkpoints.
+        is_stored: whether the user's code in it is the copy that was stored with a run, because it cannot be imported (it
+            was defined in a script); else it is the present version.
     """
 
     continuable: bool = False
@@ -124,6 +127,8 @@ class Estimator(ABC):
     fidelities: tuple[str, ...] = ()
     parallel: bool = False
     rank_invariant: bool = False
+    trains_models: bool = False
+    is_stored: bool = False
 
     def check(self, space: Space, fidelity: Fidelity, settings: Mapping[str, Any]) -> None:  # noqa: B027 - most take all
         """See, before a search begins, that evaluations of `space` at this fidelity and with these settings can be made.

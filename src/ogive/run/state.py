@@ -51,7 +51,8 @@ class State:
         elapsed: time that the sessions took, in seconds; stretches in which no controller ran are left out.
         ended: why the search is over; "" while it is not.
         exhausted: whether it is over because the strategy has nothing left to propose.
-        ended_by_failures: whether it is over because too many trials failed, or the first ones all in the same way.
+        ended_by_failures: whether it is over because too many trials failed, the first ones all in the same way, or by the
+            stop rule on failures.
         forgiven: failed trials that `max_failed_trials` does not count: those that the search had ended by before it was
             continued, and those that were to be repeated.
         warnings: messages for the user, with the trial they belong to.
@@ -158,6 +159,16 @@ class State:
         """How many trials have ended."""
         return sum(n for status, n in self.count.items() if status.ended)
 
+    @property
+    def trains_models(self) -> bool | None:
+        """Whether its trials train models, whose weights are to be kept; None where that is unknown."""
+        return self.sessions[-1].get("trains_models") if self.sessions else None
+
+    @property
+    def code(self) -> str | None:
+        """The hash of the user's code that judged the last trials; None where it is unknown."""
+        return self.sessions[-1].get("code") or None if self.sessions else None
+
     @cached_property
     def metrics_needed(self) -> tuple[str, ...]:
         """The metrics that the objectives and constraints are made of."""
@@ -213,7 +224,8 @@ class State:
                 self.settings.update(event.data)
             case Kind.ENDED:
                 self.ended, self.exhausted = event.data["why"], event.data.get("exhausted", False)
-                self.ended_by_failures = event.data.get("failures", False)
+                # journals of earlier versions say it in the sentence only
+                self.ended_by_failures = event.data.get("failures", "max_failed_trials is" in self.ended)
             case Kind.WARNING:
                 self.warnings.append((event.data["message"], event.trial))
             case Kind.TEST_READ:

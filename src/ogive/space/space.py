@@ -324,7 +324,8 @@ class Space:
         """The model of `architecture`; see `Architecture.build`."""
         if self.tree is None:
             raise SpaceError(
-                "this space was read from a journal and holds no layers; load it from where it is declared"
+                "this space was read from a journal and holds no layers; open the run with og.open_run(folder, trust=True), "
+                "or take the space from where it is declared"
             )
         if multipliers:
             check_multipliers(multipliers, self.multipliers)

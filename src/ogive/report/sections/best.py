@@ -4,30 +4,37 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ogive.report.delivery import FULL, SEARCH, Delivery
 from ogive.report.document import Block, Card, Cards, Drawing, Fold, Keys, Section, Table, Text
 from ogive.report.drawing import draw_svg
 from ogive.report.facts import named
 from ogive.report.results import by_rung, why_none
 from ogive.report.sketch import NO_LAYERS, plain
 from ogive.report.subject import Subject, shown
+from ogive.report.two_stage import FOLDER
 from ogive.report.versus import against
 from ogive.report.words import capitalized, duration, plural
 from ogive.run.folders import trial_folder
-from ogive.trial import Status, Trial
+from ogive.trial import Status
 
 RUNGS = "Rungs of the schedule"
 MOST_RUNGS = 12
 
 
 def section(subject: Subject) -> Section:
-    best = subject.best
+    best = subject.drawn
     if not best:
         return Section("best", "The best architectures", [Text(capitalized(why_none(subject.state)))])
     title = "The best architecture" if len(best) == 1 else f"The best {len(best)} architectures"
-    furthest = max(trial.step for trial in best)
+    furthest = max(network.trial.step for network in best)
     blocks: list[Block] = [Cards([_card(subject, place, trial) for place, trial in enumerate(best, 1)])]
-    behind = [trial for trial in best if not trial.reaches(furthest)]
-    if behind:
+    behind = [network for network in best if not network.trial.reaches(furthest)]
+    if best[0].stage != best[-1].stage:
+        text = (
+            "Networks that were trained in full come first; values of the others are the search's, and not comparable."
+        )
+        blocks.insert(0, Text(text))
+    elif behind and best[0].stage == SEARCH:
         text = (
             f"Not all were trained alike: {plural(len(behind), 'trial')} came less far than {plural(furthest, 'epoch')} "
             "and stand behind, whatever their values; compare values only at the same number of epochs."
@@ -38,21 +45,30 @@ def section(subject: Subject) -> Section:
     return Section("best", title, blocks)
 
 
-def _card(subject: Subject, place: int, trial: Trial) -> Card:
+def _card(subject: Subject, place: int, network: Delivery) -> Card:
+    trial, training = network.trial, network.training
     rows = [
         *((name, plain(label)) for name, label in trial.architecture.items()),
-        ("seed", trial.seed),
+        ("seed", network.seed),
         ("identity", trial.architecture.id),
-        ("all metrics", ", ".join(f"{name} {shown(value)}" for name, value in trial.metrics.items())),
-        ("folder", str(trial_folder(Path(), trial))),
+        ("all metrics", ", ".join(f"{name} {shown(value)}" for name, value in network.mean.items())),
+        ("folder", str(trial_folder(Path(FOLDER if network.stage == FULL else ""), training))),
     ]
+    if network.stage == FULL:
+        searched = ", ".join(f"{name} {shown(value)}" for name, value in trial.metrics.items())
+        rows.append(("in the search", f"{searched} ({plural(trial.step, 'epoch')})"))
     drawing = Drawing(f"best{place}", draw_svg(trial.architecture), f"the architecture of trial {trial.id}")
     fold = Fold("decisions, seed and identity", [Keys(rows)])
-    return Card(f"{place}. trial {trial.id}", subject.metrics(trial), _note(subject, trial), [drawing, fold])
+    winner = ", the winner" if network.is_winner and network.stage == FULL else ""
+    title = f"{place}. trial {trial.id}{winner}"
+    return Card(title, subject.metrics(network), _note(subject, network), [drawing, fold])
 
 
-def _note(subject: Subject, trial: Trial) -> str:
-    parts = [plural(trial.step, "epoch")] if subject.state.created["epochs"] else []
+def _note(subject: Subject, network: Delivery) -> str:
+    trial = network.training
+    seeds = f", mean over {plural(len(network.seeds), 'seed')}" if len(network.seeds) > 1 else ""
+    parts = [f"{network.stage}{seeds}"] if subject.stage is not None else []
+    parts += [plural(trial.step, "epoch")] if network.state.created["epochs"] else []
     parts += [trial.status.value] if trial.status is not Status.FINISHED else []
     parts += ["from the cache" if trial.cached else duration(trial.seconds)]
     return ", ".join(parts)

@@ -10,10 +10,10 @@ from ogive.report.subject import Subject
 def section(subject: Subject) -> Section:
     found = facts.manifest(subject.state)
     blocks: list[Block] = []
-    if subject.best:
+    if subject.first is not None:
         blocks += [
-            Text("A trial is repeated with the same seed, versions and threads by"),
-            Code(f"ogive reproduce {subject.where} --trial {subject.best[0].id}"),
+            Text("A trial of the search is repeated with the same seed, versions and threads by"),
+            Code(f"ogive reproduce {subject.where} --trial {subject.first.trial.id}"),
         ]
     else:
         blocks.append(Text("No trial has a value yet, so there is none to repeat."))

@@ -22,11 +22,15 @@ def section(subject: Subject) -> Section:
         )
         return Section("stages", TITLE, [Text(text)])
     head, rows = two_stage_words.rows(found)
-    first, *others = two_stage_words.sentences(found)
-    blocks: list[Block] = [Text(first), *_scatters(found), Table(head, rows), Items(others)]
+    lead, *others = two_stage_words.sentences(found)
+    blocks: list[Block] = [Text(lead), *_scatters(found), Table(head, rows), Items(others)]
     failures = [f"{network.name}: {text}" for network in found.networks for text in network.failures]
     blocks += [Fold("trainings that failed", [Text(text) for text in failures])] if failures else []
-    blocks += [Text("The winner's weights and its model card are in final/ of the run's folder.", soft=True)]
+    first = subject.stages.winners[0]
+    weights = "The winner's weights and its model card are in final/ of the run's folder."
+    if first.missing is not None:
+        weights = f"The winner's model card is in final/ of the run's folder. There are no weights: {first.missing}."
+    blocks += [Text(weights, soft=True)]
     return Section("stages", TITLE, blocks)
 
 

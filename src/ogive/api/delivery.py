@@ -1,0 +1,145 @@
+"""What leaves a run: a trained model in Python, and the export that runs without Ogive."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ogive.errors import JobError, OgiveError, RunError
+from ogive.estimate import Classifier, load_checkpoint
+from ogive.report.delivery import FULL, Delivery
+
+if TYPE_CHECKING:
+    import torch
+
+    from ogive.api.result import Run
+    from ogive.export import TaskData
+
+FORMS = ("json", "torch")
+Say = Callable[[str], object]
+
+
+def load_weights(delivery: Delivery) -> Mapping[str, torch.Tensor]:
+    """The state dict of a delivered network, tensors on the CPU.
+
+    Raises:
+        RunError: there is none; the message says why, and what to do.
+    """
+    if delivery.weights is None:
+        raise RunError(f"{delivery.title}: there are no weights: {delivery.missing}")
+    state = load_checkpoint(delivery.weights)
+    if "model" not in state:  # written by an earlier version, which did not record what is in it
+        raise RunError(
+            f"{delivery.title}: {delivery.weights} holds {', '.join(state)}, but no weights under 'model'; let the train "
+            "function call trial.checkpoint(model=model.state_dict(), ...) and run `ogive finalize` again"
+        )
+    weights: Mapping[str, torch.Tensor] = state["model"]
+    return weights
+
+
+def load_model(run: Run, delivery: Delivery) -> torch.nn.Module:
+    """The network with its weights, on the CPU and in eval mode.
+
+    A network that the search trained as a narrower or shallower proxy is built as it was trained.
+
+    Raises:
+        RunError: there are no weights, or they are not of this network.
+    """
+    weights = load_weights(delivery)
+    architecture = run.space.architecture(delivery.trial.architecture.to_json())
+    model: torch.nn.Module = architecture.build(0)
+    try:
+        model.load_state_dict(weights)
+    except (RuntimeError, TypeError) as error:
+        raise RunError(f"{delivery.title}: {_why_unlike(run, delivery)}: {str(error).splitlines()[0]}") from error
+    return model.eval()
+
+
+def _why_unlike(run: Run, delivery: Delivery) -> str:
+    """Why weights do not fit the network that the space builds now, and what to do."""
+    judge = run.estimator
+    architecture = run.space.architecture(delivery.trial.architecture.to_json())
+    if delivery.stage != FULL and isinstance(judge, Classifier):
+        shares = judge.other_weights(architecture, delivery.training.fidelity)
+        if shares:
+            proxy = " and ".join(f"{name} {share:g}" for name, share in shares.items())
+            return (
+                f"the search trained it as a proxy of {proxy}; run.finalize (`ogive finalize`) trains the whole network"
+            )
+    return (
+        f"the weights in {delivery.weights} do not fit the network; a factory of the space has changed since, or the train "
+        "function saved another model under 'model'"
+    )
+
+
+def export(
+    run: Run,
+    delivery: Delivery,
+    to: str = "torch",
+    output: Path | None = None,
+    inputs: Any = None,
+    say: Say = lambda message: None,
+) -> Path:
+    """Write a network as JSON, or with its weights as a program that runs with PyTorch alone.
+
+    Args:
+        run: with its layers for "torch".
+        delivery: which network.
+        to: "json" or "torch".
+        output: a folder; for "json" also a file that ends in `.json`. `exports/TRIAL` in the run's folder where None.
+        inputs: example inputs, as for `ogive.export.export_torch`; None for those of the task or the space.
+        say: called with messages: the form of the export, how far its outputs differ, warnings.
+
+    Returns:
+        the folder, or the JSON file.
+
+    Raises:
+        JobError: `to` is neither.
+        RunError: there are no weights, they do not fit, the export does not agree with the model, or the place cannot be
+            written.
+    """
+    from ogive import report
+
+    if to not in FORMS:
+        raise JobError(f"to={to!r}: {' or '.join(FORMS)}")
+    folder = output or run.folder / "exports" / f"{delivery.trial.id:06d}"
+    description = report.export_json(delivery)
+    if to == "json":
+        return _write_json(folder, description)
+    from ogive.export import export_torch
+
+    export_torch(
+        run.space.architecture(delivery.trial.architecture.to_json()),
+        load_weights(delivery),
+        folder,
+        inputs=inputs,
+        description=description,
+        task=_task(run, say),
+        seed=delivery.seed,
+        say=say,
+    )
+    return folder
+
+
+def _write_json(output: Path, description: Mapping[str, Any]) -> Path:
+    """Write to the file `output`, or into the folder of that name; the file's path."""
+    path = output if output.suffix == ".json" and not output.is_dir() else output / "architecture.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(description, indent=2) + "\n")
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error}; choose another place") from error
+    return path
+
+
+def _task(run: Run, say: Say) -> TaskData | None:
+    """What the model was trained on, as the task tells it; None where only the user's train function knows."""
+    from ogive.export import task_data
+
+    try:
+        return task_data(run.estimator)
+    except (OgiveError, OSError) as error:
+        say(f"warning: the export cannot tell how its inputs were prepared: {error}")
+        return None

@@ -1,0 +1,142 @@
+"""What of a second stage is there already: reused, repeated since it left no weights, or put aside; which code trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ogive.api.code import JUDGE, LAYERS, SearchCode
+from ogive.api.declared import Declared, check_unchanged
+from ogive.api.verdict import Item, Stage, item_of, training_key, trainings
+from ogive.errors import RunError
+from ogive.estimate.live import UNSAVED
+from ogive.report.delivery import saved_by
+from ogive.report.two_stage import FOLDER
+from ogive.run.estimator import Estimator
+from ogive.run.journal import Journal
+from ogive.run.state import State
+from ogive.space import Space
+from ogive.strategy.listed import Listed
+from ogive.trial import Status, Trial
+
+if TYPE_CHECKING:
+    from ogive.api.result import Run
+
+Say = Callable[[str], object]
+JOURNAL = "journal.db"
+
+
+def about_code(run: Run, stage: Stage, stored: State | None) -> Iterator[str]:
+    """Which version of the user's code trains, where that is not evident; and whether it is known to save no weights."""
+    judge, searched = run.estimator, run.state
+    code = judge.code() or None
+    if judge.is_stored:
+        yield (
+            "the train function cannot be imported, since it was defined in a script or inside a function: finalize uses "
+            "the version that is stored with the run"
+        )
+    for change in _changes(run.space, judge, searched):
+        yield f"warning: {change} since the search, whose values are those of the former: finalize uses the present version"
+    for state in (searched, stored):
+        notes = [message for message, _ in state.warnings if message.startswith(UNSAVED)] if state is not None else []
+        if state is not None and notes and state.code == code:
+            yield f"warning: full training will leave no weights either: {notes[0].removeprefix(UNSAVED)}"
+            return
+
+
+def former_stage(folder: Path, stage: Stage, say: Say) -> State | None:
+    """The state of a former second stage that this one continues; one made otherwise is put aside."""
+    if not folder.exists():
+        return None
+    if not (folder / JOURNAL).exists():
+        if any(folder.iterdir()):
+            _put_aside(folder, "it holds no run", say)
+        return None
+    ensure_idle(folder)
+    journal = Journal(folder / JOURNAL, writable=False)
+    try:
+        stored = State.of(journal.read(), stage.space)
+    finally:
+        journal.close()
+    declared = Declared.of(
+        stage.space, stage.estimator, stage.objectives, (), listed(stage, stage.items()), None, stage.epochs, 0
+    ).to_json()
+    wanted = {name: declared[name] for name in ("objectives", "epochs", "estimator", "fingerprints")}
+    try:
+        check_unchanged(stored.created, stage.space, wanted, str(folder), declared["recipe"])
+    except RunError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:-1]]
+        _put_aside(folder, "; ".join(lines), say)
+        return None
+    changes = _changes(stage.space, stage.estimator, stored)
+    if changes:
+        _put_aside(folder, "; ".join(changes), say)
+        return None
+    return stored
+
+
+def _changes(space: Space, judge: Estimator, state: State) -> list[str]:
+    """What of the code of layers and train function has changed since the last session of a run."""
+    session = state.sessions[-1] if state.sessions else {}
+    return SearchCode.of(space, judge).sentences(session, (LAYERS, JUDGE))
+
+
+def _put_aside(folder: Path, why: str, say: Say) -> None:
+    number = next(n for n in range(1, 10_000) if not folder.with_name(f"{FOLDER}-{n}").exists())
+    aside = folder.with_name(f"{FOLDER}-{number}")
+    try:
+        folder.rename(aside)
+    except OSError as error:
+        raise RunError(f"the former second stage {folder} cannot be put aside: {error}; move it yourself") from error
+    say(f"nothing of the former second stage is reused, since {why}; it is kept in {aside.name}")
+
+
+def listed(stage: Stage, items: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Listed:
+    choices, settings = zip(*items, strict=True)
+    return Listed(stage.space, stage.objectives, architectures=choices, settings=settings)
+
+
+def to_repeat(folder: Path, stage: Stage, stored: State | None, retrain: bool) -> list[Item]:
+    """Trainings to repeat where it is asked for: those that left no weights."""
+    from ogive.estimate.full_training import STAGE, Order
+
+    if stored is None or not retrain or not stage.estimator.trains_models:
+        return []
+    known = trainings(stored)
+    found: list[Item] = []
+    for item in stage.items():
+        trial = known.get(training_key(item))
+        if trial is None or trial.status is not Status.FINISHED:
+            continue
+        saved = saved_by(trial, folder)
+        if saved is None or not saved.has_model:
+            choices, settings = item_of(trial)
+            order = Order.of(settings)
+            found.append((choices, {**settings, STAGE: replace(order, again=order.again + 1).to_json()}))
+    return found
+
+
+def reused(known: Mapping[str, Trial], stage: Stage, repeated: int) -> str:
+    """What is there already, what is repeated, and what failed and is not tried again."""
+    there = [trial for item in stage.items() if (trial := known.get(training_key(item))) and trial.status.ended]
+    text = f"{len(there) - repeated} of {len(stage.orders)} trainings are there already"
+    text += f"; {repeated} that left no weights are repeated" if repeated else ""
+    failed = sum(trial.status.failed for trial in there)
+    if failed:
+        text += f"; {failed} of them failed, and are not tried again: remove {FOLDER}/ for that"
+    return text
+
+
+def ensure_idle(folder: Path) -> None:
+    """Check that no controller works on the run in `folder`.
+
+    Raises:
+        RunError: one does.
+    """
+    journal = Journal(folder / JOURNAL, writable=False)
+    try:
+        journal.check_idle()
+    finally:
+        journal.close()
