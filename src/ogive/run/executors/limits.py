@@ -70,6 +70,7 @@ def bound_output(path: Path, limit: int = MAX_OUTPUT) -> None:
         head = file.read(limit // 4).partition(LEFT_OUT)[0]
         file.seek(size - limit // 4)
         tail = file.read(limit // 4)
+        tail = (tail + file.read(limit))[-(limit // 4) :]  # and what was written meanwhile, such as the last words
         file.seek(0)
         file.truncate(0)
         file.write(head + LEFT_OUT + tail)
