@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -126,3 +127,48 @@ def test_a_funnel_is_shown(tmp_path: Path, ogive) -> None:
     assert searched.code == (0 if phases[1]["go"] else 1)
     assert "look" in ogive("status", "job.yaml").out
     assert ogive("top", "job.yaml", "--json").code == 0
+
+
+FUNCTIONS = """
+import ogive as og
+from torch import nn
+
+
+def constraint(architecture):
+    return 1 / 0 if architecture["width"] == 37 else None
+
+
+def graph(architecture):
+    return ["in", "out"], [(0, architecture["width"] // 40)]
+
+
+def baseline():
+    return nn.Sequential(nn.Flatten(), nn.Linear(63, 10))
+
+
+def make(**functions):
+    layers = og.layer(nn.Flatten), og.layer(nn.LazyLinear, og.integer(1, 41, name="width")), og.layer(nn.LazyLinear, 10)
+    return og.Space(og.layer(nn.Sequential, *layers), example_input=(1, 8, 8), **functions)
+
+
+constrained, wired, plain = make(constraint=constraint), make(graph=graph), make()
+"""
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ("constrained", r"space: the constraint constraint\(\) raised ZeroDivisionError.*:7: .* architecture width=37"),
+        ("wired", r"space: the graph graph\(\) returned .* has a circle.* for the architecture width=1\b"),
+        ("plain", r"baseline: the baseline baseline\(\) raised RuntimeError: mat1 and mat2 .*functions\.py:14"),
+    ],
+)
+def test_check_calls_the_functions_of_the_space_and_runs_the_baseline(
+    tmp_path: Path, ogive, space: str, message: str
+) -> None:
+    (tmp_path / "functions.py").write_text(FUNCTIONS)
+    job = f"space: functions.py:{space}\ntask: {{data: digits}}\nepochs: 1\nmax_trials: 3\nbaseline: functions.py:baseline\n"
+    (tmp_path / "functions.yaml").write_text(job)
+    done = ogive("check", "functions.yaml", "--no-forecast", "--samples", "20")
+    assert done.code == 2
+    assert re.search(message, done.err), done.err
