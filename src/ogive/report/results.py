@@ -62,7 +62,8 @@ def why_none(state: State) -> str:
     values = ", ".join(
         f"{c.metric} {number(metrics[c.metric]) if c.metric in metrics else 'unknown'}, not {c}" for c in missed
     )
-    return f"no trial satisfies the constraints; trial {near[0].id} comes nearest, with {values}"
+    remedy = "loosen the constraints, or widen the space"
+    return f"no trial satisfies the constraints; trial {near[0].id} comes nearest, with {values}; {remedy}"
 
 
 def _violates(trial: Trial, state: State) -> bool:
