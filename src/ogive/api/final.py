@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ogive.api.deliver import deliver
 from ogive.api.executors import SIMULATED
 from ogive.api.reuse import about_code, ensure_idle, former_stage, listed, reused, to_repeat
-from ogive.api.verdict import Stage, item_of, judge_stage, training_key, trainings
+from ogive.api.verdict import Item, Stage, item_of, judge_stage, training_key, trainings
 from ogive.errors import JobError, RunError
 from ogive.report.comparison import Comparison, RandomReference, write_comparison
 from ogive.report.comparison import Network as Side
@@ -52,6 +52,7 @@ def finalize(
     recipe: Mapping[str, Any] | None = None,
     from_weights: bool = False,
     retrain: bool = False,
+    retry_failed: bool = False,
     baseline: Callable[[], Any] | None = None,
     random: Run | None = None,
     workers: int | None = None,
@@ -67,8 +68,7 @@ def finalize(
     and settings; only it knows its data.
 
     What is trained already is not trained again, as long as epochs and recipe are the same; with others the former second
-    stage is kept aside as `final-1`, `final-2`, ... A training that left no weights is repeated once the train function has
-    changed.
+    stage is kept aside as `final-1`, `final-2`, ... So it is where the code of layers or train function has changed.
 
     A train function is used as it can be imported now. One that was defined in a script cannot be imported: then the version
     that is stored with the run is used, unless `run` was returned by `ogive.search` in this very process. Where that is not
@@ -82,7 +82,8 @@ def finalize(
         recipe: what replaces values of the search's recipe, such as `{"flip": True}`; of a train function: `trial.settings`.
         from_weights: start from the weights that the search left, not from scratch; a train function finds them in
             `trial.inherited()`.
-        retrain: repeat trainings that left no weights (or whose weights were deleted) also where the code is the same.
+        retrain: repeat trainings that left no weights, or whose weights were deleted.
+        retry_failed: repeat trainings that failed.
         baseline: makes a hand-drawn model to compare with, such as `og.zoo.baselines.small_cnn`.
         random: a random search of the same space with the same estimator; the report shows what it would have found.
         workers: trainings at a time; as in the search where None.
@@ -104,7 +105,19 @@ def finalize(
     stored = former_stage(folder, stage, say)
     for line in about_code(run, stage, stored):
         say(line)
-    trained = _train(run, folder, stage, stored, retrain, workers, executor, say, observer, settings)
+    trained = _train(
+        run,
+        folder,
+        stage,
+        stored,
+        repeated=to_repeat(folder, stage, stored, retrain, retry_failed),
+        retry_failed=retry_failed,
+        workers=workers,
+        executor=executor,
+        say=say,
+        observer=observer,
+        settings=settings,
+    )
     result = judge_stage(run, stage, trained, lambda split: _record_reading(run, split, say), say)
     write_two_stage(result, run.folder)
     _compare(run, result, random)
@@ -211,7 +224,9 @@ def _train(
     folder: Path,
     stage: Stage,
     stored: State | None,
-    retrain: bool,
+    *,
+    repeated: Sequence[Item],
+    retry_failed: bool,
     workers: int | None,
     executor: str,
     say: Say,
@@ -223,13 +238,12 @@ def _train(
 
     former = [] if stored is None else list(stored.trials.values())
     known = {} if stored is None else trainings(stored)
-    repeated = to_repeat(folder, stage, stored, retrain)
     items = [item_of(trial) for trial in former]
     items += [item for item in stage.items() if training_key(item) not in known]
     items += repeated
     ended = [trial for trial in former if trial.status.ended]
     if stored is not None and former:
-        say(reused(known, stage, len(repeated)))
+        say(reused(known, stage, len(repeated), retry_failed))
     if stored is not None and len(ended) == len(items):
         return stored
     searched = Settings.from_json(run.state.settings)

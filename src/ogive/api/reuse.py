@@ -19,7 +19,7 @@ from ogive.run.journal import Journal
 from ogive.run.state import State
 from ogive.space import Space
 from ogive.strategy.listed import Listed
-from ogive.trial import Status, Trial
+from ogive.trial import Trial
 
 if TYPE_CHECKING:
     from ogive.api.result import Run
@@ -98,34 +98,37 @@ def listed(stage: Stage, items: Sequence[tuple[Mapping[str, Any], Mapping[str, A
     return Listed(stage.space, stage.objectives, architectures=choices, settings=settings)
 
 
-def to_repeat(folder: Path, stage: Stage, stored: State | None, retrain: bool) -> list[Item]:
-    """Trainings to repeat where it is asked for: those that left no weights."""
+def to_repeat(folder: Path, stage: Stage, stored: State | None, retrain: bool, retry_failed: bool) -> list[Item]:
+    """Trainings to repeat where it is asked for: those that left no weights (`retrain`), and those that failed."""
     from ogive.estimate.full_training import STAGE, Order
 
-    if stored is None or not retrain or not stage.estimator.trains_models:
-        return []
-    known = trainings(stored)
-    found: list[Item] = []
+    known = {} if stored is None else trainings(stored)
+    repeated: list[Item] = []
     for item in stage.items():
         trial = known.get(training_key(item))
-        if trial is None or trial.status is not Status.FINISHED:
+        if trial is None or not trial.status.ended:
             continue
-        saved = saved_by(trial, folder)
-        if saved is None or not saved.has_model:
+        without_weights = retrain and stage.estimator.trains_models and not _has_weights(trial, folder)
+        if retry_failed if trial.status.failed else without_weights:
             choices, settings = item_of(trial)
             order = Order.of(settings)
-            found.append((choices, {**settings, STAGE: replace(order, again=order.again + 1).to_json()}))
-    return found
+            repeated.append((choices, {**settings, STAGE: replace(order, again=order.again + 1).to_json()}))
+    return repeated
 
 
-def reused(known: Mapping[str, Trial], stage: Stage, repeated: int) -> str:
+def _has_weights(trial: Trial, folder: Path) -> bool:
+    saved = saved_by(trial, folder)
+    return saved is not None and saved.has_model
+
+
+def reused(known: Mapping[str, Trial], stage: Stage, repeated: int, retry_failed: bool) -> str:
     """What is there already, what is repeated, and what failed and is not tried again."""
     there = [trial for item in stage.items() if (trial := known.get(training_key(item))) and trial.status.ended]
     text = f"{len(there) - repeated} of {len(stage.orders)} trainings are there already"
-    text += f"; {repeated} that left no weights are repeated" if repeated else ""
+    text += f"; {repeated} that failed or left no weights are repeated" if repeated else ""
     failed = sum(trial.status.failed for trial in there)
-    if failed:
-        text += f"; {failed} of them failed, and are not tried again: remove {FOLDER}/ for that"
+    if failed and not retry_failed:
+        text += f"; {failed} of them failed, and are repeated with retry_failed=True (--retry-failed) only"
     return text
 
 

@@ -36,8 +36,9 @@ def finalize(
         bool | None, typer.Option("--from-weights/--from-scratch", help="Start from what the search has trained.")
     ] = None,
     retrain: Annotated[
-        bool, typer.Option("--retrain", help="Repeat trainings that left no weights, also where the code is the same.")
+        bool, typer.Option("--retrain", help="Repeat trainings that left no weights, or whose weights are gone.")
     ] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Repeat trainings that failed.")] = False,
     baseline: Annotated[
         str | None, typer.Option(help="A function that makes a network by hand: file.py:name or package.module:name.")
     ] = None,
@@ -61,6 +62,7 @@ def finalize(
         "baseline": baseline_of(opened.folder) if baseline is None else _drawn(baseline),
         "workers": workers,
         "retrain": retrain,
+        "retry_failed": retry_failed,
         "say": lambda message: print(message, file=sys.stderr),
     }
     given = {
