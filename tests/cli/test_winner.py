@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
 from ogive.api import open_run
 
@@ -68,7 +69,7 @@ def test_every_command_takes_the_winner(ogive: Ogive, finalized: dict[int, int],
         assert exported["architecture"] == {"width": 3}
         assert exported["metrics"] == {"accuracy": 0.9}
         assert (exported["trial"], exported["step"], exported["stage"]) == (finalized[3], 2, "full training")
-    assert torch.load(tmp_path / "model" / "weights.pt")["weight"].shape == (3, 4)
+    assert load_file(tmp_path / "model" / "weights.safetensors")["weight"].shape == (3, 4)
     best = ogive("export", "runs/win", "--trial", "best").json
     assert (best["architecture"], best["metrics"], best["stage"]) == ({"width": 2}, {"accuracy": 0.6}, "search")
 
