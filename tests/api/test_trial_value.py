@@ -173,6 +173,14 @@ def test_reports_without_the_objective_decide_nothing(tmp_path: Path, schedule: 
     )
 
 
+def test_worker_processes_go_on_for_a_first_value_too(tmp_path: Path) -> None:
+    """The space is of this module, so workers import the train function by its name."""
+    options: dict[str, Any] = {"schedule": "asha", "max_trials": 4, "executor": "processes", "workers": 2}
+    run = search(tmp_path / "run", reports_rarely_with_checkpoints, **options)
+    assert not any(trial.status.failed for trial in run.trials)
+    assert {trial.step for trial in run.trials} <= {4, 8}
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
 def test_a_trial_that_never_reports_the_objective_fails_with_one_reason(tmp_path: Path, schedule: Any) -> None:
     def train(model: dict[str, int], trial: Any) -> None:

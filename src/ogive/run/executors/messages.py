@@ -6,10 +6,10 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ogive.run.executors.base import Outcome
+from ogive.run.executors.base import Assignment, Outcome
 from ogive.run.executors.channel import ProtocolError
 from ogive.run.outcome import MAX_TEXT, clip
-from ogive.trial import Fidelity, Status, until
+from ogive.trial import Status
 
 _OUTCOME = {"status": str, "reason": str, "traceback": str, "seconds": float}
 _FIELDS: Mapping[str, Mapping[str, type]] = {
@@ -48,8 +48,8 @@ def rejected(error: ProtocolError, whose: str, seconds: float = 0.0) -> Outcome:
     )
 
 
-def check_message(message: Mapping[str, Any], expected: Collection[str], fidelity: Fidelity | None = None) -> None:
-    """Check the kind of a message, and the types and ranges of its fields. `fidelity` is that of the assignment.
+def check_message(message: Mapping[str, Any], expected: Collection[str], assignment: Assignment | None = None) -> None:
+    """Check the kind of a message, and the types and ranges of its fields.
 
     Raises:
         ProtocolError: it is not one of the `expected` messages.
@@ -64,8 +64,9 @@ def check_message(message: Mapping[str, Any], expected: Collection[str], fidelit
         raise _wrong(message, "seconds", "a finite number, at least 0")
     if message.get("status", Status.FINISHED) not in _ENDS:
         raise _wrong(message, "status", "one with which a trial can end")
-    if kind == "report" and fidelity is not None and not 1 <= message["step"] <= until(fidelity):
-        raise _wrong(message, "step", f"1 to {until(fidelity)}")
+    last = None if assignment is None else assignment.last_step({})
+    if kind == "report" and last is not None and not 1 <= message["step"] <= last:
+        raise _wrong(message, "step", f"1 to {last}")
     if any(type(value) is not float for value in message.get("metrics", {}).values()):
         raise _wrong(message, "metrics", "numbers")
 

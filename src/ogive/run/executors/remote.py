@@ -87,7 +87,7 @@ class Remote:
             return None
         assignment = self.assignment
         expected = ("report", "end", "fault", "broken") if assignment else () if self.ready else ("ready", "broken")
-        check_message(message, expected, assignment.fidelity if assignment else None)
+        check_message(message, expected, assignment)
         if message["is"] in ("report", "end"):
             self._spent += message["seconds"]
             self._since = time.monotonic()
