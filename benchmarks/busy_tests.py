@@ -1,4 +1,4 @@
-"""Run tests again and again while other processes keep the cores busy: python benchmarks/busy_tests.py --repeats 10 tests/run
+"""Run tests repeatedly while other processes keep the cores busy: python benchmarks/busy_tests.py --repeats 10 tests/run
 
 Races show on a busy machine first. Prints a line for each round with what failed; exit code 1 if anything did.
 """
@@ -41,7 +41,10 @@ def main() -> None:
             failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
             failures += done.returncode != 0
             seconds = time.monotonic() - began
-            print(f"round {number}: exit code {done.returncode} after {seconds:.0f} s; {lines[-1] if lines else ''}", flush=True)
+            print(
+                f"round {number}: exit code {done.returncode} after {seconds:.0f} s; {lines[-1] if lines else ''}",
+                flush=True,
+            )
             print(*failed, sep="\n", end="\n" if failed else "", flush=True)
             if done.returncode:
                 print(done.stdout[-6000:], flush=True)

@@ -243,3 +243,26 @@ def test_with_several_objectives_the_front_is_trained_and_all_that_are_not_domin
     assert set(result.winners) == {f"trial {trial.id}" for trial in run.front()}
     assert result.probability is None
     assert "several objectives" in result.probability_note
+
+
+def test_failed_trainings_are_repeated_where_it_is_asked_for(tmp_path: Path) -> None:
+    def train(model: nn.Linear, trial: Any) -> None:
+        for epoch in trial.epochs():
+            if epoch == 2 and model.out_features == 3 and not (tmp_path / "disk is back").exists():
+                raise OSError("the disk is away")
+            trial.checkpoint(model=model.state_dict())
+            trial.report(accuracy=model.out_features / 10)
+
+    space = og.Space(og.layer(nn.Linear, 4, og.one_of(2, 3, name="width")), example_input=(4,))
+    run = og.search(space, train, epochs=1, max_trials=2, executor="inline", run=tmp_path / "run")
+    said: list[str] = []
+    assert final(run, top=2, said=said).winner.trial == next(t.id for t in run.trials if t.architecture["width"] == 2)
+    (tmp_path / "disk is back").touch()
+    assert final(run, top=2, said=said).winner.trial == next(t.id for t in run.trials if t.architecture["width"] == 2)
+    assert "2 of 2 trainings are there already; 1 of them failed, and are repeated with retry_failed=True" in " ".join(
+        said
+    )
+    result = final(run, top=2, said=said, retry_failed=True)
+    assert "1 of 2 trainings are there already; 1 that failed are repeated" in said
+    assert result.winner.values["accuracy"] == [0.3]
+    assert run.model().out_features == 3

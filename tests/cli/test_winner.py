@@ -102,7 +102,8 @@ def test_a_changed_train_function_is_named_from_a_job(ogive: Ogive, finalized: d
     write(tmp_path, CODE.replace("else 0.9", "else 0.8"))
     command = [sys.executable, "-m", "ogive", "finalize", "win.yaml", "--top", "2", "--epochs", "3"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "the train function's code has changed since the search: finalize uses the present version" in done.stderr
+    assert "warning: the code of the train function has changed" in done.stderr
+    assert "whose values are those of the former: finalize uses the present version" in done.stderr
     assert "it is kept in final-1" in done.stderr
     assert ogive("export", "win.yaml").json["metrics"] == {"accuracy": 0.8}
     assert ogive("export", "win.yaml").json["trial"] == finalized[3]

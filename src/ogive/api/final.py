@@ -111,7 +111,6 @@ def finalize(
         stage,
         stored,
         repeated=to_repeat(folder, stage, stored, retrain, retry_failed),
-        retry_failed=retry_failed,
         workers=workers,
         executor=executor,
         say=say,
@@ -226,7 +225,6 @@ def _train(
     stored: State | None,
     *,
     repeated: Sequence[Item],
-    retry_failed: bool,
     workers: int | None,
     executor: str,
     say: Say,
@@ -243,7 +241,7 @@ def _train(
     items += repeated
     ended = [trial for trial in former if trial.status.ended]
     if stored is not None and former:
-        say(reused(known, stage, len(repeated), retry_failed))
+        say(reused(known, stage, repeated))
     if stored is not None and len(ended) == len(items):
         return stored
     searched = Settings.from_json(run.state.settings)

@@ -121,13 +121,16 @@ def _has_weights(trial: Trial, folder: Path) -> bool:
     return saved is not None and saved.has_model
 
 
-def reused(known: Mapping[str, Trial], stage: Stage, repeated: int, retry_failed: bool) -> str:
+def reused(known: Mapping[str, Trial], stage: Stage, repeated: Sequence[Item]) -> str:
     """What is there already, what is repeated, and what failed and is not tried again."""
     there = [trial for item in stage.items() if (trial := known.get(training_key(item))) and trial.status.ended]
-    text = f"{len(there) - repeated} of {len(stage.orders)} trainings are there already"
-    text += f"; {repeated} that failed or left no weights are repeated" if repeated else ""
-    failed = sum(trial.status.failed for trial in there)
-    if failed and not retry_failed:
+    failed_again = sum(known[training_key(item)].status.failed for item in repeated)
+    without_weights = len(repeated) - failed_again
+    text = f"{len(there) - len(repeated)} of {len(stage.orders)} trainings are there already"
+    text += f"; {without_weights} that left no weights are repeated" if without_weights else ""
+    text += f"; {failed_again} that failed are repeated" if failed_again else ""
+    failed = sum(trial.status.failed for trial in there) - failed_again
+    if failed:
         text += f"; {failed} of them failed, and are repeated with retry_failed=True (--retry-failed) only"
     return text
 
