@@ -142,5 +142,5 @@ def test_opening_a_run_with_edited_layers_warns_before_full_training(load: Load,
     search(load(), tmp_path / "run")
     load(*LAYER)
     said: list[str] = []
-    og.open_run(tmp_path / "run").finalize(top=1, executor="inline", say=said.append)
+    og.open_run(tmp_path / "run", trust=True).finalize(top=1, executor="inline", say=said.append)
     assert said[0].startswith("warning: the code of the layers has changed (layer edited.Box) since the search")
