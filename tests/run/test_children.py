@@ -63,12 +63,15 @@ def subprocess_of_python() -> int:
 
 
 def handlers_of_a_child() -> int:
-    """SIGINT and SIGTERM have the handlers of a fresh interpreter, also in a grandchild."""
+    """SIGINT and SIGTERM have the handlers of a fresh interpreter, also in a grandchild.
+
+    A shell lets commands that it starts in the background ignore SIGINT.
+    """
     pid = os.fork()
     if pid == 0:
         pid = os.fork()
-        handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-        plain = handlers == [signal.default_int_handler, signal.SIG_DFL]
+        interrupt, terminate = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+        plain = interrupt in (signal.default_int_handler, signal.SIG_IGN) and terminate is signal.SIG_DFL
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         ended_well = pid == 0 or os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         os._exit(0 if plain and not blocked and ended_well else 1)

@@ -154,7 +154,7 @@ class Controller:
 
     def _check_limits(self) -> None:
         settings, state = self.settings, self.state
-        if (reason := repeated_failure(state)) is not None:
+        if not self.executor.virtual and (reason := repeated_failure(state)) is not None:
             self._end(reason, failures=True)
         failed = state.failed - state.forgiven
         if failed >= settings.failures_allowed:

@@ -95,7 +95,13 @@ class Listener(Protocol):
 
 
 class Executor(ABC):
-    """Runs evaluations. See the module's docstring for what implementations guarantee."""
+    """Runs evaluations. See the module's docstring for what implementations guarantee.
+
+    Attributes:
+        virtual: nothing is trained and time is virtual, so that failures say nothing of the user's code.
+    """
+
+    virtual: bool = False
 
     @property
     @abstractmethod

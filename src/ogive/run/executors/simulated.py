@@ -97,6 +97,8 @@ class _Job:
 class Simulated(Executor):
     """`workers` simulated workers under `weather`; what happens to a trial depends on `seed` and its number alone."""
 
+    virtual = True
+
     def __init__(
         self, clock: VirtualClock, judge: Judge, workers: int, weather: Weather | None = None, seed: int = 0
     ) -> None:
