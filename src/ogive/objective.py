@@ -339,7 +339,7 @@ def _rows(costs: ArrayLike) -> FloatArray:
 
 
 def _known_goal(metric: str) -> str:
-    words = _words(metric)
+    words = [*(["-"] if metric.startswith("-") else []), *_words(metric)]  # a sign turns the direction
     more, less = (any(word in known for word in words) for known in (MORE_IS_BETTER, LESS_IS_BETTER))
     unknown = [word for place, word in enumerate(words) if not _is_known(place, words)]
     if more != less and not unknown:
@@ -377,7 +377,8 @@ def _check_not_trained_on(metric: str) -> None:
         JobError: it is.
     """
     words = set(_words(metric))
-    if words & {"train", "training"} and not words & RESOURCES:
+    directions = words & (MORE_IS_BETTER | LESS_IS_BETTER)
+    if words & {"train", "training", "trn", "tr"} and not (directions and directions <= RESOURCES):
         raise JobError(
             f"objective {metric!r} is by its name measured on the training part, and would prefer what learns by heart; "
             "select on the validation part (accuracy, val_loss), or report it under another name if it is measured there"

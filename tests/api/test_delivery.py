@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import random
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -347,3 +349,46 @@ def test_weights_that_were_deleted_are_told_and_trained_again(tmp_path: Path) ->
     with pytest.raises(RunError, match="`ogive finalize` trains it in full and keeps the weights"):
         run.model("best")
     assert Stages(run.state, None).winners[0].weights is None
+
+
+class Drawn(nn.Linear):
+    """A layer that draws numbers which its state dict does not keep, as random features do."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.draws = (float(torch.rand(())), float(np.random.rand()), random.random())
+
+
+def test_a_layer_that_draws_while_it_is_built_is_delivered_as_it_was_trained(tmp_path: Path) -> None:
+    def train(model: Drawn, trial: og.estimate.LiveTrial) -> None:
+        for _ in trial.epochs():
+            trial.checkpoint(model=model.state_dict())
+            trial.report(accuracy=model.out_features / 10, **dict(zip("abc", model.draws, strict=True)))
+
+    space = og.Space(og.layer(Drawn, 4, og.one_of(2, 3, name="width")), example_input=(4,))
+    run = og.search(space, train, epochs=1, max_trials=2, executor="inline", run=tmp_path / "run")
+    for which in ("winner", "0", "1"):
+        metrics = run.delivery(which).metrics
+        assert run.model(which).draws == pytest.approx([metrics[name] for name in "abc"])
+    finalize(run, epochs=1, seeds=(5,))
+    metrics = run.delivery().metrics
+    assert run.model().draws == pytest.approx([metrics[name] for name in "abc"])
+
+
+def test_a_winner_that_violates_a_constraint_and_weights_of_another_epoch_are_named(tmp_path: Path) -> None:
+    def train(model: nn.Linear, trial: og.estimate.LiveTrial) -> None:
+        for epoch in trial.epochs():
+            trial.report(accuracy=0.9 - epoch / 10, latency=float(epoch))
+        trial.checkpoint(model=model.state_dict())
+
+    objective = og.Objective("accuracy", epoch="best")
+    run = search(tmp_path / "run", train, objectives=objective, epochs=2)
+    (note,) = run.stages.notes
+    assert "is of epoch 1, but its weights are of epoch 2, the nearest that was saved; let the train function" in note
+    held = og.Constraint("latency", at_most=1.0)
+    run = search(tmp_path / "held", train, constraints=held, epochs=1)
+    said: list[str] = []
+    finalize(run, said, epochs=2)
+    assert any(
+        "violates a constraint: latency 2, not latency <= 1; no network that was trained keeps all" in s for s in said
+    )

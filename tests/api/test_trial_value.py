@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,19 @@ def test_worker_processes_go_on_for_a_first_value_too(tmp_path: Path) -> None:
     run = search(tmp_path / "run", reports_rarely_with_checkpoints, **options)
     assert not any(trial.status.failed for trial in run.trials)
     assert {trial.step for trial in run.trials} <= {4, 8}
+
+
+def rarely_and_slow_to_leave(model: dict[str, int], trial: Any) -> None:
+    reports_rarely_with_checkpoints(model, trial)
+    time.sleep(0.2)
+
+
+@pytest.mark.parametrize("schedule", ["hyperband", "successive_halving"])
+def test_a_rung_that_is_passed_is_decided_while_the_worker_is_busy(tmp_path: Path, schedule: str) -> None:
+    options: dict[str, Any] = {"schedule": schedule, "max_trials": 6, "executor": "processes", "workers": 2}
+    run = search(tmp_path / "run", rarely_and_slow_to_leave, **options)
+    assert not any(trial.status.failed for trial in run.trials)
+    assert all(trial.status.ended for trial in run.trials)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=str)

@@ -37,6 +37,7 @@ def population(workers: int, seed: int, epochs: int = 20, jitter: float = JITTER
         "constraints": [],
         "strategy": {"name": "random", "options": {}},
         "seed": seed,
+        "epochs": epochs,
         "settings": Settings(max_trials=2000, workers=workers).to_json(),
     }
     state = State.of([Event(Kind.CREATED, data=created, seq=1)], SPACE)

@@ -49,7 +49,7 @@ def load_model(run: Run, delivery: Delivery) -> torch.nn.Module:
     """
     weights = load_weights(delivery)
     architecture = run.space.architecture(delivery.trial.architecture.to_json())
-    model: torch.nn.Module = architecture.build(0)
+    model: torch.nn.Module = architecture.build(delivery.seed)
     try:
         model.load_state_dict(weights)
     except (RuntimeError, TypeError) as error:

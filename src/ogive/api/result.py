@@ -158,7 +158,7 @@ class Run:
         to: str = "torch",
         output: str | os.PathLike[str] | None = None,
         inputs: Any = None,
-        say: Say = lambda message: None,
+        say: Say | None = None,
     ) -> Path:
         """Write a network: "torch", its weights and a program that runs without Ogive, or "json", its architecture.
 
@@ -168,7 +168,8 @@ class Run:
             output: a folder; for "json" also a file that ends in `.json`. `exports/TRIAL` in the run's folder where None.
             inputs: example inputs, where the space has none: a shape without the batch such as (1, 28, 28), a tensor, or a
                 dict of these by name.
-            say: called with messages: the form of the export, how far its outputs differ, warnings.
+            say: called with messages: the form of the export, how far its outputs differ, warnings; prints them to standard
+                error by default.
 
         Returns:
             the folder, or the JSON file.
@@ -177,8 +178,10 @@ class Run:
             JobError, RunError: as `model`; also where it cannot be written.
         """
         from ogive.api.delivery import export
+        from ogive.api.final import to_stderr
 
-        return export(self, self.delivery(trial), to, None if output is None else Path(output), inputs, say)
+        target = None if output is None else Path(output)
+        return export(self, self.delivery(trial), to, target, inputs, say or to_stderr)
 
     def top(self, k: int = 10) -> list[Trial]:
         """The best `k` trials that satisfy all constraints, best first; several objectives by front and crowding.

@@ -102,6 +102,7 @@ class LiveTrial:
         self._noted = False
         self._counted = False  # whether epochs() counts the steps
         self._over = False
+        self._told_to_end = False  # by the answer to a report
         self._asked = False  # whether the train function knows of the other ranks
 
     @property
@@ -297,8 +298,16 @@ class LiveTrial:
         self._writer.commit(self._metrics, reported=False)
 
     def _check_saved(self) -> None:
-        """Note where the train function has returned and left no weights of its model."""
-        if self._team.rank == 0 and hasattr(self._model, "state_dict") and "model" not in self._saves:
+        """Note where the train function has trained to the end of a trial and left no weights of its model.
+
+        One that was told to pause or stop might have saved them later.
+        """
+        if (
+            self._team.rank == 0
+            and not self._told_to_end
+            and hasattr(self._model, "state_dict")
+            and "model" not in self._saves
+        ):
             self._note(NO_MODEL if self._saves else NO_CHECKPOINT)
 
     def _next_step(self) -> Step:
@@ -319,8 +328,8 @@ class LiveTrial:
         self._sent = step
         self._awaits -= metrics.keys()
         if self._team.rank == 0:
-            self._over = self._evaluation.report(step, metrics) != Action.CONTINUE
-            self._over |= step >= self._evaluation.until and not self._awaits
+            self._told_to_end = self._evaluation.report(step, metrics) != Action.CONTINUE
+            self._over = self._told_to_end or (step >= self._evaluation.until and not self._awaits)
 
 
 def run_live(evaluation: Evaluation, body: Callable[[LiveTrial], None]) -> None:

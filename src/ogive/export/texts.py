@@ -26,8 +26,11 @@ _LOAD_SOURCE = '''def load():
 
 _BUILDER = '''"""Builds the exported model, with untrained weights; `predict.py` loads the trained ones."""
 
+import random
 import sys
 from pathlib import Path
+
+import numpy
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "source"))
 
@@ -36,9 +39,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "source"))
 
 def build():
     """The model."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed({seed})
-        return {built}
+    states = random.getstate(), numpy.random.get_state()  # layers may draw numbers while they are built
+    random.seed({seed})
+    numpy.random.seed({seed} % 2**32)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed({seed})
+            return {built}
+    finally:
+        random.setstate(states[0])
+        numpy.random.set_state(states[1])
 '''
 
 _PROGRAM_FILES = """- `model.pt2`: the model with its weights, for inference: `torch.export.load("model.pt2").module()`
@@ -87,7 +97,7 @@ def program(about: Mapping[str, Any]) -> str:
 def builder(built: str, imports: Collection[str], seed: int) -> str:
     """The text of `build_model.py`: `built` is the expression that makes the model."""
     lines = "\n".join(f"import {name}" for name in sorted(imports))
-    return _BUILDER.format(imports=lines, seed=seed, built=built.replace("\n", "\n        "))
+    return _BUILDER.format(imports=lines, seed=seed, built=built.replace("\n", "\n            "))
 
 
 def readme(about: Mapping[str, Any]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from ogive.errors import RunError
 from ogive.estimate.checkpoint import Saved, of_value
 from ogive.estimate.full_training import STAGE, Order
 from ogive.estimate.live import UNSAVED
-from ogive.report.results import front, top
+from ogive.report.results import front, top, why_none
 from ogive.report.spending import stages
 from ogive.report.two_stage import FOLDER, Network, TwoStage, read_two_stage
 from ogive.report.words import number, plural
@@ -189,9 +190,9 @@ class Stages:
     @cached_property
     def notes(self) -> list[str]:
         """What to know before the winner is used: full training that has not ended, a search that went on, a baseline that
-        is better.
+        is better, a constraint that it violates, weights of another epoch than its value.
         """
-        return [*self._unfinished(), *self._later(), *self._beaten()]
+        return [*self._unfinished(), *self._later(), *self._beaten(), *self._violating(), *self._of_another_epoch()]
 
     # -- one network of a stage ------------------------------------------------------------------------------------
 
@@ -217,9 +218,7 @@ class Stages:
                 f"with several objectives ({sought}) there is no single winner: {found[0].stage} leaves trials {numbers}, "
                 "of which none is better in all of them; give the number of one (`--trial N`, see `ogive front`)"
             )
-        failed = [trial for trial in self.state.trials.values() if trial.status.failed]
-        why = f", the first with {failed[0].status}: {failed[0].reason}" if failed else ""
-        raise RunError(f"no trial of {self.folder} has a value yet: {len(failed)} failed{why}")
+        raise RunError(f"{self.folder}: {why_none(self.state)}")
 
     def searched(self, trial: Trial) -> Delivery:
         """A trial as the search left it."""
@@ -317,6 +316,24 @@ class Stages:
             f"the search went on after full training: its best is now trial {best.id} ({metric} "
             f"{number(best.metrics[metric])}), which was not trained in full; `ogive finalize` trains it too"
         ]
+
+    def _violating(self) -> Iterator[str]:
+        """Which constraints a winner violates: full training may change what the search had measured."""
+        for winner in self.winners:
+            missed = [constraint for constraint in self.state.constraints if constraint.violation(winner.mean) > 0]
+            values = ", ".join(f"{c.metric} {number(winner.mean.get(c.metric, math.nan))}, not {c}" for c in missed)
+            if missed:
+                yield f"the winner, {winner.title}, violates a constraint: {values}; no network that was trained keeps all"
+
+    def _of_another_epoch(self) -> Iterator[str]:
+        """Whether the weights of a winner are of another epoch than its value."""
+        for winner in self.winners:
+            report = winner.training.value_report
+            if winner.weights is not None and report is not None and report.step != winner.step:
+                yield (
+                    f"the value of {winner.title} is of epoch {report.step}, but its weights are of epoch {winner.step}, "
+                    "the nearest that was saved; let the train function call trial.checkpoint(...) in every epoch"
+                )
 
     def _beaten(self) -> Sequence[str]:
         """Whether the hand-drawn baseline, which never is a winner, is better than the winner."""

@@ -23,7 +23,7 @@ from ogive.run.executors.base import Executor, Outcome
 from ogive.run.fold import Fold, Log, Observer
 from ogive.run.folders import drop_checkpoints, trial_folder
 from ogive.run.outcome import classify
-from ogive.run.repeated_failure import repeated_failure
+from ogive.run.repeated_failure import repeated_failure, the_same
 from ogive.run.settings import Settings
 from ogive.run.state import REPEATS, State, reported
 from ogive.schedule.base import Action, Done, Drop, Resume, Schedule, Start, Wait
@@ -158,9 +158,8 @@ class Controller:
             self._end(reason, failures=True)
         failed = state.failed - state.forgiven
         if failed >= settings.failures_allowed:
-            self._end(
-                f"{failed} trials have failed, and max_failed_trials is {settings.failures_allowed}", failures=True
-            )
+            why = f"{failed} trials have failed, and max_failed_trials is {settings.failures_allowed}"
+            self._end(f"{why}{the_same(state)}", failures=True)
         if settings.hours is None and settings.money is None:
             return
         spent = cost.spend(state, self.fold.now)
@@ -279,7 +278,10 @@ class Controller:
         known = self.cache.find(trial) if self.cache else []
         if known:
             self._replay(promoted(trial), [report for report in known if report.step > paused.step])
-        elif trial.id in self.running or trial.step >= trial.until:
+        elif trial.step >= trial.until:  # it has passed that step: nothing has to be trained
+            self.fold.write(promoted(trial))
+            self._settle(self.state.trials[trial.id])
+        elif trial.id in self.running:
             self.fold.write(promoted(trial))
         else:
             self._start(trial, [promoted(trial)])

@@ -44,6 +44,14 @@ def repeated_failure(state: State) -> str | None:
     return f"the first {len(trials)} trials all ended with the same failure: {_described(trials[0])}; {REMEDY}"
 
 
+def the_same(state: State) -> str:
+    """What to add to the reason of a search that ended by failures, where all of them are the same; else ""."""
+    failed = [trial for trial in state.trials.values() if trial.status.failed]
+    if len({(trial.status, essence(trial)) for trial in failed}) != 1:
+        return ""
+    return f", all with the same failure: {_described(failed[0])}; {REMEDY}"
+
+
 REMEDY = (
     "repair the cause and run the same call again: the search goes on, and with retry_failed=True (--retry-failed) it also "
     "repeats the architectures that failed"

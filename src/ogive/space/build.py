@@ -6,10 +6,13 @@ PyTorch is never imported here: a model can hold lazy layers only if its factori
 from __future__ import annotations
 
 import inspect
+import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+
+import numpy as np
 
 from ogive.errors import SpaceError
 from ogive.space.domain import Label
@@ -137,10 +140,25 @@ def materialise(model: Any, example_input: ExampleInput) -> None:
 
 @contextmanager
 def _random_state(seed: int | None) -> Iterator[None]:
-    """PyTorch's random state set to `seed` inside and put back afterwards; left alone where `seed` is None."""
+    """The random states of Python, NumPy and PyTorch set to `seed` inside and put back afterwards; left alone where it is
+    None. So a layer that draws while it is built (random wiring, random features) is the same whenever it is built.
+    """
     if seed is None:
         yield
         return
+    python, numpy = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    try:
+        with _torch_state(seed):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+
+
+@contextmanager
+def _torch_state(seed: int) -> Iterator[None]:
     torch = sys.modules.get("torch")
     if torch is None:
         yield

@@ -6,7 +6,7 @@ model of decisions has to find that out from trials; a space declared with `grap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -74,12 +74,16 @@ def checked_graph(function: Graph, architecture: Architecture) -> tuple[Labels, 
     """
     made: Any = call("graph", function, architecture, about=architecture)
     try:
-        labels, edges = made
-        wrong = _wrong(len(labels), [(start, end) for start, end in edges])
+        nodes, pairs = made
+        labels, edges = list(nodes), [(start, end) for start, end in pairs]
+        wrong = _wrong(len(labels), edges)
     except (TypeError, ValueError):
-        wrong = "no labels and pairs of numbers"
+        labels, edges, wrong = [], [], "no labels and pairs of numbers"
+    for label in labels:
+        if not isinstance(label, Hashable):
+            wrong = f"the label {label!r}, a {type(label).__name__}: labels are strings or numbers"
     if wrong is None:
-        return labels, edges
+        return labels, [(int(start), int(end)) for start, end in edges]
     remedy = "return a list of labels, one for each node, and a list of (from, to) pairs of the nodes' numbers"
     raise fault("graph", function, f"returned {made!r}, which has {wrong}", architecture, remedy=remedy)
 

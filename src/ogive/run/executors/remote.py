@@ -27,6 +27,8 @@ MOMENT_SECONDS = 0.1
 """How long to wait for the end of a process whose channel has just closed."""
 LEFT = 75
 """The exit code of a worker that was asked to leave and has put its trial back."""
+_WHILE_WORKING: tuple[str, ...] = ("report", "end", "fault")
+_STARTING = ("ready", "broken")
 CUT = 76
 """The exit code of a worker that finds its channel closed."""
 
@@ -53,6 +55,7 @@ class Remote:
         self._since = time.monotonic()
         self._parting: float | None = None  # since when it ends
         self._spent = 0.0
+        self._last_step = 0  # that the present assignment has reported
         self._memory_before = 0
         ours, theirs = socket.socketpair()
         with ours, theirs, log.open("ab") as output:
@@ -86,8 +89,14 @@ class Remote:
         if message is None:
             return None
         assignment = self.assignment
-        expected = ("report", "end", "fault", "broken") if assignment else () if self.ready else ("ready", "broken")
+        expected = _WHILE_WORKING if assignment else () if self.ready else _STARTING
+        if assignment and not self._alone:
+            expected = (*expected, "broken")  # a rank that is started again cannot load its code
         check_message(message, expected, assignment)
+        if message["is"] == "report":
+            if message["step"] <= self._last_step:
+                raise ProtocolError(f"found a report of step {message['step']} after one of step {self._last_step}")
+            self._last_step = message["step"]
         if message["is"] in ("report", "end"):
             self._spent += message["seconds"]
             self._since = time.monotonic()
@@ -95,7 +104,7 @@ class Remote:
 
     def begin(self, assignment: Assignment, memory_limit: float | None) -> None:
         """Give it work."""
-        self.assignment, self._since, self._spent = assignment, time.monotonic(), 0.0
+        self.assignment, self._since, self._spent, self._last_step = assignment, time.monotonic(), 0.0, 0
         before = resident if self._alone else family_memory
         self._memory_before = before(self.process.pid) if memory_limit else 0
         self.channel.send({"assignment": vars(assignment), "memory_limit": memory_limit})
