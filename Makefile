@@ -1,10 +1,11 @@
 # make setup   virtual environment and pinned packages, done once
 # make demo    a search for a digit classifier, about two minutes on two cores
-# make test    style, import directions, types, tests
+# make test    style, import directions, types, all tests but slow ones
+# make test-slow   the slow tests
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint docs clean
+.PHONY: setup demo test test-slow lint clean
 
 setup: .venv/.ready
 
@@ -25,7 +26,10 @@ lint: setup
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: setup
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 clean:
 	rm -rf .venv runs dist

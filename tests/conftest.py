@@ -1,0 +1,48 @@
+"""Which tests are slow: `make test` leaves them to `make test-slow`."""
+
+from __future__ import annotations
+
+import pytest
+
+SLOW = (
+    "tests/api/test_reproduce.py::test_real_training_is_equal_bit_for_bit_in_a_process_with_another_hash_seed",
+    "tests/api/test_search.py::test_the_same_seed_gives_the_same_run_under_another_hash_seed",
+    "tests/cli/test_finalize.py::test_the_example_is_searched_trained_in_full_and_exported",
+    "tests/export/test_exported_models.py::test_an_export_that_does_not_agree_leaves_everything_as_it_was",
+    "tests/export/test_exported_models.py::test_several_inputs_token_ids_and_dicts",
+    "tests/job/test_examples.py::test_an_example_searches[funnel]",
+    "tests/job/test_phases.py::test_a_real_funnel_learns_and_trains_its_best_in_full",
+    "tests/report/test_rank_statistics.py::test_the_intervals_cover_the_true_correlation",
+    "tests/report/test_rank_statistics.py::test_the_probability_is_calibrated",
+    "tests/report/test_sinks.py::test_sinks_keep_their_contract[mlflow]",
+    "tests/report/test_sinks.py::test_sinks_keep_their_contract[tensorboard]",
+    "tests/report/test_sinks.py::test_sinks_keep_their_contract[wandb]",
+    "tests/run/test_combinations.py::test_a_search_continued_from_any_prefix_of_its_journal_takes_the_same_decisions[curve",
+    "tests/run/test_data_parallel.py::test_a_train_function_of_ones_own_and_ranks_that_end_badly",
+    "tests/run/test_data_parallel.py::test_the_curves_of_two_processes_are_those_of_one",
+    "tests/run/test_faults_kill.py::test_killed_at_random_moments_with_one_worker",
+    "tests/run/test_faults_kill.py::test_killed_at_random_moments_with_two_workers",
+    "tests/run/test_faults_torch.py::test_a_search_with_rungs_and_checkpoints_survives_kills",
+    "tests/schedule/test_curve.py::test_the_forecasts_deviation_covers_what_comes",
+    "tests/schedule/test_schedule_conformance.py::test_every_registered_schedule_conforms[curve",
+    "tests/strategy/test_gaussian_process.py::test_finds_the_optimum_of_9216_within_50_trials",
+    "tests/strategy/test_named_pairs.py::test_both_conform_with_other_options",
+    "tests/strategy/test_reinforce.py::test_promotions_that_change_no_reward_cost_nothing",
+    "tests/strategy/test_reinforce.py::test_settles_on_the_best",
+    "tests/strategy/test_strategy_conformance.py::test_every_registered_strategy_conforms[auto]",
+    "tests/strategy/test_strategy_conformance.py::test_every_registered_strategy_conforms[bananas]",
+    "tests/strategy/test_strategy_conformance.py::test_every_registered_strategy_conforms[gp]",
+    "tests/strategy/test_strategy_conformance.py::test_every_registered_strategy_conforms[reinforce]",
+    "tests/strategy/test_strategy_conformance.py::test_every_registered_strategy_conforms[smac]",
+)
+"""How the names of tests begin that take more than about ten seconds on two cores."""
+WHOLE_SUITE = 1000
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+    gone = [name for name in SLOW if not any(item.nodeid.startswith(name) for item in items)]
+    if gone and len(items) > WHOLE_SUITE:
+        raise pytest.UsageError(f"tests/conftest.py names tests that are not there: {', '.join(gone)}")
