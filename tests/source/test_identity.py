@@ -247,6 +247,115 @@ def test_data_beside_a_function_count_by_their_content(tmp_path: Path, monkeypat
     assert "20,000 are looked at" in of_data(list(range(30_000))).missing[0]
 
 
+VALUES = """
+import argparse, collections, enum, functools, random, re, types, typing
+import numpy as np
+import torch
+from torch import nn
+
+def one(): return 1
+def two(): return 2
+A = lambda x: x + 1
+B = lambda x: x + 2
+class Layer(nn.Module):
+    def forward(self, x): return x * 10
+class Level(enum.IntEnum):
+    LOW = 1
+    def times(self): return 3
+class Word(str):
+    def loud(self): return self.upper()
+class Listed(list):
+    scale = 4
+class Descriptor:
+    def __get__(self, instance, owner): return 5
+    def __set__(self, instance, value): pass
+class Holder:
+    item = Descriptor()
+class Pair(typing.NamedTuple):
+    a: int = 1
+
+VALUE = {value}
+def use(): return VALUE, A, B
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "before", "after"),
+    [
+        ("types.SimpleNamespace(k=1, f=one)", "k=1", "k=2"),
+        ("types.SimpleNamespace(k=1, f=one)", "return 1", "return 11"),
+        ("argparse.Namespace(k=1)", "k=1", "k=2"),
+        ("nn.Sequential(Layer())", "x * 10", "x * 20"),
+        ("nn.CrossEntropyLoss(label_smoothing=0.1)", "smoothing=0.1", "smoothing=0.2"),
+        ("collections.defaultdict(one)", "defaultdict(one)", "defaultdict(two)"),
+        ("collections.deque([one])", "deque([one])", "deque([two])"),
+        ("np.vectorize(one)", "return 1", "return 11"),
+        ("random.Random(3)", "Random(3)", "Random(4)"),
+        ("re.compile('a' * 300)", "'a' * 300", "'a' * 299 + 'b'"),
+        ("Level.LOW", "return 3", "return 33"),
+        ("Word('a')", "self.upper()", "self.lower()"),
+        ("Word('a')", "Word('a')", "Word('b')"),
+        ("Listed([1])", "scale = 4", "scale = 44"),
+        ("Holder()", "return 5", "return 55"),
+        ("Pair()", "a: int = 1", "a: int = 2"),
+        ("A", "VALUE = A", "VALUE = B"),
+    ],
+)
+def test_values_count_by_what_they_hold_and_what_they_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, before: str, after: str
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def of_value(text: str) -> CodeIdentity:
+        (tmp_path / "with_values.py").write_text(text)
+        sys.modules.pop("with_values", None)
+        importlib.invalidate_caches()
+        return identity([("train function", importlib.import_module("with_values").use)])
+
+    text = VALUES.replace("{value}", value)
+    assert before in text
+    then = of_value(text)
+    assert then.missing == ()
+    assert of_value(text).hash == then.hash
+    assert of_value(text.replace(before, after)).hash != then.hash
+
+
+def test_a_module_of_the_project_may_be_named_as_one_of_the_standard_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    hashes = set()
+    for number in (1, 2):
+        (tmp_path / "sndhdr.py").write_text(f"def cost(): return {number}\n")
+        (tmp_path / "uses_sndhdr.py").write_text("import sndhdr\ndef use(): return sndhdr.cost()\n")
+        importlib.invalidate_caches()
+        hashes.add(identity([("layer", importlib.import_module("uses_sndhdr").use)]).hash)
+        for name in ("sndhdr", "uses_sndhdr"):
+            del sys.modules[name]
+    assert len(hashes) == 2
+
+
+def test_code_that_finds_code_by_names_that_it_puts_together_is_not_identified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "finds_code.py").write_text("import importlib\ndef use(n): return importlib.import_module('x' + n)\n")
+    (line,) = identity([("layer", importlib.import_module("finds_code").use)]).missing
+    assert line == "layer finds_code.use: it finds code by names that it puts together (import_module)"
+
+
+def test_a_container_that_is_filled_is_named_as_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "with_memo.py").write_text("MEMO = {}\ndef use(k): return MEMO.setdefault(k, k)\n")
+    module = importlib.import_module("with_memo")
+    then = identity([("train function", module.use)])
+    module.use(1)
+    now = identity([("train function", module.use)])
+    assert differences(then.parts, now.parts) == ["data with_memo.MEMO"]
+
+
 def test_modules_that_import_each_other_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "one_side.py").write_text(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,12 +79,13 @@ class SearchCode:
 
     def sentences(self, session: Mapping[str, Any], which: tuple[str, ...] = PARTS) -> list[str]:
         """`changes`, a sentence each: "the code of the layers has changed (layer space.Block)"."""
-        return [f"{_changed(part)} ({', '.join(names)})" for part, names in self.changes(session, which).items()]
+        changes = self.changes(session, which)
+        return [f"{_changed(part, names)} ({', '.join(names)})" for part, names in changes.items()]
 
     def warnings(self, session: Mapping[str, Any], trials: int) -> list[str]:
         """What a user who continues after `session`, which left so many trials, should know."""
         return [
-            f"{_changed(part)}: trials before {trials} were {_WORDS[part][1]} the former ({', '.join(names)})"
+            f"{_changed(part, names)}: trials before {trials} were {_WORDS[part][1]} the former ({', '.join(names)})"
             for part, names in self.changes(session).items()
         ]
 
@@ -93,5 +94,7 @@ class SearchCode:
         return identity
 
 
-def _changed(part: str) -> str:
-    return f"the code of the {_WORDS[part][0]} has changed"
+def _changed(part: str, names: Sequence[str]) -> str:
+    """What has changed; a list or dict that code fills while it runs is not its code."""
+    what = "data used by" if all(name.startswith("data ") for name in names) else "code of"
+    return f"the {what} the {_WORDS[part][0]} has changed"

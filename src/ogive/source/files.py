@@ -53,10 +53,12 @@ def is_project_module(name: str) -> bool:
     top = name.partition(".")[0]
     if top == "__main__":
         return True
-    if top in sys.stdlib_module_names or top in ("builtins", "ogive"):
+    if top in ("builtins", "ogive"):
         return False
     file = getattr(sys.modules.get(name) or sys.modules.get(top), "__file__", None)
-    return file is None or not is_installed(file)
+    if file is None:
+        return top not in sys.stdlib_module_names
+    return not is_installed(file)  # by the file: a project may have a module named as one of the standard library
 
 
 @functools.lru_cache(1024)
@@ -134,7 +136,7 @@ def find(name: str) -> list[Found]:
     Of an installed package only the package itself.
     """
     top = name.partition(".")[0]
-    if top in sys.stdlib_module_names or top in sys.builtin_module_names or top == "ogive":
+    if top == "ogive" or (top in sys.stdlib_module_names and not is_project_module(top)):
         return []
     found: list[Found] = []
     path: Any = None

@@ -10,9 +10,13 @@ values, `functools.partial`, `__wrapped__`, values in tuples, lists and dicts. T
 - A module that a function imports when it runs is identified by the whole file, with what that file imports.
 
 `missing` names what no hash can answer for: code without a source file (exec, standard input, compiled extensions of the
-project), code that differs from its file (a worker imports the file), and what lies beyond the bounds. Not seen at all are
-names that are put together when the code runs (`importlib.import_module(name)`), subclasses that nobody refers to by name,
-and files that code reads. A function that uses `getattr` or `globals` refers to the whole of each project module it names.
+project), code that differs from its file (a worker imports the file), code that finds other code by names that it puts
+together (`importlib.import_module(name)`, `__subclasses__()`), and what lies beyond the bounds. Files that code reads are
+not seen. A function that uses `getattr` or `globals` refers to the whole of each project module it names.
+
+Values count by their content: numbers, texts, arrays, containers, and instances of installed classes as pickle would keep
+them (of a PyTorch module without the weights, which are drawn). A list, dict or set among the globals is a part of its own
+("data space.SIZES"), since code may fill it while it runs; a message then names data that has changed, and not code.
 """
 
 from __future__ import annotations

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import hashlib
 import inspect
 import json
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import Enum
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any
 
-from ogive.source import bytecode, files
+from ogive.source import bytecode, files, objects
 
 DEPTH = 20
 """Steps that are followed from a function or class to what it uses, and from there on."""
@@ -21,6 +30,13 @@ OBJECTS = 20_000
 """Objects and values that are looked at."""
 
 _DYNAMIC = frozenset({"getattr", "globals", "vars", "eval", "exec"})
+_UNNAMED = frozenset({"import_module", "__import__", "__subclasses__"})
+"""What reaches code by names that are put together when it runs."""
+_HANDLES = frozenset(
+    "logging threading _thread _io io weakref queue asyncio multiprocessing socket subprocess tempfile _contextvars "
+    "contextvars concurrent".split()
+)
+"""Modules whose objects stand for something outside of the program, and hold no code or value of the user's."""
 _OWN_NAMES = frozenset(
     "__module__ __qualname__ __doc__ __dict__ __weakref__ __annotations__ __annotate__ __annotate_func__ __match_args__ "
     "__abstractmethods__ _abc_impl __slotnames__ __firstlineno__ __static_attributes__ __orig_bases__ __parameters__ "
@@ -43,6 +59,7 @@ class Walk:
         self.missing: list[str] = []
         self.files: dict[str, tuple[int, int]] = {}
         self._names: dict[int, str] = {}
+        self._used: dict[str, int] = {}
         self._alive: list[Any] = []  # so that no id is used twice
         self._queue: deque[tuple[Any, str, int]] = deque()
         self._modules: set[str] = set()
@@ -54,9 +71,9 @@ class Walk:
         self._depth = 0
         described = self.value(value, role=role)
         if not isinstance(described, str) or not described.startswith(("code ", "installed ")):
-            self._add(f"{role} {_name(value)}", described)
+            self._add(f"{role} {objects.name_of(value)}", described)
         if isinstance(described, dict) and described.get("text") == "" and callable(value):
-            self._miss(f"{role} {_name(value)}", "it is not written in Python")
+            self._miss(f"{role} {objects.name_of(value)}", "it is not written in Python")
 
     def run(self) -> None:
         while self._queue:
@@ -70,13 +87,13 @@ class Walk:
             elif isinstance(value, type):
                 self._add(name, self._class(value, name))
             else:
-                self._add(name, {key: self.value(item) for key, item in _members(value)})
+                self._add(name, {key: self.value(item) for key, item in objects.members_of(value)})
             if self._count > OBJECTS:
                 self._miss(name, f"it refers to {self._count - seen:,} objects and values; {OBJECTS:,} are looked at")
                 return
 
     def _add(self, name: str, own: Any) -> None:
-        """Keep the hash of one object; several of one name (lambdas) are taken together."""
+        """Keep the hash of one object, with what was kept under the name before."""
         self.parts[name] = short_hash([self.parts.get(name), own])
 
     def _miss(self, name: str, reason: str) -> None:
@@ -91,7 +108,7 @@ class Walk:
         self._count += 1
         if self._count > OBJECTS:
             return "beyond the bounds"
-        if isinstance(value, _PLAIN):
+        if type(value) in _PLAIN:
             return f"{type(value).__name__} {value!r}"
         if isinstance(value, ModuleType):
             return self._module(value, names)
@@ -115,26 +132,64 @@ class Walk:
         if isinstance(value, Enum):
             return {"enum": [self.value(kind, role=role), value.name]}
         if isinstance(value, (list, tuple)):
-            return {"sequence": [self.value(kind), *map(self.value, value)]}
+            return {"sequence": [self.value(kind), *map(self.value, value)], **self._attributes(value)}
         if isinstance(value, (set, frozenset)):
-            return {"set": [self.value(kind), *sorted(json.dumps(self.value(item)) for item in value)]}
+            items = sorted(json.dumps(self.value(item)) for item in value)
+            return {"set": [self.value(kind), *items], **self._attributes(value)}
         if isinstance(value, dict) or (isinstance(value, Mapping) and not self._is_project(kind)):
-            return {
-                "mapping": [self.value(kind), *([self.value(key), self.value(item)] for key, item in value.items())]
-            }
-        array = _array(value)
+            pairs = [[self.value(key), self.value(item)] for key, item in value.items()]
+            factory = getattr(value, "default_factory", None)
+            made = {} if factory is None else {"factory": self.value(factory)}
+            return {"mapping": [self.value(kind), *pairs], **made, **self._attributes(value)}
+        array = objects.array_of(value)
         if array is not None:
             return {"array": array}
         wrapped = inspect.getattr_static(value, "__wrapped__", None)
         if callable(wrapped):  # functools.lru_cache and its like
-            return {"wrapper": _installed_name(kind), "of": self.value(wrapped, role=role)}
+            return {"wrapper": objects.installed_name(kind), "of": self.value(wrapped, role=role)}
         if isinstance(value, BuiltinFunctionType):
             return self._installed(value.__module__ or type(value.__self__).__module__, value.__qualname__)
+        plain: Any = next((base for base in _PLAIN if isinstance(value, base)), None)  # whose subclass it is
         if not self._is_project(kind):
-            text = repr(value)  # an address differs in every process
             self._installed(kind.__module__, kind.__qualname__)
-            return {"opaque": _installed_name(kind), "text": "" if " at 0x" in text else text}
-        return {"instance": self.value(kind, role=role), "state": self.value(_state(value))}
+            content = self._module_of_layers(value) if plain is None else [repr(value)]
+            return {"installed": objects.installed_name(kind), "content": content}
+        own = {} if plain is None else {"plain": plain.__repr__(value)}
+        return {"instance": self.value(kind, role=role), "state": self.value(objects.state_of(value)), **own}
+
+    def _attributes(self, value: Any) -> dict[str, Any]:
+        """The attributes of an instance of a subclass of a container."""
+        state = objects.state_of(value) if self._is_project(type(value)) else {}
+        return {"state": self.value(state)} if state else {}
+
+    def _module_of_layers(self, value: Any) -> Any:
+        """The content of an instance of an installed class. Of the weights of a PyTorch module only the shapes: they are
+        drawn when it is made.
+        """
+        if not (hasattr(value, "_parameters") and hasattr(value, "_modules") and hasattr(value, "_buffers")):
+            return self._reduced(value)
+        state = dict(vars(value))
+        weights = {**state.pop("_parameters"), **state.pop("_buffers")}
+        shapes = {name: None if tensor is None else list(tensor.shape) for name, tensor in weights.items()}
+        return [shapes, self.value(state)]
+
+    def _reduced(self, value: Any) -> Any:
+        """The content as pickle would keep it: attributes, items, what makes it."""
+        kind = type(value)
+        if kind.__module__.partition(".")[0] in _HANDLES:
+            return None
+        try:
+            registered = copyreg.dispatch_table.get(kind)
+            reduced = value.__reduce_ex__(4) if registered is None else registered(value)
+        except Exception:  # noqa: BLE001 - what cannot be pickled raises as it likes
+            text = repr(value)
+            if " at 0x" in text:
+                self._miss(objects.installed_name(kind), "it cannot be pickled, so nothing is known of its content")
+            return [text]
+        if isinstance(reduced, str):
+            return [reduced]
+        make, arguments, *rest = reduced
+        return [self.value(part) for part in (make, arguments, *(rest[:1]), *(list(part or ()) for part in rest[1:3]))]
 
     # -- functions and classes -----------------------------------------------------------------------------------
 
@@ -145,16 +200,21 @@ class Walk:
         if not self._is_project(value):
             name = value.__globals__.get("__name__", "") if isinstance(value, FunctionType) else value.__module__
             installed = self._installed(name, value.__qualname__)
-            inside = [self._code_inside(cell) for cell in _cells(value).values()]  # a decorator's
+            inside = [self._code_inside(cell) for cell in objects.cells_of(value).values()]  # a decorator's
             wrapped = getattr(value, "__wrapped__", None) if isinstance(value, FunctionType) else None
             inside += [] if wrapped is None else [self.value(wrapped, role=role)]
             inside = [item for item in inside if item is not None]
             return {"installed": installed, "around": inside} if inside else installed
-        name = " ".join(filter(None, (role, _name(value))))
+        name = self._unused(" ".join(filter(None, (role, objects.name_of(value)))))
         self._names[id(value)] = name
         self._alive.append(value)
         self._queue.append((value, name, self._depth + 1))
         return f"code {name}"
+
+    def _unused(self, name: str) -> str:
+        """`name`, with a number where another object (a lambda, a class that a function makes) has it."""
+        self._used[name] = self._used.get(name, 0) + 1
+        return name if self._used[name] == 1 else f"{name}#{self._used[name]}"
 
     def _code_inside(self, value: Any) -> Any:
         """What an installed decorator keeps of the project's code."""
@@ -187,13 +247,16 @@ class Walk:
         code = function.__code__
         self._check_source(code, function.__globals__.get("__name__", ""), name)
         names = bytecode.names(code)
-        found = {key: function.__globals__[key] for key in sorted(names) if key in function.__globals__}
+        if names & _UNNAMED:
+            self._miss(name, f"it finds code by names that it puts together ({', '.join(sorted(names & _UNNAMED))})")
+        used = sorted(names & function.__globals__.keys() - {"__file__"})
+        found = {key: function.__globals__[key] for key in used}
         own = {
             "code": bytecode.digest(code),
             "defaults": [self.value(value) for value in function.__defaults__ or ()],
             "keywords": {key: self.value(value) for key, value in (function.__kwdefaults__ or {}).items()},
-            "closure": {key: self.value(value, names) for key, value in _cells(function).items()},
-            "globals": {key: self.value(value, names) for key, value in found.items()},
+            "closure": {key: self.value(value, names) for key, value in objects.cells_of(function).items()},
+            "globals": {key: self._global(function, key, value, names) for key, value in found.items()},
             "imports": self._imports(code, function.__globals__.get("__package__") or ""),
         }
         if names & {"globals", "vars", "eval", "exec"}:
@@ -201,17 +264,29 @@ class Walk:
         wrapped = function.__dict__.get("__wrapped__")
         return own if wrapped is None else {**own, "wrapped": self.value(wrapped)}
 
+    def _global(self, function: FunctionType, key: str, value: Any, names: frozenset[str]) -> Any:
+        """A global of a function; a container is a part of its own, since it may be filled while the code runs."""
+        described = self.value(value, names)
+        if not isinstance(value, (list, dict, set)):
+            return described
+        name = f"data {objects.name_of(function).rpartition('.')[0] or function.__globals__.get('__name__', '')}.{key}"
+        self.parts[name] = short_hash(described)
+        return name
+
     def _class(self, cls: type, name: str) -> Any:
         members = {key: value for key, value in vars(cls).items() if key not in _OWN_NAMES}
-        generated = _generated(cls)
+        generated = objects.generated_in(cls)
         own: dict[str, Any] = {"bases": [self.value(base) for base in (type(cls), *cls.__bases__)]}
         fields: Mapping[str, Any] = vars(cls).get("__dataclass_fields__", {})
         own["fields"] = [[key, self.value(f.default), self.value(f.default_factory)] for key, f in fields.items()]
         for key, value in members.items():
-            code = inspect.unwrap(value).__code__ if isinstance(value, FunctionType) and key in generated else None
+            function = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+            code = (
+                inspect.unwrap(function).__code__ if isinstance(function, FunctionType) and key in generated else None
+            )
             if code is not None and not files.is_real(code.co_filename):
                 own[key] = bytecode.digest(code)
-            elif not inspect.isdatadescriptor(value) or isinstance(value, property):
+            elif not isinstance(value, (GetSetDescriptorType, MemberDescriptorType)):
                 own[key] = self._member(value, name)
         if not any(isinstance(value, FunctionType) for value in members.values()):
             self._check_module_file(cls.__module__, name)
@@ -294,64 +369,3 @@ class Walk:
             self.files[file] = files.state(file)
         elif module != "__main__":
             self._miss(name, f"the module {module} has no source file")
-
-
-def _members(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    return ((key, value) for key, value in vars(module).items() if not key.startswith("__"))
-
-
-def _cells(value: Any) -> dict[str, Any]:
-    """What a function's closure holds, by name; cells that are still empty are left out."""
-    if not isinstance(value, FunctionType) or value.__closure__ is None:
-        return {}
-    cells = {}
-    for name, cell in zip(value.__code__.co_freevars, value.__closure__, strict=True):
-        try:
-            cells[name] = cell.cell_contents
-        except ValueError:
-            continue
-    return cells
-
-
-def _generated(cls: type) -> frozenset[str]:
-    """The names of methods that are generated from what the class declares: of a dataclass, of a named tuple."""
-    if "__dataclass_fields__" in vars(cls):
-        return frozenset(key for key in vars(cls) if key.startswith("__"))
-    return frozenset({"__new__"}) if issubclass(cls, tuple) and hasattr(cls, "_fields") else frozenset()
-
-
-def _array(value: Any) -> list[str] | None:
-    """The content of an array or a tensor; None where it is neither."""
-    if type(value).__module__.partition(".")[0] not in ("numpy", "torch"):
-        return None
-    try:
-        if hasattr(value, "detach"):
-            tensor = value.detach().cpu()
-            value = (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()
-    except (TypeError, RuntimeError):  # without values, sparse, quantised
-        return None
-    if not (hasattr(value, "tobytes") and hasattr(value, "dtype")):
-        return None
-    numbers = value.dtype.kind in "biufc" and value.flags.c_contiguous  # read without a copy
-    content = value.data if numbers else repr(value.tolist()).encode() if value.dtype.hasobject else value.tobytes()
-    return [str(value.dtype), str(value.shape), hashlib.sha256(content).hexdigest()]
-
-
-def _state(value: Any) -> dict[str, Any]:
-    """The attributes of an object, those in slots included."""
-    slots = (
-        name for cls in type(value).__mro__ for name, slot in vars(cls).items() if inspect.ismemberdescriptor(slot)
-    )
-    return {**{name: getattr(value, name) for name in slots if hasattr(value, name)}, **getattr(value, "__dict__", {})}
-
-
-def _name(value: Any) -> str:
-    """The name of an object in messages; what a script defines has no module in front."""
-    value = getattr(value, "func", value) if isinstance(value, functools.partial) else value
-    qualname = getattr(value, "__qualname__", None) or type(value).__qualname__
-    module = getattr(value, "__module__", None)
-    return qualname if module in (None, "__main__") else f"{module}.{qualname}"
-
-
-def _installed_name(kind: type) -> str:
-    return f"{kind.__module__}:{kind.__qualname__}"
