@@ -132,3 +132,15 @@ class Unkept(nn.Module):
 def branch() -> og.Space:
     tail = [og.repeat(og.one_of(og.layer(nn.Tanh), og.layer(nn.Dropout, 0.5)), og.one_of(1, 2))]
     return og.Space(og.layer(Branch, Config(5), Mode.PLAIN, tail), example_input=(4,))
+
+
+class OfBatch(nn.Module):
+    """A dict by the name of a parameter."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(4, width)
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        y: Tensor = self.inner(batch["a"]) - self.inner(batch["b"])
+        return y

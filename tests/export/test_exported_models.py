@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import os
 import runpy
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -277,3 +279,64 @@ def test_errors_tell_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
         export_torch(a, a.build().state_dict(), tmp_path / "file")
+
+
+REGISTRY_FILES = {
+    "nets/__init__.py": "",
+    "nets/registry.py": """
+        KINDS = {}
+        def register(name):
+            def keep(cls):
+                KINDS[name] = cls
+                return cls
+            return keep
+    """,
+    "nets/blocks.py": """
+        from torch import nn
+        from nets.registry import register
+        @register("linear")
+        class Block(nn.Module):
+            def __init__(self, width):
+                super().__init__()
+                self.inner = nn.Linear(4, width)
+            def forward(self, x):
+                return self.inner(x) if x.sum() > 0 else -self.inner(x)
+    """,
+    "nets/models.py": """
+        from torch import nn
+        from nets import blocks
+        from nets.registry import KINDS
+        SCALES = {}
+        SCALES.update({"half": 0.5})
+        class Model(nn.Module):
+            def __init__(self, width):
+                super().__init__()
+                self.block = KINDS["linear"](width)
+            def forward(self, x):
+                return self.block(x) * SCALES["half"]
+    """,
+}
+
+
+def test_what_a_module_does_when_it_is_imported_travels_with_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in REGISTRY_FILES.items():
+        path = tmp_path / "project" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+    monkeypatch.syspath_prepend(str(tmp_path / "project"))
+    models = importlib.import_module("nets.models")
+    architecture = og.Space(og.layer(models.Model, og.one_of(3)), example_input=(4,)).sample(np.random.default_rng(0))
+    model = architecture.build(seed=0).eval()
+    export_torch(architecture, model.state_dict(), tmp_path / "model")
+    assert {path.name for path in (tmp_path / "model" / "source" / "nets").iterdir()} >= {"registry.py", "blocks.py"}
+
+
+def test_a_dict_may_stand_in_a_dict_of_inputs(tmp_path: Path) -> None:
+    example = {"batch": {"a": (4,), "b": (4,)}}
+    architecture = og.Space(og.layer(exportable.OfBatch, og.one_of(3)), example_input=example).sample(
+        np.random.default_rng(0)
+    )
+    export_torch(architecture, architecture.build(seed=0).state_dict(), tmp_path)
+    assert [item["name"] for item in about(tmp_path)["inputs"]] == ["batch.a", "batch.b"]

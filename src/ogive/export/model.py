@@ -126,27 +126,34 @@ def _written(export: _Export, place: Path, description: dict[str, Any]) -> Mappi
         why = f"the traced program does not run: {error}"
     except Exception as error:  # noqa: BLE001 - tracing runs the model's own code, which may raise anything
         why = f"{type(error).__name__}: {first_lines(error)}"
-    for path in place.iterdir():
-        path.unlink()
+    about = {**description, "form": SOURCE, "not_traced": why}
     try:
-        _write_source(export, place)
-        batch, note = _batch(export)
-        return _verified(
-            export, place, {**description, "form": SOURCE, "batch": batch, "note": note, "not_traced": why}
-        )
-    except (Unloadable, RunError) as error:
-        raise RunError(
-            f"the model can neither be traced by torch.export ({why}) nor be delivered as weights and source ({error}); "
-            "nothing was written. Change its forward() so that torch.export can trace it, or define its classes at the top "
-            "of a module that does not need Ogive; the weights still fit"
-        ) from error
+        return _as_source(export, place, about, whole=False)
+    except (Unloadable, RunError):  # perhaps it needs what a module does when it is imported
+        try:
+            return _as_source(export, place, about, whole=True)
+        except (Unloadable, RunError) as error:
+            raise RunError(
+                f"the model can neither be traced by torch.export ({why}) nor be delivered as weights and source ({error}); "
+                "nothing was written. Change its forward() so that torch.export can trace it, or define its classes at the "
+                "top of a module that does not need Ogive; the weights still fit"
+            ) from error
 
 
-def _write_source(export: _Export, place: Path) -> None:
+def _as_source(export: _Export, place: Path, about: dict[str, Any], whole: bool) -> Mapping[str, Any]:
+    """Write and verify the export as weights and source: the definitions that it needs, or `whole` modules."""
+    for path in place.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    _write_source(export, place, whole)
+    batch, note = _batch(export)
+    return _verified(export, place, {**about, "batch": batch, "note": note})
+
+
+def _write_source(export: _Export, place: Path, whole: bool) -> None:
     """`build_model.py`, which builds the model, and `source/` with its classes."""
     tree = export.architecture.space.tree
     assert tree is not None  # else it could not be built
-    sources = Sources()
+    sources = Sources(whole)
     built = construct.expression(tree, export.architecture, sources.refer)
     (place / "build_model.py").write_text(texts.builder(built, sources.imports, export.seed), encoding="utf-8")
     for name, text in sources.files():

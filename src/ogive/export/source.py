@@ -38,10 +38,16 @@ _LIBRARIES = ("torch", "torchvision", "numpy")  # also where they are not in sit
 
 
 class Sources:
-    """Collects the definitions that a model needs, from the files of the user's modules."""
+    """Collects the definitions that a model needs, from the files of the user's modules.
 
-    def __init__(self) -> None:
+    Args:
+        whole: collect whole modules, and all that are loaded of the same packages: for models that depend on what a module
+            does when it is imported, such as to register its classes.
+    """
+
+    def __init__(self, whole: bool = False) -> None:
         self.imports: set[str] = {"torch"}
+        self._whole = whole
         self._modules: dict[str, _Module] = {}
 
     def refer(self, thing: Any) -> str:
@@ -68,7 +74,16 @@ class Sources:
         source = self._module(module, _file_of(thing, module))
         source.need(name.partition(".")[0], f"{module}.{name}")
         self.imports.add(source.emitted)
+        if self._whole:
+            self._collect_package(_top(module))
         return f"{source.emitted}.{name}"
+
+    def _collect_package(self, top: str) -> None:
+        """Collect the loaded modules of a package of the user's."""
+        for name in sorted(name for name in sys.modules if _top(name) == top and name != "__main__"):
+            file = getattr(sys.modules[name], "__file__", None)
+            if file and file.endswith(".py") and not _is_library(name):
+                self.imports.add(self._module(name, Path(file)).emitted)
 
     def files(self) -> Iterator[tuple[str, str]]:
         """Relative paths and texts of the collected modules."""
@@ -86,6 +101,8 @@ class Sources:
             if _top(module.emitted) in RESERVED:
                 raise RunError(f"{file} has the name of a file of the export; rename it")
             self._modules[name] = module
+            if self._whole:
+                module.need_all()
         return self._modules[name]
 
     def find(self, name: str) -> _Module | None:
@@ -154,6 +171,15 @@ class _Module:
             self._needed.setdefault(i, set()).add(name)
             self._follow(self._statements[i], name)
         return True
+
+    def need_all(self) -> None:
+        """Collect all statements, and what they use."""
+        for i, (statement, names) in enumerate(zip(self._statements, self._bound, strict=True)):
+            for name in names:
+                self.need(name)
+            if not names:
+                self._needed.setdefault(i, set())
+                self._follow(statement, "")
 
     def _follow(self, statement: ast.stmt, name: str) -> None:
         """Collect what a needed statement uses."""
@@ -282,6 +308,10 @@ def _bound(statement: ast.stmt) -> Iterator[str]:
                 for node in ast.walk(target):
                     if isinstance(node, ast.Name):  # also the `table` of `table[key] = ...`
                         yield node.id
+        case ast.Expr(ast.Call(ast.Attribute() as method)) if chain := _chain(method):  # `table.update(...)`
+            yield chain[0]
+        case ast.Expr(ast.Call(ast.Name("setattr"), [ast.Name(name), *_])):
+            yield name
         case ast.If() | ast.Try() | ast.With() | ast.For() | ast.While():
             for node in ast.walk(statement):
                 if isinstance(node, ast.stmt) and node is not statement:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import random
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,18 +49,22 @@ def checked_example(example_input: Any) -> ExampleInput:
     """
     if example_input is None or callable(example_input) or _is_tensor(example_input):
         return example_input
-    if _is_shape(example_input):
-        return tuple(example_input)
-    if isinstance(example_input, Mapping) and example_input and all(isinstance(name, str) for name in example_input):
-        items = dict(example_input)
-        if all(map(_is_input, items.values())):
-            return {name: item if _is_tensor(item) else tuple(item) for name, item in items.items()}
+    if _is_input(example_input):
+        return _checked(example_input)
     if isinstance(example_input, (list, tuple)) and all(map(_is_input, example_input)):
-        return tuple(item if _is_tensor(item) else tuple(item) for item in example_input)
+        return tuple(map(_checked, example_input))
     raise SpaceError(
         f"example_input={example_input!r}: it is the shape of one input without the batch, such as (1, 28, 28), a tensor "
-        "with the batch, a list or a dict (by name) of these for several inputs, or a callable that makes the inputs"
+        "with the batch, a list or a dict (by name, also one inside another) of these for several inputs, or a callable "
+        "that makes the inputs"
     )
+
+
+def _checked(item: Any) -> Any:
+    """A shape as a tuple, a tensor as it is, a dict of these."""
+    if isinstance(item, Mapping):
+        return {name: _checked(value) for name, value in item.items()}
+    return item if _is_tensor(item) else tuple(item)
 
 
 def example_inputs(example_input: ExampleInput) -> tuple[Any, ...] | dict[str, Any]:
@@ -77,9 +81,11 @@ def example_inputs(example_input: ExampleInput) -> tuple[Any, ...] | dict[str, A
     if callable(example_input):
         example = call("example input", example_input)
         return example if isinstance(example, (tuple, dict)) else (example,)
+    batch = next((tensor.shape[0] for tensor in _tensors(example_input) if tensor.ndim), 1)
     if isinstance(example_input, Mapping):
-        return dict(zip(example_input, _inputs(example_input.values()), strict=True))
-    return tuple(_inputs((example_input,) if _is_input(example_input) else example_input))
+        return {name: _made(item, batch) for name, item in example_input.items()}
+    items = (example_input,) if _is_input(example_input) else example_input
+    return tuple(_made(item, batch) for item in items)
 
 
 def call_model(model: Any, inputs: tuple[Any, ...] | Mapping[str, Any]) -> Any:
@@ -112,13 +118,25 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _is_input(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return bool(value) and all(isinstance(name, str) and _is_input(item) for name, item in value.items())
     return _is_tensor(value) or _is_shape(value)
 
 
-def _inputs(items: Iterable[Any]) -> list[Any]:
-    all_items = list(items)
-    batch = next((item.shape[0] for item in all_items if _is_tensor(item) and item.ndim), 1)
-    return [item if _is_tensor(item) else sys.modules["torch"].zeros((batch, *item)) for item in all_items]
+def _tensors(value: Any) -> Iterator[Any]:
+    """The tensors in an example input."""
+    if _is_tensor(value):
+        yield value
+    elif not _is_shape(value):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors(item)
+
+
+def _made(item: Any, batch: int) -> Any:
+    """An input: zeros of a shape with the batch in front."""
+    if isinstance(item, Mapping):
+        return {name: _made(value, batch) for name, value in item.items()}
+    return item if _is_tensor(item) else sys.modules["torch"].zeros((batch, *item))
 
 
 def materialise(model: Any, example_input: ExampleInput) -> None:
