@@ -38,8 +38,7 @@ def blaming(role: str, function: Any, about: Mapping[str, Any] | None = None) ->
     except UserCodeError:
         raise  # of another function that this one has called
     except RAISED as error:
-        happened = f"called sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raised {shown(error)}"
-        raise fault(role, function, happened, about, error) from error
+        raise fault(role, function, _happened(error), about, error) from error
 
 
 @contextmanager
@@ -56,7 +55,11 @@ def blaming_class(role: str, instance: Any) -> Iterator[None]:
             raise  # an error of Ogive itself
         while hasattr(instance, role):
             instance = getattr(instance, role)
-        raise fault(role, type(instance), f"raised {shown(error)}", error=error) from error
+        raise fault(role, type(instance), _happened(error), error=error) from error
+
+
+def _happened(error: BaseException) -> str:
+    return f"called sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raised {shown(error)}"
 
 
 def fault(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import ogive as og
-from ogive.errors import UserCodeError
+from ogive.errors import JobError, UserCodeError
 from ogive.run.events import Kind
 from ogive.run.journal import Journal
 from ogive.space import Architecture, Space
@@ -143,6 +143,10 @@ def test_running_trials_are_put_back_and_a_repaired_strategy_goes_on(
         ({"graph": lambda a: ["in", "out"]}, r"graph <lambda>\(\) returned .* which has"),
         ({"graph": lambda a: (["in", "out"], [(0, 2)])}, r"which has the edge \(0, 2\), and nodes 0 to 1"),
         ({"graph": lambda a: (["in", "out"], [(0, 1), (1, 0)])}, "which has a circle"),
+        (
+            {"graph": lambda a: ([["in"], "out"], [(0, 1)])},
+            r"which has the label \['in'\], a list: labels are strings or",
+        ),
     ],
 )
 def test_what_a_function_must_not_return_is_an_error_with_the_architecture(functions: Any, message: str) -> None:
@@ -188,3 +192,19 @@ def test_a_baseline_that_fails_is_told_before_full_training(tmp_path: Path) -> N
         run.finalize(top=1, baseline=baseline, executor="inline")
     assert f"at {line_of('baseline')}" in str(raised.value)
     assert not (tmp_path / "run" / "final").exists()
+
+
+@pytest.mark.parametrize("answer", [None, "a", {"a": 1}])
+def test_a_strategy_that_proposes_something_else_is_named(tmp_path: Path, answer: Any) -> None:
+    class Odd(Strategy):
+        def ask(self, rng: Any, pending: Any, fidelity: Any) -> Any:
+            return answer
+
+        def tell(self, trial: Any) -> None:
+            pass
+
+    space = og.Space(expression())
+    strategy = Odd(space, (og.Objective("accuracy"),), ())
+    estimator = og.estimate.function(lambda a: {"accuracy": 0.5})
+    with pytest.raises(JobError, match=r"strategy Odd returned .* from ask\(\); it must return a Proposal"):
+        og.search(space, estimator, strategy=strategy, executor="inline", run=tmp_path / "run")

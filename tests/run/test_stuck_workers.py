@@ -31,6 +31,8 @@ DEEDS = {
     "write_a_frame_of_nonsense": (Status.EXITED, REJECTED),
     "announce_too_much": (Status.EXITED, REJECTED),
     "flood": (Status.EXITED, REJECTED),
+    "flood_with_reports": (Status.EXITED, REJECTED),
+    "say_that_it_cannot_start": (Status.EXITED, REJECTED),
     "close_all": (Status.EXITED, "closed its worker's connection to the controller"),
     "replace_all": (Status.EXITED, "closed its worker's connection to the controller"),
     "report_too_much": (Status.ERROR, "of 1 metrics, is a message of 6"),
@@ -90,6 +92,15 @@ class Misusing(Estimator):
     def flood(self, evaluation: Evaluation) -> None:
         while True:
             os.write(sockets()[0], b"x" * 100_000)
+
+    def flood_with_reports(self, evaluation: Evaluation) -> None:
+        while True:
+            os.write(sockets()[0], encode({"is": "report", "step": 1, "metrics": {"accuracy": 0.5}, "seconds": 0.0}))
+
+    def say_that_it_cannot_start(self, evaluation: Evaluation) -> None:
+        message = {"is": "broken", "status": "error", "reason": "x", "traceback": "", "seconds": 0.0}
+        os.write(sockets()[0], encode(message))
+        time.sleep(1000)
 
     def close_all(self, evaluation: Evaluation) -> None:
         os.closerange(3, 100)

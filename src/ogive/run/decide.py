@@ -15,7 +15,6 @@ from ogive.run.folders import trial_path
 from ogive.run.state import State
 from ogive.run.weights import inherited_folder
 from ogive.schedule.base import Action
-from ogive.space import Architecture
 from ogive.space.fingerprints import is_same
 from ogive.trial import Proposal, Status, Step, Trial, TrialId
 
@@ -30,11 +29,6 @@ def checked(proposal: Proposal, note: Mapping[str, Any], state: State, strategy:
     Raises:
         RunError: it is not of this run; `strategy` is named.
     """
-    if not isinstance(proposal, Proposal) or not isinstance(proposal.architecture, Architecture):
-        raise RunError(
-            f"strategy {strategy} returned {proposal!r} from ask(); it must return a Proposal of an architecture of the "
-            "space, such as Proposal(self.space.sample(rng))"
-        )
     space = proposal.architecture.space
     if space is not state.space and not is_same(space, state.space):
         raise RunError(

@@ -24,6 +24,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ogive.errors import JobError
 from ogive.objective import Constraint, Objective
 from ogive.space import Architecture, Space
 from ogive.trial import Fidelity, Pending, Proposal, Trial
@@ -60,6 +61,20 @@ class Strategy(ABC):
     @abstractmethod
     def tell(self, trial: Trial) -> None:
         """Take note of a trial that has reached a rung, was paused, or ended."""
+
+
+def check_proposal(strategy: Strategy, answer: object) -> Proposal:
+    """`answer` of a strategy's `ask`, if it is a proposal.
+
+    Raises:
+        JobError: it is something else.
+    """
+    if isinstance(answer, Proposal) and isinstance(answer.architecture, Architecture):
+        return answer
+    raise JobError(
+        f"strategy {type(strategy).__name__} returned {answer!r} from ask(); it must return a Proposal of an architecture "
+        "of the space, such as Proposal(self.space.sample(rng))"
+    )
 
 
 def _anything(architecture: Architecture) -> bool:

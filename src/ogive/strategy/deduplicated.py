@@ -10,7 +10,7 @@ import numpy as np
 
 from ogive.errors import SpaceExhausted
 from ogive.space import Architecture, SizeBounds
-from ogive.strategy.base import Strategy
+from ogive.strategy.base import Strategy, check_proposal
 from ogive.trial import Fidelity, Pending, Proposal, Trial
 
 SAMPLES = 200
@@ -45,7 +45,7 @@ class Deduplicated(Strategy):
         flying = pending
         duplicates = 0
         while duplicates < self.tries:
-            proposal = self.strategy.ask(rng, pending, fidelity)
+            proposal = check_proposal(self.strategy, self.strategy.ask(rng, pending, fidelity))
             if self._is_new(proposal.architecture, flying):
                 return _with_note(proposal, duplicates=duplicates) if duplicates else proposal
             duplicates += 1
