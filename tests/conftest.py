@@ -7,6 +7,8 @@ import pytest
 SLOW = (
     "tests/api/test_reproduce.py::test_real_training_is_equal_bit_for_bit_in_a_process_with_another_hash_seed",
     "tests/api/test_search.py::test_the_same_seed_gives_the_same_run_under_another_hash_seed",
+    "tests/bench/test_build.py::test_a_table_is_built_from_a_command_and_holds_what_training_gives",
+    "tests/bench/test_compare.py::test_the_command_line",
     "tests/cli/test_finalize.py::test_the_example_is_searched_trained_in_full_and_exported",
     "tests/export/test_exported_models.py::test_an_export_that_does_not_agree_leaves_everything_as_it_was",
     "tests/export/test_exported_models.py::test_several_inputs_token_ids_and_dicts",
@@ -18,24 +20,29 @@ SLOW = (
     "tests/report/test_sinks.py::test_sinks_keep_their_contract[tensorboard]",
     "tests/report/test_sinks.py::test_sinks_keep_their_contract[wandb]",
     "tests/run/test_combinations.py::test_a_search_continued_from_any_prefix_of_its_journal_takes_the_same_decisions[curve",
-    "tests/run/test_data_parallel.py::test_a_train_function_of_ones_own_and_ranks_that_end_badly",
-    "tests/run/test_data_parallel.py::test_the_curves_of_two_processes_are_those_of_one",
-    "tests/run/test_faults_kill.py::test_killed_at_random_moments_with_one_worker",
-    "tests/run/test_faults_kill.py::test_killed_at_random_moments_with_two_workers",
+    "tests/run/test_data_parallel.py",
+    "tests/run/test_faults_kill.py",
     "tests/run/test_faults_torch.py::test_a_search_with_rungs_and_checkpoints_survives_kills",
+    "tests/run/test_faults_trials.py::test_a_thousand_trials_leak_no_descriptors_and_no_processes",
     "tests/schedule/test_curve.py::test_the_forecasts_deviation_covers_what_comes",
-    "tests/schedule/test_schedule_conformance.py::test_every_registered_schedule_conforms[curve",
+    "tests/schedule/test_schedule_conformance.py::test_every_registered_schedule_conforms",
+    "tests/strategy/test_evolutionary.py::test_all_options_conform",
     "tests/strategy/test_gaussian_process.py::test_finds_the_optimum_of_9216_within_50_trials",
+    "tests/strategy/test_gaussian_process.py::test_the_graph_of_a_cell_tells_what_its_decisions_do_not",
     "tests/strategy/test_named_pairs.py::test_both_conform_with_other_options",
     "tests/strategy/test_reinforce.py::test_promotions_that_change_no_reward_cost_nothing",
     "tests/strategy/test_reinforce.py::test_settles_on_the_best",
+    "tests/strategy/test_reinforce.py::test_torch_is_loaded_by_the_constructor_and_not_before",
     "tests/strategy/test_strategy_conformance.py::test_every_registered_strategy_conforms[auto]",
     "tests/strategy/test_strategy_conformance.py::test_every_registered_strategy_conforms[bananas]",
     "tests/strategy/test_strategy_conformance.py::test_every_registered_strategy_conforms[gp]",
     "tests/strategy/test_strategy_conformance.py::test_every_registered_strategy_conforms[reinforce]",
     "tests/strategy/test_strategy_conformance.py::test_every_registered_strategy_conforms[smac]",
+    "tests/strategy/test_strategy_conformance.py::test_every_registered_strategy_conforms[tpe]",
+    "tests/strategy/test_tpe.py::test_conforms",
+    "tests/zoo/test_nasbench.py::test_parameters_equal_the_published_ones_for_all_cells",
 )
-"""How the names of tests begin that take more than about ten seconds on two cores."""
+"""How the names of tests begin that take long on two cores, or that have many such tests."""
 WHOLE_SUITE = 1000
 
 
