@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def work(kind: str, folder: Path, workers: int, pause: float) -> str:
         return str(og.funnel(phases, folder).run.best.architecture)
     if not (folder / "final" / "journal.db").exists():
         search(epochs=1, max_trials=15, run=folder)
-    return str(og.open_run(folder).finalize(top=6, seeds=(0, 1, 2), epochs=8, workers=workers).winners)
+    return str(og.open_run(folder, trust=True).finalize(top=6, seeds=(0, 1, 2), epochs=8, workers=workers).winners)
 
 
 def journals(folder: Path) -> dict[str, list[Event]]:
@@ -113,20 +114,22 @@ class Campaign:
         while self.kills < kills:
             self.works += 1
             folder = self.folder / f"work-{self.works}"
-            seen = self._kill(folder, kills)
-            again = self._finish(folder, PAUSE)
+            seen, again = self._kill(folder, kills)
+            again = self._finish(folder, PAUSE) if again is None else again
             self._check(folder, seen)
             if self.workers == 1:
                 self._note(again != winner, "another winner")
-                same = {place: essence(events) for place, events in journals(folder).items()} == expected
-                self._note(not same, "journal unlike that without kills")
+                found = {place: essence(events) for place, events in journals(folder).items()}
+                self._note(found != expected, f"journal unlike that without kills: {difference(expected, found)}")
 
     def _start(self, folder: Path, pause: float) -> subprocess.Popen[str]:
         command = [sys.executable, __file__, "--work", self.kind, str(folder), str(self.workers), str(pause)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def _kill(self, folder: Path, kills: int) -> dict[str, dict[Any, Any]]:
-        """Begin the work and kill it until it ends or all kills are done; what its journals held at the kills."""
+    def _kill(self, folder: Path, kills: int) -> tuple[dict[str, dict[Any, Any]], str | None]:
+        """Begin the work and kill it until it ends or all kills are done; what its journals held at the kills, and its
+        winner where it came to its end.
+        """
         seen: dict[str, dict[Any, Any]] = {}
         while self.kills < kills:
             process = self._start(folder, PAUSE)
@@ -140,14 +143,14 @@ class Campaign:
                     self._note(bool(lost(seen.get(place, {}), now)), "a reported step is lost")
                     seen[place] = now
                 continue
-            error = process.communicate()[1]
-            if process.returncode:
-                self._note(True, f"the call failed: {error.strip().splitlines()[-1:]}")
-            break
-        return seen
+            return seen, self._winner(process)
+        return seen, None
 
     def _finish(self, folder: Path, pause: float) -> str:
-        process = self._start(folder, pause)
+        return self._winner(self._start(folder, pause))
+
+    def _winner(self, process: subprocess.Popen[str]) -> str:
+        """What a process that is not killed prints last."""
         out, error = process.communicate(timeout=600)
         self._note(process.returncode != 0, f"the call failed: {error.strip().splitlines()[-1:]}")
         return out.strip().splitlines()[-1] if out.strip() else ""
@@ -171,6 +174,15 @@ class Campaign:
     def summary(self) -> str:
         wrong = ", ".join(f"{what} ({times})" for what, times in self.wrong.items()) or "nothing wrong"
         return f"{self.kind}: {self.kills} kills in {self.works} works, {self.workers} workers: {wrong}"
+
+
+def difference(expected: dict[str, list[Any]], found: dict[str, list[Any]]) -> str:
+    """The first event in which journals differ; "" where none does."""
+    for place in expected.keys() | found.keys():
+        for number, (one, other) in enumerate(zip_longest(expected.get(place, []), found.get(place, []))):
+            if one != other:
+                return f"{place}, event {number}: {one} without, {other} with kills"
+    return ""
 
 
 def lost(before: dict[Any, Any], now: dict[Any, Any]) -> list[Any]:

@@ -9,7 +9,6 @@ Symbols: n rows (trials), m objectives.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -19,36 +18,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ogive.errors import JobError
+from ogive.metric_names import check_not_trained_on, goal_of
 
 Metrics = Mapping[str, float]
 FloatArray = NDArray[np.float64]
 
 GOALS = ("maximize", "minimize")
 EPOCHS = ("last", "best")
-MORE_IS_BETTER = frozenset(
-    "accuracy acc auc auroc f1 precision recall top1 top5 r2 iou miou bleu throughput reward".split()
-)
-RESOURCES = frozenset("parameters params flops macs latency memory energy power seconds duration cost bytes".split())
-LESS_IS_BETTER = RESOURCES | frozenset("loss error mse mae rmse nll perplexity regret".split())
-NEUTRAL = frozenset(
-    "val valid validation test dev holdout eval train training mean average avg macro micro weighted balanced total overall "
-    "final last best epoch top at log cross entropy bce ce squared absolute peak inference cpu gpu".split()
-)
-"""Words beside which a known word keeps its direction."""
-
-_LENGTHS, _SIZES = frozenset(("latency", "duration")), frozenset(("parameters", "params", "flops", "macs"))
-NEUTRAL_BESIDE = {
-    "rate": frozenset(("error",)),
-    "score": MORE_IS_BETTER,
-    **dict.fromkeys(("s", "ms", "us", "ns"), _LENGTHS),
-    **dict.fromkeys(("kb", "mb", "gb", "kib", "mib", "gib"), frozenset(("memory",))),
-    **dict.fromkeys(("j", "mj", "w", "mw"), frozenset(("energy", "power"))),
-    **dict.fromkeys(("k", "m", "g"), _SIZES),
-}
-"""Words that are neutral beside one of these only: `error_rate` is less, and `flops_rate` may be more."""
-
-_COUNTED = frozenset("top at acc accuracy precision recall epoch".split())
-"""Words that a number may follow, as in `acc@1`."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +49,7 @@ class Objective:
     def __post_init__(self) -> None:
         _check_metric("objective", self.metric)
         if not self.goal:
-            object.__setattr__(self, "goal", _known_goal(self.metric))
+            object.__setattr__(self, "goal", goal_of(self.metric))
         if self.goal not in GOALS:
             hint = get_close_matches(str(self.goal), GOALS, n=1, cutoff=0.0)[0]
             raise JobError(f"objective {self.metric!r}: goal {self.goal!r} is not {_or(GOALS)}; did you mean {hint!r}?")
@@ -157,7 +133,7 @@ def objectives(spec: ObjectiveSpec) -> tuple[Objective, ...]:
         if not isinstance(item, (str, Objective)):
             raise JobError(f"objectives: {item!r} is neither the name of a metric nor an Objective")
         objective = Objective(item) if isinstance(item, str) else item
-        _check_not_trained_on(objective.metric)
+        check_not_trained_on(objective.metric)
         former = parsed.setdefault(objective.metric, objective)
         if former is not objective:
             clash = "is there twice" if former.goal == objective.goal else "is to be maximized and minimized"
@@ -336,53 +312,6 @@ def _rows(costs: ArrayLike) -> FloatArray:
     if rows.ndim != 2:
         raise ValueError(f"expected costs of shape (n, m), one row a trial, but got {rows.shape}")
     return rows
-
-
-def _known_goal(metric: str) -> str:
-    words = [*(["-"] if metric.startswith("-") else []), *_words(metric)]  # a sign turns the direction
-    more, less = (any(word in known for word in words) for known in (MORE_IS_BETTER, LESS_IS_BETTER))
-    unknown = [word for place, word in enumerate(words) if not _is_known(place, words)]
-    if more != less and not unknown:
-        return "maximize" if more else "minimize"
-    if unknown:
-        why = f"of its name the word{'s' * (len(unknown) > 1)} {', '.join(map(repr, unknown))} may mean either"
-    else:
-        why = "its name speaks for both" if more else "its name speaks for neither"
-    raise JobError(
-        f"objective {metric!r} needs a goal, for {why}: in Python Objective({metric!r}, 'maximize') or "
-        f"Objective({metric!r}, 'minimize'), in a job {{metric: {metric}, goal: maximize}} or goal: minimize"
-    )
-
-
-def _is_known(place: int, words: Sequence[str]) -> bool:
-    """Whether the meaning of one word of a metric's name leaves no doubt about the direction."""
-    word = words[place]
-    if word in MORE_IS_BETTER or word in LESS_IS_BETTER or word in NEUTRAL:
-        return True
-    if word.isdecimal():
-        return place > 0 and words[place - 1] in _COUNTED
-    return any(other in NEUTRAL_BESIDE.get(word, ()) for other in words)
-
-
-def _words(metric: str) -> list[str]:
-    """The words of a metric's name, in lower case: `val/Top1-accuracy` and `valTop1Accuracy` are three."""
-    parts = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", metric.replace("@", " at "))
-    return [word.lower() for word in re.split(r"[\s_/.:-]+", parts) if word]
-
-
-def _check_not_trained_on(metric: str) -> None:
-    """See that a metric that is to choose is not, by its name, measured on what is trained on; what training costs may be.
-
-    Raises:
-        JobError: it is.
-    """
-    words = set(_words(metric))
-    directions = words & (MORE_IS_BETTER | LESS_IS_BETTER)
-    if words & {"train", "training", "trn", "tr"} and not (directions and directions <= RESOURCES):
-        raise JobError(
-            f"objective {metric!r} is by its name measured on the training part, and would prefer what learns by heart; "
-            "select on the validation part (accuracy, val_loss), or report it under another name if it is measured there"
-        )
 
 
 def _check_metric(kind: str, metric: object) -> None:

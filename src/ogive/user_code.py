@@ -37,7 +37,9 @@ def blaming(role: str, function: Any, about: Mapping[str, Any] | None = None) ->
         yield
     except UserCodeError:
         raise  # of another function that this one has called
-    except RAISED as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # of any class: the user's own may not be an Exception
         raise fault(role, function, _happened(error), about, error) from error
 
 

@@ -101,7 +101,8 @@ def test_what_is_trained_is_not_trained_again_and_the_test_split_not_read_again(
     first = final(run)
     said: list[str] = []
     assert final(run, said=said) == first
-    assert said == ["4 of 4 trainings are there already"]
+    assert said[0] == "4 of 4 trainings are there already"
+    assert said[1:] == [f"winner: {run.delivery().title}: log_loss {first.winner.mean('log_loss'):.4g}"]
     assert kinds(run.folder).count(Kind.TEST_READ) == 1
     started = kinds(run.folder / "final").count(Kind.STARTED)
     more = final(run, top=5, seeds=(0, 1), said=said)
@@ -111,7 +112,7 @@ def test_what_is_trained_is_not_trained_again_and_the_test_split_not_read_again(
     ]
     assert any("has been read before" in message for message in said)
     final(run, top=1, epochs=1, said=said)
-    assert "epochs: was 2, and is 1" in said[-3]
+    assert any("epochs: was 2, and is 1" in message for message in said)
     assert (run.folder / "final-1" / "two_stage.json").is_file()
 
 
@@ -266,3 +267,33 @@ def test_failed_trainings_are_repeated_where_it_is_asked_for(tmp_path: Path) -> 
     assert "1 of 2 trainings are there already; 1 that failed are repeated" in said
     assert result.winner.values["accuracy"] == [0.3]
     assert run.model().out_features == 3
+
+
+def test_networks_with_fewer_seeds_and_an_end_by_failures_are_told(tmp_path: Path) -> None:
+    failing: set[int] = set()  # seeds
+
+    def train(model: nn.Linear, trial: Any) -> None:
+        for epoch in trial.epochs():
+            if epoch == 2 and trial.seed in failing and model.out_features > 2:
+                raise OSError("the disk is away")
+            trial.checkpoint(model=model.state_dict())
+            trial.report(accuracy=model.out_features / 10)
+
+    space = og.Space(og.layer(nn.Linear, 4, og.one_of(2, 3, 4, 5, name="width")), example_input=(4,))
+    run = og.search(space, train, epochs=1, max_trials=4, executor="inline", run=tmp_path / "run")
+    failing |= {0, 1, 2}
+    with pytest.raises(
+        RunError, match=r"3 of 4 trainings\): the first 3 trials all ended with .*: the disk is away .*repeats"
+    ):
+        final(run)
+    (note,) = run.stages.notes
+    assert note.startswith("full training was ended by failures, so the winner is not of it: the first 3 trials")
+    assert run.delivery().stage == "search"
+    failing -= {0, 2}
+    final(run, seeds=(0, 1, 2), retry_failed=True)
+    assert [note.partition("; ")[0] for note in run.stages.notes] == [
+        f"1 of 3 trainings of {network.name} failed (seed 1: error: OSError: the disk is away), so its values are of 2 "
+        "seeds only"
+        for network in run.two_stage.finalists[:3]
+    ]
+    assert len(run.delivery().seeds) == 2

@@ -48,6 +48,15 @@ def leaving(architecture: Architecture) -> None:
         sys.exit(4)  # line of leaving
 
 
+class Hostile(BaseException):
+    """No Exception, as `except Exception` would catch it."""
+
+
+def hostile(architecture: Architecture) -> None:
+    if architecture["a"] == BROKEN:
+        raise Hostile("let me out")  # line of hostile
+
+
 def endless(architecture: Architecture) -> None:
     if architecture["a"] == BROKEN:
         endless(architecture)
@@ -68,6 +77,7 @@ def search(folder: Path, space: Space, **options: Any) -> og.Run:
     [
         (raising, "raised ValueError: twelve,"),
         (leaving, "called sys.exit(4),"),
+        (hostile, "raised Hostile: let me out,"),
         (endless, "raised RecursionError: maximum recursion depth exceeded"),
     ],
 )
@@ -89,9 +99,11 @@ def test_one_error_names_function_line_and_architecture_and_the_same_call_goes_o
     stopped = og.open_run(tmp_path / "run")
     assert 0 < len(stopped.trials) < 124
     assert all(trial.status is Status.FINISHED for trial in stopped.trials)
+    assert stopped.state.error == f"UserCodeError: {text}"
     done = search(tmp_path / "run", og.Space(expression()))
     assert len(done.trials) == 124
     assert done.ended
+    assert done.state.error is None
 
 
 class Repairable(Strategy):

@@ -8,10 +8,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import ogive as og
 from ogive.api import open_run
+from ogive.errors import UserCodeError
 from ogive.run.journal import Journal
 
 HEAVY = ("torch", "numpy", "sqlalchemy", "matplotlib")
@@ -112,6 +115,20 @@ def test_a_search_that_always_fails_stops_and_goes_on_after_a_repair(ogive, tmp_
     assert "15 of 15 (3 of them repeat failed ones)" in ogive("status", "failing.yaml").out
 
 
+def test_a_search_that_an_error_ended_says_so(ogive, tmp_path: Path) -> None:
+    def never(architecture: Any) -> None:
+        raise ValueError("too wide")
+
+    space = og.Space(og.layer(dict, a=og.integer(0, 9, name="a")), constraint=never)
+    with pytest.raises(UserCodeError):
+        og.search(space, og.estimate.function(len), objectives="accuracy", run=tmp_path / "odd", executor="inline")
+    status = ogive("status", "odd").out
+    assert "state     ended by an error: UserCodeError: the constraint" in status
+    assert "raised ValueError: too wide" in status
+    assert "advice    correct the error, then go on with the same call" in status
+    assert "no trial has a value yet: 0 failed; the last session ended with UserCodeError: " in ogive("top", "odd").out
+
+
 def test_status_top_and_front_agree_with_the_run(ogive, tmp_path: Path) -> None:
     ogive("search", "two.yaml", "--quiet")
     run = open_run(tmp_path / "runs" / "two")
@@ -197,7 +214,7 @@ def test_what_is_printed_is_relative_to_where_the_user_is(ogive, tmp_path: Path)
     status = ogive("status", "a run")
     assert "ogive report 'a run'" in search.out
     assert "run       a run" in status.out
-    assert "ogive export 'a run' --trial" in search.out
+    assert "ogive export 'a run'" in search.out
     assert str(tmp_path) not in status.out
 
 

@@ -82,7 +82,7 @@ def test_every_command_takes_the_winner(ogive: Ogive, finalized: dict[int, int],
         in ogive("status", "runs/win").out
     )
     again = ogive("search", "win.yaml", "--quiet").out
-    assert f"ogive export runs/win --trial {finalized[3]} --to torch" in again
+    assert "ogive export runs/win --to torch" in again
     assert ogive("status", "runs/win", "--json").json["winners"][0]["trial"] == finalized[3]
 
     ogive("report", "runs/win", "--to", "md")

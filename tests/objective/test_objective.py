@@ -82,6 +82,14 @@ def test_a_goal_is_not_guessed_from_a_name_with_a_word_that_may_turn_it_round(me
         ),
         (lambda: Objective("val_entropy"), "its name speaks for neither"),
         (lambda: objectives("train_loss"), "'train_loss' is by its name measured on the training part"),
+        (
+            lambda: objectives(Objective("trainloss", "minimize")),
+            "'trainloss' is by its name measured on the training part",
+        ),
+        (
+            lambda: objectives(Objective("train2_acc", "maximize")),
+            "'train2_acc' is by its name measured on the training part",
+        ),
         (lambda: objectives(Objective("quality/training", "maximize")), "select on the validation part"),
         (lambda: Objective("accuracy_loss"), "its name speaks for both"),
         (lambda: Objective("accuracy", "max"), "goal 'max' is not 'maximize' or 'minimize'; did you mean 'maximize'"),

@@ -397,3 +397,22 @@ def test_an_identity_is_the_same_in_every_process_and_after_a_journey_by_value(
     reader = "import pickle; from ogive.source import identity; r = pickle.load(open('roots.pkl', 'rb'));"
     statement = f"{reader} print(identity(r).hash, identity(r).missing)"
     assert run("-m", "timeit", "-n", "1", "-r", "1", statement).startswith(printed), "where __main__ is another program"
+
+
+def test_a_project_may_be_moved(tmp_path: Path) -> None:
+    text = (
+        "import os\nfrom pathlib import Path\nfrom ogive.source import identity\n"
+        "HERE = Path(__file__).parent\nDATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'data')\n"
+        "OTHER = Path({other!r})\n"
+        "def read():\n    return HERE / 'a', DATA, OTHER\n"
+        "if __name__ == '__main__':\n    print(identity([('train function', read)]).hash)\n"
+    )
+
+    def hash_in(folder: str, other: str = "/mnt/images") -> str:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        path = tmp_path / folder / "train.py"
+        path.write_text(text.format(other=other))
+        return subprocess.run([sys.executable, path], capture_output=True, text=True, check=True, timeout=60).stdout
+
+    assert hash_in("one") == hash_in("two")
+    assert hash_in("one") != hash_in("one", "/mnt/other images")

@@ -14,6 +14,7 @@ from ogive.errors import OgiveError, RunError
 from ogive.report.card import write_card
 from ogive.report.delivery import Stages
 from ogive.report.two_stage import FOLDER, Network, TwoStage
+from ogive.run.words import number
 
 if TYPE_CHECKING:
     from ogive.api.result import Run
@@ -22,7 +23,7 @@ WEIGHTS = "weights.pt"
 
 
 def deliver(run: Run, stage: Stage, result: TwoStage, say: Callable[[str], object]) -> None:
-    """Write `final/weights.pt` and `final/MODEL_CARD.md` for the first winner; `say` is told where there are no weights."""
+    """Write `final/weights.pt` and `final/MODEL_CARD.md` for the first winner. `say` gets what won and what is missing."""
     stages = Stages(run.state, run.folder)
     winner = stages.winners[0]
     if winner.weights is None:
@@ -34,6 +35,11 @@ def deliver(run: Run, stage: Stage, result: TwoStage, say: Callable[[str], objec
     write_card(run.state, result, result.winner, result.best_seed(result.winner), facts, run.folder)
     for note in stages.notes:
         say(f"warning: {note}")
+    for winner in stages.winners:
+        values = ", ".join(
+            f"{name} {number(winner.mean[name])}" for name, _ in result.objectives if name in winner.mean
+        )
+        say(f"winner: {winner.title}: {values}")
 
 
 def _save(folder: Path, weights: Mapping[str, Any], metrics: Mapping[str, float]) -> None:

@@ -85,7 +85,7 @@ def hold_session(
     known = [event for event in events if event.seq]
     known += journal.append(events[len(known) :])
     state = State.of(known[:1], declared.space)
-    why = ""
+    why, fault = "", None
     try:
         settings = Settings.from_json({**events[0].data["settings"], **changed_settings(known)})
         with (
@@ -112,6 +112,7 @@ def hold_session(
                 why = controller.run()
     except BaseException as error:
         why = type(error).__name__
+        fault = None if isinstance(error, KeyboardInterrupt) else f"{why}: {error}"
         problem = journal.place_problem() if isinstance(error, (OSError, RunError)) else None
         if problem is not None and str(error) != problem:  # that is why something else failed
             raise RunError(problem) from error
@@ -119,7 +120,7 @@ def hold_session(
     finally:
         if results is not None:
             results.close()
-        _close(journal, companions, why)
+        _close(journal, companions, why, fault)
     if observer is None:
         _say_hints(controller.state)
     return "" if controller.state.ended else why
@@ -158,15 +159,16 @@ def companions_of(
     return [*made, Routes(chosen, folder)] if chosen else made
 
 
-def _close(journal: Journal, companions: Sequence[Companion], why: str) -> None:
-    """End the session in the journal; routes and sinks are given a little time before."""
+def _close(journal: Journal, companions: Sequence[Companion], why: str, fault: str | None) -> None:
+    """End the session in the journal, with the error that ended it; routes and sinks are given a little time before."""
     troubles: list[str] = []
     try:
         for companion in companions:
             troubles += companion.close()
     finally:
         warnings = [Event(Kind.WARNING, data={"message": message}) for message in troubles]
-        journal.append([*warnings, Event(Kind.CLOSED, data={"why": why})])
+        data = {"why": why, **({} if fault is None else {"error": fault})}
+        journal.append([*warnings, Event(Kind.CLOSED, data=data)])
 
 
 def changed_settings(events: Iterable[Event]) -> dict[str, Any]:

@@ -140,8 +140,8 @@ def search(
         startup_limit: seconds that a worker may take to load code and data. Default: 600; None for no limit.
         cache: use the evaluation cache, where the estimator can tell its whole recipe.
         synchronous: "NORMAL": what was reported survives a crash of any process; "FULL": of the machine too.
-        observer: called with (state, event) after every event, and with (state, None) now and then. Default: a live view
-            where standard error is a terminal.
+        observer: called with (state, event) after every event, and with (state, None) now and then; what it raises ends the
+            session. Default: a live view where standard error is a terminal.
 
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM; the running trials have been put back, and the same call goes on.

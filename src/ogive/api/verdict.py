@@ -153,9 +153,14 @@ def _networks(run: Run, stage: Stage, trained: State, say: Callable[[str], objec
         trial = trials.get(training_key(item))
         if trial is None or not trial.status.ended:
             done = sum(t.status.ended for t in trained.trials.values())
+            remedy = (
+                ""
+                if trained.ended_by_failures
+                else "; the same call goes on, where a budget ended it with a larger one"
+            )
             raise RunError(
                 f"the second stage was ended before all was trained ({done} of {len(wanted)} trainings): "
-                f"{trained.ended or 'interrupted'}; the same call goes on, where a budget ended it with a larger one"
+                f"{trained.ended or 'interrupted'}{remedy}"
             )
         by_name.setdefault(order.network, []).append((order.seed, trial))
     places = {f"trial {trial.id}": place for place, trial in enumerate(stage.finalists)}

@@ -124,9 +124,9 @@ def print_networks(state: State, networks: Sequence[Delivery]) -> None:
             status = f"{'winner, ' if network.is_winner else ''}{network.stage}"
         rows.append((network.trial, network.mean, network.training.step, status))
     _print_ranking(state, rows, shown_metrics(state, [network.trial for network in networks]))
-    seeds = max((len(network.seeds) for network in networks), default=1)
-    if seeds > 1:
-        print(f"values after full training are means over {seeds} seeds")
+    seeds = sorted({len(network.seeds) for network in networks if network.stage != SEARCH})
+    if seeds and seeds[-1] > 1:
+        print(f"values after full training are means over {' or '.join(map(str, seeds))} seeds")
 
 
 def _print_ranking(

@@ -169,6 +169,8 @@ def _spent_line(spent: Sequence[Spend]) -> str:
 def _state(state: State, verdict: Verdict | None) -> str:
     if verdict is not None or state.ended:
         return "ended"
+    if state.error is not None:
+        return "ended by an error"
     return "running" if state.open else "interrupted"
 
 

@@ -178,6 +178,7 @@ def _print(run: Run, more: str) -> None:
     folder = shlex.quote(str(shown(run.folder)))
     print(f"\nreport:   ogive report {folder}")
     to = " --to torch" if best[0].weights is not None else ""
-    print(f"export:   ogive export {folder} --trial {best[0].trial.id}{to}")
+    which = f" --trial {best[0].trial.id}" if len(run.stages.winners) > 1 else ""
+    print(f"export:   ogive export {folder}{which}{to}")
     print_notes(run)
     print(f"go on:    {more}")

@@ -66,7 +66,8 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
         print_json(summary | more)
         return
     print(f"run       {shown(opened.folder)}")
-    print(f"state     {summary['state']}{f': {state.ended}' if state.ended else ''}")
+    why = state.ended or state.error
+    print(f"state     {summary['state']}{f': {why}' if why else ''}")
     counts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in summary["trials"].items())
     repeats = f" ({len(state.repeats):,} of them repeat failed ones)" if state.repeats else ""
     print(f"trials    {len(state.trials):,} of {state.total:,}{repeats}{f': {counts}' if counts else ''}")
@@ -102,6 +103,8 @@ def _advice(state: State, verdicts: Sequence[Verdict]) -> str:
     """What the rules come to; a search that has ended can follow none."""
     if state.ended:
         return "none, the search has ended; the rules said at its end:"
+    if state.error is not None:
+        return "correct the error, then go on with the same call; the rules say:"
     mode = "auto: a rule ends the search" if state.settings.get("stop") == "auto" else "advise: rules only tell"
     return f"{'stop' if any(verdict.stop for verdict in verdicts) else 'go on'} ({mode})"
 
@@ -111,6 +114,7 @@ def _summary(run: Run, state: State) -> dict[str, Any]:
         "run": str(shown(run.folder)),
         "state": _state(state),
         "why": state.ended,
+        "error": state.error,
         "ended_by_failures": state.ended_by_failures,
         "max_trials": state.settings["max_trials"],
         "trials": {status.value: n for status, n in state.count.items() if n},
@@ -124,7 +128,7 @@ def _summary(run: Run, state: State) -> dict[str, Any]:
 
 
 def _state(state: State) -> str:
-    """Whether the search has ended, goes on, was interrupted, or lost its controller."""
+    """Whether the search has ended, goes on, was interrupted, ended by an error, or lost its controller."""
     import socket
 
     import psutil
@@ -132,7 +136,7 @@ def _state(state: State) -> str:
     if state.ended:
         return "ended"
     if not state.open:
-        return "interrupted"
+        return "interrupted" if state.error is None else "ended by an error"
     session = state.sessions[-1]
     if session["host"] != socket.gethostname():
         return f"running on {session['host']}, unless its controller was killed"

@@ -189,10 +189,17 @@ class Stages:
 
     @cached_property
     def notes(self) -> list[str]:
-        """What to know before the winner is used: full training that has not ended, a search that went on, a baseline that
-        is better, a constraint that it violates, weights of another epoch than its value.
+        """What to know before the winner is used: full training that has not ended, trainings that failed, a search that
+        went on, a baseline that is better, a constraint that it violates, weights of another epoch than its value.
         """
-        return [*self._unfinished(), *self._later(), *self._beaten(), *self._violating(), *self._of_another_epoch()]
+        return [
+            *self._unfinished(),
+            *self._failed(),
+            *self._later(),
+            *self._beaten(),
+            *self._violating(),
+            *self._of_another_epoch(),
+        ]
 
     # -- one network of a stage ------------------------------------------------------------------------------------
 
@@ -299,11 +306,24 @@ class Stages:
             return []
         if left <= 0 and final.failed == final.done:
             return ["no training of the best in full succeeded: the winner is still that of the search"]
+        if final.ended_by_failures and left > 0:
+            return [f"full training was ended by failures, so the winner is not of it: {final.ended}"]
         stage = f"{plural(left, 'training')} left" if left > 0 else "its trainings are not judged"
         now = "the winner is still that of the search" if result is None else "the winner is that of the former ones"
         aside = [path.name for path in sorted((self.folder or Path()).glob(f"{FOLDER}-*"))]
         kept = f" (an earlier full training is kept in {', '.join(aside)})" if aside and result is None else ""
         return [f"full training has not ended, {stage}: {now}{kept}; `ogive finalize` goes on"]
+
+    def _failed(self) -> Iterator[str]:
+        """Which trainings of networks failed that others gave a value, so that fewer seeds count for them."""
+        for network in self.result.networks if self.result is not None else ():
+            if network.seeds and network.failures:
+                trained = len(network.seeds) + len(network.failures)
+                yield (
+                    f"{len(network.failures)} of {plural(trained, 'training')} of {network.name} failed "
+                    f"({network.failures[0]}), so its values are of {plural(len(network.seeds), 'seed')} only; "
+                    "`ogive finalize --retry-failed` repeats them"
+                )
 
     def _later(self) -> Sequence[str]:
         """Whether the search, which went on, has found better than what was trained in full."""

@@ -217,6 +217,8 @@ def further(subject: Subject) -> str:
         text = f"The search ended: {state.ended}."
     else:
         now = "It goes on now, or its controller has died." if state.open else "It can be continued."
+        if state.error is not None:
+            now = f"Its last session ended with {state.error.rstrip('.')}. The same call goes on once that is repaired."
         text = f"The search has not ended. {now}"
     told = [verdict for verdict in rules if verdict.reason not in state.ended]
     if rules:

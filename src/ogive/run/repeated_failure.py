@@ -53,8 +53,8 @@ def the_same(state: State) -> str:
 
 
 REMEDY = (
-    "repair the cause and run the same call again: the search goes on, and with retry_failed=True (--retry-failed) it also "
-    "repeats the architectures that failed"
+    "repair the cause and make the same call again, which goes on; with retry_failed=True (--retry-failed) it also repeats "
+    "what failed"
 )
 
 

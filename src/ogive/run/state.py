@@ -53,6 +53,7 @@ class State:
         exhausted: whether it is over because the strategy has nothing left to propose.
         ended_by_failures: whether it is over because too many trials failed, the first ones all in the same way, or by the
             stop rule on failures.
+        error: the error that ended the last session, on one line or several; None where it ended otherwise, or goes on.
         forgiven: failed trials that `max_failed_trials` does not count: those that the search had ended by before it was
             continued, and those that were to be repeated.
         warnings: messages for the user, with the trial they belong to.
@@ -87,6 +88,7 @@ class State:
     ended: str = ""
     exhausted: bool = False
     ended_by_failures: bool = False
+    error: str | None = None
     forgiven: int = 0
     warnings: list[tuple[str, TrialId | None]] = field(default_factory=list)
     test_reads: int = 0
@@ -212,14 +214,14 @@ class State:
         self.stretches.append(Stretch.opened(event.time, event.data, self.settings))
         if self.ended_by_failures:
             self.forgiven = self.failed
-        self.open, self.ended, self.exhausted, self.ended_by_failures = True, "", False, False
+        self.open, self.ended, self.exhausted, self.ended_by_failures, self.error = True, "", False, False, None
 
     def _apply_to_run(self, event: Event) -> None:
         match event.kind:
             case Kind.OPENED:
                 self._open(event)
             case Kind.CLOSED:
-                self.open = False
+                self.open, self.error = False, event.data.get("error")
             case Kind.CHANGED:
                 self.settings.update(event.data)
             case Kind.ENDED:

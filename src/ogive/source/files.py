@@ -12,7 +12,7 @@ import sysconfig
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.machinery import PathFinder
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import CodeType
 from typing import Any
 
@@ -72,6 +72,17 @@ def version(package: str) -> str | None:
     except metadata.PackageNotFoundError:
         file = getattr(sys.modules.get(package), "__file__", None)
         return None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
+
+
+def inside_project(value: Any, file: str, module: str) -> str | None:
+    """A path or text such as `Path(__file__).parent`, relative to the folder from which `module` is imported; None where it
+    is no path, or of a place that is neither below that folder nor above it.
+    """
+    if not isinstance(value, (str, PurePath)) or not os.path.isabs(value):
+        return None
+    root = Path(file).absolute().parents[module.count(".")]
+    path = Path(value)
+    return os.path.relpath(path, root) if path.is_relative_to(root) or root.is_relative_to(path) else None
 
 
 def has_source(file: str) -> bool:

@@ -15,7 +15,8 @@ together (`importlib.import_module(name)`, `__subclasses__()`), and what lies be
 not seen. A function that uses `getattr` or `globals` refers to the whole of each project module it names.
 
 Values count by their content: numbers, texts, arrays, containers, and instances of installed classes as pickle would keep
-them (of a PyTorch module without the weights, which are drawn). A list, dict or set among the globals is a part of its own
+them (of a PyTorch module without the weights, which are drawn). A global that is a path in or above the project's folder,
+such as `Path(__file__).parent`, counts relative to that folder. A list, dict or set among the globals is a part of its own
 ("data space.SIZES"), since code may fill it while it runs; a message then names data that has changed, and not code.
 """
 

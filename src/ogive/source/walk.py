@@ -266,6 +266,9 @@ class Walk:
 
     def _global(self, function: FunctionType, key: str, value: Any, names: frozenset[str]) -> Any:
         """A global of a function; a container is a part of its own, since it may be filled while the code runs."""
+        place = files.inside_project(value, function.__code__.co_filename, function.__globals__.get("__name__", ""))
+        if place is not None:
+            return f"{type(value).__name__} of the project: {place}"
         described = self.value(value, names)
         if not isinstance(value, (list, dict, set)):
             return described

@@ -33,6 +33,9 @@ def _lead(subject: Subject) -> str:
     text = (
         f"{plural(len(subject.front), 'trial')} that no other trial beats in one objective without losing in another."
     )
+    if subject.stage is not None:
+        after = ", ".join(str(winner.trial.id) for winner in subject.stages.winners)
+        text = f"{text} All of this section is of the search; full training leaves trials {after} on the front."
     if subject.knee is None:
         why = "it takes three trials or more on the front, and one that bulges from the plane through its ends"
         return f"{text} There is no knee: {why}."
