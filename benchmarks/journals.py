@@ -1,0 +1,136 @@
+"""Whether a change of the code changes a decision: forty seeded searches, whose journals are kept and compared.
+
+    python benchmarks/journals.py write before.json      # with the old code
+    python benchmarks/journals.py compare before.json    # with the new code, on the same machine
+
+Every strategy with one objective and with two and a constraint, and every schedule, on a conditional space with a constraint
+function. Compared is what was decided: proposals with their notes, reports, promotions, ends. Left out are texts for people,
+clock times, and how the work was carried out. Exit code 1 where a journal differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ogive as og
+
+DECISIONS = frozenset(
+    {"proposed", "reported", "promoted", "paused", "finished", "stopped", "failed", "put_back", "ended", "repeating"}
+)
+LEFT_OUT = frozenset({"why", "reason", "message", "traceback", "seconds", "saved", "cached", "settings"})
+"""Fields that are prose, or that time decides."""
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "pbt": {"settings": {"learning_rate": [0.001, 0.1]}, "population": 4, "interval": 3},
+    "progressive_dynamic_hurdles": {"models": 5},
+}
+PAIRED = {"bohb": "hyperband", "dehb": "dehb"}
+"""Strategies that need a schedule, and which."""
+
+
+def not_both(architecture: Any) -> str | None:
+    wide = architecture["kind"] == "wide" and architecture["wide width"] > 6 and architecture["wide depth"] > 3
+    return "too wide and too deep" if wide else None
+
+
+SPACE = og.Space(
+    og.one_of(
+        narrow=og.layer(dict, width=og.integer(1, 4, name="width"), depth=og.integer(1, 4, name="depth")),
+        wide=og.layer(
+            dict,
+            width=og.integer(3, 8, name="wide width"),
+            depth=og.integer(1, 4, name="wide depth"),
+            kernel=og.one_of(3, 5, 7, name="kernel"),
+        ),
+        name="kind",
+    ),
+    constraint=not_both,
+)
+
+
+def train(model: dict[str, int], trial: Any) -> None:
+    """Values that depend on the architecture, the settings and the epoch alone."""
+    text = json.dumps([sorted(model.items()), sorted(trial.settings.items())])
+    noise = int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 16**8
+    best = 1 - abs(model["width"] - 5) / 10 - abs(model["depth"] - 3) / 20 + model.get("kernel", 3) / 100
+    state = trial.restore() or trial.inherited() or {"trained": 0}
+    for _ in trial.epochs():
+        state = {"trained": state["trained"] + 1}
+        trial.checkpoint(model=state, **state)
+        accuracy = (best + 0.02 * noise) * (1 - 0.6 ** state["trained"])
+        trial.report(accuracy=accuracy, latency=float(model["width"] * model["depth"]))
+
+
+def searches() -> Iterator[tuple[str, dict[str, Any]]]:
+    """(name, arguments) of each search."""
+    strategies = [name for name in og.strategy.names() if name not in {"listed", *PAIRED}]
+    both = {
+        "objectives": ["accuracy", og.Objective("latency", "minimize")],
+        "constraints": [og.Constraint("latency", at_most=20)],
+    }
+    for name in strategies:
+        yield name, {"strategy": name, "max_trials": 40}
+        yield f"{name}, two objectives", {"strategy": name, "max_trials": 40, **both}
+    for name, schedule in PAIRED.items():
+        yield f"{name} with {schedule}", {"strategy": name, "schedule": schedule, "max_trials": 40, "epochs": 9}
+    for name in og.schedule.names():
+        if name not in PAIRED.values() or name == "hyperband":
+            schedule = {name: SCHEDULES.get(name, {})}
+            yield f"random with {name}", {"strategy": "random", "schedule": schedule, "max_trials": 40, "epochs": 9}
+    for name, schedule in {"regularized_evolution": "asha", "gp": "asha", "auto": "curve"}.items():
+        yield f"{name} with {schedule}", {"strategy": name, "schedule": schedule, "max_trials": 60, "epochs": 9, **both}
+
+
+def decisions(arguments: dict[str, Any], folder: Path) -> list[Any]:
+    """The events of a search that are decisions."""
+    search = partial(og.search, SPACE, og.estimate.train(train), executor="inline", seed=7, run=folder, cache=False)
+    run = search(**{"objectives": "accuracy", "epochs": 1, **arguments})
+    lines = Path(run.log("jsonl")).read_text().splitlines()
+    events = [event for event in map(json.loads, lines) if event["kind"] in DECISIONS]
+    return [[event["kind"], event["trial"], event["step"], _decided(event["data"])] for event in events]
+
+
+def _decided(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _decided(item) for key, item in sorted(value.items()) if key not in LEFT_OUT}
+    return [_decided(item) for item in value] if isinstance(value, list) else value
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("write", "compare"))
+    parser.add_argument("file", type=Path)
+    options = parser.parse_args()
+    journals = {}
+    with tempfile.TemporaryDirectory() as place:
+        for number, (name, arguments) in enumerate(searches()):
+            journals[name] = decisions(arguments, Path(place) / str(number))
+            print(f"{name}: {len(journals[name]):,} events", file=sys.stderr, flush=True)
+    if options.what == "write":
+        options.file.write_text(json.dumps(journals))
+        print(f"{len(journals)} journals are in {options.file}")
+        return 0
+    former = json.loads(options.file.read_text())
+    different = 0
+    for name in sorted(former.keys() | journals.keys()):
+        one, other = former.get(name), json.loads(json.dumps(journals.get(name)))
+        if one == other:
+            continue
+        different += 1
+        place = next(
+            (i for i, pair in enumerate(zip(one or [], other or [], strict=False)) if pair[0] != pair[1]), None
+        )
+        print(f"{name}: differs from event {place}: {(one or [None])[place or 0]} -> {(other or [None])[place or 0]}")
+    print(f"{len(former) - different} of {len(former)} journals are the same")
+    return int(different > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
