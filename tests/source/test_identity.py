@@ -399,6 +399,27 @@ def test_an_identity_is_the_same_in_every_process_and_after_a_journey_by_value(
     assert run("-m", "timeit", "-n", "1", "-r", "1", statement).startswith(printed), "where __main__ is another program"
 
 
+def test_attributes_are_told_from_globals_of_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "named.py").write_text(
+        "run = None\nnumbers = [1]\ndef train(model):\n    model.eval()\n    model.run()\n"
+    )
+    module = importlib.import_module("named")
+    before = identity([("train function", module.train)])
+    module.run, module.numbers = object(), [2]  # as a script does after its definitions
+    assert identity([("train function", module.train)]) == before
+
+
+def test_a_version_does_not_depend_on_what_is_loaded() -> None:
+    statement = "from ogive.source import files; print(files.version('sklearn'))"
+    versions = {
+        subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60).stdout
+        for text in (statement, f"import sklearn; {statement}")
+    }
+    assert len(versions) == 1
+    assert versions != {"None\n"}
+
+
 def test_a_project_may_be_moved(tmp_path: Path) -> None:
     text = (
         "import os\nfrom pathlib import Path\nfrom ogive.source import identity\n"

@@ -29,7 +29,7 @@ def draft(folder: Path) -> Iterator[Path]:
     Raises:
         OSError: it cannot be made.
     """
-    parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    parent = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     place = Path(tempfile.mkdtemp(prefix=".ogive-export-", dir=parent))
     try:
         yield place

@@ -13,6 +13,7 @@ from types import CodeType
 from typing import Any
 
 _IMPORT_NAME = dis.opmap["IMPORT_NAME"]
+_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 _IS_FUNCTION = 0x1
 _DOCSTRING = 0x4000000
 """The flag of a code object whose first constant is its docstring, from Python 3.13 on."""
@@ -67,6 +68,17 @@ def _constant(const: Any) -> Any:
 def names(code: CodeType) -> frozenset[str]:
     """The globals and attributes that a code object and those inside it refer to."""
     return frozenset(name for inner in nested(code) for name in inner.co_names)
+
+
+@functools.lru_cache(8192)
+def global_names(code: CodeType) -> frozenset[str]:
+    """The globals and builtins that a code object and those inside it refer to: not the attributes of objects."""
+    return frozenset(
+        instruction.argval
+        for inner in nested(code)
+        for instruction in dis.get_instructions(inner)
+        if instruction.opname in _LOADS
+    )
 
 
 @functools.lru_cache(8192)

@@ -9,6 +9,7 @@ import os
 import site
 import sys
 import sysconfig
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.machinery import PathFinder
@@ -63,15 +64,26 @@ def is_project_module(name: str) -> bool:
 
 @functools.lru_cache(1024)
 def version(package: str) -> str | None:
-    """The version of an installed package; None for the standard library, which is as Python."""
+    """The version of an installed package, loaded or not; None for the standard library, which is as Python."""
     if package in sys.stdlib_module_names or package == "builtins":
         return None
+    distribution = _distributions().get(package, [package])[0]
     try:
-        own = getattr(sys.modules.get(package), "__version__", None)
-        return str(own) if own else metadata.version(package)
+        return metadata.version(distribution)
     except metadata.PackageNotFoundError:
-        file = getattr(sys.modules.get(package), "__file__", None)
-        return None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
+        spec = PathFinder.find_spec(package)
+        file = None if spec is None else spec.origin
+        return (
+            None
+            if file is None or not os.path.isfile(file)
+            else hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
+        )
+
+
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    """The distributions by the packages that they install: `sklearn` comes with scikit-learn."""
+    return metadata.packages_distributions()
 
 
 def inside_project(value: Any, file: str, module: str) -> str | None:

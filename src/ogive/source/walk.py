@@ -246,10 +246,11 @@ class Walk:
     def _function(self, function: FunctionType, name: str) -> Any:
         code = function.__code__
         self._check_source(code, function.__globals__.get("__name__", ""), name)
-        names = bytecode.names(code)
+        global_names = bytecode.global_names(code)
+        names = bytecode.names(code) - (_DYNAMIC - global_names)  # `model.eval()` is no call of the builtin
         if names & _UNNAMED:
             self._miss(name, f"it finds code by names that it puts together ({', '.join(sorted(names & _UNNAMED))})")
-        used = sorted(names & function.__globals__.keys() - {"__file__"})
+        used = sorted(global_names & function.__globals__.keys() - {"__file__"})
         found = {key: function.__globals__[key] for key in used}
         own = {
             "code": bytecode.digest(code),
@@ -259,7 +260,7 @@ class Walk:
             "globals": {key: self._global(function, key, value, names) for key, value in found.items()},
             "imports": self._imports(code, function.__globals__.get("__package__") or ""),
         }
-        if names & {"globals", "vars", "eval", "exec"}:
+        if global_names & {"globals", "vars", "eval", "exec"}:
             own["module"] = self._module(sys.modules.get(function.__globals__.get("__name__", "")), names)
         wrapped = function.__dict__.get("__wrapped__")
         return own if wrapped is None else {**own, "wrapped": self.value(wrapped)}
