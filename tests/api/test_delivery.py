@@ -108,10 +108,14 @@ def test_an_unfinished_full_training_does_not_deliver_silently(tmp_path: Path) -
     with pytest.raises(Died):
         finalize(run, observer=lambda state, event: die(1, state, event))
     assert run.delivery().stage == SEARCH
-    assert run.stages.notes == [
-        "full training has not ended, 1 training left: the winner is still that of the search; `ogive finalize` goes on"
-    ]
-    finalize(run)
+    (note,) = run.stages.notes
+    assert note.startswith(
+        "full training has not ended, 1 training left: the winner is still that of the search; `ogive"
+    )
+    assert note.endswith("finalize --top 2 --epochs 2` goes on")
+    said: list[str] = []
+    run.finalize(executor="inline", say=said.append)  # what was asked for is kept
+    assert said[0] == "as in the last call: top=2, epochs=2"
     assert run.stages.notes == []
     with pytest.raises(Died):  # one more seed of both: none of its trainings is judged yet
         finalize(run, seeds=(0, 1), observer=lambda state, event: die(3, state, event))
@@ -254,6 +258,18 @@ def test_a_train_function_that_saves_nothing_is_told_by_its_first_trial_and_can_
     assert "seed 0" in (run.folder / "final" / "MODEL_CARD.md").read_text()
     finalize(opened, said := [], epochs=1, executor=executor)
     assert "2 of 2 trainings are there already" in said
+
+
+def test_a_train_function_that_saves_nothing_is_told_where_the_schedule_pauses_it(tmp_path: Path, module: Any) -> None:
+    code = module(SILENT)
+    options = {"schedule": "asha", "epochs": 9, "max_trials": 4, "executor": "inline", "cache": False}
+    run = og.search(code.space, code.train, run=tmp_path / "run", **options)
+    first = next(
+        event for event in Journal(run.folder / "journal.db", writable=False).read() if event.kind == "warning"
+    )
+    assert first.trial == 0
+    assert "no weights are kept of trials that are paused: the train function had not called" in first.data["message"]
+    assert "nothing can be exported of its trials; let it call trial.checkpoint" in str(run.delivery().missing)
 
 
 def test_checkpoints_without_model_are_told_too(tmp_path: Path) -> None:

@@ -33,6 +33,10 @@ def judge(architecture: Any) -> dict[str, float]:
     }
 
 
+def by_width(architecture: Any) -> dict[str, float]:
+    return {"accuracy": architecture["width"] / 10}
+
+
 def space(widths: int = 10) -> og.Space:
     widths_, depth = og.one_of(*range(widths), name="width"), og.integer(1, 4, name="depth")
     return og.Space(og.layer(dict, width=widths_, depth=depth))
@@ -59,6 +63,18 @@ def test_a_search_finds_and_a_finished_run_can_be_read_and_continued(tmp_path: P
     assert opened.best.architecture.id == again.best.architecture.id
     assert list(opened.frame()["trial"]) == list(range(20))
     assert opened.top(3)[0] == opened.best
+
+
+def test_an_ended_search_is_left_as_it_is_until_there_is_more_to_do(tmp_path: Path, capsys: Any) -> None:
+    options = {"run": tmp_path / "run", "executor": "inline"}
+    before = og.search(space(), og.estimate.function(by_width), max_trials=4, **options)
+    events = list(Journal(before.folder / "journal.db", writable=False).read())
+    capsys.readouterr()
+    again = og.search(space(), og.estimate.function(by_width), max_trials=4, **options)
+    assert list(Journal(before.folder / "journal.db", writable=False).read()) == events
+    assert again.state.elapsed == before.state.elapsed
+    assert "has ended: all 4 trials are done; nothing is left to do" in capsys.readouterr().err
+    assert len(og.search(space(), og.estimate.function(by_width), max_trials=5, **options).trials) == 5
 
 
 def test_with_several_objectives_there_is_a_front_and_no_best(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from ogive.report import live_view, plain_view
 from ogive.report.live import _drawn
 from ogive.report.results import front, top
 from ogive.report.tally import Tally
+from ogive.run.alerts import Alert
 from ogive.run.events import Event, Kind
 from ogive.run.state import State
 from ogive.trial import Proposal, Report, Status, Trial
@@ -131,7 +132,7 @@ def test_an_alert_that_a_route_prints_is_not_printed_again(tmp_path: Path) -> No
 def test_drawing_fits_any_width(tmp_path: Path, width: int) -> None:
     tally = Tally()
     run = search(tmp_path / "r", tally.note)
-    run.state.warnings.append(("a [bold]long[/bold] warning\nof two lines " * 5, 3))
+    run.state.alerts.append(Alert("warning", "slow", "a [bold]long[/bold] warning\nof two lines " * 5, {}))
     tally = Tally()
     tally.note(run.state, None)
     console = Console(file=io.StringIO(), width=width, color_system=None)

@@ -6,9 +6,12 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+import ogive as og
 from ogive.run import session
 from ogive.run.session import signals
 
@@ -46,6 +49,21 @@ def test_a_second_interrupt_waits_for_the_transaction() -> None:
     with pytest.raises(KeyboardInterrupt), signals(stopped.append, print, lambda: busy):
         work()
     assert stopped == ["interrupted"]
+
+
+def test_handlers_that_an_evaluation_sets_end_with_it(tmp_path: Path) -> None:
+    before = []
+
+    def judge(architecture: Any) -> dict[str, float]:
+        before.append(signal.getsignal(signal.SIGTERM))
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        return {"accuracy": 0.5}
+
+    space = og.Space(og.layer(dict, a=og.integer(0, 9, name="a")))
+    og.search(space, og.estimate.function(judge), max_trials=3, executor="inline", run=tmp_path / "run", cache=False)
+    assert len(set(before)) == 1
+    assert before[0] is not signal.SIG_IGN
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_in_another_thread_signals_are_left_alone() -> None:

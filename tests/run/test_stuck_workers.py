@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -217,3 +218,20 @@ def test_a_limit_of_the_start_is_checked(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="no time, memory or startup limit"):
         og.search(SPACE, Misusing(), run=tmp_path / "run", startup_limit=5, executor="inline")
     assert not (tmp_path / "run").exists()
+
+
+class LosesItsFolder(Estimator):
+    """Deletes the folder in which the search was started, and leaves a thread that does not end."""
+
+    def evaluate(self, evaluation: Evaluation) -> None:
+        threading.Thread(target=time.sleep, args=(1000,)).start()
+        Path.cwd().rmdir()
+        evaluation.report(1, {"accuracy": 0.5})
+
+
+def test_a_working_directory_that_goes_away_ends_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(RunError, match=f"the working directory {tmp_path / 'here'} of the search is gone"):
+        og.search(SPACE, LosesItsFolder(), run=tmp_path / "run", max_trials=3)
+    assert left_running(tmp_path / "run") == []

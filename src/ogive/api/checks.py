@@ -25,6 +25,8 @@ from ogive.space import Space
 from ogive.space.joint import training_decisions
 from ogive.user_code import RAISED
 
+TEST_WAS_READ = "the test split of this run has been read: what the search chooses from now on is not tested by it"
+
 
 def as_estimator(estimator: Estimator | Callable[..., Any]) -> Estimator:
     """An estimator as it is; a train function `f(model, trial)` wrapped."""
@@ -144,9 +146,7 @@ def later_doubts(
     earlier = [event.data for event in events if event.kind is Kind.OPENED]
     doubts += code.warnings(earlier[-1], number) if earlier else []
     if any(event.kind is Kind.TEST_READ for event in events):
-        doubts.append(
-            "the test split of this run has been read: what the search chooses from now on is not tested by it"
-        )
+        doubts.append(TEST_WAS_READ)
     return doubts
 
 

@@ -8,7 +8,9 @@ the winner and the baseline, and the reading is an event of the search's journal
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,8 @@ from ogive.api.verdict import Item, Stage, item_of, judge_stage, training_key, t
 from ogive.errors import JobError, RunError
 from ogive.report.comparison import Comparison, RandomReference, write_comparison
 from ogive.report.comparison import Network as Side
+from ogive.report.live import is_terminal
+from ogive.report.request import Request, read_request, write_request
 from ogive.report.results import why_none
 from ogive.report.two_stage import FOLDER, TwoStage, write_two_stage
 from ogive.run.events import Event, Kind
@@ -45,12 +49,12 @@ def to_stderr(message: str) -> None:
 
 def finalize(
     run: Run,
-    top: int = 10,
+    top: int | None = None,
     *,
-    seeds: Sequence[int] = (0,),
+    seeds: Sequence[int] | None = None,
     epochs: int | None = None,
     recipe: Mapping[str, Any] | None = None,
-    from_weights: bool = False,
+    from_weights: bool | None = None,
     retrain: bool = False,
     retry_failed: bool = False,
     baseline: Callable[[], Any] | None = None,
@@ -68,7 +72,9 @@ def finalize(
     and settings; only it knows its data.
 
     What is trained already is not trained again, as long as epochs and recipe are the same; with others the former second
-    stage is kept aside as `final-1`, `final-2`, ... So it is where the code of layers or train function has changed.
+    stage is kept aside as `final-1`, `final-2`, ... So it is where the code of layers or train function has changed. What is
+    left out (None) of `top`, `seeds`, `epochs`, `recipe` and `from_weights` is as in the last call, where its full training
+    is in the run's folder.
 
     A train function is used as it can be imported now. One that was defined in a script cannot be imported: then the version
     that is stored with the run is used, unless `run` was returned by `ogive.search` in this very process. Where that is not
@@ -76,9 +82,9 @@ def finalize(
 
     Args:
         run: the search.
-        top: how many, in the order of `run.top`: with several objectives the front first, then the next fronts.
-        seeds: each network is trained once with each.
-        epochs: of full training; those of the search's recipe where None.
+        top: how many, in the order of `run.top`: with several objectives the front first, then the next fronts. Default: 10.
+        seeds: each network is trained once with each. Default: 0.
+        epochs: of full training. Default: those of the search's recipe.
         recipe: what replaces values of the search's recipe, such as `{"flip": True}`; of a train function: `trial.settings`.
         from_weights: start from the weights that the search left, not from scratch; a train function finds them in
             `trial.inherited()`.
@@ -97,7 +103,9 @@ def finalize(
         JobError: an argument is wrong, or no trial of the search has a value.
         RunError: no training succeeded, not all were carried out, or files are missing.
     """
-    stage = _stage(run, top, seeds, epochs, recipe, from_weights, baseline)
+    named = {"top": top, "seeds": seeds, "epochs": epochs, "recipe": recipe, "from_weights": from_weights}
+    request = _request(run, {name: value for name, value in named.items() if value is not None}, say)
+    stage = _stage(run, request, baseline)
     if not run.ended:
         say("warning: the search has not ended; what it finds later is not judged by this reading of the test split")
         ensure_idle(run.folder)
@@ -105,6 +113,7 @@ def finalize(
     stored = former_stage(folder, stage, say)
     for line in about_code(run, stage, stored):
         say(line)
+    write_request(request, run.folder)
     trained = _train(
         run,
         folder,
@@ -124,29 +133,32 @@ def finalize(
     return result
 
 
-def _stage(
-    run: Run,
-    top: int,
-    seeds: Sequence[int],
-    epochs: int | None,
-    recipe: Mapping[str, Any] | None,
-    from_weights: bool,
-    baseline: Callable[[], Any] | None,
-) -> Stage:
+def _request(run: Run, named: Mapping[str, Any], say: Say) -> Request:
+    """What is asked for: what is not named as in the last call, which `say` is told, else the defaults."""
+    last = read_request(run.folder)
+    kept = {name: value for name, value in asdict(last or Request()).items() if name not in named}
+    unusual = [f"{name}={value!r}" for name, value in kept.items() if value != getattr(Request(), name)]
+    if unusual:
+        say(f"as in the last call: {', '.join(unusual)}")
+    return Request(**{**kept, **named})
+
+
+def _stage(run: Run, request: Request, baseline: Callable[[], Any] | None) -> Stage:
     """What is to be trained, and how; everything that can be wrong with the arguments is told here."""
     from ogive.estimate import Classifier
     from ogive.estimate.full_training import Drawn, FullTraining
 
-    _check_arguments(top, seeds, epochs)
+    seeds, epochs = request.seeds, request.epochs
+    _check_arguments(request.top, seeds, epochs)
     if any(SIMULATED in session for session in run.state.sessions):
         raise JobError(f"the search in {run.folder} was simulated: there is nothing to train in full")
     judge = run.estimator
-    finalists = run.top(top)
+    finalists = run.top(request.top)
     if not finalists:
         raise JobError(f"there is nothing to train in full in {run.folder}: {why_none(run.state)}")
     if baseline is not None:
         Drawn(baseline).build(0)
-    replaced = dict(recipe or {})
+    replaced = dict(request.recipe or {})
     if isinstance(judge, Classifier):
         full = judge.second_stage({**replaced, **({} if epochs is None else {"epochs": epochs})})
         estimator = FullTraining(full, baseline, {})
@@ -157,7 +169,7 @@ def _stage(
     metrics = [objective for objective in run.state.objectives if objective.metric in finalists[0].reports[-1].metrics]
     if not metrics:
         raise JobError("no objective of this search comes from training, so full training could tell nothing new")
-    orders = _orders(run, finalists, seeds, from_weights, baseline)
+    orders = _orders(run, finalists, seeds, request.from_weights, baseline)
     return Stage(run.space, tuple(finalists), tuple(seeds), estimator, horizon, tuple(metrics), tuple(orders))
 
 
@@ -251,22 +263,32 @@ def _train(
         options["workers"] = workers or (1 if executor == "inline" else searched.workers)
         options["workers_per_trial"] = 1 if executor == "inline" else searched.workers_per_trial
     count = max(len(items), 0 if stored is None else stored.settings["max_trials"])
-    done = search(
-        stage.space,
-        stage.estimator,
-        objectives=stage.objectives,
-        strategy=listed(stage, items),
-        schedule="full",
-        epochs=stage.epochs,
-        max_trials=count,
-        max_failed_trials=count,
-        run=folder,
-        executor=executor,
-        cache=False,  # whose results have no weights
-        observer=observer or (None if sys.stderr.isatty() else _Teller(say)),
-        **options,
-    )
+    with _interrupted_here(folder):
+        done = search(
+            stage.space,
+            stage.estimator,
+            objectives=stage.objectives,
+            strategy=listed(stage, items),
+            schedule="full",
+            epochs=stage.epochs,
+            max_trials=count,
+            max_failed_trials=count,
+            run=folder,
+            executor=executor,
+            cache=False,  # whose results have no weights
+            observer=observer or (None if is_terminal(sys.stderr) else _Teller(say)),
+            **options,
+        )
     return done.state
+
+
+@contextmanager
+def _interrupted_here(folder: Path) -> Iterator[None]:
+    """Say what was interrupted: to its user this run is no search."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(f"full training in {folder} was interrupted; the same call goes on") from error
 
 
 class _Teller:
@@ -278,6 +300,8 @@ class _Teller:
     def __call__(self, state: State, event: Event | None) -> None:
         from ogive.estimate.full_training import Order
 
+        if event is not None and event.kind is Kind.WARNING:
+            self.say(f"warning: {event.data['message']}")
         if event is None or event.trial is None or event.kind not in (Kind.FINISHED, Kind.FAILED):
             return
         trial = state.trials[event.trial]

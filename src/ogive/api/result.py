@@ -220,12 +220,12 @@ class Run:
 
     def finalize(
         self,
-        top: int = 10,
+        top: int | None = None,
         *,
-        seeds: Sequence[int] = (0,),
+        seeds: Sequence[int] | None = None,
         epochs: int | None = None,
         recipe: Mapping[str, Any] | None = None,
-        from_weights: bool = False,
+        from_weights: bool | None = None,
         retrain: bool = False,
         retry_failed: bool = False,
         baseline: Callable[[], Any] | None = None,

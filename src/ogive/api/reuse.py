@@ -11,7 +11,7 @@ from ogive.api.code import JUDGE, LAYERS, SearchCode
 from ogive.api.declared import Declared, check_unchanged
 from ogive.api.verdict import Item, Stage, item_of, training_key, trainings
 from ogive.errors import RunError
-from ogive.estimate.live import UNSAVED
+from ogive.estimate.live import UNSAVED, why_unsaved
 from ogive.report.delivery import saved_by
 from ogive.report.two_stage import FOLDER
 from ogive.run.estimator import Estimator
@@ -35,14 +35,15 @@ def about_code(run: Run, stage: Stage, stored: State | None) -> Iterator[str]:
     if judge.is_stored:
         yield (
             "the train function cannot be imported, since it was defined in a script or inside a function: finalize uses "
-            "the version that is stored with the run"
+            "the version that is stored with the run; run the script again to use its present version"
         )
     for change in _changes(run.space, judge, searched):
         yield f"warning: {change} since the search, whose values are those of the former: finalize uses the present version"
     for state in (searched, stored):
-        notes = [message for message, _ in state.warnings if message.startswith(UNSAVED)] if state is not None else []
-        if state is not None and notes and state.code == code:
-            yield f"warning: full training will leave no weights either: {notes[0].removeprefix(UNSAVED)}"
+        notes = [] if state is None else [message for message, _ in state.warnings]
+        unsaved = why_unsaved(note for note in notes if note.startswith(f"{UNSAVED}: "))  # of each whole training
+        if state is not None and unsaved is not None and state.code == code:
+            yield f"warning: full training will leave no weights either: {unsaved}"
             return
 
 

@@ -198,16 +198,14 @@ def _watching(journal: Journal, observer: Observer) -> Observer:
 
 @contextmanager
 def _view(observer: Observer | None) -> Iterator[Observer]:
-    """`observer`, or a live view where somebody is looking."""
+    """`observer`, or a live view, which prints lines where standard error is no terminal."""
     if observer is not None:
         yield observer
-    elif sys.stderr.isatty():
-        from ogive.report.live import live_view
+        return
+    from ogive.report.live import live_view
 
-        with live_view() as view:
-            yield view
-    else:
-        yield lambda state, event: None
+    with live_view() as view:
+        yield view
 
 
 def _executor(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ogive.api.checks import (
+    TEST_WAS_READ,
     added_example,
     as_estimator,
     check_executor,
@@ -141,7 +143,7 @@ def search(
         cache: use the evaluation cache, where the estimator can tell its whole recipe.
         synchronous: "NORMAL": what was reported survives a crash of any process; "FULL": of the machine too.
         observer: called with (state, event) after every event, and with (state, None) now and then; what it raises ends the
-            session. Default: a live view where standard error is a terminal.
+            session. Default: a live view on standard error, lines of progress and warnings where that is no terminal.
 
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM; the running trials have been put back, and the same call goes on.
@@ -226,6 +228,11 @@ def search(
         if warm_start is not None:
             check_warm_start(events[0].data.get("warm_start"), earlier_run(warm_start)[0], folder)
         write_payload(folder / PAYLOAD, space, judge)
+        over = _nothing_to_do(events)
+        if over is not None:
+            if observer is None:
+                print(f"the search in {folder} has ended: {over}; nothing is left to do", file=sys.stderr, flush=True)
+            return Run(folder, space, judge, trust=True)
         companions = companions_of(folder, events, routes, shown)
         interrupted = hold_session(
             folder, journal, events, declared, judge, fixed, where, cache, observer, companions, clock
@@ -308,6 +315,18 @@ def _continued(
         told = [*told, f"warm start from {warm['run']}: {'; '.join(warm['said'])}"]
     opening += [Event(Kind.WARNING, data={"message": message}) for message in told]
     return [first, *events, *opening]
+
+
+def _nothing_to_do(events: Sequence[Event]) -> str | None:
+    """Why a search ended that this call neither extends nor repeats, and of which it has nothing to say; else None."""
+    former = [event for event in events if event.seq]
+    last = next((event for event in reversed(former) if event.kind in (Kind.OPENED, Kind.ENDED)), None)
+    if last is None or last.kind is not Kind.ENDED or last.data.get("failures"):
+        return None
+    new = [event for event in events[len(former) :] if event.kind is not Kind.OPENED]
+    if all(event.kind is Kind.WARNING and event.data["message"] == TEST_WAS_READ for event in new):
+        return str(last.data["why"])
+    return None
 
 
 def _repeating(events: Sequence[Event]) -> list[Event]:

@@ -71,7 +71,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     counts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in summary["trials"].items())
     repeats = f" ({len(state.repeats):,} of them repeat failed ones)" if state.repeats else ""
     print(f"trials    {len(state.trials):,} of {state.total:,}{repeats}{f': {counts}' if counts else ''}")
-    print(f"time      {duration(state.elapsed)}, {duration(state.seconds)} of it computing trials")
+    print(f"time      {duration(state.elapsed)}; the workers computed {duration(state.seconds)}")
     if best:
         values = ", ".join(f"{o.metric} {number(best[0].metrics[o.metric])}" for o in state.objectives)
         of = " of the search" if winners else ""

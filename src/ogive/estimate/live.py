@@ -15,7 +15,7 @@ import math
 import numbers
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -39,16 +39,27 @@ NOT_INHERITED = (
     "a trial that is to go on from another one's weights starts without them, since the train function does not call "
     "trial.inherited(): state = trial.restore() or trial.inherited()"
 )
-UNSAVED = "no weights are kept: "
-"""How the notes on a train function that saves no weights begin."""
+UNSAVED = "no weights are kept"
+"""How the notes on a train function that saves no weights begin; the reason follows a colon."""
 _REMEDY = (
     "nothing can be exported of its trials; let it call trial.checkpoint(model=model.state_dict(), ...), then "
     "`ogive finalize` trains the best again and keeps their weights"
 )
 NO_CHECKPOINT = (
-    f"{UNSAVED}the train function came to the end of a trial without calling trial.checkpoint(), so {_REMEDY}"
+    f"{UNSAVED}: the train function came to the end of a trial without calling trial.checkpoint(), so {_REMEDY}"
 )
-NO_MODEL = f"{UNSAVED}the train function calls trial.checkpoint() without model=, so {_REMEDY}"
+NO_MODEL = f"{UNSAVED}: the train function calls trial.checkpoint() without model=, so {_REMEDY}"
+NO_CHECKPOINT_YET = (
+    f"{UNSAVED} of trials that are paused: the train function had not called trial.checkpoint() when the schedule paused or "
+    f"ended one, so a trial that goes on begins again from its first epoch, and {_REMEDY}"
+)
+
+
+def why_unsaved(notes: Iterable[str]) -> str | None:
+    """Why no weights are kept, by the first of a run's notes that says so; None where none does."""
+    reasons = [note.partition(": ") for note in notes if note.startswith(UNSAVED)]
+    reasons.sort(key=lambda parts: parts[0] != UNSAVED)  # what holds of all trials first
+    return reasons[0][2] if reasons else None
 
 
 class TrialEnds(BaseException):
@@ -298,17 +309,15 @@ class LiveTrial:
         self._writer.commit(self._metrics, reported=False)
 
     def _check_saved(self) -> None:
-        """Note where the train function has trained to the end of a trial and left no weights of its model.
-
-        One that was told to pause or stop might have saved them later.
+        """Note where the train function has trained to the end of a trial, or was told to pause, and has left no weights of
+        its model. One that was told to pause might save them in a later epoch, such as every fifth.
         """
-        if (
-            self._team.rank == 0
-            and not self._told_to_end
-            and hasattr(self._model, "state_dict")
-            and "model" not in self._saves
-        ):
-            self._note(NO_MODEL if self._saves else NO_CHECKPOINT)
+        if self._team.rank > 0 or not hasattr(self._model, "state_dict") or "model" in self._saves:
+            return
+        if self._saves:
+            self._note(NO_MODEL)
+        else:
+            self._note(NO_CHECKPOINT_YET if self._told_to_end else NO_CHECKPOINT)
 
     def _next_step(self) -> Step:
         step = self.epoch if self._counted else self.epoch + 1

@@ -12,7 +12,8 @@ from typing import Any
 from ogive.errors import RunError
 from ogive.estimate.checkpoint import Saved, of_value
 from ogive.estimate.full_training import STAGE, Order
-from ogive.estimate.live import UNSAVED
+from ogive.estimate.live import why_unsaved
+from ogive.report.request import read_request
 from ogive.report.results import front, top, why_none
 from ogive.report.spending import stages
 from ogive.report.two_stage import FOLDER, Network, TwoStage, read_two_stage
@@ -90,9 +91,9 @@ class Delivery:
             return None
         if self.state.trains_models is False:
             return "the estimator reports metrics and keeps no model; use a train function, or the built-in trainer"
-        notes = [message for message, _ in self.state.warnings if message.startswith(UNSAVED)]
-        if notes:
-            return notes[0].removeprefix(UNSAVED)
+        unsaved = why_unsaved(message for message, _ in self.state.warnings)
+        if unsaved is not None:
+            return unsaved
         if self.saved is not None:
             return (
                 f"its checkpoint holds no weights under 'model', but {', '.join(self.saved.keys or ())}; let the train "
@@ -295,6 +296,12 @@ class Stages:
 
     # -- what to know ----------------------------------------------------------------------------------------------
 
+    @property
+    def _again(self) -> str:
+        """The command that repeats the last request for full training."""
+        request = read_request(self.folder)
+        return f"`{request.command if request is not None else 'ogive finalize'}`"
+
     def _unfinished(self) -> Sequence[str]:
         """Whether full training was begun and not judged, and what is delivered meanwhile."""
         final, result = self.final, self.result
@@ -312,7 +319,7 @@ class Stages:
         now = "the winner is still that of the search" if result is None else "the winner is that of the former ones"
         aside = [path.name for path in sorted((self.folder or Path()).glob(f"{FOLDER}-*"))]
         kept = f" (an earlier full training is kept in {', '.join(aside)})" if aside and result is None else ""
-        return [f"full training has not ended, {stage}: {now}{kept}; `ogive finalize` goes on"]
+        return [f"full training has not ended, {stage}: {now}{kept}; {self._again} goes on"]
 
     def _failed(self) -> Iterator[str]:
         """Which trainings of networks failed that others gave a value, so that fewer seeds count for them."""

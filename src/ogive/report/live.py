@@ -38,7 +38,7 @@ def live_view(stream: TextIO | None = None) -> Iterator[Observer]:
     """
     out = stream if stream is not None else sys.stderr
     console = Console(file=stream) if stream is not None else Console(stderr=True)
-    if not out.isatty() or console.is_dumb_terminal:
+    if not is_terminal(out) or console.is_dumb_terminal:
         with plain_view(out) as observe:
             yield observe
         return
@@ -50,6 +50,8 @@ def live_view(stream: TextIO | None = None) -> Iterator[Observer]:
             def observe_live(state: State, event: Event | None) -> None:
                 nonlocal due
                 tally.note(state, event)
+                if event is not None and event.kind is Kind.WARNING:
+                    live.console.print(Text(f"warning: {_about(event)}", style="yellow"), soft_wrap=True)
                 now = time.monotonic()
                 if now >= due:
                     due = now + REDRAW_SECONDS
@@ -63,7 +65,7 @@ def live_view(stream: TextIO | None = None) -> Iterator[Observer]:
 
 @contextmanager
 def plain_view(stream: TextIO | None = None) -> Iterator[Observer]:
-    """A line every ten seconds or tenth of the trials, for logs, and one at the end.
+    """A line every ten seconds or tenth of the trials, for logs, one for each warning and alert, and one at the end.
 
     Args:
         stream: where to print; by default stderr.
@@ -75,6 +77,8 @@ def plain_view(stream: TextIO | None = None) -> Iterator[Observer]:
     def observe(state: State, event: Event | None) -> None:
         nonlocal due, tenths
         tally.note(state, event)
+        if event is not None and event.kind is Kind.WARNING:
+            print(f"warning: {_about(event)}", file=out, flush=True)
         if event is not None and event.kind is Kind.ALERT and not _on_console(state):
             print(f"{state.alerts[-1].severity}: {state.alerts[-1].message}", file=out, flush=True)
         now, done = time.monotonic(), STEPS * tally.at_rest // tally.total
@@ -88,6 +92,17 @@ def plain_view(stream: TextIO | None = None) -> Iterator[Observer]:
     finally:
         if tally.seen:
             print(tally.summary(), file=out, flush=True)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody is looking; a process without a console has None for its streams."""
+    return stream is not None and stream.isatty()
+
+
+def _about(event: Event) -> str:
+    """The message of a warning, with its trial, on one line."""
+    about = "" if event.trial is None else f"trial {event.trial}: "
+    return " ".join(f"{about}{event.data['message']}".split())
 
 
 def _on_console(state: State) -> bool:
@@ -122,10 +137,6 @@ def _drawn(tally: Tally) -> Table:
         alert = tally.state.alerts[-1]
         style = {"info": "cyan", "warning": "yellow", "critical": "bold red"}[alert.severity]
         rows.add_row(alert.severity, Text(" ".join(alert.message.split()), style=style))
-    if tally.state.warnings:
-        message, trial = tally.state.warnings[-1]
-        about = "" if trial is None else f"trial {trial}: "
-        rows.add_row("warning", Text(" ".join(f"{about}{message}".split()), style="yellow"))
     if tally.state.ended:
         rows.add_row("ended", Text(tally.state.ended))
     return rows

@@ -45,7 +45,7 @@ def tiles(subject: Subject) -> list[tuple[str, str]]:
     kinds = {status: n for status, n in state.count.items() if status.failed}
     return [
         *found,
-        (f"{subject.resting:,} of {state.settings['max_trials']:,}", "trials at rest"),
+        (f"{subject.resting:,} of {state.total:,}", "trials at rest"),
         (f"{state.failed:,}", f"failed ({counts(kinds)})" if state.failed else "failed"),
         (duration(state.elapsed), "elapsed"),
         (duration(state.seconds), "compute time of all trials"),

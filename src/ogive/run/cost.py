@@ -7,7 +7,7 @@ where there is a price, paid for, busy or not; `compute_hours` are those in whic
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,8 @@ import numpy as np
 
 from ogive.run.prices import Price
 from ogive.run.stretches import Stretch
-from ogive.trial import Status, Trial, comparable
+from ogive.run.words import duration
+from ogive.trial import Report, Status, Trial, comparable
 
 if TYPE_CHECKING:
     from ogive.run.state import State
@@ -315,7 +316,10 @@ def ledger(state: State, finals: Sequence[State] = (), price: Price | None = Non
         price: instead of the one that was paid.
     """
     trials = list(state.trials.values())
-    stopped = [trial for trial in trials if trial.status in (Status.STOPPED, Status.PAUSED)]
+    over = (Status.STOPPED, Status.PAUSED) if state.ended else (Status.STOPPED,)  # a paused trial may go on
+    stopped = [trial for trial in trials if trial.status in over]
+    epochs = [report.seconds / steps for trial in trials for report, steps in _epochs(trial) if report.seconds > 0]
+    typical = median(epochs) if epochs else 0.0
     failed = [trial for trial in trials if trial.status.failed]
     spent = spend(state, price=price)
     full = int(state.created.get("epochs") or 0)
@@ -323,7 +327,7 @@ def ledger(state: State, finals: Sequence[State] = (), price: Price | None = Non
     lines = [
         (
             "early stopping",
-            sum(_left(trial, full) for trial in stopped),
+            sum(_left(trial, full, typical) for trial in stopped),
             f"{len(stopped)} trials not trained to the end, at their own pace",
         ),
         ("evaluation cache", state.saved, "what the cached reports took when they were computed"),
@@ -341,9 +345,23 @@ def ledger(state: State, finals: Sequence[State] = (), price: Price | None = Non
     ]
 
 
-def _left(trial: Trial, full: int) -> float:
-    """Seconds that the rest of a trial would have taken, at the pace of its own epochs."""
-    return max(0, max(full, trial.until) - trial.step) * trial.seconds / trial.step if trial.step else 0.0
+def _left(trial: Trial, full: int, typical: float) -> float:
+    """Seconds that the rest of a trial would have taken, at the pace of its own epochs: of the median one without the first,
+    in which a worker may have loaded code and data. Of a single epoch no more than a `typical` one of the search counts.
+    """
+    epochs = [report.seconds / steps for report, steps in _epochs(trial)]
+    if not epochs:
+        return 0.0
+    pace = median(epochs[1:]) if len(epochs) > 1 else min(epochs[0], typical)
+    return max(0, max(full, trial.until) - trial.step) * pace
+
+
+def _epochs(trial: Trial) -> Iterator[tuple[Report, int]]:
+    """The reports of a trial, each with the epochs since the one before."""
+    step = 0
+    for report in trial.reports:
+        yield report, max(1, report.step - step)
+        step = report.step
 
 
 def _proxy(state: State, trials: Sequence[Trial], finals: Sequence[State]) -> list[tuple[str, float, str]]:
@@ -352,7 +370,7 @@ def _proxy(state: State, trials: Sequence[Trial], finals: Sequence[State]) -> li
     if not full or not tried:
         return []
     saved = len(tried) * median(full) - state.seconds - sum(final.seconds for final in finals)
-    basis = f"{len(tried)} full trainings of {median(full) / HOUR:.3g} h (median), less the search and the final stage"
+    basis = f"{len(tried)} full trainings of {duration(median(full))} (median), less the search and the final stage"
     return [("cheap estimates", saved, basis)]
 
 

@@ -6,7 +6,7 @@ import re
 
 from ogive.run.settings import Settings
 from ogive.run.state import State
-from ogive.trial import Status, Trial
+from ogive.trial import Status, Trial, finite
 
 FEWEST = 3
 LENGTH = 160
@@ -31,17 +31,23 @@ def repeated_failure(state: State) -> str | None:
     It takes three trials with one worker, and two more than there are workers with several, since as many may have been
     started before the first failed. An architecture that its estimator calls infeasible is no fault of the code.
     """
-    count = state.count
-    if not state.failed or count[Status.FINISHED] or count[Status.STOPPED] or count[Status.PAUSED]:
-        return None
-    began = state.stretches[-1].begin if state.stretches else 0.0
-    trials = [t for t in state.trials.values() if t.status.failed and (t.ended_at or 0.0) >= began]
     workers = Settings.from_json(state.settings).workers
     needed = FEWEST if workers == 1 else max(FEWEST, workers + 2)
+    trials = [state.trials[number] for number in state.failed_in_session]
+    if len(trials) < needed or _any_value(state):
+        return None
     kinds = {(trial.status, essence(trial)) for trial in trials}
-    if len(trials) < needed or len(kinds) > 1 or trials[0].status is Status.INFEASIBLE:
+    if len(kinds) > 1 or trials[0].status is Status.INFEASIBLE:
         return None
     return f"the first {len(trials)} trials all ended with the same failure: {_described(trials[0])}; {REMEDY}"
+
+
+def _any_value(state: State) -> bool:
+    """Whether a trial of the run has a value, be it a preliminary one of a trial that runs."""
+    count = state.count
+    if count[Status.FINISHED] or count[Status.STOPPED] or count[Status.PAUSED]:
+        return True
+    return any(finite(state.trials[number].metrics, state.metrics_needed) for number in state.in_flight)
 
 
 def the_same(state: State) -> str:

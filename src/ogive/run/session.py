@@ -94,7 +94,7 @@ def signals(stop: Callable[[str], None], say: Callable[[str], None], busy: Calla
         if busy():
             arm(AGAIN_SECONDS)
         else:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("interrupted at once; nothing that was reported is lost, and the same call goes on")
 
     handle(signal.SIGINT, interrupted)
     handle(signal.SIGTERM, terminated)

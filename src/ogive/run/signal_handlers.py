@@ -33,6 +33,13 @@ def install(number: signal.Signals, handler: Handler) -> None:
     _former.setdefault((number, handler), signal.SIG_DFL if replaced is None else replaced)
 
 
+def put_back() -> None:
+    """Install the handlers of this module again where something else has replaced them, in the main thread."""
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in _former:  # the last one that was installed for a signal counts
+            signal.signal(number, handler)
+
+
 def uninstall(number: signal.Signals, handler: Handler) -> None:
     """Restore the handler that `handler` replaced."""
     signal.signal(number, _former.pop((number, handler)))

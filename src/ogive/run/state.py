@@ -56,6 +56,7 @@ class State:
         error: the error that ended the last session, on one line or several; None where it ended otherwise, or goes on.
         forgiven: failed trials that `max_failed_trials` does not count: those that the search had ended by before it was
             continued, and those that were to be repeated.
+        failed_in_session: trials that failed since the last session began, in that order.
         warnings: messages for the user, with the trial they belong to.
         alerts: in the order in which they were raised; `alerted` has their causes.
         repeats: failed trials whose architectures are proposed again, with the trial that does so; None while it does not.
@@ -90,6 +91,7 @@ class State:
     ended_by_failures: bool = False
     error: str | None = None
     forgiven: int = 0
+    failed_in_session: list[TrialId] = field(default_factory=list)
     warnings: list[tuple[str, TrialId | None]] = field(default_factory=list)
     test_reads: int = 0
     sessions: list[Mapping[str, Any]] = field(default_factory=list)
@@ -214,6 +216,7 @@ class State:
         self.stretches.append(Stretch.opened(event.time, event.data, self.settings))
         if self.ended_by_failures:
             self.forgiven = self.failed
+        self.failed_in_session = []
         self.open, self.ended, self.exhausted, self.ended_by_failures, self.error = True, "", False, False, None
 
     def _apply_to_run(self, event: Event) -> None:
@@ -289,6 +292,8 @@ class State:
         if was is not None:
             self.count[was] -= 1
         self.count[status] += 1
+        if status.failed:
+            self.failed_in_session.append(number)
         if status.ended:
             heappush(self.last_ended, number)
             if len(self.last_ended) > LAST_ENDED:

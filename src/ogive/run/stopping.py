@@ -139,7 +139,7 @@ def reaches(trial: Trial, criteria: Sequence[Constraint]) -> bool:
 
 def _budget(state: State, settings: Settings, now: float | None) -> Verdict:
     spent, trials = spend(state, now), at_rest(state)
-    used = {"trials": (float(trials), float(settings.max_trials), f"{trials:,} of {settings.max_trials:,} trials")}
+    used = {"trials": (float(trials), float(state.total), f"{trials:,} of {state.total:,} trials")}
     if settings.hours is not None:
         text = f"{duration(HOUR * spent.hours)} of {duration(HOUR * settings.hours)}"
         used["hours"] = (spent.hours, settings.hours, text)

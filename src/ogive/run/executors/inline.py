@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from ogive.run import signal_handlers
 from ogive.run.estimator import Estimator
 from ogive.run.executors.base import Assignment, Executor, Listener
 from ogive.run.executors.evaluate import evaluate, make_folder
@@ -57,6 +58,7 @@ class Inline(Executor):
         finally:
             if os.getpid() != process:
                 os._exit(0)
+            signal_handlers.put_back()  # the evaluation may have set handlers of its own
         if broken:
             raise broken[0]
         self._assignment = None

@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -132,7 +133,10 @@ class _Worker:
             self.busy = True
             last = self._one(space, estimator, message, start.get("place", 0))
             end_strays(own | self._of_ranks())
-            self._restore(start)
+            try:
+                self._restore(start)
+            except OSError as error:
+                last = {"is": "fault", "reason": f"the working directory {start['cwd']} of the search is gone: {error}"}
             self._send({**last, "leaving": self.leaving})
             self.busy = False
         os._exit(LEFT)  # not by sys.exit, which would wait for threads that evaluations have left
@@ -238,7 +242,14 @@ def main() -> None:
     os.set_inheritable(descriptor, False)
     if sys.platform.startswith("linux"):  # what an evaluation's children leave behind becomes this process's own
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    _Worker(Line(descriptor)).run()
+    code = 0
+    try:
+        _Worker(Line(descriptor)).run()
+    except BaseException:  # noqa: BLE001 - a fault of this program, for the worker's log
+        traceback.print_exc()
+        code = 1
+    sys.stderr.flush()
+    os._exit(code)  # not by returning, which would wait for threads that evaluations have left
 
 
 if __name__ == "__main__":
