@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -132,7 +133,8 @@ def main() -> None:
             bounds = f"the same with each of {len(SEEDS)} seeds, which tells nothing of the spread"
         console.print(f"  difference of {metric}: {difference.mean:+.4f}, {bounds}")
     console.print(
-        f"\nweights: {run.folder / 'final' / 'weights.pt'}\nreport:  {run.report()}\n{time.monotonic() - began:.0f} s in all"
+        f"\nweights: {os.path.relpath(run.folder / 'final' / 'weights.pt')}\nreport:  {os.path.relpath(run.report())}\n"
+        f"{time.monotonic() - began:.0f} s in all"
     )
 
 

@@ -11,6 +11,8 @@ MORE_IS_BETTER = frozenset(
     "accuracy acc auc auroc f1 precision recall top1 top5 r2 iou miou bleu throughput reward".split()
 )
 RESOURCES = frozenset("parameters params flops macs latency memory energy power seconds duration cost bytes".split())
+COSTS = RESOURCES | frozenset("time hours minutes throughput samples examples speed".split())
+"""Words of what training takes, which may be an objective though the metric is named after training."""
 LESS_IS_BETTER = RESOURCES | frozenset("loss error mse mae rmse nll perplexity regret".split())
 NEUTRAL = frozenset(
     "val valid validation test dev holdout eval train training mean average avg macro micro weighted balanced total overall "
@@ -29,6 +31,7 @@ NEUTRAL_BESIDE = {
 }
 """Words that are neutral beside one of these only: `error_rate` is less, and `flops_rate` may be more."""
 
+_SELECTING = frozenset("val valid validation dev holdout test".split())
 _COUNTED = frozenset("top at acc accuracy precision recall epoch".split())
 """Words that a number may follow, as in `acc@1`."""
 
@@ -77,19 +80,30 @@ def check_not_trained_on(metric: str) -> None:
         JobError: it is.
     """
     words = _words(metric)
-    known = MORE_IS_BETTER | LESS_IS_BETTER
-    directions = {word for word in words if word in known}
-    if any(map(_means_training, words)) and not (directions and directions <= RESOURCES):
+    if _tells_of_cost(words) or _SELECTING & set(words):  # `train_val_gap` is of both parts
+        return
+    if any(_means_training(place, words) for place in range(len(words))):
         raise JobError(
             f"objective {metric!r} is by its name measured on the training part, and would prefer what learns by heart; "
             "select on the validation part (accuracy, val_loss), or report it under another name if it is measured there"
         )
 
 
-def _means_training(word: str) -> bool:
-    """Whether a word is `train`, alone, numbered (`train2`), or written together with a known word (`trainloss`)."""
-    match = re.fullmatch(r"(.*?)(training|train|trn|tr)\d*(.*)", word)
+def _tells_of_cost(words: Sequence[str]) -> bool:
+    """Whether a metric is what training takes, and not how well it goes."""
+    directions = {word for word in words if word in (MORE_IS_BETTER | LESS_IS_BETTER | COSTS) - NEUTRAL}
+    return bool(directions) and directions <= COSTS
+
+
+def _means_training(place: int, words: Sequence[str]) -> bool:
+    """Whether a word of a name is `train`, alone, numbered (`train2`), or written together with a known word (`trainloss`).
+
+    A bare `tr` is it beside known words only: `bleu_en_tr` is of Turkish.
+    """
+    match = re.fullmatch(r"(.*?)(training|train|trn|tr)\d*(.*)", words[place])
     if match is None:
         return False
     rest = {match[1], match[3]} - {""}
-    return not rest or (match[2] != "tr" and rest <= MORE_IS_BETTER | LESS_IS_BETTER | NEUTRAL)
+    if match[2] == "tr":
+        return not rest and all(_is_known(other, words) for other in range(len(words)) if other != place)
+    return rest <= MORE_IS_BETTER | LESS_IS_BETTER | NEUTRAL

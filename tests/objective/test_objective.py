@@ -118,6 +118,15 @@ def test_objectives_are_read_from_names_and_objects() -> None:
     assert objectives(size) == (size,)
 
 
+@pytest.mark.parametrize(
+    "metric",
+    "training_time training_hours train_throughput train_samples_per_second train_val_gap bleu_en_tr "
+    "trainable_parameters".split(),
+)
+def test_what_training_takes_and_other_words_like_it_may_be_objectives(metric: str) -> None:
+    assert objectives(Objective(metric, "minimize"))
+
+
 def test_costs_are_minimised_and_nan_where_there_is_no_finite_value() -> None:
     sought = objectives(["accuracy", "loss", "latency"])
     found = costs({"accuracy": 0.9, "loss": math.inf}, sought)

@@ -243,8 +243,9 @@ def _metrics(stage: Stage, network: Network) -> dict[str, float]:
 
 def _ranked(state: State, networks: Sequence[Network], after: Mapping[str, Mapping[str, float]]) -> list[Network]:
     names = [name for name, metrics in after.items() if metrics]
-    found = dict(zip(names, ranks([after[name] for name in names], state.objectives, state.constraints), strict=True))
-    return [replace(n, rank_after=found[n.name] + 1) if n.name in found else n for n in networks]
+    places = ranks([after[name] for name in names], state.objectives, state.constraints)
+    found = {name: 1 + sum(other < place for other in places) for name, place in zip(names, places, strict=True)}
+    return [replace(n, rank_after=found[n.name]) if n.name in found else n for n in networks]
 
 
 def _winners(state: State, finalists: Sequence[Network], after: Mapping[str, Mapping[str, float]]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 
@@ -67,8 +69,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     What a user can mend is one `error:` line on standard error and exit code 2; anything else keeps its traceback.
     """
     try:
-        app(None if arguments is None else list(arguments), prog_name="ogive")
+        try:
+            app(None if arguments is None else list(arguments), prog_name="ogive")
+        finally:
+            sys.stdout.flush()
     except OgiveError as error:
         for line in str(error).splitlines():
             print(line if line.startswith(" ") else f"error: {line}", file=sys.stderr)
+        sys.exit(WRONG)
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        print(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that what is left can be flushed
         sys.exit(WRONG)

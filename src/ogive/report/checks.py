@@ -169,7 +169,7 @@ def inside(subject: Subject) -> Answer:
         d.name: (d.domain.low, d.domain.high) for d in decisions if isinstance(d.domain, (IntegerRange, RealRange))
     }
     if not subject.best or not numbers:
-        return Answer(NEITHER, "no trial has a value yet" if numbers else "no decision is a number")
+        return Answer(NEITHER, "there is no best yet" if numbers else "no decision is a number")
     best = subject.drawn[0].trial.architecture
     at = [f"{name} = {best[name]}" for name, ends in numbers.items() if name in best and best[name] in ends]
     return answer(
@@ -316,7 +316,7 @@ def ablation(subject: Subject) -> Answer:
 def same_protocol(subject: Subject) -> Answer:
     step, full = subject.compared
     if not full:
-        return Answer(NEITHER, "no trial has a value yet")
+        return Answer(NEITHER, "there is no best yet")
     return Answer(
         YES, f"the best is sought among {plural(len(full), 'trial')} at step {step}, on the same validation data"
     )

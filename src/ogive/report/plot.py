@@ -49,6 +49,10 @@ svg.figure .strong { font-weight: 600; }
 """
 
 
+LARGEST, SMALLEST = 1e150, 1e-150
+"""Larger values are drawn as if they were this large, smaller ones as 0."""
+
+
 @dataclass(frozen=True)
 class Scale:
     """One axis: from `low` to `high`, on a log scale where both are above 0 and it is asked for."""
@@ -61,7 +65,7 @@ class Scale:
 
     def share(self, values: ArrayLike) -> FloatArray:
         """Where values lie between the ends, 0 to 1."""
-        points = np.asarray(values, dtype=np.float64)
+        points = _bounded(values)
         low, high = self.low, self.high
         if self.log:
             points, low, high = np.log(points), math.log(low), math.log(high)
@@ -89,7 +93,7 @@ class Scale:
 
 def over(values: ArrayLike, label: str = "", log: bool = False, margin: float = 0.04, whole: bool = False) -> Scale:
     """A scale over all finite `values`, with a margin on both sides."""
-    points = np.asarray(values, dtype=np.float64)
+    points = _bounded(values)
     points = points[np.isfinite(points)]
     low, high = (float(points.min()), float(points.max())) if len(points) else (0.0, 1.0)
     if log and low > 0 and high > low:
@@ -97,6 +101,13 @@ def over(values: ArrayLike, label: str = "", log: bool = False, margin: float = 
         return Scale(low / stretch, high * stretch, label, True, whole)
     span = (high - low) or abs(high) or 1.0
     return Scale(low - margin * span, high + margin * span, label, False, whole)
+
+
+def _bounded(values: ArrayLike) -> FloatArray:
+    """Values of a size with which differences and ratios can be computed; NaN and infinities stay."""
+    points = np.asarray(values, dtype=np.float64)
+    bounded = np.where(np.abs(points) < SMALLEST, 0.0, np.clip(points, -LARGEST, LARGEST))
+    return np.where(np.isfinite(points), bounded, points)
 
 
 def _step(rough: float, whole: bool) -> float:

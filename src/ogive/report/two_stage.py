@@ -30,7 +30,7 @@ class Network:
         parameters: trainable ones; None where unknown.
         searched: its metrics in the search; empty for the baseline.
         epochs: trained in the search; 0 for the baseline.
-        rank_before, rank_after: from 1, equals share a rank; before: in the search; after: by the mean over seeds. None for
+        rank_before, rank_after: from 1, equals share the best of their places; before: in the search; after: by the mean over seeds. None for
             the baseline, and after where no training succeeded.
         seeds: of the trainings that succeeded.
         values: for each metric the values on the second stage's validation part, one for each of `seeds`.
@@ -95,7 +95,7 @@ class Bias:
         return Bias(metric, mean, bounds[0], bounds[1], len(a))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TwoStage:
     """What came of a second stage.
 
@@ -129,6 +129,18 @@ class TwoStage:
     splits: Mapping[str, str]
     cost_ratio: float | None = None
     judged: int = 0
+
+    def __repr__(self) -> str:
+        return f"<TwoStage: {', '.join(self.winners)} of {len(self.finalists)} finalists>"
+
+    def __str__(self) -> str:
+        """The networks as a table, and what there is to say of them."""
+        from ogive.report.two_stage_words import rows, sentences
+
+        head, body = rows(self)
+        widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
+        lines = ["  ".join(map(str.rjust, row, widths)) for row in [head, *body]]
+        return "\n".join([*lines, "", *sentences(self)])
 
     @property
     def finalists(self) -> list[Network]:

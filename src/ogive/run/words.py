@@ -14,6 +14,8 @@ def number(value: float) -> str:
 
 def duration(seconds: float) -> str:
     """The two largest units: 0.004 s, 0.4 s, 45 s, 2 min 3 s, 1 h 5 min, 3 d 4 h."""
+    if not math.isfinite(seconds):
+        return f"{seconds} s"
     if seconds < 0.095:
         return f"{max(0.0, seconds):.1g} s"
     if seconds < 9.95:

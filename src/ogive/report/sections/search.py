@@ -48,7 +48,10 @@ def _curves(
     blocks: list[Block] = [Drawing(name, svg, f"{objective.metric} of every trial and the best so far")]
     blocks += [Text(f"{outside[0].upper()}{outside[1:]}.", soft=True)] if outside else []
     if not any(point.full and point.feasible for point in points):
-        return [*blocks, Text("No trial has a value that counts yet, so there is no best so far.", soft=True)]
+        why = (
+            "no trial satisfies the constraints" if any(point.full for point in points) else "no trial has a value yet"
+        )
+        return [*blocks, Text(f"There is no best so far: {why}.", soft=True)]
     hourly = price.rate(workers) if price is not None else 0.0
     currency = f"in {price.currency}" if price is not None and price.currency else ""
     rows = []
