@@ -133,3 +133,28 @@ def test_a_loader_that_outlives_its_trial_is_ended_and_the_worker_is_not(tmp_pat
     assert [(trial.status, trial.metrics["accuracy"]) for trial in run.trials] == [(Status.FINISHED, 28.0)] * 4
     assert run.state.warnings == []
     assert left_running(run.folder) == []
+
+
+SCRIPT = """
+import multiprocessing
+import ogive as og
+
+def square(number):
+    return number * number
+
+def judge(architecture):
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return {"accuracy": sum(pool.map(square, range(3)))}
+
+if __name__ == "__main__":
+    space = og.Space(og.layer(dict, a=og.integer(0, 9, name="a")))
+    run = og.search(space, og.estimate.function(judge), max_trials=2, run="run")
+    print(*[(trial.status.value, trial.reason) for trial in run.trials])
+"""
+
+
+def test_a_pool_finds_the_functions_of_the_script(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == "('finished', '') ('finished', '')\n"

@@ -51,6 +51,7 @@ class Train(Estimator):
 
     def prepare(self) -> None:
         _import_torch()
+        _restore_script(self._f)
 
     def evaluate(self, evaluation: Evaluation) -> None:
         run_live(evaluation, self._train)
@@ -82,6 +83,9 @@ class Function(Estimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= {**state, "is_stored": not _is_imported(state["_f"])}
 
+    def prepare(self) -> None:
+        _restore_script(self._f)
+
     def evaluate(self, evaluation: Evaluation) -> None:
         if evaluation.reported >= 1:
             return
@@ -99,6 +103,19 @@ class Function(Estimator):
 
     def fingerprints(self) -> Mapping[str, str]:
         return EMPTY if self._recipe is None else {"recipe": short_hash(self._recipe)}
+
+
+def _restore_script(f: Callable[..., Any]) -> None:
+    """Let pickle find under `__main__` what the user's script defines there, as a `multiprocessing.Pool` of `f` needs it: in
+    a worker another program is `__main__`, and the script's functions came by value.
+    """
+    namespace = getattr(getattr(f, "func", f), "__globals__", {})
+    main = sys.modules["__main__"]
+    if namespace.get("__name__") != "__main__" or namespace is vars(main):
+        return
+    for name, value in namespace.items():
+        if getattr(value, "__module__", None) == "__main__" and not hasattr(main, name):
+            setattr(main, name, value)
 
 
 def train(

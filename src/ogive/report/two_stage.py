@@ -30,8 +30,8 @@ class Network:
         parameters: trainable ones; None where unknown.
         searched: its metrics in the search; empty for the baseline.
         epochs: trained in the search; 0 for the baseline.
-        rank_before, rank_after: from 1, equals share the best of their places; before: in the search; after: by the mean over seeds. None for
-            the baseline, and after where no training succeeded.
+        rank_before, rank_after: from 1, equals share the best of their places; in the search, by the mean over seeds. None
+            for the baseline, and after where no training succeeded.
         seeds: of the trainings that succeeded.
         values: for each metric the values on the second stage's validation part, one for each of `seeds`.
         weights: files below the run's folder, one for each of `seeds`; "" where a train function saved none.
