@@ -81,6 +81,8 @@ def test_a_search_with_nothing_left_to_propose_says_so(ogive, tmp_path: Path) ->
         assert "go on:    nothing is left to propose; a wider space" in done.out
         assert "--max-trials" not in done.out
     assert open_run(tmp_path / "runs" / "few").state.exhausted
+    (tmp_path / "all.yaml").write_text((tmp_path / "few.yaml").read_text().replace("max_trials: 12", "max_trials: 3"))
+    assert "go on:    nothing is left to propose" in ogive("search", "all.yaml", "--quiet").out
 
 
 def test_a_search_goes_on_with_more_trials(ogive) -> None:
@@ -126,7 +128,7 @@ def test_a_search_that_an_error_ended_says_so(ogive, tmp_path: Path) -> None:
     assert "state     ended by an error: UserCodeError: the constraint" in status
     assert "raised ValueError: too wide" in status
     assert "advice    correct the error, then go on with the same call" in status
-    assert "no trial has a value yet: 0 failed; the last session ended with UserCodeError: " in ogive("top", "odd").out
+    assert "no trial has a value yet; the last session ended with UserCodeError: " in ogive("top", "odd").out
 
 
 def test_status_top_and_front_agree_with_the_run(ogive, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from ogive.report.rank_statistics import FEWEST, both
 from ogive.report.true_best import noise, probabilities
 from ogive.report.two_stage import FOLDER, Agreement, Bias, Network, TwoStage, read_two_stage
 from ogive.run.state import State
+from ogive.run.words import plural
 from ogive.space import Space
 from ogive.trial import Status, Trial
 
@@ -275,7 +276,9 @@ def _agreement(objective: Objective, finalists: Sequence[Network]) -> Agreement:
     apart = len(trained) - len(alike)
     note = f"without {apart} that the search had trained less far" if apart else ""
     if len(alike) < FEWEST:
-        return Agreement(metric, None, None, f"{len(alike)} finalists that can be compared; it takes {FEWEST} at least")
+        return Agreement(
+            metric, None, None, f"{plural(len(alike), 'finalist')} that can be compared; it takes {FEWEST} at least"
+        )
     before, after = [n.searched[metric] for n in alike], [n.mean(metric) or 0.0 for n in alike]
     kendall, spearman = both(before, after)
     if kendall.value is None:

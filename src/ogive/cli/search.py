@@ -123,6 +123,8 @@ def _more(job: Path, options: Mapping[str, Any], state: State) -> str:
     if state.exhausted:
         return "nothing is left to propose; a wider space, or another strategy, is another search (see `warm_start`)"
     settings, spent = Settings.from_json(state.settings), spend(state)
+    if len(state.seen) == state.space.size():  # every architecture was tried
+        return "nothing is left to propose; a wider space is another search (see `warm_start`)"
     late = settings.hours is not None and spent.hours >= settings.hours
     dear = settings.money is not None and spent.money is not None and spent.money >= settings.money
     if len(state.trials) >= state.total or not (late or dear):

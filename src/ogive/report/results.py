@@ -55,9 +55,9 @@ def why_none(state: State) -> str:
     near = nearest(state, 1)
     if not near:
         failed = [trial for trial in state.trials.values() if trial.status.failed]
-        first = f", the first with {failed[0].status}: {failed[0].reason}" if failed else ""
+        first = f": {len(failed)} failed, the first with {failed[0].status}: {failed[0].reason}" if failed else ""
         fault = f"; the last session ended with {state.error}" if state.error is not None else ""
-        return f"no trial has a value yet: {len(failed)} failed{first}{fault}"
+        return f"no trial has a value yet{first}{fault}"
     metrics = near[0].metrics
     missed = [constraint for constraint in state.constraints if constraint.violation(metrics) > 0]
     values = ", ".join(
