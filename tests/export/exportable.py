@@ -144,3 +144,15 @@ class OfBatch(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         y: Tensor = self.inner(batch["a"]) - self.inner(batch["b"])
         return y
+
+
+class Branching(Disagrees):
+    """A data-dependent branch, and an argument of any kind."""
+
+    def __init__(self, width: int, extra: object = None) -> None:
+        super().__init__(width)
+        self.extra = extra
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.linear(x)
+        return y if x.sum() > 0 else -y

@@ -333,6 +333,52 @@ def test_what_a_module_does_when_it_is_imported_travels_with_the_source(
     assert {path.name for path in (tmp_path / "model" / "source" / "nets").iterdir()} >= {"registry.py", "blocks.py"}
 
 
+NAMED_AS_PYTHONS = {
+    "code.py": """
+        from torch import nn
+        class Block(nn.Module):
+            def __init__(self, width):
+                super().__init__()
+                self.inner = nn.Linear(4, width)
+            def forward(self, x):
+                return self.inner(x) if x.sum() > 0 else -self.inner(x)
+    """,
+    "named_nets.py": """
+        import code
+        from torch import nn
+        class Model(nn.Module):
+            def __init__(self, width):
+                super().__init__()
+                self.block = code.Block(width)
+            def forward(self, x):
+                return self.block(x)
+    """,
+}
+
+
+def test_a_module_that_is_named_as_one_of_pythons_travels_with_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in NAMED_AS_PYTHONS.items():
+        (tmp_path / name).write_text(textwrap.dedent(text))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.import_module("code")
+    monkeypatch.delitem(sys.modules, "code")  # Python's own, which is there again in the end
+    named_nets = importlib.import_module("named_nets")
+    architecture = og.Space(og.layer(named_nets.Model, og.one_of(3)), example_input=(4,)).sample(
+        np.random.default_rng(0)
+    )
+    export_torch(architecture, architecture.build(seed=0).state_dict(), tmp_path / "model")
+    assert {path.name for path in (tmp_path / "model" / "source").iterdir()} == {"code.py", "named_nets.py"}
+    program = (
+        "import code, predict; print(code.__file__ == code.interact.__code__.co_filename); predict.predict([1.0] * 4)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path / "model", check=True
+    )
+    assert done.stdout == "True\n", "Python's own is there until the model is built"
+
+
 def test_a_dict_may_stand_in_a_dict_of_inputs(tmp_path: Path) -> None:
     example = {"batch": {"a": (4,), "b": (4,)}}
     architecture = og.Space(og.layer(exportable.OfBatch, og.one_of(3)), example_input=example).sample(
