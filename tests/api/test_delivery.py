@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -211,6 +213,62 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     yield write
     sys.modules.pop("code_of_delivery", None)
+
+
+LAYERS = """
+import ogive as og
+from torch import nn
+
+class Net(nn.Linear):
+    def forward(self, x):
+        return super().forward(x)
+""" + SAVING.replace("og.layer(nn.Linear", "og.layer(Net")
+
+
+def test_code_that_has_changed_since_the_training_is_named(tmp_path: Path, module: Any) -> None:
+    code = module(LAYERS)
+    run = og.search(
+        code.space, code.train, epochs=1, max_trials=2, executor="inline", cache=False, run=tmp_path / "run"
+    )
+    finalize(run, epochs=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run.model()
+    said: list[str] = []
+    folder = run.export(output=tmp_path / "same", say=said.append)
+    assert not any("changed" in message for message in said)
+    assert json.loads((folder / "architecture.json").read_text())["code"] == []
+
+    module(LAYERS.replace("super().forward(x)", "2 * super().forward(x)"))
+    opened = og.open_run(run.folder, trust=True)
+    change = r"the code of the layers has changed (layer code_of_delivery.Net)"
+    for which, title in (("winner", "full training of 1 epoch"), ("best", "search of 1 epoch")):
+        told = f"{title}: {change} since it was trained: its metrics are of the former code, the model is built from"
+        with pytest.warns(UserWarning, match=re.escape(told)) as caught:
+            opened.model(which)
+        assert caught[0].filename == __file__
+        folder = opened.export(which, output=tmp_path / which, say=said.append)
+        assert any(message.startswith("warning: trial ") and told in message for message in said)
+        assert json.loads((folder / "architecture.json").read_text())["code"] == [change]
+        assert f"{change} since the network was trained" in (folder / "README.md").read_text().replace("The", "the")
+
+    module(LAYERS.replace("accuracy=model", "accuracy=1 + model"))  # no matter: the train function is not exported
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        og.open_run(run.folder, trust=True).model()
+
+
+def test_json_is_not_written_over_what_an_exported_model_needs(tmp_path: Path) -> None:
+    run = search(tmp_path / "run")
+    folder = run.export(to="json").parent
+    assert run.export() == folder
+    with pytest.raises(RunError, match=r"belongs to an exported model, which needs it; choose another place with -o"):
+        run.export(to="json")
+    assert "call" in json.loads((folder / "architecture.json").read_text())
+    (tmp_path / "architecture.json").write_text("{}")
+    with pytest.raises(RunError, match="was not written by an export"):
+        run.export(to="json", output=tmp_path)
+    assert run.export(to="json", output=tmp_path / "one.json") == tmp_path / "one.json"
 
 
 @pytest.mark.parametrize("executor", ["inline", "processes"])

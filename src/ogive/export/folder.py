@@ -26,7 +26,7 @@ _FORMER, _MOVING = "former", "moving.json"
 
 
 def form_of(about: Path) -> str | None:
-    """Of an `architecture.json`: the form of the exported model, "" of a network as JSON alone; None if it is not Ogive's."""
+    """The form of the exported model that an `architecture.json` tells of, "" where of none; None if it is not Ogive's."""
     try:
         content = json.loads(about.read_text(encoding="utf-8"))
     except (OSError, ValueError):
