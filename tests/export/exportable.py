@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -156,3 +157,12 @@ class Branching(Disagrees):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.linear(x)
         return y if x.sum() > 0 else -y
+
+
+class Talkative(Branching):
+    """Prints what it is given; complex outputs, and some that are not finite."""
+
+    def forward(self, x: Tensor) -> Any:
+        print("given", list(x.shape))
+        y = super().forward(x)
+        return {"complex": torch.complex(y, 2 * y).conj(), "bounds": torch.stack([y / 0, 0 * y], -1)}

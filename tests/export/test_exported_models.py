@@ -281,6 +281,24 @@ def test_errors_tell_the_remedy(tmp_path: Path) -> None:
         export_torch(a, a.build().state_dict(), tmp_path / "file")
 
 
+def test_json_is_all_that_is_printed_and_tells_complex_numbers_and_infinities(tmp_path: Path) -> None:
+    architecture = one(exportable.Talkative)
+    model = architecture.build(seed=0)
+    torch.nn.init.ones_(model.linear.weight)
+    torch.nn.init.zeros_(model.linear.bias)
+    export_torch(architecture, model.state_dict(), tmp_path)
+    assert about(tmp_path)["form"] == "source"
+    np.save(tmp_path / "mine.npy", np.ones(4, dtype=np.float32))
+
+    def unknown(constant: str) -> None:
+        raise ValueError(constant)
+
+    printed = json.loads(predict(tmp_path, str(tmp_path / "mine.npy"), "--json"), parse_constant=unknown)
+    assert printed["complex"][0][0] == [4.0, -8.0]
+    assert printed["bounds"][0][0] == ["inf", 0.0]
+    assert "given" not in predict(tmp_path)
+
+
 REGISTRY_FILES = {
     "nets/__init__.py": "",
     "nets/registry.py": """
