@@ -399,6 +399,7 @@ def test_weights_that_were_deleted_are_told_and_trained_again(tmp_path: Path) ->
     run = search(tmp_path / "run")
     finalize(run)
     shutil.rmtree(run.folder / "final" / "trials")
+    (run.folder / "final" / "weights.pt").unlink()
     with pytest.raises(RunError, match=r"its checkpoint was deleted, .*--retrain"):
         run.model()
     finalize(run, retrain=True)
@@ -407,6 +408,36 @@ def test_weights_that_were_deleted_are_told_and_trained_again(tmp_path: Path) ->
     with pytest.raises(RunError, match="`ogive finalize` trains it in full and keeps the weights"):
         run.model("best")
     assert Stages(run.state, None).winners[0].weights is None
+
+
+def test_the_winners_weights_beside_its_card_stand_for_its_checkpoint(tmp_path: Path) -> None:
+    run = search(tmp_path / "run")
+    finalize(run, seeds=(0, 3, 5))
+    final, numbers = run.folder / "final", by_width(run)
+    before = run.delivery()
+    shutil.rmtree(final / "trials")
+    winner = run.delivery()
+    assert winner.weights == final / "weights.pt"
+    assert (winner.metrics, winner.step, winner.seed, winner.missing) == (before.metrics, 2, 5, None)
+    assert run.model().weight[0, 0].item() == pytest.approx(weights_of(3, 2, 5))
+    assert json.loads((run.export() / "architecture.json").read_text())["seed"] == 5
+    assert run.delivery("best").weights != winner.weights
+    with pytest.raises(RunError, match="its checkpoint was deleted"):  # of a finalist that is no winner
+        run.model(numbers[2])
+    finalize(run, seeds=(0, 3, 5))  # nothing to train: what is delivered stays
+    assert run.model().weight[0, 0].item() == pytest.approx(weights_of(3, 2, 5))
+
+    of_another = search(tmp_path / "other", max_trials=1, seed=1)
+    finalize(of_another, top=1)
+    shutil.copy(of_another.folder / "final" / "weights.pt", final)
+    with pytest.raises(RunError, match=r"weights.pt is not the file that `ogive finalize` has written"):
+        run.model()
+    shutil.copy(of_another.folder / "final" / "weights.json", final)
+    assert run.delivery().weights is None
+    (final / "weights.json").unlink()  # as earlier versions left it: nothing proves whose weights these are
+    assert run.delivery().weights is None
+    finalize(run, seeds=(0, 3, 5))
+    assert not (final / "weights.pt").exists()
 
 
 class Drawn(nn.Linear):

@@ -13,6 +13,7 @@ from ogive.errors import JobError, OgiveError, RunError
 from ogive.estimate import Classifier, load_checkpoint
 from ogive.export.folder import ABOUT, form_of
 from ogive.report.delivery import FULL, Delivery
+from ogive.report.kept import OF, WEIGHTS, identity
 
 if TYPE_CHECKING:
     import torch
@@ -30,13 +31,18 @@ def load_weights(delivery: Delivery) -> Mapping[str, torch.Tensor]:
     Raises:
         RunError: there is none; the message says why, and what to do.
     """
-    if delivery.weights is None:
+    if delivery.weights is None or delivery.saved is None:
         raise RunError(f"{delivery.title}: there are no weights: {delivery.missing}")
     state = load_checkpoint(delivery.weights)
     if "model" not in state:  # written by an earlier version, which did not record what is in it
         raise RunError(
             f"{delivery.title}: {delivery.weights} holds {', '.join(state)}, but no weights under 'model'; let the train "
             "function call trial.checkpoint(model=model.state_dict(), ...) and run `ogive finalize` again"
+        )
+    if delivery.weights.name == WEIGHTS and state.get(OF) != identity(delivery.training, delivery.saved.step):
+        raise RunError(
+            f"{delivery.title}: {delivery.weights} is not the file that `ogive finalize` has written; put that back, or "
+            "remove it and let `ogive finalize --retrain` (retrain=True) train the network again"
         )
     weights: Mapping[str, torch.Tensor] = state["model"]
     return weights
