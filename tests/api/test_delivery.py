@@ -234,11 +234,6 @@ def test_code_that_has_changed_since_the_training_is_named(tmp_path: Path, modul
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run.model()
-    said: list[str] = []
-    folder = run.export(output=tmp_path / "same", say=said.append)
-    assert not any("changed" in message for message in said)
-    assert json.loads((folder / "architecture.json").read_text())["code"] == []
-
     module(LAYERS.replace("super().forward(x)", "2 * super().forward(x)"))
     opened = og.open_run(run.folder, trust=True)
     change = r"the code of the layers has changed (layer code_of_delivery.Net)"
@@ -247,15 +242,21 @@ def test_code_that_has_changed_since_the_training_is_named(tmp_path: Path, modul
         with pytest.warns(UserWarning, match=re.escape(told)) as caught:
             opened.model(which)
         assert caught[0].filename == __file__
-        folder = opened.export(which, output=tmp_path / which, say=said.append)
-        assert any(message.startswith("warning: trial ") and told in message for message in said)
-        assert json.loads((folder / "architecture.json").read_text())["code"] == [change]
-        assert f"{change} since the network was trained" in (folder / "README.md").read_text().replace("The", "the")
+    said: list[str] = []
+    folder = opened.export(say=said.append)
+    assert said[0].startswith("warning: trial ")
+    assert f"full training of 1 epoch: {change} since it was trained" in said[0]
+    assert json.loads((folder / "architecture.json").read_text())["code"] == [change]
+    assert f"{change} since the network was trained" in (folder / "README.md").read_text().replace("The", "the")
 
     module(LAYERS.replace("accuracy=model", "accuracy=1 + model"))  # no matter: the train function is not exported
+    opened, said = og.open_run(run.folder, trust=True), []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        og.open_run(run.folder, trust=True).model()
+        opened.model()
+    folder = opened.export(say=said.append)
+    assert not any("changed" in message for message in said)
+    assert json.loads((folder / "architecture.json").read_text())["code"] == []
 
 
 def test_json_is_not_written_over_what_an_exported_model_needs(tmp_path: Path) -> None:

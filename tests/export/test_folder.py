@@ -174,3 +174,15 @@ def test_the_json_of_a_network_and_other_files_are_no_obstacle(tmp_path: Path) -
     assert form_of(tmp_path / "architecture.json") == ""
     export(tmp_path)
     assert content(tmp_path) == {**NEW, "train.py": "mine"}
+
+
+def test_a_draft_in_a_relative_folder_can_be_run_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):  # the second time the folder exists, and the draft is in it
+        with draft(Path("model")) as place:
+            assert place.is_absolute()
+            write(place, NEW)
+            move_into(place, Path("model"))
+    assert content(tmp_path / "model") == NEW

@@ -120,7 +120,7 @@ def _move_back(place: Path) -> None:
 
 def _tidy(folder: Path) -> None:
     """Remove the drafts beside and in `folder` whose exports were killed; what they had begun to move is moved back."""
-    for parent in {folder, _existing(folder), _existing(folder.absolute().parent)}:
+    for parent in {_existing(folder), _existing(folder.absolute().parent)}:
         for place in sorted(parent.glob(f"{_PREFIX}*")):
             with suppress(OSError), _locked(place) as free:
                 if free:
@@ -129,7 +129,8 @@ def _tidy(folder: Path) -> None:
 
 
 def _existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    """`folder`, or the nearest above it that exists; absolute, since the export is run from elsewhere."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
 
 
 @contextmanager
