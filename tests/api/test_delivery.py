@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -217,6 +219,65 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     sys.modules.pop("code_of_delivery", None)
 
 
+LAYERS = """
+import ogive as og
+from torch import nn
+
+class Net(nn.Linear):
+    def forward(self, x):
+        return super().forward(x)
+""" + SAVING.replace("og.layer(nn.Linear", "og.layer(Net")
+
+
+def test_code_that_has_changed_since_the_training_is_named(tmp_path: Path, module: Any) -> None:
+    code = module(LAYERS)
+    run = og.search(
+        code.space, code.train, epochs=1, max_trials=2, executor="inline", cache=False, run=tmp_path / "run"
+    )
+    finalize(run, epochs=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run.model()
+    module(LAYERS.replace("super().forward(x)", "2 * super().forward(x)"))
+    opened = og.open_run(run.folder, trust=True)
+    change = r"the code of the layers has changed (layer code_of_delivery.Net)"
+    for which, title in (("winner", "full training of 1 epoch"), ("best", "search of 1 epoch")):
+        told = f"{title}: {change} since it was trained: its metrics are of the former code, the model is built from"
+        with pytest.warns(UserWarning, match=re.escape(told)) as caught:
+            opened.model(which)
+        assert caught[0].filename == __file__
+    said: list[str] = []
+    folder = opened.export(say=said.append)
+    assert said[0].startswith("warning: trial ")
+    assert f"full training of 1 epoch: {change} since it was trained" in said[0]
+    assert json.loads((folder / "architecture.json").read_text())["code"] == [change]
+    assert f"{change} since the network was trained" in (folder / "README.md").read_text().replace("The", "the")
+
+    module(LAYERS.replace("accuracy=model", "accuracy=1 + model"))  # no matter: the train function is not exported
+    opened, said = og.open_run(run.folder, trust=True), []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        opened.model()
+    folder = opened.export(say=said.append)
+    assert not any("changed" in message for message in said)
+    assert json.loads((folder / "architecture.json").read_text())["code"] == []
+
+
+def test_json_is_not_written_over_what_an_exported_model_needs(tmp_path: Path) -> None:
+    run = search(tmp_path / "run")
+    folder = run.export(to="json").parent
+    assert run.export() == folder
+    assert run.export(to="json") == folder / "architecture.json"  # all of it is there
+    other = next(trial.id for trial in run.trials if trial.id != run.delivery().trial.id)
+    with pytest.raises(RunError, match=r"belongs to an exported model, which needs it; choose another place with -o"):
+        run.export(other, to="json", output=folder)
+    assert "call" in json.loads((folder / "architecture.json").read_text())
+    (tmp_path / "architecture.json").write_text("{}")
+    with pytest.raises(RunError, match="was not written by an export"):
+        run.export(to="json", output=tmp_path)
+    assert run.export(to="json", output=tmp_path / "one.json") == tmp_path / "one.json"
+
+
 @pytest.mark.parametrize("executor", ["inline", "processes"])
 def test_a_train_function_that_saves_nothing_is_told_by_its_first_trial_and_can_be_repaired(
     tmp_path: Path, module: Any, executor: str
@@ -357,6 +418,7 @@ def test_weights_that_were_deleted_are_told_and_trained_again(tmp_path: Path) ->
     run = search(tmp_path / "run")
     finalize(run)
     shutil.rmtree(run.folder / "final" / "trials")
+    (run.folder / "final" / "weights.pt").unlink()
     with pytest.raises(RunError, match=r"its checkpoint was deleted, .*--retrain"):
         run.model()
     finalize(run, retrain=True)
@@ -365,6 +427,36 @@ def test_weights_that_were_deleted_are_told_and_trained_again(tmp_path: Path) ->
     with pytest.raises(RunError, match="`ogive finalize` trains it in full and keeps the weights"):
         run.model("best")
     assert Stages(run.state, None).winners[0].weights is None
+
+
+def test_the_winners_weights_beside_its_card_stand_for_its_checkpoint(tmp_path: Path) -> None:
+    run = search(tmp_path / "run")
+    finalize(run, seeds=(0, 3, 5))
+    final, numbers = run.folder / "final", by_width(run)
+    before = run.delivery()
+    shutil.rmtree(final / "trials")
+    winner = run.delivery()
+    assert winner.weights == final / "weights.pt"
+    assert (winner.metrics, winner.step, winner.seed, winner.missing) == (before.metrics, 2, 5, None)
+    assert run.model().weight[0, 0].item() == pytest.approx(weights_of(3, 2, 5))
+    assert json.loads((run.export() / "architecture.json").read_text())["seed"] == 5
+    assert run.delivery("best").weights != winner.weights
+    with pytest.raises(RunError, match="its checkpoint was deleted"):  # of a finalist that is no winner
+        run.model(numbers[2])
+    finalize(run, seeds=(0, 3, 5))  # nothing to train: what is delivered stays
+    assert run.model().weight[0, 0].item() == pytest.approx(weights_of(3, 2, 5))
+
+    of_another = search(tmp_path / "other", max_trials=1, seed=1)
+    finalize(of_another, top=1)
+    shutil.copy(of_another.folder / "final" / "weights.pt", final)
+    with pytest.raises(RunError, match=r"weights.pt is not the file that `ogive finalize` has written"):
+        run.model()
+    shutil.copy(of_another.folder / "final" / "weights.json", final)
+    assert run.delivery().weights is None
+    (final / "weights.json").unlink()  # as earlier versions left it: nothing proves whose weights these are
+    assert run.delivery().weights is None
+    finalize(run, seeds=(0, 3, 5))
+    assert not (final / "weights.pt").exists()
 
 
 class Drawn(nn.Linear):

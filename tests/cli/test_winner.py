@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -74,6 +76,10 @@ def test_every_command_takes_the_winner(ogive: Ogive, finalized: dict[int, int],
     assert (best["architecture"], best["metrics"], best["stage"]) == ({"width": 2}, {"accuracy": 0.6}, "search")
 
     first, second = ogive("top", "runs/win", "--json").json
+    training = open_run(tmp_path / "runs" / "win").delivery().training
+    assert (first["step"], first["seconds"], first["attempts"]) == (2, training.seconds, 1)
+    assert first["seconds"] == about["seconds"]
+    assert first["seconds"] != open_run(tmp_path / "runs" / "win").trials[finalized[3]].seconds
     assert (first["trial"], first["metrics"], first["winner"]) == (finalized[3], {"accuracy": 0.9}, True)
     assert (second["trial"], second["stage"], second["winner"]) == (finalized[2], "full training", False)
     assert "winner, full training" in ogive("top", "runs/win").out.splitlines()[1]
@@ -107,6 +113,24 @@ def test_a_changed_train_function_is_named_from_a_job(ogive: Ogive, finalized: d
     assert "it is kept in final-1" in done.stderr
     assert ogive("export", "win.yaml").json["metrics"] == {"accuracy": 0.8}
     assert ogive("export", "win.yaml").json["trial"] == finalized[3]
+
+
+def test_sigterm_ends_an_export_and_leaves_nothing_half_written(
+    ogive: Ogive, finalized: dict[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafts: list[Path] = []
+
+    def terminate(*arguments: Any) -> None:
+        drafts.extend(tmp_path.glob(".ogive-export-*"))
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("it went on")
+
+    monkeypatch.setattr("ogive.export.model.traced", terminate)
+    assert ogive("export", "win.yaml", "--to", "torch", "-o", "model").code == 128 + signal.SIGTERM
+    assert len(drafts) == 1
+    assert not drafts[0].exists()
+    assert not (tmp_path / "model").exists()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_no_code_of_a_runs_folder_is_run_without_trust(ogive: Ogive, finalized: dict[int, int], tmp_path: Path) -> None:

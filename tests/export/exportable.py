@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -144,3 +145,24 @@ class OfBatch(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         y: Tensor = self.inner(batch["a"]) - self.inner(batch["b"])
         return y
+
+
+class Branching(Disagrees):
+    """A data-dependent branch, and an argument of any kind."""
+
+    def __init__(self, width: int, extra: object = None) -> None:
+        super().__init__(width)
+        self.extra = extra
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.linear(x)
+        return y if x.sum() > 0 else -y
+
+
+class Talkative(Branching):
+    """Prints what it is given; complex outputs, and some that are not finite."""
+
+    def forward(self, x: Tensor) -> Any:
+        print("given", list(x.shape))
+        y = super().forward(x)
+        return {"complex": torch.complex(y, 2 * y).conj(), "bounds": torch.stack([y / 0, 0 * y], -1)}

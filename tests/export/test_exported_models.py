@@ -281,6 +281,24 @@ def test_errors_tell_the_remedy(tmp_path: Path) -> None:
         export_torch(a, a.build().state_dict(), tmp_path / "file")
 
 
+def test_json_is_all_that_is_printed_and_tells_complex_numbers_and_infinities(tmp_path: Path) -> None:
+    architecture = one(exportable.Talkative)
+    model = architecture.build(seed=0)
+    torch.nn.init.ones_(model.linear.weight)
+    torch.nn.init.zeros_(model.linear.bias)
+    export_torch(architecture, model.state_dict(), tmp_path)
+    assert about(tmp_path)["form"] == "source"
+    np.save(tmp_path / "mine.npy", np.ones(4, dtype=np.float32))
+
+    def unknown(constant: str) -> None:
+        raise ValueError(constant)
+
+    printed = json.loads(predict(tmp_path, str(tmp_path / "mine.npy"), "--json"), parse_constant=unknown)
+    assert printed["complex"][0][0] == [4.0, -8.0]
+    assert printed["bounds"][0][0] == ["inf", 0.0]
+    assert "given" not in predict(tmp_path)
+
+
 REGISTRY_FILES = {
     "nets/__init__.py": "",
     "nets/registry.py": """
@@ -331,6 +349,52 @@ def test_what_a_module_does_when_it_is_imported_travels_with_the_source(
     model = architecture.build(seed=0).eval()
     export_torch(architecture, model.state_dict(), tmp_path / "model")
     assert {path.name for path in (tmp_path / "model" / "source" / "nets").iterdir()} >= {"registry.py", "blocks.py"}
+
+
+NAMED_AS_PYTHONS = {
+    "code.py": """
+        from torch import nn
+        class Block(nn.Module):
+            def __init__(self, width):
+                super().__init__()
+                self.inner = nn.Linear(4, width)
+            def forward(self, x):
+                return self.inner(x) if x.sum() > 0 else -self.inner(x)
+    """,
+    "named_nets.py": """
+        import code
+        from torch import nn
+        class Model(nn.Module):
+            def __init__(self, width):
+                super().__init__()
+                self.block = code.Block(width)
+            def forward(self, x):
+                return self.block(x)
+    """,
+}
+
+
+def test_a_module_that_is_named_as_one_of_pythons_travels_with_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in NAMED_AS_PYTHONS.items():
+        (tmp_path / name).write_text(textwrap.dedent(text))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.import_module("code")
+    monkeypatch.delitem(sys.modules, "code")  # Python's own, which is there again in the end
+    named_nets = importlib.import_module("named_nets")
+    architecture = og.Space(og.layer(named_nets.Model, og.one_of(3)), example_input=(4,)).sample(
+        np.random.default_rng(0)
+    )
+    export_torch(architecture, architecture.build(seed=0).state_dict(), tmp_path / "model")
+    assert {path.name for path in (tmp_path / "model" / "source").iterdir()} == {"code.py", "named_nets.py"}
+    program = (
+        "import code, predict; print(code.__file__ == code.interact.__code__.co_filename); predict.predict([1.0] * 4)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path / "model", check=True
+    )
+    assert done.stdout == "True\n", "Python's own is there until the model is built"
 
 
 def test_a_dict_may_stand_in_a_dict_of_inputs(tmp_path: Path) -> None:

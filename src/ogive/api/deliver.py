@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,13 @@ from ogive.api.delivery import load_weights
 from ogive.api.verdict import Stage
 from ogive.errors import OgiveError, RunError
 from ogive.report.card import write_card
-from ogive.report.delivery import Stages
+from ogive.report.delivery import Delivery, Stages
+from ogive.report.kept import BESIDE, OF, WEIGHTS, identity
 from ogive.report.two_stage import FOLDER, Network, TwoStage
 from ogive.run.words import number
 
 if TYPE_CHECKING:
     from ogive.api.result import Run
-
-WEIGHTS = "weights.pt"
 
 
 def deliver(run: Run, stage: Stage, result: TwoStage, say: Callable[[str], object]) -> None:
@@ -28,9 +27,10 @@ def deliver(run: Run, stage: Stage, result: TwoStage, say: Callable[[str], objec
     winner = stages.winners[0]
     if winner.weights is None:
         say(f"warning: {winner.title}: no weights: {winner.missing}")
-        (run.folder / FOLDER / WEIGHTS).unlink(missing_ok=True)  # those of a former winner
+        for name in (BESIDE, WEIGHTS):  # those of a former winner
+            (run.folder / FOLDER / name).unlink(missing_ok=True)
     else:
-        _save(run.folder / FOLDER, load_weights(winner), winner.metrics)
+        _save(run.folder / FOLDER, winner)
     facts = {**_facts(run, stage, result.winner), "weights": winner.missing or ""}
     write_card(run.state, result, result.winner, result.best_seed(result.winner), facts, run.folder)
     for note in stages.notes:
@@ -42,13 +42,19 @@ def deliver(run: Run, stage: Stage, result: TwoStage, say: Callable[[str], objec
         say(f"winner: {winner.title}: {values}")
 
 
-def _save(folder: Path, weights: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+def _save(folder: Path, winner: Delivery) -> None:
+    """Write the weights, and beside them of which training they are: there never is the one of other weights."""
     import torch
 
+    assert winner.saved is not None  # else it has no weights
+    of = identity(winner.training, winner.saved.step)
+    content = {"model": dict(load_weights(winner)), "metrics": dict(winner.metrics), OF: of}
     draft = folder / f"{WEIGHTS}.draft"
     try:
-        torch.save({"model": dict(weights), "metrics": dict(metrics)}, draft)
+        torch.save(content, draft)
+        (folder / BESIDE).unlink(missing_ok=True)
         os.replace(draft, folder / WEIGHTS)
+        (folder / BESIDE).write_text(of, encoding="utf-8")
     except OSError as error:
         raise RunError(f"{folder / WEIGHTS} cannot be written: {error}; check space and permissions") from error
 

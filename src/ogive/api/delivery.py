@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ogive.api.code import LAYERS, SearchCode
 from ogive.errors import JobError, OgiveError, RunError
 from ogive.estimate import Classifier, load_checkpoint
+from ogive.export.folder import ABOUT, form_of
 from ogive.report.delivery import FULL, Delivery
+from ogive.report.kept import OF, WEIGHTS, identity
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +31,7 @@ def load_weights(delivery: Delivery) -> Mapping[str, torch.Tensor]:
     Raises:
         RunError: there is none; the message says why, and what to do.
     """
-    if delivery.weights is None:
+    if delivery.weights is None or delivery.saved is None:
         raise RunError(f"{delivery.title}: there are no weights: {delivery.missing}")
     state = load_checkpoint(delivery.weights)
     if "model" not in state:  # written by an earlier version, which did not record what is in it
@@ -35,12 +39,34 @@ def load_weights(delivery: Delivery) -> Mapping[str, torch.Tensor]:
             f"{delivery.title}: {delivery.weights} holds {', '.join(state)}, but no weights under 'model'; let the train "
             "function call trial.checkpoint(model=model.state_dict(), ...) and run `ogive finalize` again"
         )
+    if delivery.weights.name == WEIGHTS and state.get(OF) != identity(delivery.training, delivery.saved.step):
+        raise RunError(
+            f"{delivery.title}: {delivery.weights} is not the file that `ogive finalize` has written; put that back, or "
+            "remove it and let `ogive finalize --retrain` (retrain=True) train the network again"
+        )
     weights: Mapping[str, torch.Tensor] = state["model"]
     return weights
 
 
+def changed_code(run: Run, delivery: Delivery) -> list[str]:
+    """What of the layers' code has changed since a network was trained, a sentence each; empty where nothing is known.
+
+    A model is then built from the present code, and its metrics are of the former. That is no error: most changes leave what
+    is computed as it was, and a model that cannot be exported is mended by such a change.
+    """
+    return SearchCode.of(run.space, run.estimator).sentences(delivery.session, (LAYERS,))
+
+
+def _code_warnings(delivery: Delivery, changes: Sequence[str]) -> Iterator[str]:
+    for change in changes:
+        yield (
+            f"{delivery.title}: {change} since it was trained: its metrics are of the former code, the model is built from "
+            "the present"
+        )
+
+
 def load_model(run: Run, delivery: Delivery) -> torch.nn.Module:
-    """The network with its weights, on the CPU and in eval mode.
+    """The network with its weights, on the CPU and in eval mode; a `UserWarning` says what code has changed since.
 
     A network that the search trained as a narrower or shallower proxy is built as it was trained.
 
@@ -48,6 +74,8 @@ def load_model(run: Run, delivery: Delivery) -> torch.nn.Module:
         RunError: there are no weights, or they are not of this network.
     """
     weights = load_weights(delivery)
+    for message in _code_warnings(delivery, changed_code(run, delivery)):
+        warnings.warn(message, stacklevel=3)  # where run.model() is called
     architecture = run.space.architecture(delivery.trial.architecture.to_json())
     model: torch.nn.Module = architecture.build(delivery.seed)
     try:
@@ -110,12 +138,15 @@ def export(
         return _write_json(folder, description)
     from ogive.export import export_torch
 
+    weights, changes = load_weights(delivery), changed_code(run, delivery)
+    for message in _code_warnings(delivery, changes):
+        say(f"warning: {message}")
     export_torch(
         run.space.architecture(delivery.trial.architecture.to_json()),
-        load_weights(delivery),
+        weights,
         folder,
         inputs=inputs,
-        description=description,
+        description={**description, "code": changes},
         task=_task(run, say),
         seed=delivery.seed,
         say=say,
@@ -123,9 +154,23 @@ def export(
     return folder
 
 
+def _says(path: Path, description: Mapping[str, Any]) -> bool:
+    """Whether the JSON file holds all of `description`."""
+    written = json.loads(path.read_text(encoding="utf-8"))
+    return bool({name: written.get(name) for name in description} == json.loads(json.dumps(description)))
+
+
 def _write_json(output: Path, description: Mapping[str, Any]) -> Path:
     """Write to the file `output`, or into the folder of that name; the file's path."""
-    path = output if output.suffix == ".json" and not output.is_dir() else output / "architecture.json"
+    path = output if output.suffix == ".json" and not output.is_dir() else output / ABOUT
+    form = form_of(path)
+    if form and _says(path, description):
+        return path  # the exported model is of this network, and tells all of it
+    if form or (form is None and path.parent == output and path.exists()):
+        whose = "belongs to an exported model, which needs it" if form else "was not written by an export"
+        raise RunError(
+            f"{path} {whose}; choose another place with -o (output=), such as another file that ends in .json"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(description, indent=2) + "\n")

@@ -140,7 +140,7 @@ class Run:
         return self.stages.delivery(trial)
 
     def model(self, trial: str | int = "winner") -> torch.nn.Module:
-        """The trained network, on the CPU and in eval mode.
+        """The trained network, on the CPU and in eval mode. A `UserWarning` names code of its layers that has changed since.
 
         Args:
             trial: as for `delivery`.

@@ -182,8 +182,13 @@ def trial_json(trial: Trial) -> dict[str, Any]:
 
 
 def network_json(network: Delivery) -> dict[str, Any]:
-    """A network for scripts: its trial, with step, status and metrics of the stage that trained it last."""
-    return {**trial_json(network.trial), **network.to_json()}
+    """A network for scripts: number and architecture of its trial, and what the stage that trained it last tells of it.
+
+    Of several seeds `metrics` are the means; `seconds`, `attempts` and `cached` are of the training that left the weights.
+    """
+    training = trial_json(network.training)
+    own = {name: training[name] for name in ("seconds", "attempts", "cached")}
+    return {**trial_json(network.trial), **own, **network.to_json()}
 
 
 def failures(state: State) -> list[dict[str, Any]]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
 
 from ogive.cli.common import RunPath, open_run, print_json, shown
+from ogive.run import signal_handlers
 
 OUTPUT = (
     "Where to. json: a folder, or a file that ends in .json; printed where left out. "
@@ -54,14 +59,29 @@ def export(
     if to is Form.JSON and output is None:
         print_json(report.export_json(delivery))
         return
-    path = opened.export(
-        trial,
-        to=to.value,
-        output=output,
-        inputs=inputs or None,
-        say=lambda message: print(message, file=sys.stderr),
-    )
+    with _terminable():
+        path = opened.export(
+            trial,
+            to=to.value,
+            output=output,
+            inputs=inputs or None,
+            say=lambda message: print(message, file=sys.stderr),
+        )
     for file in sorted(path.iterdir()) if path.is_dir() else [path]:
         print(shown(file))
     if delivery.weights is not None and to is Form.TORCH:
         print(f"{delivery.title}; weights of {shown(delivery.weights)}", file=sys.stderr)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM leaves as Ctrl-C does: what is half written is removed."""
+
+    def terminated(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    signal_handlers.install(signal.SIGTERM, terminated)
+    try:
+        yield
+    finally:
+        signal_handlers.uninstall(signal.SIGTERM, terminated)

@@ -14,15 +14,13 @@ from torch import nn
 
 from ogive.errors import MissingExtra, RunError
 from ogive.export import construct, texts
-from ogive.export.folder import draft, move_into
+from ogive.export.folder import PROGRAM, SOURCE, draft, move_into
 from ogive.export.inputs import Call, call_of, described, resolve
 from ogive.export.program import first_lines, traced
 from ogive.export.source import Sources
 from ogive.export.task import TaskData
 from ogive.export.verify import Unloadable, precision, reference, run_model, verify, write_arrays
 from ogive.space import Architecture
-
-PROGRAM, SOURCE = "program", "source"
 
 
 def export_torch(
@@ -46,7 +44,8 @@ def export_torch(
     Args:
         architecture: of a space with layers.
         state_dict: of the built model.
-        folder: made where it is missing; an earlier export in it is replaced, once the new one is verified.
+        folder: made where it is missing; an earlier export in it is replaced, once the new one is verified. What else it
+            holds stays; a file of yours under the name of one of the export's is an error.
         inputs: example inputs, as for `Space(example_input=...)`; texts such as "16:int64" or "tokens=16:int64" stand for a
             shape and a data type. None for examples of the task, or those of the space.
         description: more about the model for `architecture.json`, such as what `export_json` gives.
@@ -129,6 +128,11 @@ def _written(export: _Export, place: Path, description: dict[str, Any]) -> Mappi
     about = {**description, "form": SOURCE, "not_traced": why}
     try:
         return _as_source(export, place, about, whole=False)
+    except construct.UnwritableArgument as error:
+        raise RunError(
+            f"the model can neither be traced by torch.export ({why}) nor be delivered as weights and source: {error}; "
+            "nothing was written"
+        ) from error
     except (Unloadable, RunError):  # perhaps it needs what a module does when it is imported
         try:
             return _as_source(export, place, about, whole=True)
@@ -155,7 +159,8 @@ def _write_source(export: _Export, place: Path, whole: bool) -> None:
     assert tree is not None  # else it could not be built
     sources = Sources(whole)
     built = construct.expression(tree, export.architecture, sources.refer)
-    (place / "build_model.py").write_text(texts.builder(built, sources.imports, export.seed), encoding="utf-8")
+    text = texts.builder(built, sources.imports, sources.hiding, export.seed)
+    (place / "build_model.py").write_text(text, encoding="utf-8")
     for name, text in sources.files():
         path = place / "source" / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import builtins
 import importlib
-import importlib.util
-import inspect
 import re
 import sys
 from collections.abc import Iterator
@@ -14,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ogive.errors import RunError
+from ogive.export.modules import OURS, file_of, hides_library, is_library, origin, top
+from ogive.export.statements import bound, chain, is_main
 
-OURS = "ogive"
 RESERVED = ("predict", "build_model", "_absent")
 ABSENT = "_absent"
 ABSENT_SOURCE = '''"""Stands for Ogive, which declared the space and is not needed to build and run the model."""
@@ -34,7 +33,6 @@ class _Absent:
 absent = _Absent()
 '''
 PUBLIC = ("torch.nn", "torch.nn.functional", "torch")
-_LIBRARIES = ("torch", "torchvision", "numpy")  # also where they are not in site-packages
 
 
 class Sources:
@@ -68,21 +66,21 @@ class Sources:
             )
         if module == "builtins":
             return str(name)
-        if _is_library(module):
+        if is_library(module):
             self.imports.add(module)
             return f"{module}.{name}"
-        source = self._module(module, _file_of(thing, module))
+        source = self._module(module, file_of(thing, module))
         source.need(name.partition(".")[0], f"{module}.{name}")
         self.imports.add(source.emitted)
         if self._whole:
-            self._collect_package(_top(module))
+            self._collect_package(top(module))
         return f"{source.emitted}.{name}"
 
-    def _collect_package(self, top: str) -> None:
+    def _collect_package(self, package: str) -> None:
         """Collect the loaded modules of a package of the user's."""
-        for name in sorted(name for name in sys.modules if _top(name) == top and name != "__main__"):
+        for name in sorted(name for name in sys.modules if top(name) == package and name != "__main__"):
             file = getattr(sys.modules[name], "__file__", None)
-            if file and file.endswith(".py") and not _is_library(name):
+            if file and file.endswith(".py") and not is_library(name):
                 self.imports.add(self._module(name, Path(file)).emitted)
 
     def files(self) -> Iterator[tuple[str, str]]:
@@ -95,10 +93,15 @@ class Sources:
             texts[f"{ABSENT}.py"] = ABSENT_SOURCE
         yield from sorted(texts.items())
 
+    @property
+    def hiding(self) -> list[str]:
+        """The collected modules and packages that are named as one of Python's."""
+        return sorted({top(module.emitted) for module in self._modules.values() if hides_library(module.emitted)})
+
     def _module(self, name: str, file: Path) -> _Module:
         if name not in self._modules:
             module = _Module(name, file, self)
-            if _top(module.emitted) in RESERVED:
+            if top(module.emitted) in RESERVED:
                 raise RunError(f"{file} has the name of a file of the export; rename it")
             self._modules[name] = module
             if self._whole:
@@ -109,7 +112,7 @@ class Sources:
         """The user's module `name`; None where it is a library's, or does not exist."""
         if name in self._modules:
             return self._modules[name]
-        file = None if _is_library(name) else _origin(name)
+        file = None if is_library(name) else origin(name)
         return self._module(name, Path(file)) if file and file.endswith(".py") else None
 
 
@@ -126,8 +129,8 @@ class _Module:
         except (OSError, SyntaxError, ValueError) as error:
             raise RunError(f"the source of module {name!r} cannot be read from {file}: {error}") from error
         self._package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-        self._statements = [s for s in self._tree.body if not _is_main(s)]
-        self._bound = [set(_bound(statement)) for statement in self._statements]
+        self._statements = [s for s in self._tree.body if not is_main(s)]
+        self._bound = [set(bound(statement)) for statement in self._statements]
         self._needed: dict[int, set[str]] = {}  # statement -> the names wanted of it
         self._seen: set[str] = set()
         self._layers: dict[str, str] = {}  # what is imported of Ogive's own layers -> where it is in the export
@@ -136,8 +139,9 @@ class _Module:
     def emitted(self) -> str:
         """Its name in the export."""
         if self.name == "__main__":
-            return re.sub(r"\W", "_", self.file.stem)
-        return f"_{self.name}" if _top(self.name) == OURS else self.name
+            name = re.sub(r"\W", "_", self.file.stem)
+            return f"_{name}" if hides_library(name) else name
+        return f"_{self.name}" if top(self.name) == OURS else self.name
 
     @property
     def path(self) -> str:
@@ -203,7 +207,7 @@ class _Module:
     def _follow_import(self, statement: ast.ImportFrom, name: str) -> None:
         module = self._absolute(statement)
         original = next((a.name for a in statement.names if (a.asname or a.name) == name), name)
-        if _top(module) == OURS:
+        if top(module) == OURS:
             self._follow_layer(module, original, name)
             return
         source = self._sources.find(module)
@@ -221,12 +225,12 @@ class _Module:
 
     def _follow_attribute(self, node: ast.Attribute) -> None:
         """`module.name`, where `module` was imported: collect `name` of it."""
-        chain = _chain(node)
-        module = self._imported(chain[0]) if chain else None
+        parts = chain(node)
+        module = self._imported(parts[0]) if parts else None
         if module is None:
             return
-        for part in chain[1:]:
-            source = self._sources.find(module) if _top(module) != OURS else None
+        for part in parts[1:]:
+            source = self._sources.find(module) if top(module) != OURS else None
             if source is None or source.need(part):
                 return
             module = f"{module}.{part}"
@@ -281,95 +285,9 @@ class _Module:
             else:
                 module = self._absolute(statement)
                 line = ast.unparse(ast.ImportFrom(statement.module, [alias], statement.level))
-            if _top(module) != OURS:
+            if top(module) != OURS:
                 yield line
             elif name in self._layers:
                 yield f"from {self._layers[name]} import {alias.name} as {name}"
             else:
                 yield f"from {ABSENT} import absent as {name}"
-
-
-def _top(module: str) -> str:
-    return module.partition(".")[0]
-
-
-def _bound(statement: ast.stmt) -> Iterator[str]:
-    """The names that a statement at the top of a module binds or changes."""
-    match statement:
-        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-            yield statement.name
-        case ast.Import() | ast.ImportFrom():
-            for alias in statement.names:
-                yield alias.asname or (
-                    alias.name if isinstance(statement, ast.ImportFrom) else alias.name.partition(".")[0]
-                )
-        case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
-            for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
-                for node in ast.walk(target):
-                    if isinstance(node, ast.Name):  # also the `table` of `table[key] = ...`
-                        yield node.id
-        case ast.Expr(ast.Call(ast.Attribute() as method)) if chain := _chain(method):  # `table.update(...)`
-            yield chain[0]
-        case ast.Expr(ast.Call(ast.Name("setattr"), [ast.Name(name), *_])):
-            yield name
-        case ast.If() | ast.Try() | ast.With() | ast.For() | ast.While():
-            for node in ast.walk(statement):
-                if isinstance(node, ast.stmt) and node is not statement:
-                    yield from _bound(node)
-            if isinstance(statement, ast.For):
-                yield from (node.id for node in ast.walk(statement.target) if isinstance(node, ast.Name))
-
-
-def _chain(node: ast.Attribute) -> list[str]:
-    """`a.b.c` as its parts; empty where it does not begin with a name."""
-    parts: list[str] = []
-    inner: ast.expr = node
-    while isinstance(inner, ast.Attribute):
-        parts.append(inner.attr)
-        inner = inner.value
-    return [inner.id, *reversed(parts)] if isinstance(inner, ast.Name) else []
-
-
-def _is_main(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.If) and "__name__" in {
-        n.id for n in ast.walk(statement.test) if isinstance(n, ast.Name)
-    }
-
-
-def _is_library(module: str) -> bool:
-    """Whether `module` is Python's or installed, so that an export may import it."""
-    top = _top(module)
-    if top in (OURS, "__main__"):
-        return False
-    if top in sys.stdlib_module_names or top in _LIBRARIES:
-        return True
-    return any(name in (_origin(top) or "") for name in ("site-packages", "dist-packages"))
-
-
-def _origin(module: str) -> str | None:
-    """The file of a module, which is not executed; None where there is none."""
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError, AttributeError):  # no such module, or not a package
-        return None
-    return spec.origin if spec else None
-
-
-def _file_of(thing: Any, module: str) -> Path:
-    """The file that defines a class or a function.
-
-    Raises:
-        RunError: there is none, as of code that was typed in.
-    """
-    known = getattr(sys.modules.get(module), "__file__", None)
-    if known and module != "__main__":
-        return Path(known)
-    for member in [thing, *(vars(thing).values() if isinstance(thing, type) else ())]:
-        member = getattr(member, "fget", getattr(member, "__func__", member))
-        code = getattr(inspect.unwrap(member), "__code__", None) if callable(member) else None
-        if code is not None:
-            for folder in ("", *sys.path):
-                path = Path(folder, code.co_filename)
-                if path.is_file():
-                    return path.resolve()
-    raise RunError(f"the source of {module}.{thing.__qualname__} is not in a file; move it into a module")

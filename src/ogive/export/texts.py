@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -33,7 +33,7 @@ from pathlib import Path
 import numpy
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "source"))
-
+{hiding}
 {imports}
 
 
@@ -50,6 +50,12 @@ def build():
         random.setstate(states[0])
         numpy.random.set_state(states[1])
 '''
+
+_HIDING = """
+for _name in {names}:  # in `source/`, and named as one of Python's, which may be loaded already
+    for _loaded in [name for name in sys.modules if f"{{name}}.".startswith(f"{{_name}}.")]:
+        del sys.modules[_loaded]
+"""
 
 _PROGRAM_FILES = """- `model.pt2`: the model with its weights, for inference: `torch.export.load("model.pt2").module()`
 - `weights.safetensors`: the weights alone: `safetensors.torch.load_file("weights.safetensors")`
@@ -94,10 +100,11 @@ def program(about: Mapping[str, Any]) -> str:
     )
 
 
-def builder(built: str, imports: Collection[str], seed: int) -> str:
-    """The text of `build_model.py`: `built` is the expression that makes the model."""
+def builder(built: str, imports: Collection[str], hiding: Sequence[str], seed: int) -> str:
+    """The text of `build_model.py`: `built` is the expression that makes the model, `hiding` names of `Sources.hiding`."""
     lines = "\n".join(f"import {name}" for name in sorted(imports))
-    return _BUILDER.format(imports=lines, seed=seed, built=built.replace("\n", "\n            "))
+    forget = _HIDING.format(names=list(hiding)) if hiding else ""
+    return _BUILDER.format(hiding=forget, imports=lines, seed=seed, built=built.replace("\n", "\n            "))
 
 
 def readme(about: Mapping[str, Any]) -> str:
@@ -111,9 +118,16 @@ def readme(about: Mapping[str, Any]) -> str:
         contents=_PROGRAM_FILES if traced else _SOURCE_FILES.format(why=about["not_traced"]),
         usage=about["usage"],
         inputs="\n".join(inputs),
-        note=f"\n{_sentence(about['note'])}\n" if about["note"] else "",
+        note="".join(f"\n{_sentence(note)}\n" for note in _notes(about)),
         verification=_sentence(_verification(about["verification"])),
     )
+
+
+def _notes(about: Mapping[str, Any]) -> Iterator[str]:
+    if about["note"]:
+        yield about["note"]
+    for change in about.get("code", ()):
+        yield f"{change} since the network was trained: the metrics in `architecture.json` are of the former code"
 
 
 def messages(about: Mapping[str, Any]) -> Iterator[str]:

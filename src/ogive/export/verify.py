@@ -235,7 +235,7 @@ def write_arrays(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Tensors by name as NumPy's `.npz`; bfloat16, which NumPy does not have, as float32."""
     plain = {name: t.float() if t.dtype == torch.bfloat16 else t for name, t in tensors.items()}
     with path.open("wb") as file:
-        np.savez(file, **{name: tensor.numpy() for name, tensor in plain.items()})  # type: ignore[arg-type]
+        np.savez(file, **{name: tensor.resolve_conj().numpy() for name, tensor in plain.items()})  # type: ignore[arg-type]
 
 
 def _run(folder: Path, pairs: Sequence[tuple[str, str]]) -> None:

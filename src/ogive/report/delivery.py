@@ -13,6 +13,7 @@ from ogive.errors import RunError
 from ogive.estimate.checkpoint import Saved, of_value
 from ogive.estimate.full_training import STAGE, Order
 from ogive.estimate.live import why_unsaved
+from ogive.report.kept import kept_of
 from ogive.report.request import read_request
 from ogive.report.results import front, top, why_none
 from ogive.report.spending import stages
@@ -42,7 +43,7 @@ class Delivery:
         seeds: of all trainings of the network in this stage.
         seed: of the training that left the weights.
         settings: beside the architecture, that the network was trained with.
-        saved: the newest checkpoint of `training`; None where there is none.
+        saved: the newest checkpoint of `training`, or `final/weights.pt` where that is of it; None where there is neither.
         is_winner: whether the stage is the last one with a result and the network a winner of it.
     """
 
@@ -287,7 +288,7 @@ class Stages:
     @staticmethod
     def _left_by(training: Trial, run: Path | None) -> tuple[Saved | None, Mapping[str, float]]:
         """The checkpoint that a training left, and the metrics at its step: those of a later step are of other weights."""
-        saved = saved_by(training, run) if run is not None else None
+        saved = (saved_by(training, run) or kept_of(training, run)) if run is not None else None
         if saved is None:
             return None, training.metrics
         step = training.began + saved.step

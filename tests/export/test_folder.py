@@ -1,0 +1,188 @@
+"""An export replaces an earlier export and nothing else; whatever breaks it off, one whole export is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ogive.errors import RunError
+from ogive.export.folder import draft, form_of, move_into
+
+OLD = {
+    "architecture.json": json.dumps({"architecture": {"w": 1}, "id": "old", "form": "source"}),
+    "build_model.py": "old",
+    "source/net.py": "old",
+    "weights.safetensors": "old",
+    "predict.py": "old",
+    "README.md": "old",
+}
+NEW = {
+    "architecture.json": json.dumps({"architecture": {"w": 2}, "id": "new", "form": "program"}),
+    "model.pt2": "new",
+    "weights.safetensors": "new",
+    "predict.py": "new",
+    "README.md": "new",
+}
+MOVES = 11
+"""Six names of the old one are moved away, five of the new one moved in."""
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def export(folder: Path, files: dict[str, str] = NEW) -> None:
+    with draft(folder) as place:
+        write(place, files)
+        move_into(place, folder)
+
+
+def stop_at(move: int, monkeypatch: pytest.MonkeyPatch, error: BaseException, times: int = 1) -> None:
+    """Raise `error` at the `move`-th call of os.replace, and so often in a row."""
+    count, replace = 0, os.replace
+
+    def counted(source: Path, target: Path) -> None:
+        nonlocal count
+        count += 1
+        if move <= count < move + times:
+            raise error
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", counted)
+
+
+@pytest.mark.parametrize("move", range(1, MOVES + 1))
+def test_ctrl_c_at_any_move_leaves_the_former_export(
+    move: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "model"
+    write(folder, {**OLD, "notes.txt": "mine"})
+    with monkeypatch.context() as patched:
+        stop_at(move, patched, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            export(folder)
+    assert content(tmp_path) == {f"model/{name}": text for name, text in {**OLD, "notes.txt": "mine"}.items()}
+    export(folder)
+    assert content(folder) == {**NEW, "notes.txt": "mine"}
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*NEW, "notes.txt"])
+
+
+def test_ctrl_c_while_nothing_was_there_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        stop_at(4, patched, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            export(tmp_path / "new" / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("move", range(1, MOVES + 1))
+def test_what_a_second_ctrl_c_leaves_is_moved_back_by_the_next_export(
+    move: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, OLD)
+    with monkeypatch.context() as patched:
+        stop_at(move, patched, KeyboardInterrupt(), times=2)
+        with pytest.raises(KeyboardInterrupt):
+            export(tmp_path)
+    with pytest.raises(ZeroDivisionError), draft(tmp_path):
+        raise ZeroDivisionError
+    assert content(tmp_path) == OLD
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ogive.export.folder import draft, move_into
+import test_folder as here
+
+move, folder = int(sys.argv[1]), Path(sys.argv[2])
+count, replace = 0, os.replace
+def kill(source, target):
+    global count
+    count += 1
+    if count == move:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+os.replace = kill
+with draft(folder) as place:
+    here.write(place, here.NEW)
+    if move == 0:
+        print("ready", flush=True)
+        sys.stdin.read()
+    move_into(place, folder)
+"""
+
+
+@pytest.mark.parametrize("move", [1, 5, 7, MOVES])
+def test_the_draft_of_a_killed_export_is_tidied(move: int, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    write(folder, OLD)
+    command = [sys.executable, "-c", KILLED, str(move), str(folder)]
+    subprocess.run(command, cwd=Path(__file__).parent, check=False)
+    assert len(list(folder.glob(".ogive-export-*"))) == 1
+    with pytest.raises(ZeroDivisionError), draft(folder):
+        raise ZeroDivisionError
+    assert content(tmp_path) == {f"model/{name}": text for name, text in OLD.items()}
+
+
+def test_the_draft_of_a_living_export_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    command = [sys.executable, "-c", KILLED, "0", str(folder)]
+    process = subprocess.Popen(
+        command, cwd=Path(__file__).parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    (living,) = tmp_path.glob(".ogive-export-*")
+    export(folder, OLD)
+    assert content(living) == NEW
+    process.communicate("")
+    assert process.returncode == 0
+    assert content(tmp_path) == {f"model/{name}": text for name, text in NEW.items()}
+
+
+@pytest.mark.parametrize(
+    ("there", "named"),
+    [
+        ({"README.md": "mine", "predict.py": "mine", "source/mine.py": "x = 1"}, "predict.py, README.md, source"),
+        ({"architecture.json": '{"layers": 3}'}, "architecture.json"),
+        ({"architecture.json": '{"architecture": {}, "id": "a", "provenance": {}}', "README.md": "mine"}, "README.md"),
+        ({**NEW, "source/mine.py": "x = 1"}, "source"),
+    ],
+)
+def test_files_that_no_export_wrote_are_never_replaced(there: dict[str, str], named: str, tmp_path: Path) -> None:
+    write(tmp_path, there)
+    with pytest.raises(RunError, match=rf"holds {named}, which no export has written there.* -o \(output=\)"):
+        export(tmp_path)
+    assert content(tmp_path) == there
+
+
+def test_the_json_of_a_network_and_other_files_are_no_obstacle(tmp_path: Path) -> None:
+    about = {"architecture": {}, "id": "a", "provenance": {}}
+    write(tmp_path, {"architecture.json": json.dumps(about), "train.py": "mine"})
+    assert form_of(tmp_path / "architecture.json") == ""
+    export(tmp_path)
+    assert content(tmp_path) == {**NEW, "train.py": "mine"}
+
+
+def test_a_draft_in_a_relative_folder_can_be_run_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):  # the second time the folder exists, and the draft is in it
+        with draft(Path("model")) as place:
+            assert place.is_absolute()
+            write(place, NEW)
+            move_into(place, Path("model"))
+    assert content(tmp_path / "model") == NEW
