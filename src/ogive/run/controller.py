@@ -17,7 +17,7 @@ from ogive.run.alerts import Alert
 from ogive.run.cache import Cache
 from ogive.run.clock import Clock, WallClock
 from ogive.run.companions import Companion
-from ogive.run.decide import answer, assignment, checked, decided, failed, missing_metrics, unreported
+from ogive.run.decide import answer, assignment, checked, decided, failed, missing_metrics, valueless
 from ogive.run.events import Event, Kind, promoted, proposed
 from ogive.run.executors.base import Executor, Outcome
 from ogive.run.fold import Fold, Log, Observer
@@ -437,9 +437,9 @@ class Controller:
 
     def _end_early(self, trial: Trial, seconds: float) -> None:
         """The train function returned before the end of its job: what it reported last (or best) is its value."""
-        missing = unreported(trial, self.state.metrics_needed)
-        if missing:
-            self.fold.write(failed(trial.id, missing))
+        lack = valueless(trial, self.state.metrics_needed)
+        if lack is not None:
+            self.fold.write(failed(trial.id, lack))
             return
         if any(share < 1 for name, share in trial.fidelity.items() if name != "epochs"):
             # A cheaper job is over, not the trial: its value is that at the end of the job, and the schedule decides.

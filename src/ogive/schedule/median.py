@@ -5,6 +5,7 @@ Golovin et al., "Google Vizier: A Service for Black-Box Optimization" (KDD 2017)
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from collections.abc import Sequence
 
@@ -67,7 +68,7 @@ class Median(Schedule):
 
     def _best(self, trial: Trial, objective: Objective) -> float:
         """The best value of the objective's metric so far."""
-        values = [report.metrics for report in trial.reports if objective.metric in report.metrics]
+        values = [report.metrics for report in trial.reports if math.isfinite(objective.cost(report.metrics))]
         return float(min(values, key=objective.cost, default=trial.screened)[objective.metric])
 
     def _worse(self, best: Metrics, step: Step) -> bool:
