@@ -194,6 +194,11 @@ class Trial:
         return self.began + until(self.fidelity)
 
     @property
+    def goes_on(self) -> bool:
+        """Whether it goes on from another trial's weights where that one stood: its steps count on from there."""
+        return self.proposal.inherit is not None and self.proposal.inherit[1] == self.began
+
+    @property
     def value_report(self) -> Report | None:
         """The report that is the trial's value: the last one, or by `best_epoch_of` the best at its highest fidelity among
         those that count, the last where none does. None before the first.

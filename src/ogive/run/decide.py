@@ -158,6 +158,19 @@ def missing_metrics(trial: Trial, needed: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in needed if name not in trial.screened and name not in known)
 
 
+def taken_over(trial: Trial, state: State, step: Step) -> Mapping[str, float]:
+    """What a trial that ends at `step` without a value, and goes on from another one's weights, takes over from there: the
+    metrics that it has not reported itself, as if one training had come so far. Empty where it has a value, may still get
+    one, or where a metric is missing there too.
+    """
+    missing = missing_metrics(trial, state.metrics_needed)
+    if not missing or not trial.goes_on or step < last_step(trial, state.created["epochs"]):
+        return {}
+    donor, at = trial.proposal.inherit or (0, 0)
+    known = next((report.metrics for report in reversed(state.trials[donor].reports) if report.step <= at), {})
+    return {name: known[name] for name in missing} if all(name in known for name in missing) else {}
+
+
 def failed(trial: TrialId, outcome: Outcome) -> Event:
     """The event of a trial's failure."""
     data = {"status": outcome.status.value, "reason": outcome.reason, "seconds": round(outcome.seconds, 6)}

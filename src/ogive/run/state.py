@@ -58,7 +58,8 @@ class State:
             continued, and those that were to be repeated.
         warnings: messages for the user, with the trial they belong to.
         alerts: in the order in which they were raised; `alerted` has their causes.
-        repeats: failed trials whose architectures are proposed again, with the trial that does so; None while it does not.
+        repeats: failed trials whose proposals (architecture, settings, seed) are made again where the schedule starts a trial,
+            with the trial that does so; None while none does.
         projected: what the whole search was expected to take, as journalled when shares of it were done.
         stretches: the sessions' time, workers and prices.
         spans: the attempts, in the order of their start.
@@ -154,7 +155,8 @@ class State:
     @property
     def next_repeat(self) -> TrialId | None:
         """The first failed trial whose architecture is to be proposed again."""
-        return next((failed for failed, repeat in self.repeats.items() if repeat is None), None)
+        left = (failed for failed, repeat in self.repeats.items() if repeat is None)
+        return next((failed for failed in left if not self.trials[failed].goes_on), None)
 
     @property
     def done(self) -> int:
