@@ -58,8 +58,8 @@ class State:
             continued, and those that were to be repeated.
         warnings: messages for the user, with the trial they belong to.
         alerts: in the order in which they were raised; `alerted` has their causes.
-        repeats: failed trials whose proposals (architecture, settings, seed) are made again where the schedule starts a trial,
-            with the trial that does so; None while none does.
+        repeats: failed trials whose proposals (architecture, settings, seed) are made again where the schedule starts a
+            trial, with the trial that does so; None while none does.
         projected: what the whole search was expected to take, as journalled when shares of it were done.
         stretches: the sessions' time, workers and prices.
         spans: the attempts, in the order of their start.
