@@ -34,9 +34,11 @@ class Objective:
     Attributes:
         metric: the name under which it is reported.
         goal: "maximize" or "minimize"; may be left out where every word of the name is known (`val_accuracy`, `latency_ms`).
-        epoch: which epoch is a trial's value. "last": the last one that was reported. "best": the one at which this metric
-            was best; all metrics of the trial are then those of that epoch, and its checkpoint is kept. The best of several
-            measurements is better than the network is on new data.
+        epoch: which epoch is a trial's value. "last": the last one that was reported; NaN in any epoch fails the trial.
+            "best": of the epochs in which all objectives and constraints have a finite value, the one at which this
+            metric was best; all metrics of the trial are then those of that epoch, and its checkpoint is kept. So NaN in
+            some epochs is no failure, and what is measured only in the last epoch makes that one the value. The best of
+            several measurements is better than the network is on new data.
 
     Raises:
         JobError: the goal or the epoch is not one of the two, or the goal was left out and the name does not tell.
@@ -147,11 +149,6 @@ def objectives(spec: ObjectiveSpec) -> tuple[Objective, ...]:
             "choose its epoch; the others take the values of that epoch"
         )
     return tuple(parsed.values())
-
-
-def best_epoch_of(objectives: Iterable[Objective]) -> tuple[str, str] | None:
-    """(metric, goal) of the objective that chooses a trial's epoch; None where the last epoch is a trial's value."""
-    return next(((o.metric, o.goal) for o in objectives if o.epoch == "best"), None)
 
 
 def constraints(spec: Constraint | Iterable[Constraint]) -> tuple[Constraint, ...]:

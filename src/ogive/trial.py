@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from ogive.space import Architecture
 
@@ -106,6 +106,32 @@ class Report:
     began: Step = 0
 
 
+class BestEpoch(NamedTuple):
+    """The rule by which the best epoch is a trial's value (`Objective(epoch="best")`): for its reports, and for its
+    checkpoints where they are written.
+
+    Attributes:
+        metric, goal: of the objective that chooses.
+        needed: the metrics of objectives and constraints.
+    """
+
+    metric: str
+    goal: str
+    needed: tuple[str, ...] = ()
+
+    def beside(self, screened: Mapping[str, float]) -> BestEpoch:
+        """The rule for a trial of which `screened` is known before training: these need not be reported."""
+        return self._replace(needed=tuple(name for name in self.needed if name not in screened)) if screened else self
+
+    def counts(self, metrics: Mapping[str, float]) -> bool:
+        """Whether an epoch with these metrics can be the value: all that is needed is there and finite."""
+        return finite(metrics, (self.metric, *self.needed))
+
+    def cost(self, metrics: Mapping[str, float]) -> float:
+        """What is least at the best of the epochs that count."""
+        return metrics[self.metric] if self.goal == "minimize" else -metrics[self.metric]
+
+
 @dataclass(frozen=True, repr=False)
 class Trial:
     """The record of one evaluation of one proposal; a new record replaces it whenever something happens.
@@ -119,8 +145,7 @@ class Trial:
         screened: metrics known before training (parameters, table latency, proxies).
         seconds: compute time so far, lost attempts included.
         cached: the reports come from the evaluation cache.
-        best_epoch_of: (metric, goal) of the objective whose best epoch is the trial's value (`Objective(epoch="best")`);
-            None where the last epoch is.
+        best_epoch_of: the rule by which the best epoch is the trial's value; None where the last epoch is.
     """
 
     id: TrialId
@@ -140,7 +165,7 @@ class Trial:
     proposed_at: float = 0.0
     started_at: float | None = None
     ended_at: float | None = None
-    best_epoch_of: tuple[str, str] | None = None
+    best_epoch_of: BestEpoch | None = None
 
     def __repr__(self) -> str:
         metrics = "".join(f", {name}={value:g}" for name, value in self.metrics.items())
@@ -169,9 +194,14 @@ class Trial:
         return self.began + until(self.fidelity)
 
     @property
+    def goes_on(self) -> bool:
+        """Whether it goes on from another trial's weights where that one stood: its steps count on from there."""
+        return self.proposal.inherit is not None and self.proposal.inherit[1] == self.began
+
+    @property
     def value_report(self) -> Report | None:
-        """The report that is the trial's value: the last one, or the best one at its highest fidelity (see `best_epoch_of`).
-        None before the first report.
+        """The report that is the trial's value: the last one, or by `best_epoch_of` the best at its highest fidelity among
+        those that count, the last where none does. None before the first.
         """
         return self._value_among(len(self.reports))
 
@@ -207,12 +237,11 @@ class Trial:
         last = self.reports[count - 1]
         if self.best_epoch_of is None:
             return last
-        metric, goal = self.best_epoch_of
-        sign = 1.0 if goal == "minimize" else -1.0
+        rule = self.best_epoch_of.beside(self.screened)
         reports = [report for report in self.reports[:count] if report.began == last.began]  # of one fidelity
-        finite_ones = [report for report in reports if math.isfinite(report.metrics.get(metric, math.nan))]
+        counting = [report for report in reports if rule.counts(report.metrics)]
         # min() takes the earliest of equally good epochs, whose checkpoint is the one that is kept.
-        return min(finite_ones, key=lambda report: sign * report.metrics[metric], default=last)
+        return min(counting, key=lambda report: rule.cost(report.metrics), default=last)
 
     def _known(self, report: Report | None) -> Mapping[str, float]:
         if report is None:

@@ -12,8 +12,10 @@ from torch import nn
 
 import ogive as og
 from ogive.errors import JobError
+from ogive.estimate.checkpoint import load_checkpoint, of_value
 from ogive.estimate.live import UNSAVED
 from ogive.run.events import Kind
+from ogive.run.folders import trial_folder
 from ogive.trial import Status
 
 
@@ -150,6 +152,165 @@ def test_a_killed_pbt_goes_on_with_the_weights_that_were_handed_on(tmp_path: Pat
             run = grown(tmp_path / "run", 1, dies)
     assert check_weights(run) == check_weights(whole) > 3
     assert [trial.metrics for trial in run.trials] == [trial.metrics for trial in whole.trials]
+
+
+def counting(broken: set[str]) -> Any:
+    """A train function that counts the epochs of its weights; members that begin, or those that go on, fail while broken."""
+
+    def train(model: Any, trial: Any) -> None:
+        state = trial.restore() or trial.inherited() or {"n": 0}
+        if ("children" if trial.began else "roots") in broken:
+            raise ValueError("broken")
+        for _ in trial.epochs():
+            state["n"] += 1
+            trial.checkpoint(**state)
+            trial.report(accuracy=trial.settings["rate"], n=state["n"])
+
+    return train
+
+
+def counted(run: Path, broken: set[str], retry_failed: bool = False) -> og.Run:
+    done = og.search(
+        space(),
+        counting(broken),
+        objectives="accuracy",
+        schedule={"pbt": {"settings": {"rate": [0.1, 1.0]}, "population": 4, "interval": 2, "quantile": 0.25}},
+        strategy="random",
+        epochs=6,
+        max_trials=20,
+        max_failed_trials=4,
+        executor="inline",
+        run=run,
+        cache=False,
+        retry_failed=retry_failed,
+    )
+    assert all(trial.metrics["n"] == trial.step for trial in done.trials if trial.reports)
+    assert [trial.metrics for trial in og.open_run(run).trials] == [trial.metrics for trial in done.trials]
+    return done
+
+
+def test_a_failed_member_is_repeated_with_its_settings_and_one_that_inherited_is_not(tmp_path: Path) -> None:
+    broken = {"roots"}
+    failed = counted(tmp_path / "run", broken).trials
+    assert len(failed) == 3
+    broken.clear()
+    run = counted(tmp_path / "run", broken, retry_failed=True)
+    repeats = run.trials[3:6]
+    assert [trial.proposal.settings for trial in repeats] == [trial.proposal.settings for trial in failed]
+    assert [(trial.architecture, trial.seed) for trial in repeats] == [(t.architecture, t.seed) for t in failed]
+    assert not any(trial.status.failed for trial in run.trials[3:])
+    assert run.ended == "the schedule is done"
+    assert not any("repeated" in message for message, _ in run.state.warnings)
+
+
+def test_what_cannot_be_repeated_is_said(tmp_path: Path) -> None:
+    broken = {"children"}
+    assert "max_failed_trials" in counted(tmp_path / "run", broken).ended
+    broken.clear()
+    run = counted(tmp_path / "run", broken, retry_failed=True)
+    children = [trial.id for trial in run.trials if trial.status.failed]
+    assert len(children) == 4
+    assert all(run.trials[number].goes_on for number in children)
+    (said,) = (message for message, _ in run.state.warnings if "repeated" in message)
+    assert said.startswith(
+        f"trials {', '.join(map(str, children))}: not repeated, since what failed went on from other"
+    )
+    assert run.state.total == 20
+
+    def once(model: Any, trial: Any) -> None:
+        if trial.id == 2:
+            raise ValueError("once")
+        counting(set())(model, trial)
+
+    options: dict[str, Any] = {
+        "objectives": "accuracy",
+        "schedule": {"pbt": {"settings": {"rate": [0.1, 1.0]}, "population": 4, "interval": 2}},
+        "strategy": "random",
+        "epochs": 4,
+        "max_trials": 20,
+        "executor": "inline",
+        "run": tmp_path / "full",
+    }
+    og.search(space(), once, **options)
+    full = og.search(space(), once, retry_failed=True, **options)
+    (said,) = (message for message, _ in full.state.warnings if "repeated" in message)
+    assert said.startswith("trial 2: not repeated, since the schedule has given the places of what failed to other")
+
+
+@pytest.mark.parametrize("epoch", ["last", "best"])
+def test_pbt_hands_on_the_weights_that_are_good_now(tmp_path: Path, epoch: str) -> None:
+    """What trial 0 has learned is best in the first epoch, NaN in the second, and useless from then on."""
+
+    def fades(model: Any, trial: Any) -> None:
+        state = trial.restore() or trial.inherited() or {"of": trial.id}
+        for each in trial.epochs():
+            faded = float("nan") if epoch == "best" and trial.began + each == 2 else 0.1
+            value = 0.5 + state["of"] / 100 if state["of"] else 0.95 if trial.began + each == 1 else faded
+            trial.checkpoint(**state)
+            trial.report(accuracy=value)
+
+    run = og.search(
+        space(),
+        fades,
+        objectives=og.Objective("accuracy", "maximize", epoch=epoch),
+        schedule={"pbt": {"settings": {"rate": [0.1, 1]}, "population": 4, "interval": 2, "quantile": 0.25}},
+        strategy="random",
+        epochs=8,
+        max_trials=30,
+        executor="inline",
+        run=tmp_path / "run",
+    )
+    assert not any(trial.status.failed for trial in run.trials)
+    assert run.trials[0].status is Status.STOPPED
+    assert run.trials[0].metrics["accuracy"] == (0.95 if epoch == "best" else 0.1)
+    donors = {trial.proposal.inherit[0] for trial in run.trials if trial.proposal.inherit}
+    assert donors
+    assert 0 not in donors
+
+
+@pytest.mark.parametrize("loss", [True, False], ids=("reports each epoch", "reports rarely"))
+@pytest.mark.parametrize("epoch", ["last", "best"])
+def test_a_member_that_inherits_after_the_last_validation_has_the_value_of_its_weights(
+    tmp_path: Path, epoch: str, loss: bool
+) -> None:
+    """Every second of 9 epochs is validated, and members are compared after each second: some inherit at epoch 8."""
+
+    def validates(model: Any, trial: Any) -> None:
+        trial.restore() or trial.inherited()
+        for each in trial.epochs():
+            step = trial.began + each
+            trial.checkpoint(epoch=step)
+            metrics = {"accuracy": trial.settings["rate"] + step} if step % 2 == 0 else {}
+            if metrics or loss:
+                trial.report(**metrics, **({"loss": 1 / step} if loss else {}))
+
+    run = og.search(
+        space(),
+        validates,
+        objectives=og.Objective("accuracy", "maximize", epoch=epoch),
+        schedule={"pbt": {"settings": {"rate": [0.1, 1]}, "population": 6, "interval": 2}},
+        strategy="random",
+        epochs=9,
+        max_trials=40,
+        executor="inline",
+        run=tmp_path / "run",
+    )
+    assert not any(trial.status.failed for trial in run.trials)
+    assert run.ended == "the schedule is done"
+    late = [trial for trial in run.trials if trial.began == 8]
+    assert late
+    for trial in late:
+        donor, step = trial.proposal.inherit  # type: ignore[misc]
+        assert trial.metrics["accuracy"] == run.trials[donor].at(step)["accuracy"]
+        assert trial.status is Status.FINISHED
+        saved = of_value(trial_folder(run.folder, trial))
+        assert saved is not None
+        assert load_checkpoint(saved.path)["epoch"] == 9
+    assert [trial.metrics for trial in og.open_run(run.folder).trials] == [trial.metrics for trial in run.trials]
+    told = [
+        message for message, _ in run.state.warnings if "accuracy was not reported after the trial went on" in message
+    ]
+    assert len(told) == 1
 
 
 def test_a_fidelity_that_cannot_be_continued_starts_again(tmp_path: Path) -> None:

@@ -114,6 +114,79 @@ def test_the_best_epoch_is_the_value_and_its_checkpoint_is_kept(tmp_path: Path, 
     assert reopened.best.metrics == run.best.metrics
 
 
+def measured_at_the_end(model: dict[str, int], trial: Any) -> None:
+    """The accuracy falls from the first epoch on; the latency is measured in the last two."""
+    state = trial.restore() or {"done": 0}
+    for epoch in trial.epochs():
+        trial.checkpoint(done=epoch, before=state["done"])
+        late = {"latency_ms": float(model["width"])} if epoch >= EPOCHS - 1 else {}
+        trial.report(accuracy=0.9 - 0.01 * epoch + model["width"] / 1000, **late)
+        state = {"done": epoch}
+
+
+ACCURACY = og.Objective("accuracy", "maximize", epoch="best")
+SOUGHT: list[dict[str, Any]] = [
+    {"objectives": ACCURACY, "constraints": og.Constraint("latency_ms", at_most=100)},
+    {"objectives": [ACCURACY, og.Objective("latency_ms", "minimize")]},
+]
+
+
+@pytest.mark.parametrize("sought", SOUGHT, ids=("constraint", "objective"))
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+def test_the_best_epoch_is_one_in_which_all_that_is_sought_was_measured(
+    tmp_path: Path, schedule: Any, sought: dict[str, Any]
+) -> None:
+    run = search(tmp_path / "run", measured_at_the_end, schedule=schedule, max_trials=9, **sought)
+    assert not any(trial.status.failed for trial in run.trials)
+    for trial in run.trials:
+        assert trial.metrics["latency_ms"] == trial.architecture["width"]
+        assert trial.value_report is not None
+        assert trial.value_report.step == EPOCHS - 1
+    best = run.top(1)[0]
+    saved = of_value(trial_folder(run.folder, best))
+    assert saved is not None
+    assert (saved.step, dict(saved.metrics)) == (EPOCHS - 1, dict(best.metrics))
+
+
+def test_an_epoch_that_is_not_finite_is_no_value_where_the_best_counts_and_a_failure_where_the_last_does(
+    tmp_path: Path,
+) -> None:
+    """Width 1, 2, 3: NaN in that epoch; 4: in none; 5: in all; 6: in all, and it returns early."""
+
+    def train(model: dict[str, int], trial: Any) -> None:
+        for epoch in trial.epochs():
+            nan = epoch == model["width"] or model["width"] > 4
+            trial.checkpoint(epoch=epoch)
+            trial.report(accuracy=float("nan") if nan else epoch / 10)
+            if model["width"] == 6 and epoch == 2:
+                return
+
+    space = og.Space(og.layer(dict, width=og.one_of(4, 1, 2, 3, 5, 6, name="width")))
+    for epoch, values in (("last", {4: 0.3}), ("best", {4: 0.3, 1: 0.3, 2: 0.3, 3: 0.2})):
+        run = og.search(
+            space,
+            train,
+            objectives=og.Objective("accuracy", "maximize", epoch=epoch),
+            epochs=3,
+            max_trials=6,
+            max_failed_trials=9,
+            strategy={"grid": {"order": "lexicographic"}},
+            executor="inline",
+            run=tmp_path / epoch,
+            observer=lambda state, event: None,
+        )
+        finished = [trial for trial in run.trials if trial.status is Status.FINISHED]
+        assert {trial.architecture["width"]: trial.metrics["accuracy"] for trial in finished} == values
+        failed = {t.architecture["width"]: t.reason for t in run.trials if t.status is Status.NOT_FINITE}
+        assert len(failed) + len(values) == 6
+        if epoch == "best":
+            assert failed[5] == "no epoch had finite values of accuracy: accuracy is nan at step 3"
+            assert failed[6] == "no epoch had finite values of accuracy: accuracy is nan at step 2"
+            third = of_value(trial_folder(run.folder, run.trials[3]))
+            assert third is not None
+            assert third.step == 2
+
+
 def test_by_default_one_is_told_where_most_trials_were_better_earlier(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,10 +15,12 @@ import ogive as og
 from ogive.errors import JobError, UserCodeError
 from ogive.run.events import Kind
 from ogive.run.journal import Journal
+from ogive.schedule.base import Action, Resume, Start
+from ogive.schedule.full import Full
 from ogive.space import Architecture, Space
 from ogive.space.probe import probe
 from ogive.strategy.base import Strategy
-from ogive.trial import Pending, Proposal, Status, Trial
+from ogive.trial import Pending, Proposal, Report, Status, Trial
 
 HERE = Path(__file__)
 BROKEN = 12
@@ -139,6 +141,46 @@ def test_running_trials_are_put_back_and_a_repaired_strategy_goes_on(
     assert kinds.count(Kind.PUT_BACK) == 2
     assert kinds[-1] is Kind.CLOSED
     monkeypatch.setattr(Repairable, "broken", False)
+    done = go()
+    assert [trial.status for trial in done.trials] == [Status.FINISHED] * 4
+
+
+class Forgetful(Full):
+    """Fails in one of its methods at the third trial until it is repaired."""
+
+    broken = ""
+
+    def on_job(self, trial: Trial, job: Start | Resume) -> None:
+        self.fail("on_job", trial)
+
+    def on_report(self, trial: Trial, report: Report) -> Action:
+        self.fail("on_report", trial)
+        return Action.CONTINUE
+
+    def on_end(self, trial: Trial) -> None:
+        self.fail("on_end", trial)
+
+    def fail(self, method: str, trial: Trial) -> None:
+        if self.broken == method and trial.id == 2:
+            raise LookupError(f"no such trial in {method}")  # line of fail
+
+
+@pytest.mark.parametrize("method", ["on_job", "on_report", "on_end"])
+def test_a_schedule_that_raises_is_named_and_a_repaired_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def go() -> og.Run:
+        schedule = Forgetful((og.Objective("accuracy"),))
+        return search(tmp_path / "run", og.Space(expression()), schedule=schedule, max_trials=4)
+
+    monkeypatch.setattr(Forgetful, "broken", method)
+    for _ in range(2):  # what is journalled is read again
+        with pytest.raises(
+            UserCodeError, match=f"schedule Forgetful raised LookupError: no such .* {method}"
+        ) as raised:
+            go()
+        assert f"at {line_of('fail')}" in str(raised.value)
+    monkeypatch.setattr(Forgetful, "broken", "")
     done = go()
     assert [trial.status for trial in done.trials] == [Status.FINISHED] * 4
 

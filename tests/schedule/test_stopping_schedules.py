@@ -216,6 +216,37 @@ def test_pbt_ranks_a_new_member_by_its_donor_until_it_reports() -> None:
     assert job == Resume(4, {"epochs": 2}, 1), "of the two that are compared at step 2 the new one is the better"
 
 
+def test_pbt_ranks_a_new_member_by_its_donor_at_steps_without_a_value_of_its_own() -> None:
+    """At step 2 the child has a training loss only: by its donor's accuracy, 0.4, it is not the worst there."""
+    schedule = PBT({"lr": [0.1, 1.0]}, ACCURACY, epochs=9, population=4, interval=1, quantile=0.25)
+    for number in range(4):
+        member(schedule, number, number, [0.1 + number / 10])
+    child = member(schedule, 4, 0, [], inherit=(3, 1))
+    schedule.on_end(trial(0, [0.1], Status.STOPPED))
+    own = (Report(2, {"loss": 1.0}), Report(3, {"loss": 0.9, "accuracy": 0.5}))
+    assert schedule.on_report(child.changed(reports=own), own[-1]) is Action.PAUSE
+    for number in (1, 2):
+        schedule.on_job(Trial(number, child.proposal), Resume(number, {"epochs": 2}))
+    reports(schedule, trial(1, [0.2]).changed(proposal=child.proposal), [0.3])
+    schedule.on_job(Trial(3, child.proposal), Resume(3, {"epochs": 2}))
+    assert schedule.next_job(np.random.default_rng(0)) != Resume(1, {"epochs": 3}), "0.3 is the worst at step 2"
+
+
+@pytest.mark.parametrize(("inherit", "began"), [((0, 1), 0), ((0, 1), 1), ((9, 1), 1)])
+def test_pbt_reads_journals_in_which_a_repeated_member_inherits_from_who_has_left(
+    inherit: tuple[int, int], began: int
+) -> None:
+    """As earlier versions wrote them: the donor has been replaced, or the member counts its own steps."""
+    schedule = PBT({"lr": [0.1, 1.0]}, ACCURACY, epochs=9, population=3, interval=1, quantile=0.5)
+    for number in range(2):
+        member(schedule, number, number, [0.1 + number / 10])
+    child = member(schedule, 2, 0, [0.3], inherit=(1, 1))
+    schedule.on_end(trial(0, [0.1], Status.STOPPED))
+    late = Trial(3, Proposal(child.architecture, inherit, {"lr": 0.5}), {"epochs": 1}, began=began)
+    schedule.on_job(late, Start({"epochs": 1}, {"member": 2}, began))
+    assert reports(schedule, late, [0.4, 0.5]).step == began + 2
+
+
 def test_pbt_replaces_a_share_of_those_that_have_reported() -> None:
     """Of 10 places 5 have reported; a fifth of these is one."""
     schedule = PBT({"lr": [0.1, 1.0]}, ACCURACY, epochs=9, population=10, interval=1, quantile=0.2)

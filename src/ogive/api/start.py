@@ -42,6 +42,7 @@ from ogive.api.warm import WarmStartSpec, earlier_run, taken_over
 from ogive.errors import JobError, RunError
 from ogive.objective import Constraint, ObjectiveSpec
 from ogive.report.sinks import specs as check_sinks
+from ogive.run import words
 from ogive.run.clock import WallClock
 from ogive.run.database import is_draft
 from ogive.run.estimator import Estimator
@@ -60,6 +61,10 @@ if TYPE_CHECKING:
     from ogive.planner import Plan
 
 SYNCHRONOUS = ("NORMAL", "FULL")
+LOST = (
+    "not repeated, since what failed went on from other trials' weights, which are not kept for it; a schedule that hands "
+    "on weights gives such a place to another trial (more max_trials let it start more)"
+)
 
 
 def search(
@@ -330,11 +335,18 @@ def _nothing_to_do(events: Sequence[Event]) -> str | None:
 
 
 def _repeating(events: Sequence[Event]) -> list[Event]:
-    """The event that lets failed architectures be proposed again; none where no trial has failed."""
+    """The events that let failed architectures be proposed again; none where no trial has failed. What went on from the
+    weights of others cannot be repeated: those are kept no longer.
+    """
     state = State.of(events)
     causes = [t for t in state.trials.values() if t.status.failed and t.status is not Status.INFEASIBLE]
-    failed = [trial.id for trial in causes if trial.id not in state.repeats]
-    return [Event(Kind.REPEATING, data={"trials": failed})] if failed else []
+    failed = [trial.id for trial in causes if trial.id not in state.repeats and not trial.goes_on]
+    lost = f"{words.trials([trial.id for trial in causes if trial.goes_on])}: {LOST}"
+    told = any(trial.goes_on for trial in causes) and all(message != lost for message, _ in state.warnings)
+    return [
+        *([Event(Kind.REPEATING, data={"trials": failed})] if failed else []),
+        *([Event(Kind.WARNING, data={"message": lost})] if told else []),
+    ]
 
 
 def _make_folder(folder: Path) -> None:

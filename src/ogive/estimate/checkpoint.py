@@ -11,7 +11,6 @@ the newest one, from which training goes on.
 from __future__ import annotations
 
 import json
-import math
 import os
 import pickle
 import re
@@ -27,7 +26,7 @@ import numpy as np
 
 from ogive.errors import JobError, RunError
 from ogive.run.folders import CHECKPOINT_FILE
-from ogive.trial import Step
+from ogive.trial import BestEpoch, Step
 
 _STATE = re.compile(r"checkpoint-(\d+)\.(pt|pickle)")
 _BEST_STATE = re.compile(r"checkpoint-(\d+)-best\.(pt|pickle)")
@@ -156,15 +155,15 @@ class Writer:
 
     Args:
         folder: of the trial.
-        best_epoch_of: (metric, goal) by which an epoch is best; None to keep the newest checkpoint alone.
+        best_epoch_of: the rule by which an epoch is best; None to keep the newest checkpoint alone.
     """
 
-    def __init__(self, folder: Path, best_epoch_of: tuple[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, best_epoch_of: BestEpoch | None = None) -> None:
         self._folder = folder
         self._best_epoch_of = best_epoch_of
         self._staged: tuple[Step, Path, list[str]] | None = None
         if best_epoch_of is not None and (saved := newest(folder)) is not None:
-            self._keep_best(saved)  # an attempt may have been killed before it did
+            self._keep_best(saved, best_epoch_of)  # an attempt may have been killed before it did
 
     @property
     def staged(self) -> Step | None:
@@ -197,20 +196,18 @@ class Writer:
         path.with_name(path.name + ".tmp").replace(path)
         kept = {path, beside}
         if self._best_epoch_of is not None:
-            kept |= self._keep_best(Saved(step, metrics, reported, path))
+            kept |= self._keep_best(Saved(step, metrics, reported, path), self._best_epoch_of)
         _flush_folder(self._folder)
         self._staged = None
         for file in _own_files(self._folder):  # what a killed attempt left half written is among them
             if file not in kept:
                 file.unlink()
 
-    def _keep_best(self, saved: Saved) -> set[Path]:
+    def _keep_best(self, saved: Saved, rule: BestEpoch) -> set[Path]:
         """Keep `saved` as the best checkpoint if its epoch is the best reported so far; returns the files of the best."""
-        assert self._best_epoch_of is not None
-        metric, goal = self._best_epoch_of
         best = _latest(self._folder, _BEST_STATE)
-        value = saved.metrics.get(metric, math.nan)
-        if saved.reported and math.isfinite(value) and (best is None or _better(value, best.metrics[metric], goal)):
+        counts = saved.reported and rule.counts(saved.metrics)
+        if counts and (best is None or rule.cost(saved.metrics) < rule.cost(best.metrics)):
             # The JSON first: a state without it would not be readable.
             best = Saved(saved.step, saved.metrics, True, saved.path.with_stem(f"{saved.path.stem}-best"))
             for source, target in (
@@ -286,10 +283,6 @@ def _write(path: Path, content: Any, how: Callable[[Any, IO[bytes]], object]) ->
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-
-
-def _better(value: float, than: float, goal: str) -> bool:
-    return value < than if goal == "minimize" else value > than
 
 
 def _link(source: Path, target: Path) -> None:

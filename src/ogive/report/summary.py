@@ -158,7 +158,7 @@ def _epoch(subject: Subject) -> str:
     if state.best_epoch_of is not None and best.value_report is not None:
         return (
             f"Its value is that of its best epoch, {best.value_report.step} of {best.step}, chosen by this very "
-            f"{state.best_epoch_of[0]}: the best of several measurements is better than the network is on new data."
+            f"{state.best_epoch_of.metric}: the best of several measurements is better than the network is on new data."
         )
     hint = overtraining(state)
     return f"Note: {hint}." if hint is not None else ""

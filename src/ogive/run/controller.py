@@ -17,7 +17,7 @@ from ogive.run.alerts import Alert
 from ogive.run.cache import Cache
 from ogive.run.clock import Clock, WallClock
 from ogive.run.companions import Companion
-from ogive.run.decide import answer, assignment, checked, decided, failed, missing_metrics, unreported
+from ogive.run.decide import answer, assignment, checked, decided, failed, missing_metrics, taken_over, valueless
 from ogive.run.events import Event, Kind, promoted, proposed
 from ogive.run.executors.base import Executor, Outcome
 from ogive.run.fold import Fold, Log, Observer
@@ -43,6 +43,14 @@ LATE = (
     "compared then; report it earlier, or raise the schedule's min_epochs"
 )
 
+NO_PLACE = (
+    "not repeated, since the schedule has given the places of what failed to other trials; evaluate the architecture in "
+    "another run (initial=)"
+)
+TAKEN_OVER = (
+    "was not reported after the trial went on from another one's weights, up to its last epoch: the value of those weights "
+    "counts as its own; report it in the last epoch, too"
+)
 GRACE_SECONDS = 30.0
 """How long running trials may take to reach their next report after an error of the user's code."""
 FELL_BACK = "the numbers of the strategy's model failed for a proposal"
@@ -118,6 +126,8 @@ class Controller:
             self._look(last=True)
             if self.advisor and (self.state.ended or not self.stopping):
                 self._raise(rules.at_the_end(self.state))
+            if not self.stopping and (left := [failed for failed, by in self.state.repeats.items() if by is None]):
+                self.warn_once(f"{words.trials(left)}: {NO_PLACE}")
         finally:
             self.executor.close()
         if not self.stopping:
@@ -304,7 +314,7 @@ class Controller:
             self._used_up = str(error) or "every architecture of the space has been proposed"
             self._may_start()
             return False
-        if job.settings:
+        if job.settings and REPEATS not in proposal.note:  # what is repeated has settings
             proposal = replace(proposal, settings={**proposal.settings, **job.settings})
         trial = self._trial(number, checked(proposal, job.note, self.state, type(self.strategy).__name__), job)
         try:
@@ -356,7 +366,8 @@ class Controller:
 
     def _start(self, trial: Trial, before: list[Event]) -> None:
         """Hand `trial` to a worker, and record `before` and the start in one transaction."""
-        kept = self.schedule.handed_on().get(trial.id) if self.schedule.hands_on else None
+        with blaming_class("schedule", self.schedule):
+            kept = self.schedule.handed_on().get(trial.id) if self.schedule.hands_on else None
         if kept is not None:
             weights.keep(self.folder, trial, kept)
         given = assignment(trial, self.state, self.folder)
@@ -388,12 +399,15 @@ class Controller:
     def _report(
         self, number: TrialId, step: Step, metrics: Mapping[str, float], seconds: float, saved: float = 0.0
     ) -> Action:
-        trial = self.state.trials[number]
+        before = self.state.trials[number]
         data = {"metrics": dict(metrics), "seconds": round(seconds, 6)}
         if saved:
             data["saved"] = round(saved, 6)
         event = Event(Kind.REPORTED, number, step, data, self.clock.now())
-        trial = reported(trial, event)  # what the schedule sees now is what a resumed run will read
+        if others := taken_over(reported(before, event), self.state, step):
+            self.warn_once(f"{', '.join(others)} {TAKEN_OVER}", number)
+            event = replace(event, data={**data, "metrics": {**metrics, **others}})
+        trial = reported(before, event)  # what the schedule sees now is what a resumed run will read
         found = decided(trial, self.fold.ask(trial), self.state.metrics_needed, self._epochs)
         self.fold.write_report(event, found)
         if found is None and trial.step >= trial.until:
@@ -437,9 +451,12 @@ class Controller:
 
     def _end_early(self, trial: Trial, seconds: float) -> None:
         """The train function returned before the end of its job: what it reported last (or best) is its value."""
-        missing = unreported(trial, self.state.metrics_needed)
-        if missing:
-            self.fold.write(failed(trial.id, missing))
+        lack = valueless(trial, self.state.metrics_needed)
+        if lack is not None and trial.step < trial.until and taken_over(trial, self.state, trial.until):
+            self._report(trial.id, trial.until, {}, seconds)
+            return
+        if lack is not None:
+            self.fold.write(failed(trial.id, lack))
             return
         if any(share < 1 for name, share in trial.fidelity.items() if name != "epochs"):
             # A cheaper job is over, not the trial: its value is that at the end of the job, and the schedule decides.

@@ -80,7 +80,7 @@ def assignment(trial: Trial, state: State, folder: Path) -> Assignment:
         trial.began,
         awaits=missing_metrics(trial, state.metrics_needed),
         limit=last_step(trial, state.created["epochs"]) - trial.began,
-        best_epoch_of=trial.best_epoch_of,
+        best_epoch_of=trial.best_epoch_of and trial.best_epoch_of.beside(trial.screened),
     )
 
 
@@ -93,16 +93,21 @@ def decided(trial: Trial, action: Action, needed: Sequence[str], epochs: int | N
         needed: the metrics of objectives and constraints.
         epochs: of a trial at most; None where nobody counts them.
     """
-    spoilt = not_finite(trial, needed)
-    if spoilt:
-        why = f"{spoilt} is {trial.metrics[spoilt]} at step {trial.step}"
-        return failed(trial.id, Outcome(Status.NOT_FINITE, why))
+    lack = valueless(trial, needed)
+    if lack is not None:
+        return failed(trial.id, lack) if trial.step >= _patience(trial, lack, epochs) else None
     if action is Action.CONTINUE and trial.step < trial.until:
         return None
-    missing = unreported(trial, needed)
-    if missing:
-        return None if trial.step < last_step(trial, epochs) else failed(trial.id, missing)
     return Event(_KINDS[action], trial.id)
+
+
+def _patience(trial: Trial, lack: Outcome, epochs: int | None) -> Step:
+    """The step up to which a trial without a value goes on: to the very last while something is not reported yet. Values
+    that are not finite end it at once; where the best epoch counts, at the end of its job.
+    """
+    if lack.status is Status.MISSING_METRIC:
+        return last_step(trial, epochs)
+    return trial.step if trial.best_epoch_of is None else trial.until
 
 
 def last_step(trial: Trial, epochs: int | None) -> Step:
@@ -117,17 +122,26 @@ def answer(event: Event | None) -> Action:
     return Action.CONTINUE if event is None else _ANSWERS.get(event.kind, Action.STOP)
 
 
-def not_finite(trial: Trial, needed: Sequence[str]) -> str:
+def valueless(trial: Trial, needed: Sequence[str]) -> Outcome | None:
+    """The failure of a trial that has no value: in its `value_report` not all metrics `needed` are there and finite. None
+    where they are.
+    """
+    missing = missing_metrics(trial, needed)
+    spoilt = _not_finite(trial, needed)
+    if spoilt and (not missing or trial.best_epoch_of is None):
+        none = "" if trial.best_epoch_of is None else f"no epoch had finite values of {', '.join(needed)}: "
+        return Outcome(Status.NOT_FINITE, f"{none}{spoilt} is {trial.metrics[spoilt]} at step {trial.step}")
+    return _unreported(trial, missing) if missing else None
+
+
+def _not_finite(trial: Trial, needed: Sequence[str]) -> str:
     """The first of the metrics `needed` that is there and not finite; "" where there is none."""
     metrics = trial.metrics
     return next((name for name in needed if not math.isfinite(metrics.get(name, 0.0))), "")
 
 
-def unreported(trial: Trial, needed: Sequence[str]) -> Outcome | None:
-    """The failure of a trial that did not report all metrics `needed`; None where it did."""
-    missing = missing_metrics(trial, needed)
-    if not missing:
-        return None
+def _unreported(trial: Trial, missing: Sequence[str]) -> Outcome:
+    """The failure of a trial that did not report the metrics `missing`."""
     reported = ", ".join(trial.reports[-1].metrics if trial.reports else ()) or "nothing"
     call = f"trial.report({', '.join(f'{name}=...' for name in missing)})"
     remedy = f"a train function calls {call} in each of its epochs"
@@ -139,8 +153,22 @@ def unreported(trial: Trial, needed: Sequence[str]) -> Outcome | None:
 
 def missing_metrics(trial: Trial, needed: Sequence[str]) -> tuple[str, ...]:
     """Those of `needed` that are not known of the trial at its present fidelity."""
-    last = trial.reports[-1] if trial.reports and trial.reports[-1].began == trial.began else None
-    return tuple(name for name in needed if name not in trial.screened and (last is None or name not in last.metrics))
+    report = trial.value_report
+    known = report.metrics if report is not None and report.began == trial.began else {}
+    return tuple(name for name in needed if name not in trial.screened and name not in known)
+
+
+def taken_over(trial: Trial, state: State, step: Step) -> Mapping[str, float]:
+    """What a trial that ends at `step` without a value, and goes on from another one's weights, takes over from there: the
+    metrics that it has not reported itself, as if one training had come so far. Empty where it has a value, may still get
+    one, or where a metric is missing there too.
+    """
+    missing = missing_metrics(trial, state.metrics_needed)
+    if not missing or not trial.goes_on or step < last_step(trial, state.created["epochs"]):
+        return {}
+    donor, at = trial.proposal.inherit or (0, 0)
+    known = next((report.metrics for report in reversed(state.trials[donor].reports) if report.step <= at), {})
+    return {name: known[name] for name in missing} if all(name in known for name in missing) else {}
 
 
 def failed(trial: TrialId, outcome: Outcome) -> Event:

@@ -27,7 +27,7 @@ from typing import Any
 from ogive.schedule.base import Action
 from ogive.source import CodeIdentity, identity
 from ogive.space import Architecture, Space
-from ogive.trial import EMPTY, Fidelity, Step, TrialId, until
+from ogive.trial import EMPTY, BestEpoch, Fidelity, Step, TrialId, until
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Evaluation:
         awaits: the metrics of objectives and constraints that the trial has not reported yet. An evaluation that comes to
             `until` without them may go on, up to step `limit`, until it has reported them.
         limit: see `awaits`; 0 where the evaluation must not go past `until`.
-        best_epoch_of: (metric, goal) where the best epoch is the trial's value; the checkpoint of that epoch is kept.
+        best_epoch_of: the rule where the best epoch is the trial's value; the checkpoint of that epoch is kept.
     """
 
     trial: TrialId
@@ -89,7 +89,7 @@ class Evaluation:
     note: Callable[[str], object] = lambda message: None
     awaits: tuple[str, ...] = ()
     limit: Step = 0
-    best_epoch_of: tuple[str, str] | None = None
+    best_epoch_of: BestEpoch | None = None
 
     @property
     def until(self) -> Step:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ogive.run.advisor import RESTS, Advisor
 from ogive.run.clock import Clock
-from ogive.run.decide import not_finite, unreported
+from ogive.run.decide import valueless
 from ogive.run.events import Event, Kind
 from ogive.run.state import State
 from ogive.schedule.base import Action, Resume, Schedule, Start
@@ -80,12 +80,8 @@ class Fold:
         self._take([report] if decided is None else [report, decided.at(report.time)], Kind.REPORTED)
 
     def ask(self, trial: Trial) -> Action:
-        """What the schedule says to the trial's last report. It is not asked about values that are not finite, nor before
-        all objectives and constraints have a value.
-        """
-        if not_finite(trial, self.state.metrics_needed):
-            return Action.STOP
-        if unreported(trial, self.state.metrics_needed):
+        """What the schedule says to the trial's last report. It is not asked before the trial has a value."""
+        if valueless(trial, self.state.metrics_needed):
             return Action.CONTINUE
         with blaming_class("schedule", self._schedule):
             return self._schedule.on_report(trial, trial.reports[-1])
@@ -113,9 +109,9 @@ class Fold:
         match event.kind:
             case Kind.PROPOSED:
                 note = trial.proposal.note.get("schedule", {})
-                self._schedule.on_job(trial, Start(trial.fidelity, note, trial.began))
+                self._carried_out(trial, Start(trial.fidelity, note, trial.began))
             case Kind.PROMOTED:
-                self._schedule.on_job(trial, Resume(trial.id, trial.fidelity, trial.began))
+                self._carried_out(trial, Resume(trial.id, trial.fidelity, trial.began))
                 if trial.step >= trial.until:  # it went further before it had a value: its last report answers this job
                     self.undecided[trial.id] = self.ask(trial)
             case Kind.REPORTED:
@@ -123,8 +119,13 @@ class Fold:
             case Kind.PAUSED:
                 self._tell(trial)
             case Kind.FINISHED | Kind.STOPPED | Kind.FAILED:
-                self._schedule.on_end(trial)
+                with blaming_class("schedule", self._schedule):
+                    self._schedule.on_end(trial)
                 self._tell(trial)
+
+    def _carried_out(self, trial: Trial, job: Start | Resume) -> None:
+        with blaming_class("schedule", self._schedule):
+            self._schedule.on_job(trial, job)
 
     def _tell(self, trial: Trial) -> None:
         with blaming_class("strategy", self._strategy):

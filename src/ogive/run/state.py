@@ -10,14 +10,14 @@ from heapq import heappop, heappush
 from typing import Any
 
 from ogive.errors import RunError
-from ogive.objective import Constraint, Objective, best_epoch_of
+from ogive.objective import Constraint, Objective
 from ogive.run.alerts import Alert
 from ogive.run.collector import uncollected
 from ogive.run.events import Event, Kind, proposal_from_json
 from ogive.run.prices import Price
 from ogive.run.stretches import Span, Stretch
 from ogive.space import Space
-from ogive.trial import Fidelity, Proposal, Report, Status, Trial, TrialId
+from ogive.trial import BestEpoch, Fidelity, Proposal, Report, Status, Trial, TrialId
 
 _AFTER_A_GAP = frozenset({Kind.OPENED, Kind.CHANGED, Kind.TEST_READ})
 """Events that may be the first after a time in which no controller ran: a killed one could not say that it closed."""
@@ -59,7 +59,8 @@ class State:
         failed_in_session: trials that failed since the last session began, in that order.
         warnings: messages for the user, with the trial they belong to.
         alerts: in the order in which they were raised; `alerted` has their causes.
-        repeats: failed trials whose architectures are proposed again, with the trial that does so; None while it does not.
+        repeats: failed trials whose proposals (architecture, settings, seed) are made again where the schedule starts a
+            trial, with the trial that does so; None while none does.
         projected: what the whole search was expected to take, as journalled when shares of it were done.
         stretches: the sessions' time, workers and prices.
         spans: the attempts, in the order of their start.
@@ -156,7 +157,8 @@ class State:
     @property
     def next_repeat(self) -> TrialId | None:
         """The first failed trial whose architecture is to be proposed again."""
-        return next((failed for failed, repeat in self.repeats.items() if repeat is None), None)
+        left = (failed for failed, repeat in self.repeats.items() if repeat is None)
+        return next((failed for failed in left if not self.trials[failed].goes_on), None)
 
     @property
     def done(self) -> int:
@@ -179,9 +181,10 @@ class State:
         return tuple(dict.fromkeys([o.metric for o in self.objectives] + [c.metric for c in self.constraints]))
 
     @cached_property
-    def best_epoch_of(self) -> tuple[str, str] | None:
-        """(metric, goal) of the objective that chooses a trial's epoch; None where the last epoch is a trial's value."""
-        return best_epoch_of(self.objectives)
+    def best_epoch_of(self) -> BestEpoch | None:
+        """The rule by which one objective chooses a trial's epoch; None where the last epoch is a trial's value."""
+        chooser = next((objective for objective in self.objectives if objective.epoch == "best"), None)
+        return None if chooser is None else BestEpoch(chooser.metric, chooser.goal, self.metrics_needed)
 
     def apply(self, event: Event) -> Trial | None:
         """Take note of an event; returns the trial's new record where it is about one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def number(value: float) -> str:
@@ -31,6 +32,13 @@ def duration(seconds: float) -> str:
 def plural(count: int, word: str) -> str:
     """`1 trial`, `2 trials`, `1,000 trials`."""
     return f"{count:,} {word}" + ("" if count == 1 else "s")
+
+
+def trials(numbers: Sequence[int]) -> str:
+    """ "trial 3", "trials 3, 4", "trials 3, 4, 5 and 9 more"."""
+    more = f" and {len(numbers) - 3:,} more" if len(numbers) > 4 else ""
+    first = ", ".join(map(str, numbers[:3] if more else numbers))
+    return f"trial{'s' if len(numbers) > 1 else ''} {first}{more}"
 
 
 def amount(money: float, currency: str = "") -> str:

@@ -17,7 +17,11 @@ What every implementation guarantees, and `ogive.testing.check_schedule` checks:
   brackets wait to be full uses it to go on with what they have.
 - A trial that returns before the end of its job, at full fidelity, is finished, and `on_end` says so: it has been trained as
   far as it will be, and its value counts at every later rung (`trial.ended_by_itself`).
-- `on_report` is called only for reports after which every objective and constraint has a value; earlier ones are in
+- A `Start` without a proposal of its own may be carried out with the architecture and the settings of a failed trial that
+  is repeated (`retry_failed`): `trial.proposal.settings` then holds, not `Start.settings`. One with a proposal is carried
+  out as it is. What failed after it went on from another trial's weights (`trial.goes_on`) is not repeated: the schedule
+  gives its place to another. What the schedule has no `Start` for is not repeated either, and the user is told.
+- `on_report` is called only for reports after which every objective and constraint has a finite value; earlier ones are in
   `trial.reports`. A trial without a value at the end of its job goes on until it has one, so a report may be beyond the job.
   If a Resume then names a step that the trial has passed, its last report is given to `on_report` again, after `on_job`.
 """
@@ -49,7 +53,9 @@ class Start:
 
     Attributes:
         note: kept with the trial's proposal.
-        began: the step that the trial's steps are counted from; above 0 where lower rungs that it skips have theirs.
+        began: the step that the trial's steps are counted from; above 0 where lower rungs that it skips have theirs. Where
+            it is the step of the weights that `proposal` inherits, the trial goes on with their training: metrics that it
+            has not reported at its last epoch are taken over from there.
         settings: values that are not architecture, added to those of the strategy's proposal.
         proposal: what to evaluate, where the schedule decides that itself; the strategy is then not asked.
     """

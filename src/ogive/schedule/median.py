@@ -5,6 +5,7 @@ Golovin et al., "Google Vizier: A Service for Black-Box Optimization" (KDD 2017)
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from collections.abc import Sequence
 
@@ -66,9 +67,11 @@ class Median(Schedule):
         return Action.STOP if worse else Action.CONTINUE
 
     def _best(self, trial: Trial, objective: Objective) -> float:
-        """The best value of the objective's metric so far."""
+        """The best value of the objective's metric so far; what is not finite is the worst."""
         values = [report.metrics for report in trial.reports if objective.metric in report.metrics]
-        return float(min(values, key=objective.cost, default=trial.screened)[objective.metric])
+        costs = [(math.isnan(cost), cost) for cost in map(objective.cost, values)]
+        best = values[costs.index(min(costs))] if values else trial.screened
+        return float(best[objective.metric])
 
     def _worse(self, best: Metrics, step: Step) -> bool:
         completed = self._completed.get(step, [])

@@ -85,7 +85,7 @@ class PASHA(ASHA):
 
     def _value(self, trial: Trial, step: Step) -> Metrics:
         """The trial's value at `step`; its first value where it had none yet."""
-        names = [objective.metric for objective in self.objectives]
+        names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
         valued = (report.step for report in trial.reports if finite(trial.at(report.step), names))
         return trial.at(max(step, next(valued, step)))
 

@@ -7,7 +7,7 @@ Jaderberg et al., "Population Based Training of Neural Networks" (2017), algorit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from ogive.errors import JobError
 from ogive.objective import Constraint, Objective, ranks
 from ogive.registry import whole
 from ogive.schedule.base import Action, Done, Drop, Job, Resume, Schedule, Start, Wait
-from ogive.trial import Proposal, Report, Step, Trial, TrialId
+from ogive.trial import Proposal, Report, Step, Trial, TrialId, finite
 
 NAME = "schedule 'pbt'"
 FACTORS = (0.8, 1.2)
@@ -30,7 +30,7 @@ class Member:
 
     Attributes:
         record: the trial that holds the place, its reports behind those of the weights that it inherited: before its first
-            report it is ranked by its donor's.
+            report it is ranked by its donor's. Its value is always its last report.
         inherited: how many of these reports are not its own.
         rest: the step of its last comparison, from whose checkpoint others may go on; 0 before the first.
         ready: since when it waits for a worker; 0 where it does not.
@@ -52,9 +52,13 @@ class PBT(Schedule):
     Of n members with a report, k = max(1, floor(quantile n)) are the worst, and k the best. A member is one of the worst if
     n - k others are better, each at the last step that both have reached; those furthest behind are trained first. So the
     share that is replaced hardly depends on the number of workers as long as epochs take about equally long (within 10 %,
-    `benchmarks/schedules.py --what pbt`); where they take very unequal times, many workers replace fewer. The best are
-    those with the best last reports, whether they are trained at the moment or not. Their weights are those of their last
-    comparison, which are kept meanwhile.
+    `benchmarks/schedules.py --what pbt`; with quantile 0.5 within 25 %); where they take very unequal times, many workers
+    replace fewer. The best are those with the best last reports, whether they are trained at the moment or not. Their
+    weights are those of their last comparison, which are kept meanwhile.
+
+    Values are last reports, as in the paper, also where a trial's value is its best epoch: weights that have become worse
+    since are not handed on for what they were. The place of a member that fails is filled with a new one; a failed trial
+    that is repeated takes such a place.
 
     Options:
         settings: a name and a range [low, high] for each; drawn log-uniformly where low is above 0.
@@ -120,7 +124,7 @@ class PBT(Schedule):
         count = max(1, int(self.quantile * len(ranked) + 1e-9))
         if len(ranked) < 2 or self._better(place, ranked) < len(ranked) - count:
             return None
-        others = [other for other in ranked if other != place and self._members[other].rest]
+        others = [other for other in ranked if other != place and self._hands_on(other)]
         if not others:
             return None
         found = ranks([ranked[other].metrics for other in others], self.objectives, self.constraints)
@@ -130,6 +134,12 @@ class PBT(Schedule):
         settings = {name: _explore(rng, kept.settings[name], *self.ranges[name]) for name in self.ranges}
         proposal = Proposal(kept.architecture, (donor.record.id, donor.rest), settings)
         return Start(self._fidelity(donor.rest), {"member": place}, donor.rest, proposal=proposal)
+
+    def _hands_on(self, place: int) -> bool:
+        """Whether a member has weights to hand on that were of some use."""
+        member = self._members[place]
+        names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
+        return member.rest > 0 and finite(member.record.at(member.rest), names)
 
     def _better(self, place: int, ranked: Mapping[int, Trial]) -> int:
         """How many of the others are better, each at the last step that both have reached; of equals, the lower place is."""
@@ -159,20 +169,20 @@ class PBT(Schedule):
         former = self._inherited(trial)
         if place in self._members:
             self._left.append(self._members[place].record.id)
-        self._members[place] = Member(trial.changed(reports=former), len(former))
+        self._members[place] = Member(_ranked(trial, former), len(former))
         self._of[trial.id] = place
 
     def _inherited(self, trial: Trial) -> tuple[Report, ...]:
-        """The reports of the weights that a new trial begins with."""
-        if trial.proposal.inherit is None:
+        """The reports of the weights that a new trial goes on from. What begins anew with others' weights has none."""
+        number, step = trial.proposal.inherit or (-1, 0)
+        donor = self._members.get(self._of.get(number, -1))
+        if donor is None or donor.record.id != number or not trial.goes_on:
             return ()
-        number, step = trial.proposal.inherit
-        donor = self._members[self._of[number]].record
-        return tuple(report for report in donor.reports if report.step <= step)
+        return tuple(report for report in donor.record.reports if report.step <= step)
 
     def on_report(self, trial: Trial, report: Report) -> Action:
         member = self._members[self._of[trial.id]]
-        member.record = trial.changed(reports=member.record.reports[: member.inherited] + trial.reports)
+        member.record = _ranked(trial, member.record.reports[: member.inherited])
         if report.step < trial.until or report.step >= self.epochs:
             return Action.CONTINUE
         self._clock += 1
@@ -188,6 +198,13 @@ class PBT(Schedule):
             del self._members[place]
         else:
             self._members[place].ready, self._members[place].over = 0, True
+
+
+def _ranked(trial: Trial, former: tuple[Report, ...]) -> Trial:
+    """`trial` behind the reports of the weights that it inherited, whose metrics hold until it has reported its own."""
+    known = former[-1].metrics if former else {}
+    own = [replace(report, metrics={**known, **report.metrics}) for report in trial.reports] if known else trial.reports
+    return trial.changed(reports=(*former, *own), best_epoch_of=None)
 
 
 def _ranges(settings: Any) -> dict[str, tuple[float, float]]:

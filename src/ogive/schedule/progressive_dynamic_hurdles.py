@@ -58,9 +58,9 @@ class ProgressiveDynamicHurdles(Schedule):
 
     def on_report(self, trial: Trial, report: Report) -> Action:
         """CONTINUE past every hurdle that it takes, and STOP before the first that it does not."""
-        names = [objective.metric for objective in self.objectives]
-        valued = [report.step for report in trial.reports[:-1] if finite({**trial.screened, **report.metrics}, names)]
-        former = max(valued, default=0)
+        names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
+        earlier = (report.step for report in reversed(trial.reports[:-1]))
+        former = next((step for step in earlier if finite(trial.at(step), names)), 0)
         steps = self.ladder.steps[: len(self._hurdles)]
         reached = [hurdle for step, hurdle in zip(steps, self._hurdles, strict=True) if former < step <= report.step]
         if not reached:

@@ -39,7 +39,7 @@ def check_schedule(make: MakeSchedule, another_process: bool = True) -> None:
         def new(problem: Problem = problem) -> Schedule:
             return make(problem.objectives, problem.constraints)
 
-        for check in (_legal, _survives, _determined, _pure, _rebuilt):
+        for check in (_legal, _survives, _determined, _pure, _rebuilt, _repeats):
             with rule(check, name):
                 check(new)
     if another_process:
@@ -106,6 +106,24 @@ def _rebuilt(new: New) -> None:
             call(schedule, method, trial, argument)
         found = describe(schedule.next_job(generator(0, "job", called), may_start))
         assert_equal([describe(job)], [found], f"rebuilt from {called} events, job")
+
+
+def _repeats(new: New) -> None:
+    """In a later session failed trials are repeated where it starts trials; all goes on, and is rebuilt, as before."""
+    for name in ("stormy", "sparse"):
+        work = Workers(new(), WORLDS[name], tiny(), TRIALS, workers=5)
+        work.run()
+        log = work.go_on(new())
+        enough = not work.repeats or isinstance(log.jobs[-1][1], Done)
+        assert_that(enough, f"world {name!r}: {len(work.repeats)} trials were not repeated, and nothing runs any more")
+        for trial in log.trials.values():
+            over = trial.status.ended or trial.status is Status.PAUSED
+            assert_that(over, f"world {name!r}: trial {trial.id} is left {trial.status}")
+        again = new()
+        for method, trial, argument in log.calls:
+            call(again, method, trial, argument)
+        jobs = [describe(schedule.next_job(generator(0, "job"), False)) for schedule in (work.schedule, again)]
+        assert_equal(jobs[:1], jobs[1:], f"world {name!r}: rebuilt with what was repeated, job")
 
 
 def _jobs(make: MakeSchedule) -> list[str]:

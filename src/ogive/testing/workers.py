@@ -136,6 +136,7 @@ class Workers:
         self.schedule, self.world, self.space = schedule, world, space
         self.max_trials, self.idle, self.before_job = trials, workers, before_job
         self.log = Log()
+        self.repeats: list[Proposal] = []
         self.events: list[tuple[float, TrialId]] = []  # (time, trial): the next epoch of a running trial is over
         self.now = 0.0
 
@@ -150,6 +151,15 @@ class Workers:
             self.epoch(self.log.trials[number])
         raise AssertionError(f"the search of {self.max_trials} trials is not over after {MAX_EVENTS} epochs")
 
+    def go_on(self, schedule: Schedule) -> Log:
+        """Go on in a new session, with a new `schedule`: what failed is proposed again, beyond the trials so far."""
+        for method, trial, argument in self.log.calls:
+            call(schedule, method, trial, argument)
+        failed = [trial for trial in self.log.trials.values() if trial.status.failed and not trial.goes_on]
+        self.schedule, self.repeats = schedule, [trial.proposal for trial in failed]
+        self.max_trials = len(self.log.trials) + len(failed)
+        return self.run()
+
     def give_job(self) -> bool:
         """Ask for a job for an idle worker; False if there is none now."""
         self.before_job(self.schedule)
@@ -162,7 +172,7 @@ class Workers:
             if len(trials) >= self.max_trials:
                 return False  # refused
             number = len(trials)
-            proposal = job.proposal or Proposal(self.space.sample(generator(0, "trial", number)), settings=job.settings)
+            proposal = job.proposal or (self.repeats.pop(0) if self.repeats else self._proposal(number, job))
             proposal = replace(proposal, note={"schedule": dict(job.note)})
             self._work(Trial(number, proposal, job.fidelity, status=Status.RUNNING, began=job.began), job)
             return True
@@ -190,6 +200,9 @@ class Workers:
         if isinstance(job, Done):
             self.max_trials = 0
         return False
+
+    def _proposal(self, number: TrialId, job: Start) -> Proposal:
+        return Proposal(self.space.sample(generator(0, "trial", number)), settings=job.settings)
 
     def _work(self, trial: Trial, job: Start | Resume) -> None:
         self.idle -= 1

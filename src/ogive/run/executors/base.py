@@ -40,7 +40,8 @@ class Assignment:
         reported: the last step that the journal has.
         spent: compute seconds of earlier attempts, which count towards the time limit.
         began: steps that were trained before the first of this job; see `Evaluation`.
-        awaits, limit, best_epoch_of: as in `Evaluation`.
+        awaits, limit: as in `Evaluation`.
+        best_epoch_of: the fields of the rule in `Evaluation`.
     """
 
     trial: TrialId
@@ -57,7 +58,7 @@ class Assignment:
     began: Step = 0
     awaits: Sequence[str] = ()
     limit: Step = 0
-    best_epoch_of: tuple[str, str] | None = None
+    best_epoch_of: tuple[str, str, Sequence[str]] | None = None
 
     def last_step(self, metrics: Mapping[str, float]) -> Step:
         """The last step that may be reported once `metrics` are: later than its fidelity says while a metric is awaited."""

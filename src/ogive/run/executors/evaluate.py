@@ -15,7 +15,7 @@ from ogive.run.folders import trials_folder
 from ogive.run.outcome import classify, disk_fault
 from ogive.schedule.base import Action
 from ogive.space import Space
-from ogive.trial import Status, Step
+from ogive.trial import BestEpoch, Status, Step
 
 Deliver = Callable[[Step, Mapping[str, float], float], Action]
 
@@ -72,7 +72,7 @@ def evaluate(
             notes.append,
             awaits=tuple(assignment.awaits),
             limit=assignment.limit,
-            best_epoch_of=assignment.best_epoch_of and (assignment.best_epoch_of[0], assignment.best_epoch_of[1]),
+            best_epoch_of=_rule(assignment),
         )
         estimator.evaluate(evaluation)
     except KeyboardInterrupt:
@@ -84,6 +84,13 @@ def evaluate(
             raise RunError(f"the run's folder {trials_folder(folder).parent} was moved or deleted") from error
         return classify(error, lap())
     return Outcome(Status.WAITING if left else Status.FINISHED, "interrupted" if left else "; ".join(notes), "", lap())
+
+
+def _rule(assignment: Assignment) -> BestEpoch | None:
+    if assignment.best_epoch_of is None:
+        return None
+    metric, goal, needed = assignment.best_epoch_of
+    return BestEpoch(metric, goal, tuple(needed))
 
 
 def make_folder(assignment: Assignment) -> Path:
