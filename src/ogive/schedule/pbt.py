@@ -52,7 +52,7 @@ class PBT(Schedule):
     Of n members with a report, k = max(1, floor(quantile n)) are the worst, and k the best. A member is one of the worst if
     n - k others are better, each at the last step that both have reached; those furthest behind are trained first. So the
     share that is replaced hardly depends on the number of workers as long as epochs take about equally long (within 10 %,
-    `benchmarks/schedules.py --what pbt`; with quantile 0.5 within 25 %); where they take very unequal times, many workers
+    `benchmarks/schedules.py --what pbt`; with quantile 0.5 by up to 26 %); where they take very unequal times, many workers
     replace fewer. The best are those with the best last reports, whether they are trained at the moment or not. Their
     weights are those of their last comparison, which are kept meanwhile.
 
