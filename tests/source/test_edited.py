@@ -10,6 +10,7 @@ from ogive.source import identity
 
 TEXT = """
 import enum
+import functools
 from dataclasses import dataclass
 import cfg
 from cfg import WIDTH as W
@@ -28,10 +29,26 @@ NUMBER += 1
 for INDEX in range(3):
     pass
 
+def traced(function):
+    @functools.wraps(function)
+    def wrapper(x, rate=None):
+        return function(x)
+    return wrapper
+
+@traced
+def step(x, rate=0.5):
+    return x
+
+step.width = 3
+step.width = 4
+
 class Net:
     depth = 3
+    size = 1
     class Inner:
         kind = "x"
+
+Net.size = 2
 
 @dataclass(slots=True)
 class Config:
@@ -42,7 +59,7 @@ class Level(enum.Enum):
 
 def use(x, momentum=0.9, *, decay=0.01):
     MEMO[x] = Net.depth
-    return LR, NAME, SHAPE, SIZES, COMPUTED, EPOCHS, NUMBER, INDEX, W, cfg.BATCH, Net.Inner, Config, Level.LOW
+    return LR, NAME, SHAPE, SIZES, COMPUTED, EPOCHS, NUMBER, INDEX, W, cfg.BATCH, Net.Inner, Config, Level.LOW, step
 """
 CFG = "WIDTH = 8\nBATCH = 32\n"
 
@@ -81,6 +98,22 @@ def test_a_constant_that_is_edited_after_its_import_is_not_identified(
     modules.edit(before, after, file)
     (line,) = identity([("train function", module.use)]).missing
     assert line.endswith(f": the loaded {place} is not what {modules.folder / file}.py holds now")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "LR = 0.1\nfrom cfg import *\ndef use(): return LR\n",
+        "LR = 0.1\nglobals().update(LR=0.2)\ndef use(): return LR\n",
+        "LR = 0.1\nLR *= 2\ndef use(): return LR\n",
+        "try:\n    from cfg import LR\nexcept ImportError:\n    LR = 0.1\ndef use(): return LR\n",
+        "LR = 0.1\ndef set_rate(x):\n    global LR\n    LR = x\nset_rate(0.2)\ndef use(): return LR\n",
+        "class N:\n    LR = 0.1\nN.LR = 0.2\ndef use(): return N.LR\n",
+        "from collections import Counter\nLR = Counter()\nLR['a'] += 1\ndef use(): return LR\n",
+    ],
+)
+def test_a_constant_that_the_module_replaces_is_as_the_file_says(modules: Any, text: str) -> None:
+    assert modules.of({"m": text, "cfg": "LR = 0.2\n"}).missing == ()
 
 
 def test_a_constant_that_a_script_sets_is_not_what_a_worker_would_import(modules: Any) -> None:

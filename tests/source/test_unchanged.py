@@ -84,6 +84,7 @@ def test_an_identity_is_the_same_in_every_process(modules: Any) -> None:
         "class B:\n    made = None\n    @classmethod\n    def get(cls):\n        if cls.made is None: cls.made = cls()\n"
         "        return cls.made\ndef use(x): return B.get()\n",
         "import cfg\ndef use(x): return cfg.data()\n",
+        "def use(x): use.calls += 1\nuse.calls = 0\n",
     ],
 )
 def test_what_code_fills_by_itself_is_no_change(modules: Any, text: str) -> None:
@@ -122,6 +123,8 @@ def test_what_is_filled_counts_by_the_code_that_fills_it(modules: Any, text: str
         ("class B:\n    table = {}\n    def add(self): self.table[1] = 2\ndef use(x): B().add()\n", "m.B.table"),
         ("class B:\n    rate = None\n    def set(self, r): type(self).rate = r\ndef use(x): B().set(x)\n", "m.B.rate"),
         ("def use(x): use.seen.append(x)\nuse.seen = []\n", "m.use.seen"),
+        ("from collections import deque\nSEEN = deque()\ndef use(x): SEEN.append(x)\n", "m.SEEN"),
+        ("from collections import Counter\nSEEN = Counter()\ndef use(x): SEEN[x] += 1\n", "m.SEEN"),
         ("import cfg\ndef use(x): cfg.SEEN.add(x)\n", "cfg.SEEN"),
     ],
 )

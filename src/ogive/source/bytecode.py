@@ -7,6 +7,7 @@ import functools
 import hashlib
 import itertools
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from importlib.util import resolve_name
@@ -115,11 +116,10 @@ def dotted(code: CodeType) -> frozenset[str]:
     for inner in nested(code):
         if _IMPORT_NAME not in inner.co_code[::2]:
             continue
-        instructions = [i for i in dis.get_instructions(inner) if i.opname not in _BETWEEN]
         modules = {
-            after.argval: before.argval
-            for before, after in itertools.pairwise(instructions)
-            if before.opcode == _IMPORT_NAME and after.opname.startswith("STORE_")
+            name: module
+            for (before, module), (after, name) in itertools.pairwise(_steps(inner))
+            if before == "IMPORT_NAME" and after.startswith("STORE_")
         }
         for name, chains in _chains(inner, _LOADS | _CELLS | _LOCALS).items():
             if name in modules:
@@ -127,20 +127,28 @@ def dotted(code: CodeType) -> frozenset[str]:
     return frozenset(found)
 
 
+def _steps(code: CodeType) -> Iterator[tuple[str, Any]]:
+    """The instructions of a code object, those apart that are joined, such as STORE_FAST_LOAD_FAST of Python 3.13."""
+    for instruction in dis.get_instructions(code):
+        if isinstance(instruction.argval, tuple) and "FAST" in instruction.opname:
+            kinds = re.findall("LOAD_FAST|STORE_FAST", instruction.opname)
+            yield from zip(kinds, instruction.argval, strict=True)
+        elif instruction.opname not in _BETWEEN:
+            yield instruction.opname, instruction.argval
+
+
 def _chains(code: CodeType, loads: frozenset[str]) -> dict[str, frozenset[Chain]]:
     found: dict[str, set[Chain]] = {}
     for inner in nested(code):
         name: str | None = None
         chain: Chain = ()
-        for instruction in dis.get_instructions(inner):
-            if instruction.opname in _BETWEEN:
-                continue
-            if name is not None and instruction.opname in _ATTRIBUTES:
-                chain = (*chain, instruction.argval)
+        for operation, argument in _steps(inner):
+            if name is not None and operation in _ATTRIBUTES:
+                chain = (*chain, argument)
                 continue
             if name is not None:
                 found.setdefault(name, set()).add(chain)
-            name, chain = (instruction.argval if instruction.opname in loads else None), ()
+            name, chain = (argument if operation in loads else None), ()
     return {name: frozenset(chains) for name, chains in found.items()}
 
 

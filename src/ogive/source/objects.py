@@ -55,7 +55,7 @@ def array_of(value: Any) -> list[str] | None:
             kind = [str(value.dtype), str(value.requires_grad), type(value).__qualname__]
             tensor = value.detach().cpu()
             value = (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()
-    except (TypeError, RuntimeError):  # without values, sparse, quantised
+    except (TypeError, RuntimeError, ValueError):  # without values, sparse, quantised, of a lazy layer
         return None
     if not (hasattr(value, "tobytes") and hasattr(value, "dtype")):
         return None
@@ -101,7 +101,8 @@ def global_in_its_module(value: Any) -> str | None:
 def is_layers(value: Any) -> bool:
     """Whether it is a PyTorch module."""
     torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.nn.Module) and isinstance(vars(value).get("_parameters"), dict)
+    modules = getattr(getattr(torch, "nn", None), "Module", None)
+    return modules is not None and isinstance(value, modules) and isinstance(vars(value).get("_parameters"), dict)
 
 
 def is_constant(value: Any) -> bool:

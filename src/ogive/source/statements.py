@@ -15,6 +15,9 @@ PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis))
 _HARMLESS = frozenset({"print", "logging", "warnings", "matplotlib", "plt", "sys.path"})
 """What a module may use at its top level without an effect on the code of others."""
 
+_REBINDING = frozenset({"globals", "vars", "exec"})
+"""Builtins by which a module may assign its globals without naming them."""
+
 
 def plain_text(value: Any) -> str | None:
     """A constant, or a container of constants, as text, equal for equal values of one type; None for what is neither."""
@@ -97,6 +100,8 @@ def _of(file: str, state: tuple[int, int]) -> Statements:
         return Statements()
     reader = _Reader()
     reader.visit(tree)
+    if any(isinstance(node, ast.Name) and node.id in _REBINDING for node in ast.walk(tree)):
+        reader.found.constants.update(dict.fromkeys(reader.found.constants))
     found = reader.found
     own = found.constants.keys() - reader.outside
     found.effects = _compiled([statement for statement in tree.body if _has_effect(statement, own)])
@@ -169,6 +174,8 @@ class _Reader(ast.NodeVisitor):
         self.found.modules.append((module, node.level))
         for alias in node.names:
             name = alias.asname or alias.name
+            if name == "*":  # which may replace what was assigned before
+                self.found.constants.update(dict.fromkeys(self.found.constants))
             self.found.modules.append((f"{module}.{alias.name}" if module else alias.name, node.level))
             is_new = not self._path and name not in self.found.constants
             self._bind(name, None)
@@ -185,9 +192,13 @@ class _Reader(ast.NodeVisitor):
         if not isinstance(node.ctx, ast.Load):
             self._bind(node.id, None)
 
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        if not isinstance(node.ctx, ast.Load):
+            self._bind(ast.unparse(node), None)
+
     def _assign(self, target: ast.expr, value: ast.expr) -> None:
-        if isinstance(target, ast.Name):
-            self._bind(target.id, value)
+        if isinstance(target, (ast.Name, ast.Attribute)):
+            self._bind(ast.unparse(target), value)
         elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
             for one, its in zip(target.elts, value.elts, strict=True):
                 self._assign(one, its)

@@ -170,7 +170,7 @@ class Values(Record):
         self.drawn = True
         try:
             shape = list(tensor.shape)
-        except RuntimeError:  # of a lazy layer
+        except (RuntimeError, ValueError):  # of a lazy layer
             shape = []
         return {"drawn": shape, "dtype": str(tensor.dtype)}
 

@@ -271,7 +271,7 @@ class Walk(Values):
         if making is not None and module in sys.modules:
             described = [described, self._executed(making, sys.modules[module])]
         self._check_constant(module, file, place, value)
-        if type(value) not in objects.FILLABLE and place not in text.rebound:
+        if not isinstance(value, (*objects.FILLABLE, deque)) and place not in text.rebound:
             return described
         return self.data(f"{module}.{place}", described)
 
@@ -306,7 +306,7 @@ class Walk(Values):
         defaults = function.__defaults__ or ()
         found = dict(zip(names[len(names) - len(defaults) :], defaults, strict=False)) | (function.__kwdefaults__ or {})
         for name, default in found.items():
-            place = f"{function.__qualname__}({name})"
+            place = f"{code.co_qualname}({name})"
             self._check_constant(function.__globals__.get("__name__", ""), code.co_filename, place, default)
 
     def _import_effects(self, module: str) -> None:
