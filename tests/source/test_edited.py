@@ -109,6 +109,7 @@ def test_a_constant_that_is_edited_after_its_import_is_not_identified(
         "try:\n    from cfg import LR\nexcept ImportError:\n    LR = 0.1\ndef use(): return LR\n",
         "LR = 0.1\ndef set_rate(x):\n    global LR\n    LR = x\nset_rate(0.2)\ndef use(): return LR\n",
         "class N:\n    LR = 0.1\nN.LR = 0.2\ndef use(): return N.LR\n",
+        "class B:\n    def __init_subclass__(cls): cls.tag = 't'\nclass C(B):\n    tag = 'c'\ndef use(): return C.tag\n",
         "from collections import Counter\nLR = Counter()\nLR['a'] += 1\ndef use(): return LR\n",
     ],
 )

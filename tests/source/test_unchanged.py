@@ -85,6 +85,8 @@ def test_an_identity_is_the_same_in_every_process(modules: Any) -> None:
         "        return cls.made\ndef use(x): return B.get()\n",
         "import cfg\ndef use(x): return cfg.data()\n",
         "def use(x): use.calls += 1\nuse.calls = 0\n",
+        "import functools\nclass A:\n    @functools.cached_property\n    def k(self): return 3\na = A()\n"
+        "def use(x): return a.k\n",
     ],
 )
 def test_what_code_fills_by_itself_is_no_change(modules: Any, text: str) -> None:
@@ -125,6 +127,10 @@ def test_what_is_filled_counts_by_the_code_that_fills_it(modules: Any, text: str
         ("def use(x): use.seen.append(x)\nuse.seen = []\n", "m.use.seen"),
         ("from collections import deque\nSEEN = deque()\ndef use(x): SEEN.append(x)\n", "m.SEEN"),
         ("from collections import Counter\nSEEN = Counter()\ndef use(x): SEEN[x] += 1\n", "m.SEEN"),
+        ("import numpy as np\nSEEN = np.zeros(3)\ndef use(x): SEEN[x] += 1\n", "m.SEEN"),
+        ("import torch\nSEEN = torch.zeros(3)\ndef use(x): SEEN[x] += 1\n", "m.SEEN"),
+        ("import random\nSEEN = random.Random(1)\ndef use(x): return SEEN.random()\n", "m.SEEN"),
+        ("class A:\n    n = 0\n    def add(self): self.n += 1\nSEEN = A()\ndef use(x): SEEN.add()\n", "m.SEEN"),
         ("import cfg\ndef use(x): cfg.SEEN.add(x)\n", "cfg.SEEN"),
     ],
 )
@@ -160,12 +166,14 @@ def test_a_decorator_that_is_entered_is_no_change(modules: Any) -> None:
         ("(i for i in 'abc')", "builtins:generator: it cannot be pickled"),
         ("chain(400)", "inside each other"),
         ("nested(400)", "inside each other"),
+        ("Strange()", "looking at it raises RuntimeError"),
         ("Odd()", "looking at it raises ValueError: no"),
     ],
 )
 def test_what_cannot_be_looked_at_is_missing_and_no_more(modules: Any, value: str, reason: str) -> None:
     text = (
         "class N:\n    def __init__(self, n): self.n = n\n"
+        "class Strange:\n    @property\n    def __dict__(self): raise RuntimeError(1)\n"
         "class Odd(dict):\n    def items(self): raise ValueError('no')\n"
         "def chain(n):\n    c = None\n    for i in range(n): c = N(c)\n    return c\n"
         "def nested(n):\n    c = []\n    for i in range(n): c = [c]\n    return c\n"
@@ -174,6 +182,18 @@ def test_what_cannot_be_looked_at_is_missing_and_no_more(modules: Any, value: st
     then, again = modules.of(text), modules.of(text)
     assert reason in then.missing[0]
     assert then.hash == again.hash
+
+
+@pytest.mark.parametrize("value", ["cycle()", "Without()", "Unequal()"])
+def test_objects_may_be_as_odd_as_they_like(modules: Any, value: str) -> None:
+    text = (
+        "class Without:\n    def __getattr__(self, name): raise RuntimeError(name)\n"
+        "class Unequal:\n    def __eq__(self, other): raise ValueError\n    def __bool__(self): raise ValueError\n"
+        "    __hash__ = object.__hash__\n"
+        "def cycle():\n    found = [Unequal()]\n    found.append(found)\n    found[0].me = found\n    return found\n"
+        f"VALUE = {value}\ndef use(x): return VALUE\n"
+    )
+    assert modules.of(text).missing == ()
 
 
 def test_installed_wrappers_that_refer_to_themselves_are_followed_once(modules: Any) -> None:

@@ -109,6 +109,13 @@ def assigned_cells(code: CodeType) -> frozenset[str]:
     )
 
 
+def assigned_attributes(code: CodeType) -> frozenset[str]:
+    """The attributes that a code object assigns, of whatever object."""
+    return frozenset(
+        i.argval for inner in nested(code) for i in dis.get_instructions(inner) if i.opname == "STORE_ATTR"
+    )
+
+
 @functools.lru_cache(8192)
 def dotted(code: CodeType) -> frozenset[str]:
     """What a code object reads of modules that it imports itself: "sys.modules" for `import sys as s; s.modules`."""

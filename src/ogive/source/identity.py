@@ -27,10 +27,10 @@ normalisation in training do not count. An object that its own package keeps und
 `random.random`, is that package's. A global that is a path in or above the project's folder counts relative to that
 folder.
 
-*What code changes while it runs*: a list, dict or set among the globals and the attributes of classes and functions is
-a part of its own ("data space.SIZES"), and so is what functions of the module rebind (`global RATE`, `cls.table =
-...`): a message then names data that has changed, and not code. Such data count by value all the same, since they may
-also have been set from outside. Two kinds follow from code alone, and count by the functions that fill them and by what
+*What code changes while it runs*: a list, dict, set, array or random generator among the globals and the attributes of
+classes and functions is a part of its own ("data space.SIZES"), and so are objects whose methods assign their
+attributes, and what functions of the module rebind (`global RATE`, `cls.table = ...`): a message then names data that
+has changed, and not code. Such data count by value all the same, since they may also have been set from outside. Two kinds follow from code alone, and count by the functions that fill them and by what
 they start from: counters, to which functions only add constants, and what starts as None and is filled with what
 depends on no argument or local (`if DATA is None: DATA = load()`).
 

@@ -11,7 +11,7 @@ from enum import Enum
 from types import FunctionType, ModuleType
 from typing import Any
 
-from ogive.source.bytecode import digest
+from ogive.source.bytecode import assigned_attributes, digest
 from ogive.source.statements import PLAIN
 
 _CONSTANTS = frozenset("dtype device Size layout memory_format".split())
@@ -65,11 +65,16 @@ def array_of(value: Any) -> list[str] | None:
 
 
 def state_of(value: Any) -> dict[str, Any]:
-    """The attributes of an object, those in slots included."""
+    """The attributes of an object, those in slots included, without cached properties, which follow from the others."""
     slots = (
         name for cls in type(value).__mro__ for name, slot in vars(cls).items() if inspect.ismemberdescriptor(slot)
     )
-    return {**{name: getattr(value, name) for name in slots if hasattr(value, name)}, **getattr(value, "__dict__", {})}
+    own = {
+        name: item
+        for name, item in getattr(value, "__dict__", {}).items()
+        if not isinstance(inspect.getattr_static(type(value), name, None), functools.cached_property)
+    }
+    return {**{name: getattr(value, name) for name in slots if hasattr(value, name)}, **own}
 
 
 def name_of(value: Any) -> str:
@@ -144,3 +149,25 @@ def validators_of(cls: type) -> dict[str, Any]:
 def is_compiled_function(value: Any) -> bool:
     """Whether it is a function of Cython, whose type is not the one of functions in C."""
     return type(value).__name__ in ("cython_function_or_method", "fused_cython_function", "cyfunction")
+
+
+def is_array(value: Any) -> bool:
+    """Whether it is an array or a tensor, whose numbers may be changed."""
+    return any(module_of(cls).partition(".")[0] in ("numpy", "torch") for cls in type(value).__mro__) and all(
+        hasattr(value, name) for name in ("dtype", "shape", "__setitem__")
+    )
+
+
+def is_generator(value: Any) -> bool:
+    """Whether it is a generator of random numbers, or a method of one."""
+    owner = getattr(value, "__self__", value) if callable(value) and not isinstance(value, type) else value
+    module, name = module_of(type(owner)), type(owner).__name__
+    return name in ("Random", "Generator", "RandomState") and module.partition(".")[0] in ("random", "numpy", "torch")
+
+
+@functools.lru_cache(4096)
+def assigns_itself(cls: type) -> bool:
+    """Whether methods of a class assign attributes after an object has been made."""
+    made = ("__init__", "__new__", "__post_init__", "__setstate__")
+    methods = (value for name, value in vars(cls).items() if name not in made and isinstance(value, FunctionType))
+    return any(assigned_attributes(method.__code__) for method in methods)

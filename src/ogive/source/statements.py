@@ -15,18 +15,20 @@ PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis))
 _HARMLESS = frozenset({"print", "logging", "warnings", "matplotlib", "plt", "sys.path"})
 """What a module may use at its top level without an effect on the code of others."""
 
+_INSIDE = 10
+"""Containers of constants inside each other."""
 _REBINDING = frozenset({"globals", "vars", "exec"})
 """Builtins by which a module may assign its globals without naming them."""
 
 
-def plain_text(value: Any) -> str | None:
+def plain_text(value: Any, inside: int = 0) -> str | None:
     """A constant, or a container of constants, as text, equal for equal values of one type; None for what is neither."""
     if type(value) in PLAIN:
         return f"{type(value).__name__} {value!r}"
     kind = type(value)
-    if kind not in (tuple, list, set, frozenset, dict):
+    if kind not in (tuple, list, set, frozenset, dict) or inside > _INSIDE:
         return None
-    items = [plain_text(item) for item in (value.items() if kind is dict else value)]
+    items = [plain_text(item, inside + 1) for item in (value.items() if kind is dict else value)]
     texts = [item for item in items if item is not None]
     texts = sorted(texts) if kind in (set, frozenset) else texts
     return f"{kind.__name__}({', '.join(texts)})" if len(texts) == len(items) else None
@@ -79,6 +81,11 @@ class Statements:
             alike = {known for known in held if known.startswith(f"{type(value).__name__}(")}
             return not alike or text in alike or f"{type(value).__name__}()" in alike
         return text in held
+
+    def is_rebound(self, place: str) -> bool:
+        """Whether functions assign a place, or an attribute of that name of some class: `cls` may be a subclass."""
+        attribute = place.rpartition(".")[2] if "." in place else None
+        return place in self.rebound or any(known.rpartition(".")[2] == attribute for known in self.rebound)
 
     def is_filled(self, place: str) -> bool:
         """Whether a value follows from the code that fills it: a counter, or what is None until it is needed."""

@@ -116,15 +116,7 @@ class Values(Record):
             if owner is None or isinstance(owner, ModuleType):
                 return self._compiled(getattr(owner, "__name__", "builtins"), value.__qualname__)
             return {"builtin": value.__qualname__, "of": self.value(owner)}
-        module, qualname = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-        if (
-            callable(value)
-            and objects.is_compiled_function(value)
-            and isinstance(module, str)
-            and isinstance(qualname, str)
-        ):
-            return self._compiled(module, qualname)
-        return None
+        return self._compiled(value.__module__, value.__qualname__) if objects.is_compiled_function(value) else None
 
     def _compiled(self, module: str, qualname: str) -> str:
         if files.is_project_module(module):

@@ -271,9 +271,18 @@ class Walk(Values):
         if making is not None and module in sys.modules:
             described = [described, self._executed(making, sys.modules[module])]
         self._check_constant(module, file, place, value)
-        if not isinstance(value, (*objects.FILLABLE, deque)) and place not in text.rebound:
-            return described
-        return self.data(f"{module}.{place}", described)
+        return (
+            self.data(f"{module}.{place}", described) if place in text.rebound or self._may_change(value) else described
+        )
+
+    def _may_change(self, value: Any) -> bool:
+        """Whether code may change a value without assigning it: a container, an array, a generator, an object with a state."""
+        kind = type(value)
+        if self.is_project(kind):
+            return isinstance(value, objects.FILLABLE) or any(
+                map(objects.assigns_itself, filter(self.is_project, kind.__mro__))
+            )
+        return isinstance(value, (*objects.FILLABLE, deque)) or objects.is_array(value) or objects.is_generator(value)
 
     def _fillers(self, module: str, rebound: statements.Rebound) -> list[Any]:
         """The functions that assign a global or an attribute: themselves, or the classes that they stand in."""
@@ -289,7 +298,7 @@ class Walk(Values):
         if module == "__main__" or text is None or not files.is_real(file):
             return
         found = statements.of(file)
-        if place in found.rebound or (type(value) in objects.FILLABLE and not files.may_be_edited(file)):
+        if found.is_rebound(place) or (type(value) in objects.FILLABLE and not files.may_be_edited(file)):
             return
         if place in found.imported and steps:
             name, level, place = found.imported[place]
