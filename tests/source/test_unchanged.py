@@ -124,6 +124,11 @@ def test_what_is_filled_counts_by_the_code_that_fills_it(modules: Any, text: str
         ("LR = 1\ndef use(x):\n    global LR\n    LR = 2\n    return LR\n", "m.LR"),
         ("class B:\n    table = {}\n    def add(self): self.table[1] = 2\ndef use(x): B().add()\n", "m.B.table"),
         ("class B:\n    rate = None\n    def set(self, r): type(self).rate = r\ndef use(x): B().set(x)\n", "m.B.rate"),
+        (
+            "class B:\n    rate = None\n    def __init__(self, r): self.r = r\n    def set(self): B.rate = self.r\n"
+            "def use(x): B(x).set()\n",
+            "m.B.rate",
+        ),
         ("def use(x): use.seen.append(x)\nuse.seen = []\n", "m.use.seen"),
         ("from collections import deque\nSEEN = deque()\ndef use(x): SEEN.append(x)\n", "m.SEEN"),
         ("from collections import Counter\nSEEN = Counter()\ndef use(x): SEEN[x] += 1\n", "m.SEEN"),

@@ -30,18 +30,20 @@ folder.
 *What code changes while it runs*: a list, dict, set, array or random generator among the globals and the attributes of
 classes and functions is a part of its own ("data space.SIZES"), and so are objects whose methods assign their
 attributes, and what functions of the module rebind (`global RATE`, `cls.table = ...`): a message then names data that
-has changed, and not code. Such data count by value all the same, since they may also have been set from outside. Two kinds follow from code alone, and count by the functions that fill them and by what
-they start from: counters, to which functions only add constants, and what starts as None and is filled with what
-depends on no argument or local (`if DATA is None: DATA = load()`).
+has changed, and not code. Such data count by value all the same, since they may also have been set from outside. Two
+kinds follow from code alone, and count by the functions that fill them and by what they start from: counters, which
+functions change by constants only, and what starts as None and is filled with what depends on no argument, object or
+local (`if DATA is None: DATA = load()`).
 
 `missing` names what no hash can answer for: code without a source file (exec, standard input, compiled extensions of
 the project), code or constants that differ from the file (a worker imports the file), code that finds other code by
 names that it puts together (`importlib.import_module(name)`, `__subclasses__()`, `sys.modules[name]`,
 `torch.ops.mine.f`), objects that cannot be pickled or raise when they are looked at, and what lies beyond the bounds.
 
-Not seen: files that code reads; what decorators, class bodies and functions called in assignments do to other modules
-when they are imported; what an installed object that a decorator keeps holds besides constants; and, of a file that is
-edited after its import, expressions at its top level that are neither constants nor containers of constants.
+Not seen: files that code reads; what a script assigns to such a counter or lazy global; what decorators, class bodies
+and functions called in assignments do to other modules when they are imported; what an installed object that a
+decorator keeps holds besides constants; and, of a file that is edited after its import, expressions at its top level
+that are neither constants nor containers of constants.
 """
 
 from __future__ import annotations

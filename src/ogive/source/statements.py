@@ -220,7 +220,7 @@ class _Reader(ast.NodeVisitor):
         self.found.imported.pop(place, None)
 
     def _assigned_inside(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        scope = _Scope(function, bool(self._path))
+        scope = _Scope(function)
         for statement, conditions in scope.assignments:
             for target in _stored(statement):
                 place = self._place(target, scope.outer)
@@ -244,12 +244,12 @@ class _Reader(ast.NodeVisitor):
 class _Scope:
     """What a function may assign outside of itself, and on what that depends."""
 
-    def __init__(self, function: ast.FunctionDef | ast.AsyncFunctionDef, in_class: bool) -> None:
+    def __init__(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         nodes = list(ast.walk(function))
         self.outer = {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
-        arguments = [node.arg for node in nodes if isinstance(node, ast.arg)]
+        arguments = {node.arg for node in nodes if isinstance(node, ast.arg)} - {"cls"}
         stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-        self._given = len(arguments) > in_class
+        self._given = bool(arguments)
         self._locals = {*arguments, *stored} - self.outer
         self.assignments: list[tuple[ast.stmt, list[ast.expr]]] = []
         self._left: list[int] = []

@@ -276,7 +276,7 @@ class Walk(Values):
         )
 
     def _may_change(self, value: Any) -> bool:
-        """Whether code may change a value without assigning it: a container, an array, a generator, an object with a state."""
+        """Whether code may change a value without assigning it: containers, arrays, generators, objects with a state."""
         kind = type(value)
         if self.is_project(kind):
             return isinstance(value, objects.FILLABLE) or any(
