@@ -178,6 +178,11 @@ def test_a_change_is_seen(hashes: Hashes, what: str) -> None:
     assert seen(hashes(*CHANGES[what]))
 
 
+def test_how_imported_weights_are_made_counts(hashes: Hashes) -> None:
+    cfg = "import torch\ndef made(path):\n    return torch.nn.Linear(1, 1)\nT = made('a.pt')\n"
+    assert seen(hashes("from cfg import T\ndef use(x): return T(x)\n", "a.pt", "b.pt", cfg=cfg))
+
+
 def test_a_module_that_is_imported_for_its_effects_counts_by_them(modules: Any) -> None:
     text = "import cfg\ndef use(): return 1\n"
     before = modules.of({"m": text, "cfg": "import torch\ntorch.manual_seed(1)\nLR = 1\n"})

@@ -266,10 +266,9 @@ class Walk(Values):
             return {"filled": sorted(text.constants[place] or ()), "by": self._fillers(module, text.rebound[place])}
         before, self.drawn = self.drawn, False
         described = self.value(value, chains)
-        making = text.making(place) if self.drawn else None
+        if self.drawn and module in sys.modules:
+            described = [described, self._made(sys.modules[module], file, place)]
         self.drawn |= before
-        if making is not None and module in sys.modules:
-            described = [described, self._executed(making, sys.modules[module])]
         self._check_constant(module, file, place, value)
         return (
             self.data(f"{module}.{place}", described) if place in text.rebound or self._may_change(value) else described
@@ -283,6 +282,14 @@ class Walk(Values):
                 map(objects.assigns_itself, filter(self.is_project, kind.__mro__))
             )
         return isinstance(value, (*objects.FILLABLE, deque)) or objects.is_array(value) or objects.is_generator(value)
+
+    def _made(self, module: ModuleType, file: str, place: str, steps: int = 5) -> Any:
+        """The statements that make a global whose content does not tell all, in the module that it comes from."""
+        source = _source_of(module.__name__, file, place)
+        if source is not None and steps and files.is_project_module(source[0].__name__) and self.note_file(source[0]):
+            return self._made(source[0], source[0].__file__ or "", source[1], steps - 1)
+        making = statements.of(file).making(place)
+        return None if making is None else self._executed(making, module)
 
     def _fillers(self, module: str, rebound: statements.Rebound) -> list[Any]:
         """The functions that assign a global or an attribute: themselves, or the classes that they stand in."""
@@ -300,12 +307,10 @@ class Walk(Values):
         found = statements.of(file)
         if found.is_rebound(place) or (type(value) in objects.FILLABLE and not files.may_be_edited(file)):
             return
-        if place in found.imported and steps:
-            name, level, place = found.imported[place]
-            package = getattr(sys.modules.get(module), "__package__", None) or ""
-            source = sys.modules.get(_absolute(name, level, package))
-            if source is not None and files.is_project_module(source.__name__) and self.note_file(source):
-                self._check_constant(source.__name__, source.__file__ or "", place, value, steps - 1)
+        source = _source_of(module, file, place)
+        if source is not None:
+            if steps and files.is_project_module(source[0].__name__) and self.note_file(source[0]):
+                self._check_constant(source[0].__name__, source[0].__file__ or "", source[1], value, steps - 1)
         elif found.constants.get(place) and not found.may_hold(place, value):
             self.miss(self.current, f"the loaded {place} is not what {file} holds now")
 
@@ -378,6 +383,16 @@ def _is_operator(text: str) -> bool:
 
 def _file_of(module: str) -> str:
     return getattr(sys.modules.get(module), "__file__", None) or "<unknown>"
+
+
+def _source_of(module: str, file: str, place: str) -> tuple[ModuleType, str] | None:
+    """The module from which a global is imported, and its name there; None for what is not imported."""
+    imported = statements.of(file).imported.get(place)
+    if imported is None:
+        return None
+    package = getattr(sys.modules.get(module), "__package__", None) or ""
+    source = sys.modules.get(_absolute(*imported[:2], package))
+    return None if source is None else (source, imported[2])
 
 
 def _absolute(name: str, level: int, package: str) -> str:
