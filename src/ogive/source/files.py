@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import linecache
@@ -16,6 +17,8 @@ from importlib.machinery import PathFinder
 from pathlib import Path, PurePath
 from types import CodeType
 from typing import Any
+
+import psutil
 
 from ogive.source import bytecode
 
@@ -54,9 +57,9 @@ def is_project_module(name: str) -> bool:
     top = name.partition(".")[0]
     if top == "__main__":
         return True
-    if top in ("builtins", "ogive"):
+    if top in ("builtins", "ogive") or top.startswith("_cython_"):  # where compiled functions have their type from
         return False
-    file = getattr(sys.modules.get(name) or sys.modules.get(top), "__file__", None)
+    file = getattr(sys.modules.get(top), "__file__", None) or getattr(sys.modules.get(name), "__file__", None)
     if file is None:
         return top not in sys.stdlib_module_names
     return not is_installed(file)  # by the file: a project may have a module named as one of the standard library
@@ -67,17 +70,30 @@ def version(package: str) -> str | None:
     """The version of an installed package, loaded or not; None for the standard library, which is as Python."""
     if package in sys.stdlib_module_names or package == "builtins":
         return None
-    distribution = _distributions().get(package, [package])[0]
+    spec = PathFinder.find_spec(package)
+    file = None if spec is None else spec.origin
     try:
-        return metadata.version(distribution)
+        return _version_beside(package, file) or metadata.version(_distributions().get(package, [package])[0])
     except metadata.PackageNotFoundError:
-        spec = PathFinder.find_spec(package)
-        file = None if spec is None else spec.origin
         return (
             None
             if file is None or not os.path.isfile(file)
             else hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
         )
+
+
+def _version_beside(package: str, file: str | None) -> str | None:
+    """The version by the lists of files that lie beside a package: quicker than asking for all that is installed."""
+    if file is None or os.path.basename(file) != "__init__.py":
+        return None
+    lists = sorted(
+        Path(file).parents[1].glob("*.dist-info/RECORD"), key=lambda path: not path.parent.name.startswith(package)
+    )
+    for path in lists:
+        record = path.read_bytes()
+        if f"\n{package}/__init__.py,".encode() in record or record.startswith(f"{package}/__init__.py,".encode()):
+            return metadata.Distribution.at(path.parent).version
+    return None
 
 
 @functools.cache
@@ -90,9 +106,10 @@ def inside_project(value: Any, file: str, module: str) -> str | None:
     """A path or text such as `Path(__file__).parent`, relative to the folder from which `module` is imported; None where it
     is no path, or of a place that is neither below that folder nor above it.
     """
-    if not isinstance(value, (str, PurePath)) or not os.path.isabs(value):
+    if not isinstance(value, (str, PurePath)) or not os.path.isabs(value) or not is_real(file):
         return None
-    root = Path(file).absolute().parents[module.count(".")]
+    parents = Path(file).absolute().parents
+    root = parents[min(module.count("."), len(parents) - 1)]
     path = Path(value)
     return os.path.relpath(path, root) if path.is_relative_to(root) or root.is_relative_to(path) else None
 
@@ -111,6 +128,20 @@ def state(file: str) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_size
 
 
+@functools.cache
+def _started() -> float:
+    return psutil.Process().create_time()
+
+
+def may_be_edited(file: str) -> bool:
+    """Whether a file may have been changed since this process started, and so since it was imported."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return True
+    return max(found.st_mtime, found.st_ctime) > _started() - 2
+
+
 def holds(file: str, code: CodeType) -> bool:
     """Whether the file, as it is now, compiles to this code among other; a cell of a notebook always does."""
     if not os.path.isfile(file):
@@ -125,12 +156,29 @@ def compiled(file: str) -> CodeType | None:
 
 @functools.lru_cache(512)
 def _compiled(file: str, state: tuple[int, int]) -> CodeType | None:
+    tree = parsed(file)
+    if tree is None:
+        return None
     try:
-        code = compile(Path(file).read_bytes(), file, "exec", dont_inherit=True)
-    except (OSError, SyntaxError, ValueError):
+        code = compile(tree, file, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
         return None
     assert isinstance(code, CodeType)
     return code
+
+
+def parsed(file: str) -> ast.Module | None:
+    """The syntax of a file as it is now, or of the cell of a notebook; None where it is no Python."""
+    return _parsed(file, state(file))
+
+
+@functools.lru_cache(64)
+def _parsed(file: str, state: tuple[int, int]) -> ast.Module | None:
+    try:
+        text = Path(file).read_bytes() if os.path.isfile(file) else "".join(linecache.getlines(file))
+        return ast.parse(text, file)
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 @functools.lru_cache(512)

@@ -1,23 +1,49 @@
 """Identity of user code: a hash that changes whenever a function or a class would run other code.
 
-The hash is taken of what is loaded: the bytecode of functions with its constants, default values and closures, the methods,
-values and base classes of classes. Comments, formatting, docstrings, annotations and line numbers are not part of it. From
-each function and class the names that it uses are followed: globals, attributes of modules, closures, base classes, default
-values, `functools.partial`, `__wrapped__`, values in tuples, lists and dicts. Three kinds of code are told apart by file:
+The hash is taken of what is loaded: the bytecode of functions with its constants, default values, closures and
+attributes, the methods, values and base classes of classes. Comments, formatting, docstrings, annotations and line
+numbers are not part of it (but the types of a pydantic model's fields are, since they convert). From each function and
+class the names that it uses are followed: globals, closures, base classes, default values, `functools.partial`,
+`__wrapped__`, values in tuples, lists and dicts. Of a module of the project count the attributes that are read by name;
+where it is passed on, stored, returned, or read through `__dict__` or `getattr`, all of it. Three kinds of code are
+told apart by file:
 
 - *Project code* is followed, up to `DEPTH` steps from where it starts and up to `OBJECTS` objects and values.
 - *Installed code* (the standard library, site-packages, Ogive itself) is identified by its version and not followed.
+  What an installed wrapper keeps in its closure counts: the project's code, constants, containers, and of an installed
+  object, such as that of `torch.autocast(dtype=...)`, the attributes that are constants.
 - A module that a function imports when it runs is identified by the whole file, with what that file imports.
 
-`missing` names what no hash can answer for: code without a source file (exec, standard input, compiled extensions of the
-project), code that differs from its file (a worker imports the file), code that finds other code by names that it puts
-together (`importlib.import_module(name)`, `__subclasses__()`), and what lies beyond the bounds. Files that code reads are
-not seen. A function that uses `getattr` or `globals` refers to the whole of each project module it names.
+*What an import does to others* counts as "import module": statements at the top level of a module, and of the project's
+modules that it imports, that call something foreign or assign to it (`torch.set_default_dtype(...)`, `nn.Linear.forward
+= mine`), with the functions and constants that they use. Calls of `print`, `logging`, `warnings`, `sys.path` and
+`matplotlib`, methods of the module's own objects and what stands under `if __name__ == "__main__"` do not.
 
-Values count by their content: numbers, texts, arrays, containers, and instances of installed classes as pickle would keep
-them (of a PyTorch module without the weights, which are drawn). A global that is a path in or above the project's folder,
-such as `Path(__file__).parent`, counts relative to that folder. A list, dict or set among the globals is a part of its own
-("data space.SIZES"), since code may fill it while it runs; a message then names data that has changed, and not code.
+*Values* count by their content: numbers, texts, arrays, containers, and instances of installed classes as pickle would
+keep them. Of PyTorch modules, the project's and installed ones, buffers count by value, and so do weights that are
+frozen (`requires_grad=False`) or in a module in evaluation, as those of a teacher are. Weights that are to be trained
+are drawn when a module is made: their shapes count, and the statements that make the global. The statistics of a batch
+normalisation in training do not count. An object that its own package keeps under a name, such as the generator behind
+`random.random`, is that package's. A global that is a path in or above the project's folder counts relative to that
+folder.
+
+*What code changes while it runs*: a list, dict, set, array or random generator among the globals and the attributes of
+classes and functions is a part of its own ("data space.SIZES"), and so are objects whose methods assign their
+attributes, and what functions of the module rebind (`global RATE`, `cls.table = ...`): a message then names data that
+has changed, and not code. Such data count by value all the same, since they may also have been set from outside. Two
+kinds follow from code alone, and count by the functions that fill them and by what they start from: counters, which
+functions change by constants only, and what starts as None and is filled with what depends on no argument, object or
+local (`if DATA is None: DATA = load()`).
+
+`missing` names what no hash can answer for: code without a source file (exec, standard input, compiled extensions of
+the project), code or constants that differ from the file (a worker imports the file), code that finds other code by
+names that it puts together (`importlib.import_module(name)`, `__subclasses__()`, `sys.modules[name]`,
+`torch.ops.mine.f`), objects that cannot be pickled or raise when they are looked at, and what lies beyond the bounds.
+
+Not seen: files that code reads; what a script assigns to such a counter or lazy global; what decorators, class bodies
+and functions called in assignments do to other modules when they are imported; what an installed object that a
+decorator keeps holds besides constants; and, of a file that is edited after its import, expressions at its top level
+that are neither constants nor containers of constants.
 """
 
 from __future__ import annotations
