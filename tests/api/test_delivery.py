@@ -116,7 +116,7 @@ def test_an_unfinished_full_training_does_not_deliver_silently(tmp_path: Path) -
     )
     assert note.endswith("finalize --top 2 --epochs 2` goes on")
     said: list[str] = []
-    run.finalize(executor="inline", say=said.append)  # what was asked for is kept
+    run.finalize(seeds=range(1), executor="inline", say=said.append)  # what was asked for is kept
     assert said[0] == "as in the last call: top=2, epochs=2"
     assert run.stages.notes == []
     with pytest.raises(Died):  # one more seed of both: none of its trainings is judged yet

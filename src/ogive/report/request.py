@@ -56,7 +56,7 @@ def write_request(request: Request, run: Path) -> None:
     path = run / FILE
     draft = path.with_suffix(".draft")
     try:
-        draft.write_text(json.dumps(asdict(request)) + "\n", encoding="utf-8")
+        draft.write_text(json.dumps({**asdict(request), "seeds": list(request.seeds)}) + "\n", encoding="utf-8")
         draft.replace(path)
     except (OSError, TypeError) as error:
         raise RunError(f"{path} cannot be written: {error}") from error
