@@ -74,7 +74,7 @@ def _words(metric: str) -> list[str]:
 
 
 def check_not_trained_on(metric: str) -> None:
-    """See that a metric that is to choose is not, by its name, measured on what is trained on; what training costs may be.
+    """Check that a metric that is to choose is not, by its name, measured on what is trained on; what training costs may be.
 
     Raises:
         JobError: it is.

@@ -20,7 +20,7 @@ class Modules:
         self.folder = folder
 
     def load(self, texts: Mapping[str, str] | str) -> ModuleType:
-        """Write the modules, by name, and import `m` anew."""
+        """Write the modules, by name, and import `m` again."""
         texts = {"m": texts} if isinstance(texts, str) else texts
         self.forget()
         for name, text in texts.items():

@@ -52,7 +52,7 @@ def changed_code(run: Run, delivery: Delivery) -> list[str]:
     """What of the layers' code has changed since a network was trained, a sentence each; empty where nothing is known.
 
     A model is then built from the present code, and its metrics are of the former. That is no error: most changes leave what
-    is computed as it was, and a model that cannot be exported is mended by such a change.
+    is computed as it was, and a model that cannot be exported is repaired by such a change.
     """
     return SearchCode.of(run.space, run.estimator).sentences(delivery.session, (LAYERS,))
 

@@ -81,5 +81,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.errno != errno.ENOSPC or error.filename is not None:
             raise
         print(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that what is left can be flushed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the rest of the buffer can be flushed
         sys.exit(WRONG)

@@ -1,4 +1,4 @@
-"""A value as Python: the source that makes it anew."""
+"""A value as Python: the source that makes an equal one."""
 
 from __future__ import annotations
 

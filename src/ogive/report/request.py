@@ -75,5 +75,5 @@ def read_request(run: Path | None) -> Request | None:
         return Request(**{**data, "seeds": tuple(data["seeds"])})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
-            f"{run / FILE} cannot be read: {error}; delete it and name top, seeds and epochs anew"
+            f"{run / FILE} cannot be read: {error}; delete it and name top, seeds and epochs again"
         ) from error

@@ -127,10 +127,12 @@ def valueless(trial: Trial, needed: Sequence[str]) -> Outcome | None:
     where they are.
     """
     missing = missing_metrics(trial, needed)
-    spoilt = _not_finite(trial, needed)
-    if spoilt and (not missing or trial.best_epoch_of is None):
+    not_finite_metric = _not_finite(trial, needed)
+    if not_finite_metric and (not missing or trial.best_epoch_of is None):
         none = "" if trial.best_epoch_of is None else f"no epoch had finite values of {', '.join(needed)}: "
-        return Outcome(Status.NOT_FINITE, f"{none}{spoilt} is {trial.metrics[spoilt]} at step {trial.step}")
+        return Outcome(
+            Status.NOT_FINITE, f"{none}{not_finite_metric} is {trial.metrics[not_finite_metric]} at step {trial.step}"
+        )
     return _unreported(trial, missing) if missing else None
 
 

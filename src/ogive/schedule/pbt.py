@@ -173,7 +173,7 @@ class PBT(Schedule):
         self._of[trial.id] = place
 
     def _inherited(self, trial: Trial) -> tuple[Report, ...]:
-        """The reports of the weights that a new trial goes on from. What begins anew with others' weights has none."""
+        """The reports of the weights that a new trial goes on from. What starts again with others' weights has none."""
         number, step = trial.proposal.inherit or (-1, 0)
         donor = self._members.get(self._of.get(number, -1))
         if donor is None or donor.record.id != number or not trial.goes_on:

@@ -78,8 +78,8 @@ class Statements:
         """Whether a constant may come from what is assigned there; a container that starts empty may hold anything."""
         text, held = plain_text(value), self.constants[place] or set()
         if isinstance(value, (list, dict, set)):
-            alike = {known for known in held if known.startswith(f"{type(value).__name__}(")}
-            return not alike or text in alike or f"{type(value).__name__}()" in alike
+            of_its_type = {other for other in held if other.startswith(f"{type(value).__name__}(")}
+            return not of_its_type or text in of_its_type or f"{type(value).__name__}()" in of_its_type
         return text in held
 
     def is_rebound(self, place: str) -> bool:
