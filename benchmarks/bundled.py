@@ -11,8 +11,8 @@ import tempfile
 import numpy as np
 
 from ogive.bench import Protocol, compare, digits
+from ogive.bench.comparison_page import markdown_table, tables
 from ogive.bench.curve_file import level_correlations, rank_correlations
-from ogive.bench.page import markdown_table, tables
 
 BETTER = (1.0, 0.5, 0.1)
 STRATEGIES = ("auto", "tpe", "local_search", "regularized_evolution", "random")

@@ -23,7 +23,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "run"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
 from faults import eventually, kill_tree, left_running
 
@@ -31,7 +31,7 @@ import ogive as og
 from ogive.run.events import Event, Kind
 from ogive.run.journal import Journal
 from ogive.run.state import State
-from ogive.testing.journal import essence
+from ogive.testing.journals import essence
 from ogive.trial import Status
 
 SPACE = og.Space(og.layer(dict, width=og.integer(1, 40, name="width"), depth=og.integer(1, 5, name="depth")))

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import ogive as og
-from ogive.bench.simulation import Named
+from ogive.bench.simulated_search import Named
 from ogive.objective import Objective
 from ogive.planner import (
     Epoch,

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from ogive.report.rank_statistics import STATISTICS, interval
-from ogive.report.true_best import noise, probabilities
+from ogive.stats.best_probability import noise, probabilities
+from ogive.stats.rank_correlation import STATISTICS, interval
 
 FloatArray = NDArray[np.float64]
 RESAMPLED = 500

@@ -18,9 +18,9 @@
 - calibration: how often the forecasts of `curve` come true, by the chance that they gave.
 - idle: how long 8 workers wait for work under each schedule, one of ten trials being ten times as slow.
 - rungs: where rungs stand and how many trials come to them, and the budgets of Hyperband and DEHB one after the other,
-  beside those that their authors' programs had (tests/schedule/authors_budgets.py).
+  beside those that their authors' programs had (tests/support/authors_budgets.py).
 - pbt: the share of comparisons at which `pbt` replaces a member, and the accuracy at the end, by the number of workers
-  (tests/schedule/populations.py).
+  (tests/support/populations.py).
 
 The NAS-Bench-201 table is looked for where the tests look for it: in the folder OGIVE_TEST_DATA, or in `shared/data` beside
 the repository. With `--folder` every search is kept there as it ends, and not run again.
@@ -41,18 +41,18 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "schedule"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
 import numpy as np
 from authors_budgets import DEHB, HPBANDSTER, budgets, unrolled
 from populations import final, population, replaced
 
 from ogive import bench
-from ogive.bench import figures
+from ogive.bench import comparison_figures
 from ogive.bench.catalog import entrant
+from ogive.bench.comparison_results import Results
 from ogive.bench.problem import Observation, Problem
-from ogive.bench.results import Results
-from ogive.bench.table import Table
+from ogive.bench.table_problem import Table
 from ogive.bench.wrappers import Wrapper
 from ogive.objective import Objective
 from ogive.schedule.base import Action
@@ -233,7 +233,7 @@ def values(results: Results, name: str, at: Sequence[float]) -> np.ndarray:
 
 
 def _differences(found: np.ndarray, base: np.ndarray) -> str:
-    from ogive.bench.statistics import paired
+    from ogive.stats.paired import paired
 
     tests = [paired(a.tolist(), b.tolist()) for a, b in zip(found.T, base.T, strict=True)]
     return "  ".join(f"{test.mean:+.3f} (p={test.p:.3f})" for test in tests)
@@ -266,8 +266,8 @@ def curves(options: argparse.Namespace) -> None:
     show(results, f"{options.benchmark} at equal epochs", (5.0, *AT), entrants[0])
     if options.figure:
         drawn = study.run(options.entrants or [f"{options.strategy}{schedule}" for schedule in DRAWN])
-        svg = figures.anytime(drawn, drawn.axis, len(drawn.measures) - 1, str(entrant(entrants[0])))
-        Path(options.figure).write_text(figures.alone(svg), encoding="utf-8")
+        svg = comparison_figures.anytime(drawn, drawn.axis, len(drawn.measures) - 1, str(entrant(entrants[0])))
+        Path(options.figure).write_text(comparison_figures.alone(svg), encoding="utf-8")
 
 
 def stopping(options: argparse.Namespace) -> None:
@@ -331,7 +331,7 @@ def calibration(options: argparse.Namespace) -> None:
 
 def _said_and_true(problem: Problem, whole: int, trials: Sequence[Trial]) -> list[tuple[int, float, bool]]:
     """Of trials that were trained in full: what is said of each until it is stopped."""
-    from ogive.schedule.curve import CurveStopping
+    from ogive.schedule.curve_stopping import CurveStopping
 
     schedule, best = CurveStopping(problem.objectives, epochs=whole), math.inf
     rows = []

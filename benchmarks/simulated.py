@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import ogive as og
-from ogive.api.declared import Declared, make_schedule, make_strategy
+from ogive.monitor.advisor import Advisor
 from ogive.run.controller import Controller
 from ogive.run.events import Event, Kind
 from ogive.run.executors.base import Assignment
@@ -29,6 +29,7 @@ from ogive.run.executors.simulated import Next, Simulated, VirtualClock, Weather
 from ogive.run.journal import Journal
 from ogive.run.settings import Settings
 from ogive.run.state import State
+from ogive.session.declaration import Declared, make_schedule, make_strategy
 from ogive.trial import until
 
 SPACE = og.Space(og.layer(dict, **{f"edge{i}": og.one_of(*range(5), name=f"edge{i}") for i in range(10)}))
@@ -82,6 +83,7 @@ def search(trials: int, workers: int, sqlite: bool, weather: Weather) -> None:
             Simulated(clock, course, workers, weather),
             Path(temporary),
             clock=clock,
+            monitor=Advisor(state, clock),
         )
         controller.run()
         if isinstance(log, Journal):

@@ -1,8 +1,8 @@
 """How often the stop rules are wrong, and how late when they are right.
 
-On simulated searches of known level (tests/run/simulated_searches.py; what a false stop and a delay are is said in
-ogive/run/stopping.py), and on searches of the NAS-Bench-201 table, with the regret that stopping costs. The table is looked
-for where the tests look for it.
+On simulated searches of known level (tests/support/simulated_searches.py; what a false stop and a delay are is said in
+ogive/monitor/stop_rules.py), and on searches of the NAS-Bench-201 table, with the regret that stopping costs. The table is
+looked for where the tests look for it.
 
     python benchmarks/stopping.py --searches 1000 --seeds 20
 """
@@ -16,19 +16,18 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "run"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "strategy"))
-import nasbench201
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+import nasbench201_regret
 import simulated_searches as simulated
 
 from ogive import strategy as strategies
-from ogive.run.stopping import INVALID_SHARE, failing
-from ogive.run.trend import last_look
+from ogive.monitor.stop_rules import INVALID_SHARE, failing
+from ogive.monitor.trend import last_look
 from ogive.seeds import generator
 from ogive.trial import Pending
 
 FIRST_SEED = 1000
-"""The constants of `ogive.run.trend` were chosen looking at others."""
+"""The constants of `ogive.monitor.trend` were chosen looking at others."""
 TRIALS = {"random": 600, "regularized_evolution": 500, "local_search": 500, "gp": 300}
 
 
@@ -95,12 +94,12 @@ def on_table(name: str, trials: int, seeds: int) -> None:
 
 def on_the_table(name: str, trials: int, seed: int) -> np.ndarray:
     """Accuracy in % of the trials of a search: [trials]."""
-    strategy = strategies.Deduplicated(strategies.create(name, nasbench201.SPACE))
+    strategy = strategies.Deduplicated(strategies.create(name, nasbench201_regret.SPACE))
     values = []
     for number in range(trials):
         proposal = strategy.ask(generator(seed, number), Pending(), {})
-        values.append(nasbench201.accuracy(proposal.architecture))
-        strategy.tell(nasbench201.finished(number, proposal, values[-1]))
+        values.append(nasbench201_regret.accuracy(proposal.architecture))
+        strategy.tell(nasbench201_regret.finished(number, proposal, values[-1]))
     return np.array(values)
 
 

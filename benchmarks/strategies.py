@@ -36,8 +36,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "strategy"))
-import nasbench201 as table
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+import nasbench201_regret as table
 
 from ogive import bench
 from ogive import strategy as strategies

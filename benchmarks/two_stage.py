@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 
 import ogive as og
-from ogive.report.two_stage import Network, TwoStage
-from ogive.report.two_stage_words import sentences, share
+from ogive.stages.full_training_result import Network, TwoStage
+from ogive.stages.full_training_text import sentences, share
 
 EPOCHS = 2
 FULL_EPOCHS = 4

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ogive.arrays import BoolArray, FloatArray, IntArray
 from ogive.errors import JobError
 from ogive.metric_names import check_not_trained_on, goal_of
 
 Metrics = Mapping[str, float]
-FloatArray = NDArray[np.float64]
 
 GOALS = ("maximize", "minimize")
 EPOCHS = ("last", "best")
@@ -207,7 +207,7 @@ def ranks(
     return [int(place) for place in rank(rows.reshape(len(metrics), len(objectives)), excess)]
 
 
-def pareto_front(costs: ArrayLike) -> NDArray[np.bool_]:
+def pareto_front(costs: ArrayLike) -> BoolArray:
     """Which rows of `costs` [n, m] no other row dominates; duplicates stay. Returns [n].
 
     Rows that are not finite are never on the front.
@@ -222,7 +222,7 @@ def pareto_front(costs: ArrayLike) -> NDArray[np.bool_]:
     return front
 
 
-def rank(costs: ArrayLike, violations: ArrayLike | None = None) -> NDArray[np.int64]:
+def rank(costs: ArrayLike, violations: ArrayLike | None = None) -> IntArray:
     """Ranks [n] of `costs` [n, m], 0 the best; equally good rows share a rank and no rank is skipped.
 
     Feasible rows (violation 0) come first, then the others by `violations` [n] (Deb et al. 2002, section VI). Feasible
@@ -276,7 +276,7 @@ def _crowding(rows: FloatArray, fronts: FloatArray) -> FloatArray:
     return distance
 
 
-def _places(keys: tuple[NDArray[Any], ...]) -> NDArray[np.int64]:
+def _places(keys: tuple[NDArray[Any], ...]) -> IntArray:
     """Places [n] by the last of the `keys`, then by the one before it ...; equals share a place, none is skipped."""
     order = np.lexsort(keys)
     steps = np.zeros(len(order), dtype=bool)

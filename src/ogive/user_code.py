@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ogive.errors import OgiveError, UserCodeError
-from ogive.source.files import is_installed
+from ogive.source.project_files import is_installed
 
 RAISED = (Exception, SystemExit)
 """What user code raises where its failure is expected. KeyboardInterrupt is not: that is Ctrl-C."""

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from journal_events import events_of
 
 import ogive as og
 from ogive.api.replay import Replay, replay
 from ogive.errors import JobError
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "run"))
-from journals import events_of
 
 ROWS = [
     {"accuracy": 0.5, "latency": 1.0},

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 import ogive as og
-from ogive.api.declared import check_unchanged
 from ogive.errors import JobError, OgiveError, RunError
 from ogive.run.estimator import Estimator, Evaluation
 from ogive.run.events import Event, Kind
 from ogive.run.journal import Journal
 from ogive.schedule.base import Action
-from ogive.testing.journal import essence
+from ogive.session.declaration import check_unchanged
+from ogive.testing.journals import essence
 
 CALLS: list[Any] = []
 
@@ -196,7 +196,7 @@ def test_the_same_seed_gives_the_same_run_under_another_hash_seed(tmp_path: Path
     script.write_text(
         "import sys, ogive as og\n"
         "from ogive.run.journal import Journal\n"
-        "from ogive.testing.journal import essence\n"
+        "from ogive.testing.journals import essence\n"
         "import json\n"
         "def judge(a): return {'accuracy': float(len(a)) + hash(1) * 0}\n"
         "space = og.Space(og.layer(dict, w=og.one_of(*'abcdef'), v=og.one_of(x=og.layer(dict, k=og.integer(1, 9)), y=2)))\n"

@@ -13,8 +13,8 @@ import pytest
 
 import ogive as og
 from ogive.errors import JobError, RunError
-from ogive.report.sinks.base import Entry, Sink
 from ogive.run.events import Event, Kind
+from ogive.sinks.base import Entry, Sink
 
 SPACE = og.Space(og.layer(dict, a=og.integer(0, 99, name="a")))
 

@@ -12,7 +12,7 @@ import pytest
 import ogive as og
 from ogive.errors import Infeasible, JobError, RunError
 from ogive.estimate.checkpoint import load_checkpoint, of_value
-from ogive.run.folders import trial_folder
+from ogive.run.trial_folder import trial_folder
 from ogive.trial import Status
 
 EPOCHS = 9

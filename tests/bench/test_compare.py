@@ -17,10 +17,10 @@ import pytest
 
 from ogive import strategy as strategies
 from ogive.bench import Protocol, compare, write_report
+from ogive.bench.comparison_results import all_results
 from ogive.bench.protocol import FILE, Store
-from ogive.bench.results import all_results
+from ogive.drawing.plot import STYLE
 from ogive.errors import JobError, RunError
-from ogive.report.plot import STYLE
 
 SMALL = Protocol(trials=30)
 ENTRANTS = ["regularized_evolution:population=6,sample=2", "local_search"]
@@ -102,7 +102,7 @@ def test_a_killed_comparison_loses_no_episode(tmp_path: Path) -> None:
 def test_a_worker_ends_in_silence_when_nobody_waits_for_it() -> None:
     """A comparison that is killed leaves no process behind that goes on with a long episode."""
     worker = subprocess.Popen(
-        [sys.executable, "-m", "ogive.bench.worker"],
+        [sys.executable, "-m", "ogive.bench.episode_worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -10,7 +10,7 @@ from ogive.objective import objectives
 from ogive.seeds import generator
 from ogive.space import Space
 from ogive.strategy.gaussian_process import GaussianProcess
-from ogive.strategy.graphs import features, paths
+from ogive.surrogates.graph_features import features, paths
 from ogive.trial import Pending, Proposal, Report, Status, Trial
 
 SPACES = {module.__name__.rpartition(".")[2]: module.space for module in (nasbench101, nasbench201, nasbench_graph)}

@@ -13,13 +13,13 @@ from scipy.stats import rankdata, wilcoxon
 
 import ogive as og
 from ogive.bench import Protocol, compare
+from ogive.bench.anytime_curve import Recorder, start
 from ogive.bench.catalog import entrant
-from ogive.bench.measure import Recorder, start
+from ogive.bench.comparison_results import all_results, ranks
 from ogive.bench.problem import Problem
-from ogive.bench.results import all_results, ranks
-from ogive.bench.simulation import Named, make_strategy, simulate
+from ogive.bench.simulated_search import Named, make_strategy, simulate
 from ogive.bench.synthetic import nk
-from ogive.bench.table import Table
+from ogive.bench.table_problem import Table
 from ogive.run.state import State
 from ogive.seeds import generator
 

@@ -10,14 +10,14 @@ import pytest
 from scipy.special import gammaln
 
 import ogive as og
-from ogive.bench import measure
+from ogive.bench import anytime_curve
+from ogive.bench.anytime_curve import Recorder
+from ogive.bench.benchmark_estimator import estimator
 from ogive.bench.catalog import entrant, load
-from ogive.bench.estimate import estimator
-from ogive.bench.measure import Recorder
 from ogive.bench.problem import Problem
-from ogive.bench.simulation import FULL, Named, simulate
+from ogive.bench.simulated_search import FULL, Named, simulate
 from ogive.bench.synthetic import Chain, nk
-from ogive.bench.table import Table
+from ogive.bench.table_problem import Table
 from ogive.run.state import State
 from ogive.trial import Status
 
@@ -36,7 +36,9 @@ def test_random_search_has_the_regret_of_the_order_statistic() -> None:
     found = np.empty((seeds, len(marks)))
     for seed in range(seeds):
         _, recorder = searched(problem, "random", trials=marks[-1], seed=seed)
-        regrets = measure.at(recorder.points, "evaluations", list(map(float, marks)), measure.start(problem))
+        regrets = anytime_curve.at(
+            recorder.points, "evaluations", list(map(float, marks)), anytime_curve.start(problem)
+        )
         found[seed] = [row[0] for row in regrets]
     for column, n in enumerate(marks):
         expected = values[-1] - _expected_best(values, n)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ogive.bench import columns
-from ogive.bench.table import Table
+from ogive.bench.table_problem import Table
 from ogive.errors import JobError
 from ogive.objective import Constraint, Objective
 from ogive.space import Space, integer, layer, one_of, repeat

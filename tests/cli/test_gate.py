@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ogive.cli.forecast import confirm
+from ogive.cli.cost_prompt import confirm
 from ogive.job import load_job
-from ogive.job.forecast import forecast
+from ogive.job.cost_forecast import forecast
 from ogive.job.keys import JobKeys
 
 BARE = """\

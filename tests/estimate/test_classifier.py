@@ -17,7 +17,7 @@ from ogive.errors import JobError
 from ogive.task import Recipe
 from ogive.task.proxy import Proxy
 from ogive.task.trainer import Training, evaluate
-from ogive.testing.estimator import check_estimator
+from ogive.testing.estimators import check_estimator
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from trial_driver import SPACE
 
 from ogive.run.estimator import Estimator, Evaluation
 from ogive.schedule.base import Action
-from ogive.testing.estimator import check_estimator
+from ogive.testing.estimators import check_estimator
 
 
 class Honest(Estimator):

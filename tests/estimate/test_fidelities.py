@@ -14,8 +14,8 @@ from trial_driver import SPACE, Driver
 import ogive as og
 from ogive.errors import JobError
 from ogive.estimate import load_checkpoint
+from ogive.job.execution import run_job
 from ogive.job.job import load_job
-from ogive.job.start import run_job
 from ogive.task import Recipe
 from ogive.task.proxy import Proxy
 from ogive.trial import Status

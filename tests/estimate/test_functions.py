@@ -14,7 +14,7 @@ from trial_driver import ARCHITECTURE, SPACE, Driver
 from ogive.errors import Infeasible, JobError
 from ogive.estimate import LiveTrial, function, train
 from ogive.space import Architecture
-from ogive.testing.estimator import check_estimator
+from ogive.testing.estimators import check_estimator
 
 
 def fit(model: Any, trial: LiveTrial) -> None:

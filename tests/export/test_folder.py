@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ogive.errors import RunError
-from ogive.export.folder import draft, form_of, move_into
+from ogive.export.export_folder import draft, form_of, move_into
 
 OLD = {
     "architecture.json": json.dumps({"architecture": {"w": 1}, "id": "old", "form": "source"}),
@@ -103,7 +103,7 @@ def test_what_a_second_ctrl_c_leaves_is_moved_back_by_the_next_export(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from ogive.export.folder import draft, move_into
+from ogive.export.export_folder import draft, move_into
 import test_folder as here
 
 move, folder = int(sys.argv[1]), Path(sys.argv[2])

@@ -17,9 +17,9 @@ from torch import nn
 
 import ogive as og
 from ogive.errors import RunError
-from ogive.export import construct, export_torch
+from ogive.export import architecture_source, export_torch
+from ogive.export.class_source import Sources
 from ogive.export.literals import NoSource, literal
-from ogive.export.source import Sources
 
 
 class Parts(enum.Flag):
@@ -132,8 +132,8 @@ def test_a_value_that_has_no_source_is_named_with_its_argument(value: Any) -> No
     space = og.Space(og.layer(nn.Sequential, og.layer(exportable.Branch, 3, mode=[{"k": value}], tail=())))
     architecture = space.architecture({})
     assert space.tree is not None
-    with pytest.raises(construct.UnwritableArgument) as error:
-        construct.expression(space.tree, architecture, Sources().refer)
+    with pytest.raises(architecture_source.UnwritableArgument) as error:
+        architecture_source.expression(space.tree, architecture, Sources().refer)
     name = type(value).__name__
     assert str(error.value).startswith("argument 'mode' of the layer exportable.Branch at '0' of the space: ")
     assert f"is a {name}, which cannot be written as source; what can: numbers, texts, tensors" in str(error.value)

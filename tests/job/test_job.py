@@ -9,7 +9,7 @@ import pytest
 from ogive.api import open_run
 from ogive.errors import RunError
 from ogive.job import load_job, load_space, run_folder, run_job
-from ogive.job.source import read
+from ogive.job.yaml_source import read
 from ogive.objective import Constraint, Objective
 
 CODE = """

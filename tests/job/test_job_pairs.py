@@ -8,7 +8,7 @@ import pytest
 
 from ogive.errors import JobError
 from ogive.job import load_job
-from ogive.job.start import run_job
+from ogive.job.execution import run_job
 
 CODE = """
 import ogive as og

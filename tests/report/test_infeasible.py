@@ -10,7 +10,7 @@ import pytest
 import ogive as og
 from ogive.cli.search import _failed
 from ogive.errors import JobError, RunError
-from ogive.report.tally import Tally
+from ogive.monitor.progress import Tally
 
 SPACE = og.Space(og.layer(dict, width=og.integer(2, 9, name="width")))
 NEAREST = "no trial satisfies the constraints; trial {} comes nearest, with size 20, not size <= 5"

@@ -5,31 +5,28 @@ from __future__ import annotations
 import math
 import re
 import shlex
-import sys
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from journal_events import events_of
 
 import ogive as og
 from ogive.errors import JobError, RunError
 from ogive.report import Comparison, Network, RandomReference, write_comparison, write_report
+from ogive.report.checklist_answers import few_failures
 from ogive.report.checklists import filled_in
-from ogive.report.checks import few_failures
-from ogive.report.figures import beyond_frame, failing_stretches, search_curve
-from ogive.report.page import render
-from ogive.report.results import Point
+from ogive.report.run_figures import beyond_frame, failing_stretches, search_curve
+from ogive.report.run_page import render
 from ogive.report.subject import Subject
 from ogive.report.summary import sure
 from ogive.run.estimator import Estimator, Evaluation
 from ogive.run.journal import Journal
+from ogive.run.results import Point
 from ogive.run.state import State
 from ogive.schedule.base import Action
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "run"))
-from journals import events_of
 
 HOSTILE = "</pre><script>alert('x')</script><img src=http://evil.example/x.png>"
 SPACE = og.Space(

@@ -16,7 +16,7 @@ from ogive.objective import Constraint
 from ogive.run.executors.base import Assignment
 from ogive.run.executors.simulated import Next, Simulated, VirtualClock
 from ogive.seeds import generator
-from ogive.testing.journal import essence
+from ogive.testing.journals import essence
 from ogive.trial import until
 
 SCHEDULES: dict[str, dict[str, Any]] = {

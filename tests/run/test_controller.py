@@ -23,7 +23,7 @@ from ogive.run.state import State
 from ogive.schedule.base import Resume, Start
 from ogive.space import Space, layer, one_of
 from ogive.strategy.base import Strategy
-from ogive.testing.journal import essence
+from ogive.testing.journals import essence
 from ogive.trial import Fidelity, Pending, Proposal, Status, Trial
 
 ASHA = {"asha": {"eta": 3, "min_epochs": 1}}

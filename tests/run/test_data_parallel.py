@@ -23,8 +23,8 @@ from torch.nn.parallel import DistributedDataParallel
 import ogive as og
 from ogive.errors import JobError
 from ogive.estimate import load_checkpoint
-from ogive.estimate.live import UNSAVED
-from ogive.estimate.team import assembled
+from ogive.estimate.live_trial import UNSAVED
+from ogive.estimate.process_group import assembled
 from ogive.job import load_job
 from ogive.run.estimator import Team
 from ogive.task import Recipe

@@ -13,7 +13,7 @@ import ogive as og
 from ogive.errors import RunError
 from ogive.run.events import Event, Kind
 from ogive.run.state import State
-from ogive.testing.journal import essence
+from ogive.testing.journals import essence
 
 
 class Bulky(Staged):

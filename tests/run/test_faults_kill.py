@@ -18,7 +18,7 @@ import ogive as og
 from ogive.errors import RunError
 from ogive.run.events import Kind
 from ogive.run.journal import Journal
-from ogive.testing.journal import essence
+from ogive.testing.journals import essence
 from ogive.trial import Status
 
 Essence = list[tuple[str, int | None, int | None, str]]

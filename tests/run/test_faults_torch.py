@@ -12,7 +12,7 @@ from torch import nn
 import ogive as og
 from ogive.estimate.checkpoint import load_checkpoint
 from ogive.run.events import Kind
-from ogive.testing.journal import essence
+from ogive.testing.journals import essence
 from ogive.trial import Status
 
 SCRIPT = Path(__file__).with_name("torch_script.py")

@@ -16,10 +16,10 @@ from staged import BAD_SPACE, MISDEEDS, SPACE, Misbehaving, Staged, journey, nap
 import ogive as og
 from ogive.run.events import Event, Kind
 from ogive.run.executors.limits import MAX_OUTPUT
+from ogive.run.executors.orphans import find_marked
 from ogive.run.executors.processes import run_mark
-from ogive.run.executors.strays import find_marked
 from ogive.run.state import State
-from ogive.testing.journal import essence
+from ogive.testing.journals import essence
 from ogive.trial import Status
 
 EXPECTED = {

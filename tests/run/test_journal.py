@@ -20,13 +20,13 @@ from staged import SPACE, Staged
 
 import ogive as og
 from ogive.errors import RunError
+from ogive.gc_pause import uncollected
 from ogive.run.clock import WallClock
-from ogive.run.collector import uncollected
 from ogive.run.events import Event, Kind
 from ogive.run.journal import Journal, LeaseLost
 from ogive.run.lease import Holder, birth, holder_alive
-from ogive.run.session import signals
 from ogive.run.state import State
+from ogive.run.stop_signals import signals
 
 
 def warning(number: int) -> Event:

@@ -13,8 +13,8 @@ from staged import SPACE, Staged
 import ogive as og
 from ogive.errors import RunError
 from ogive.run.events import Kind
+from ogive.run.folder_identity import Place
 from ogive.run.journal import Journal
-from ogive.run.place import Place
 from ogive.trial import Status
 
 

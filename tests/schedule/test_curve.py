@@ -13,7 +13,7 @@ from sklearn.linear_model import Ridge, RidgeCV
 from ogive.errors import JobError
 from ogive.objective import Objective
 from ogive.schedule.base import Action, Schedule
-from ogive.schedule.curve import CurveStopping
+from ogive.schedule.curve_stopping import CurveStopping
 from ogive.schedule.extrapolation import PENALTIES, PRIOR, Chain, Regression, cuts, parametric
 from ogive.testing.spaces import tiny
 from ogive.testing.workers import Fate, Log, Workers
@@ -160,7 +160,7 @@ def test_better_than_all_before_is_seen_as_that() -> None:
 
 
 def test_only_the_latest_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ogive.schedule.curve.REMEMBERED", 10)
+    monkeypatch.setattr("ogive.schedule.curve_stopping.REMEMBERED", 10)
     schedule = CurveStopping(ACCURACY, epochs=8)
     run(schedule, fate, 90)
     assert max(len(known) for known in schedule._reached.values()) == 10

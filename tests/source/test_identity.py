@@ -411,7 +411,7 @@ def test_attributes_are_told_from_globals_of_their_name(tmp_path: Path, monkeypa
 
 
 def test_a_version_does_not_depend_on_what_is_loaded() -> None:
-    statement = "from ogive.source import files; print(files.version('sklearn'))"
+    statement = "from ogive.source import project_files; print(project_files.version('sklearn'))"
     versions = {
         subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60).stdout
         for text in (statement, f"import sklearn; {statement}")

@@ -10,7 +10,7 @@ from hypothesis import strategies as hs
 
 from ogive.errors import SpaceError
 from ogive.space import Space, layer, one_of, wiring
-from ogive.strategy.graphs import paths
+from ogive.surrogates.graph_features import paths
 from ogive.testing.spaces import part
 
 PAIRS = tuple(itertools.combinations(range(4), 2))

@@ -11,9 +11,9 @@ from ogive.objective import objectives
 from ogive.seeds import generator
 from ogive.space import Architecture, Space, layer, one_of
 from ogive.strategy.bananas import Bananas
-from ogive.strategy.graphs import paths
-from ogive.strategy.predictors import Layers, _forward, _gradients, fit_ensemble
-from ogive.strategy.targets import normal_scores, told
+from ogive.strategy.observations import normal_scores, told
+from ogive.surrogates.graph_features import paths
+from ogive.surrogates.network_ensemble import Layers, _forward, _gradients, fit_ensemble
 from ogive.trial import Pending, Proposal, Report, Status, Trial
 
 ACCURACY = objectives("accuracy")

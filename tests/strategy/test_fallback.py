@@ -11,8 +11,8 @@ import pytest
 import ogive as og
 from ogive import strategy as strategies
 from ogive.objective import Objective
-from ogive.strategy import regression, surrogate
-from ogive.strategy.targets import standardized
+from ogive.strategy.observations import standardized
+from ogive.surrogates import gp_regression, metric_models
 from ogive.testing.episodes import extreme, play
 from ogive.testing.spaces import conditional
 
@@ -38,8 +38,8 @@ def test_the_climb_to_the_mode_stays_where_logarithms_of_parameters_have_an_expo
             self.log_marginal_likelihood, self.slopes = 1e6 * z[0], np.array([1e6, 0.0])
             self.kernel = type("K", (), {"prior": type("P", (), {"deviation": np.ones(2)})})
 
-    found = regression._highest(Rising, 2)  # type: ignore[arg-type]
-    assert found == pytest.approx([regression.FARTHEST, 0.0])
+    found = gp_regression._highest(Rising, 2)  # type: ignore[arg-type]
+    assert found == pytest.approx([gp_regression.FARTHEST, 0.0])
 
 
 def test_values_of_any_size_are_standardized() -> None:
@@ -53,7 +53,7 @@ def test_parameters_that_cannot_be_drawn_are_the_priors_and_noted(monkeypatch: p
     def fails(*arguments: Any) -> Any:
         raise OverflowError("math range error")
 
-    monkeypatch.setattr(surrogate, "draw_parameters", fails)
+    monkeypatch.setattr(metric_models, "draw_parameters", fails)
     notes = [ask.answer.note for ask in play(make("gp"), extreme, 12).asks]
     fitted = [note for note in notes if "fitted_on" in note]
     assert fitted

@@ -15,8 +15,8 @@ from ogive.seeds import generator
 from ogive.space import Architecture, Space, integer, layer, one_of, wiring
 from ogive.strategy.auto import Auto
 from ogive.strategy.gaussian_process import GaussianProcess
-from ogive.strategy.graphs import paths
-from ogive.strategy.regression import draw_parameters
+from ogive.surrogates.gp_regression import draw_parameters
+from ogive.surrogates.graph_features import paths
 from ogive.trial import Pending, Proposal, Report, Status, Trial
 
 SPACE = Space(layer(dict, *(one_of(*range(4), name=f"d{i}") for i in range(5)), integer(1, 9, name="n")))
@@ -187,7 +187,7 @@ def test_parameters_are_drawn_seldom_and_of_one_output_after_the_other(monkeypat
         cost = float(architecture["n"] + architecture["d0"])
         return None if architecture["d1"] == 3 else {**bowl(architecture), "latency": cost, "memory": cost % 5}
 
-    monkeypatch.setattr("ogive.strategy.surrogate.draw_parameters", counted)
+    monkeypatch.setattr("ogive.surrogates.metric_models.draw_parameters", counted)
     names = objectives(["accuracy", "latency"])
     strategy = GaussianProcess(SPACE, names, [Constraint("memory", at_most=3)], candidates=40, draws=1, max_fit=60)
     for number in range(240):

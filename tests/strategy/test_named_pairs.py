@@ -12,7 +12,7 @@ import pytest
 
 from ogive import estimate, schedule, search
 from ogive import strategy as strategies
-from ogive.bench.simulation import Named, simulate
+from ogive.bench.simulated_search import Named, simulate
 from ogive.bench.synthetic import Chain
 from ogive.errors import JobError
 from ogive.objective import Objective, objectives

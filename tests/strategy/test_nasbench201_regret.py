@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nasbench201 import SPACE, regrets
+from nasbench201_regret import SPACE, regrets
 
 from ogive import strategy as strategies
 from ogive.strategy import Deduplicated

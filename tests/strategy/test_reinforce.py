@@ -12,8 +12,8 @@ import torch
 from ogive.seeds import generator
 from ogive.space import Space, layer, one_of
 from ogive.strategy import create
-from ogive.strategy.policy import Policy
 from ogive.strategy.reinforce import Reinforce
+from ogive.surrogates.policy_network import Policy
 from ogive.testing.spaces import tiny
 from ogive.trial import Pending, Proposal, Report, Status, Trial
 

@@ -14,8 +14,8 @@ from ogive.errors import JobError
 from ogive.seeds import generator
 from ogive.space import Space, integer, layer, one_of, real, some_of
 from ogive.strategy import create
-from ogive.strategy.parzen import Mixture, columns, normal_reference_kernel, tpe_kernel
 from ogive.strategy.tpe import TPE, _weights
+from ogive.surrogates.parzen import Mixture, columns, normal_reference_kernel, tpe_kernel
 from ogive.testing.spaces import SPACES, conditional
 from ogive.testing.strategies import check_strategy
 from ogive.trial import Pending, Proposal, Report, Status, Trial

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from ogive import task
 from ogive.errors import JobError, MissingExtra
-from ogive.task.data import from_arrays, read
+from ogive.task.datasets import from_arrays, read
 
 X = np.random.default_rng(0).random((40, 1, 4, 4))
 Y = np.arange(40) % 4

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ogive.api.funnel import Funnel, Go, Phase, funnel, open_funnel
-from ogive.api.result import Run, open_run
+from ogive.api.run import Run, open_run
 
 if TYPE_CHECKING:
     from ogive.api.planning import plan as plan
-    from ogive.api.start import search as search
+    from ogive.api.search_call import search as search
 
 __all__ = ["Funnel", "Go", "Phase", "Run", "funnel", "open_funnel", "open_run", "plan", "search"]
 
@@ -23,7 +23,7 @@ def __getattr__(name: str) -> Any:
 
         return plan
     if name == "search":
-        from ogive.api.start import search
+        from ogive.api.search_call import search
 
         return search
     raise AttributeError(f"module 'ogive.api' has no attribute {name!r}; it has {', '.join(__all__)}")

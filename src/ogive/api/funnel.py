@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ogive.api.result import JOURNAL, Run, open_run
+from ogive.api.run import Run, open_run
 from ogive.errors import JobError, RunError
+from ogive.files import replace_text
+from ogive.formatting import number
 from ogive.objective import Constraint, violation
-from ogive.report.results import top, why_none
+from ogive.run.journal import JOURNAL
+from ogive.run.results import top, why_none
 from ogive.run.settings import Settings
 from ogive.run.state import State
-from ogive.run.words import number
 
 if TYPE_CHECKING:
     from ogive.task import Task
@@ -361,12 +363,7 @@ def _write(state: Funnel) -> None:
         "verdicts": [asdict(state.verdicts[name]) for name in state.phases if name in state.verdicts],
     }
     path = state.folder / FUNNEL
-    draft = path.with_suffix(".draft")
     try:
-        with draft.open("w") as file:
-            file.write(json.dumps(data, indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        replace_text(path, json.dumps(data, indent=2) + "\n")
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error}; check space and permissions") from error

@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 
 from ogive.errors import JobError, RunError
+from ogive.monitor.stop_rules import RULES, Verdict, verdicts
 from ogive.objective import Constraint, Objective, ObjectiveSpec, costs, hypervolume
 from ogive.objective import constraints as parse_constraints
 from ogive.objective import objectives as parse_objectives
-from ogive.report.results import front
-from ogive.report.results import top as best_of
-from ogive.run.cost import Spend, spend
 from ogive.run.events import Event, Kind
 from ogive.run.prices import find_price
+from ogive.run.results import front
+from ogive.run.results import top as best_of
 from ogive.run.settings import Settings
+from ogive.run.spending import Spend, spend
 from ogive.run.state import State
-from ogive.run.stopping import RULES, Verdict, verdicts
 from ogive.space import Space
 from ogive.trial import Status, Trial, TrialId, comparable
 
@@ -53,7 +53,7 @@ class Stop:
     """Where a stop rule would have ended the search, and what that would have changed.
 
     Attributes:
-        rule: one of `ogive.run.stopping.RULES`.
+        rule: one of `ogive.monitor.stop_rules.RULES`.
         stops: whether it would have, before the search ended.
         reason: at the stop; where there was none, at the end.
         trials: at rest by then.

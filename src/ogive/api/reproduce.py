@@ -14,23 +14,23 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ogive.api.code import SearchCode
-from ogive.api.lived import Leg, Life, life
-from ogive.api.payload import PAYLOAD
+from ogive.api.trial_history import Leg, Life, life
 from ogive.errors import RunError
 from ogive.estimate.checkpoint import newest
 from ogive.run.executors.base import Assignment, Outcome
 from ogive.run.executors.processes import Processes, cores
-from ogive.run.folders import trial_folder
 from ogive.run.journal import Journal
-from ogive.run.session import manifest
+from ogive.run.manifest import manifest
 from ogive.run.settings import Settings
+from ogive.run.trial_folder import trial_folder
 from ogive.schedule.base import Action
+from ogive.session.payload import PAYLOAD
+from ogive.session.search_code import SearchCode
 from ogive.space import Space
 from ogive.trial import Status, Step, TrialId
 
 if TYPE_CHECKING:
-    from ogive.api.result import Run
+    from ogive.api.run import Run
 
 Say = Callable[[str], object]
 Metrics = Mapping[str, float]

@@ -6,19 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ogive.bench.benchmark_estimator import estimator as estimator
     from ogive.bench.catalog import load as load
     from ogive.bench.catalog import names as names
     from ogive.bench.catalog import register as register
     from ogive.bench.comparison import Comparison as Comparison
     from ogive.bench.comparison import compare as compare
-    from ogive.bench.curves import Curves as Curves
-    from ogive.bench.estimate import estimator as estimator
-    from ogive.bench.page import write as write_report
+    from ogive.bench.comparison_page import write as write_report
+    from ogive.bench.curve_estimator import Curves as Curves
     from ogive.bench.problem import Problem as Problem
     from ogive.bench.protocol import Protocol as Protocol
-    from ogive.bench.simulation import Named as Named
-    from ogive.bench.simulation import simulate as simulate
-    from ogive.bench.table import Table as Table
+    from ogive.bench.simulated_search import Named as Named
+    from ogive.bench.simulated_search import simulate as simulate
+    from ogive.bench.table_problem import Table as Table
 
 _HOME = {
     "load": "catalog:load",
@@ -26,14 +26,14 @@ _HOME = {
     "register": "catalog:register",
     "Comparison": "comparison:Comparison",
     "compare": "comparison:compare",
-    "Curves": "curves:Curves",
-    "estimator": "estimate:estimator",
-    "write_report": "page:write",
+    "Curves": "curve_estimator:Curves",
+    "estimator": "benchmark_estimator:estimator",
+    "write_report": "comparison_page:write",
     "Problem": "problem:Problem",
     "Protocol": "protocol:Protocol",
-    "Named": "simulation:Named",
-    "simulate": "simulation:simulate",
-    "Table": "table:Table",
+    "Named": "simulated_search:Named",
+    "simulate": "simulated_search:simulate",
+    "Table": "table_problem:Table",
 }
 
 __all__ = [

@@ -15,7 +15,7 @@ import yaml
 from ogive import schedule as schedules
 from ogive import strategy as strategies
 from ogive.bench.problem import Problem
-from ogive.bench.simulation import FULL, Named
+from ogive.bench.simulated_search import FULL, Named
 from ogive.bench.wrappers import WRAPPERS
 from ogive.errors import JobError
 from ogive.objective import Objective

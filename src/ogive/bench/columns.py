@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ogive.bench.table import Table
+from ogive.bench.table_problem import Table
 from ogive.errors import JobError, SpaceError
 from ogive.objective import Constraint, ObjectiveSpec
 from ogive.objective import constraints as parse_constraints

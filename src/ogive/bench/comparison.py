@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from ogive.bench import catalog, episode
+from ogive.bench.anytime_curve import Recorder
 from ogive.bench.catalog import Entrant
-from ogive.bench.measure import Recorder
 from ogive.bench.problem import Problem
 from ogive.bench.protocol import Place, Protocol, Store, environment
-from ogive.bench.simulation import make_schedule, make_strategy
+from ogive.bench.simulated_search import make_schedule, make_strategy
 from ogive.errors import JobError, RunError
 from ogive.registry import positive, whole
 
@@ -171,7 +171,7 @@ def _run_apart(todo: Sequence[Place], total: int, store: Store, processes: int, 
 def _start() -> subprocess.Popen[str]:
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return subprocess.Popen(
-        [sys.executable, "-m", "ogive.bench.worker"],
+        [sys.executable, "-m", "ogive.bench.episode_worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

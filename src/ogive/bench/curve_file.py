@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ogive.bench.curves import COLUMNS
-from ogive.bench.table import Table
+from ogive.arrays import FloatArray
+from ogive.bench.curve_estimator import COLUMNS
+from ogive.bench.table_problem import Table
 from ogive.errors import JobError
 from ogive.objective import ObjectiveSpec
 from ogive.space import Space
@@ -35,8 +36,6 @@ SMALLEST = 2.0**-14
 DOUBLED = tuple(2**n for n in range(12))
 MANY = 8
 """Levels that are all looked at."""
-
-FloatArray = NDArray[np.float64]
 
 
 def collect(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ogive.bench.curve_file import load as load_curves
-from ogive.bench.table import Table
+from ogive.bench.table_problem import Table
 from ogive.errors import JobError
 from ogive.objective import ObjectiveSpec
 from ogive.space import Space, integer, layer, one_of, repeat

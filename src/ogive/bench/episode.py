@@ -6,11 +6,11 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from ogive.bench.anytime_curve import Point, Recorder
 from ogive.bench.catalog import Entrant
-from ogive.bench.measure import Point, Recorder
 from ogive.bench.problem import Problem
 from ogive.bench.protocol import Protocol
-from ogive.bench.simulation import simulate
+from ogive.bench.simulated_search import simulate
 
 
 def run(problem: Problem, entrant: Entrant, seed: int, protocol: Protocol) -> dict[str, Any]:

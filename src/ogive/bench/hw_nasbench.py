@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ogive.bench.nasbench201 import key, operations
 from ogive.bench.pickles import load_pickle
-from ogive.bench.table import Table
+from ogive.bench.table_problem import Table
 from ogive.errors import JobError
 from ogive.objective import Objective
 

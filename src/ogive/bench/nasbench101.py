@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ogive.bench.table import Table
+from ogive.bench.table_problem import Table
 from ogive.bench.tfrecord import fields, records
 from ogive.errors import JobError
 from ogive.space import Architecture, Space, layer, one_of

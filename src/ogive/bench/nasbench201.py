@@ -18,15 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ogive.arrays import FloatArray
 from ogive.bench.pickles import Record, load_pickle
-from ogive.bench.table import Table
+from ogive.bench.table_problem import Table
 from ogive.errors import JobError, MissingExtra
 from ogive.objective import Constraint, Objective
 from ogive.space import Space, layer, one_of, wiring
-
-FloatArray = NDArray[np.float64]
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ("0-1", "0-2", "1-2", "0-3", "1-3", "2-3")

@@ -13,7 +13,7 @@ from typing import Any
 
 from ogive.bench import nats
 from ogive.bench.pickles import load_saved
-from ogive.bench.table import Table
+from ogive.bench.table_problem import Table
 from ogive.errors import JobError
 
 TRAININGS = {"12": "less", "200": "full"}

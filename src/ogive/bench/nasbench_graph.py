@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ogive.bench.pickles import load_pickle
-from ogive.bench.table import Table
+from ogive.bench.table_problem import Table
 from ogive.errors import JobError, MissingExtra
 from ogive.space import Architecture, Space, layer, one_of
 

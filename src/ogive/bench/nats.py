@@ -12,7 +12,7 @@ import numpy as np
 
 from ogive.bench.nasbench201 import key, operations, space
 from ogive.bench.pickles import load_pickle
-from ogive.bench.table import Table
+from ogive.bench.table_problem import Table
 from ogive.errors import JobError
 
 DATA_SETS = ("cifar10", "cifar100", "ImageNet16-120")

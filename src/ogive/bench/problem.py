@@ -19,8 +19,6 @@ What every problem guarantees:
 
 from __future__ import annotations
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -28,6 +26,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ogive.errors import JobError
+from ogive.hashing import hash_json
 from ogive.objective import Constraint, Objective
 from ogive.space import Architecture, Space
 from ogive.trial import EMPTY, Fidelity, Step
@@ -152,4 +151,4 @@ class Problem(ABC):
     @cached_property
     def fingerprint(self) -> str:
         """A hash of `describe()`; problems of one fingerprint may be compared."""
-        return hashlib.sha256(json.dumps(self.describe(), sort_keys=True).encode()).hexdigest()[:16]
+        return hash_json(self.describe())

@@ -7,7 +7,6 @@ any time; its protocol cannot change.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import sqlite3
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ogive.errors import RunError
+from ogive.hashing import hash_json
 
 VERSION = 1
 """Raised whenever an episode of the same protocol would be another one."""
@@ -56,7 +56,7 @@ class Protocol:
     @property
     def hash(self) -> str:
         """Eight hexadecimal digits."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
+        return hash_json(asdict(self), digits=8)
 
 
 def environment() -> dict[str, str]:
@@ -72,7 +72,7 @@ def environment() -> dict[str, str]:
 
 def environment_hash(found: Mapping[str, str]) -> str:
     """Eight hexadecimal digits."""
-    return hashlib.sha256(json.dumps(dict(found), sort_keys=True).encode()).hexdigest()[:8]
+    return hash_json(dict(found), digits=8)
 
 
 class Store:

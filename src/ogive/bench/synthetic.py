@@ -12,10 +12,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ogive.arrays import FloatArray, IntArray
 from ogive.bench.problem import Bounds, Observation, Problem
-from ogive.bench.table import Table
+from ogive.bench.table_problem import Table
 from ogive.errors import JobError
 from ogive.objective import Objective
 from ogive.registry import whole
@@ -92,9 +92,7 @@ def nk(n: int = 10, k: int = 3, alternatives: int = 3, seed: int = 0) -> Table:
     )
 
 
-def _table(
-    name: str, space: Space, codes: NDArray[np.int64], names: Sequence[str], values: NDArray[np.float64], source: str
-) -> Table:
+def _table(name: str, space: Space, codes: IntArray, names: Sequence[str], values: FloatArray, source: str) -> Table:
     scaled = (values - values.min()) / (values.max() - values.min())
     keys = list(map(tuple, codes.tolist()))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any
 
 from ogive.bench.problem import Bounds, Observation, Problem
 from ogive.errors import JobError
+from ogive.hashing import hash_text
 from ogive.registry import positive, whole
 from ogive.seeds import generator
 from ogive.space import Architecture, Decision, Space
@@ -75,7 +75,7 @@ class Wrapper(Problem):
 
 def _other(space: Space, rows: Sequence[Mapping[str, Any]], what: str) -> Space:
     """A space of these decisions that stands for `space`."""
-    code = hashlib.sha256(json.dumps([space.fingerprint, rows, what]).encode()).hexdigest()[:16]
+    code = hash_text(json.dumps([space.fingerprint, rows, what]))
     return Space.from_json({"decisions": rows, "fingerprint": code})
 
 

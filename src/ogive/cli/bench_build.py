@@ -44,7 +44,7 @@ def build(
     benchmark again. The rank correlation between seeds is printed; below 0.7 the exit code is 1.
     """
     from ogive.bench import digits
-    from ogive.bench.curves import Curves
+    from ogive.bench.curve_estimator import Curves
     from ogive.job import load_space
     from ogive.registry import choice
     from ogive.task import Recipe, classification

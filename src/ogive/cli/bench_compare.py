@@ -94,7 +94,7 @@ def _all(benchmarks: list[str], trials: int) -> list[str]:
 
     from ogive import strategy as registry
     from ogive.bench.catalog import brought, load
-    from ogive.bench.simulation import Named, make_strategy
+    from ogive.bench.simulated_search import Named, make_strategy
 
     ready = [name for name in registry.names() if inspect.Parameter.empty not in registry.options(name).values()]
     alone = [name for name in ready if brought(Named(name)) is None]
@@ -135,7 +135,7 @@ def _progress(quiet: bool) -> Iterator[Progress]:
 def _print(done: Comparison) -> None:
     from rich.table import Table
 
-    from ogive.bench.page import tables
+    from ogive.bench.comparison_page import tables
 
     for spec, grids in tables(done):
         for grid in grids:
@@ -150,7 +150,7 @@ def _print(done: Comparison) -> None:
 
 
 def _summary(done: Comparison, page: Path) -> dict[str, Any]:
-    from ogive.bench.results import all_results
+    from ogive.bench.comparison_results import all_results
 
     return {
         "protocol": done.protocol.hash,

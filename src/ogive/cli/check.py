@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ogive.cli.common import AsJson, JobFile, console, print_json, shown
-from ogive.cli.forecast import print_forecast
+from ogive.cli.cost_prompt import print_forecast
 from ogive.cli.space import size_json, size_text
 
 if TYPE_CHECKING:
     from ogive.hardware import Preflight
     from ogive.job import Job
-    from ogive.job.gate import Finding
+    from ogive.job.launch_gate import Finding
 
 
 def check(
@@ -34,9 +34,9 @@ def check(
     missing; 2 where the job is wrong, or a constraint, canonical form, graph or baseline fails.
     """
     from ogive.job import load_job
-    from ogive.job.forecast import forecast
-    from ogive.job.functions import check_baseline, check_space_functions
-    from ogive.job.gate import MISSING, launch_gate
+    from ogive.job.cost_forecast import forecast
+    from ogive.job.launch_gate import MISSING, launch_gate
+    from ogive.job.named_functions import check_baseline, check_space_functions
 
     loaded = load_job(job)
     if not as_json:
@@ -75,7 +75,7 @@ def _print_job(job: Job) -> None:
         print(f"subject to {constraint} ({'hard' if constraint.hard else 'soft'})")
     for constraint in job.criteria:
         print(f"success:   {constraint}")
-    from ogive.report.words import plural
+    from ogive.formatting import plural
 
     for phase in job.phases:
         given = phase.finalize
@@ -91,7 +91,7 @@ def _print_job(job: Job) -> None:
 
 
 def _search(job: Job) -> str:
-    from ogive.report.words import plural
+    from ogive.formatting import plural
 
     (strategy, schedule) = (next(iter(spec)) for spec in (job.strategy, job.schedule))
     epochs = f", up to {plural(job.epochs, 'epoch')} each" if job.epochs else ""
@@ -108,7 +108,7 @@ def _at_a_time(job: Job) -> str:
 
 def _print_gate(gate: Sequence[Finding]) -> None:
     """What is set in a line, and each missing thing with its reason and the line to add."""
-    from ogive.job.gate import MISSING, NOTE, SET
+    from ogive.job.launch_gate import MISSING, NOTE, SET
 
     there = [finding.name for finding in gate if finding.verdict == SET]
     print(f"\nlaunch gate: {', '.join(there)} set" if there else "\nlaunch gate:")

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ogive.api import Run
-    from ogive.report.delivery import Delivery
-    from ogive.run.fold import Observer
+    from ogive.run.observers import Observer
     from ogive.run.state import State
+    from ogive.stages.delivery import Delivery
     from ogive.trial import Trial
 
 JobFile = Annotated[Path, typer.Argument(metavar="JOB", help="The job's YAML file.")]
@@ -115,7 +115,7 @@ def print_trials(state: State, trials: Sequence[Trial], ranked: bool = True) -> 
 
 def print_networks(state: State, networks: Sequence[Delivery]) -> None:
     """A table of networks, best first: metrics, epochs and status are those of the stage that trained them last."""
-    from ogive.report.delivery import SEARCH
+    from ogive.stages.delivery import SEARCH
 
     rows = []
     for network in networks:
@@ -137,7 +137,8 @@ def _print_ranking(
 ) -> None:
     from rich.table import Table
 
-    from ogive.report.words import number, trial_name
+    from ogive.estimate.trial_labels import trial_name
+    from ogive.formatting import number
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in (*(["rank"] if ranked else []), "trial", *metrics, "epochs"):

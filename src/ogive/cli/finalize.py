@@ -15,7 +15,7 @@ from ogive.errors import JobError
 
 if TYPE_CHECKING:
     from ogive.api import Run
-    from ogive.report.two_stage import TwoStage
+    from ogive.stages.full_training_result import TwoStage
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
@@ -104,8 +104,8 @@ def _changes(items: Sequence[str]) -> dict[str, Any]:
 
 def _drawn(reference: str) -> Callable[[], Any]:
     """The function that `reference` names; a file is looked for in the working directory."""
-    from ogive.job.code import Code
-    from ogive.job.source import Source
+    from ogive.job.user_modules import Code
+    from ogive.job.yaml_source import Source
 
     where, _, name = reference.rpartition(":")
     file = Path(where)
@@ -120,7 +120,7 @@ def _drawn(reference: str) -> Callable[[], Any]:
 def _print(run: Run, result: TwoStage) -> None:
     from rich.table import Table
 
-    from ogive.report.two_stage_words import rows, sentences
+    from ogive.stages.full_training_text import rows, sentences
 
     head, cells = rows(result)
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -149,7 +149,7 @@ def _print(run: Run, result: TwoStage) -> None:
 def _print_comparison(run: Run) -> None:
     """What sets the winner apart from the baseline, metric by metric."""
     from ogive.report import read_comparison
-    from ogive.report.versus import known_goal, verdict
+    from ogive.stages.comparison_text import known_goal, verdict
 
     comparison = read_comparison(run.folder)
     if comparison is None:

@@ -30,8 +30,8 @@ def front(run: RunPath, as_json: AsJson = False) -> None:
     The knee is the trial that lies furthest before the plane through the front's ends: there, giving up a little of one
     objective gains most of the others.
     """
+    from ogive.formatting import plural
     from ogive.report.subject import Subject
-    from ogive.report.words import plural
 
     opened = open_run(run)
     trials = opened.front()

@@ -13,9 +13,9 @@ from ogive.cli.common import AsJson, JobFile, print_json, print_table, shown
 
 if TYPE_CHECKING:
     from ogive.job import Job
+    from ogive.monitor.cost import Interval
     from ogive.planner import Plan
     from ogive.planner.plan import Row
-    from ogive.run.cost import Interval
 
 
 def plan(
@@ -51,9 +51,9 @@ def plan(
     is given, and simulates the search under its own strategy and schedule. The plan is kept beside the run's folder:
     `ogive search` journals its forecast and says when it no longer holds, and `parallel_trials: auto` uses its split.
     """
-    from ogive.api.planning import Wanted
     from ogive.job import load_job
-    from ogive.job.planning import keep_plan, plan_job
+    from ogive.job.stored_plan import keep_plan, plan_job
+    from ogive.session.planned_search import Wanted
 
     loaded = _phase(load_job(job), phase)
     wanted = Wanted(workers, source, trials, epochs, seeds, regret)
@@ -68,7 +68,7 @@ def plan(
 
 def _use(job: Job) -> str:
     """How the plan comes to be used."""
-    from ogive.api.result import JOURNAL
+    from ogive.run.journal import JOURNAL
 
     if (job.run / JOURNAL).is_file():
         return f"the run in {shown(job.run)} has begun and keeps its split; a new one takes it up"
@@ -92,8 +92,8 @@ def _phase(job: Job, name: str | None) -> Job:
 def _print(plan: Plan, job: Job) -> None:
     from rich.table import Table
 
-    from ogive.planner.making import probability
-    from ogive.report.words import number, plural
+    from ogive.formatting import number, plural
+    from ogive.planner.build import probability
 
     strategy, schedule = (next(iter(spec)) for spec in (job.strategy, job.schedule))
     print(
@@ -134,13 +134,13 @@ def _print(plan: Plan, job: Job) -> None:
 
 
 def _units(plan: Plan) -> str:
-    from ogive.report.words import plural
+    from ogive.formatting import plural
 
     return plural(plan.workers, plan.unit.removesuffix("s"))
 
 
 def _cells(row: Row, priced: bool) -> list[str]:
-    from ogive.report.words import duration, number
+    from ogive.formatting import duration, number
 
     cells = [_interval(interval, duration) for interval in (row.start_up, row.epoch, row.seconds)]
     cells.append("not reached" if row.regret_seconds is None else _interval(row.regret_seconds, duration))

@@ -13,7 +13,7 @@ from ogive.errors import JobError
 if TYPE_CHECKING:
     from ogive.api.replay import Replay, Stop
     from ogive.objective import Constraint, Objective
-    from ogive.run.cost import Spend
+    from ogive.run.spending import Spend
     from ogive.run.state import State
 
 _BOUND = re.compile(r"\s*([^<>=\s]+)\s*(<=|>=)\s*(\S+)\s*")
@@ -106,7 +106,7 @@ def _price(text: str | None) -> float | str | None:
 
 
 def _print(found: Replay, state: State) -> None:
-    from ogive.report.words import plural
+    from ogive.formatting import plural
 
     goals = ", ".join(f"{o.goal} {o.metric}" for o in found.objectives)
     within = f" with {' and '.join(map(str, found.constraints))}" if found.constraints else ""
@@ -125,7 +125,7 @@ def _print(found: Replay, state: State) -> None:
 def _print_chosen(found: Replay, state: State) -> None:
     from rich.table import Table
 
-    from ogive.report.words import number
+    from ogive.formatting import number
 
     print()
     if not found.chosen:
@@ -165,7 +165,7 @@ def _print_stops(found: Replay) -> None:
 
 
 def _stop_cells(stop: Stop, found: Replay) -> tuple[str, str, str, str]:
-    from ogive.report.words import duration, number
+    from ogive.formatting import duration, number
 
     if not stop.stops:
         return "-", "-", "-", "-"
@@ -181,7 +181,7 @@ def _stop_cells(stop: Stop, found: Replay) -> tuple[str, str, str, str]:
 
 
 def _print_cost(found: Replay) -> None:
-    from ogive.report.words import duration
+    from ogive.formatting import duration
 
     print()
     paid, would = found.paid, found.would_pay
@@ -196,6 +196,6 @@ def _print_cost(found: Replay) -> None:
 
 
 def _money(spent: Spend) -> str:
-    from ogive.run.words import amount
+    from ogive.formatting import amount
 
     return amount(spent.money or 0.0, spent.currency)

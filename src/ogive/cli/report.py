@@ -39,7 +39,7 @@ def report(
     are drawn.
     """
     from ogive.errors import JobError
-    from ogive.job.suggested import write_suggested
+    from ogive.job.next_job import write_suggested
     from ogive.report.subject import Subject
 
     if output is not None and to is not None and output.suffix != f".{to.value}":

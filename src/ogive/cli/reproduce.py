@@ -47,7 +47,7 @@ def reproduce(
 
 
 def _print(found: Reproduction) -> None:
-    from ogive.report.words import plural
+    from ogive.formatting import plural
 
     if not found.environment:
         print("the environment is as it was when the trial ran")

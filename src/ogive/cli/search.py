@@ -23,8 +23,8 @@ from ogive.cli.common import (
     unsaved,
     watching,
 )
-from ogive.cli.forecast import confirm
-from ogive.cli.phases import search_phases
+from ogive.cli.cost_prompt import confirm
+from ogive.cli.funnel_view import search_phases
 
 if TYPE_CHECKING:
     from ogive.api import Run
@@ -117,8 +117,8 @@ def _command(job: Path, options: Mapping[str, Any]) -> str:
 
 def _more(job: Path, options: Mapping[str, Any], state: State) -> str:
     """How a search that has ended is given more of what it has used up."""
-    from ogive.run.cost import spend
     from ogive.run.settings import Settings
+    from ogive.run.spending import spend
 
     if state.exhausted:
         return "nothing is left to propose; a wider space, or another strategy, is another search (see `warm_start`)"
@@ -156,10 +156,10 @@ def _summary(run: Run) -> dict[str, Any]:
 def _print(run: Run, more: str) -> None:
     import shlex
 
+    from ogive.formatting import duration
+    from ogive.monitor.overtraining import overtraining
     from ogive.report import draw_text
-    from ogive.report.results import why_none
-    from ogive.report.words import duration
-    from ogive.run.overtraining import overtraining
+    from ogive.run.results import why_none
 
     state = run.state
     by = " by failures" if run.failed else ""

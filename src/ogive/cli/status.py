@@ -23,18 +23,20 @@ from ogive.cli.common import (
 
 if TYPE_CHECKING:
     from ogive.api import Run
+    from ogive.monitor.stop_rules import Verdict
     from ogive.run.state import State
-    from ogive.run.stopping import Verdict
 
 
 def status(run: RunPath, as_json: AsJson = False) -> None:
     """Show how far a run is: trials, best so far, failures, cost, what the stop rules advise, alerts."""
-    from ogive.cli.phases import show_where_there_is_one
-    from ogive.report import spending
-    from ogive.report.results import nearest, top, why_none
-    from ogive.report.words import duration, number, plural, trial_name
-    from ogive.run.stopping import verdicts
-    from ogive.run.utilisation import utilisation
+    from ogive.cli.funnel_view import show_where_there_is_one
+    from ogive.estimate.trial_labels import trial_name
+    from ogive.formatting import duration, number, plural
+    from ogive.monitor import cost_text
+    from ogive.monitor.stop_rules import verdicts
+    from ogive.monitor.utilisation import utilisation
+    from ogive.run.results import nearest, top, why_none
+    from ogive.stages.stage_states import stage_states
 
     if show_where_there_is_one(run, as_json):
         return
@@ -43,8 +45,8 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     best = top(state, 1) if len(state.objectives) == 1 else []
     summary = _summary(opened, state)
     now = time.time() if summary["state"] == "running" else None
-    stages, busy, advice = (
-        spending.stages(opened.folder, state),
+    states, busy, advice = (
+        stage_states(opened.folder, state),
         utilisation(state, bins=1, now=now),
         verdicts(state, now=now),
     )
@@ -58,7 +60,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
             ],
             "notes": followed.notes,
             "no_weights": unsaved(opened),
-            "cost": spending.cost_json(stages, now),
+            "cost": cost_text.cost_json(states, now),
             "utilisation": busy.mean,
             "advice": [{**asdict(verdict), "numbers": dict(verdict.numbers)} for verdict in advice],
             "alerts": [alert.to_json() for alert in state.alerts],
@@ -87,12 +89,12 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     together = state.settings.get("workers_per_trial", 1)
     each = f" of {together} processes each" if together > 1 else ""
     print(f"workers   {state.settings['workers']}{each}, with a trial for {busy.mean:.0%} of the time")
-    for label, text in spending.cost_lines(stages, now):
+    for label, text in cost_text.cost_lines(states, now):
         print(f"{label:<9} {text}")
     print(f"advice    {_advice(state, advice)}")
-    for label, text in spending.advice_lines(advice):
+    for label, text in cost_text.advice_lines(advice):
         print(f"  {label:<7} {text}")
-    for label, text in spending.alert_lines(state):
+    for label, text in cost_text.alert_lines(state):
         print(f"{label:<9} {text}")
     if state.warnings:
         print(f"warnings  {len(state.warnings)}, the last: {state.warnings[-1][0]}")

@@ -28,7 +28,7 @@ def top(
     Those that were trained in full come first, by their rank there and with the metrics of full training; the others have
     those of the search. Numbers are the search's.
     """
-    from ogive.report.results import nearest, why_none
+    from ogive.run.results import nearest, why_none
 
     opened = open_run(run)
     networks = opened.stages.ranked(k)

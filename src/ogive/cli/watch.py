@@ -12,8 +12,8 @@ import typer
 from ogive.cli.common import AsJson, print_json, shown
 
 if TYPE_CHECKING:
+    from ogive.monitor.run_watcher import Watched
     from ogive.run.alerts import Alert
-    from ogive.run.watch import Watched
 
 
 def watch(
@@ -30,9 +30,9 @@ def watch(
 
     Of each death there is one alert, in the run's journal too. Without --once, ends when all the runs have ended.
     """
-    from ogive.api.result import JOURNAL
     from ogive.job import run_folder
-    from ogive.run.watch import Watched
+    from ogive.monitor.run_watcher import Watched
+    from ogive.run.journal import JOURNAL
 
     watched = {folder: Watched(folder / JOURNAL) for folder in map(run_folder, runs)}
     extra: list[Any] = [{"webhook": url} for url in webhook or []]
@@ -57,7 +57,8 @@ def watch(
 
 def _send(folder: Path, run: Watched, alert: Alert, extra: list[Any]) -> None:
     """By the routes that the run stored and those of this command; journalled first, so that it is told once."""
-    from ogive.run.routes import Routes, check_routes
+    from ogive.monitor.alert_routes import Routes
+    from ogive.run.alert_route_specs import check_routes
 
     trouble = run.keep(alert)
     if trouble:

@@ -11,13 +11,12 @@ the newest one, from which training goes on.
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import re
 import shutil
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -25,7 +24,8 @@ from typing import IO, Any
 import numpy as np
 
 from ogive.errors import JobError, RunError
-from ogive.run.folders import CHECKPOINT_FILE
+from ogive.files import flush_folder, write_flushed
+from ogive.run.trial_folder import CHECKPOINT_FILE
 from ogive.trial import BestEpoch, Step
 
 _STATE = re.compile(r"checkpoint-(\d+)\.(pt|pickle)")
@@ -180,7 +180,8 @@ class Writer:
         self.discard()
         has_tensors = check_state(state, "state")
         path = self._folder / f"checkpoint-{step}.{'pt' if has_tensors else 'pickle'}"
-        _write(path.with_name(path.name + ".tmp"), state, _torch_save if has_tensors else _pickle)
+        save = _torch_save if has_tensors else _pickle
+        write_flushed(path.with_name(path.name + ".tmp"), lambda file: save(state, file))
         self._staged = step, path, list(state)
 
     def commit(self, metrics: Mapping[str, float], reported: bool) -> None:
@@ -191,13 +192,13 @@ class Writer:
         beside = self._folder / f"checkpoint-{step}.json"
         aside = beside.with_name(beside.name + ".tmp")
         content = json.dumps({"step": step, "metrics": dict(metrics), "reported": reported, "keys": keys})
-        _write(aside, content, lambda text, file: file.write(text.encode()))
+        write_flushed(aside, lambda file: file.write(content.encode()))
         aside.replace(beside)
         path.with_name(path.name + ".tmp").replace(path)
         kept = {path, beside}
         if self._best_epoch_of is not None:
             kept |= self._keep_best(Saved(step, metrics, reported, path), self._best_epoch_of)
-        _flush_folder(self._folder)
+        flush_folder(self._folder)
         self._staged = None
         for file in _own_files(self._folder):  # what a killed attempt left half written is among them
             if file not in kept:
@@ -273,18 +274,6 @@ def _pickle(state: Any, file: IO[bytes]) -> None:
     pickle.dump(state, file)
 
 
-def _write(path: Path, content: Any, how: Callable[[Any, IO[bytes]], object]) -> None:
-    """Write a new file and flush it to the disk; leave nothing behind when that fails."""
-    try:
-        with path.open("wb") as file:
-            how(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-
-
 def _link(source: Path, target: Path) -> None:
     """Give a file a second name; copy it where the file system has no links."""
     try:
@@ -298,12 +287,3 @@ def _link(source: Path, target: Path) -> None:
 def _own_files(folder: Path) -> list[Path]:
     """What was written here; a train function's own `checkpoint-best.pt` is not."""
     return [path for path in folder.iterdir() if CHECKPOINT_FILE.fullmatch(path.name)]
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make renames in `folder` last through a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,13 +9,14 @@ from dataclasses import asdict, fields
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from ogive.arrays import FloatArray
 from ogive.errors import JobError, MissingExtra
 from ogive.estimate.checkpoint import REMEDY, first_line
-from ogive.estimate.functions import count
-from ogive.estimate.live import LiveTrial, run_live
-from ogive.estimate.smaller import check_size, reshaped, smaller
+from ogive.estimate.live_trial import LiveTrial, run_live
+from ogive.estimate.proxy_model import check_size, reshaped, smaller
+from ogive.estimate.user_functions import count
+from ogive.hashing import hash_json
 from ogive.run.estimator import Estimator, Evaluation
-from ogive.source import short_hash
 from ogive.space import Architecture, Space
 from ogive.task import Recipe, Task
 from ogive.task.proxy import Proxy
@@ -23,8 +24,6 @@ from ogive.task.recipe import override
 from ogive.trial import EMPTY, Fidelity
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import nn
 
     from ogive.task.trainer import Examples, Training
@@ -132,7 +131,7 @@ class Classifier(Estimator):
         return self._used().warnings()
 
     def fingerprints(self) -> Mapping[str, str]:
-        return {**self._used().fingerprints(), "recipe": short_hash(self._numerics())}
+        return {**self._used().fingerprints(), "recipe": hash_json(self._numerics())}
 
     def _numerics(self) -> dict[str, Any]:
         numerics = {"estimator": "classifier", "trainer": TRAINER, "device": self.device, **asdict(self.training)}
@@ -171,7 +170,7 @@ class Classifier(Estimator):
         each = ((name, share, Proxy(**{name: share})) for name, share in self.proxy.at(fidelity).reduced().items())
         return {name: share for name, share, proxy in each if reshaped(architecture, proxy, proxy.shape(shape))}
 
-    def scores(self, model: nn.Module, examples: Examples) -> dict[str, NDArray[np.float64]]:
+    def scores(self, model: nn.Module, examples: Examples) -> dict[str, FloatArray]:
         """What each of `examples` adds to `accuracy` (0 or 1) and to `log_loss` (in nats): arrays [n]."""
         from ogive.task.trainer import choose_device, score
 

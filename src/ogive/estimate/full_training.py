@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ogive.errors import JobError
+from ogive.hashing import hash_json
 from ogive.run.estimator import Estimator, Evaluation
-from ogive.source import identity, short_hash
+from ogive.source import identity
 from ogive.trial import Step
 from ogive.user_code import blaming
 
@@ -99,7 +100,7 @@ class FullTraining(Estimator):
         return self.judge.sources()
 
     def fingerprints(self) -> Mapping[str, str]:
-        return {**self.judge.fingerprints(), "settings": short_hash(self.settings)}
+        return {**self.judge.fingerprints(), "settings": hash_json(self.settings)}
 
 
 class Drawn:

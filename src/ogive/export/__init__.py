@@ -9,11 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ogive.export.model import export_torch as export_torch
-    from ogive.export.task import TaskData as TaskData
-    from ogive.export.task import task_data as task_data
+    from ogive.export.task_record import TaskData as TaskData
+    from ogive.export.task_record import task_data as task_data
+    from ogive.export.torch_export import export_torch as export_torch
 
-_HOME = {"export_torch": "model", "TaskData": "task", "task_data": "task"}
+_HOME = {"export_torch": "torch_export", "TaskData": "task_record", "task_data": "task_record"}
 
 __all__ = ["TaskData", "export_torch", "task_data"]
 

@@ -6,28 +6,28 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ogive.hardware.checks import preflight as preflight
-    from ogive.hardware.cost import FLOP_CONVENTION as FLOP_CONVENTION
-    from ogive.hardware.cost import Cost as Cost
-    from ogive.hardware.cost import activation_memory as activation_memory
-    from ogive.hardware.cost import flops as flops
-    from ogive.hardware.cost import measure as measure
-    from ogive.hardware.cost import parameters as parameters
-    from ogive.hardware.result import Failure as Failure
-    from ogive.hardware.result import Preflight as Preflight
-    from ogive.hardware.result import Spread as Spread
+    from ogive.hardware.model_cost import FLOP_CONVENTION as FLOP_CONVENTION
+    from ogive.hardware.model_cost import Cost as Cost
+    from ogive.hardware.model_cost import activation_memory as activation_memory
+    from ogive.hardware.model_cost import flops as flops
+    from ogive.hardware.model_cost import measure as measure
+    from ogive.hardware.model_cost import parameters as parameters
+    from ogive.hardware.preflight_checks import preflight as preflight
+    from ogive.hardware.preflight_result import Failure as Failure
+    from ogive.hardware.preflight_result import Preflight as Preflight
+    from ogive.hardware.preflight_result import Spread as Spread
 
 _HOME = {
-    "Cost": "cost",
-    "FLOP_CONVENTION": "cost",
-    "Failure": "result",
-    "Preflight": "result",
-    "Spread": "result",
-    "activation_memory": "cost",
-    "flops": "cost",
-    "measure": "cost",
-    "parameters": "cost",
-    "preflight": "checks",
+    "Cost": "model_cost",
+    "FLOP_CONVENTION": "model_cost",
+    "Failure": "preflight_result",
+    "Preflight": "preflight_result",
+    "Spread": "preflight_result",
+    "activation_memory": "model_cost",
+    "flops": "model_cost",
+    "measure": "model_cost",
+    "parameters": "model_cost",
+    "preflight": "preflight_checks",
 }
 
 __all__ = [

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from ogive.hardware.inputs import tensors
+from ogive.hardware.example_inputs import tensors
 
 Shape = tuple[int, ...]
 Running = tuple[str, nn.Module, tuple[Shape, ...]]

@@ -8,21 +8,21 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ogive.job.folders import add_code_of, place_of, run_folder
+from ogive.job.job_folder import add_code_of, place_of, run_folder
 
 if TYPE_CHECKING:
+    from ogive.job.execution import baseline_of as baseline_of
+    from ogive.job.execution import finalize_of as finalize_of
+    from ogive.job.execution import run_funnel as run_funnel
+    from ogive.job.execution import run_job as run_job
     from ogive.job.job import Job as Job
     from ogive.job.job import JobPhase as JobPhase
     from ogive.job.job import load_job as load_job
     from ogive.job.job import load_space as load_space
-    from ogive.job.start import baseline_of as baseline_of
-    from ogive.job.start import finalize_of as finalize_of
-    from ogive.job.start import run_funnel as run_funnel
-    from ogive.job.start import run_job as run_job
 
 _HOME = {
     **dict.fromkeys(("Job", "JobPhase", "load_job", "load_space"), "job"),
-    **dict.fromkeys(("baseline_of", "finalize_of", "run_funnel", "run_job"), "start"),
+    **dict.fromkeys(("baseline_of", "finalize_of", "run_funnel", "run_job"), "execution"),
 }
 
 __all__ = [

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from ogive import schedule as schedules
 from ogive import strategy as strategies
-from ogive.api.checks import check_hard
 from ogive.api.funnel import START_FROM, Go
-from ogive.api.result import JOURNAL
 from ogive.errors import Infeasible, JobError
-from ogive.job import judging, parts, places
-from ogive.job.code import Code, blame, describe
-from ogive.job.folders import run_of
+from ogive.job import environment, evaluation, search_parts
+from ogive.job.job_folder import run_of
+from ogive.job.key_validation import check_keys
 from ogive.job.keys import AUTO, FinalizeKeys, JobKeys, PhaseKeys
-from ogive.job.model import check_keys
-from ogive.job.source import Source, blamed, read
+from ogive.job.user_modules import Code, blame, describe
+from ogive.job.yaml_source import Source, blamed, read
 from ogive.objective import Constraint, Objective
 from ogive.run.estimator import Estimator
 from ogive.run.executors.processes import cores
+from ogive.run.journal import JOURNAL
 from ogive.run.settings import Settings
 from ogive.seeds import generator
+from ogive.session.search_checks import check_hard
 from ogive.space import Architecture, Space
 from ogive.trial import Pending
 from ogive.user_code import RAISED
@@ -151,24 +151,24 @@ def load_job(path: str | Path, options: Mapping[str, Any] | None = None) -> Job:
     """
     source = read(Path(path)).with_options(options or {})
     keys = check_keys(source)
-    places.check_machine(source, keys)
-    places.check_routes(source, keys)
-    strategy = parts.named(source, "strategy", keys.strategy)
-    parts.named(source, "schedule", keys.schedule)
-    schedule = parts.with_its_schedule(source, keys, "schedule" in keys.model_fields_set)
-    parts.make_objectives(source, keys)
-    parts.make_constraints(source, keys)
-    parts.make_criteria(source, keys)
+    environment.check_machine(source, keys)
+    environment.check_routes(source, keys)
+    strategy = search_parts.named(source, "strategy", keys.strategy)
+    search_parts.named(source, "schedule", keys.schedule)
+    schedule = search_parts.with_its_schedule(source, keys, "schedule" in keys.model_fields_set)
+    search_parts.make_objectives(source, keys)
+    search_parts.make_constraints(source, keys)
+    search_parts.make_criteria(source, keys)
     code = Code(source)
-    space = parts.make_space(source, keys, code)
-    parts.check_joint(source, keys, space)
-    task = judging.make_task(source, keys, code, space)
+    space = search_parts.make_space(source, keys, code)
+    search_parts.check_joint(source, keys, space)
+    task = evaluation.make_task(source, keys, code, space)
     baseline = baseline_in(source, keys, code)
     given = _Given(code, space, task, baseline, run_of(source, keys), dict(options or {}))
     job = _search(source, replace_named(keys, strategy, schedule), given)
     _check_feasible(source, job)
     if keys.finalize is not None:
-        judging.check_finalize(source, keys.finalize, job.estimator, "finalize")
+        evaluation.check_finalize(source, keys.finalize, job.estimator, "finalize")
     return replace(job, phases=_phases(source, keys, given)) if keys.phases is not None else job
 
 
@@ -191,18 +191,18 @@ class _Given:
 
 def _search(source: Source, keys: JobKeys, given: _Given) -> Job:
     """One search, with everything that it names made once."""
-    objectives, constraints = parts.make_objectives(source, keys), parts.make_constraints(source, keys)
-    estimator = judging.make_estimator(source, keys, given.code, given.task, given.space)
-    epochs = keys.epochs if keys.task is None else keys.epochs or judging.make_recipe(source, keys).epochs
-    judging.check_metrics(source, keys, estimator)
+    objectives, constraints = search_parts.make_objectives(source, keys), search_parts.make_constraints(source, keys)
+    estimator = evaluation.make_estimator(source, keys, given.code, given.task, given.space)
+    epochs = keys.epochs if keys.task is None else keys.epochs or evaluation.make_recipe(source, keys).epochs
+    evaluation.check_metrics(source, keys, estimator)
     sought: dict[str, Any] = {"objectives": objectives, "constraints": constraints}
     make_strategy = functools.partial(strategies.create, space=given.space, **sought)
-    parts.try_options(source, "strategy", keys.strategy, make_strategy)
+    search_parts.try_options(source, "strategy", keys.strategy, make_strategy)
     make_schedule = functools.partial(schedules.create, epochs=epochs, **sought)
-    parts.try_options(source, "schedule", keys.schedule, make_schedule)
-    judging.check_carried_out(source, keys, estimator, given.space, make_schedule)
+    search_parts.try_options(source, "schedule", keys.schedule, make_schedule)
+    evaluation.check_carried_out(source, keys, estimator, given.space, make_schedule)
     if not (given.run / JOURNAL).is_file():
-        parts.check_warm_start(source, keys, given.space, objectives, constraints)
+        search_parts.check_warm_start(source, keys, given.space, objectives, constraints)
     return Job(
         source,
         keys,
@@ -211,12 +211,12 @@ def _search(source: Source, keys: JobKeys, given: _Given) -> Job:
         estimator,
         objectives,
         constraints,
-        parts.make_criteria(source, keys),
+        search_parts.make_criteria(source, keys),
         keys.strategy,
         keys.schedule,
         epochs,
-        parts.make_initial(source, keys, given.space),
-        places.price_of(source, keys),
+        search_parts.make_initial(source, keys, given.space),
+        environment.price_of(source, keys),
         given.baseline,
         given.run,
         tuple(given.code.folders),
@@ -227,26 +227,26 @@ def _search(source: Source, keys: JobKeys, given: _Given) -> Job:
 def _phases(source: Source, keys: JobKeys, given: _Given) -> tuple[JobPhase, ...]:
     """The phases, each with the job that it is."""
     assert keys.phases is not None
-    places.check_phases(source, keys)
+    environment.check_phases(source, keys)
     made: list[JobPhase] = []
     for name, own in keys.phases.items():
         there = source.inside(("phases", name), own.model_fields_set)
-        go = parts.make_go(there, name, own.go, given.task)
+        go = search_parts.make_go(there, name, own.go, given.task)
         if own.finalize is not None:
             searched = made[-1].job
             assert searched is not None  # `check_phases` has seen to it
-            judging.check_finalize(source, own.finalize, searched.estimator, "phases", name, "finalize")
+            evaluation.check_finalize(source, own.finalize, searched.estimator, "phases", name, "finalize")
             made.append(JobPhase(name, None, finalize_arguments(own.finalize), 0, go))
             continue
         changed = {key: getattr(own, key) for key in own.model_fields_set if key not in NOT_OF_SEARCH}
         phase_keys = keys.model_copy(update={**changed, **(_NOTHING_BEFORE if made else {})})
         for kind in {"strategy", "schedule"} & changed.keys():
-            parts.named(there, kind, changed[kind])
-        schedule = parts.with_its_schedule(there, phase_keys, "schedule" in {*changed, *keys.model_fields_set})
+            search_parts.named(there, kind, changed[kind])
+        schedule = search_parts.with_its_schedule(there, phase_keys, "schedule" in {*changed, *keys.model_fields_set})
         phase_keys = phase_keys.model_copy(update={"schedule": schedule})
         searched = _search(there, phase_keys, replace(given, run=given.run / name))
         for constraint in go.best:
-            judging.check_metric(there, ("phases", name, "go", "best"), constraint.metric, searched.estimator)
+            evaluation.check_metric(there, ("phases", name, "go", "best"), constraint.metric, searched.estimator)
         made.append(JobPhase(name, searched, {}, _start_from(own), go))
     return tuple(made)
 
@@ -269,12 +269,12 @@ def load_space(job_or_reference: str) -> Space:
     """
     if ":" not in job_or_reference:
         source = read(Path(job_or_reference))
-        return parts.make_space(source, check_keys(source), Code(source))
+        return search_parts.make_space(source, check_keys(source), Code(source))
     where, _, name = job_or_reference.rpartition(":")
     path = Path(where)
     data = {"space": f"{path.name if where.endswith('.py') else where}:{name}", "train": "unused:unused"}
     source = Source(path if where.endswith(".py") else Path("the command line"), data, {})
-    return parts.make_space(source, check_keys(source), Code(source))
+    return search_parts.make_space(source, check_keys(source), Code(source))
 
 
 def baseline_in(source: Source, keys: JobKeys, code: Code) -> Callable[[], Any] | None:
@@ -296,7 +296,7 @@ def _check_feasible(source: Source, job: Job) -> None:
     with blamed(source, "space"):
         rng = generator(job.keys.seed, "check")
         drawn = [job.space.sample(rng) for _ in range(DRAWN)]
-        if job.space.example_input is None and judging.builds_models(job.estimator):  # else the preflight can tell
+        if job.space.example_input is None and evaluation.builds_models(job.estimator):  # else the preflight can tell
             _check_any(drawn, lambda architecture: architecture.build(seed=0), "built", job.folders)
     if any(constraint.hard for constraint in job.constraints):
         strategy = strategies.create("random", job.space, job.objectives, job.constraints)

@@ -52,12 +52,12 @@ def _price(value: Any) -> Any:
 
 
 def _executor(value: Any) -> Any:
-    """A name stays one; what it may be is checked by `ogive.api.executors`."""
+    """A name stays one; what it may be is checked by `ogive.session.executor_config`."""
     return value if isinstance(value, str) else _named(value)
 
 
 def _earlier(value: Any) -> Any:
-    """The folder of a run, or a mapping that names it; what it holds is checked by `ogive.job.parts`."""
+    """The folder of a run, or a mapping that names it; what it holds is checked by `ogive.job.search_parts`."""
     if value is not None and not (isinstance(value, str) and value) and not isinstance(value, dict):
         raise PydanticCustomError("earlier", "neither a folder nor a mapping")
     return value

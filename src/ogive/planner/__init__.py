@@ -7,12 +7,12 @@ strategy and schedule.
 
 from __future__ import annotations
 
+from ogive.planner.build import SEEDS, make
 from ogive.planner.landscape import Landscape, Shape, bundled, learn, limited
 from ogive.planner.machine import Fit, Machine, fit
-from ogive.planner.making import SEEDS, make
-from ogive.planner.measure import EPOCHS, TRIALS, measure, sizes, start_up
+from ogive.planner.measure_durations import EPOCHS, TRIALS, measure, sizes, start_up
 from ogive.planner.plan import Plan, Row
-from ogive.planner.simulation import Episode, Search, Split, episode, splits
+from ogive.planner.simulated_split import Episode, Search, Split, episode, splits
 from ogive.planner.timings import Epoch, StartUp, Timings, of_run, read
 from ogive.run.executors.simulated import Weather
 

@@ -18,8 +18,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ogive.arrays import FloatArray
 from ogive.bench.problem import Bounds, Observation, Problem
 from ogive.bench.wrappers import Wrapper
 from ogive.errors import JobError
@@ -184,9 +184,9 @@ class Landscape(Problem):
         self._parts = generator(seed, "parts").normal(size=(encoded.shape[1], 2))
         raw = encoded @ self._parts
         self._center, self._scale = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-9)
-        self._known: dict[str, NDArray[np.float64]] = {}
+        self._known: dict[str, FloatArray] = {}
 
-    def parts(self, architecture: Architecture) -> NDArray[np.float64]:
+    def parts(self, architecture: Architecture) -> FloatArray:
         """[2] z and w; a low z is good."""
         if architecture.id not in self._known:
             raw = self.space.encode([architecture])[0] @ self._parts

@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ogive.arrays import BoolArray, FloatArray, IntArray
+from ogive.monitor.cost import Interval
 from ogive.planner.timings import Epoch, StartUp, Timings
-from ogive.run.cost import Interval
 from ogive.seeds import generator
 
-FloatArray = NDArray[np.float64]
 DRAWS = 200
 """Resamplings of the trials from which intervals are taken."""
 LEVEL = 0.9
@@ -162,11 +161,11 @@ class _Seen:
 
     workers: tuple[int, ...]
     means: FloatArray
-    there: NDArray[np.bool_]
+    there: BoolArray
     noise: FloatArray
     extras: FloatArray
 
-    def of(self, trials: NDArray[np.int64]) -> _Seen:
+    def of(self, trials: IntArray) -> _Seen:
         """Of some of the trials, which may repeat."""
         return _Seen(self.workers, self.means[trials], self.there[trials], self.noise[trials], self.extras[trials])
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ogive.planner.simulation import Split
+from ogive.monitor.cost import Interval
+from ogive.planner.simulated_split import Split
 from ogive.planner.timings import Timings
-from ogive.run.cost import HOUR, Interval
 from ogive.run.prices import Price
+from ogive.run.spending import HOUR
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Plan:
         return replace(self, chosen=found[0]) if found else None
 
     def journalled(self) -> dict[str, Any]:
-        """The forecast of the chosen split, as an event of `Kind.PROJECTED` holds it; see `ogive.run.forecast`."""
+        """The forecast of the chosen split, as an event of `Kind.PROJECTED` holds it (`ogive.monitor.plan_comparison`)."""
         row, money = self.row, self.row.money
         return {
             "done": 0,

@@ -6,20 +6,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ogive.report.comparison import Comparison as Comparison
-    from ogive.report.comparison import Difference as Difference
-    from ogive.report.comparison import Network as Network
-    from ogive.report.comparison import RandomReference as RandomReference
-    from ogive.report.comparison import paired_difference as paired_difference
-    from ogive.report.comparison import read_comparison as read_comparison
-    from ogive.report.comparison import write_comparison as write_comparison
-    from ogive.report.drawing import draw_svg as draw_svg
-    from ogive.report.drawing import draw_text as draw_text
-    from ogive.report.export import export_json as export_json
-    from ogive.report.live import live_view as live_view
-    from ogive.report.live import plain_view as plain_view
-    from ogive.report.page import write_report as write_report
-    from ogive.report.results import expected_best as expected_best
+    from ogive.drawing.architecture_drawing import draw_svg as draw_svg
+    from ogive.drawing.architecture_drawing import draw_text as draw_text
+    from ogive.monitor.live_view import live_view as live_view
+    from ogive.monitor.live_view import plain_view as plain_view
+    from ogive.report.run_page import write_report as write_report
+    from ogive.run.results import expected_best as expected_best
+    from ogive.stages.baseline_comparison import Comparison as Comparison
+    from ogive.stages.baseline_comparison import Difference as Difference
+    from ogive.stages.baseline_comparison import Network as Network
+    from ogive.stages.baseline_comparison import RandomReference as RandomReference
+    from ogive.stages.baseline_comparison import read_comparison as read_comparison
+    from ogive.stages.baseline_comparison import write_comparison as write_comparison
+    from ogive.stages.trial_json import export_json as export_json
+    from ogive.stats.paired import paired_difference as paired_difference
 
 _HOME = {
     **dict.fromkeys(
@@ -28,17 +28,17 @@ _HOME = {
             "Difference",
             "Network",
             "RandomReference",
-            "paired_difference",
             "read_comparison",
             "write_comparison",
         ),
-        "comparison",
+        "stages.baseline_comparison",
     ),
-    **dict.fromkeys(("draw_svg", "draw_text"), "drawing"),
-    "export_json": "export",
-    **dict.fromkeys(("live_view", "plain_view"), "live"),
-    "write_report": "page",
-    "expected_best": "results",
+    **dict.fromkeys(("draw_svg", "draw_text"), "drawing.architecture_drawing"),
+    "export_json": "stages.trial_json",
+    **dict.fromkeys(("live_view", "plain_view"), "monitor.live_view"),
+    "write_report": "report.run_page",
+    "expected_best": "run.results",
+    "paired_difference": "stats.paired",
 }
 
 __all__ = [
@@ -61,7 +61,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(import_module(f"ogive.report.{_HOME[name]}"), name)
+        return getattr(import_module(f"ogive.{_HOME[name]}"), name)
     raise AttributeError(f"module 'ogive.report' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 

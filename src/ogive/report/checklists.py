@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ogive.report import checks as ask
-from ogive.report.checks import Answer
+from ogive.report import checklist_answers as ask
+from ogive.report.checklist_answers import Answer
 from ogive.report.subject import Subject
 
 

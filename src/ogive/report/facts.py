@@ -7,9 +7,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ogive.report.words import plural
+from ogive.formatting import plural
+from ogive.hashing import hash_json
 from ogive.run.state import State
-from ogive.source import short_hash
 from ogive.space import SizeBounds
 
 SESSIONS = 10
@@ -49,7 +49,7 @@ def _shortened(session: Mapping[str, Any]) -> Mapping[str, Any]:
     """A session's record with one hash for all sources of a kind."""
     if "sources" not in session:
         return session
-    return {**session, "sources": {kind: short_hash(parts) for kind, parts in session["sources"].items()}}
+    return {**session, "sources": {kind: hash_json(parts) for kind, parts in session["sources"].items()}}
 
 
 def size(state: State) -> str:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ogive.report.importance import fewer, holm, proportion_interval
-from ogive.report.levels import Levels
+from ogive.report.alternatives import Levels
 from ogive.run.repeated_failure import essence
 from ogive.space import Space
+from ogive.stats.corrections import FAMILY_LEVEL, holm
+from ogive.stats.proportions import fewer, proportion_interval
 from ogive.trial import Status, Trial
 
 
@@ -78,7 +79,7 @@ def traps(space: Space, ended: Sequence[Trial]) -> list[Trap]:
         ]
     )
     low, high = proportion_interval(failed, of)
-    named = holm(chances)
+    named = holm(chances) <= FAMILY_LEVEL
     found = [
         Trap(
             level.decision, level.text, int(failed[i]), int(of[i]), float(low[i]), float(high[i]),

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ogive.arrays import FloatArray
 from ogive.objective import hypervolume, pareto_front
-from ogive.report.results import FloatArray
 from ogive.trial import TrialId
 
 CHECKPOINTS = 80

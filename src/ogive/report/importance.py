@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import betaincinv, gammaln
 
-from ogive.report.levels import Levels
+from ogive.arrays import BoolArray, FloatArray, IntArray
+from ogive.report.alternatives import Levels
 from ogive.seeds import generator
 from ogive.space import Space
 from ogive.space.domain import IntegerRange, RealRange
+from ogive.stats.corrections import FAMILY_LEVEL, holm
+from ogive.stats.proportions import fewer, proportion_interval
+from ogive.stats.ridge import left_out_residuals
 from ogive.trial import Trial
-
-FloatArray = NDArray[np.float64]
 
 ENOUGH = 20
 """Trials with comparable values below which nothing is said."""
@@ -39,8 +39,6 @@ SAMPLES = 1000
 RIDGES = tuple(10.0**power for power in range(-4, 3))
 TOP = 0.1
 """The share of the trials that counts as the best."""
-SURE = 0.05
-"""The chance, over all alternatives together, of naming one that differs by luck alone."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +145,7 @@ def mattered(space: Space, trials: Sequence[Trial], costs: Sequence[float], orde
     return Mattered(importances, frequencies, fit.explained, len(y))
 
 
-def _best(order: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _best(order: IntArray) -> BoolArray:
     """[n] which trials are the best tenth (five at least); equals share a place, and go in or stay out together."""
     wanted = max(5, round(TOP * len(order)))
     last = np.sort(order)[wanted - 1]
@@ -222,9 +220,14 @@ def _centred(levels: Levels, expected: FloatArray) -> FloatArray:
     return np.asarray(np.where(levels.active, levels.chosen - expected, 0.0))
 
 
+def _penalty(ridge: float, trials: int) -> float:
+    """A ridge weighs as much as a tenth of the trials for each unit."""
+    return ridge * trials / 10
+
+
 def _gram(centred: FloatArray, ridge: float) -> FloatArray:
-    """[k, k] of centred columns, with the ridge, which weighs as much as a tenth of the trials for each unit."""
-    return np.asarray(centred.T @ centred + ridge * len(centred) / 10 * np.eye(centred.shape[1]))
+    """[k, k] of centred columns, with the ridge."""
+    return np.asarray(centred.T @ centred + _penalty(ridge, len(centred)) * np.eye(centred.shape[1]))
 
 
 def _solve(x: FloatArray, y: FloatArray, ridge: float) -> FloatArray:
@@ -234,36 +237,24 @@ def _solve(x: FloatArray, y: FloatArray, ridge: float) -> FloatArray:
 
 
 def _best_ridge(x: FloatArray, y: FloatArray) -> tuple[float, float]:
-    """The ridge with the least leave-one-out error, and the share of the variance that it explains of left-out trials.
-
-    Allen's PRESS: the left-out residual is the residual divided by 1 - leverage.
-    """
-    n = len(y)
-    centred = x - x.mean(axis=0)
-    values, vectors = np.linalg.eigh(centred.T @ centred)
-    values = np.maximum(values, 0.0)
-    rotated = centred @ vectors  # [n, k]
+    """The ridge with the least leave-one-out error, and the share of the variance that it explains of left-out trials."""
+    u, s, _ = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
     y0 = y - y.mean()
-    along = rotated.T @ y0
     best = (RIDGES[-1], -np.inf)
     for ridge in RIDGES:
-        shrunk = 1 / (values + ridge * n / 10)
-        leverage = rotated**2 @ shrunk + 1 / n
-        left_out = (y0 - rotated @ (shrunk * along)) / np.maximum(1 - leverage, 1e-6)
-        explained = 1 - float(left_out @ left_out) / float(y0 @ y0)
+        residuals = left_out_residuals(u, s, y0, _penalty(ridge, len(y)))
+        explained = 1 - float(residuals @ residuals) / float(y0 @ y0)
         best = max(best, (ridge, explained), key=lambda item: item[1])
     return best
 
 
-def _frequencies(
-    levels: Levels, top: NDArray[np.bool_], fit: _Fit, resampled: FloatArray, scale: float
-) -> list[Frequency]:
+def _frequencies(levels: Levels, top: BoolArray, fit: _Fit, resampled: FloatArray, scale: float) -> list[Frequency]:
     chosen, active = levels.chosen, levels.active
     count, of = chosen.sum(axis=0), active.sum(axis=0)
     top_count, of_top = chosen[top].sum(axis=0), active[top].sum(axis=0)
     low, high = proportion_interval(top_count, of_top)
     less = np.array([fewer(*map(int, row)) for row in zip(top_count, of_top, count, of, strict=True)])
-    rare = holm(less) & (count > 0)
+    rare = (holm(less) <= FAMILY_LEVEL) & (count > 0)
     effect, effect_low, effect_high = (scale * found for found in _effects(levels, fit, resampled, count))
     return [
         Frequency(
@@ -275,7 +266,7 @@ def _frequencies(
 
 
 def _effects(
-    levels: Levels, fit: _Fit, resampled: FloatArray, count: NDArray[np.int64]
+    levels: Levels, fit: _Fit, resampled: FloatArray, count: IntArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """How much worse each alternative [k] is than the best tried one of its decision, and the interval of that."""
     effect, low, high = np.full((3, len(levels.levels)), np.nan)
@@ -288,44 +279,6 @@ def _effects(
         effect[tried] = fit.beta[tried] - fit.beta[best]
         low[tried], high[tried] = np.quantile(again, [0.025, 0.975], axis=0)
     return effect, low, high
-
-
-def proportion_interval(count: NDArray[np.int64], of: NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
-    """The 95 % interval of a proportion, count out of `of`, elementwise; 0 to 1 where there was nothing to count.
-
-    Jeffreys' interval (Brown, Cai and DasGupta, "Interval estimation for a binomial proportion", Statistical Science
-    2001, section 4.3): the quantiles of Beta(count + 1/2, of - count + 1/2), with 0 and 1 at the ends.
-    """
-    count, of = np.asarray(count), np.asarray(of)
-    low = np.where(count == 0, 0.0, betaincinv(count + 0.5, of - count + 0.5, 0.025))
-    high = np.where(count == of, 1.0, betaincinv(count + 0.5, of - count + 0.5, 0.975))
-    return low, high
-
-
-def fewer(k: int, draws: int, marked: int, population: int) -> float:
-    """The chance that `draws` of a `population` without replacement hold at most k of the `marked` ones.
-
-    The one-sided exact test of Fisher: the hypergeometric distribution's cumulative probability.
-    """
-    i = np.arange(max(0, draws - (population - marked)), k + 1)
-    if not len(i):
-        return 1.0
-
-    def log_choose(n: NDArray[np.int64] | int, r: NDArray[np.int64] | int) -> FloatArray:
-        return np.asarray(gammaln(np.add(n, 1)) - gammaln(np.add(r, 1)) - gammaln(np.subtract(n, r) + 1))
-
-    logs = log_choose(marked, i) + log_choose(population - marked, draws - i) - log_choose(population, draws)
-    return float(min(1.0, np.exp(logs).sum()))
-
-
-def holm(chances: FloatArray, level: float = SURE) -> NDArray[np.bool_]:
-    """Which hypotheses are rejected, with at most `level` chance that any of them is true (Holm 1979)."""
-    order = np.argsort(chances, kind="stable")
-    m = len(chances)
-    passed = np.logical_and.accumulate(chances[order] <= level / (m - np.arange(m)))
-    rejected = np.zeros(m, dtype=bool)
-    rejected[order] = passed
-    return rejected
 
 
 def narrower(space: Space, found: Mattered, keep: Sequence[Trial]) -> dict[str, list[object]]:

@@ -11,18 +11,19 @@ from pathlib import Path
 
 import numpy as np
 
+from ogive.estimate.trial_labels import shown_metrics
+from ogive.formatting import number
+from ogive.monitor.stop_rules import Verdict, verdicts
+from ogive.monitor.utilisation import Utilisation, utilisation
 from ogive.objective import costs, ranks, violation
-from ogive.report.comparison import Comparison
-from ogive.report.delivery import Delivery, Stages
 from ogive.report.failures import Trap, traps
 from ogive.report.frontier import Knee, knee
 from ogive.report.importance import Mattered, mattered, narrower
-from ogive.report.results import Point, curve, front, random_values, top
-from ogive.report.two_stage import TwoStage
-from ogive.report.words import number, shown_metrics
+from ogive.run.results import Point, curve, front, random_values, top
 from ogive.run.state import State
-from ogive.run.stopping import Verdict, verdicts
-from ogive.run.utilisation import Utilisation, utilisation
+from ogive.stages.baseline_comparison import Comparison
+from ogive.stages.delivery import Delivery, Stages
+from ogive.stages.full_training_result import TwoStage
 from ogive.trial import Status, Trial, comparable, finite
 
 DRAWN = 5

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from ogive.formatting import capitalized, counts, duration, number, plural
+from ogive.monitor.cost import projection
+from ogive.monitor.overtraining import overtraining
 from ogive.report import facts
-from ogive.report.results import expected_best, why_none
-from ogive.report.sections.money import money, projected_text
+from ogive.report.sections.cost import money, projected_text
 from ogive.report.subject import Subject, shown
-from ogive.report.two_stage import TwoStage
-from ogive.report.words import capitalized, counts, duration, number, plural
-from ogive.run.cost import projection, spend
-from ogive.run.overtraining import overtraining
+from ogive.run.results import expected_best, why_none
+from ogive.run.spending import spend
 from ogive.run.state import State
+from ogive.stages.full_training_result import TwoStage
 
 
 def lead(subject: Subject) -> str:

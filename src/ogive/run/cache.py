@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ import sqlalchemy as sql
 from sqlalchemy.exc import DatabaseError
 
 from ogive.errors import RunError
+from ogive.hashing import ALL_DIGITS, hash_json
 from ogive.space import Space
 from ogive.trial import Report, Trial
 
@@ -85,8 +85,7 @@ class Cache:
         ignored = ("epochs",) if self._continuable else ()
         fidelity = {name: value for name, value in trial.fidelity.items() if name not in ignored}
         own = [trial.architecture.to_json(), dict(trial.proposal.settings), trial.seed, fidelity]
-        texts = (json.dumps([*base, *own], sort_keys=True) for base in self._bases)
-        return [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+        return [hash_json([*base, *own], digits=ALL_DIGITS) for base in self._bases]
 
     def find(self, trial: Trial) -> list[Report]:
         """The reports up to the trial's fidelity; empty where they are not all known.

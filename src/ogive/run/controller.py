@@ -10,22 +10,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ogive import formatting
 from ogive.errors import RunError, SpaceExhausted, UserCodeError
-from ogive.run import cost, rules, weights, words
-from ogive.run.advisor import Advisor
-from ogive.run.alerts import Alert
+from ogive.run import checkpoint_retention, spending
 from ogive.run.cache import Cache
 from ogive.run.clock import Clock, WallClock
-from ogive.run.companions import Companion
 from ogive.run.decide import answer, assignment, checked, decided, failed, missing_metrics, taken_over, valueless
 from ogive.run.events import Event, Kind, promoted, proposed
 from ogive.run.executors.base import Executor, Outcome
-from ogive.run.fold import Fold, Log, Observer
-from ogive.run.folders import drop_checkpoints, trial_folder
+from ogive.run.fold import Fold, Log
+from ogive.run.observers import Monitor, Observer, Subscriber
 from ogive.run.outcome import classify
 from ogive.run.repeated_failure import repeated_failure, the_same
 from ogive.run.settings import Settings
 from ogive.run.state import REPEATS, State, reported
+from ogive.run.trial_folder import drop_checkpoints, trial_folder
 from ogive.schedule.base import Action, Done, Drop, Resume, Schedule, Start, Wait
 from ogive.seeds import derive, generator
 from ogive.space import Architecture
@@ -35,8 +34,7 @@ from ogive.trial import RETRIED, Pending, Proposal, Report, Status, Step, Trial,
 from ogive.user_code import RAISED, blaming_class
 
 LOOK_SECONDS = 5.0
-"""The shortest time between two looks for alerts that time decides. Those that go through all trials are looked for at
-intervals of so many seconds for each 500 trials, so that ten thousand workers do not wait for them."""
+"""The shortest time between two looks for alerts that depend on time."""
 
 LATE = (
     "is not reported yet where the schedule first compares trials: each trial goes on until it reports a value, and is "
@@ -61,7 +59,7 @@ Screen = Callable[[Architecture], Mapping[str, float]]
 class Controller:
     """One session of a run. `observer` is called after every event, and with None at least every `tick` seconds.
 
-    Without `advise` there are neither stop rules nor alerts, which simulations by the thousand have no use for.
+    Without a `monitor` there are neither stop rules nor alerts.
     """
 
     def __init__(
@@ -78,9 +76,9 @@ class Controller:
         cache: Cache | None = None,
         clock: Clock | None = None,
         observer: Observer = lambda state, event: None,
-        companions: Sequence[Companion] = (),
+        subscribers: Sequence[Subscriber] = (),
+        monitor: Monitor | None = None,
         tick: float = 0.5,
-        advise: bool = True,
     ) -> None:
         self.state = state
         self.strategy = strategy
@@ -91,7 +89,8 @@ class Controller:
         self.cache = cache
         self.clock = clock or WallClock()
         self.observer = observer
-        self.companions = companions
+        self.subscribers = subscribers
+        self.monitor = monitor
         self.tick = tick
         self.seed = int(state.created["seed"])
         self._epochs: int | None = state.created["epochs"]
@@ -101,20 +100,19 @@ class Controller:
         self.stopping = False
         self._any_rng = generator(self.seed, "job")  # for schedules that do not draw
         self._used_up = ""  # why nothing more can be proposed
-        self.advisor = Advisor(state) if advise else None
-        onlookers: list[Observer] = [observer, *companions]
-        self.fold = Fold(log, self.clock, state, strategy, schedule, self.advisor, onlookers, self._advise)
+        observers: list[Observer] = [observer, *subscribers]
+        self.fold = Fold(log, self.clock, state, strategy, schedule, monitor, observers, self._advise)
         self.fold.read(events)
         self.settings = Settings.from_json(state.settings)
-        self._next_look = self._next_round = self.clock.monotonic()
+        self._next_look = self.clock.monotonic()
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
     def run(self) -> str:
         """Search until the end; returns why it ended. `stop` may be called meanwhile, also from a signal handler."""
         self._put_back_orphans()
-        if self.advisor:
-            self.advisor.begin()
+        if self.monitor:
+            self.monitor.begin()
             self._advise()  # what the last session may not have come to
         try:
             while self._fill_or_leave() or self.running:
@@ -124,14 +122,14 @@ class Controller:
                     self._look()
                 self.observer(self.state, None)
             self._look(last=True)
-            if self.advisor and (self.state.ended or not self.stopping):
-                self._raise(rules.at_the_end(self.state))
+            if self.monitor and (self.state.ended or not self.stopping):
+                self._write_alerts(self.monitor.finish())
             if not self.stopping and (left := [failed for failed, by in self.state.repeats.items() if by is None]):
-                self.warn_once(f"{words.trials(left)}: {NO_PLACE}")
+                self.warn_once(f"{formatting.trials(left)}: {NO_PLACE}")
         finally:
             self.executor.close()
         if not self.stopping:
-            weights.forget_all_kept(self.folder)
+            checkpoint_retention.forget_all_kept(self.folder)
             used_up = {"exhausted": True} if self._used_up and self.why == self._used_up else {}
             self.fold.write(Event(Kind.ENDED, data={"why": self.why, **used_up}))
         return self.why
@@ -150,7 +148,7 @@ class Controller:
         for trial in orphans:
             if not self._settle(trial):
                 self.fold.write(Event(Kind.PUT_BACK, trial.id, data={"reason": "the controller ended"}))
-        weights.tidy(self.folder, self.state.trials.values())
+        checkpoint_retention.tidy(self.folder, self.state.trials.values())
 
     def _settle(self, trial: Trial) -> bool:
         """Write what follows from the schedule's answer to the trial's last report; False where nothing does."""
@@ -172,47 +170,37 @@ class Controller:
             self._end(f"{why}{the_same(state)}", failures=True)
         if settings.hours is None and settings.money is None:
             return
-        spent = cost.spend(state, self.fold.now)
+        spent = spending.spend(state, self.fold.now)
         if settings.hours is not None and spent.hours >= settings.hours:
-            self._end(f"the budget of {words.number(settings.hours)} hours is used up")
+            self._end(f"the budget of {formatting.number(settings.hours)} hours is used up")
         if settings.money is not None and spent.money is not None and spent.money >= settings.money:
-            self._end(f"the budget of {words.number(settings.money)} {spent.currency or 'of money'} is used up")
+            self._end(f"the budget of {formatting.number(settings.money)} {spent.currency or 'of money'} is used up")
 
     def _look(self, last: bool = False) -> None:
-        """Raise the alerts that time decides; pass on what went wrong with routes and sinks."""
-        if self.advisor:
-            self._raise(self._due(last))
-        for companion in self.companions:
-            for message in companion.failures():
+        """Journal the alerts that depend on time, and the failures of subscribers."""
+        if self.monitor:
+            self._write_alerts(self.monitor.look(self.fold.now, last))
+        for subscriber in self.subscribers:
+            for message in subscriber.failures():
                 self.on_warning(message)
         self._next_look = self.clock.monotonic() + LOOK_SECONDS
 
-    def _due(self, last: bool = False) -> list[Alert]:
-        """The alerts that time decides."""
-        now = self.clock.monotonic()
-        if now < self._next_round and not last:
-            return rules.of_budget(self.state, self.fold.now)
-        self._next_round = now + LOOK_SECONDS * max(1.0, len(self.state.trials) / 500)
-        return rules.by_time(self.state, self.fold.now)
-
     def _advise(self) -> None:
-        """Raise the alerts that the trials decide; end the search where a stop rule may and says so."""
-        advisor = self.advisor
-        if advisor is None:
+        """Journal what the monitor says about the trials; end the search where it says so."""
+        if self.monitor is None:
             return
-        for message in advisor.unreported():
+        advice = self.monitor.advise()
+        for message in advice.warnings:
             self.on_warning(message)
-        self._raise(advisor.alerts())
-        stop = advisor.stop()
-        if stop is not None:
-            self._end(f"stop rule {stop.rule}: {stop.reason}", failures=stop.rule == "failures")
-        projected = None if self.stopping else advisor.projection()
-        if projected is not None:
-            self.fold.write(projected)
+        self._write_alerts(advice.alerts)
+        if advice.stop is not None:
+            self._end(advice.stop, failures=advice.failures)
+        if advice.projection is not None and not self.stopping:
+            self.fold.write(advice.projection)
 
-    def _raise(self, alerts: Sequence[Alert]) -> None:
+    def _write_alerts(self, alerts: Sequence[Event]) -> None:
         if alerts:
-            self.fold.write(*(alert.event() for alert in alerts))
+            self.fold.write(*alerts)
 
     def _end(self, why: str, failures: bool = False) -> None:
         """End the search, with `failures` because of failed trials."""
@@ -351,7 +339,7 @@ class Controller:
     def _inherit(self, number: TrialId, source: TrialId, step: Step) -> bool:
         """Give a new trial the checkpoint that it inherits; False where its donor's worker has yet to write it."""
         donor = self.state.trials[source]
-        there = weights.inherit(self.folder, donor, step, number)
+        there = checkpoint_retention.inherit(self.folder, donor, step, number)
         return there or donor.status is not Status.PAUSED or source not in self.running
 
     def _trial(self, number: TrialId, proposal: Proposal, job: Start) -> Trial:
@@ -369,7 +357,7 @@ class Controller:
         with blaming_class("schedule", self.schedule):
             kept = self.schedule.handed_on().get(trial.id) if self.schedule.hands_on else None
         if kept is not None:
-            weights.keep(self.folder, trial, kept)
+            checkpoint_retention.keep(self.folder, trial, kept)
         given = assignment(trial, self.state, self.folder)
         worker = self.executor.submit(given)
         self.running.add(trial.id)
@@ -429,7 +417,7 @@ class Controller:
         """Delete what nothing goes on from, once a trial has ended and left its worker."""
         record = self.state.trials[trial]
         if record.status.ended and trial not in self.running:
-            weights.forget(self.folder, record)
+            checkpoint_retention.forget(self.folder, record)
 
     def _end_attempt(self, trial: TrialId, outcome: Outcome) -> None:
         record = self.state.trials[trial]

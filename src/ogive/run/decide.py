@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ogive.errors import RunError
+from ogive.run.checkpoint_retention import inherited_folder
 from ogive.run.events import Event, Kind
 from ogive.run.executors.base import Assignment, Outcome
-from ogive.run.folders import trial_path
 from ogive.run.state import State
-from ogive.run.weights import inherited_folder
+from ogive.run.trial_folder import trial_path
 from ogive.schedule.base import Action
 from ogive.space.fingerprints import is_same
 from ogive.trial import Proposal, Status, Step, Trial, TrialId

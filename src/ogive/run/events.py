@@ -41,6 +41,9 @@ OF_A_SESSION = frozenset(
 """Events that tell how the work was carried out. A resumed run has others of these than an uninterrupted one; with one
 worker all the rest are equal but for time, host and cost. Alerts are of both sorts: see `of_a_session`."""
 
+ENDS_OF_JOBS = frozenset({Kind.FINISHED, Kind.STOPPED, Kind.FAILED, Kind.PAUSED})
+"""The events after which a trial is at rest: its job has ended."""
+
 TIMED_CAUSES = ("budget", "patience", "slow", "utilisation", "controller", "plan", "stop:budget")
 """How the causes of those alerts begin that time decides."""
 

@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from ogive.run.advisor import RESTS, Advisor
 from ogive.run.clock import Clock
 from ogive.run.decide import valueless
-from ogive.run.events import Event, Kind
+from ogive.run.events import ENDS_OF_JOBS, Event, Kind
+from ogive.run.observers import Monitor, Observer
 from ogive.run.state import State
 from ogive.schedule.base import Action, Resume, Schedule, Start
 from ogive.strategy.base import Strategy
 from ogive.trial import Trial, TrialId
 from ogive.user_code import blaming_class
-
-Observer = Callable[[State, Event | None], None]
 
 
 class Log(Protocol):
@@ -30,11 +28,11 @@ class Log(Protocol):
 
 
 class Fold:
-    """The memory of a run: state, schedule, strategy, and the advisor where there is one.
+    """The memory of a run: state, schedule, strategy, and the monitor where there is one.
 
     Args:
-        onlookers: are called with the state and each event that happens; what is read back they are not told.
-        at_rest: called when trials have come to rest, which is when advice may have changed.
+        observers: called with the state and each new event; events that are read back are not passed to them.
+        at_rest: called when trials have come to rest, which is when the monitor's advice may have changed.
 
     Attributes:
         undecided: what the schedule said to a trial's last report, where the journal does not have yet what follows from it:
@@ -48,15 +46,15 @@ class Fold:
         state: State,
         strategy: Strategy,
         schedule: Schedule,
-        advisor: Advisor | None,
-        onlookers: Sequence[Observer],
+        monitor: Monitor | None,
+        observers: Sequence[Observer],
         at_rest: Callable[[], None],
     ) -> None:
         self.state = state
         self.undecided: dict[TrialId, Action] = {}
         self._log, self._clock = log, clock
-        self._strategy, self._schedule, self._advisor = strategy, schedule, advisor
-        self._onlookers, self._at_rest = onlookers, at_rest
+        self._strategy, self._schedule, self._monitor = strategy, schedule, monitor
+        self._observers, self._at_rest = observers, at_rest
         self._last_event = clock.monotonic()
 
     @property
@@ -91,9 +89,9 @@ class Fold:
         self._last_event = self._clock.monotonic()
         for event in appended:
             self._apply(event, known)
-            for onlooker in self._onlookers:
-                onlooker(self.state, event)
-        if any(event.kind in RESTS for event in appended):
+            for observer in self._observers:
+                observer(self.state, event)
+        if any(event.kind in ENDS_OF_JOBS for event in appended):
             self._at_rest()
 
     def _apply(self, event: Event, known: Kind | None) -> None:
@@ -101,8 +99,8 @@ class Fold:
         trial = self.state.apply(event)
         if trial is not None and event.kind is not known:
             self._inform(event, trial)
-        if self._advisor:
-            self._advisor.note(event, trial)
+        if self._monitor:
+            self._monitor.note(event, trial)
 
     def _inform(self, event: Event, trial: Trial) -> None:
         self.undecided.pop(trial.id, None)

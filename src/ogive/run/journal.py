@@ -22,10 +22,13 @@ from ogive.errors import RunError
 from ogive.run.clock import Clock, WallClock
 from ogive.run.database import DAMAGED, cause, engine, explain, is_draft, publish
 from ogive.run.events import Event, Kind
+from ogive.run.folder_identity import Place
 from ogive.run.lease import Holder, holder_alive
-from ogive.run.place import Place
 
 SCHEMA = 1
+JOURNAL = "journal.db"
+"""The name of the journal in a run's folder."""
+
 BEAT_SECONDS = 5.0
 STALE_SECONDS = 3600.0
 """After so long a journal in the making belongs to a controller that was killed, not to one that is just starting."""

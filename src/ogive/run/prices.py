@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from ogive.errors import JobError
-from ogive.run.words import amount
+from ogive.formatting import amount
 
 VARIABLE = "OGIVE_PRICES"
 """The environment variable that names the user's own price file."""

@@ -11,8 +11,8 @@ from typing import Any
 from ogive.errors import JobError
 from ogive.objective import Constraint
 from ogive.objective import constraints as parse_constraints
+from ogive.run.alert_route_specs import RouteSpec, check_routes
 from ogive.run.executors.base import STARTUP_SECONDS
-from ogive.run.routes import RouteSpec, check_routes
 
 STOPS = ("advise", "auto")
 _COUNTS = (
@@ -44,8 +44,8 @@ class Settings:
         stop: "auto" ends the search when a stop rule says so, "advise" only tells.
         criteria: constraints; a trial that satisfies them all is a success.
         patience: hours without improvement that are worth an alert; None for an hour and a quarter of the time so far.
-        alerts: where alerts go; see `ogive.run.routes`.
-        sinks: where metrics go; see `ogive.report.sinks`.
+        alerts: where alerts go; see `ogive.monitor.alert_routes`.
+        sinks: where metrics go; see `ogive.sinks`.
 
     Raises:
         JobError: a value out of its range.

@@ -10,12 +10,12 @@ from heapq import heappop, heappush
 from typing import Any
 
 from ogive.errors import RunError
+from ogive.gc_pause import uncollected
 from ogive.objective import Constraint, Objective
 from ogive.run.alerts import Alert
-from ogive.run.collector import uncollected
 from ogive.run.events import Event, Kind, proposal_from_json
 from ogive.run.prices import Price
-from ogive.run.stretches import Span, Stretch
+from ogive.run.timeline import Span, Stretch
 from ogive.space import Space
 from ogive.trial import BestEpoch, Fidelity, Proposal, Report, Status, Trial, TrialId
 

@@ -16,7 +16,7 @@ _REGISTRY: Registry[Schedule] = Registry(
     given=("objectives", "constraints", "epochs"),
     factories={
         "asha": "ogive.schedule.asha:ASHA",
-        "curve": "ogive.schedule.curve:CurveStopping",
+        "curve": "ogive.schedule.curve_stopping:CurveStopping",
         "dehb": "ogive.schedule.dehb:DEHBBrackets",
         "full": "ogive.schedule.full:Full",
         "hyperband": "ogive.schedule.hyperband:Hyperband",

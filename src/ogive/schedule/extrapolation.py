@@ -13,9 +13,11 @@ from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-FloatArray = NDArray[np.float64]
+from ogive.arrays import FloatArray
+from ogive.stats.ridge import left_out_residuals
+
 Model = Callable[[FloatArray, FloatArray], FloatArray]
 
 
@@ -282,15 +284,9 @@ class Regression:
 
 
 def _left_out(u: FloatArray, s: FloatArray, y: FloatArray, penalty: float) -> tuple[float, float]:
-    """Root mean square error of a ridge regression on rows that are left out, each in its turn; and the penalty.
-
-    u [n, p], s [p] of the singular value decomposition of centred rows, y [n] centred. Residuals over 1 - leverage (Allen
-    1974); leverages include the mean's 1/n.
-    """
-    shrunk = s**2 / (s**2 + penalty)
-    residuals = y - u @ (shrunk * (u.T @ y))
-    leverages = u**2 @ shrunk + 1 / len(y)
-    return float(np.sqrt(np.mean((residuals / np.maximum(1 - leverages, 1e-3)) ** 2))), penalty
+    """The root mean square error of a ridge regression on left-out rows, and the penalty; see `left_out_residuals`."""
+    residuals = left_out_residuals(u, s, y, penalty, least=1e-3)
+    return float(np.sqrt(np.mean(residuals**2))), penalty
 
 
 def _rows(features: FloatArray, costs: FloatArray) -> FloatArray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dis
 import functools
-import hashlib
 import itertools
 import json
 import re
@@ -13,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from importlib.util import resolve_name
 from types import CodeType
 from typing import Any
+
+from ogive.hashing import hash_text
 
 _IMPORT_NAME = dis.opmap["IMPORT_NAME"]
 _LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
@@ -44,7 +45,7 @@ def nested(code: CodeType) -> Iterator[CodeType]:
 @functools.lru_cache(8192)
 def digest(code: CodeType) -> str:
     """A hash of what a code object does: no names of files and locals, no lines, no docstring."""
-    return hashlib.sha256(json.dumps(_described(code)).encode()).hexdigest()[:16]
+    return hash_text(json.dumps(_described(code)))
 
 
 def _described(code: CodeType) -> list[Any]:

@@ -52,8 +52,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ogive.source import files
-from ogive.source.walk import DEPTH, OBJECTS, Walk, short_hash
+from ogive.hashing import hash_json
+from ogive.source import project_files
+from ogive.source.code_walk import DEPTH, OBJECTS, Walk
 
 __all__ = ["DEPTH", "OBJECTS", "CodeIdentity", "differences", "identity"]
 
@@ -79,7 +80,7 @@ class CodeIdentity:
     @property
     def hash(self) -> str:
         """16 hexadecimal digits."""
-        return short_hash(self.parts)
+        return hash_json(self.parts)
 
     @property
     def has_project_code(self) -> bool:
@@ -88,7 +89,7 @@ class CodeIdentity:
 
     def edited(self) -> list[str]:
         """The project's files that are not as they were when the identity was taken."""
-        return [name for name, state in self.files.items() if files.state(name) != state]
+        return [name for name, state in self.files.items() if project_files.state(name) != state]
 
 
 def identity(roots: Iterable[tuple[str, Any]]) -> CodeIdentity:

@@ -1,9 +1,8 @@
-"""What objects consist of: the attributes, closures and arrays that `ogive.source.walk` looks at."""
+"""What objects consist of: the attributes, closures and arrays that `ogive.source.code_walk` looks at."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
 import sys
 from collections.abc import Iterator
@@ -11,8 +10,9 @@ from enum import Enum
 from types import FunctionType, ModuleType
 from typing import Any
 
+from ogive.hashing import ALL_DIGITS, hash_bytes
 from ogive.source.bytecode import assigned_attributes, digest
-from ogive.source.statements import PLAIN
+from ogive.source.module_statements import PLAIN
 
 _CONSTANTS = frozenset("dtype device Size layout memory_format".split())
 FILLABLE = (list, dict, set)
@@ -61,7 +61,7 @@ def array_of(value: Any) -> list[str] | None:
         return None
     numbers = value.dtype.kind in "biufc" and value.flags.c_contiguous  # read without a copy
     content = value.data if numbers else repr(value.tolist()).encode() if value.dtype.hasobject else value.tobytes()
-    return [*kind, str(value.dtype), str(value.shape), hashlib.sha256(content).hexdigest()]
+    return [*kind, str(value.dtype), str(value.shape), hash_bytes(content, digits=ALL_DIGITS)]
 
 
 def state_of(value: Any) -> dict[str, Any]:

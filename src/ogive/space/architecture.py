@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from ogive.hashing import hash_text
 from ogive.space.build import ExampleInput
 from ogive.space.domain import Label
 from ogive.user_code import call, fault
@@ -77,7 +77,7 @@ class Architecture(Mapping[str, Label]):
         """
         form = self._canonical()
         identity = sorted(form._choices.items()) if isinstance(form, Architecture) else form
-        return hashlib.sha256(_encode(identity).encode()).hexdigest()[:16]
+        return hash_text(_encode(identity))
 
     def _canonical(self) -> Any:
         """The space's canonical form of this architecture: an architecture or a JSON value."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ogive.hashing import hash_json
 from ogive.space.compiler import describe_tree
 from ogive.space.tree import Constant
 
@@ -23,7 +22,7 @@ def fingerprint(space: Space, example: Any) -> str:
     """A hash of the table, the tree and the example input (as `describe_example` gives it), 16 hexadecimal digits."""
     assert space.tree is not None
     parts = [[decision.describe() for decision in space.decisions], describe_tree(space.tree), example]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    return hash_json(parts)
 
 
 def is_same(a: Space, b: Space) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from ogive.errors import SpaceError
+from ogive.hashing import hash_text
 from ogive.source import CodeIdentity, identity
 from ogive.space import fingerprints, moves
 from ogive.space.architecture import EMPTY, Architecture
 from ogive.space.build import ExampleInput, build, checked_example
+from ogive.space.code_sources import layer_sources, rule_sources
 from ogive.space.compiler import compile_expression, describe_tree
 from ogive.space.count import SizeBounds, count
 from ogive.space.domain import Array, Label
@@ -23,7 +24,6 @@ from ogive.space.encoding import Encoding
 from ogive.space.graph import Graph
 from ogive.space.multipliers import check_multipliers, multiplied, multipliers_in
 from ogive.space.restriction import Only, prune, restrict
-from ogive.space.sources import layer_sources, rule_sources
 from ogive.space.table import Decision
 from ogive.space.tree import Node
 from ogive.user_code import call, fault
@@ -311,7 +311,7 @@ class Space:
         """A hash of what is `scaled`, which the fingerprint leaves out; "" where nothing is."""
         if self.tree is None or not self.multipliers:
             return ""
-        return hashlib.sha256(json.dumps(describe_tree(self.tree, scales=True)).encode()).hexdigest()[:16]
+        return hash_text(json.dumps(describe_tree(self.tree, scales=True)))
 
     def build(
         self,

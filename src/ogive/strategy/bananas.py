@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ogive.arrays import FloatArray
 from ogive.errors import SpaceError
 from ogive.objective import Constraint, Objective
 from ogive.registry import whole
@@ -18,13 +18,12 @@ from ogive.seeds import generator
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
 from ogive.strategy.fallback import random_if_numbers_fail
-from ogive.strategy.graphs import graph_of, paths
-from ogive.strategy.predictors import Ensemble, fit_ensemble
-from ogive.strategy.surrogate import spread
-from ogive.strategy.targets import Told, normal_scores, told
+from ogive.strategy.observations import Told, normal_scores, told
+from ogive.surrogates.graph_features import graph_of, paths
+from ogive.surrogates.metric_models import spread
+from ogive.surrogates.network_ensemble import Ensemble, fit_ensemble
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
-FloatArray = NDArray[np.float64]
 NAME = "strategy 'bananas'"
 
 

@@ -17,10 +17,10 @@ from ogive.objective import Constraint, Objective
 from ogive.registry import positive, share, whole
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
+from ogive.strategy.density_ratio import Split, likeliest, split
 from ogive.strategy.fallback import random_if_numbers_fail
-from ogive.strategy.parzen import Mixture, columns, normal_reference_kernel
-from ogive.strategy.targets import told
-from ogive.strategy.two_densities import Split, likeliest, split
+from ogive.strategy.observations import told
+from ogive.surrogates.parzen import Mixture, columns, normal_reference_kernel
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 NAME = "strategy 'bohb'"

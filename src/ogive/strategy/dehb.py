@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ogive.arrays import FloatArray
 from ogive.objective import Constraint, Objective
 from ogive.registry import share
 from ogive.space import Space
@@ -22,7 +22,6 @@ from ogive.strategy.differential_evolution import Elite, Slots, Variation, begin
 from ogive.strategy.unit_cube import UnitCube
 from ogive.trial import Fidelity, Pending, Proposal, Step, Trial, TrialId, until
 
-FloatArray = NDArray[np.float64]
 NAME = "strategy 'dehb'"
 
 POPULATION = 20

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ogive.arrays import FloatArray
 from ogive.objective import Constraint, Objective
 from ogive.registry import share, whole
 from ogive.space import Space
@@ -23,7 +23,6 @@ from ogive.strategy.ranking import ranked
 from ogive.strategy.unit_cube import UnitCube
 from ogive.trial import Fidelity, Pending, Proposal, Step, Trial, TrialId
 
-FloatArray = NDArray[np.float64]
 NAME = "strategy 'differential_evolution'"
 
 TRIES = 50

@@ -7,13 +7,10 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.linalg import LinAlgError
 
 from ogive.strategy.base import Strategy
+from ogive.surrogates.numerical_errors import NUMERICAL, one_line
 from ogive.trial import Fidelity, Pending, Proposal
-
-NUMERICAL = (ArithmeticError, LinAlgError, ValueError)
-"""Overflow and division by zero; a matrix that is not positive definite or singular; what is not finite."""
 
 NOTE = "fallback"
 """The entry of a proposal's note that says why a model, or a part of it, was not used. The controller warns of the first."""
@@ -31,14 +28,9 @@ def random_if_numbers_fail(ask: Ask[S]) -> Ask[S]:
             with np.errstate(all="ignore"):  # infinities are looked for where they matter
                 return ask(self, rng, pending, fidelity)
         except NUMERICAL as error:
-            return Proposal(self.space.sample(rng), note={"origin": "random", NOTE: f"no model: {in_words(error)}"})
+            return Proposal(self.space.sample(rng), note={"origin": "random", NOTE: f"no model: {one_line(error)}"})
 
     return safe
-
-
-def in_words(error: BaseException) -> str:
-    """An error on one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def noted(reason: str | None) -> dict[str, Any]:

@@ -1,34 +1,33 @@
 """Bayesian optimisation with Gaussian processes over architectures.
 
-The kernel knows categories, order, activity and equal alternatives (`ogive.strategy.kernels`); its parameters are drawn
-from their posterior, and the acquisition is averaged over the draws (Snoek et al. 2012, section 3.2). With one objective
-the acquisition is expected improvement, with several the expected improvement of the hypervolume
-(`ogive.strategy.acquisition`); either times the probability that every constraint is kept (Gardner et al. 2014) and that
-the trial does not fail. Architectures in flight are believed to come out as predicted (Ginsbourger et al. 2010).
-"""
+The kernel knows categories, order, activity and equal alternatives (`ogive.surrogates.architecture_kernel`); its
+parameters are drawn from their posterior, and the acquisition is averaged over the draws (Snoek et al. 2012, section
+3.2). With one objective the acquisition is expected improvement, with several the expected improvement of the
+hypervolume (`ogive.strategy.acquisition`); either times the probability that every constraint is kept (Gardner et al.
+2014) and that the trial does not fail. Architectures in flight are believed to come out as predicted (Ginsbourger et
+al. 2010)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ogive.arrays import FloatArray
 from ogive.objective import Constraint, Objective, pareto_front
 from ogive.registry import whole
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
-from ogive.strategy.candidates import Candidates, Source
+from ogive.strategy.candidate_pool import Candidates, Source
 from ogive.strategy.fallback import noted, random_if_numbers_fail
-from ogive.strategy.graphs import graph_of
-from ogive.strategy.kernels import Embedding, Kernel
+from ogive.strategy.gp_acquisition import Data, Promise
 from ogive.strategy.local_search import LocalSearch
-from ogive.strategy.promise import Data, Promise
-from ogive.strategy.surrogate import Rows, Surrogate, milestone, spread
-from ogive.strategy.targets import Told, told
+from ogive.strategy.observations import Told, told
+from ogive.surrogates.architecture_kernel import Embedding, Kernel
+from ogive.surrogates.graph_features import graph_of
+from ogive.surrogates.metric_models import Rows, Surrogate, milestone, spread
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
-FloatArray = NDArray[np.float64]
 NAME = "strategy 'gp'"
 
 CORE = 150

@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ogive.arrays import FloatArray
 from ogive.errors import SpaceError
 from ogive.objective import Constraint, Objective, violation
 from ogive.registry import choice, share, whole
@@ -93,7 +93,7 @@ class Genetic(Strategy):
         fitness = self._fitness(members)
         return members[int(rng.choice(len(members), p=fitness / fitness.sum()))][1]
 
-    def _fitness(self, members: Sequence[tuple[int, Trial]]) -> NDArray[np.float64]:
+    def _fitness(self, members: Sequence[tuple[int, Trial]]) -> FloatArray:
         """[P], at least one of them above 0."""
         ranks = np.array([rank for rank, _ in members])
         fitness = (ranks.max() - ranks).astype(np.float64)

@@ -20,9 +20,9 @@ from ogive.registry import share, whole
 from ogive.space import Architecture, Space
 from ogive.space.domain import Label
 from ogive.strategy.base import Strategy
-from ogive.strategy.policy import Policy, Sample, parts
+from ogive.strategy.observations import CAUSED
 from ogive.strategy.ranking import ranked
-from ogive.strategy.targets import CAUSED
+from ogive.surrogates.policy_network import Policy, Sample, parts
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 NAME = "strategy 'reinforce'"

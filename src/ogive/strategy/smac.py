@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ogive.arrays import FloatArray
 from ogive.errors import MissingExtra, SpaceError
 from ogive.objective import Constraint, Objective
 from ogive.registry import share, whole
@@ -21,11 +21,10 @@ from ogive.space import Architecture, Space
 from ogive.strategy.acquisition import expected_improvement
 from ogive.strategy.base import Strategy
 from ogive.strategy.fallback import random_if_numbers_fail
-from ogive.strategy.surrogate import spread
-from ogive.strategy.targets import Told, normal_scores, told
+from ogive.strategy.observations import Told, normal_scores, told
+from ogive.surrogates.metric_models import spread
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
-FloatArray = NDArray[np.float64]
 NAME = "strategy 'smac'"
 
 LEAF, FEATURES = 3, 5 / 6

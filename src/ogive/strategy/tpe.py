@@ -11,21 +11,20 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ogive.arrays import FloatArray
 from ogive.objective import Constraint, Objective
 from ogive.registry import flag, positive, share, whole
 from ogive.space import Architecture, Space
 from ogive.space.domain import Label
 from ogive.space.table import Decision
 from ogive.strategy.base import Strategy
+from ogive.strategy.density_ratio import Split, likeliest, split
 from ogive.strategy.fallback import random_if_numbers_fail
-from ogive.strategy.parzen import Mixture, columns, tpe_kernel
-from ogive.strategy.targets import told
-from ogive.strategy.two_densities import Split, likeliest, split
+from ogive.strategy.observations import told
+from ogive.surrogates.parzen import Mixture, columns, tpe_kernel
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
-FloatArray = NDArray[np.float64]
 NAME = "strategy 'tpe'"
 
 MOST_GOOD = 25

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ogive.arrays import FloatArray
 from ogive.seeds import generator
 from ogive.space import Architecture, Space
 from ogive.space.domain import Categorical, Domain, IntegerRange, Label, RealRange, Subset
 
-FloatArray = NDArray[np.float64]
 DIGITS = 6
 """Of coordinates, as they are noted with a proposal."""
 BELOW_ONE = 1.0 - 1e-12

@@ -20,7 +20,7 @@ from ogive.space import Architecture, Space
 from ogive.space.domain import Domain, Label
 from ogive.strategy.base import Strategy
 from ogive.strategy.listed import PLACE, Choices, Initial
-from ogive.strategy.targets import told
+from ogive.strategy.observations import told
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 TRIALS = 10

@@ -14,7 +14,7 @@ from ogive.space import Architecture, Space
 from ogive.space.build import materialise
 from ogive.supernet.inheritance import inherit
 from ogive.supernet.mixture import Relaxed
-from ogive.supernet.walk import relax_tree
+from ogive.supernet.tree_walk import relax_tree
 
 Weigh = Callable[[Tensor], Tensor]
 """Architecture parameters [alternatives] of one decision to the weights [alternatives] of its mixture."""

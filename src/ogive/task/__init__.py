@@ -1,6 +1,6 @@
 """WHAT TO LEARN FROM: data sets, splits, and the built-in trainer."""
 
-from ogive.task.data import DATA_SETS, Data, Normalization, from_arrays, load
+from ogive.task.datasets import DATA_SETS, Data, Normalization, from_arrays, load
 from ogive.task.recipe import Recipe
 from ogive.task.splits import Plan, Split
 from ogive.task.task import Task, classification, fashion_mnist

@@ -7,7 +7,6 @@ from Debian's package `dataset-fashion-mnist` where it is installed; else downlo
 from __future__ import annotations
 
 import gzip
-import hashlib
 import http.client
 import os
 import urllib.request
@@ -18,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ogive.errors import JobError
+from ogive.files import replace_file
+from ogive.hashing import ALL_DIGITS, hash_bytes
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"  # the authors' own; it has no https, hence checksums
@@ -84,7 +85,7 @@ def _content(folder: Path, name: str, url: str) -> bytes:
         content = gzip.decompress(packed)
     except (OSError, EOFError, zlib.error) as error:
         raise JobError(f"data 'fashion_mnist': {path if here else url} is damaged: {error}; {_remedy(path)}") from error
-    found = hashlib.sha256(content).hexdigest()
+    found = hash_bytes(content, digits=ALL_DIGITS)
     if found != CONTENTS[name]:
         raise JobError(
             f"data 'fashion_mnist': {path if here else f'{url}/{name}.gz'} is not what was published: its SHA-256 begins "
@@ -111,8 +112,7 @@ def _keep(path: Path, packed: bytes) -> None:
     draft = path.with_suffix(f".{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(packed)
-        draft.replace(path)
+        replace_file(path, lambda file: file.write(packed), draft)
     except OSError as error:
         raise JobError(
             f"data 'fashion_mnist': cannot be kept in {path.parent}: {error}; name another folder with OGIVE_CACHE"

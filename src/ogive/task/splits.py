@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ogive.errors import JobError
+from ogive.hashing import hash_bytes
 from ogive.seeds import generator
 
 Indices = NDArray[np.int64]
@@ -210,8 +210,5 @@ def _check_amount(name: str, amount: Any) -> None:
 
 
 def _fingerprint(parts: tuple[Indices, ...], data_fingerprint: str) -> str:
-    digest = hashlib.sha256(data_fingerprint.encode())
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(np.ascontiguousarray(part, dtype="<i8").data)
-    return digest.hexdigest()[:16]
+    contents = [(len(part).to_bytes(8, "little"), np.ascontiguousarray(part, dtype="<i8").data) for part in parts]
+    return hash_bytes(data_fingerprint.encode(), *(piece for pair in contents for piece in pair))

@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ogive.errors import JobError
-from ogive.task.data import DATA_SETS, Data, DataSource, read
-from ogive.task.doubts import doubts, named
+from ogive.task.data_checks import doubts, named
+from ogive.task.datasets import DATA_SETS, Data, DataSource, read
 from ogive.task.splits import Amount, Indices, Plan, Split, shares
 from ogive.task.splits import split as draw_split
 

@@ -2,7 +2,7 @@
 
 No random state is carried from epoch to epoch, so training that was paused and restored goes on bit for bit as if it
 had run straight (on a CPU with an unchanged number of threads; on a GPU, kernels may add up in another order). Several
-processes may train one model together; see `ogive.task.parallel`.
+processes may train one model together; see `ogive.task.data_parallel`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ogive.errors import JobError
 from ogive.run.estimator import ALONE, Team
 from ogive.seeds import derive
 from ogive.task.augment import augment
-from ogive.task.parallel import Together, joined, part_of
+from ogive.task.data_parallel import Together, joined, part_of
 from ogive.task.recipe import Recipe, learning_rate
 
 Examples = tuple[Tensor, Tensor]

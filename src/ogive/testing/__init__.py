@@ -1,7 +1,7 @@
 """The conformance suites that every plug-in, Ogive's own or a user's, is run through; and how journals are compared."""
 
-from ogive.testing.estimator import check_estimator
-from ogive.testing.journal import essence
+from ogive.testing.estimators import check_estimator
+from ogive.testing.journals import essence
 from ogive.testing.schedules import check_schedule
 from ogive.testing.sinks import check_sink
 from ogive.testing.strategies import check_strategy

@@ -16,9 +16,9 @@ from typing import Any
 import cloudpickle
 
 from ogive.errors import RunError
-from ogive.report.sinks.base import Feed, Sink, feed, identity
 from ogive.run.events import Event, Kind, proposal_to_json
 from ogive.run.settings import Settings
+from ogive.sinks.base import Feed, Sink, feed, identity
 from ogive.space import Space, integer, layer, one_of, some_of
 from ogive.testing.rules import assert_that, rule
 from ogive.trial import Proposal
@@ -29,7 +29,7 @@ KILLED = 9
 
 
 def check_sink(make: MakeSink, shown: Shown, every: int = 1, kills: int = 4) -> None:
-    """See that a sink keeps the contract of `ogive.report.sinks.base`.
+    """See that a sink keeps the contract of `ogive.sinks.base`.
 
     Args:
         make: `make(folder)` gives a new instance that writes below `folder`; travels to another process by cloudpickle.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ogive.report.document import Block, Items, Section, Table, Text
+from ogive.document.blocks import Block, Items, Section, Table, Text
 from ogive.report.subject import LISTED, Subject
 
 _NAMES = {"no_trend": "no trend"}

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import yaml
 
-from ogive.report import figures
-from ogive.report.document import Block, Code, Drawing, Fold, Items, Section, Table, Text
+from ogive.document.blocks import Block, Code, Drawing, Fold, Items, Section, Table, Text
+from ogive.formatting import plural
+from ogive.report import run_figures
 from ogive.report.importance import TOP, Frequency, Mattered, left_out
 from ogive.report.subject import LISTED, Subject
-from ogive.report.words import plural
 
 SHOWN = 24
 """The most decisions, and rows of alternatives, in a figure."""
@@ -36,7 +36,7 @@ def _importance(found: Mattered) -> list[Block]:
         "the model has not seen; the rest is interactions and noise."
     )
     shown = found.importances[: min(SHOWN, len(told) + OTHERS)]
-    drawing = Drawing("importance", figures.importance_bars(shown), "the importance of each decision")
+    drawing = Drawing("importance", run_figures.importance_bars(shown), "the importance of each decision")
     head = ["decision", "share", "95 % interval", "chance reaches", "told apart"]
     rows = [
         (
@@ -61,7 +61,7 @@ def _alternatives(subject: Subject, found: Mattered) -> list[Block]:
         "counted where its decision is active. Red: rarer among the best than chance explains (exact test, all alternatives "
         "considered together), and worse with all other decisions equal."
     )
-    drawing = Drawing("alternatives", figures.frequency_rows(drawn), "how often the best chose each alternative")
+    drawing = Drawing("alternatives", run_figures.frequency_rows(drawn), "how often the best chose each alternative")
     head = ["decision", "alternative", "of the best", "95 % interval", "of all", "worse by", "95 % interval"]
     rows = [_row(item) for item in ordered[: 4 * LISTED]]
     left = len(ordered) - len(rows)

@@ -16,8 +16,8 @@ from ogive.errors import RunError
 from ogive.run.executors.base import STARTUP_SECONDS, Assignment, Executor, Listener, Outcome
 from ogive.run.executors.channel import ProtocolError
 from ogive.run.executors.messages import outcome_of
-from ogive.run.executors.remote import LEFT, Remote
-from ogive.run.executors.strays import kill_marked
+from ogive.run.executors.orphans import kill_marked
+from ogive.run.executors.worker_client import LEFT, Remote
 from ogive.trial import Status
 
 LOOK_SECONDS = 0.5
@@ -79,7 +79,7 @@ class Processes(Executor):
         self._workers: list[Remote] = []
         kill_marked(run_mark(folder))  # what a killed controller's workers may have left running
         self._guardian = subprocess.Popen(
-            [sys.executable, "-P", "-m", "ogive.run.executors.guardian", self._mark],
+            [sys.executable, "-P", "-m", "ogive.run.executors.watchdog", self._mark],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,  # not the controller's, which somebody may read to its end
             start_new_session=True,

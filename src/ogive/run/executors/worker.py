@@ -30,9 +30,9 @@ from ogive.run.executors.channel import Disconnected, Line, ProtocolError
 from ogive.run.executors.evaluate import evaluate, make_folder
 from ogive.run.executors.limits import limit_memory
 from ogive.run.executors.messages import outcome_fields
-from ogive.run.executors.ranks import Ranks, use_loopback
-from ogive.run.executors.remote import CUT, LEFT
-from ogive.run.executors.strays import descendants, end_strays
+from ogive.run.executors.orphans import descendants, end_strays
+from ogive.run.executors.rank_group import Ranks, use_loopback
+from ogive.run.executors.worker_client import CUT, LEFT
 from ogive.run.outcome import classify, disk_fault
 from ogive.schedule.base import Action
 from ogive.space import Space

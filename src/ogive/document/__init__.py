@@ -1,0 +1,1 @@
+"""A document made of blocks, written as HTML or Markdown."""

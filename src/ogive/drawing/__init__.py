@@ -1,0 +1,1 @@
+"""Drawings: plots, and architectures layer by layer, as SVG or text."""

@@ -1,0 +1,198 @@
+"""Boxes as SVG. Sizes are pixels; text is monospaced, so that its width is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
+
+from ogive.drawing.layer_tree import Box, Setting, dense_rows
+
+CHARACTER = 6.7  # width at FONT; a little more than most fonts need
+FONT = 11
+LINE = 16
+PADDING = 8
+GAP = 16  # before a layer, for the arrow
+NAMED_GAP = 6  # before one that is given by name: no arrow leads to it
+COLUMN_GAP = 30
+COLUMN_HEIGHT = 520
+"""A chain that is taller goes on in another column."""
+LINE_LENGTH = 44
+"""Characters of a line of settings."""
+ACCENT = "#2f7de1"
+"""Of what was chosen; readable on white and on black."""
+
+Segment = tuple[str, str]
+"""Text and its style: "title", "chosen" or "fixed"."""
+_STYLES = {
+    "title": 'font-weight="600"',
+    "chosen": f'font-weight="600" fill="{ACCENT}"',
+    "fixed": 'fill-opacity="0.65"',
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Something with a size that can be drawn with its upper left corner anywhere."""
+
+    width: float
+    height: float
+    draw: Callable[[float, float], Iterator[str]]
+
+
+def picture(box: Box) -> str:
+    """The SVG document of a box."""
+    inner = _box(box)
+    width, height = inner.width + 2, inner.height + 2
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" style="max-width:100%;height:auto" '
+        f'font-family="ui-monospace, Menlo, Consolas, monospace" font-size="{FONT}" fill="currentColor">'
+    )
+    return "\n".join([head, *inner.draw(1, 1), "</svg>"])
+
+
+def _box(box: Box) -> Picture:
+    lines = [*_header(box), *(_node_line(row) for row in (dense_rows(box) if box.dense else ()))]
+    text = _text(lines)
+    body = _column(box.children) if box.children and not box.dense else None
+    width = max(text.width, body.width if body else 0) + 2 * PADDING
+    height = text.height + 2 * PADDING - 4 + (body.height + PADDING / 2 if body else 0)
+    tooltip = escape("\n".join(_origins(box)))
+
+    def draw(x: float, y: float) -> Iterator[str]:
+        yield f"<g><title>{tooltip}</title>" if tooltip else "<g>"
+        for shift in range(min(box.times - 1, 2), -1, -1):
+            if shift == 0 or not body:
+                yield _frame(x + 3 * shift, y + 3 * shift, width, height, chosen=bool(box.label), leaf=not box.children)
+        yield from text.draw(x + PADDING, y + PADDING - 2)
+        if body:
+            yield from body.draw(x + (width - body.width) / 2, y + text.height + PADDING)
+        yield "</g>"
+
+    extra = 3 * min(box.times - 1, 2) if not body else 0
+    return Picture(width + extra, height + extra, draw)
+
+
+def _frame(x: float, y: float, width: float, height: float, *, chosen: bool, leaf: bool) -> str:
+    if chosen:
+        colours = f'fill="{ACCENT}" fill-opacity="0.1" stroke="{ACCENT}"'
+    else:
+        shade = 0.06 if leaf else 0.02
+        colours = f'fill="currentColor" fill-opacity="{shade}" stroke="currentColor" stroke-opacity="0.4"'
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="5" {colours}/>'
+
+
+def _header(box: Box) -> Iterator[list[Segment]]:
+    """The title, and the settings in lines of a bounded length: what was chosen first."""
+    title: list[Segment] = [(f"{box.name}: ", "fixed")] if box.name else []
+    if box.label:
+        title.append((box.label, "chosen"))
+        title += [(f" {box.title}", "title")] if box.label != box.title else []
+    else:
+        title.append((box.title, "title"))
+    yield title + ([(f" x{box.times}", "title")] if box.times > 1 else [])
+    yield from _wrapped([setting for setting in box.settings if setting.chosen])
+    yield from _wrapped([setting for setting in box.settings if not setting.chosen])
+
+
+def _wrapped(settings: Sequence[Setting]) -> Iterator[list[Segment]]:
+    line: list[Segment] = []
+    for setting in settings:
+        name = f"{setting.name}=" if setting.name else ""
+        length = sum(len(text) for text, _ in line)
+        if line and length + len(name) + len(setting.text) + 2 > LINE_LENGTH:
+            yield line
+            line = []
+        value = (setting.text, "chosen" if setting.chosen else "fixed")
+        line += [("  " + name if line else name, "fixed"), value]
+    if line:
+        yield line
+
+
+def _node_line(row: tuple[int, list[tuple[int, Box]]]) -> list[Segment]:
+    target, sources = row
+    line: list[Segment] = [(f"node {target} = ", "fixed")]
+    for position, (source, operation) in enumerate(sources):
+        line += [(" + ", "fixed")] if position else []
+        line += [
+            (operation.label or operation.title, "chosen" if operation.label else "title"),
+            (f"({source})", "fixed"),
+        ]
+    return line
+
+
+def _text(lines: Sequence[Sequence[Segment]]) -> Picture:
+    width = max(sum(len(text) for text, _ in line) for line in lines) * CHARACTER
+
+    def draw(x: float, y: float) -> Iterator[str]:
+        for number, line in enumerate(lines):
+            spans = "".join(f"<tspan {_STYLES[style]}>{escape(text)}</tspan>" for text, style in line if text)
+            yield f'<text xml:space="preserve" x="{x:.1f}" y="{y + LINE * number + FONT + 1:.1f}">{spans}</text>'
+
+    return Picture(width, LINE * len(lines), draw)
+
+
+def _column(children: Sequence[Box]) -> Picture:
+    """Layers from top to bottom, in as many columns as keep them readable; arrows between those that are not named."""
+    pictures = [_box(child) for child in children]
+    gaps = [NAMED_GAP if child.name else GAP for child in children]
+    columns = _columns([p.height + gap for p, gap in zip(pictures, gaps, strict=True)])
+    widths = [max(pictures[i].width for i in column) for column in columns]
+    heights = [sum(pictures[i].height + gaps[i] for i in column) - gaps[column[0]] for column in columns]
+    wrap = len(columns) > 1
+    margin = 12 if wrap else 0  # above and below, for the lines from column to column
+
+    def draw(x: float, y: float) -> Iterator[str]:
+        left = x
+        for number, (column, width) in enumerate(zip(columns, widths, strict=True)):
+            middle, bottom = left + width / 2, y + margin
+            for i in column:
+                top = bottom if i == column[0] else bottom + gaps[i]
+                if i > column[0] and not children[i].name:
+                    yield _arrow([(middle, bottom + 1), (middle, top)])
+                yield from pictures[i].draw(middle - pictures[i].width / 2, top)
+                bottom = top + pictures[i].height
+            if number + 1 < len(columns) and not children[columns[number + 1][0]].name:
+                between = left + width + COLUMN_GAP / 2
+                following = left + width + COLUMN_GAP + widths[number + 1] / 2
+                points = [(middle, bottom), (middle, bottom + 8), (between, bottom + 8), (between, y + 1)]
+                yield _arrow([*points, (following, y + 1), (following, y + margin)])
+            left += width + COLUMN_GAP
+
+    return Picture(sum(widths) + COLUMN_GAP * (len(columns) - 1), max(heights) + 2 * margin, draw)
+
+
+def _columns(heights: Sequence[float]) -> list[list[int]]:
+    """Positions in columns of about equal height, none much taller than `COLUMN_HEIGHT`."""
+    height = sum(heights) / max(1, math.ceil(sum(heights) / COLUMN_HEIGHT))
+    columns: list[list[int]] = [[]]
+    filled = 0.0
+    for i, own in enumerate(heights):
+        if columns[-1] and filled + own / 2 > height:
+            columns.append([])
+            filled = 0.0
+        columns[-1].append(i)
+        filled += own
+    return columns
+
+
+def _arrow(points: Sequence[tuple[float, float]]) -> str:
+    """A line through points that ends, downwards, in an arrowhead."""
+    x, y = points[-1]
+    line = " ".join(f"{px:.1f},{py:.1f}" for px, py in [*points[:-1], (x, y - 4)])
+    head = f"{x - 3:.1f},{y - 5:.1f} {x + 3:.1f},{y - 5:.1f} {x:.1f},{y:.1f}"
+    return (
+        f'<polyline points="{line}" fill="none" stroke="currentColor" stroke-opacity="0.6"/>'
+        f'<polygon points="{head}" fill-opacity="0.6"/>'
+    )
+
+
+def _origins(box: Box) -> Iterator[str]:
+    """Which decisions made this layer, for the tooltip."""
+    if box.decision:
+        yield f"{box.decision} = {box.label}"
+    yield from (f"{s.name or s.text}: {s.decision}" for s in box.settings if s.decision and s.decision != s.name)
+    if box.dense:
+        yield from (f"{child.decision} = {child.label}" for child in box.children if child.decision)

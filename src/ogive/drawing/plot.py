@@ -1,0 +1,304 @@
+"""Axes, points and lines as SVG text.
+
+Written by hand rather than with a plotting library: a page of a dozen figures is drawn in milliseconds, ten thousand
+points are one path, and colours are classes of the page's style sheet, so that they follow its light or dark scheme.
+
+Symbols: places are pixels of the drawing, x to the right and y downwards.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ogive.arrays import FloatArray
+
+NAMED = 400
+"""Up to so many points each tell their name when the pointer rests on them."""
+LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 46
+CHARACTER = 6.6
+PIXELS = 4096
+"""More than a drawing is high: two places make one number."""
+
+STYLE = """
+svg.figure { color: var(--ink, #1b1f24); font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; }
+svg.figure text { fill: currentColor; }
+svg.figure .tick { opacity: .72; font-variant-numeric: tabular-nums; }
+svg.figure .grid { stroke: currentColor; opacity: .12; }
+svg.figure .axis { stroke: currentColor; opacity: .5; fill: none; }
+svg.figure .line { fill: none; stroke-width: 2; stroke-linejoin: round; }
+svg.figure .dash { stroke-dasharray: 6 4; stroke-width: 1.6; }
+svg.figure .dots { fill: none; stroke-linecap: round; }
+svg.figure .mark { fill: none; stroke-width: 1.3; }
+svg.figure .shade { stroke: none; opacity: .14; }
+svg.figure .note { font-size: 11px; opacity: .8; }
+svg.figure .strong { font-weight: 600; }
+.c0 { color: #0b6fc2; } .c1 { color: #d97706; } .c2 { color: #0a8f6c; } .c3 { color: #b4539b; } .c4 { color: #c2410c; }
+.c5 { color: #5a9bd4; } .grey { color: #8a8f98; } .bad { color: #c93c3c; }
+.f { fill: currentColor; } .s { stroke: currentColor; }
+@media (prefers-color-scheme: dark) {
+  svg.figure { color: var(--ink, #e3e6ea); }
+  .c0 { color: #5aa9f0; } .c1 { color: #f0a040; } .c2 { color: #41c9a4; } .c3 { color: #d98cc4; } .c4 { color: #f08a5d; }
+  .c5 { color: #a8cdf0; } .bad { color: #ef7676; }
+}
+"""
+
+
+LARGEST, SMALLEST = 1e150, 1e-150
+"""Larger values are drawn as if they were this large, smaller ones as 0."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One axis: from `low` to `high`, on a log scale where both are above 0 and it is asked for."""
+
+    low: float
+    high: float
+    label: str = ""
+    log: bool = False
+    whole: bool = False
+
+    def share(self, values: ArrayLike) -> FloatArray:
+        """Where values lie between the ends, 0 to 1."""
+        points = _bounded(values)
+        low, high = self.low, self.high
+        if self.log:
+            points, low, high = np.log(points), math.log(low), math.log(high)
+        return np.asarray((points - low) / ((high - low) or 1.0))
+
+    def ticks(self, count: int = 6) -> list[float]:
+        """Round numbers on the axis."""
+        if self.log:
+            return self._decades(count)
+        step = _step((self.high - self.low) / count, self.whole)
+        first = math.ceil(self.low / step - 1e-9)
+        last = math.floor(self.high / step + 1e-9)
+        return [round(n * step, 12) for n in range(first, last + 1)]
+
+    def _decades(self, count: int) -> list[float]:
+        first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
+        for factors in ((1, 2, 5), (1, 3), (1,)):
+            every = max(1, math.ceil((last - first) / count)) if factors == (1,) else 1
+            found = [f * 10.0**d for d in range(first, last + 1, every) for f in factors]
+            found = [value for value in found if self.low <= value <= self.high]
+            if len(found) <= count + 2 or factors == (1,):
+                break
+        return found
+
+
+def over(values: ArrayLike, label: str = "", log: bool = False, margin: float = 0.04, whole: bool = False) -> Scale:
+    """A scale over all finite `values`, with a margin on both sides."""
+    points = _bounded(values)
+    points = points[np.isfinite(points)]
+    low, high = (float(points.min()), float(points.max())) if len(points) else (0.0, 1.0)
+    if log and low > 0 and high > low:
+        stretch = (high / low) ** margin
+        return Scale(low / stretch, high * stretch, label, True, whole)
+    span = (high - low) or abs(high) or 1.0
+    return Scale(low - margin * span, high + margin * span, label, False, whole)
+
+
+def _bounded(values: ArrayLike) -> FloatArray:
+    """Values of a size with which differences and ratios can be computed; NaN and infinities stay."""
+    points = np.asarray(values, dtype=np.float64)
+    bounded = np.where(np.abs(points) < SMALLEST, 0.0, np.clip(points, -LARGEST, LARGEST))
+    return np.where(np.isfinite(points), bounded, points)
+
+
+def _step(rough: float, whole: bool) -> float:
+    power = 10.0 ** math.floor(math.log10(rough)) if rough > 0 else 1.0
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.8)
+    return max(1.0, math.ceil(step)) if whole else step
+
+
+def tick_text(values: Sequence[float]) -> list[str]:
+    """The values as short as they can be while they differ; thousands as k, millions as M."""
+    top = max((abs(value) for value in values), default=0.0)
+    if top >= 1e15 or (0 < top < 1e-4):
+        return [f"{value:.3g}" for value in values]
+    unit, suffix = next(((u, s) for u, s in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")) if top >= u), (1.0, ""))
+    unit = 1e3 if suffix == "k" else unit
+    texts = []
+    for value in values:
+        if unit > 1 and 0 < abs(value) < unit / 100:
+            texts.append(f"{value:,.6g}")
+        else:
+            texts.append(f"{value / unit:,.6g}{suffix if value else ''}")
+    return texts
+
+
+@dataclass
+class Plot:
+    """A drawing with two axes; marks are drawn in the order in which they are added."""
+
+    x: Scale
+    y: Scale
+    width: float = 900
+    height: float = 320
+    left: float = LEFT
+    marks: list[str] = field(default_factory=list)
+    legend: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def place(self, xs: ArrayLike, ys: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Pixels of points."""
+        px = self.left + self.x.share(xs) * (self.width - self.left - RIGHT)
+        py = self.height - BOTTOM - self.y.share(ys) * (self.height - TOP - BOTTOM)
+        return px, py
+
+    def _named(self, kind: str, css: str, label: str) -> None:
+        if label and (kind, css, label) not in self.legend:
+            self.legend.append((kind, css, label))
+
+    def dots(
+        self,
+        xs: ArrayLike,
+        ys: ArrayLike,
+        css: str,
+        label: str = "",
+        names: Sequence[str] = (),
+        size: float = 0,
+        hollow: bool = False,
+    ) -> None:
+        """Points; those beyond the frame are left out, and of those on the same pixel one is drawn."""
+        px, py = self.place(xs, ys)
+        inside = (px >= self.left - 1) & (px <= self.width) & (py >= 0) & (py <= self.height - BOTTOM + 1)
+        inside &= np.isfinite(px) & np.isfinite(py)
+        few = len(px) <= NAMED
+        r = size or (3.2 if few else 2.0 if len(px) <= 3000 else 1.4)
+        self._named("hollow" if hollow else "dot", css, label)
+        if few:
+            style = f'class="mark s {css}"' if hollow else f'class="f {css}" fill-opacity=".8"'
+            which = np.flatnonzero(inside).tolist()
+            titles = [f"<title>{escape(names[i])}</title>" if names else "" for i in which]
+            circles = (
+                f'<circle cx="{px[i]:.1f}" cy="{py[i]:.1f}" r="{r:g}">{title}</circle>'
+                for i, title in zip(which, titles, strict=True)
+            )
+            self.marks.append(f"<g {style}>{''.join(circles)}</g>")
+            return
+        places = np.unique(px[inside].round().astype(np.int64) * PIXELS + py[inside].round().astype(np.int64))
+        path = "".join(f"M{place // PIXELS} {place % PIXELS}h0" for place in places.tolist())
+        opacity = 0.35 if hollow else 0.7
+        self.marks.append(
+            f'<path class="dots s {css}" stroke-width="{2 * r:g}" stroke-opacity="{opacity}" d="{path}"/>'
+        )
+
+    def line(self, xs: ArrayLike, ys: ArrayLike, css: str, label: str = "", dash: bool = False) -> None:
+        """A line through points."""
+        px, py = self.place(xs, ys)
+        self._named("dash" if dash else "line", css, label)
+        self._line(_thin(px, py), css, dash)
+
+    def steps(self, xs: ArrayLike, ys: ArrayLike, css: str, label: str = "", dash: bool = False) -> None:
+        """A line that keeps each value until the next point."""
+        px, py = self.place(xs, ys)
+        px, py = np.repeat(px, 2)[1:], np.repeat(py, 2)[:-1]
+        self._named("dash" if dash else "line", css, label)
+        self._line(_thin(px, py), css, dash)
+
+    def _line(self, points: Iterable[tuple[float, float]], css: str, dash: bool) -> None:
+        text = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
+        self.marks.append(f'<polyline class="line s {css}{" dash" if dash else ""}" points="{text}"/>')
+
+    def area(self, xs: ArrayLike, ys: ArrayLike, css: str, label: str = "") -> None:
+        """A shaded polygon."""
+        px, py = self.place(xs, ys)
+        text = " ".join(f"{a:.1f},{b:.1f}" for a, b in _thin(px, py))
+        self._named("shade", css, label)
+        self.marks.append(f'<polygon class="shade f {css}" points="{text}"/>')
+
+    def band(self, low: float, high: float, css: str, label: str = "") -> None:
+        """A shaded stretch of the x axis."""
+        self.area([low, high, high, low], [self.y.low, self.y.low, self.y.high, self.y.high], css, label)
+
+    def crosses(self, xs: ArrayLike, css: str, label: str = "") -> None:
+        """Crosses at the foot of the drawing."""
+        px, _ = self.place(xs, np.full(np.shape(xs), self.y.low))
+        y = self.height - BOTTOM - 5
+        path = "".join(f"M{a - 3:g} {y - 3:g}l6 6m0-6l-6 6" for a in np.unique(px.round()).tolist())
+        self._named("cross", css, label)
+        self.marks.append(f'<path class="mark s {css}" d="{path}"/>')
+
+    def text(self, x: float, y: float, text: str, css: str = "", shift: tuple[float, float] = (8, -8)) -> None:
+        """A note beside a point, on the side where there is room."""
+        (px,), (py,) = self.place([x], [y])
+        left = px + shift[0] + len(text) * CHARACTER > self.width
+        anchor, dx = ("end", -shift[0]) if left else ("start", shift[0])
+        dy = shift[1] if py + shift[1] > TOP + 8 else -shift[1] + 8
+        self.marks.append(
+            f'<text class="strong {css}" x="{px + dx:.1f}" y="{py + dy:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+        )
+
+    def svg(self, about: str) -> str:
+        """The drawing as an SVG document; `about` tells what can be seen."""
+        keys, extra = self._legend()
+        head = (
+            f'<svg class="figure" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {self.height + extra:g}" '
+            f'width="{self.width:g}" height="{self.height + extra:g}" role="img" aria-label={quoteattr(about)}>'
+        )
+        return "".join([head, *self._axes(), *self.marks, *keys, "</svg>"])
+
+    def _axes(self) -> Iterable[str]:
+        foot, right = self.height - BOTTOM, self.width - RIGHT
+        count = max(3, min(9, int((right - self.left) / 75)))
+        across = self.x.ticks(count)
+        for value, text in zip(across, tick_text(across), strict=True):
+            px = float(self.place([value], [self.y.high])[0][0])
+            yield f'<path class="grid" d="M{px:.1f} {TOP}V{foot:g}"/>'
+            yield f'<text class="tick" x="{px:.1f}" y="{foot + 17:g}" text-anchor="middle">{text}</text>'
+        up = self.y.ticks(max(3, int((foot - TOP) / 42)))
+        for value, text in zip(up, tick_text(up), strict=True):
+            py = float(self.place([self.x.low], [value])[1][0])
+            yield f'<path class="grid" d="M{self.left:g} {py:.1f}H{right:g}"/>'
+            yield f'<text class="tick" x="{self.left - 8:g}" y="{py + 4:.1f}" text-anchor="end">{text}</text>'
+        yield f'<path class="axis" d="M{self.left:g} {TOP}V{foot:g}H{right:g}"/>'
+        middle = (self.left + right) / 2
+        yield f'<text x="{middle:g}" y="{foot + 36:g}" text-anchor="middle">{escape(self.x.label)}</text>'
+        up_to = (TOP + foot) / 2
+        yield f'<text transform="translate(14 {up_to:g}) rotate(-90)" text-anchor="middle">{escape(self.y.label)}</text>'
+
+    def _legend(self) -> tuple[list[str], float]:
+        """Keys below the drawing, in as many lines as they need, and the height that they take."""
+        if not self.legend:
+            return [], 0
+        found: list[str] = []
+        x, y = self.left, self.height + 12
+        for kind, css, label in self.legend:
+            width = 28 + len(label) * CHARACTER + 14
+            if x > self.left and x + width > self.width:
+                x, y = self.left, y + 20
+            found.append(
+                f'<g transform="translate({x:g} {y:g})">{_key(kind, css)}<text x="26" y="4">{escape(label)}</text></g>'
+            )
+            x += width
+        return found, y + 12 - self.height
+
+
+def _key(kind: str, css: str) -> str:
+    match kind:
+        case "dot":
+            return f'<circle class="f {css}" cx="10" cy="0" r="3.6"/>'
+        case "hollow":
+            return f'<circle class="mark s {css}" cx="10" cy="0" r="3.6"/>'
+        case "shade":
+            return f'<rect class="shade f {css}" x="0" y="-6" width="20" height="12" style="opacity:.3"/>'
+        case "cross":
+            return f'<path class="mark s {css}" d="M7 -3l6 6m0-6l-6 6"/>'
+        case "dash":
+            return f'<path class="line dash s {css}" d="M0 0h20"/>'
+    return f'<path class="line s {css}" d="M0 0h20"/>'
+
+
+def _thin(px: FloatArray, py: FloatArray) -> list[tuple[float, float]]:
+    """The points of a line without those that lie on the pixel of the one before or on a level stretch."""
+    points = np.stack([px.round(1), py.round(1)], axis=1)
+    points = points[np.append(True, (points[1:] != points[:-1]).any(axis=1))[: len(points)]]
+    as_before = points[1:] == points[:-1]
+    kept = np.ones(len(points), dtype=bool)
+    kept[1:-1] = ~(as_before[1:] & as_before[:-1]).any(axis=1)
+    return [(a, b) for a, b in points[kept].tolist()]

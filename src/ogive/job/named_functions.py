@@ -1,0 +1,44 @@
+"""The functions that a job names, called before anything depends on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ogive.job.yaml_source import blamed
+from ogive.space.build import example_inputs
+from ogive.space.probe import probe
+from ogive.user_code import blaming
+
+if TYPE_CHECKING:
+    from ogive.job.job import Job
+
+
+def check_space_functions(job: Job, samples: int) -> int:
+    """Call constraint, canonical form and graph for many architectures; how many, see `ogive.space.probe`.
+
+    Raises:
+        JobError: one of them fails; names the function, the user's line and the architecture.
+    """
+    with blamed(job.source, "space"):
+        return probe(job.space, samples, job.keys.seed)
+
+
+def check_baseline(job: Job) -> None:
+    """Build the baseline, and run it on one example where its shape is known.
+
+    Raises:
+        JobError: it cannot be built or run; names the function and the user's line.
+    """
+    if job.baseline is None:
+        return
+    import torch
+
+    from ogive.estimate.full_training import Drawn
+
+    example = job.space.example_input or (None if job.task is None else job.task.example_input)
+    with blamed(job.source, "baseline"):
+        model = Drawn(job.baseline).build(0)
+        if example is not None:
+            inputs = example_inputs(example)
+            with blaming("baseline", job.baseline), torch.no_grad():
+                model.eval()(*inputs)

@@ -1,0 +1,98 @@
+"""JSON lines: every event of the journal as one line of strict JSON, in order.
+
+A line has `seq`, `time` (seconds since 1970), `kind`, `trial` and `step` (null where there is none) and `data`, as in the
+journal. Where a trial has come to rest, `result` has its status, metrics, decisions and seconds; where the best so far
+has changed, `best` lists the trials that are now the best, with their metrics.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import IO, Any
+
+from ogive.errors import RunError
+from ogive.run.events import Event
+from ogive.sinks.base import Entry, Sink
+from ogive.sinks.rows import AT_REST, parameters, plain, tags
+from ogive.trial import Trial
+
+BEGIN = b'{"seq": '
+"""How every line begins."""
+
+
+class JsonLines(Sink):
+    """Writes `path`. A line that a killed writer has left unfinished is cut off when it is opened again."""
+
+    name = "jsonl"
+
+    def __init__(self, folder: Path, path: str = "events.jsonl") -> None:
+        self._path = folder / path
+        self.place = str(self._path)
+        self._file: IO[bytes] | None = None
+
+    def open(self, created: Event) -> int:
+        if self._path.exists() and not self._path.is_file():
+            raise RunError(f"{self._path} is a folder or a device, and no file; name another one")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._path.open("a+b")
+        last = _whole_lines(self._file, self._path, created)
+        self._file.seek(0, 2)
+        return last
+
+    def write(self, entry: Entry) -> None:
+        assert self._file is not None, "open() comes first"
+        self._file.write((json.dumps(plain(_line(entry)), allow_nan=False) + "\n").encode())
+
+    def flush(self) -> None:
+        if self._file is not None:
+            self._file.flush()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _whole_lines(file: IO[bytes], path: Path, created: Event) -> int:
+    """Cut off what follows the last whole line; the number of that line's event, 0 where there is none.
+
+    Raises:
+        RunError: the file is of something else.
+    """
+    file.seek(0)
+    lines = file.readlines()
+    whole = [line for line in lines if line.endswith(b"\n")]
+    try:
+        if lines and not BEGIN.startswith(lines[0][: len(BEGIN)]):
+            raise ValueError("its first line is no event")
+        numbers = [(event["seq"], event["time"]) for event in map(json.loads, whole[:1] + whole[-1:])]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{path} holds something else than events ({error}); name another file, or delete this one"
+        ) from error
+    if numbers and numbers[0] != (created.seq, created.time):
+        raise RunError(f"{path} shows another run; name another file, or delete this one")
+    file.truncate(sum(map(len, whole)))
+    return int(numbers[-1][0]) if numbers else 0
+
+
+def _line(entry: Entry) -> dict[str, Any]:
+    event = entry.event
+    line: dict[str, Any] = {"seq": event.seq, "time": event.time, "kind": event.kind.value}
+    line |= {"trial": event.trial, "step": event.step, "data": dict(event.data)}
+    if entry.trial is not None and event.kind in AT_REST:
+        line["result"] = _result(entry.trial)
+    if entry.improved:
+        line["best"] = [{"trial": trial.id, "metrics": dict(trial.metrics)} for trial in entry.best]
+    return line
+
+
+def _result(trial: Trial) -> dict[str, Any]:
+    return {
+        "step": trial.step,
+        "metrics": dict(trial.metrics),
+        "decisions": parameters(trial),
+        "seconds": trial.seconds,
+        **tags(trial),
+    }

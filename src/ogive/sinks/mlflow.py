@@ -1,0 +1,178 @@
+"""MLflow: a parent run for the search, and a nested run for each trial with its parameters, metrics per step and tags.
+
+By default the store is a file beside the journal, or what MLFLOW_TRACKING_URI says. Look at the file with
+`mlflow ui --backend-store-uri sqlite:///RUN/sinks/mlflow.db`. Names that MLflow does not allow get `_` for what it forbids.
+
+Times are the journal's, so that what is sent again after a crash is what is there: MLflow's databases keep one value
+for each metric, step and time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from ogive.errors import MissingExtra
+from ogive.run.events import Event, Kind
+from ogive.sinks.base import Entry, Sink, identity
+from ogive.sinks.rows import AT_REST, Names, best_values, parameters, tags
+from ogive.trial import Trial, TrialId
+
+SEQ, RUN, TRIAL = "ogive.seq", "ogive.run", "ogive.trial"
+FORBIDDEN = r"[^\w\-. /]"
+LONGEST_NAME, LONGEST_VALUE = 250, 5000
+MOST_METRICS, MOST_PARAMETERS = 1000, 100
+"""What MLflow takes in one batch."""
+
+
+class MLflow(Sink):
+    """Writes to the tracking store at `uri`, in the experiment of that name.
+
+    Raises:
+        MissingExtra: MLflow is not installed.
+    """
+
+    name = "mlflow"
+
+    def __init__(self, folder: Path, uri: str | None = None, experiment: str = "ogive") -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a search tells nobody that it runs
+        try:
+            import alembic  # noqa: F401 - of its databases
+            from mlflow.tracking import MlflowClient
+        except ImportError:
+            raise MissingExtra("mlflow-skinny", "mlflow", "the sink 'mlflow'") from None
+        for noisy in ("mlflow.store.db.utils", "alembic"):  # they would write over the live view
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        self._folder = folder
+        self.place = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
+        self._make_client = MlflowClient
+        self._client: Any = None
+        self._experiment = experiment
+        self._run = ""
+        self._parent = ""
+        self._trials: dict[TrialId, str] = {}
+        self._keys = Names(FORBIDDEN, LONGEST_NAME)
+        self._metrics: dict[str, list[Any]] = defaultdict(list)
+        self._tags: dict[str, dict[str, str]] = defaultdict(dict)
+        self._ends: dict[str, tuple[str, int]] = {}
+
+    def open(self, created: Event) -> int:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._client = self._make_client(self.place)
+        self._run = identity(created)
+        found = self._client.get_experiment_by_name(self._experiment)
+        self._experiment_id = found.experiment_id if found else self._client.create_experiment(self._experiment)
+        parents = self._search(f"tags.`{RUN}` = '{self._run}' and tags.`{TRIAL}` = 'search'")
+        if not parents:
+            self._parent = self._create(self._folder.parent.name, created.time, {TRIAL: "search", SEQ: "0"})
+            self._parameters(self._parent, _declaration(created))
+            return 0
+        self._parent = parents[0].info.run_id
+        nested = self._search(f"tags.`mlflow.parentRunId` = '{self._parent}'")
+        self._trials = {int(run.data.tags[TRIAL]): run.info.run_id for run in nested}
+        return int(parents[0].data.tags[SEQ])
+
+    def _search(self, query: str) -> list[Any]:
+        found: list[Any] = []
+        token: str | None = None
+        while token is not None or not found:
+            page = self._client.search_runs([self._experiment_id], query, max_results=1000, page_token=token)
+            found += page
+            token = page.token
+            if not token:
+                break
+        return found
+
+    def _create(self, name: str, time: float, more: dict[str, str]) -> str:
+        run = self._client.create_run(
+            self._experiment_id, start_time=_milliseconds(time), run_name=name, tags={RUN: self._run, **more}
+        )
+        return str(run.info.run_id)
+
+    def _parameters(self, run: str, values: dict[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        params = [Param(self._keys[name], str(value)[:LONGEST_VALUE]) for name, value in values.items()]
+        for first in range(0, len(params), MOST_PARAMETERS):
+            self._client.log_batch(run, params=params[first : first + MOST_PARAMETERS])
+
+    def write(self, entry: Entry) -> None:
+        event, trial = entry.event, entry.trial
+        self._tags[self._parent][SEQ] = str(event.seq)
+        if trial is not None:
+            self._write_trial(trial, event)
+        if event.kind in AT_REST:
+            best = best_values(entry.best, entry.state.objectives)
+            values = {f"best/{metric}": value for metric, value in best.items()}
+            values |= {"failed": entry.state.failed, "trials": len(entry.state.trials)}
+            self._measure(self._parent, values, event, entry.rests)
+            if entry.improved:
+                self._tags[self._parent]["ogive.best"] = ", ".join(str(trial.id) for trial in entry.best)[
+                    :LONGEST_VALUE
+                ]
+        elif event.kind is Kind.ENDED:
+            self._tags[self._parent]["ogive.ended"] = event.data["why"][:LONGEST_VALUE]
+            self._ends[self._parent] = "FINISHED", _milliseconds(event.time)
+        elif event.kind is Kind.OPENED:
+            self._ends[self._parent] = "RUNNING", 0
+
+    def _write_trial(self, trial: Trial, event: Event) -> None:
+        if trial.id not in self._trials:
+            more = {TRIAL: str(trial.id), "mlflow.parentRunId": self._parent}
+            self._trials[trial.id] = self._create(f"trial {trial.id}", event.time, more)
+        run = self._trials[trial.id]
+        if event.kind is Kind.PROPOSED:
+            self._parameters(run, parameters(trial))
+            self._measure(run, trial.screened, event, 0)
+        elif event.kind is Kind.REPORTED:
+            self._measure(run, event.data["metrics"], event, event.step or 0)
+        told = {f"ogive.{name}": value[:LONGEST_VALUE] for name, value in tags(trial).items()}
+        self._tags[run] |= {"ogive.reason": "", **told} if trial.status.ended else told
+        if event.kind in AT_REST and trial.status.ended:
+            self._ends[run] = "FAILED" if trial.status.failed else "FINISHED", _milliseconds(event.time)
+
+    def _measure(self, run: str, values: Any, event: Event, step: int) -> None:
+        from mlflow.entities import Metric
+
+        time = _milliseconds(event.time)
+        self._metrics[run] += [Metric(self._keys[name], float(value), time, step) for name, value in values.items()]
+
+    def flush(self) -> None:
+        """What was taken is sent, the number of the last event after all else."""
+        from mlflow.entities import RunTag
+
+        seq = self._tags[self._parent].pop(SEQ, None)
+        for run in dict.fromkeys([*self._metrics, *self._tags]):
+            metrics = self._metrics.pop(run, [])
+            told = [RunTag(name, value) for name, value in self._tags.pop(run, {}).items()]
+            for first in range(0, max(len(metrics), 1), MOST_METRICS):
+                self._client.log_batch(run, metrics=metrics[first : first + MOST_METRICS], tags=told)
+        for run, (status, time) in self._ends.items():
+            if status == "RUNNING":
+                self._client.update_run(run, status)
+            else:
+                self._client.set_terminated(run, status, end_time=time)
+        self._ends.clear()
+        if seq is not None:
+            self._client.set_tag(self._parent, SEQ, seq)
+
+    def close(self) -> None:
+        self.flush()
+
+
+def _declaration(created: Event) -> dict[str, Any]:
+    """What the search was begun with, as parameters of the parent run."""
+    data = created.data
+    found = {name: data[name]["name"] for name in ("strategy", "schedule")}
+    for name in ("strategy", "schedule"):
+        found |= {f"{name}.{option}": value for option, value in data[name]["options"].items()}
+    found |= {"seed": data["seed"], "epochs": data["epochs"], "space": data["space"].get("fingerprint", "")}
+    found["objectives"] = ", ".join(f"{item['goal']} {item['metric']}" for item in data["objectives"])
+    return found
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)

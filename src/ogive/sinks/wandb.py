@@ -1,0 +1,130 @@
+"""Weights & Biases: one run for the search, a row of its history for each report and each trial at rest, and a table.
+
+One run, since a run of its own for each trial takes seconds to begin and end. A row of a report has `trial`, `epoch` and
+`metric/NAME`; one of a trial at rest has `best/METRIC`, `failed` and `trials`, to be drawn over `rests`. The table
+`trials`, written at the end, has a row for each trial with its decisions, for parallel coordinates and scatter plots.
+
+By default nothing leaves the machine (mode "offline", or what WANDB_MODE says); `wandb sync` sends it later. What is
+offline cannot be added to, so it is written anew from the journal when a run is continued, under the same id.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ogive.errors import JobError, MissingExtra
+from ogive.run.events import Event, Kind
+from ogive.run.state import State
+from ogive.sinks.base import Entry, OwnFolder, Sink, identity
+from ogive.sinks.rows import AT_REST, best_values, row, scalar
+
+MODES = ("offline", "online")
+
+
+class WeightsAndBiases(Sink):
+    """Writes below the folder `path`, and in mode "online" to the project.
+
+    Raises:
+        MissingExtra: wandb is not installed.
+        JobError: the mode is neither "offline" nor "online".
+    """
+
+    name = "wandb"
+
+    def __init__(
+        self,
+        folder: Path,
+        path: str = "wandb",
+        project: str = "ogive",
+        entity: str | None = None,
+        mode: str | None = None,
+    ) -> None:
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # a search tells nobody that it runs
+        try:
+            import wandb
+        except ImportError:
+            raise MissingExtra("wandb", "wandb", "the sink 'wandb'") from None
+        self._mode = mode or os.environ.get("WANDB_MODE") or "offline"
+        if self._mode not in MODES:
+            raise JobError(f"the sink 'wandb' has no mode {self._mode!r}; allowed: {' and '.join(MODES)}")
+        self._wandb: Any = wandb
+        self._title = folder.parent.name
+        self._path = folder / path
+        self._folder = OwnFolder(self._path)
+        self.place = str(self._path)
+        self._project, self._entity = project, entity
+        self._run: Any = None
+        self._state: State | None = None
+        self._seq = 0
+
+    def open(self, created: Event) -> int:
+        self._folder.open(created)
+        if self._mode == "offline":
+            shutil.rmtree(self._path / "wandb", ignore_errors=True)
+        settings = self._wandb.Settings(
+            console="off", silent=True, disable_git=True, save_code=False, x_disable_stats=True, x_disable_meta=True
+        )
+        (self._path / "wandb").mkdir(
+            exist_ok=True
+        )  # wandb itself takes the system's folder for drafts where it is missing
+        self._run = self._wandb.init(
+            project=self._project,
+            entity=self._entity,
+            name=self._title,
+            id=identity(created),
+            dir=str(self._path),
+            mode=self._mode,
+            resume="allow" if self._mode == "online" else None,
+            reinit="create_new",
+            config=_config(created),
+            settings=settings,
+        )
+        for name in ("best/*", "failed", "trials"):
+            self._run.define_metric(name, step_metric="rests")
+        self._seq = max(0, int(self._run.step) - 1) if self._mode == "online" else 0
+        return self._seq
+
+    def write(self, entry: Entry) -> None:
+        event, self._state = entry.event, entry.state
+        self._seq = event.seq
+        if event.kind is Kind.REPORTED:
+            values = {f"metric/{name}": value for name, value in event.data["metrics"].items()}
+            self._run.log({"trial": event.trial, "epoch": event.step, **values}, step=event.seq)
+        elif event.kind in AT_REST:
+            best = best_values(entry.best, entry.state.objectives)
+            values = {f"best/{metric}": value for metric, value in best.items()}
+            values |= {"failed": entry.state.failed, "trials": len(entry.state.trials), "rests": entry.rests}
+            self._run.log(values, step=event.seq)
+            if entry.improved:
+                self._run.summary["best_trials"] = [trial.id for trial in entry.best]
+        elif event.kind is Kind.ENDED:
+            self._run.summary["ended"] = event.data["why"]
+
+    def flush(self) -> None:
+        """Nothing: wandb's own process writes what it is given."""
+
+    def close(self) -> None:
+        if self._state is not None and self._state.trials:
+            self._run.log({"trials_table": self._table(self._state)}, step=self._seq)
+        self._run.finish()
+        if (
+            self._wandb.run is None
+        ):  # `finish` returns before all is in the file; this waits, and would end a user's own run
+            self._wandb.teardown()
+        self._folder.close(self._seq)
+
+    def _table(self, state: State) -> Any:
+        rows = [{name: scalar(value) for name, value in row(trial).items()} for trial in state.trials.values()]
+        columns = list(dict.fromkeys(name for flat in rows for name in flat))
+        return self._wandb.Table(
+            columns=columns, data=[[flat.get(name) for name in columns] for flat in rows], allow_mixed_types=True
+        )
+
+
+def _config(created: Event) -> dict[str, Any]:
+    data = created.data
+    names = ("strategy", "schedule", "epochs", "seed", "objectives", "constraints", "estimator", "recipe")
+    return {name: data[name] for name in names}

@@ -1,0 +1,205 @@
+"""A model card (Mitchell et al., "Model Cards for Model Reporting", 2019) for what a second stage has chosen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ogive.drawing.layer_tree import plain
+from ogive.errors import RunError
+from ogive.files import replace_text
+from ogive.formatting import duration, number, plural
+from ogive.run.state import State
+from ogive.stages.full_training_result import FOLDER, Bias, Network, TwoStage
+
+FILE = "MODEL_CARD.md"
+
+
+def write_card(
+    state: State, result: TwoStage, network: Network, place: int, facts: Mapping[str, Any], run: Path
+) -> Path:
+    """Write `final/MODEL_CARD.md`.
+
+    Args:
+        state: of the search.
+        result: of the second stage.
+        network: what the card is for.
+        place: that of its delivered training in `network.seeds`.
+        facts: `task`: `Task.describe()`; `cost`: of one example; `trained`: epochs; `weights`: why there are none. Each may
+            be left out.
+        run: the search's folder.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    path = run / FOLDER / FILE
+    try:
+        replace_text(path, card(state, result, network, place, facts, run.name))
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error}; check space and permissions") from error
+    return path
+
+
+def card(state: State, result: TwoStage, network: Network, place: int, facts: Mapping[str, Any], name: str) -> str:
+    """The card as Markdown: a function of these alone."""
+    parts = [
+        f"# Model card: {network.name} of run {name}",
+        "Every figure here was measured by the run; what is not known is said to be unknown. What the model must not be "
+        "used for, only you can add.",
+        _section("Model", _model(state, network, place, facts)),
+        _section("Intended data", _data(facts.get("task"))),
+        _section("Training", _training(result, network, place, facts)),
+        "## How good it is\n\n" + "\n\n".join(_quality(result, network, place, facts)),
+        _section("How it was chosen", _choice(state, result, network)),
+        _section("Environment", _environment(state)),
+        "## Limits\n\n" + "\n".join(f"- {line}" for line in _limits(result, network, facts.get("task"))),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(title: str, rows: Iterable[tuple[str, object]]) -> str:
+    lines = [f"| {name} | {_cell(value)} |" for name, value in rows]
+    return "\n".join([f"## {title}", "", "| | |", "|---|---|", *lines])
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _model(state: State, network: Network, place: int, facts: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
+    trial = state.trials[network.trial or 0]
+    cost: Mapping[str, Any] = facts.get("cost", {})
+    parameters = network.parameters if network.parameters is not None else cost.get("parameters")
+    yield "architecture", ", ".join(f"{name} = {plain(label)}" for name, label in trial.architecture.items())
+    yield "identity", trial.architecture.id
+    yield "parameters", "unknown" if parameters is None else f"{int(parameters):,}"
+    if "flops" in cost:
+        yield "FLOPs of one example", f"{cost['flops']:,} ({cost['convention']})"
+        yield "activation memory of one example", f"{cost['activation_memory']:,} bytes"
+    else:
+        yield "FLOPs of one example", f"unknown: {cost.get('not counted', 'the space tells no example input')}"
+    if facts.get("weights"):
+        yield "weights", f"none: {facts['weights']}"
+        return
+    yield "weights", f"`weights.pt` beside this card, seed {network.seeds[place]}"
+    yield "use", f"`ogive export RUN --trial {trial.id} --to torch` writes a program that runs without Ogive"
+
+
+def _data(task: Mapping[str, Any] | None) -> Iterable[tuple[str, object]]:
+    if task is None:
+        yield "data", "unknown: only the train function knows them"
+        return
+    yield "data", f"{task['data']}, {task['examples']:,} examples in {task['classes']} classes"
+    yield "one example", f"float32 {task['shape']}; {task['preparation'] or 'prepared as the data that were given'}"
+    sizes = task["sizes"]
+    yield "trained on", f"{sizes['train']:,} examples"
+    yield "chosen on", f"{sizes['validation']:,} examples, which the search did not validate on"
+    yield "tested on", f"{sizes['test']:,} examples, which nothing was chosen by"
+    yield "fingerprints", ", ".join(f"{name} {value}" for name, value in task["fingerprints"].items())
+
+
+def _training(result: TwoStage, network: Network, place: int, facts: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
+    hidden = ("task", "versions", "estimator", "trainer", "settings")
+    recipe = {name: value for name, value in result.recipe.items() if name not in hidden} | dict(
+        result.recipe.get("settings", {})
+    )
+    yield "epochs", facts.get("trained") or "the train function's own"
+    yield "recipe", ", ".join(f"{name} {value}" for name, value in recipe.items()) or "that of the train function"
+    yield "seeds", ", ".join(map(str, network.seeds))
+    yield "compute time", f"{duration(network.seconds)} for {plural(len(network.seeds), 'training')}"
+    if result.cost_ratio is not None:
+        yield "cost of full training", f"{number(result.cost_ratio)} times a training in the search"
+
+
+def _quality(result: TwoStage, network: Network, place: int, facts: Mapping[str, Any]) -> Iterable[str]:
+    """The metrics with their intervals over seeds."""
+    names = [name for name in network.values if not name.endswith("seconds") and name != "parameters"]
+    where = "second validation part" if result.new_validation else "validation data of the train function"
+    head = f"| metric | {where} | test split |\n|---|---|---|"
+    rows = [f"| {name} | {_over(network.values[name])} | {_over(network.test.get(name, ()))} |" for name in names]
+    yield "\n".join([head, *rows])
+    yield from _delivered(network, place, facts.get("task"))
+    seeds = plural(len(network.seeds), "seed")
+    yield (
+        f"Means over {seeds} with 95 % intervals by Student's t over seeds; the delivered weights are of one of them."
+        if len(network.seeds) > 1
+        else "A single seed: nothing is known of the spread from seed to seed."
+    )
+    drawn = result.baseline
+    if drawn is not None and drawn.seeds:
+        parts = [f"{name} {_over(own)}" for name, own in (drawn.test or drawn.values).items() if name in names]
+        yield f"The hand-drawn baseline under the same recipe: {', '.join(parts)}."
+
+
+def _delivered(network: Network, place: int, task: Mapping[str, Any] | None) -> Iterable[str]:
+    """The test accuracy of the delivered weights, with Wilson's interval over the test examples."""
+    if "accuracy" not in network.test or task is None:
+        return
+    p, n, z = network.test["accuracy"][place], task["sizes"]["test"], 1.96
+    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    low, high = ((middle + side * half) / (1 + z * z / n) for side in (-1, 1))
+    yield (
+        f"The delivered weights: test accuracy {number(p)}, 95 % interval [{number(low)}, {number(high)}] over {n:,} "
+        "examples (Wilson 1927)."
+    )
+
+
+def _over(values: Sequence[float]) -> str:
+    if not values:
+        return "not read"
+    mean = sum(values) / len(values)
+    spread = Bias.of("", [0.0] * len(values), values)
+    bounds = "" if spread.low is None or spread.high is None else f" [{number(spread.low)}, {number(spread.high)}]"
+    return f"{number(mean)}{bounds}"
+
+
+def _choice(state: State, result: TwoStage, network: Network) -> Iterable[tuple[str, object]]:
+    created = state.created
+    yield (
+        "searched",
+        f"{plural(len(state.trials), 'trial')}, strategy {created['strategy']['name']}, seed {created['seed']}",
+    )
+    yield "space", f"fingerprint {state.space.fingerprint}"
+    yield "sought", " and ".join(f"{goal} {metric}" for metric, goal in result.objectives)
+    if state.constraints:
+        yield "constraints", ", ".join(map(str, state.constraints))
+    yield (
+        "finalists",
+        f"{len(result.finalists)}; this one had rank {network.rank_before} in the search and has rank {network.rank_after}",
+    )
+    for agreement in result.agreement:
+        if agreement.kendall is not None and agreement.kendall.value is not None:
+            low, high = agreement.kendall.low, agreement.kendall.high
+            bounds = "" if low is None or high is None else f", 95 % interval [{low:.2f}, {high:.2f}]"
+            yield (
+                f"search against full training, {agreement.metric}",
+                f"Kendall's tau {agreement.kendall.value:.2f}{bounds}",
+            )
+    if network.probability is not None:
+        yield "probability that it is the true best of the finalists", f"{network.probability:.0%}"
+
+
+def _environment(state: State) -> Iterable[tuple[str, object]]:
+    session = state.sessions[-1] if state.sessions else {}
+    yield "machine", session.get("machine", "unknown")
+    yield "versions", ", ".join(f"{name} {v}" for name, v in session.get("versions", {}).items()) or "unknown"
+    yield "python", session.get("python", "unknown")
+
+
+def _limits(result: TwoStage, network: Network, task: Mapping[str, Any] | None) -> Iterable[str]:
+    if not network.test:
+        yield "It was never tested on data that nothing was chosen by; test it before you trust its figures."
+    if not result.new_validation:
+        yield "It was chosen on the data that the search validated on, so its validation values flatter it."
+    if len(result.finalists) > 1:
+        count = len(result.finalists)
+        yield f"It was chosen as the best of {count} by validation, which flatters its validation value a little."
+    if len(result.winners) > 1:
+        others = ", ".join(name for name in result.winners if name != network.name)
+        yield f"It is one of {len(result.winners)} winners, of which none is better in all objectives; the others: {others}."
+    for failure in network.failures:
+        yield f"One of its trainings failed ({failure})."
+    yield from task["warnings"] if task else ()
+    yield "Nothing is known of inputs that are unlike the data above, of other groups of people, or of later times."

@@ -1,0 +1,45 @@
+"""A trial as JSON; trained models are exported by `ogive.export`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from ogive.stages.delivery import Delivery
+
+
+def export_json(delivery: Delivery) -> dict[str, Any]:
+    """A network as JSON: architecture, the metrics of its weights, and how the stage that left them trained it."""
+    trial, training = delivery.trial, delivery.training
+    searched, created = delivery.search.created, delivery.state.created
+    return {
+        "architecture": trial.architecture.to_json(),
+        "id": trial.architecture.id,
+        "metrics": dict(delivery.metrics),
+        "test_metrics": dict(delivery.test),
+        "trial": trial.id,
+        "stage": delivery.stage,
+        "winner": delivery.is_winner,
+        "status": training.status.value,
+        "step": delivery.step,
+        "fidelity": dict(training.fidelity),
+        "seed": delivery.seed,
+        "seeds": list(delivery.seeds),
+        "mean_metrics": dict(delivery.mean),
+        "settings": dict(delivery.settings),
+        "seconds": training.seconds,
+        "provenance": {
+            "space": delivery.search.space.fingerprint,
+            "fingerprints": dict(created["fingerprints"]),
+            "recipe": created["recipe"],
+            "estimator": searched["estimator"],
+            "strategy": searched["strategy"],
+            "schedule": searched["schedule"],
+            "epochs": created["epochs"],
+            "run_seed": searched["seed"],
+            "objectives": [objective.to_json() for objective in delivery.search.objectives],
+            "constraints": [asdict(constraint) for constraint in delivery.search.constraints],
+            "session": dict(delivery.session),
+            "search": {"metrics": dict(trial.metrics), "step": trial.step, "seed": trial.seed},
+        },
+    }

@@ -1,0 +1,1 @@
+"""Statistics: correlations of ranks, tests, corrections for multiple tests, intervals, ridge regression."""

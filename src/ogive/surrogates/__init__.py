@@ -1,0 +1,1 @@
+"""Models of how good architectures are: kernels, Gaussian processes, ensembles, densities."""

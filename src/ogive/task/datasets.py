@@ -1,0 +1,288 @@
+"""Data sets: a name, NumPy arrays or a `torch.utils.data.Dataset`, read into memory and checked once."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ogive.arrays import IntArray
+from ogive.errors import JobError, MissingExtra
+from ogive.hashing import hash_bytes
+from ogive.registry import Registry
+
+Shape = tuple[int, ...]
+DataSource = Any
+"""A data set's name, arrays `(X, y)`, a map-style `torch.utils.data.Dataset` of `(x, y)` items, or `Data`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalization:
+    """How raw values became features: `(raw / maximum - mean) / std`. Exported models apply it.
+
+    Attributes:
+        maximum: the largest raw value, of values from 0; None where raw values are not divided.
+        mean: subtracted, one number for each channel (the first dimension of an example), or one for all; empty for none.
+        std: divided by, likewise.
+
+    Raises:
+        JobError: a number to divide by is not above 0.
+    """
+
+    maximum: float | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, values in (("maximum", () if self.maximum is None else (self.maximum,)), ("std", self.std)):
+            if not all(value > 0 for value in values):
+                raise JobError(f"Normalization: {name}={getattr(self, name)!r}: numbers to divide by are above 0")
+
+    def raw(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The raw values, float32 [n, *shape], of `features` of the same shape."""
+        channels = (-1, *(1 for _ in features.shape[2:]))
+        scaled = features * np.reshape(self.std or 1.0, channels) + np.reshape(self.mean or 0.0, channels)
+        return np.asarray(scaled * (self.maximum or 1.0), dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Labelled examples in memory, as `from_arrays` makes and checks them.
+
+    Attributes:
+        x: features, float32 [n, *shape].
+        y: classes, int64 [n], each of 0..k-1 at least once.
+        name: where they come from.
+        preparation: how raw values became features, for whoever uses a trained model; "" where that is not known.
+        own_test: how many of the last examples are the official test split; 0 where the data have none.
+        normalization: the same as numbers, so that an exported model takes raw values; as it is, none.
+        class_names: a name for each class, 0 to k-1; empty where they have none.
+    """
+
+    x: NDArray[np.float32]
+    y: IntArray
+    name: str = "arrays"
+    preparation: str = ""
+    own_test: int = 0
+    normalization: Normalization = Normalization()
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of one example."""
+        return tuple(self.x.shape[1:])
+
+    @cached_property
+    def class_counts(self) -> IntArray:
+        """The number of examples of each class, [k]."""
+        return np.bincount(self.y).astype(np.int64)
+
+    @property
+    def classes(self) -> int:
+        """The number of classes, k."""
+        return len(self.class_counts)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The first 16 hexadecimal digits of the SHA-256 over shapes and contents."""
+        shapes = repr((self.x.shape, self.y.shape)).encode()
+        return hash_bytes(shapes, np.ascontiguousarray(self.x).data, np.ascontiguousarray(self.y).data)
+
+
+def digits() -> Data:
+    """The 1,797 handwritten digits of scikit-learn (Alpaydin and Kaynak 1998): [n, 1, 8, 8] scaled to [0, 1]."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise MissingExtra("scikit-learn", "data", "the data set 'digits'") from error
+    images, labels = load_digits(return_X_y=True)
+    return from_arrays(
+        images.reshape(-1, 1, 8, 8) / 16.0,
+        labels,
+        "digits",
+        "pixels (0 to 16) divided by 16",
+        normalization=Normalization(maximum=16.0),
+        class_names="0123456789",
+    )
+
+
+def fashion_mnist() -> Data:
+    """Fashion-MNIST (Xiao et al. 2017): [70000, 1, 28, 28] scaled to [0, 1], the last 10,000 its official test split."""
+    from ogive.task.fashion import CLASSES, arrays
+
+    images, labels, own_test = arrays()
+    x = np.multiply(images, 1 / 255, dtype=np.float32)[:, None]
+    data = from_arrays(
+        x,
+        labels,
+        "fashion_mnist",
+        "pixels (0 to 255) divided by 255",
+        normalization=Normalization(maximum=255.0),
+        class_names=CLASSES,
+    )
+    return replace(data, own_test=own_test)
+
+
+DATA_SETS: Registry[Data] = Registry("data set", (), {"digits": digits, "fashion_mnist": fashion_mnist})
+
+
+def load(name: str) -> Data:
+    """The data set called `name`.
+
+    Raises:
+        JobError: there is none; the error lists what there is.
+        MissingExtra: it needs a package that is not installed.
+    """
+    return DATA_SETS.factory(name)()
+
+
+def read(source: DataSource) -> Data:
+    """Any supported source as data in memory: a name, `(X, y)`, a map-style dataset of `(x, y)` items, or `Data`.
+
+    Raises:
+        JobError: it is none of these, or its contents are wrong.
+    """
+    if isinstance(source, Data):
+        return source
+    if isinstance(source, str):
+        return load(source)
+    if isinstance(source, tuple) and len(source) == 2:
+        return from_arrays(*source)
+    if is_dataset(source):
+        return from_dataset(source)
+    raise JobError(
+        f"data: found {_describe(source)}; give the name of a data set ({', '.join(map(repr, DATA_SETS.names()))}), "
+        "a pair of arrays (X, y), or a torch.utils.data.Dataset with a length whose items are (x, y)"
+    )
+
+
+def is_dataset(source: Any) -> bool:
+    """Whether `source` looks like a map-style dataset: items by position, a length, and no array or plain container."""
+    container = isinstance(source, (list, tuple, dict, str, bytes)) or hasattr(source, "dtype")
+    return not container and hasattr(source, "__getitem__") and hasattr(source, "__len__")
+
+
+def from_arrays(
+    x: Any,
+    y: Any,
+    name: str = "arrays",
+    preparation: str = "",
+    *,
+    normalization: Normalization = Normalization(),
+    class_names: Sequence[str] = (),
+) -> Data:
+    """Check features [n, ...] and integer classes [n], and hold them as float32 and int64.
+
+    `preparation` says in words how raw values became these features, and `normalization` in numbers; exported models carry
+    them, and the `class_names`.
+
+    Raises:
+        JobError: lengths differ; features are no finite numbers or have no shape; labels are not the integers 0..k-1
+            without gaps, or are of one class only; there are not as many names as classes.
+    """
+    features, labels = _features(np.asarray(x), name), _labels(np.asarray(y), name)
+    if len(features) != len(labels):
+        raise JobError(f"data {name!r}: {len(features)} examples but {len(labels)} labels; give one label an example")
+    data = Data(features, labels, name, preparation, normalization=normalization, class_names=tuple(class_names))
+    if class_names and len(class_names) != data.classes:
+        raise JobError(f"data {name!r}: {len(class_names)} class_names for {data.classes} classes; give one for each")
+    return data
+
+
+def from_dataset(dataset: Any) -> Data:
+    """Read every item of a map-style dataset once into memory.
+
+    Items are read in order, each as it is at that moment: transforms belong to the data here, so they must not be random.
+
+    Raises:
+        JobError: items are not pairs of an array and a class, differ in shape, or do not fit into memory; or their
+            contents are wrong as in `from_arrays`.
+    """
+    name, n = type(dataset).__name__, len(dataset)
+    if n == 0:
+        raise JobError(f"data {name!r}: the data set is empty")
+    shape = _item(dataset, 0, name)[0].shape
+    _check_memory(n, shape, name)
+    x, y = np.empty((n, *shape), dtype=np.float32), []
+    for index in range(n):
+        features, label = _item(dataset, index, name)
+        if features.shape != shape:
+            raise JobError(
+                f"data {name!r}: item {index} has shape {features.shape}, but item 0 has {shape}; "
+                "bring all examples to one shape in the data set's transform"
+            )
+        x[index] = features
+        y.append(label)
+    data = from_arrays(x, np.stack(y), name)
+    names = getattr(dataset, "classes", ())  # as torchvision's data sets tell them
+    known = isinstance(names, (list, tuple)) and len(names) == data.classes
+    return replace(data, class_names=tuple(map(str, names))) if known else data
+
+
+def _item(dataset: Any, index: int, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    item = dataset[index]
+    if not isinstance(item, (tuple, list)) or len(item) != 2:
+        raise JobError(f"data {name!r}: item {index} is {_describe(item)}; items must be pairs (x, y)")
+    features, label = item
+    if not hasattr(features, "__array__") or not hasattr(features, "dtype"):
+        raise JobError(
+            f"data {name!r}: the x of item {index} is {_describe(features)}; it must be a tensor or an array: "
+            "let the data set's transform make one"
+        )
+    return np.asarray(features), np.asarray(label)
+
+
+def _features(x: NDArray[Any], name: str) -> NDArray[np.float32]:
+    if x.dtype.kind not in "biuf":
+        raise JobError(f"data {name!r}: features have dtype {x.dtype}; they must be real numbers")
+    if x.ndim < 2 or 0 in x.shape:
+        raise JobError(f"data {name!r}: features have shape {x.shape}; it must be [examples, ...], none of them zero")
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is reported below
+        features = np.ascontiguousarray(x, dtype=np.float32)
+    finite = np.isfinite(features).reshape(len(features), -1).all(axis=1)
+    if not finite.all():
+        bad = np.flatnonzero(~finite)
+        raise JobError(
+            f"data {name!r}: {len(bad)} of {len(features)} examples hold NaN or infinite features, "
+            f"the first is example {bad[0]}; remove or fill them"
+        )
+    return features
+
+
+def _labels(y: NDArray[Any], name: str) -> IntArray:
+    remedy = "number the classes 0..k-1, for example with numpy.unique(y, return_inverse=True)[1]"
+    if y.ndim != 1:
+        raise JobError(f"data {name!r}: labels have shape {y.shape}; give one class an example, [examples]")
+    if y.dtype.kind not in "iu":
+        raise JobError(f"data {name!r}: labels have dtype {y.dtype}, but must be integers; {remedy}")
+    found = np.unique(y)
+    if len(found) == 1:
+        raise JobError(f"data {name!r}: all labels are {found[0]}; classification needs at least two classes")
+    if found[0] != 0 or found[-1] != len(found) - 1:
+        raise JobError(
+            f"data {name!r}: {len(found)} different labels from {found[0]} to {found[-1]}, "
+            f"but they must be 0..{len(found) - 1}; {remedy}"
+        )
+    return np.ascontiguousarray(y, dtype=np.int64)
+
+
+def _check_memory(n: int, shape: Shape, name: str) -> None:
+    needed = 4 * n * math.prod(shape)
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > physical:
+        raise JobError(
+            f"data {name!r}: {n} examples of shape {shape} take {needed / 2**30:.1f} GiB as float32, this machine has "
+            f"{physical / 2**30:.1f} GiB; give a subset (torch.utils.data.Subset), smaller examples, or a train "
+            "function of your own that reads them piece by piece"
+        )
+
+
+def _describe(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return f"{type(value).__name__}{'' if shape is None else f' of shape {tuple(shape)}'}"

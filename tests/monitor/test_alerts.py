@@ -1,0 +1,291 @@
+"""Alerts and stop rules in a run: with a virtual clock each fires when it should, once, and as in an uninterrupted run."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+from history import HOUR, History
+from memory import SPACE, Curve, ListLog, StoppedClock, declare, session
+
+from ogive.errors import JobError
+from ogive.monitor import alert_rules
+from ogive.monitor.diversity import diversity, mean_distance, places
+from ogive.objective import Constraint
+from ogive.run.alerts import Alert
+from ogive.run.events import Event, Kind
+from ogive.run.prices import Price
+from ogive.run.settings import Settings
+from ogive.run.state import State
+from ogive.testing.journals import essence
+from ogive.trial import Status
+
+
+def causes(alerts: Sequence[Alert]) -> list[str]:
+    return [alert.cause for alert in alerts]
+
+
+def at(story: History, hours: float, rule: str = "") -> list[str]:
+    """The causes of what is due at a time, of one rule or all."""
+    return [cause for cause in causes(alert_rules.by_time(story.state, hours * HOUR)) if cause.startswith(rule)]
+
+
+def raised(story: History, *found: str) -> History:
+    for cause in found:
+        story.tell(Kind.ALERT, data={"severity": "info", "cause": cause, "message": "", "numbers": {}})
+    return story
+
+
+def test_a_budget_warns_at_80_per_cent_stops_at_100_and_is_critical_past_120() -> None:
+    story = History(budget=10.0, patience=1000.0)
+    story.start()
+    assert at(story, 7.9) == []
+    assert at(story, 8.0) == ["budget:hours:10:80%"]
+    assert at(story, 10.0) == ["budget:hours:10:100%"]
+    (critical,) = alert_rules.by_time(story.state, 12.1 * HOUR)
+    assert (critical.severity, critical.cause) == ("critical", "budget:hours:10:120%")
+    assert "1 trial still in flight" in critical.message
+    assert at(raised(story, "budget:hours:10:80%"), 8.5) == [], "once per cause"
+    story.tell(Kind.CHANGED, data={"budget": 10.5})
+    assert at(story, 8.5) == ["budget:hours:10.5:80%"], "another budget is another cause"
+
+
+def test_a_budget_of_money_is_spent_by_workers_that_are_held() -> None:
+    price = Price(3.0, currency="EUR").to_json()
+    story = History(budget={"money": 60.0}, workers=2, price=price, patience=1000.0)
+    assert at(story, 7.9) == []
+    (alert,) = alert_rules.by_time(story.state, 8 * HOUR)
+    assert alert.cause == "budget:money:60:80%"
+    assert alert.message == "48 of 60 EUR are used, 80% of the budget"
+
+
+def test_no_improvement_counts_the_time_in_which_a_controller_ran() -> None:
+    story = History(patience=5.0).runs([HOUR, HOUR], [0.6, 0.5])
+    assert at(story, 5.9, "patience") == []
+    assert at(story, 6.0, "patience") == ["patience:0"]
+    story.tell(Kind.CLOSED)
+    story.time += 100 * HOUR
+    story.tell(Kind.OPENED, data=story.opened)
+    assert at(story, 105.9, "patience") == []
+    assert at(story, 106.0, "patience") == ["patience:0"]
+    story.run(HOUR, 0.7)
+    assert at(story, 107.9, "patience") == []
+
+
+def test_a_trial_over_twice_its_expected_duration_and_longer_than_any_before() -> None:
+    story = History(patience=1000.0).runs([100.0, 110.0, 90.0, 100.0, 100.0])
+    slow = story.start()
+    now = story.time
+    assert alert_rules.by_time(story.state, now + 199) == []
+    (alert,) = alert_rules.by_time(story.state, now + 201)
+    assert (alert.cause, alert.trial, alert.numbers["expected"]) == (f"slow:{slow}", slow, 100.0)
+    wide = History(patience=1000.0).runs([10.0, 10.0, 10.0, 10.0, 400.0])
+    wide.start()
+    assert alert_rules.by_time(wide.state, wide.time + 399) == [], "a trial has taken as long before, and was well"
+    assert len(alert_rules.by_time(wide.state, wide.time + 401)) == 1
+
+
+def test_a_trial_that_goes_on_is_expected_to_keep_its_own_pace() -> None:
+    story = History(epochs=9, patience=1000.0)
+    trial = story.start(epochs=3)
+    story.time += 1000
+    story.report(trial, 0.5, 1000.0)
+    assert alert_rules.by_time(story.state, story.time + 4900) == []
+    assert causes(alert_rules.by_time(story.state, story.time + 5100)) == [f"slow:{trial}"]
+
+
+def test_workers_that_mostly_wait() -> None:
+    story = History(workers=2, patience=1000.0)
+    for _ in range(10):
+        story.run(90.0)
+        story.time += 30.0  # two workers for 120 s, one of them busy for 90
+    assert at(story, story.time / HOUR) == ["utilisation"]
+    story.trials = 100
+    done = History(workers=2, max_trials=10, patience=1000.0)
+    for _ in range(10):
+        done.run(90.0)
+        done.time += 30.0
+    assert at(done, done.time / HOUR) == [], "at the end there is nothing left to start"
+
+
+def test_failures_of_the_last_trials_are_told_before_they_are_many_of_all() -> None:
+    story = History().runs([1.0] * 100)
+    for _ in range(4):
+        story.run(1.0, accuracy=None)
+    assert alert_rules.by_trials(story.state) == []
+    story.run(1.0, accuracy=None)
+    (alert,) = alert_rules.by_trials(story.state)
+    assert (alert.cause, alert.numbers["failed"]) == ("failures", 5)
+    assert "trial 104: error" in alert.message
+
+
+def test_low_diversity_is_measured_against_random_architectures() -> None:
+    one = SPACE.architecture({"width": 3, "depth": 2})
+    near = [SPACE.architecture({"width": 3, "depth": depth}) for depth in (1, 2)]
+    assert mean_distance([one]) == mean_distance([]) == 0.0
+    assert mean_distance(near) == 0.5
+    assert mean_distance([one, one]) == 0.0
+    story = History().runs([1.0] * 60)
+    assert alert_rules.by_trials(story.state) == [], "random ones"
+    same = [replace(e, data={**e.data, "proposal": story.events[2].data["proposal"]}) if e.kind is Kind.PROPOSED else e
+            for e in story.events]  # fmt: skip
+    (alert,) = alert_rules.by_trials(State.of(same, SPACE))
+    assert (alert.cause, alert.severity, alert.numbers["distance"]) == ("diversity", "info", 0.0)
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_the_mean_distance_is_that_of_the_pairs(conditional: bool) -> None:
+    rng = random.Random(3)
+    some = [{name: rng.randrange(3) for name in "abcde" if not conditional or rng.random() < 0.7} for _ in range(12)]
+    pairs = [sum(a.get(name) != b.get(name) for name in a | b) / max(1, len(a | b)) for a, b in combinations(some, 2)]
+    assert mean_distance(some) == pytest.approx(fmean(pairs))
+
+
+def test_the_diversity_of_a_window_equals_that_of_all_pairs() -> None:
+    trials = [trial.architecture for trial in History().runs([1.0] * 30).state.trials.values()]
+    curve = diversity(trials, window=10, points=7)
+    assert len(curve) == len(places(30, 7)) == 7
+    last = trials[20:]
+    pairs = [(a, b) for i, a in enumerate(last) for b in last[i + 1 :]]
+    expected = sum(sum(a[name] != b[name] for name in a) / len(a) for a, b in pairs) / len(pairs)
+    assert curve[-1] == pytest.approx(expected)
+
+
+# -- in the controller -----------------------------------------------------------------------------------------------
+
+GOOD = (Constraint("accuracy", at_least=0.6),)
+
+
+class Timed(ListLog):
+    """A journal that keeps the times it is given."""
+
+    def __init__(self, clock: StoppedClock, events: Sequence[Event] = ()) -> None:
+        super().__init__(events)
+        self.clock = clock
+
+    def append(self, events: Sequence[Event]) -> list[Event]:
+        now = self.clock.now()
+        added = [replace(e, seq=len(self.events) + 1 + i, time=now) for i, e in enumerate(events)]
+        self.events += added
+        return added
+
+
+@pytest.mark.parametrize("stop", ["advise", "auto"])
+def test_a_continued_run_advises_and_stops_as_the_uninterrupted_one(tmp_path: Path, stop: str) -> None:
+    log = ListLog([declare(max_trials=40, stop=stop, criteria=GOOD)])
+    session(log, Curve(), tmp_path).run()
+    whole = essence(log.events)
+    alerts = [event for event in log.events if event.kind is Kind.ALERT]
+    assert [event.data["cause"] for event in alerts].count("stop:criteria") == 1
+    ended = next(event.data["why"] for event in log.events if event.kind is Kind.ENDED)
+    assert ended.startswith("stop rule criteria: trial ") == (stop == "auto")
+    for cut in range(1, len(log.events), 7):
+        again = ListLog(log.events[:cut])
+        session(again, Curve(), tmp_path).run()
+        last = [event for event in again.events if event.kind is Kind.ENDED][-1]
+        again.events = [event for event in again.events if event.kind is not Kind.ENDED] + [last]
+        expected = [e for e in whole if e[0] != "ended"] + [e for e in whole if e[0] == "ended"]
+        assert essence(again.events) == expected, f"differs when cut after event {cut}"
+
+
+def test_criteria_that_are_set_later_are_held_against_all_trials(tmp_path: Path) -> None:
+    log = ListLog([declare(max_trials=20)])
+    session(log, Curve(), tmp_path).run()
+    log.append([Event(Kind.CHANGED, data={"criteria": Settings(criteria=GOOD).to_json()["criteria"], "stop": "auto"})])
+    again = session(log, Curve(), tmp_path)
+    why = again.run()
+    assert why.startswith("stop rule criteria")
+    assert len(again.state.trials) == 20
+
+
+def test_alerts_of_time_are_raised_once_and_the_budget_ends_the_search(tmp_path: Path) -> None:
+    clock = StoppedClock()
+
+    def half_an_hour(trial: int, step: int) -> None:
+        clock.seconds += 1800 if step == 9 else 0
+
+    log = Timed(clock, [declare(budget={"hours": 5.0, "money": 4.5}, price=1.0, max_trials=100, patience=1000)])
+    log.append([Event(Kind.OPENED, data={"host": "here", "workers": 1, "price": Price(1.0).to_json()})])
+    controller = session(log, Curve(half_an_hour), tmp_path, clock)
+    controller.run()
+    state = controller.state
+    assert state.ended == "the budget of 4.5 of money is used up"
+    found = [alert.cause for alert in state.alerts if alert.cause.startswith("budget")]
+    assert found == ["budget:hours:5:80%", "budget:money:4.5:80%", "budget:money:4.5:100%"]
+
+
+def test_a_projection_is_journalled_at_shares_of_the_trials(tmp_path: Path) -> None:
+    clock = StoppedClock()
+
+    def a_minute(trial: int, step: int) -> None:
+        clock.seconds += 60
+
+    log = Timed(clock, [declare(max_trials=40)])
+    controller = session(log, Curve(a_minute), tmp_path, clock)
+    controller.run()
+    assert [data["done"] for data in controller.state.projected] == [10, 20], "a quarter and a half; before are too few"
+    assert controller.state.count[Status.FINISHED] == 40
+
+
+class Companion:
+    """Notes what it is told, and says once that something went wrong."""
+
+    def __init__(self) -> None:
+        self.seen: list[Event] = []
+        self.trouble = ["the webhook is gone"]
+
+    def __call__(self, state: State, event: Event | None) -> None:
+        assert event is not None
+        self.seen.append(event)
+
+    def failures(self) -> list[str]:
+        told, self.trouble = self.trouble, []
+        return told
+
+    def close(self) -> list[str]:
+        return []
+
+
+def test_companions_see_every_event_and_what_goes_wrong_is_one_warning(tmp_path: Path) -> None:
+    log, companion = ListLog([declare(max_trials=5)]), Companion()
+    session(log, Curve(), tmp_path, subscribers=[companion]).run()
+    assert companion.seen == log.events[2:]
+    warnings = [event.data["message"] for event in log.events if event.kind is Kind.WARNING]
+    assert warnings == ["the webhook is gone"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"budget": {"hours": 0}}, r"budget=\{'hours': 0\}: hours, above 0, or"),
+        ({"budget": {"minutes": 5}}, "budget="),
+        ({"budget": {}}, "budget="),
+        ({"stop": "maybe"}, r"stop='maybe': \"advise\""),
+        ({"price": -1}, "price=-1: money per worker-hour"),
+        ({"patience": 0}, "patience=0: a number above 0"),
+        ({"criteria": "accuracy"}, "criteria='accuracy': constraints, such as"),
+        ({"criteria": [Constraint("a", at_least=2), Constraint("a", at_most=1)]}, "criteria: "),
+        ({"criteria": [{"metric": "a", "min": 1}]}, "criteria: "),
+        ({"alerts": ["mail"]}, "alerts: found 'mail'; allowed: \"console\""),
+        ({"alerts": [{"file": "a", "webhook": "http://b"}]}, "alerts: found"),
+        ({"alerts": [{"file": "a", "severity": "loud"}]}, "alerts: severity 'loud'; allowed: info, warning, critical"),
+        ({"alerts": [{"webhook": "example.org"}]}, "webhook 'example.org'; give a URL that begins with http"),
+        ({"sinks": [object()]}, "sinks="),
+    ],
+)
+def test_settings_that_are_wrong_say_what_is_allowed(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(JobError, match=message):
+        Settings(**wrong)  # type: ignore[arg-type]
+
+
+def test_settings_survive_json_and_compare_what_is_equal() -> None:
+    settings = Settings(budget={"hours": 2}, criteria=GOOD, alerts=("console", {"file": "a.jsonl"}), price="h100")
+    assert settings.budget == 2.0
+    assert Settings.from_json(settings.to_json()) == settings
+    assert settings.changes({"criteria": GOOD, "budget": {"hours": 2, "money": None}, "price": "h100"}) == {}
+    assert settings.changes({"criteria": (), "budget": {"money": 3}}) == {"criteria": [], "budget": {"money": 3}}

@@ -1,0 +1,159 @@
+"""Spend, projection, cost per point and the ledger, from journals whose durations and prices are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from history import HOUR, History, lognormal
+
+from ogive.monitor import cost
+from ogive.monitor.utilisation import utilisation
+from ogive.run import spending
+from ogive.run.events import Event, Kind
+from ogive.run.prices import Price
+from ogive.run.state import State
+
+GPU = Price(3.0, currency="EUR", name="gpu")
+
+
+def test_workers_are_paid_while_they_are_held_and_not_between_sessions() -> None:
+    story = History(workers=2, price=GPU.to_json()).runs([HOUR, HOUR])
+    story.tell(Kind.CLOSED)
+    story.time += 100 * HOUR
+    machine = Price(8.0, per="machine", currency="EUR", name="box")
+    story.tell(Kind.OPENED, data={"host": "there", "workers": 2, "price": machine.to_json()})
+    story.run(HOUR / 2)
+    state = story.state
+    spent = spending.spend(state)
+    assert (spent.hours, spent.worker_hours, spent.compute_hours) == (2.5, 5.0, 2.5)
+    assert spent.money == pytest.approx(2 * 2 * 3.0 + 0.5 * 8.0), "a device for each worker, then one machine for both"
+    assert [(line.device, line.money) for line in spending.spend_by({"search": state})] == [("gpu", 12.0), ("box", 4.0)]
+    assert spending.spend(state, now=story.time + HOUR).money == pytest.approx(16 + 8), "the open session goes on"
+    assert spending.spend(state, price=Price(1.0)).money == pytest.approx(5.0), "at another price"
+
+
+def test_a_projection_holds_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    for measured, spread, least in ((10, 0.3, 0.9), (20, 0.5, 0.9), (100, 0.5, 0.9)):
+        held = 0
+        for _ in range(150):
+            durations = lognormal(rng, 200, spread)
+            story = History(max_trials=200).runs(durations[:measured])
+            found = cost.projection(story.state)
+            assert found is not None
+            held += found.compute_hours.low <= sum(durations) / HOUR <= found.compute_hours.high
+        assert held / 150 >= least - 2 * np.sqrt(0.09 / 150), f"{measured} measured: {held / 150:.2f}"
+
+
+def test_a_projection_of_equal_trials_is_exact_and_knows_workers_prices_and_the_end() -> None:
+    story = History(max_trials=40, price=GPU.to_json()).runs([360.0] * 10)
+    found = cost.projection(story.state)
+    assert found is not None
+    assert found.hours.low == pytest.approx(4.0) == pytest.approx(found.hours.high)
+    assert found.money is not None
+    assert found.money.expected == pytest.approx(12.0)
+    story.tell(Kind.PROJECTED, data=found.to_json())
+    story.runs([360.0] * 30)
+    story.tell(Kind.ENDED, data={"why": "all 40 trials are done"})
+    (review,) = cost.reviews(story.state)
+    assert (review.done, review.held) == (10, True)
+    assert review.actual_money == pytest.approx(12.0)
+
+
+def test_late_trials_do_not_make_a_projection_sure_of_the_end() -> None:
+    story = History(max_trials=13, workers=3).runs([300.0, 420.0] * 5)
+    late = [story.start(epochs=2) for _ in range(3)]
+    story.time += HOUR
+    for trial in late:
+        story.report(trial, 0.5, HOUR)
+    found = cost.projection(story.state)
+    assert found is not None
+    assert found.compute_hours.low == pytest.approx(1 + 3)
+    assert found.compute_hours.high > 4.05
+
+
+def test_too_few_trials_are_no_projection_and_no_gain() -> None:
+    story = History(max_trials=40).runs([60.0] * 9)
+    assert cost.projection(story.state) is None
+    assert cost.gain(story.state) is None
+    assert spending.spend(History().state).money is None
+
+
+def test_what_a_point_of_accuracy_cost() -> None:
+    accuracies = [0.80] * 10 + [0.85, 0.895, 0.90]
+    found = cost.gain(History(price=GPU.to_json()).runs([HOUR] * 13, accuracies).state)
+    assert found is not None
+    assert (found.start, found.best) == (0.80, 0.90)
+    assert found.points == pytest.approx(10.0)
+    assert found.hours_per_point == pytest.approx(1.3)
+    assert found.money_per_point == pytest.approx(3.9)
+    assert found.last_point == pytest.approx(1.0), "0.895 is within a point of 0.90, one trial before"
+
+
+def test_the_ledger_of_what_was_saved_and_wasted() -> None:
+    story = History(price=GPU.to_json(), epochs=9)
+    stopped = story.start(epochs=9)
+    story.time += 300
+    story.report(stopped, 0.5, 300.0, step=3)
+    story.tell(Kind.STOPPED, stopped)
+    story.run(100.0, accuracy=None)
+    cached = story.start()
+    story.report(cached, 0.6, 0.0, saved=700.0)
+    story.tell(Kind.FINISHED, cached)
+    lost = story.start()
+    story.time += 50
+    story.tell(Kind.PUT_BACK, lost, data={"reason": "killed", "status": "killed", "seconds": 50.0})
+    story.time += 40  # nobody has anything to do
+    story.tell(Kind.WARNING, data={"message": "idle"})
+    lines = {line.what: line for line in cost.ledger(story.state)}
+    seconds = {what: round(line.worker_hours * HOUR, 6) for what, line in lines.items()}
+    assert seconds["early stopping"] == 600.0, "six epochs of a hundred seconds"
+    assert seconds["evaluation cache"] == 700.0
+    assert (seconds["failures"], seconds["lost attempts"], seconds["idle workers"]) == (-100.0, -50.0, -40.0)
+    assert lines["failures"].money == pytest.approx(-100 / HOUR * 3.0)
+    final = History().runs([5000.0, 5000.0]).state
+    proxy = {line.what: line.worker_hours for line in cost.ledger(story.state, [final])}["cheap estimates"]
+    assert proxy * HOUR == pytest.approx(3 * 5000 - 450 - 10_000), "three trials at rest"
+
+
+def test_utilisation_counts_held_time_only_and_is_a_share() -> None:
+    story = History(workers=2)
+    story.run(HOUR)  # one of two workers
+    story.tell(Kind.CLOSED)
+    story.time += 50 * HOUR
+    story.tell(Kind.OPENED, data=story.opened)
+    first, second = story.start(), story.start()
+    story.time += HOUR
+    for trial in (first, second):
+        story.report(trial, 0.5, HOUR)
+        story.tell(Kind.FINISHED, trial)
+    found = utilisation(story.state, bins=4)
+    np.testing.assert_allclose(found.hours, [0, 0.5, 1, 1.5, 2])
+    np.testing.assert_allclose(found.share, [0.5, 0.5, 1.0, 1.0])
+    assert found.mean == pytest.approx(0.75)
+    running = story.start()
+    assert utilisation(story.state, bins=1, now=story.time + 2 * HOUR, last=2 * HOUR).mean == pytest.approx(0.5)
+    assert story.state.running[0].trial == running
+
+
+def test_a_controller_that_was_killed_leaves_no_attempt_running() -> None:
+    story = History()
+    story.start()
+    story.time += 10
+    story.tell(Kind.WARNING, data={"message": "alive"})
+    story.time += 1e6
+    story.tell(Kind.OPENED, data=story.opened)
+    state = story.state
+    assert state.running == []
+    assert state.spans[0].end == 10.0
+    assert state.elapsed == 10.0
+
+
+def test_older_journals_without_workers_and_prices_are_read() -> None:
+    story = History()
+    story.events[1] = Event(Kind.OPENED, data={"host": "here", "pid": 1}, seq=2)
+    for name in ("price", "stop", "criteria", "patience", "alerts", "sinks"):
+        del story.events[0].data["settings"][name]  # type: ignore[attr-defined]
+    state = State.of(story.runs([60.0]).events)
+    assert spending.spend(state).worker_hours == pytest.approx(60 / HOUR)
+    assert spending.spend(state).money is None

@@ -1,0 +1,130 @@
+"""Forecast against fact: what was foretold is compared with what comes, and an alert says once when it does not hold."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pytest
+from machines import measurements
+
+import ogive as og
+from ogive.bench.simulated_search import Named
+from ogive.monitor import alert_rules
+from ogive.monitor.cost import reviews
+from ogive.monitor.cost_text import plan_line
+from ogive.monitor.plan_comparison import compare, forecast_of
+from ogive.objective import Objective
+from ogive.planner import Landscape, Machine, Search, Shape, episode, make
+from ogive.planner.plan import Plan
+from ogive.run.events import Event, Kind, of_a_session
+from ogive.run.settings import Settings
+from ogive.run.state import State
+from ogive.seeds import generator
+
+SPACE = og.bench.load("chain").space
+MACHINE = Machine(1.0, 6.0, 0.0, 5.0, 0.0, 0.5, 0.0, 0.2, 0.05)
+SEARCH = Search(Named("random"), Named("full"), 20)
+
+
+@cache
+def landscape(seed: int) -> Landscape:
+    return Landscape(SPACE, Objective("accuracy"), 6, Shape("share", math.log(0.1)), seed)
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return make(measurements(MACHINE, workers=(1, 2)), SEARCH, landscape, 2, thinking=0.0)
+
+
+def run_of(plan: Plan, factor: float = 1.0, until: int = 120, ended: bool = False, **settings: Any) -> State:
+    """A run that was begun with the plan, on a machine `factor` times as slow, as far as so many reports."""
+    split = plan.chosen
+    slow = replace(MACHINE, serial=factor * MACHINE.serial, parallel=factor * MACHINE.parallel)
+    real = episode(landscape(900), SEARCH, slow, split, 900)
+    own = {"max_trials": 20, "workers": split.parallel_trials, "threads": split.workers_per_trial} | settings
+    created = {
+        "space": SPACE.to_json(),
+        "objectives": [{"metric": "accuracy", "goal": "maximize"}],
+        "constraints": [],
+        "settings": Settings(**own).to_json(),
+        "seed": 0,
+    }
+    events = [
+        Event(Kind.CREATED, data=created),
+        Event(Kind.PROJECTED, data=plan.journalled()),
+        Event(Kind.OPENED, data={"host": "here", "workers": split.parallel_trials}),
+    ]
+    architecture = SPACE.sample(generator(0, "test"))
+    proposal = {"choices": architecture.to_json(), "id": architecture.id}
+    for number, time in enumerate(real.reports[:until]):
+        trial, step = divmod(number, 6)
+        if step == 0:
+            events.append(
+                Event(
+                    Kind.PROPOSED, trial, data={"proposal": proposal, "seed": 1, "fidelity": {"epochs": 6}}, time=time
+                )
+            )
+            events.append(Event(Kind.STARTED, trial, data={"worker": "worker-0"}, time=time))
+        events.append(Event(Kind.REPORTED, trial, step + 1, {"metrics": {"accuracy": 0.5}, "seconds": 3.0}, time))
+        if step == 5:
+            events.append(Event(Kind.FINISHED, trial, time=time))
+    if ended:
+        events += [
+            Event(Kind.ENDED, data={"why": "all done"}, time=real.seconds),
+            Event(Kind.CLOSED, time=real.seconds),
+        ]
+    return State.of(event.at(event.time, number) for number, event in enumerate(events, 1))
+
+
+def causes(state: State, now: float | None = None) -> list[str]:
+    found = alert_rules.by_time(state, state.time if now is None else now)
+    return [alert.cause for alert in found if alert.cause.startswith("plan")]
+
+
+@pytest.mark.parametrize("until", [1, 5, 33, 90, 120])
+def test_a_search_on_the_machine_that_was_planned_for_holds_the_plan(plan: Plan, until: int) -> None:
+    state = run_of(plan, until=until)
+    assert causes(state) == []
+    assert plan_line(state).endswith("it holds")
+
+
+@pytest.mark.parametrize(("factor", "cause"), [(2.0, "plan:slower"), (0.4, "plan:faster")])
+def test_a_machine_that_is_not_the_one_that_was_planned_for_is_told_of_once(
+    plan: Plan, factor: float, cause: str
+) -> None:
+    state = run_of(plan, factor, until=60)
+    (alert,) = [alert for alert in alert_rules.by_time(state, state.time) if alert.cause == cause]
+    assert f"the search is {cause.removeprefix('plan:')}" in alert.message
+    assert alert.numbers["total"] == pytest.approx(factor * plan.row.seconds.expected, rel=0.3)
+    assert of_a_session(alert.event()), "time decides it: a continued run may raise another"
+    state.apply(alert.event().at(state.time, 999))
+    assert causes(state) == [], "one alert for each cause"
+
+
+def test_a_search_in_which_nothing_happens_is_slower_before_anything_is_reported(plan: Plan) -> None:
+    state = run_of(plan, until=0)
+    assert causes(state, now=5.0) == []
+    (alert,) = (alert for alert in alert_rules.by_time(state, 500.0) if alert.cause == "plan:slower")
+    assert "no report came in 8 min 20 s, 5.1 s was foretold for the start" in alert.message
+    late = 500.0 - plan.row.start_up.expected
+    assert alert.numbers["total"] == pytest.approx(plan.row.seconds.expected + late), "nothing is known of its pace yet"
+
+
+def test_the_end_is_reviewed_like_any_projection(plan: Plan) -> None:
+    (review,) = reviews(run_of(plan, ended=True))
+    assert review.done == 0
+    assert review.held
+    (review,) = reviews(run_of(plan, 3.0, ended=True))
+    assert not review.held
+    assert causes(run_of(plan, ended=True)) == []
+
+
+@pytest.mark.parametrize("changed", [{"workers": 5}, {"max_trials": 40}, {"threads": 7}])
+def test_a_plan_says_nothing_of_a_search_that_was_changed(plan: Plan, changed: dict[str, Any]) -> None:
+    state = run_of(plan, 3.0, **changed)
+    assert forecast_of(state) is None
+    assert compare(state) is None
+    assert causes(state) == []

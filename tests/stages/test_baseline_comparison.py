@@ -1,0 +1,155 @@
+"""The paired difference, its file, and the random reference, each against an outside witness."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+import ogive as og
+from ogive.errors import RunError
+from ogive.report import (
+    Comparison,
+    Network,
+    RandomReference,
+    expected_best,
+    paired_difference,
+    read_comparison,
+    write_comparison,
+)
+from ogive.run.results import curve, random_values, running_best
+from ogive.stages.comparison_text import against, verdict
+
+
+def test_paired_difference_is_students_t() -> None:
+    """Three pairs, so t(0.975, 2) = 4.302653 (any table); and SciPy's paired test for others."""
+    a, b = [0.981, 0.979, 0.985], [0.972, 0.976, 0.974]
+    mean, low, high = paired_difference(a, b)
+    d = [0.009, 0.003, 0.011]
+    half = 4.302653 * math.sqrt(sum((x - sum(d) / 3) ** 2 for x in d) / 2) / math.sqrt(3)
+    assert (mean, low, high) == pytest.approx((sum(d) / 3, sum(d) / 3 - half, sum(d) / 3 + half), rel=1e-6)
+    rng = np.random.default_rng(0)
+    for confidence in (0.8, 0.99):
+        a, b = rng.normal(size=(2, 7))
+        interval = stats.ttest_rel(a, b).confidence_interval(confidence)
+        assert paired_difference(a, b, confidence)[1:] == pytest.approx((interval.low, interval.high))
+
+
+def test_one_pair_has_no_interval_and_bad_arguments_are_named() -> None:
+    assert paired_difference([0.9], [0.8]) == (pytest.approx(0.1), -math.inf, math.inf)
+    for arguments in (([1.0], [1.0, 2.0]), ([], []), ([1.0, 2.0], [1.0, 2.0], 95)):
+        with pytest.raises(ValueError, match=r"expected as many|a share between 0 and 1"):
+            paired_difference(*arguments)
+
+
+def comparison(seeds: int = 3) -> Comparison:
+    rng = np.random.default_rng(1)
+    found = Network("trial 7", {"accuracy": [*rng.normal(0.98, 0.001, seeds)], "log_loss": [0.1] * seeds}, 45210)
+    baseline = Network("hand-drawn", {"accuracy": [*rng.normal(0.95, 0.001, seeds)]}, 65834)
+    return Comparison.of(found, baseline, range(seeds), "test", RandomReference("accuracy", [0.9, 0.92], "same recipe"))
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_comparison_comes_back_from_its_file(tmp_path: Path, seeds: int) -> None:
+    made = comparison(seeds)
+    assert read_comparison(tmp_path) is None
+    write_comparison(made, tmp_path)
+    read = read_comparison(tmp_path)
+    assert read is not None
+    assert json.dumps(read.to_json()) == json.dumps(made.to_json())
+    assert list(read.differences) == ["accuracy"]  # the baseline has no log_loss
+    assert math.isinf(read.differences["accuracy"].low) == (seeds == 1)
+
+
+def test_a_comparison_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"accuracy of a has 2 values for 3 seeds"):
+        Comparison.of(Network("a", {"accuracy": [1, 2]}), Network("b", {}), [0, 1, 2], "test")
+    for text in ("{", "[]", '{"found": {}}', '{"found": {"name": 1, "metrics": {}, "x": 2}}'):
+        (tmp_path / "comparison.json").write_text(text)
+        with pytest.raises(RunError, match=r"comparison.json cannot be read: .*write it again, or remove it"):
+            read_comparison(tmp_path)
+
+
+def test_the_verdict_follows_goal_and_interval() -> None:
+    made = comparison().differences["accuracy"]
+    assert "found is better" in verdict("accuracy", made, "maximize", 3)
+    assert "found is worse" in verdict("accuracy", made, "minimize", 3)
+    even = Comparison.of(Network("a", {"x": [1, 2, 3]}), Network("b", {"x": [2, 1, 3]}), [0, 1, 2], "test")
+    assert "do not tell the two apart" in verdict("x", even.differences["x"], "", 3)
+    assert "tells nothing of the spread" in verdict("accuracy", comparison(1).differences["accuracy"], "maximize", 1)
+    coarse = Comparison.of(
+        Network("a", {"x": [0.9, 0.8, 0.7]}), Network("b", {"x": [0.8, 0.7, 0.6]}), [0, 1, 2], "test"
+    )
+    assert coarse.differences["x"].low == -math.inf, "an interval of width 0 would be certainty from three seeds"
+    assert verdict("x", coarse.differences["x"], "maximize", 3) == (
+        "x: +0.1, 95 % interval none. Equal differences in all 3 seeds tell nothing of the spread."
+    )
+    shown = against(comparison(), [og.Objective("accuracy")])
+    assert shown["rows"][1] == ("parameters", "45,210", "65,834", "0.69 times", "")
+
+
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=7), st.sampled_from(["maximize", "minimize"]))
+def test_expected_best_is_the_mean_over_all_subsets(values: list[float], goal: str) -> None:
+    best = max if goal == "maximize" else min
+    for n, expected in enumerate(expected_best(values, goal), 1):
+        subsets = list(itertools.combinations(values, n))
+        assert expected == pytest.approx(sum(map(best, subsets)) / len(subsets), abs=1e-9)
+
+
+def test_expected_best_of_many_values_is_stable() -> None:
+    """Of m evenly spaced values the expected best of n is (n / (n + 1)) (m + 1) (order statistics without replacement)."""
+    m = 2000
+    n = np.arange(1, m + 1)
+    np.testing.assert_allclose(expected_best(np.arange(1, m + 1), "maximize"), n / (n + 1) * (m + 1), rtol=1e-7)
+
+
+SPACE = og.Space(og.layer(dict, a=og.one_of(*range(10)), b=og.one_of(*range(10))))
+
+
+def run(folder: Path, f: object = lambda a: {"accuracy": a["a"] + a["b"] / 10}, **options: object) -> og.Run:
+    settings = {"max_trials": 40, "seed": 2, "strategy": {"regularized_evolution": {"population": 12}}, **options}
+    return og.search(SPACE, og.estimate.function(f), run=folder, executor="inline", cache=False, **settings)  # type: ignore[arg-type]
+
+
+def test_the_random_reference_is_the_runs_own_random_beginning(tmp_path: Path) -> None:
+    found = run(tmp_path / "a")
+    values, note = random_values(found.state)
+    assert values == [trial.metrics["accuracy"] for trial in found.trials[:12]]
+    assert "the first 12 trials" in note
+    values, note = random_values(run(tmp_path / "b", strategy="random").state)
+    assert len(values) == 40
+    assert "all 40 trials" in note
+    two = run(
+        tmp_path / "c", objectives=["accuracy", og.Objective("a", "minimize")], f=lambda a: {**a, "accuracy": 1.0}
+    )
+    assert random_values(two.state)[0] == []
+    limited = run(tmp_path / "d", constraints=[og.Constraint("accuracy", at_most=5)])
+    values, note = random_values(limited.state)
+    assert values == []
+    assert "violate a constraint" in note
+
+
+def test_the_running_best_is_in_the_order_of_the_search(tmp_path: Path) -> None:
+    def judge(a: og.Architecture) -> dict[str, float]:
+        if a["a"] == 9:
+            raise ValueError("no nine")
+        return {"accuracy": a["a"] + a["b"] / 10}
+
+    found = run(tmp_path / "r", judge, strategy="random", constraints=[og.Constraint("accuracy", at_most=7.5)])
+    points = curve(found.state, found.state.objectives[0])
+    assert [p.place for p in points] == list(range(1, 41))
+    assert sum(math.isnan(p.value) for p in points) == found.state.failed > 0
+    places, values = running_best(points, "maximize")
+    allowed = [(p.place, p.value) for p in points if p.value <= 7.5]
+    assert list(zip(places, values, strict=True))[: len(allowed)] == [
+        (place, max(v for q, v in allowed if q <= place)) for place, _ in allowed
+    ]
+    assert values[-1] == found.best.metrics["accuracy"]
+    assert places[-1] == 40

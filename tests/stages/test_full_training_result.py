@@ -1,0 +1,87 @@
+"""The record of a second stage and its sentences; what is no record is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ogive.errors import RunError
+from ogive.stages.evaluation import _changed
+from ogive.stages.full_training_result import Agreement, Bias, Network, TwoStage, read_two_stage, write_two_stage
+from ogive.stages.full_training_text import rows, sentences
+from ogive.stats.rank_correlation import both
+
+
+def network(trial: int, before: float, after: list[float], rank: int) -> Network:
+    return Network(
+        f"trial {trial}", trial, 1000, {"accuracy": before}, 2, trial + 1, rank, list(range(len(after))),
+        {"accuracy": after}, [f"final/trials/{trial:06d}/checkpoint-9.pt"] * len(after), probability=0.25,
+    )  # fmt: skip
+
+
+def record() -> TwoStage:
+    networks = [network(i, 0.8 - i / 100, [0.9 + i / 100, 0.91 + i / 100], 4 - i) for i in range(4)]
+    networks[3] = replace(networks[3], test={"accuracy": [0.92, 0.93]}, failures=["seed 2: error: gone"])
+    before, after = [n.searched["accuracy"] for n in networks], [n.mean("accuracy") or 0.0 for n in networks]
+    return TwoStage(
+        [("accuracy", "maximize")],
+        networks,
+        [Agreement("accuracy", *both(before, after))],
+        0.25,
+        "counts nothing",
+        ["trial 3"],
+        [Bias.of("accuracy", before, after)],
+        [Bias.of("accuracy", [0.93, 0.94], [0.92, 0.93])],
+        {},
+        True,
+        {},
+        20.0,
+    )
+
+
+def test_it_comes_back_from_its_file(tmp_path: Path) -> None:
+    assert read_two_stage(tmp_path) is None
+    (tmp_path / "final").mkdir()
+    path = write_two_stage(record(), tmp_path)
+    assert read_two_stage(tmp_path) == record()
+    for text in ("{", "[]", "{}", json.dumps({**record().to_json(), "networks": [{"name": 1}]})):
+        path.write_text(text)
+        with pytest.raises(
+            RunError, match=r"two_stage.json cannot be read: .*`ogive finalize` again, which writes it anew"
+        ):
+            read_two_stage(tmp_path)
+
+
+def test_its_sentences_tell_who_won_and_what_the_search_was_worth() -> None:
+    said = " ".join(sentences(record()))
+    assert "trial 3 is the best of 4 finalists after full training, which had rank 4 in the search." in said
+    assert "trial 3 on the test split: accuracy 0.925, mean over 2 seeds." in said
+    assert "Kendall's tau -1.00, 95 % interval [-1.00, " in said
+    assert "true best of the finalists with probability 0.25" in said
+    assert "accuracy, test minus second validation part, trial 3, 2 seeds: -0.01, 95 % interval" in said
+    assert "20 times the compute time" in said
+    head, cells = rows(record())
+    assert dict(zip(head, cells[3], strict=True))["seeds"] == "2 of 3"
+    silent = replace(
+        record(), agreement=[Agreement("accuracy", None, None, "2 finalists")], probability=None, chosen_bias=[]
+    )
+    assert "no rank correlation (2 finalists)." in " ".join(sentences(silent))
+    assert "nan" not in " ".join(sentences(silent))
+
+
+def test_with_several_objectives_nobody_is_called_the_best() -> None:
+    several = replace(record(), objectives=[("accuracy", "maximize"), ("parameters", "minimize")], probability=None)
+    said = " ".join(sentences(several))
+    assert "trial 3 is the only one of 4 finalists on the front after full training." in said
+    assert "best of 4" not in said
+    assert "true best" not in said
+
+
+def test_what_training_does_not_change_is_no_forecast() -> None:
+    networks = [network(i, 0.8, [0.9], 1) for i in range(3)]
+    fixed = [replace(n, searched={**n.searched, "size": 5.0}, values={**n.values, "size": [5.0]}) for n in networks]
+    assert not _changed("size", fixed)
+    assert _changed("accuracy", fixed)

@@ -1,0 +1,130 @@
+"""A run in memory: a list for a journal, a clock that stands still, the controller in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ogive import schedule as schedules
+from ogive.monitor.advisor import Advisor
+from ogive.run.controller import Controller
+from ogive.run.estimator import Estimator, Evaluation
+from ogive.run.events import Event, Kind
+from ogive.run.executors.inline import Inline
+from ogive.run.settings import Settings
+from ogive.run.state import State
+from ogive.schedule.base import Action
+from ogive.session.declaration import Declared, make_strategy
+from ogive.space import Space, integer, layer, one_of
+
+
+class ListLog:
+    """A journal in memory."""
+
+    def __init__(self, events: Sequence[Event] = ()) -> None:
+        self.events = list(events)
+
+    def append(self, events: Sequence[Event]) -> list[Event]:
+        numbered = [e.at(float(len(self.events)), len(self.events) + 1 + i) for i, e in enumerate(events)]
+        self.events += numbered
+        return numbered
+
+
+@dataclass
+class StoppedClock:
+    """A clock that is moved by hand."""
+
+    seconds: float = 0.0
+
+    def now(self) -> float:
+        return self.seconds
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class Curve(Estimator):
+    """Reports `step` metrics of an architecture, epoch by epoch; `spoil(trial, step)` may raise or replace them."""
+
+    spoil: Callable[[int, int], dict[str, float] | None] = lambda trial, step: None
+    begun: list[tuple[int, int]] = field(default_factory=list)
+
+    def evaluate(self, evaluation: Evaluation) -> None:
+        self.begun.append((evaluation.trial, evaluation.reported))
+        for step in range(evaluation.reported + 1, evaluation.until + 1):
+            metrics = self.spoil(evaluation.trial, step)
+            if metrics is None:
+                metrics = {"accuracy": value(evaluation.architecture) - 1 / step}
+            if metrics and evaluation.report(step, metrics) is not Action.CONTINUE:
+                return
+
+    def screen(self, architecture: Any) -> dict[str, float]:
+        return {"parameters": float(architecture["width"])}
+
+
+def value(architecture: Any) -> float:
+    return 1.0 - abs(architecture["width"] - 11) / 20 - abs(architecture["depth"] - 3) / 10
+
+
+SPACE = Space(layer(dict, width=one_of(*range(20), name="width"), depth=integer(1, 5, name="depth")))
+
+
+def declare(space: Space = SPACE, **settings: Any) -> Event:
+    """The event that a run begins with."""
+    defaults = {
+        "objectives": "accuracy",
+        "constraints": (),
+        "strategy": {"regularized_evolution": {"population": 8, "sample": 3}},
+        "schedule": None,
+        "epochs": 9,
+        "seed": 5,
+    }
+    chosen = {name: settings.pop(name, default) for name, default in defaults.items()}
+    declared = Declared.of(space, Curve(), **chosen)
+    return Event(Kind.CREATED, data={**declared.to_json(), "settings": Settings(**settings).to_json()}, seq=1)
+
+
+def session(
+    log: ListLog,
+    estimator: Estimator,
+    folder: Path,
+    clock: StoppedClock | None = None,
+    space: Space = SPACE,
+    **options: Any,
+) -> Controller:
+    """A controller that continues `log`, with everything rebuilt from its first event."""
+    created, *rest = log.events
+    state = State.of([created], space)
+    named = {kind: created.data[kind] for kind in ("strategy", "schedule")}
+    strategy = make_strategy(
+        {named["strategy"]["name"]: named["strategy"]["options"]},
+        space,
+        state.objectives,
+        state.constraints,
+        estimator.screen,
+    )
+    schedule = schedules.create(
+        named["schedule"]["name"],
+        objectives=state.objectives,
+        constraints=state.constraints,
+        epochs=created.data["epochs"],
+        **named["schedule"]["options"],
+    )
+    rest += log.append([Event(Kind.OPENED, data={"host": "here"})])
+    clock = clock or StoppedClock()
+    return Controller(
+        log,
+        rest,
+        state,
+        strategy,
+        schedule,
+        Inline(space, estimator),
+        folder,
+        screen=estimator.screen,
+        clock=clock,
+        monitor=Advisor(state, clock),
+        **options,
+    )

@@ -1,0 +1,80 @@
+"""Population based training in virtual time, of a model whose skill grows at a speed that depends on its learning rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ogive.bench.simulated_search import NOWHERE, MemoryLog
+from ogive.objective import Objective
+from ogive.run.controller import Controller
+from ogive.run.events import Event, Kind
+from ogive.run.executors.base import Assignment
+from ogive.run.executors.simulated import Simulated, VirtualClock
+from ogive.run.settings import Settings
+from ogive.run.state import State
+from ogive.schedule.pbt import PBT
+from ogive.seeds import generator
+from ogive.space import Space, layer, one_of
+from ogive.strategy.random import Random
+from ogive.trial import Status, Step
+
+SPACE = Space(layer(dict, a=one_of(*range(60), name="a")))
+OBJECTIVES = (Objective("accuracy"),)
+RANGES = {"lr": [1e-4, 1.0]}
+JITTER = 0.1
+"""Standard deviation of the logarithm of an epoch's seconds."""
+
+
+def population(workers: int, seed: int, epochs: int = 20, jitter: float = JITTER, **options: object) -> State:
+    """The state at the end of a search with so many workers; by default of 10 members, compared after every second epoch."""
+    chosen = {"population": 10, "interval": 2, "quantile": 0.2, **options}
+    schedule = PBT(RANGES, OBJECTIVES, epochs=epochs, **chosen)  # type: ignore[arg-type]
+    created = {
+        "space": SPACE.to_json(),
+        "objectives": [{"metric": "accuracy", "goal": "maximize"}],
+        "constraints": [],
+        "strategy": {"name": "random", "options": {}},
+        "seed": seed,
+        "epochs": epochs,
+        "settings": Settings(max_trials=2000, workers=workers).to_json(),
+    }
+    state = State.of([Event(Kind.CREATED, data=created, seq=1)], SPACE)
+    skills: dict[tuple[int, Step], float] = {}
+
+    def course(assignment: Assignment) -> Iterator[tuple[Step, Mapping[str, float], float]]:
+        number, first = assignment.trial, assignment.reported
+        skill = skills[number, first] if first else 0.0
+        if assignment.inherit and not first:
+            donor = int(next(part for part in reversed(Path(assignment.inherit[0]).parts) if part.isdigit()))
+            skill = skills[donor, assignment.inherit[1]]
+        speed = 0.3 * math.exp(-0.5 * ((math.log10(assignment.settings["lr"]) + 1.5) / 0.4) ** 2)
+        for step in range(first + 1, int(assignment.fidelity["epochs"]) + 1):
+            skill += (1 - skill) * speed
+            skills[number, step] = skill
+            yield step, {"accuracy": skill}, math.exp(generator(seed, "seconds", number, step).normal(0, jitter))
+
+    clock = VirtualClock()
+    executor = Simulated(clock, course, workers)
+    strategy = Random(SPACE, OBJECTIVES, ())
+    Controller(MemoryLog(), [], state, strategy, schedule, executor, NOWHERE, clock=clock).run()
+    return state
+
+
+def replaced(state: State, interval: int = 2, epochs: int = 20) -> float:
+    """The share of comparisons at which a member was replaced."""
+    children = sum(trial.proposal.inherit is not None for trial in state.trials.values())
+    compared = sum(
+        1
+        for trial in state.trials.values()
+        for report in trial.reports
+        if report.step % interval == 0 and report.step < epochs
+    )
+    return children / compared
+
+
+def final(state: State) -> float:
+    """The mean accuracy of the members at the end."""
+    values = [trial.metrics["accuracy"] for trial in state.trials.values() if trial.status is Status.FINISHED]
+    return sum(values) / len(values)
