@@ -11,8 +11,9 @@ import tempfile
 import numpy as np
 
 from ogive.bench import Protocol, compare, digits
-from ogive.bench.comparison_page import markdown_table, tables
+from ogive.bench.comparison_page import tables
 from ogive.bench.curve_file import level_correlations, rank_correlations
+from ogive.document.markdown import markdown_table
 
 BETTER = (1.0, 0.5, 0.1)
 STRATEGIES = ("auto", "tpe", "local_search", "regularized_evolution", "random")

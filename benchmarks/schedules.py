@@ -54,6 +54,7 @@ from ogive.bench.comparison_results import Results
 from ogive.bench.problem import Observation, Problem
 from ogive.bench.table_problem import Table
 from ogive.bench.wrappers import Wrapper
+from ogive.document.markdown import standalone
 from ogive.objective import Objective
 from ogive.schedule.base import Action
 from ogive.schedule.dehb import DEHBBrackets
@@ -267,7 +268,7 @@ def curves(options: argparse.Namespace) -> None:
     if options.figure:
         drawn = study.run(options.entrants or [f"{options.strategy}{schedule}" for schedule in DRAWN])
         svg = comparison_figures.anytime(drawn, drawn.axis, len(drawn.measures) - 1, str(entrant(entrants[0])))
-        Path(options.figure).write_text(comparison_figures.alone(svg), encoding="utf-8")
+        Path(options.figure).write_text(standalone(svg, comparison_figures.EXTRA_STYLE), encoding="utf-8")
 
 
 def stopping(options: argparse.Namespace) -> None:

@@ -21,15 +21,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import ogive as og
+from ogive.executors.simulated import Next, Simulated, VirtualClock, Weather
 from ogive.monitor.advisor import Advisor
 from ogive.run.controller import Controller
 from ogive.run.events import Event, Kind
-from ogive.run.executors.base import Assignment
-from ogive.run.executors.simulated import Next, Simulated, VirtualClock, Weather
+from ogive.run.executor import Assignment
 from ogive.run.journal import Journal
 from ogive.run.settings import Settings
 from ogive.run.state import State
-from ogive.session.declaration import Declared, make_schedule, make_strategy
+from ogive.session.run_declaration import Declared, make_schedule, make_strategy
 from ogive.trial import until
 
 SPACE = og.Space(og.layer(dict, **{f"edge{i}": og.one_of(*range(5), name=f"edge{i}") for i in range(10)}))

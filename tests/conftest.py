@@ -19,7 +19,7 @@ SLOW = (
     "tests/stats/test_rank_correlation.py::test_the_probability_is_calibrated",
     "tests/sinks/test_sinks.py::test_sinks_keep_their_contract",
     "tests/run/test_combinations.py::test_a_search_continued_from_any_prefix_of_its_journal_takes_the_same_decisions[curve",
-    "tests/run/test_data_parallel.py",
+    "tests/executors/test_data_parallel.py",
     "tests/run/test_faults_kill.py",
     "tests/run/test_faults_torch.py::test_a_search_with_rungs_and_checkpoints_survives_kills",
     "tests/run/test_faults_trials.py::test_a_thousand_trials_leak_no_descriptors_and_no_processes",

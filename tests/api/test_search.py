@@ -19,7 +19,7 @@ from ogive.run.estimator import Estimator, Evaluation
 from ogive.run.events import Event, Kind
 from ogive.run.journal import Journal
 from ogive.schedule.base import Action
-from ogive.session.declaration import check_unchanged
+from ogive.session.run_declaration import check_unchanged
 from ogive.testing.journals import essence
 
 CALLS: list[Any] = []

@@ -13,9 +13,9 @@ from torch import nn
 import ogive as og
 from ogive.errors import JobError
 from ogive.estimate.checkpoint import load_checkpoint, of_value
-from ogive.estimate.live_trial import UNSAVED
 from ogive.run.events import Kind
 from ogive.run.trial_folder import trial_folder
+from ogive.run.unsaved_weights import UNSAVED
 from ogive.trial import Status
 
 

@@ -26,7 +26,7 @@ from ogive.planner import (
     Shape,
     Split,
     Weather,
-    build,
+    build_plan,
     episode,
     fit,
     make,
@@ -171,7 +171,7 @@ def test_the_value_that_is_foretold_is_that_of_a_search_and_not_of_their_mean() 
     rng = np.random.default_rng(0)
     held = 0
     for accuracies in 1 / (1 + np.exp(-rng.normal(3.0, 1.0, size=(400, 11)))):
-        value = build._values(accuracies[:10])
+        value = build_plan._values(accuracies[:10])
         assert 0 < value.low < value.expected < value.high < 1
         held += value.low <= accuracies[10] <= value.high
     assert 0.86 <= held / 400 <= 0.94  # 2.7 standard errors on both sides
@@ -179,7 +179,7 @@ def test_the_value_that_is_foretold_is_that_of_a_search_and_not_of_their_mean() 
 
 def test_the_value_that_is_expected_is_what_half_of_the_searches_reach() -> None:
     """The mean of a loss that one search in ten has a hundred times as high is what none of them finds."""
-    value = build._values([0.5, 0.6, 0.7, 0.8, 0.9, 0.6, 0.7, 0.8, 0.7, 60.0])
+    value = build_plan._values([0.5, 0.6, 0.7, 0.8, 0.9, 0.6, 0.7, 0.8, 0.7, 60.0])
     assert value.expected == pytest.approx(0.7)
     assert value.low < 0.5
 
@@ -212,5 +212,5 @@ def test_better_architectures_are_worth_half_as_much_time_again_and_no_more(seco
         Split(1, 2): [ended(seconds, 0.1 + 0.01 * (seed % 2), seed) for seed in range(8)],
     }
     fitted = fit(measurements(Machine(1.0, 1.0), workers=(1, 2)))
-    rows = build.rows_of(found, fitted, full(8), 0.3, 0)
-    assert build.choose(rows, found, fitted)[0] == chosen
+    rows = build_plan.rows_of(found, fitted, full(8), 0.3, 0)
+    assert build_plan.choose(rows, found, fitted)[0] == chosen

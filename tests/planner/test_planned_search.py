@@ -30,7 +30,7 @@ def two_cores() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (
             "ogive.session.planned_search",
-            "ogive.run.executors.processes",
+            "ogive.executors.processes",
             "ogive.job.environment",
             "ogive.job.job",
         ):
@@ -81,7 +81,7 @@ def test_a_continued_run_keeps_its_split_whatever_the_machine_is_now(
     other = plan.using(1)
     assert other is not None
     og.search(SPACE, Sleeper(), workers=other, run=tmp_path / "run", cache=False, **GIVEN)
-    monkeypatch.setattr("ogive.run.executors.processes.cores", lambda: 64)
+    monkeypatch.setattr("ogive.executors.processes.cores", lambda: 64)
     monkeypatch.setattr("ogive.session.planned_search.plan_of", lambda *a, **k: pytest.fail("it is planned once"))
     run = og.search(SPACE, Sleeper(), workers="auto", run=tmp_path / "run", cache=False, **{**GIVEN, "max_trials": 8})
     assert (run.state.settings["workers"], run.state.settings["threads"]) == (1, 2)

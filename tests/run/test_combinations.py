@@ -12,9 +12,9 @@ from memory import SPACE, Curve, ListLog, declare, session, value
 
 from ogive import schedule as schedules
 from ogive import strategy as strategies
+from ogive.executors.simulated import Next, Simulated, VirtualClock
 from ogive.objective import Constraint
-from ogive.run.executors.base import Assignment
-from ogive.run.executors.simulated import Next, Simulated, VirtualClock
+from ogive.run.executor import Assignment
 from ogive.seeds import generator
 from ogive.testing.journals import essence
 from ogive.trial import until

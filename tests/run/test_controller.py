@@ -12,12 +12,12 @@ from history import History
 from memory import SPACE, Curve, ListLog, StoppedClock, declare, session
 
 from ogive.errors import Infeasible, JobError, RunError
+from ogive.executors.evaluate import evaluate
 from ogive.objective import Constraint, Objective
 from ogive.run.controller import Controller
 from ogive.run.estimator import Evaluation
 from ogive.run.events import Event, Kind
-from ogive.run.executors.base import Assignment, Executor, Listener, Outcome
-from ogive.run.executors.evaluate import evaluate
+from ogive.run.executor import Assignment, Executor, Listener, Outcome
 from ogive.run.repeated_failure import repeated_failure
 from ogive.run.state import State
 from ogive.schedule.base import Resume, Start

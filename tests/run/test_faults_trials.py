@@ -14,10 +14,10 @@ from faults import events, left_running, with_command_line
 from staged import BAD_SPACE, MISDEEDS, SPACE, Misbehaving, Staged, journey, nap
 
 import ogive as og
+from ogive.executors.limits import MAX_OUTPUT
+from ogive.executors.orphans import find_marked
+from ogive.executors.processes import run_mark
 from ogive.run.events import Event, Kind
-from ogive.run.executors.limits import MAX_OUTPUT
-from ogive.run.executors.orphans import find_marked
-from ogive.run.executors.processes import run_mark
 from ogive.run.state import State
 from ogive.testing.journals import essence
 from ogive.trial import Status

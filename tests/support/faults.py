@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ogive.executors.orphans import find_marked
+from ogive.executors.processes import run_mark
 from ogive.run.events import Event
-from ogive.run.executors.orphans import find_marked
-from ogive.run.executors.processes import run_mark
 from ogive.run.journal import Journal
 from ogive.run.state import State
 

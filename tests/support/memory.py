@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from ogive import schedule as schedules
+from ogive.executors.inline import Inline
 from ogive.monitor.advisor import Advisor
 from ogive.run.controller import Controller
 from ogive.run.estimator import Estimator, Evaluation
 from ogive.run.events import Event, Kind
-from ogive.run.executors.inline import Inline
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.schedule.base import Action
-from ogive.session.declaration import Declared, make_strategy
+from ogive.session.run_declaration import Declared, make_strategy
 from ogive.space import Space, integer, layer, one_of
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ogive.bench.simulated_search import NOWHERE, MemoryLog
+from ogive.executors.simulated import Simulated, VirtualClock
 from ogive.objective import Objective
 from ogive.run.controller import Controller
 from ogive.run.events import Event, Kind
-from ogive.run.executors.base import Assignment
-from ogive.run.executors.simulated import Simulated, VirtualClock
+from ogive.run.executor import Assignment
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.schedule.pbt import PBT

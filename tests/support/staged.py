@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from ogive.errors import Infeasible
+from ogive.executors.orphans import MARK
 from ogive.run.estimator import Estimator, Evaluation
-from ogive.run.executors.orphans import MARK
 from ogive.schedule.base import Action
 from ogive.space import Space, layer, one_of
 

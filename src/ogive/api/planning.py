@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from ogive.objective import Constraint, ObjectiveSpec
 from ogive.run.estimator import Estimator
 from ogive.run.settings import Settings
-from ogive.session.declaration import AUTO, LEFT_OUT, Declared, ScheduleSpec, StrategySpec, auto, with_its_schedule
 from ogive.session.planned_search import Say, Wanted, plan_of
+from ogive.session.run_declaration import AUTO, LEFT_OUT, Declared, ScheduleSpec, StrategySpec, auto, with_its_schedule
 from ogive.session.search_checks import as_estimator
 from ogive.session.stored_run import StoredRun
 from ogive.space import Space
 
 if TYPE_CHECKING:
+    from ogive.executors.simulated import Weather
     from ogive.planner import Plan, Timings
-    from ogive.run.executors.simulated import Weather
 
 
 def plan(

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from ogive.api.trial_history import Leg, Life, life
 from ogive.errors import RunError
 from ogive.estimate.checkpoint import newest
-from ogive.run.executors.base import Assignment, Outcome
-from ogive.run.executors.processes import Processes, cores
+from ogive.executors.processes import Processes
+from ogive.run.executor import Assignment, Outcome
 from ogive.run.journal import Journal
-from ogive.run.manifest import manifest
+from ogive.run.manifest import cores, manifest
 from ogive.run.settings import Settings
 from ogive.run.trial_folder import trial_folder
 from ogive.schedule.base import Action

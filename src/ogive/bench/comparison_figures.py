@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from ogive.bench.comparison_results import Axis, Results
-from ogive.drawing.plot import CHARACTER, STYLE, Plot, Scale
+from ogive.drawing.plot import CHARACTER, Plot, Scale
 from ogive.stats.comparison_tests import groups, mean_interval
 
 COLOURS = 10
@@ -104,8 +104,3 @@ def critical_difference(names: Sequence[str], ranks: Sequence[float], difference
         f'height="{height:g}" role="img" aria-label="{escape(about, {chr(34): "&quot;"})}">'
     )
     return "".join([head, *parts, "</svg>"])
-
-
-def alone(svg: str) -> str:
-    """A figure as a file of its own, with the style sheet that a page has."""
-    return svg.replace(">", f"><style>{STYLE}{EXTRA_STYLE}</style>", 1)

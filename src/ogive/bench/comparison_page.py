@@ -7,52 +7,21 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import jinja2
 import numpy as np
 
 from ogive.bench import comparison_figures
 from ogive.bench.comparison import RANDOM, Comparison
 from ogive.bench.comparison_results import Results, all_results, ranks
-from ogive.drawing.plot import STYLE
+from ogive.document.blocks import Block, Drawing, Keys, Page, Section, Table, Text
+from ogive.document.write import write_page
 from ogive.errors import RunError
 from ogive.formatting import plural
 from ogive.space import SizeBounds
 from ogive.stats.comparison_tests import critical_difference, friedman, mean_interval
 
-TEMPLATES = Path(__file__).with_name("templates")
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table; the first column holds names, the others numbers, or texts where `texts` says so."""
-
-    title: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    note: str = ""
-    texts: bool = False
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A drawing, and the name of its file."""
-
-    title: str
-    file: str
-    svg: str
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the report."""
-
-    title: str
-    texts: Sequence[str] = ()
-    figures: Sequence[Figure] = field(default_factory=tuple)
-    tables: Sequence[Grid] = field(default_factory=tuple)
+FOOTER = "Written by Ogive from the episodes of the comparison."
 
 
 def write(comparison: Comparison, reference: str | None = None) -> Path:
@@ -72,17 +41,17 @@ def write(comparison: Comparison, reference: str | None = None) -> Path:
     sections = [_benchmark(item, first) for item in results]
     sections += [_ranks(results), _protocol(comparison)]
     title, lead = f"{plural(len(comparison.entrants), 'entrant')} compared", _lead(comparison, results)
+    page = Page(title, lead, sections, FOOTER, style=comparison_figures.EXTRA_STYLE)
+    path = comparison.folder / "report.html"
     try:
-        _write_figures(comparison.folder, sections)
-        (comparison.folder / "report.md").write_text(_markdown(title, lead, sections), encoding="utf-8")
-        path = comparison.folder / "report.html"
-        path.write_text(_html(title, lead, sections), encoding="utf-8")
+        write_page(page, comparison.folder / "report.md", comparison.folder / "figures")
+        write_page(page, path)
     except OSError as error:
         raise RunError(f"the report cannot be written: {error}") from error
     return path
 
 
-def tables(comparison: Comparison) -> list[tuple[str, list[Grid]]]:
+def tables(comparison: Comparison) -> list[tuple[str, list[Table]]]:
     """By benchmark, the tables of regrets, for a terminal."""
     return [(item.spec, _regrets(item)) for item in all_results(comparison)]
 
@@ -90,17 +59,17 @@ def tables(comparison: Comparison) -> list[tuple[str, list[Grid]]]:
 # -- what it says ------------------------------------------------------------------------------------------------------
 
 
-def _lead(comparison: Comparison, results: Sequence[Results]) -> list[str]:
+def _lead(comparison: Comparison, results: Sequence[Results]) -> str:
     protocol = comparison.protocol
     limit = f" or {protocol.cost:g} full trainings" if protocol.cost is not None else ""
-    return [
+    return (
         f"{plural(len(results), 'benchmark')}, {plural(len(comparison.seeds), 'seed')}, at most "
         f"{plural(protocol.trials, 'trial')}{limit} a search, {plural(protocol.workers, 'worker')}. Intervals are "
-        "95 % confidence intervals of the mean over the seeds (Student's t).",
+        "95 % confidence intervals of the mean over the seeds (Student's t). "
         "A search sees validation values of single trainings. The incumbent is the best that it saw, at the highest "
         "fidelity that any trial had reached; it is judged by its mean over the table's repetitions. Regret is how far "
-        "that is from the best in the table; where its axis is logarithmic, a regret of 0 lies at the foot.",
-    ]
+        "that is from the best in the table; where its axis is logarithmic, a regret of 0 lies at the foot."
+    )
 
 
 def _benchmark(item: Results, reference: str) -> Section:
@@ -129,11 +98,12 @@ def _benchmark(item: Results, reference: str) -> Section:
     drawings = []
     for number, word in enumerate(item.measures):
         svg = comparison_figures.anytime(item, item.axis, number, reference)
-        drawings.append(Figure(f"Over {item.axis.label}: {word}", f"{name}-{number}.svg", svg))
+        drawings.append(_figure(f"Over {item.axis.label}: {word}", f"{name}-{number}", svg))
     svg = comparison_figures.anytime(item, item.time, len(item.measures) - 1, reference)
-    drawings.append(Figure(f"Over simulated time: {item.measures[-1]}", f"{name}-time.svg", svg))
+    drawings.append(_figure(f"Over simulated time: {item.measures[-1]}", f"{name}-time", svg))
     tested = [_paired(item, reference)] if reference != RANDOM else []
-    return Section(item.title, texts, drawings, [*_regrets(item), *tested, _paired(item, RANDOM)])
+    blocks: list[Block] = [*map(Text, texts), *drawings, *_regrets(item), *tested, _paired(item, RANDOM)]
+    return Section(name, item.title, blocks)
 
 
 def _endings(item: Results) -> list[str]:
@@ -159,7 +129,7 @@ def _endings(item: Results) -> list[str]:
     return texts
 
 
-def _regrets(item: Results) -> list[Grid]:
+def _regrets(item: Results) -> list[Table]:
     found = []
     marks = item.marks
     for number, word in enumerate(item.measures):
@@ -175,11 +145,11 @@ def _regrets(item: Results) -> list[Grid]:
         head = ["", *(f"{mark:.4g}" for mark in marks), *(("at the optimum", "CPU ms a trial") if number == 0 else ())]
         what = word if word.startswith("hyper") else f"regret, {word}"
         note = f"Mean over the seeds and half the width of its interval, after so many {item.axis.units}."
-        found.append(Grid(f"{what[0].upper()}{what[1:]}", head, rows, note))
+        found.append(Table(head, rows, title=f"{what[0].upper()}{what[1:]}", note=note))
     return found
 
 
-def _paired(item: Results, reference: str) -> Grid:
+def _paired(item: Results, reference: str) -> Table:
     rows = []
     for name, found in item.against(reference).items():
         interval = f"[{_short(found.low)}, {_short(found.high)}]" if math.isfinite(found.low) else "one seed only"
@@ -192,14 +162,14 @@ def _paired(item: Results, reference: str) -> Grid:
         "Wilcoxon's signed-rank test, "
         "corrected after Holm over the rows of this table. Below 0 is better."
     )
-    return Grid(f"Against {reference}", head, rows, note)
+    return Table(head, rows, frozenset({5}), f"Against {reference}", note)
 
 
 def _ranks(results: Sequence[Results]) -> Section:
     found, values, blocks = ranks(results)
     names = results[0].names
     if len(names) < 2 or len(values) < 2:
-        return Section("Ranks", ["Ranks need at least two entrants and two blocks."])
+        return Section("ranks", "Ranks", [Text("Ranks need at least two entrants and two blocks.")])
     difference = critical_difference(len(names), len(values))
     p = friedman(values)
     texts = [
@@ -212,74 +182,39 @@ def _ranks(results: Sequence[Results]) -> Section:
             "With so few benchmarks the blocks are seeds of the same benchmarks: the diagram speaks of these benchmarks, "
             "not of others."
         )
-    figure = Figure(
-        "Critical differences", "ranks.svg", comparison_figures.critical_difference(names, found.tolist(), difference)
+    figure = _figure(
+        "Critical differences", "ranks", comparison_figures.critical_difference(names, found.tolist(), difference)
     )
     order = np.argsort(found, kind="stable")
     rows = [[names[i], f"{found[i]:.2f}"] for i in order]
-    return Section("Ranks", texts, [figure], [Grid("Mean ranks", ["", "rank"], rows)])
+    return Section("ranks", "Ranks", [*map(Text, texts), figure, Table(["", "rank"], rows, title="Mean ranks")])
 
 
 def _protocol(comparison: Comparison) -> Section:
     protocol = comparison.protocol
-    rows = [
-        ["protocol", protocol.hash],
-        ["trials, at most", str(protocol.trials)],
-        ["workers", str(protocol.workers)],
-        ["cost, at most (full trainings)", "no limit" if protocol.cost is None else f"{protocol.cost:g}"],
-        ["seeds", ", ".join(map(str, comparison.seeds))],
-        *([f"fingerprint of {spec}", problem.fingerprint] for spec, problem in comparison.problems.items()),
+    rows: list[tuple[str, object]] = [
+        ("protocol", protocol.hash),
+        ("trials, at most", str(protocol.trials)),
+        ("workers", str(protocol.workers)),
+        ("cost, at most (full trainings)", "no limit" if protocol.cost is None else f"{protocol.cost:g}"),
+        ("seeds", ", ".join(map(str, comparison.seeds))),
+        *((f"fingerprint of {spec}", problem.fingerprint) for spec, problem in comparison.problems.items()),
         *(
-            [f"environment {code}", ", ".join(f"{name} {text}" for name, text in found.items())]
+            (f"environment {code}", ", ".join(f"{name} {text}" for name, text in found.items()))
             for code, found in comparison.environments.items()
         ),
-        ["command", shlex.join(["ogive", *sys.argv[1:]]) if "ogive" in Path(sys.argv[0]).name else "from Python"],
+        ("command", shlex.join(["ogive", *sys.argv[1:]]) if "ogive" in Path(sys.argv[0]).name else "from Python"),
     ]
     texts = []
     if len(comparison.environments) > 1:
         texts.append(
             "These episodes were made with different versions: see the environments below. Compare in a new folder for one."
         )
-    return Section("Protocol", texts, (), [Grid("What was done", ["", ""], rows, texts=True)])
+    return Section("protocol", "Protocol", [*map(Text, texts), Keys(rows)])
 
 
-# -- how it looks ------------------------------------------------------------------------------------------------------
-
-
-def _html(title: str, lead: Sequence[str], sections: Sequence[Section]) -> str:
-    loader = jinja2.FileSystemLoader(TEMPLATES)
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
-    style = STYLE + comparison_figures.EXTRA_STYLE
-    template = environment.get_template("compare.html")
-    return template.render(title=title, lead=lead, sections=sections, style=style)
-
-
-def _markdown(title: str, lead: Sequence[str], sections: Sequence[Section]) -> str:
-    parts = [f"# {title}", *lead]
-    for section in sections:
-        parts += [f"## {section.title}", *section.texts]
-        parts += [f"![{figure.title}](figures/{figure.file})" for figure in section.figures]
-        for table in section.tables:
-            parts += [f"### {table.title}", markdown_table(table)]
-            parts += [table.note] if table.note else []
-    return "\n\n".join(parts) + "\n"
-
-
-def markdown_table(table: Grid) -> str:
-    """A table as Markdown has it."""
-    head = "| " + " | ".join(table.head) + " |"
-    rule = "|---" + ("|---" if table.texts else "|---:") * (len(table.head) - 1) + "|"
-    return "\n".join(
-        [head, rule, *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table.rows)]
-    )
-
-
-def _write_figures(folder: Path, sections: Sequence[Section]) -> None:
-    target = folder / "figures"
-    target.mkdir(exist_ok=True)
-    for section in sections:
-        for figure in section.figures:
-            (target / figure.file).write_text(comparison_figures.alone(figure.svg), encoding="utf-8")
+def _figure(title: str, name: str, svg: str) -> Drawing:
+    return Drawing(name, svg, title, title)
 
 
 def _slug(text: str) -> str:

@@ -19,10 +19,10 @@ import yaml
 from ogive import schedule as schedules
 from ogive import strategy as strategies
 from ogive.bench.problem import Problem
+from ogive.executors.simulated import Judge, Simulated, VirtualClock, Weather
 from ogive.run.controller import Controller
 from ogive.run.events import Event, Kind
-from ogive.run.executors.base import Assignment
-from ogive.run.executors.simulated import Judge, Simulated, VirtualClock, Weather
+from ogive.run.executor import Assignment
 from ogive.run.observers import Observer
 from ogive.run.settings import Settings
 from ogive.run.state import State

@@ -53,7 +53,7 @@ def compare(
     """
     from ogive.bench import Protocol, write_report
     from ogive.bench import compare as run
-    from ogive.run.executors.processes import cores
+    from ogive.run.manifest import cores
 
     benchmarks = benchmark or ["digits"]
     chosen = _names(strategies, benchmarks, trials)
@@ -144,7 +144,7 @@ def _print(done: Comparison) -> None:
             for place, heading in enumerate(grid.head):
                 table.add_column(heading, justify="left" if place == 0 else "right", overflow="fold")
             for row in grid.rows:
-                table.add_row(*row)
+                table.add_row(*map(str, row))
             print_table(table)
             print(grid.note)
 

@@ -85,7 +85,8 @@ def _plain(value: Any) -> Any:
 
 def choices(trial: Trial) -> str:
     """The active decisions of a trial's architecture, in one line; of a baseline in the second stage, that it is one."""
-    from ogive.estimate.full_training import BASELINE, STAGE
+    from ogive.estimate.full_training import BASELINE
+    from ogive.run.trial_labels import STAGE
 
     if trial.proposal.settings.get(STAGE, {}).get("network") == BASELINE:
         return "drawn by hand"
@@ -137,8 +138,8 @@ def _print_ranking(
 ) -> None:
     from rich.table import Table
 
-    from ogive.estimate.trial_labels import trial_name
     from ogive.formatting import number
+    from ogive.run.trial_labels import trial_name
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in (*(["rank"] if ranked else []), "trial", *metrics, "epochs"):

@@ -19,7 +19,7 @@ def init(
     """Write a commented job, a small space and a train function to start from. Nothing is overwritten."""
     from importlib.resources import files
 
-    from ogive.run.executors.processes import cores
+    from ogive.run.manifest import cores
 
     there = [name for name in TEMPLATES if (folder / name).exists()]
     if there:

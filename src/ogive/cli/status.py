@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 def status(run: RunPath, as_json: AsJson = False) -> None:
     """Show how far a run is: trials, best so far, failures, cost, what the stop rules advise, alerts."""
     from ogive.cli.funnel_view import show_where_there_is_one
-    from ogive.estimate.trial_labels import trial_name
     from ogive.formatting import duration, number, plural
     from ogive.monitor import cost_text
     from ogive.monitor.stop_rules import verdicts
     from ogive.monitor.utilisation import utilisation
     from ogive.run.results import nearest, top, why_none
+    from ogive.run.trial_labels import trial_name
     from ogive.stages.stage_states import stage_states
 
     if show_where_there_is_one(run, as_json):

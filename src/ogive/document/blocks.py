@@ -1,4 +1,4 @@
-"""What a report says, before it is HTML or Markdown: sections of blocks. Text is plain text; only figures are markup."""
+"""The content of a document, before it is HTML or Markdown. Text is plain text; only drawings are markup."""
 
 from __future__ import annotations
 
@@ -30,20 +30,23 @@ class Keys:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a head. The columns in `texts` are texts; all others but the first are set as numbers, to the right."""
+    """Rows under a head. The columns in `texts` are texts; all others but the first are numbers, aligned to the right."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[object]]
     texts: frozenset[int] = frozenset()
+    title: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """An SVG. `name` is unique on the page; `about` tells what can be seen to who cannot see it."""
+    """An SVG. `name` is unique on the page; `about` is the text for readers who cannot see it."""
 
     name: str
     svg: str
     about: str
+    title: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,16 +112,21 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole report.
+    """A whole document.
 
     Attributes:
-        lead: what was searched, in a sentence.
-        summary: what a reader needs to decide: question and answer.
-        tiles: value and name.
+        lead: what it is about, in a sentence or two.
+        sections: its parts, in order.
+        footer: the last line.
+        summary: questions and answers for a quick reader.
+        tiles: values and names.
+        style: style sheet of its drawings, beside that of all drawings.
     """
 
     title: str
     lead: str
-    summary: Sequence[tuple[str, str]]
-    tiles: Sequence[tuple[str, str]]
     sections: Sequence[Section]
+    footer: str
+    summary: Sequence[tuple[str, str]] = ()
+    tiles: Sequence[tuple[str, str]] = ()
+    style: str = ""

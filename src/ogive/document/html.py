@@ -24,7 +24,7 @@ def render_html(page: Page) -> str:
     environment.filters["kind"] = lambda block: type(block).__name__
     environment.filters["safe_markup"] = Safe
     environment.filters["prose"] = _prose
-    return environment.get_template("page.html").render(page=page, figures=Safe(STYLE))
+    return environment.get_template("page.html").render(page=page, figures=Safe(STYLE + page.style))
 
 
 def _prose(text: str) -> Safe:

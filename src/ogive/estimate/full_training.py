@@ -13,12 +13,11 @@ from typing import Any
 from ogive.errors import JobError
 from ogive.hashing import hash_json
 from ogive.run.estimator import Estimator, Evaluation
+from ogive.run.trial_labels import STAGE
 from ogive.source import identity
 from ogive.trial import Step
 from ogive.user_code import blaming
 
-STAGE = "second_stage"
-"""The one of a proposal's settings that says what is to be trained; the others are the trial's own."""
 BASELINE = "baseline"
 
 

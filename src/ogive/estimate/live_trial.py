@@ -15,7 +15,7 @@ import math
 import numbers
 import random
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -25,6 +25,7 @@ from ogive.errors import JobError, RunError
 from ogive.estimate.checkpoint import Writer, load_checkpoint, newest, of_value
 from ogive.estimate.process_group import AnyOf, assembled
 from ogive.run.estimator import Evaluation, Team
+from ogive.run.unsaved_weights import UNSAVED
 from ogive.schedule.base import Action
 from ogive.seeds import derive
 from ogive.trial import Step
@@ -39,8 +40,6 @@ NOT_INHERITED = (
     "a trial that is to go on from another one's weights starts without them, since the train function does not call "
     "trial.inherited(): state = trial.restore() or trial.inherited()"
 )
-UNSAVED = "no weights are kept"
-"""How the notes on a train function that saves no weights begin; the reason follows a colon."""
 _REMEDY = (
     "nothing can be exported of its trials; let it call trial.checkpoint(model=model.state_dict(), ...), then "
     "`ogive finalize` trains the best again and keeps their weights"
@@ -53,13 +52,6 @@ NO_CHECKPOINT_YET = (
     f"{UNSAVED} of trials that are paused: the train function had not called trial.checkpoint() when the schedule paused or "
     f"ended one, so a trial that goes on begins again from its first epoch, and {_REMEDY}"
 )
-
-
-def why_unsaved(notes: Iterable[str]) -> str | None:
-    """Why no weights are kept, by the first of a run's notes that says so; None where none does."""
-    reasons = [note.partition(": ") for note in notes if note.startswith(UNSAVED)]
-    reasons.sort(key=lambda parts: parts[0] != UNSAVED)  # what holds of all trials first
-    return reasons[0][2] if reasons else None
 
 
 class TrialEnds(BaseException):

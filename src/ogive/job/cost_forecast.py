@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ogive.formatting import plural
 from ogive.job.job import Job
 from ogive.planner.measure_durations import start_up
-from ogive.run.executors.processes import cores
+from ogive.run.manifest import cores
 from ogive.run.prices import Price, find_price
 from ogive.seeds import generator
 from ogive.session.payload import PAYLOAD, write_payload

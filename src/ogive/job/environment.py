@@ -9,8 +9,8 @@ from ogive.errors import JobError
 from ogive.job.keys import AUTO, JobKeys
 from ogive.job.yaml_source import Source, blamed
 from ogive.run import alert_route_specs
-from ogive.run.executors.base import STARTUP_SECONDS
-from ogive.run.executors.processes import cores
+from ogive.run.executor import STARTUP_SECONDS
+from ogive.run.manifest import cores
 from ogive.run.prices import find_price
 from ogive.session.executor_config import places_of
 

@@ -12,7 +12,7 @@ from ogive import schedule as schedules
 from ogive import strategy as strategies
 from ogive.api.funnel import START_FROM, Go
 from ogive.errors import Infeasible, JobError
-from ogive.job import environment, evaluation, search_parts
+from ogive.job import environment, estimator_parts, search_parts
 from ogive.job.job_folder import run_of
 from ogive.job.key_validation import check_keys
 from ogive.job.keys import AUTO, FinalizeKeys, JobKeys, PhaseKeys
@@ -20,8 +20,8 @@ from ogive.job.user_modules import Code, blame, describe
 from ogive.job.yaml_source import Source, blamed, read
 from ogive.objective import Constraint, Objective
 from ogive.run.estimator import Estimator
-from ogive.run.executors.processes import cores
 from ogive.run.journal import JOURNAL
+from ogive.run.manifest import cores
 from ogive.run.settings import Settings
 from ogive.seeds import generator
 from ogive.session.search_checks import check_hard
@@ -162,13 +162,13 @@ def load_job(path: str | Path, options: Mapping[str, Any] | None = None) -> Job:
     code = Code(source)
     space = search_parts.make_space(source, keys, code)
     search_parts.check_joint(source, keys, space)
-    task = evaluation.make_task(source, keys, code, space)
+    task = estimator_parts.make_task(source, keys, code, space)
     baseline = baseline_in(source, keys, code)
     given = _Given(code, space, task, baseline, run_of(source, keys), dict(options or {}))
     job = _search(source, replace_named(keys, strategy, schedule), given)
     _check_feasible(source, job)
     if keys.finalize is not None:
-        evaluation.check_finalize(source, keys.finalize, job.estimator, "finalize")
+        estimator_parts.check_finalize(source, keys.finalize, job.estimator, "finalize")
     return replace(job, phases=_phases(source, keys, given)) if keys.phases is not None else job
 
 
@@ -192,15 +192,15 @@ class _Given:
 def _search(source: Source, keys: JobKeys, given: _Given) -> Job:
     """One search, with everything that it names made once."""
     objectives, constraints = search_parts.make_objectives(source, keys), search_parts.make_constraints(source, keys)
-    estimator = evaluation.make_estimator(source, keys, given.code, given.task, given.space)
-    epochs = keys.epochs if keys.task is None else keys.epochs or evaluation.make_recipe(source, keys).epochs
-    evaluation.check_metrics(source, keys, estimator)
+    estimator = estimator_parts.make_estimator(source, keys, given.code, given.task, given.space)
+    epochs = keys.epochs if keys.task is None else keys.epochs or estimator_parts.make_recipe(source, keys).epochs
+    estimator_parts.check_metrics(source, keys, estimator)
     sought: dict[str, Any] = {"objectives": objectives, "constraints": constraints}
     make_strategy = functools.partial(strategies.create, space=given.space, **sought)
     search_parts.try_options(source, "strategy", keys.strategy, make_strategy)
     make_schedule = functools.partial(schedules.create, epochs=epochs, **sought)
     search_parts.try_options(source, "schedule", keys.schedule, make_schedule)
-    evaluation.check_carried_out(source, keys, estimator, given.space, make_schedule)
+    estimator_parts.check_carried_out(source, keys, estimator, given.space, make_schedule)
     if not (given.run / JOURNAL).is_file():
         search_parts.check_warm_start(source, keys, given.space, objectives, constraints)
     return Job(
@@ -235,7 +235,7 @@ def _phases(source: Source, keys: JobKeys, given: _Given) -> tuple[JobPhase, ...
         if own.finalize is not None:
             searched = made[-1].job
             assert searched is not None  # `check_phases` has seen to it
-            evaluation.check_finalize(source, own.finalize, searched.estimator, "phases", name, "finalize")
+            estimator_parts.check_finalize(source, own.finalize, searched.estimator, "phases", name, "finalize")
             made.append(JobPhase(name, None, finalize_arguments(own.finalize), 0, go))
             continue
         changed = {key: getattr(own, key) for key in own.model_fields_set if key not in NOT_OF_SEARCH}
@@ -246,7 +246,7 @@ def _phases(source: Source, keys: JobKeys, given: _Given) -> tuple[JobPhase, ...
         phase_keys = phase_keys.model_copy(update={"schedule": schedule})
         searched = _search(there, phase_keys, replace(given, run=given.run / name))
         for constraint in go.best:
-            evaluation.check_metric(there, ("phases", name, "go", "best"), constraint.metric, searched.estimator)
+            estimator_parts.check_metric(there, ("phases", name, "go", "best"), constraint.metric, searched.estimator)
         made.append(JobPhase(name, searched, {}, _start_from(own), go))
     return tuple(made)
 
@@ -296,7 +296,9 @@ def _check_feasible(source: Source, job: Job) -> None:
     with blamed(source, "space"):
         rng = generator(job.keys.seed, "check")
         drawn = [job.space.sample(rng) for _ in range(DRAWN)]
-        if job.space.example_input is None and evaluation.builds_models(job.estimator):  # else the preflight can tell
+        if job.space.example_input is None and estimator_parts.builds_models(
+            job.estimator
+        ):  # else the preflight can tell
             _check_any(drawn, lambda architecture: architecture.build(seed=0), "built", job.folders)
     if any(constraint.hard for constraint in job.constraints):
         strategy = strategies.create("random", job.space, job.objectives, job.constraints)

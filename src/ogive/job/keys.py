@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
 
-from ogive.run.executors.base import STARTUP_SECONDS
+from ogive.run.executor import STARTUP_SECONDS
 from ogive.task.recipe import Recipe
 
 AUTO = "auto"

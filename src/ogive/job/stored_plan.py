@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ogive.errors import JobError, RunError
 from ogive.files import replace_text
 from ogive.job.job import Job
-from ogive.session.declaration import Declared, auto
 from ogive.session.planned_search import Wanted, fingerprint, plan_of, units
+from ogive.session.run_declaration import Declared, auto
 
 if TYPE_CHECKING:
     from ogive.planner import Plan

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ogive.estimate.live_trial import UNSAVED
-from ogive.estimate.trial_labels import shown_metrics, trial_name
 from ogive.formatting import amount, counts, duration, number, of_limit, plural
 from ogive.monitor import cost
 from ogive.monitor.plan_comparison import forecast_of
@@ -15,6 +13,8 @@ from ogive.run import spending
 from ogive.run.events import Event, Kind
 from ogive.run.settings import Settings
 from ogive.run.state import State
+from ogive.run.trial_labels import shown_metrics, trial_name
+from ogive.run.unsaved_weights import UNSAVED
 from ogive.trial import Status, Trial, finite
 
 _RANKED = (Kind.FINISHED, Kind.STOPPED, Kind.PAUSED)

@@ -7,14 +7,14 @@ strategy and schedule.
 
 from __future__ import annotations
 
-from ogive.planner.build import SEEDS, make
+from ogive.executors.simulated import Weather
+from ogive.planner.build_plan import SEEDS, make
 from ogive.planner.landscape import Landscape, Shape, bundled, learn, limited
 from ogive.planner.machine import Fit, Machine, fit
 from ogive.planner.measure_durations import EPOCHS, TRIALS, measure, sizes, start_up
 from ogive.planner.plan import Plan, Row
 from ogive.planner.simulated_split import Episode, Search, Split, episode, splits
 from ogive.planner.timings import Epoch, StartUp, Timings, of_run, read
-from ogive.run.executors.simulated import Weather
 
 __all__ = [
     "EPOCHS",

@@ -13,10 +13,10 @@ from pathlib import Path
 from statistics import mean, median
 
 from ogive.errors import JobError
+from ogive.executors.processes import Processes
 from ogive.formatting import plural
 from ogive.planner.timings import Epoch, StartUp, Timings
-from ogive.run.executors.base import STARTUP_SECONDS, Assignment, Outcome
-from ogive.run.executors.processes import Processes
+from ogive.run.executor import STARTUP_SECONDS, Assignment, Outcome
 from ogive.schedule.base import Action
 from ogive.seeds import derive, generator
 from ogive.space import Architecture, Space

@@ -12,10 +12,10 @@ from ogive.arrays import FloatArray
 from ogive.bench.anytime_curve import Recorder
 from ogive.bench.problem import Problem
 from ogive.bench.simulated_search import Named, simulate
+from ogive.executors.simulated import Judge, Weather
 from ogive.planner.machine import Machine
 from ogive.run.events import Event, Kind
-from ogive.run.executors.base import Assignment
-from ogive.run.executors.simulated import Judge, Weather
+from ogive.run.executor import Assignment
 from ogive.run.prices import Price
 from ogive.run.settings import Settings
 from ogive.run.state import State

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ogive.document.blocks import Drawing, Page, Section
+from ogive.document.blocks import Page, Section
 from ogive.document.html import render_html
-from ogive.document.markdown import render_markdown, standalone
+from ogive.document.write import SUFFIXES, write_page
 from ogive.errors import JobError, RunError
-from ogive.files import replace_text
 from ogive.gc_pause import uncollected
 from ogive.report import summary
 from ogive.report.sections import (
@@ -29,8 +28,7 @@ from ogive.report.subject import Subject
 from ogive.run.state import State
 from ogive.stages.baseline_comparison import Comparison, read_comparison
 
-FORMATS = {"html": ".html", "md": ".md"}
-"""The formats of a report, and the suffixes of their files."""
+FOOTER = "Written by Ogive from the run's journal."
 
 SECTIONS: Sequence[Callable[[Subject], Section | None]] = (
     search_curve.section,
@@ -65,15 +63,14 @@ def write_report(state: State, folder: Path, target: Path, comparison: Compariso
         JobError: the name of `target` ends in neither `.html` nor `.md`.
         RunError: the comparison or the second stage cannot be read, or `target` cannot be written.
     """
-    if target.suffix not in FORMATS.values():
+    if target.suffix not in SUFFIXES.values():
         raise JobError(
-            f"the report {target}: its name ends in {target.suffix!r}; {' or '.join(FORMATS.values())} is known"
+            f"the report {target}: its name ends in {target.suffix!r}; {' or '.join(SUFFIXES.values())} is known"
         )
     with uncollected():  # what a long run's state holds would be gone through again and again
         page = page_of(Subject(state, folder, folder.resolve().name, comparison or read_comparison(folder)))
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        replace_text(target, render_html(page) if target.suffix == ".html" else _markdown(page, target))
+        write_page(page, target)
     except OSError as error:
         raise RunError(f"the report {target} cannot be written: {error}") from error
     return target
@@ -87,16 +84,5 @@ def render(state: State, name: str, comparison: Comparison | None = None, folder
 def page_of(subject: Subject) -> Page:
     """What the report says, before it is HTML or Markdown."""
     sections = [section for make in SECTIONS if (section := make(subject)) is not None]
-    return Page(subject.name, summary.lead(subject), summary.decision(subject), summary.tiles(subject), sections)
-
-
-def _markdown(page: Page, target: Path) -> str:
-    figures = target.with_name(f"{target.stem}-figures")
-    figures.mkdir(exist_ok=True)
-
-    def place(drawing: Drawing) -> str:
-        path = figures / f"{drawing.name}.svg"
-        replace_text(path, standalone(drawing.svg))
-        return f"{figures.name}/{path.name}"
-
-    return render_markdown(page, place)
+    lead, decision, tiles = summary.lead(subject), summary.decision(subject), summary.tiles(subject)
+    return Page(subject.name, lead, sections, FOOTER, decision, tiles)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ogive.estimate.trial_labels import shown_metrics
 from ogive.formatting import number
 from ogive.monitor.stop_rules import Verdict, verdicts
 from ogive.monitor.utilisation import Utilisation, utilisation
@@ -21,6 +20,7 @@ from ogive.report.frontier import Knee, knee
 from ogive.report.importance import Mattered, mattered, narrower
 from ogive.run.results import Point, curve, front, random_values, top
 from ogive.run.state import State
+from ogive.run.trial_labels import shown_metrics
 from ogive.stages.baseline_comparison import Comparison
 from ogive.stages.delivery import Delivery, Stages
 from ogive.stages.full_training_result import TwoStage

@@ -17,7 +17,7 @@ from ogive.run.cache import Cache
 from ogive.run.clock import Clock, WallClock
 from ogive.run.decide import answer, assignment, checked, decided, failed, missing_metrics, taken_over, valueless
 from ogive.run.events import Event, Kind, promoted, proposed
-from ogive.run.executors.base import Executor, Outcome
+from ogive.run.executor import Executor, Outcome
 from ogive.run.fold import Fold, Log
 from ogive.run.observers import Monitor, Observer, Subscriber
 from ogive.run.outcome import classify

@@ -11,7 +11,7 @@ from typing import Any
 from ogive.errors import RunError
 from ogive.run.checkpoint_retention import inherited_folder
 from ogive.run.events import Event, Kind
-from ogive.run.executors.base import Assignment, Outcome
+from ogive.run.executor import Assignment, Outcome
 from ogive.run.state import State
 from ogive.run.trial_folder import trial_path
 from ogive.schedule.base import Action

@@ -9,9 +9,12 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from ogive.run.executors.processes import cores
-
 PACKAGES = ("ogive", "torch", "numpy", "scikit-learn")
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def manifest(workers: int, per_trial: int = 1, threads: int | None = None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator
 
 from ogive.errors import Infeasible
-from ogive.run.executors.base import Outcome
+from ogive.run.executor import Outcome
 from ogive.trial import Status
 
 _OUT_OF_MEMORY = re.compile(

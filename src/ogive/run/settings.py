@@ -12,7 +12,7 @@ from ogive.errors import JobError
 from ogive.objective import Constraint
 from ogive.objective import constraints as parse_constraints
 from ogive.run.alert_route_specs import RouteSpec, check_routes
-from ogive.run.executors.base import STARTUP_SECONDS
+from ogive.run.executor import STARTUP_SECONDS
 
 STOPS = ("advise", "auto")
 _COUNTS = (

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ogive.errors import RunError
+from ogive.executors.inline import Inline
+from ogive.executors.processes import Processes
+from ogive.executors.simulated import VirtualClock
 from ogive.monitor.advisor import Advisor
 from ogive.monitor.alert_routes import Routes
 from ogive.monitor.overtraining import overtraining
@@ -20,19 +23,16 @@ from ogive.run.clock import Clock
 from ogive.run.controller import Controller
 from ogive.run.estimator import Estimator
 from ogive.run.events import Event, Kind
-from ogive.run.executors.base import Executor
-from ogive.run.executors.inline import Inline
-from ogive.run.executors.processes import Processes
-from ogive.run.executors.simulated import VirtualClock
+from ogive.run.executor import Executor
 from ogive.run.journal import JOURNAL, Journal
 from ogive.run.observers import Observer, Subscriber
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.run.stop_signals import signals
 from ogive.schedule.base import Schedule
-from ogive.session.declaration import Declared, make_schedule, make_strategy
 from ogive.session.executor_config import Places, simulated
 from ogive.session.payload import PAYLOAD
+from ogive.session.run_declaration import Declared, make_schedule, make_strategy
 from ogive.session.search_code import SearchCode
 from ogive.space import Space
 from ogive.strategy.base import Strategy

@@ -8,10 +8,10 @@ from typing import Any
 
 from ogive.bench.benchmark_estimator import BenchmarkEstimator
 from ogive.errors import JobError, RunError
+from ogive.executors.simulated import Next, Simulated, VirtualClock, Weather
 from ogive.run.estimator import Estimator
 from ogive.run.events import Event, Kind
-from ogive.run.executors.base import Assignment
-from ogive.run.executors.simulated import Next, Simulated, VirtualClock, Weather
+from ogive.run.executor import Assignment
 from ogive.space import Space
 
 EXECUTORS = ("processes", "inline", "simulated")

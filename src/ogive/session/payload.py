@@ -10,9 +10,9 @@ from pathlib import Path
 import cloudpickle
 
 from ogive.errors import JobError, RunError
+from ogive.executors.worker import load
 from ogive.files import replace_file, replace_text
 from ogive.run.estimator import Estimator
-from ogive.run.executors.worker import load
 from ogive.space import Space
 
 PAYLOAD = "payload.pkl"

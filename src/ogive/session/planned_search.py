@@ -16,12 +16,12 @@ from ogive.hashing import hash_json
 from ogive.objective import violation
 from ogive.run.estimator import Estimator
 from ogive.run.events import Event, Kind
-from ogive.run.executors.processes import cores
 from ogive.run.journal import JOURNAL
+from ogive.run.manifest import cores
 from ogive.run.settings import Settings
 from ogive.session.controller_session import plugins
-from ogive.session.declaration import AUTO, Declared
 from ogive.session.payload import PAYLOAD, write_payload
+from ogive.session.run_declaration import AUTO, Declared
 from ogive.session.search_checks import check_fidelities, price_of
 from ogive.session.stored_run import StoredRun
 from ogive.space import Architecture, Space
@@ -29,8 +29,8 @@ from ogive.space.fingerprints import is_same
 
 if TYPE_CHECKING:
     from ogive.bench.problem import Problem
+    from ogive.executors.simulated import Weather
     from ogive.planner import Plan, Timings
-    from ogive.run.executors.simulated import Weather
     from ogive.schedule.base import Schedule
 
 Say = Callable[[str], object]

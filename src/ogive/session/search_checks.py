@@ -12,14 +12,14 @@ from ogive.formatting import plural
 from ogive.objective import Constraint
 from ogive.run.estimator import Estimator
 from ogive.run.events import Event, Kind
-from ogive.run.executors.base import STARTUP_SECONDS
-from ogive.run.executors.processes import cores
+from ogive.run.executor import STARTUP_SECONDS
+from ogive.run.manifest import cores
 from ogive.run.prices import Price, find_price
 from ogive.run.settings import Settings
 from ogive.schedule.base import Schedule, Start
 from ogive.seeds import generator
-from ogive.session.declaration import Declared
 from ogive.session.executor_config import Places, check_known
+from ogive.session.run_declaration import Declared
 from ogive.session.search_code import SearchCode
 from ogive.space import Space
 from ogive.space.training_decisions import training_decisions

@@ -12,20 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 from ogive import formatting
 from ogive.errors import JobError, RunError
+from ogive.executors.simulated import VirtualClock
 from ogive.objective import Constraint, ObjectiveSpec
 from ogive.run.alert_route_specs import RouteSpec, check_addresses, check_routes, stored_routes
 from ogive.run.clock import WallClock
 from ogive.run.database import is_draft
 from ogive.run.estimator import Estimator
 from ogive.run.events import Event, Kind
-from ogive.run.executors.simulated import VirtualClock
 from ogive.run.journal import JOURNAL, Journal
 from ogive.run.manifest import manifest
 from ogive.run.observers import Observer
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.session.controller_session import changed_settings, hold_session, plugins, subscribers_of
-from ogive.session.declaration import (
+from ogive.session.earlier_run import WarmStartSpec, earlier_run, taken_over
+from ogive.session.executor_config import ExecutorSpec, Places, check_same_time, doubts, places_of
+from ogive.session.payload import PAYLOAD, write_payload
+from ogive.session.planned_search import begin_with, check_planned, is_planned
+from ogive.session.run_declaration import (
     AUTO,
     LEFT_OUT,
     Declared,
@@ -35,10 +39,6 @@ from ogive.session.declaration import (
     check_unchanged,
     with_its_schedule,
 )
-from ogive.session.earlier_run import WarmStartSpec, earlier_run, taken_over
-from ogive.session.executor_config import ExecutorSpec, Places, check_same_time, doubts, places_of
-from ogive.session.payload import PAYLOAD, write_payload
-from ogive.session.planned_search import begin_with, check_planned, is_planned
 from ogive.session.search_checks import (
     TEST_WAS_READ,
     added_example,

@@ -8,11 +8,11 @@ from pickle import PickleError
 from typing import Self
 
 from ogive.errors import JobError, RunError
-from ogive.estimate.live_trial import UNSAVED
 from ogive.run.estimator import Estimator
 from ogive.run.journal import JOURNAL, Journal
 from ogive.run.results import front, top, why_none
 from ogive.run.state import State
+from ogive.run.unsaved_weights import UNSAVED
 from ogive.space import Space
 from ogive.trial import Trial
 

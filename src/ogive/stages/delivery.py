@@ -11,12 +11,13 @@ from typing import Any
 
 from ogive.errors import RunError
 from ogive.estimate.checkpoint import Saved, of_value
-from ogive.estimate.full_training import STAGE, Order
-from ogive.estimate.live_trial import why_unsaved
+from ogive.estimate.full_training import Order
 from ogive.formatting import number, plural
 from ogive.run.results import front, top, why_none
 from ogive.run.state import State
 from ogive.run.trial_folder import trial_folder
+from ogive.run.trial_labels import STAGE
+from ogive.run.unsaved_weights import why_unsaved
 from ogive.stages.finalize_request import read_request
 from ogive.stages.full_training_result import FOLDER, Network, TwoStage, read_two_stage
 from ogive.stages.stage_states import stage_states

@@ -53,7 +53,7 @@ class Stage:
 
     def items(self) -> list[Item]:
         """The trainings as they will be read back from a journal."""
-        from ogive.estimate.full_training import STAGE
+        from ogive.run.trial_labels import STAGE
 
         found: list[Item] = []
         for choices, settings, order in self.orders:
@@ -84,7 +84,7 @@ def item_of(trial: Trial) -> Item:
 
 def training_key(item: Item) -> str:
     """What a training and its repetitions have in common."""
-    from ogive.estimate.full_training import STAGE
+    from ogive.run.trial_labels import STAGE
 
     choices, settings = item
     order = {name: value for name, value in settings[STAGE].items() if name != "again"}

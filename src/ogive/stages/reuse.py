@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ogive.errors import RunError
-from ogive.estimate.live_trial import UNSAVED, why_unsaved
 from ogive.run.estimator import Estimator
 from ogive.run.journal import JOURNAL, Journal
 from ogive.run.state import State
-from ogive.session.declaration import Declared, check_unchanged
+from ogive.run.unsaved_weights import UNSAVED, why_unsaved
+from ogive.session.run_declaration import Declared, check_unchanged
 from ogive.session.search_code import JUDGE, LAYERS, SearchCode
 from ogive.space import Space
 from ogive.stages.delivery import saved_by
@@ -100,7 +100,8 @@ def listed(stage: Stage, items: Sequence[tuple[Mapping[str, Any], Mapping[str, A
 
 def to_repeat(folder: Path, stage: Stage, stored: State | None, retrain: bool, retry_failed: bool) -> list[Item]:
     """Trainings to repeat where it is asked for: those that left no weights (`retrain`), and those that failed."""
-    from ogive.estimate.full_training import STAGE, Order
+    from ogive.estimate.full_training import Order
+    from ogive.run.trial_labels import STAGE
 
     known = {} if stored is None else trainings(stored)
     repeated: list[Item] = []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ogive.errors import JobError, RunError
 from ogive.run.estimator import ALONE, Estimator, Evaluation, Team
-from ogive.run.executors.base import Assignment, Outcome
+from ogive.run.executor import Assignment, Outcome
 from ogive.run.outcome import classify, disk_fault
 from ogive.run.trial_folder import trials_folder
 from ogive.schedule.base import Action

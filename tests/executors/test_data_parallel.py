@@ -23,10 +23,10 @@ from torch.nn.parallel import DistributedDataParallel
 import ogive as og
 from ogive.errors import JobError
 from ogive.estimate import load_checkpoint
-from ogive.estimate.live_trial import UNSAVED
 from ogive.estimate.process_group import assembled
 from ogive.job import load_job
 from ogive.run.estimator import Team
+from ogive.run.unsaved_weights import UNSAVED
 from ogive.task import Recipe
 from ogive.task.trainer import Training
 from ogive.trial import Status

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ogive.errors import JobError
-from ogive.run.executors.base import Assignment, Executor, Listener, Outcome
+from ogive.run.executor import Assignment, Executor, Listener, Outcome
 from ogive.run.outcome import classify
 from ogive.schedule.base import Action
 from ogive.seeds import generator

@@ -10,13 +10,13 @@ import numpy as np
 
 from ogive.arrays import FloatArray
 from ogive.bench.problem import Problem
+from ogive.executors.simulated import Weather
 from ogive.formatting import duration, plural
 from ogive.monitor.cost import Interval
 from ogive.planner.machine import LEVEL, Fit, Machine, fit
 from ogive.planner.plan import Plan, Row
 from ogive.planner.simulated_split import Episode, Search, Split, episode, splits
 from ogive.planner.timings import Timings
-from ogive.run.executors.simulated import Weather
 from ogive.run.spending import HOUR
 from ogive.seeds import generator
 

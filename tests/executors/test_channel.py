@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ogive.run.executors import channel as framing
-from ogive.run.executors.base import Assignment
-from ogive.run.executors.channel import MAGIC, MAX_BYTES, Channel, Decoder, Disconnected, Line, ProtocolError, encode
-from ogive.run.executors.messages import check_message
+from ogive.executors import channel as framing
+from ogive.executors.channel import MAGIC, MAX_BYTES, Channel, Decoder, Disconnected, Line, ProtocolError, encode
+from ogive.executors.messages import check_message
+from ogive.run.executor import Assignment
 
 MESSAGES = st.lists(st.dictionaries(st.text(), st.integers() | st.floats(allow_nan=False) | st.text()), max_size=5)
 

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from ogive.errors import RunError
-from ogive.run.executors.base import STARTUP_SECONDS, Assignment, Executor, Listener, Outcome
-from ogive.run.executors.channel import ProtocolError
-from ogive.run.executors.messages import outcome_of
-from ogive.run.executors.orphans import kill_marked
-from ogive.run.executors.worker_client import LEFT, Remote
+from ogive.executors.channel import ProtocolError
+from ogive.executors.messages import outcome_of
+from ogive.executors.orphans import kill_marked
+from ogive.executors.worker_client import LEFT, Remote
+from ogive.run.executor import STARTUP_SECONDS, Assignment, Executor, Listener, Outcome
+from ogive.run.manifest import cores
 from ogive.trial import Status
 
 LOOK_SECONDS = 0.5
@@ -26,11 +27,6 @@ MAX_STILLBORN = 5
 """Workers in a row that may be killed while they start."""
 GUARDIAN_SECONDS = 30.0
 """How long the guardian may take to end."""
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Processes(Executor):
@@ -79,7 +75,7 @@ class Processes(Executor):
         self._workers: list[Remote] = []
         kill_marked(run_mark(folder))  # what a killed controller's workers may have left running
         self._guardian = subprocess.Popen(
-            [sys.executable, "-P", "-m", "ogive.run.executors.watchdog", self._mark],
+            [sys.executable, "-P", "-m", "ogive.executors.watchdog", self._mark],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,  # not the controller's, which somebody may read to its end
             start_new_session=True,

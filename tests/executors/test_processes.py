@@ -15,7 +15,7 @@ from staged import SPACE
 import ogive as og
 from ogive.errors import RunError
 from ogive.run.estimator import Estimator, Evaluation
-from ogive.run.executors.processes import cores
+from ogive.run.manifest import cores
 from ogive.trial import Status
 
 

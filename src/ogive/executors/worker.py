@@ -1,4 +1,4 @@
-"""A warm worker: `python -m ogive.run.executors.worker FD`, fed by the controller over the socket at FD.
+"""A warm worker: `python -m ogive.executors.worker FD`, fed by the controller over the socket at FD.
 
 It unpickles the space and the estimator once, prepares the estimator once, and then carries out one assignment after
 another. Messages are JSON, so that nothing an evaluation raises or returns can spoil them.
@@ -23,16 +23,16 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from ogive.errors import JobError, RunError
+from ogive.executors.channel import Disconnected, Line, ProtocolError
+from ogive.executors.evaluate import evaluate, make_folder
+from ogive.executors.limits import limit_memory
+from ogive.executors.messages import outcome_fields
+from ogive.executors.orphans import descendants, end_strays
+from ogive.executors.rank_group import Ranks, use_loopback
+from ogive.executors.worker_client import CUT, LEFT
 from ogive.run import signal_handlers
 from ogive.run.estimator import ALONE, Estimator, Team
-from ogive.run.executors.base import Assignment, Outcome
-from ogive.run.executors.channel import Disconnected, Line, ProtocolError
-from ogive.run.executors.evaluate import evaluate, make_folder
-from ogive.run.executors.limits import limit_memory
-from ogive.run.executors.messages import outcome_fields
-from ogive.run.executors.orphans import descendants, end_strays
-from ogive.run.executors.rank_group import Ranks, use_loopback
-from ogive.run.executors.worker_client import CUT, LEFT
+from ogive.run.executor import Assignment, Outcome
 from ogive.run.outcome import classify, disk_fault
 from ogive.schedule.base import Action
 from ogive.space import Space

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from ogive.executors.evaluate import evaluate, make_folder
 from ogive.run import signal_handlers
 from ogive.run.estimator import Estimator
-from ogive.run.executors.base import Assignment, Executor, Listener
-from ogive.run.executors.evaluate import evaluate, make_folder
+from ogive.run.executor import Assignment, Executor, Listener
 from ogive.schedule.base import Action
 from ogive.space import Space
 from ogive.trial import Step

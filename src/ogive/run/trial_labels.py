@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ogive.estimate.full_training import STAGE
 from ogive.trial import Trial
+
+STAGE = "second_stage"
+"""The setting of a proposal of full training: which network is trained, and with which seed."""
 
 
 def trial_name(trial: Trial) -> str:

@@ -11,8 +11,8 @@ import pytest
 from memory import SPACE, Curve, ListLog, declare, session, value
 
 from ogive.errors import JobError
-from ogive.run.executors.base import Assignment
-from ogive.run.executors.simulated import Next, Simulated, VirtualClock, Weather
+from ogive.executors.simulated import Next, Simulated, VirtualClock, Weather
+from ogive.run.executor import Assignment
 from ogive.run.state import State
 from ogive.seeds import generator
 from ogive.trial import Status, until

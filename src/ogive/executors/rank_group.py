@@ -19,10 +19,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from ogive.run.executors.base import Outcome
-from ogive.run.executors.channel import Disconnected, Line, ProtocolError
-from ogive.run.executors.messages import check_message, outcome_fields, outcome_of, rejected
-from ogive.run.executors.orphans import descendants
+from ogive.executors.channel import Disconnected, Line, ProtocolError
+from ogive.executors.messages import check_message, outcome_fields, outcome_of, rejected
+from ogive.executors.orphans import descendants
+from ogive.run.executor import Outcome
 from ogive.run.outcome import death
 from ogive.trial import Status
 
@@ -55,7 +55,7 @@ class _Rank:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "ogive.run.executors.rank_process", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "ogive.executors.rank_process", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )

@@ -1,4 +1,4 @@
-"""A further process of a data-parallel trial: `python -m ogive.run.executors.rank_process FD`, fed by its worker.
+"""A further process of a data-parallel trial: `python -m ogive.executors.rank_process FD`, fed by its worker.
 
 It is given every assignment that the worker gets, and carries it out as its rank. It reports nothing but how it ended: the
 estimator's rank 0, in the worker, reports for all. After a failure it ends, so that whoever waits for it notices.
@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from ogive.errors import JobError, RunError
+from ogive.executors.channel import Disconnected, Line
+from ogive.executors.evaluate import evaluate
+from ogive.executors.messages import outcome_fields
+from ogive.executors.orphans import descendants, end_strays
+from ogive.executors.rank_group import plain_signals, use_loopback
+from ogive.executors.worker import load, memory_limited, output_to
 from ogive.run.estimator import Estimator, Team
-from ogive.run.executors.base import Assignment, Outcome
-from ogive.run.executors.channel import Disconnected, Line
-from ogive.run.executors.evaluate import evaluate
-from ogive.run.executors.messages import outcome_fields
-from ogive.run.executors.orphans import descendants, end_strays
-from ogive.run.executors.rank_group import plain_signals, use_loopback
-from ogive.run.executors.worker import load, memory_limited, output_to
+from ogive.run.executor import Assignment, Outcome
 from ogive.run.outcome import classify
 from ogive.schedule.base import Action
 from ogive.space import Space

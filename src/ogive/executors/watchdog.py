@@ -11,13 +11,13 @@ import select
 import signal
 import sys
 
-from ogive.run.executors.orphans import kill_marked
+from ogive.executors.orphans import kill_marked
 
 LOOK_SECONDS = 2.0
 
 
 def main() -> None:
-    """`python -m ogive.run.executors.watchdog MARK`: wait, then kill every process that has the mark.
+    """`python -m ogive.executors.watchdog MARK`: wait, then kill every process that has the mark.
 
     The end of its standard input says that the controller has closed or died; what the controller has forked may hold
     that open, so a change of parent says it, too.

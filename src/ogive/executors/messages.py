@@ -6,8 +6,8 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ogive.run.executors.base import Assignment, Outcome
-from ogive.run.executors.channel import ProtocolError
+from ogive.executors.channel import ProtocolError
+from ogive.run.executor import Assignment, Outcome
 from ogive.run.outcome import MAX_TEXT, clip
 from ogive.trial import Status
 

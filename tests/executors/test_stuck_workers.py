@@ -16,8 +16,8 @@ from staged import SPACE
 
 import ogive as og
 from ogive.errors import JobError, RunError
+from ogive.executors.channel import MAGIC, MAX_BYTES, encode
 from ogive.run.estimator import Estimator, Evaluation
-from ogive.run.executors.channel import MAGIC, MAX_BYTES, encode
 from ogive.trial import Status
 
 REJECTED = "wrote something else than messages to its worker's channel"

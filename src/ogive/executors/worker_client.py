@@ -12,11 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ogive.run.executors.base import Assignment, Outcome
-from ogive.run.executors.channel import Channel, ProtocolError
-from ogive.run.executors.limits import bound_output, family_memory, resident
-from ogive.run.executors.messages import check_message, rejected
-from ogive.run.executors.orphans import kill_marked, marked
+from ogive.executors.channel import Channel, ProtocolError
+from ogive.executors.limits import bound_output, family_memory, resident
+from ogive.executors.messages import check_message, rejected
+from ogive.executors.orphans import kill_marked, marked
+from ogive.run.executor import Assignment, Outcome
 from ogive.run.outcome import death
 from ogive.trial import Status
 
@@ -60,7 +60,7 @@ class Remote:
         ours, theirs = socket.socketpair()
         with ours, theirs, log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "ogive.run.executors.worker", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "ogive.executors.worker", str(theirs.fileno())],
                 # a fixed hash seed: sets of strings have one order in every attempt, unless the user wants otherwise
                 env={"PYTHONHASHSEED": "0", **os.environ}
                 | dict.fromkeys(THREAD_VARIABLES, str(threads))

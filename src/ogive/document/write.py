@@ -1,0 +1,39 @@
+"""Writing a document to a file: HTML, or Markdown with its drawings in a folder beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ogive.document.blocks import Drawing, Page
+from ogive.document.html import render_html
+from ogive.document.markdown import render_markdown, standalone
+from ogive.files import replace_text
+
+SUFFIXES = {"html": ".html", "md": ".md"}
+"""The formats of a document, and the suffixes of their files."""
+
+
+def write_page(page: Page, target: Path, figures: Path | None = None) -> None:
+    """Write `page` to `target`: Markdown where its name ends in `.md`, else HTML.
+
+    Args:
+        page: the document.
+        target: replaced where it exists; its folder is made.
+        figures: the folder for the drawings of a Markdown document. Default: `<stem>-figures` beside `target`.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.suffix != SUFFIXES["md"]:
+        replace_text(target, render_html(page))
+        return
+    folder = figures or target.with_name(f"{target.stem}-figures")
+    folder.mkdir(exist_ok=True)
+
+    def place(drawing: Drawing) -> str:
+        path = folder / f"{drawing.name}.svg"
+        replace_text(path, standalone(drawing.svg, page.style))
+        return f"{folder.name}/{path.name}"
+
+    replace_text(target, render_markdown(page, place))
