@@ -31,7 +31,7 @@ import ogive as og
 from ogive.run.events import Event, Kind
 from ogive.run.journal import Journal
 from ogive.run.state import State
-from ogive.testing.journals import essence
+from ogive.testing.journals import comparable_events
 from ogive.trial import Status
 
 SPACE = og.Space(og.layer(dict, width=og.integer(1, 40, name="width"), depth=og.integer(1, 5, name="depth")))
@@ -110,7 +110,7 @@ class Campaign:
     def run(self, kills: int) -> None:
         whole = self.folder / "whole"
         winner = self._finish(whole, 0.0)
-        expected = {place: essence(events) for place, events in journals(whole).items()}
+        expected = {place: comparable_events(events) for place, events in journals(whole).items()}
         while self.kills < kills:
             self.works += 1
             folder = self.folder / f"work-{self.works}"
@@ -119,7 +119,7 @@ class Campaign:
             self._check(folder, seen)
             if self.workers == 1:
                 self._note(again != winner, "another winner")
-                found = {place: essence(events) for place, events in journals(folder).items()}
+                found = {place: comparable_events(events) for place, events in journals(folder).items()}
                 self._note(found != expected, f"journal unlike that without kills: {difference(expected, found)}")
 
     def _start(self, folder: Path, pause: float) -> subprocess.Popen[str]:

@@ -18,19 +18,19 @@ from pathlib import Path
 import numpy as np
 
 import ogive as og
-from ogive.bench.simulated_search import Named
+from ogive.bench.simulated_search import PluginSpec
 from ogive.objective import Objective
 from ogive.planner import (
     Epoch,
     Landscape,
     Machine,
-    Search,
+    PlannedSearch,
     Shape,
-    Split,
     StartUp,
     Timings,
-    episode,
-    make,
+    WorkerSplit,
+    build_plan,
+    simulate_split,
     splits,
 )
 from ogive.seeds import generator
@@ -50,8 +50,8 @@ GPUS = Machine(2.0, 58.0, 0.05, 5.0, 2.5, 0.0, 2.5, 0.5, 0.05)
 eight, and do so again for every trial.
 """
 JOBS = {
-    "full": (Named("random"), Named("full"), 24),
-    "asha": (Named("regularized_evolution"), Named("asha"), 64),
+    "full": (PluginSpec("random"), PluginSpec("full"), 24),
+    "asha": (PluginSpec("regularized_evolution"), PluginSpec("asha"), 64),
 }
 MEASURED = (1, 2, 4, 8)
 TRIALS, EPOCHS = 6, 3
@@ -79,11 +79,13 @@ def sample(machine: Machine, seed: int) -> Timings:
     return Timings(tuple(epochs), tuple(starts), "devices", "a simulated machine")
 
 
-def truth(machine: Machine, search: Search, workers: int, epochs: int, seeds: int) -> dict[Split, tuple[float, float]]:
+def truth(
+    machine: Machine, search: PlannedSearch, workers: int, epochs: int, seeds: int
+) -> dict[WorkerSplit, tuple[float, float]]:
     """Mean seconds and mean regret of every split, on seeds that no plan has seen."""
     found = {}
     for split in splits(workers, search.trials):
-        runs = [episode(landscape(epochs, s), search, machine, split, s) for s in range(1000, 1000 + seeds)]
+        runs = [simulate_split(landscape(epochs, s), search, machine, split, s) for s in range(1000, 1000 + seeds)]
         found[split] = float(np.mean([r.seconds for r in runs])), float(np.mean([r.curve[-1, 1] for r in runs]))
     return found
 
@@ -99,13 +101,13 @@ def machines(samples: int) -> None:
     excesses, covered = [], []
     for name, machine in MACHINES.items():
         for job, (strategy, schedule, trials) in JOBS.items():
-            search = Search(strategy, schedule, trials)
+            search = PlannedSearch(strategy, schedule, trials)
             true = truth(machine, search, workers, epochs, 12)
             fastest = min(seconds for seconds, _ in true.values())
             slowest = max(seconds for seconds, _ in true.values())
             own, inside = [], []
             for number in range(samples):
-                plan = make(
+                plan = build_plan(
                     sample(machine, number),
                     search,
                     lambda s: landscape(epochs, s),
@@ -114,7 +116,9 @@ def machines(samples: int) -> None:
                     thinking=0.0,
                 )
                 own.append(true[plan.recommended][0] / fastest - 1)
-                fresh = episode(landscape(epochs, 5000 + number), search, machine, plan.recommended, 5000 + number)
+                fresh = simulate_split(
+                    landscape(epochs, 5000 + number), search, machine, plan.recommended, 5000 + number
+                )
                 inside.append(plan.row.seconds.low <= fresh.seconds <= plan.row.seconds.high)
             excesses += own
             covered += inside
@@ -140,14 +144,14 @@ def compare_splits(seeds: int, trials: int) -> None:
     one = f"{'hours':>8}{'regret':>9}"
     print(f"{'schedule':<11}{'W':>4}{'best':>8}{one}{'worst':>8}{one}{'factor':>8}{'+-':>6}{'one each':>10}{one}")
     for name, strategy, schedule in (
-        ("hyperband", Named("random"), Named("hyperband")),
-        ("asha", Named("random"), Named("asha")),
-        ("bohb", Named("bohb"), Named(*next(iter(og.strategy.brought("bohb", {}).items())))),
+        ("hyperband", PluginSpec("random"), PluginSpec("hyperband")),
+        ("asha", PluginSpec("random"), PluginSpec("asha")),
+        ("bohb", PluginSpec("bohb"), PluginSpec(*next(iter(og.strategy.brought("bohb", {}).items())))),
     ):
         for workers in (2, 4, 8, 16, 64):
-            search = Search(strategy, schedule, trials)
+            search = PlannedSearch(strategy, schedule, trials)
             runs = {
-                split: [episode(landscape(epochs, s), search, GPUS, split, s) for s in range(seeds)]
+                split: [simulate_split(landscape(epochs, s), search, GPUS, split, s) for s in range(seeds)]
                 for split in splits(workers, trials)
             }
             regret = {split: np.array([run.curve[-1, 1] for run in own]) for split, own in runs.items()}

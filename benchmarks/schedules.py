@@ -315,7 +315,7 @@ def calibration(options: argparse.Namespace) -> None:
     whole = int(problem.epochs or 1)
     rows: list[tuple[int, float, bool]] = []
     for seed in range(options.seeds):
-        state = bench.simulate(problem, bench.Named(options.strategy), trials=TRIALS, seed=seed)
+        state = bench.simulate(problem, bench.PluginSpec(options.strategy), trials=TRIALS, seed=seed)
         rows += _said_and_true(problem, whole, list(state.trials.values()))
     found = np.array(rows)
     print(

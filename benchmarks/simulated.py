@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import ogive as og
-from ogive.executors.simulated import Next, Simulated, VirtualClock, Weather
+from ogive.executors.simulated import FaultModel, Next, Simulated, VirtualClock
 from ogive.monitor.advisor import Advisor
 from ogive.run.controller import Controller
 from ogive.run.events import Event, Kind
@@ -29,7 +29,7 @@ from ogive.run.executor import Assignment
 from ogive.run.journal import Journal
 from ogive.run.settings import Settings
 from ogive.run.state import State
-from ogive.session.run_declaration import Declared, make_schedule, make_strategy
+from ogive.session.run_declaration import RunSpec, make_schedule, make_strategy
 from ogive.trial import until
 
 SPACE = og.Space(og.layer(dict, **{f"edge{i}": og.one_of(*range(5), name=f"edge{i}") for i in range(10)}))
@@ -58,10 +58,10 @@ def course(assignment: Assignment) -> Iterator[Next]:
     yield epochs, {"accuracy": value + 0.05 * luck - 1 / (epochs + 1)}, pace * (epochs - assignment.reported)
 
 
-def search(trials: int, workers: int, sqlite: bool, weather: Weather) -> None:
+def search(trials: int, workers: int, sqlite: bool, faults: FaultModel) -> None:
     """One search; prints a line."""
     estimator = og.estimate.function(dict)
-    declared = Declared.of(SPACE, estimator, "accuracy", (), SEARCH, "asha", None, 0)
+    declared = RunSpec.of(SPACE, estimator, "accuracy", (), SEARCH, "asha", None, 0)
     settings = Settings(max_trials=trials, workers=workers, max_failed_trials=trials)
     created = Event(Kind.CREATED, data={**declared.to_json(), "epochs": EPOCHS, "settings": settings.to_json()}, seq=1)
     clock = VirtualClock(1.0)
@@ -80,7 +80,7 @@ def search(trials: int, workers: int, sqlite: bool, weather: Weather) -> None:
             state,
             make_strategy(SEARCH, SPACE, state.objectives, (), estimator.screen),
             make_schedule("asha", state.objectives, (), EPOCHS),
-            Simulated(clock, course, workers, weather),
+            Simulated(clock, course, workers, faults),
             Path(temporary),
             clock=clock,
             monitor=Advisor(state, clock),
@@ -109,7 +109,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.one:
         trials, workers, journal = asked.one
-        search(int(trials), int(workers), journal == "SQLite", Weather(fail=0.01))
+        search(int(trials), int(workers), journal == "SQLite", FaultModel(fail=0.01))
         return
     lines = [(asked.trials, asked.workers, "memory"), (asked.sqlite, asked.workers // 10, "SQLite")]
     if asked.small:

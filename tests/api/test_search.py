@@ -20,7 +20,7 @@ from ogive.run.events import Event, Kind
 from ogive.run.journal import Journal
 from ogive.schedule.base import Action
 from ogive.session.run_declaration import check_unchanged
-from ogive.testing.journals import essence
+from ogive.testing.journals import comparable_events
 
 CALLS: list[Any] = []
 
@@ -196,12 +196,12 @@ def test_the_same_seed_gives_the_same_run_under_another_hash_seed(tmp_path: Path
     script.write_text(
         "import sys, ogive as og\n"
         "from ogive.run.journal import Journal\n"
-        "from ogive.testing.journals import essence\n"
+        "from ogive.testing.journals import comparable_events\n"
         "import json\n"
         "def judge(a): return {'accuracy': float(len(a)) + hash(1) * 0}\n"
         "space = og.Space(og.layer(dict, w=og.one_of(*'abcdef'), v=og.one_of(x=og.layer(dict, k=og.integer(1, 9)), y=2)))\n"
         "run = og.search(space, og.estimate.function(judge), max_trials=30, run=sys.argv[1], executor='inline')\n"
-        "print(json.dumps(essence(Journal(run.folder / 'journal.db').read())))\n"
+        "print(json.dumps(comparable_events(Journal(run.folder / 'journal.db').read())))\n"
     )
     results = []
     for seed in ("1", "2"):
@@ -218,10 +218,10 @@ def test_the_same_seed_gives_the_same_run_under_another_hash_seed(tmp_path: Path
     assert results[0] == results[1]
 
 
-def test_the_essence_of_a_journal_is_what_an_interruption_keeps(tmp_path: Path) -> None:
+def test_comparable_events_are_what_an_interruption_keeps(tmp_path: Path) -> None:
     run = search(tmp_path / "run")
     events = list(Journal(run.folder / "journal.db").read())
-    kinds = {kind for kind, *_ in essence(events)}
+    kinds = {kind for kind, *_ in comparable_events(events)}
     assert kinds == {"created", "proposed", "reported", "finished", "ended"}
     assert events[0].kind is Kind.CREATED
     assert events[-1].kind is Kind.CLOSED

@@ -17,7 +17,7 @@ from ogive.bench.anytime_curve import Recorder, start
 from ogive.bench.catalog import entrant
 from ogive.bench.comparison_results import all_results, ranks
 from ogive.bench.problem import Problem
-from ogive.bench.simulated_search import Named, make_strategy, simulate
+from ogive.bench.simulated_search import PluginSpec, make_strategy, simulate
 from ogive.bench.synthetic import nk
 from ogive.bench.table_problem import Table
 from ogive.run.state import State
@@ -109,7 +109,7 @@ def test_hard_constraints_that_are_known_before_cost_no_trial() -> None:
 
 
 def test_the_default_strategy_is_told_how_many_trials_there_are() -> None:
-    wrapped = make_strategy(Named("auto"), nk(4, 1, 2), trials=24)
+    wrapped = make_strategy(PluginSpec("auto"), nk(4, 1, 2), trials=24)
     assert wrapped.strategy.trials == 24  # type: ignore[attr-defined]
 
 

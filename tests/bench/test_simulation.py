@@ -15,7 +15,7 @@ from ogive.bench.anytime_curve import Recorder
 from ogive.bench.benchmark_estimator import estimator
 from ogive.bench.catalog import entrant, load
 from ogive.bench.problem import Problem
-from ogive.bench.simulated_search import FULL, Named, simulate
+from ogive.bench.simulated_search import FULL, PluginSpec, simulate
 from ogive.bench.synthetic import Chain, nk
 from ogive.bench.table_problem import Table
 from ogive.run.state import State
@@ -159,7 +159,7 @@ def test_the_gap_of_a_front_closes_when_all_of_it_is_found() -> None:
     keys = [a.id for a in space.grid()]
     goals = [og.Objective("error", "minimize"), og.Objective("latency_ms", "minimize")]
     table = Table("front", space, keys, columns, goals, reference=(13.0, 30.0))
-    simulate(table, Named("random"), FULL, trials=30, observer=(recorder := Recorder(table)))
+    simulate(table, PluginSpec("random"), FULL, trials=30, observer=(recorder := Recorder(table)))
     gaps = [point.values[0] for point in recorder.points]
     assert gaps == sorted(gaps, reverse=True)
     assert gaps[0] > 1

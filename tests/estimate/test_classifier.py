@@ -130,7 +130,7 @@ def test_a_data_fraction_trains_on_a_part_and_validates_on_all(digits: task.Task
 
 
 def test_the_second_stage_trains_on_all_that_the_second_split_leaves(digits: task.Task) -> None:
-    full = estimate.classifier(digits, epochs=2, data_fraction=0.25).second_stage({"epochs": 4, "flip": True})
+    full = estimate.classifier(digits, epochs=2, data_fraction=0.25).full_training({"epochs": 4, "flip": True})
     assert (full.training.epochs, full.training.flip, full.proxy) == (4, True, Proxy())
     split = full.task.split
     assert len(split.train) == 1797 - 500 - 500

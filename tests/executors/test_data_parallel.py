@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 import ogive as og
 from ogive.errors import JobError
 from ogive.estimate import load_checkpoint
-from ogive.estimate.process_group import assembled
+from ogive.estimate.process_group import process_group
 from ogive.job import load_job
 from ogive.run.estimator import Team
 from ogive.run.unsaved_weights import UNSAVED
@@ -93,7 +93,7 @@ def test_the_curves_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
 
 def trained(team: Team, results: Any) -> None:
     """An epoch of a model whose layer takes statistics of its rank's share of each batch."""
-    with assembled(team):
+    with process_group(team):
         torch.manual_seed(0)
         model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.InstanceNorm2d(2, track_running_stats=True), nn.Flatten())
         model.append(nn.Linear(8, 2))
@@ -118,7 +118,7 @@ def test_all_ranks_have_the_buffers_that_rank_0_would_save(tmp_path: Path) -> No
 
 def waited(team: Team, results: Any) -> None:
     """Rank 0 is kept waiting for longer than the process group's patience, while the others wait for it."""
-    with assembled(team) as any_of:
+    with process_group(team) as any_of:
         _set_pg_timeout(timedelta(seconds=1), distributed.group.WORLD)
         for wait in (lambda: any_of(team.rank == 0), lambda: distributed.all_reduce(torch.zeros(1))):
             time.sleep(0 if team.rank else 4)

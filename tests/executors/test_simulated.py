@@ -11,7 +11,7 @@ import pytest
 from memory import SPACE, Curve, ListLog, declare, session, value
 
 from ogive.errors import JobError
-from ogive.executors.simulated import Next, Simulated, VirtualClock, Weather
+from ogive.executors.simulated import FaultModel, Next, Simulated, VirtualClock
 from ogive.run.executor import Assignment
 from ogive.run.state import State
 from ogive.seeds import generator
@@ -26,10 +26,10 @@ def judge(assignment: Assignment) -> Iterator[Next]:
         yield step, {"accuracy": value(architecture) - 1 / step}, seconds
 
 
-def simulate(workers: int, weather: Weather | None = None, **declared: Any) -> tuple[State, VirtualClock]:
+def simulate(workers: int, faults: FaultModel | None = None, **declared: Any) -> tuple[State, VirtualClock]:
     log, clock = ListLog([declare(**declared)]), VirtualClock()
     controller = session(log, Curve(), Path("unused"), clock)
-    controller.executor = Simulated(clock, judge, workers, weather)
+    controller.executor = Simulated(clock, judge, workers, faults)
     controller.run()
     return controller.state, clock
 
@@ -54,9 +54,9 @@ def test_with_one_worker_the_search_is_the_one_of_a_real_worker(tmp_path: Path) 
 
 
 def test_weather_is_seeded_and_the_search_gets_through_it() -> None:
-    weather = Weather(startup=30, spread=0.2, straggle=0.2, fail=0.1, preempt=5)
+    faults = FaultModel(startup=30, spread=0.2, straggle=0.2, fail=0.1, preempt=5)
     options: dict[str, Any] = {"schedule": "asha", "max_trials": 60, "retries": 9}
-    (state, clock), (again, same) = simulate(4, weather, **options), simulate(4, weather, **options)
+    (state, clock), (again, same) = simulate(4, faults, **options), simulate(4, faults, **options)
     assert clock.now() == same.now()
     assert [t.metrics for t in state.trials.values()] == [t.metrics for t in again.trials.values()]
     assert state.count[Status.ERROR] > 0
@@ -74,14 +74,14 @@ def test_weather_strikes_as_often_as_it_says() -> None:
     seconds = [float(generator(9, number).integers(1, 20)) for number in range(90)]
     calm, _ = simulate(3, **options)
     assert all(report.seconds == seconds[t.id] for t in calm.trials.values() for report in t.reports)
-    failing, _ = simulate(3, Weather(fail=0.5), **options, max_failed_trials=90)
+    failing, _ = simulate(3, FaultModel(fail=0.5), **options, max_failed_trials=90)
     assert within(failing.count[Status.ERROR], 45, 22.5)
     assert {t.step for t in failing.trials.values() if t.status is Status.ERROR} == set(range(9)), "at any step"
-    slow, _ = simulate(3, Weather(straggle=0.5, slowdown=5), **options)
+    slow, _ = simulate(3, FaultModel(straggle=0.5, slowdown=5), **options)
     paces = [{round(report.seconds / seconds[t.id], 6) for report in t.reports} for t in slow.trials.values()]
     assert all(pace in ({1.0}, {5.0}) for pace in paces), "a job is slow from its first epoch to its last"
     assert within(paces.count({5.0}), 45, 22.5)
-    cut, clock = simulate(1, Weather(preempt=40, startup=100), **options, retries=999)
+    cut, clock = simulate(1, FaultModel(preempt=40, startup=100), **options, retries=999)
     often = sum(cut.lost.values())
     assert within(often, cut.seconds / 3600 * 40, cut.seconds / 3600 * 40)
     assert clock.now() == pytest.approx(cut.seconds + 100 * (1 + often)), "a preempted worker starts anew"
@@ -89,10 +89,10 @@ def test_weather_strikes_as_often_as_it_says() -> None:
 
 def test_start_up_is_paid_once_a_worker() -> None:
     options: dict[str, Any] = {"schedule": "full", "strategy": "random", "max_trials": 20}
-    assert simulate(1, Weather(startup=100), **options)[1].now() == simulate(1, **options)[1].now() + 100
+    assert simulate(1, FaultModel(startup=100), **options)[1].now() == simulate(1, **options)[1].now() + 100
 
 
 @pytest.mark.parametrize("wrong", [{"fail": 2}, {"slowdown": 0.5}, {"startup": -1}, {"preempt": "often"}])
 def test_wrong_weather_is_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(JobError, match=f"{next(iter(wrong))}=.*a number from"):
-        Weather(**wrong)
+        FaultModel(**wrong)

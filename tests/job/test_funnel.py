@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ogive.api import Funnel, Go, Phase, funnel, open_funnel, open_run
-from ogive.api.funnel import FUNNEL, judge
+from ogive.api.funnel import FUNNEL, evaluate_phase
 from ogive.errors import JobError, RunError
 from ogive.job import finalize_of, load_job, run_folder, run_funnel
 from ogive.objective import Constraint
@@ -131,12 +131,14 @@ def test_a_lost_verdict_is_given_again(tmp_path: Path) -> None:
 
 def test_a_verdict_is_a_function_of_the_journal(tmp_path: Path) -> None:
     state = open_run(through(write(tmp_path)).folder / "coarse").state
-    assert judge("x", state, Go()).go
-    told = judge("x", state, Go(best=(Constraint("accuracy", at_least=0.1),))).reasons[-1]
+    assert evaluate_phase("x", state, Go()).go
+    told = evaluate_phase("x", state, Go(best=(Constraint("accuracy", at_least=0.1),))).reasons[-1]
     assert f"(best: accuracy {max(t.metrics['accuracy'] for t in state.trials.values() if t.reports):.4g})" in told
-    assert judge("x", state, Go(best=(Constraint("accuracy", at_least=0.5), Constraint("accuracy", at_most=0.6)))).go
-    assert not judge("x", state, Go(best=(Constraint("speed", at_least=1),))).go
-    failing = judge("x", state, Go(failed=0.0))
+    assert evaluate_phase(
+        "x", state, Go(best=(Constraint("accuracy", at_least=0.5), Constraint("accuracy", at_most=0.6)))
+    ).go
+    assert not evaluate_phase("x", state, Go(best=(Constraint("speed", at_least=1),))).go
+    failing = evaluate_phase("x", state, Go(failed=0.0))
     assert failing.go == (state.failed == 0)
     with pytest.raises(JobError, match="a share of the trials"):
         Go(failed=2)
@@ -188,7 +190,7 @@ def test_a_real_funnel_learns_and_trains_its_best_in_full(tmp_path: Path) -> Non
     assert [verdict.go for verdict in done.verdicts.values()] == [True, True]
     assert done.verdicts["smoke"].reasons[-1].startswith("it learns: best accuracy")
     assert any("winner of full training: trial" in reason for reason in done.verdicts["full"].reasons)
-    assert (done.folder / "smoke" / "final" / "two_stage.json").is_file()
+    assert (done.folder / "smoke" / "final" / "result.json").is_file()
     assert finalize_of(done.folder / "smoke") == {"top": 2, "epochs": 5, "seeds": (0,), "from_weights": False}
 
 

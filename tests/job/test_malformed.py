@@ -271,7 +271,7 @@ CASES = {
         "job.yaml:5: executor: 'simulated' needs to know how long each trial takes",
         "og.bench.estimator(problem)",
     ),
-    "weather that is none": (
+    "faults that is none": (
         GOOD + "executor: {simulated: {startup: -30}}\n",
         "job.yaml:4: executor: startup=-30",
         "a number from 0",

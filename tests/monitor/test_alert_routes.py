@@ -16,7 +16,7 @@ from staged import SPACE, Staged
 import ogive as og
 from ogive.errors import JobError
 from ogive.monitor import alert_routes
-from ogive.monitor.alert_routes import Routes
+from ogive.monitor.alert_routes import AlertRoutes
 from ogive.objective import Constraint
 from ogive.run.alert_route_specs import check_routes, stored_routes
 from ogive.run.alerts import Alert
@@ -63,7 +63,7 @@ def test_each_route_gets_what_it_wants(
     url, posted = server
     seen: list[Alert] = []
     specs = ["console", {"file": "alerts.jsonl"}, {"webhook": f"{url}/ok", "severity": "warning"}, seen.append]
-    sending = Routes(check_routes(specs), tmp_path)
+    sending = AlertRoutes(check_routes(specs), tmp_path)
     for alert in (WARNING, INFO):
         sending.send(alert)
     assert sending.close() == []
@@ -86,7 +86,7 @@ def test_what_goes_wrong_is_told_once_and_the_other_routes_go_on(
         raise ValueError("no")
 
     (tmp_path / "blocked").write_text("a file")
-    sending = Routes([{"webhook": f"{url}/gone"}, {"file": "blocked/alerts.jsonl"}, broken, seen.append], tmp_path)
+    sending = AlertRoutes([{"webhook": f"{url}/gone"}, {"file": "blocked/alerts.jsonl"}, broken, seen.append], tmp_path)
     for _ in range(3):
         sending.send(WARNING)
     found = sorted(sending.close())
@@ -137,7 +137,7 @@ def test_secrets_and_functions_are_not_stored_and_variables_are_read(
     assert stored_routes(check_routes(specs)) == ["console", {"file": "a"}, {"webhook": "env:HOOK"}]
     monkeypatch.delenv("HOOK", raising=False)
     with pytest.raises(JobError, match=r"the environment variable 'HOOK' holds no URL"):
-        Routes([{"webhook": "env:HOOK"}], tmp_path)
+        AlertRoutes([{"webhook": "env:HOOK"}], tmp_path)
 
 
 def test_routes_that_are_stored_are_those_of_the_next_session(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from ogive.run.events import Event, Kind
 from ogive.run.prices import Price
 from ogive.run.settings import Settings
 from ogive.run.state import State
-from ogive.testing.journals import essence
+from ogive.testing.journals import comparable_events
 from ogive.trial import Status
 
 
@@ -179,7 +179,7 @@ class Timed(ListLog):
 def test_a_continued_run_advises_and_stops_as_the_uninterrupted_one(tmp_path: Path, stop: str) -> None:
     log = ListLog([declare(max_trials=40, stop=stop, criteria=GOOD)])
     session(log, Curve(), tmp_path).run()
-    whole = essence(log.events)
+    whole = comparable_events(log.events)
     alerts = [event for event in log.events if event.kind is Kind.ALERT]
     assert [event.data["cause"] for event in alerts].count("stop:criteria") == 1
     ended = next(event.data["why"] for event in log.events if event.kind is Kind.ENDED)
@@ -190,7 +190,7 @@ def test_a_continued_run_advises_and_stops_as_the_uninterrupted_one(tmp_path: Pa
         last = [event for event in again.events if event.kind is Kind.ENDED][-1]
         again.events = [event for event in again.events if event.kind is not Kind.ENDED] + [last]
         expected = [e for e in whole if e[0] != "ended"] + [e for e in whole if e[0] == "ended"]
-        assert essence(again.events) == expected, f"differs when cut after event {cut}"
+        assert comparable_events(again.events) == expected, f"differs when cut after event {cut}"
 
 
 def test_criteria_that_are_set_later_are_held_against_all_trials(tmp_path: Path) -> None:

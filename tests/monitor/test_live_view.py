@@ -16,7 +16,7 @@ from rich.console import Console
 
 import ogive as og
 from ogive.monitor.live_view import _drawn
-from ogive.monitor.progress import Tally
+from ogive.monitor.progress import Progress
 from ogive.report import live_view, plain_view
 from ogive.run.alerts import Alert
 from ogive.run.events import Event, Kind
@@ -42,7 +42,7 @@ def search(folder: Path, observer: object, **options: object) -> og.Run:
 
 @pytest.mark.parametrize("several", [False, True])
 def test_the_best_kept_up_event_by_event_is_the_best_of_the_state(tmp_path: Path, several: bool) -> None:
-    tally, checked = Tally(), []
+    tally, checked = Progress(), []
 
     def observe(state: State, event: Event | None) -> None:
         tally.note(state, event)
@@ -65,7 +65,7 @@ def test_a_trial_that_came_further_replaces_a_better_one_that_did_not() -> None:
     late = Trial(1, Proposal(architecture), status=Status.FINISHED, reports=(Report(3, {"accuracy": 0.8}),))
     created = {"epochs": 3}
     state = State(SPACE, created, {"max_trials": 5}, (og.Objective("accuracy"),), (), {0: early})
-    tally = Tally()
+    tally = Progress()
     tally.note(state, None)
     assert tally.best == [early]
     state.trials[1] = late
@@ -84,7 +84,7 @@ def test_time_left_is_of_this_session_and_leaves_out_what_the_cache_gave() -> No
     now = [100.0]
     state = State(SPACE, {}, {"max_trials": 24, "budget": None}, (og.Objective("accuracy"),), (), elapsed=1000.0)
     state.count[Status.FINISHED] = 10
-    tally = Tally(clock=lambda: now[0])
+    tally = Progress(clock=lambda: now[0])
     tally.note(state, None)
     assert tally.left is None
 
@@ -130,10 +130,10 @@ def test_an_alert_that_a_route_prints_is_not_printed_again(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("width", [10, 24, 200])
 def test_drawing_fits_any_width(tmp_path: Path, width: int) -> None:
-    tally = Tally()
+    tally = Progress()
     run = search(tmp_path / "r", tally.note)
     run.state.alerts.append(Alert("warning", "slow", "a [bold]long[/bold] warning\nof two lines " * 5, {}))
-    tally = Tally()
+    tally = Progress()
     tally.note(run.state, None)
     console = Console(file=io.StringIO(), width=width, color_system=None)
     console.print(_drawn(tally))

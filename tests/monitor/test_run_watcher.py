@@ -11,9 +11,9 @@ import pytest
 from faults import eventually, finish, start, state, wait_for
 
 from ogive.cli.main import main
-from ogive.monitor.run_watcher import STALE_BEATS, Watched
+from ogive.monitor.run_watcher import STALE_BEATS, RunWatcher
 from ogive.run.journal import BEAT_SECONDS, Journal
-from ogive.run.lease import Holder
+from ogive.run.lease import LeaseHolder
 
 
 def ogive(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -49,7 +49,7 @@ def test_a_killed_controller_is_told_of_once_and_journalled(tmp_path: Path, caps
 
 
 def _lives(folder: Path) -> bool:
-    watched = Watched(folder / "journal.db")
+    watched = RunWatcher(folder / "journal.db")
     return watched.look() is None
 
 
@@ -58,7 +58,7 @@ def test_a_controller_that_stands_still_is_told_of(tmp_path: Path) -> None:
     process = start(folder, pause=1000.0)
     wait_for(process, "started")
     now = [0.0]
-    watched = Watched(folder / "journal.db", clock=lambda: now[0])
+    watched = RunWatcher(folder / "journal.db", clock=lambda: now[0])
     os.kill(process.pid, signal.SIGSTOP)
     try:
         assert watched.look() is None
@@ -78,11 +78,11 @@ def test_a_controller_elsewhere_is_judged_by_its_heartbeat(tmp_path: Path, monke
     folder = tmp_path / "run"
     process = start(folder, pause=1000.0)
     wait_for(process, "started")
-    elsewhere = Holder("elsewhere", process.pid, "long ago")
+    elsewhere = LeaseHolder("elsewhere", process.pid, "long ago")
     holder = Journal.holder
     monkeypatch.setattr(Journal, "holder", lambda self: (elsewhere, holder(self)[1]))
     now = [0.0]
-    watched = Watched(folder / "journal.db", clock=lambda: now[0])
+    watched = RunWatcher(folder / "journal.db", clock=lambda: now[0])
     assert watched.look() is None
     assert not watched.sure
     first = watched._beat

@@ -13,7 +13,7 @@ from journal_events import events_of
 from scipy.stats import binomtest
 
 from ogive.monitor.rewards import of_one, rewards
-from ogive.monitor.stop_rules import RULES, Verdict, converged, failing, no_trend, verdicts
+from ogive.monitor.stop_rules import RULES, StopVerdict, converged, failing, no_trend, verdicts
 from ogive.monitor.trend import last_look, trend
 from ogive.objective import Constraint
 from ogive.run.state import State
@@ -22,7 +22,7 @@ CURVES = json.loads((Path(__file__).parents[1] / "support" / "recorded_curves.js
 """Accuracy by trial of four real searches, None where a trial failed; docs/measured.md says of which."""
 
 
-def asked(values: object, **settings: object) -> list[Verdict]:
+def asked(values: object, **settings: object) -> list[StopVerdict]:
     """The verdicts after every trial, as a controller asks for them; ends at the first stop by another rule than budget."""
     events = events_of(values, max_failed_trials=10**6, **settings)
     state, said = State.of(events[:1]), []
@@ -35,7 +35,7 @@ def asked(values: object, **settings: object) -> list[Verdict]:
     return said
 
 
-def stopped_by(said: list[Verdict]) -> list[str]:
+def stopped_by(said: list[StopVerdict]) -> list[str]:
     return [verdict.rule for verdict in said if verdict.stop and verdict.rule != "budget"]
 
 

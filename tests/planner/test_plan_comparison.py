@@ -11,13 +11,13 @@ import pytest
 from machines import measurements
 
 import ogive as og
-from ogive.bench.simulated_search import Named
+from ogive.bench.simulated_search import PluginSpec
 from ogive.monitor import alert_rules
 from ogive.monitor.cost import reviews
 from ogive.monitor.cost_text import plan_line
-from ogive.monitor.plan_comparison import compare, forecast_of
+from ogive.monitor.plan_comparison import compare_with_plan, forecast_of
 from ogive.objective import Objective
-from ogive.planner import Landscape, Machine, Search, Shape, episode, make
+from ogive.planner import Landscape, Machine, PlannedSearch, Shape, build_plan, simulate_split
 from ogive.planner.plan import Plan
 from ogive.run.events import Event, Kind, of_a_session
 from ogive.run.settings import Settings
@@ -26,7 +26,7 @@ from ogive.seeds import generator
 
 SPACE = og.bench.load("chain").space
 MACHINE = Machine(1.0, 6.0, 0.0, 5.0, 0.0, 0.5, 0.0, 0.2, 0.05)
-SEARCH = Search(Named("random"), Named("full"), 20)
+SEARCH = PlannedSearch(PluginSpec("random"), PluginSpec("full"), 20)
 
 
 @cache
@@ -36,14 +36,14 @@ def landscape(seed: int) -> Landscape:
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    return make(measurements(MACHINE, workers=(1, 2)), SEARCH, landscape, 2, thinking=0.0)
+    return build_plan(measurements(MACHINE, workers=(1, 2)), SEARCH, landscape, 2, thinking=0.0)
 
 
 def run_of(plan: Plan, factor: float = 1.0, until: int = 120, ended: bool = False, **settings: Any) -> State:
     """A run that was begun with the plan, on a machine `factor` times as slow, as far as so many reports."""
     split = plan.chosen
     slow = replace(MACHINE, serial=factor * MACHINE.serial, parallel=factor * MACHINE.parallel)
-    real = episode(landscape(900), SEARCH, slow, split, 900)
+    real = simulate_split(landscape(900), SEARCH, slow, split, 900)
     own = {"max_trials": 20, "workers": split.parallel_trials, "threads": split.workers_per_trial} | settings
     created = {
         "space": SPACE.to_json(),
@@ -126,5 +126,5 @@ def test_the_end_is_reviewed_like_any_projection(plan: Plan) -> None:
 def test_a_plan_says_nothing_of_a_search_that_was_changed(plan: Plan, changed: dict[str, Any]) -> None:
     state = run_of(plan, 3.0, **changed)
     assert forecast_of(state) is None
-    assert compare(state) is None
+    assert compare_with_plan(state) is None
     assert causes(state) == []

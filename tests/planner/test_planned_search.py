@@ -15,7 +15,7 @@ from ogive.cli.main import main
 from ogive.errors import JobError
 from ogive.job import load_job
 from ogive.job.stored_plan import kept_plan
-from ogive.planner import Epoch, Plan, Split, Timings
+from ogive.planner import Epoch, Plan, Timings, WorkerSplit
 from ogive.planner.measure_durations import _drawn
 from ogive.run.events import Kind
 from ogive.run.journal import Journal
@@ -45,7 +45,7 @@ def plan() -> Plan:
 
 def test_what_is_measured_is_what_was_slept(plan: Plan) -> None:
     """No less: how much more depends on what else the machine does."""
-    assert [row.split for row in plan.rows] == [Split(2, 1), Split(1, 2)]
+    assert [row.split for row in plan.rows] == [WorkerSplit(2, 1), WorkerSplit(1, 2)]
     assert {epoch.workers for epoch in plan.timings.epochs} == {1, 2}
     for epoch in plan.timings.epochs:
         assert epoch.metrics["threads"] == epoch.workers
@@ -82,7 +82,7 @@ def test_a_continued_run_keeps_its_split_whatever_the_machine_is_now(
     assert other is not None
     og.search(SPACE, Sleeper(), workers=other, run=tmp_path / "run", cache=False, **GIVEN)
     monkeypatch.setattr("ogive.executors.processes.cores", lambda: 64)
-    monkeypatch.setattr("ogive.session.planned_search.plan_of", lambda *a, **k: pytest.fail("it is planned once"))
+    monkeypatch.setattr("ogive.session.planned_search.make_plan", lambda *a, **k: pytest.fail("it is planned once"))
     run = og.search(SPACE, Sleeper(), workers="auto", run=tmp_path / "run", cache=False, **{**GIVEN, "max_trials": 8})
     assert (run.state.settings["workers"], run.state.settings["threads"]) == (1, 2)
     assert {report.metrics["threads"] for report in run.trials[-1].reports} == {2}

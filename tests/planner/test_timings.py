@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ogive.errors import JobError
-from ogive.planner import Epoch, StartUp, Timings, of_run, read
+from ogive.planner import Epoch, StartUp, Timings, read_timings, timings_of_run
 from ogive.run.events import Event, Kind
 from ogive.run.settings import Settings
 from ogive.run.state import State
@@ -22,7 +22,7 @@ ROWS = "trial,workers,epoch,seconds,accuracy\na,1,0,4.5,\na,1,1,2.0,0.5\na,1,2,1
 
 def test_a_csv_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "durations.csv").write_text(ROWS)
-    found = read(tmp_path / "durations.csv")
+    found = read_timings(tmp_path / "durations.csv")
     assert found.start_ups == (StartUp(1, 4.5),)
     assert found.epochs[0] == Epoch("a", 1, 1, 2.0, True, {"accuracy": 0.5})
     assert [epoch.first for epoch in found.epochs] == [True, False, True]
@@ -31,22 +31,22 @@ def test_a_csv_file_is_read(tmp_path: Path) -> None:
 
 def test_a_file_says_what_its_workers_are_and_may_have_the_mark_of_a_spreadsheet(tmp_path: Path) -> None:
     (tmp_path / "gpus.csv").write_text("\ufefftrial,unit,workers,epoch,seconds\na,devices,8,1,2\n", encoding="utf-8")
-    assert read(tmp_path / "gpus.csv").unit == "devices"
-    assert read(tmp_path / "gpus.csv").epochs == (Epoch("a", 8, 1, 2.0, True),)
+    assert read_timings(tmp_path / "gpus.csv").unit == "devices"
+    assert read_timings(tmp_path / "gpus.csv").epochs == (Epoch("a", 8, 1, 2.0, True),)
 
 
 @pytest.mark.parametrize("timings", [3, {}, {"epochs": [{"trial": "a"}]}])
 def test_a_plan_that_is_none_is_named(tmp_path: Path, timings: object) -> None:
     (tmp_path / "plan.json").write_text(json.dumps({"timings": timings}))
     with pytest.raises(JobError, match=r"plan.json is no plan"):
-        read(tmp_path / "plan.json")
+        read_timings(tmp_path / "plan.json")
 
 
 def test_what_a_plan_prints_for_a_metric_that_is_no_number_is_left_out(tmp_path: Path) -> None:
     timings = Timings((Epoch("a", 1, 1, 2.0, True, {"loss": math.nan, "accuracy": 0.5}),)).to_json()
     timings["epochs"][0]["metrics"]["loss"] = "nan"
     (tmp_path / "plan.json").write_text(json.dumps({"timings": timings}))
-    assert read(tmp_path / "plan.json").epochs[0].metrics == {"accuracy": 0.5}
+    assert read_timings(tmp_path / "plan.json").epochs[0].metrics == {"accuracy": 0.5}
 
 
 def test_a_json_file_is_the_same(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_json_file_is_the_same(tmp_path: Path) -> None:
         {"trial": "a", "workers": 1, "epoch": 0, "seconds": 1},
     ]
     (tmp_path / "durations.json").write_text(json.dumps(rows))
-    assert read(tmp_path / "durations.json").epochs == (Epoch("a", 1, 1, 2.0, True),)
+    assert read_timings(tmp_path / "durations.json").epochs == (Epoch("a", 1, 1, 2.0, True),)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_json_file_is_the_same(tmp_path: Path) -> None:
 def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "durations.csv").write_text(text)
     with pytest.raises(JobError, match=words):
-        read(tmp_path / "durations.csv")
+        read_timings(tmp_path / "durations.csv")
 
 
 def journal(threads: int, *, cached: bool = False, **varied: float) -> State:
@@ -125,7 +125,7 @@ def journal(threads: int, *, cached: bool = False, **varied: float) -> State:
 
 
 def test_a_journal_gives_epochs_first_ones_and_the_start_up() -> None:
-    found = of_run(journal(threads=3), "a run")
+    found = timings_of_run(journal(threads=3), "a run")
     assert found.start_ups == (StartUp(3, 7.0),)
     assert [(e.trial, e.workers, e.epoch, e.seconds, e.first) for e in found.epochs] == [
         ("0", 3, 1, 2.9, True),
@@ -138,16 +138,16 @@ def test_a_journal_gives_epochs_first_ones_and_the_start_up() -> None:
 def test_workers_that_a_journal_has_started_together_are_one_observation() -> None:
     state = journal(threads=3)
     state.spans.append(replace(state.spans[0], worker="worker-1", begin=109.0))
-    assert of_run(state, "a run").start_ups == (StartUp(3, 8.0),)
+    assert timings_of_run(state, "a run").start_ups == (StartUp(3, 8.0),)
 
 
 def test_a_run_in_which_nothing_was_computed_is_refused() -> None:
     state = journal(1)
     state.trials.clear()
     with pytest.raises(JobError, match="no durations to plan with"):
-        of_run(state, "a run")
+        timings_of_run(state, "a run")
 
 
 def test_a_run_whose_epochs_were_not_all_full_is_refused() -> None:
     with pytest.raises(JobError, match="its schedule varied data_fraction"):
-        of_run(journal(1, data_fraction=0.5), "a run")
+        timings_of_run(journal(1, data_fraction=0.5), "a run")

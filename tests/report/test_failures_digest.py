@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 import ogive as og
-from ogive.report.failures import essence, groups, traps
+from ogive.report.failures import failure_causes, groups
+from ogive.run.repeated_failure import error_signature
 from ogive.trial import Proposal, Status, Trial
 
 SPACE = og.Space(
@@ -39,7 +40,7 @@ def test_numbers_addresses_and_paths_make_no_new_group() -> None:
     assert found[0].example.id == 1
     assert found[0].last == "RuntimeError: shape [5, 8.5]"
     assert found[1].last == ""
-    assert essence(failed[0]) == "RuntimeError: shape [#, #] at 0x... in /..."
+    assert error_signature(failed[0]) == "RuntimeError: shape [#, #] at 0x... in /..."
 
 
 def test_the_alternative_that_fails_is_found() -> None:
@@ -50,7 +51,7 @@ def test_the_alternative_that_fails_is_found() -> None:
         bad = architecture["k"] == 7 and rng.random() < 0.5
         status = Status.ERROR if bad or rng.random() < 0.05 else Status.FINISHED
         trials.append(Trial(i, Proposal(architecture), status=status))
-    found = traps(SPACE, trials)
+    found = failure_causes(SPACE, trials)
     assert [(trap.decision, trap.text) for trap in found] == [("k", "7")]
     (trap,) = found
     assert trap.low < trap.failed / trap.of < trap.high
@@ -62,6 +63,8 @@ def test_failures_without_a_pattern_accuse_nothing() -> None:
     for seed in range(100):
         rng = np.random.default_rng(seed)
         statuses = [Status.ERROR if rng.random() < 0.2 else Status.FINISHED for _ in range(60)]
-        accused += bool(traps(SPACE, [Trial(i, Proposal(SPACE.sample(rng)), status=s) for i, s in enumerate(statuses)]))
+        accused += bool(
+            failure_causes(SPACE, [Trial(i, Proposal(SPACE.sample(rng)), status=s) for i, s in enumerate(statuses)])
+        )
     assert accused <= 11  # at most 5 % each; more than 11 of 100 has probability 0.005
-    assert traps(SPACE, [trial(i, Status.ERROR) for i in range(9)]) == []
+    assert failure_causes(SPACE, [trial(i, Status.ERROR) for i in range(9)]) == []

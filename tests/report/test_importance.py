@@ -9,13 +9,13 @@ import pytest
 from scipy.stats import beta, hypergeom
 
 import ogive as og
-from ogive.report.alternatives import Levels
+from ogive.report.alternatives import Alternatives
 from ogive.report.importance import (
     ENOUGH,
     MOST,
-    Mattered,
+    ImportanceResult,
+    decision_importance,
     left_out,
-    mattered,
     narrower,
 )
 from ogive.stats.corrections import holm
@@ -34,8 +34,10 @@ SPACE = og.Space(
 )
 
 
-def told(space: og.Space, value: Callable[[og.Architecture], float], n: int, noise: float, seed: int = 0) -> Mattered:
-    return mattered(space, *sampled(space, value, n, noise, seed))
+def told(
+    space: og.Space, value: Callable[[og.Architecture], float], n: int, noise: float, seed: int = 0
+) -> ImportanceResult:
+    return decision_importance(space, *sampled(space, value, n, noise, seed))
 
 
 def sampled(
@@ -78,7 +80,7 @@ def test_the_order_of_trials_does_not_matter_to_a_search_that_concentrates() -> 
         if (t.architecture["a"] == 0 and t.architecture["b"] == "x") or rng.random() < 0.15
     ]
     kept = [values[i] for i in keep]
-    found = mattered(SPACE, [trials[i] for i in keep], kept, np.argsort(np.argsort(kept)).tolist())
+    found = decision_importance(SPACE, [trials[i] for i in keep], kept, np.argsort(np.argsort(kept)).tolist())
     shares = {item.decision: item.share for item in found.importances}
     total = 5 / 4 + 1 + 0.04 * 60 / 9 + 0.25
     assert shares["a"] == pytest.approx(5 / 4 / total, abs=0.06)
@@ -104,7 +106,7 @@ def test_optunas_fanova_agrees() -> None:
     theirs = optuna.importance.get_param_importances(
         study, evaluator=optuna.importance.FanovaImportanceEvaluator(n_trees=24, seed=0)
     )
-    ours = {item.decision: item.share for item in mattered(SPACE, trials, values, order).importances}
+    ours = {item.decision: item.share for item in decision_importance(SPACE, trials, values, order).importances}
     assert sorted(ours, key=lambda name: -ours[name])[:3] == sorted(theirs, key=lambda name: -theirs[name])[:3]
     whole = sum(ours.values())
     for name, share in theirs.items():  # its forest rounds up what matters most: 0.70 for a, which has 0.56
@@ -138,7 +140,7 @@ def test_frequencies_count_the_best_tenth() -> None:
 
 def test_only_what_the_evidence_speaks_against_is_left_out() -> None:
     trials, values, order = sampled(SPACE, additive, 600, 0.2, 3)
-    found = mattered(SPACE, trials, values, order)
+    found = decision_importance(SPACE, trials, values, order)
     best = [trials[i] for i in np.argsort(values)[:5]]
     only = narrower(SPACE, found, best)
     assert only["b"] == ["y"]
@@ -158,7 +160,7 @@ def test_noise_is_not_narrowed() -> None:
     suggested = 0
     for seed in range(40):
         trials, values, order = sampled(SPACE, lambda a: 0.0, 120, 1.0, seed)
-        found = mattered(SPACE, trials, values, order)
+        found = decision_importance(SPACE, trials, values, order)
         suggested += bool(narrower(SPACE, found, [trials[i] for i in np.argsort(values)[:5]]))
     assert suggested <= 6
 
@@ -171,16 +173,16 @@ def test_a_hitchhiker_is_not_narrowed() -> None:
     choices += [{"a": 0, "z": int(rng.random() < 0.03)} for _ in range(200)]
     values = [c["a"] + float(rng.normal(0, 0.2)) for c in choices]
     trials = [Trial(i, Proposal(space.architecture(c))) for i, c in enumerate(choices)]
-    found = mattered(space, trials, values, np.argsort(np.argsort(values)).tolist())
+    found = decision_importance(space, trials, values, np.argsort(np.argsort(values)).tolist())
     only = narrower(space, found, [trials[int(np.argmin(values))]])
     assert "z" not in only
 
 
 def test_too_little_is_said_in_words() -> None:
     trials, values, order = sampled(SPACE, additive, ENOUGH - 1, 0.1, 0)
-    assert "fewer than 20" in mattered(SPACE, trials, values, order).why
+    assert "fewer than 20" in decision_importance(SPACE, trials, values, order).why
     trials, _, order = sampled(SPACE, additive, 50, 0.1, 0)
-    assert "All values are equal" in mattered(SPACE, trials, [1.0] * 50, [0] * 50).why
+    assert "All values are equal" in decision_importance(SPACE, trials, [1.0] * 50, [0] * 50).why
 
 
 def test_many_trials_are_drawn_from_and_the_best_stay_a_tenth() -> None:
@@ -204,13 +206,13 @@ def test_the_small_statistics_are_scipys() -> None:
 def test_levels_are_labels_and_stretches() -> None:
     space = og.Space(og.layer(dict, some=og.some_of((1, 2), p=1, q=2, r=3, name="some"), n=og.integer(1, 16, name="n")))
     chosen = [space.architecture({"some": ["p", "r"], "n": 1}), space.architecture({"some": ["q"], "n": 16})]
-    levels = Levels.of(space, chosen)
+    levels = Alternatives.of(space, chosen)
     texts = [(level.decision, level.text) for level in levels.levels]
     assert [text for name, text in texts if name == "some"] == ["p", "q", "r"]
     assert next(text for name, text in texts if name == "n").startswith("1 to ")
     assert levels.chosen[:, levels.columns["some"]].tolist() == [[True, False, True], [False, True, False]]
     assert levels.chosen[:, levels.columns["n"]].sum(axis=1).tolist() == [1, 1]
-    every = Levels.of(space, [space.architecture({"some": ["q"], "n": n}) for n in range(1, 17)])
+    every = Alternatives.of(space, [space.architecture({"some": ["q"], "n": n}) for n in range(1, 17)])
     assert every.chosen[:, every.columns["n"]].sum(axis=1).tolist() == [1] * 16
     for i, level in enumerate(every.levels):
         if level.decision == "n":
@@ -222,7 +224,7 @@ def test_equals_are_among_the_best_together() -> None:
     trials, _, _ = sampled(SPACE, additive, 300, 0.0, 0)
     values = [t.architecture["a"] + 4.0 * (t.architecture["b"] == "x") for t in trials]
     distinct = sorted(set(values))
-    found = mattered(SPACE, trials, values, [distinct.index(value) for value in values])
+    found = decision_importance(SPACE, trials, values, [distinct.index(value) for value in values])
     rows = {(item.decision, item.text): item for item in found.frequencies}
     assert rows["a", "0"].of_top == values.count(0.0) < 60
     assert rows["a", "0"].top == rows["a", "0"].of_top

@@ -10,7 +10,7 @@ import pytest
 import ogive as og
 from ogive.cli.search import _failed
 from ogive.errors import JobError, RunError
-from ogive.monitor.progress import Tally
+from ogive.monitor.progress import Progress
 
 SPACE = og.Space(og.layer(dict, width=og.integer(2, 9, name="width")))
 NEAREST = "no trial satisfies the constraints; trial {} comes nearest, with size 20, not size <= 5"
@@ -69,7 +69,7 @@ def test_the_page_and_the_live_view_name_none(run: og.Run) -> None:
     assert "Loosen the constraints" in page
     assert "best accuracy" not in page
     assert "1. trial" not in page
-    tally = Tally()
+    tally = Progress()
     tally.note(run.state, None)
     assert tally.best == []
     assert tally.best_so_far() == "none satisfies the constraints yet"

@@ -15,16 +15,16 @@ from journal_events import events_of
 
 import ogive as og
 from ogive.errors import JobError, RunError
-from ogive.report import Comparison, Network, RandomReference, write_comparison, write_report
+from ogive.report import BaselineComparison, ComparedNetwork, RandomReference, write_comparison, write_report
 from ogive.report.checklist_answers import few_failures
-from ogive.report.checklists import filled_in
+from ogive.report.checklists import fill_in_checklists
 from ogive.report.run_figures import beyond_frame, failing_stretches, search_curve
 from ogive.report.run_page import render
 from ogive.report.subject import Subject
 from ogive.report.summary import sure
 from ogive.run.estimator import Estimator, Evaluation
 from ogive.run.journal import Journal
-from ogive.run.results import Point
+from ogive.run.results import CurvePoint
 from ogive.run.state import State
 from ogive.schedule.base import Action
 
@@ -232,10 +232,10 @@ def test_rungs_count_who_came_and_who_went_on(tmp_path: Path) -> None:
 
 def test_a_comparison_in_the_folder_is_shown(tmp_path: Path) -> None:
     found = run(tmp_path / "r")
-    network = Network(f"trial {HOSTILE}", {"accuracy": [0.98, 0.97, 0.99]}, 1000)
-    baseline = Network("hand-drawn", {"accuracy": [0.91, 0.91, 0.92]}, 2000)
+    network = ComparedNetwork(f"trial {HOSTILE}", {"accuracy": [0.98, 0.97, 0.99]}, 1000)
+    baseline = ComparedNetwork("hand-drawn", {"accuracy": [0.91, 0.91, 0.92]}, 2000)
     reference = RandomReference("accuracy", [0.1, 0.2, 0.3], "Same recipe.")
-    write_comparison(Comparison.of(network, baseline, [0, 1, 2], "test", reference), found.folder)
+    write_comparison(BaselineComparison.of(network, baseline, [0, 1, 2], "test", reference), found.folder)
     page = checked(found.report().read_text())
     assert "What was found is better." in page.text
     assert "0.50 times" in page.text
@@ -253,8 +253,8 @@ def test_a_space_without_layers_is_shown_as_decisions(tmp_path: Path) -> None:
 
 
 def test_many_points_are_one_path_and_the_page_stays_small() -> None:
-    few = [Point(i, i, 0.1 + i / 1e3, True, True) for i in range(1, 101)]
-    many = [Point(i, i, (i * 7919 % 10007) / 10007, i % 3 > 0, True, "mutation") for i in range(1, 10_001)]
+    few = [CurvePoint(i, i, 0.1 + i / 1e3, True, True) for i in range(1, 101)]
+    many = [CurvePoint(i, i, (i * 7919 % 10007) / 10007, i % 3 > 0, True, "mutation") for i in range(1, 10_001)]
     objective = og.Objective("accuracy")
     assert search_curve(few, objective).count("<circle") >= 100  # each tells its name
     figure = search_curve(many, objective)
@@ -264,7 +264,7 @@ def test_many_points_are_one_path_and_the_page_stays_small() -> None:
 
 
 def test_a_far_outlier_does_not_flatten_the_curve() -> None:
-    points = [Point(i, i, 1 + i / 100, True, True) for i in range(1, 31)] + [Point(31, 31, 1e6, True, True)]
+    points = [CurvePoint(i, i, 1 + i / 100, True, True) for i in range(1, 31)] + [CurvePoint(31, 31, 1e6, True, True)]
     objective = og.Objective("loss")
     assert beyond_frame(points, objective) == "1 trial beyond the frame, at worst 1,000,000"
     assert beyond_frame(points[:-1], objective) == ""
@@ -273,7 +273,9 @@ def test_a_far_outlier_does_not_flatten_the_curve() -> None:
 
 
 def test_stretches_of_failures_are_marked() -> None:
-    points = [Point(i, i, math.nan if 20 < i <= 40 else 0.5 + i / 1e3, i <= 20 or i > 40, True) for i in range(1, 61)]
+    points = [
+        CurvePoint(i, i, math.nan if 20 < i <= 40 else 0.5 + i / 1e3, i <= 20 or i > 40, True) for i in range(1, 61)
+    ]
     assert failing_stretches([math.isnan(point.value) for point in points]) == [(21, 40)]
     assert "half or more failed" in search_curve(points, og.Objective("accuracy"))
     assert "half or more failed" not in search_curve(points[:20], og.Objective("accuracy"))
@@ -342,7 +344,9 @@ def test_the_checklists_say_what_the_journal_says(tmp_path: Path) -> None:
     careful = {"budget": 2, "price": 1.5, "criteria": [og.Constraint("accuracy", at_least=0.5)]}
     for folder, options, verdict in (("a", {}, "no"), ("b", careful, "yes")):
         state = run(tmp_path / folder, **options).state
-        answers = {text: answer for items in filled_in(Subject(state, None, "r")).values() for text, answer in items}
+        answers = {
+            text: answer for items in fill_in_checklists(Subject(state, None, "r")).values() for text, answer in items
+        }
         assert {answer.verdict for answer in answers.values()} <= {"yes", "no", "not applicable"}
         assert all(answer.evidence for answer in answers.values())
         for text in ("The search has a budget", "Success criteria were set", "The price of an hour is known"):

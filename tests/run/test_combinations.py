@@ -16,7 +16,7 @@ from ogive.executors.simulated import Next, Simulated, VirtualClock
 from ogive.objective import Constraint
 from ogive.run.executor import Assignment
 from ogive.seeds import generator
-from ogive.testing.journals import essence
+from ogive.testing.journals import comparable_events
 from ogive.trial import until
 
 SCHEDULES: dict[str, dict[str, Any]] = {
@@ -73,7 +73,7 @@ def test_any_strategy_with_any_schedule(strategy: str, schedule: str) -> None:
     assert len(proposed) == (TRIALS if schedule != "pbt" else len(proposed))
     assert all(event.data["screened"]["parameters"] <= 15 for event in proposed)
     cut = len(whole.events) * 2 // 3
-    assert essence(run(ListLog(whole.events[:cut])).events) == essence(whole.events)
+    assert comparable_events(run(ListLog(whole.events[:cut])).events) == comparable_events(whole.events)
 
 
 @pytest.mark.parametrize("judge", [judge, every_third])
@@ -88,4 +88,4 @@ def test_a_search_continued_from_any_prefix_of_its_journal_takes_the_same_decisi
     assert not any(event.kind == "failed" for event in whole.events)
     for cut in range(1, len(whole.events)):
         again = run(ListLog(whole.events[:cut]), judge)
-        assert essence(again.events) == essence(whole.events), f"differs when cut after event {cut}"
+        assert comparable_events(again.events) == comparable_events(whole.events), f"differs when cut after event {cut}"

@@ -23,7 +23,7 @@ from ogive.run.state import State
 from ogive.schedule.base import Resume, Start
 from ogive.space import Space, layer, one_of
 from ogive.strategy.base import Strategy
-from ogive.testing.journals import essence
+from ogive.testing.journals import comparable_events
 from ogive.trial import Fidelity, Pending, Proposal, Status, Trial
 
 ASHA = {"asha": {"eta": 3, "min_epochs": 1}}
@@ -38,14 +38,14 @@ def run(folder: Path, estimator: Curve | None = None, **settings: object) -> tup
 @pytest.mark.parametrize("schedule", [None, ASHA])
 def test_a_run_continued_from_any_prefix_of_its_journal_is_the_same_run(tmp_path: Path, schedule: object) -> None:
     log, _, _ = run(tmp_path, schedule=schedule, max_trials=25)
-    whole = essence(log.events)
+    whole = comparable_events(log.events)
     assert len(whole) > 50
     for cut in range(1, len(log.events), 3):
         again = ListLog(log.events[:cut])
         session(again, Curve(), tmp_path).run()
         ended = [event for event in again.events if event.kind is Kind.ENDED]
         again.events = [e for e in again.events if e.kind is not Kind.ENDED] + ended[-1:]
-        assert essence(again.events) == whole, f"differs when cut after event {cut}"
+        assert comparable_events(again.events) == whole, f"differs when cut after event {cut}"
 
 
 def test_asha_pauses_promotes_and_goes_on_where_it_paused(tmp_path: Path) -> None:

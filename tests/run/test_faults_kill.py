@@ -18,7 +18,7 @@ import ogive as og
 from ogive.errors import RunError
 from ogive.run.events import Kind
 from ogive.run.journal import Journal
-from ogive.testing.journals import essence
+from ogive.testing.journals import comparable_events
 from ogive.trial import Status
 
 Essence = list[tuple[str, int | None, int | None, str]]
@@ -31,7 +31,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Essence:
     code, out, err = finish(process)
     assert code == 0, err
     assert out.endswith("ended all 60 trials are done\n")
-    return essence(events(folder))
+    return comparable_events(events(folder))
 
 
 def _killed_again_and_again(folder: Path, workers: int, kills: int, seed: int) -> None:
@@ -54,7 +54,7 @@ def _killed_again_and_again(folder: Path, workers: int, kills: int, seed: int) -
 def test_killed_at_random_moments_with_one_worker(tmp_path: Path, uninterrupted: Essence) -> None:
     folder = tmp_path / "run"
     _killed_again_and_again(folder, 1, kills=18, seed=1)
-    assert essence(events(folder)) == uninterrupted
+    assert comparable_events(events(folder)) == uninterrupted
 
 
 def test_killed_at_random_moments_with_two_workers(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_one_signal_puts_the_running_trials_back(tmp_path: Path, number: int, un
     assert left_running(folder) == []
     code, _, err = finish(start(folder, pause=0.0))
     assert code == 0, err
-    assert essence(events(folder)) == uninterrupted
+    assert comparable_events(events(folder)) == uninterrupted
     steps = [step for _, step in journey(folder / "trials/000000")]
     assert steps == [1, 2, 3, 4, 5], "it went on from its checkpoint"
 
@@ -126,7 +126,7 @@ def test_a_second_controller_is_refused_until_the_first_is_gone(tmp_path: Path) 
     first = start(folder, pause=1000.0)
     wait_for(first, "started")
     before = len(events(folder))
-    with pytest.raises(RunError, match=rf"held by another controller \(process {first.pid} on .*stop it first"):
+    with pytest.raises(RunError, match=rf"another controller \(process {first.pid} on .*stop it first"):
         og.search(SPACE, Staged(0.0), run=folder)
     assert len(events(folder)) == before
     first.kill()
@@ -205,5 +205,5 @@ def test_a_reader_follows_a_running_search(tmp_path: Path) -> None:
     assert code == 0, err
     assert len(set(seen)) > 10
     assert seen == sorted(seen)
-    assert essence(events(folder))[-1][0] == "ended"
+    assert comparable_events(events(folder))[-1][0] == "ended"
     assert run.state.done == 60

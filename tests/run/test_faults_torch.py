@@ -12,7 +12,7 @@ from torch import nn
 import ogive as og
 from ogive.estimate.checkpoint import load_checkpoint
 from ogive.run.events import Kind
-from ogive.testing.journals import essence
+from ogive.testing.journals import comparable_events
 from ogive.trial import Status
 
 SCRIPT = Path(__file__).with_name("torch_script.py")
@@ -31,7 +31,7 @@ def test_a_search_with_rungs_and_checkpoints_survives_kills(tmp_path: Path) -> N
         code, _, err = finish(start(place, workers, pause=0.0, script=SCRIPT))
         assert code == 0, err
     found = events(folder)
-    assert essence(found) == essence(events(whole))
+    assert comparable_events(found) == comparable_events(events(whole))
     assert any(event.kind is Kind.PROMOTED for event in found)
     state, straight = (og.open_run(place).state for place in (folder, whole))
     assert len(state.sessions) == 4

@@ -24,7 +24,7 @@ from ogive.gc_pause import uncollected
 from ogive.run.clock import WallClock
 from ogive.run.events import Event, Kind
 from ogive.run.journal import Journal, LeaseLost
-from ogive.run.lease import Holder, birth, holder_alive
+from ogive.run.lease import LeaseHolder, holder_alive, process_start
 from ogive.run.state import State
 from ogive.run.stop_signals import signals
 
@@ -92,7 +92,7 @@ def test_creating_twice_is_refused(path: Path) -> None:
 
 def test_a_second_writer_is_refused_and_the_lease_can_be_given_back(path: Path, journal: Journal) -> None:
     other = Journal(path)
-    with pytest.raises(RunError, match=r"held by another controller \(process \d+ on"):
+    with pytest.raises(RunError, match=r"another controller \(process \d+ on"):
         other.acquire()
     journal.close()
     other.acquire()
@@ -101,7 +101,7 @@ def test_a_second_writer_is_refused_and_the_lease_can_be_given_back(path: Path, 
 
 
 def test_a_writer_that_was_taken_over_cannot_write(path: Path, journal: Journal) -> None:
-    _pretend_holder(path, Holder("another-host", 1, "then"))
+    _pretend_holder(path, LeaseHolder("another-host", 1, "then"))
     thief = Journal(path)
     thief.acquire(patience=0.5)
     with pytest.raises(LeaseLost, match="another controller has taken this run over"):
@@ -113,14 +113,14 @@ def test_a_writer_that_was_taken_over_cannot_write(path: Path, journal: Journal)
     assert [event.data["message"] for event in found] == ["2"]
 
 
-def _pretend_holder(path: Path, holder: Holder) -> None:
+def _pretend_holder(path: Path, holder: LeaseHolder) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE lease SET holder = ?", [holder.text()])
     connection.close()
 
 
 def test_a_holder_elsewhere_lives_while_its_heart_beats() -> None:
-    elsewhere = Holder("another-host", 1, "then")
+    elsewhere = LeaseHolder("another-host", 1, "then")
     beats = iter([5, 5, 6])
     assert holder_alive(elsewhere, lambda: next(beats), 5, patience=10, wait=lambda seconds: None)
     assert not holder_alive(elsewhere, lambda: 5, 5, patience=10, wait=lambda seconds: None)
@@ -130,11 +130,11 @@ def test_a_holder_here_lives_while_its_process_does() -> None:
     def never() -> int:
         raise AssertionError("the heartbeat is not needed")
 
-    mine = Holder.mine()
+    mine = LeaseHolder.mine()
     assert holder_alive(mine, never, 0, patience=10)
-    reused = Holder(socket.gethostname(), mine.pid, "another process had this number")
+    reused = LeaseHolder(socket.gethostname(), mine.pid, "another process had this number")
     assert not holder_alive(reused, never, 0, patience=10)
-    assert birth(2**22 + 1) == ""
+    assert process_start(2**22 + 1) == ""
 
 
 @pytest.mark.parametrize("keep", [0, 1, 50, 100, 4096, 5000, 20_000, -4096])

@@ -13,7 +13,7 @@ from staged import SPACE, Staged
 import ogive as og
 from ogive.errors import RunError
 from ogive.run.events import Kind
-from ogive.run.folder_identity import Place
+from ogive.run.folder_identity import FolderIdentity
 from ogive.run.journal import Journal
 from ogive.trial import Status
 
@@ -96,7 +96,7 @@ def test_a_folder_that_is_back_within_a_heartbeat_was_never_away(tmp_path: Path)
     folder.mkdir()
     (folder / "journal.db").touch()
     seconds = 0.0
-    place = Place(folder / "journal.db", 5.0, lambda: seconds)
+    place = FolderIdentity(folder / "journal.db", 5.0, lambda: seconds)
     for at in (1.0, 5.0):
         folder.rename(moved)
         place.check()
@@ -134,7 +134,7 @@ def test_a_reader_sees_whether_a_controller_lives_and_takes_nothing_from_it(tmp_
     process = start(folder, pause=0.05)
     wait_for(process, "reported")
     reader = Journal(folder / "journal.db", writable=False)
-    with pytest.raises(RunError, match=rf"held by another controller \(process {process.pid} on"):
+    with pytest.raises(RunError, match=rf"another controller \(process {process.pid} on"):
         reader.check_idle()
     reader.close()
     process.kill()

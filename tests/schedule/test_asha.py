@@ -15,7 +15,7 @@ from ogive.schedule import Action, Job, Resume, Schedule, Start
 from ogive.schedule.asha import ASHA
 from ogive.schedule.ladder import levels
 from ogive.schedule.rung import Rung
-from ogive.testing.episodes import PROBLEMS, Problem
+from ogive.testing.episodes import PROBLEMS, EpisodeProblem
 from ogive.testing.spaces import tiny
 from ogive.testing.workers import WORLDS, Fate, Log, Workers, World
 from ogive.trial import Report, Trial
@@ -26,7 +26,7 @@ ACCURACY = (Objective("accuracy"),)
 class PaperASHA(Schedule):
     """Algorithm 2 of Li et al. (2020), with every set written out and sorted anew at each question."""
 
-    def __init__(self, problem: Problem, lowest: int, highest: int, eta: int) -> None:
+    def __init__(self, problem: EpisodeProblem, lowest: int, highest: int, eta: int) -> None:
         self.problem, self.levels, self.eta = problem, levels(lowest, highest, eta), eta
         self.rungs: list[dict[int, dict[str, float]]] = [{} for _ in self.levels]
         self.promoted: list[set[int]] = [set() for _ in self.levels]

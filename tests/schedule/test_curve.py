@@ -14,7 +14,7 @@ from ogive.errors import JobError
 from ogive.objective import Objective
 from ogive.schedule.base import Action, Schedule
 from ogive.schedule.curve_stopping import CurveStopping
-from ogive.schedule.extrapolation import PENALTIES, PRIOR, Chain, Regression, cuts, parametric
+from ogive.schedule.extrapolation import PENALTIES, PRIOR, CurveRegressions, RidgeRegression, cuts, parametric
 from ogive.testing.spaces import tiny
 from ogive.testing.workers import Fate, Log, Workers
 from ogive.trial import Report, Status
@@ -51,17 +51,17 @@ def test_short_and_flat_curves_say_nothing() -> None:
     assert parametric([0.5] * 9, 10) is None
 
 
-def chain(features: np.ndarray, curves: Sequence[np.ndarray], end: int) -> Chain:
+def chain(features: np.ndarray, curves: Sequence[np.ndarray], end: int) -> CurveRegressions:
     """Of curves [t] of any length."""
     pairs = list(zip(features, curves, strict=True))
-    return Chain({cut: [pair for pair in pairs if len(pair[1]) >= cut] for cut in cuts(end)}, end)
+    return CurveRegressions({cut: [pair for pair in pairs if len(pair[1]) >= cut] for cut in cuts(end)}, end)
 
 
 def test_the_regression_is_scikit_learns_ridge_with_the_penalty_that_leaves_out_best() -> None:
     rng = np.random.default_rng(0)
     rows = rng.random((40, 7))
     gains = rows @ rng.normal(size=7) + rng.normal(0, 0.01, 40)
-    found = Regression(rows, gains, 0.0)
+    found = RidgeRegression(rows, gains, 0.0)
     scaled = (rows - rows.mean(0)) / rows.std(0)
     peer = RidgeCV([40 * penalty for penalty in PENALTIES], store_cv_results=True).fit(scaled, gains)
     assert found.predict(rows[0])[0] == pytest.approx(peer.predict(scaled[:1])[0])
@@ -77,9 +77,9 @@ def test_the_regression_is_scikit_learns_ridge_with_the_penalty_that_leaves_out_
 
 
 def test_of_one_curve_the_variance_is_what_is_expected_and_of_a_few_a_weighted_mean() -> None:
-    one = Regression(np.zeros((1, 2)), np.array([-0.5]), 0.3)
+    one = RidgeRegression(np.zeros((1, 2)), np.array([-0.5]), 0.3)
     assert (one.variance, one.freedom, one.slope) == (pytest.approx(0.3 * 0.25), 2, 1)
-    few = Regression(np.zeros((3, 2)), np.array([-0.4, -0.5, -0.6]), 0.3)
+    few = RidgeRegression(np.zeros((3, 2)), np.array([-0.4, -0.5, -0.6]), 0.3)
     assert few.variance == pytest.approx((2 * 0.01 + 2 * 0.3 * np.mean([0.16, 0.25, 0.36])) / 4)
     assert few.predict(np.zeros(2)) == (pytest.approx(-0.5), pytest.approx(few.variance * (1 + 1 / 3)))
 

@@ -16,11 +16,11 @@ import pytest
 
 import ogive as og
 from ogive.bench.benchmark_estimator import estimator
-from ogive.bench.simulated_search import Named, simulate
+from ogive.bench.simulated_search import PluginSpec, simulate
 from ogive.bench.synthetic import Chain
 from ogive.cli.main import main
 from ogive.errors import JobError, OgiveError, RunError
-from ogive.planner import Weather
+from ogive.planner import FaultModel
 from ogive.run.state import State
 from ogive.trial import Status
 
@@ -81,7 +81,13 @@ def test_a_search_in_virtual_time_is_the_simulation_of_the_benchmark(tmp_path: P
     began = time.time()
     run = search(tmp_path / "run", {"simulated": WEATHER}, cache=True)
     witness = simulate(
-        PROBLEM, Named("random"), Named("asha", {"eta": 3}), trials=100, workers=30, seed=3, weather=Weather(**WEATHER)
+        PROBLEM,
+        PluginSpec("random"),
+        PluginSpec("asha", {"eta": 3}),
+        trials=100,
+        workers=30,
+        seed=3,
+        faults=FaultModel(**WEATHER),
     )
     stored = events(run.folder)
     assert course(run.state, stored[0][0]) == course(witness, 0.0)

@@ -16,8 +16,8 @@ from scipy import stats
 import ogive as og
 from ogive.errors import RunError
 from ogive.report import (
-    Comparison,
-    Network,
+    BaselineComparison,
+    ComparedNetwork,
     RandomReference,
     expected_best,
     paired_difference,
@@ -25,7 +25,7 @@ from ogive.report import (
     write_comparison,
 )
 from ogive.run.results import curve, random_values, running_best
-from ogive.stages.comparison_text import against, verdict
+from ogive.stages.comparison_text import comparison_tables, verdict
 
 
 def test_paired_difference_is_students_t() -> None:
@@ -49,11 +49,15 @@ def test_one_pair_has_no_interval_and_bad_arguments_are_named() -> None:
             paired_difference(*arguments)
 
 
-def comparison(seeds: int = 3) -> Comparison:
+def comparison(seeds: int = 3) -> BaselineComparison:
     rng = np.random.default_rng(1)
-    found = Network("trial 7", {"accuracy": [*rng.normal(0.98, 0.001, seeds)], "log_loss": [0.1] * seeds}, 45210)
-    baseline = Network("hand-drawn", {"accuracy": [*rng.normal(0.95, 0.001, seeds)]}, 65834)
-    return Comparison.of(found, baseline, range(seeds), "test", RandomReference("accuracy", [0.9, 0.92], "same recipe"))
+    found = ComparedNetwork(
+        "trial 7", {"accuracy": [*rng.normal(0.98, 0.001, seeds)], "log_loss": [0.1] * seeds}, 45210
+    )
+    baseline = ComparedNetwork("hand-drawn", {"accuracy": [*rng.normal(0.95, 0.001, seeds)]}, 65834)
+    return BaselineComparison.of(
+        found, baseline, range(seeds), "test", RandomReference("accuracy", [0.9, 0.92], "same recipe")
+    )
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -70,7 +74,7 @@ def test_a_comparison_comes_back_from_its_file(tmp_path: Path, seeds: int) -> No
 
 def test_a_comparison_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"accuracy of a has 2 values for 3 seeds"):
-        Comparison.of(Network("a", {"accuracy": [1, 2]}), Network("b", {}), [0, 1, 2], "test")
+        BaselineComparison.of(ComparedNetwork("a", {"accuracy": [1, 2]}), ComparedNetwork("b", {}), [0, 1, 2], "test")
     for text in ("{", "[]", '{"found": {}}', '{"found": {"name": 1, "metrics": {}, "x": 2}}'):
         (tmp_path / "comparison.json").write_text(text)
         with pytest.raises(RunError, match=r"comparison.json cannot be read: .*write it again, or remove it"):
@@ -81,17 +85,19 @@ def test_the_verdict_follows_goal_and_interval() -> None:
     made = comparison().differences["accuracy"]
     assert "found is better" in verdict("accuracy", made, "maximize", 3)
     assert "found is worse" in verdict("accuracy", made, "minimize", 3)
-    even = Comparison.of(Network("a", {"x": [1, 2, 3]}), Network("b", {"x": [2, 1, 3]}), [0, 1, 2], "test")
+    even = BaselineComparison.of(
+        ComparedNetwork("a", {"x": [1, 2, 3]}), ComparedNetwork("b", {"x": [2, 1, 3]}), [0, 1, 2], "test"
+    )
     assert "do not tell the two apart" in verdict("x", even.differences["x"], "", 3)
     assert "tells nothing of the spread" in verdict("accuracy", comparison(1).differences["accuracy"], "maximize", 1)
-    coarse = Comparison.of(
-        Network("a", {"x": [0.9, 0.8, 0.7]}), Network("b", {"x": [0.8, 0.7, 0.6]}), [0, 1, 2], "test"
+    coarse = BaselineComparison.of(
+        ComparedNetwork("a", {"x": [0.9, 0.8, 0.7]}), ComparedNetwork("b", {"x": [0.8, 0.7, 0.6]}), [0, 1, 2], "test"
     )
     assert coarse.differences["x"].low == -math.inf, "an interval of width 0 would be certainty from three seeds"
     assert verdict("x", coarse.differences["x"], "maximize", 3) == (
         "x: +0.1, 95 % interval none. Equal differences in all 3 seeds tell nothing of the spread."
     )
-    shown = against(comparison(), [og.Objective("accuracy")])
+    shown = comparison_tables(comparison(), [og.Objective("accuracy")])
     assert shown["rows"][1] == ("parameters", "45,210", "65,834", "0.69 times", "")
 
 

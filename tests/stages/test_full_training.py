@@ -17,7 +17,7 @@ from ogive.estimate import load_checkpoint
 from ogive.run.events import Kind
 from ogive.run.journal import Journal
 from ogive.stages.baseline_comparison import read_comparison
-from ogive.stages.full_training_result import TwoStage, read_two_stage
+from ogive.stages.full_training_result import FullTrainingResult, read_full_training
 
 SEARCHED = 5
 
@@ -51,7 +51,7 @@ def run(searched: og.Run, tmp_path: Path) -> og.Run:
     return og.open_run(tmp_path / "run", trust=True)
 
 
-def final(run: og.Run, top: int = 4, said: list[str] | None = None, **options: Any) -> TwoStage:
+def final(run: og.Run, top: int = 4, said: list[str] | None = None, **options: Any) -> FullTrainingResult:
     arguments = {"epochs": 2, "executor": "inline", "say": (said if said is not None else []).append, **options}
     return run.finalize(top, **arguments)
 
@@ -73,7 +73,7 @@ def test_the_best_are_trained_in_full_on_a_second_split_and_ranked_anew(run: og.
     assert result.agreement[0].kendall.value == pytest.approx(witness)
     assert sum(network.probability or 0.0 for network in result.finalists) == pytest.approx(1)
     assert result.probability == result.finalists[0].probability
-    assert read_two_stage(run.folder) == TwoStage.from_json(result.to_json())
+    assert read_full_training(run.folder) == FullTrainingResult.from_json(result.to_json())
 
     task = run.estimator.task  # type: ignore[attr-defined]
     second = task.second_split()
@@ -113,7 +113,7 @@ def test_what_is_trained_is_not_trained_again_and_the_test_split_not_read_again(
     assert any("has been read before" in message for message in said)
     final(run, top=1, epochs=1, said=said)
     assert any("epochs: was 2, and is 1" in message for message in said)
-    assert (run.folder / "final-1" / "two_stage.json").is_file()
+    assert (run.folder / "final-1" / "result.json").is_file()
 
 
 def test_a_killed_stage_goes_on(run: og.Run) -> None:
@@ -128,7 +128,7 @@ def test_a_killed_stage_goes_on(run: og.Run) -> None:
 
     with pytest.raises(Died):
         final(run, observer=die)
-    assert read_two_stage(run.folder) is None
+    assert read_full_training(run.folder) is None
     said: list[str] = []
     result = final(run, said=said)
     assert said[0] == "2 of 4 trainings are there already"
@@ -175,7 +175,7 @@ def test_missing_weights_and_wrong_arguments_are_told(run: og.Run, tmp_path: Pat
     final(run, top=1)
     for path in (run.folder / "final" / "trials").glob("*/checkpoint-*"):
         path.unlink()
-    (run.folder / "final" / "two_stage.json").unlink()
+    (run.folder / "final" / "result.json").unlink()
     with pytest.raises(RunError, match=r"weights of trial \d+, seed 0, are not in .*finalize again with retrain=True"):
         final(run, top=1)
     said: list[str] = []
@@ -294,6 +294,6 @@ def test_networks_with_fewer_seeds_and_an_end_by_failures_are_told(tmp_path: Pat
     assert [note.partition("; ")[0] for note in run.stages.notes] == [
         f"1 of 3 trainings of {network.name} failed (seed 1: error: OSError: the disk is away), so its values are of 2 "
         "seeds only"
-        for network in run.two_stage.finalists[:3]
+        for network in run.full_training.finalists[:3]
     ]
     assert len(run.delivery().seeds) == 2

@@ -10,23 +10,30 @@ import pytest
 
 from ogive.errors import RunError
 from ogive.stages.evaluation import _changed
-from ogive.stages.full_training_result import Agreement, Bias, Network, TwoStage, read_two_stage, write_two_stage
+from ogive.stages.full_training_result import (
+    Agreement,
+    Bias,
+    FullTrainingResult,
+    TrainedNetwork,
+    read_full_training,
+    write_full_training,
+)
 from ogive.stages.full_training_text import rows, sentences
 from ogive.stats.rank_correlation import both
 
 
-def network(trial: int, before: float, after: list[float], rank: int) -> Network:
-    return Network(
+def network(trial: int, before: float, after: list[float], rank: int) -> TrainedNetwork:
+    return TrainedNetwork(
         f"trial {trial}", trial, 1000, {"accuracy": before}, 2, trial + 1, rank, list(range(len(after))),
         {"accuracy": after}, [f"final/trials/{trial:06d}/checkpoint-9.pt"] * len(after), probability=0.25,
     )  # fmt: skip
 
 
-def record() -> TwoStage:
+def record() -> FullTrainingResult:
     networks = [network(i, 0.8 - i / 100, [0.9 + i / 100, 0.91 + i / 100], 4 - i) for i in range(4)]
     networks[3] = replace(networks[3], test={"accuracy": [0.92, 0.93]}, failures=["seed 2: error: gone"])
     before, after = [n.searched["accuracy"] for n in networks], [n.mean("accuracy") or 0.0 for n in networks]
-    return TwoStage(
+    return FullTrainingResult(
         [("accuracy", "maximize")],
         networks,
         [Agreement("accuracy", *both(before, after))],
@@ -43,16 +50,16 @@ def record() -> TwoStage:
 
 
 def test_it_comes_back_from_its_file(tmp_path: Path) -> None:
-    assert read_two_stage(tmp_path) is None
+    assert read_full_training(tmp_path) is None
     (tmp_path / "final").mkdir()
-    path = write_two_stage(record(), tmp_path)
-    assert read_two_stage(tmp_path) == record()
+    path = write_full_training(record(), tmp_path)
+    assert read_full_training(tmp_path) == record()
     for text in ("{", "[]", "{}", json.dumps({**record().to_json(), "networks": [{"name": 1}]})):
         path.write_text(text)
         with pytest.raises(
-            RunError, match=r"two_stage.json cannot be read: .*`ogive finalize` again, which writes it anew"
+            RunError, match=r"result.json cannot be read: .*`ogive finalize` again, which writes it anew"
         ):
-            read_two_stage(tmp_path)
+            read_full_training(tmp_path)
 
 
 def test_its_sentences_tell_who_won_and_what_the_search_was_worth() -> None:

@@ -11,7 +11,7 @@ from ogive.objective import objectives
 from ogive.seeds import generator
 from ogive.space import Architecture, Space, layer, one_of
 from ogive.strategy.bananas import Bananas
-from ogive.strategy.observations import normal_scores, told
+from ogive.strategy.observations import collect_observations, normal_scores
 from ogive.surrogates.graph_features import paths
 from ogive.surrogates.network_ensemble import Layers, _forward, _gradients, fit_ensemble
 from ogive.trial import Pending, Proposal, Report, Status, Trial
@@ -91,7 +91,7 @@ def filled(trials: int) -> Bananas:
 def test_thompson_sampling_draws_each_candidate_by_itself_from_what_the_ensemble_says() -> None:
     """Section 5 of the paper: N(mean, deviation^2) of the members, independent from candidate to candidate."""
     strategy = filled(30)
-    known = told(list(strategy._trials.values()), ACCURACY, (), at_least=10)
+    known = collect_observations(list(strategy._trials.values()), ACCURACY, (), at_least=10)
     y = normal_scores(known.ranks().astype(float))
     candidates = [SPACE.sample(generator(5, i)) for i in range(4)]
     drawn = np.array([strategy._thompson(known, y, candidates, generator(6, i)) for i in range(3000)])

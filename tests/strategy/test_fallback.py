@@ -70,7 +70,7 @@ def test_a_model_that_fails_is_noted_and_warned_of_once(
         raise np.linalg.LinAlgError("2-th leading minor\nnot positive definite")
 
     for module in ("gaussian_process", "bananas", "smac", "tpe", "bohb"):
-        monkeypatch.setattr(f"ogive.strategy.{module}.told", fails)
+        monkeypatch.setattr(f"ogive.strategy.{module}.collect_observations", fails)
     run = og.search(
         conditional(),
         lambda model, trial: trial.report(accuracy=0.5),

@@ -12,7 +12,7 @@ import pytest
 
 from ogive import estimate, schedule, search
 from ogive import strategy as strategies
-from ogive.bench.simulated_search import Named, simulate
+from ogive.bench.simulated_search import PluginSpec, simulate
 from ogive.bench.synthetic import Chain
 from ogive.errors import JobError
 from ogive.objective import Objective, objectives
@@ -186,7 +186,7 @@ def test_a_search_runs_with_either_and_spends_less_on_the_bad(name: str, workers
     own = brought(name, {})
     assert own is not None
     ((by, options),) = own.items()
-    state = simulate(problem, Named(name), Named(by, options), trials=60, workers=workers)
+    state = simulate(problem, PluginSpec(name), PluginSpec(by, options), trials=60, workers=workers)
     steps = [trial.step for trial in state.trials.values()]
     assert len(steps) == 60
     assert min(steps) < np.mean(steps) < max(steps)
@@ -217,7 +217,7 @@ def test_what_is_proposed_is_a_function_of_what_was_told(kind: type[Strategy], m
             return found
 
     monkeypatch.setattr(strategies._REGISTRY, "_factories", {**strategies._REGISTRY._factories, "watched": Watched})
-    simulate(Chain(), Named("watched"), Named(kind.schedule), trials=150, workers=6)
+    simulate(Chain(), PluginSpec("watched"), PluginSpec(kind.schedule), trials=150, workers=6)
     assert len(compared) >= 150
     assert all(compared)
 

@@ -16,7 +16,7 @@ from ogive.run.events import Event, Kind
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.schedule.base import Action
-from ogive.session.run_declaration import Declared, make_strategy
+from ogive.session.run_declaration import RunSpec, make_strategy
 from ogive.space import Space, integer, layer, one_of
 
 
@@ -83,7 +83,7 @@ def declare(space: Space = SPACE, **settings: Any) -> Event:
         "seed": 5,
     }
     chosen = {name: settings.pop(name, default) for name, default in defaults.items()}
-    declared = Declared.of(space, Curve(), **chosen)
+    declared = RunSpec.of(space, Curve(), **chosen)
     return Event(Kind.CREATED, data={**declared.to_json(), "settings": Settings(**settings).to_json()}, seq=1)
 
 

@@ -14,7 +14,7 @@ from ogive.objective import objectives
 from ogive.seeds import generator
 from ogive.space import Space, integer, layer, one_of
 from ogive.strategy.gaussian_process import GaussianProcess
-from ogive.surrogates.architecture_kernel import Embedding, Kernel
+from ogive.surrogates.architecture_kernel import ArchitectureKernel, Embedding
 from ogive.surrogates.graph_features import decision_graph, graph_of, histograms, path_columns, paths, relabelled
 from ogive.testing.spaces import SPACES, part
 
@@ -31,7 +31,7 @@ def embedded(space: Space, n: int, seed: int, graph: object = None) -> tuple[Emb
 @settings(max_examples=40, deadline=None)
 def test_positive_semi_definite_whatever_the_parameters(name: str, seed: int, graph: str | None) -> None:
     embedding, x = embedded(SPACES[name](), 24, seed, graph)
-    kernel = Kernel(embedding)
+    kernel = ArchitectureKernel(embedding)
     theta = kernel.prior.mean + 2 * kernel.prior.deviation * generator(seed).standard_normal(len(kernel.prior.mean))
     k = kernel(theta, x, x)
     np.testing.assert_allclose(k, k.T, atol=1e-9 * k.max())
@@ -39,7 +39,7 @@ def test_positive_semi_definite_whatever_the_parameters(name: str, seed: int, gr
     assert np.linalg.eigvalsh(k).min() > -1e-9 * k.max() * len(k)
 
 
-def product_only(kernel: Kernel, **weights: float) -> np.ndarray:
+def product_only(kernel: ArchitectureKernel, **weights: float) -> np.ndarray:
     """Parameters with s_1 = 1 and next to nothing else; weights of components by "decision kind"."""
     theta = np.full(len(kernel.prior.mean), -60.0)
     theta[kernel.C + kernel.H] = 0.0
@@ -48,14 +48,14 @@ def product_only(kernel: Kernel, **weights: float) -> np.ndarray:
     return theta
 
 
-def kernel_components(kernel: Kernel) -> list[tuple[str, str]]:
+def kernel_components(kernel: ArchitectureKernel) -> list[tuple[str, str]]:
     return kernel.components[: kernel.C]
 
 
 def test_categories_are_exponentiated_hamming_distance_with_a_weight_for_each_decision() -> None:
     space = Space(layer(part, one_of("a", "b", "c", name="p"), one_of("x", "y", name="q")))
     embedding = Embedding(space)
-    kernel = Kernel(embedding)
+    kernel = ArchitectureKernel(embedding)
     x = embedding([space.architecture({"p": p, "q": q}) for p, q in (("a", "x"), ("b", "x"), ("c", "y"))])
     k = kernel(product_only(kernel, p_label=0.7, q_label=0.4), x, x)
     assert k[0] == pytest.approx([1, math.exp(-0.7), math.exp(-1.1)])
@@ -66,7 +66,7 @@ def test_numbers_and_activity_are_the_arc_kernel() -> None:
     """Swersky et al. 2013, section 3: a conditional number is at radius r and angle pi u; inactive is the origin."""
     space = Space(layer(part, one_of(off=layer(part), on=layer(part, integer(0, 4, name="n")), name="s")))
     embedding = Embedding(space)
-    kernel = Kernel(embedding)
+    kernel = ArchitectureKernel(embedding)
     off, *on = embedding([space.architecture(c) for c in ({"s": "off"}, *({"s": "on", "n": n} for n in range(5)))])
     theta = product_only(kernel, n_active=0.3, n_order=2.0)
     k = kernel(theta, np.stack([off, *on]), np.stack([off, *on]))

@@ -11,7 +11,7 @@ from scipy.stats import kstest
 from ogive.seeds import generator
 from ogive.space import Space, integer, layer, one_of
 from ogive.strategy.observations import normal_scores
-from ogive.surrogates.architecture_kernel import Embedding, Kernel
+from ogive.surrogates.architecture_kernel import ArchitectureKernel, Embedding
 from ogive.surrogates.gp_regression import condition, draw_parameters, elliptical_slice_step
 from ogive.surrogates.graph_features import graph_of
 from ogive.surrogates.metric_models import milestone, spread
@@ -23,7 +23,7 @@ def test_posterior_and_marginal_likelihood_are_those_of_scikit_learn() -> None:
     gp = pytest.importorskip("sklearn.gaussian_process")
     space = Space(layer(dict, one_of(*"abcd", name="p"), one_of(*"efg", name="q"), integer(1, 9, name="n")))
     embedding = Embedding(space)
-    kernel = Kernel(embedding)
+    kernel = ArchitectureKernel(embedding)
     theta = kernel.prior.mean + generator(5).standard_normal(len(kernel.prior.mean))
     rng = generator(0)
     x, z = (embedding([space.sample(rng) for _ in range(40)]) for _ in range(2))
@@ -45,7 +45,7 @@ def test_posterior_and_marginal_likelihood_are_those_of_scikit_learn() -> None:
 @pytest.mark.parametrize("graph", [None, "decisions"])
 def test_the_slopes_of_the_marginal_likelihood_are_those_of_finite_differences(graph: str | None) -> None:
     embedding = Embedding(SPACE, graph_of(graph, SPACE), depth=1)
-    kernel, rng = Kernel(embedding), generator(4)
+    kernel, rng = ArchitectureKernel(embedding), generator(4)
     x, y = embedding([SPACE.sample(rng) for _ in range(25)]), rng.standard_normal(25)
     theta = kernel.prior.mean + 0.5 * rng.standard_normal(len(kernel.prior.mean))
 
@@ -59,7 +59,7 @@ def test_the_slopes_of_the_marginal_likelihood_are_those_of_finite_differences(g
 
 def test_to_believe_a_prediction_changes_no_mean_and_takes_doubt_away() -> None:
     embedding = Embedding(SPACE)
-    kernel, rng = Kernel(embedding), generator(1)
+    kernel, rng = ArchitectureKernel(embedding), generator(1)
     x, z = (embedding([SPACE.sample(rng) for _ in range(20)]) for _ in range(2))
     before = condition(kernel, kernel.prior.mean, x, rng.standard_normal(20))
     after = before.believing(z[:5])
@@ -85,7 +85,7 @@ def test_elliptical_slice_sampling_draws_from_a_posterior_with_a_closed_form() -
 def test_a_metric_without_noise_is_known_to_be_without() -> None:
     """A latency that is a sum over decisions: from 60 of 2,304 architectures all others are foretold."""
     embedding = Embedding(SPACE)
-    kernel, rng = Kernel(embedding), generator(6)
+    kernel, rng = ArchitectureKernel(embedding), generator(6)
     part = dict(zip("abcd", (0.0, 1.0, 3.0, 2.0), strict=True))
     architectures = [SPACE.sample(rng) for _ in range(300)]
     y = np.array([sum(part[a[f"d{i}"]] * (i + 1) for i in range(4)) + a["n"] for a in architectures])
@@ -99,7 +99,7 @@ def test_a_metric_without_noise_is_known_to_be_without() -> None:
 
 def test_the_draws_tell_decisions_that_matter_from_those_that_do_not() -> None:
     embedding = Embedding(SPACE)
-    kernel, rng = Kernel(embedding), generator(2)
+    kernel, rng = ArchitectureKernel(embedding), generator(2)
     architectures = [SPACE.sample(rng) for _ in range(80)]
     effect = dict(zip("abcd", (-1.5, -0.5, 0.5, 1.5), strict=True))
     y = np.array([effect[a["d0"]] * effect[a["d1"]] for a in architectures])

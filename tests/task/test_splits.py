@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 
 from ogive import task
 from ogive.errors import JobError
-from ogive.task.splits import Plan, allocate, nested_order, split
+from ogive.task.splits import SplitPlan, allocate, nested_order, split
 
 
 def labels(n: int, classes: int, seed: int) -> np.ndarray:
@@ -24,7 +24,7 @@ def labels(n: int, classes: int, seed: int) -> np.ndarray:
 
 @given(n=st.integers(60, 400), classes=st.integers(2, 8), seed=st.integers(0, 2**32 - 1), train=st.booleans())
 def test_parts_are_disjoint_and_cover_the_data(n: int, classes: int, seed: int, train: bool) -> None:
-    plan = Plan(test=0.2, validation=0.25, train=0.5 if train else None, seed=seed)
+    plan = SplitPlan(test=0.2, validation=0.25, train=0.5 if train else None, seed=seed)
     y = labels(n, classes, seed)
     parts = split(y, plan)
     everything = np.concatenate([parts.train, parts.validation, parts.test, parts.rest])
@@ -58,9 +58,9 @@ def test_the_default_trains_on_ninety_percent_of_what_the_test_set_leaves() -> N
 
 def test_the_test_set_depends_on_seed_and_size_alone() -> None:
     y = labels(500, 5, 0)
-    small, large = split(y, Plan(100, 50, 60, seed=1)), split(y, Plan(100, 0.4, None, seed=1))
+    small, large = split(y, SplitPlan(100, 50, 60, seed=1)), split(y, SplitPlan(100, 0.4, None, seed=1))
     assert list(small.test) == list(large.test)
-    assert list(small.test) != list(split(y, Plan(100, 50, 60, seed=2)).test)
+    assert list(small.test) != list(split(y, SplitPlan(100, 50, 60, seed=2)).test)
     assert len(small.rest) == 500 - 100 - 50 - 60
 
 
@@ -115,7 +115,7 @@ def test_the_second_split_selects_on_other_examples_and_keeps_the_test_set(
     n: int, classes: int, seed: int, train: bool
 ) -> None:
     y = labels(n, classes, seed)
-    plan = Plan(test=0.2, validation=0.25, train=0.5 if train else None, seed=seed)
+    plan = SplitPlan(test=0.2, validation=0.25, train=0.5 if train else None, seed=seed)
     first, second = split(y, plan), split(y, replace(plan, second=True))
     assert list(first.test) == list(second.test)
     assert len(second.validation) == len(first.validation)

@@ -89,7 +89,7 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PhaseVerdict:
     """What was decided about a phase, and why.
 
     Attributes:
@@ -107,7 +107,7 @@ class Verdict:
     ended: str
 
 
-Watch = Callable[[str, Verdict | None], object]
+Watch = Callable[[str, PhaseVerdict | None], object]
 """Told the name of each phase when it begins (with None), and its verdict when it ends."""
 
 
@@ -124,7 +124,7 @@ class Funnel:
 
     folder: Path
     phases: tuple[str, ...]
-    verdicts: Mapping[str, Verdict]
+    verdicts: Mapping[str, PhaseVerdict]
     last: str = ""
 
     @property
@@ -145,7 +145,7 @@ class Funnel:
         return open_run(list(self.runs.values())[-1])
 
     @property
-    def stopped(self) -> Verdict | None:
+    def stopped(self) -> PhaseVerdict | None:
         """The verdict that ended the funnel before its last phase, or on it; None where it went or goes on."""
         return next((verdict for verdict in self.verdicts.values() if not verdict.go), None)
 
@@ -204,13 +204,13 @@ def open_funnel(folder: str | os.PathLike[str]) -> Funnel | None:
     if data.get("format") != FORMAT:
         raise RunError(f"{path} has the format {data.get('format')!r}, and this version of Ogive reads {FORMAT}")
     verdicts = {
-        item["phase"]: Verdict(item["phase"], item["go"], tuple(item["reasons"]), item["numbers"], item["ended"])
+        item["phase"]: PhaseVerdict(item["phase"], item["go"], tuple(item["reasons"]), item["numbers"], item["ended"])
         for item in data["verdicts"]
     }
     return Funnel(path.parent, tuple(data["phases"]), verdicts, data["last"])
 
 
-def judge(name: str, state: State, go: Go) -> Verdict:
+def evaluate_phase(name: str, state: State, go: Go) -> PhaseVerdict:
     """The verdict on a phase that has ended; a function of its journal alone."""
     trials = list(state.trials.values())
     valued = [trial for trial in trials if trial.reports and not trial.status.failed]
@@ -231,11 +231,11 @@ def judge(name: str, state: State, go: Go) -> Verdict:
 Check = tuple[bool, str]
 
 
-def _verdict(name: str, checks: Sequence[Check], numbers: Mapping[str, float], ended: str) -> Verdict:
+def _verdict(name: str, checks: Sequence[Check], numbers: Mapping[str, float], ended: str) -> PhaseVerdict:
     """Yes where every check is fine, with what was found; else no, with what is not."""
     yes = all(fine for fine, _ in checks)
     reasons = tuple(reason for fine, reason in checks if yes or not fine)
-    return Verdict(name, yes, reasons, numbers, ended)
+    return PhaseVerdict(name, yes, reasons, numbers, ended)
 
 
 def _valued(valued: int, trials: int) -> Check:
@@ -319,7 +319,7 @@ def _begun(new: Funnel) -> Funnel:
     return Funnel(new.folder, new.phases, there.verdicts, new.last)
 
 
-def _carry_out(phase: Phase, former: Run | None, folder: Path) -> tuple[Run, Verdict]:
+def _carry_out(phase: Phase, former: Run | None, folder: Path) -> tuple[Run, PhaseVerdict]:
     if phase.search is None:
         assert former is not None  # the first phase searches
         return former, _finalized(phase, former)
@@ -328,10 +328,10 @@ def _carry_out(phase: Phase, former: Run | None, folder: Path) -> tuple[Run, Ver
     if former is not None and not (target / JOURNAL).exists() and phase.start_from:
         given["initial"] = [trial.architecture.to_json() for trial in former.top(phase.start_from)]
     run = phase.search(run=target, **given)
-    return run, judge(phase.name, run.state, phase.go)
+    return run, evaluate_phase(phase.name, run.state, phase.go)
 
 
-def _finalized(phase: Phase, former: Run) -> Verdict:
+def _finalized(phase: Phase, former: Run) -> PhaseVerdict:
     stage = former.finalize(**phase.finalize)
     finalists = [network for network in stage.networks if network.trial is not None]
     means = {

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from ogive.objective import Constraint, ObjectiveSpec
 from ogive.run.estimator import Estimator
 from ogive.run.settings import Settings
-from ogive.session.planned_search import Say, Wanted, plan_of
-from ogive.session.run_declaration import AUTO, LEFT_OUT, Declared, ScheduleSpec, StrategySpec, auto, with_its_schedule
+from ogive.session.planned_search import PlanRequest, Say, make_plan
+from ogive.session.run_declaration import AUTO, LEFT_OUT, RunSpec, ScheduleSpec, StrategySpec, auto, schedule_for
 from ogive.session.search_checks import as_estimator
 from ogive.session.stored_run import StoredRun
 from ogive.space import Space
 
 if TYPE_CHECKING:
-    from ogive.executors.simulated import Weather
+    from ogive.executors.simulated import FaultModel
     from ogive.planner import Plan, Timings
 
 
@@ -39,7 +39,7 @@ def plan(
     measured_epochs: int | None = None,
     seeds: int | None = None,
     regret: float | None = None,
-    weather: Weather | None = None,
+    faults: FaultModel | None = None,
     say: Say = lambda message: None,
 ) -> Plan:
     """Forecast a search for every split of `workers` into parallel trials and workers per trial, and recommend one.
@@ -68,7 +68,7 @@ def plan(
         seeds: simulations of each split; up to four times as many where they do not decide. Default: 10.
         regret: whose time is forecast, in the unit of the first objective. Default: what three of four simulated searches
             reach.
-        weather: stragglers, failures and preemptions. Default: none.
+        faults: stragglers, failures and preemptions. Default: none.
         say: told what is being done.
 
     Raises:
@@ -81,10 +81,10 @@ def plan(
         "objectives": objectives,
         "constraints": constraints,
         "strategy": strategy,
-        "schedule": with_its_schedule(strategy, schedule),
+        "schedule": schedule_for(strategy, schedule),
         "epochs": judge.epochs if epochs is LEFT_OUT else epochs,
         "seed": seed,
     }
     settings = Settings(max_trials=max_trials, budget=budget, price=price)
-    wanted = Wanted(workers, source, measured_trials, measured_epochs, seeds, regret, weather)
-    return plan_of(Declared.of(space, judge, **arguments), judge, settings, wanted, say)
+    wanted = PlanRequest(workers, source, measured_trials, measured_epochs, seeds, regret, faults)
+    return make_plan(RunSpec.of(space, judge, **arguments), judge, settings, wanted, say)

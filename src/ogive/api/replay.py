@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ogive.errors import JobError, RunError
-from ogive.monitor.stop_rules import RULES, Verdict, verdicts
+from ogive.monitor.stop_rules import RULES, StopVerdict, verdicts
 from ogive.objective import Constraint, Objective, ObjectiveSpec, costs, hypervolume
 from ogive.objective import constraints as parse_constraints
 from ogive.objective import objectives as parse_objectives
@@ -26,7 +26,7 @@ from ogive.run.prices import find_price
 from ogive.run.results import front
 from ogive.run.results import top as best_of
 from ogive.run.settings import Settings
-from ogive.run.spending import Spend, spend
+from ogive.run.spending import Spending, spend
 from ogive.run.state import State
 from ogive.space import Space
 from ogive.trial import Status, Trial, TrialId, comparable
@@ -49,7 +49,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Stop:
+class ReplayedStop:
     """Where a stop rule would have ended the search, and what that would have changed.
 
     Attributes:
@@ -71,7 +71,7 @@ class Stop:
     trials: int
     chosen: TrialId | None
     lost: float | None
-    saved: Spend
+    saved: Spending
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,9 @@ class Replay:
     chosen: tuple[Choice, ...]
     front: tuple[TrialId, ...]
     was: tuple[TrialId, ...]
-    stops: tuple[Stop, ...]
-    paid: Spend
-    would_pay: Spend
+    stops: tuple[ReplayedStop, ...]
+    paid: Spending
+    would_pay: Spending
     ended: str
 
     def to_json(self) -> dict[str, Any]:
@@ -261,15 +261,15 @@ def _changed(
 class _Moment:
     """What was known when a rule said stop."""
 
-    verdict: Verdict
+    verdict: StopVerdict
     trials: int
     chosen: tuple[TrialId, ...]
-    spent: Spend
+    spent: Spending
 
 
 def _follow(
     events: Iterable[Event], space: Space, rules: Sequence[str]
-) -> tuple[State, dict[str, _Moment], dict[str, Verdict]]:
+) -> tuple[State, dict[str, _Moment], dict[str, StopVerdict]]:
     """Fold the events and ask the stop rules whenever a trial comes to rest, as the controller does: the last state, the
     first moment at which each rule says stop, and the last verdicts."""
     stream = iter(events)
@@ -278,7 +278,7 @@ def _follow(
         raise RunError("the journal is empty")
     state = State.of([first], space)
     stopped: dict[str, _Moment] = {}
-    said: list[Verdict] = verdicts(state)
+    said: list[StopVerdict] = verdicts(state)
     for event in stream:
         trial = state.apply(event)
         if trial is None or not (trial.status.ended or trial.status is Status.PAUSED):
@@ -304,20 +304,20 @@ def _valued(state: State) -> State:
     return replace(state, trials=kept)
 
 
-def _stop(rule: str, moment: _Moment | None, last: Verdict, end: State) -> Stop:
+def _stop(rule: str, moment: _Moment | None, last: StopVerdict, end: State) -> ReplayedStop:
     total = spend(end)
     if moment is None:
         nothing = replace(
             total, hours=0.0, worker_hours=0.0, compute_hours=0.0, money=None if total.money is None else 0.0
         )
-        return Stop(rule, False, last.reason, end.done + end.count[Status.PAUSED], None, None, nothing)
+        return ReplayedStop(rule, False, last.reason, end.done + end.count[Status.PAUSED], None, None, nothing)
     single = len(end.objectives) == 1
     lost = _lost(moment.chosen, end) if single else _missing(moment.chosen, end)
     chosen = moment.chosen[0] if single and moment.chosen else None
-    return Stop(rule, True, moment.verdict.reason, moment.trials, chosen, lost, _less(total, moment.spent))
+    return ReplayedStop(rule, True, moment.verdict.reason, moment.trials, chosen, lost, _less(total, moment.spent))
 
 
-def _less(total: Spend, then: Spend) -> Spend:
+def _less(total: Spending, then: Spending) -> Spending:
     return replace(
         total,
         hours=total.hours - then.hours,

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ogive.api.trial_history import Leg, Life, life
+from ogive.api.trial_history import Segment, TrialHistory, trial_history
 from ogive.errors import RunError
 from ogive.estimate.checkpoint import newest
 from ogive.executors.processes import Processes
@@ -42,7 +42,7 @@ REPEATABLE = (Status.ERROR, Status.INFEASIBLE, Status.OUT_OF_MEMORY, Status.EXIT
 
 
 @dataclass(frozen=True)
-class Difference:
+class MetricDifference:
     """A value that is not what the journal has; None where it was not reported."""
 
     step: Step
@@ -70,7 +70,7 @@ class Reproduction:
     steps: int
     values: int
     ignored: tuple[str, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[MetricDifference, ...]
     ended: str
     folder: str
 
@@ -113,7 +113,7 @@ def reproduce(
         raise RunError(f"{run.folder} has no trial {trial}; {there}")
     journal = Journal(run.folder / "journal.db", writable=False)
     try:
-        lived = life(journal.read(), trial)
+        lived = trial_history(journal.read(), trial)
     finally:
         journal.close()
     _check_repeatable(run, lived)
@@ -126,7 +126,7 @@ def reproduce(
     return _compare(run, lived, found, (*CLOCKS, *ignore), environment, target)
 
 
-def _check_repeatable(run: Run, lived: Life) -> None:
+def _check_repeatable(run: Run, lived: TrialHistory) -> None:
     trial = run.state.trials[lived.trial]
     fails = trial.status in REPEATABLE and lived.started
     if not any(leg.reports for leg in lived.legs) and not fails:
@@ -137,7 +137,7 @@ def _check_repeatable(run: Run, lived: Life) -> None:
 # -- what is different now ---------------------------------------------------------------------------------------
 
 
-def _environment(run: Run, lived: Life) -> Iterator[str]:
+def _environment(run: Run, lived: TrialHistory) -> Iterator[str]:
     """What is not as it was when the trial ran, a line each."""
     space, estimator = run.space, run.estimator
     created, session = run.state.created, lived.session
@@ -228,7 +228,7 @@ class _Repetition:
     def __exit__(self, *error: object) -> None:
         self._executor.close()
 
-    def leg(self, number: TrialId, leg: Leg, folder: Path, last: Step | None = None) -> _Listener:
+    def leg(self, number: TrialId, leg: Segment, folder: Path, last: Step | None = None) -> _Listener:
         """Train a trial from the beginning of a leg up to the step `last` of it; by default where the journal's ends.
 
         A leg that ended by a failure that comes again goes on until it fails.
@@ -271,7 +271,7 @@ class _Repetition:
         )
         journal = Journal(self._run.folder / "journal.db", writable=False)
         try:
-            legs = life(journal.read(), number).legs
+            legs = trial_history(journal.read(), number).legs
         finally:
             journal.close()
         leg = [leg for leg in legs if leg.began < step][-1]
@@ -288,14 +288,14 @@ class _Repetition:
 
 def _compare(
     run: Run,
-    lived: Life,
+    lived: TrialHistory,
     found: Sequence[_Listener],
     ignore: Sequence[str],
     environment: tuple[str, ...],
     folder: Path,
 ) -> Reproduction:
     trial = run.state.trials[lived.trial]
-    differences: list[Difference] = []
+    differences: list[MetricDifference] = []
     ignored: dict[str, None] = {}
     steps = values = 0
     for leg, listener in zip(lived.legs, found, strict=True):
@@ -308,7 +308,7 @@ def _compare(
                     continue
                 values += 1
                 if not _equal(then.get(metric), again.get(metric)):
-                    differences.append(Difference(leg.began + step, metric, then.get(metric), again.get(metric)))
+                    differences.append(MetricDifference(leg.began + step, metric, then.get(metric), again.get(metric)))
     outcome = found[-1].outcome
     assert outcome is not None
     ended = _ended(trial.status, trial.reason, outcome)

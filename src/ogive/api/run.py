@@ -12,7 +12,7 @@ from ogive.run.journal import JOURNAL, Journal
 from ogive.session.stored_run import StoredRun
 from ogive.sinks.rows import row
 from ogive.stages.delivery import Delivery, Stages
-from ogive.stages.full_training_result import TwoStage, read_two_stage
+from ogive.stages.full_training_result import FullTrainingResult, read_full_training
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +118,7 @@ class Run(StoredRun):
         say: Say | None = None,
         observer: Observer | None = None,
         **settings: Any,
-    ) -> TwoStage:
+    ) -> FullTrainingResult:
         """Train the best in full, rank them anew, and read the test split for the winner; see `ogive.stages.finalize`."""
         from ogive.stages.finalize import finalize, to_stderr
 
@@ -141,9 +141,9 @@ class Run(StoredRun):
         )
 
     @property
-    def two_stage(self) -> TwoStage | None:
+    def full_training(self) -> FullTrainingResult | None:
         """What the last second stage came to; None where there was none."""
-        return read_two_stage(self.folder)
+        return read_full_training(self.folder)
 
     def log(self, to: str, **options: str) -> str:
         """Bring the run's journal into another form or tool: "jsonl", "csv", "tensorboard", "mlflow" or "wandb".

@@ -11,7 +11,7 @@ from ogive.trial import EMPTY, Fidelity, Step, TrialId, until
 
 
 @dataclass(frozen=True)
-class Leg:
+class Segment:
     """A stretch of a trial from a start to where it ended, pauses left out.
 
     Attributes:
@@ -32,7 +32,7 @@ class Leg:
 
 
 @dataclass(frozen=True)
-class Life:
+class TrialHistory:
     """How a trial was carried out.
 
     Attributes:
@@ -44,7 +44,7 @@ class Life:
     """
 
     trial: TrialId
-    legs: tuple[Leg, ...]
+    legs: tuple[Segment, ...]
     session: Mapping[str, Any]
     threads: int | None
     all_threads: tuple[int, ...]
@@ -60,7 +60,7 @@ class _Notes:
     worker: str = ""
 
 
-def life(events: Iterable[Event], trial: TrialId) -> Life:
+def trial_history(events: Iterable[Event], trial: TrialId) -> TrialHistory:
     """Read how `trial`, which is in the journal, was carried out."""
     session: Mapping[str, Any] = EMPTY
     notes = _Notes()
@@ -72,9 +72,9 @@ def life(events: Iterable[Event], trial: TrialId) -> Life:
     last = notes.started_in[-1] if notes.started_in else notes.proposed_in
     every = [found for item in notes.started_in if (found := item.get("threads")) is not None]
     legs = [(began, fidelity, reports) for began, fidelity, reports in notes.legs if reports] or notes.legs[-1:]
-    return Life(
+    return TrialHistory(
         trial,
-        tuple(Leg(*leg, final=number == len(legs)) for number, leg in enumerate(legs, 1)),
+        tuple(Segment(*leg, final=number == len(legs)) for number, leg in enumerate(legs, 1)),
         last,
         last.get("threads"),
         tuple(dict.fromkeys(every)),

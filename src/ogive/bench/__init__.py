@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ogive.bench.curve_estimator import Curves as Curves
     from ogive.bench.problem import Problem as Problem
     from ogive.bench.protocol import Protocol as Protocol
-    from ogive.bench.simulated_search import Named as Named
+    from ogive.bench.simulated_search import PluginSpec as PluginSpec
     from ogive.bench.simulated_search import simulate as simulate
     from ogive.bench.table_problem import Table as Table
 
@@ -31,7 +31,7 @@ _HOME = {
     "write_report": "comparison_page:write",
     "Problem": "problem:Problem",
     "Protocol": "protocol:Protocol",
-    "Named": "simulated_search:Named",
+    "PluginSpec": "simulated_search:PluginSpec",
     "simulate": "simulated_search:simulate",
     "Table": "table_problem:Table",
 }
@@ -39,7 +39,7 @@ _HOME = {
 __all__ = [
     "Comparison",
     "Curves",
-    "Named",
+    "PluginSpec",
     "Problem",
     "Protocol",
     "Table",

@@ -28,7 +28,7 @@ _TOLD = (Kind.FINISHED, Kind.STOPPED, Kind.PAUSED, Kind.FAILED)
 
 
 @dataclass(frozen=True)
-class Point:
+class IncumbentPoint:
     """The incumbent from here on. `values` are the regrets by `measures(problem)`; 0 is the best there is."""
 
     evaluations: int
@@ -51,7 +51,7 @@ class Recorder:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.points: list[Point] = []
+        self.points: list[IncumbentPoint] = []
         self.evaluations = 0
         self._told: set[int] = set()
         self._top = -1
@@ -76,7 +76,7 @@ class Recorder:
     def _add(self, state: State, event: Event) -> None:
         # a report comes before the trial is told: it belongs to the evaluation that it completes
         evaluations = self.evaluations + (event.trial not in self._told)
-        point = Point(evaluations, event.time, state.seconds, self._judge.values())
+        point = IncumbentPoint(evaluations, event.time, state.seconds, self._judge.values())
         if not self.points or self.points[-1].values != point.values:
             self.points.append(point)
 
@@ -142,7 +142,9 @@ class _Several:
         return (100.0 * (1.0 - hypervolume(truths, self._problem.reference) / self._whole),)
 
 
-def at(points: list[Point], axis: str, marks: list[float], start: tuple[float, ...]) -> list[tuple[float, ...]]:
+def at(
+    points: list[IncumbentPoint], axis: str, marks: list[float], start: tuple[float, ...]
+) -> list[tuple[float, ...]]:
     """The values of a curve at `marks` along `axis`; `start` before anything was found."""
     found, place, current = [], 0, start
     for mark in marks:

@@ -15,7 +15,7 @@ import yaml
 from ogive import schedule as schedules
 from ogive import strategy as strategies
 from ogive.bench.problem import Problem
-from ogive.bench.simulated_search import FULL, Named
+from ogive.bench.simulated_search import FULL, PluginSpec
 from ogive.bench.wrappers import WRAPPERS
 from ogive.errors import JobError
 from ogive.objective import Objective
@@ -101,8 +101,8 @@ def load(spec: str, **given: Any) -> Problem:
 class Entrant:
     """One side of a comparison: a strategy, and a schedule beside it."""
 
-    strategy: Named
-    schedule: Named = FULL
+    strategy: PluginSpec
+    schedule: PluginSpec = FULL
 
     def __str__(self) -> str:
         alone = self.schedule == (brought(self.strategy) or FULL)
@@ -127,13 +127,13 @@ def entrant(spec: str) -> Entrant:
     return Entrant(strategy, own or schedule)
 
 
-def brought(strategy: Named) -> Named | None:
+def brought(strategy: PluginSpec) -> PluginSpec | None:
     """The schedule that a strategy brings along, as BOHB and DEHB do, with those of its options that are the schedule's."""
     own = strategies.brought(strategy.name, strategy.options)
-    return None if own is None else next(Named(name, options) for name, options in own.items())
+    return None if own is None else next(PluginSpec(name, options) for name, options in own.items())
 
 
-def parse(spec: str) -> Named:
+def parse(spec: str) -> PluginSpec:
     """`name[:option=value,...]`; values as YAML writes them, commas within brackets are part of them.
 
     Raises:
@@ -149,7 +149,7 @@ def parse(spec: str) -> Named:
             found[option.strip()] = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise JobError(f"{spec!r}: the value of {option!r} cannot be read: {error}") from error
-    return Named(name.strip(), found)
+    return PluginSpec(name.strip(), found)
 
 
 def needs(name: str) -> list[str]:

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from ogive.bench.comparison_results import Axis, Results
-from ogive.drawing.plot import CHARACTER, Plot, Scale
+from ogive.drawing.plot import CHARACTER, AxisScale, Plot
 from ogive.stats.comparison_tests import groups, mean_interval
 
 COLOURS = 10
@@ -45,8 +45,8 @@ def anytime(results: Results, axis: Axis, number: int, reference: str) -> str:
     top = float(np.quantile(means, 0.98)) or 1.0
     floor = max(float(means[means > 0].min(initial=top)), FLOOR * top) * 0.8
     unit = results.measures[number]
-    y = Scale(floor, top * 1.25, unit if unit.startswith("hyper") else f"regret, {unit}", log=True)
-    plot = Plot(Scale(0.0, places[-1], axis.label), y)
+    y = AxisScale(floor, top * 1.25, unit if unit.startswith("hyper") else f"regret, {unit}", log=True)
+    plot = Plot(AxisScale(0.0, places[-1], axis.label), y)
     colours = {name: colour(place, name) for place, name in enumerate(found)}
     for name in shaded(results.names, reference):
         _, low, high = found[name]

@@ -32,7 +32,7 @@ FEW_PROBLEMS = 5
 
 @dataclass(frozen=True)
 class Axis:
-    """What a curve is drawn over: an attribute of `measure.Point`, in units of `unit`, which are called `units`."""
+    """What a curve is drawn over: an attribute of `measure.CurvePoint`, in units of `unit`, which are called `units`."""
 
     name: str
     label: str

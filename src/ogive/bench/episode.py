@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from ogive.bench.anytime_curve import Point, Recorder
+from ogive.bench.anytime_curve import IncumbentPoint, Recorder
 from ogive.bench.catalog import Entrant
 from ogive.bench.problem import Problem
 from ogive.bench.protocol import Protocol
@@ -45,6 +45,6 @@ def run(problem: Problem, entrant: Entrant, seed: int, protocol: Protocol) -> di
     }
 
 
-def points(result: dict[str, Any]) -> list[Point]:
+def points(result: dict[str, Any]) -> list[IncumbentPoint]:
     """The any-time curve of a stored episode."""
-    return [Point(e, s, c, tuple(values)) for e, s, c, values in result["points"]]
+    return [IncumbentPoint(e, s, c, tuple(values)) for e, s, c, values in result["points"]]

@@ -70,7 +70,7 @@ def load_pickle(file: IO[bytes], where: Path, stand_ins: Mapping[tuple[str, str]
     Args:
         file: open for reading bytes.
         where: the file's name, for errors.
-        stand_ins: what takes the place of a class of the writer's, by (module, name), such as `Record`.
+        stand_ins: what takes the place of a class of the writer's, by (module, name), such as `WalkRecord`.
 
     Raises:
         JobError: the file asks for anything else, or cannot be read.

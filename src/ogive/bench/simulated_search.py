@@ -19,7 +19,7 @@ import yaml
 from ogive import schedule as schedules
 from ogive import strategy as strategies
 from ogive.bench.problem import Problem
-from ogive.executors.simulated import Judge, Simulated, VirtualClock, Weather
+from ogive.executors.simulated import FaultModel, Judge, Simulated, VirtualClock
 from ogive.run.controller import Controller
 from ogive.run.events import Event, Kind
 from ogive.run.executor import Assignment
@@ -35,7 +35,7 @@ NOWHERE = Path(os.devnull)
 
 
 @dataclass(frozen=True)
-class Named:
+class PluginSpec:
     """A strategy or a schedule by name and options."""
 
     name: str
@@ -51,7 +51,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) and yaml.safe_load(value) == value else json.dumps(value)
 
 
-FULL = Named("full")
+FULL = PluginSpec("full")
 AUTO = "auto"
 """The default strategy, which is told how many trials a search has."""
 
@@ -68,7 +68,7 @@ class MemoryLog:
         return [event.at(event.time, first + number) for number, event in enumerate(events)]
 
 
-def judge(problem: Problem) -> Judge:
+def evaluate(problem: Problem) -> Judge:
     """How jobs go on when `problem` answers: with its metrics after its seconds."""
 
     def course(assignment: Assignment) -> Iterator[tuple[Step, Mapping[str, float], float]]:
@@ -81,7 +81,7 @@ def judge(problem: Problem) -> Judge:
     return course
 
 
-def make_strategy(spec: Named, problem: Problem, trials: int) -> Strategy:
+def make_strategy(spec: PluginSpec, problem: Problem, trials: int) -> Strategy:
     """The strategy, without duplicates and within the hard constraints, as a search of so many trials has it.
 
     Raises:
@@ -96,7 +96,7 @@ def make_strategy(spec: Named, problem: Problem, trials: int) -> Strategy:
     return strategy
 
 
-def make_schedule(spec: Named, problem: Problem) -> Schedule:
+def make_schedule(spec: PluginSpec, problem: Problem) -> Schedule:
     """The schedule for trials up to the problem's full fidelity.
 
     Raises:
@@ -117,8 +117,8 @@ def _remembering(problem: Problem) -> Any:
 
 def simulate(
     problem: Problem,
-    strategy: Named,
-    schedule: Named = FULL,
+    strategy: PluginSpec,
+    schedule: PluginSpec = FULL,
     *,
     trials: int = 100,
     workers: int = 1,
@@ -126,7 +126,7 @@ def simulate(
     cost: float | None = None,
     observer: Observer = lambda state, event: None,
     course: Judge | None = None,
-    weather: Weather | None = None,
+    faults: FaultModel | None = None,
     hours: float | None = None,
 ) -> State:
     """Search `problem` in memory; returns the run's last state, whose `ended` says why it ended.
@@ -141,7 +141,7 @@ def simulate(
         cost: ends the search when so many seconds of training are spent on all trials together; None for no limit.
         observer: called as by `og.search`.
         course: how jobs go on, where not as the problem says.
-        weather: what befalls workers.
+        faults: what befalls workers.
         hours: ends the search at the first report after so many; None for no limit.
 
     Raises:
@@ -152,7 +152,7 @@ def simulate(
     state = State.of(
         [Event(Kind.CREATED, data=_created(problem, strategy, schedule, seed, settings), seq=1)], problem.space
     )
-    places = Simulated(clock, course or judge(problem), workers, weather, seed)
+    places = Simulated(clock, course or evaluate(problem), workers, faults, seed)
     controller = Controller(
         MemoryLog(),
         [Event(Kind.OPENED, data={"workers": workers}, seq=1)],
@@ -180,7 +180,9 @@ def _watch(
         controller.stop(f"the budget of {hours:g} hours is used up")
 
 
-def _created(problem: Problem, strategy: Named, schedule: Named, seed: int, settings: Settings) -> dict[str, Any]:
+def _created(
+    problem: Problem, strategy: PluginSpec, schedule: PluginSpec, seed: int, settings: Settings
+) -> dict[str, Any]:
     return {
         "space": {},
         "objectives": [objective.to_json() for objective in problem.objectives],

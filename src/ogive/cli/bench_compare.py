@@ -94,15 +94,15 @@ def _all(benchmarks: list[str], trials: int) -> list[str]:
 
     from ogive import strategy as registry
     from ogive.bench.catalog import brought, load
-    from ogive.bench.simulated_search import Named, make_strategy
+    from ogive.bench.simulated_search import PluginSpec, make_strategy
 
     ready = [name for name in registry.names() if inspect.Parameter.empty not in registry.options(name).values()]
-    alone = [name for name in ready if brought(Named(name)) is None]
+    alone = [name for name in ready if brought(PluginSpec(name)) is None]
     for spec in benchmarks:
         problem = load(spec)
         for name in list(alone):
             try:
-                make_strategy(Named(name), problem, trials)
+                make_strategy(PluginSpec(name), problem, trials)
             except (JobError, MissingExtra) as error:
                 print(f"without {name}, which does not fit {spec}: {error}", file=sys.stderr)
                 alone.remove(name)

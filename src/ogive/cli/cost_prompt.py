@@ -10,10 +10,10 @@ from ogive.errors import RunError
 
 if TYPE_CHECKING:
     from ogive.job import Job
-    from ogive.job.cost_forecast import Forecast, Range
+    from ogive.job.cost_forecast import CostForecast, Range
 
 
-def print_forecast(forecast: Forecast | None) -> None:
+def print_forecast(forecast: CostForecast | None) -> None:
     """The forecast, a line for each part."""
     from ogive.formatting import duration, plural
 
@@ -81,6 +81,6 @@ def _times(seconds: Range) -> str:
     return f"{middle} ({low} to {high})" if low != high else middle
 
 
-def _money(money: Range, forecast: Forecast) -> str:
+def _money(money: Range, forecast: CostForecast) -> str:
     assert forecast.price is not None
     return f"{forecast.price.amount(money.middle)} ({money.low:,.2f} to {money.high:,.2f})"

@@ -15,7 +15,7 @@ from ogive.errors import JobError
 
 if TYPE_CHECKING:
     from ogive.api import Run
-    from ogive.stages.full_training_result import TwoStage
+    from ogive.stages.full_training_result import FullTrainingResult
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
@@ -117,7 +117,7 @@ def _drawn(reference: str) -> Callable[[], Any]:
     return found
 
 
-def _print(run: Run, result: TwoStage) -> None:
+def _print(run: Run, result: FullTrainingResult) -> None:
     from rich.table import Table
 
     from ogive.stages.full_training_text import rows, sentences

@@ -14,9 +14,9 @@ from ogive.cli.common import console, print_json, print_notes, print_table, show
 
 if TYPE_CHECKING:
     from ogive.api import Funnel
-    from ogive.api.funnel import Verdict
+    from ogive.api.funnel import PhaseVerdict
     from ogive.job import Job
-    from ogive.run.spending import Spend
+    from ogive.run.spending import Spending
     from ogive.run.state import State
 
 
@@ -29,7 +29,7 @@ def search_phases(
     def say(message: str) -> None:
         print(message, file=sys.stderr)
 
-    def watch(name: str, verdict: Verdict | None) -> None:
+    def watch(name: str, verdict: PhaseVerdict | None) -> None:
         number = [phase.name for phase in job.phases].index(name) + 1
         if verdict is None:
             say(f"phase {number} of {len(job.phases)}: {name}")
@@ -135,7 +135,7 @@ def _row(funnel: Funnel, name: str) -> dict[str, Any]:
     }
 
 
-def _spent(funnel: Funnel) -> list[Spend]:
+def _spent(funnel: Funnel) -> list[Spending]:
     """What was spent so far, by phase and device."""
     from ogive.api import open_run
     from ogive.run.spending import spend_by
@@ -150,11 +150,11 @@ def _spent(funnel: Funnel) -> list[Spend]:
     return spend_by(found)
 
 
-def _spent_line(spent: Sequence[Spend]) -> str:
+def _spent_line(spent: Sequence[Spending]) -> str:
     """`1 h 5 min, 6.43 USD: smoke 2 min, 0.20 USD; ...`, money for each currency that was paid in."""
     from ogive.formatting import amount, duration
 
-    def text(hours: float, lines: Sequence[Spend]) -> str:
+    def text(hours: float, lines: Sequence[Spending]) -> str:
         sums: dict[str, float] = {}
         for line in lines:
             if line.money is not None:
@@ -165,7 +165,7 @@ def _spent_line(spent: Sequence[Spend]) -> str:
     return f"{text(sum(line.hours for line in spent), spent)}: {each}"
 
 
-def _state(state: State, verdict: Verdict | None) -> str:
+def _state(state: State, verdict: PhaseVerdict | None) -> str:
     if verdict is not None or state.ended:
         return "ended"
     if state.error is not None:
@@ -173,7 +173,7 @@ def _state(state: State, verdict: Verdict | None) -> str:
     return "running" if state.open else "interrupted"
 
 
-def _last(funnel: Funnel, verdict: Verdict | None) -> dict[str, Any]:
+def _last(funnel: Funnel, verdict: PhaseVerdict | None) -> dict[str, Any]:
     """What is known of full training."""
     from ogive.api import open_run
     from ogive.run.journal import JOURNAL

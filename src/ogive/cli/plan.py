@@ -53,10 +53,10 @@ def plan(
     """
     from ogive.job import load_job
     from ogive.job.stored_plan import keep_plan, plan_job
-    from ogive.session.planned_search import Wanted
+    from ogive.session.planned_search import PlanRequest
 
     loaded = _phase(load_job(job), phase)
-    wanted = Wanted(workers, source, trials, epochs, seeds, regret)
+    wanted = PlanRequest(workers, source, trials, epochs, seeds, regret)
     made = plan_job(loaded, wanted, say=lambda message: print(message, file=sys.stderr, flush=True))
     kept = keep_plan(loaded, made)
     if as_json:
@@ -93,7 +93,7 @@ def _print(plan: Plan, job: Job) -> None:
     from rich.table import Table
 
     from ogive.formatting import number, plural
-    from ogive.planner.build_plan import probability
+    from ogive.planner.compare_splits import probability
 
     strategy, schedule = (next(iter(spec)) for spec in (job.strategy, job.schedule))
     print(

@@ -11,9 +11,9 @@ from ogive.cli.common import AsJson, RunPath, choices, open_run, print_json, pri
 from ogive.errors import JobError
 
 if TYPE_CHECKING:
-    from ogive.api.replay import Replay, Stop
+    from ogive.api.replay import Replay, ReplayedStop
     from ogive.objective import Constraint, Objective
-    from ogive.run.spending import Spend
+    from ogive.run.spending import Spending
     from ogive.run.state import State
 
 _BOUND = re.compile(r"\s*([^<>=\s]+)\s*(<=|>=)\s*(\S+)\s*")
@@ -164,7 +164,7 @@ def _print_stops(found: Replay) -> None:
     print_table(table)
 
 
-def _stop_cells(stop: Stop, found: Replay) -> tuple[str, str, str, str]:
+def _stop_cells(stop: ReplayedStop, found: Replay) -> tuple[str, str, str, str]:
     from ogive.formatting import duration, number
 
     if not stop.stops:
@@ -195,7 +195,7 @@ def _print_cost(found: Replay) -> None:
         print(f"cost      {time}, {_money(would)} at this price; {was}")
 
 
-def _money(spent: Spend) -> str:
+def _money(spent: Spending) -> str:
     from ogive.formatting import amount
 
     return amount(spent.money or 0.0, spent.currency)

@@ -23,7 +23,7 @@ from ogive.cli.common import (
 
 if TYPE_CHECKING:
     from ogive.api import Run
-    from ogive.monitor.stop_rules import Verdict
+    from ogive.monitor.stop_rules import StopVerdict
     from ogive.run.state import State
 
 
@@ -101,7 +101,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     print_failures(state, opened.folder)
 
 
-def _advice(state: State, verdicts: Sequence[Verdict]) -> str:
+def _advice(state: State, verdicts: Sequence[StopVerdict]) -> str:
     """What the rules come to; a search that has ended can follow none."""
     if state.ended:
         return "none, the search has ended; the rules said at its end:"

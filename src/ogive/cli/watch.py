@@ -12,7 +12,7 @@ import typer
 from ogive.cli.common import AsJson, print_json, shown
 
 if TYPE_CHECKING:
-    from ogive.monitor.run_watcher import Watched
+    from ogive.monitor.run_watcher import RunWatcher
     from ogive.run.alerts import Alert
 
 
@@ -31,10 +31,10 @@ def watch(
     Of each death there is one alert, in the run's journal too. Without --once, ends when all the runs have ended.
     """
     from ogive.job import run_folder
-    from ogive.monitor.run_watcher import Watched
+    from ogive.monitor.run_watcher import RunWatcher
     from ogive.run.journal import JOURNAL
 
-    watched = {folder: Watched(folder / JOURNAL) for folder in map(run_folder, runs)}
+    watched = {folder: RunWatcher(folder / JOURNAL) for folder in map(run_folder, runs)}
     extra: list[Any] = [{"webhook": url} for url in webhook or []]
     extra += [{"file": str(file.absolute())}] if file else []
     told: list[tuple[Path, Alert]] = []
@@ -55,16 +55,16 @@ def watch(
         raise typer.Exit(1)
 
 
-def _send(folder: Path, run: Watched, alert: Alert, extra: list[Any]) -> None:
+def _send(folder: Path, run: RunWatcher, alert: Alert, extra: list[Any]) -> None:
     """By the routes that the run stored and those of this command; journalled first, so that it is told once."""
-    from ogive.monitor.alert_routes import Routes
+    from ogive.monitor.alert_routes import AlertRoutes
     from ogive.run.alert_route_specs import check_routes
 
     trouble = run.keep(alert)
     if trouble:
         print(f"warning: the alert could not be journalled and will be told again: {trouble}", file=sys.stderr)
     stored = [spec for spec in run.settings.alerts if spec != "console"]
-    routes = Routes([*stored, *check_routes(extra)], folder)
+    routes = AlertRoutes([*stored, *check_routes(extra)], folder)
     routes.send(alert)
     for message in routes.close():
         print(f"warning: {message}", file=sys.stderr)

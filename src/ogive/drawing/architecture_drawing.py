@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.text import Text
 from rich.tree import Tree
 
-from ogive.drawing.layer_svg import picture
-from ogive.drawing.layer_tree import Box, Setting, dense_rows, sketch
+from ogive.drawing.layer_svg import layer_picture
+from ogive.drawing.layer_tree import LayerBox, Setting, dense_rows, layer_tree
 from ogive.space import Architecture
 
 CHOSEN = "bold cyan"
@@ -20,7 +20,7 @@ def draw_text(architecture: Architecture) -> Tree:
     in parentheses. Equal layers in a row are one line, such as `3 x ConvBlock`. A space that was read from a journal
     has no layers: then the tree lists decisions and labels, and says so.
     """
-    box = sketch(architecture)
+    box = layer_tree(architecture)
     tree = Tree(_line(box), guide_style=FIXED)
     _grow(tree, box)
     return tree
@@ -32,10 +32,10 @@ def draw_svg(architecture: Architecture) -> str:
     A long chain goes on in further columns. Text takes the colour of the page around it (`currentColor`). Resting the
     pointer on a layer shows which decisions made it.
     """
-    return picture(sketch(architecture))
+    return layer_picture(layer_tree(architecture))
 
 
-def _grow(tree: Tree, box: Box) -> None:
+def _grow(tree: Tree, box: LayerBox) -> None:
     if box.dense:
         for target, sources in dense_rows(box):
             tree.add(_sum(target, sources))
@@ -44,7 +44,7 @@ def _grow(tree: Tree, box: Box) -> None:
         _grow(tree.add(_line(child)), child)
 
 
-def _line(box: Box) -> Text:
+def _line(box: LayerBox) -> Text:
     line = Text()
     if box.name:
         line.append(f"{box.name}: ", FIXED)
@@ -67,7 +67,7 @@ def _setting(setting: Setting) -> str:
     return f"{setting.name}={setting.text}" if setting.name else setting.text
 
 
-def _sum(target: int, sources: list[tuple[int, Box]]) -> Text:
+def _sum(target: int, sources: list[tuple[int, LayerBox]]) -> Text:
     line = Text(f"node {target} = ")
     for position, (source, operation) in enumerate(sources):
         line.append(" + " if position else "")

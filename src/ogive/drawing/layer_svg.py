@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from ogive.drawing.layer_tree import Box, Setting, dense_rows
+from ogive.drawing.layer_tree import LayerBox, Setting, dense_rows
 
 CHARACTER = 6.7  # width at FONT; a little more than most fonts need
 FONT = 11
@@ -33,7 +33,7 @@ _STYLES = {
 
 
 @dataclass(frozen=True)
-class Picture:
+class LayerPicture:
     """Something with a size that can be drawn with its upper left corner anywhere."""
 
     width: float
@@ -41,7 +41,7 @@ class Picture:
     draw: Callable[[float, float], Iterator[str]]
 
 
-def picture(box: Box) -> str:
+def layer_picture(box: LayerBox) -> str:
     """The SVG document of a box."""
     inner = _box(box)
     width, height = inner.width + 2, inner.height + 2
@@ -53,7 +53,7 @@ def picture(box: Box) -> str:
     return "\n".join([head, *inner.draw(1, 1), "</svg>"])
 
 
-def _box(box: Box) -> Picture:
+def _box(box: LayerBox) -> LayerPicture:
     lines = [*_header(box), *(_node_line(row) for row in (dense_rows(box) if box.dense else ()))]
     text = _text(lines)
     body = _column(box.children) if box.children and not box.dense else None
@@ -72,7 +72,7 @@ def _box(box: Box) -> Picture:
         yield "</g>"
 
     extra = 3 * min(box.times - 1, 2) if not body else 0
-    return Picture(width + extra, height + extra, draw)
+    return LayerPicture(width + extra, height + extra, draw)
 
 
 def _frame(x: float, y: float, width: float, height: float, *, chosen: bool, leaf: bool) -> str:
@@ -84,7 +84,7 @@ def _frame(x: float, y: float, width: float, height: float, *, chosen: bool, lea
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="5" {colours}/>'
 
 
-def _header(box: Box) -> Iterator[list[Segment]]:
+def _header(box: LayerBox) -> Iterator[list[Segment]]:
     """The title, and the settings in lines of a bounded length: what was chosen first."""
     title: list[Segment] = [(f"{box.name}: ", "fixed")] if box.name else []
     if box.label:
@@ -111,7 +111,7 @@ def _wrapped(settings: Sequence[Setting]) -> Iterator[list[Segment]]:
         yield line
 
 
-def _node_line(row: tuple[int, list[tuple[int, Box]]]) -> list[Segment]:
+def _node_line(row: tuple[int, list[tuple[int, LayerBox]]]) -> list[Segment]:
     target, sources = row
     line: list[Segment] = [(f"node {target} = ", "fixed")]
     for position, (source, operation) in enumerate(sources):
@@ -123,7 +123,7 @@ def _node_line(row: tuple[int, list[tuple[int, Box]]]) -> list[Segment]:
     return line
 
 
-def _text(lines: Sequence[Sequence[Segment]]) -> Picture:
+def _text(lines: Sequence[Sequence[Segment]]) -> LayerPicture:
     width = max(sum(len(text) for text, _ in line) for line in lines) * CHARACTER
 
     def draw(x: float, y: float) -> Iterator[str]:
@@ -131,10 +131,10 @@ def _text(lines: Sequence[Sequence[Segment]]) -> Picture:
             spans = "".join(f"<tspan {_STYLES[style]}>{escape(text)}</tspan>" for text, style in line if text)
             yield f'<text xml:space="preserve" x="{x:.1f}" y="{y + LINE * number + FONT + 1:.1f}">{spans}</text>'
 
-    return Picture(width, LINE * len(lines), draw)
+    return LayerPicture(width, LINE * len(lines), draw)
 
 
-def _column(children: Sequence[Box]) -> Picture:
+def _column(children: Sequence[LayerBox]) -> LayerPicture:
     """Layers from top to bottom, in as many columns as keep them readable; arrows between those that are not named."""
     pictures = [_box(child) for child in children]
     gaps = [NAMED_GAP if child.name else GAP for child in children]
@@ -161,7 +161,7 @@ def _column(children: Sequence[Box]) -> Picture:
                 yield _arrow([*points, (following, y + 1), (following, y + margin)])
             left += width + COLUMN_GAP
 
-    return Picture(sum(widths) + COLUMN_GAP * (len(columns) - 1), max(heights) + 2 * margin, draw)
+    return LayerPicture(sum(widths) + COLUMN_GAP * (len(columns) - 1), max(heights) + 2 * margin, draw)
 
 
 def _columns(heights: Sequence[float]) -> list[list[int]]:
@@ -189,7 +189,7 @@ def _arrow(points: Sequence[tuple[float, float]]) -> str:
     )
 
 
-def _origins(box: Box) -> Iterator[str]:
+def _origins(box: LayerBox) -> Iterator[str]:
     """Which decisions made this layer, for the tooltip."""
     if box.decision:
         yield f"{box.decision} = {box.label}"

@@ -30,7 +30,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Box:
+class LayerBox:
     """A layer. Boxes are equal when they look equal: the names of decisions do not count.
 
     Attributes:
@@ -47,22 +47,22 @@ class Box:
     label: str = ""
     decision: str = field(default="", compare=False)
     settings: tuple[Setting, ...] = ()
-    children: tuple[Box, ...] = ()
+    children: tuple[LayerBox, ...] = ()
     times: int = 1
     dense: bool = False
 
 
-Part = Box | Setting
+Part = LayerBox | Setting
 
 
-def sketch(architecture: Architecture) -> Box:
+def layer_tree(architecture: Architecture) -> LayerBox:
     """The boxes of an architecture; a table of its decisions where its space was read from a journal."""
     tree = architecture.space.tree
     if tree is None:
-        rows = (Box(plain(label), plain(name), plain(label)) for name, label in architecture.items())
-        return Box("Architecture", settings=(Setting("", NO_LAYERS),), children=tuple(rows))
+        rows = (LayerBox(plain(label), plain(name), plain(label)) for name, label in architecture.items())
+        return LayerBox("Architecture", settings=(Setting("", NO_LAYERS),), children=tuple(rows))
     parts = _parts(tree, architecture, "")
-    if len(parts) == 1 and isinstance(parts[0], Box):
+    if len(parts) == 1 and isinstance(parts[0], LayerBox):
         return parts[0]
     return _holding("Architecture", parts)
 
@@ -103,7 +103,7 @@ def _parts(node: Node, choices: Mapping[str, Label], name: str) -> list[Part]:
         case ChooseSome(_, decision, alternatives):
             labels = choices[decision]
             some = [p for label in labels for p in _chosen(alternatives[label], label, decision, choices, "")]
-            if any(isinstance(part, Box) for part in some):
+            if any(isinstance(part, LayerBox) for part in some):
                 return [_as_box(part) for part in some]
             return [Setting(name, f"{{{', '.join(map(plain, labels))}}}", True, decision)]
         case Group(_, items):
@@ -118,17 +118,17 @@ def _parts(node: Node, choices: Mapping[str, Label], name: str) -> list[Part]:
 def _chosen(node: Node, label: Label, decision: str, choices: Mapping[str, Label], name: str) -> list[Part]:
     """The alternative `node`, marked as chosen by its label."""
     parts = _parts(node, choices, name)
-    if len(parts) == 1 and isinstance(parts[0], Box):
+    if len(parts) == 1 and isinstance(parts[0], LayerBox):
         inner = parts[0]
         return [inner if inner.label else replace(inner, label=plain(label), decision=decision)]
-    if any(isinstance(part, Box) for part in parts):
+    if any(isinstance(part, LayerBox) for part in parts):
         return [replace(_holding(plain(label), parts), name=name, label=plain(label), decision=decision)]
     return [Setting(name, plain(label), True, decision)]
 
 
 def _several(parts: list[Part], name: str) -> list[Part]:
     """The items of a list or dict: as they are where layers are among them, else one setting."""
-    if any(isinstance(part, Box) for part in parts):
+    if any(isinstance(part, LayerBox) for part in parts):
         return [_as_box(part) for part in parts]
     settings = [part for part in parts if isinstance(part, Setting)]
     text = ", ".join(f"{s.name}={s.text}" if s.name else s.text for s in settings)
@@ -136,7 +136,7 @@ def _several(parts: list[Part], name: str) -> list[Part]:
     return [Setting(name, f"[{text}]", any(s.chosen for s in settings), decisions)]
 
 
-def _layer(call: Call, choices: Mapping[str, Label], name: str) -> Box:
+def _layer(call: Call, choices: Mapping[str, Label], name: str) -> LayerBox:
     names = _parameter_names(call.factory)
     given = [(names[i] if i < len(names) else "", arg) for i, arg in enumerate(call.args)]
     given += call.kwargs.items()
@@ -145,7 +145,7 @@ def _layer(call: Call, choices: Mapping[str, Label], name: str) -> Box:
     for argument, node in given:
         parts += _counts(node, choices)
         inner = _parts(node, choices, argument)
-        boxes = any(isinstance(part, Box) for part in inner)
+        boxes = any(isinstance(part, LayerBox) for part in inner)
         holders += boxes
         if boxes and len(inner) > 1 and argument:
             parts.append(replace(_holding(argument, inner), name=""))
@@ -164,18 +164,20 @@ def _counts(node: Node, choices: Mapping[str, Label]) -> list[Part]:
     return [Setting(name, plain(choices[name]), True, name) for name in decisions]
 
 
-def _holding(title: str, parts: Sequence[Part]) -> Box:
+def _holding(title: str, parts: Sequence[Part]) -> LayerBox:
     settings = tuple(part for part in parts if isinstance(part, Setting))
-    return Box(title, settings=settings, children=collapsed([part for part in parts if isinstance(part, Box)]))
+    return LayerBox(
+        title, settings=settings, children=collapsed([part for part in parts if isinstance(part, LayerBox)])
+    )
 
 
-def _as_box(part: Part) -> Box:
-    if isinstance(part, Box):
+def _as_box(part: Part) -> LayerBox:
+    if isinstance(part, LayerBox):
         return part
-    return Box(part.text, name=part.name, label=part.text if part.chosen else "", decision=part.decision)
+    return LayerBox(part.text, name=part.name, label=part.text if part.chosen else "", decision=part.decision)
 
 
-def collapsed(boxes: Sequence[Box]) -> tuple[Box, ...]:
+def collapsed(boxes: Sequence[LayerBox]) -> tuple[LayerBox, ...]:
     """Boxes that stand in a row and look equal as one box with `times`."""
     rows = (
         (box, sum(item.times for item in same)) for box, same in groupby(boxes, key=lambda box: replace(box, times=1))
@@ -183,7 +185,7 @@ def collapsed(boxes: Sequence[Box]) -> tuple[Box, ...]:
     return tuple(replace(box, times=times) for box, times in rows)
 
 
-def dense_rows(box: Box) -> list[tuple[int, list[tuple[int, Box]]]]:
+def dense_rows(box: LayerBox) -> list[tuple[int, list[tuple[int, LayerBox]]]]:
     """For each node of a dense cell from 1: its inputs as (source node, operation)."""
     edges = [child for child in box.children for _ in range(child.times)]
     rows, target = [], 1

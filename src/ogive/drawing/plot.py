@@ -54,7 +54,7 @@ LARGEST, SMALLEST = 1e150, 1e-150
 
 
 @dataclass(frozen=True)
-class Scale:
+class AxisScale:
     """One axis: from `low` to `high`, on a log scale where both are above 0 and it is asked for."""
 
     low: float
@@ -91,16 +91,16 @@ class Scale:
         return found
 
 
-def over(values: ArrayLike, label: str = "", log: bool = False, margin: float = 0.04, whole: bool = False) -> Scale:
+def over(values: ArrayLike, label: str = "", log: bool = False, margin: float = 0.04, whole: bool = False) -> AxisScale:
     """A scale over all finite `values`, with a margin on both sides."""
     points = _bounded(values)
     points = points[np.isfinite(points)]
     low, high = (float(points.min()), float(points.max())) if len(points) else (0.0, 1.0)
     if log and low > 0 and high > low:
         stretch = (high / low) ** margin
-        return Scale(low / stretch, high * stretch, label, True, whole)
+        return AxisScale(low / stretch, high * stretch, label, True, whole)
     span = (high - low) or abs(high) or 1.0
-    return Scale(low - margin * span, high + margin * span, label, False, whole)
+    return AxisScale(low - margin * span, high + margin * span, label, False, whole)
 
 
 def _bounded(values: ArrayLike) -> FloatArray:
@@ -136,8 +136,8 @@ def tick_text(values: Sequence[float]) -> list[str]:
 class Plot:
     """A drawing with two axes; marks are drawn in the order in which they are added."""
 
-    x: Scale
-    y: Scale
+    x: AxisScale
+    y: AxisScale
     width: float = 900
     height: float = 320
     left: float = LEFT

@@ -61,7 +61,7 @@ _SAFE = {(entry.__module__, entry.__qualname__): entry for entry in (*_NUMPY, Or
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedCheckpoint:
     """A checkpoint on disk.
 
     Attributes:
@@ -116,7 +116,7 @@ def first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(filter(None, lines))}"
 
 
-def newest(folder: Path) -> Saved | None:
+def newest(folder: Path) -> SavedCheckpoint | None:
     """The checkpoint of the highest step in `folder`, from which training goes on, or None.
 
     Raises:
@@ -125,7 +125,7 @@ def newest(folder: Path) -> Saved | None:
     return _latest(folder, _STATE)
 
 
-def of_value(folder: Path) -> Saved | None:
+def of_value(folder: Path) -> SavedCheckpoint | None:
     """The checkpoint in `folder` whose weights have the trial's value: that of the best epoch where that one was kept,
     else the newest; None where there is none.
 
@@ -135,7 +135,7 @@ def of_value(folder: Path) -> Saved | None:
     return _latest(folder, _BEST_STATE) or newest(folder)
 
 
-def _latest(folder: Path, name: re.Pattern[str]) -> Saved | None:
+def _latest(folder: Path, name: re.Pattern[str]) -> SavedCheckpoint | None:
     states = {int(match[1]): path for path in folder.iterdir() if (match := name.fullmatch(path.name))}
     if not states:
         return None
@@ -144,12 +144,12 @@ def _latest(folder: Path, name: re.Pattern[str]) -> Saved | None:
     try:
         content = json.loads(beside.read_text())
         keys = tuple(content["keys"]) if "keys" in content else None
-        return Saved(step, content["metrics"], content["reported"], states[step], keys)
+        return SavedCheckpoint(step, content["metrics"], content["reported"], states[step], keys)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{beside}: cannot be read ({first_line(error)}); {REMEDY}") from error
 
 
-class Writer:
+class CheckpointWriter:
     """Writes the checkpoints of one trial: `stage` the state of a step, then `commit` it. The newest is kept, and the best
     of those whose epochs were reported where `best_epoch_of` is given.
 
@@ -197,20 +197,20 @@ class Writer:
         path.with_name(path.name + ".tmp").replace(path)
         kept = {path, beside}
         if self._best_epoch_of is not None:
-            kept |= self._keep_best(Saved(step, metrics, reported, path), self._best_epoch_of)
+            kept |= self._keep_best(SavedCheckpoint(step, metrics, reported, path), self._best_epoch_of)
         flush_folder(self._folder)
         self._staged = None
         for file in _own_files(self._folder):  # what a killed attempt left half written is among them
             if file not in kept:
                 file.unlink()
 
-    def _keep_best(self, saved: Saved, rule: BestEpoch) -> set[Path]:
+    def _keep_best(self, saved: SavedCheckpoint, rule: BestEpoch) -> set[Path]:
         """Keep `saved` as the best checkpoint if its epoch is the best reported so far; returns the files of the best."""
         best = _latest(self._folder, _BEST_STATE)
         counts = saved.reported and rule.counts(saved.metrics)
         if counts and (best is None or rule.cost(saved.metrics) < rule.cost(best.metrics)):
             # The JSON first: a state without it would not be readable.
-            best = Saved(saved.step, saved.metrics, True, saved.path.with_stem(f"{saved.path.stem}-best"))
+            best = SavedCheckpoint(saved.step, saved.metrics, True, saved.path.with_stem(f"{saved.path.stem}-best"))
             for source, target in (
                 (saved.path.with_suffix(".json"), best.path.with_suffix(".json")),
                 (saved.path, best.path),

@@ -153,7 +153,7 @@ class Classifier(Estimator):
             self._examples[key] = tuple((a.to(device), b.to(device)) for a, b in (train, validation))  # type: ignore[assignment]
         return self._examples[key]
 
-    def second_stage(self, recipe: Mapping[str, Any]) -> Classifier:
+    def full_training(self, recipe: Mapping[str, Any]) -> Classifier:
         """Full training: the recipe with the values of `recipe` replaced, on the task's second split, all of its data.
 
         Raises:

@@ -22,7 +22,7 @@ BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
-class Order:
+class TrainingOrder:
     """What is to be trained.
 
     Attributes:
@@ -50,18 +50,20 @@ class Order:
         return data | {name: value for name, value in optional.items() if value}
 
     @staticmethod
-    def of(settings: Mapping[str, Any]) -> Order:
+    def of(settings: Mapping[str, Any]) -> TrainingOrder:
         """The order in a proposal's settings."""
         data = settings[STAGE]
         start = (data["start"][0], data["start"][1]) if "start" in data else None
-        return Order(data["network"], data["trial"], data["seed"], start, data.get("drawn", ""), data.get("again", 0))
+        return TrainingOrder(
+            data["network"], data["trial"], data["seed"], start, data.get("drawn", ""), data.get("again", 0)
+        )
 
 
 class FullTraining(Estimator):
     """Carries out orders of the second stage with another estimator.
 
     Args:
-        judge: trains and reports; for the built-in trainer, what `Classifier.second_stage` made.
+        judge: trains and reports; for the built-in trainer, what `Classifier.full_training` made.
         baseline: makes a hand-drawn network; None where no order is for one.
         settings: the trials' settings, which override those of the search.
     """
@@ -79,13 +81,13 @@ class FullTraining(Estimator):
         self.judge.prepare()
 
     def evaluate(self, evaluation: Evaluation) -> None:
-        order = Order.of(evaluation.settings)
+        order = TrainingOrder.of(evaluation.settings)
         own = {name: value for name, value in evaluation.settings.items() if name != STAGE}
         inherit = None
         if order.start is not None:
             run = evaluation.folder.parents[2]  # <run>/final/trials/000003
             inherit = run / order.start[0], order.start[1]
-        network: Any = evaluation.architecture if order.trial is not None else Drawn(self.baseline)
+        network: Any = evaluation.architecture if order.trial is not None else DrawnBaseline(self.baseline)
         settings = {**own, **self.settings}
         self.judge.evaluate(
             replace(evaluation, architecture=network, seed=order.seed, settings=settings, inherit=inherit)
@@ -102,7 +104,7 @@ class FullTraining(Estimator):
         return {**self.judge.fingerprints(), "settings": hash_json(self.settings)}
 
 
-class Drawn:
+class DrawnBaseline:
     """A hand-drawn network that is built from a seed, as an architecture is.
 
     Attributes:

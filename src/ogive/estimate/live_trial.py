@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from ogive.errors import JobError, RunError
-from ogive.estimate.checkpoint import Writer, load_checkpoint, newest, of_value
-from ogive.estimate.process_group import AnyOf, assembled
+from ogive.estimate.checkpoint import CheckpointWriter, load_checkpoint, newest, of_value
+from ogive.estimate.process_group import AnyOf, process_group
 from ogive.run.estimator import Evaluation, Team
 from ogive.run.unsaved_weights import UNSAVED
 from ogive.schedule.base import Action
@@ -93,7 +93,7 @@ class LiveTrial:
         self._any_of = any_of
         self._until = evaluation.until if until is None else until
         self._awaits = set(evaluation.awaits)
-        self._writer = Writer(evaluation.folder, evaluation.best_epoch_of if self._team.rank == 0 else None)
+        self._writer = CheckpointWriter(evaluation.folder, evaluation.best_epoch_of if self._team.rank == 0 else None)
         self._saved = newest(evaluation.folder)
         self._metrics: dict[str, float] = {}
         self._reported: Step = 0  # the last step that this attempt reported, sent or not, or the restored one
@@ -335,7 +335,7 @@ class LiveTrial:
 
 def run_live(evaluation: Evaluation, body: Callable[[LiveTrial], None]) -> None:
     """Run one attempt of `body` on `evaluation`, unless the journal, or a checkpoint, has all that it could report."""
-    with assembled(evaluation.team) as any_of:
+    with process_group(evaluation.team) as any_of:
         trial = LiveTrial(evaluation, any_of)
         if not trial._settle():
             return

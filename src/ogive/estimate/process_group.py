@@ -17,7 +17,7 @@ PATIENCE = timedelta(days=365)
 
 
 @contextmanager
-def assembled(team: Team) -> Iterator[AnyOf]:
+def process_group(team: Team) -> Iterator[AnyOf]:
     """Let the processes of a team find each other: inside, `torch.distributed` has its default process group, with gloo for
     tensors on the CPU and nccl for those on GPUs. Nothing is done for a process alone.
 

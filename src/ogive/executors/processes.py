@@ -16,7 +16,7 @@ from ogive.errors import RunError
 from ogive.executors.channel import ProtocolError
 from ogive.executors.messages import outcome_of
 from ogive.executors.orphans import kill_marked
-from ogive.executors.worker_client import LEFT, Remote
+from ogive.executors.worker_client import LEFT, WorkerClient
 from ogive.run.executor import STARTUP_SECONDS, Assignment, Executor, Listener, Outcome
 from ogive.run.manifest import cores
 from ogive.trial import Status
@@ -72,7 +72,7 @@ class Processes(Executor):
         self._looked = time.monotonic()
         self._stillborn = 0
         self._any_ready = False  # so far
-        self._workers: list[Remote] = []
+        self._workers: list[WorkerClient] = []
         kill_marked(run_mark(folder))  # what a killed controller's workers may have left running
         self._guardian = subprocess.Popen(
             [sys.executable, "-P", "-m", "ogive.executors.watchdog", self._mark],
@@ -87,9 +87,9 @@ class Processes(Executor):
             self.close()
             raise
 
-    def _launch(self, name: str) -> Remote:
+    def _launch(self, name: str) -> WorkerClient:
         start = {**self._start, "place": int(name.rpartition("-")[2]) * self._start["ranks"]}
-        return Remote(name, self._mark, self._threads, start, self._folder / f"{name}.log")
+        return WorkerClient(name, self._mark, self._threads, start, self._folder / f"{name}.log")
 
     @property
     def idle(self) -> int:
@@ -118,7 +118,7 @@ class Processes(Executor):
             self._look(listener)
             self._looked = time.monotonic()
 
-    def _with_messages(self, timeout: float) -> list[Remote]:
+    def _with_messages(self, timeout: float) -> list[WorkerClient]:
         """The workers whose channels can be read now; each gets its turn, however much another one sends."""
         open_channels = [worker for worker in self._workers if not worker.channel.closed]
         with selectors.PollSelector() as selector:
@@ -139,7 +139,7 @@ class Processes(Executor):
             else:
                 worker.enforce(self._time_limit, self._memory_limit, self._startup_limit)
 
-    def _handle(self, worker: Remote, message: Mapping[str, Any], listener: Listener) -> None:
+    def _handle(self, worker: WorkerClient, message: Mapping[str, Any], listener: Listener) -> None:
         match message["is"]:
             case "ready":
                 worker.ready, self._stillborn, self._any_ready = True, 0, True
@@ -158,7 +158,7 @@ class Processes(Executor):
                 worker.leaving = bool(message.get("leaving"))
                 listener.on_end(worker.finish().trial, outcome_of(message))
 
-    def _died(self, worker: Remote, listener: Listener) -> None:
+    def _died(self, worker: WorkerClient, listener: Listener) -> None:
         """Replace a worker that has ended, and say what became of its trial."""
         code, outcome = worker.bury()
         place = self._workers.index(worker)
@@ -172,7 +172,7 @@ class Processes(Executor):
         elif code != LEFT and worker.killed_for is None:
             listener.on_warning(f"{worker.name} ended while it was idle ({outcome.reason}) and was replaced")
 
-    def _check_birth(self, worker: Remote, outcome: Outcome) -> None:
+    def _check_birth(self, worker: WorkerClient, outcome: Outcome) -> None:
         """See that workers can start at all."""
         if worker.ready:
             return

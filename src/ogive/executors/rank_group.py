@@ -105,7 +105,7 @@ class _Rank:
         return self.process.wait()
 
 
-class Ranks:
+class RankGroup:
     """The further processes of one worker.
 
     Args:

@@ -44,7 +44,7 @@ class VirtualClock:
 
 
 @dataclass(frozen=True)
-class Weather:
+class FaultModel:
     """What can befall simulated workers. The defaults disturb nothing.
 
     Attributes:
@@ -95,15 +95,15 @@ class _Job:
 
 
 class Simulated(Executor):
-    """`workers` simulated workers under `weather`; what happens to a trial depends on `seed` and its number alone."""
+    """`workers` simulated workers under `faults`; what happens to a trial depends on `seed` and its number alone."""
 
     virtual = True
 
     def __init__(
-        self, clock: VirtualClock, judge: Judge, workers: int, weather: Weather | None = None, seed: int = 0
+        self, clock: VirtualClock, judge: Judge, workers: int, faults: FaultModel | None = None, seed: int = 0
     ) -> None:
-        self.clock, self.judge, self.weather, self.seed = clock, judge, weather or Weather(), seed
-        self._cold = set(range(workers)) if self.weather.startup else set()
+        self.clock, self.judge, self.faults, self.seed = clock, judge, faults or FaultModel(), seed
+        self._cold = set(range(workers)) if self.faults.startup else set()
         self._free = list(range(workers))  # a heap: the lowest number works first
         self._speed: dict[int, float] = {}
         self._events: list[tuple[float, int, _Job]] = []  # (time, order, job): it reports, ends, or is preempted
@@ -116,19 +116,19 @@ class Simulated(Executor):
 
     def submit(self, assignment: Assignment) -> str:
         worker = heapq.heappop(self._free)
-        weather, now = self.weather, self.clock.seconds
+        faults, now = self.faults, self.clock.seconds
         pace, fails, preempted = self._pace(worker), 0, math.inf
         if worker in self._cold:
             self._cold.discard(worker)
-            now += weather.startup
-        if weather.fail:
+            now += faults.startup
+        if faults.fail:
             rng = generator(self.seed, "trial", assignment.trial)
-            if rng.random() < weather.fail:
+            if rng.random() < faults.fail:
                 fails = int(rng.integers(1, until(assignment.fidelity) + 1))
-        if weather.straggle or weather.preempt:
+        if faults.straggle or faults.preempt:
             rng = generator(self.seed, "attempt", assignment.trial, assignment.attempt)
-            pace *= weather.slowdown if rng.random() < weather.straggle else 1.0
-            preempted = now + rng.exponential(3600 / weather.preempt) if weather.preempt else math.inf
+            pace *= faults.slowdown if rng.random() < faults.straggle else 1.0
+            preempted = now + rng.exponential(3600 / faults.preempt) if faults.preempt else math.inf
         job = _Job(assignment, worker, self.judge(assignment), pace, fails, preempted, now)
         self._go_on(job)
         return f"simulated-{worker}"
@@ -148,10 +148,10 @@ class Simulated(Executor):
         self._events.clear()
 
     def _pace(self, worker: int) -> float:
-        if not self.weather.spread:
+        if not self.faults.spread:
             return 1.0
         if worker not in self._speed:
-            self._speed[worker] = math.exp(generator(self.seed, "worker", worker).normal(0, self.weather.spread))
+            self._speed[worker] = math.exp(generator(self.seed, "worker", worker).normal(0, self.faults.spread))
         return self._speed[worker]
 
     def _go_on(self, job: _Job) -> None:
@@ -168,7 +168,7 @@ class Simulated(Executor):
         now = self.clock.seconds
         spent = now - job.began
         if now >= job.preempted:
-            if self.weather.startup:
+            if self.faults.startup:
                 self._cold.add(job.worker)
             self._end(job, Outcome(Status.KILLED, "preempted", "", spent), listener)
         elif isinstance(job.next, Outcome):

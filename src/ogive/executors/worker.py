@@ -28,7 +28,7 @@ from ogive.executors.evaluate import evaluate, make_folder
 from ogive.executors.limits import limit_memory
 from ogive.executors.messages import outcome_fields
 from ogive.executors.orphans import descendants, end_strays
-from ogive.executors.rank_group import Ranks, use_loopback
+from ogive.executors.rank_group import RankGroup, use_loopback
 from ogive.executors.worker_client import CUT, LEFT
 from ogive.run import signal_handlers
 from ogive.run.estimator import ALONE, Estimator, Team
@@ -54,7 +54,7 @@ class _Worker:
         self.leaving = False
         self.busy = False
         self.lock = threading.Lock()  # whoever watches the ranks sends, too
-        self.ranks: Ranks | None = None  # of a data-parallel trial; this process is rank 0
+        self.ranks: RankGroup | None = None  # of a data-parallel trial; this process is rank 0
         self._listen()
 
     def _listen(self) -> None:
@@ -114,7 +114,7 @@ class _Worker:
         os.chdir(start["cwd"])
         if start.get("ranks", 1) > 1:
             use_loopback()
-            self.ranks = Ranks(start)  # they load at the same time
+            self.ranks = RankGroup(start)  # they load at the same time
         try:
             space, estimator = load(Path(start["payload"]))
             estimator.prepare()
@@ -167,7 +167,7 @@ class _Worker:
                 os._exit(0)
         return {"is": "end", **outcome_fields(outcome)}
 
-    def _team(self, ranks: Ranks, message: Mapping[str, Any], folder: Path, place: int) -> Team:
+    def _team(self, ranks: RankGroup, message: Mapping[str, Any], folder: Path, place: int) -> Team:
         """Let all ranks begin the assignment with this process."""
         rendezvous = folder / RENDEZVOUS
         rendezvous.unlink(missing_ok=True)  # of an attempt that was killed

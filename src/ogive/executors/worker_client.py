@@ -33,7 +33,7 @@ CUT = 76
 """The exit code of a worker that finds its channel closed."""
 
 
-class Remote:
+class WorkerClient:
     """A worker process, and what the controller knows of it.
 
     Attributes:

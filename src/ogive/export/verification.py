@@ -134,7 +134,7 @@ def precision(model: nn.Module) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class OutputDifference:
     """How far two sets of outputs differ.
 
     Attributes:
@@ -152,12 +152,12 @@ class Difference:
     message: str | None = None
 
 
-def compare(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor], tolerance: float) -> Difference:
+def compare(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor], tolerance: float) -> OutputDifference:
     """Compare outputs by name: data types and shapes, integers exactly, others within `tolerance` of the largest."""
     if list(expected) != list(actual):
-        return Difference(message=f"outputs {', '.join(actual)} instead of {', '.join(expected)}")
+        return OutputDifference(message=f"outputs {', '.join(actual)} instead of {', '.join(expected)}")
     parts = [_compare(name, expected[name], actual[name], tolerance) for name in expected]
-    return Difference(
+    return OutputDifference(
         largest=max((part.largest for part in parts), default=0.0),
         total=sum(part.total for part in parts),
         count=sum(part.count for part in parts),
@@ -166,9 +166,9 @@ def compare(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor], tolera
     )
 
 
-def _compare(name: str, expected: Tensor, actual: Tensor, tolerance: float) -> Difference:
+def _compare(name: str, expected: Tensor, actual: Tensor, tolerance: float) -> OutputDifference:
     if expected.shape != actual.shape:
-        return Difference(message=f"{name} has the shape {list(actual.shape)} instead of {list(expected.shape)}")
+        return OutputDifference(message=f"{name} has the shape {list(actual.shape)} instead of {list(expected.shape)}")
     wide = torch.complex128 if expected.is_complex() else torch.float64
     a, b = expected.to(wide), actual.to(wide)
     same = (a == b) | (a.isnan() & b.isnan())
@@ -178,7 +178,7 @@ def _compare(name: str, expected: Tensor, actual: Tensor, tolerance: float) -> D
     floating = expected.is_floating_point() or expected.is_complex()
     largest = float(difference.max()) if difference.numel() else 0.0
     wrong = largest > (tolerance * scale if floating else 0.0)
-    return Difference(
+    return OutputDifference(
         largest=largest,
         total=float(difference.sum()),
         count=a.numel(),

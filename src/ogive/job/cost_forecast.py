@@ -71,7 +71,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Forecast:
+class CostForecast:
     """What a job will cost on this machine.
 
     Attributes:
@@ -103,7 +103,7 @@ class Forecast:
         return {"parts": [asdict(part) for part in self.parts], **own}
 
 
-def forecast(job: Job) -> Forecast | None:
+def forecast(job: Job) -> CostForecast | None:
     """Time some architectures of the job and scale up. None where a train function alone knows how long it trains.
 
     Takes some seconds; reads the training and validation parts only. Time is taken as proportional to examples and epochs.
@@ -136,12 +136,12 @@ def forecast(job: Job) -> Forecast | None:
     if given:
         judge = judges[-1]
         assert isinstance(judge, Classifier)
-        full = judge.second_stage({**given.get("recipe", {}), **_epochs(given)})
+        full = judge.full_training({**given.get("recipe", {}), **_epochs(given)})
         trainings = given["top"] * len(given["seeds"])
         seconds = (pace_of(full) or first).training(full, full.epochs)
         name = last.name if last is not None else "full training"
         parts.append(_part(name, searches[-1], trainings, seconds, price, start, full=True, apart=last is None))
-    return Forecast(tuple(parts), first.method, price, start)
+    return CostForecast(tuple(parts), first.method, price, start)
 
 
 def _start_up(job: Job) -> float:

@@ -12,7 +12,7 @@ from ogive.run import alert_route_specs
 from ogive.run.executor import STARTUP_SECONDS
 from ogive.run.manifest import cores
 from ogive.run.prices import find_price
-from ogive.session.executor_config import places_of
+from ogive.session.executor_config import executor_config
 
 OVERRIDDEN = ("max_trials", "budget")
 """Options of the command line that mean one search."""
@@ -21,7 +21,7 @@ OVERRIDDEN = ("max_trials", "budget")
 def check_machine(source: Source, keys: JobKeys) -> None:
     """See that the machine and the executor can give what is asked for."""
     with blamed(source, "executor"):
-        simulated = places_of(keys.executor).simulated
+        simulated = executor_config(keys.executor).simulated
     if isinstance(keys.parallel_trials, int) and keys.parallel_trials > cores() and not simulated:
         raise source.error(
             ("parallel_trials",),
@@ -66,7 +66,7 @@ def check_routes(source: Source, keys: JobKeys) -> None:
     for index, sink in enumerate(keys.sinks):
         with blamed(source, "sinks", index):
             try:
-                sinks.specs([sink])
+                sinks.check_specs([sink])
             except JobError as error:
                 raise JobError(str(error).removeprefix("sinks: ")) from error
 
@@ -112,7 +112,7 @@ def check_phases(source: Source, keys: JobKeys) -> None:
             continue
         if index == 0:
             raise source.error(("phases", name, "finalize"), "there is no phase before it whose best could be trained")
-        if places_of(keys.executor).simulated:
+        if executor_config(keys.executor).simulated:
             raise source.error(("phases", name, "finalize"), "`executor: simulated` trains nothing; leave it out")
         if index < len(keys.phases) - 1:
             raise source.error(("phases", name, "finalize"), "full training of the best comes last; move it to the end")

@@ -13,8 +13,8 @@ from ogive.job.user_modules import Code, describe
 from ogive.job.yaml_source import At, Source, blamed
 from ogive.run.estimator import Estimator
 from ogive.schedule.base import Schedule
-from ogive.session.executor_config import check_known, places_of
-from ogive.session.search_checks import check_fidelities, with_room
+from ogive.session.executor_config import check_simulated_times, executor_config
+from ogive.session.search_checks import check_capacity, check_fidelities
 from ogive.space import Space
 from ogive.user_code import call
 
@@ -187,7 +187,7 @@ def check_carried_out(
 ) -> None:
     """See that the estimator can do what the schedule and the executor ask for, with as many processes as the job says."""
     with blamed(source, "executor"):
-        check_known(places_of(keys.executor), estimator)
+        check_simulated_times(executor_config(keys.executor), estimator)
     ((name, options),) = keys.schedule.items()
     at = ("schedule", name, "fidelities") if "fidelities" in options else ("schedule", name)
     with blamed(source, *at):
@@ -199,7 +199,7 @@ def check_carried_out(
         )
     at_a_time = keys.parallel_trials if isinstance(keys.parallel_trials, int) else 1
     with blamed(source, "workers_per_trial"):
-        with_room(estimator, at_a_time, keys.workers_per_trial)
+        check_capacity(estimator, at_a_time, keys.workers_per_trial)
 
 
 def check_finalize(source: Source, keys: FinalizeKeys, estimator: Estimator, *at: str) -> None:
@@ -212,8 +212,8 @@ def check_finalize(source: Source, keys: FinalizeKeys, estimator: Estimator, *at
     for name, value in given.items():
         if name != "warmup":  # whose range depends on the epochs
             with blamed(source, *at, "recipe", name):
-                estimator.second_stage({name: value})
+                estimator.full_training({name: value})
     if keys.epochs is not None:
         given["epochs"] = keys.epochs
     with blamed(source, *at):
-        estimator.second_stage(given)
+        estimator.full_training(given)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ogive.api import Funnel, Phase, Run, open_run, search
-from ogive.api.funnel import Verdict, funnel
+from ogive.api.funnel import PhaseVerdict, funnel
 from ogive.errors import JobError
 from ogive.job import search_parts
 from ogive.job.job import Job, JobPhase, baseline_in, finalize_arguments
@@ -97,7 +97,7 @@ def run_job(
 def run_funnel(
     job: Job,
     view: View,
-    watch: Callable[[str, Verdict | None], object],
+    watch: Callable[[str, PhaseVerdict | None], object],
     say: Callable[[str], object],
     retry_failed: bool = False,
 ) -> Funnel:

@@ -24,7 +24,7 @@ from ogive.run.journal import JOURNAL
 from ogive.run.manifest import cores
 from ogive.run.settings import Settings
 from ogive.seeds import generator
-from ogive.session.search_checks import check_hard
+from ogive.session.search_checks import check_hard_constraints
 from ogive.space import Architecture, Space
 from ogive.trial import Pending
 from ogive.user_code import RAISED
@@ -305,7 +305,7 @@ def _check_feasible(source: Source, job: Job) -> None:
         screened = strategies.Constrained(strategies.Deduplicated(strategy), job.estimator.screen)
         with blamed(source, "constraints"):
             _check_any(drawn, job.estimator.screen, "screened", job.folders)
-            check_hard(job.space, job.estimator, job.constraints, job.keys.seed)
+            check_hard_constraints(job.space, job.estimator, job.constraints, job.keys.seed)
             screened.ask(generator(job.keys.seed, "check"), Pending(), {})
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ogive.job.cost_forecast import Forecast
+from ogive.job.cost_forecast import CostForecast
 from ogive.job.job import Job
 from ogive.run.estimator import Estimator
-from ogive.session.executor_config import places_of
+from ogive.session.executor_config import executor_config
 from ogive.space.training_decisions import training_decisions
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Finding:
     line: str = ""
 
 
-def launch_gate(job: Job, preflight: Preflight | None, forecast: Forecast | None) -> list[Finding]:
+def launch_gate(job: Job, preflight: Preflight | None, forecast: CostForecast | None) -> list[Finding]:
     """Everything that was looked at, in the order in which it matters."""
     checks = (
         _space(job, preflight),
@@ -84,9 +84,9 @@ def _split(job: Job) -> Iterator[Finding]:
     yield _found("split", bool(said), why, "task: {..., split: 70/15/15}")
 
 
-def _limits(job: Job, forecast: Forecast | None) -> Iterator[Finding]:
+def _limits(job: Job, forecast: CostForecast | None) -> Iterator[Finding]:
     k = job.keys
-    if places_of(k.executor).simulated:
+    if executor_config(k.executor).simulated:
         return  # what trains nothing needs none
     searches = [phase.job.keys for phase in job.phases if phase.job is not None] or [k]
     slowest = max((part.seconds.high for part in forecast.parts if not part.full), default=0.0) if forecast else 0.0

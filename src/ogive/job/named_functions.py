@@ -33,11 +33,11 @@ def check_baseline(job: Job) -> None:
         return
     import torch
 
-    from ogive.estimate.full_training import Drawn
+    from ogive.estimate.full_training import DrawnBaseline
 
     example = job.space.example_input or (None if job.task is None else job.task.example_input)
     with blamed(job.source, "baseline"):
-        model = Drawn(job.baseline).build(0)
+        model = DrawnBaseline(job.baseline).build(0)
         if example is not None:
             inputs = example_inputs(example)
             with blaming("baseline", job.baseline), torch.no_grad():

@@ -18,7 +18,7 @@ from ogive.job.yaml_source import Source, blamed
 from ogive.objective import Constraint, Objective
 from ogive.objective import constraints as check_constraints
 from ogive.objective import objectives as check_objectives
-from ogive.session.earlier_run import taken_over
+from ogive.session.earlier_run import transferred
 from ogive.space import Space
 from ogive.space.training_decisions import training_decisions
 from ogive.strategy.listed import check_list
@@ -136,7 +136,7 @@ def check_warm_start(
     given = warm_start(source, keys)
     if given is not None:
         with blamed(source, "warm_start"):
-            taken_over(given, space, objectives, constraints)
+            transferred(given, space, objectives, constraints)
 
 
 def with_its_schedule(source: Source, keys: JobKeys, is_given: bool) -> dict[str, dict[str, Any]]:

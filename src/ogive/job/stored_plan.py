@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from ogive.errors import JobError, RunError
 from ogive.files import replace_text
 from ogive.job.job import Job
-from ogive.session.planned_search import Wanted, fingerprint, plan_of, units
-from ogive.session.run_declaration import Declared, auto
+from ogive.session.planned_search import PlanRequest, fingerprint, make_plan, worker_units
+from ogive.session.run_declaration import RunSpec, auto
 
 if TYPE_CHECKING:
     from ogive.planner import Plan
 
 
-def plan_job(job: Job, wanted: Wanted, say: Callable[[str], object]) -> Plan:
+def plan_job(job: Job, wanted: PlanRequest, say: Callable[[str], object]) -> Plan:
     """The plan of a job's search; `wanted` has the arguments of `ogive.plan`.
 
     Raises:
@@ -27,7 +27,7 @@ def plan_job(job: Job, wanted: Wanted, say: Callable[[str], object]) -> Plan:
     if job.phases:
         names = ", ".join(phase.name for phase in job.phases if phase.job is not None)
         raise JobError(f"{job.path}: the job has phases, which are planned one by one: --phase with one of {names}")
-    return plan_of(_declared(job), job.estimator, job.settings, wanted, say)
+    return make_plan(_declared(job), job.estimator, job.settings, wanted, say)
 
 
 def plan_file(job: Job) -> Path:
@@ -69,7 +69,7 @@ def kept_plan(job: Job) -> Plan | None:
         raise JobError(
             f"{path} is no plan ({error}); delete it, or make it anew with `ogive plan {job.path}`"
         ) from error
-    unit, there = units(job.estimator)
+    unit, there = worker_units(job.estimator)
     if plan.fingerprint != fingerprint(_declared(job), job.settings):
         amiss = "the job has changed since"
     elif plan.unit != unit or plan.workers > there:
@@ -93,10 +93,10 @@ def begun_with(job: Job) -> dict[str, Any]:
     return {"workers": chosen, "workers_per_trial": 1} if chosen else {}
 
 
-def _declared(job: Job) -> Declared:
+def _declared(job: Job) -> RunSpec:
     """What the search will be declared to be."""
     strategy = auto(job.keys.max_trials) if job.strategy == {"auto": {}} else job.strategy
-    return Declared.of(
+    return RunSpec.of(
         job.space,
         job.estimator,
         objectives=job.objectives,

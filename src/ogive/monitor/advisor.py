@@ -6,7 +6,7 @@ import math
 from difflib import get_close_matches
 
 from ogive.monitor import alert_rules, cost
-from ogive.monitor.stop_rules import FIRST_FAILURES, Verdict, reaches, verdicts
+from ogive.monitor.stop_rules import FIRST_FAILURES, StopVerdict, reaches, verdicts
 from ogive.monitor.trend import FIRST_LOOK, LOOK_RATIO
 from ogive.run.alerts import Alert
 from ogive.run.clock import Clock
@@ -47,7 +47,7 @@ class Advisor:
         self._clock = clock
         self._next_round = clock.monotonic()
         self.settings = Settings.from_json(state.settings)
-        self.verdicts: list[Verdict] = []
+        self.verdicts: list[StopVerdict] = []
         self._reported: tuple[str, ...] = ()  # by the first trial that came to its end
         self._told = True  # of what it did not report
         self._asked_at = -1  # so many trials there were when alerts were asked for
@@ -118,7 +118,7 @@ class Advisor:
         told = {message for message, _ in self.state.warnings}
         return [message for message in dict.fromkeys(found) if message not in told]
 
-    def _stop(self) -> Verdict | None:
+    def _stop(self) -> StopVerdict | None:
         """The stop rule that ends the search now; None where it goes on."""
         found = next((verdict for verdict in self.verdicts if verdict.stop and verdict.rule != "budget"), None)
         return found if self.settings.stop == "auto" else None

@@ -32,7 +32,7 @@ CLOSE_SECONDS = 5.0
 """How long all routes together may take at the end for what they have not sent yet."""
 
 
-class Routes:
+class AlertRoutes:
     """The routes of one session, or of a watcher. It is an observer of the controller.
 
     Args:

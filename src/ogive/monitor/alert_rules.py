@@ -17,7 +17,7 @@ from ogive.formatting import duration, number, plural
 from ogive.monitor import plan_comparison
 from ogive.monitor.diversity import WINDOW, mean_distance, random_distance
 from ogive.monitor.overtraining import FEWEST_TRIALS, overtraining
-from ogive.monitor.stop_rules import Verdict
+from ogive.monitor.stop_rules import StopVerdict
 from ogive.monitor.utilisation import utilisation
 from ogive.objective import costs, pareto_front, violation
 from ogive.run import spending
@@ -51,7 +51,7 @@ OVERDUE_TRIALS = 5
 LEAST_PATIENCE_HOURS, PATIENCE_SHARE = 1.0, 0.25
 
 
-def by_trials(state: State, verdicts: Sequence[Verdict] = (), proposed: bool = True) -> list[Alert]:
+def by_trials(state: State, verdicts: Sequence[StopVerdict] = (), proposed: bool = True) -> list[Alert]:
     """The alerts that the trials alone decide, those of stop rules included. `proposed`: some were, since this was asked
     last; else their diversity is what it was.
     """
@@ -79,7 +79,7 @@ def _new(state: State, alerts: Iterable[Alert]) -> list[Alert]:
 _SEVERITY = {"failures": "warning", "no_trend": "warning"}
 
 
-def _verdicts(verdicts: Sequence[Verdict]) -> Iterator[Alert]:
+def _verdicts(verdicts: Sequence[StopVerdict]) -> Iterator[Alert]:
     """Each stop rule that says stop; the budget has alerts of its own."""
     for verdict in verdicts:
         if verdict.stop and verdict.rule != "budget":
@@ -247,7 +247,7 @@ def _use(state: State, now: float) -> Iterator[Alert]:
 
 def _plan(state: State, now: float) -> Iterator[Alert]:
     """The plan that the run was begun with does not hold: reports come later, or sooner, than its interval says."""
-    found = plan_comparison.compare(state, now)
+    found = plan_comparison.compare_with_plan(state, now)
     if found is None or not found.verdict or f"plan:{found.verdict}" in state.alerted:
         return
     foretold = found.forecast

@@ -135,7 +135,7 @@ def _sum_of(measured: Any, more: int, begun: float) -> Interval:
 
 
 @dataclass(frozen=True)
-class Review:
+class ForecastReview:
     """A journalled projection against what it came to."""
 
     done: int
@@ -151,14 +151,14 @@ class Review:
         return self.hours.low <= self.actual_hours <= self.hours.high
 
 
-def reviews(state: State) -> list[Review]:
+def reviews(state: State) -> list[ForecastReview]:
     """Projected against actual, after the run: of the projections for as many trials as there came to be."""
     total = len(_at_rest(state))
     if not state.ended:
         return []
     actual = spend(state)
     return [
-        Review(
+        ForecastReview(
             data["done"],
             data["trials"],
             Interval(*data["hours"]),

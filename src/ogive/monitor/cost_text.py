@@ -9,7 +9,7 @@ from typing import Any
 
 from ogive.formatting import amount, duration, number, of_limit
 from ogive.monitor import cost, plan_comparison
-from ogive.monitor.stop_rules import Verdict
+from ogive.monitor.stop_rules import StopVerdict
 from ogive.run import spending
 from ogive.run.settings import Settings
 from ogive.run.state import State
@@ -73,7 +73,7 @@ def cost_lines(found: dict[str, State], now: float | None = None) -> list[Line]:
 
 def plan_line(state: State, now: float | None = None) -> str:
     """How a search that goes on stands against the plan it was begun with; "" where there is none."""
-    found = None if state.ended else plan_comparison.compare(state, now)
+    found = None if state.ended else plan_comparison.compare_with_plan(state, now)
     if found is None:
         return ""
     foretold = found.forecast
@@ -83,13 +83,13 @@ def plan_line(state: State, now: float | None = None) -> str:
     return f"{whole}; {found.so_far}: {verdict}"
 
 
-def _stage(line: spending.Spend) -> str:
+def _stage(line: spending.Spending) -> str:
     money = "" if line.money is None else f", {amount(line.money, line.currency)}"
     computing = f"{duration(line.compute_hours * HOUR)} of {duration(line.worker_hours * HOUR)} held computing"
     return f"{duration(line.hours * HOUR)} on {line.device}, {computing}{money}"
 
 
-def _review(review: cost.Review) -> str:
+def _review(review: cost.ForecastReview) -> str:
     verdict = "held" if review.held else "did not hold"
     interval = _between(review.hours, lambda x: duration(x * HOUR))
     when = f"after {review.done} of {review.trials} trials" if review.done else f"of {review.trials} trials, foretold"
@@ -115,7 +115,7 @@ def _ledger(word: str, lines: Sequence[cost.Saving]) -> list[Line]:
     )
 
 
-def advice_lines(verdicts: Sequence[Verdict]) -> list[Line]:
+def advice_lines(verdicts: Sequence[StopVerdict]) -> list[Line]:
     """What each stop rule says: first those that say stop."""
     ordered = sorted(verdicts, key=lambda verdict: not verdict.stop)
     return [("STOP" if v.stop else "go on", f"{v.rule.replace('_', ' ')}: {v.reason}") for v in ordered]
@@ -148,7 +148,7 @@ def cost_json(found: dict[str, State], now: float | None = None) -> dict[str, An
 
 def plan_json(state: State, now: float | None = None) -> dict[str, Any] | None:
     """Forecast against fact for scripts; None where the search was begun without a plan."""
-    found = plan_comparison.compare(state, now)
+    found = plan_comparison.compare_with_plan(state, now)
     if found is None:
         return None
     own = {name: getattr(found, name) for name in ("reports", "seconds", "epoch", "verdict", "total")}

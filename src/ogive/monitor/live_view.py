@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ogive.monitor.progress import Tally
+from ogive.monitor.progress import Progress
 from ogive.run.alerts import SEVERITIES
 from ogive.run.events import Event, Kind
 from ogive.run.state import State
@@ -42,7 +42,7 @@ def live_view(stream: TextIO | None = None) -> Iterator[Observer]:
         with plain_view(out) as observe:
             yield observe
         return
-    tally = Tally()
+    tally = Progress()
     try:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             due = 0.0
@@ -71,7 +71,7 @@ def plain_view(stream: TextIO | None = None) -> Iterator[Observer]:
         stream: where to print; by default stderr.
     """
     out = stream if stream is not None else sys.stderr
-    tally = Tally()
+    tally = Progress()
     due, tenths = 0.0, 0
 
     def observe(state: State, event: Event | None) -> None:
@@ -112,12 +112,12 @@ def _on_console(state: State) -> bool:
     return any("console" in r and severity >= SEVERITIES.index(r.get("severity", "info")) for r in routes)
 
 
-def _line(tally: Tally) -> str:
+def _line(tally: Progress) -> str:
     failed = f", failed {tally.failures()}" if tally.failures() else ""
     return f"{tally.progress()}{failed}; best: {tally.best_so_far(False)}; {tally.times()}"
 
 
-def _drawn(tally: Tally) -> Table:
+def _drawn(tally: Progress) -> Table:
     """The bar and, under it, a line for each thing worth knowing; lines that are too long are cut."""
     rows = Table.grid(padding=(0, 1), expand=True)
     rows.add_column(style="dim", no_wrap=True, min_width=8)

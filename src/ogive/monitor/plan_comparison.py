@@ -15,7 +15,7 @@ SLACK = 1.1
 
 
 @dataclass(frozen=True)
-class Forecast:
+class PlannedDuration:
     """The forecast that a run was begun with.
 
     Attributes:
@@ -35,7 +35,7 @@ class Forecast:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PlanComparison:
     """Where a search is, against its forecast.
 
     Attributes:
@@ -47,7 +47,7 @@ class Comparison:
         epoch: seconds of an epoch so far, on average; None before the first.
     """
 
-    forecast: Forecast
+    forecast: PlannedDuration
     reports: int
     seconds: float
     expected: Interval
@@ -74,7 +74,7 @@ class Comparison:
         return f"{came} {duration(self.seconds)}, {duration(self.expected.expected)} {what}"
 
 
-def forecast_of(state: State) -> Forecast | None:
+def forecast_of(state: State) -> PlannedDuration | None:
     """The forecast in a run's journal; None where it was begun without a plan, or with other trials or workers than now."""
     data = next((data for data in state.projected if "plan" in data), None)
     if data is None:
@@ -84,7 +84,7 @@ def forecast_of(state: State) -> Forecast | None:
     each = state.settings.get("threads") if plan["unit"] == "threads" else state.settings.get("workers_per_trial", 1)
     if state.settings["max_trials"] != data["trials"] or (state.settings["workers"], each or split[1]) != split:
         return None
-    return Forecast(
+    return PlannedDuration(
         Interval(*data["hours"]).times(HOUR),
         data["trials"],
         f"{split[0]} x {split[1]} {plan['unit']}",
@@ -94,7 +94,7 @@ def forecast_of(state: State) -> Forecast | None:
     )
 
 
-def compare(state: State, now: float | None = None) -> Comparison | None:
+def compare_with_plan(state: State, now: float | None = None) -> PlanComparison | None:
     """Forecast against fact, as far as the search has come; None where there is no forecast, or nothing to compare yet.
 
     Reports are what progress is counted in: under every schedule there are only more of them.
@@ -119,10 +119,10 @@ def compare(state: State, now: float | None = None) -> Comparison | None:
     low = forecast.seconds.low if state.ended else passed[-1] if passed else 0.0
     expected = _expected(forecast, reports)
     bounds = min(low, expected.expected / SLACK), max(due.high, due.expected * SLACK)
-    return Comparison(forecast, reports, seconds, expected, bounds, epoch)
+    return PlanComparison(forecast, reports, seconds, expected, bounds, epoch)
 
 
-def _expected(forecast: Forecast, reports: int) -> Interval:
+def _expected(forecast: PlannedDuration, reports: int) -> Interval:
     """When so many reports were to have come: between the points that were foretold, in proportion."""
     before, start = 0, forecast.start_up
     for number, interval in forecast.pace:

@@ -22,7 +22,7 @@ ENOUGH = 3
 """Trials that this session must have brought to rest before a time left is estimated."""
 
 
-class Tally:
+class Progress:
     """Follows a run. `note` costs little: it looks at one trial, and at those that were best before.
 
     Attributes:

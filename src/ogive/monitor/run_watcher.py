@@ -17,7 +17,7 @@ from ogive.formatting import plural
 from ogive.run.alerts import Alert
 from ogive.run.clock import WallClock
 from ogive.run.journal import BEAT_SECONDS, Journal
-from ogive.run.lease import Holder, birth
+from ogive.run.lease import LeaseHolder, process_start
 from ogive.run.settings import Settings
 from ogive.run.state import State
 
@@ -26,7 +26,7 @@ STALE_BEATS = 6
 
 
 @dataclass
-class Watched:
+class RunWatcher:
     """One run under watch. `look` is to be called again and again.
 
     Attributes:
@@ -96,7 +96,7 @@ class Watched:
             for event in journal.read(after=self._state.seq):
                 self._state.apply(event)
 
-    def _diagnosis(self, state: State, holder: Holder | None) -> Alert | None:
+    def _diagnosis(self, state: State, holder: LeaseHolder | None) -> Alert | None:
         if not state.open:
             return None
         session = len(state.sessions)
@@ -105,7 +105,7 @@ class Watched:
         if holder is None:
             message = f"the controller has ended without saying why: {ago}"
             return Alert("critical", f"controller:died:{session}", message, numbers)
-        if holder.host == socket.gethostname() and birth(holder.pid) != holder.born:
+        if holder.host == socket.gethostname() and process_start(holder.pid) != holder.born:
             return Alert(
                 "critical", f"controller:died:{session}", f"the controller ({holder}) has died: {ago}", numbers
             )

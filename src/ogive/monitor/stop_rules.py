@@ -29,9 +29,9 @@ from ogive.monitor.trend import (
     GAIN,
     GROWTH_LEVEL,
     SMALL_TAU,
-    Settled,
+    Convergence,
+    convergence,
     last_look,
-    settled,
     trend,
 )
 from ogive.objective import Constraint, violation
@@ -51,7 +51,7 @@ NOT_LEARNING = ("random", "listed")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class StopVerdict:
     """What one rule says.
 
     Attributes:
@@ -71,10 +71,10 @@ def verdicts(
     state: State,
     criteria: Sequence[Constraint] | None = None,
     *,
-    former: Sequence[Verdict] = (),
+    former: Sequence[StopVerdict] = (),
     ended: Trial | None = None,
     now: float | None = None,
-) -> list[Verdict]:
+) -> list[StopVerdict]:
     """What every rule says, in the order of `RULES`.
 
     A pure function of the state. Whoever calls it after every trial passes `former` and `ended`: then statistical rules are
@@ -99,24 +99,26 @@ def verdicts(
     ]
 
 
-def _criteria(state: State, criteria: Sequence[Constraint], former: Verdict | None, ended: Trial | None) -> Verdict:
+def _criteria(
+    state: State, criteria: Sequence[Constraint], former: StopVerdict | None, ended: Trial | None
+) -> StopVerdict:
     if not criteria:
-        return Verdict("criteria", False, "no success criteria are set")
+        return StopVerdict("criteria", False, "no success criteria are set")
     if former is not None and former.stop:
         return former
     for trial in state.trials.values() if former is None or ended is None else [ended]:
         if reaches(trial, [*criteria, *state.constraints]):
             reached = ", ".join(f"{c.metric} {number(trial.metrics[c.metric])} ({c})" for c in criteria)
             why = f"trial {trial.id} reaches all success criteria: {reached}"
-            return Verdict("criteria", True, why, {"trial": trial.id})
+            return StopVerdict("criteria", True, why, {"trial": trial.id})
     return _not_reached(state, criteria)
 
 
-def _not_reached(state: State, criteria: Sequence[Constraint]) -> Verdict:
+def _not_reached(state: State, criteria: Sequence[Constraint]) -> StopVerdict:
     trials = at_rest(state)
     within = " within the constraints" if state.constraints else ""
     reason = f"none of {plural(trials, 'trial')} reaches {' and '.join(map(str, criteria))}{within}"
-    return Verdict("criteria", False, f"not yet: {reason}{_never_reported(state, criteria)}", {"trials": trials})
+    return StopVerdict("criteria", False, f"not yet: {reason}{_never_reported(state, criteria)}", {"trials": trials})
 
 
 def _never_reported(state: State, criteria: Sequence[Constraint]) -> str:
@@ -137,7 +139,7 @@ def reaches(trial: Trial, criteria: Sequence[Constraint]) -> bool:
     return rests and not trial.status.failed and violation(trial.metrics, criteria) == 0
 
 
-def _budget(state: State, settings: Settings, now: float | None) -> Verdict:
+def _budget(state: State, settings: Settings, now: float | None) -> StopVerdict:
     spent, trials = spend(state, now), at_rest(state)
     used = {"trials": (float(trials), float(state.total), f"{trials:,} of {state.total:,} trials")}
     if settings.hours is not None:
@@ -152,23 +154,23 @@ def _budget(state: State, settings: Settings, now: float | None) -> Verdict:
     told = over or [text for _, _, text in used.values()]
     if settings.money is not None and spent.money is None and not over:
         told.append("money is limited, but no session had a price")
-    return Verdict("budget", bool(over), f"{'used up' if over else 'not yet'}: {', '.join(told)}", numbers)
+    return StopVerdict("budget", bool(over), f"{'used up' if over else 'not yet'}: {', '.join(told)}", numbers)
 
 
-def _failures(state: State, former: Verdict | None) -> Verdict:
+def _failures(state: State, former: StopVerdict | None) -> StopVerdict:
     look = last_look(at_rest(state), FIRST_FAILURES)
     if former is not None and former.numbers.get("at", 0) == look:
         return former
     if not look:
-        return Verdict("failures", False, f"not yet: judged from {FIRST_FAILURES} trials on", {"at": 0})
+        return StopVerdict("failures", False, f"not yet: judged from {FIRST_FAILURES} trials on", {"at": 0})
     trials, failed = at_rest(state), state.failed
     low = failing(failed, trials)
     numbers = {"at": look, "trials": trials, "failed": failed, "share": failed / trials, "at_least": low}
     what = f"{failed:,} of {trials:,} trials are invalid"
     what += f" ({failed / trials:.0%}, surely at least {low:.0%})" if failed else ""
     if low > INVALID_SHARE:
-        return Verdict("failures", True, f"{what}; more than {INVALID_SHARE:.0%} is too many", numbers)
-    return Verdict("failures", False, f"not yet: {what}; the limit is {INVALID_SHARE:.0%}", numbers)
+        return StopVerdict("failures", True, f"{what}; more than {INVALID_SHARE:.0%} is too many", numbers)
+    return StopVerdict("failures", False, f"not yet: {what}; the limit is {INVALID_SHARE:.0%}", numbers)
 
 
 def failing(failed: int, trials: int) -> float:
@@ -180,7 +182,7 @@ def failing(failed: int, trials: int) -> float:
     return float(betaincinv(failed, trials - failed + 1, INVALID_LEVEL))
 
 
-def _statistical(state: State, known: Mapping[str, Verdict]) -> list[Verdict]:
+def _statistical(state: State, known: Mapping[str, StopVerdict]) -> list[StopVerdict]:
     """`converged` and `no_trend`, as of the last look."""
     look = last_look(at_rest(state))
     former = [known[rule] for rule in ("converged", "no_trend") if rule in known]
@@ -188,17 +190,17 @@ def _statistical(state: State, known: Mapping[str, Verdict]) -> list[Verdict]:
         return former
     if not look:
         first = f"not yet: judged from {FIRST_LOOK} trials on"
-        return [Verdict(rule, False, first, {"at": 0}) for rule in ("converged", "no_trend")]
+        return [StopVerdict(rule, False, first, {"at": 0}) for rule in ("converged", "no_trend")]
     series = rewards(state, look)
     return [converged(series, look), no_trend(series, look, str(state.created["strategy"]["name"]))]
 
 
-def converged(series: Rewards, at: int) -> Verdict:
+def converged(series: Rewards, at: int) -> StopVerdict:
     """Whether the growth of the best and the spread of the rewards have fallen, tested at `at` trials."""
     n = len(series.values)
     if n < FEWEST_REWARDS:
         return _too_few("converged", n, at)
-    found = settled(series.values, series.best, series.start)
+    found = convergence(series.values, series.best, series.start)
     numbers = {
         "at": at,
         "trials": n,
@@ -211,10 +213,10 @@ def converged(series: Rewards, at: int) -> Verdict:
         "spread_p": found.spread_p,
     }
     finite = {name: value for name, value in numbers.items() if math.isfinite(value)}
-    return Verdict("converged", found.converged, _settled_in_words(found, n), finite)
+    return StopVerdict("converged", found.converged, _settled_in_words(found, n), finite)
 
 
-def _settled_in_words(found: Settled, n: int) -> str:
+def _settled_in_words(found: Convergence, n: int) -> str:
     """Each of the conditions, those that are not met first where some are not."""
     where = f"over the last {found.window:,} of {n:,} trials"
     spread = f"from {found.spread_first:.3g} to {found.spread:.3g}, p = {found.spread_p:.2g}"
@@ -235,7 +237,7 @@ def _settled_in_words(found: Settled, n: int) -> str:
     return f"not yet: {where} {'; '.join(missing)}"
 
 
-def no_trend(series: Rewards, at: int, strategy: str) -> Verdict:
+def no_trend(series: Rewards, at: int, strategy: str) -> StopVerdict:
     """Whether rewards do not rise with the number of trials, tested at `at` trials."""
     n = len(series.values)
     numbers = {"at": float(at), "trials": float(n)}
@@ -244,9 +246,11 @@ def no_trend(series: Rewards, at: int, strategy: str) -> Verdict:
     if strategy in NOT_LEARNING:
         half = series.best(n) - series.best(n // 2)
         why = f"strategy {strategy} does not learn from trials, so no trend is expected; the best rose by {half:.3g}"
-        return Verdict("no_trend", False, f"does not apply: {why} in the last half", numbers | {"rise_of_best": half})
+        return StopVerdict(
+            "no_trend", False, f"does not apply: {why} in the last half", numbers | {"rise_of_best": half}
+        )
     if n < ENOUGH_FOR_TREND:
-        return Verdict(
+        return StopVerdict(
             "no_trend",
             False,
             f"not yet: judged from {ENOUGH_FOR_TREND} valid feasible trials on, there are {n}",
@@ -257,17 +261,17 @@ def no_trend(series: Rewards, at: int, strategy: str) -> Verdict:
     size = f"Kendall's tau of reward and trial is {found.tau:.3f}, at most {found.upper:.3f}, over {n:,} trials"
     if found.absent:
         why = f"{size}, and the last fifth is not better than the first trials (p = {found.better_p:.2g})"
-        return Verdict("no_trend", True, f"the search does not learn: {why}", numbers)
+        return StopVerdict("no_trend", True, f"the search does not learn: {why}", numbers)
     how = (
         f"below {SMALL_TAU}, but the last fifth is better than the first trials"
         if found.upper < SMALL_TAU
         else "a trend"
     )
-    return Verdict("no_trend", False, f"not so: {size}; {how}", numbers)
+    return StopVerdict("no_trend", False, f"not so: {size}; {how}", numbers)
 
 
-def _too_few(rule: str, n: int, at: int) -> Verdict:
+def _too_few(rule: str, n: int, at: int) -> StopVerdict:
     numbers = {"at": float(at), "trials": float(n)}
-    return Verdict(
+    return StopVerdict(
         rule, False, f"not yet: judged from {FEWEST_REWARDS} valid feasible trials on, there are {n}", numbers
     )

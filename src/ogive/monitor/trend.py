@@ -68,7 +68,7 @@ def last_look(trials: int, first: int = FIRST_LOOK) -> int:
 
 
 @dataclass(frozen=True)
-class Settled:
+class Convergence:
     """What the tests for convergence say about the last `window` of n rewards.
 
     Attributes:
@@ -101,7 +101,7 @@ class Settled:
         return self.growth_fell and self.spread_fell
 
 
-def settled(rewards: FloatArray, best: Best, start: float) -> Settled:
+def convergence(rewards: FloatArray, best: Best, start: float) -> Convergence:
     """The tests for convergence on `rewards` [n], n at least 40, in the first window of `WINDOWS` that shows it, or else in
     that which comes closest; windows of fewer than `SMALLEST_WINDOW` rewards are passed over.
 
@@ -117,7 +117,7 @@ def settled(rewards: FloatArray, best: Best, start: float) -> Settled:
     return min(tested, key=lambda s: max(s.growth_p / GROWTH_LEVEL, s.spread_p / SPREAD_LEVEL))
 
 
-def _settled(rewards: FloatArray, window: int, best: Best, start: float) -> Settled:
+def _settled(rewards: FloatArray, window: int, best: Best, start: float) -> Convergence:
     n = len(rewards)
     first, recent = rewards[: max(2, n // WINDOWS[0])], rewards[n - window :]
     rise = float(np.median(recent) - np.median(first))
@@ -129,7 +129,7 @@ def _settled(rewards: FloatArray, window: int, best: Best, start: float) -> Sett
     before, now = (np.abs(part - np.median(part)) for part in (first, recent))
     gained = best(n) - start
     gain = (best(n) - best(n - window)) / gained * n / window if gained > 0 else math.nan
-    return Settled(
+    return Convergence(
         window,
         rise,
         growth_p,

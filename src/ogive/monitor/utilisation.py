@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ogive.arrays import FloatArray
-from ogive.run.timeline import Span, Stretch
+from ogive.run.timeline import AttemptInterval, SessionInterval
 
 if TYPE_CHECKING:
     from ogive.run.state import State
@@ -55,23 +55,23 @@ def utilisation(state: State, bins: int = 60, now: float | None = None, last: fl
     return Utilisation(edges / 3600, np.clip(share, 0.0, 1.0), (busy[-1] - busy[0]) / 3600, (held[-1] - held[0]) / 3600)
 
 
-def _until(state: State, now: float | None) -> list[Stretch]:
+def _until(state: State, now: float | None) -> list[SessionInterval]:
     """The stretches; the last one, if its session goes on, until `now`."""
     stretches = list(state.stretches)
     if stretches and state.open and now is not None and now > state.time:
         last = stretches[-1]
-        stretches[-1] = Stretch(last.begin, last.end + now - state.time, last.workers)
+        stretches[-1] = SessionInterval(last.begin, last.end + now - state.time, last.workers)
     return stretches
 
 
-def _held(stretches: Sequence[Stretch]) -> tuple[FloatArray, FloatArray]:
+def _held(stretches: Sequence[SessionInterval]) -> tuple[FloatArray, FloatArray]:
     """The run's own time at the ends of the stretches, and the worker-seconds held until then."""
     seconds = np.array([stretch.seconds for stretch in stretches])
     workers = np.array([stretch.workers for stretch in stretches])
     return np.concatenate([[0.0], np.cumsum(seconds)]), np.concatenate([[0.0], np.cumsum(seconds * workers)])
 
 
-def _own_time(spans: Sequence[Span], stretches: Sequence[Stretch]) -> FloatArray:
+def _own_time(spans: Sequence[AttemptInterval], stretches: Sequence[SessionInterval]) -> FloatArray:
     """[n, 2] begin and end of the attempts in the run's own time, without the gaps between sessions."""
     if not spans or not stretches:
         return np.zeros((0, 2))

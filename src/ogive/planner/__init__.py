@@ -7,42 +7,42 @@ strategy and schedule.
 
 from __future__ import annotations
 
-from ogive.executors.simulated import Weather
-from ogive.planner.build_plan import SEEDS, make
+from ogive.executors.simulated import FaultModel
+from ogive.planner.compare_splits import SEEDS, build_plan
 from ogive.planner.landscape import Landscape, Shape, bundled, learn, limited
 from ogive.planner.machine import Fit, Machine, fit
-from ogive.planner.measure_durations import EPOCHS, TRIALS, measure, sizes, start_up
+from ogive.planner.measure_durations import EPOCHS, TRIALS, measure_durations, sizes, start_up
 from ogive.planner.plan import Plan, Row
-from ogive.planner.simulated_split import Episode, Search, Split, episode, splits
-from ogive.planner.timings import Epoch, StartUp, Timings, of_run, read
+from ogive.planner.simulated_split import PlannedSearch, SimulatedSearch, WorkerSplit, simulate_split, splits
+from ogive.planner.timings import Epoch, StartUp, Timings, read_timings, timings_of_run
 
 __all__ = [
     "EPOCHS",
     "SEEDS",
     "TRIALS",
-    "Episode",
     "Epoch",
+    "FaultModel",
     "Fit",
     "Landscape",
     "Machine",
     "Plan",
+    "PlannedSearch",
     "Row",
-    "Search",
     "Shape",
-    "Split",
+    "SimulatedSearch",
     "StartUp",
     "Timings",
-    "Weather",
+    "WorkerSplit",
+    "build_plan",
     "bundled",
-    "episode",
     "fit",
     "learn",
     "limited",
-    "make",
-    "measure",
-    "of_run",
-    "read",
+    "measure_durations",
+    "read_timings",
+    "simulate_split",
     "sizes",
     "splits",
     "start_up",
+    "timings_of_run",
 ]

@@ -44,7 +44,7 @@ def sizes(workers: int) -> list[int]:
     return found if found[-1] == workers else [*found, workers]
 
 
-def measure(
+def measure_durations(
     space: Space,
     payload: Path,
     folder: Path,

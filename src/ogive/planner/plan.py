@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ogive.monitor.cost import Interval
-from ogive.planner.simulated_split import Split
+from ogive.planner.simulated_split import WorkerSplit
 from ogive.planner.timings import Timings
 from ogive.run.prices import Price
 from ogive.run.spending import HOUR
@@ -32,7 +32,7 @@ class Row:
         computes: seconds of all trials together, expected.
     """
 
-    split: Split
+    split: WorkerSplit
     epoch: Interval
     start_up: Interval
     seconds: Interval
@@ -71,8 +71,8 @@ class Plan:
     workers: int
     unit: str
     rows: tuple[Row, ...]
-    chosen: Split
-    recommended: Split
+    chosen: WorkerSplit
+    recommended: WorkerSplit
     why: str
     sure: str
     metric: str
@@ -90,7 +90,7 @@ class Plan:
         """Of the chosen split."""
         return self.of(self.chosen)
 
-    def of(self, split: Split) -> Row:
+    def of(self, split: WorkerSplit) -> Row:
         """The row of a split."""
         return next(row for row in self.rows if row.split == split)
 
@@ -129,7 +129,7 @@ class Plan:
     def from_json(data: Mapping[str, Any]) -> Plan:
         own = dict(data)
         own["rows"] = tuple(_row_of(row) for row in data["rows"])
-        own["chosen"], own["recommended"] = Split(**data["chosen"]), Split(**data["recommended"])
+        own["chosen"], own["recommended"] = WorkerSplit(**data["chosen"]), WorkerSplit(**data["recommended"])
         own["price"] = Price(**data["price"]) if data["price"] else None
         own["assumptions"] = tuple(data["assumptions"])
         return Plan(**own | {"timings": Timings.from_json(data["timings"])})
@@ -141,7 +141,7 @@ _INTERVALS = ("epoch", "start_up", "seconds", "regret_seconds", "worker_hours", 
 def _row_of(data: Mapping[str, Any]) -> Row:
     intervals = {name: None if data[name] is None else Interval(**data[name]) for name in _INTERVALS}
     pace = tuple((int(p[0]), float(p[1]), float(p[2]), float(p[3])) for p in data["pace"])
-    return Row(**{**data, **intervals, "split": Split(**data["split"]), "pace": pace})
+    return Row(**{**data, **intervals, "split": WorkerSplit(**data["split"]), "pace": pace})
 
 
 def _triple(interval: Interval) -> list[float]:

@@ -11,8 +11,8 @@ import numpy as np
 from ogive.arrays import FloatArray
 from ogive.bench.anytime_curve import Recorder
 from ogive.bench.problem import Problem
-from ogive.bench.simulated_search import Named, simulate
-from ogive.executors.simulated import Judge, Weather
+from ogive.bench.simulated_search import PluginSpec, simulate
+from ogive.executors.simulated import FaultModel, Judge
 from ogive.planner.machine import Machine
 from ogive.run.events import Event, Kind
 from ogive.run.executor import Assignment
@@ -27,7 +27,7 @@ POWERS = {"resolution": 2.0, "width": 1.3}
 
 
 @dataclass(frozen=True, order=True)
-class Split:
+class WorkerSplit:
     """How workers are used.
 
     Attributes:
@@ -46,19 +46,19 @@ class Split:
         return f"{self.parallel_trials} x {self.workers_per_trial}"
 
 
-def splits(workers: int, max_trials: int) -> list[Split]:
+def splits(workers: int, max_trials: int) -> list[WorkerSplit]:
     """The splits of so many workers of which none uses fewer workers for the same: most parallel trials first.
 
     Parallel trials beyond `max_trials` would have nothing to do, and are left out where others remain.
     """
-    found = {Split(p, workers // p) for p in range(1, workers + 1)}
+    found = {WorkerSplit(p, workers // p) for p in range(1, workers + 1)}
     kept = [split for split in found if split.parallel_trials == workers // split.workers_per_trial]
     useful = [split for split in kept if split.parallel_trials <= max_trials]
     return sorted(useful or kept, reverse=True)
 
 
 @dataclass(frozen=True)
-class Search:
+class PlannedSearch:
     """What is simulated.
 
     Attributes:
@@ -69,18 +69,18 @@ class Search:
         devices: whether a worker is a device, which is paid for, and not a thread.
     """
 
-    strategy: Named
-    schedule: Named
+    strategy: PluginSpec
+    schedule: PluginSpec
     trials: int
     settings: Settings = field(default_factory=Settings)
     price: Price | None = None
     devices: bool = False
 
-    def paid(self, split: Split) -> int:
+    def paid(self, split: WorkerSplit) -> int:
         """Workers that the price is for, as a run counts them: devices, or processes, whatever threads these have."""
         return split.workers if self.devices else split.parallel_trials
 
-    def hours(self, split: Split) -> float | None:
+    def hours(self, split: WorkerSplit) -> float | None:
         """When the budget is used up; None where there is none."""
         own = self.settings
         bought = None if own.money is None or self.price is None else own.money / self.price.rate(self.paid(split))
@@ -88,7 +88,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Episode:
+class SimulatedSearch:
     """What one simulated search came to; all times in virtual seconds.
 
     Attributes:
@@ -115,7 +115,7 @@ class Episode:
         return float(there[0, 0]) if len(there) else float("inf")
 
 
-def judge(problem: Problem, machine: Machine, workers: int, seed: int, thinking: float = 0.0) -> Judge:
+def evaluate_on(problem: Problem, machine: Machine, workers: int, seed: int, thinking: float = 0.0) -> Judge:
     """How jobs go on: with the problem's metrics after the machine's seconds.
 
     Args:
@@ -150,16 +150,16 @@ def share(fidelity: Fidelity) -> float:
     return product
 
 
-def episode(
+def simulate_split(
     problem: Problem,
-    search: Search,
+    search: PlannedSearch,
     machine: Machine,
-    split: Split,
+    split: WorkerSplit,
     seed: int,
     *,
     thinking: float = 0.0,
-    weather: Weather | None = None,
-) -> Episode:
+    faults: FaultModel | None = None,
+) -> SimulatedSearch:
     """Simulate the search once.
 
     Args:
@@ -167,9 +167,9 @@ def episode(
         search: what is searched, and how.
         machine: for the durations.
         split: of the workers.
-        seed: of the search, of the factors and of the weather.
+        seed: of the search, of the factors and of the faults.
         thinking: seconds of the controller for one proposal.
-        weather: stragglers, failures and preemptions; the start-up is the machine's.
+        faults: stragglers, failures and preemptions; the start-up is the machine's.
     """
     recorder = Recorder(problem)
     reports: list[float] = []
@@ -179,7 +179,7 @@ def episode(
         if event is not None and event.kind is Kind.REPORTED:
             reports.append(event.time)
 
-    given = vars(weather or Weather()) | {"startup": machine.start_up(split.workers_per_trial)}
+    given = vars(faults or FaultModel()) | {"startup": machine.start_up(split.workers_per_trial)}
     began = time.process_time()
     state = simulate(
         problem,
@@ -189,8 +189,8 @@ def episode(
         workers=split.parallel_trials,
         seed=seed,
         observer=observe,
-        course=judge(problem, machine, split.workers_per_trial, seed, thinking),
-        weather=Weather(**given),
+        course=evaluate_on(problem, machine, split.workers_per_trial, seed, thinking),
+        faults=FaultModel(**given),
         hours=search.hours(split),
     )
     processor = time.process_time() - began
@@ -199,4 +199,4 @@ def episode(
     sign = -1.0 if problem.objectives[0].goal == "maximize" else 1.0
     value = best + sign * float(curve[-1, 1]) if len(curve) else float("nan")
     elapsed = max(state.elapsed, thinking * len(state.trials))  # the controller thinks of one proposal at a time
-    return Episode(elapsed, state.seconds, np.array(reports), curve, value, state.ended, processor)
+    return SimulatedSearch(elapsed, state.seconds, np.array(reports), curve, value, state.ended, processor)

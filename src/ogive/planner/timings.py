@@ -95,7 +95,7 @@ class Timings:
         )
 
 
-def of_run(state: State, source: str) -> Timings:
+def timings_of_run(state: State, source: str) -> Timings:
     """The durations in a run's journal: the reports of its trials, and how long its workers took to start.
 
     How many workers a trial had is the number of threads of its worker, or of its data-parallel processes.
@@ -148,7 +148,7 @@ def _given(session: Mapping[str, Any]) -> int:
     return per_trial if per_trial > 1 else int(session.get("threads", 1))
 
 
-def read(path: Path) -> Timings:
+def read_timings(path: Path) -> Timings:
     """The durations in a file: CSV with the columns of `COLUMNS`, JSON with a list of such rows, or a plan as JSON.
 
     `trial` is any name, `workers` and `epoch` are whole numbers, `seconds` is a number above 0. Epoch 0 is the start-up of a
@@ -177,10 +177,10 @@ def read(path: Path) -> Timings:
         rows = list(csv.DictReader(text.splitlines()))
     if not rows or not all(isinstance(row, Mapping) for row in rows):
         raise JobError(f"{path}: found no rows; allowed: rows with {', '.join(COLUMNS)} (epoch 0: a worker's start-up)")
-    return of_rows(rows, str(path))
+    return timings_of_rows(rows, str(path))
 
 
-def of_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Timings:
+def timings_of_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Timings:
     """Timings of rows with the keys of `COLUMNS`.
 
     Raises:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from ogive.monitor.live_view import plain_view as plain_view
     from ogive.report.run_page import write_report as write_report
     from ogive.run.results import expected_best as expected_best
-    from ogive.stages.baseline_comparison import Comparison as Comparison
-    from ogive.stages.baseline_comparison import Difference as Difference
-    from ogive.stages.baseline_comparison import Network as Network
+    from ogive.stages.baseline_comparison import BaselineComparison as BaselineComparison
+    from ogive.stages.baseline_comparison import ComparedNetwork as ComparedNetwork
+    from ogive.stages.baseline_comparison import PairedDifference as PairedDifference
     from ogive.stages.baseline_comparison import RandomReference as RandomReference
     from ogive.stages.baseline_comparison import read_comparison as read_comparison
     from ogive.stages.baseline_comparison import write_comparison as write_comparison
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 _HOME = {
     **dict.fromkeys(
         (
-            "Comparison",
-            "Difference",
-            "Network",
+            "BaselineComparison",
+            "PairedDifference",
+            "ComparedNetwork",
             "RandomReference",
             "read_comparison",
             "write_comparison",
@@ -42,9 +42,9 @@ _HOME = {
 }
 
 __all__ = [
-    "Comparison",
-    "Difference",
-    "Network",
+    "BaselineComparison",
+    "ComparedNetwork",
+    "PairedDifference",
     "RandomReference",
     "draw_svg",
     "draw_text",

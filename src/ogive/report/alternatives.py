@@ -26,7 +26,7 @@ _NOT_ACTIVE: Label = object()
 
 
 @dataclass(frozen=True)
-class Level:
+class Alternative:
     """One alternative.
 
     Attributes:
@@ -41,23 +41,23 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Levels:
+class Alternatives:
     """Alternatives [k] and who chose them: `chosen` [n, k]. A decision that is not active chose none of its own."""
 
     space: Space
-    levels: tuple[Level, ...]
+    levels: tuple[Alternative, ...]
     chosen: BoolArray
 
     @staticmethod
-    def of(space: Space, architectures: Sequence[Architecture]) -> Levels:
+    def of(space: Space, architectures: Sequence[Architecture]) -> Alternatives:
         """What these architectures chose."""
-        levels: list[Level] = []
+        levels: list[Alternative] = []
         blocks = [np.zeros((len(architectures), 0), dtype=bool)]
         for decision in space.decisions:
             cut = _cut(decision)
-            levels += [Level(decision.name, text, ends) for text, ends in cut]
+            levels += [Alternative(decision.name, text, ends) for text, ends in cut]
             blocks.append(_chosen(decision, [ends for _, ends in cut], architectures))
-        return Levels(space, tuple(levels), np.concatenate(blocks, axis=1))
+        return Alternatives(space, tuple(levels), np.concatenate(blocks, axis=1))
 
     @cached_property
     def columns(self) -> dict[str, IntArray]:

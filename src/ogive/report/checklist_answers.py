@@ -106,7 +106,7 @@ def few_failures(subject: Subject) -> Answer:
 def no_traps(subject: Subject) -> Answer:
     if not subject.failed:
         return Answer(NEITHER, "no trial has failed")
-    found = subject.traps
+    found = subject.failure_causes
     told = "; ".join(f"{trap.decision} {trap.text}: {trap.failed} of {trap.of}" for trap in found[:3])
     return answer(not found, "none is told apart from chance", told)
 
@@ -262,7 +262,7 @@ def final_pipeline(subject: Subject) -> Answer:
         return Answer(NEITHER, "no network was trained in full")
     there = bool(subject.stage.recipe.keys() - {"settings"})
     return answer(
-        there, "its recipe is in final/two_stage.json", "a train function of the user's, whose code is not in the run"
+        there, "its recipe is in final/result.json", "a train function of the user's, whose code is not in the run"
     )
 
 

@@ -16,7 +16,7 @@ SESSIONS = 10
 """How many sessions are listed, the last ones."""
 
 
-def manifest(state: State) -> dict[str, Any]:
+def reproduction_facts(state: State) -> dict[str, Any]:
     """The run's declaration, its sessions and its decisions."""
     created = state.created
     rows = [

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ogive.report.alternatives import Levels
-from ogive.run.repeated_failure import essence
+from ogive.report.alternatives import Alternatives
+from ogive.run.repeated_failure import error_signature
 from ogive.space import Space
 from ogive.stats.corrections import FAMILY_LEVEL, holm
 from ogive.stats.proportions import fewer, proportion_interval
@@ -16,7 +16,7 @@ from ogive.trial import Status, Trial
 
 
 @dataclass(frozen=True)
-class Group:
+class FailureGroup:
     """Failures with the same status and the same reason, numbers, addresses and paths apart.
 
     Attributes:
@@ -25,14 +25,14 @@ class Group:
     """
 
     status: Status
-    essence: str
+    error_signature: str
     trials: Sequence[Trial]
     example: Trial
     last: str
 
 
 @dataclass(frozen=True)
-class Trap:
+class FailureCause:
     """An alternative under which trials fail more often than elsewhere; the share failed lies in [low, high]."""
 
     decision: str
@@ -44,22 +44,22 @@ class Trap:
     elsewhere: float
 
 
-def groups(failed: Sequence[Trial]) -> list[Group]:
+def groups(failed: Sequence[Trial]) -> list[FailureGroup]:
     """The groups, the largest first; the example is the first with a traceback."""
     found: dict[tuple[Status, str], list[Trial]] = {}
     for trial in failed:
-        found.setdefault((trial.status, essence(trial)), []).append(trial)
+        found.setdefault((trial.status, error_signature(trial)), []).append(trial)
     ordered = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
     return [_group(status, text, trials) for (status, text), trials in ordered]
 
 
-def _group(status: Status, text: str, trials: Sequence[Trial]) -> Group:
+def _group(status: Status, text: str, trials: Sequence[Trial]) -> FailureGroup:
     example = next((trial for trial in trials if trial.traceback), trials[0])
     lines = [line.strip() for line in example.traceback.strip().splitlines() if line.strip()]
-    return Group(status, text, trials, example, lines[-1] if lines else "")
+    return FailureGroup(status, text, trials, example, lines[-1] if lines else "")
 
 
-def traps(space: Space, ended: Sequence[Trial]) -> list[Trap]:
+def failure_causes(space: Space, ended: Sequence[Trial]) -> list[FailureCause]:
     """Alternatives whose trials fail more often than those that chose another one of the same decision.
 
     Fisher's exact test, one-sided, on each alternative where its decision is active; Holm's correction over all (at most
@@ -68,7 +68,7 @@ def traps(space: Space, ended: Sequence[Trial]) -> list[Trap]:
     bad = np.array([trial.status.failed for trial in ended], dtype=bool)
     if not bad.any() or bad.all():
         return []
-    levels = Levels.of(space, [trial.architecture for trial in ended])
+    levels = Alternatives.of(space, [trial.architecture for trial in ended])
     failed, of = levels.chosen[bad].sum(axis=0), levels.chosen.sum(axis=0)
     all_failed, all_of = levels.active[bad].sum(axis=0), levels.active.sum(axis=0)
     # as many failures here or more is the same as: at most so many of those that went well
@@ -81,7 +81,7 @@ def traps(space: Space, ended: Sequence[Trial]) -> list[Trap]:
     low, high = proportion_interval(failed, of)
     named = holm(chances) <= FAMILY_LEVEL
     found = [
-        Trap(
+        FailureCause(
             level.decision, level.text, int(failed[i]), int(of[i]), float(low[i]), float(high[i]),
             float((all_failed[i] - failed[i]) / max(1, all_of[i] - of[i])),
         )

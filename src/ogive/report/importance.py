@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ogive.arrays import BoolArray, FloatArray, IntArray
-from ogive.report.alternatives import Levels
+from ogive.report.alternatives import Alternatives
 from ogive.seeds import generator
 from ogive.space import Space
 from ogive.space.domain import IntegerRange, RealRange
@@ -97,7 +97,7 @@ class Frequency:
 
 
 @dataclass(frozen=True)
-class Mattered:
+class ImportanceResult:
     """The answer, or `why` there is none.
 
     Attributes:
@@ -112,7 +112,9 @@ class Mattered:
     why: str = ""
 
 
-def mattered(space: Space, trials: Sequence[Trial], costs: Sequence[float], order: Sequence[int]) -> Mattered:
+def decision_importance(
+    space: Space, trials: Sequence[Trial], costs: Sequence[float], order: Sequence[int]
+) -> ImportanceResult:
     """What mattered among trials with comparable, finite values.
 
     Args:
@@ -123,26 +125,26 @@ def mattered(space: Space, trials: Sequence[Trial], costs: Sequence[float], orde
     """
     n = len(trials)
     if n < ENOUGH:
-        return Mattered(
+        return ImportanceResult(
             why=f"{n} trials have comparable values; with fewer than {ENOUGH} everything is chance.", trials=n
         )
     y = np.asarray(costs, dtype=np.float64)
     if y.max() == y.min():
-        return Mattered(why="All values are equal: no decision made a difference.", trials=n)
+        return ImportanceResult(why="All values are equal: no decision made a difference.", trials=n)
     rng = generator(0, "what mattered")
     top = _best(np.asarray(order))
     if n > MOST:
         keep = np.sort(rng.permutation(n)[:MOST])
         trials, y, top = [trials[i] for i in keep], y[keep], top[keep]
-    levels = Levels.of(space, [trial.architecture for trial in trials])
-    drawn = Levels.of(space, [space.sample(rng) for _ in range(SAMPLES)])
+    levels = Alternatives.of(space, [trial.architecture for trial in trials])
+    drawn = Alternatives.of(space, [space.sample(rng) for _ in range(SAMPLES)])
     fenced = _fenced(y)
     scale = float(np.abs(fenced).max())  # so that squares of huge values stay finite
     fit = _Fit.of(levels, drawn, fenced / scale)
     resampled = fit.resampled(rng)
     importances = fit.importances(resampled, rng)
     frequencies = _frequencies(levels, top, fit, resampled, scale)
-    return Mattered(importances, frequencies, fit.explained, len(y))
+    return ImportanceResult(importances, frequencies, fit.explained, len(y))
 
 
 def _best(order: IntArray) -> BoolArray:
@@ -165,7 +167,7 @@ def _fenced(y: FloatArray) -> FloatArray:
 class _Fit:
     """A ridge regression of y on the alternatives, centred over the space, so that effects of a decision sum to none."""
 
-    levels: Levels
+    levels: Alternatives
     x: FloatArray  # [n, k]
     z: FloatArray  # [s, k], the drawn architectures
     y: FloatArray
@@ -174,7 +176,7 @@ class _Fit:
     explained: float
 
     @staticmethod
-    def of(levels: Levels, drawn: Levels, y: FloatArray) -> _Fit:
+    def of(levels: Alternatives, drawn: Alternatives, y: FloatArray) -> _Fit:
         x, z = (_centred(chosen, levels.expected) for chosen in (levels, drawn))
         ridge, explained = _best_ridge(x, y)
         return _Fit(levels, x, z, y, ridge, _solve(x, y[:, None], ridge)[:, 0], max(0.0, explained))
@@ -215,7 +217,7 @@ class _Fit:
         return np.asarray(x @ self.beta)
 
 
-def _centred(levels: Levels, expected: FloatArray) -> FloatArray:
+def _centred(levels: Alternatives, expected: FloatArray) -> FloatArray:
     """[n, k] chosen or not, less the alternative's share in the space where its decision is active; 0 elsewhere."""
     return np.asarray(np.where(levels.active, levels.chosen - expected, 0.0))
 
@@ -248,7 +250,9 @@ def _best_ridge(x: FloatArray, y: FloatArray) -> tuple[float, float]:
     return best
 
 
-def _frequencies(levels: Levels, top: BoolArray, fit: _Fit, resampled: FloatArray, scale: float) -> list[Frequency]:
+def _frequencies(
+    levels: Alternatives, top: BoolArray, fit: _Fit, resampled: FloatArray, scale: float
+) -> list[Frequency]:
     chosen, active = levels.chosen, levels.active
     count, of = chosen.sum(axis=0), active.sum(axis=0)
     top_count, of_top = chosen[top].sum(axis=0), active[top].sum(axis=0)
@@ -266,7 +270,7 @@ def _frequencies(levels: Levels, top: BoolArray, fit: _Fit, resampled: FloatArra
 
 
 def _effects(
-    levels: Levels, fit: _Fit, resampled: FloatArray, count: IntArray
+    levels: Alternatives, fit: _Fit, resampled: FloatArray, count: IntArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """How much worse each alternative [k] is than the best tried one of its decision, and the interval of that."""
     effect, low, high = np.full((3, len(levels.levels)), np.nan)
@@ -281,14 +285,14 @@ def _effects(
     return effect, low, high
 
 
-def narrower(space: Space, found: Mattered, keep: Sequence[Trial]) -> dict[str, list[object]]:
+def narrower(space: Space, found: ImportanceResult, keep: Sequence[Trial]) -> dict[str, list[object]]:
     """What may be left of the space's decisions (see `Space.restricted`): all but the alternatives that both kinds of
     evidence speak against. No alternative of a trial in `keep` goes; of a number only stretches at its ends go.
     """
     by_decision: dict[str, list[Frequency]] = {}
     for item in found.frequencies:
         by_decision.setdefault(item.decision, []).append(item)
-    kept = Levels.of(space, [trial.architecture for trial in keep])
+    kept = Alternatives.of(space, [trial.architecture for trial in keep])
     wanted = {(level.decision, level.text) for i, level in enumerate(kept.levels) if kept.chosen[:, i].any()}
     only: dict[str, list[object]] = {}
     for decision in space.decisions:
@@ -307,7 +311,7 @@ def narrower(space: Space, found: Mattered, keep: Sequence[Trial]) -> dict[str, 
     return only
 
 
-def left_out(space: Space, found: Mattered, only: Mapping[str, Sequence[object]]) -> list[Frequency]:
+def left_out(space: Space, found: ImportanceResult, only: Mapping[str, Sequence[object]]) -> list[Frequency]:
     """The alternatives that a space restricted to `only` does not have any more."""
     narrow = {decision.name: decision.domain for decision in space.restricted(only).decisions}
 

@@ -10,12 +10,12 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from ogive.arrays import FloatArray
-from ogive.drawing.plot import NAMED, Plot, Scale, over
+from ogive.drawing.plot import NAMED, AxisScale, Plot, over
 from ogive.formatting import number, plural
 from ogive.objective import Objective
 from ogive.report.frontier import Knee
 from ogive.report.importance import Frequency, Importance
-from ogive.run.results import Point, expected_best, running_best
+from ogive.run.results import CurvePoint, expected_best, running_best
 
 HALF = 430.0
 """Width of a figure that stands beside another."""
@@ -28,7 +28,7 @@ REFERENCES = 200
 """Points of the random reference's curve."""
 
 
-def search_curve(points: Sequence[Point], objective: Objective, reference: Sequence[float] = ()) -> str:
+def search_curve(points: Sequence[CurvePoint], objective: Objective, reference: Sequence[float] = ()) -> str:
     """All trials as points in the order in which they came to rest, coloured by their origin; the running best as a line.
 
     `reference` holds values of random trials; their expected best is a dashed line, as far as there are any. Stretches in
@@ -36,7 +36,9 @@ def search_curve(points: Sequence[Point], objective: Objective, reference: Seque
     """
     frame, beyond = _frame(points, objective)
     margin = max(0.5, 0.01 * len(points))
-    plot = Plot(Scale(1 - margin, len(points) + margin, "trials, in the order in which they ended", whole=True), frame)
+    plot = Plot(
+        AxisScale(1 - margin, len(points) + margin, "trials, in the order in which they ended", whole=True), frame
+    )
     shaded = failing_stretches([math.isnan(point.value) for point in points])
     for low, high in shaded:
         plot.band(low - 0.5, high + 0.5, "bad", "half or more failed")
@@ -61,14 +63,14 @@ def search_curve(points: Sequence[Point], objective: Objective, reference: Seque
     return plot.svg(about)
 
 
-def _points(plot: Plot, group: Sequence[Point], css: str, label: str, hollow: bool = False) -> None:
+def _points(plot: Plot, group: Sequence[CurvePoint], css: str, label: str, hollow: bool = False) -> None:
     if group:
         few = group if len(group) <= NAMED else ()
         names = [f"trial {p.trial}: {number(p.value)}{f', {p.origin}' if p.origin else ''}" for p in few]
         plot.dots([p.place for p in group], [p.value for p in group], css, label, names, hollow=hollow)
 
 
-def origin_colours(points: Sequence[Point]) -> dict[str, str]:
+def origin_colours(points: Sequence[CurvePoint]) -> dict[str, str]:
     """A colour for each origin, in the order of their first trial."""
     found: dict[str, str] = {}
     turn = 0
@@ -99,17 +101,17 @@ def failing_stretches(failed: Sequence[bool]) -> list[tuple[int, int]]:
     return found
 
 
-def beyond_frame(points: Sequence[Point], objective: Objective) -> str:
+def beyond_frame(points: Sequence[CurvePoint], objective: Objective) -> str:
     """How many far outliers on the bad side the curve leaves out; "" where there are none."""
     return _frame(points, objective)[1].removeprefix("; ")
 
 
-def _frame(points: Sequence[Point], objective: Objective) -> tuple[Scale, str]:
+def _frame(points: Sequence[CurvePoint], objective: Objective) -> tuple[AxisScale, str]:
     """The value axis, without far outliers on the bad side, and how many these are."""
     label = _named(objective)
     values = np.array([p.value for p in points if math.isfinite(p.value)])
     if not len(values):
-        return Scale(0, 1, label), ""
+        return AxisScale(0, 1, label), ""
     signed = values if objective.goal == "minimize" else -values
     low, middle, high = np.quantile(signed, [0.0, 0.5, 0.9])
     limit = high + 2 * (high - low)
@@ -122,11 +124,13 @@ def _frame(points: Sequence[Point], objective: Objective) -> tuple[Scale, str]:
     return over(values[~outside], label), text
 
 
-def best_over(points: Sequence[Point], objective: Objective, along: Sequence[float], label: str) -> str:
+def best_over(points: Sequence[CurvePoint], objective: Objective, along: Sequence[float], label: str) -> str:
     """The running best over something that grows with the trials, such as time or money [n]."""
     places, best = running_best(points, objective.goal)
     where = [along[place - 1] for place in places]
-    plot = Plot(Scale(0.0, max(along[-1], 1e-12) * 1.02, label), over(best, _named(objective), margin=0.08), HALF, 260)
+    plot = Plot(
+        AxisScale(0.0, max(along[-1], 1e-12) * 1.02, label), over(best, _named(objective), margin=0.08), HALF, 260
+    )
     if best:
         plot.steps(where, best, "c0")
     return plot.svg(f"best {objective.metric} so far over {label}")
@@ -172,7 +176,7 @@ def pareto_plot(
     )
 
 
-def _axis(values: FloatArray, objective: Objective) -> Scale:
+def _axis(values: FloatArray, objective: Objective) -> AxisScale:
     """Logarithmic where values are positive and span more than a factor of 30."""
     finite = values[np.isfinite(values)]
     wide = len(finite) > 0 and finite.min() > 0 and finite.max() / finite.min() > 30
@@ -195,14 +199,14 @@ def over_trials(
     places: Sequence[float], values: Sequence[float], label: str, about: str, across: str = "trials"
 ) -> str:
     """Something between 0 and 1 that changes with the trials."""
-    plot = Plot(Scale(0, max([*places, 1]) * 1.02, across, whole=True), Scale(0, 1, label), HALF, 260)
+    plot = Plot(AxisScale(0, max([*places, 1]) * 1.02, across, whole=True), AxisScale(0, 1, label), HALF, 260)
     plot.steps(places, values, "c0")
     return plot.svg(about)
 
 
 def over_time(times: Sequence[float], values: Sequence[float], label: tuple[str, str], about: str, high: float) -> str:
     """Something that changes with time; `label` of both axes."""
-    plot = Plot(Scale(0, max([*times, 1e-12]) * 1.01, label[0]), Scale(0, high, label[1]), HALF, 260)
+    plot = Plot(AxisScale(0, max([*times, 1e-12]) * 1.01, label[0]), AxisScale(0, high, label[1]), HALF, 260)
     plot.steps(times, values, "c0")
     return plot.svg(about)
 
@@ -217,7 +221,7 @@ def importance_bars(items: Sequence[Importance]) -> str:
     left = min(280.0, 24 + 6.6 * max(len(item.decision) for item in items))
     top = max(0.05, min(1.0, max(item.high for item in items) * 1.05))
     names = [(item.decision, "", item.told_apart) for item in items]
-    rows = _Rows(names, left, Scale(0, top, "share of the variance of the values"))
+    rows = _Rows(names, left, AxisScale(0, top, "share of the variance of the values"))
     for i, item in enumerate(items):
         css = "c0" if item.told_apart else "grey"
         rows.bar(i, item.share, css)
@@ -236,7 +240,7 @@ def frequency_rows(items: Sequence[Frequency]) -> str:
         (item.decision if item.decision != former[i] else "", item.text, not item.useless)
         for i, item in enumerate(items)
     ]
-    rows = _Rows(names, left, Scale(0, 1, "share of the trials in which the decision is active"))
+    rows = _Rows(names, left, AxisScale(0, 1, "share of the trials in which the decision is active"))
     for i, item in enumerate(items):
         share = item.top / item.of_top if item.of_top else None
         css = "bad" if item.useless else "c0"
@@ -252,9 +256,9 @@ def frequency_rows(items: Sequence[Frequency]) -> str:
 class _Rows:
     """Named rows above one horizontal axis."""
 
-    def __init__(self, names: Sequence[tuple[str, str, bool]], left: float, x: Scale) -> None:
-        self.plot = Plot(x, Scale(0, 1), 760, ROW * len(names) + 60, left)
-        self.plot.y = Scale(len(names) - 0.5, -0.5)
+    def __init__(self, names: Sequence[tuple[str, str, bool]], left: float, x: AxisScale) -> None:
+        self.plot = Plot(x, AxisScale(0, 1), 760, ROW * len(names) + 60, left)
+        self.plot.y = AxisScale(len(names) - 0.5, -0.5)
         for i, (name, detail, strong) in enumerate(names):
             self._name(i, name, detail, strong)
 

@@ -26,7 +26,7 @@ from ogive.report.sections import (
 )
 from ogive.report.subject import Subject
 from ogive.run.state import State
-from ogive.stages.baseline_comparison import Comparison, read_comparison
+from ogive.stages.baseline_comparison import BaselineComparison, read_comparison
 
 FOOTER = "Written by Ogive from the run's journal."
 
@@ -50,7 +50,7 @@ SECTIONS: Sequence[Callable[[Subject], Section | None]] = (
 """In the order of the page; a function returns None where its section has no place in a run of this kind."""
 
 
-def write_report(state: State, folder: Path, target: Path, comparison: Comparison | None = None) -> Path:
+def write_report(state: State, folder: Path, target: Path, comparison: BaselineComparison | None = None) -> Path:
     """Write the report of a run to `target`: HTML, or Markdown where its name ends in `.md`.
 
     Args:
@@ -76,7 +76,7 @@ def write_report(state: State, folder: Path, target: Path, comparison: Compariso
     return target
 
 
-def render(state: State, name: str, comparison: Comparison | None = None, folder: Path | None = None) -> str:
+def render(state: State, name: str, comparison: BaselineComparison | None = None, folder: Path | None = None) -> str:
     """The page as HTML: a function of the state, the run's name, the comparison and what is in `folder`."""
     return render_html(page_of(Subject(state, folder, name, comparison)))
 

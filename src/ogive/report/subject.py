@@ -12,18 +12,18 @@ from pathlib import Path
 import numpy as np
 
 from ogive.formatting import number
-from ogive.monitor.stop_rules import Verdict, verdicts
+from ogive.monitor.stop_rules import StopVerdict, verdicts
 from ogive.monitor.utilisation import Utilisation, utilisation
 from ogive.objective import costs, ranks, violation
-from ogive.report.failures import Trap, traps
+from ogive.report.failures import FailureCause, failure_causes
 from ogive.report.frontier import Knee, knee
-from ogive.report.importance import Mattered, mattered, narrower
-from ogive.run.results import Point, curve, front, random_values, top
+from ogive.report.importance import ImportanceResult, decision_importance, narrower
+from ogive.run.results import CurvePoint, curve, front, random_values, top
 from ogive.run.state import State
 from ogive.run.trial_labels import shown_metrics
-from ogive.stages.baseline_comparison import Comparison
+from ogive.stages.baseline_comparison import BaselineComparison
 from ogive.stages.delivery import Delivery, Stages
-from ogive.stages.full_training_result import TwoStage
+from ogive.stages.full_training_result import FullTrainingResult
 from ogive.trial import Status, Trial, comparable, finite
 
 DRAWN = 5
@@ -39,7 +39,7 @@ class Subject:
     state: State
     folder: Path | None
     name: str
-    comparison: Comparison | None = None
+    comparison: BaselineComparison | None = None
 
     @cached_property
     def trials(self) -> list[Trial]:
@@ -76,7 +76,7 @@ class Subject:
         return knee([trial.id for trial in self.front], rows) if len(self.state.objectives) > 1 and self.front else None
 
     @cached_property
-    def points(self) -> list[Point]:
+    def points(self) -> list[CurvePoint]:
         """The search curve of the first objective."""
         return curve(self.state, self.state.objectives[0])
 
@@ -86,7 +86,7 @@ class Subject:
         return random_values(self.state, self.points)
 
     @cached_property
-    def found_out(self) -> Mattered:
+    def found_out(self) -> ImportanceResult:
         """What mattered, among the trials that are compared."""
         state = self.state
         sought = [objective.metric for objective in state.objectives]
@@ -96,7 +96,7 @@ class Subject:
             values: Sequence[float] = [state.objectives[0].cost(trial.metrics) for trial in trials]
         else:
             values = [float(place) for place in places]
-        return mattered(state.space, trials, values, places)
+        return decision_importance(state.space, trials, values, places)
 
     @cached_property
     def _for_decisions(self) -> list[Trial]:
@@ -110,7 +110,7 @@ class Subject:
         return narrower(self.state.space, self.found_out, self.best)
 
     @cached_property
-    def verdicts(self) -> Sequence[Verdict]:
+    def verdicts(self) -> Sequence[StopVerdict]:
         """What every stop rule says now."""
         return verdicts(self.state)
 
@@ -120,7 +120,7 @@ class Subject:
         return Stages(self.state, self.folder)
 
     @property
-    def stage(self) -> TwoStage | None:
+    def stage(self) -> FullTrainingResult | None:
         """The second stage; None where none has come to its end."""
         return self.stages.result
 
@@ -144,9 +144,9 @@ class Subject:
         return [self.stages.searched(trial) for trial in self.best]
 
     @cached_property
-    def traps(self) -> list[Trap]:
+    def failure_causes(self) -> list[FailureCause]:
         """Alternatives under which trials fail more often than chance explains."""
-        return traps(self.state.space, [trial for trial in self.trials if trial.status.ended])
+        return failure_causes(self.state.space, [trial for trial in self.trials if trial.status.ended])
 
     @cached_property
     def utilisation(self) -> Utilisation:

@@ -11,7 +11,7 @@ from ogive.report.subject import Subject, shown
 from ogive.run.results import expected_best, why_none
 from ogive.run.spending import spend
 from ogive.run.state import State
-from ogive.stages.full_training_result import TwoStage
+from ogive.stages.full_training_result import FullTrainingResult
 
 
 def lead(subject: Subject) -> str:
@@ -73,7 +73,7 @@ def found(subject: Subject) -> str:
     return f"Trial {best[0].id} is the best of {valued} with a value: {values}.{notes}"
 
 
-def _won(subject: Subject, stage: TwoStage) -> str:
+def _won(subject: Subject, stage: FullTrainingResult) -> str:
     """Which networks full training has chosen, and what the search had thought of them."""
     winners, finalists = subject.stages.winners, plural(len(stage.finalists), "finalist")
     violating = "" if subject.feasible(winners[0]) else " It violates a constraint."
@@ -173,7 +173,7 @@ def _stages(subject: Subject) -> str:
     return "It was chosen by this very value, which flatters it; nothing was measured on data held out yet."
 
 
-def _second(stage: TwoStage) -> str:
+def _second(stage: FullTrainingResult) -> str:
     """What full training made of it."""
     finalists = plural(len(stage.finalists), "finalist")
     if len(stage.objectives) > 1:

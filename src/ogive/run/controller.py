@@ -21,7 +21,7 @@ from ogive.run.executor import Executor, Outcome
 from ogive.run.fold import Fold, Log
 from ogive.run.observers import Monitor, Observer, Subscriber
 from ogive.run.outcome import classify
-from ogive.run.repeated_failure import repeated_failure, the_same
+from ogive.run.repeated_failure import repeated_failure, same_failure_text
 from ogive.run.settings import Settings
 from ogive.run.state import REPEATS, State, reported
 from ogive.run.trial_folder import drop_checkpoints, trial_folder
@@ -167,7 +167,7 @@ class Controller:
         failed = state.failed - state.forgiven
         if failed >= settings.failures_allowed:
             why = f"{failed} trials have failed, and max_failed_trials is {settings.failures_allowed}"
-            self._end(f"{why}{the_same(state)}", failures=True)
+            self._end(f"{why}{same_failure_text(state)}", failures=True)
         if settings.hours is None and settings.money is None:
             return
         spent = spending.spend(state, self.fold.now)

@@ -14,7 +14,7 @@ Identity = tuple[int, int]
 """Device and number of a file; it goes along when the file is renamed."""
 
 
-class Place:
+class FolderIdentity:
     """The paths of a run with the files that were there at first: its folder, its journal, the journal's log.
 
     Args:

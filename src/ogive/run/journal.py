@@ -22,8 +22,8 @@ from ogive.errors import RunError
 from ogive.run.clock import Clock, WallClock
 from ogive.run.database import DAMAGED, cause, engine, explain, is_draft, publish
 from ogive.run.events import Event, Kind
-from ogive.run.folder_identity import Place
-from ogive.run.lease import Holder, holder_alive
+from ogive.run.folder_identity import FolderIdentity
+from ogive.run.lease import LeaseHolder, holder_alive
 
 SCHEMA = 1
 JOURNAL = "journal.db"
@@ -78,7 +78,7 @@ class Journal:
         self.path = path
         self.writing = False
         self._writable = writable
-        self._place: Place | None = None
+        self._place: FolderIdentity | None = None
         self._clock = clock or WallClock()
         self._token: int | None = None
         self._last: int | None = None
@@ -182,13 +182,13 @@ class Journal:
             self.check_idle(patience)
             token, beat, _ = self._lease_row()
             take = _lease.update().where(_lease.c.token == token)
-            values = {"token": token + 1, "holder": Holder.mine().text(), "beat": beat + 1}
+            values = {"token": token + 1, "holder": LeaseHolder.mine().text(), "beat": beat + 1}
             taken = self._connection.execute(take.values(**values)).rowcount
             self._connection.commit()
             if taken != 1:
                 raise RunError("another controller has just taken the run; wait until it ends")
             self._token = token + 1
-            self._place = Place(self.path, BEAT_SECONDS)
+            self._place = FolderIdentity(self.path, BEAT_SECONDS)
             self._held_as = self.path.resolve()
             _held.add(self._held_as)
         self._heart = threading.Thread(target=self._beat, name="ogive-heartbeat", daemon=True)
@@ -202,9 +202,9 @@ class Journal:
         """
         with self._errors():
             _, beat, text = self._lease_row()
-            if text and self._alive(Holder.parse(text), beat, patience):
+            if text and self._alive(LeaseHolder.parse(text), beat, patience):
                 raise RunError(
-                    f"the run is held by another controller ({Holder.parse(text)}); wait until it ends, or stop it first"
+                    f"another controller ({LeaseHolder.parse(text)}) holds the run; wait until it ends, or stop it first"
                 )
 
     def check_place(self) -> None:
@@ -220,11 +220,11 @@ class Journal:
         """What `check_place` would say, without patience for files that may come back; None where all is in place."""
         return None if self._place is None else self._place.problem()
 
-    def holder(self) -> tuple[Holder | None, int]:
+    def holder(self) -> tuple[LeaseHolder | None, int]:
         """Who holds the lease, None where nobody does, and how often it was renewed: a heartbeat that moves is alive."""
         with self._errors():
             _, beat, text = self._lease_row()
-        return (Holder.parse(text) if text else None), beat
+        return (LeaseHolder.parse(text) if text else None), beat
 
     def _prepare(self) -> None:
         """See that the file is whole before anything is written to it, and that it has a write-ahead log."""
@@ -236,8 +236,8 @@ class Journal:
         self._connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         self._connection.rollback()
 
-    def _alive(self, holder: Holder, beat: int, patience: float) -> bool:
-        if holder == Holder.mine():  # a session of this very process that could not give the lease back
+    def _alive(self, holder: LeaseHolder, beat: int, patience: float) -> bool:
+        if holder == LeaseHolder.mine():  # a session of this very process that could not give the lease back
             return self.path.resolve() in _held
         return holder_alive(holder, lambda: self._lease_row()[1], beat, patience)
 

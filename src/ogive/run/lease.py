@@ -14,7 +14,7 @@ import psutil
 
 
 @dataclass(frozen=True)
-class Holder:
+class LeaseHolder:
     """A controller's process. `born` tells it from a later process with the same number."""
 
     host: str
@@ -22,12 +22,12 @@ class Holder:
     born: str
 
     @staticmethod
-    def mine() -> Holder:
-        return Holder(socket.gethostname(), os.getpid(), birth(os.getpid()))
+    def mine() -> LeaseHolder:
+        return LeaseHolder(socket.gethostname(), os.getpid(), process_start(os.getpid()))
 
     @staticmethod
-    def parse(text: str) -> Holder:
-        return Holder(**json.loads(text))
+    def parse(text: str) -> LeaseHolder:
+        return LeaseHolder(**json.loads(text))
 
     def text(self) -> str:
         return json.dumps(asdict(self))
@@ -36,7 +36,7 @@ class Holder:
         return f"process {self.pid} on {self.host}"
 
 
-def birth(pid: int) -> str:
+def process_start(pid: int) -> str:
     """When a living process began, in a form that does not change when the computer's clock is set; "" for none.
 
     A zombie, which nobody has asked after since it ended, does not live.
@@ -55,7 +55,7 @@ def birth(pid: int) -> str:
 
 
 def holder_alive(
-    holder: Holder,
+    holder: LeaseHolder,
     read_beat: Callable[[], int],
     beat: int,
     patience: float,
@@ -66,7 +66,7 @@ def holder_alive(
     No clocks are compared: `beat` was read before, and the holder is alive if it has changed within `patience` seconds.
     """
     if holder.host == socket.gethostname():
-        return birth(holder.pid) == holder.born
+        return process_start(holder.pid) == holder.born
     waited = 0.0
     while waited < patience:
         wait(0.5)

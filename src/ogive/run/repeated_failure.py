@@ -17,7 +17,7 @@ _INSTEAD = {"address": "0x...", "path": "/..."}
 _FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
 
 
-def essence(trial: Trial) -> str:
+def error_signature(trial: Trial) -> str:
     """The first line of a failed trial's reason; numbers, addresses and paths, which differ by trial, are replaced."""
     lines = trial.reason.strip().splitlines()
     text = _PARTICULARS.sub(lambda match: _INSTEAD.get(match.lastgroup or "", "#"), lines[0] if lines else "")
@@ -36,7 +36,7 @@ def repeated_failure(state: State) -> str | None:
     trials = [state.trials[number] for number in state.failed_in_session]
     if len(trials) < needed or _any_value(state):
         return None
-    kinds = {(trial.status, essence(trial)) for trial in trials}
+    kinds = {(trial.status, error_signature(trial)) for trial in trials}
     if len(kinds) > 1 or trials[0].status is Status.INFEASIBLE:
         return None
     return f"the first {len(trials)} trials all ended with the same failure: {_described(trials[0])}; {REMEDY}"
@@ -50,10 +50,10 @@ def _any_value(state: State) -> bool:
     return any(finite(state.trials[number].metrics, state.metrics_needed) for number in state.in_flight)
 
 
-def the_same(state: State) -> str:
+def same_failure_text(state: State) -> str:
     """What to add to the reason of a search that ended by failures, where all of them are the same; else ""."""
     failed = [trial for trial in state.trials.values() if trial.status.failed]
-    if len({(trial.status, essence(trial)) for trial in failed}) != 1:
+    if len({(trial.status, error_signature(trial)) for trial in failed}) != 1:
         return ""
     return f", all with the same failure: {_described(failed[0])}; {REMEDY}"
 

@@ -82,7 +82,7 @@ def front(state: State) -> list[Trial]:
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """A trial at rest (ended or paused) as a point of the search curve.
 
     Attributes:
@@ -105,7 +105,7 @@ class Point:
     spent: float = 0.0
 
 
-def curve(state: State, objective: Objective) -> list[Point]:
+def curve(state: State, objective: Objective) -> list[CurvePoint]:
     """All trials at rest, in the order in which they came to rest."""
     step, _ = comparable(list(state.trials.values()), at_least=1)
     resting = [t for t in state.trials.values() if t.status.ended or t.status is Status.PAUSED]
@@ -122,7 +122,7 @@ def curve(state: State, objective: Objective) -> list[Point]:
         feasible = valued and (not state.constraints or violation(metrics, state.constraints) == 0)
         full = valued and trial.reaches(step)
         time, total = float(times[place - 1]), float(spent[place - 1])
-        points.append(Point(place, trial.id, value, full, feasible, origins[trial.id], time, total))
+        points.append(CurvePoint(place, trial.id, value, full, feasible, origins[trial.id], time, total))
     return points
 
 
@@ -155,7 +155,7 @@ def _since(trial: Trial) -> tuple[float, TrialId]:
     return (trial.ended_at if trial.ended_at is not None else last), trial.id
 
 
-def running_best(points: Sequence[Point], goal: str) -> tuple[list[int], list[float]]:
+def running_best(points: Sequence[CurvePoint], goal: str) -> tuple[list[int], list[float]]:
     """Places and values of the best so far, among feasible points that have come as far as any; ends at the last place."""
     better = max if goal == "maximize" else min
     places: list[int] = []
@@ -190,7 +190,7 @@ def expected_best(values: ArrayLike, goal: str, sizes: Sequence[int] | None = No
     return np.asarray(np.where(possible, np.exp(logarithm), 0.0) @ ordered)
 
 
-def random_values(state: State, drawn: Sequence[Point] | None = None) -> tuple[list[float], str]:
+def random_values(state: State, drawn: Sequence[CurvePoint] | None = None) -> tuple[list[float], str]:
     """Values of the run's own first random trials, for `expected_best`, and where they come from.
 
     No values where there is no honest reference; the text then says why. `drawn` is the search curve where it is at hand.

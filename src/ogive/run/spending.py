@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ogive.run.prices import Price
-from ogive.run.timeline import Stretch
+from ogive.run.timeline import SessionInterval
 
 if TYPE_CHECKING:
     from ogive.run.state import State
@@ -21,7 +21,7 @@ HOUR = 3600.0
 
 
 @dataclass(frozen=True)
-class Spend:
+class Spending:
     """What was spent in one stage on one device.
 
     Attributes:
@@ -38,7 +38,7 @@ class Spend:
     currency: str = ""
 
 
-def spend(state: State, now: float | None = None, price: Price | None = None, stage: str = "search") -> Spend:
+def spend(state: State, now: float | None = None, price: Price | None = None, stage: str = "search") -> Spending:
     """What a run has taken so far, all sessions together.
 
     Args:
@@ -50,25 +50,25 @@ def spend(state: State, now: float | None = None, price: Price | None = None, st
     return _sum(stage, "all", state, _stretches(state, now), price)
 
 
-def spend_by(stages: Mapping[str, State], now: float | None = None, price: Price | None = None) -> list[Spend]:
+def spend_by(stages: Mapping[str, State], now: float | None = None, price: Price | None = None) -> list[Spending]:
     """The same by stage (each a run of its own, such as {"search": ..., "final": ...}) and device."""
     lines = []
     for stage, state in stages.items():
-        groups: dict[str, list[Stretch]] = {}
+        groups: dict[str, list[SessionInterval]] = {}
         for stretch in _stretches(state, now):
             groups.setdefault(stretch.device, []).append(stretch)
         lines += [_sum(stage, device, state, group, price) for device, group in groups.items()]
     return lines
 
 
-def _stretches(state: State, now: float | None) -> list[Stretch]:
+def _stretches(state: State, now: float | None) -> list[SessionInterval]:
     stretches = list(state.stretches)
     if stretches and state.open and now is not None and now > state.time:
         stretches[-1] = replace(stretches[-1], end=stretches[-1].end + now - state.time)
     return stretches
 
 
-def _sum(stage: str, device: str, state: State, stretches: Sequence[Stretch], price: Price | None) -> Spend:
+def _sum(stage: str, device: str, state: State, stretches: Sequence[SessionInterval], price: Price | None) -> Spending:
     seconds = sum(stretch.seconds for stretch in stretches)
     held = sum(stretch.seconds * stretch.workers for stretch in stretches)
     paid = [(stretch, price or stretch.price or state.price) for stretch in stretches]
@@ -77,6 +77,6 @@ def _sum(stage: str, device: str, state: State, stretches: Sequence[Stretch], pr
     currency = next((p.currency for _, p in paid if p), "")
     workers = stretches[-1].workers if stretches else 0
     priced = any(p for _, p in paid)
-    return Spend(
+    return Spending(
         stage, device, workers, seconds / HOUR, held / HOUR, compute / HOUR, money if priced else None, currency
     )

@@ -15,7 +15,7 @@ from ogive.objective import Constraint, Objective
 from ogive.run.alerts import Alert
 from ogive.run.events import Event, Kind, proposal_from_json
 from ogive.run.prices import Price
-from ogive.run.timeline import Span, Stretch
+from ogive.run.timeline import AttemptInterval, SessionInterval
 from ogive.space import Space
 from ogive.trial import BestEpoch, Fidelity, Proposal, Report, Status, Trial, TrialId
 
@@ -100,14 +100,14 @@ class State:
     alerted: set[str] = field(default_factory=set)
     repeats: dict[TrialId, TrialId | None] = field(default_factory=dict)
     projected: list[Mapping[str, Any]] = field(default_factory=list)
-    stretches: list[Stretch] = field(default_factory=list)
-    spans: list[Span] = field(default_factory=list)
+    stretches: list[SessionInterval] = field(default_factory=list)
+    spans: list[AttemptInterval] = field(default_factory=list)
     saved: float = 0.0
     retried: float = 0.0
     open: bool = False
     seq: int = 0
     time: float = 0.0
-    _on_workers: dict[TrialId, Span] = field(default_factory=dict)
+    _on_workers: dict[TrialId, AttemptInterval] = field(default_factory=dict)
 
     @staticmethod
     def of(events: Iterable[Event], space: Space | None = None) -> State:
@@ -140,7 +140,7 @@ class State:
         return next((stretch.price for stretch in reversed(self.stretches) if stretch.price), None)
 
     @property
-    def running(self) -> list[Span]:
+    def running(self) -> list[AttemptInterval]:
         """The attempts that are on workers."""
         return list(self._on_workers.values())
 
@@ -216,7 +216,7 @@ class State:
             span.end = self.stretches[-1].end if self.stretches else event.time
         self._on_workers.clear()
         self.sessions.append(event.data)
-        self.stretches.append(Stretch.opened(event.time, event.data, self.settings))
+        self.stretches.append(SessionInterval.opened(event.time, event.data, self.settings))
         if self.ended_by_failures:
             self.forgiven = self.failed
         self.failed_in_session = []
@@ -270,7 +270,7 @@ class State:
         if kind is Kind.PROPOSED or kind is Kind.PROMOTED:
             self.jobs += 1
         elif kind is Kind.STARTED:
-            self.spans.append(Span(trial.id, trial.worker, event.time))
+            self.spans.append(AttemptInterval(trial.id, trial.worker, event.time))
             self._on_workers[trial.id] = self.spans[-1]
         elif kind is Kind.REPORTED:
             self.saved += event.data.get("saved", 0.0)

@@ -11,7 +11,7 @@ from ogive.trial import TrialId
 
 
 @dataclass(slots=True)
-class Stretch:
+class SessionInterval:
     """The time of one session, in which its workers were held and paid for, busy or not.
 
     Attributes:
@@ -31,12 +31,12 @@ class Stretch:
     per_trial: int = 1
 
     @staticmethod
-    def opened(time: float, session: Mapping[str, Any], settings: Mapping[str, Any]) -> Stretch:
+    def opened(time: float, session: Mapping[str, Any], settings: Mapping[str, Any]) -> SessionInterval:
         """Of the session that a journal's `opened` event began."""
         price = session.get("price")
         workers = session.get("workers", settings.get("workers", 1))
         host, per_trial = session.get("host", ""), session.get("workers_per_trial", 1)
-        return Stretch(time, time, workers, price=price and Price(**price), host=host, per_trial=per_trial)
+        return SessionInterval(time, time, workers, price=price and Price(**price), host=host, per_trial=per_trial)
 
     @property
     def paid(self) -> int:
@@ -54,7 +54,7 @@ class Stretch:
 
 
 @dataclass(slots=True)
-class Span:
+class AttemptInterval:
     """One attempt of a trial on a worker; `end` is None while it goes on."""
 
     trial: TrialId

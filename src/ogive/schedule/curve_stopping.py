@@ -17,7 +17,7 @@ from ogive.errors import JobError
 from ogive.objective import Constraint, Objective, pareto_front, violation
 from ogive.registry import whole
 from ogive.schedule.base import Action, Job, Schedule, Start
-from ogive.schedule.extrapolation import Chain, Forecast, cuts, parametric
+from ogive.schedule.extrapolation import CurveForecast, CurveRegressions, cuts, parametric
 from ogive.seeds import generator
 from ogive.trial import Report, Status, Trial
 
@@ -74,7 +74,7 @@ class CurveStopping(Schedule):
         # features [d] and costs [m, t] of those that got to each cut
         self._reached: dict[int, list[tuple[FloatArray, FloatArray]]] = {cut: [] for cut in cuts(self.epochs)}
         self._remembered = self._learned = 0  # curves, and how many of them there were when the chains learned
-        self._chains: list[Chain] = []  # of each objective
+        self._chains: list[CurveRegressions] = []  # of each objective
         self._least = np.inf  # their least violation of the constraints
         self._front = np.empty((0, len(self.objectives)))  # costs of those with the least, without what is dominated
 
@@ -118,7 +118,7 @@ class CurveStopping(Schedule):
         if self._remembered >= 1.1 * self._learned and len(self._reached[self.epochs]) >= FEWEST:
             self._learned = self._remembered
             self._chains = [
-                Chain(
+                CurveRegressions(
                     {cut: [(x, rows[number]) for x, rows in known] for cut, known in self._reached.items()}, self.epochs
                 )
                 for number in range(len(self.objectives))
@@ -152,16 +152,16 @@ class CurveStopping(Schedule):
         dominated = np.any(np.all(front[None] <= draws[:, None], axis=2), axis=1)
         return float(1 - dominated.mean())
 
-    def _forecast(self, trial: Trial, number: int, curve: FloatArray) -> Forecast | None:
+    def _forecast(self, trial: Trial, number: int, curve: FloatArray) -> CurveForecast | None:
         """Of the cost at the end; None where nothing can be said."""
         if self._chains and self.model != "parametric":
             return self._chains[number].predict(_features(trial), curve)
         if self.model == "learned":
             return None
         if np.ptp(curve) == 0 and all(np.ptp(curves[number]) == 0 for _, curves in self._reached[self.epochs]):
-            return Forecast(float(curve[-1]), 0.0)  # such as the number of parameters
+            return CurveForecast(float(curve[-1]), 0.0)  # such as the number of parameters
         forecast = parametric((-curve).tolist(), self.epochs)
-        return Forecast(-forecast.mean, forecast.deviation) if forecast else None
+        return CurveForecast(-forecast.mean, forecast.deviation) if forecast else None
 
     def _curves(self, trial: Trial) -> FloatArray:
         """Costs [m, t] of a trial that has reported every epoch: its value after each of them."""

@@ -22,7 +22,7 @@ Model = Callable[[FloatArray, FloatArray], FloatArray]
 
 
 @dataclass(frozen=True)
-class Scale:
+class CostScale:
     """A scale of costs, less is better: log(1 + bend x), x = (cost - best) / (typical - best), and its mirror image below.
 
     A large bend spreads what is near the best: where networks differ by orders of magnitude, errors of a forecast do too,
@@ -47,7 +47,7 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Forecast:
+class CurveForecast:
     """Of a cost: Student's t distribution around `mean`, on `scale`.
 
     Attributes:
@@ -59,7 +59,7 @@ class Forecast:
     mean: float
     deviation: float
     freedom: float = math.inf
-    scale: Scale | None = None
+    scale: CostScale | None = None
 
     def scaled(self, costs: ArrayLike) -> FloatArray:
         """Costs on the scale of this forecast."""
@@ -128,7 +128,7 @@ PENALTIES = tuple(10.0 ** np.arange(-2, 4.5, 0.5))
 """Of the ridge regression, for each curve that it learns from."""
 
 
-def parametric(curve: Sequence[float], end: int) -> Forecast | None:
+def parametric(curve: Sequence[float], end: int) -> CurveForecast | None:
     """The value of `curve` (one value an epoch, at least five) at epoch `end`, by an ensemble of growth curves.
 
     Six of the eleven models of Domhan et al., "Speeding Up Automatic Hyperparameter Optimization of Deep Neural Networks by
@@ -163,14 +163,14 @@ def parametric(curve: Sequence[float], end: int) -> Forecast | None:
     weights /= weights.sum()
     mean = float(weights @ means)
     variance = float(weights @ (np.array(variances) + (np.array(means) - mean) ** 2))
-    return Forecast(low + mean * (high - low), math.sqrt(variance) * (high - low))
+    return CurveForecast(low + mean * (high - low), math.sqrt(variance) * (high - low))
 
 
-class Chain:
+class CurveRegressions:
     """Forecasts the last cost of a curve, learned from curves of any length: those of trials that were stopped count too.
 
     Few trials are trained in full, but many for a while. So the way to the end is cut at end, end / 2, end / 4 ..., and
-    each step is a `Regression` on all curves that got to its end: from the epoch reached to the next cut on the
+    each step is a `GPRegression` on all curves that got to its end: from the epoch reached to the next cut on the
     architecture, the curve so far, and its first and second differences, the features of Baker et al., "Accelerating
     Neural Architecture Search using Performance Prediction" (2018), section 3; from cut to cut on the architecture and
     the cost there. Such a product of regressions is the maximum likelihood for normal curves of unequal length (Anderson,
@@ -192,34 +192,34 @@ class Chain:
         self._reached, self._cuts = reached, cuts(end)
         curves = [costs for _, costs in reached[self._cuts[0]]]
         best, typical = min(float(costs.min()) for costs in curves), float(np.median([costs[-1] for costs in curves]))
-        fits = [self._fit(Scale(best, typical, bend)) for bend in BENDS]
+        fits = [self._fit(CostScale(best, typical, bend)) for bend in BENDS]
         _, self._scale, self._steps = max(fits, key=lambda fit: fit[0])
-        self._first: dict[int, Regression] = {}  # steps that see the curve so far, by its length
+        self._first: dict[int, RidgeRegression] = {}  # steps that see the curve so far, by its length
 
-    def _fit(self, scale: Scale) -> tuple[float, Scale, list[Regression]]:
+    def _fit(self, scale: CostScale) -> tuple[float, CostScale, list[RidgeRegression]]:
         """The log-likelihood of the costs at the cuts, given those at the cuts before; and the steps from cut to cut."""
-        steps: list[Regression] = []
+        steps: list[RidgeRegression] = []
         likelihood = 0.0
         for cut, following in pairwise(self._cuts):
             known = self._reached[following]
             rows = _rows(np.array([x for x, _ in known]), scale([[costs[cut - 1]] for _, costs in known]))
             ends = np.array([costs[following - 1] for _, costs in known])
-            steps.append(Regression(rows, scale(ends) - rows[:, 0], steps[-1].unexplained if steps else 1.0))
+            steps.append(RidgeRegression(rows, scale(ends) - rows[:, 0], steps[-1].unexplained if steps else 1.0))
             deviation = math.sqrt(steps[-1].variance)
             likelihood += float(scale.log_slope(ends).sum()) - len(ends) * math.log(max(deviation, 1e-6))
         return likelihood, scale, steps
 
-    def _first_step(self, t: int, place: int) -> Regression:
+    def _first_step(self, t: int, place: int) -> RidgeRegression:
         """From t epochs to a cut."""
         if t not in self._first:
             known = self._reached[self._cuts[place]]
             curves = self._scale(np.array([costs[: self._cuts[place]] for _, costs in known]))
             rows = _rows(np.array([x for x, _ in known]), curves[:, :t])
             expected = self._steps[place - 2].unexplained if place > 1 else 1.0
-            self._first[t] = Regression(rows, curves[:, -1] - curves[:, t - 1], expected)
+            self._first[t] = RidgeRegression(rows, curves[:, -1] - curves[:, t - 1], expected)
         return self._first[t]
 
-    def predict(self, features: FloatArray, curve: FloatArray) -> Forecast:
+    def predict(self, features: FloatArray, curve: FloatArray) -> CurveForecast:
         """The last cost of a curve [t] of an architecture with these features [d]; t less than the end."""
         scaled, t = self._scale(curve), len(curve)
         place = bisect_right(self._cuts, t)
@@ -233,7 +233,7 @@ class Chain:
                 [(step.slope**2 * v, freedom) for v, freedom in parts] + [(variance, step.freedom)],
             )
         variance, inverse = sum(v for v, _ in parts), sum(v**2 / freedom for v, freedom in parts)
-        return Forecast(mean, math.sqrt(variance), variance**2 / inverse if inverse else math.inf, self._scale)
+        return CurveForecast(mean, math.sqrt(variance), variance**2 / inverse if inverse else math.inf, self._scale)
 
 
 def cuts(end: int) -> list[int]:
@@ -241,7 +241,7 @@ def cuts(end: int) -> list[int]:
     return [1] if end == 1 else [*cuts((end + 1) // 2), end]
 
 
-class Regression:
+class RidgeRegression:
     """Ridge regression of gains on rows whose first column is what is gained upon.
 
     The penalty has the least error on rows that are left out, each in its turn. That error is the deviation of a prediction,

@@ -14,7 +14,7 @@ from ogive.executors.inline import Inline
 from ogive.executors.processes import Processes
 from ogive.executors.simulated import VirtualClock
 from ogive.monitor.advisor import Advisor
-from ogive.monitor.alert_routes import Routes
+from ogive.monitor.alert_routes import AlertRoutes
 from ogive.monitor.overtraining import overtraining
 from ogive.objective import Constraint, Objective
 from ogive.run.alert_route_specs import RouteSpec
@@ -30,16 +30,16 @@ from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.run.stop_signals import signals
 from ogive.schedule.base import Schedule
-from ogive.session.executor_config import Places, simulated
+from ogive.session.executor_config import ExecutorConfig, simulated
 from ogive.session.payload import PAYLOAD
-from ogive.session.run_declaration import Declared, make_schedule, make_strategy
+from ogive.session.run_declaration import RunSpec, make_schedule, make_strategy
 from ogive.session.search_code import SearchCode
 from ogive.space import Space
 from ogive.strategy.base import Strategy
 
 
-def plugins(
-    declared: Declared,
+def make_plugins(
+    declared: RunSpec,
     given: Mapping[str, Any],
     stored: Mapping[str, Any],
     screen: Callable[[Any], Mapping[str, float]],
@@ -61,14 +61,14 @@ def plugins(
     return strategy, schedule
 
 
-def hold_session(
+def run_session(
     folder: Path,
     journal: Journal,
     events: list[Event],
-    declared: Declared,
+    declared: RunSpec,
     estimator: Estimator,
     fixed: Mapping[str, Any],
-    where: Places,
+    where: ExecutorConfig,
     cache: bool,
     observer: Observer | None,
     subscribers: Sequence[Subscriber],
@@ -79,7 +79,7 @@ def hold_session(
     Returns by what it was interrupted, "" where it went on to the end.
     """
     screen = _remembering(estimator)
-    strategy, schedule = plugins(declared, fixed, events[0].data, screen)
+    strategy, schedule = make_plugins(declared, fixed, events[0].data, screen)
     shared = cache and not (schedule.hands_on or where.simulated)
     results, unshared = _cache(declared.space, estimator, events) if shared else (None, None)
     known = [event for event in events if event.seq]
@@ -133,7 +133,7 @@ def _cache(space: Space, estimator: Estimator, events: Sequence[Event]) -> tuple
     Where the number of processes that train a trial changes its result, and changed in this run, a trial may have begun with
     one number and gone on with another.
     """
-    recipe, ranks = estimator.recipe(), together(events)
+    recipe, ranks = estimator.recipe(), trial_worker_counts(events)
     if estimator.rank_invariant:
         ranks = [1]
     if recipe is None or len(set(ranks)) > 1:
@@ -144,7 +144,7 @@ def _cache(space: Space, estimator: Estimator, events: Sequence[Event]) -> tuple
     return Cache(space, recipe, code.result, estimator.continuable, ranks=ranks[-1], edited=code.edited), None
 
 
-def subscribers_of(
+def make_subscribers(
     folder: Path, events: Sequence[Event], routes: Sequence[RouteSpec] | None, sinks: Sequence[Any] | None
 ) -> list[Subscriber]:
     """The routes and sinks of this session: as given in this call, or as stored."""
@@ -157,7 +157,7 @@ def subscribers_of(
 
         made.append(Followers(folder / JOURNAL, create(wanted, folder)))
     chosen = settings.alerts if routes is None else routes
-    return [*made, Routes(chosen, folder)] if chosen else made
+    return [*made, AlertRoutes(chosen, folder)] if chosen else made
 
 
 def _close(journal: Journal, subscribers: Sequence[Subscriber], why: str, fault: str | None) -> None:
@@ -180,7 +180,7 @@ def changed_settings(events: Iterable[Event]) -> dict[str, Any]:
     return changed
 
 
-def together(events: Sequence[Event]) -> list[int]:
+def trial_worker_counts(events: Sequence[Event]) -> list[int]:
     """How many processes trained each trial: as the run was created, and as often as it was said anew."""
     name = "workers_per_trial"
     changed = [event.data[name] for event in events if event.kind is Kind.CHANGED and name in event.data]
@@ -210,7 +210,7 @@ def _view(observer: Observer | None) -> Iterator[Observer]:
 
 
 def _executor(
-    where: Places, folder: Path, declared: Declared, estimator: Estimator, settings: Settings, clock: Clock
+    where: ExecutorConfig, folder: Path, declared: RunSpec, estimator: Estimator, settings: Settings, clock: Clock
 ) -> Executor:
     if isinstance(clock, VirtualClock):
         return simulated(where, clock, declared.space, estimator, settings.workers, declared.seed)

@@ -37,7 +37,7 @@ def earlier_run(spec: WarmStartSpec) -> tuple[Path, int]:
     return folder.absolute(), whole("warm_start", "trials", given.get("trials", TRIALS), at_least=1)
 
 
-def taken_over(
+def transferred(
     spec: WarmStartSpec, space: Space, objectives: ObjectiveSpec, constraints: Constraint | Iterable[Constraint]
 ) -> dict[str, Any]:
     """What is journalled: which run, how the spaces match, and the architectures that are proposed first.

@@ -8,7 +8,7 @@ from typing import Any
 
 from ogive.bench.benchmark_estimator import BenchmarkEstimator
 from ogive.errors import JobError, RunError
-from ogive.executors.simulated import Next, Simulated, VirtualClock, Weather
+from ogive.executors.simulated import FaultModel, Next, Simulated, VirtualClock
 from ogive.run.estimator import Estimator
 from ogive.run.events import Event, Kind
 from ogive.run.executor import Assignment
@@ -16,26 +16,26 @@ from ogive.space import Space
 
 EXECUTORS = ("processes", "inline", "simulated")
 SIMULATED = "simulated"
-OPTIONS = (*(field.name for field in fields(Weather)), "seed")
+OPTIONS = (*(field.name for field in fields(FaultModel)), "seed")
 
-CALM = Weather()
+NO_FAULTS = FaultModel()
 
 ExecutorSpec = str | Mapping[str, Any]
 """A name, or {"simulated": {option: value}}."""
 
 
 @dataclass(frozen=True)
-class Places:
+class ExecutorConfig:
     """Where trials are carried out; made by `places_of`.
 
     Attributes:
         name: of the executor.
-        weather: what befalls simulated workers.
-        seed: of the weather; None for that of the search.
+        faults: what befalls simulated workers.
+        seed: of the faults; None for that of the search.
     """
 
     name: str
-    weather: Weather = CALM
+    faults: FaultModel = NO_FAULTS
     seed: int | None = None
 
     @property
@@ -44,11 +44,11 @@ class Places:
 
     def journalled(self) -> dict[str, Any]:
         """What a session's first event tells of it."""
-        return {SIMULATED: {**asdict(self.weather), "seed": self.seed}} if self.simulated else {}
+        return {SIMULATED: {**asdict(self.faults), "seed": self.seed}} if self.simulated else {}
 
 
-def places_of(spec: ExecutorSpec) -> Places:
-    """Read "name" or {"simulated": {option: value}}; the options are those of `Weather`, and `seed`.
+def executor_config(spec: ExecutorSpec) -> ExecutorConfig:
+    """Read "name" or {"simulated": {option: value}}; the options are those of `FaultModel`, and `seed`.
 
     Raises:
         JobError: there is no such executor or option, or a value is out of its range.
@@ -57,7 +57,7 @@ def places_of(spec: ExecutorSpec) -> Places:
     if name not in EXECUTORS:
         raise JobError(f"executor: found {spec!r}; allowed: {', '.join(EXECUTORS)}, or {{simulated: {{startup: 30}}}}")
     if not options:
-        return Places(name)
+        return ExecutorConfig(name)
     if name != SIMULATED or not isinstance(options, Mapping) or not options.keys() <= set(OPTIONS):
         raise JobError(f"executor: found {spec!r}; only `simulated` has options: {', '.join(OPTIONS)}")
     given = dict(options)
@@ -65,12 +65,12 @@ def places_of(spec: ExecutorSpec) -> Places:
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
         raise JobError(f"executor: seed={seed!r} of simulated workers: a whole number, at least 0")
     try:
-        return Places(name, Weather(**given), seed)
+        return ExecutorConfig(name, FaultModel(**given), seed)
     except JobError as error:
         raise JobError(f"executor: {error}") from error
 
 
-def check_known(places: Places, estimator: Estimator) -> None:
+def check_simulated_times(places: ExecutorConfig, estimator: Estimator) -> None:
     """See that simulated workers know how long a trial takes.
 
     Raises:
@@ -84,7 +84,7 @@ def check_known(places: Places, estimator: Estimator) -> None:
 
 
 def simulated(
-    places: Places, clock: VirtualClock, space: Space, estimator: Estimator, workers: int, seed: int
+    places: ExecutorConfig, clock: VirtualClock, space: Space, estimator: Estimator, workers: int, seed: int
 ) -> Simulated:
     """Workers that answer as the estimator does, after the seconds that its table tells. `seed`: of the search."""
     assert isinstance(estimator, BenchmarkEstimator)  # `check_known` has seen to it
@@ -97,10 +97,10 @@ def simulated(
             if seen.step > given.reported:
                 yield seen.step, {**seen.metrics, "seconds": spent}, seen.seconds
 
-    return Simulated(clock, course, workers, places.weather, seed if places.seed is None else places.seed)
+    return Simulated(clock, course, workers, places.faults, seed if places.seed is None else places.seed)
 
 
-def check_same_time(places: Places, events: Sequence[Event], folder: object) -> None:
+def check_same_time(places: ExecutorConfig, events: Sequence[Event], folder: object) -> None:
     """See that the sessions of a run, `events` so far, are all simulated or all not: their times are added up.
 
     Raises:
@@ -115,7 +115,7 @@ def check_same_time(places: Places, events: Sequence[Event], folder: object) -> 
         )
 
 
-def doubts(places: Places, workers: int) -> list[str]:
+def executor_warnings(places: ExecutorConfig, workers: int) -> list[str]:
     """What a user who begins a run should know."""
     if not places.simulated:
         return []

@@ -19,17 +19,17 @@ from ogive.run.events import Event, Kind
 from ogive.run.journal import JOURNAL
 from ogive.run.manifest import cores
 from ogive.run.settings import Settings
-from ogive.session.controller_session import plugins
+from ogive.session.controller_session import make_plugins
 from ogive.session.payload import PAYLOAD, write_payload
-from ogive.session.run_declaration import AUTO, Declared
-from ogive.session.search_checks import check_fidelities, price_of
+from ogive.session.run_declaration import AUTO, RunSpec
+from ogive.session.search_checks import check_fidelities, current_price
 from ogive.session.stored_run import StoredRun
 from ogive.space import Architecture, Space
 from ogive.space.fingerprints import is_same
 
 if TYPE_CHECKING:
     from ogive.bench.problem import Problem
-    from ogive.executors.simulated import Weather
+    from ogive.executors.simulated import FaultModel
     from ogive.planner import Plan, Timings
     from ogive.schedule.base import Schedule
 
@@ -37,7 +37,7 @@ Say = Callable[[str], object]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PlanRequest:
     """What `plan` is asked, beside what the search is; see there.
 
     Raises:
@@ -50,7 +50,7 @@ class Wanted:
     measured_epochs: int | None = None
     seeds: int | None = None
     regret: float | None = None
-    weather: Weather | None = None
+    faults: FaultModel | None = None
 
     def __post_init__(self) -> None:
         for name in ("workers", "measured_trials", "measured_epochs", "seeds"):
@@ -61,48 +61,48 @@ class Wanted:
             raise JobError(f"regret={self.regret!r}: a number, at least 0, in the unit of the first objective")
 
 
-def plan_of(declared: Declared, judge: Estimator, settings: Settings, wanted: Wanted, say: Say) -> Plan:
+def make_plan(declared: RunSpec, judge: Estimator, settings: Settings, wanted: PlanRequest, say: Say) -> Plan:
     """The same of what a search was declared to be."""
     from ogive import planner
-    from ogive.bench.simulated_search import Named
+    from ogive.bench.simulated_search import PluginSpec
 
     for name, spec in (("strategy", declared.strategy), ("schedule", declared.schedule)):
         if ":" in spec.name:
             raise JobError(
                 f"{name}: found an object of class {spec.name}; a plan makes it anew many times: give its name"
             )
-    _, scheduled = plugins(declared, {}, declared.to_json(), judge.screen)
+    _, scheduled = make_plugins(declared, {}, declared.to_json(), judge.screen)
     check_fidelities(scheduled, judge, declared.space)
     if wanted.source is None:
         timings = _measured(declared, judge, settings, wanted, say)
     else:
         timings = _recorded(wanted.source, declared)
-    search = planner.Search(
-        Named(declared.strategy.name, declared.strategy.options),
-        Named(declared.schedule.name, declared.schedule.options),
+    search = planner.PlannedSearch(
+        PluginSpec(declared.strategy.name, declared.strategy.options),
+        PluginSpec(declared.schedule.name, declared.schedule.options),
         settings.max_trials,
         Settings(budget=settings.budget, price=settings.price),
-        price_of(settings),
+        current_price(settings),
         timings.unit == "devices",
     )
     problems, told = _problems(declared, judge, timings)
     told = [*told, *_left_out(declared, scheduled)]
-    return planner.make(
+    return planner.build_plan(
         timings,
         search,
         problems,
-        wanted.workers or units(judge)[1],
+        wanted.workers or worker_units(judge)[1],
         seeds=wanted.seeds or planner.SEEDS,
         seed=declared.seed,
         regret=wanted.regret,
-        weather=wanted.weather,
+        faults=wanted.faults,
         assumptions=told,
         fingerprint=fingerprint(declared, settings),
         say=say,
     )
 
 
-def units(judge: Estimator) -> tuple[str, int]:
+def worker_units(judge: Estimator) -> tuple[str, int]:
     """What this machine has for a search to split, and how many: threads of its cores, or GPUs where there are several."""
     device = str(getattr(judge, "device", "cpu"))
     if judge.parallel and (device == "auto" or device.startswith("cuda")):
@@ -113,7 +113,7 @@ def units(judge: Estimator) -> tuple[str, int]:
     return "threads", cores()
 
 
-def fingerprint(declared: Declared, settings: Settings) -> str:
+def fingerprint(declared: RunSpec, settings: Settings) -> str:
     """A hash of what a plan is about; a plan of another is no forecast of this search."""
     data = declared.to_json()
     kept = ("objectives", "constraints", "strategy", "schedule", "epochs", "fingerprints")
@@ -122,15 +122,15 @@ def fingerprint(declared: Declared, settings: Settings) -> str:
     return hash_json({**own, **limits})
 
 
-def _measured(declared: Declared, judge: Estimator, settings: Settings, wanted: Wanted, say: Say) -> Timings:
+def _measured(declared: RunSpec, judge: Estimator, settings: Settings, wanted: PlanRequest, say: Say) -> Timings:
     from ogive import planner
 
-    unit, there = units(judge)
+    unit, there = worker_units(judge)
     workers = wanted.workers or there
     with tempfile.TemporaryDirectory(prefix="ogive-plan-") as name:
         folder = Path(name)
         write_payload(folder / PAYLOAD, declared.space, judge)
-        found = planner.measure(
+        found = planner.measure_durations(
             declared.space,
             folder / PAYLOAD,
             folder,
@@ -151,13 +151,13 @@ def _measured(declared: Declared, judge: Estimator, settings: Settings, wanted: 
     return replace(found, notes=(*found.notes, note))
 
 
-def _allowed(declared: Declared, judge: Estimator) -> Callable[[Architecture], bool]:
+def _allowed(declared: RunSpec, judge: Estimator) -> Callable[[Architecture], bool]:
     """Whether a search would train an architecture: what violates a hard constraint it does not."""
     hard = [constraint for constraint in declared.constraints if constraint.hard]
     return lambda architecture: not hard or violation(judge.screen(architecture), hard) == 0
 
 
-def _recorded(source: str | os.PathLike[str] | StoredRun | Timings, declared: Declared) -> Timings:
+def _recorded(source: str | os.PathLike[str] | StoredRun | Timings, declared: RunSpec) -> Timings:
     from ogive import planner
 
     if isinstance(source, planner.Timings):
@@ -168,9 +168,9 @@ def _recorded(source: str | os.PathLike[str] | StoredRun | Timings, declared: De
             return _recorded(StoredRun.open(path), declared)
         if path.is_dir() or not path.exists():
             raise JobError(f"{path} holds no run and is no file; give a run's folder, or durations as CSV or JSON")
-        return planner.read(path)
+        return planner.read_timings(path)
     created = source.state.created
-    found = planner.of_run(source.state, f"the run in {source.folder}")
+    found = planner.timings_of_run(source.state, f"the run in {source.folder}")
     now, then = declared.fingerprints, created["fingerprints"]
     other = sorted(name for name in {*now, *then} if now.get(name) != then.get(name))
     if not is_same(Space.from_json(created["space"]), declared.space):
@@ -181,7 +181,7 @@ def _recorded(source: str | os.PathLike[str] | StoredRun | Timings, declared: De
     return replace(found, notes=(*found.notes, note))
 
 
-def _problems(declared: Declared, judge: Estimator, timings: Timings) -> tuple[Callable[[int], Problem], list[str]]:
+def _problems(declared: RunSpec, judge: Estimator, timings: Timings) -> tuple[Callable[[int], Problem], list[str]]:
     """What the schedule sees in a simulation, by seed, and how far that can be trusted."""
     from ogive import planner
     from ogive.bench.benchmark_estimator import BenchmarkEstimator
@@ -210,7 +210,7 @@ def _problems(declared: Declared, judge: Estimator, timings: Timings) -> tuple[C
     return landscape, told
 
 
-def _left_out(declared: Declared, scheduled: Schedule) -> list[str]:
+def _left_out(declared: RunSpec, scheduled: Schedule) -> list[str]:
     told = []
     if scheduled.fidelities:
         names = ", ".join(scheduled.fidelities)
@@ -238,7 +238,7 @@ def is_planned(workers: Any) -> bool:
     return type(workers).__name__ == "Plan" and type(workers).__module__.startswith("ogive.planner")
 
 
-def check_planned(workers: Any, declared: Declared, settings: Settings, executor: str) -> None:
+def check_plan(workers: Any, declared: RunSpec, settings: Settings, executor: str) -> None:
     """See that a plan, or the wish for one, is for this search.
 
     Raises:
@@ -256,13 +256,13 @@ def check_planned(workers: Any, declared: Declared, settings: Settings, executor
         )
 
 
-def begin_with(workers: Any, declared: Declared, judge: Estimator, settings: Settings) -> tuple[Settings, list[Event]]:
+def apply_plan(workers: Any, declared: RunSpec, judge: Estimator, settings: Settings) -> tuple[Settings, list[Event]]:
     """The settings of a new run with the split of a plan, and the forecast as an event; a plan is made for "auto".
 
     Raises:
         JobError: what was measured cannot be planned with.
     """
-    made = plan_of(declared, judge, settings, Wanted(), _say) if workers == AUTO else workers
+    made = make_plan(declared, judge, settings, PlanRequest(), _say) if workers == AUTO else workers
     split = made.chosen
     each_has = f"{split.workers_per_trial} of {made.workers} {made.unit} each"
     about = made.why if split == made.recommended else f"{duration(made.row.seconds.expected)}, as was asked for"

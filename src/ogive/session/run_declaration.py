@@ -38,27 +38,27 @@ LEFT_OUT: Any = _LeftOut()
 
 
 @dataclass(frozen=True)
-class Named:
+class PluginSpec:
     """A strategy or a schedule by its name and options, as it is journalled; an object of the user's by its class."""
 
     name: str
     options: Mapping[str, Any]
 
     @staticmethod
-    def of(kind: str, spec: Any) -> Named:
+    def of(kind: str, spec: Any) -> PluginSpec:
         """Read "name", {"name": {option: value}} or an object.
 
         Raises:
             JobError: it is none of these.
         """
         if isinstance(spec, str):
-            return Named(spec, {})
+            return PluginSpec(spec, {})
         if isinstance(spec, Mapping) and len(spec) == 1:
             (name, options), *_ = spec.items()
             if isinstance(name, str) and isinstance(options or {}, Mapping):
-                return Named(name, dict(options or {}))
+                return PluginSpec(name, dict(options or {}))
         if isinstance(spec, (Strategy, Schedule)):
-            return Named(f"{type(spec).__module__}:{type(spec).__qualname__}", {})
+            return PluginSpec(f"{type(spec).__module__}:{type(spec).__qualname__}", {})
         raise JobError(f"{kind}={spec!r}: a name, {{name: {{option: value}}}}, or an object")
 
 
@@ -86,7 +86,7 @@ def make_strategy(
         strategy = _fitting(spec, space, objectives, constraints)
         repeats = isinstance(strategy, Listed)
     else:
-        named = _found("strategy", Named.of("strategy", spec))
+        named = _found("strategy", PluginSpec.of("strategy", spec))
         strategy = strategies.create(named.name, space, tuple(objectives), tuple(constraints), **named.options)
         repeats = named.name == "listed"
     if warm_start:
@@ -116,13 +116,13 @@ def _fitting(
     return copy.deepcopy(strategy, {id(strategy.space): space})
 
 
-def _found(kind: str, named: Named) -> Named:
+def _found(kind: str, named: PluginSpec) -> PluginSpec:
     if ":" in named.name:
         raise RunError(f"the run was begun with an object of class {named.name} as its {kind}; give {kind}= again")
     return named
 
 
-def with_its_schedule(strategy: StrategySpec, schedule: ScheduleSpec) -> ScheduleSpec:
+def schedule_for(strategy: StrategySpec, schedule: ScheduleSpec) -> ScheduleSpec:
     """`schedule`, or the one that the strategy brings along (BOHB's, DEHB's).
 
     Raises:
@@ -132,11 +132,11 @@ def with_its_schedule(strategy: StrategySpec, schedule: ScheduleSpec) -> Schedul
         name, options = type(strategy).__name__, {o: getattr(strategy, o) for o in strategy.schedule_options}
         own = {strategy.schedule: {o: v for o, v in options.items() if v is not None}} if strategy.schedule else None
     else:
-        named = Named.of("strategy", strategy)
+        named = PluginSpec.of("strategy", strategy)
         name, own = named.name, strategies.brought(named.name, named.options)
     if own is None:
         return schedule
-    if schedule is not None and Named.of("schedule", schedule) != Named.of("schedule", own):
+    if schedule is not None and PluginSpec.of("schedule", schedule) != PluginSpec.of("schedule", own):
         raise JobError(
             f"strategy {name!r} brings its own schedule, {next(iter(own))!r}; leave schedule={schedule!r} out (its options "
             "are among the strategy's)"
@@ -150,21 +150,21 @@ def make_schedule(
     """The schedule; `full` where none is named."""
     if isinstance(spec, Schedule):
         return copy.deepcopy(spec)  # what one run tells it is not for the next
-    named = _found("schedule", Named.of("schedule", spec or "full"))
+    named = _found("schedule", PluginSpec.of("schedule", spec or "full"))
     return schedules.create(
         named.name, objectives=tuple(objectives), constraints=tuple(constraints), epochs=epochs, **named.options
     )
 
 
 @dataclass(frozen=True)
-class Declared:
+class RunSpec:
     """What cannot change while a run is continued, as journalled in its first event."""
 
     space: Space
     objectives: tuple[Objective, ...]
     constraints: tuple[Constraint, ...]
-    strategy: Named
-    schedule: Named
+    strategy: PluginSpec
+    schedule: PluginSpec
     epochs: int | None
     seed: int
     estimator: str
@@ -185,7 +185,7 @@ class Declared:
         seed: int,
         initial: Iterable[Mapping[str, Any]] = (),
         warm_start: Mapping[str, Any] | None = None,
-    ) -> Declared:
+    ) -> RunSpec:
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise JobError(f"seed={seed!r}: a whole number, at least 0")
         if epochs is not None and (not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1):
@@ -194,12 +194,12 @@ class Declared:
             raise JobError(
                 f"epochs={epochs}, but the estimator goes up to {estimator.epochs} epochs only; give both the same"
             )
-        return Declared(
+        return RunSpec(
             space,
             parse_objectives(objectives),
             parse_constraints(constraints),
-            Named.of("strategy", strategy),
-            Named.of("schedule", schedule or "full"),
+            PluginSpec.of("strategy", strategy),
+            PluginSpec.of("schedule", schedule or "full"),
             epochs,
             seed,
             f"{type(estimator).__module__}:{type(estimator).__qualname__}",

@@ -18,8 +18,8 @@ from ogive.run.prices import Price, find_price
 from ogive.run.settings import Settings
 from ogive.schedule.base import Schedule, Start
 from ogive.seeds import generator
-from ogive.session.executor_config import Places, check_known
-from ogive.session.run_declaration import Declared
+from ogive.session.executor_config import ExecutorConfig, check_simulated_times
+from ogive.session.run_declaration import RunSpec
 from ogive.session.search_code import SearchCode
 from ogive.space import Space
 from ogive.space.training_decisions import training_decisions
@@ -39,7 +39,7 @@ def as_estimator(estimator: Estimator | Callable[..., Any]) -> Estimator:
     raise JobError(f"estimator={estimator!r}: a train function f(model, trial), or an estimator of ogive.estimate")
 
 
-def check_hard(space: Space, estimator: Estimator, constraints: Iterable[Constraint], seed: int) -> None:
+def check_hard_constraints(space: Space, estimator: Estimator, constraints: Iterable[Constraint], seed: int) -> None:
     """See that what hard constraints are about is known before training.
 
     Raises:
@@ -66,7 +66,7 @@ def check_hard(space: Space, estimator: Estimator, constraints: Iterable[Constra
         )
 
 
-def price_of(settings: Settings) -> Price | None:
+def current_price(settings: Settings) -> Price | None:
     """What an hour costs, looked up now: the price file may change before the run is read."""
     price = find_price(settings.price)
     if settings.money is not None and price is None:
@@ -77,13 +77,13 @@ def price_of(settings: Settings) -> Price | None:
     return price
 
 
-def check_executor(where: Places, settings: Settings, estimator: Estimator) -> None:
+def check_executor(where: ExecutorConfig, settings: Settings, estimator: Estimator) -> None:
     """See that trials can be carried out as the settings say.
 
     Raises:
         JobError: they cannot.
     """
-    check_known(where, estimator)
+    check_simulated_times(where, estimator)
     together = settings.workers_per_trial
     if together > 1 and not estimator.parallel:
         raise JobError(
@@ -92,7 +92,7 @@ def check_executor(where: Places, settings: Settings, estimator: Estimator) -> N
         )
     if together > 1 and where.name == "inline":
         raise JobError(f"workers_per_trial={together}, but executor='inline' has one process; use 'processes'")
-    with_room(estimator, settings.workers, together)
+    check_capacity(estimator, settings.workers, together)
     limited = settings.time_limit or settings.memory_limit or settings.startup_limit not in (None, STARTUP_SECONDS)
     if where.name == "inline" and (limited or settings.workers > 1):
         raise JobError("executor='inline' has one worker and no time, memory or startup limit; use 'processes'")
@@ -100,7 +100,7 @@ def check_executor(where: Places, settings: Settings, estimator: Estimator) -> N
         raise JobError("executor='simulated' trains nothing, so it has no time, memory or startup limit; leave it out")
 
 
-def with_room(estimator: Estimator, at_a_time: int, together: int) -> None:
+def check_capacity(estimator: Estimator, at_a_time: int, together: int) -> None:
     """See that processes which train together have a core each, or a GPU: they wait for each other at every batch.
 
     Raises:
@@ -121,7 +121,7 @@ def with_room(estimator: Estimator, at_a_time: int, together: int) -> None:
         )
 
 
-def first_doubts(declared: Declared, estimator: Estimator) -> list[str]:
+def new_run_warnings(declared: RunSpec, estimator: Estimator) -> list[str]:
     """What a user who begins this run should know."""
     names = training_decisions(declared.space)
     joint = [
@@ -131,7 +131,7 @@ def first_doubts(declared: Declared, estimator: Estimator) -> list[str]:
     return (joint if names else []) + list(estimator.warnings())
 
 
-def later_doubts(
+def continued_run_warnings(
     events: Sequence[Event], estimator: Estimator, code: SearchCode, former: Settings, settings: Settings
 ) -> list[str]:
     """What a user who continues this run, with `settings` instead of the `former` ones, should know."""
@@ -150,7 +150,7 @@ def later_doubts(
     return doubts
 
 
-def added_example(stored: Mapping[str, Any], space: Space, events: Sequence[Event]) -> list[str]:
+def added_example_warnings(stored: Mapping[str, Any], space: Space, events: Sequence[Event]) -> list[str]:
     """A notice that `space` has an example input, which the space of the run (`stored`, as JSON) was begun without; once."""
     if stored["fingerprint"] == space.fingerprint:
         return []

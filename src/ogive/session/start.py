@@ -24,36 +24,42 @@ from ogive.run.manifest import manifest
 from ogive.run.observers import Observer
 from ogive.run.settings import Settings
 from ogive.run.state import State
-from ogive.session.controller_session import changed_settings, hold_session, plugins, subscribers_of
-from ogive.session.earlier_run import WarmStartSpec, earlier_run, taken_over
-from ogive.session.executor_config import ExecutorSpec, Places, check_same_time, doubts, places_of
+from ogive.session.controller_session import changed_settings, make_plugins, make_subscribers, run_session
+from ogive.session.earlier_run import WarmStartSpec, earlier_run, transferred
+from ogive.session.executor_config import (
+    ExecutorConfig,
+    ExecutorSpec,
+    check_same_time,
+    executor_config,
+    executor_warnings,
+)
 from ogive.session.payload import PAYLOAD, write_payload
-from ogive.session.planned_search import begin_with, check_planned, is_planned
+from ogive.session.planned_search import apply_plan, check_plan, is_planned
 from ogive.session.run_declaration import (
     AUTO,
     LEFT_OUT,
-    Declared,
+    RunSpec,
     ScheduleSpec,
     StrategySpec,
     auto,
     check_unchanged,
-    with_its_schedule,
+    schedule_for,
 )
 from ogive.session.search_checks import (
     TEST_WAS_READ,
-    added_example,
+    added_example_warnings,
     as_estimator,
     check_executor,
     check_fidelities,
-    check_hard,
+    check_hard_constraints,
     check_warm_start,
-    first_doubts,
-    later_doubts,
-    price_of,
+    continued_run_warnings,
+    current_price,
+    new_run_warnings,
 )
 from ogive.session.search_code import SOURCES, SearchCode
 from ogive.session.stored_run import StoredRun
-from ogive.sinks import specs as check_sinks
+from ogive.sinks import check_specs as check_sinks
 from ogive.space import Space
 from ogive.trial import Status
 
@@ -137,7 +143,7 @@ def search(
             another space where names and labels of decisions overlap. What is taken over is journalled. Default: none.
         executor: "processes" (warm workers), "inline" (this process, one trial at a time, for debugging), or "simulated":
             `workers` in virtual time, where the estimator is a benchmark's and so knows what each trial takes. Its
-            options, {"simulated": {option: value}}, are those of `ogive.planner.Weather`, and `seed` (the search's).
+            options, {"simulated": {option: value}}, are those of `ogive.planner.FaultModel`, and `seed` (the search's).
         max_failed_trials: stop when so many have failed. Default: a third of `max_trials`.
         retries: further attempts after a killed worker. Default: 2.
         retry_failed: propose the architectures of failed trials again, once, before any other: after the cause was repaired.
@@ -157,7 +163,7 @@ def search(
     """
     if not isinstance(space, Space):
         raise JobError(f"space={space!r}: an ogive.Space, such as Space(layer(...), example_input=(1, 28, 28))")
-    where = places_of(executor)
+    where = executor_config(executor)
     if synchronous not in SYNCHRONOUS:
         raise JobError(f"synchronous={synchronous!r}: {SYNCHRONOUS} are known")
     judge = as_estimator(estimator)
@@ -197,27 +203,27 @@ def search(
     arguments = {**_DEFAULTS, "strategy": auto(asked.max_trials), **fixed}
     if "epochs" not in fixed:
         arguments["epochs"] = judge.epochs
-    arguments["schedule"] = with_its_schedule(arguments["strategy"], arguments["schedule"])
+    arguments["schedule"] = schedule_for(arguments["strategy"], arguments["schedule"])
     folder = Path(run).absolute() if run is not None else None
     is_new = folder is None or not (folder / JOURNAL).exists()
     if is_new and warm_start is not None:
         sought = arguments["objectives"], arguments["constraints"]
-        arguments["warm_start"] = taken_over(warm_start, space, *sought)
-    declared = Declared.of(space, judge, **arguments)
+        arguments["warm_start"] = transferred(warm_start, space, *sought)
+    declared = RunSpec.of(space, judge, **arguments)
     if folder is None or is_new:
         check_executor(where, asked, judge)
         if planned is not None:
-            check_planned(planned, declared, asked, where.name)
-        price_of(asked)
-        check_hard(space, judge, declared.constraints, declared.seed)
+            check_plan(planned, declared, asked, where.name)
+        current_price(asked)
+        check_hard_constraints(space, judge, declared.constraints, declared.seed)
         # made once before anything is written, so that what is wrong with them is told in time
-        _, scheduled = plugins(declared, arguments, declared.to_json(), judge.screen)
+        _, scheduled = make_plugins(declared, arguments, declared.to_json(), judge.screen)
         check_fidelities(scheduled, judge, space)
         folder = folder or fresh_folder(Path("runs").absolute())
         _make_folder(folder)
         foretold: list[Event] = []
         if planned is not None:
-            asked, foretold = begin_with(planned, declared, judge, asked)
+            asked, foretold = apply_plan(planned, declared, judge, asked)
         created = Event(Kind.CREATED, data={**declared.to_json(), "settings": asked.to_json()})
         Journal.create(folder / JOURNAL, [created, *foretold])
     clock = VirtualClock() if where.simulated else WallClock()
@@ -238,8 +244,8 @@ def search(
             if observer is None:
                 print(f"the search in {folder} has ended: {over}; nothing is left to do", file=sys.stderr, flush=True)
             return StoredRun(folder, space, judge, trust=True)
-        subscribers = subscribers_of(folder, events, routes, shown)
-        interrupted = hold_session(
+        subscribers = make_subscribers(folder, events, routes, shown)
+        interrupted = run_session(
             folder, journal, events, declared, judge, fixed, where, cache, observer, subscribers, clock
         )
     finally:
@@ -281,10 +287,10 @@ _DEFAULTS: Mapping[str, Any] = {
 def _continued(
     journal: Journal,
     folder: Path,
-    declared: Declared,
+    declared: RunSpec,
     fixed: Mapping[str, Any],
     changing: Mapping[str, Any],
-    where: Places,
+    where: ExecutorConfig,
     estimator: Estimator,
 ) -> list[Event]:
     """The events so far, if this call may continue them, with those that open the new session."""
@@ -300,7 +306,7 @@ def _continued(
     settings = Settings.from_json({**stored, **changes})
     check_executor(where, settings, estimator)
     check_same_time(where, events, folder)
-    price = price_of(settings)
+    price = current_price(settings)
     opening = [Event(Kind.CHANGED, data=changes)] if changes else []
     code = SearchCode.of(declared.space, estimator)
     opened = {
@@ -312,9 +318,13 @@ def _continued(
     }
     opening.append(Event(Kind.OPENED, data={**opened, "price": price.to_json()} if price else opened))
     again = any(event.kind is Kind.OPENED for event in events)
-    told = later_doubts(events, estimator, code, former, settings) if again else first_doubts(declared, estimator)
-    told += [] if again else doubts(where, settings.workers)
-    told += added_example(first.data["space"], declared.space, events)
+    told = (
+        continued_run_warnings(events, estimator, code, former, settings)
+        if again
+        else new_run_warnings(declared, estimator)
+    )
+    told += [] if again else executor_warnings(where, settings.workers)
+    told += added_example_warnings(first.data["space"], declared.space, events)
     if not again and "warm_start" in first.data:
         warm = first.data["warm_start"]
         told = [*told, f"warm start from {warm['run']}: {'; '.join(warm['said'])}"]

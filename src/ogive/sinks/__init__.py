@@ -14,7 +14,7 @@ from typing import Any
 from ogive.errors import JobError
 from ogive.registry import Registry
 from ogive.run.events import Event
-from ogive.sinks.base import Entry, Sink, feed, held
+from ogive.sinks.base import Entry, Sink, feed, locked
 
 Spec = str | Mapping[str, Mapping[str, Any] | None] | Sink
 
@@ -33,7 +33,7 @@ register = SINKS.register
 names = SINKS.names
 
 
-def specs(sinks: Spec | Iterable[Spec]) -> list[Any]:
+def check_specs(sinks: Spec | Iterable[Spec]) -> list[Any]:
     """`sinks` as a list of {name: {option: value}}, as it is journalled, and of objects; checked before a run is begun.
 
     Raises:
@@ -74,7 +74,7 @@ def create(sinks: Spec | Iterable[Spec], run: Path) -> list[Sink]:
         JobError: a name or an option is wrong, or two sinks write to one place.
         MissingExtra: a package that one of them needs is not installed.
     """
-    made = [_create(spec, run) for spec in specs(sinks)]
+    made = [_create(spec, run) for spec in check_specs(sinks)]
     places = [sink.place for sink in made]
     for sink in made:
         if sink.place and places.count(sink.place) > 1:
@@ -96,7 +96,7 @@ def write(sink: Sink, events: Iterable[Event], run: Path) -> None:
         RunError: its place holds something else, or another process is writing there.
         Exception: whatever the sink raises.
     """
-    with held(sink, run):
+    with locked(sink, run):
         feed(sink, events)
 
 

@@ -30,7 +30,7 @@ from typing import Any
 from ogive.errors import RunError
 from ogive.files import replace_text
 from ogive.hashing import hash_json, hash_text
-from ogive.monitor.progress import Tally
+from ogive.monitor.progress import Progress
 from ogive.run.events import Event
 from ogive.run.state import State
 from ogive.sinks.rows import AT_REST
@@ -103,7 +103,7 @@ class Feed:
         self.seq = 0  # the last event that was read
         self._state: State | None = None
         self._held = self._rests = 0
-        self._tally = Tally()
+        self._tally = Progress()
 
     def give(self, events: Iterable[Event]) -> None:
         """Take further events, the first of all being that which created the run; ends with a flush.
@@ -152,7 +152,7 @@ def feed(sink: Sink, events: Iterable[Event]) -> None:
 
 
 @contextmanager
-def held(sink: Sink, run: Path) -> Iterator[None]:
+def locked(sink: Sink, run: Path) -> Iterator[None]:
     """See that no other process writes to the sink's place for this run.
 
     Raises:

@@ -16,7 +16,7 @@ from pathlib import Path
 from ogive.run.events import Event
 from ogive.run.journal import Journal
 from ogive.run.state import State
-from ogive.sinks.base import Feed, Sink, held
+from ogive.sinks.base import Feed, Sink, locked
 
 PAUSE_SECONDS = 0.25
 """The shortest time between two looks at the journal."""
@@ -81,7 +81,7 @@ class _Follower(threading.Thread):
 
     def run(self) -> None:
         try:
-            with held(self.sink, self._journal.parent), closing(Journal(self._journal, writable=False)) as journal:
+            with locked(self.sink, self._journal.parent), closing(Journal(self._journal, writable=False)) as journal:
                 self._follow(journal)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - of anybody's code; told to the controller
             text = " ".join(str(error).split())[:300]

@@ -371,7 +371,7 @@ class Walk(Values):
                     self._file(found)
         return imported
 
-    def _file(self, module: project_files.Found) -> None:
+    def _file(self, module: project_files.ProjectFiles) -> None:
         name = f"module {module.name}"
         code = project_files.compiled(module.file)
         if code is None:

@@ -15,7 +15,7 @@ from typing import Any
 from ogive.hashing import hash_json
 from ogive.source import bytecode, objects, project_files
 from ogive.source.module_statements import PLAIN, plain_text
-from ogive.source.walk_record import Record
+from ogive.source.walk_record import WalkRecord
 
 OBJECTS = 20_000
 """Objects and values that are looked at."""
@@ -32,7 +32,7 @@ _RUNNING = frozenset({"running_mean", "running_var", "num_batches_tracked"})
 _UNKNOWN = "unknown"
 
 
-class Values(Record):
+class Values(WalkRecord):
     """Describes values. `Walk` says what code and modules are described by."""
 
     def __init__(self) -> None:

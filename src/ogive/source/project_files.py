@@ -184,7 +184,7 @@ def _digests(file: str, state: tuple[int, int]) -> frozenset[str]:
 
 
 @dataclass(frozen=True)
-class Found:
+class ProjectFiles:
     """A module that is found by its name: of the project, or of an installed package."""
 
     name: str
@@ -197,7 +197,7 @@ class Found:
         return self.name if os.path.basename(self.file) == "__init__.py" else self.name.rpartition(".")[0]
 
 
-def find(name: str) -> list[Found]:
+def find(name: str) -> list[ProjectFiles]:
     """The packages on the way to a module, and the module; none where it is not there. Nothing is imported.
 
     Of an installed package only the package itself.
@@ -205,7 +205,7 @@ def find(name: str) -> list[Found]:
     top = name.partition(".")[0]
     if top == "ogive" or (top in sys.stdlib_module_names and not is_project_module(top)):
         return []
-    found: list[Found] = []
+    found: list[ProjectFiles] = []
     path: Any = None
     parts = name.split(".")
     for i in range(1, len(parts) + 1):
@@ -215,7 +215,7 @@ def find(name: str) -> list[Found]:
         path = spec.submodule_search_locations
         if spec.origin is not None and spec.origin != "namespace":
             installed = is_installed(spec.origin)
-            found.append(Found(spec.name, spec.origin, installed))
+            found.append(ProjectFiles(spec.name, spec.origin, installed))
             if installed:
                 break
         if path is None:

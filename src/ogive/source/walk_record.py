@@ -10,7 +10,7 @@ from ogive.hashing import hash_json
 from ogive.source import objects, project_files
 
 
-class Record:
+class WalkRecord:
     """Parts, files and what is missing, as in `ogive.source.CodeIdentity`."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ FILE = "comparison.json"
 
 
 @dataclass(frozen=True)
-class Network:
+class ComparedNetwork:
     """One side of a comparison.
 
     Attributes:
@@ -35,7 +35,7 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Difference:
+class PairedDifference:
     """found minus baseline: the mean over the seeds and its confidence interval [low, high].
 
     The bounds are infinite where nothing is known of the spread: with a single seed, or the same difference in all.
@@ -57,7 +57,7 @@ class RandomReference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class BaselineComparison:
     """Two networks trained alike, and what sets them apart.
 
     Attributes:
@@ -70,11 +70,11 @@ class Comparison:
         RunError: a metric has not one value for each seed.
     """
 
-    found: Network
-    baseline: Network
+    found: ComparedNetwork
+    baseline: ComparedNetwork
     seeds: Sequence[int]
     split: str
-    differences: Mapping[str, Difference] = field(default_factory=dict)
+    differences: Mapping[str, PairedDifference] = field(default_factory=dict)
     random_reference: RandomReference | None = None
 
     def __post_init__(self) -> None:
@@ -88,23 +88,23 @@ class Comparison:
 
     @staticmethod
     def of(
-        found: Network,
-        baseline: Network,
+        found: ComparedNetwork,
+        baseline: ComparedNetwork,
         seeds: Sequence[int],
         split: str,
         random_reference: RandomReference | None = None,
         confidence: float = 0.95,
-    ) -> Comparison:
+    ) -> BaselineComparison:
         """The comparison with its paired differences, for every metric that both sides have."""
-        bare = Comparison(found, baseline, tuple(seeds), split)  # checks that values and seeds go together
+        bare = BaselineComparison(found, baseline, tuple(seeds), split)  # checks that values and seeds go together
         differences = {
-            metric: Difference(
+            metric: PairedDifference(
                 *_with_spread(*paired_difference(values, baseline.metrics[metric], confidence)), confidence
             )
             for metric, values in found.metrics.items()
             if metric in baseline.metrics
         }
-        return Comparison(bare.found, bare.baseline, bare.seeds, split, differences, random_reference)
+        return BaselineComparison(bare.found, bare.baseline, bare.seeds, split, differences, random_reference)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON; `from_json` reads it back. An infinite bound is written as null."""
@@ -114,7 +114,7 @@ class Comparison:
         return data
 
     @staticmethod
-    def from_json(data: Mapping[str, Any]) -> Comparison:
+    def from_json(data: Mapping[str, Any]) -> BaselineComparison:
         """What `to_json` wrote.
 
         Raises:
@@ -122,9 +122,9 @@ class Comparison:
         """
         try:
             reference = data.get("random_reference")
-            return Comparison(
-                Network(**data["found"]),
-                Network(**data["baseline"]),
+            return BaselineComparison(
+                ComparedNetwork(**data["found"]),
+                ComparedNetwork(**data["baseline"]),
                 tuple(data["seeds"]),
                 str(data["split"]),
                 {name: _difference(item) for name, item in data["differences"].items()},
@@ -134,14 +134,14 @@ class Comparison:
             raise RunError(f"the comparison is not one of Ogive's: {type(error).__name__}: {error}") from error
 
 
-def write_comparison(comparison: Comparison, folder: Path) -> Path:
+def write_comparison(comparison: BaselineComparison, folder: Path) -> Path:
     """Write it where `write_report` finds it: `comparison.json` in the run's folder."""
     path = folder / FILE
     replace_text(path, json.dumps(comparison.to_json(), indent=1) + "\n")
     return path
 
 
-def read_comparison(folder: Path) -> Comparison | None:
+def read_comparison(folder: Path) -> BaselineComparison | None:
     """The comparison of the run in `folder`; None where there is none.
 
     Raises:
@@ -151,7 +151,7 @@ def read_comparison(folder: Path) -> Comparison | None:
     if not path.exists():
         return None
     try:
-        return Comparison.from_json(json.loads(path.read_text(encoding="utf-8")))
+        return BaselineComparison.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RunError) as error:
         raise RunError(f"{path} cannot be read: {error}; write it again, or remove it") from error
 
@@ -165,9 +165,9 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _difference(data: Mapping[str, Any]) -> Difference:
+def _difference(data: Mapping[str, Any]) -> PairedDifference:
     low, high = data["low"], data["high"]
-    return Difference(
+    return PairedDifference(
         data["mean"],
         -math.inf if low is None else low,
         math.inf if high is None else high,

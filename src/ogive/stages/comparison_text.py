@@ -9,10 +9,10 @@ from typing import Any
 from ogive.errors import JobError
 from ogive.formatting import number, plural
 from ogive.objective import Objective
-from ogive.stages.baseline_comparison import Comparison, Difference, Network
+from ogive.stages.baseline_comparison import BaselineComparison, ComparedNetwork, PairedDifference
 
 
-def against(comparison: Comparison, objectives: Sequence[Objective]) -> dict[str, Any]:
+def comparison_tables(comparison: BaselineComparison, objectives: Sequence[Objective]) -> dict[str, Any]:
     """What a page shows of a comparison. Metrics that are no objective have a goal where their name tells."""
     found, baseline, seeds = comparison.found, comparison.baseline, comparison.seeds
     goals = {objective.metric: objective.goal for objective in objectives}
@@ -43,7 +43,7 @@ def against(comparison: Comparison, objectives: Sequence[Objective]) -> dict[str
     }
 
 
-def verdict(metric: str, difference: Difference, goal: str, seeds: int) -> str:
+def verdict(metric: str, difference: PairedDifference, goal: str, seeds: int) -> str:
     """One sentence on a difference: better, worse, or not told apart."""
     shown = f"{metric}: {signed(difference.mean)}, {100 * difference.confidence:g} % interval {bounds(difference)}"
     if not math.isfinite(difference.low):
@@ -57,7 +57,7 @@ def verdict(metric: str, difference: Difference, goal: str, seeds: int) -> str:
     return f"{shown}. What was found is {'better' if better else 'worse'}."
 
 
-def bounds(difference: Difference) -> str:
+def bounds(difference: PairedDifference) -> str:
     """`[-0.01, +0.02]`."""
     if not math.isfinite(difference.low):
         return "none"
@@ -77,6 +77,6 @@ def known_goal(metric: str) -> str:
         return ""
 
 
-def _mean(network: Network, metric: str) -> str:
+def _mean(network: ComparedNetwork, metric: str) -> str:
     values = network.metrics[metric]
     return number(sum(values) / len(values))

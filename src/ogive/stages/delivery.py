@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ogive.errors import RunError
-from ogive.estimate.checkpoint import Saved, of_value
-from ogive.estimate.full_training import Order
+from ogive.estimate.checkpoint import SavedCheckpoint, of_value
+from ogive.estimate.full_training import TrainingOrder
 from ogive.formatting import number, plural
 from ogive.run.results import front, top, why_none
 from ogive.run.state import State
@@ -19,9 +19,9 @@ from ogive.run.trial_folder import trial_folder
 from ogive.run.trial_labels import STAGE
 from ogive.run.unsaved_weights import why_unsaved
 from ogive.stages.finalize_request import read_request
-from ogive.stages.full_training_result import FOLDER, Network, TwoStage, read_two_stage
+from ogive.stages.full_training_result import FOLDER, FullTrainingResult, TrainedNetwork, read_full_training
 from ogive.stages.stage_states import stage_states
-from ogive.stages.weights_file import kept_of
+from ogive.stages.weights_file import kept_weights
 from ogive.trial import Status, Trial
 
 SEARCH, FULL = "search", "full training"
@@ -59,7 +59,7 @@ class Delivery:
     seeds: Sequence[int]
     seed: int
     settings: Mapping[str, Any]
-    saved: Saved | None
+    saved: SavedCheckpoint | None
     is_winner: bool = False
 
     @property
@@ -137,9 +137,9 @@ class Stages:
     folder: Path | None
 
     @cached_property
-    def result(self) -> TwoStage | None:
+    def result(self) -> FullTrainingResult | None:
         """Of full training; None where none has come to its end."""
-        return None if self.folder is None else read_two_stage(self.folder)
+        return None if self.folder is None else read_full_training(self.folder)
 
     @cached_property
     def final(self) -> State | None:
@@ -213,7 +213,7 @@ class Stages:
         return [trial.id for trial in trials]
 
     @cached_property
-    def _finalists(self) -> dict[int, Network]:
+    def _finalists(self) -> dict[int, TrainedNetwork]:
         """The networks that have a result of full training, by the number of their trial."""
         networks = self.result.finalists if self.result is not None else []
         return {n.trial: n for n in networks if n.seeds and n.trial is not None}
@@ -249,7 +249,7 @@ class Stages:
             is_winner=self.result is None and trial.id in self._chosen,
         )
 
-    def _trained(self, network: Network) -> Delivery:
+    def _trained(self, network: TrainedNetwork) -> Delivery:
         assert self.folder is not None
         assert self.result is not None
         assert network.trial is not None
@@ -278,18 +278,18 @@ class Stages:
         )
 
     @staticmethod
-    def _training(final: State, network: Network, place: int) -> Trial:
+    def _training(final: State, network: TrainedNetwork, place: int) -> Trial:
         """The training with a network's seed at `place`; records of earlier versions do not number it."""
         if network.trainings:
             return final.trials[network.trainings[place]]
-        orders = {number: Order.of(trial.proposal.settings) for number, trial in final.trials.items()}
+        orders = {number: TrainingOrder.of(trial.proposal.settings) for number, trial in final.trials.items()}
         wanted = network.name, network.seeds[place]
         return final.trials[max(n for n, order in orders.items() if (order.network, order.seed) == wanted)]
 
     @staticmethod
-    def _left_by(training: Trial, run: Path | None) -> tuple[Saved | None, Mapping[str, float]]:
+    def _left_by(training: Trial, run: Path | None) -> tuple[SavedCheckpoint | None, Mapping[str, float]]:
         """The checkpoint that a training left, and the metrics at its step: those of a later step are of other weights."""
-        saved = (saved_by(training, run) or kept_of(training, run)) if run is not None else None
+        saved = (saved_by(training, run) or kept_weights(training, run)) if run is not None else None
         if saved is None:
             return None, training.metrics
         step = training.began + saved.step
@@ -381,7 +381,7 @@ class Stages:
         ]
 
 
-def saved_by(training: Trial, run: Path) -> Saved | None:
+def saved_by(training: Trial, run: Path) -> SavedCheckpoint | None:
     """The checkpoint whose weights have a training's value, in the folder `run` of its stage; None where there is none."""
     folder = trial_folder(run, training)
     return of_value(folder) if folder.is_dir() else None

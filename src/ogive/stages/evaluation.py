@@ -17,22 +17,29 @@ from ogive.objective import Objective, costs, pareto_front, ranks, violation
 from ogive.run.state import State
 from ogive.space import Space
 from ogive.stages.delivery import saved_by
-from ogive.stages.full_training_result import FOLDER, Agreement, Bias, Network, TwoStage, read_two_stage
+from ogive.stages.full_training_result import (
+    FOLDER,
+    Agreement,
+    Bias,
+    FullTrainingResult,
+    TrainedNetwork,
+    read_full_training,
+)
 from ogive.stats.best_probability import noise, probabilities
 from ogive.stats.rank_correlation import FEWEST, both
 from ogive.trial import Status, Trial
 
 if TYPE_CHECKING:
     from ogive.estimate import Classifier
-    from ogive.estimate.full_training import FullTraining, Order
+    from ogive.estimate.full_training import FullTraining, TrainingOrder
     from ogive.session.stored_run import StoredRun
 
-Item = tuple[Mapping[str, Any], Mapping[str, Any]]
+Training = tuple[Mapping[str, Any], Mapping[str, Any]]
 """Choices, and the settings that a training is proposed with."""
 
 
 @dataclass(frozen=True)
-class Stage:
+class TrainingPlan:
     """What a second stage is to train, and how.
 
     Attributes:
@@ -49,13 +56,13 @@ class Stage:
     estimator: FullTraining
     epochs: int | None
     objectives: tuple[Objective, ...]
-    orders: tuple[tuple[Mapping[str, Any], Mapping[str, Any], Order], ...]
+    orders: tuple[tuple[Mapping[str, Any], Mapping[str, Any], TrainingOrder], ...]
 
-    def items(self) -> list[Item]:
+    def items(self) -> list[Training]:
         """The trainings as they will be read back from a journal."""
         from ogive.run.trial_labels import STAGE
 
-        found: list[Item] = []
+        found: list[Training] = []
         for choices, settings, order in self.orders:
             choices, settings = json.loads(json.dumps([choices, {**settings, STAGE: order.to_json()}]))
             found.append((choices, settings))
@@ -68,21 +75,21 @@ class Stage:
 
         return self.estimator.judge if isinstance(self.estimator.judge, Classifier) else None
 
-    def build(self, network: Network, seed: int, run: StoredRun) -> Any:
+    def build(self, network: TrainedNetwork, seed: int, run: StoredRun) -> Any:
         """An untrained model of a network."""
-        from ogive.estimate.full_training import Drawn
+        from ogive.estimate.full_training import DrawnBaseline
 
         if network.trial is None:
-            return Drawn(self.estimator.baseline).build(seed)
+            return DrawnBaseline(self.estimator.baseline).build(seed)
         return run.state.trials[network.trial].architecture.build(seed)
 
 
-def item_of(trial: Trial) -> Item:
+def training_of(trial: Trial) -> Training:
     """The training that a trial of the second stage is."""
     return trial.architecture.to_json(), dict(trial.proposal.settings)
 
 
-def training_key(item: Item) -> str:
+def training_key(item: Training) -> str:
     """What a training and its repetitions have in common."""
     from ogive.run.trial_labels import STAGE
 
@@ -93,12 +100,12 @@ def training_key(item: Item) -> str:
 
 def trainings(state: State) -> dict[str, Trial]:
     """The trials of the second stage by the training that they are; of repeated ones the last."""
-    return {training_key(item_of(trial)): trial for trial in state.trials.values()}
+    return {training_key(training_of(trial)): trial for trial in state.trials.values()}
 
 
-def judge_stage(
-    run: StoredRun, stage: Stage, trained: State, on_read: Callable[[str], object], say: Callable[[str], object]
-) -> TwoStage:
+def evaluate_finalists(
+    run: StoredRun, stage: TrainingPlan, trained: State, on_read: Callable[[str], object], say: Callable[[str], object]
+) -> FullTrainingResult:
     """The verdict on `trained`, the state of the second stage's run.
 
     Args:
@@ -124,7 +131,7 @@ def judge_stage(
     first = next(network for network in networks if network.name == winners[0])
     full, searched = stage.full, run.estimator
     changed = [objective for objective in stage.objectives if _changed(objective.metric, finalists)]
-    return TwoStage(
+    return FullTrainingResult(
         [(objective.metric, objective.goal) for objective in run.state.objectives],
         networks,
         [_agreement(objective, finalists) for objective in changed],
@@ -144,7 +151,9 @@ def judge_stage(
 # -- reading what was trained ------------------------------------------------------------------------------------------
 
 
-def _networks(run: StoredRun, stage: Stage, trained: State, say: Callable[[str], object]) -> list[Network]:
+def _networks(
+    run: StoredRun, stage: TrainingPlan, trained: State, say: Callable[[str], object]
+) -> list[TrainedNetwork]:
     """The networks with what their trainings gave; no ranks yet."""
     wanted = stage.items()
     trials = trainings(trained)
@@ -177,7 +186,7 @@ def _networks(run: StoredRun, stage: Stage, trained: State, say: Callable[[str],
 
 def _network(
     run: StoredRun, name: str, searched: Trial | None, place: int | None, trainings: Sequence[tuple[int, Trial]]
-) -> Network:
+) -> TrainedNetwork:
     done = sorted((seed, trial) for seed, trial in trainings if trial.status is Status.FINISHED)
     failures = [
         f"seed {seed}: {trial.status}: {trial.reason}"
@@ -187,7 +196,7 @@ def _network(
     shared = [metric for metric in (done[0][1].metrics if done else ()) if all(metric in t.metrics for _, t in done)]
     values = {metric: [trial.metrics[metric] for _, trial in done] for metric in shared}
     parameters = values["parameters"][0] if "parameters" in values else None
-    return Network(
+    return TrainedNetwork(
         name,
         None if searched is None else searched.id,
         None if parameters is None else int(parameters),
@@ -211,7 +220,7 @@ def _weights(run: StoredRun, trial: Trial) -> str:
     return str(saved.path.relative_to(run.folder)) if saved is not None and saved.has_model else ""
 
 
-def _load_weights(run: Path, network: Network, place: int) -> Mapping[str, Any]:
+def _load_weights(run: Path, network: TrainedNetwork, place: int) -> Mapping[str, Any]:
     """The state dict of one training of `network` by the built-in trainer, which saves weights always.
 
     Raises:
@@ -233,7 +242,7 @@ def _load_weights(run: Path, network: Network, place: int) -> Mapping[str, Any]:
 # -- judging it --------------------------------------------------------------------------------------------------------
 
 
-def _metrics(stage: Stage, network: Network) -> dict[str, float]:
+def _metrics(stage: TrainingPlan, network: TrainedNetwork) -> dict[str, float]:
     """All metrics of a finalist after full training, means over seeds, with what was known before training."""
     searched = next(trial for trial in stage.finalists if trial.id == network.trial)
     if not network.seeds:
@@ -241,14 +250,16 @@ def _metrics(stage: Stage, network: Network) -> dict[str, float]:
     return {**searched.screened, **{name: sum(own) / len(own) for name, own in network.values.items()}}
 
 
-def _ranked(state: State, networks: Sequence[Network], after: Mapping[str, Mapping[str, float]]) -> list[Network]:
+def _ranked(
+    state: State, networks: Sequence[TrainedNetwork], after: Mapping[str, Mapping[str, float]]
+) -> list[TrainedNetwork]:
     names = [name for name, metrics in after.items() if metrics]
     places = ranks([after[name] for name in names], state.objectives, state.constraints)
     found = {name: 1 + sum(other < place for other in places) for name, place in zip(names, places, strict=True)}
     return [replace(n, rank_after=found[n.name]) if n.name in found else n for n in networks]
 
 
-def _winners(state: State, finalists: Sequence[Network], after: Mapping[str, Mapping[str, float]]) -> list[str]:
+def _winners(state: State, finalists: Sequence[TrainedNetwork], after: Mapping[str, Mapping[str, float]]) -> list[str]:
     """The best; with several objectives all feasible networks that no other dominates, the best of the ranks first."""
     trained = [network for network in finalists if network.seeds]
     best = min(trained, key=lambda network: network.rank_after or 0)
@@ -260,13 +271,13 @@ def _winners(state: State, finalists: Sequence[Network], after: Mapping[str, Map
     return [network.name for network in sorted(winners, key=lambda network: network.rank_after or 0)]
 
 
-def _changed(metric: str, finalists: Sequence[Network]) -> bool:
+def _changed(metric: str, finalists: Sequence[TrainedNetwork]) -> bool:
     """Whether training moved it at all; what each architecture has from the beginning, as its parameters, is no forecast."""
     pairs = [(n.searched[metric], n.values[metric]) for n in finalists if metric in n.searched and metric in n.values]
     return not pairs or any(value != before for before, values in pairs for value in values)
 
 
-def _agreement(objective: Objective, finalists: Sequence[Network]) -> Agreement:
+def _agreement(objective: Objective, finalists: Sequence[TrainedNetwork]) -> Agreement:
     """Over the finalists that were trained as far as any in the search: values of unequal fidelity are never mixed."""
     metric = objective.metric
     trained = [n for n in finalists if n.seeds and metric in n.searched and metric in n.values]
@@ -285,20 +296,20 @@ def _agreement(objective: Objective, finalists: Sequence[Network]) -> Agreement:
     return Agreement(metric, kendall, spearman, note)
 
 
-def _bias(metric: str, finalists: Sequence[Network]) -> Bias | None:
+def _bias(metric: str, finalists: Sequence[TrainedNetwork]) -> Bias | None:
     pairs = [(n.searched[metric], n.mean(metric) or 0.0) for n in finalists if n.seeds and metric in n.searched]
     return Bias.of(metric, [a for a, _ in pairs], [b for _, b in pairs]) if pairs else None
 
 
-def _cost_ratio(finalists: Sequence[Network]) -> float | None:
+def _cost_ratio(finalists: Sequence[TrainedNetwork]) -> float | None:
     full = [n.seconds / len(n.seeds) for n in finalists if n.seeds and not n.failures]
     searched = [n.search_seconds for n in finalists if n.search_seconds > 0]
     return float(np.mean(full) / np.mean(searched)) if full and searched else None
 
 
 def _chances(
-    run: StoredRun, stage: Stage, networks: Sequence[Network], after: Mapping[str, Mapping[str, float]]
-) -> tuple[list[Network], float | None, str]:
+    run: StoredRun, stage: TrainingPlan, networks: Sequence[TrainedNetwork], after: Mapping[str, Mapping[str, float]]
+) -> tuple[list[TrainedNetwork], float | None, str]:
     """The networks with the probability of each to be the true best, that of the search's best, and what it counts."""
     objectives, constraints = run.state.objectives, run.state.constraints
     if len(objectives) > 1:
@@ -326,7 +337,7 @@ def _chances(
     return updated, chances[rivals[0].name], counted
 
 
-def _scores(run: StoredRun, stage: Stage, networks: Sequence[Network], metric: str) -> FloatArray | None:
+def _scores(run: StoredRun, stage: TrainingPlan, networks: Sequence[TrainedNetwork], metric: str) -> FloatArray | None:
     """Each network's part of `metric` on each validation example, means over seeds [k, m]; None where they are not known."""
     full = stage.full
     if full is None or metric not in ("accuracy", "log_loss"):
@@ -335,7 +346,7 @@ def _scores(run: StoredRun, stage: Stage, networks: Sequence[Network], metric: s
     return np.stack([np.mean([s[metric] for s in _judged(run, stage, n, examples)], axis=0) for n in networks])
 
 
-def _judged(run: StoredRun, stage: Stage, network: Network, examples: Any) -> list[dict[str, FloatArray]]:
+def _judged(run: StoredRun, stage: TrainingPlan, network: TrainedNetwork, examples: Any) -> list[dict[str, FloatArray]]:
     """What each training of a network scores on each of `examples`."""
     assert stage.full is not None
     found = []
@@ -346,10 +357,10 @@ def _judged(run: StoredRun, stage: Stage, network: Network, examples: Any) -> li
     return found
 
 
-def _recorded(run: Path, say: Callable[[str], object]) -> TwoStage | None:
+def _recorded(run: Path, say: Callable[[str], object]) -> FullTrainingResult | None:
     """What this stage came to before; one that cannot be read is written anew."""
     try:
-        return read_two_stage(run)
+        return read_full_training(run)
     except RunError as error:
         say(f"warning: {error}")
         return None
@@ -357,12 +368,12 @@ def _recorded(run: Path, say: Callable[[str], object]) -> TwoStage | None:
 
 def _tested(
     run: StoredRun,
-    stage: Stage,
-    networks: Sequence[Network],
+    stage: TrainingPlan,
+    networks: Sequence[TrainedNetwork],
     winners: Sequence[str],
     on_read: Callable[[str], object],
     say: Callable[[str], object],
-) -> list[Network]:
+) -> list[TrainedNetwork]:
     """The networks, winners and baseline with their metrics on the test split; what was read before is not read again."""
     full = stage.full
     if full is None:

@@ -24,17 +24,17 @@ from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.session.executor_config import SIMULATED
 from ogive.space.fingerprints import is_same
-from ogive.stages.baseline_comparison import Comparison, RandomReference, write_comparison
-from ogive.stages.baseline_comparison import Network as Side
-from ogive.stages.evaluation import Item, Stage, item_of, judge_stage, training_key, trainings
-from ogive.stages.finalize_request import Request, read_request, write_request
-from ogive.stages.full_training_result import FOLDER, TwoStage, write_two_stage
+from ogive.stages.baseline_comparison import BaselineComparison, RandomReference, write_comparison
+from ogive.stages.baseline_comparison import ComparedNetwork as Side
+from ogive.stages.evaluation import Training, TrainingPlan, evaluate_finalists, training_key, training_of, trainings
+from ogive.stages.finalize_request import FinalizeRequest, read_request, write_request
+from ogive.stages.full_training_result import FOLDER, FullTrainingResult, write_full_training
 from ogive.stages.reuse import about_code, ensure_idle, former_stage, listed, reused, to_repeat
-from ogive.stages.winner_files import deliver
+from ogive.stages.winner_files import write_winner
 from ogive.trial import Status, Trial, comparable
 
 if TYPE_CHECKING:
-    from ogive.estimate.full_training import Order
+    from ogive.estimate.full_training import TrainingOrder
     from ogive.run.observers import Observer
     from ogive.session.stored_run import StoredRun
 
@@ -63,7 +63,7 @@ def finalize(
     say: Say = to_stderr,
     observer: Observer | None = None,
     **settings: Any,
-) -> TwoStage:
+) -> FullTrainingResult:
     """Train the best `top` trials in full, rank them anew, and read the test split for the winner.
 
     With the built-in trainer they are trained on all but the test split and a second validation part, which the search did
@@ -125,27 +125,27 @@ def finalize(
         observer=observer,
         settings=settings,
     )
-    result = judge_stage(run, stage, trained, lambda split: _record_reading(run, split, say), say)
-    write_two_stage(result, run.folder)
+    result = evaluate_finalists(run, stage, trained, lambda split: _record_reading(run, split, say), say)
+    write_full_training(result, run.folder)
     _compare(run, result, random)
-    deliver(run, stage, result, say)
+    write_winner(run, stage, result, say)
     return result
 
 
-def _request(run: StoredRun, named: Mapping[str, Any], say: Say) -> Request:
+def _request(run: StoredRun, named: Mapping[str, Any], say: Say) -> FinalizeRequest:
     """What is asked for: what is not named as in the last call, which `say` is told, else the defaults."""
     last = read_request(run.folder)
-    kept = {name: value for name, value in asdict(last or Request()).items() if name not in named}
-    unusual = [f"{name}={value!r}" for name, value in kept.items() if value != getattr(Request(), name)]
+    kept = {name: value for name, value in asdict(last or FinalizeRequest()).items() if name not in named}
+    unusual = [f"{name}={value!r}" for name, value in kept.items() if value != getattr(FinalizeRequest(), name)]
     if unusual:
         say(f"as in the last call: {', '.join(unusual)}")
-    return Request(**{**kept, **named})
+    return FinalizeRequest(**{**kept, **named})
 
 
-def _stage(run: StoredRun, request: Request, baseline: Callable[[], Any] | None) -> Stage:
+def _stage(run: StoredRun, request: FinalizeRequest, baseline: Callable[[], Any] | None) -> TrainingPlan:
     """What is to be trained, and how; everything that can be wrong with the arguments is told here."""
     from ogive.estimate import Classifier
-    from ogive.estimate.full_training import Drawn, FullTraining
+    from ogive.estimate.full_training import DrawnBaseline, FullTraining
 
     seeds, epochs = request.seeds, request.epochs
     _check_arguments(request.top, seeds, epochs)
@@ -156,10 +156,10 @@ def _stage(run: StoredRun, request: Request, baseline: Callable[[], Any] | None)
     if not finalists:
         raise JobError(f"there is nothing to train in full in {run.folder}: {why_none(run.state)}")
     if baseline is not None:
-        Drawn(baseline).build(0)
+        DrawnBaseline(baseline).build(0)
     replaced = dict(request.recipe or {})
     if isinstance(judge, Classifier):
-        full = judge.second_stage({**replaced, **({} if epochs is None else {"epochs": epochs})})
+        full = judge.full_training({**replaced, **({} if epochs is None else {"epochs": epochs})})
         estimator = FullTraining(full, baseline, {})
         horizon: int | None = full.epochs
     else:
@@ -169,7 +169,7 @@ def _stage(run: StoredRun, request: Request, baseline: Callable[[], Any] | None)
     if not metrics:
         raise JobError("no objective of this search comes from training, so full training could tell nothing new")
     orders = _orders(run, finalists, seeds, request.from_weights, baseline)
-    return Stage(run.space, tuple(finalists), tuple(seeds), estimator, horizon, tuple(metrics), tuple(orders))
+    return TrainingPlan(run.space, tuple(finalists), tuple(seeds), estimator, horizon, tuple(metrics), tuple(orders))
 
 
 def _check_arguments(top: int, seeds: Sequence[int], epochs: int | None) -> None:
@@ -186,19 +186,19 @@ def _orders(
     seeds: Sequence[int],
     from_weights: bool,
     baseline: Callable[[], Any] | None,
-) -> list[tuple[Mapping[str, Any], Mapping[str, Any], Order]]:
+) -> list[tuple[Mapping[str, Any], Mapping[str, Any], TrainingOrder]]:
     """Choices, the searched trial's settings and the order, network by network, the first seed of all first."""
-    from ogive.estimate.full_training import BASELINE, Drawn, Order
+    from ogive.estimate.full_training import BASELINE, DrawnBaseline, TrainingOrder
 
     starts = {trial.id: _start(run, trial) if from_weights else None for trial in finalists}
-    found: list[tuple[Mapping[str, Any], Mapping[str, Any], Order]] = []
+    found: list[tuple[Mapping[str, Any], Mapping[str, Any], TrainingOrder]] = []
     for seed in seeds:
         for trial in finalists:
-            order = Order(f"trial {trial.id}", trial.id, seed, starts[trial.id])
+            order = TrainingOrder(f"trial {trial.id}", trial.id, seed, starts[trial.id])
             found.append((trial.architecture.to_json(), trial.proposal.settings, order))
         if baseline is not None:
             # a trial has an architecture; this one stands for a network that is none of the space
-            order = Order(BASELINE, None, seed, drawn=Drawn(baseline).hash)
+            order = TrainingOrder(BASELINE, None, seed, drawn=DrawnBaseline(baseline).hash)
             found.append((finalists[0].architecture.to_json(), {}, order))
     return found
 
@@ -236,10 +236,10 @@ def _start(run: StoredRun, trial: Trial) -> tuple[str, int]:
 def _train(
     run: StoredRun,
     folder: Path,
-    stage: Stage,
+    stage: TrainingPlan,
     stored: State | None,
     *,
-    repeated: Sequence[Item],
+    repeated: Sequence[Training],
     workers: int | None,
     executor: str,
     say: Say,
@@ -251,7 +251,7 @@ def _train(
 
     former = [] if stored is None else list(stored.trials.values())
     known = {} if stored is None else trainings(stored)
-    items = [item_of(trial) for trial in former]
+    items = [training_of(trial) for trial in former]
     items += [item for item in stage.items() if training_key(item) not in known]
     items += repeated
     ended = [trial for trial in former if trial.status.ended]
@@ -301,14 +301,14 @@ class _Teller:
         self.say = say
 
     def __call__(self, state: State, event: Event | None) -> None:
-        from ogive.estimate.full_training import Order
+        from ogive.estimate.full_training import TrainingOrder
 
         if event is not None and event.kind is Kind.WARNING:
             self.say(f"warning: {event.data['message']}")
         if event is None or event.trial is None or event.kind not in (Kind.FINISHED, Kind.FAILED):
             return
         trial = state.trials[event.trial]
-        order = Order.of(trial.proposal.settings)
+        order = TrainingOrder.of(trial.proposal.settings)
         name = f"{order.network}, seed {order.seed}"
         if trial.status is Status.FINISHED:
             values = ", ".join(f"{o.metric} {number(trial.metrics[o.metric])}" for o in state.objectives)
@@ -320,7 +320,7 @@ class _Teller:
 # -- what follows from it ----------------------------------------------------------------------------------------------
 
 
-def _compare(run: StoredRun, result: TwoStage, random: StoredRun | None) -> None:
+def _compare(run: StoredRun, result: FullTrainingResult, random: StoredRun | None) -> None:
     """The winner beside the baseline, seed by seed; on the test split where it was read."""
     found, drawn = result.winner, result.baseline
     if drawn is None:
@@ -338,7 +338,7 @@ def _compare(run: StoredRun, result: TwoStage, random: StoredRun | None) -> None
 
     reference = _reference(run, random) if random is not None else None
     split = "test" if on_test else "second validation" if result.new_validation else "validation"
-    write_comparison(Comparison.of(side(found), side(drawn), seeds, split, reference), run.folder)
+    write_comparison(BaselineComparison.of(side(found), side(drawn), seeds, split, reference), run.folder)
 
 
 def _tells(metric: str) -> bool:

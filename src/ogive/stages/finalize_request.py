@@ -18,7 +18,7 @@ TOP, SEEDS = 10, (0,)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class FinalizeRequest:
     """The arguments of `run.finalize` that say what is trained.
 
     Attributes:
@@ -48,7 +48,7 @@ class Request:
         return shlex.join([*words, *(["--from-weights"] if self.from_weights else [])])
 
 
-def write_request(request: Request, run: Path) -> None:
+def write_request(request: FinalizeRequest, run: Path) -> None:
     """Write it into the run's folder.
 
     Raises:
@@ -61,7 +61,7 @@ def write_request(request: Request, run: Path) -> None:
         raise RunError(f"{path} cannot be written: {error}") from error
 
 
-def read_request(run: Path | None) -> Request | None:
+def read_request(run: Path | None) -> FinalizeRequest | None:
     """The last request whose full training is in the run's folder; None where there is none.
 
     Raises:
@@ -71,7 +71,7 @@ def read_request(run: Path | None) -> Request | None:
         return None
     try:
         data = json.loads((run / FILE).read_text(encoding="utf-8"))
-        return Request(**{**data, "seeds": tuple(data["seeds"])})
+        return FinalizeRequest(**{**data, "seeds": tuple(data["seeds"])})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
             f"{run / FILE} cannot be read: {error}; delete it and name top, seeds and epochs again"

@@ -17,13 +17,13 @@ from ogive.stats.rank_correlation import Correlation
 
 FOLDER = "final"
 """Of the second stage, in a run's folder."""
-FILE = "two_stage.json"
+FILE = "result.json"
 
 Values = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True)
-class Network:
+class TrainedNetwork:
     """One network of the second stage.
 
     Attributes:
@@ -98,7 +98,7 @@ class Bias:
 
 
 @dataclass(frozen=True, repr=False)
-class TwoStage:
+class FullTrainingResult:
     """What came of a second stage.
 
     Attributes:
@@ -119,7 +119,7 @@ class TwoStage:
     """
 
     objectives: Sequence[tuple[str, str]]
-    networks: Sequence[Network]
+    networks: Sequence[TrainedNetwork]
     agreement: Sequence[Agreement]
     probability: float | None
     probability_note: str
@@ -143,27 +143,27 @@ class TwoStage:
         return "\n".join([*lines, "", *sentences(self)])
 
     @property
-    def finalists(self) -> list[Network]:
+    def finalists(self) -> list[TrainedNetwork]:
         """All networks but the baseline."""
         return [network for network in self.networks if network.trial is not None]
 
     @property
-    def winner(self) -> Network:
+    def winner(self) -> TrainedNetwork:
         """The first winner."""
         return self[self.winners[0]]
 
     @property
-    def baseline(self) -> Network | None:
+    def baseline(self) -> TrainedNetwork | None:
         """The hand-drawn network; None where there was none."""
         return next((network for network in self.networks if network.trial is None), None)
 
-    def best_seed(self, network: Network) -> int:
+    def best_seed(self, network: TrainedNetwork) -> int:
         """The place in `network.seeds` of the training with the best value of the first objective, chosen by validation."""
         metric, goal = self.objectives[0]
         values = list(network.values.get(metric, ()))
         return values.index((max if goal == "maximize" else min)(values)) if values else 0
 
-    def __getitem__(self, name: str) -> Network:
+    def __getitem__(self, name: str) -> TrainedNetwork:
         for network in self.networks:
             if network.name == name:
                 return network
@@ -174,18 +174,18 @@ class TwoStage:
         return asdict(self)
 
     @staticmethod
-    def from_json(data: Mapping[str, Any]) -> TwoStage:
+    def from_json(data: Mapping[str, Any]) -> FullTrainingResult:
         """What `to_json` wrote.
 
         Raises:
             RunError: something is missing or is not what it should be.
         """
         try:
-            return TwoStage(
+            return FullTrainingResult(
                 **{
                     **data,
                     "objectives": [(metric, goal) for metric, goal in data["objectives"]],
-                    "networks": [Network(**item) for item in data["networks"]],
+                    "networks": [TrainedNetwork(**item) for item in data["networks"]],
                     "agreement": [_agreement(item) for item in data["agreement"]],
                     "bias": [Bias(**item) for item in data["bias"]],
                     "chosen_bias": [Bias(**item) for item in data["chosen_bias"]],
@@ -195,8 +195,8 @@ class TwoStage:
             raise RunError(f"this is no second stage of Ogive's: {type(error).__name__}: {error}") from error
 
 
-def write_two_stage(result: TwoStage, run: Path) -> Path:
-    """Write it where the report finds it: `final/two_stage.json` in the run's folder."""
+def write_full_training(result: FullTrainingResult, run: Path) -> Path:
+    """Write it where the report finds it: `final/result.json` in the run's folder."""
     path = run / FOLDER / FILE
     try:
         replace_text(path, json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n")
@@ -205,7 +205,7 @@ def write_two_stage(result: TwoStage, run: Path) -> Path:
     return path
 
 
-def read_two_stage(run: Path) -> TwoStage | None:
+def read_full_training(run: Path) -> FullTrainingResult | None:
     """The second stage of the run in `run`; None where none has come to its end.
 
     Raises:
@@ -215,7 +215,7 @@ def read_two_stage(run: Path) -> TwoStage | None:
     if not path.exists():
         return None
     try:
-        return TwoStage.from_json(json.loads(path.read_text(encoding="utf-8")))
+        return FullTrainingResult.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RunError) as error:
         raise RunError(f"{path} cannot be read: {error}; run `ogive finalize` again, which writes it anew") from error
 

@@ -10,12 +10,12 @@ from ogive.stages.comparison_text import signed
 from ogive.stats.rank_correlation import Correlation
 
 if TYPE_CHECKING:
-    from ogive.stages.full_training_result import Agreement, Bias, Network, TwoStage
+    from ogive.stages.full_training_result import Agreement, Bias, FullTrainingResult, TrainedNetwork
 
 NAMES = {"kendall": "Kendall's tau", "spearman": "Spearman's rho"}
 
 
-def sentences(result: TwoStage) -> list[str]:
+def sentences(result: FullTrainingResult) -> list[str]:
     """All that there is to say, the most important first."""
     return [
         *_winner(result),
@@ -45,7 +45,7 @@ def correlation(found: Correlation | None) -> str:
     return f"{NAMES[found.statistic]} {found.value:.2f}, {bounds}"
 
 
-def _winner(result: TwoStage) -> Iterator[str]:
+def _winner(result: FullTrainingResult) -> Iterator[str]:
     finalists = plural(len(result.finalists), "finalist")
     if len(result.winners) > 1:
         names = ", ".join(result.winners)
@@ -64,13 +64,13 @@ def _winner(result: TwoStage) -> Iterator[str]:
         yield "The test split was not read: only the train function knows its data. Test the winner with your own program."
 
 
-def _tested(network: Network) -> str:
+def _tested(network: TrainedNetwork) -> str:
     seeds = f", mean over {plural(len(network.seeds), 'seed')}" if len(network.seeds) > 1 else ""
     values = ", ".join(f"{name} {number(sum(own) / len(own))}" for name, own in network.test.items())
     return f"{values}{seeds}" if values else ""
 
 
-def _chance(result: TwoStage) -> Iterator[str]:
+def _chance(result: FullTrainingResult) -> Iterator[str]:
     if len(result.objectives) > 1:
         return  # there is no order that a probability could be of
     if result.probability is None:
@@ -82,7 +82,7 @@ def _chance(result: TwoStage) -> Iterator[str]:
         )
 
 
-def _caution(result: TwoStage) -> Iterator[str]:
+def _caution(result: FullTrainingResult) -> Iterator[str]:
     """What a correlation over finalists is not, and what they were judged on."""
     if not result.new_validation:
         yield "They were judged on the very examples that the search chose by, which flatters them."
@@ -93,7 +93,7 @@ def _caution(result: TwoStage) -> Iterator[str]:
         )
 
 
-def _bias(item: Bias, result: TwoStage) -> str:
+def _bias(item: Bias, result: FullTrainingResult) -> str:
     where = "the second validation part" if result.new_validation else "the same validation data"
     what = f"after full training on {where} minus in the search, mean over {plural(item.pairs, 'finalist')}"
     return (
@@ -101,7 +101,7 @@ def _bias(item: Bias, result: TwoStage) -> str:
     )
 
 
-def _chosen(item: Bias, winner: Network) -> str:
+def _chosen(item: Bias, winner: TrainedNetwork) -> str:
     what = f"test minus second validation part, {winner.name}, {plural(item.pairs, 'seed')}"
     return f"{item.metric}, {what}: {difference(item)}."
 
@@ -113,12 +113,12 @@ def difference(item: Bias) -> str:
     return f"{signed(item.mean)}, 95 % interval [{signed(item.low)}, {signed(item.high)}]"
 
 
-def _cost(result: TwoStage) -> Iterator[str]:
+def _cost(result: FullTrainingResult) -> Iterator[str]:
     if result.cost_ratio is not None:
         yield f"One full training took {number(result.cost_ratio)} times the compute time of one training in the search."
 
 
-def rows(result: TwoStage) -> tuple[list[str], list[Sequence[str]]]:
+def rows(result: FullTrainingResult) -> tuple[list[str], list[Sequence[str]]]:
     """A table of the networks: its head, and a row for each."""
     metrics = [metric for metric, _ in result.objectives]
     head = ["", "rank before", "rank after", "true best"]
@@ -136,7 +136,7 @@ def share(probability: float) -> str:
     return ">99%" if probability > 0.99 else f"{probability:.0%}"
 
 
-def _row(network: Network, metrics: Sequence[str], tested: Sequence[str]) -> list[str]:
+def _row(network: TrainedNetwork, metrics: Sequence[str], tested: Sequence[str]) -> list[str]:
     cells = [network.name, str(network.rank_before or "-"), str(network.rank_after or "-")]
     cells.append("-" if network.probability is None else share(network.probability))
     for metric in metrics:

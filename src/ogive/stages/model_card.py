@@ -12,13 +12,13 @@ from ogive.errors import RunError
 from ogive.files import replace_text
 from ogive.formatting import duration, number, plural
 from ogive.run.state import State
-from ogive.stages.full_training_result import FOLDER, Bias, Network, TwoStage
+from ogive.stages.full_training_result import FOLDER, Bias, FullTrainingResult, TrainedNetwork
 
 FILE = "MODEL_CARD.md"
 
 
 def write_card(
-    state: State, result: TwoStage, network: Network, place: int, facts: Mapping[str, Any], run: Path
+    state: State, result: FullTrainingResult, network: TrainedNetwork, place: int, facts: Mapping[str, Any], run: Path
 ) -> Path:
     """Write `final/MODEL_CARD.md`.
 
@@ -42,7 +42,9 @@ def write_card(
     return path
 
 
-def card(state: State, result: TwoStage, network: Network, place: int, facts: Mapping[str, Any], name: str) -> str:
+def card(
+    state: State, result: FullTrainingResult, network: TrainedNetwork, place: int, facts: Mapping[str, Any], name: str
+) -> str:
     """The card as Markdown: a function of these alone."""
     parts = [
         f"# Model card: {network.name} of run {name}",
@@ -68,7 +70,7 @@ def _cell(value: object) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 
-def _model(state: State, network: Network, place: int, facts: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
+def _model(state: State, network: TrainedNetwork, place: int, facts: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
     trial = state.trials[network.trial or 0]
     cost: Mapping[str, Any] = facts.get("cost", {})
     parameters = network.parameters if network.parameters is not None else cost.get("parameters")
@@ -100,7 +102,9 @@ def _data(task: Mapping[str, Any] | None) -> Iterable[tuple[str, object]]:
     yield "fingerprints", ", ".join(f"{name} {value}" for name, value in task["fingerprints"].items())
 
 
-def _training(result: TwoStage, network: Network, place: int, facts: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
+def _training(
+    result: FullTrainingResult, network: TrainedNetwork, place: int, facts: Mapping[str, Any]
+) -> Iterable[tuple[str, object]]:
     hidden = ("task", "versions", "estimator", "trainer", "settings")
     recipe = {name: value for name, value in result.recipe.items() if name not in hidden} | dict(
         result.recipe.get("settings", {})
@@ -113,7 +117,9 @@ def _training(result: TwoStage, network: Network, place: int, facts: Mapping[str
         yield "cost of full training", f"{number(result.cost_ratio)} times a training in the search"
 
 
-def _quality(result: TwoStage, network: Network, place: int, facts: Mapping[str, Any]) -> Iterable[str]:
+def _quality(
+    result: FullTrainingResult, network: TrainedNetwork, place: int, facts: Mapping[str, Any]
+) -> Iterable[str]:
     """The metrics with their intervals over seeds."""
     names = [name for name in network.values if not name.endswith("seconds") and name != "parameters"]
     where = "second validation part" if result.new_validation else "validation data of the train function"
@@ -133,7 +139,7 @@ def _quality(result: TwoStage, network: Network, place: int, facts: Mapping[str,
         yield f"The hand-drawn baseline under the same recipe: {', '.join(parts)}."
 
 
-def _delivered(network: Network, place: int, task: Mapping[str, Any] | None) -> Iterable[str]:
+def _delivered(network: TrainedNetwork, place: int, task: Mapping[str, Any] | None) -> Iterable[str]:
     """The test accuracy of the delivered weights, with Wilson's interval over the test examples."""
     if "accuracy" not in network.test or task is None:
         return
@@ -155,7 +161,7 @@ def _over(values: Sequence[float]) -> str:
     return f"{number(mean)}{bounds}"
 
 
-def _choice(state: State, result: TwoStage, network: Network) -> Iterable[tuple[str, object]]:
+def _choice(state: State, result: FullTrainingResult, network: TrainedNetwork) -> Iterable[tuple[str, object]]:
     created = state.created
     yield (
         "searched",
@@ -188,7 +194,7 @@ def _environment(state: State) -> Iterable[tuple[str, object]]:
     yield "python", session.get("python", "unknown")
 
 
-def _limits(result: TwoStage, network: Network, task: Mapping[str, Any] | None) -> Iterable[str]:
+def _limits(result: FullTrainingResult, network: TrainedNetwork, task: Mapping[str, Any] | None) -> Iterable[str]:
     if not network.test:
         yield "It was never tested on data that nothing was chosen by; test it before you trust its figures."
     if not result.new_validation:

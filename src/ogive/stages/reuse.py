@@ -12,11 +12,11 @@ from ogive.run.estimator import Estimator
 from ogive.run.journal import JOURNAL, Journal
 from ogive.run.state import State
 from ogive.run.unsaved_weights import UNSAVED, why_unsaved
-from ogive.session.run_declaration import Declared, check_unchanged
+from ogive.session.run_declaration import RunSpec, check_unchanged
 from ogive.session.search_code import JUDGE, LAYERS, SearchCode
 from ogive.space import Space
 from ogive.stages.delivery import saved_by
-from ogive.stages.evaluation import Item, Stage, item_of, training_key, trainings
+from ogive.stages.evaluation import Training, TrainingPlan, training_key, training_of, trainings
 from ogive.stages.full_training_result import FOLDER
 from ogive.strategy.listed import Listed
 from ogive.trial import Trial
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Say = Callable[[str], object]
 
 
-def about_code(run: StoredRun, stage: Stage, stored: State | None) -> Iterator[str]:
+def about_code(run: StoredRun, stage: TrainingPlan, stored: State | None) -> Iterator[str]:
     """Which version of the user's code trains, where that is not evident; and whether it is known to save no weights."""
     judge, searched = run.estimator, run.state
     code = judge.code() or None
@@ -46,7 +46,7 @@ def about_code(run: StoredRun, stage: Stage, stored: State | None) -> Iterator[s
             return
 
 
-def former_stage(folder: Path, stage: Stage, say: Say) -> State | None:
+def former_stage(folder: Path, stage: TrainingPlan, say: Say) -> State | None:
     """The state of a former second stage that this one continues; one made otherwise is put aside."""
     if not folder.exists():
         return None
@@ -60,7 +60,7 @@ def former_stage(folder: Path, stage: Stage, say: Say) -> State | None:
         stored = State.of(journal.read(), stage.space)
     finally:
         journal.close()
-    declared = Declared.of(
+    declared = RunSpec.of(
         stage.space, stage.estimator, stage.objectives, (), listed(stage, stage.items()), None, stage.epochs, 0
     ).to_json()
     wanted = {name: declared[name] for name in ("objectives", "epochs", "estimator", "fingerprints")}
@@ -93,26 +93,28 @@ def _put_aside(folder: Path, why: str, say: Say) -> None:
     say(f"nothing of the former second stage is reused, since {why}; it is kept in {aside.name}")
 
 
-def listed(stage: Stage, items: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Listed:
+def listed(stage: TrainingPlan, items: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Listed:
     choices, settings = zip(*items, strict=True)
     return Listed(stage.space, stage.objectives, architectures=choices, settings=settings)
 
 
-def to_repeat(folder: Path, stage: Stage, stored: State | None, retrain: bool, retry_failed: bool) -> list[Item]:
+def to_repeat(
+    folder: Path, stage: TrainingPlan, stored: State | None, retrain: bool, retry_failed: bool
+) -> list[Training]:
     """Trainings to repeat where it is asked for: those that left no weights (`retrain`), and those that failed."""
-    from ogive.estimate.full_training import Order
+    from ogive.estimate.full_training import TrainingOrder
     from ogive.run.trial_labels import STAGE
 
     known = {} if stored is None else trainings(stored)
-    repeated: list[Item] = []
+    repeated: list[Training] = []
     for item in stage.items():
         trial = known.get(training_key(item))
         if trial is None or not trial.status.ended:
             continue
         without_weights = retrain and stage.estimator.trains_models and not _has_weights(trial, folder)
         if retry_failed if trial.status.failed else without_weights:
-            choices, settings = item_of(trial)
-            order = Order.of(settings)
+            choices, settings = training_of(trial)
+            order = TrainingOrder.of(settings)
             repeated.append((choices, {**settings, STAGE: replace(order, again=order.again + 1).to_json()}))
     return repeated
 
@@ -122,7 +124,7 @@ def _has_weights(trial: Trial, folder: Path) -> bool:
     return saved is not None and saved.has_model
 
 
-def reused(known: Mapping[str, Trial], stage: Stage, repeated: Sequence[Item]) -> str:
+def reused(known: Mapping[str, Trial], stage: TrainingPlan, repeated: Sequence[Training]) -> str:
     """What is there already, what is repeated, and what failed and is not tried again."""
     there = [trial for item in stage.items() if (trial := known.get(training_key(item))) and trial.status.ended]
     failed_again = sum(known[training_key(item)].status.failed for item in repeated)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ogive.estimate.checkpoint import Saved
+from ogive.estimate.checkpoint import SavedCheckpoint
 from ogive.trial import Step, Trial
 
 WEIGHTS, BESIDE = "weights.pt", "weights.json"
@@ -26,7 +26,7 @@ def identity(training: Trial, step: Step) -> str:
     return json.dumps(facts, sort_keys=True)
 
 
-def kept_of(training: Trial, stage: Path) -> Saved | None:
+def kept_weights(training: Trial, stage: Path) -> SavedCheckpoint | None:
     """`WEIGHTS` in the folder `stage`, if it is of `training`; None where it is not, or nothing tells of which it is."""
     try:
         text = (stage / BESIDE).read_text(encoding="utf-8")
@@ -37,4 +37,4 @@ def kept_of(training: Trial, stage: Path) -> Saved | None:
     reported = any(report.step == training.began + step for report in training.reports)
     if not reported or text != identity(training, step) or not path.is_file():
         return None
-    return Saved(step, json.loads(text)["metrics"], True, path, ("model", "metrics", OF))
+    return SavedCheckpoint(step, json.loads(text)["metrics"], True, path, ("model", "metrics", OF))

@@ -12,8 +12,8 @@ from ogive.errors import OgiveError, RunError
 from ogive.files import replace_text, write_flushed
 from ogive.formatting import number
 from ogive.stages.delivery import Delivery, Stages
-from ogive.stages.evaluation import Stage
-from ogive.stages.full_training_result import FOLDER, Network, TwoStage
+from ogive.stages.evaluation import TrainingPlan
+from ogive.stages.full_training_result import FOLDER, FullTrainingResult, TrainedNetwork
 from ogive.stages.model_card import write_card
 from ogive.stages.trained_model import load_weights
 from ogive.stages.weights_file import BESIDE, OF, WEIGHTS, identity
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ogive.session.stored_run import StoredRun
 
 
-def deliver(run: StoredRun, stage: Stage, result: TwoStage, say: Callable[[str], object]) -> None:
+def write_winner(run: StoredRun, stage: TrainingPlan, result: FullTrainingResult, say: Callable[[str], object]) -> None:
     """Write `final/weights.pt` and `final/MODEL_CARD.md` for the first winner. `say` gets what won and what is missing."""
     stages = Stages(run.state, run.folder)
     winner = stages.winners[0]
@@ -60,7 +60,7 @@ def _save(folder: Path, winner: Delivery) -> None:
         raise RunError(f"{folder / WEIGHTS} cannot be written: {error}; check space and permissions") from error
 
 
-def _facts(run: StoredRun, stage: Stage, winner: Network) -> dict[str, Any]:
+def _facts(run: StoredRun, stage: TrainingPlan, winner: TrainedNetwork) -> dict[str, Any]:
     """What a model card tells beyond the record: data, device, and the cost of one example."""
     facts: dict[str, Any] = {"trained": stage.epochs}
     if stage.full is not None:

@@ -18,7 +18,7 @@ from ogive.seeds import generator
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
 from ogive.strategy.fallback import random_if_numbers_fail
-from ogive.strategy.observations import Told, normal_scores, told
+from ogive.strategy.observations import Observations, collect_observations, normal_scores
 from ogive.surrogates.graph_features import graph_of, paths
 from ogive.surrogates.metric_models import spread
 from ogive.surrogates.network_ensemble import Ensemble, fit_ensemble
@@ -76,7 +76,9 @@ class Bananas(Strategy):
     @random_if_numbers_fail
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         trials = list(self._trials.values())
-        known = told(trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4))
+        known = collect_observations(
+            trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4)
+        )
         if len(known.trials) < self.initial:
             return Proposal(self.space.sample(rng), note={"origin": "random"})
         taken = {trial.architecture.id for trial in trials} | {proposal.architecture.id for proposal in pending}
@@ -113,7 +115,7 @@ class Bananas(Strategy):
         return list(found.values())
 
     def _thompson(
-        self, known: Told, y: FloatArray, candidates: Sequence[Architecture], rng: np.random.Generator
+        self, known: Observations, y: FloatArray, candidates: Sequence[Architecture], rng: np.random.Generator
     ) -> FloatArray:
         """A draw for each candidate from N(mean, deviation^2) of the ensemble, independently of the others."""
         architectures = [trial.architecture for trial in known.trials]

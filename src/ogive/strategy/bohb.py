@@ -17,9 +17,9 @@ from ogive.objective import Constraint, Objective
 from ogive.registry import positive, share, whole
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
-from ogive.strategy.density_ratio import Split, likeliest, split
+from ogive.strategy.density_ratio import GoodBadSplit, likeliest, split
 from ogive.strategy.fallback import random_if_numbers_fail
-from ogive.strategy.observations import told
+from ogive.strategy.observations import collect_observations
 from ogive.surrogates.parzen import Mixture, columns, normal_reference_kernel
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
@@ -76,7 +76,7 @@ class BOHB(Strategy):
         self.max_fit = whole(NAME, "max_fit", max_fit, at_least=2 * self.min_points)
         self.min_epochs, self.max_epochs, self.eta = min_epochs, max_epochs, eta
         self._trials: dict[TrialId, Trial] = {}
-        self._known: Split | None = None  # a cache
+        self._known: GoodBadSplit | None = None  # a cache
 
     def tell(self, trial: Trial) -> None:
         self._trials[trial.id] = trial
@@ -95,14 +95,14 @@ class BOHB(Strategy):
             return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_model": "none is allowed"})
         return Proposal(found, note={"origin": "model", **cut.said})
 
-    def _cut(self) -> Split:
+    def _cut(self) -> GoodBadSplit:
         """The trials at the highest budget with enough of them; none without a model."""
         if self._known is None:
             trials = list(self._trials.values())
-            known = told(trials, self.objectives, self.constraints, at_least=2 * self.min_points)
+            known = collect_observations(trials, self.objectives, self.constraints, at_least=2 * self.min_points)
             n = len(known.trials)
             if n < 2 * self.min_points:
-                self._known = Split([], [], n)
+                self._known = GoodBadSplit([], [], n)
             else:
                 best = min(max(self.min_points, self.q * n // 100), self.max_fit // 2)
                 self._known = split(known, best, self.max_fit)

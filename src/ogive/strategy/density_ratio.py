@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ogive.space import Architecture, Space
-from ogive.strategy.observations import Told
+from ogive.strategy.observations import Observations
 from ogive.surrogates.parzen import Mixture
 from ogive.trial import Trial
 
 
-class Split(NamedTuple):
+class GoodBadSplit(NamedTuple):
     """The architectures that two densities are made of, l(x) of the good ones and g(x) of the others, of `of` trials."""
 
     good: list[Architecture]
@@ -31,7 +31,7 @@ class Split(NamedTuple):
         return {"fitted_on": fitted, "of": self.of} if fitted < self.of else {}
 
 
-def split(known: Told, best: int, max_fit: int, in_order: bool = False) -> Split:
+def split(known: Observations, best: int, max_fit: int, in_order: bool = False) -> GoodBadSplit:
     """The `best` trials, and the latest of the others, failed ones too, so that there are `max_fit` at most.
 
     The good ones stand with the best first, or `in_order` of their numbers; the others in the order of theirs.
@@ -40,7 +40,7 @@ def split(known: Told, best: int, max_fit: int, in_order: bool = False) -> Split
     others = _by_number([*order[best:], *known.failed])
     good = _by_number(order[:best]) if in_order else order[:best]
     latest = others[-(max_fit - len(good)) :]
-    return Split(
+    return GoodBadSplit(
         [trial.architecture for trial in good], [trial.architecture for trial in latest], len(order) + len(known.failed)
     )
 

@@ -20,12 +20,12 @@ from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
 from ogive.strategy.candidate_pool import Candidates, Source
 from ogive.strategy.fallback import noted, random_if_numbers_fail
-from ogive.strategy.gp_acquisition import Data, Promise
+from ogive.strategy.gp_acquisition import Acquisition, AcquisitionData
 from ogive.strategy.local_search import LocalSearch
-from ogive.strategy.observations import Told, told
-from ogive.surrogates.architecture_kernel import Embedding, Kernel
+from ogive.strategy.observations import Observations, collect_observations
+from ogive.surrogates.architecture_kernel import ArchitectureKernel, Embedding
 from ogive.surrogates.graph_features import graph_of
-from ogive.surrogates.metric_models import Rows, Surrogate, milestone, spread
+from ogive.surrogates.metric_models import MetricModels, Rows, milestone, spread
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 NAME = "strategy 'gp'"
@@ -86,7 +86,7 @@ class GaussianProcess(Strategy):
         self.max_fit = whole(NAME, "max_fit", max_fit, at_least=3)
         embedding = Embedding(space, graph_of(graph, space), whole(NAME, "depth", depth, at_least=0))
         self._source = Source(space, embedding)
-        self._surrogate = Surrogate(Kernel(embedding), self.draws)
+        self._surrogate = MetricModels(ArchitectureKernel(embedding), self.draws)
         self._elsewhere = LocalSearch(space, objectives, constraints)
         self._trials: dict[TrialId, Trial] = {}
 
@@ -98,7 +98,9 @@ class GaussianProcess(Strategy):
     @random_if_numbers_fail
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         trials = list(self._trials.values())
-        known = told(trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4))
+        known = collect_observations(
+            trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4)
+        )
         if len(known.trials) < self.initial:
             return Proposal(self.space.sample(rng), note={"origin": "random"})
         order = known.ranks().astype(np.float64)
@@ -107,7 +109,7 @@ class GaussianProcess(Strategy):
         data = self._data(known, order, by_rank)
         self._surrogate.trouble = None
         waiting = self._source.embed([proposal.architecture for proposal in pending])
-        promise = Promise.of(self._surrogate, data, waiting)
+        promise = Acquisition.of(self._surrogate, data, waiting)
         taken = {trial.architecture.id for trial in trials} | {proposal.architecture.id for proposal in pending}
         leaders = self._leaders(known, order, rng)
         best = [known.trials[row].architecture for row in leaders]
@@ -128,7 +130,7 @@ class GaussianProcess(Strategy):
         origin = {"origin": "model", "candidate": found.origins[chosen]}
         return Proposal(found.architectures[chosen], note={**origin, **note})
 
-    def _leaders(self, known: Told, order: FloatArray, rng: np.random.Generator) -> Sequence[int]:
+    def _leaders(self, known: Observations, order: FloatArray, rng: np.random.Generator) -> Sequence[int]:
         """Rows of the best; with several objectives, of the Pareto front at random, or only its ends would lead."""
         front = np.flatnonzero(known.feasible & pareto_front(np.where(known.feasible[:, None], known.costs, np.inf)))
         if len(self.objectives) == 1 or not len(front):
@@ -141,7 +143,7 @@ class GaussianProcess(Strategy):
         return next((found for found in around if len(found)), None)
 
     def _found(
-        self, best: Sequence[Architecture], taken: set[str], glimpse: Promise, rng: np.random.Generator
+        self, best: Sequence[Architecture], taken: set[str], glimpse: Acquisition, rng: np.random.Generator
     ) -> Candidates:
         """What of the whole space is weighed closely."""
         count = self.candidates if self._source.listed else self.candidates // 2
@@ -152,7 +154,7 @@ class GaussianProcess(Strategy):
             found = found.plus(self._source.near(leaders, known, count // 4, rng))
         return found.leading(glimpse(found.x), count // 4)
 
-    def _data(self, known: Told, order: FloatArray, by_rank: bool) -> Data:
+    def _data(self, known: Observations, order: FloatArray, by_rank: bool) -> AcquisitionData:
         n, measured = len(order), known.costs.shape[1] + known.excess.shape[1]
         most = min(CORE, 2 * CORE // (measured + bool(known.failed)), self.max_fit)
         mosts = [most] * measured + [most // 2]  # beside as many that failed
@@ -161,4 +163,4 @@ class GaussianProcess(Strategy):
             first = np.arange(milestone(max(1, n - output)))  # one after another: not all in the same ask
             return spread(known.rows(first).ranks().astype(np.float64), mosts[output])
 
-        return Data(known, self._source.embed, spread(order, self.max_fit), core, by_rank)
+        return AcquisitionData(known, self._source.embed, spread(order, self.max_fit), core, by_rank)

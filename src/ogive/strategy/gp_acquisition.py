@@ -20,9 +20,9 @@ from ogive.strategy.acquisition import (
     hypervolume_improvement,
     probability_below,
 )
-from ogive.strategy.observations import Told, margins, normal_scores, winsorized
-from ogive.surrogates.gp_regression import Regression
-from ogive.surrogates.metric_models import Output, Rows, Surrogate, milestone
+from ogive.strategy.observations import Observations, margins, normal_scores, winsorized
+from ogive.surrogates.gp_regression import GPRegression
+from ogive.surrogates.metric_models import MetricModels, ModelledOutput, Rows, milestone
 
 Transform = Callable[[FloatArray], FloatArray]
 
@@ -35,7 +35,7 @@ MARGIN = 0.1
 
 
 @dataclass(frozen=True)
-class Data:
+class AcquisitionData:
     """What models are fitted to.
 
     Attributes:
@@ -46,7 +46,7 @@ class Data:
         by_rank: whether the rank among the rows is modelled in place of the objectives.
     """
 
-    told: Told
+    told: Observations
     embed: Callable[[Sequence[Architecture]], FloatArray]
     fitted: Rows
     core: Callable[[int], Rows]
@@ -61,17 +61,17 @@ class Data:
         told = self.told.rows(rows)
         return told.ranks().astype(np.float64)[:, None] if self.by_rank else told.costs
 
-    def output(self, name: str, number: int, column: Callable[[Rows], FloatArray]) -> Output:
+    def output(self, name: str, number: int, column: Callable[[Rows], FloatArray]) -> ModelledOutput:
         """Something that was measured of every trial that did not fail: `column` takes rows [k] to values [k]."""
         core = self.core(number)
         turn = len(self.told.trials) if self.by_rank else 0  # else many asks would see ranks through the same few draws
-        return Output(name, self.x(self.fitted), column(self.fitted), self.x(core), column(core), turn)
+        return ModelledOutput(name, self.x(self.fitted), column(self.fitted), self.x(core), column(core), turn)
 
-    def failure(self) -> Output:
+    def failure(self) -> ModelledOutput:
         """1 where a trial failed and -1 where it did not."""
         core = self.core(self.told.costs.shape[1] + self.told.excess.shape[1])
         drawn = min(milestone(len(self.told.failed)), len(core))
-        return Output("failure", *self._failed(self.fitted, len(self.fitted)), *self._failed(core, drawn))
+        return ModelledOutput("failure", *self._failed(self.fitted, len(self.fitted)), *self._failed(core, drawn))
 
     def _failed(self, rows: Rows, most: int) -> tuple[FloatArray, FloatArray]:
         failed = [trial.architecture for trial in self.told.failed[:most]]
@@ -80,7 +80,7 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Promise:
+class Acquisition:
     """The acquisition: expected improvement times the probability of being feasible.
 
     Attributes:
@@ -89,21 +89,21 @@ class Promise:
         feasible: [n] which of the trials that the objectives' models were fitted to keep every constraint.
     """
 
-    objectives: Sequence[Sequence[Regression]]
-    limits: Sequence[Sequence[Regression]]
+    objectives: Sequence[Sequence[GPRegression]]
+    limits: Sequence[Sequence[GPRegression]]
     feasible: BoolArray
 
     @staticmethod
-    def of(surrogate: Surrogate, data: Data, waiting: FloatArray) -> Promise:
+    def of(surrogate: MetricModels, data: AcquisitionData, waiting: FloatArray) -> Acquisition:
         """Fit models to `data` while architectures at `waiting` [w, p] are in flight."""
         told, outputs = data.told, 1 if data.by_rank else data.told.costs.shape[1]
         transforms = (normal_scores, winsorized) if outputs == 1 else (winsorized,)
 
-        def objective(j: int, transform: Transform) -> list[Regression]:
+        def objective(j: int, transform: Transform) -> list[GPRegression]:
             name = f"{transform.__name__} {j} of {outputs}"
             return surrogate.models(data.output(name, j, lambda rows: transform(data.costs(rows)[:, j])))
 
-        def limit(j: int) -> list[Regression]:
+        def limit(j: int) -> list[GPRegression]:
             number = told.costs.shape[1] + j
             return surrogate.models(data.output(f"constraint {j}", number, lambda rows: margins(told.excess[rows, j])))
 
@@ -114,11 +114,11 @@ class Promise:
         limits = [limit(j) for j, column in enumerate(told.excess.T) if (column > 0).any()]
         if told.failed:
             limits.append(surrogate.models(data.failure()))
-        return Promise(objectives, limits, told.feasible[data.fitted])
+        return Acquisition(objectives, limits, told.feasible[data.fitted])
 
-    def glimpse(self) -> Promise:
+    def glimpse(self) -> Acquisition:
         """The same from the first models of each list only: quicker, and good enough to leave out what is hopeless."""
-        return Promise(
+        return Acquisition(
             [models[:2] for models in self.objectives], [models[:1] for models in self.limits], self.feasible
         )
 

@@ -26,7 +26,7 @@ CAUSED = (
 
 
 @dataclass(frozen=True)
-class Told:
+class Observations:
     """What is known of trials, at one step at which they can be compared.
 
     Attributes:
@@ -51,14 +51,14 @@ class Told:
         """[n] ranks, 0 the best, as `ogive.objective.rank` gives them."""
         return rank(self.costs, np.maximum(self.excess, 0.0).sum(axis=1))
 
-    def rows(self, chosen: IntArray) -> Told:
+    def rows(self, chosen: IntArray) -> Observations:
         """Only these of the trials, and all that failed."""
-        return Told([self.trials[row] for row in chosen], self.costs[chosen], self.excess[chosen], self.failed)
+        return Observations([self.trials[row] for row in chosen], self.costs[chosen], self.excess[chosen], self.failed)
 
 
-def told(
+def collect_observations(
     trials: Sequence[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint], at_least: int
-) -> Told:
+) -> Observations:
     """Compare `trials` at the highest step that `at_least` of them have reached."""
     step, reached = comparable(trials, at_least)
     rows = [(trial, trial.at(step)) for trial in reached]
@@ -68,7 +68,7 @@ def told(
     excess = [
         [_excess(constraint, metrics.get(constraint.metric)) for constraint in constraints] for _, metrics in rows
     ]
-    return Told(
+    return Observations(
         [trial for trial, _ in rows],
         values[known],
         np.array(excess).reshape(len(rows), len(constraints)),

@@ -21,7 +21,7 @@ from ogive.space import Architecture, Space
 from ogive.strategy.acquisition import expected_improvement
 from ogive.strategy.base import Strategy
 from ogive.strategy.fallback import random_if_numbers_fail
-from ogive.strategy.observations import Told, normal_scores, told
+from ogive.strategy.observations import Observations, collect_observations, normal_scores
 from ogive.surrogates.metric_models import spread
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
@@ -75,7 +75,7 @@ class SMAC(Strategy):
         self.random_fraction = share(NAME, "random_fraction", random_fraction)
         self.max_fit = whole(NAME, "max_fit", max_fit, at_least=3)
         self._trials: dict[TrialId, Trial] = {}
-        self._known: _Known | None = None  # a cache
+        self._known: _Incumbents | None = None  # a cache
 
     def tell(self, trial: Trial) -> None:
         self._trials[trial.id] = trial
@@ -97,17 +97,19 @@ class SMAC(Strategy):
         architecture, origin = found[chosen]
         return Proposal(architecture, note={"origin": "model", "candidate": origin, **known.said})
 
-    def _fitted(self) -> _Known:
+    def _fitted(self) -> _Incumbents:
         if self._known is None:
             trials = list(self._trials.values())
-            reached = told(trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4))
+            reached = collect_observations(
+                trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4)
+            )
             self._known = self._fit(reached, {trial.architecture.id for trial in trials})
         return self._known
 
-    def _fit(self, reached: Told, ids: set[str]) -> _Known:
+    def _fit(self, reached: Observations, ids: set[str]) -> _Incumbents:
         order = reached.ranks().astype(np.float64) if len(reached.trials) else np.zeros(0)
         if len(order) < self.initial:
-            return _Known(None, ids, [], np.zeros((0, 0)), np.zeros(0), {})
+            return _Incumbents(None, ids, [], np.zeros((0, 0)), np.zeros(0), {})
         failed = [trial.architecture for trial in reached.failed]
         ranks = np.concatenate([order, np.full(len(failed), order.max() + 1)])
         rows = spread(ranks, self.max_fit)
@@ -116,9 +118,9 @@ class SMAC(Strategy):
         x = self.space.encode([architectures[row] for row in rows])
         best = [architectures[row] for row in np.argsort(ranks, kind="stable")[: self.starts]]
         said = {"fitted_on": len(rows), "of": len(ranks)} if len(rows) < len(ranks) else {}
-        return _Known(Forest.fit(x, y, self.trees), ids, best, x, y, said)
+        return _Incumbents(Forest.fit(x, y, self.trees), ids, best, x, y, said)
 
-    def _believing(self, known: _Known, flying: Sequence[Architecture]) -> Forest:
+    def _believing(self, known: _Incumbents, flying: Sequence[Architecture]) -> Forest:
         """The forest, were what is in flight to come out as it predicts."""
         assert known.forest is not None
         if not flying:
@@ -128,7 +130,7 @@ class SMAC(Strategy):
         return Forest.fit(np.concatenate([known.x, z]), y, self.trees)
 
     def _candidates(
-        self, forest: Forest, known: _Known, taken: set[str], rng: np.random.Generator
+        self, forest: Forest, known: _Incumbents, taken: set[str], rng: np.random.Generator
     ) -> list[tuple[Architecture, str]]:
         """What local searches end at, and random architectures; none of them `taken`."""
         found: dict[str, tuple[Architecture, str]] = {}
@@ -183,7 +185,7 @@ class SMAC(Strategy):
 
 
 @dataclass(frozen=True)
-class _Known:
+class _Incumbents:
     """The forest, None while there is too little for one, and what it was fitted to; ids that are known; where local
     searches begin.
     """

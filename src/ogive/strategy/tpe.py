@@ -19,9 +19,9 @@ from ogive.space import Architecture, Space
 from ogive.space.domain import Label
 from ogive.space.table import Decision
 from ogive.strategy.base import Strategy
-from ogive.strategy.density_ratio import Split, likeliest, split
+from ogive.strategy.density_ratio import GoodBadSplit, likeliest, split
 from ogive.strategy.fallback import random_if_numbers_fail
-from ogive.strategy.observations import told
+from ogive.strategy.observations import collect_observations
 from ogive.surrogates.parzen import Mixture, columns, tpe_kernel
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
@@ -72,7 +72,7 @@ class TPE(Strategy):
         self.prior_weight = positive(NAME, "prior_weight", prior_weight)
         self.max_fit = whole(NAME, "max_fit", max_fit, at_least=2 * MOST_GOOD)
         self._trials: dict[TrialId, Trial] = {}
-        self._known: Split | None = None  # a cache
+        self._known: GoodBadSplit | None = None  # a cache
 
     def tell(self, trial: Trial) -> None:
         self._trials[trial.id] = trial
@@ -90,11 +90,13 @@ class TPE(Strategy):
             return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_model": "none is allowed"})
         return Proposal(architecture, note={"origin": "model", **cut.said})
 
-    def _cut(self) -> Split:
+    def _cut(self) -> GoodBadSplit:
         """Good and other trials, each in the order of their numbers, so that the latest weigh most."""
         if self._known is None:
             trials = list(self._trials.values())
-            known = told(trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4))
+            known = collect_observations(
+                trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4)
+            )
             best = min(math.ceil(self.gamma * len(known.trials)), MOST_GOOD)
             self._known = split(known, best, self.max_fit, in_order=True)
         return self._known

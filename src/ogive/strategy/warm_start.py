@@ -20,7 +20,7 @@ from ogive.space import Architecture, Space
 from ogive.space.domain import Domain, Label
 from ogive.strategy.base import Strategy
 from ogive.strategy.listed import PLACE, Choices, Initial
-from ogive.strategy.observations import told
+from ogive.strategy.observations import collect_observations
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 TRIALS = 10
@@ -90,7 +90,7 @@ def transfer(
     matching, said = _match(space, earlier)
     if not matching:
         raise JobError(f"warm_start: no decision of the earlier run is one of this space: {'; '.join(said)}")
-    known = told(trials, objectives, constraints, at_least=count)
+    known = collect_observations(trials, objectives, constraints, at_least=count)
     if not known.trials:
         sought = ", ".join(o.metric for o in objectives)
         raise JobError(f"warm_start: none of the {len(trials)} earlier trials has a value of {sought}")

@@ -150,7 +150,7 @@ def _counts(space: Space, columns_of: Mapping[str, int], d: int) -> FloatArray:
     return counts
 
 
-class Kernel:
+class ArchitectureKernel:
     """The kernel over an embedding's columns, with the prior of its parameters.
 
     theta = log of (lambda [C], mu [H], s_1, s_2, s_3 where H > 0, noise): variances are in units of the target's, which

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 
 from ogive.arrays import FloatArray
-from ogive.surrogates.architecture_kernel import Kernel
+from ogive.surrogates.architecture_kernel import ArchitectureKernel
 
 LogLikelihood = Callable[[FloatArray], float]
 
@@ -34,10 +34,10 @@ IMPOSSIBLE = 1e10
 
 
 @dataclass(frozen=True)
-class Regression:
+class GPRegression:
     """A Gaussian process with zero mean, conditioned on y [n] at x [n, p]."""
 
-    kernel: Kernel
+    kernel: ArchitectureKernel
     theta: FloatArray
     x: FloatArray  # [n, p]
     y: FloatArray  # [n]
@@ -69,7 +69,7 @@ class Regression:
         deviation = np.sqrt(np.maximum(variance, 1e-10) + noise * self.kernel.noise(self.theta))
         return cross.T @ self.weights, deviation
 
-    def believing(self, x: FloatArray) -> Regression:
+    def believing(self, x: FloatArray) -> GPRegression:
         """As if points in flight, x [w, p], had come out as predicted (Ginsbourger et al. 2010, "Kriging believer")."""
         if not len(x):
             return self
@@ -77,16 +77,16 @@ class Regression:
         return condition(self.kernel, self.theta, np.concatenate([self.x, x]), y)
 
 
-def condition(kernel: Kernel, theta: FloatArray, x: FloatArray, y: FloatArray) -> Regression:
+def condition(kernel: ArchitectureKernel, theta: FloatArray, x: FloatArray, y: FloatArray) -> GPRegression:
     """Condition on y [n] at x [n, p]."""
     k = kernel(theta, x, x)
     k[np.diag_indices(len(x))] += kernel.noise(theta)
     factor = cholesky(k, lower=True, check_finite=False)
-    return Regression(kernel, theta, x, y, factor, cho_solve((factor, True), y, check_finite=False))
+    return GPRegression(kernel, theta, x, y, factor, cho_solve((factor, True), y, check_finite=False))
 
 
 def draw_parameters(
-    kernel: Kernel, x: FloatArray, y: FloatArray, draws: int, rng: np.random.Generator
+    kernel: ArchitectureKernel, x: FloatArray, y: FloatArray, draws: int, rng: np.random.Generator
 ) -> list[FloatArray]:
     """S = `draws` vectors theta from their posterior given y [n] at x [n, p], one after another of a chain.
 
@@ -98,7 +98,7 @@ def draw_parameters(
     """
     prior = kernel.prior
 
-    def model(z: FloatArray) -> Regression:
+    def model(z: FloatArray) -> GPRegression:
         return condition(kernel, prior.mean + prior.deviation * z, x, y)
 
     def log_likelihood(z: FloatArray) -> float:
@@ -118,7 +118,7 @@ def draw_parameters(
     return found[BURN:]
 
 
-def _highest(model: Callable[[FloatArray], Regression], parameters: int) -> FloatArray:
+def _highest(model: Callable[[FloatArray], GPRegression], parameters: int) -> FloatArray:
     """Where the posterior of z, whose prior is a standard normal, is about the highest."""
     from scipy.optimize import minimize  # a tenth of a second to import
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ogive.arrays import FloatArray
 from ogive.seeds import generator
-from ogive.surrogates.architecture_kernel import Kernel
-from ogive.surrogates.gp_regression import Regression, condition, draw_parameters
+from ogive.surrogates.architecture_kernel import ArchitectureKernel
+from ogive.surrogates.gp_regression import GPRegression, condition, draw_parameters
 from ogive.surrogates.numerical_errors import NUMERICAL, one_line
 
 Rows = NDArray[np.int64]
@@ -29,7 +29,7 @@ THIN = 4
 
 
 @dataclass(frozen=True)
-class Output:
+class ModelledOutput:
     """Something that is measured.
 
     Attributes:
@@ -48,7 +48,7 @@ class Output:
 
 
 @dataclass
-class Surrogate:
+class MetricModels:
     """Models of outputs by name; remembers the latest ones.
 
     Attributes:
@@ -56,13 +56,13 @@ class Surrogate:
             drawn.
     """
 
-    kernel: Kernel
+    kernel: ArchitectureKernel
     draws: int
     trouble: str | None = None
     _parameters: dict[str, tuple[bytes, Sequence[FloatArray], str | None]] = field(default_factory=dict)
-    _models: dict[str, tuple[bytes, list[Regression]]] = field(default_factory=dict)
+    _models: dict[str, tuple[bytes, list[GPRegression]]] = field(default_factory=dict)
 
-    def models(self, output: Output) -> list[Regression]:
+    def models(self, output: ModelledOutput) -> list[GPRegression]:
         """One Gaussian process for each draw of the parameters."""
         thetas = self._drawn(output)[output.turn % THIN :: THIN]
         key = output.x.tobytes() + output.y.tobytes() + np.concatenate(thetas).tobytes()
@@ -72,7 +72,7 @@ class Surrogate:
             self._models[output.name] = known
         return known[1]
 
-    def _drawn(self, output: Output) -> Sequence[FloatArray]:
+    def _drawn(self, output: ModelledOutput) -> Sequence[FloatArray]:
         key = output.core_x.tobytes() + output.core_y.tobytes()
         known = self._parameters.get(output.name)
         if known is None or known[0] != key:
@@ -81,7 +81,7 @@ class Surrogate:
         self.trouble = self.trouble or known[2]
         return known[1]
 
-    def _draw(self, output: Output) -> tuple[Sequence[FloatArray], str | None]:
+    def _draw(self, output: ModelledOutput) -> tuple[Sequence[FloatArray], str | None]:
         """Parameters, and why they are no more than the mean of the prior, where they are."""
         rng = generator(0, "parameters", output.name)
         try:

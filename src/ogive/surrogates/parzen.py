@@ -27,7 +27,7 @@ REDRAWN = 20
 """How often a subset is drawn until it has as many members as it may."""
 
 
-class Kernel(ABC):
+class ParzenKernel(ABC):
     """The n components' densities of one decision's label."""
 
     @abstractmethod
@@ -40,7 +40,7 @@ class Kernel(ABC):
 
 
 @dataclass(frozen=True)
-class Discrete(Kernel):
+class Discrete(ParzenKernel):
     """Labels without order: a probability for each label in each component, `p` [n, K]."""
 
     domain: Categorical
@@ -57,7 +57,7 @@ class Discrete(Kernel):
 
 
 @dataclass(frozen=True)
-class Members(Kernel):
+class Members(ParzenKernel):
     """Subsets: for each component and label the probability that it is a member, `p` [n, K], independently.
 
     That a subset has a least and a greatest number of members is left out of the density; the ratio of two such estimators
@@ -82,7 +82,7 @@ class Members(Kernel):
 
 
 @dataclass(frozen=True)
-class Normal(Kernel):
+class Normal(ParzenKernel):
     """Numbers: normal distributions of mean `mu` [n] and deviation `sigma` [n], cut off at the ends of [0, 1].
 
     A whole number has the probability of its bin, a real number its density.
@@ -140,7 +140,7 @@ class Mixture:
     """`weights` [n], which sum to 1, of n components, and a kernel for each of the `decisions`."""
 
     decisions: Sequence[Decision]
-    kernels: Sequence[Kernel]
+    kernels: Sequence[ParzenKernel]
     weights: FloatArray
 
     def log_density(self, choices: Sequence[Mapping[str, Label]]) -> FloatArray:
@@ -160,7 +160,7 @@ class Mixture:
         return choices
 
 
-def tpe_kernel(domain: Domain, labels: Labels, prior_weight: float) -> Kernel:
+def tpe_kernel(domain: Domain, labels: Labels, prior_weight: float) -> ParzenKernel:
     """The kernels of TPE around `labels`, and at last the prior, which is uniform or nearly so.
 
     Numbers: as wide as the farther of the two neighbours is away, at least 1 / min(100, n + 2) of the range and at most all
@@ -187,7 +187,9 @@ def tpe_kernel(domain: Domain, labels: Labels, prior_weight: float) -> Kernel:
     raise TypeError(f"no kernel for {domain!r}")
 
 
-def normal_reference_kernel(domain: Domain, labels: Labels, dimensions: int, least: float, wider: float) -> Kernel:
+def normal_reference_kernel(
+    domain: Domain, labels: Labels, dimensions: int, least: float, wider: float
+) -> ParzenKernel:
     """Kernels of one width for all components: 1.06 sigma n^(-1 / (4 + d)) (Scott's normal reference rule).
 
     Labels have Aitchison and Aitken's kernel: another label has a share of that width. Their sigma^2 is half the Gini index,

@@ -8,7 +8,7 @@ import numpy as np
 
 from ogive.arrays import IntArray
 from ogive.task.datasets import Data
-from ogive.task.splits import Indices, Plan, Split
+from ogive.task.splits import Indices, Split, SplitPlan
 
 SMALL = 1000  # below that many examples, one example moves accuracy by more than what architectures differ in
 IMBALANCED = 3.0  # largest class over smallest
@@ -16,7 +16,7 @@ UNSHUFFLED = 0.5  # neighbours of different classes, over what a random order wo
 COPIES = 0.01  # share of what is selected and tested on that is in the training part, too
 
 
-def doubts(data: Data, plan: Plan, parts: Split) -> list[str]:
+def data_warnings(data: Data, plan: SplitPlan, parts: Split) -> list[str]:
     """What a user who trusts a search on these data should know, one sentence each."""
     found = [_small(data), _imbalanced(data), _unshuffled(data.y), _copies(data, parts), _own_test(data, plan)]
     return [doubt for doubt in found if doubt] + _missing(data, parts)
@@ -74,7 +74,7 @@ def _copies(data: Data, parts: Split) -> str:
     )
 
 
-def _own_test(data: Data, plan: Plan) -> str:
+def _own_test(data: Data, plan: SplitPlan) -> str:
     if not data.own_test or plan.test is None:
         return ""
     return (

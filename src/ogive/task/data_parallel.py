@@ -20,7 +20,7 @@ from ogive.run.estimator import Team
 from ogive.seeds import derive
 
 
-class Together:
+class DataParallel:
     """This process's part in training `model`, inside a process group of its team.
 
     Attributes:

@@ -19,7 +19,7 @@ from ogive.registry import Registry
 
 Shape = tuple[int, ...]
 DataSource = Any
-"""A data set's name, arrays `(X, y)`, a map-style `torch.utils.data.Dataset` of `(x, y)` items, or `Data`."""
+"""A data set's name, arrays `(X, y)`, a map-style `torch.utils.data.Dataset` of `(x, y)` items, or `AcquisitionData`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +143,7 @@ def load(name: str) -> Data:
 
 
 def read(source: DataSource) -> Data:
-    """Any supported source as data in memory: a name, `(X, y)`, a map-style dataset of `(x, y)` items, or `Data`.
+    """Any supported source as data in memory: a name, `(X, y)`, a map-style dataset of `(x, y)` items, or `AcquisitionData`.
 
     Raises:
         JobError: it is none of these, or its contents are wrong.

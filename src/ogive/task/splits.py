@@ -46,7 +46,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SplitPlan:
     """How data are to be split.
 
     Attributes:
@@ -101,7 +101,7 @@ def shares(text: str) -> dict[str, float]:
     return {"test": test, "validation": validation / (1 - test)}
 
 
-def split(labels: NDArray[np.int64], plan: Plan, data_fingerprint: str = "", own_test: int = 0) -> Split:
+def split(labels: NDArray[np.int64], plan: SplitPlan, data_fingerprint: str = "", own_test: int = 0) -> Split:
     """Split examples with classes `labels` [n] by `plan`; a function of these alone.
 
     The last `own_test` examples are the data's own test split, which is kept where the plan names no other.
@@ -172,7 +172,7 @@ def _draw(pool: Indices, labels: NDArray[np.int64], size: int, seed: int, part: 
     return drawn, pool[~np.isin(pool, drawn)]
 
 
-def _sizes(n: int, plan: Plan, own_test: int = 0) -> dict[str, int]:
+def _sizes(n: int, plan: SplitPlan, own_test: int = 0) -> dict[str, int]:
     test = own_test if plan.test is None and own_test else _size(TEST if plan.test is None else plan.test, n)
     left = max(0, n - test)
     validation = _size(plan.validation, left)

@@ -7,9 +7,9 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ogive.errors import JobError
-from ogive.task.data_checks import doubts, named
+from ogive.task.data_checks import data_warnings, named
 from ogive.task.datasets import DATA_SETS, Data, DataSource, read
-from ogive.task.splits import Amount, Indices, Plan, Split, shares
+from ogive.task.splits import Amount, Indices, Split, SplitPlan, shares
 from ogive.task.splits import split as draw_split
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Task:
         plan: how the data are split.
     """
 
-    def __init__(self, source: DataSource, plan: Plan) -> None:
+    def __init__(self, source: DataSource, plan: SplitPlan) -> None:
         self._source = source
         self.plan = plan
         self._known: str | None = None
@@ -137,7 +137,7 @@ class Task:
         checked = replace(self.plan, fraction=fraction)
         return self._planned(replace(checked, fraction=self.plan.fraction * checked.fraction))
 
-    def _planned(self, plan: Plan) -> Task:
+    def _planned(self, plan: SplitPlan) -> Task:
         """The same data under another plan; they are not read again."""
         other = Task(self._source, plan)
         other._known, other._data = self._known, self._data
@@ -169,7 +169,7 @@ class Task:
     def warnings(self) -> list[str]:
         """What makes results on these data doubtful, one sentence each."""
         data, parts = self._prepared()
-        return doubts(data, self.plan, parts)
+        return data_warnings(data, self.plan, parts)
 
     def _part(self, indices: Indices) -> Examples:
         import torch
@@ -211,7 +211,7 @@ def classification(
         if given:
             raise JobError(f"split={split!r} and {', '.join(given)}: give either the one or the others")
         given = shares(split)
-    return Task(data, Plan(**given, seed=seed))
+    return Task(data, SplitPlan(**given, seed=seed))
 
 
 def fashion_mnist(

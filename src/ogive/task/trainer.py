@@ -18,7 +18,7 @@ from ogive.errors import JobError
 from ogive.run.estimator import ALONE, Team
 from ogive.seeds import derive
 from ogive.task.augment import augment
-from ogive.task.data_parallel import Together, joined, part_of
+from ogive.task.data_parallel import DataParallel, joined, part_of
 from ogive.task.recipe import Recipe, learning_rate
 
 Examples = tuple[Tensor, Tensor]
@@ -47,7 +47,7 @@ class Training:
         self.recipe = recipe
         self.seed = seed
         self.optimizer = make_optimizer(self.model, recipe)
-        self._together = Together(self.model, team) if team.size > 1 else None
+        self._together = DataParallel(self.model, team) if team.size > 1 else None
 
     def epoch(self, number: int) -> float:
         """Train epoch `number`, counted from 1, and return the mean training loss per example, smoothing included.

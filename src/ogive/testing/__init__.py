@@ -1,9 +1,9 @@
 """The conformance suites that every plug-in, Ogive's own or a user's, is run through; and how journals are compared."""
 
 from ogive.testing.estimators import check_estimator
-from ogive.testing.journals import essence
+from ogive.testing.journals import comparable_events
 from ogive.testing.schedules import check_schedule
 from ogive.testing.sinks import check_sink
 from ogive.testing.strategies import check_strategy
 
-__all__ = ["check_estimator", "check_schedule", "check_sink", "check_strategy", "essence"]
+__all__ = ["check_estimator", "check_schedule", "check_sink", "check_strategy", "comparable_events"]

@@ -32,7 +32,7 @@ RUNGS = (1, 3, 9)
 
 
 @dataclass(frozen=True)
-class Problem:
+class EpisodeProblem:
     """What is sought in an episode."""
 
     objectives: tuple[Objective, ...]
@@ -40,9 +40,11 @@ class Problem:
 
 
 PROBLEMS = {
-    "one objective": Problem((Objective("accuracy"),)),
-    "one objective, constrained": Problem((Objective("loss"),), (Constraint("latency", at_most=0.5, hard=True),)),
-    "several objectives, hard and soft constraints": Problem(
+    "one objective": EpisodeProblem((Objective("accuracy"),)),
+    "one objective, constrained": EpisodeProblem(
+        (Objective("loss"),), (Constraint("latency", at_most=0.5, hard=True),)
+    ),
+    "several objectives, hard and soft constraints": EpisodeProblem(
         (Objective("accuracy"), Objective("parameters")),
         (Constraint("latency", at_most=0.5, hard=True), Constraint("memory", at_least=0.2)),
     ),

@@ -40,7 +40,7 @@ def check_estimator(make_estimator: Make, space: Space, *, epochs: int = 3, seed
         epochs >= 2, f"check_estimator: epochs is {epochs}, but must be at least 2 for pausing to mean anything"
     )
     rng = generator(seed, "check_estimator")
-    bench = _Bench(make_estimator, space.sample(rng), space.sample(rng), epochs, seed)
+    bench = _TestBench(make_estimator, space.sample(rng), space.sample(rng), epochs, seed)
     _check_description(bench)
     straight = _check_steps(bench)
     _check_isolation(bench, straight)
@@ -71,7 +71,7 @@ class _Journal:
 
 
 @dataclass(frozen=True)
-class _Bench:
+class _TestBench:
     make: Make
     architecture: Architecture
     other: Architecture
@@ -114,7 +114,7 @@ class _Bench:
         return estimator
 
 
-def _check_description(bench: _Bench) -> None:
+def _check_description(bench: _TestBench) -> None:
     estimator = bench.make()
     recipe, fingerprints = estimator.recipe(), estimator.fingerprints()
     assert_that(
@@ -132,14 +132,14 @@ def _check_description(bench: _Bench) -> None:
     assert_that(screened == dict(estimator.screen(bench.architecture)), "screen() gave two answers to one question")
 
 
-def _check_steps(bench: _Bench) -> dict[Step, dict[str, float]]:
+def _check_steps(bench: _TestBench) -> dict[Step, dict[str, float]]:
     with _folder() as folder:
         straight = bench.run(bench.worker(), _Journal(), folder)
     assert_that(bool(straight), "evaluate() returned without a report")
     return straight
 
 
-def _check_isolation(bench: _Bench, straight: dict[Step, dict[str, float]]) -> None:
+def _check_isolation(bench: _TestBench, straight: dict[Step, dict[str, float]]) -> None:
     estimator = bench.worker()
     with _folder() as folder:
         bench.run(estimator, _Journal(), folder, architecture=bench.other)
@@ -148,14 +148,14 @@ def _check_isolation(bench: _Bench, straight: dict[Step, dict[str, float]]) -> N
     _require_equal(again, straight, "after another evaluation in the same worker")
 
 
-def _check_stop(bench: _Bench, straight: dict[Step, dict[str, float]]) -> None:
+def _check_stop(bench: _TestBench, straight: dict[Step, dict[str, float]]) -> None:
     first = min(straight)
     with _folder() as folder:
         stopped = bench.run(bench.worker(), _Journal(), folder, answer=lambda step: Action.STOP)
     assert_that(list(stopped) == [first], f"told to stop at step {first}, it reported {list(stopped)}")
 
 
-def _check_pause(bench: _Bench, straight: dict[Step, dict[str, float]]) -> None:
+def _check_pause(bench: _TestBench, straight: dict[Step, dict[str, float]]) -> None:
     for cut in list(straight)[:-1]:
         with _folder() as folder:
             journal = _Journal()
@@ -170,7 +170,7 @@ def _check_pause(bench: _Bench, straight: dict[Step, dict[str, float]]) -> None:
         _require_equal(resumed, straight, f"when it was paused at step {cut} and resumed")
 
 
-def _check_death(bench: _Bench, straight: dict[Step, dict[str, float]]) -> None:
+def _check_death(bench: _TestBench, straight: dict[Step, dict[str, float]]) -> None:
     for step in straight:
         for journalled in (False, True):
             with _folder() as folder:
@@ -181,7 +181,7 @@ def _check_death(bench: _Bench, straight: dict[Step, dict[str, float]]) -> None:
             _require_equal(resumed, straight, f"when it died right {when} the report of step {step} was stored")
 
 
-def _die(bench: _Bench, journal: _Journal, folder: Path, at: Step, journalled: bool) -> None:
+def _die(bench: _TestBench, journal: _Journal, folder: Path, at: Step, journalled: bool) -> None:
     def answer(step: Step) -> Action:
         if step == at:
             if not journalled:

@@ -12,7 +12,7 @@ VOLATILE = frozenset({"seconds", "epoch_seconds", "cached", "saved", "settings"}
 """What time, host and cost decide."""
 
 
-def essence(events: Iterable[Event]) -> list[tuple[str, int | None, int | None, str]]:
+def comparable_events(events: Iterable[Event]) -> list[tuple[str, int | None, int | None, str]]:
     """(kind, trial, step, data) of each event that an interruption must not change, without time, host and cost.
 
     With one worker the essence of a run's journal is the same, event by event, however often the run was killed and

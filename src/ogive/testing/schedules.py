@@ -11,7 +11,7 @@ from collections.abc import Callable
 from ogive.objective import Constraint, Objective
 from ogive.schedule.base import Done, Schedule, Start
 from ogive.seeds import generator
-from ogive.testing.episodes import PROBLEMS, Problem
+from ogive.testing.episodes import PROBLEMS, EpisodeProblem
 from ogive.testing.rules import assert_equal, assert_that, rule, same_elsewhere
 from ogive.testing.spaces import tiny
 from ogive.testing.workers import WORLDS, Log, Workers, World, call, describe, epochs, stormy
@@ -36,7 +36,7 @@ def check_schedule(make: MakeSchedule, another_process: bool = True) -> None:
     """
     for name, problem in PROBLEMS.items():
 
-        def new(problem: Problem = problem) -> Schedule:
+        def new(problem: EpisodeProblem = problem) -> Schedule:
             return make(problem.objectives, problem.constraints)
 
         for check in (_legal, _survives, _determined, _pure, _rebuilt, _repeats):

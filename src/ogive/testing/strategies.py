@@ -17,8 +17,8 @@ from ogive.strategy.base import Strategy
 from ogive.testing.episodes import (
     JUDGES,
     PROBLEMS,
+    EpisodeProblem,
     MakeStrategy,
-    Problem,
     describe,
     journalled,
     metrics,
@@ -57,7 +57,7 @@ def check_strategy(make: MakeStrategy, another_process: bool = True) -> None:
         space, problem = SPACES[space_name](), PROBLEMS[problem_name]
         where = f"space {space_name!r}, {problem_name}"
 
-        def new(space: Space = space, problem: Problem = problem) -> Strategy:
+        def new(space: Space = space, problem: EpisodeProblem = problem) -> Strategy:
             return make(space, problem.objectives, problem.constraints)
 
         for check in (_legal, _determined, _pure, _rebuilt, _replaced, _foreign):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ogive.document.blocks import Block, Fold, Section, Table, Text
-from ogive.report.checklists import filled_in
+from ogive.report.checklists import fill_in_checklists
 from ogive.report.subject import Subject
 
 
 def section(subject: Subject) -> Section:
-    lists = filled_in(subject)
+    lists = fill_in_checklists(subject)
     count = [answer.verdict for items in lists.values() for _, answer in items]
     lead = (
         f"{count.count('yes')} yes, {count.count('no')} no, {count.count('not applicable')} not applicable. The answers are "

@@ -17,7 +17,7 @@ from ogive.monitor.cost import (
 )
 from ogive.monitor.cost_text import plan_line
 from ogive.report.subject import Subject
-from ogive.run.spending import HOUR, Spend, spend_by
+from ogive.run.spending import HOUR, Spending, spend_by
 
 TITLE = "Cost and savings"
 
@@ -50,7 +50,7 @@ def money(value: float | None, currency: str) -> str:
     return "" if value is None else amount(value, currency)
 
 
-def _spent(lines: Sequence[Spend]) -> Table:
+def _spent(lines: Sequence[Spending]) -> Table:
     priced = any(line.money is not None for line in lines)
     head = ["stage", "device", "workers", "on the clock", "held by workers", "computed", *(["money"] if priced else [])]
     rows = [

@@ -9,7 +9,7 @@ import yaml
 from ogive.document.blocks import Block, Code, Drawing, Fold, Items, Section, Table, Text
 from ogive.formatting import plural
 from ogive.report import run_figures
-from ogive.report.importance import TOP, Frequency, Mattered, left_out
+from ogive.report.importance import TOP, Frequency, ImportanceResult, left_out
 from ogive.report.subject import LISTED, Subject
 
 SHOWN = 24
@@ -25,7 +25,7 @@ def section(subject: Subject) -> Section:
     return Section("mattered", "What mattered", [*_importance(found), *_alternatives(subject, found)])
 
 
-def _importance(found: Mattered) -> list[Block]:
+def _importance(found: ImportanceResult) -> list[Block]:
     told = [item for item in found.importances if item.told_apart]
     names = ", ".join(f"{item.decision} ({100 * item.share:.0f} %)" for item in told[:5])
     lead = f"Most of the difference came from {names}." if told else "No decision is told apart from chance."
@@ -51,7 +51,7 @@ def _importance(found: Mattered) -> list[Block]:
     return [Text(lead), drawing, Text(note, soft=True), Fold("the same as a table", [Table(head, rows)])]
 
 
-def _alternatives(subject: Subject, found: Mattered) -> list[Block]:
+def _alternatives(subject: Subject, found: ImportanceResult) -> list[Block]:
     order = {item.decision: place for place, item in enumerate(found.importances)}
     ordered = sorted(found.frequencies, key=lambda item: order[item.decision])
     drawn = _whole(ordered)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ogive.document.blocks import Block, Card, Cards, Code, Fold, Section, Table, Text
 from ogive.formatting import plural
-from ogive.report.failures import Group, groups
+from ogive.report.failures import FailureGroup, groups
 from ogive.report.sections.decisions import percent
 from ogive.report.subject import LISTED, Subject
 
@@ -27,7 +27,7 @@ def section(subject: Subject) -> Section:
     return Section("failures", "Failures", [*blocks, *_traps(subject)])
 
 
-def _card(group: Group) -> Card:
+def _card(group: FailureGroup) -> Card:
     ids = ", ".join(str(trial.id) for trial in group.trials[:LISTED])
     more = f" and {len(group.trials) - LISTED:,} more" if len(group.trials) > LISTED else ""
     reason = group.example.reason or "no reason was recorded"
@@ -42,7 +42,7 @@ def _card(group: Group) -> Card:
 
 
 def _traps(subject: Subject) -> list[Block]:
-    found = subject.traps
+    found = subject.failure_causes
     if not found:
         return [Text("No alternative of any decision is told apart by how often its trials fail.", soft=True)]
     rows = [

@@ -6,7 +6,7 @@ from ogive.document.blocks import Block, Drawing, Fold, Items, Section, Table, T
 from ogive.report import run_figures
 from ogive.report.subject import Subject
 from ogive.stages import full_training_text
-from ogive.stages.full_training_result import FOLDER, TwoStage
+from ogive.stages.full_training_result import FOLDER, FullTrainingResult
 
 TITLE = "Search against full training"
 
@@ -35,7 +35,7 @@ def section(subject: Subject) -> Section:
     return Section("stages", TITLE, blocks)
 
 
-def _scatters(found: TwoStage) -> list[Block]:
+def _scatters(found: FullTrainingResult) -> list[Block]:
     blocks: list[Block] = []
     for metric, goal in found.objectives:
         pairs = [(n.name, n.searched.get(metric), n.mean(metric)) for n in found.finalists]

@@ -8,7 +8,7 @@ from ogive.report.subject import Subject
 
 
 def section(subject: Subject) -> Section:
-    found = facts.manifest(subject.state)
+    found = facts.reproduction_facts(subject.state)
     blocks: list[Block] = []
     if subject.first is not None:
         blocks += [

@@ -11,7 +11,7 @@ from ogive.objective import Objective
 from ogive.report import run_figures
 from ogive.report.subject import Subject
 from ogive.run.prices import Price
-from ogive.run.results import Point, curve
+from ogive.run.results import CurvePoint, curve
 
 HOUR = 3600.0
 
@@ -41,7 +41,12 @@ def section(subject: Subject) -> Section:
 
 
 def _curves(
-    points: list[Point], objective: Objective, reference: Sequence[float], name: str, price: Price | None, workers: int
+    points: list[CurvePoint],
+    objective: Objective,
+    reference: Sequence[float],
+    name: str,
+    price: Price | None,
+    workers: int,
 ) -> list[Block]:
     outside = run_figures.beyond_frame(points, objective)
     svg = run_figures.search_curve(points, objective, reference)
@@ -76,7 +81,7 @@ def unit_of(seconds: float) -> tuple[float, str]:
     return (1.0, "seconds") if seconds >= 1 else (0.001, "milliseconds")
 
 
-def _origins(points: list[Point]) -> str:
+def _origins(points: list[CurvePoint]) -> str:
     """How many trials came from where."""
     count = Counter(point.origin for point in points)
     if not any(count):

@@ -12,7 +12,7 @@ from ogive.report.facts import named
 from ogive.report.subject import Subject, shown
 from ogive.run.results import by_rung, why_none
 from ogive.run.trial_folder import trial_folder
-from ogive.stages.comparison_text import against
+from ogive.stages.comparison_text import comparison_tables
 from ogive.stages.delivery import FULL, SEARCH, Delivery
 from ogive.stages.full_training_result import FOLDER
 from ogive.trial import Status
@@ -83,7 +83,7 @@ def baseline(subject: Subject) -> Section:
             "time. Name a `baseline` in the job, or give one to `run.finalize`."
         )
         return Section("baseline", title, [Text(text)])
-    found = against(subject.comparison, subject.state.objectives)
+    found = comparison_tables(subject.comparison, subject.state.objectives)
     seeds = Fold("values of each seed", [Table(found["seeds_head"], found["seeds_rows"])])
     verdicts = [Text(line) for line in found["verdicts"]]
     return Section("baseline", title, [Text(found["lead"]), Table(found["head"], found["rows"]), *verdicts, seeds])

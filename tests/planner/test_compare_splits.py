@@ -14,22 +14,22 @@ import pytest
 from machines import measurements
 
 import ogive as og
-from ogive.bench.simulated_search import Named
+from ogive.bench.simulated_search import PluginSpec
 from ogive.monitor.cost import Interval
 from ogive.objective import Objective
 from ogive.planner import (
-    Episode,
+    FaultModel,
     Landscape,
     Machine,
     Plan,
-    Search,
+    PlannedSearch,
     Shape,
-    Split,
-    Weather,
+    SimulatedSearch,
+    WorkerSplit,
     build_plan,
-    episode,
+    compare_splits,
     fit,
-    make,
+    simulate_split,
     splits,
 )
 from ogive.run.prices import Price
@@ -45,16 +45,16 @@ def landscape(seed: int, epochs: int = 9) -> Landscape:
     return Landscape(SPACE, Objective("accuracy"), epochs, SHAPE, seed)
 
 
-def full(trials: int, **changes: Any) -> Search:
-    return Search(Named("random"), Named("full"), trials, **changes)
+def full(trials: int, **changes: Any) -> PlannedSearch:
+    return PlannedSearch(PluginSpec("random"), PluginSpec("full"), trials, **changes)
 
 
-@pytest.mark.parametrize("split", [Split(1, 4), Split(2, 2), Split(4, 1), Split(3, 1)])
+@pytest.mark.parametrize("split", [WorkerSplit(1, 4), WorkerSplit(2, 2), WorkerSplit(4, 1), WorkerSplit(3, 1)])
 @pytest.mark.parametrize("trials", [7, 12])
-def test_with_constant_durations_the_time_is_the_closed_form(split: Split, trials: int) -> None:
+def test_with_constant_durations_the_time_is_the_closed_form(split: WorkerSplit, trials: int) -> None:
     """Trials of equal length in rounds of P: ceil(trials / P) durations, after one start-up."""
     k = split.workers_per_trial
-    run = episode(landscape(0), full(trials), CONSTANT, split, 0)
+    run = simulate_split(landscape(0), full(trials), CONSTANT, split, 0)
     trial = CONSTANT.attempt(k) + 9 * CONSTANT.epoch(k)
     rounds = math.ceil(trials / split.parallel_trials)
     assert run.seconds == pytest.approx(CONSTANT.start_up(k) + rounds * trial)
@@ -64,23 +64,25 @@ def test_with_constant_durations_the_time_is_the_closed_form(split: Split, trial
 
 def test_a_trial_that_goes_on_does_not_repeat_epochs_but_begins_anew() -> None:
     """Successive halving with one worker: rungs 1, 3 and 9; every start of an attempt is paid."""
-    search = Search(Named("random"), Named("successive_halving", {"eta": 3}), 9)
-    run = episode(landscape(0), search, CONSTANT, Split(1, 1), 0)
+    search = PlannedSearch(PluginSpec("random"), PluginSpec("successive_halving", {"eta": 3}), 9)
+    run = simulate_split(landscape(0), search, CONSTANT, WorkerSplit(1, 1), 0)
     epochs, attempts = 9 * 1 + 3 * 2 + 1 * 6, 9 + 3 + 1
     expected = CONSTANT.start_up(1) + attempts * CONSTANT.attempt(1) + epochs * CONSTANT.epoch(1)
     assert run.seconds == pytest.approx(expected)
 
 
 def test_thinking_comes_on_top() -> None:
-    plain, thoughtful = (episode(landscape(0), full(10), CONSTANT, Split(1, 1), 0, thinking=t) for t in (0.0, 3.0))
+    plain, thoughtful = (
+        simulate_split(landscape(0), full(10), CONSTANT, WorkerSplit(1, 1), 0, thinking=t) for t in (0.0, 3.0)
+    )
     assert thoughtful.seconds == pytest.approx(plain.seconds + 30)
 
 
 def test_splits_use_the_workers_and_waste_none_that_another_would_use() -> None:
-    assert splits(2, 100) == [Split(2, 1), Split(1, 2)]
-    assert splits(8, 100) == [Split(8, 1), Split(4, 2), Split(2, 4), Split(1, 8)]
-    assert Split(21, 3) in splits(64, 100)
-    assert splits(64, 5)[0] == Split(5, 12), "no more at a time than there are trials"
+    assert splits(2, 100) == [WorkerSplit(2, 1), WorkerSplit(1, 2)]
+    assert splits(8, 100) == [WorkerSplit(8, 1), WorkerSplit(4, 2), WorkerSplit(2, 4), WorkerSplit(1, 8)]
+    assert WorkerSplit(21, 3) in splits(64, 100)
+    assert splits(64, 5)[0] == WorkerSplit(5, 12), "no more at a time than there are trials"
     for workers in (5, 12, 64):
         assert all(workers / 2 < split.workers <= workers for split in splits(workers, 1000))
 
@@ -88,12 +90,15 @@ def test_splits_use_the_workers_and_waste_none_that_another_would_use() -> None:
 @pytest.mark.parametrize(
     ("machine", "best"),
     [
-        (Machine(5.0, 0.0), Split(8, 1)),  # nothing can be shared
-        (Machine(0.0, 8.0), Split(1, 8)),  # everything can, and one at a time never leaves a worker idle at the end
+        (Machine(5.0, 0.0), WorkerSplit(8, 1)),  # nothing can be shared
+        (
+            Machine(0.0, 8.0),
+            WorkerSplit(1, 8),
+        ),  # everything can, and one at a time never leaves a worker idle at the end
     ],
 )
-def test_the_right_split_is_recommended(machine: Machine, best: Split) -> None:
-    plan = make(measurements(machine, workers=(1, 2, 4, 8)), full(9), landscape, 8, seeds=3, thinking=0.0)
+def test_the_right_split_is_recommended(machine: Machine, best: WorkerSplit) -> None:
+    plan = build_plan(measurements(machine, workers=(1, 2, 4, 8)), full(9), landscape, 8, seeds=3, thinking=0.0)
     assert plan.recommended == plan.chosen == best
     assert plan.row.fastest == 1.0
     assert "a probability of over 99%" in plan.sure
@@ -102,7 +107,7 @@ def test_the_right_split_is_recommended(machine: Machine, best: Split) -> None:
 
 def test_a_split_that_was_not_measured_is_marked_and_less_sure() -> None:
     machine = Machine(0.5, 4.0, 0.02, 3.0, 0.0, 0.0, 0.0, 0.3, 0.1)
-    plan = make(measurements(machine), full(12), landscape, 16, seeds=3, thinking=0.0)
+    plan = build_plan(measurements(machine), full(12), landscape, 16, seeds=3, thinking=0.0)
     assert [row.split.workers_per_trial for row in plan.rows if row.beyond] == [5, 8, 16]
     widths = {row.split.workers_per_trial: row.epoch.high / row.epoch.low for row in plan.rows}
     assert any("were not measured" in line for line in plan.assumptions)
@@ -116,7 +121,7 @@ def test_a_split_that_was_not_measured_is_marked_and_less_sure() -> None:
 def test_the_plan_is_json_both_ways_and_tells_money_and_worker_hours() -> None:
     price = Price(3.0, "worker", "USD", "gpu")
     machine = Machine(0.5, 4.0, 0.02, 3.0, 0.0, 0.0, 0.0, 0.3, 0.1)
-    plan = make(measurements(machine), full(12, price=price, devices=True), landscape, 4, seeds=3, thinking=0.0)
+    plan = build_plan(measurements(machine), full(12, price=price, devices=True), landscape, 4, seeds=3, thinking=0.0)
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
     for row in plan.rows:
         hours = row.seconds.expected / 3600
@@ -124,7 +129,7 @@ def test_the_plan_is_json_both_ways_and_tells_money_and_worker_hours() -> None:
         assert row.money is not None
         assert row.money.expected == pytest.approx(3.0 * row.split.workers * hours)
         assert row.seconds.low <= row.seconds.expected <= row.seconds.high
-    by_threads = make(measurements(machine), full(12, price=price), landscape, 4, seeds=3, thinking=0.0)
+    by_threads = build_plan(measurements(machine), full(12, price=price), landscape, 4, seeds=3, thinking=0.0)
     paid = {row.split.parallel_trials: row.money for row in by_threads.rows}
     hours = {row.split.parallel_trials: row.seconds.expected / 3600 for row in by_threads.rows}
     assert paid[2] is not None
@@ -134,24 +139,30 @@ def test_the_plan_is_json_both_ways_and_tells_money_and_worker_hours() -> None:
 def test_a_budget_ends_the_simulated_search_too() -> None:
     machine = Machine(5.0, 0.0)
     search = full(100, settings=Settings(budget=60 / 3600))
-    plan = make(measurements(machine, workers=(1, 2)), search, landscape, 2, seeds=3, thinking=0.0)
+    plan = build_plan(measurements(machine, workers=(1, 2)), search, landscape, 2, seeds=3, thinking=0.0)
     assert all(row.seconds.expected <= 65 for row in plan.rows)
-    assert plan.recommended == Split(2, 1), "of equal times, the one that finds more"
+    assert plan.recommended == WorkerSplit(2, 1), "of equal times, the one that finds more"
     assert "as with any" in plan.why
     assert "slowest" not in plan.why
 
 
 def test_stragglers_make_it_longer() -> None:
-    calm = make(measurements(CONSTANT), full(12), landscape, 4, seeds=3, thinking=0.0)
-    rough = make(
-        measurements(CONSTANT), full(12), landscape, 4, seeds=3, thinking=0.0, weather=Weather(straggle=0.3, slowdown=4)
+    calm = build_plan(measurements(CONSTANT), full(12), landscape, 4, seeds=3, thinking=0.0)
+    rough = build_plan(
+        measurements(CONSTANT),
+        full(12),
+        landscape,
+        4,
+        seeds=3,
+        thinking=0.0,
+        faults=FaultModel(straggle=0.3, slowdown=4),
     )
     assert all(b.seconds.expected > a.seconds.expected for a, b in zip(calm.rows, rough.rows, strict=True))
 
 
 def test_durations_of_one_number_of_workers_give_one_row() -> None:
-    plan = make(measurements(CONSTANT, workers=(2,)), full(12), landscape, 8, seeds=3, thinking=0.0)
-    assert [row.split for row in plan.rows] == [Split(4, 2)]
+    plan = build_plan(measurements(CONSTANT, workers=(2,)), full(12), landscape, 8, seeds=3, thinking=0.0)
+    assert [row.split for row in plan.rows] == [WorkerSplit(4, 2)]
     assert "only" in plan.why
 
 
@@ -160,8 +171,8 @@ def test_the_intervals_of_plans_hold_searches_on_the_true_machine() -> None:
     machine = Machine(0.5, 4.0, 0.05, 3.0, 0.5, 0.2, 0.0, 0.4, 0.05)
     held = 0
     for seed in range(16):
-        plan = make(measurements(machine, seed), full(8), landscape, 2, seeds=3, seed=seed, thinking=0.0)
-        unseen = episode(landscape(500 + seed), full(8), machine, plan.chosen, 500 + seed)
+        plan = build_plan(measurements(machine, seed), full(8), landscape, 2, seeds=3, seed=seed, thinking=0.0)
+        unseen = simulate_split(landscape(500 + seed), full(8), machine, plan.chosen, 500 + seed)
         held += plan.row.seconds.low <= unseen.seconds <= plan.row.seconds.high
     assert held >= 11  # of 16; fewer once in 600 times
 
@@ -171,7 +182,7 @@ def test_the_value_that_is_foretold_is_that_of_a_search_and_not_of_their_mean() 
     rng = np.random.default_rng(0)
     held = 0
     for accuracies in 1 / (1 + np.exp(-rng.normal(3.0, 1.0, size=(400, 11)))):
-        value = build_plan._values(accuracies[:10])
+        value = compare_splits._values(accuracies[:10])
         assert 0 < value.low < value.expected < value.high < 1
         held += value.low <= accuracies[10] <= value.high
     assert 0.86 <= held / 400 <= 0.94  # 2.7 standard errors on both sides
@@ -179,7 +190,7 @@ def test_the_value_that_is_foretold_is_that_of_a_search_and_not_of_their_mean() 
 
 def test_the_value_that_is_expected_is_what_half_of_the_searches_reach() -> None:
     """The mean of a loss that one search in ten has a hundred times as high is what none of them finds."""
-    value = build_plan._values([0.5, 0.6, 0.7, 0.8, 0.9, 0.6, 0.7, 0.8, 0.7, 60.0])
+    value = compare_splits._values([0.5, 0.6, 0.7, 0.8, 0.9, 0.6, 0.7, 0.8, 0.7, 60.0])
     assert value.expected == pytest.approx(0.7)
     assert value.low < 0.5
 
@@ -192,25 +203,27 @@ def test_money_is_shown_with_its_interval_however_little_it_is() -> None:
 
 
 def test_pace_is_of_the_chosen_split_and_ends_at_its_time() -> None:
-    plan = make(measurements(replace(CONSTANT, spread=0.3)), full(12), landscape, 4, seeds=3, thinking=0.0)
+    plan = build_plan(measurements(replace(CONSTANT, spread=0.3)), full(12), landscape, 4, seeds=3, thinking=0.0)
     reports = [point[0] for point in plan.row.pace]
     assert reports[0] == 1
     assert reports[-1] == 9 * 12
     assert plan.row.pace[-1][2] == pytest.approx(plan.row.seconds.expected)
 
 
-@pytest.mark.parametrize(("seconds", "chosen"), [(130.0, Split(1, 2)), (1000.0, Split(2, 1))])
-def test_better_architectures_are_worth_half_as_much_time_again_and_no_more(seconds: float, chosen: Split) -> None:
+@pytest.mark.parametrize(("seconds", "chosen"), [(130.0, WorkerSplit(1, 2)), (1000.0, WorkerSplit(2, 1))])
+def test_better_architectures_are_worth_half_as_much_time_again_and_no_more(
+    seconds: float, chosen: WorkerSplit
+) -> None:
     """The slower split finds better ones on every seed."""
 
-    def ended(time: float, regret: float, seed: int) -> Episode:
+    def ended(time: float, regret: float, seed: int) -> SimulatedSearch:
         curve = np.array([[time, regret + 0.001 * seed]])
-        return Episode(time, time, np.array([time]), curve, 0.9 - regret, "", 0.0)
+        return SimulatedSearch(time, time, np.array([time]), curve, 0.9 - regret, "", 0.0)
 
     found = {
-        Split(2, 1): [ended(100.0, 0.2, seed) for seed in range(8)],
-        Split(1, 2): [ended(seconds, 0.1 + 0.01 * (seed % 2), seed) for seed in range(8)],
+        WorkerSplit(2, 1): [ended(100.0, 0.2, seed) for seed in range(8)],
+        WorkerSplit(1, 2): [ended(seconds, 0.1 + 0.01 * (seed % 2), seed) for seed in range(8)],
     }
     fitted = fit(measurements(Machine(1.0, 1.0), workers=(1, 2)))
-    rows = build_plan.rows_of(found, fitted, full(8), 0.3, 0)
-    assert build_plan.choose(rows, found, fitted)[0] == chosen
+    rows = compare_splits.rows_of(found, fitted, full(8), 0.3, 0)
+    assert compare_splits.choose(rows, found, fitted)[0] == chosen

@@ -1,6 +1,6 @@
 """Does a cheap search predict full training? A run on Fashion-MNIST, both stages.
 
-    python benchmarks/two_stage.py [--run runs/two_stage] [--trials 40] [--seeds 2] [--workers 2]
+    python benchmarks/full_training.py [--run runs/full_training] [--trials 40] [--seeds 2] [--workers 2]
 
 The proxy trains on a tenth of the data for 2 epochs; full training on all of it for 4, with random shifts. The networks
 are small, a few thousand parameters, so that two cores are done in minutes. Interrupted, it goes on with the same
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 
 import ogive as og
-from ogive.stages.full_training_result import Network, TwoStage
+from ogive.stages.full_training_result import FullTrainingResult, TrainedNetwork
 from ogive.stages.full_training_text import sentences, share
 
 EPOCHS = 2
@@ -21,7 +21,7 @@ FRACTION = 0.1
 TOP = 10
 
 
-def table(result: TwoStage) -> None:
+def table(result: FullTrainingResult) -> None:
     """The finalists, in the order of the search."""
     print(f"{'':10}  search: rank  accuracy   full: rank  accuracy (each seed)       true best")
     for network in result.finalists:
@@ -31,14 +31,14 @@ def table(result: TwoStage) -> None:
         print(f"{network.name:10}  {before:12}  {searched(network):8.4f}   {after:10}  {values:26} {chance:>9}")
 
 
-def searched(network: Network) -> float:
+def searched(network: TrainedNetwork) -> float:
     """Its accuracy in the search."""
     return network.searched["accuracy"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", default="runs/two_stage")
+    parser.add_argument("--run", default="runs/full_training")
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2)

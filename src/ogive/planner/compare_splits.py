@@ -10,12 +10,12 @@ import numpy as np
 
 from ogive.arrays import FloatArray
 from ogive.bench.problem import Problem
-from ogive.executors.simulated import Weather
+from ogive.executors.simulated import FaultModel
 from ogive.formatting import duration, plural
 from ogive.monitor.cost import Interval
 from ogive.planner.machine import LEVEL, Fit, Machine, fit
 from ogive.planner.plan import Plan, Row
-from ogive.planner.simulated_split import Episode, Search, Split, episode, splits
+from ogive.planner.simulated_split import PlannedSearch, SimulatedSearch, WorkerSplit, simulate_split, splits
 from ogive.planner.timings import Timings
 from ogive.run.spending import HOUR
 from ogive.seeds import generator
@@ -44,16 +44,16 @@ Problems = Callable[[int], Problem]
 """The problem that a seed is simulated on."""
 
 
-def make(
+def build_plan(
     timings: Timings,
-    search: Search,
+    search: PlannedSearch,
     problems: Problems,
     workers: int,
     *,
     seeds: int = SEEDS,
     seed: int = 0,
     regret: float | None = None,
-    weather: Weather | None = None,
+    faults: FaultModel | None = None,
     thinking: float | None = None,
     assumptions: Sequence[str] = (),
     fingerprint: str = "",
@@ -69,7 +69,7 @@ def make(
         seeds: simulations of each split; more where they do not decide, fewer where the strategy takes too long.
         seed: of all randomness.
         regret: whose time is told, in the unit of the first objective; what three of four simulations reach where None.
-        weather: stragglers, failures and preemptions.
+        faults: stragglers, failures and preemptions.
         thinking: seconds of the controller for one proposal; measured where None.
         assumptions: about the metrics.
         fingerprint: of the job.
@@ -79,8 +79,8 @@ def make(
     candidates = splits(workers, search.trials)
     if fitted.single:  # nothing tells how an epoch scales
         (only,) = fitted.measured
-        candidates = [Split(max(1, min(workers // only, search.trials)), only)]
-    found: dict[Split, list[Episode]] = {split: [] for split in candidates}
+        candidates = [WorkerSplit(max(1, min(workers // only, search.trials)), only)]
+    found: dict[WorkerSplit, list[SimulatedSearch]] = {split: [] for split in candidates}
     spent, first = 0.0, problems(0)
     for number in range(MORE * seeds):
         if number >= seeds and _decided(found, fitted, seed):
@@ -91,9 +91,11 @@ def make(
             say(f"simulating {plural(len(candidates), 'split')}" + (": more searches, to decide" if number else ""))
         problem = first if number == 0 else problems(number)
         if thinking is None:
-            thinking = _thinking(problem, search, fitted, candidates[0], weather)
+            thinking = _thinking(problem, search, fitted, candidates[0], faults)
         for split in candidates:
-            run = episode(problem, search, fitted.machine, split, seed + number, thinking=thinking, weather=weather)
+            run = simulate_split(
+                problem, search, fitted.machine, split, seed + number, thinking=thinking, faults=faults
+            )
             spent += run.processor
             found[split].append(run)
     done = len(found[candidates[0]])
@@ -123,21 +125,23 @@ def make(
     )
 
 
-def _decided(found: Mapping[Split, Sequence[Episode]], fitted: Fit, seed: int) -> bool:
+def _decided(found: Mapping[WorkerSplit, Sequence[SimulatedSearch]], fitted: Fit, seed: int) -> bool:
     """Whether the simulations tell which split is the fastest: more of them would change nothing."""
     means = _means(found, fitted, seed)
     near = (means <= NEAR * means.min(axis=0)).mean(axis=1)
     return bool(near[means.mean(axis=1).argmin()] >= SURE)
 
 
-def _thinking(problem: Problem, search: Search, fitted: Fit, split: Split, weather: Weather | None) -> float:
+def _thinking(
+    problem: Problem, search: PlannedSearch, fitted: Fit, split: WorkerSplit, faults: FaultModel | None
+) -> float:
     """Seconds of this process for one proposal, its reports included; 0 where that does not matter."""
-    run = episode(problem, search, fitted.machine, split, 0, weather=weather)
+    run = simulate_split(problem, search, fitted.machine, split, 0, faults=faults)
     return 0.0 if run.processor < NEGLIGIBLE * run.seconds else run.processor / search.trials
 
 
 def rows_of(
-    found: Mapping[Split, Sequence[Episode]], fitted: Fit, search: Search, target: float, seed: int
+    found: Mapping[WorkerSplit, Sequence[SimulatedSearch]], fitted: Fit, search: PlannedSearch, target: float, seed: int
 ) -> list[Row]:
     """A row for each split, of its simulated searches and of how well the machine is known."""
     times = {split: _draws([run.seconds for run in runs], split, fitted) for split, runs in found.items()}
@@ -170,7 +174,7 @@ def rows_of(
     return rows
 
 
-def _draws(seconds: Sequence[float] | FloatArray, split: Split, fitted: Fit) -> FloatArray:
+def _draws(seconds: Sequence[float] | FloatArray, split: WorkerSplit, fitted: Fit) -> FloatArray:
     """[draws] the mean of `seconds` over the simulations, had the machine been another that fits what was measured.
 
     That all durations are so many times as long makes the search that many times as long: decisions depend on the order
@@ -182,7 +186,7 @@ def _draws(seconds: Sequence[float] | FloatArray, split: Split, fitted: Fit) -> 
     return np.asarray(starts + max(0.0, mean - start) * fitted.ratios(split.workers_per_trial))
 
 
-def _means(found: Mapping[Split, Sequence[Episode]], fitted: Fit, seed: int) -> FloatArray:
+def _means(found: Mapping[WorkerSplit, Sequence[SimulatedSearch]], fitted: Fit, seed: int) -> FloatArray:
     """[splits, draws] what the mean time of each split may really be: machine and simulated seeds drawn anew, the same
     for all splits.
     """
@@ -211,7 +215,7 @@ def _predicted(draws: FloatArray, seconds: Sequence[float], seed: int) -> Interv
     return Interval(min(float(low), mean), mean, max(float(high), mean))
 
 
-def _reached(reach: Sequence[float], split: Split, fitted: Fit) -> Interval | None:
+def _reached(reach: Sequence[float], split: WorkerSplit, fitted: Fit) -> Interval | None:
     """When the regret is reached: the mean of the simulations that do, and the earliest and the latest of them all."""
     there = [seconds for seconds in reach if math.isfinite(seconds)]
     if 2 * len(there) < len(reach) or not there:
@@ -243,7 +247,9 @@ def _values(values: Sequence[float]) -> Interval:
     return Interval(min(float(low), middle), middle, max(float(high), middle))
 
 
-def _pace(runs: Sequence[Episode], split: Split, fitted: Fit) -> tuple[tuple[int, float, float, float], ...]:
+def _pace(
+    runs: Sequence[SimulatedSearch], split: WorkerSplit, fitted: Fit
+) -> tuple[tuple[int, float, float, float], ...]:
     """When shares of the reports will have come, in seconds of the session."""
     most = min(len(run.reports) for run in runs)
     if most == 0:
@@ -259,7 +265,9 @@ def _pace(runs: Sequence[Episode], split: Split, fitted: Fit) -> tuple[tuple[int
 # -- choosing --------------------------------------------------------------------------------------------------------
 
 
-def choose(rows: Sequence[Row], found: Mapping[Split, Sequence[Episode]], fitted: Fit) -> tuple[Split, str, str]:
+def choose(
+    rows: Sequence[Row], found: Mapping[WorkerSplit, Sequence[SimulatedSearch]], fitted: Fit
+) -> tuple[WorkerSplit, str, str]:
     """The fastest among those that find as good an architecture; why, and how sure that is."""
     good = [row for row in rows if not _worse(row, rows, found)]
     best = min(good, key=lambda row: row.seconds.expected)
@@ -309,7 +317,7 @@ def probability(share: float) -> str:
     return "over 99%" if share > 0.99 else "below 1%" if share < 0.01 else f"{share:.0%}"
 
 
-def _worse(row: Row, rows: Sequence[Row], found: Mapping[Split, Sequence[Episode]]) -> bool:
+def _worse(row: Row, rows: Sequence[Row], found: Mapping[WorkerSplit, Sequence[SimulatedSearch]]) -> bool:
     """Whether another split finds significantly better architectures, paired by seed at 99 %, and is worth its time."""
     from scipy.special import stdtr
 
@@ -326,7 +334,7 @@ def _worse(row: Row, rows: Sequence[Row], found: Mapping[Split, Sequence[Episode
     return False
 
 
-def _last(run: Episode) -> float:
+def _last(run: SimulatedSearch) -> float:
     return float(run.curve[-1, 1]) if len(run.curve) else math.inf
 
 
