@@ -94,7 +94,9 @@ REPORT = {"is": "report", "step": 1, "metrics": {"loss": float("nan")}, "seconds
     ids=str,
 )
 def test_a_message_that_the_worker_would_not_send_now_is_an_error(change: dict[str, object]) -> None:
-    assignment = Assignment(0, 1, {}, "id", {"epochs": 9}, 0, "folder", limit=20)
+    assignment = Assignment(
+        trial=0, attempt=1, choices={}, id="id", fidelity={"epochs": 9}, seed=0, folder="folder", limit=20
+    )
     check_message(json.loads(json.dumps(REPORT)), ("report", "end"), assignment)
     with pytest.raises(ProtocolError, match=r"found [\s\S]*expected"):
         check_message({**REPORT, **change}, ("report", "end"), assignment)
@@ -170,7 +172,17 @@ def test_a_line_notices_that_its_descriptor_is_closed_or_another_files() -> None
 
 
 def test_a_report_may_go_past_the_fidelity_while_a_metric_is_awaited() -> None:
-    assignment = Assignment(0, 1, {}, "id", {"epochs": 9}, 0, "folder", awaits=("accuracy",), limit=20)
+    assignment = Assignment(
+        trial=0,
+        attempt=1,
+        choices={},
+        id="id",
+        fidelity={"epochs": 9},
+        seed=0,
+        folder="folder",
+        awaits=("accuracy",),
+        limit=20,
+    )
     check_message({**REPORT, "step": 20}, ("report",), assignment)
     with pytest.raises(ProtocolError, match="found step=21 in a message 'report'; expected 1 to 20"):
         check_message({**REPORT, "step": 21}, ("report",), assignment)
