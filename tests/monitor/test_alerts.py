@@ -273,8 +273,14 @@ def test_companions_see_every_event_and_what_goes_wrong_is_one_warning(tmp_path:
         ({"criteria": [{"metric": "a", "min": 1}]}, "criteria: "),
         ({"alerts": ["mail"]}, "alerts: found 'mail'; allowed: \"console\""),
         ({"alerts": [{"file": "a", "webhook": "http://b"}]}, "alerts: found"),
-        ({"alerts": [{"file": "a", "severity": "loud"}]}, "alerts: severity 'loud'; allowed: info, warning, critical"),
-        ({"alerts": [{"webhook": "example.org"}]}, "webhook 'example.org'; give a URL that begins with http"),
+        (
+            {"alerts": [{"file": "a", "severity": "loud"}]},
+            "alerts: severity: found 'loud'; allowed: info, warning, critical",
+        ),
+        (
+            {"alerts": [{"webhook": "example.org"}]},
+            "webhook: found 'example.org'; allowed: a URL that begins with http",
+        ),
         ({"sinks": [object()]}, "sinks="),
     ],
 )

@@ -18,7 +18,7 @@ from ogive.run.controller import Controller
 from ogive.run.estimator import Evaluation
 from ogive.run.events import Event, Kind
 from ogive.run.executor import Assignment, Executor, Listener, Outcome
-from ogive.run.repeated_failure import repeated_failure
+from ogive.run.repeated_failure import find_repeated_failure
 from ogive.run.state import State
 from ogive.schedule.base import Resume, Start
 from ogive.space import Space, layer, one_of
@@ -129,21 +129,21 @@ def test_repeated_failures_are_those_of_the_session_whatever_the_clock_says() ->
     story = History(max_trials=30)
     story.time = 9000.0
     story.runs([1.0] * 3, [None] * 3)
-    assert repeated_failure(story.state) is not None
+    assert find_repeated_failure(story.state) is not None
     story.time = 0.0  # set back, and the cause repaired
     story.tell(Kind.OPENED, data=story.opened)
-    assert repeated_failure(story.state) is None
+    assert find_repeated_failure(story.state) is None
     story.runs([1.0] * 3, [None] * 3)
-    assert repeated_failure(story.state) is not None
+    assert find_repeated_failure(story.state) is not None
 
 
 def test_a_value_that_a_running_trial_has_reported_is_a_value() -> None:
     story = History(max_trials=30, workers=2)
     healthy = story.start(epochs=9)
     story.runs([1.0] * 4, [None] * 4)
-    assert repeated_failure(story.state) is not None
+    assert find_repeated_failure(story.state) is not None
     story.report(healthy, 0.5, 1.0)
-    assert repeated_failure(story.state) is None
+    assert find_repeated_failure(story.state) is None
 
 
 def test_one_value_among_the_first_trials_is_enough_to_go_on(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ class Inline(Executor):
         finally:
             if os.getpid() != process:
                 os._exit(0)
-            signal_handlers.put_back()  # the evaluation may have set handlers of its own
+            signal_handlers.reinstall()  # the evaluation may have replaced them
         if broken:
             raise broken[0]
         self._assignment = None

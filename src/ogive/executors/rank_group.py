@@ -192,7 +192,7 @@ class RankGroup:
         if told is None and rank.rejected is not None:
             return rank.rejected
         if told is None:
-            return death(rank.bury(), seconds, self._name(rank))
+            return death(rank.bury(), seconds, rank=self._name(rank))
         return Outcome(told.status, f"{self._name(rank)}: {told.reason}", told.traceback, seconds)
 
     def _name(self, rank: _Rank) -> str:

@@ -169,7 +169,7 @@ class AttemptRecorder:
         for trial in orphans:
             if not self.write_pending_decision(trial):
                 self._fold.write(Event(Kind.PUT_BACK, trial.id, data={"reason": "the controller ended"}))
-        checkpoint_retention.tidy(self._folder, self._state.trials.values())
+        checkpoint_retention.delete_leftovers(self._folder, self._state.trials.values())
 
     def _record_end(self, number: TrialId, outcome: Outcome) -> None:
         trial = self._state.trials[number]
@@ -217,4 +217,4 @@ class AttemptRecorder:
         """Delete the checkpoints that are not needed any more, once a trial has ended and its worker has left it."""
         trial = self._state.trials[number]
         if trial.status.ended and number not in self.running:
-            checkpoint_retention.forget(self._folder, trial)
+            checkpoint_retention.delete_unneeded(self._folder, trial)

@@ -150,7 +150,7 @@ class Controller:
         finally:
             self.executor.close()
         if not self.stopping:
-            checkpoint_retention.forget_all_kept(self.folder)
+            checkpoint_retention.delete_kept(self.folder)
             exhausted = {"exhausted": True} if self.end_reason == self._exhausted else {}
             self.fold.write(Event(Kind.ENDED, data={"why": self.end_reason, **exhausted}))
         return self.end_reason
@@ -333,7 +333,7 @@ class Controller:
     def _inherit(self, number: TrialId, source: TrialId, step: Step) -> bool:
         """Give a new trial the checkpoint that it inherits; return False if the donor's worker has still to write it."""
         donor = self.state.trials[source]
-        exists = checkpoint_retention.inherit(self.folder, donor, step, number)
+        exists = checkpoint_retention.inherit_checkpoint(self.folder, donor, step, number)
         return exists or donor.status is not Status.PAUSED or source not in self.attempts.running
 
     def _start(self, trial: Trial, before: list[Event]) -> None:
@@ -341,7 +341,7 @@ class Controller:
         with blaming_class("schedule", self.schedule):
             donor_step = self.schedule.handed_on().get(trial.id) if self.schedule.hands_on else None
         if donor_step is not None:  # others may still start from these weights while the trial is trained further
-            checkpoint_retention.keep(self.folder, trial, donor_step)
+            checkpoint_retention.keep_checkpoint(self.folder, trial, donor_step)
         assignment = make_assignment(trial, self.state, self.folder)
         worker = self.executor.submit(assignment)
         self.attempts.running.add(trial.id)

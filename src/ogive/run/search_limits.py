@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ogive import formatting
 from ogive.run import spending
-from ogive.run.repeated_failure import repeated_failure, same_failure_text
+from ogive.run.repeated_failure import find_common_failure, find_repeated_failure
 from ogive.run.settings import Settings
 from ogive.run.state import State
 
@@ -31,12 +31,14 @@ def find_exceeded_limit(state: State, settings: Settings, now: float, virtual: b
         now: the time of the journal, in seconds.
         virtual: failures are simulated, so a repeated one says nothing about the user's code.
     """
-    if not virtual and (reason := repeated_failure(state)) is not None:
+    if not virtual and (reason := find_repeated_failure(state)) is not None:
         return SearchEnd(reason, failures=True)
     failed = state.failed - state.uncounted_failures
     if failed >= settings.failures_allowed:
         reason = f"{failed} trials have failed, and max_failed_trials is {settings.failures_allowed}"
-        return SearchEnd(f"{reason}{same_failure_text(state)}", failures=True)
+        if (common_failure := find_common_failure(state)) is not None:
+            reason += f", all with the same failure: {common_failure}"
+        return SearchEnd(reason, failures=True)
     if settings.hours is None and settings.money is None:
         return None
     spent = spending.spend(state, now)

@@ -231,7 +231,7 @@ class State:
             attempt.end = self.stretches[-1].end if self.stretches else event.time
         self._running_attempts.clear()
         self.sessions.append(event.data)
-        self.stretches.append(SessionInterval.opened(event.time, event.data, self.settings))
+        self.stretches.append(SessionInterval.from_event(event.time, event.data, self.settings))
         if self.ended_by_failures:
             self.uncounted_failures = self.failed
         self.failed_in_session = []
@@ -304,7 +304,7 @@ class State:
         if seconds:
             self.seconds += seconds
             if self.stretches:
-                self.stretches[-1].compute += seconds
+                self.stretches[-1].compute_seconds += seconds
         if kind is Kind.PUT_BACK:
             self.retried += seconds
             if "status" in event.data:
