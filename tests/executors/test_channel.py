@@ -13,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ogive.executors import channel as framing
-from ogive.executors.channel import MAGIC, MAX_BYTES, Channel, Decoder, Disconnected, Line, ProtocolError, encode
+from ogive.executors.channel import (
+    MAGIC,
+    MAX_BYTES,
+    BlockingChannel,
+    Channel,
+    Decoder,
+    Disconnected,
+    ProtocolError,
+    encode,
+)
 from ogive.executors.messages import check_message
 from ogive.run.executor import Assignment
 
@@ -31,7 +40,7 @@ def decode(parts: list[bytes], received: list[object]) -> None:
         decoder.feed(part)
         while (message := decoder.next()) is not None:
             received.append(message)
-        assert not decoder.complete
+        assert not decoder.has_message
 
 
 @given(MESSAGES, st.lists(st.integers(0), max_size=20))
@@ -114,14 +123,14 @@ def ends() -> Iterator[tuple[Channel, socket.socket]]:
 def test_a_channel_never_waits(ends: tuple[Channel, socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:
     channel, other = ends
     assert channel.receive() is None
-    assert channel.quiet
+    assert channel.is_drained
     frame = encode({"is": "ready"})
     other.send(frame[:-1])
-    assert not channel.quiet
+    assert not channel.is_drained
     assert channel.receive() is None
     other.send(frame[-1:] + frame)
     assert channel.receive() == {"is": "ready"}
-    assert channel.pending
+    assert channel.has_message
     assert channel.receive() == {"is": "ready"}
     large = {"settings": "x" * 3_000_000}
     channel.send(large)  # more than the socket has room for
@@ -156,7 +165,7 @@ def test_a_flood_is_read_in_turns(ends: tuple[Channel, socket.socket], monkeypat
 def test_a_line_notices_that_its_descriptor_is_closed_or_another_files() -> None:
     ours, theirs = socket.socketpair()
     descriptor = theirs.detach()
-    line = Line(descriptor)
+    line = BlockingChannel(descriptor)
     line.send({"is": "ready"})
     with open(os.devnull, "r+b") as file:
         os.dup2(file.fileno(), descriptor)

@@ -25,7 +25,7 @@ from ogive.trial import Status
 EXPECTED = {
     "hang": (Status.TIME_LIMIT, "the time limit of 10 s is used up"),
     "eat": (Status.OUT_OF_MEMORY, "Unable to allocate"),
-    "eat_in_children": (Status.OUT_OF_MEMORY, "the memory limit is 0.6 GB"),
+    "eat_in_children": (Status.OUT_OF_MEMORY, "more than the memory limit of 0.6 GB"),
     "exit_0": (Status.EXITED, "exit code 0"),
     "exit_3": (Status.EXITED, "exit code 3"),
     "sys_exit": (Status.EXITED, "sys.exit('enough')"),
