@@ -234,7 +234,7 @@ def test_what_cannot_be_repeated_is_said(tmp_path: Path) -> None:
     og.search(space(), once, **options)
     full = og.search(space(), once, retry_failed=True, **options)
     (said,) = (message for message, _ in full.state.warnings if "repeated" in message)
-    assert said.startswith("trial 2: not repeated, since the schedule has given the places of what failed to other")
+    assert said.startswith("trial 2: not repeated, because the schedule has replaced what failed by other trials")
 
 
 @pytest.mark.parametrize("epoch", ["last", "best"])

@@ -278,7 +278,7 @@ def test_a_trial_that_never_reports_the_objective_fails_with_one_reason(tmp_path
     assert {trial.status for trial in run.trials} == {Status.MISSING_METRIC}
     (reason,) = {trial.reason for trial in run.trials}
     assert reason.startswith(
-        "accuracy was never reported; what was: acc; a train function calls trial.report(accuracy=...)"
+        "accuracy was never reported, only acc was; call trial.report(accuracy=...) in each epoch of the train function"
     )
     assert run.ended.startswith(
         "the first 3 trials all ended with the same failure: missing metric: accuracy was never"

@@ -61,7 +61,7 @@ def test_a_search_says_what_it_found_and_how_to_go_on(ogive) -> None:
 
 def test_a_search_whose_budget_is_used_up_goes_on_with_a_larger_one(ogive, tmp_path: Path) -> None:
     done = ogive("search", "slow.yaml", "--quiet", "--budget", "0.0001")
-    assert "hours is used up" in done.out
+    assert "the budget of 0.4 s is used up" in done.out
     assert "go on:    ogive search slow.yaml --budget 0.0002" in done.out
     before = len(open_run(tmp_path / "runs" / "slow").trials)
     assert ogive("search", "slow.yaml", "--quiet", "--json", "--budget", "1").json["trials"] == 12 > before

@@ -16,8 +16,8 @@ from ogive.trial import Status
 FAULTS = {
     "twice": "trial.report() was called twice in epoch 2; give all metrics of an epoch in one report",
     "out_of_order": "trial.epochs() came after trial.report(); report inside `for epoch in trial.epochs():` only",
-    "nothing": "loss was never reported; what was: nothing; a train function calls trial.report(loss=...)",
-    "something_else": "loss was never reported; what was: accuracy; a train function calls trial.report(loss=...)",
+    "nothing": "loss was never reported, nor was any other metric; call trial.report(loss=...) in each epoch",
+    "something_else": "loss was never reported, only accuracy was; call trial.report(loss=...) in each epoch",
     "empty": "trial.report() was called without metrics",
     "text": "metric 'loss' is a str, but must be one number",
 }

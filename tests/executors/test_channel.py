@@ -13,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ogive.executors import channel as framing
-from ogive.executors.channel import MAGIC, MAX_BYTES, Channel, Decoder, Disconnected, Line, ProtocolError, encode
+from ogive.executors.channel import (
+    MAGIC,
+    MAX_BYTES,
+    BlockingChannel,
+    Channel,
+    Decoder,
+    Disconnected,
+    ProtocolError,
+    encode,
+)
 from ogive.executors.messages import check_message
 from ogive.run.executor import Assignment
 
@@ -31,7 +40,7 @@ def decode(parts: list[bytes], received: list[object]) -> None:
         decoder.feed(part)
         while (message := decoder.next()) is not None:
             received.append(message)
-        assert not decoder.complete
+        assert not decoder.has_message
 
 
 @given(MESSAGES, st.lists(st.integers(0), max_size=20))
@@ -94,7 +103,9 @@ REPORT = {"is": "report", "step": 1, "metrics": {"loss": float("nan")}, "seconds
     ids=str,
 )
 def test_a_message_that_the_worker_would_not_send_now_is_an_error(change: dict[str, object]) -> None:
-    assignment = Assignment(0, 1, {}, "id", {"epochs": 9}, 0, "folder", limit=20)
+    assignment = Assignment(
+        trial=0, attempt=1, choices={}, id="id", fidelity={"epochs": 9}, seed=0, folder="folder", limit=20
+    )
     check_message(json.loads(json.dumps(REPORT)), ("report", "end"), assignment)
     with pytest.raises(ProtocolError, match=r"found [\s\S]*expected"):
         check_message({**REPORT, **change}, ("report", "end"), assignment)
@@ -112,14 +123,14 @@ def ends() -> Iterator[tuple[Channel, socket.socket]]:
 def test_a_channel_never_waits(ends: tuple[Channel, socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:
     channel, other = ends
     assert channel.receive() is None
-    assert channel.quiet
+    assert channel.is_drained
     frame = encode({"is": "ready"})
     other.send(frame[:-1])
-    assert not channel.quiet
+    assert not channel.is_drained
     assert channel.receive() is None
     other.send(frame[-1:] + frame)
     assert channel.receive() == {"is": "ready"}
-    assert channel.pending
+    assert channel.has_message
     assert channel.receive() == {"is": "ready"}
     large = {"settings": "x" * 3_000_000}
     channel.send(large)  # more than the socket has room for
@@ -154,7 +165,7 @@ def test_a_flood_is_read_in_turns(ends: tuple[Channel, socket.socket], monkeypat
 def test_a_line_notices_that_its_descriptor_is_closed_or_another_files() -> None:
     ours, theirs = socket.socketpair()
     descriptor = theirs.detach()
-    line = Line(descriptor)
+    line = BlockingChannel(descriptor)
     line.send({"is": "ready"})
     with open(os.devnull, "r+b") as file:
         os.dup2(file.fileno(), descriptor)
@@ -170,7 +181,17 @@ def test_a_line_notices_that_its_descriptor_is_closed_or_another_files() -> None
 
 
 def test_a_report_may_go_past_the_fidelity_while_a_metric_is_awaited() -> None:
-    assignment = Assignment(0, 1, {}, "id", {"epochs": 9}, 0, "folder", awaits=("accuracy",), limit=20)
+    assignment = Assignment(
+        trial=0,
+        attempt=1,
+        choices={},
+        id="id",
+        fidelity={"epochs": 9},
+        seed=0,
+        folder="folder",
+        awaits=("accuracy",),
+        limit=20,
+    )
     check_message({**REPORT, "step": 20}, ("report",), assignment)
     with pytest.raises(ProtocolError, match="found step=21 in a message 'report'; expected 1 to 20"):
         check_message({**REPORT, "step": 21}, ("report",), assignment)

@@ -238,7 +238,7 @@ def test_a_train_function_of_ones_own_and_ranks_that_end_badly(tmp_path: Path) -
         if status is Status.FINISHED:
             assert [report.step for report in trials[deed].reports] == [1, 2, 3], deed
             assert trials[deed].metrics.get("rank", 0) == trials[deed].metrics.get("orphans", 0) == 0, deed
-    assert run.state.lost == {trials["is_killed"].id: 1, trials["kills_worker"].id: 1}
+    assert run.state.lost_attempts == {trials["is_killed"].id: 1, trials["kills_worker"].id: 1}
     assert not [message for message, _ in run.state.warnings if not message.startswith(UNSAVED)]
     assert left_running(run.folder) == []
 

@@ -60,7 +60,7 @@ def test_weather_is_seeded_and_the_search_gets_through_it() -> None:
     assert clock.now() == same.now()
     assert [t.metrics for t in state.trials.values()] == [t.metrics for t in again.trials.values()]
     assert state.count[Status.ERROR] > 0
-    assert sum(state.lost.values()) > 0, "somebody was preempted"
+    assert sum(state.lost_attempts.values()) > 0, "somebody was preempted"
     assert clock.now() > simulate(4, **options)[1].now()
 
 
@@ -82,7 +82,7 @@ def test_weather_strikes_as_often_as_it_says() -> None:
     assert all(pace in ({1.0}, {5.0}) for pace in paces), "a job is slow from its first epoch to its last"
     assert within(paces.count({5.0}), 45, 22.5)
     cut, clock = simulate(1, FaultModel(preempt=40, startup=100), **options, retries=999)
-    often = sum(cut.lost.values())
+    often = sum(cut.lost_attempts.values())
     assert within(often, cut.seconds / 3600 * 40, cut.seconds / 3600 * 40)
     assert clock.now() == pytest.approx(cut.seconds + 100 * (1 + often)), "a preempted worker starts anew"
 

@@ -232,6 +232,8 @@ class LosesItsFolder(Estimator):
 def test_a_working_directory_that_goes_away_ends_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    with pytest.raises(RunError, match=f"the working directory {tmp_path / 'here'} of the search is gone"):
+    with pytest.raises(
+        RunError, match=f"the working directory {tmp_path / 'here'} of the search does not exist any more"
+    ):
         og.search(SPACE, LosesItsFolder(), run=tmp_path / "run", max_trials=3)
     assert left_running(tmp_path / "run") == []

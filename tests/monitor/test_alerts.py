@@ -214,7 +214,7 @@ def test_alerts_of_time_are_raised_once_and_the_budget_ends_the_search(tmp_path:
     controller = session(log, Curve(half_an_hour), tmp_path, clock)
     controller.run()
     state = controller.state
-    assert state.ended == "the budget of 4.5 of money is used up"
+    assert state.ended == "the money budget of 4.50 is used up"
     found = [alert.cause for alert in state.alerts if alert.cause.startswith("budget")]
     assert found == ["budget:hours:5:80%", "budget:money:4.5:80%", "budget:money:4.5:100%"]
 
@@ -273,8 +273,14 @@ def test_companions_see_every_event_and_what_goes_wrong_is_one_warning(tmp_path:
         ({"criteria": [{"metric": "a", "min": 1}]}, "criteria: "),
         ({"alerts": ["mail"]}, "alerts: found 'mail'; allowed: \"console\""),
         ({"alerts": [{"file": "a", "webhook": "http://b"}]}, "alerts: found"),
-        ({"alerts": [{"file": "a", "severity": "loud"}]}, "alerts: severity 'loud'; allowed: info, warning, critical"),
-        ({"alerts": [{"webhook": "example.org"}]}, "webhook 'example.org'; give a URL that begins with http"),
+        (
+            {"alerts": [{"file": "a", "severity": "loud"}]},
+            "alerts: severity: found 'loud'; allowed: info, warning, critical",
+        ),
+        (
+            {"alerts": [{"webhook": "example.org"}]},
+            "webhook: found 'example.org'; allowed: a URL that begins with http",
+        ),
         ({"sinks": [object()]}, "sinks="),
     ],
 )

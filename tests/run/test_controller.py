@@ -18,7 +18,7 @@ from ogive.run.controller import Controller
 from ogive.run.estimator import Evaluation
 from ogive.run.events import Event, Kind
 from ogive.run.executor import Assignment, Executor, Listener, Outcome
-from ogive.run.repeated_failure import repeated_failure
+from ogive.run.repeated_failure import find_repeated_failure
 from ogive.run.state import State
 from ogive.schedule.base import Resume, Start
 from ogive.space import Space, layer, one_of
@@ -99,8 +99,10 @@ def test_each_way_to_fail_is_a_status_of_its_own_and_the_search_goes_on(tmp_path
     assert state.count[Status.FINISHED] == 21
     assert why == "all 30 trials are done"
     assert "ValueError: no" in state.trials[0].traceback
-    said = "accuracy was never reported; what was: nothing; a train function calls trial.report(accuracy=...) in "
-    assert state.trials[6].reason == said + "each of its epochs (here: up to epoch 9)"
+    assert state.trials[6].reason == (
+        "accuracy was never reported, nor was any other metric; call trial.report(accuracy=...) in each epoch of the train "
+        "function (here: up to epoch 9)"
+    )
 
 
 def test_the_search_stops_itself_at_max_failed_trials_and_says_so(tmp_path: Path) -> None:
@@ -127,21 +129,21 @@ def test_repeated_failures_are_those_of_the_session_whatever_the_clock_says() ->
     story = History(max_trials=30)
     story.time = 9000.0
     story.runs([1.0] * 3, [None] * 3)
-    assert repeated_failure(story.state) is not None
+    assert find_repeated_failure(story.state) is not None
     story.time = 0.0  # set back, and the cause repaired
     story.tell(Kind.OPENED, data=story.opened)
-    assert repeated_failure(story.state) is None
+    assert find_repeated_failure(story.state) is None
     story.runs([1.0] * 3, [None] * 3)
-    assert repeated_failure(story.state) is not None
+    assert find_repeated_failure(story.state) is not None
 
 
 def test_a_value_that_a_running_trial_has_reported_is_a_value() -> None:
     story = History(max_trials=30, workers=2)
     healthy = story.start(epochs=9)
     story.runs([1.0] * 4, [None] * 4)
-    assert repeated_failure(story.state) is not None
+    assert find_repeated_failure(story.state) is not None
     story.report(healthy, 0.5, 1.0)
-    assert repeated_failure(story.state) is None
+    assert find_repeated_failure(story.state) is None
 
 
 def test_one_value_among_the_first_trials_is_enough_to_go_on(tmp_path: Path) -> None:
@@ -174,7 +176,7 @@ def test_the_budget_counts_all_sessions_and_no_time_between_them(tmp_path: Path)
     log = Timed([declare(budget=3.0, max_trials=100)])
     controller = session(log, Curve(an_hour), tmp_path, clock)
     controller.run()
-    assert controller.state.ended == "the budget of 3 hours is used up"
+    assert controller.state.ended == "the budget of 3 h is used up"
     assert 3 <= len(controller.state.trials) <= 4
     clock.seconds += 1e6
     again = session(Timed(log.events), Curve(an_hour), tmp_path, clock)
@@ -331,7 +333,7 @@ def test_what_the_journal_could_not_give_back_never_gets_into_it(tmp_path: Path)
     foreign = Space(layer(dict, a=one_of(1, 2, name="a"))).architecture({"a": 1})
     for proposal, message in [
         (Proposal(foreign), "of another space"),
-        (Proposal(good, inherit=(7, 1)), "trial 7, which there is not"),
+        (Proposal(good, inherit=(7, 1)), "the run has no such trial"),
         (Proposal(good, settings={"rate": {1, 2}}), "must be JSON"),
         (Proposal(good, note={"score": math.nan}), "must be JSON"),
     ]:

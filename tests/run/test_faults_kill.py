@@ -182,7 +182,7 @@ def test_a_controller_that_slept_through_a_takeover_cannot_append(tmp_path: Path
     sleeper.send_signal(signal.SIGCONT)
     code, _, err = finish(sleeper)
     assert code != 0
-    assert "another controller has taken this run over" in err
+    assert "another controller has taken over this run" in err
     assert [event.kind for event in thief.read(after=before)] == []
     thief.close()
     assert left_running(folder) == []

@@ -25,7 +25,7 @@ from ogive.trial import Status
 EXPECTED = {
     "hang": (Status.TIME_LIMIT, "the time limit of 10 s is used up"),
     "eat": (Status.OUT_OF_MEMORY, "Unable to allocate"),
-    "eat_in_children": (Status.OUT_OF_MEMORY, "the memory limit is 0.6 GB"),
+    "eat_in_children": (Status.OUT_OF_MEMORY, "more than the memory limit of 0.6 GB"),
     "exit_0": (Status.EXITED, "exit code 0"),
     "exit_3": (Status.EXITED, "exit code 3"),
     "sys_exit": (Status.EXITED, "sys.exit('enough')"),
@@ -101,7 +101,7 @@ def test_a_trial_whose_worker_is_ended_from_outside_goes_on_from_its_checkpoint(
     run = search(folder, Saboteur(folder, 3, signals))
     trial = run.trials[1]
     attempts = len(signals) + 1
-    assert (trial.status, trial.attempts, run.state.lost[1]) == (Status.FINISHED, attempts, lost)
+    assert (trial.status, trial.attempts, run.state.lost_attempts[1]) == (Status.FINISHED, attempts, lost)
     assert [step for _, step in journey(folder / "trials/000001")] == [*range(1, 9)], "no step was done twice"
     assert len({pid for pid, _ in journey(folder / "trials/000001")}) == attempts
     plain = search(tmp_path / "plain", None)

@@ -24,7 +24,7 @@ from ogive.gc_pause import uncollected
 from ogive.run.clock import WallClock
 from ogive.run.events import Event, Kind
 from ogive.run.journal import Journal, LeaseLost
-from ogive.run.lease import LeaseHolder, holder_alive, process_start
+from ogive.run.lease import LeaseHolder, is_alive, process_start
 from ogive.run.state import State
 from ogive.run.stop_signals import signals
 
@@ -60,7 +60,7 @@ def test_what_is_appended_is_read_in_order(journal: Journal) -> None:
 def test_a_step_is_reported_once(journal: Journal) -> None:
     report = Event(Kind.REPORTED, 0, 1, {"metrics": {}})
     journal.append([report])
-    with pytest.raises(RunError, match="holds this event already"):
+    with pytest.raises(RunError, match="has this event already"):
         journal.append([warning(1), report])
     assert [event.seq for event in journal.append([warning(2)])] == [3], "nothing of the refused ones was written"
 
@@ -104,7 +104,7 @@ def test_a_writer_that_was_taken_over_cannot_write(path: Path, journal: Journal)
     _pretend_holder(path, LeaseHolder("another-host", 1, "then"))
     thief = Journal(path)
     thief.acquire(patience=0.5)
-    with pytest.raises(LeaseLost, match="another controller has taken this run over"):
+    with pytest.raises(LeaseLost, match="another controller has taken over this run"):
         journal.append([warning(1)])
     journal.close()
     thief.append([warning(2)])
@@ -122,8 +122,8 @@ def _pretend_holder(path: Path, holder: LeaseHolder) -> None:
 def test_a_holder_elsewhere_lives_while_its_heart_beats() -> None:
     elsewhere = LeaseHolder("another-host", 1, "then")
     beats = iter([5, 5, 6])
-    assert holder_alive(elsewhere, lambda: next(beats), 5, patience=10, wait=lambda seconds: None)
-    assert not holder_alive(elsewhere, lambda: 5, 5, patience=10, wait=lambda seconds: None)
+    assert is_alive(elsewhere, lambda: next(beats), 5, patience=10, wait=lambda seconds: None)
+    assert not is_alive(elsewhere, lambda: 5, 5, patience=10, wait=lambda seconds: None)
 
 
 def test_a_holder_here_lives_while_its_process_does() -> None:
@@ -131,10 +131,10 @@ def test_a_holder_here_lives_while_its_process_does() -> None:
         raise AssertionError("the heartbeat is not needed")
 
     mine = LeaseHolder.mine()
-    assert holder_alive(mine, never, 0, patience=10)
+    assert is_alive(mine, never, 0, patience=10)
     reused = LeaseHolder(socket.gethostname(), mine.pid, "another process had this number")
-    assert not holder_alive(reused, never, 0, patience=10)
-    assert process_start(2**22 + 1) == ""
+    assert not is_alive(reused, never, 0, patience=10)
+    assert process_start(2**22 + 1) is None
 
 
 @pytest.mark.parametrize("keep", [0, 1, 50, 100, 4096, 5000, 20_000, -4096])
@@ -176,14 +176,16 @@ def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE meta (owner TEXT)")
     connection.close()
-    _refused(path, "no journal of Ogive's")
+    _refused(path, "is not an Ogive journal")
 
 
 def test_an_unknown_schema_is_refused(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE meta SET schema = 99")
     connection.close()
-    _refused(path, "schema version 99, and this Ogive reads version 1; use the Ogive that wrote it")
+    _refused(
+        path, "schema version 99, but this version of Ogive reads version 1; use the version of Ogive that wrote it"
+    )
 
 
 def _refused(path: Path, match: str) -> None:

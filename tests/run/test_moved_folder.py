@@ -34,7 +34,7 @@ def test_a_moved_run_stops_and_goes_on_at_its_new_place(tmp_path: Path, workers:
     folder, moved = tmp_path / "run", tmp_path / "moved"
     err = search_until(folder, lambda: folder.rename(moved), workers)
     assert f"the run's folder {folder} was moved or deleted while the search was running" in err
-    assert f"all that was reported is in {moved}/journal.db: move it back, or continue the run in {moved}" in err
+    assert f"all reports are in {moved}/journal.db: move it back, or continue the run in {moved}" in err
     assert [path.name for path in tmp_path.iterdir()] == ["moved"]
     stopped = state(moved)
     assert (stopped.open, stopped.failed, stopped.ended) == (False, 0, "")
@@ -47,7 +47,7 @@ def test_a_deleted_run_stops_and_is_not_made_again(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     err = search_until(folder, lambda: shutil.rmtree(folder))
     assert f"the run's folder {folder} was moved or deleted" in err
-    assert "its journal was deleted, with all that was reported" in err
+    assert "its journal was deleted, with all reports" in err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -78,14 +78,14 @@ def test_a_journal_that_is_restored_from_a_backup_during_a_search_stops_it(tmp_p
 
     err = search_until(folder, restore)
     assert f"the run's journal {folder}/journal.db was replaced by another one" in err
-    assert "its journal was deleted, with all that was reported" in err
+    assert "its journal was deleted, with all reports" in err
 
 
 def test_a_log_that_is_deleted_during_a_search_stops_it_and_nothing_is_lost(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     err = search_until(folder, (folder / "journal.db-wal").unlink)
     assert f"the run's write-ahead log {folder}/journal.db-wal was moved or deleted" in err
-    assert "its journal is there and complete; run the same command again" in err
+    assert "its journal is in place and complete; run the same command again" in err
     assert [event.kind for event in events(folder)].count(Kind.REPORTED) > 0
     code, _, err = finish(start(folder, 1, pause=0.0))
     assert code == 0, err
@@ -116,7 +116,7 @@ def test_a_reader_changes_nothing_and_cannot_append(tmp_path: Path) -> None:
     og.search(SPACE, Staged(0.0), run=folder, strategy="random", max_trials=2, executor="inline")
     before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in [folder, *folder.rglob("*")]}
     reader = Journal(folder / "journal.db", writable=False)
-    with pytest.raises(RunError, match="opened to read it, so nothing can be appended"):
+    with pytest.raises(RunError, match="was opened for reading"):
         reader.acquire()
     reader.check_idle()
     assert len(list(reader.read())) > 5

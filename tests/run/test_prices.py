@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ogive.errors import JobError
-from ogive.run.prices import VARIABLE, Price, find_price, price_file, read_prices
+from ogive.run.prices import PRICES_VARIABLE, Price, find_price, price_file, read_prices
 
 
 def test_the_examples_load_and_claim_no_date_at_which_they_were_looked_up() -> None:
@@ -23,7 +23,7 @@ def test_a_file_of_ones_own_by_variable_or_by_path(tmp_path: Path, monkeypatch: 
     file = tmp_path / "mine.yaml"
     file.write_text("currency: EUR\ndevices:\n  ours: {price: 1.25, date: 2026-01-31}\n")
     assert find_price(f"{file}:ours") == Price(1.25, "worker", "EUR", "ours", "2026-01-31")
-    monkeypatch.setenv(VARIABLE, str(file))
+    monkeypatch.setenv(PRICES_VARIABLE, str(file))
     assert find_price("ours") == find_price(f"{file}:ours")
     assert find_price(2) == Price(2.0)
     assert find_price(None) is None
@@ -36,8 +36,8 @@ def test_a_file_of_ones_own_by_variable_or_by_path(tmp_path: Path, monkeypatch: 
         ("devices: {h200: {price: 1}}", r"has no 'h100'; did you mean 'h200'\? it has h200; or give money"),
         ("devices: {h100: {prize: 1}}", r"devices: h100: there is no key 'prize'; did you mean 'price'\?"),
         ("device: {h100: {price: 1}}", r"there is no key 'device'; did you mean 'devices'\?"),
-        ("devices: {h100: {price: -1}}", "price: found -1; allowed: money an hour, a number above 0"),
-        ("devices: {h100: {price: free}}", "price: found 'free'; allowed: money an hour"),
+        ("devices: {h100: {price: -1}}", "price: found -1; allowed: money for an hour, a number above 0"),
+        ("devices: {h100: {price: free}}", "price: found 'free'; allowed: money for an hour"),
         ("devices: {h100: {price: 1, date: yesterday}}", "date: found 'yesterday'; allowed: YYYY-MM-DD"),
         ("devices: {h100: 3}", "found 3; allowed: {price: money, date"),
         ("devices: [h100]", r"devices: found \['h100'\]; allowed"),

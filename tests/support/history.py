@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from memory import SPACE, declare
 
-from ogive.run.events import Event, Kind, proposed
+from ogive.run.events import Event, Kind, make_proposed_event
 from ogive.run.state import State
 from ogive.seeds import generator
 from ogive.trial import Proposal, Trial
@@ -37,7 +37,7 @@ class History:
         number = self.trials
         self.trials += 1
         trial = Trial(number, Proposal(SPACE.sample(generator(0, number))), {"epochs": epochs}, seed=number)
-        self.events.append(proposed(trial))
+        self.events.append(make_proposed_event(trial))
         event = self.events.pop()
         self.tell(event.kind, number, data=event.data)
         self.tell(Kind.STARTED, number, data={"worker": "w", "attempt": 1})

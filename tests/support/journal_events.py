@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ogive.run.events import Event, Kind, proposed
+from ogive.run.events import Event, Kind, make_proposed_event
 from ogive.run.settings import Settings
 from ogive.space import Space, layer, one_of
 from ogive.trial import Proposal, Trial
@@ -47,7 +47,7 @@ def events_of(
     time = 0.0
     for number, steps in enumerate(rows):
         trial = Trial(number, Proposal(SPACE.architecture({"x": number % 50})), {"epochs": max(1, len(steps))}, number)
-        found += [_at(time, proposed(trial)), Event(Kind.STARTED, number, data={"worker": "0"}, time=time)]
+        found += [_at(time, make_proposed_event(trial)), Event(Kind.STARTED, number, data={"worker": "0"}, time=time)]
         for step, metrics in enumerate(steps, 1):
             time += seconds / len(steps)
             data = {"metrics": dict(metrics), "seconds": seconds / len(steps)}

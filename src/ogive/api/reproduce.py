@@ -238,15 +238,15 @@ class _Repetition:
         fails = leg.final and trial.status in REPEATABLE and last is None
         listener = _Listener(last or (leg.until if fails else max(leg.reports)), self._say)
         assignment = Assignment(
-            number,
-            1,
-            trial.architecture.to_json(),
-            trial.architecture.id,
-            dict(leg.fidelity),
-            trial.seed,
-            str(folder),
-            dict(trial.proposal.settings),
-            self._inherited(trial.proposal.inherit),
+            trial=number,
+            attempt=1,
+            choices=trial.architecture.to_json(),
+            id=trial.architecture.id,
+            fidelity=dict(leg.fidelity),
+            seed=trial.seed,
+            folder=str(folder),
+            settings=dict(trial.proposal.settings),
+            inherit=self._inherited(trial.proposal.inherit),
             began=leg.began,
         )
         while not self._executor.idle:

@@ -1,1 +1,1 @@
-"""WHERE IT RUNS: executors, which carry out trials in this process, in worker processes or in virtual time."""
+"""Executors: they run trials in the controller's process, in worker processes, or in virtual time."""

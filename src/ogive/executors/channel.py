@@ -1,8 +1,10 @@
-"""Messages between a controller, its workers and their ranks: JSON objects in frames, over a stream socket.
+"""Messages between the controller, its workers and their ranks: JSON objects in frames, over a stream socket.
 
-A frame is `MAGIC`, the length of what follows (4 bytes, big-endian), and a JSON object in UTF-8. A process that runs user
-code may stop in the middle of a frame, never read, or write anything to its end. So the controller's end (`Channel`) never
-blocks, and bytes that are no frame are a `ProtocolError`. The end of the process that runs user code (`Line`) blocks.
+A frame consists of `MAGIC`, the length of the body (4 bytes, big-endian), and the body, a JSON object in UTF-8.
+
+A process that runs user code may stop in the middle of a frame, never read, or write anything to its socket. So the
+controller's end (`Channel`) never blocks, and bytes that are not a frame raise a `ProtocolError`. The end of the process
+that runs user code (`BlockingChannel`) blocks.
 """
 
 from __future__ import annotations
@@ -23,23 +25,26 @@ HEADER = struct.Struct(">4sI")
 MAX_BYTES = 64 * 2**20
 """The largest message, without its header: about two million metrics."""
 TURN_BYTES = 4 * 2**20
-"""How much one call of `Channel.receive` reads, so that one process that floods its channel cannot occupy the controller."""
+"""How much one call of `Channel.receive` reads at most, so that a process that floods its channel cannot block the
+controller.
+"""
 CHUNK_BYTES = 2**18
+"""How much is read from a socket at a time."""
 
 
 class ProtocolError(RunError):
-    """The bytes in a channel are no message."""
+    """The bytes in a channel are not a message."""
 
 
 class Disconnected(Exception):
-    """The other end of a `Line` is closed, or user code has closed this one."""
+    """The other end of a `BlockingChannel` is closed, or user code has closed this end."""
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
-    """The frame of a message.
+    """Return the frame of a message.
 
     Raises:
-        ProtocolError: it is larger than `MAX_BYTES`.
+        ProtocolError: the message is larger than `MAX_BYTES`.
     """
     body = json.dumps(message).encode()
     if len(body) > MAX_BYTES:
@@ -48,30 +53,31 @@ def encode(message: Mapping[str, Any]) -> bytes:
 
 
 class Decoder:
-    """Messages from bytes that arrive in pieces of any size."""
+    """Decodes messages from bytes that arrive in pieces of any size."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> None:
+        """Add bytes that have arrived."""
         self._buffer += data
 
     @property
-    def complete(self) -> bool:
-        """Whether `next` returns a message, or raises."""
+    def has_message(self) -> bool:
+        """Whether `next` would return a message, or raise an error."""
         try:
-            end = self._end()
+            end = self._find_end()
         except ProtocolError:
             return True
         return end is not None and len(self._buffer) >= end
 
     def next(self) -> dict[str, Any] | None:
-        """Take the first message out of the buffer; None if it is not complete.
+        """Remove the first message from the buffer and return it; None if it is not complete.
 
         Raises:
-            ProtocolError: the bytes are no frame, the frame is too large, or its content is no JSON object.
+            ProtocolError: the bytes are not a frame, the frame is too large, or its body is not a JSON object.
         """
-        end = self._end()
+        end = self._find_end()
         if end is None or len(self._buffer) < end:
             return None
         body = bytes(self._buffer[HEADER.size : end])
@@ -84,8 +90,8 @@ class Decoder:
             raise ProtocolError(f"found a message that is a {type(message).__name__}, not a JSON object")
         return message
 
-    def _end(self) -> int | None:
-        """Where the first frame ends in the buffer; None before its header is complete."""
+    def _find_end(self) -> int | None:
+        """Return the position at which the first frame ends in the buffer; None before its header is complete."""
         if not MAGIC.startswith(self._buffer[: len(MAGIC)]):
             raise ProtocolError(f"found {bytes(self._buffer[:16])!r} where a message begins")
         if len(self._buffer) < HEADER.size:
@@ -99,10 +105,10 @@ class Decoder:
 
 
 class Channel:
-    """The end that never blocks.
+    """The end that never blocks, for the controller.
 
     Attributes:
-        closed: nothing more will arrive.
+        closed: no message will arrive any more.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -121,14 +127,14 @@ class Channel:
         return selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unsent else 0)
 
     @property
-    def pending(self) -> bool:
-        """Whether `receive` need not wait for the socket."""
-        return not self.closed and self._decoder.complete
+    def has_message(self) -> bool:
+        """Whether a message has been read from the socket already, so that `receive` need not wait for it."""
+        return not self.closed and self._decoder.has_message
 
     @property
-    def quiet(self) -> bool:
-        """Whether there is nothing that `receive` could read now."""
-        if self.closed or self.pending:
+    def is_drained(self) -> bool:
+        """Whether `receive` could read nothing now."""
+        if self.closed or self.has_message:
             return self.closed
         try:
             return not self._socket.recv(1, socket.MSG_PEEK)
@@ -136,10 +142,10 @@ class Channel:
             return True
 
     def receive(self) -> dict[str, Any] | None:
-        """The next message; None if none is complete after `TURN_BYTES` or all that has arrived.
+        """Return the next message; None if none is complete after everything that has arrived, or after `TURN_BYTES`.
 
         Raises:
-            ProtocolError: what has arrived is no message. The channel is closed.
+            ProtocolError: the bytes that have arrived are not a message. The channel is closed.
         """
         count = 0
         try:
@@ -158,10 +164,10 @@ class Channel:
         return message
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Send a message, as far as the other end has room for it; `flush` sends the rest.
+        """Send as much of a message as the socket takes; `flush` sends the remaining bytes later.
 
         Raises:
-            ProtocolError: it is too large, or the other end has not read many messages before it.
+            ProtocolError: the message is too large, or the other end has stopped reading its messages.
         """
         if len(self._unsent) > MAX_BYTES:
             raise ProtocolError(f"{len(self._unsent) / 2**20:.0f} MiB of answers were not read")
@@ -169,13 +175,13 @@ class Channel:
         self.flush()
 
     def flush(self) -> None:
-        """Send what waits, as far as the other end has room for it."""
+        """Send as many of the waiting bytes as the socket takes."""
         try:
             while self._unsent:
                 del self._unsent[: self._socket.send(self._unsent)]
         except BlockingIOError:
             pass
-        except OSError:  # the other end is gone, which `receive` notices
+        except OSError:  # the other end is closed, which `receive` will notice
             self._unsent.clear()
 
     def close(self) -> None:
@@ -183,47 +189,53 @@ class Channel:
         self._socket.close()
 
 
-def _disconnected(error: OSError) -> Exception:
-    """What an error means: that of another number was raised by a signal handler of the user's, such as a TimeoutError."""
+def _convert(error: OSError) -> Exception:
+    """Return Disconnected for an error of a closed connection, else the error itself.
+
+    Any other OSError was raised by a signal handler of the user's, such as a TimeoutError.
+    """
     return Disconnected() if error.errno in (errno.EBADF, errno.EPIPE, errno.ECONNRESET) else error
 
 
-class Line:
-    """The end that blocks: of the process that runs user code, which may close its descriptor or use it for another file."""
+class BlockingChannel:
+    """The end that blocks, for the process that runs user code.
+
+    User code may close its file descriptor, or use the same number for another file; both count as a closed connection.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._socket = os.fstat(descriptor)
+        self._status = os.fstat(descriptor)
         self._decoder = Decoder()
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send a message.
 
         Raises:
-            ProtocolError: it is too large; nothing was sent.
-            Disconnected: nobody would receive it.
+            ProtocolError: the message is too large; nothing was sent.
+            Disconnected: the other end is closed.
         """
         data = memoryview(encode(message))
         try:
             while data:
-                self._check()
+                self._check_descriptor()
                 data = data[os.write(self._descriptor, data) :]
         except OSError as error:
-            raise _disconnected(error) from error
+            raise _convert(error) from error
 
     def receive(self) -> dict[str, Any]:
-        """Wait for a message.
+        """Wait for a message and return it.
 
         Raises:
-            ProtocolError: what has arrived is no message.
-            Disconnected: no message will arrive.
+            ProtocolError: the bytes that have arrived are not a message.
+            Disconnected: the other end is closed.
         """
         while (message := self._decoder.next()) is None:
             try:
-                self._check()
+                self._check_descriptor()
                 data = os.read(self._descriptor, CHUNK_BYTES)
             except OSError as error:
-                raise _disconnected(error) from error
+                raise _convert(error) from error
             if not data:
                 raise Disconnected
             self._decoder.feed(data)
@@ -232,6 +244,6 @@ class Line:
     def close(self) -> None:
         os.close(self._descriptor)
 
-    def _check(self) -> None:
-        if not os.path.samestat(os.fstat(self._descriptor), self._socket):
+    def _check_descriptor(self) -> None:
+        if not os.path.samestat(os.fstat(self._descriptor), self._status):
             raise Disconnected

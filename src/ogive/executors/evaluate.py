@@ -1,4 +1,4 @@
-"""One attempt, wherever it runs: from an assignment to an outcome."""
+"""One attempt, from an assignment to an outcome; every executor that trains uses it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ogive.space import Space
 from ogive.trial import BestEpoch, Status, Step
 
 Deliver = Callable[[Step, Mapping[str, float], float], Action]
+"""Delivers a report (step, metrics, seconds of compute time since the previous one) and returns the answer."""
 
 
 def evaluate(
@@ -25,92 +26,106 @@ def evaluate(
     estimator: Estimator,
     assignment: Assignment,
     deliver: Deliver,
-    leaving: Callable[[], bool],
+    is_leaving: Callable[[], bool],
     team: Team = ALONE,
 ) -> Outcome:
-    """Carry out `assignment`; `deliver(step, metrics, seconds)` hands a report over and brings the answer.
+    """Carry out an assignment and return its outcome.
 
-    Everything that the evaluation raises becomes an outcome, KeyboardInterrupt excepted: that one is for the process.
+    All exceptions of the evaluation become outcomes, except KeyboardInterrupt, which is meant for the process.
+
+    Args:
+        space: the space of the architecture.
+        estimator: the estimator, already prepared.
+        assignment: the attempt.
+        deliver: called with each report.
+        is_leaving: returns whether the evaluation should end at its present report, so that another attempt continues it.
+        team: the processes that carry out the assignment.
 
     Raises:
-        RunError: the run's disk is full or read-only, or its folder is away, which is no fault of the architecture.
+        RunError: the disk is full or read-only, or the folder of the run was moved: no fault of the architecture.
     """
-    mark = time.perf_counter()
-    left = False
-    last = 0
+    last_time = time.perf_counter()
+    interrupted = False
+    last_step = 0
     notes: list[str] = []
 
     def lap() -> float:
-        nonlocal mark
+        """Return the seconds since the last call."""
+        nonlocal last_time
         now = time.perf_counter()
-        seconds, mark = now - mark, now
+        seconds, last_time = now - last_time, now
         return seconds
 
     def send(step: Step, metrics: Mapping[str, float]) -> Action:
-        nonlocal mark, left, last
-        last = _checked(step, last, assignment.last_step({}))
-        answer = deliver(last, metrics, lap())
-        mark = time.perf_counter()  # waiting for the controller is not compute time
-        left = answer is Action.CONTINUE and leaving()
-        return Action.PAUSE if left else answer
+        nonlocal last_time, interrupted, last_step
+        last_step = _check_step(step, last_step, assignment.last_step({}))
+        answer = deliver(last_step, metrics, lap())
+        last_time = time.perf_counter()  # waiting for the controller is not compute time
+        interrupted = answer is Action.CONTINUE and is_leaving()
+        return Action.PAUSE if interrupted else answer
 
     folder = Path(assignment.folder)
     try:
         evaluation = Evaluation(
-            assignment.trial,
-            space.architecture(assignment.choices),
-            assignment.fidelity,
-            assignment.seed,
-            folder,
-            send,
-            assignment.settings,
-            (Path(assignment.inherit[0]), assignment.inherit[1]) if assignment.inherit else None,
-            assignment.reported,
-            assignment.began,
-            team,
-            assignment.attempt,
-            notes.append,
+            trial=assignment.trial,
+            architecture=space.architecture(assignment.choices),
+            fidelity=assignment.fidelity,
+            seed=assignment.seed,
+            folder=folder,
+            send=send,
+            settings=assignment.settings,
+            inherit=(Path(assignment.inherit[0]), assignment.inherit[1]) if assignment.inherit else None,
+            reported=assignment.reported,
+            began=assignment.began,
+            team=team,
+            attempt=assignment.attempt,
+            note=notes.append,
             awaits=tuple(assignment.awaits),
             limit=assignment.limit,
-            best_epoch_of=_rule(assignment),
+            best_epoch_of=_best_epoch_rule(assignment),
         )
         estimator.evaluate(evaluation)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # failure is an input: every one becomes a status
+    except BaseException as error:
         if fault := disk_fault(error):
             raise RunError(fault) from error
         if not trials_folder(folder).is_dir():
             raise RunError(f"the run's folder {trials_folder(folder).parent} was moved or deleted") from error
         return classify(error, lap())
-    return Outcome(Status.WAITING if left else Status.FINISHED, "interrupted" if left else "; ".join(notes), "", lap())
+    if interrupted:
+        return Outcome(Status.WAITING, "interrupted", seconds=lap())
+    return Outcome(Status.FINISHED, "; ".join(notes), seconds=lap())
 
 
-def _rule(assignment: Assignment) -> BestEpoch | None:
+def _best_epoch_rule(assignment: Assignment) -> BestEpoch | None:
     if assignment.best_epoch_of is None:
         return None
-    metric, goal, needed = assignment.best_epoch_of
-    return BestEpoch(metric, goal, tuple(needed))
+    metric, goal, metrics_needed = assignment.best_epoch_of
+    return BestEpoch(metric, goal, tuple(metrics_needed))
 
 
 def make_folder(assignment: Assignment) -> Path:
-    """The trial's folder. A first attempt finds it empty: what is there was left by a start that never reached the journal,
-    perhaps of another architecture.
+    """Create the folder of the trial and return it; empty it before the first attempt.
+
+    Files that are there before the first attempt belong to a trial that never reached the journal, perhaps of another
+    architecture.
     """
     folder = Path(assignment.folder)
     if assignment.attempt == 1 and folder.exists():
         shutil.rmtree(folder)
     trials = trials_folder(folder)
-    trials.mkdir(exist_ok=True)  # not the run's folder above it: when that is away, somebody has moved it
+    trials.mkdir(exist_ok=True)  # not its parent, the run's folder: if that is missing, it was moved
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def _checked(step: Step, last: Step, until: Step) -> Step:
+def _check_step(step: Step, previous: Step, last: Step) -> Step:
+    """Return `step` as an integer, which has to be above `previous`, and at most `last`."""
     try:
         number = operator.index(step)
     except TypeError:
         number = 0
-    if not last < number <= until:
-        raise JobError(f"report at step {step!r}: expected a whole number above {last} and up to {until}")
+    if not previous < number <= last:
+        raise JobError(f"report at step {step!r}: expected a whole number above {previous} and up to {last}")
     return number

@@ -1,4 +1,4 @@
-"""Evaluations in the controller's own process and thread, one at a time: for debugging, tests and benchmarks."""
+"""Evaluations in the controller's process and thread, one at a time: for debugging, tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ogive.trial import Step
 
 
 class Inline(Executor):
-    """Runs each evaluation inside `poll`. Its output is not captured, and it cannot be killed."""
+    """Runs each evaluation during `poll`. The output of an evaluation is not captured, and it cannot be killed."""
 
     def __init__(self, space: Space, estimator: Estimator) -> None:
         self._space = space
@@ -40,16 +40,17 @@ class Inline(Executor):
             self._estimator.prepare()
             self._prepared = True
 
-        broken: list[BaseException] = []
+        controller_errors: list[BaseException] = []
         process = os.getpid()
 
         def deliver(step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
-            if os.getpid() != process:  # a process that the evaluation forked has found its way back here
+            if os.getpid() != process:  # a process that the evaluation has forked reports, too
                 os._exit(0)
             try:
                 return listener.on_report(assignment.trial, step, metrics, seconds)
             except BaseException as error:
-                broken.append(error)  # the controller's own failure must not pass for one of the evaluation
+                # Otherwise the exception would end the evaluation, and the trial would fail because of it.
+                controller_errors.append(error)
                 raise
 
         make_folder(assignment)
@@ -58,9 +59,9 @@ class Inline(Executor):
         finally:
             if os.getpid() != process:
                 os._exit(0)
-            signal_handlers.put_back()  # the evaluation may have set handlers of its own
-        if broken:
-            raise broken[0]
+            signal_handlers.reinstall()  # the evaluation may have replaced them
+        if controller_errors:
+            raise controller_errors[0]
         self._assignment = None
         listener.on_end(assignment.trial, outcome)
 

@@ -1,4 +1,4 @@
-"""What a trial may take: memory of its processes, and the size of its output."""
+"""Limits of a trial: the memory of its processes, and the size of its output."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ from pathlib import Path
 import psutil
 
 MAX_OUTPUT = 10_000_000
-"""Bytes of a trial's output that are kept."""
+"""The size up to which the output of a trial is stored, in bytes."""
 LEFT_OUT = b"\n... the middle of a long output is left out here ...\n"
 
 
 def limit_memory(gigabytes: float | None) -> tuple[int, int] | None:
-    """Let this process allocate at most so much more than it has; beyond that, allocations raise. Returns the old limits.
+    """Limit how much more memory this process may allocate; allocations beyond the limit raise an error.
 
-    The limit is on private data rather than on address space, which libraries reserve without using; each process that an
-    evaluation forks has the same limit for itself. A process that has touched a GPU is left alone: its driver reserves
-    far more than it uses. Where the system has no such limit, the controller looks at what is used.
+    The limit is one on private data and not on address space, which libraries reserve without using it. A process that the
+    evaluation forks has the same limit for itself. There is no limit for a process that uses a GPU, since the driver
+    reserves far more than it uses, and on systems other than Linux; there the controller checks the memory that is used.
+
+    Args:
+        gigabytes: the memory beyond that of now; None for no limit.
+
+    Returns:
+        The former limits (soft, hard); None if they were not changed.
     """
     torch = sys.modules.get("torch")
     if gigabytes is None or not sys.platform.startswith("linux") or (torch and torch.cuda.is_initialized()):
@@ -26,13 +32,13 @@ def limit_memory(gigabytes: float | None) -> tuple[int, int] | None:
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     status = Path("/proc/self/status").read_text()
     data = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmData"))
-    wanted = data + int(gigabytes * 1e9)
-    resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+    limit = data + int(gigabytes * 1e9)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
     return soft, hard
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory of one process, shared pages included; quick."""
+    """Return the memory of a process in bytes, shared pages included; 0 if it has ended. Fast."""
     try:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.NoSuchProcess:
@@ -40,7 +46,7 @@ def resident(pid: int) -> int:
 
 
 def family_memory(pid: int) -> int:
-    """Bytes that a process and all below it have in memory; pages that they share count once."""
+    """Return the memory of a process and its descendants in bytes; pages that they share count once."""
     try:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
@@ -59,7 +65,9 @@ def family_memory(pid: int) -> int:
 
 
 def bound_output(path: Path, limit: int = MAX_OUTPUT) -> None:
-    """Keep the beginning and the end of an output that has outgrown `limit`; writers append, so they just go on."""
+    """Shorten an output file that is larger than `limit` bytes to its beginning and end. Its writers append, so they are not
+    disturbed.
+    """
     try:
         size = path.stat().st_size
     except FileNotFoundError:
@@ -70,7 +78,7 @@ def bound_output(path: Path, limit: int = MAX_OUTPUT) -> None:
         head = file.read(limit // 4).partition(LEFT_OUT)[0]
         file.seek(size - limit // 4)
         tail = file.read(limit // 4)
-        tail = (tail + file.read(limit))[-(limit // 4) :]  # and what was written meanwhile, such as the last words
+        tail = (tail + file.read(limit))[-(limit // 4) :]  # with what was written since the size was read
         file.seek(0)
         file.truncate(0)
         file.write(head + LEFT_OUT + tail)

@@ -1,4 +1,4 @@
-"""Processes that evaluations left behind: found by a mark in their environment or by descent, and killed."""
+"""Finding and killing the processes that evaluations leave behind, by a mark in their environment or by descent."""
 
 from __future__ import annotations
 
@@ -14,40 +14,49 @@ from pathlib import Path
 import psutil
 
 MARK = "OGIVE_WORKER"
-"""The environment variable that every process below a worker inherits: `<run>/<session>/<worker>`, outermost first."""
+"""The environment variable that all descendants of a worker inherit: `<run>/<session>/<worker>`, for nested searches several
+of these, outermost first.
+"""
 ROUNDS = 20
-"""How often processes are looked for, since a dying one may still fork."""
+"""How often processes are searched for, since a process may fork while it is being killed."""
 
 
-def marked(mark: str) -> dict[str, str]:
-    """The environment that gives a process `mark`, beside the marks of the searches that this process works for."""
+def mark_environment(mark: str) -> dict[str, str]:
+    """Return the environment variable that gives a new process `mark`, beside the marks that this process has itself."""
     return {MARK: f"{os.environ.get(MARK, '')} {mark}".strip()}
 
 
 def kill_marked(mark: str, session: int | None = None) -> int:
-    """Kill every process with a mark that begins with `mark`, and all below it; returns how many there were.
+    """Kill every process with a mark that begins with `mark`, and all of its descendants.
 
-    A mark is inherited by whatever a worker starts, also by what leaves its session. What was started with another
-    environment is found below the process that started it, or below the worker that adopted it; when those are gone, by
-    its `session`.
+    A process inherits the mark even if it leaves the session of its worker. A process that was started with another
+    environment is found as a descendant of the process that started it, or of the worker that adopted it; if these have
+    ended, by the session.
+
+    Args:
+        mark: the beginning of a mark.
+        session: the id of a session, whose processes are killed as well.
+
+    Returns:
+        The number of processes that were killed.
     """
     killed = 0
     for _ in range(ROUNDS):
-        found = _with_descendants(
-            process for process in psutil.process_iter() if _is_marked(process, mark) or _is_of(process, session)
+        processes = _with_descendants(
+            process for process in psutil.process_iter() if _is_marked(process, mark) or _is_in(process, session)
         )
-        if not found:
+        if not processes:
             break
-        for process in found:
+        for process in processes:
             with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 process.kill()
                 killed += 1
-        psutil.wait_procs(found, timeout=1)
+        psutil.wait_procs(processes, timeout=1)
     return killed
 
 
 def find_marked(mark: str) -> list[int]:
-    """The numbers of the processes with a mark that begins with `mark`."""
+    """Return the ids of the processes with a mark that begins with `mark`."""
     return [process.pid for process in psutil.process_iter() if _is_marked(process, mark)]
 
 
@@ -59,10 +68,10 @@ def _is_marked(process: psutil.Process, mark: str) -> bool:
             return False
         return any(part.startswith(mark) for part in process.environ().get(MARK, "").split())
     except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
-        return False  # gone, or another user's, which a worker cannot have started
+        return False  # it has ended, or belongs to another user, so no worker has started it
 
 
-def _is_of(process: psutil.Process, session: int | None) -> bool:
+def _is_in(process: psutil.Process, session: int | None) -> bool:
     try:
         return session is not None and os.getsid(process.pid) == session
     except (ProcessLookupError, PermissionError):
@@ -70,36 +79,36 @@ def _is_of(process: psutil.Process, session: int | None) -> bool:
 
 
 def _with_descendants(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    found = {process.pid: process for process in processes}
-    below: dict[int, list[psutil.Process]] = defaultdict(list)
-    if found:
+    family = {process.pid: process for process in processes}
+    children: dict[int, list[psutil.Process]] = defaultdict(list)
+    if family:
         for process in psutil.process_iter():
             with suppress(psutil.NoSuchProcess):
-                below[process.ppid()].append(process)
-    waiting = list(found)
-    while waiting:
-        for child in below[waiting.pop()]:
-            if child.pid not in found and child.pid != os.getpid():
-                found[child.pid] = child
-                waiting.append(child.pid)
-    return list(found.values())
+                children[process.ppid()].append(process)
+    queue = list(family)
+    while queue:
+        for child in children[queue.pop()]:
+            if child.pid not in family and child.pid != os.getpid():
+                family[child.pid] = child
+                queue.append(child.pid)
+    return list(family.values())
 
 
-def descendants(pid: int | None = None) -> set[int]:
-    """The numbers of the processes below `pid` (default: this one), zombies included.
+def find_descendants(pid: int | None = None) -> set[int]:
+    """Return the ids of the descendants of a process (by default this one), zombies included.
 
-    Quick where there are none, since a worker asks after every trial.
+    It is fast if there are none, since a worker calls it after every trial.
     """
-    top = os.getpid() if pid is None else pid
-    if not Path(f"/proc/{top}/task/{top}/children").exists():  # not Linux, or a kernel without these lists
-        return {process.pid for process in psutil.Process(top).children(recursive=True)}
-    found: set[int] = set()
-    waiting = [top]
-    while waiting:
-        below = set(_children(waiting.pop())) - found
-        found |= below
-        waiting += below
-    return found
+    root = os.getpid() if pid is None else pid
+    if not Path(f"/proc/{root}/task/{root}/children").exists():  # not Linux, or a kernel without these lists
+        return {process.pid for process in psutil.Process(root).children(recursive=True)}
+    descendants: set[int] = set()
+    queue = [root]
+    while queue:
+        children = set(_children(queue.pop())) - descendants
+        descendants |= children
+        queue += children
+    return descendants
 
 
 def _children(pid: int) -> Iterable[int]:
@@ -109,24 +118,24 @@ def _children(pid: int) -> Iterable[int]:
                 yield from map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
 
 
-def end_strays(spare: set[int]) -> None:
-    """Kill what the last evaluation left running below this process, except `spare` and Python's own helpers."""
+def kill_strays(spare: set[int]) -> None:
+    """Kill the descendants that the last evaluation left running, except `spare` and the servers of `multiprocessing`."""
     with _sigchld_unhandled():
         for _ in range(ROUNDS):
-            strays = descendants() - spare - _helpers()
+            strays = find_descendants() - spare - _multiprocessing_servers()
             if not strays:
                 return
             killed = [pid for pid in strays if _kill(pid)]
             for pid in killed:
-                with suppress(ChildProcessError):  # a grandchild: it is this process's own in the next round
+                with suppress(ChildProcessError):  # a grandchild: it will be a child of this process in the next round
                     os.waitpid(pid, 0)
 
 
 @contextmanager
 def _sigchld_unhandled() -> Iterator[None]:
-    """Suspend the evaluation's handler of SIGCHLD: PyTorch's raises when a worker of a DataLoader is killed."""
+    """Suspend the evaluation's handler of SIGCHLD: that of PyTorch raises an error if a DataLoader's worker is killed."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread can change handlers, and this process is about to end
+        yield  # only the main thread can change handlers; and this process is about to end
         return
     handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
@@ -138,16 +147,16 @@ def _sigchld_unhandled() -> Iterator[None]:
 def _kill(pid: int) -> bool:
     try:
         os.kill(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # gone, or it runs with other rights
+    except (ProcessLookupError, PermissionError):  # it has ended, or runs with other rights
         return False
     return True
 
 
-def _helpers() -> set[int]:
-    """The servers that `multiprocessing` starts once in a process and relies on to be there; they end with it."""
-    found: set[int | None] = set()
+def _multiprocessing_servers() -> set[int]:
+    """Return the ids of the servers that `multiprocessing` starts once in a process and needs until it ends."""
+    pids: set[int | None] = set()
     if server := sys.modules.get("multiprocessing.forkserver"):
-        found.add(getattr(server._forkserver, "_forkserver_pid", None))
+        pids.add(getattr(server._forkserver, "_forkserver_pid", None))
     if tracker := sys.modules.get("multiprocessing.resource_tracker"):
-        found.add(getattr(tracker._resource_tracker, "_pid", None))
-    return {pid for pid in found if pid is not None}
+        pids.add(getattr(tracker._resource_tracker, "_pid", None))
+    return {pid for pid in pids if pid is not None}

@@ -1,4 +1,4 @@
-"""Evaluations in warm worker processes on this machine."""
+"""The executor of worker processes on this machine, which stay warm over all trials."""
 
 from __future__ import annotations
 
@@ -16,31 +16,34 @@ from ogive.errors import RunError
 from ogive.executors.channel import ProtocolError
 from ogive.executors.messages import outcome_of
 from ogive.executors.orphans import kill_marked
-from ogive.executors.worker_client import LEFT, WorkerClient
+from ogive.executors.worker_client import LEFT_EXIT_CODE, WorkerClient
 from ogive.run.executor import STARTUP_SECONDS, Assignment, Executor, Listener, Outcome
 from ogive.run.manifest import cores
 from ogive.trial import Status
 
-LOOK_SECONDS = 0.5
+CHECK_SECONDS = 0.5
 """How often limits are checked."""
-MAX_STILLBORN = 5
-"""Workers in a row that may be killed while they start."""
-GUARDIAN_SECONDS = 30.0
-"""How long the guardian may take to end."""
+MAX_FAILED_STARTS = 5
+"""How many workers in a row may be killed while they start, before the search ends with an error."""
+WATCHDOG_SECONDS = 30.0
+"""How long the watchdog may take to end."""
 
 
 class Processes(Executor):
-    """`workers` warm processes, each with its share of the cores.
+    """A number of warm worker processes, each with its share of the cores.
 
     Args:
         payload: the file with the space and the estimator; see `worker.load`.
-        folder: of the run; the workers' own output goes to `worker-*.log` in it.
-        workers: how many evaluations at a time.
-        ranks: processes of each evaluation (`workers_per_trial`), which the estimator must be `parallel` for.
-        time_limit: compute seconds of one trial, all attempts together.
-        memory_limit: gigabytes that one trial may take beyond what its worker had before.
-        startup_limit: seconds that a worker may take to be ready for its first trial.
-        threads: of each process; its share of the cores where None.
+        folder: the folder of the run; the workers' own output goes to `worker-*.log` in it.
+        workers: the number of evaluations at a time.
+        ranks: the number of processes of each evaluation (`workers_per_trial`); above 1 the estimator must be `parallel`.
+        time_limit: compute time of a trial, all attempts together, in seconds; None for no limit.
+        memory_limit: memory that a trial may take beyond what its worker had before, in gigabytes; None for no limit.
+        startup_limit: how long a worker may take to be ready for its first trial, in seconds; None for no limit.
+        threads: the number of threads of each process; None for an equal share of the cores.
+
+    Raises:
+        OSError: a process cannot be started.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class Processes(Executor):
         self._memory_limit = memory_limit
         self._startup_limit = startup_limit
         self._threads = threads or max(1, cores() // (workers * ranks))
-        self._start: dict[str, Any] = {
+        self._start_message: dict[str, Any] = {
             "path": [str(entry) for entry in sys.path],
             "cwd": os.getcwd(),
             "payload": str(payload.resolve()),
@@ -69,15 +72,15 @@ class Processes(Executor):
         }
         self._mark = f"{run_mark(folder)}/{uuid.uuid4().hex[:8]}"
         self._recalled = False
-        self._looked = time.monotonic()
-        self._stillborn = 0
-        self._any_ready = False  # so far
+        self._last_check = time.monotonic()
+        self._failed_starts = 0  # in a row
+        self._any_ready = False  # whether any worker has been ready
         self._workers: list[WorkerClient] = []
-        kill_marked(run_mark(folder))  # what a killed controller's workers may have left running
-        self._guardian = subprocess.Popen(
+        kill_marked(run_mark(folder))  # processes of an earlier controller that was killed
+        self._watchdog = subprocess.Popen(
             [sys.executable, "-P", "-m", "ogive.executors.watchdog", self._mark],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,  # not the controller's, which somebody may read to its end
+            stdout=subprocess.DEVNULL,  # a program that reads the controller's output to its end would wait for the watchdog
             start_new_session=True,
         )
         try:
@@ -88,7 +91,8 @@ class Processes(Executor):
             raise
 
     def _launch(self, name: str) -> WorkerClient:
-        start = {**self._start, "place": int(name.rpartition("-")[2]) * self._start["ranks"]}
+        process_index = int(name.rpartition("-")[2]) * self._start_message["ranks"]
+        start = {**self._start_message, "process_index": process_index}
         return WorkerClient(name, self._mark, self._threads, start, self._folder / f"{name}.log")
 
     @property
@@ -101,7 +105,7 @@ class Processes(Executor):
         return worker.name
 
     def poll(self, listener: Listener, timeout: float) -> None:
-        for worker in self._with_messages(timeout):
+        for worker in self._workers_with_messages(timeout):
             try:
                 message = worker.receive()
                 if message is not None:
@@ -111,38 +115,39 @@ class Processes(Executor):
                 if worker.assignment is None and worker.ready:
                     listener.on_warning(f"{worker.name} is replaced: {error}")
             if worker.channel.closed:
-                worker.wait_a_moment()
-                if worker.over:
-                    self._died(worker, listener)
-        if time.monotonic() - self._looked >= LOOK_SECONDS:
-            self._look(listener)
-            self._looked = time.monotonic()
+                worker.wait_briefly()
+                if worker.has_ended:
+                    self._replace(worker, listener)
+        if time.monotonic() - self._last_check >= CHECK_SECONDS:
+            self._check_workers(listener)
+            self._last_check = time.monotonic()
 
-    def _with_messages(self, timeout: float) -> list[WorkerClient]:
-        """The workers whose channels can be read now; each gets its turn, however much another one sends."""
+    def _workers_with_messages(self, timeout: float) -> list[WorkerClient]:
+        """Return the workers whose channels can be read now; one message of each is handled, however much it has sent."""
         open_channels = [worker for worker in self._workers if not worker.channel.closed]
         with selectors.PollSelector() as selector:
             for worker in open_channels:
                 selector.register(worker.channel, worker.channel.interest, worker)
-            pending = [worker for worker in open_channels if worker.channel.pending]
-            events = selector.select(0 if pending else timeout)
+            with_message = [worker for worker in open_channels if worker.channel.has_message]
+            events = selector.select(0 if with_message else timeout)
         for key, event in events:
             if event & selectors.EVENT_WRITE:
                 key.data.channel.flush()
         readable = {key.data.name for key, event in events if event & selectors.EVENT_READ}
-        return [worker for worker in open_channels if worker in pending or worker.name in readable]
+        return [worker for worker in open_channels if worker in with_message or worker.name in readable]
 
-    def _look(self, listener: Listener) -> None:
+    def _check_workers(self, listener: Listener) -> None:
+        """Replace workers that have ended, and kill those that exceed a limit."""
         for worker in list(self._workers):
-            if worker.over:
-                self._died(worker, listener)
+            if worker.has_ended:
+                self._replace(worker, listener)
             else:
-                worker.enforce(self._time_limit, self._memory_limit, self._startup_limit)
+                worker.enforce_limits(self._time_limit, self._memory_limit, self._startup_limit)
 
     def _handle(self, worker: WorkerClient, message: Mapping[str, Any], listener: Listener) -> None:
         match message["is"]:
             case "ready":
-                worker.ready, self._stillborn, self._any_ready = True, 0, True
+                worker.ready, self._failed_starts, self._any_ready = True, 0, True
             case "broken":
                 raise RunError(
                     f"the workers cannot start: {message['reason']}\n{message['traceback']}\nsee also {worker.log}"
@@ -158,48 +163,50 @@ class Processes(Executor):
                 worker.leaving = bool(message.get("leaving"))
                 listener.on_end(worker.finish().trial, outcome_of(message))
 
-    def _died(self, worker: WorkerClient, listener: Listener) -> None:
-        """Replace a worker that has ended, and say what became of its trial."""
-        code, outcome = worker.bury()
-        place = self._workers.index(worker)
+    def _replace(self, worker: WorkerClient, listener: Listener) -> None:
+        """Replace a worker that has ended, unless the session ends; report the end of its attempt."""
+        code, outcome = worker.clean_up()
+        index = self._workers.index(worker)
         if self._recalled:
-            del self._workers[place]
+            del self._workers[index]
         else:
-            self._check_birth(worker, outcome)
-            self._workers[place] = self._launch(worker.name)
+            self._check_start(worker, outcome)
+            self._workers[index] = self._launch(worker.name)
         if worker.assignment is not None:
             listener.on_end(worker.finish().trial, outcome)
-        elif code != LEFT and worker.killed_for is None:
+        elif code != LEFT_EXIT_CODE and worker.kill_outcome is None:
             listener.on_warning(f"{worker.name} ended while it was idle ({outcome.reason}) and was replaced")
 
-    def _check_birth(self, worker: WorkerClient, outcome: Outcome) -> None:
-        """See that workers can start at all."""
+    def _check_start(self, worker: WorkerClient, outcome: Outcome) -> None:
+        """Raise a RunError if workers cannot start: `worker`, which has ended, was not ready."""
         if worker.ready:
             return
-        self._stillborn += 1
-        never = outcome.status is Status.EXITED or (outcome.status is Status.TIME_LIMIT and not self._any_ready)
-        if never or self._stillborn >= MAX_STILLBORN:
-            words = worker.log.read_text(errors="replace")[-2000:].strip()
-            raise RunError(f"a worker ended while it was starting ({outcome.reason}); {worker.log} ends with:\n{words}")
+        self._failed_starts += 1
+        never_starts = outcome.status is Status.EXITED or (outcome.status is Status.TIME_LIMIT and not self._any_ready)
+        if never_starts or self._failed_starts >= MAX_FAILED_STARTS:
+            last_lines = worker.log.read_text(errors="replace")[-2000:].strip()
+            raise RunError(
+                f"a worker ended while it was starting ({outcome.reason}); {worker.log} ends with:\n{last_lines}"
+            )
 
     def recall(self) -> None:
         self._recalled = True
 
     def close(self) -> None:
-        if self._guardian.returncode is not None:
-            return  # a second time
-        kill_marked(self._mark)  # once for all, since it looks at every process of the machine
+        if self._watchdog.returncode is not None:
+            return  # closed already
+        kill_marked(self._mark)  # once for all workers, since it goes through every process of the machine
         for worker in self._workers:
             worker.end()
         self._workers = []
-        assert self._guardian.stdin is not None
-        self._guardian.stdin.close()
+        assert self._watchdog.stdin is not None
+        self._watchdog.stdin.close()
         try:
-            self._guardian.wait(timeout=GUARDIAN_SECONDS)
+            self._watchdog.wait(timeout=WATCHDOG_SECONDS)
         except subprocess.TimeoutExpired:
-            self._guardian.kill()
+            self._watchdog.kill()
 
 
 def run_mark(folder: Path) -> str:
-    """The mark of every process that works for the run in `folder`."""
+    """Return the mark of every process that works for the run in `folder`."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, str(folder.resolve())))[:18]

@@ -1,7 +1,8 @@
-"""A further process of a data-parallel trial: `python -m ogive.executors.rank_process FD`, fed by its worker.
+"""A further process of a data-parallel trial: `python -m ogive.executors.rank_process FD`, started by its worker.
 
-It is given every assignment that the worker gets, and carries it out as its rank. It reports nothing but how it ended: the
-estimator's rank 0, in the worker, reports for all. After a failure it ends, so that whoever waits for it notices.
+It receives every assignment of the worker, and carries it out as its rank. It reports only how the assignment ended, since
+rank 0, in the worker, reports the metrics for all. After a failure the process ends, so that processes that wait for it
+notice that.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from ogive.errors import JobError, RunError
-from ogive.executors.channel import Disconnected, Line
+from ogive.executors.channel import BlockingChannel, Disconnected
 from ogive.executors.evaluate import evaluate
 from ogive.executors.messages import outcome_fields
-from ogive.executors.orphans import descendants, end_strays
-from ogive.executors.rank_group import plain_signals, use_loopback
+from ogive.executors.orphans import find_descendants, kill_strays
+from ogive.executors.rank_group import reset_signals, use_loopback
 from ogive.executors.worker import load, memory_limited, output_to
 from ogive.run.estimator import Estimator, Team
 from ogive.run.executor import Assignment, Outcome
@@ -31,43 +32,49 @@ def main() -> None:
     """Serve the worker at the socket whose file descriptor is the first argument, until it is closed."""
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)
-    plain_signals()
+    reset_signals()
     use_loopback()
     try:
-        _serve(Line(descriptor))
-    except Disconnected:
-        end_strays(set())  # the worker is gone
+        _serve(BlockingChannel(descriptor))
+    except Disconnected:  # the worker has ended
+        kill_strays(set())
     os._exit(0)
 
 
-def _serve(line: Line) -> None:
-    start = line.receive()
+def _serve(channel: BlockingChannel) -> None:
+    start = channel.receive()
     sys.path[:] = start["path"]
     os.chdir(start["cwd"])
     try:
         space, estimator = load(Path(start["payload"]))
         estimator.prepare()
-    except BaseException as error:  # noqa: BLE001 - told to the worker, which tells the controller
-        line.send({"is": "broken", **outcome_fields(classify(error))})
+    except BaseException as error:  # noqa: BLE001 - the worker passes it on to the controller
+        channel.send({"is": "broken", **outcome_fields(classify(error))})
         return
-    own = descendants()
-    line.send({"is": "ready"})
+    estimator_processes = find_descendants()
+    channel.send({"is": "ready"})
     while True:
-        message = line.receive()
-        team = Team(start["rank"], start["ranks"], start["place"] + start["rank"], Path(message["rendezvous"]))
-        outcome = _one(space, estimator, message, team)
-        line.send({"is": "end", **outcome_fields(outcome)})
+        message = channel.receive()
+        team = Team(
+            rank=start["rank"],
+            size=start["ranks"],
+            place=start["process_index"] + start["rank"],
+            rendezvous=Path(message["rendezvous"]),
+        )
+        outcome = _carry_out(space, estimator, message, team)
+        channel.send({"is": "end", **outcome_fields(outcome)})
         if outcome.status.failed:
             os._exit(0)
-        end_strays(own)
+        kill_strays(estimator_processes)
         os.chdir(start["cwd"])
 
 
-def _one(space: Space, estimator: Estimator, message: Mapping[str, Any], team: Team) -> Outcome:
+def _carry_out(space: Space, estimator: Estimator, message: Mapping[str, Any], team: Team) -> Outcome:
+    """Carry out the assignment of a message; return its outcome."""
     assignment = Assignment(**message["assignment"])
 
     def deliver(step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
-        raise JobError(f"rank {team.rank} of {team.size} reported step {step}; rank 0 alone reports")
+        raise JobError(f"rank {team.rank} of {team.size} reported step {step}; only rank 0 reports")
 
     try:
         with output_to(Path(assignment.folder)), memory_limited(message["memory_limit"]):

@@ -1,7 +1,7 @@
-"""Simulated workers in virtual time: what a search would do on machines that are not there.
+"""An executor of simulated workers in virtual time: it shows what a search would do on machines that do not exist.
 
-The same controller, strategy and schedule run as on real workers; only the clock is a `VirtualClock`, which this executor
-moves from event to event. Ten thousand workers cost no more than one.
+Controller, strategy and schedule are the same as on real workers. Only the clock is a `VirtualClock`, which this
+executor moves from event to event. The cost of a simulation does not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -14,24 +14,30 @@ from dataclasses import dataclass, field
 from ogive.errors import JobError
 from ogive.run.executor import Assignment, Executor, Listener, Outcome
 from ogive.run.outcome import classify
+from ogive.run.spending import HOUR
 from ogive.schedule.base import Action
 from ogive.seeds import generator
 from ogive.trial import Status, Step, until
 
 Next = tuple[Step, Mapping[str, float], float]
-"""A report: its step, counted from 1 as a train function counts them, its metrics, and the seconds since the former report
-on an undisturbed worker.
+"""A simulated report: its step (from 1, as a train function counts), its metrics, and the seconds since the previous
+report on a worker without faults.
 """
 
 Judge = Callable[[Assignment], Iterator[Next]]
-"""How a job goes on after the step that `Assignment.reported` says: from a table, a fitted model, or a distribution. What it
-raises is a failure of the trial, as what a train function raises.
+"""Returns the reports of an assignment after the step `Assignment.reported`: from a table, a fitted model, or a
+distribution. An exception is a failure of the trial, as in a train function.
 """
 
 
 @dataclass
 class VirtualClock:
-    """A clock that stands still until it is moved; in seconds since `began`, the time of a journal's first event."""
+    """A clock that stands still until it is moved.
+
+    Attributes:
+        seconds: the time since `began`, in seconds.
+        began: the time of the first event of the journal, in seconds.
+    """
 
     seconds: float = 0.0
     began: float = 0.0
@@ -45,18 +51,19 @@ class VirtualClock:
 
 @dataclass(frozen=True)
 class FaultModel:
-    """What can befall simulated workers. The defaults disturb nothing.
+    """The faults of simulated workers; by default there are none.
 
     Attributes:
-        startup: seconds before a worker's first job, and again after a preemption.
-        spread: standard deviation of the logarithm of the workers' speeds; 0.1 is about 10 % between them.
-        straggle: the share of jobs, in [0, 1], that take `slowdown` times as long.
-        slowdown: at least 1.
-        fail: the share of trials, in [0, 1], whose training fails, at a step drawn uniformly.
-        preempt: preemptions in an hour of a worker's work; the trial is put back, and its unreported work is lost.
+        startup: seconds before a worker's first job, and again after a preemption, at least 0.
+        spread: standard deviation of the logarithm of the workers' speeds, at least 0; 0.1 means a difference of about 10 %.
+        straggle: the share of jobs that take `slowdown` times as long, in [0, 1].
+        slowdown: how many times as long a straggling job takes, at least 1.
+        fail: the share of trials whose training fails, in [0, 1]; the step is drawn uniformly.
+        preempt: preemptions for each hour of a worker's work, at least 0. The trial then needs another attempt, and the work
+            since its last report is lost.
 
     Raises:
-        JobError: a value out of its range.
+        JobError: a value is out of its range.
     """
 
     startup: float = 0.0
@@ -82,31 +89,51 @@ class FaultModel:
 
 @dataclass
 class _Job:
-    """A job on a worker, as far as it has come."""
+    """A job that a worker is carrying out.
+
+    Attributes:
+        trajectory: its remaining reports.
+        pace: seconds that it takes for each second of a worker without faults.
+        failing_step: the step at which it fails; None if it does not.
+        preempted_at: when the worker is preempted, in seconds of virtual time; infinite if it is not.
+        last_time: the virtual time of its last report, or of its start, in seconds.
+        next: what happens next: a report, or its end.
+    """
 
     assignment: Assignment
     worker: int
-    course: Iterator[Next]
-    pace: float  # seconds here for a second of an undisturbed worker
-    fails: Step  # 0: it does not
-    preempted: float  # when, in virtual time
-    began: float
+    trajectory: Iterator[Next]
+    pace: float
+    failing_step: Step | None
+    preempted_at: float
+    last_time: float
     next: Next | Outcome = field(default=Outcome(Status.FINISHED))
 
 
 class Simulated(Executor):
-    """`workers` simulated workers under `faults`; what happens to a trial depends on `seed` and its number alone."""
+    """A number of simulated workers.
+
+    Args:
+        clock: the clock of the controller, which this executor moves.
+        judge: returns the reports of an assignment.
+        workers: the number of workers.
+        faults: the faults of the workers; None for none.
+        seed: the seed of the faults. The faults of a trial depend only on the seed and on the number of the trial.
+    """
 
     virtual = True
 
     def __init__(
         self, clock: VirtualClock, judge: Judge, workers: int, faults: FaultModel | None = None, seed: int = 0
     ) -> None:
-        self.clock, self.judge, self.faults, self.seed = clock, judge, faults or FaultModel(), seed
-        self._cold = set(range(workers)) if self.faults.startup else set()
-        self._free = list(range(workers))  # a heap: the lowest number works first
-        self._speed: dict[int, float] = {}
-        self._events: list[tuple[float, int, _Job]] = []  # (time, order, job): it reports, ends, or is preempted
+        self.clock, self.faults, self.seed = clock, faults or FaultModel(), seed
+        self._get_reports = judge
+        self._starting = set(range(workers)) if self.faults.startup else set()  # workers that have still to start up
+        self._free = list(range(workers))  # a heap: the idle worker with the lowest number is next
+        self._pace: dict[int, float] = {}
+        self._events: list[
+            tuple[float, int, _Job]
+        ] = []  # a heap of (time, order, job): it reports, ends, or is preempted
         self._order = 0
         self._recalled = False
 
@@ -117,29 +144,37 @@ class Simulated(Executor):
     def submit(self, assignment: Assignment) -> str:
         worker = heapq.heappop(self._free)
         faults, now = self.faults, self.clock.seconds
-        pace, fails, preempted = self._pace(worker), 0, math.inf
-        if worker in self._cold:
-            self._cold.discard(worker)
+        pace, failing_step, preempted_at = self._pace_of(worker), None, math.inf
+        if worker in self._starting:
+            self._starting.discard(worker)
             now += faults.startup
         if faults.fail:
             rng = generator(self.seed, "trial", assignment.trial)
             if rng.random() < faults.fail:
-                fails = int(rng.integers(1, until(assignment.fidelity) + 1))
+                failing_step = int(rng.integers(1, until(assignment.fidelity) + 1))
         if faults.straggle or faults.preempt:
             rng = generator(self.seed, "attempt", assignment.trial, assignment.attempt)
             pace *= faults.slowdown if rng.random() < faults.straggle else 1.0
-            preempted = now + rng.exponential(3600 / faults.preempt) if faults.preempt else math.inf
-        job = _Job(assignment, worker, self.judge(assignment), pace, fails, preempted, now)
-        self._go_on(job)
+            preempted_at = now + rng.exponential(HOUR / faults.preempt) if faults.preempt else math.inf
+        job = _Job(
+            assignment=assignment,
+            worker=worker,
+            trajectory=self._get_reports(assignment),
+            pace=pace,
+            failing_step=failing_step,
+            preempted_at=preempted_at,
+            last_time=now,
+        )
+        self._schedule_next(job)
         return f"simulated-{worker}"
 
     def poll(self, listener: Listener, timeout: float) -> None:
-        """Go through what happens up to the moment when a worker becomes idle."""
+        """Move the clock from event to event, until a worker becomes idle."""
         free = len(self._free)
         while self._events and len(self._free) == free:
             time, _, job = heapq.heappop(self._events)
             self.clock.seconds = time
-            self._happen(job, listener)
+            self._handle_event(job, listener)
 
     def recall(self) -> None:
         self._recalled = True
@@ -147,44 +182,45 @@ class Simulated(Executor):
     def close(self) -> None:
         self._events.clear()
 
-    def _pace(self, worker: int) -> float:
+    def _pace_of(self, worker: int) -> float:
+        """Return the seconds that a worker takes for each second of a worker without faults."""
         if not self.faults.spread:
             return 1.0
-        if worker not in self._speed:
-            self._speed[worker] = math.exp(generator(self.seed, "worker", worker).normal(0, self.faults.spread))
-        return self._speed[worker]
+        if worker not in self._pace:
+            self._pace[worker] = math.exp(generator(self.seed, "worker", worker).normal(0, self.faults.spread))
+        return self._pace[worker]
 
-    def _go_on(self, job: _Job) -> None:
-        """The job's next event: a report, its end, or its preemption."""
+    def _schedule_next(self, job: _Job) -> None:
+        """Schedule the next event of a job: a report, its end, or the preemption of its worker."""
         try:
-            job.next = next(job.course, Outcome(Status.FINISHED))
-        except Exception as error:  # noqa: BLE001 - failure is an input, here as anywhere
+            job.next = next(job.trajectory, Outcome(Status.FINISHED))
+        except Exception as error:  # noqa: BLE001 - a failure of the trial
             job.next = classify(error)
         seconds = 0.0 if isinstance(job.next, Outcome) else job.next[2] * job.pace
         self._order += 1
-        heapq.heappush(self._events, (min(job.began + seconds, job.preempted), self._order, job))
+        heapq.heappush(self._events, (min(job.last_time + seconds, job.preempted_at), self._order, job))
 
-    def _happen(self, job: _Job, listener: Listener) -> None:
+    def _handle_event(self, job: _Job, listener: Listener) -> None:
         now = self.clock.seconds
-        spent = now - job.began
-        if now >= job.preempted:
+        seconds = now - job.last_time
+        if now >= job.preempted_at:
             if self.faults.startup:
-                self._cold.add(job.worker)
-            self._end(job, Outcome(Status.KILLED, "preempted", "", spent), listener)
+                self._starting.add(job.worker)
+            self._end(job, Outcome(Status.KILLED, "preempted", seconds=seconds), listener)
         elif isinstance(job.next, Outcome):
             self._end(job, job.next, listener)
-        elif 0 < job.fails <= job.next[0]:
-            self._end(job, Outcome(Status.ERROR, "a simulated failure", "", spent), listener)
+        elif job.failing_step is not None and job.failing_step <= job.next[0]:
+            self._end(job, Outcome(Status.ERROR, "a simulated failure", seconds=seconds), listener)
         else:
-            job.began = now
+            job.last_time = now
             step, metrics, _ = job.next
-            answer = listener.on_report(job.assignment.trial, step, metrics, spent)
+            answer = listener.on_report(job.assignment.trial, step, metrics, seconds)
             if answer is not Action.CONTINUE or step >= job.assignment.last_step(metrics):
                 self._end(job, Outcome(Status.FINISHED), listener)
             elif self._recalled:
                 self._end(job, Outcome(Status.WAITING, "interrupted"), listener)
             else:
-                self._go_on(job)
+                self._schedule_next(job)
 
     def _end(self, job: _Job, outcome: Outcome, listener: Listener) -> None:
         heapq.heappush(self._free, job.worker)

@@ -1,7 +1,6 @@
-"""The guardian: a small process that kills what is left of a controller's workers when the controller dies.
+"""The watchdog: a small process that kills the remaining processes of a controller's workers when the controller dies.
 
-It notices a controller that was killed with SIGKILL, and ends workers that would not notice by themselves because they
-hang in native code.
+It works also if the controller was killed with SIGKILL, and if a worker hangs in native code.
 """
 
 from __future__ import annotations
@@ -13,20 +12,21 @@ import sys
 
 from ogive.executors.orphans import kill_marked
 
-LOOK_SECONDS = 2.0
+POLL_SECONDS = 2.0
+"""How often the parent process is checked."""
 
 
 def main() -> None:
-    """`python -m ogive.executors.watchdog MARK`: wait, then kill every process that has the mark.
+    """Wait for the end of the controller, then kill every marked process: `python -m ogive.executors.watchdog MARK`.
 
-    The end of its standard input says that the controller has closed or died; what the controller has forked may hold
-    that open, so a change of parent says it, too.
+    The controller has closed or died when the standard input ends. A process that the controller has forked may keep that
+    open, so a change of the parent process counts, too.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     parent = os.getppid()
     while os.getppid() == parent:
-        if select.select([sys.stdin], [], [], LOOK_SECONDS)[0]:
+        if select.select([sys.stdin], [], [], POLL_SECONDS)[0]:
             break
     kill_marked(sys.argv[1])
 

@@ -1,7 +1,7 @@
-"""A warm worker: `python -m ogive.executors.worker FD`, fed by the controller over the socket at FD.
+"""A warm worker: `python -m ogive.executors.worker FD`, which the controller starts, with a socket at FD.
 
-It unpickles the space and the estimator once, prepares the estimator once, and then carries out one assignment after
-another. Messages are JSON, so that nothing an evaluation raises or returns can spoil them.
+It unpickles space and estimator once, prepares the estimator once, and then carries out one assignment after another.
+Messages are JSON, so no object of an evaluation can make them unreadable.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from ogive.errors import JobError, RunError
-from ogive.executors.channel import Disconnected, Line, ProtocolError
+from ogive.executors.channel import BlockingChannel, Disconnected, ProtocolError
 from ogive.executors.evaluate import evaluate, make_folder
 from ogive.executors.limits import limit_memory
 from ogive.executors.messages import outcome_fields
-from ogive.executors.orphans import descendants, end_strays
+from ogive.executors.orphans import find_descendants, kill_strays
 from ogive.executors.rank_group import RankGroup, use_loopback
-from ogive.executors.worker_client import CUT, LEFT
+from ogive.executors.worker_client import DISCONNECTED_EXIT_CODE, LEFT_EXIT_CODE
 from ogive.run import signal_handlers
 from ogive.run.estimator import ALONE, Estimator, Team
 from ogive.run.executor import Assignment, Outcome
@@ -39,158 +39,176 @@ from ogive.space import Space
 from ogive.trial import Step
 
 PR_SET_CHILD_SUBREAPER = 36
-TRACEBACK_AFTER = 0.9
-"""The share of `startup_limit` after which a worker writes to its log where it is."""
+"""The number of this option of Linux's prctl."""
+TRACEBACK_SHARE = 0.9
+"""The share of `startup_limit` after which a worker that is not ready writes a traceback to its log."""
 RENDEZVOUS = "rendezvous"
-"""The file in a trial's folder by which the processes of an attempt find each other."""
+"""The file in a trial's folder by which the ranks of an attempt find each other."""
 
 
 class _Worker:
-    def __init__(self, line: Line) -> None:
-        self.line = line
-        self.unanswered = False  # a report is
+    """The worker process.
+
+    Attributes:
+        awaiting_answer: a report was sent and its answer has not been received.
+        recalled: the controller has asked evaluations to end at their next report.
+        leaving: a signal has asked this process to leave after the next report.
+        busy: an assignment is being carried out.
+        lock: guards the channel, since the thread that watches the ranks sends, too.
+        ranks: the further processes of a data-parallel trial, in which this process is rank 0; None without them.
+    """
+
+    def __init__(self, channel: BlockingChannel) -> None:
+        self.channel = channel
+        self.awaiting_answer = False
         self.pid = os.getpid()
         self.recalled = False
         self.leaving = False
         self.busy = False
-        self.lock = threading.Lock()  # whoever watches the ranks sends, too
-        self.ranks: RankGroup | None = None  # of a data-parallel trial; this process is rank 0
-        self._listen()
+        self.lock = threading.Lock()
+        self.ranks: RankGroup | None = None
+        self._install_handlers()
 
-    def _listen(self) -> None:
+    def _install_handlers(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal_handlers.install(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        """Checkpoint, put back, leave: at the next report, or at once where nothing is being evaluated."""
+        """Let the evaluation end at its next report, then exit; exit at once if there is none."""
         self.leaving = True
         if not self.busy:
-            os._exit(LEFT)
+            os._exit(LEFT_EXIT_CODE)
 
     def _send(self, message: Mapping[str, Any]) -> None:
-        if os.getpid() != self.pid:  # a process that an evaluation forked has found its way back here
+        if os.getpid() != self.pid:  # a process that the evaluation has forked
             os._exit(0)
         try:
             with self.lock:
-                self.line.send(message)
+                self.channel.send(message)
         except Disconnected:
-            self._cut_off()
+            self._exit_disconnected()
 
     def _receive(self) -> dict[str, Any]:
         try:
-            return self.line.receive()
+            return self.channel.receive()
         except Disconnected:
-            self._cut_off()
+            self._exit_disconnected()
 
-    def _cut_off(self) -> NoReturn:
-        """The controller is gone, or user code has closed the channel: end at once, and leave nothing running."""
-        end_strays(set())
-        os._exit(CUT)
+    def _exit_disconnected(self) -> NoReturn:
+        """Kill all descendants and exit: the controller has ended, or user code has closed the channel."""
+        kill_strays(set())
+        os._exit(DISCONNECTED_EXIT_CODE)
 
     def _deliver(self, step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
+        """Send a report and wait for its answer."""
         self._drop_answer()
         try:
             self._send({"is": "report", "step": step, "metrics": dict(metrics), "seconds": seconds})
         except ProtocolError as error:
             raise JobError(f"the report at step {step}, of {len(metrics):,} metrics, is {error}") from None
-        self.unanswered = True
+        self.awaiting_answer = True
         answer = self._receive()
-        self.unanswered = False
+        self.awaiting_answer = False
         self.recalled = answer["recalled"]
         return Action(answer["action"])
 
     def _drop_answer(self) -> None:
-        """Receive the answer for which an evaluation did not wait, since an alarm of its own has raised meanwhile."""
-        if self.unanswered:
+        """Receive and ignore an answer that the evaluation did not wait for, because its own alarm raised an exception."""
+        if self.awaiting_answer:
             self._receive()
-            self.unanswered = False
+            self.awaiting_answer = False
 
     def run(self) -> None:
+        """Load space and estimator, then carry out assignments until the controller or a signal ends this process."""
         start = self._receive()
-        if start["startup_limit"]:  # the controller kills it then; its log says where it hangs
-            since = time.monotonic() - start["launched"]
-            faulthandler.dump_traceback_later(max(0.1, TRACEBACK_AFTER * start["startup_limit"] - since))
+        if start["startup_limit"]:  # at the limit, the controller kills this process; the log then says where it hangs
+            since_launch = time.monotonic() - start["launched"]
+            faulthandler.dump_traceback_later(max(0.1, TRACEBACK_SHARE * start["startup_limit"] - since_launch))
         sys.path[:] = start["path"]
         os.chdir(start["cwd"])
         if start.get("ranks", 1) > 1:
             use_loopback()
-            self.ranks = RankGroup(start)  # they load at the same time
+            self.ranks = RankGroup(start)  # they load at the same time as this process
         try:
             space, estimator = load(Path(start["payload"]))
             estimator.prepare()
-        except BaseException as error:  # noqa: BLE001 - told to the controller, which tells the user
+        except BaseException as error:  # noqa: BLE001 - the controller shows it to the user
             self._send({"is": "broken", **outcome_fields(classify(error))})
             return
-        if self.ranks is not None and (broken := self.ranks.ready()):
+        if self.ranks is not None and (broken := self.ranks.wait_until_ready()):
             self._send(broken)
             return
-        own = descendants() - self._of_ranks()  # what the estimator has started to work with stays
+        estimator_processes = find_descendants() - self._rank_processes()
         faulthandler.cancel_dump_traceback_later()
         self._send({"is": "ready"})
         while not self.leaving:
             self._drop_answer()
             message = self._receive()
             self.busy = True
-            last = self._one(space, estimator, message, start.get("place", 0))
-            end_strays(own | self._of_ranks())
+            end = self._carry_out(space, estimator, message, start.get("process_index", 0))
+            kill_strays(estimator_processes | self._rank_processes())
             try:
                 self._restore(start)
             except OSError as error:
-                last = {"is": "fault", "reason": f"the working directory {start['cwd']} of the search is gone: {error}"}
-            self._send({**last, "leaving": self.leaving})
+                reason = f"the working directory {start['cwd']} of the search does not exist any more: {error}"
+                end = {"is": "fault", "reason": reason}
+            self._send({**end, "leaving": self.leaving})
             self.busy = False
-        os._exit(LEFT)  # not by sys.exit, which would wait for threads that evaluations have left
+        os._exit(LEFT_EXIT_CODE)  # sys.exit would wait for threads that evaluations have started
 
-    def _one(self, space: Space, estimator: Estimator, message: dict[str, Any], place: int) -> dict[str, Any]:
-        """Carry out one assignment; returns the message to end it with."""
+    def _carry_out(
+        self, space: Space, estimator: Estimator, message: dict[str, Any], process_index: int
+    ) -> dict[str, Any]:
+        """Carry out one assignment; return the message that ends it."""
         assignment = Assignment(**message["assignment"])
         self.recalled = False
         try:
             folder = make_folder(assignment)
-            if self.ranks is not None and (broken := self.ranks.mend()):
+            if self.ranks is not None and (broken := self.ranks.replace_dead()):
                 return broken
-            team = ALONE if self.ranks is None else self._team(self.ranks, message, folder, place)
+            team = ALONE if self.ranks is None else self._begin_team(self.ranks, message, folder, process_index)
             with output_to(folder), memory_limited(message["memory_limit"]):
                 try:
-                    outcome = evaluate(
-                        space, estimator, assignment, self._deliver, lambda: self.recalled or self.leaving, team
-                    )
+                    outcome = evaluate(space, estimator, assignment, self._deliver, self._has_to_end, team)
                 except KeyboardInterrupt as error:  # raised by the evaluation itself: signals only set `leaving`
                     outcome = classify(error)
             if self.ranks is not None:
-                outcome, sound = self.ranks.settle(outcome)
-                self.leaving |= not sound
-        except (RunError, OSError) as error:  # of the machine, not of the architecture: nothing can be written
+                outcome, can_continue = self.ranks.settle(outcome)
+                self.leaving |= not can_continue
+        except (RunError, OSError) as error:  # a fault of the machine, not of the architecture: files cannot be written
             return {"is": "fault", "reason": f"{assignment.folder}: {disk_fault(error) or error}"}
         finally:
             if os.getpid() != self.pid:
                 os._exit(0)
         return {"is": "end", **outcome_fields(outcome)}
 
-    def _team(self, ranks: RankGroup, message: Mapping[str, Any], folder: Path, place: int) -> Team:
-        """Let all ranks begin the assignment with this process."""
+    def _has_to_end(self) -> bool:
+        return self.recalled or self.leaving
+
+    def _begin_team(self, ranks: RankGroup, message: Mapping[str, Any], folder: Path, process_index: int) -> Team:
+        """Let all ranks begin the assignment; return the team as this process sees it."""
         rendezvous = folder / RENDEZVOUS
         rendezvous.unlink(missing_ok=True)  # of an attempt that was killed
-        ranks.begin({**message, "rendezvous": str(rendezvous)}, self._stuck)
-        return Team(0, ranks.size, place, rendezvous)
+        ranks.begin({**message, "rendezvous": str(rendezvous)}, self._on_stuck)
+        return Team(rank=0, size=ranks.size, place=process_index, rendezvous=rendezvous)
 
-    def _of_ranks(self) -> set[int]:
+    def _rank_processes(self) -> set[int]:
         return set() if self.ranks is None else self.ranks.processes()
 
-    def _stuck(self, outcome: Outcome) -> NoReturn:
-        """Another rank has ended, and this process waits for it where nothing can wake it: tell, and leave."""
+    def _on_stuck(self, outcome: Outcome) -> NoReturn:
+        """Report the outcome and exit: another rank has failed, and this process hangs because it waits for that rank."""
         self._send({"is": "end", **outcome_fields(outcome), "leaving": True})
-        os._exit(LEFT)
+        os._exit(LEFT_EXIT_CODE)
 
     def _restore(self, start: Mapping[str, Any]) -> None:
-        """Undo what the last evaluation may have changed for the next one."""
+        """Undo what an evaluation may have changed: working directory, alarm and signal handlers."""
         os.chdir(start["cwd"])
         signal.setitimer(signal.ITIMER_REAL, 0)
-        self._listen()
+        self._install_handlers()
 
 
 def load(payload: Path) -> tuple[Space, Estimator]:
-    """The space and the estimator of a run, as `ogive.search` has left them in its folder."""
+    """Return the space and the estimator of a run, from the file that `ogive.search` has written."""
     with payload.open("rb") as file:
         space, estimator = pickle.load(file)
     return space, estimator
@@ -198,12 +216,12 @@ def load(payload: Path) -> tuple[Space, Estimator]:
 
 @contextmanager
 def output_to(folder: Path) -> Iterator[None]:
-    """Send standard output and error of this process, native code included, to the trial's `output.txt`.
+    """Write standard output and error of this process, native code included, to `output.txt` in the folder of a trial.
 
-    The evaluation gets streams of its own, so that closing or replacing them harms nobody else; they are written line by
-    line, so that the last words of a process that is killed are there.
+    The evaluation has streams of its own, so closing or replacing them affects nothing else. They are buffered by line, so
+    the file has the last lines of a process that is killed.
     """
-    kept = os.dup(1), os.dup(2)
+    saved_descriptors = os.dup(1), os.dup(2)
     streams = sys.stdout, sys.stderr
     file = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for number in (1, 2):
@@ -220,9 +238,9 @@ def output_to(folder: Path) -> Iterator[None]:
             with suppress(OSError, ValueError):  # the disk is full, or the evaluation has closed it
                 stream.flush()
         sys.stdout, sys.stderr = streams
-        for number, old in zip((1, 2), kept, strict=True):
-            os.dup2(old, number)
-            os.close(old)
+        for number, saved in zip((1, 2), saved_descriptors, strict=True):
+            os.dup2(saved, number)
+            os.close(saved)
 
 
 @contextmanager
@@ -240,16 +258,16 @@ def main() -> None:
     """Serve the controller at the socket whose file descriptor is the first argument, until it is closed."""
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)
-    if sys.platform.startswith("linux"):  # what an evaluation's children leave behind becomes this process's own
+    if sys.platform.startswith("linux"):  # orphaned descendants become children of this process, which then finds them
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     code = 0
     try:
-        _Worker(Line(descriptor)).run()
-    except BaseException:  # noqa: BLE001 - a fault of this program, for the worker's log
+        _Worker(BlockingChannel(descriptor)).run()
+    except BaseException:  # noqa: BLE001 - a bug of this program, for the worker's log
         traceback.print_exc()
         code = 1
     sys.stderr.flush()
-    os._exit(code)  # not by returning, which would wait for threads that evaluations have left
+    os._exit(code)  # returning would wait for threads that evaluations have started
 
 
 if __name__ == "__main__":

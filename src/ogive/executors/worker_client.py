@@ -14,33 +14,42 @@ from typing import Any
 
 from ogive.executors.channel import Channel, ProtocolError
 from ogive.executors.limits import bound_output, family_memory, resident
-from ogive.executors.messages import check_message, rejected
-from ogive.executors.orphans import kill_marked, marked
+from ogive.executors.messages import check_message, rejected_outcome
+from ogive.executors.orphans import kill_marked, mark_environment
 from ogive.run.executor import Assignment, Outcome
 from ogive.run.outcome import death
 from ogive.trial import Status
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-PARTING_SECONDS = 5.0
-"""How long a worker may go on after its channel has closed or it was killed, and its channel after the worker has ended."""
-MOMENT_SECONDS = 0.1
+ENDING_SECONDS = 5.0
+"""How long to wait for a worker to end after its channel has closed or it was killed, and for its channel to close after the
+worker has ended.
+"""
+BRIEF_SECONDS = 0.1
 """How long to wait for the end of a process whose channel has just closed."""
-LEFT = 75
-"""The exit code of a worker that was asked to leave and has put its trial back."""
-_WHILE_WORKING: tuple[str, ...] = ("report", "end", "fault")
-_STARTING = ("ready", "broken")
-CUT = 76
+LEFT_EXIT_CODE = 75
+"""The exit code of a worker that was asked to leave, after its trial was put back."""
+DISCONNECTED_EXIT_CODE = 76
 """The exit code of a worker that finds its channel closed."""
+_WHILE_WORKING: tuple[str, ...] = ("report", "end", "fault")
+_WHILE_STARTING = ("ready", "broken")
 
 
 class WorkerClient:
-    """A worker process, and what the controller knows of it.
+    """A worker process, as the controller sees it.
+
+    Args:
+        name: the name of the worker.
+        mark: the mark of the session's processes; see `orphans`.
+        threads: the number of threads of the process.
+        start: the first message to the worker.
+        log: the file for the worker's own output.
 
     Attributes:
-        ready: it has loaded the space and the estimator.
-        leaving: it was asked to leave, and ends.
-        assignment: what it is working on.
-        killed_for: how its trial ends, where the controller had to kill it.
+        ready: the worker has loaded space and estimator.
+        leaving: the worker was asked to leave, and is about to end.
+        assignment: the assignment that it is working on, if any.
+        kill_outcome: the outcome of its attempt if the controller has killed it; else None.
     """
 
     def __init__(self, name: str, mark: str, threads: int, start: Mapping[str, Any], log: Path) -> None:
@@ -49,153 +58,163 @@ class WorkerClient:
         self.ready = False
         self.leaving = False
         self.assignment: Assignment | None = None
-        self.killed_for: Outcome | None = None
+        self.kill_outcome: Outcome | None = None
         self._mark = f"{mark}/{name}"
-        self._alone = start["ranks"] == 1
-        self._since = time.monotonic()
-        self._parting: float | None = None  # since when it ends
-        self._spent = 0.0
+        self._has_ranks = start["ranks"] > 1
+        self._last_report = time.monotonic()  # or the start of the worker or of the assignment
+        self._ending_since: float | None = None
+        self._compute_seconds = 0.0  # of the present assignment, up to its last report
         self._last_step = 0  # that the present assignment has reported
         self._memory_before = 0
-        ours, theirs = socket.socketpair()
-        with ours, theirs, log.open("ab") as output:
+        own_end, worker_end = socket.socketpair()
+        with own_end, worker_end, log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "ogive.executors.worker", str(theirs.fileno())],
-                # a fixed hash seed: sets of strings have one order in every attempt, unless the user wants otherwise
+                [sys.executable, "-P", "-m", "ogive.executors.worker", str(worker_end.fileno())],
+                # With a fixed hash seed, sets of strings have the same order in every attempt. The user may set another one.
                 env={"PYTHONHASHSEED": "0", **os.environ}
                 | dict.fromkeys(THREAD_VARIABLES, str(threads))
-                | marked(self._mark),
-                pass_fds=[theirs.fileno()],
+                | mark_environment(self._mark),
+                pass_fds=[worker_end.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
-            self.channel = Channel(ours.dup())
-        self.channel.send({**start, "launched": self._since})
+            self.channel = Channel(own_end.dup())
+        self.channel.send({**start, "launched": self._last_report})
 
     @property
     def idle(self) -> bool:
-        ending = self.leaving or self.channel.closed or self.killed_for is not None
-        return self.ready and not ending and self.assignment is None
+        """Whether the worker can receive an assignment."""
+        is_ending = self.leaving or self.channel.closed or self.kill_outcome is not None
+        return self.ready and not is_ending and self.assignment is None
 
     def receive(self) -> dict[str, Any] | None:
-        """The next message; None if none is complete.
+        """Return the next message of the worker; None if none is complete.
 
         Raises:
-            ProtocolError: something else was written to its channel.
+            ProtocolError: something else than an expected message was written to the channel.
         """
         message = self.channel.receive()
         if message is None:
             return None
         assignment = self.assignment
-        expected = _WHILE_WORKING if assignment else () if self.ready else _STARTING
-        if assignment and not self._alone:
-            expected = (*expected, "broken")  # a rank that is started again cannot load its code
+        expected = _WHILE_WORKING if assignment else () if self.ready else _WHILE_STARTING
+        if assignment and self._has_ranks:
+            expected = (*expected, "broken")  # a rank that was replaced may be unable to load its code
         check_message(message, expected, assignment)
         if message["is"] == "report":
             if message["step"] <= self._last_step:
                 raise ProtocolError(f"found a report of step {message['step']} after one of step {self._last_step}")
             self._last_step = message["step"]
         if message["is"] in ("report", "end"):
-            self._spent += message["seconds"]
-            self._since = time.monotonic()
+            self._compute_seconds += message["seconds"]
+            self._last_report = time.monotonic()
         return message
 
     def begin(self, assignment: Assignment, memory_limit: float | None) -> None:
-        """Give it work."""
-        self.assignment, self._since, self._spent, self._last_step = assignment, time.monotonic(), 0.0, 0
-        before = resident if self._alone else family_memory
-        self._memory_before = before(self.process.pid) if memory_limit else 0
+        """Send an assignment to the worker."""
+        self.assignment = assignment
+        self._last_report, self._compute_seconds, self._last_step = time.monotonic(), 0.0, 0
+        measure = family_memory if self._has_ranks else resident
+        self._memory_before = measure(self.process.pid) if memory_limit else 0
         self.channel.send({"assignment": vars(assignment), "memory_limit": memory_limit})
 
     def finish(self) -> Assignment:
-        """Take its work away; returns what it was."""
+        """Return the assignment of the worker, which has ended."""
         assignment = self.assignment
         assert assignment is not None
         self.assignment = None
         bound_output(Path(assignment.folder) / "output.txt")
         return assignment
 
-    def enforce(self, time_limit: float | None, memory_limit: float | None, startup_limit: float | None) -> None:
-        """Kill it where it exceeds a limit."""
-        if self.killed_for is not None:
+    def enforce_limits(self, time_limit: float | None, memory_limit: float | None, startup_limit: float | None) -> None:
+        """Kill the worker if it exceeds a limit; see `Processes` for their units."""
+        if self.kill_outcome is not None:
             return
         if not self.ready:
-            self._limit_startup(startup_limit)
+            self._enforce_startup_limit(startup_limit)
             return
         assignment = self.assignment
         if assignment is None:
             return
         bound_output(Path(assignment.folder) / "output.txt")
-        unreported = time.monotonic() - self._since
-        if time_limit is not None and assignment.spent + self._spent + unreported > time_limit:
-            self.kill_for(Outcome(Status.TIME_LIMIT, f"the time limit of {time_limit:g} s is used up", "", unreported))
+        unreported = time.monotonic() - self._last_report
+        if time_limit is not None and assignment.spent + self._compute_seconds + unreported > time_limit:
+            reason = f"the time limit of {time_limit:g} s is used up"
+            self.kill_for(Outcome(Status.TIME_LIMIT, reason, seconds=unreported))
         elif memory_limit is not None:
             used = (family_memory(self.process.pid) - self._memory_before) / 1e9
-            if used > memory_limit:  # by several processes together, or in ways that the system's own limit leaves out
-                reason = f"{used:.2f} GB were taken, and the memory limit is {memory_limit:g} GB"
-                self.kill_for(Outcome(Status.OUT_OF_MEMORY, reason, "", unreported))
+            # The worker also limits itself (`limit_memory`), but only for each process and on some systems.
+            if used > memory_limit:
+                reason = f"the trial used {used:.2f} GB, more than the memory limit of {memory_limit:g} GB"
+                self.kill_for(Outcome(Status.OUT_OF_MEMORY, reason, seconds=unreported))
 
-    def _limit_startup(self, limit: float | None) -> None:
-        if limit is not None and time.monotonic() - self._since > limit:
+    def _enforce_startup_limit(self, limit: float | None) -> None:
+        if limit is not None and time.monotonic() - self._last_report > limit:
             remedy = "raise it if the code and the data take longer to load"
-            self.kill_for(
-                Outcome(Status.TIME_LIMIT, f"it was not ready after the startup_limit of {limit:g} s; {remedy}")
-            )
+            reason = f"it was not ready after the startup_limit of {limit:g} s; {remedy}"
+            self.kill_for(Outcome(Status.TIME_LIMIT, reason))
 
     def reject(self, error: ProtocolError) -> None:
-        """Kill it for what was written to its channel."""
-        self.kill_for(rejected(error, "its worker's", time.monotonic() - self._since))
+        """Kill the worker because something else than a message was written to its channel."""
+        self.kill_for(rejected_outcome(error, "its worker's", time.monotonic() - self._last_report))
         self.channel.closed = True
 
     def kill_for(self, outcome: Outcome) -> None:
-        """Kill it; `outcome` is that of its trial, unless it was killed for something else before."""
-        self.killed_for = self.killed_for or outcome
+        """Kill the worker. Its attempt ends with `outcome`, unless the worker was killed for another reason before."""
+        self.kill_outcome = self.kill_outcome or outcome
         self.process.kill()
 
     @property
-    def over(self) -> bool:
-        """It has ended and nothing of it is left to read, or it does not end.
+    def has_ended(self) -> bool:
+        """Whether the worker has ended and its channel is drained, or either takes too long.
 
-        A child of it may hold the channel open, it may have closed the channel and run on, and the system may be unable to
-        kill it.
+        A child of the worker may keep the channel open, the worker may have closed its channel and continue, or the
+        operating system may be unable to kill it.
         """
-        ended = self.process.poll() is not None
-        if ended and self.channel.quiet:
+        process_ended = self.process.poll() is not None
+        if process_ended and self.channel.is_drained:
             return True
-        if self._parting is None and (ended or self.channel.closed or self.killed_for is not None):
-            self._parting = time.monotonic()
-        return self._parting is not None and time.monotonic() - self._parting > PARTING_SECONDS
+        is_ending = process_ended or self.channel.closed or self.kill_outcome is not None
+        if self._ending_since is None and is_ending:
+            self._ending_since = time.monotonic()
+        return self._ending_since is not None and time.monotonic() - self._ending_since > ENDING_SECONDS
 
-    def wait_a_moment(self) -> None:
-        """Wait for its process, whose channel has closed."""
+    def wait_briefly(self) -> None:
+        """Wait for the end of the process, whose channel has closed."""
         with suppress(subprocess.TimeoutExpired):
-            self.process.wait(timeout=MOMENT_SECONDS)
+            self.process.wait(timeout=BRIEF_SECONDS)
 
-    def bury(self) -> tuple[int | None, Outcome]:
-        """End what is left of it; returns its exit code and what that says of its evaluation."""
-        unreported = time.monotonic() - self._since
+    def clean_up(self) -> tuple[int | None, Outcome]:
+        """Kill all remaining processes of the worker.
+
+        Returns:
+            The exit code of the worker (None if it had not ended), and the outcome of its attempt.
+        """
+        unreported = time.monotonic() - self._last_report
         code = self.process.poll()
         self.kill()
-        return code, self.killed_for or _death(code, unreported)
+        return code, self.kill_outcome or _outcome_of_exit(code, unreported)
 
     def kill(self) -> None:
-        """Kill it and all that its evaluations started."""
-        kill_marked(self._mark, session=self.process.pid)  # first, since strays are also found below it
+        """Kill the worker and all processes that its evaluations started."""
+        kill_marked(self._mark, session=self.process.pid)  # first, since some are found as descendants of the worker
         self.end()
 
     def end(self) -> None:
-        """Kill the worker itself."""
+        """Kill the worker process and close the channel."""
         self.process.kill()
-        with suppress(subprocess.TimeoutExpired):  # it is in a call of the system that cannot be interrupted
-            self.process.wait(timeout=PARTING_SECONDS)
+        with suppress(subprocess.TimeoutExpired):  # a system call that cannot be interrupted
+            self.process.wait(timeout=ENDING_SECONDS)
         self.channel.close()
 
 
-def _death(code: int | None, seconds: float) -> Outcome:
-    if code in (None, CUT):
-        return Outcome(Status.EXITED, "the evaluation closed its worker's connection to the controller", "", seconds)
-    if code == LEFT:
-        return Outcome(Status.KILLED, "the worker was asked to leave and did not wait for a report", "", seconds)
+def _outcome_of_exit(code: int | None, seconds: float) -> Outcome:
+    if code in (None, DISCONNECTED_EXIT_CODE):
+        reason = "the evaluation closed its worker's connection to the controller"
+        return Outcome(Status.EXITED, reason, seconds=seconds)
+    if code == LEFT_EXIT_CODE:
+        reason = "the worker was asked to leave and did not wait for a report"
+        return Outcome(Status.KILLED, reason, seconds=seconds)
     return death(code, seconds)

@@ -253,7 +253,15 @@ def _train(
             name, architecture = queue.pop(0)
             fidelity = {} if until is None else {"epochs": until}
             own, seed = str(folder / "trials" / f"{number:06d}"), derive(0, "plan", name)
-            assignment = Assignment(number, 1, architecture.to_json(), name, fidelity, seed, own, {})
+            assignment = Assignment(
+                trial=number,
+                attempt=1,
+                choices=architecture.to_json(),
+                id=name,
+                fidelity=fidelity,
+                seed=seed,
+                folder=own,
+            )
             watch.begin(number, name, places.submit(assignment))
             number += 1
         if not watch.running:

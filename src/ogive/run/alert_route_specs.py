@@ -1,4 +1,4 @@
-"""Where alerts may go beside the journal, as a user writes it: each route is checked before a run is created."""
+"""The destinations of alerts beside the journal, as users write them; they are checked before a run is created."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ogive.run.alerts import SEVERITIES, Alert
 RouteSpec = str | Mapping[str, Any] | Callable[[Alert], object]
 KINDS = ("console", "file", "webhook")
 ENV = "env:"
+"""The prefix of a webhook whose URL an environment variable holds."""
 
 _ALLOWED = (
     '"console", {"file": path}, {"webhook": url}, or a function of the alert; the mappings may name the least '
@@ -21,33 +22,35 @@ _ALLOWED = (
 
 
 def check_routes(specs: RouteSpec | Iterable[RouteSpec]) -> tuple[RouteSpec, ...]:
-    """Routes as they were given, each seen to be one.
+    """Return the routes as a tuple, after checking each.
 
     Raises:
-        JobError: one is none.
+        JobError: one of them is not a route; the message says what is allowed.
     """
-    single = isinstance(specs, (str, Mapping)) or callable(specs)
-    if not single and not isinstance(specs, Iterable):
+    is_single = isinstance(specs, (str, Mapping)) or callable(specs)
+    if not is_single and not isinstance(specs, Iterable):
         raise JobError(f"alerts: found {specs!r}; allowed: {_ALLOWED}")
-    given: tuple[Any, ...] = (specs,) if single else tuple(specs)  # type: ignore[arg-type]
-    for spec in given:
-        _check(spec)
-    return tuple(dict(spec) if isinstance(spec, Mapping) else spec for spec in given)
+    routes: tuple[Any, ...] = (specs,) if is_single else tuple(specs)  # type: ignore[arg-type]
+    for spec in routes:
+        _check_route(spec)
+    return tuple(dict(spec) if isinstance(spec, Mapping) else spec for spec in routes)
 
 
-def _check(spec: object) -> None:
+def _check_route(spec: object) -> None:
     if callable(spec) or spec == "console":
         return
     if not isinstance(spec, Mapping) or len(set(spec) & set(KINDS)) != 1 or set(spec) - {*KINDS, "severity"}:
         raise JobError(f"alerts: found {spec!r}; allowed: {_ALLOWED}")
     if spec.get("severity", "info") not in SEVERITIES:
-        raise JobError(f"alerts: severity {spec['severity']!r}; allowed: {', '.join(SEVERITIES)}")
+        raise JobError(f"alerts: severity: found {spec['severity']!r}; allowed: {', '.join(SEVERITIES)}")
     for kind in ("file", "webhook"):
         if kind in spec and (not isinstance(spec[kind], str) or not spec[kind]):
-            raise JobError(f"alerts: {kind} {spec[kind]!r}; give a text")
+            raise JobError(f"alerts: {kind}: found {spec[kind]!r}; allowed: a text that is not empty")
     url = spec.get("webhook", ENV)
     if not url.startswith(ENV) and not _is_url(url):
-        raise JobError(f"alerts: webhook {url!r}; give a URL that begins with http:// or https://, or env:NAME")
+        raise JobError(
+            f"alerts: webhook: found {url!r}; allowed: a URL that begins with http:// or https://, or env:NAME"
+        )
 
 
 def _is_url(text: str) -> bool:
@@ -56,35 +59,41 @@ def _is_url(text: str) -> bool:
 
 
 def stored_routes(specs: Iterable[RouteSpec]) -> list[Any]:
-    """The routes that the journal keeps. Functions and literal URLs, which may be secret, are of one session only; the
-    URL of `{"webhook": "env:NAME"}` is read from the environment by each.
+    """Return the routes that the journal stores.
+
+    Functions and literal URLs, which may be secret, hold for one session only. The URL of `{"webhook": "env:NAME"}` is read
+    from the environment by each session, so this route is stored.
     """
-    return [spec for spec in specs if not callable(spec) and not (isinstance(spec, Mapping) and _secret(spec))]
+    return [spec for spec in specs if not callable(spec) and not (isinstance(spec, Mapping) and _is_secret(spec))]
 
 
 def check_addresses(specs: Iterable[RouteSpec]) -> None:
-    """See that the environment holds a URL for each `{"webhook": "env:NAME"}`.
+    """Check that the environment holds a URL for each `{"webhook": "env:NAME"}`.
 
     Raises:
-        JobError: it does not.
+        JobError: a variable is not set, or holds no URL.
     """
     for spec in specs:
         if isinstance(spec, Mapping) and "webhook" in spec:
             address(spec["webhook"])
 
 
-def _secret(spec: Mapping[str, Any]) -> bool:
+def _is_secret(spec: Mapping[str, Any]) -> bool:
     return not str(spec.get("webhook", ENV)).startswith(ENV)
 
 
 def address(url: str) -> str:
-    """The URL itself, or what the environment variable of `env:NAME` holds."""
+    """Return `url`, or the value of the environment variable NAME for `env:NAME`.
+
+    Raises:
+        JobError: the environment variable is not set, or holds no URL.
+    """
     if not url.startswith(ENV):
         return url
     name = url.removeprefix(ENV)
-    found = os.environ.get(name, "")
-    if not _is_url(found):
+    value = os.environ.get(name, "")
+    if not _is_url(value):
         raise JobError(
             f"alerts: webhook {url!r}: the environment variable {name!r} holds no URL; set it to https://..."
         )
-    return found
+    return value

@@ -1,4 +1,4 @@
-"""Alerts: what a user should hear of while a search runs, decided from the state and the time alone."""
+"""Alerts: messages that a user should receive while a search runs."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from ogive.run.events import Event, Kind
 from ogive.trial import EMPTY, TrialId
 
 SEVERITIES = ("info", "warning", "critical")
+"""The severities of alerts, the least first."""
 
 
 @dataclass(frozen=True)
 class Alert:
-    """Something that a user should hear of.
+    """A message that a user should receive at once.
 
     Attributes:
         severity: "info", "warning" or "critical".
-        cause: what it is about, in a form that tells it from every other: of each cause there is one alert in a run.
-        numbers: what was measured and the threshold that it has crossed.
-        time: of the clock; 0 before it is journalled.
+        cause: an identifier of the cause, such as "budget:hours:3:80%"; a run has at most one alert for each cause.
+        numbers: what was measured, and the threshold that it has crossed.
+        time: the time of the clock, in seconds; 0 before the alert is journalled.
+        trial: the trial that the alert is about; None if it is about the run.
     """
 
     severity: str
@@ -31,18 +33,25 @@ class Alert:
     trial: TrialId | None = None
 
     def event(self) -> Event:
-        """The event that journals it."""
+        """Return the event that journals this alert."""
         data = {"severity": self.severity, "cause": self.cause, "message": self.message, "numbers": dict(self.numbers)}
         return Event(Kind.ALERT, self.trial, data=data)
 
     @staticmethod
     def of(event: Event) -> Alert:
-        """The alert that an event of `Kind.ALERT` journals."""
+        """Return the alert of an event of `Kind.ALERT`."""
         data = event.data
-        return Alert(data["severity"], data["cause"], data["message"], data.get("numbers", {}), event.time, event.trial)
+        return Alert(
+            severity=data["severity"],
+            cause=data["cause"],
+            message=data["message"],
+            numbers=data.get("numbers", {}),
+            time=event.time,
+            trial=event.trial,
+        )
 
     def to_json(self) -> dict[str, Any]:
-        """For routes, and for scripts."""
+        """Return the alert as JSON, for routes and scripts."""
         return {
             "severity": self.severity,
             "cause": self.cause,

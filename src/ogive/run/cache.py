@@ -1,4 +1,4 @@
-"""The evaluation cache: results shared between runs, by architecture, code, recipe, seed and fidelity."""
+"""The evaluation cache: results that runs share, by architecture, code, recipe, seed and fidelity."""
 
 from __future__ import annotations
 
@@ -28,17 +28,25 @@ _results = sql.Table(
 
 
 def default_path() -> Path:
-    """Where results are kept unless `OGIVE_CACHE` names another folder."""
+    """Return the path of the cache: in the folder that `OGIVE_CACHE` names, or in the user's cache folder."""
     return Path(os.environ.get("OGIVE_CACHE") or platformdirs.user_cache_dir("ogive")) / "evaluations-1.db"
 
 
 class Cache:
-    """Reports of earlier evaluations. Only estimators that can tell their whole recipe use it.
+    """Reports of earlier evaluations, for estimators that know their recipe.
 
     Args:
-        code: identifies the code of layers and estimator: results of other code are others.
-        ranks: how many processes train a trial together, where their number changes what is reported; else 1.
-        edited: says why results are not those of `code` any more; None as long as they are.
+        space: the space of the run.
+        recipe: the recipe of the estimator (`Estimator.recipe`).
+        code: a hash of the code of layers and estimator; results of different code are kept apart.
+        continuable: whether the reports of a longer job serve a shorter one (`Estimator.continuable`).
+        path: the file of the cache; by default `default_path()`.
+        ranks: the number of processes that train a trial together, if the results depend on it; else 1.
+        edited: returns why the code is no longer that of `code`, such as an edited file; None if it is. Since results
+            would then have wrong keys, the cache finds and stores nothing any more.
+
+    Raises:
+        RunError: the file cannot be opened or created.
     """
 
     def __init__(
@@ -47,20 +55,22 @@ class Cache:
         recipe: Mapping[str, Any],
         code: str,
         continuable: bool = False,
+        *,
         path: Path | None = None,
         ranks: int = 1,
         edited: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.path = path or default_path()
         self.edited = edited
-        rest = [
+        key_parts = [
             code,
             dict(recipe),
             *([space.scaling] if space.scaling else []),
             *([{"ranks": ranks}] if ranks > 1 else []),
         ]
-        # results from before the space was given an example input are results of the same networks
-        self._bases = [[fingerprint, *rest] for fingerprint in (space.fingerprint, *space.former)]
+        # A space had another fingerprint before it was given an example input. Its networks are the same, so are their
+        # results.
+        self._key_prefixes = [[fingerprint, *key_parts] for fingerprint in (space.fingerprint, *space.former)]
         self._continuable = continuable
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,29 +78,32 @@ class Cache:
             self._engine = sql.create_engine(url, connect_args={"timeout": 30})
             _tables.create_all(self._engine)
         except (OSError, DatabaseError) as error:
-            raise self._broken(error) from error
+            raise self._error(error) from error
 
-    def _broken(self, error: Exception) -> RunError:
+    def _error(self, error: Exception) -> RunError:
         return RunError(
             f"the evaluation cache {self.path} cannot be used: {error}; delete it, name another folder in OGIVE_CACHE, "
             "or search with cache=False"
         )
 
     def _keys(self, trial: Trial) -> list[str]:
-        """Of the trial's result, to store it by the first and find it by any.
+        """Return the keys of a trial's result: it is stored under the first, and may be found under any.
 
-        They hold no canonical identity, since equal networks may start from other weights. A continuable estimator's
-        results serve any number of epochs up to those that were reported.
+        The keys use the labels of the architecture and not its id, since equal networks may start from different weights.
+        For a continuable estimator they leave the number of epochs out.
         """
         ignored = ("epochs",) if self._continuable else ()
         fidelity = {name: value for name, value in trial.fidelity.items() if name not in ignored}
-        own = [trial.architecture.to_json(), dict(trial.proposal.settings), trial.seed, fidelity]
-        return [hash_json([*base, *own], digits=ALL_DIGITS) for base in self._bases]
+        trial_parts = [trial.architecture.to_json(), dict(trial.proposal.settings), trial.seed, fidelity]
+        return [hash_json([*prefix, *trial_parts], digits=ALL_DIGITS) for prefix in self._key_prefixes]
 
     def find(self, trial: Trial) -> list[Report]:
-        """The reports up to the trial's fidelity; empty where they are not all known.
+        """Return the reports of a trial up to its fidelity; empty if the cache does not have them all.
 
-        A trial that inherits weights has results of its own, which no key tells.
+        Nothing is found for a trial that inherits weights, since its results depend on them and the keys do not.
+
+        Raises:
+            RunError: the file cannot be read, or is damaged.
         """
         if trial.proposal.inherit is not None or self.edited() is not None:
             return []
@@ -100,29 +113,33 @@ class Cache:
             with self._engine.connect() as connection:
                 text = connection.execute(query).scalar()
         except DatabaseError as error:
-            raise self._broken(error) from error
+            raise self._error(error) from error
         try:
-            known = json.loads(text or "[]")
-            reports = [Report(trial.began + step, metrics, seconds) for step, metrics, seconds in known]
+            rows = json.loads(text or "[]")
+            reports = [Report(trial.began + step, metrics, seconds) for step, metrics, seconds in rows]
         except (ValueError, TypeError) as error:
-            raise self._broken(error) from error
+            raise self._error(error) from error
         return [report for report in reports if report.step <= trial.until]
 
     def store(self, trial: Trial) -> None:
-        """Keep the reports of a trial that has reached its fidelity."""
+        """Store the reports of a trial that has reached its fidelity, unless the cache has as many of them.
+
+        Raises:
+            RunError: the file cannot be written.
+        """
         if trial.proposal.inherit is not None or trial.step < trial.until or self.edited() is not None:
             return
         key, end = self._keys(trial)[0], trial.step - trial.began
-        own = [report for report in trial.reports if report.step > trial.began]
-        reports = json.dumps([[r.step - trial.began, dict(r.metrics), r.seconds] for r in own])
+        reports = [report for report in trial.reports if report.step > trial.began]
+        text = json.dumps([[r.step - trial.began, dict(r.metrics), r.seconds] for r in reports])
         try:
             with self._engine.begin() as connection:
                 connection.execute(_results.delete().where(_results.c.key == key, _results.c.step < end))
-                known = connection.execute(sql.select(_results.c.step).where(_results.c.key == key)).first()
-                if known is None:
-                    connection.execute(_results.insert(), {"key": key, "step": end, "reports": reports})
+                longer = connection.execute(sql.select(_results.c.step).where(_results.c.key == key)).first()
+                if longer is None:
+                    connection.execute(_results.insert(), {"key": key, "step": end, "reports": text})
         except DatabaseError as error:
-            raise self._broken(error) from error
+            raise self._error(error) from error
 
     def close(self) -> None:
         self._engine.dispose()

@@ -1,8 +1,10 @@
-"""Which checkpoints of a run's folder are kept for whom.
+"""Which checkpoints a run's folder keeps, so that trials can start from the weights of other trials.
 
-A trial's own folder has its newest checkpoint. `handed_on/000003` has the one of trial 3's last comparison while trial 3 is
-trained further, and `inherited/000012` the one that trial 12 begins with, whatever becomes of its donor. Both are hard
-links, put into place before the journal has what depends on them.
+- The folder of a trial has its newest checkpoint.
+- `handed_on/000003` has the checkpoint of trial 3 at its last comparison, while trial 3 is trained further.
+- `inherited/000012` has the checkpoint that trial 12 starts from, whatever happens to the donor of the weights.
+
+The files are hard links, so they take no space. They are created before the journal has the events that depend on them.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from ogive.trial import Status, Step, Trial, TrialId
 
 
 def inherited_folder(run: Path, child: TrialId) -> Path:
-    """Where the checkpoint is that trial `child` begins with."""
+    """Return the folder of the checkpoint that trial `child` starts from; `run` is the folder of the run."""
     return run / "inherited" / f"{child:06d}"
 
 
@@ -25,66 +27,67 @@ def _kept_folder(run: Path, donor: TrialId) -> Path:
     return run / "handed_on" / f"{donor:06d}"
 
 
-def keep(run: Path, donor: Trial, step: Step) -> None:
-    """Keep the checkpoint that `donor` has after `step`, instead of any kept before; nothing where it has none.
+def keep_checkpoint(run: Path, donor: Trial, step: Step) -> None:
+    """Keep the checkpoint of `donor` after `step`, in place of the one kept before; do nothing if there is none.
 
     Raises:
         OSError: the disk is full, or cannot be written.
     """
-    files = _checkpoint(trial_folder(run, donor), step - donor.began)
+    files = _checkpoint_files(trial_folder(run, donor), step - donor.began)
     if files:
         _link(files, _kept_folder(run, donor.id))
 
 
-def inherit(run: Path, donor: Trial, step: Step, child: TrialId) -> bool:
-    """Give trial `child` the checkpoint that `donor` had after `step`; False where it is not there.
+def inherit_checkpoint(run: Path, donor: Trial, step: Step, child: TrialId) -> bool:
+    """Link the checkpoint of `donor` after `step` into the folder of trial `child`; return False if there is none.
 
     Raises:
         OSError: the disk is full, or cannot be written.
     """
-    at = step - donor.began
-    files = _checkpoint(trial_folder(run, donor), at) or _checkpoint(_kept_folder(run, donor.id), at)
-    place = inherited_folder(run, child)
+    own_step = step - donor.began
+    files = _checkpoint_files(trial_folder(run, donor), own_step)
+    files = files or _checkpoint_files(_kept_folder(run, donor.id), own_step)
+    folder = inherited_folder(run, child)
     if files:
-        _link(files, place)
-    elif place.is_dir():
-        shutil.rmtree(place)  # of a start that never reached the journal
+        _link(files, folder)
+    elif folder.is_dir():
+        shutil.rmtree(folder)  # of a trial of this number that never reached the journal
     return bool(files)
 
 
-def forget(run: Path, trial: Trial) -> None:
-    """Delete what nothing goes on from any more, of a trial that has ended; the last checkpoint of a finished one stays.
+def delete_unneeded(run: Path, trial: Trial) -> None:
+    """Delete the checkpoints of a trial that has ended, except the last one of a finished trial.
 
     Raises:
         OSError: a file cannot be deleted.
     """
-    gone = [inherited_folder(run, trial.id)] if trial.proposal.inherit is not None else []
+    folders = [inherited_folder(run, trial.id)] if trial.proposal.inherit is not None else []
     if trial.status is not Status.FINISHED:
         drop_checkpoints(trial_folder(run, trial))
-        gone.append(_kept_folder(run, trial.id))
-    for folder in gone:
+        folders.append(_kept_folder(run, trial.id))
+    for folder in folders:
         if folder.is_dir():
             shutil.rmtree(folder)
 
 
-def tidy(run: Path, trials: Iterable[Trial]) -> None:
-    """Delete what `forget` had no time for, and what was to be inherited by starts that never reached the journal.
+def delete_leftovers(run: Path, trials: Iterable[Trial]) -> None:
+    """Delete the checkpoints that a killed session left: of ended trials, and for trials that never reached the journal.
 
     Raises:
         OSError: a file cannot be deleted.
     """
-    known = set()
+    needed = set()
     for trial in trials:
-        known.add(inherited_folder(run, trial.id))
+        needed.add(inherited_folder(run, trial.id))
         if trial.status.ended:
-            forget(run, trial)
+            delete_unneeded(run, trial)
     for folder in (run / "inherited").glob("*"):
-        if folder not in known:
+        if folder not in needed:
             shutil.rmtree(folder)
 
 
-def forget_all_kept(run: Path) -> None:
-    """Delete what was kept to be handed on, since nothing will be any more.
+def delete_kept(run: Path) -> None:
+    """Delete the checkpoints of `keep_checkpoint`, at the end of a search: no further trial can inherit them.
 
     Raises:
         OSError: a file cannot be deleted.
@@ -93,25 +96,25 @@ def forget_all_kept(run: Path) -> None:
         shutil.rmtree(run / "handed_on")
 
 
-def _checkpoint(folder: Path, step: Step) -> list[Path]:
-    """The files of a whole checkpoint, in the order in which they are put into place."""
-    beside = folder / f"checkpoint-{step}.json"
+def _checkpoint_files(folder: Path, step: Step) -> list[Path]:
+    """Return the files of a checkpoint, the JSON file first, since the state is unreadable without it; empty for none."""
+    description = folder / f"checkpoint-{step}.json"
     states = (folder / f"checkpoint-{step}.{suffix}" for suffix in ("pt", "pickle"))
-    return [beside, *(state for state in states if state.exists())] if beside.exists() else []
+    return [description, *(state for state in states if state.exists())] if description.exists() else []
 
 
 def _link(files: list[Path], folder: Path) -> None:
-    """Make `folder` hold `files` and nothing else; they take no room where the file system has hard links."""
+    """Make `folder` contain links to `files` and nothing else; copy them where the file system has no hard links."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
-        aside = folder / f"{file.name}.tmp"
-        aside.unlink(missing_ok=True)
+        draft = folder / f"{file.name}.tmp"
+        draft.unlink(missing_ok=True)
         try:
-            os.link(file, aside)
-        except OSError:  # no hard links here
-            shutil.copyfile(file, aside)
-        aside.replace(folder / file.name)
+            os.link(file, draft)
+        except OSError:
+            shutil.copyfile(file, draft)
+        draft.replace(folder / file.name)
     names = {file.name for file in files}
-    for former in folder.iterdir():
-        if former.name not in names:
-            former.unlink()
+    for file in folder.iterdir():
+        if file.name not in names:
+            file.unlink()

@@ -1,4 +1,4 @@
-"""Time is an argument: the controller asks a clock, so that the same controller also runs in simulated time."""
+"""Clocks. The controller takes a clock as an argument, so the same controller also runs in virtual time."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the controller knows of time."""
+    """The source of the controller's time."""
 
     def now(self) -> float:
-        """The time to be recorded, in seconds since 1970 (or since the start of a simulation)."""
+        """Return the time for the journal: seconds since 1970, or since the start of a simulation."""
 
     def monotonic(self) -> float:
-        """Seconds that never go back, for durations."""
+        """Return seconds that never decrease, for durations."""
 
 
 class WallClock:
-    """The computer's clock as it was when this was made, and what has passed since: a clock that somebody sets later
-    neither spends a budget nor turns the order of a session's events round.
+    """The time of the computer, read once when the clock is created and counted on monotonically from there.
+
+    So setting the computer's clock during a session changes neither the budget that is spent nor the order of events.
     """
 
     def __init__(self) -> None:

@@ -1,10 +1,11 @@
-"""What becomes of a proposal and of a report: pure functions that the controller asks before it writes anything down."""
+"""Decisions about proposals and reports, as pure functions: the controller asks them before it writes an event."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,168 +13,200 @@ from ogive.errors import RunError
 from ogive.run.checkpoint_retention import inherited_folder
 from ogive.run.events import Event, Kind
 from ogive.run.executor import Assignment, Outcome
-from ogive.run.state import State
+from ogive.run.state import REPEATS, State
 from ogive.run.trial_folder import trial_path
-from ogive.schedule.base import Action
+from ogive.schedule.base import Action, Start
+from ogive.seeds import derive
 from ogive.space.fingerprints import is_same
 from ogive.trial import Proposal, Status, Step, Trial, TrialId
 
-_KINDS = {Action.CONTINUE: Kind.FINISHED, Action.PAUSE: Kind.PAUSED, Action.STOP: Kind.STOPPED}
-_ANSWERS = {Kind.FINISHED: Action.CONTINUE, Kind.PAUSED: Action.PAUSE}
+_EVENT_KINDS = {Action.CONTINUE: Kind.FINISHED, Action.PAUSE: Kind.PAUSED, Action.STOP: Kind.STOPPED}
+_ACTIONS = {Kind.FINISHED: Action.CONTINUE, Kind.PAUSED: Action.PAUSE}
 _encode = json.JSONEncoder(allow_nan=False).encode
 
 
-def checked(proposal: Proposal, note: Mapping[str, Any], state: State, strategy: str) -> Proposal:
-    """`proposal` as it will be read back from the journal; what the journal cannot hold is refused before it is in.
+def check_proposal(proposal: Proposal, note: Mapping[str, Any], state: State, strategy: str) -> Proposal:
+    """Return `proposal`, with the schedule's `note`, as it will be read back from the journal.
 
     Raises:
-        RunError: it is not of this run; `strategy` is named.
+        RunError: the proposal does not fit the run, or the journal cannot store it; the message names `strategy`.
     """
     space = proposal.architecture.space
     if space is not state.space and not is_same(space, state.space):
         raise RunError(
-            f"strategy {strategy} proposes {proposal.architecture!r}, which is of another space than the run's"
+            f"strategy {strategy} proposes {proposal.architecture!r}, an architecture of another space than that of the run"
         )
     if proposal.inherit is not None and proposal.inherit[0] not in state.trials:
         raise RunError(
-            f"strategy {strategy} lets a proposal inherit from trial {proposal.inherit[0]}, which there is not"
+            f"strategy {strategy} proposes an architecture that inherits the weights of trial {proposal.inherit[0]}, but "
+            "the run has no such trial"
         )
-    return _as_read_back(proposal, note, strategy)
+    return _read_back(proposal, note, strategy)
 
 
-def _as_read_back(proposal: Proposal, note: Mapping[str, Any], strategy: str) -> Proposal:
-    """`proposal` with the schedule's `note`, as it will be read back from the journal.
+def _read_back(proposal: Proposal, note: Mapping[str, Any], strategy: str) -> Proposal:
+    """Return `proposal`, with the schedule's `note`, after its settings and note were converted to JSON and back.
 
     Raises:
-        RunError: the journal cannot hold its settings or its note; `strategy` is named.
+        RunError: the settings or the note are not JSON.
     """
-    kept = {**proposal.note, "schedule": dict(note)} if note else proposal.note
-    if not kept and not proposal.settings:
+    full_note = {**proposal.note, "schedule": dict(note)} if note else proposal.note
+    if not full_note and not proposal.settings:
         return proposal
     try:
-        settings, kept = json.loads(_encode([dict(proposal.settings), dict(kept)]))
+        settings, full_note = json.loads(_encode([dict(proposal.settings), dict(full_note)]))
     except (TypeError, ValueError) as error:
         raise RunError(f"strategy {strategy}: settings and note of a proposal must be JSON: {error}") from error
-    return Proposal(proposal.architecture, proposal.inherit, settings, kept)
+    return Proposal(proposal.architecture, proposal.inherit, settings, full_note)
 
 
-def assignment(trial: Trial, state: State, folder: Path) -> Assignment:
-    """What a worker is given to carry out the next attempt at `trial`, in the run's `folder`."""
+def make_repetition(state: State) -> Proposal | None:
+    """Return the proposal of the next failed trial that is to be repeated; None if there is none."""
+    failed = state.next_repeat
+    if failed is None:
+        return None
+    proposal = state.trials[failed].proposal
+    note = {name: value for name, value in proposal.note.items() if name != "schedule"}
+    return replace(proposal, note={**note, REPEATS: failed})
+
+
+def make_trial(number: TrialId, proposal: Proposal, job: Start, state: State) -> Trial:
+    """Return the new trial of a proposal.
+
+    Its seed depends on the architecture and not on the number of the trial, so that runs of one seed share results. A
+    repetition has the seed of the failed trial.
+    """
+    architecture_id = proposal.architecture.id
+    repeated = proposal.note.get(REPEATS)
+    if repeated is None:
+        seed = derive(int(state.created["seed"]), "trial", architecture_id, state.seen[architecture_id])
+    else:
+        seed = state.trials[repeated].seed
+    return Trial(number, proposal, job.fidelity, seed, began=job.began, best_epoch_of=state.best_epoch_of)
+
+
+def make_assignment(trial: Trial, state: State, folder: Path) -> Assignment:
+    """Return the next attempt of `trial`, as a worker receives it; `folder` is that of the run."""
     inherit = None
     if trial.proposal.inherit is not None:
-        parent = state.trials[trial.proposal.inherit[0]]
-        own = inherited_folder(folder, trial.id)
-        source = str(own) if own.is_dir() else trial_path(folder, parent)
-        inherit = source, trial.proposal.inherit[1] - parent.began  # as the parent counted
+        donor = state.trials[trial.proposal.inherit[0]]
+        copy = inherited_folder(folder, trial.id)
+        source = str(copy) if copy.is_dir() else trial_path(folder, donor)
+        inherit = source, trial.proposal.inherit[1] - donor.began  # checkpoints are numbered from the donor's `began`
     return Assignment(
-        trial.id,
-        trial.attempts + 1,
-        trial.architecture.to_json(),
-        trial.architecture.id,
-        dict(trial.fidelity),
-        trial.seed,
-        trial_path(folder, trial),
-        dict(trial.proposal.settings),
-        inherit,
-        max(0, trial.step - trial.began),
-        trial.seconds,
-        trial.began,
-        awaits=missing_metrics(trial, state.metrics_needed),
-        limit=last_step(trial, state.created["epochs"]) - trial.began,
+        trial=trial.id,
+        attempt=trial.attempts + 1,
+        choices=trial.architecture.to_json(),
+        id=trial.architecture.id,
+        fidelity=dict(trial.fidelity),
+        seed=trial.seed,
+        folder=trial_path(folder, trial),
+        settings=dict(trial.proposal.settings),
+        inherit=inherit,
+        reported=max(0, trial.step - trial.began),
+        spent=trial.seconds,
+        began=trial.began,
+        awaits=find_missing_metrics(trial, state.metrics_needed),
+        limit=last_allowed_step(trial, state.created["epochs"]) - trial.began,
         best_epoch_of=trial.best_epoch_of and trial.best_epoch_of.beside(trial.screened),
     )
 
 
-def decided(trial: Trial, action: Action, needed: Sequence[str], epochs: int | None) -> Event | None:
-    """What becomes of a trial after its last report: the event that ends or pauses it, or None to go on.
+def decide_end(trial: Trial, action: Action, metrics_needed: Sequence[str], epochs: int | None) -> Event | None:
+    """Return the event that ends or pauses a trial after its last report; None if it continues.
 
     Args:
-        trial: with the report.
-        action: what the schedule says to it.
-        needed: the metrics of objectives and constraints.
-        epochs: of a trial at most; None where nobody counts them.
+        trial: the trial, with the report.
+        action: the answer of the schedule to the report.
+        metrics_needed: the metrics of objectives and constraints.
+        epochs: the largest number of epochs of a trial; None if it is unknown.
     """
-    lack = valueless(trial, needed)
-    if lack is not None:
-        return failed(trial.id, lack) if trial.step >= _patience(trial, lack, epochs) else None
+    failure = find_value_failure(trial, metrics_needed)
+    if failure is not None:
+        at_end = trial.step >= _last_step_without_value(trial, failure, epochs)
+        return make_failed_event(trial.id, failure) if at_end else None
     if action is Action.CONTINUE and trial.step < trial.until:
         return None
-    return Event(_KINDS[action], trial.id)
+    return Event(_EVENT_KINDS[action], trial.id)
 
 
-def _patience(trial: Trial, lack: Outcome, epochs: int | None) -> Step:
-    """The step up to which a trial without a value goes on: to the very last while something is not reported yet. Values
-    that are not finite end it at once; where the best epoch counts, at the end of its job.
+def _last_step_without_value(trial: Trial, failure: Outcome, epochs: int | None) -> Step:
+    """Return the step up to which a trial without a value continues.
+
+    A metric that is missing may still be reported up to the last allowed step. A value that is not finite ends the trial at
+    once, except that a later epoch of the same job may be finite where the best epoch counts.
     """
-    if lack.status is Status.MISSING_METRIC:
-        return last_step(trial, epochs)
+    if failure.status is Status.MISSING_METRIC:
+        return last_allowed_step(trial, epochs)
     return trial.step if trial.best_epoch_of is None else trial.until
 
 
-def last_step(trial: Trial, epochs: int | None) -> Step:
-    """The step up to which a trial may be trained until it has a value: `epochs` where its job limits the epochs alone, else
-    the end of its job.
+def last_allowed_step(trial: Trial, epochs: int | None) -> Step:
+    """Return the step up to which a trial may be trained until it has a value.
+
+    It is `epochs` if the job limits nothing but epochs, else the end of the job.
     """
     return max(trial.until, epochs) if epochs is not None and set(trial.fidelity) == {"epochs"} else trial.until
 
 
-def answer(event: Event | None) -> Action:
-    """What a worker is told of what was decided; a trial that is finished ends by itself."""
-    return Action.CONTINUE if event is None else _ANSWERS.get(event.kind, Action.STOP)
+def get_answer(event: Event | None) -> Action:
+    """Return the answer to a worker after `decide_end` returned `event`; a trial that is finished returns by itself."""
+    return Action.CONTINUE if event is None else _ACTIONS.get(event.kind, Action.STOP)
 
 
-def valueless(trial: Trial, needed: Sequence[str]) -> Outcome | None:
-    """The failure of a trial that has no value: in its `value_report` not all metrics `needed` are there and finite. None
-    where they are.
-    """
-    missing = missing_metrics(trial, needed)
-    not_finite_metric = _not_finite(trial, needed)
-    if not_finite_metric and (not missing or trial.best_epoch_of is None):
-        none = "" if trial.best_epoch_of is None else f"no epoch had finite values of {', '.join(needed)}: "
-        return Outcome(
-            Status.NOT_FINITE, f"{none}{not_finite_metric} is {trial.metrics[not_finite_metric]} at step {trial.step}"
-        )
-    return _unreported(trial, missing) if missing else None
+def find_value_failure(trial: Trial, metrics_needed: Sequence[str]) -> Outcome | None:
+    """Return the failure of a trial that has no value: a needed metric is missing or not finite; None if it has one."""
+    missing = find_missing_metrics(trial, metrics_needed)
+    not_finite = _find_not_finite(trial, metrics_needed)
+    if not_finite is not None and (not missing or trial.best_epoch_of is None):
+        reason = f"{not_finite} is {trial.metrics[not_finite]} at step {trial.step}"
+        if trial.best_epoch_of is not None:
+            reason = f"no epoch had finite values of {', '.join(metrics_needed)}: {reason}"
+        return Outcome(Status.NOT_FINITE, reason)
+    return _missing_metric_failure(trial, missing) if missing else None
 
 
-def _not_finite(trial: Trial, needed: Sequence[str]) -> str:
-    """The first of the metrics `needed` that is there and not finite; "" where there is none."""
+def _find_not_finite(trial: Trial, metrics_needed: Sequence[str]) -> str | None:
+    """Return the first needed metric whose value is not finite; None if there is none."""
     metrics = trial.metrics
-    return next((name for name in needed if not math.isfinite(metrics.get(name, 0.0))), "")
+    return next((name for name in metrics_needed if not math.isfinite(metrics.get(name, 0.0))), None)
 
 
-def _unreported(trial: Trial, missing: Sequence[str]) -> Outcome:
-    """The failure of a trial that did not report the metrics `missing`."""
-    reported = ", ".join(trial.reports[-1].metrics if trial.reports else ()) or "nothing"
+def _missing_metric_failure(trial: Trial, missing: Sequence[str]) -> Outcome:
+    reported = ", ".join(trial.reports[-1].metrics if trial.reports else ())
+    others = f"only {reported} was" if reported else "nor was any other metric"
     call = f"trial.report({', '.join(f'{name}=...' for name in missing)})"
-    remedy = f"a train function calls {call} in each of its epochs"
+    remedy = f"call {call} in each epoch of the train function"
     if "epochs" in trial.fidelity:
         remedy += f" (here: up to epoch {max(trial.step, trial.until) - trial.began})"
-    reason = f"{', '.join(missing)} was never reported; what was: {reported}; {remedy}"
+    reason = f"{', '.join(missing)} was never reported, {others}; {remedy}"
     return Outcome(Status.MISSING_METRIC, reason)
 
 
-def missing_metrics(trial: Trial, needed: Sequence[str]) -> tuple[str, ...]:
-    """Those of `needed` that are not known of the trial at its present fidelity."""
+def find_missing_metrics(trial: Trial, metrics_needed: Sequence[str]) -> tuple[str, ...]:
+    """Return the needed metrics that the trial has not reported at its present fidelity, and that are not screened."""
     report = trial.value_report
-    known = report.metrics if report is not None and report.began == trial.began else {}
-    return tuple(name for name in needed if name not in trial.screened and name not in known)
+    reported = report.metrics if report is not None and report.began == trial.began else {}
+    return tuple(name for name in metrics_needed if name not in trial.screened and name not in reported)
 
 
-def taken_over(trial: Trial, state: State, step: Step) -> Mapping[str, float]:
-    """What a trial that ends at `step` without a value, and goes on from another one's weights, takes over from there: the
-    metrics that it has not reported itself, as if one training had come so far. Empty where it has a value, may still get
-    one, or where a metric is missing there too.
+def get_inherited_metrics(trial: Trial, state: State, step: Step) -> Mapping[str, float]:
+    """Return the missing metrics of a trial at `step`, taken from the trial whose training it continues.
+
+    They are used at the last step of a trial that inherited its weights: its training counts as the continuation of the
+    donor's, so the donor's last values still hold. Empty if nothing is missing, if the trial may still report the metrics
+    itself, or if the donor has not reported one of them either.
     """
-    missing = missing_metrics(trial, state.metrics_needed)
-    if not missing or not trial.goes_on or step < last_step(trial, state.created["epochs"]):
+    missing = find_missing_metrics(trial, state.metrics_needed)
+    if not missing or not trial.goes_on or step < last_allowed_step(trial, state.created["epochs"]):
         return {}
-    donor, at = trial.proposal.inherit or (0, 0)
-    known = next((report.metrics for report in reversed(state.trials[donor].reports) if report.step <= at), {})
-    return {name: known[name] for name in missing} if all(name in known for name in missing) else {}
+    donor, donor_step = trial.proposal.inherit or (0, 0)
+    reports = reversed(state.trials[donor].reports)
+    metrics = next((report.metrics for report in reports if report.step <= donor_step), {})
+    return {name: metrics[name] for name in missing} if all(name in metrics for name in missing) else {}
 
 
-def failed(trial: TrialId, outcome: Outcome) -> Event:
-    """The event of a trial's failure."""
+def make_failed_event(trial: TrialId, outcome: Outcome) -> Event:
+    """Return the event of the failure of a trial."""
     data = {"status": outcome.status.value, "reason": outcome.reason, "seconds": round(outcome.seconds, 6)}
     return Event(Kind.FAILED, trial, data={**data, "traceback": outcome.traceback} if outcome.traceback else data)

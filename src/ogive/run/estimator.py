@@ -1,19 +1,29 @@
-"""The contract of an estimator: HOW GOOD IS IT.
+"""The contract of an estimator: it measures how good an architecture is.
 
-An estimator travels to each worker once (by cloudpickle), is prepared there once, and evaluates one job after another::
+An estimator is pickled once and sent to each worker. There it is prepared once, and then evaluates one trial after another::
 
-    estimator.prepare()                  # in the worker: load data, warm up
-    estimator.evaluate(evaluation)       # any number of times: evaluation.report(step, metrics) -> Action
+    estimator.prepare()                  # once in each worker: load data, import slow packages
+    estimator.evaluate(evaluation)       # once for each attempt; calls evaluation.report(step, metrics) -> Action
 
-What every implementation guarantees, and `ogive.testing.check_estimator` checks:
+The smallest estimator reports its metrics after every step, and returns when the answer is not CONTINUE::
 
-- `evaluate` reports steps in increasing order, none beyond `evaluation.until` (up to `limit` while it `awaits` a metric),
-  and returns soon after a report was answered with anything but CONTINUE.
-- An evaluation that goes on from a checkpoint reports what an uninterrupted one would have reported.
-- What goes wrong is raised, never printed and forgotten; `Infeasible` says that the architecture is at fault.
-- Nothing of one evaluation is visible in the next.
-- Where `parallel`, several processes may be given the same evaluation, each with its own `Evaluation.team.rank`. They train
-  one model together; rank 0 alone reports and writes, and when it is told to end, all end.
+    class Example(Estimator):
+        def evaluate(self, evaluation: Evaluation) -> None:
+            width = evaluation.architecture["width"]
+            for step in range(evaluation.reported + 1, evaluation.until + 1):
+                if evaluation.report(step, {"accuracy": 1 - 0.5 ** (step * width)}) is not Action.CONTINUE:
+                    return
+
+Guarantees of every implementation, which `ogive.testing.check_estimator` checks:
+
+- Steps increase from report to report. No step is above `evaluation.until`, or above `evaluation.limit` while metrics that
+  `evaluation.awaits` names have not been reported.
+- `evaluate` returns soon after a report was answered with PAUSE or STOP.
+- An evaluation that continues from a checkpoint reports the same metrics as an uninterrupted one.
+- A failure is raised as an exception. `Infeasible` means that the architecture cannot be evaluated.
+- Evaluations are independent: one does not depend on those before it in the same worker.
+- If `parallel` is true, several processes may receive the same evaluation, each with its own `evaluation.team.rank`. They
+  train one model together. Only rank 0 reports and writes checkpoints, and all ranks return when rank 0 has to end.
 """
 
 from __future__ import annotations
@@ -32,13 +42,13 @@ from ogive.trial import EMPTY, BestEpoch, Fidelity, Step, TrialId, until
 
 @dataclass(frozen=True)
 class Team:
-    """The processes that carry out one evaluation together, all on one machine, as one of them sees them.
+    """One rank's view of the processes that carry out an evaluation together, all on one machine.
 
     Attributes:
-        rank: of this process, from 0.
-        size: how many they are.
-        place: of this process among all that work for the search, from 0; it chooses the device where each has its own.
-        rendezvous: a file, not there yet, by which they find each other; None for a process alone.
+        rank: the number of this process, from 0 to `size` - 1.
+        size: the number of processes.
+        place: the number of this process among all processes of the search, from 0; selects its device.
+        rendezvous: a path at which the processes create a file to find each other; None for a single process.
     """
 
     rank: int = 0
@@ -48,30 +58,32 @@ class Team:
 
 
 ALONE = Team()
+"""The team of an evaluation that one process carries out."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """One job of an estimator: evaluate `architecture` up to `fidelity`.
+    """The work of one attempt: evaluate `architecture` at `fidelity`.
 
     Attributes:
-        trial: the trial's id.
-        fidelity: how far to go; `until` is its number of steps.
-        settings: values that are not architecture.
-        seed: of all randomness of this trial, in [0, 2**63).
-        folder: the trial's own folder; exists; what is left there is kept with the run.
-        inherit: the folder of the trial to take weights from, and the step; None for none.
-        reported: the last step that the journal has; its reports need not be repeated.
-        began: steps that were trained before the first of this job: by the trial that it inherits from and goes on for,
-            or by this trial at fidelities that are not continued.
-        team: the processes that carry it out.
-        send: delivers a report and returns what to do next; use `report`.
-        attempt: at this trial, from 1; what came from the evaluation cache was none.
-        note: takes a sentence that the user should know and that is no failure; told once for each search.
-        awaits: the metrics of objectives and constraints that the trial has not reported yet. An evaluation that comes to
-            `until` without them may go on, up to step `limit`, until it has reported them.
-        limit: see `awaits`; 0 where the evaluation must not go past `until`.
-        best_epoch_of: the rule where the best epoch is the trial's value; the checkpoint of that epoch is kept.
+        trial: the id of the trial.
+        fidelity: how far to train; its number of epochs is `until`.
+        seed: the seed of all random numbers of this trial, in [0, 2**63).
+        folder: the folder of the trial, which exists; files that are written there stay with the run.
+        send: sends a report and returns the answer; call `report` instead.
+        settings: values that are not part of the architecture, such as a learning rate.
+        inherit: the folder of the trial whose weights to start from, and the step of its checkpoint; None to start without.
+        reported: the last step in the journal, 0 before the first; reports up to it may be left out.
+        began: the number of steps that were trained before step 1 of this evaluation: by the trial whose training it
+            continues, or by this trial at a fidelity that it could not continue.
+        team: the processes that carry out the evaluation.
+        attempt: the number of the attempt, from 1; results from the evaluation cache are no attempt.
+        note: receives a message for the user that is not an error; shown once in a search.
+        awaits: the metrics of objectives and constraints that the trial has not reported yet. If some are still missing at
+            step `until`, the evaluation may continue up to step `limit`.
+        limit: the last step that may be reported while metrics are missing; 0 if that is `until`.
+        best_epoch_of: the rule that selects the best epoch as the value of the trial, so that its checkpoint is kept; None
+            if the last epoch is the value.
     """
 
     trial: TrialId
@@ -93,33 +105,33 @@ class Evaluation:
 
     @property
     def until(self) -> Step:
-        """The last step of this job: `fidelity["epochs"]`, 1 where there are no epochs."""
+        """The last step of this evaluation: `fidelity["epochs"]`, or 1 without epochs."""
         return until(self.fidelity)
 
     def report(self, step: Step, metrics: Mapping[str, float]) -> Action:
-        """Report metrics at `step`; blocks until the controller has journalled them and answered.
+        """Report the metrics of `step`; block until the controller has journalled them and answered.
 
         Raises:
-            JobError: the step is not a whole number above those reported before, up to `until` (or `limit`).
+            JobError: `step` is not an integer, is not above the previous one, or is above `until` (or `limit`).
         """
         return self.send(step, {name: float(value) for name, value in metrics.items()})
 
 
 class Estimator(ABC):
-    """Judges architectures. See the module's docstring for what implementations guarantee.
+    """Evaluates architectures. See the docstring of the module for the guarantees of implementations.
 
     Attributes:
-        continuable: whether what is reported at a step depends on the steps before it alone, and not on how far the
-            job goes; then a result that went further answers for one that goes less far.
-        epochs: how far a trial can be trained at most; None where nothing is known of that.
-        fidelities: the ways, beside fewer epochs, in which it makes an evaluation cheaper when `Evaluation.fidelity` says
-            so, such as "data_fraction"; each is a share of the full amount, above 0, at most 1.
-        parallel: whether several processes may carry out an evaluation together (`workers_per_trial`).
-        rank_invariant: whether they then give what one process alone would, up to rounding; else results of unlike
-            numbers of processes are not taken for each other.
-        trains_models: whether its trials train a model, whose weights belong under `model` of their checkpoints.
-        is_stored: whether the user's code in it is the copy that was stored with a run, because it cannot be imported (it
-            was defined in a script); else it is the present version.
+        continuable: the metrics of a step depend only on the steps before it, not on the length of the job. The results of
+            a longer job then also serve a shorter one.
+        epochs: the largest number of epochs that a trial can be trained for; None if it is unknown.
+        fidelities: the names, beside "epochs", that `Evaluation.fidelity` may have to make an evaluation cheaper, such as
+            "data_fraction". Each is a share of the full amount, in (0, 1].
+        parallel: several processes can carry out an evaluation together (`workers_per_trial`).
+        rank_invariant: several processes give the same results as one, up to rounding. If false, the evaluation cache
+            keeps the results of different numbers of processes apart.
+        trains_models: trials train a model and store its weights as `model` in their checkpoints.
+        is_stored: the user's code in the estimator is the copy that is stored with the run, because it was defined in a
+            script and cannot be imported; false if it is the present version of the code.
     """
 
     continuable: bool = False
@@ -130,49 +142,49 @@ class Estimator(ABC):
     trains_models: bool = False
     is_stored: bool = False
 
-    def check(self, space: Space, fidelity: Fidelity, settings: Mapping[str, Any]) -> None:  # noqa: B027 - most take all
-        """See, before a search begins, that evaluations of `space` at this fidelity and with these settings can be made.
+    def check(self, space: Space, fidelity: Fidelity, settings: Mapping[str, Any]) -> None:  # noqa: B027 - optional
+        """Check, before a search starts, that `space` can be evaluated at this fidelity with these settings.
 
         Raises:
-            JobError: they cannot, whatever the architecture.
+            JobError: no architecture of the space can be evaluated in this way.
         """
 
-    def prepare(self) -> None:  # noqa: B027 - most estimators have something to load, none must
-        """Called once in every worker before the first evaluation: load data, import what is slow."""
+    def prepare(self) -> None:  # noqa: B027 - optional
+        """Load data and import slow packages; called once in each worker, before its first evaluation."""
 
     @abstractmethod
     def evaluate(self, evaluation: Evaluation) -> None:
-        """Evaluate one architecture, reporting its metrics."""
+        """Evaluate one architecture and report its metrics."""
 
     def screen(self, architecture: Architecture) -> Mapping[str, float]:
-        """Metrics known before training, cheap and deterministic; called in the controller's process."""
+        """Return the metrics that are known before training; cheap and deterministic, called by the controller."""
         return EMPTY
 
     def recipe(self) -> Mapping[str, Any] | None:
-        """All that determines a result beside architecture, seed and fidelity, as JSON; None where that is unknown.
+        """Return everything that determines a result beside architecture, settings, seed and fidelity, as JSON.
 
-        Results are shared between runs of equal recipe; a recipe of None is never shared. How many processes share a trial
-        is seen to elsewhere (`rank_invariant`).
+        Runs with equal recipes share results through the evaluation cache. None, for an unknown recipe, disables the cache.
+        The number of processes of a trial is not part of the recipe; see `rank_invariant`.
         """
         return None
 
     def warnings(self) -> Sequence[str]:
-        """What makes its results doubtful, one sentence each; journalled when a run begins."""
+        """Return the reasons to doubt the results, one sentence each; journalled when a run starts."""
         return ()
 
     def sources(self) -> Sequence[tuple[str, Any]]:
-        """The functions and classes whose code judges, each with its role; by default the estimator's class."""
+        """Return the functions and classes that carry out evaluations, each as (role, object); by default this class."""
         return [("estimator", type(self))]
 
     def identity(self) -> CodeIdentity:
-        """What identifies the code of `sources` and of what it uses."""
+        """Return the identity of the code of `sources` and of all code that it uses."""
         return identity(self.sources())
 
     def code(self) -> str:
-        """A short hash of the user's code that judges, "" where none does; a change of it is worth a warning."""
-        found = self.identity()
-        return found.hash if found.has_project_code else ""
+        """Return a short hash of the user's code that evaluates, "" if there is none; a change of it causes a warning."""
+        code_identity = self.identity()
+        return code_identity.hash if code_identity.has_project_code else ""
 
     def fingerprints(self) -> Mapping[str, str]:
-        """What must not change while a run is continued, by name (`data`, `split`, `recipe`), each as a short hash."""
+        """Return short hashes, by name (`data`, `split`, `recipe`), of what must stay the same when a run is continued."""
         return EMPTY

@@ -1,4 +1,4 @@
-"""The events of a journal. Every state in memory is a fold over them."""
+"""The events of a journal. Every state in memory is computed from them."""
 
 from __future__ import annotations
 
@@ -12,45 +12,53 @@ from ogive.trial import EMPTY, Proposal, Step, Trial, TrialId
 
 
 class Kind(StrEnum):
-    """What happened."""
+    """The kinds of events."""
 
-    CREATED = "created"  # the run: its space, objectives, strategy, schedule, fingerprints and settings
-    OPENED = "opened"  # a session of the controller began: host, process, versions
-    CHANGED = "changed"  # settings that may change: max_trials, workers, limits, budget, price, stop rule, alerts
-    PROPOSED = "proposed"  # by the strategy, for a Start of the schedule
-    PROMOTED = "promoted"  # the schedule resumes a paused trial
-    STARTED = "started"  # an attempt was given to a worker
-    REPORTED = "reported"  # metrics at a step
+    CREATED = "created"  # the run was created: its space, objectives, strategy, schedule, fingerprints and settings
+    OPENED = "opened"  # a session began: host, process, versions
+    CHANGED = "changed"  # changed settings: max_trials, workers, limits, budget, price, stop rule, alerts
+    PROPOSED = "proposed"  # the strategy proposed a trial for a Start of the schedule
+    PROMOTED = "promoted"  # the schedule resumed a paused trial
+    STARTED = "started"  # a worker started an attempt
+    REPORTED = "reported"  # a trial reported metrics at a step
     PAUSED = "paused"
-    STOPPED = "stopped"  # by the schedule
+    STOPPED = "stopped"  # the schedule ended a trial early
     FINISHED = "finished"
     FAILED = "failed"
-    PUT_BACK = "put_back"  # an attempt ended without a result; the trial waits for the next one
-    WARNING = "warning"  # something that a user should know and that changes no decision
-    ALERT = "alert"  # something that a user should hear of at once; one for each cause
-    PROJECTED = "projected"  # what the whole search was expected to take, when a share of it was done
-    REPEATING = "repeating"  # failed architectures that the search proposes again
-    TEST_READ = "test_read"  # somebody looked at the test split
-    ENDED = "ended"  # the search is over, and why
+    PUT_BACK = "put_back"  # an attempt ended without a result; the trial waits for another attempt
+    WARNING = "warning"  # a message for the user; changes no decision
+    ALERT = "alert"  # a message that the user should receive at once; one for each cause
+    PROJECTED = "projected"  # what the whole search was expected to take, when a part of it was done
+    REPEATING = "repeating"  # the failed trials whose architectures are proposed again
+    TEST_READ = "test_read"  # the test split was used
+    ENDED = "ended"  # the search is over, with the reason
     CLOSED = "closed"  # the session ended
 
 
-OF_A_SESSION = frozenset(
+SESSION_EVENTS = frozenset(
     {Kind.OPENED, Kind.CHANGED, Kind.STARTED, Kind.PUT_BACK, Kind.WARNING, Kind.PROJECTED, Kind.CLOSED}
 )
-"""Events that tell how the work was carried out. A resumed run has others of these than an uninterrupted one; with one
-worker all the rest are equal but for time, host and cost. Alerts are of both sorts: see `of_a_session`."""
+"""Events that say how the work was carried out. A continued run and an uninterrupted one differ in these. With one worker,
+all other events are equal except for time, host and cost. Some alerts belong here as well: see `of_a_session`.
+"""
 
 ENDS_OF_JOBS = frozenset({Kind.FINISHED, Kind.STOPPED, Kind.FAILED, Kind.PAUSED})
-"""The events after which a trial is at rest: its job has ended."""
+"""The events after which a trial is inactive, since its job has ended."""
 
-TIMED_CAUSES = ("budget", "patience", "slow", "utilisation", "controller", "plan", "stop:budget")
-"""How the causes of those alerts begin that time decides."""
+TIME_DEPENDENT_CAUSES = ("budget", "patience", "slow", "utilisation", "controller", "plan", "stop:budget")
+"""Prefixes of the causes of the alerts that depend on time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of the journal. `seq` counts from 1 and is 0 before it is appended; (trial, step) is unique."""
+    """One line of the journal.
+
+    Attributes:
+        trial, step: what the event is about, None if it is about the run. No two events have the same trial and step.
+        data: JSON values; their names depend on the kind.
+        time: seconds since 1970 (or since the start of a simulation); 0 before the event is appended.
+        seq: the number of the event, from 1; 0 before it is appended.
+    """
 
     kind: Kind
     trial: TrialId | None = None
@@ -60,19 +68,19 @@ class Event:
     seq: int = 0
 
     def at(self, time: float, seq: int = 0) -> Event:
-        """The event with its time and its number; `dataclasses.replace` takes three times as long."""
+        """Return the event with its time and number; three times as fast as `dataclasses.replace`."""
         return Event(self.kind, self.trial, self.step, self.data, time, seq)
 
 
 def of_a_session(event: Event) -> bool:
-    """Whether an event tells how the work was carried out: one of `OF_A_SESSION`, or an alert that time decides."""
+    """Return whether an event says how the work was carried out: it is one of `SESSION_EVENTS` or a time-dependent alert."""
     if event.kind is Kind.ALERT:
-        return str(event.data["cause"]).startswith(TIMED_CAUSES)
-    return event.kind in OF_A_SESSION
+        return str(event.data["cause"]).startswith(TIME_DEPENDENT_CAUSES)
+    return event.kind in SESSION_EVENTS
 
 
 def proposal_to_json(proposal: Proposal) -> dict[str, Any]:
-    """The proposal as JSON, with the architecture's identity."""
+    """Return a proposal as JSON, with the id of its architecture."""
     data: dict[str, Any] = {"choices": proposal.architecture.to_json(), "id": proposal.architecture.id}
     if proposal.inherit is not None:
         data["inherit"] = list(proposal.inherit)
@@ -84,23 +92,24 @@ def proposal_to_json(proposal: Proposal) -> dict[str, Any]:
 
 
 def proposal_from_json(data: Mapping[str, Any], space: Space) -> Proposal:
-    """The proposal that `proposal_to_json` wrote. Its architecture keeps the identity that was recorded."""
+    """Return the proposal that `proposal_to_json` wrote. Its architecture has the id that was written."""
     architecture = space.architecture(data["choices"])
-    architecture.__dict__["id"] = data["id"]  # the cached value: a space read from a journal has no canonical form
+    # Set the cached property: a space that was read from a journal has no canonical form to compute the id from.
+    architecture.__dict__["id"] = data["id"]
     inherit = tuple(data["inherit"]) if "inherit" in data else None
     return Proposal(architecture, inherit, data.get("settings", EMPTY), data.get("note", EMPTY))
 
 
-def promoted(trial: Trial) -> Event:
-    """The event that sends `trial` on, to its fidelity."""
+def make_promoted_event(trial: Trial) -> Event:
+    """Return the event that resumes `trial`, up to its fidelity."""
     data: dict[str, Any] = {"fidelity": dict(trial.fidelity)}
     if trial.began:
         data["began"] = trial.began
     return Event(Kind.PROMOTED, trial.id, data=data)
 
 
-def proposed(trial: Trial) -> Event:
-    """The event that makes `trial`."""
+def make_proposed_event(trial: Trial) -> Event:
+    """Return the event that creates `trial`."""
     data: dict[str, Any] = {"proposal": proposal_to_json(trial.proposal), "seed": trial.seed}
     data["fidelity"] = dict(trial.fidelity)
     if trial.screened:

@@ -1,16 +1,40 @@
-"""The contract of an executor: WHERE IT RUNS.
+"""The contract of an executor: it runs trials, in worker processes, in the controller's process, or in virtual time.
 
-An executor has a number of places. The controller fills the idle ones, and `poll` hands it what has happened::
+An executor has a number of workers. Each carries out one assignment (one attempt of one trial) at a time. The controller
+submits assignments while workers are idle, and `poll` calls it back with reports and ends::
 
-    executor.submit(assignment)          # only when executor.idle > 0; returns the worker's name
-    executor.poll(listener, timeout)     # calls listener.on_report and listener.on_end, in this thread
+    worker = executor.submit(assignment)  # only while executor.idle > 0
+    executor.poll(listener, timeout)      # calls listener.on_report and listener.on_end, in this thread
 
-What every implementation guarantees:
+The smallest controller runs one assignment, and lets it continue after every report::
 
-- Each submitted assignment ends with exactly one `on_end`, whatever the evaluation does, unless `close` comes first.
-- A report is delivered before the evaluation goes on, and the evaluation gets the listener's answer.
-- `recall` asks the running evaluations to put themselves back at their next report.
-- After `close`, nothing that the evaluations started is left running.
+    class Printer:
+        running = True
+
+        def on_report(self, trial, step, metrics, seconds):
+            print(trial, step, metrics)
+            return Action.CONTINUE
+
+        def on_end(self, trial, outcome):
+            self.running = False
+
+        def on_warning(self, message, trial=None):
+            print(message)
+
+    printer = Printer()
+    executor.submit(assignment)
+    while printer.running:
+        executor.poll(printer, timeout=0.5)
+    executor.close()
+
+Guarantees of every implementation:
+
+- Each submitted assignment ends with exactly one call of `on_end`, whatever the evaluation does, unless `close` is called
+  before.
+- `on_report` is called before the evaluation continues, and the evaluation receives the answer of the listener.
+- The listener is called in the thread that calls `poll`, and only during `poll`.
+- After `recall`, every running evaluation ends at its next report; its status is WAITING unless that report ended it anyway.
+- After `close`, no process that an evaluation started is left running.
 """
 
 from __future__ import annotations
@@ -25,21 +49,21 @@ from ogive.space.domain import Label
 from ogive.trial import EMPTY, Fidelity, Status, Step, TrialId, until
 
 STARTUP_SECONDS = 600.0
-"""How long a worker may take to load code and data, unless `startup_limit` says otherwise."""
+"""The default of the setting `startup_limit`: how long a worker may take to load code and data."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """One attempt of one trial, as JSON: what `Evaluation` is made of where it runs.
+    """One attempt of one trial, as JSON; the worker makes an `Evaluation` of it.
 
     Attributes:
-        choices: the architecture.
-        id: the architecture's identity.
-        folder: of the trial; made by the executor.
-        inherit: the folder of the trial whose weights to start from, and the step; None for none.
-        reported: the last step that the journal has.
-        spent: compute seconds of earlier attempts, which count towards the time limit.
-        began: steps that were trained before the first of this job; see `Evaluation`.
+        choices: the labels of the architecture.
+        id: the id of the architecture.
+        folder: the folder of the trial, which the executor creates.
+        inherit: the folder of the trial whose weights to start from, and the step of its checkpoint; None to start without.
+        reported: the last step in the journal, 0 before the first.
+        spent: compute time of earlier attempts, which counts towards the time limit, in seconds.
+        began: the number of steps that were trained before step 1 of this evaluation; see `Evaluation`.
         awaits, limit: as in `Evaluation`.
         best_epoch_of: the fields of the rule in `Evaluation`.
     """
@@ -61,7 +85,10 @@ class Assignment:
     best_epoch_of: tuple[str, str, Sequence[str]] | None = None
 
     def last_step(self, metrics: Mapping[str, float]) -> Step:
-        """The last step that may be reported once `metrics` are: later than its fidelity says while a metric is awaited."""
+        """Return the last step that may be reported, given the metrics reported so far.
+
+        It is the number of epochs of the fidelity, or `limit` while metrics are missing.
+        """
         end = until(self.fidelity)
         return end if set(self.awaits) <= metrics.keys() else max(end, self.limit)
 
@@ -71,8 +98,10 @@ class Outcome:
     """How an attempt ended.
 
     Attributes:
-        status: FINISHED when the estimator returned, WAITING when the attempt put itself back, else the failure.
-        reason: of the failure; where it is FINISHED, what the user should know all the same.
+        status: FINISHED if the estimator returned, WAITING if the trial needs another attempt because of a `recall`, else
+            the kind of failure.
+        reason: the reason of a failure; with FINISHED, a message for the user; "" for none.
+        traceback: the traceback of an exception; "" for none.
         seconds: compute time since the last report.
     """
 
@@ -83,23 +112,23 @@ class Outcome:
 
 
 class Listener(Protocol):
-    """Who is told what happens: the controller."""
+    """The receiver of reports and ends: the controller."""
 
     def on_report(self, trial: TrialId, step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
-        """A trial reported; the answer says how it goes on."""
+        """Return whether a trial continues after a report; `seconds` of compute time have passed since the previous one."""
 
     def on_end(self, trial: TrialId, outcome: Outcome) -> None:
-        """An attempt ended; its place is free."""
+        """Record the end of an attempt; its worker is idle again."""
 
     def on_warning(self, message: str, trial: TrialId | None = None) -> None:
-        """Something that a user should know."""
+        """Record a message for the user, about `trial` if it is given."""
 
 
 class Executor(ABC):
-    """Runs evaluations. See the module's docstring for what implementations guarantee.
+    """Runs evaluations. See the docstring of the module for the guarantees of implementations.
 
     Attributes:
-        virtual: nothing is trained and time is virtual, so that failures say nothing of the user's code.
+        virtual: nothing is trained and time is virtual. Failures are then simulated, and repeated ones do not end a search.
     """
 
     virtual: bool = False
@@ -107,20 +136,20 @@ class Executor(ABC):
     @property
     @abstractmethod
     def idle(self) -> int:
-        """How many assignments can be submitted now."""
+        """The number of assignments that can be submitted now."""
 
     @abstractmethod
     def submit(self, assignment: Assignment) -> str:
-        """Begin an evaluation; returns the name of the worker that has it."""
+        """Start an evaluation; return the name of its worker."""
 
     @abstractmethod
     def poll(self, listener: Listener, timeout: float) -> None:
-        """Deliver what has happened, waiting at most `timeout` seconds for the first thing."""
+        """Pass reports and ends to the listener; wait at most `timeout` seconds for the first one."""
 
     @abstractmethod
     def recall(self) -> None:
-        """Ask every running evaluation to put itself back at its next report."""
+        """Ask every running evaluation to end at its next report, so that its trial can be continued by another attempt."""
 
     @abstractmethod
     def close(self) -> None:
-        """End everything at once."""
+        """Kill all running evaluations and every process that they started."""

@@ -1,7 +1,7 @@
-"""Writing down, and what follows from it: an event is appended to the journal and then folded into all that has a memory.
+"""Writing of events: an event is appended to the journal, and then applied to everything that has a memory.
 
-State, schedule and strategy learn of an event here and nowhere else, in the same way whether it happens now or is read back
-by a session that continues the run. So they are a function of the journal.
+State, schedule, strategy and monitor receive events from here only, in the same way whether an event is new or is read back
+by a session that continues the run. So all of them are a function of the journal.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from ogive.run.clock import Clock
-from ogive.run.decide import valueless
+from ogive.run.decide import find_value_failure
 from ogive.run.events import ENDS_OF_JOBS, Event, Kind
 from ogive.run.observers import Monitor, Observer
 from ogive.run.state import State
@@ -21,110 +21,124 @@ from ogive.user_code import blaming_class
 
 
 class Log(Protocol):
-    """Where events go: a journal, or a list in memory."""
+    """Where events are appended: a journal, or a list in memory."""
 
     def append(self, events: Sequence[Event]) -> list[Event]:
-        """Append events in one step; they come back with their number and time."""
+        """Append events in one transaction; return them with their numbers and times."""
 
 
 class Fold:
-    """The memory of a run: state, schedule, strategy, and the monitor where there is one.
+    """The memory of a run: state, schedule, strategy, and the monitor if there is one.
 
     Args:
+        log: where new events are appended.
+        clock: the clock of the session.
+        state: the state after the first event.
+        strategy: the strategy, which has received no event yet.
+        schedule: the schedule, which has received no event yet.
+        monitor: the monitor; None for none.
         observers: called with the state and each new event; events that are read back are not passed to them.
-        at_rest: called when trials have come to rest, which is when the monitor's advice may have changed.
+        on_inactive: called after trials became inactive, since the monitor's advice may then have changed.
 
     Attributes:
-        undecided: what the schedule said to a trial's last report, where the journal does not have yet what follows from it:
-            in a session that continues the run, and for a trial that was promoted to a step that it has passed already.
+        pending_actions: the answer of the schedule to the last report of a trial, while the event that follows from it is
+            not in the journal: in a session that continues the run, and for a trial that was promoted to a step that it has
+            passed already.
     """
 
     def __init__(
         self,
         log: Log,
+        *,
         clock: Clock,
         state: State,
         strategy: Strategy,
         schedule: Schedule,
         monitor: Monitor | None,
         observers: Sequence[Observer],
-        at_rest: Callable[[], None],
+        on_inactive: Callable[[], None],
     ) -> None:
         self.state = state
-        self.undecided: dict[TrialId, Action] = {}
+        self.pending_actions: dict[TrialId, Action] = {}
         self._log, self._clock = log, clock
         self._strategy, self._schedule, self._monitor = strategy, schedule, monitor
-        self._observers, self._at_rest = observers, at_rest
+        self._observers, self._on_inactive = observers, on_inactive
         self._last_event = clock.monotonic()
 
     @property
     def now(self) -> float:
-        """The journal's time: that of the last event, and what has passed since."""
+        """The time of the journal: that of the last event, plus the time since, in seconds."""
         return self.state.time + self._clock.monotonic() - self._last_event
 
     def read(self, events: Iterable[Event]) -> None:
-        """Fold events that the journal has already."""
+        """Apply events that the journal has already."""
         for event in events:
             self._apply(event, None)
         self._last_event = self._clock.monotonic()
 
     def write(self, *events: Event) -> None:
-        """Append events in one transaction and fold them; those without a time happen now."""
+        """Append events in one transaction and apply them; those without a time happen now. Does nothing without events."""
+        if not events:
+            return
         now = self._clock.now()
-        self._take([event if event.time else event.at(now) for event in events], None)
+        self._append_and_apply([event if event.time else event.at(now) for event in events], None)
 
-    def write_report(self, report: Event, decided: Event | None) -> None:
-        """Write a report, about which the schedule was asked already, and in the same transaction what it decided."""
-        self._take([report] if decided is None else [report, decided.at(report.time)], Kind.REPORTED)
+    def write_report(self, report: Event, decision: Event | None) -> None:
+        """Write a report that the schedule has answered already, and in the same transaction the event that follows."""
+        events = [report] if decision is None else [report, decision.at(report.time)]
+        self._append_and_apply(events, Kind.REPORTED)
 
-    def ask(self, trial: Trial) -> Action:
-        """What the schedule says to the trial's last report. It is not asked before the trial has a value."""
-        if valueless(trial, self.state.metrics_needed):
+    def ask_schedule(self, trial: Trial) -> Action:
+        """Return the schedule's answer to the last report of `trial`; CONTINUE, without asking, before it has a value."""
+        if find_value_failure(trial, self.state.metrics_needed):
             return Action.CONTINUE
         with blaming_class("schedule", self._schedule):
             return self._schedule.on_report(trial, trial.reports[-1])
 
-    def _take(self, events: Sequence[Event], known: Kind | None) -> None:
+    def _append_and_apply(self, events: Sequence[Event], answered: Kind | None) -> None:
         appended = self._log.append(events)
         self._last_event = self._clock.monotonic()
         for event in appended:
-            self._apply(event, known)
+            self._apply(event, answered)
             for observer in self._observers:
                 observer(self.state, event)
         if any(event.kind in ENDS_OF_JOBS for event in appended):
-            self._at_rest()
+            self._on_inactive()
 
-    def _apply(self, event: Event, known: Kind | None) -> None:
-        """Fold one event; the schedule knows those of the kind `known` already."""
+    def _apply(self, event: Event, answered: Kind | None) -> None:
+        """Apply one event; the schedule has received events of the kind `answered` already."""
         trial = self.state.apply(event)
-        if trial is not None and event.kind is not known:
-            self._inform(event, trial)
+        if trial is not None and event.kind is not answered:
+            self._notify(event, trial)
         if self._monitor:
             self._monitor.note(event, trial)
 
-    def _inform(self, event: Event, trial: Trial) -> None:
-        self.undecided.pop(trial.id, None)
+    def _notify(self, event: Event, trial: Trial) -> None:
+        """Pass an event about a trial to the schedule and the strategy."""
+        self.pending_actions.pop(trial.id, None)
         match event.kind:
             case Kind.PROPOSED:
                 note = trial.proposal.note.get("schedule", {})
-                self._carried_out(trial, Start(trial.fidelity, note, trial.began))
+                self._notify_of_job(trial, Start(trial.fidelity, note, trial.began))
             case Kind.PROMOTED:
-                self._carried_out(trial, Resume(trial.id, trial.fidelity, trial.began))
-                if trial.step >= trial.until:  # it went further before it had a value: its last report answers this job
-                    self.undecided[trial.id] = self.ask(trial)
+                self._notify_of_job(trial, Resume(trial.id, trial.fidelity, trial.began))
+                if trial.step >= trial.until:
+                    # Without a value, the trial was trained beyond the end of its former job. Its last report is therefore
+                    # also the answer to this job.
+                    self.pending_actions[trial.id] = self.ask_schedule(trial)
             case Kind.REPORTED:
-                self.undecided[trial.id] = self.ask(trial)
+                self.pending_actions[trial.id] = self.ask_schedule(trial)
             case Kind.PAUSED:
-                self._tell(trial)
+                self._tell_strategy(trial)
             case Kind.FINISHED | Kind.STOPPED | Kind.FAILED:
                 with blaming_class("schedule", self._schedule):
                     self._schedule.on_end(trial)
-                self._tell(trial)
+                self._tell_strategy(trial)
 
-    def _carried_out(self, trial: Trial, job: Start | Resume) -> None:
+    def _notify_of_job(self, trial: Trial, job: Start | Resume) -> None:
         with blaming_class("schedule", self._schedule):
             self._schedule.on_job(trial, job)
 
-    def _tell(self, trial: Trial) -> None:
+    def _tell_strategy(self, trial: Trial) -> None:
         with blaming_class("strategy", self._strategy):
             self._strategy.tell(trial)

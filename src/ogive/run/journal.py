@@ -1,7 +1,7 @@
-"""The journal: an append-only table of events in an SQL database, and the lease that says who may append.
+"""The journal: an append-only table of events in an SQL database, and the lease that lets one controller append.
 
-Every transaction that appends first renews the lease under its fencing token; a controller that has lost the lease
-cannot write a line, however late it wakes up.
+Every transaction that appends first renews the lease, under the fencing token of its controller. A controller that has lost
+the lease therefore cannot append, even if it was suspended for a long time.
 """
 
 from __future__ import annotations
@@ -20,18 +20,22 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from ogive.errors import RunError
 from ogive.run.clock import Clock, WallClock
-from ogive.run.database import DAMAGED, cause, engine, explain, is_draft, publish
+from ogive.run.database import DAMAGED, create_engine, explain, is_draft, message_of, publish
 from ogive.run.events import Event, Kind
 from ogive.run.folder_identity import FolderIdentity
-from ogive.run.lease import LeaseHolder, holder_alive
+from ogive.run.lease import LeaseHolder, is_alive
 
 SCHEMA = 1
+"""The version of the tables."""
+
 JOURNAL = "journal.db"
 """The name of the journal in a run's folder."""
 
 BEAT_SECONDS = 5.0
+"""The time between two renewals of a lease."""
+
 STALE_SECONDS = 3600.0
-"""After so long a journal in the making belongs to a controller that was killed, not to one that is just starting."""
+"""The age from which the draft of a journal is taken to be that of a controller that was killed."""
 
 _tables = sql.MetaData()
 _meta = sql.Table("meta", _tables, sql.Column("schema", sql.Integer, nullable=False))
@@ -56,38 +60,45 @@ _events = sql.Table(
 _insert = _events.insert()
 _renew = _lease.update().where(_lease.c.token == sql.bindparam("mine")).values(beat=_lease.c.beat + 1)
 
-_held: set[Path] = set()
+_leased: set[Path] = set()
 """The journals whose lease this process holds."""
 
 
 class LeaseLost(RunError):
-    """Another controller has taken the run over."""
+    """Another controller has taken over the run."""
 
 
 class Journal:
-    """The events of one run. Open it to read; `acquire` the lease to append.
+    """The events of one run. A journal that is open can be read; to append to it, `acquire` its lease.
 
-    With `writable=False` it can only be read: `acquire` is refused, and no file is created or changed. (Where a log was
-    copied without its index, SQLite makes the index again, if it may.)
+    Args:
+        path: the file, which has to exist; see `create`.
+        synchronous: SQLite's setting of this name.
+        writable: if false, `acquire` raises an error, and no file is created or changed. (If a write-ahead log was copied
+            without its index file, SQLite creates that again where it can.)
+        clock: gives events their time.
 
     Attributes:
-        writing: a transaction is under way, which no KeyboardInterrupt should end.
+        writing: a transaction is being written, which should not be ended by a KeyboardInterrupt.
+
+    Raises:
+        RunError: there is no journal at `path`, or it cannot be read.
     """
 
     def __init__(self, path: Path, *, synchronous: str = "NORMAL", writable: bool = True, clock: Clock | None = None):
         self.path = path
         self.writing = False
         self._writable = writable
-        self._place: FolderIdentity | None = None
+        self._files: FolderIdentity | None = None
         self._clock = clock or WallClock()
         self._token: int | None = None
-        self._last: int | None = None
-        self._beating = threading.Event()
-        self._heart: threading.Thread | None = None
+        self._last_seq: int | None = None
+        self._end_heartbeat = threading.Event()
+        self._heartbeat: threading.Thread | None = None
         if not path.is_file():
             raise RunError(f"there is no journal at {path}; give the folder of a run")
         try:
-            self._engine = engine(path, synchronous, writable, path.resolve() in _held)
+            self._engine = create_engine(path, synchronous, writable, in_use=path.resolve() in _leased)
         except OSError as error:
             raise RunError(f"{path} cannot be read: {error}") from error
         try:
@@ -100,49 +111,48 @@ class Journal:
 
     @staticmethod
     def create(path: Path, first: Sequence[Event], *, clock: Clock | None = None) -> None:
-        """Make a journal that begins with `first`; it appears whole or not at all.
+        """Create a journal that begins with the events `first`. The file appears complete or not at all.
 
         Raises:
-            RunError: the place cannot be written, or something is there already.
+            RunError: the file cannot be written, or exists already.
         """
         now = (clock or WallClock()).now()
         draft = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.draft")
-        drafted = sql.create_engine(sql.URL.create("sqlite", database=str(draft)))
+        engine = sql.create_engine(sql.URL.create("sqlite", database=str(draft)))
         try:
-            with drafted.begin() as connection:
+            with engine.begin() as connection:
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
                 _tables.create_all(connection)
                 connection.execute(_meta.insert(), {"schema": SCHEMA})
                 connection.execute(_lease.insert(), {"token": 0, "beat": 0, "holder": ""})
                 connection.execute(_insert, [_row(event.at(now), i + 1) for i, event in enumerate(first)])
-            drafted.dispose()
+            engine.dispose()
             publish(draft, path)
         except FileExistsError as error:
-            raise RunError(f"{path} exists already; another controller has just begun this run") from error
+            raise RunError(f"{path} exists already: another controller has just started this run") from error
         except (OSError, DatabaseError) as error:
             raise RunError(f"cannot write a journal at {path}: {explain(error)}") from error
         finally:
-            drafted.dispose()
-            for file in path.parent.iterdir():
-                with suppress(OSError):  # on a read-only disk, where there is none to remove
-                    if file.name.startswith(draft.name) or (
-                        is_draft(file) and now - file.stat().st_mtime > STALE_SECONDS
-                    ):
-                        file.unlink()
+            engine.dispose()
+            _delete_drafts(draft, now)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
     def read(self, after: int = 0) -> Iterator[Event]:
-        """The events after the one numbered `after`, in order."""
+        """Yield the events with numbers above `after`, in order.
+
+        Raises:
+            RunError: the database cannot be read, or an event is damaged.
+        """
         query = sql.select(_events).where(_events.c.seq > after).order_by(_events.c.seq)
         with self._errors():
             rows = self._connection.execute(query).all()
             self._connection.rollback()
-        try:  # all at once: half the time
-            found = json.loads(f"[{','.join(row.data for row in rows)}]")
+        try:  # parsing all at once takes half the time
+            items = json.loads(f"[{','.join(row.data for row in rows)}]")
         except ValueError:
-            found = []
-        for row, data in zip_longest(rows, found if len(found) == len(rows) else ()):
+            items = []
+        for row, data in zip_longest(rows, items if len(items) == len(rows) else ()):
             seq, time, kind, trial, step, text = row
             try:
                 yield Event(Kind(kind), trial, step, json.loads(text) if data is None else data, time, seq)
@@ -154,111 +164,116 @@ class Journal:
     def _check_schema(self) -> None:
         if self.path.stat().st_size == 0 or not sql.inspect(self._connection).has_table("lease"):
             raise RunError(
-                f"{self.path} is no journal of Ogive's: it is empty, or a database of something else; give the folder of a "
+                f"{self.path} is not an Ogive journal: it is empty, or a database of another program; give the folder of a "
                 "run, or restore the journal from a backup"
             )
-        found = self._connection.execute(sql.select(_meta.c.schema)).scalar()
+        version = self._connection.execute(sql.select(_meta.c.schema)).scalar()
         self._connection.rollback()
-        if found != SCHEMA:
+        if version != SCHEMA:
             raise RunError(
-                f"{self.path} has schema version {found}, and this Ogive reads version {SCHEMA}; use the Ogive that wrote it"
+                f"{self.path} has schema version {version}, but this version of Ogive reads version {SCHEMA}; use the "
+                "version of Ogive that wrote it"
             )
 
     # -- the lease -----------------------------------------------------------------------------------------------
 
     def acquire(self, patience: float = 3 * BEAT_SECONDS) -> None:
-        """Take the lease, so that this process alone may append.
+        """Take the lease, so that only this process may append.
 
-        A holder on this machine is alive if its process is; one elsewhere if its heartbeat moves within `patience`
-        seconds. A holder that is not alive is taken over, and the fencing token makes its late writes fail.
+        A lease whose holder is dead is taken over; the fencing token makes late writes of that holder fail. A holder on this
+        machine is alive if its process is. A holder on another machine is alive if it renews the lease within `patience`
+        seconds.
 
         Raises:
             RunError: another controller holds the lease, or the journal is damaged.
         """
         if not self._writable:
-            raise RunError(f"{self.path} was opened to read it, so nothing can be appended; open it with writable=True")
+            raise RunError(f"{self.path} was opened for reading; open it with writable=True to append to it")
         with self._errors():
-            self._prepare()
+            self._prepare_file()
             self.check_idle(patience)
             token, beat, _ = self._lease_row()
             take = _lease.update().where(_lease.c.token == token)
             values = {"token": token + 1, "holder": LeaseHolder.mine().text(), "beat": beat + 1}
-            taken = self._connection.execute(take.values(**values)).rowcount
+            changed_rows = self._connection.execute(take.values(**values)).rowcount
             self._connection.commit()
-            if taken != 1:
-                raise RunError("another controller has just taken the run; wait until it ends")
+            if changed_rows != 1:
+                raise RunError("another controller has just started to continue this run; wait until it ends")
             self._token = token + 1
-            self._place = FolderIdentity(self.path, BEAT_SECONDS)
-            self._held_as = self.path.resolve()
-            _held.add(self._held_as)
-        self._heart = threading.Thread(target=self._beat, name="ogive-heartbeat", daemon=True)
-        self._heart.start()
+            self._files = FolderIdentity(self.path, BEAT_SECONDS)
+            self._leased_path = self.path.resolve()
+            _leased.add(self._leased_path)
+        self._heartbeat = threading.Thread(target=self._renew_lease, name="ogive-heartbeat", daemon=True)
+        self._heartbeat.start()
 
     def check_idle(self, patience: float = 3 * BEAT_SECONDS) -> None:
-        """Check that no controller that is alive holds the lease; `patience` as for `acquire`.
+        """Check that no living controller holds the lease; `patience` as for `acquire`.
 
         Raises:
-            RunError: one does.
+            RunError: a living controller holds it.
         """
         with self._errors():
             _, beat, text = self._lease_row()
             if text and self._alive(LeaseHolder.parse(text), beat, patience):
                 raise RunError(
-                    f"another controller ({LeaseHolder.parse(text)}) holds the run; wait until it ends, or stop it first"
+                    f"another controller ({LeaseHolder.parse(text)}) is executing this run; wait until it ends, or stop it "
+                    "first"
                 )
 
     def check_place(self) -> None:
-        """Check that the journal and its folder are where they were when the lease was acquired.
+        """Check that the journal and its folder are still at the paths at which the lease was acquired.
 
         Raises:
-            RunError: they were moved, deleted or replaced. What is still appended goes to the files that were moved.
+            RunError: they were moved, deleted or replaced. Events that are still appended go to the files that were moved.
         """
-        if self._place is not None:
-            self._place.check()
+        if self._files is not None:
+            self._files.check()
 
     def place_problem(self) -> str | None:
-        """What `check_place` would say, without patience for files that may come back; None where all is in place."""
-        return None if self._place is None else self._place.problem()
+        """Return the message of `check_place`, also for files that have only just disappeared; None if all is in place."""
+        return None if self._files is None else self._files.problem()
 
     def holder(self) -> tuple[LeaseHolder | None, int]:
-        """Who holds the lease, None where nobody does, and how often it was renewed: a heartbeat that moves is alive."""
+        """Return the holder of the lease, if any, and the number of its renewals, which grows while the holder is alive."""
         with self._errors():
             _, beat, text = self._lease_row()
         return (LeaseHolder.parse(text) if text else None), beat
 
-    def _prepare(self) -> None:
-        """See that the file is whole before anything is written to it, and that it has a write-ahead log."""
+    def _prepare_file(self) -> None:
+        """Check that the file is not damaged before anything is written to it, and give it a write-ahead log."""
         if self._engine.dialect.name != "sqlite":
             return
-        found = self._connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-        if found != "ok":
-            raise RunError(f"{self.path} is damaged ({found}); {DAMAGED}")
+        result = self._connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if result != "ok":
+            raise RunError(f"{self.path} is damaged ({result}); {DAMAGED}")
         self._connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         self._connection.rollback()
 
     def _alive(self, holder: LeaseHolder, beat: int, patience: float) -> bool:
-        if holder == LeaseHolder.mine():  # a session of this very process that could not give the lease back
-            return self.path.resolve() in _held
-        return holder_alive(holder, lambda: self._lease_row()[1], beat, patience)
+        if holder == LeaseHolder.mine():  # this process itself, which may have failed to give the lease back
+            return self.path.resolve() in _leased
+        return is_alive(holder, lambda: self._lease_row()[1], beat, patience)
 
     def _lease_row(self) -> tuple[int, int, str]:
         row = self._connection.execute(sql.select(_lease)).one()
         self._connection.rollback()
         return row.token, row.beat, row.holder
 
-    def _beat(self) -> None:
-        """Renew the lease while nothing is appended, so that others see that this controller lives."""
-        while not self._beating.wait(BEAT_SECONDS):
-            if self._place is not None and not self._place.unchanged:
-                continue  # a new connection might be to the journal of another run
+    def _renew_lease(self) -> None:
+        """Renew the lease also while nothing is appended, so that other controllers see that this one is alive."""
+        while not self._end_heartbeat.wait(BEAT_SECONDS):
+            if self._files is not None and not self._files.unchanged:
+                continue  # a new connection might open the journal of another run
             try:
                 with self._engine.begin() as connection:
                     connection.execute(_renew, {"mine": self._token})
             except DatabaseError:
-                continue  # a full or vanished disk shows at the next append, which reports it
+                continue  # the next append reports the problem
+
+    # -- appending -----------------------------------------------------------------------------------------------
 
     def append(self, events: Sequence[Event]) -> list[Event]:
-        """Append events in one transaction; they come back with their number, and with the time where they had none.
+        """Append events in one transaction; return them with their numbers, and with the time if they had none.
 
         Raises:
             LeaseLost: another controller has taken over; nothing was written.
@@ -270,35 +285,35 @@ class Journal:
         self.writing = True
         try:
             with self._errors():
-                if self._last is None:
-                    self._last = self._connection.execute(sql.select(sql.func.max(_events.c.seq))).scalar() or 0
+                if self._last_seq is None:
+                    self._last_seq = self._connection.execute(sql.select(sql.func.max(_events.c.seq))).scalar() or 0
                     self._connection.rollback()
-                rows = [_row(event, self._last + 1 + i) for i, event in enumerate(events)]
+                rows = [_row(event, self._last_seq + 1 + i) for i, event in enumerate(events)]
                 if self._connection.execute(_renew, {"mine": self._token}).rowcount != 1:
-                    raise LeaseLost(f"{self.path}: another controller has taken this run over; this one stops")
+                    raise LeaseLost(f"{self.path}: another controller has taken over this run, so this one stops")
                 if rows:
                     self._connection.execute(_insert, rows)
                 self._connection.commit()
-            self._last += len(rows)
+            self._last_seq += len(rows)
         finally:
             self.writing = False
         return [event.at(event.time, row["seq"]) for event, row in zip(events, rows, strict=True)]
 
     def close(self) -> None:
-        """Give the lease back and close the database; nothing happens the second time."""
-        self._beating.set()
-        if self._heart is not None:
-            self._heart.join()
-            self._heart = None
+        """Give the lease back and close the database. Further calls do nothing."""
+        self._end_heartbeat.set()
+        if self._heartbeat is not None:
+            self._heartbeat.join()
+            self._heartbeat = None
         try:
             if self._token is not None:
-                free = _lease.update().where(_lease.c.token == self._token).values(holder="")
+                give_back = _lease.update().where(_lease.c.token == self._token).values(holder="")
                 with self._errors():
-                    self._connection.execute(free)
+                    self._connection.execute(give_back)
                     self._connection.commit()
         finally:
             if self._token is not None:
-                _held.discard(self._held_as)
+                _leased.discard(self._leased_path)
             self._token = None
             self._dispose()
 
@@ -309,18 +324,26 @@ class Journal:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turn the database's errors into ones that say which file, what, and what to do; nothing is half-written."""
+        """Roll back after an error; turn errors of the database into a RunError with the file, the cause and a remedy."""
         try:
             yield
         except BaseException as error:
             if hasattr(self, "_connection"):
-                with suppress(DatabaseError):  # what went wrong before is what counts
+                with suppress(DatabaseError):  # the first error is the one to report
                     self._connection.rollback()
             if isinstance(error, IntegrityError):
-                raise RunError(f"{self.path}: the journal holds this event already: {cause(error)}") from error
+                raise RunError(f"{self.path}: the journal has this event already: {message_of(error)}") from error
             if isinstance(error, DatabaseError):
                 raise RunError(f"{self.path}: {explain(error)}") from error
             raise
+
+
+def _delete_drafts(draft: Path, now: float) -> None:
+    """Delete the draft of this process, and drafts of controllers that were killed."""
+    for file in draft.parent.iterdir():
+        with suppress(OSError):  # on a read-only disk no draft was written
+            if file.name.startswith(draft.name) or (is_draft(file) and now - file.stat().st_mtime > STALE_SECONDS):
+                file.unlink()
 
 
 def _row(event: Event, seq: int) -> dict[str, Any]:

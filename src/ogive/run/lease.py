@@ -1,4 +1,4 @@
-"""Who holds a run's lease, and whether that controller is still alive."""
+"""The holder of a run's lease, and whether that controller is still alive."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ from pathlib import Path
 
 import psutil
 
+POLL_SECONDS = 0.5
+"""The time between two readings of another machine's heartbeat."""
+
 
 @dataclass(frozen=True)
 class LeaseHolder:
-    """A controller's process. `born` tells it from a later process with the same number."""
+    """The process of a controller.
+
+    Attributes:
+        born: when the process started (`process_start`); a later process may have the same `pid`.
+    """
 
     host: str
     pid: int
@@ -23,54 +30,65 @@ class LeaseHolder:
 
     @staticmethod
     def mine() -> LeaseHolder:
-        return LeaseHolder(socket.gethostname(), os.getpid(), process_start(os.getpid()))
+        """Return this process."""
+        return LeaseHolder(socket.gethostname(), os.getpid(), process_start(os.getpid()) or "")
 
     @staticmethod
     def parse(text: str) -> LeaseHolder:
+        """Return the holder that `text` wrote."""
         return LeaseHolder(**json.loads(text))
 
     def text(self) -> str:
+        """Return the holder as JSON."""
         return json.dumps(asdict(self))
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
 
 
-def process_start(pid: int) -> str:
-    """When a living process began, in a form that does not change when the computer's clock is set; "" for none.
+def process_start(pid: int) -> str | None:
+    """Return when a living process started, as a text that does not depend on the computer's clock; None if there is none.
 
-    A zombie, which nobody has asked after since it ended, does not live.
+    A zombie, which has ended and waits for its parent to read its exit code, is not alive.
     """
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
-            return ""
+            return None
         stat, boot = Path(f"/proc/{pid}/stat"), Path("/proc/sys/kernel/random/boot_id")
         if stat.exists() and boot.exists():
             ticks = stat.read_text().rpartition(")")[2].split()[19]  # since boot; field 22 of proc(5)
             return f"{boot.read_text().strip()}/{ticks}"
         return str(round(process.create_time()))
     except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-        return ""
+        return None
 
 
-def holder_alive(
+def is_alive(
     holder: LeaseHolder,
     read_beat: Callable[[], int],
     beat: int,
     patience: float,
     wait: Callable[[float], None] = time.sleep,
 ) -> bool:
-    """Whether the holder of a lease lives: by its process on this machine, by its heartbeat elsewhere.
+    """Return whether the holder of a lease is alive.
 
-    No clocks are compared: `beat` was read before, and the holder is alive if it has changed within `patience` seconds.
+    On this machine it is alive if its process is. On another machine it is alive if it renews the lease within `patience`
+    seconds; clocks of different machines are not compared.
+
+    Args:
+        holder: the holder of the lease.
+        read_beat: reads the number of renewals.
+        beat: the number of renewals, as it was read before.
+        patience: how long to wait for a renewal, in seconds.
+        wait: waits for a number of seconds.
     """
     if holder.host == socket.gethostname():
         return process_start(holder.pid) == holder.born
     waited = 0.0
     while waited < patience:
-        wait(0.5)
-        waited += 0.5
+        wait(POLL_SECONDS)
+        waited += POLL_SECONDS
         if read_beat() != beat:
             return True
     return False

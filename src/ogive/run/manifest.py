@@ -1,4 +1,4 @@
-"""What a session of the controller records about itself: host, process, versions and threads."""
+"""What a session records about its process: host, versions and threads."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ PACKAGES = ("ogive", "torch", "numpy", "scikit-learn")
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def manifest(workers: int, per_trial: int = 1, threads: int | None = None) -> dict[str, Any]:
-    """Host, process, versions and threads: what a reader needs to repeat a result. `per_trial`: `workers_per_trial`."""
+    """Return host, process, versions and threads, as JSON: what is needed to reproduce a result.
+
+    Args:
+        workers: the number of trials that are trained at a time.
+        per_trial: the number of processes that train a trial together (`workers_per_trial`).
+        threads: the threads of each process; None for an equal share of the cores.
+    """
     return {
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -28,12 +34,12 @@ def manifest(workers: int, per_trial: int = 1, threads: int | None = None) -> di
         "workers": workers,
         **({"workers_per_trial": per_trial} if per_trial > 1 else {}),
         "threads": threads or max(1, cores() // (workers * per_trial)),
-        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        "versions": {name: number for name in PACKAGES if (number := _find_version(name))},
         "command": " ".join(sys.argv),
     }
 
 
-def _version(package: str) -> str | None:
+def _find_version(package: str) -> str | None:
     try:
         return version(package)
     except PackageNotFoundError:

@@ -1,7 +1,24 @@
-"""The contracts of what watches a session: observers, subscribers, and the monitor.
+"""The contracts of everything that watches a session: observers, subscribers and the monitor.
 
-An observer is a function that is called with the state and each event. A subscriber is an observer with a thread of its own,
-such as a sink. The monitor also reads the events of earlier sessions, and it may end the search.
+- An observer is a function that is called with the state and each new event.
+- A subscriber is an observer with a thread of its own, such as a sink.
+- A monitor also receives the events of earlier sessions, and it can end the search.
+
+An observer that prints the best trial whenever one has finished::
+
+    def print_best(state: State, event: Event | None) -> None:
+        if event is not None and event.kind is Kind.FINISHED:
+            print(top(state, 1))
+
+    og.search(space, estimator, observer=print_best)
+
+Guarantees of the controller:
+
+- Observers are called in its thread, once for each event, after the state has applied it, in the order of the journal.
+- Its `observer` is also called with None, about every `tick` seconds while trials run, to show the passing of time.
+- The event is in the journal already, so an observer may read it there.
+
+Guarantees of every observer: it changes neither the state nor the event, and it returns soon, since the search waits for it.
 """
 
 from __future__ import annotations
@@ -15,14 +32,15 @@ from ogive.run.state import State
 from ogive.trial import Trial
 
 Observer = Callable[[State, Event | None], None]
-"""Called with the state and each event that it has applied, and sometimes with None. An exception ends the session."""
+"""Called with the state and each event that it has applied, and from time to time with None. An exception ends the session.
+"""
 
 
 class Subscriber(Protocol):
-    """An observer that never waits and never raises; its failures become warnings in the journal."""
+    """An observer that never blocks and never raises; the controller journals its failures as warnings."""
 
     def __call__(self, state: State, event: Event | None) -> None:
-        """Take note of an event that `state` has applied."""
+        """Put an event that `state` has applied into the queue of the subscriber's thread."""
 
     def failures(self) -> list[str]:
         """Return the failures since the last call."""
@@ -33,14 +51,14 @@ class Subscriber(Protocol):
 
 @dataclass(frozen=True)
 class Advice:
-    """The result of one look at the trials.
+    """What the monitor advises after it has looked at the trials.
 
     Attributes:
         warnings: messages to journal as warnings.
         alerts: events to journal in one transaction.
-        stop: why the search ends now; None where it continues.
-        failures: the search ends because trials failed.
-        projection: the event of a forecast that is due; None where none is.
+        stop: the reason why the search should end now; None if it should continue.
+        failures: whether `stop` is because trials failed.
+        projection: the event of a projection that is due; None if none is.
     """
 
     warnings: Sequence[str] = ()
@@ -51,23 +69,24 @@ class Advice:
 
 
 class Monitor(Protocol):
-    """Stop rules and alerts. The controller journals the monitor's advice; it knows nothing of the rules.
+    """Stop rules and alerts. The controller journals the monitor's advice, and knows none of the rules.
 
-    Guarantees: `note` is called for every event, journalled or new, so a continued session gives the advice of an
-    uninterrupted one. `begin`, `advise`, `look` and `finish` are called in a running session only.
+    Guarantees of the controller: `note` is called for every event, those of earlier sessions included, so a continued
+    session receives the same advice as an uninterrupted one. `begin`, `advise`, `look` and `finish` are called only while a
+    session is running, and not for events of earlier sessions.
     """
 
     def note(self, event: Event, trial: Trial | None) -> None:
-        """Take note of an event that the state has applied; `trial` is the trial that it changed."""
+        """Update from an event that the state has applied; `trial` is the trial that the event changed, if any."""
 
     def begin(self) -> None:
-        """The session begins."""
+        """Prepare for a session that begins, after all earlier events were noted."""
 
     def advise(self) -> Advice:
-        """Return the advice that depends on the trials alone; called after trials have come to rest."""
+        """Return the advice that depends only on the trials; called after trials have become inactive."""
 
     def look(self, now: float, last: bool = False) -> Sequence[Event]:
-        """Return the alerts that depend on time. `now`: the journal's time, seconds; `last`: the session ends."""
+        """Return the alerts that depend on time. `now`: the time of the journal, in seconds; `last`: the session ends."""
 
     def finish(self) -> Sequence[Event]:
-        """Return the alerts about all trials of a search that ends."""
+        """Return the alerts about all trials of a search, when it ends."""

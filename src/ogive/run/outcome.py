@@ -1,4 +1,4 @@
-"""What an exception of an evaluation means."""
+"""Which outcome an exception, or the end of a process, gives an attempt."""
 
 from __future__ import annotations
 
@@ -22,62 +22,79 @@ _DISK = {
     errno.EROFS: "the disk is read-only; mount it writable and run the same command again",
 }
 KILLED_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+"""Signals that a process usually receives from another one; other signals mean that it crashed."""
 MAX_TEXT = 20_000
-"""Characters of a traceback that the journal keeps: the first and the last half."""
+"""The number of characters of a traceback that the journal stores: the first and the last half."""
+MAX_REASON = 500
+"""The number of characters of a reason that the journal stores: the first and the last half."""
 
 
 def classify(error: BaseException, seconds: float = 0.0) -> Outcome:
-    """The outcome of an attempt that ended with `error`.
+    """Return the outcome of an attempt that ended with an exception.
 
-    PyTorch raises a plain RuntimeError when the CPU's memory is exhausted, and a subclass of it on a GPU; both are told
-    by their text, also when another exception was raised from them.
+    PyTorch raises a plain RuntimeError if the memory of the CPU is used up, and a subclass of it on a GPU. Both are
+    recognized by their message, also if another exception was raised from them.
+
+    Args:
+        error: the exception.
+        seconds: compute time since the last report.
     """
     message = _message(error)
-    reason = clip(f"{type(error).__name__}: {message}".strip().rstrip(":"), 500)
-    text = _traceback(error)
-    if any(_memory(e) for e in _chain(error)):
+    reason = clip(f"{type(error).__name__}: {message}".strip().rstrip(":"), MAX_REASON)
+    text = _format_traceback(error)
+    if any(_is_out_of_memory(e) for e in _chain(error)):
         return Outcome(Status.OUT_OF_MEMORY, reason, text, seconds)
     if isinstance(error, Infeasible):
-        return Outcome(Status.INFEASIBLE, message or reason, "", seconds)
+        return Outcome(Status.INFEASIBLE, message or reason, seconds=seconds)
     if isinstance(error, SystemExit):
-        return Outcome(Status.EXITED, clip(f"the evaluation called sys.exit({error.code!r})", 500), text, seconds)
+        return Outcome(
+            Status.EXITED, clip(f"the evaluation called sys.exit({error.code!r})", MAX_REASON), text, seconds
+        )
     return Outcome(Status.ERROR, reason, text, seconds)
 
 
-def death(code: int, seconds: float, who: str = "the worker") -> Outcome:
-    """The outcome of an attempt whose process ended with this exit code, below 0 for a signal; `who` is the process."""
-    whom = "its worker" if who == "the worker" else who
+def death(code: int, seconds: float, rank: str | None = None) -> Outcome:
+    """Return the outcome of an attempt whose process has ended.
+
+    Args:
+        code: the exit code; the negative number of a signal that ended the process.
+        seconds: compute time since the last report.
+        rank: the name of the process if it is not the worker, such as "rank 1 of 2".
+    """
     if code >= 0:
-        return Outcome(Status.EXITED, f"the evaluation ended {whom} with exit code {code}", "", seconds)
+        return Outcome(
+            Status.EXITED, f"the evaluation ended {rank or 'its worker'} with exit code {code}", seconds=seconds
+        )
     name = signal.Signals(-code).name
     if -code == signal.SIGKILL:
-        name += ", perhaps by the system for lack of memory"
+        name += ", perhaps by the operating system for lack of memory"
     if -code in KILLED_FROM_OUTSIDE:
-        return Outcome(Status.KILLED, f"{who} was killed by {name}", "", seconds)
-    return Outcome(Status.EXITED, f"the evaluation crashed {whom} ({name})", "", seconds)
+        return Outcome(Status.KILLED, f"{rank or 'the worker'} was killed by {name}", seconds=seconds)
+    return Outcome(Status.EXITED, f"the evaluation crashed {rank or 'its worker'} ({name})", seconds=seconds)
 
 
-def disk_fault(error: BaseException) -> str:
-    """What is wrong with the disk where `error` comes from that, and the remedy; else "".
+def disk_fault(error: BaseException) -> str | None:
+    """Return the problem with the disk that `error` comes from, with a remedy; None if there is none.
 
-    Such an error is of the machine, not of the architecture: no trial should be marked as failed for it.
+    Such an error is a fault of the machine and not of the architecture, so no trial should fail because of it.
     """
     for e in _chain(error):
         if isinstance(e, OSError) and e.errno in _DISK:
             where = f" ({e.filename})" if e.filename else ""
             return f"{_DISK[e.errno]}{where}"
-    return ""
+    return None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
+    """Yield an exception and those that it was raised from."""
+    ids: set[int] = set()
+    while error is not None and id(error) not in ids:
+        ids.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
 
 
-def _memory(error: BaseException) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     return isinstance(error, MemoryError) or (
@@ -92,15 +109,15 @@ def _message(error: BaseException) -> str:
         return f"(its message cannot be shown: {type(other).__name__})"
 
 
-def _traceback(error: BaseException) -> str:
+def _format_traceback(error: BaseException) -> str:
     try:
         return clip("".join(traceback.format_exception(error)), MAX_TEXT)
-    except MemoryError:  # the frames still hold what has used it up
+    except MemoryError:  # the frames still refer to the objects that used the memory up
         return ""
 
 
 def clip(text: str, limit: int) -> str:
-    """`text`, or its first and last half where it is longer than `limit` characters."""
+    """Return `text`, or its first and last half if it is longer than `limit` characters."""
     if len(text) <= limit:
         return text
     return f"{text[: limit // 2]}\n... {len(text) - limit} characters left out ...\n{text[-limit // 2 :]}"

@@ -1,4 +1,4 @@
-"""What an hour costs: a number, or a device or machine of a price file, which is dated and made to be edited."""
+"""What an hour costs: a number, or the name of a device or machine in a price file."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ import yaml
 from ogive.errors import JobError
 from ogive.formatting import amount
 
-VARIABLE = "OGIVE_PRICES"
+PRICES_VARIABLE = "OGIVE_PRICES"
 """The environment variable that names the user's own price file."""
 
 _KEYS = ("price", "date", "source")
 _SECTIONS = {"devices": "worker", "machines": "machine"}
+"""The sections of a price file, each with the value of `Price.per` for its prices."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,12 @@ class Price:
     """Money for an hour.
 
     Attributes:
-        hourly: money an hour, above 0.
-        per: "worker" (each has a device of its own) or "machine" (all workers share one).
-        currency: "" where the price was given as a number.
-        name: of the device or machine; "" where the price was given as a number.
-        date: when the price was looked up, as YYYY-MM-DD; "" where it is not known.
-        source: where it is from.
+        hourly: money for an hour, above 0.
+        per: "worker" (each worker has a device of its own) or "machine" (all workers share one).
+        currency: the currency; "" if the price was given as a number.
+        name: the name of the device or machine; "" if the price was given as a number.
+        date: when the price was looked up, as YYYY-MM-DD; "" if it is unknown.
+        source: where the price is from; "" if it is unknown.
     """
 
     hourly: float
@@ -44,53 +45,55 @@ class Price:
     source: str = ""
 
     def rate(self, workers: int) -> float:
-        """Money an hour of a search with so many workers."""
+        """Return the money for an hour of a search with this number of workers."""
         return self.hourly * (workers if self.per == "worker" else 1)
 
     def amount(self, money: float) -> str:
-        """`12.40 USD`."""
+        """Return an amount of money with its currency: `12.40 USD`."""
         return amount(money, self.currency)
 
     def __str__(self) -> str:
-        what = f"{self.amount(self.hourly)} per {self.per}-hour"
-        about = ", ".join(part for part in (self.name, self.source, self.date) if part)
-        return f"{what} ({about})" if about else what
+        price = f"{self.amount(self.hourly)} per {self.per}-hour"
+        origin = ", ".join(part for part in (self.name, self.source, self.date) if part)
+        return f"{price} ({origin})" if origin else price
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def find_price(spec: float | str | None) -> Price | None:
-    """The price that `Settings.price` means: a number, a name in the price file, or "file.yaml:name".
+    """Return the price of `Settings.price`: a number, a name in the price file, or "file.yaml:name"; None for None.
 
     Raises:
-        JobError: there is no such name, or the file is not what it should be.
+        JobError: the price file has no such name, or is not a price file.
     """
     if spec is None:
         return None
     if not isinstance(spec, str):
         return Price(float(spec))
-    where, _, name = spec.rpartition(":")
-    path = Path(where).expanduser() if where else price_file()
-    known = read_prices(path)
-    if name not in known:
-        close = get_close_matches(name, known, n=1)
+    file, _, name = spec.rpartition(":")
+    path = Path(file).expanduser() if file else price_file()
+    prices = read_prices(path)
+    if name not in prices:
+        close = get_close_matches(name, prices, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise JobError(f"price: {path} has no {name!r}; {hint}it has {', '.join(known)}; or give money per worker-hour")
-    return known[name]
+        raise JobError(
+            f"price: {path} has no {name!r}; {hint}it has {', '.join(prices)}; or give money per worker-hour"
+        )
+    return prices[name]
 
 
 def price_file() -> Path:
-    """The file that `OGIVE_PRICES` names, or the examples that come with Ogive."""
-    named = os.environ.get(VARIABLE)
-    return Path(named).expanduser() if named else Path(__file__).with_name("prices.yaml")
+    """Return the file that `OGIVE_PRICES` names, or the example file that comes with Ogive."""
+    name = os.environ.get(PRICES_VARIABLE)
+    return Path(name).expanduser() if name else Path(__file__).with_name("prices.yaml")
 
 
 def read_prices(path: Path) -> dict[str, Price]:
-    """The prices of a file, by name.
+    """Return the prices of a file, by name.
 
     Raises:
-        JobError: the file cannot be read or is not what it should be; says where and what is allowed.
+        JobError: the file cannot be read, or is not a price file; the message says where, and what is allowed.
     """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -100,40 +103,47 @@ def read_prices(path: Path) -> dict[str, Price]:
         raise JobError(f"price: {path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, Mapping):
         raise JobError(f"price: {path}: found {data!r}; allowed: the keys currency, devices and machines")
-    _check_names(data, ("currency", *_SECTIONS), str(path))
+    _check_keys(data, ("currency", *_SECTIONS), str(path))
     currency = data.get("currency", "")
     if not isinstance(currency, str):
         raise JobError(f"price: {path}: currency: found {currency!r}; allowed: a text such as USD")
-    found: dict[str, Price] = {}
+    prices: dict[str, Price] = {}
     for section, per in _SECTIONS.items():
         entries = data.get(section) or {}
         if not isinstance(entries, Mapping):
             raise JobError(f"price: {path}: {section}: found {entries!r}; allowed: {{name: {{price: money}}}}")
         for name, entry in entries.items():
-            if str(name) in found:
+            if str(name) in prices:
                 raise JobError(f"price: {path}: {name!r} is a device and a machine; give one another name")
-            found[str(name)] = _price(entry, str(name), per, currency, f"{path}: {section}: {name}")
-    return found
+            prices[str(name)] = _parse_price(entry, str(name), per, currency, f"{path}: {section}: {name}")
+    return prices
 
 
-def _price(entry: object, name: str, per: str, currency: str, where: str) -> Price:
+def _parse_price(entry: object, name: str, per: str, currency: str, where: str) -> Price:
     if not isinstance(entry, Mapping):
         raise JobError(f"price: {where}: found {entry!r}; allowed: {{price: money, date: YYYY-MM-DD, source: text}}")
-    _check_names(entry, _KEYS, where)
+    _check_keys(entry, _KEYS, where)
     hourly, date, source = (entry.get(key) for key in _KEYS)
-    number = isinstance(hourly, (int, float)) and not isinstance(hourly, bool)
-    if not number or not math.isfinite(hourly) or hourly <= 0:  # type: ignore[arg-type, operator]
-        raise JobError(f"price: {where}: price: found {hourly!r}; allowed: money an hour, a number above 0")
+    is_number = isinstance(hourly, (int, float)) and not isinstance(hourly, bool)
+    if not is_number or not math.isfinite(hourly) or hourly <= 0:  # type: ignore[arg-type, operator]
+        raise JobError(f"price: {where}: price: found {hourly!r}; allowed: money for an hour, a number above 0")
     if date is not None and not isinstance(date, datetime.date):
         raise JobError(f"price: {where}: date: found {date!r}; allowed: YYYY-MM-DD")
     if source is not None and not isinstance(source, str):
         raise JobError(f"price: {where}: source: found {source!r}; allowed: a text")
-    return Price(float(hourly), per, currency, name, str(date or ""), source or "")  # type: ignore[arg-type]
+    return Price(
+        hourly=float(hourly),  # type: ignore[arg-type]
+        per=per,
+        currency=currency,
+        name=name,
+        date=str(date or ""),
+        source=source or "",
+    )
 
 
-def _check_names(entry: Mapping[Any, Any], allowed: tuple[str, ...], where: str) -> None:
-    wrong = next((key for key in entry if key not in allowed), None)
-    if wrong is not None:
-        close = get_close_matches(str(wrong), allowed, n=1)
+def _check_keys(entry: Mapping[Any, Any], allowed: tuple[str, ...], where: str) -> None:
+    unknown = next((key for key in entry if key not in allowed), None)
+    if unknown is not None:
+        close = get_close_matches(str(unknown), allowed, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise JobError(f"price: {where}: there is no key {wrong!r}; {hint}allowed: {', '.join(allowed)}")
+        raise JobError(f"price: {where}: there is no key {unknown!r}; {hint}allowed: {', '.join(allowed)}")

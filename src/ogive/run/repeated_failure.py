@@ -1,4 +1,4 @@
-"""Failures that are one and the same, and whether the first trials of a session all ended with one."""
+"""Recognizing that failures are the same, and that the first trials of a session all failed in the same way."""
 
 from __future__ import annotations
 
@@ -8,64 +8,64 @@ from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.trial import Status, Trial, finite
 
-FEWEST = 3
-LENGTH = 160
-_PARTICULARS = re.compile(
+MIN_TRIALS = 3
+SIGNATURE_LENGTH = 160
+_VARYING_PARTS = re.compile(
     r"(?P<address>0x[0-9a-fA-F]+)|(?P<path>(?:/[\w.+-]+){2,})|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 )
-_INSTEAD = {"address": "0x...", "path": "/..."}
+_PLACEHOLDERS = {"address": "0x...", "path": "/..."}
 _FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
+
+REMEDY = (
+    "fix the cause and make the same call again to continue; with retry_failed=True (--retry-failed), failed trials are "
+    "repeated, too"
+)
 
 
 def error_signature(trial: Trial) -> str:
-    """The first line of a failed trial's reason; numbers, addresses and paths, which differ by trial, are replaced."""
+    """Return the first line of a failed trial's reason, with placeholders for what varies: numbers, addresses and paths."""
     lines = trial.reason.strip().splitlines()
-    text = _PARTICULARS.sub(lambda match: _INSTEAD.get(match.lastgroup or "", "#"), lines[0] if lines else "")
-    return text if len(text) <= LENGTH else f"{text[: LENGTH - 3]}..."
+    text = _VARYING_PARTS.sub(lambda match: _PLACEHOLDERS.get(match.lastgroup or "", "#"), lines[0] if lines else "")
+    return text if len(text) <= SIGNATURE_LENGTH else f"{text[: SIGNATURE_LENGTH - 3]}..."
 
 
-def repeated_failure(state: State) -> str | None:
-    """Why the search should end where the first trials of this session all ended with the same failure, and no trial of the
-    run has a value; None where it should go on.
+def find_repeated_failure(state: State) -> str | None:
+    """Return why a search should end because the first trials of the session all failed in the same way; else None.
 
-    It takes three trials with one worker, and two more than there are workers with several, since as many may have been
-    started before the first failed. An architecture that its estimator calls infeasible is no fault of the code.
+    With one worker, three such trials are needed. With several, two more than there are workers are needed, since that many
+    trials may have been started before the first one failed. The search continues if a trial of the run has a value, or if
+    the failure is that an architecture is infeasible, which is no fault of the code.
     """
     workers = Settings.from_json(state.settings).workers
-    needed = FEWEST if workers == 1 else max(FEWEST, workers + 2)
+    needed = MIN_TRIALS if workers == 1 else max(MIN_TRIALS, workers + 2)
     trials = [state.trials[number] for number in state.failed_in_session]
-    if len(trials) < needed or _any_value(state):
+    if len(trials) < needed or _has_value(state):
         return None
-    kinds = {(trial.status, error_signature(trial)) for trial in trials}
-    if len(kinds) > 1 or trials[0].status is Status.INFEASIBLE:
+    if _count_kinds(trials) > 1 or trials[0].status is Status.INFEASIBLE:
         return None
-    return f"the first {len(trials)} trials all ended with the same failure: {_described(trials[0])}; {REMEDY}"
+    return f"the first {len(trials)} trials all ended with the same failure: {_describe(trials[0])}; {REMEDY}"
 
 
-def _any_value(state: State) -> bool:
-    """Whether a trial of the run has a value, be it a preliminary one of a trial that runs."""
+def find_common_failure(state: State) -> str | None:
+    """Return a description of the failure, and a remedy, if all failed trials of a run failed in the same way; else None."""
+    failed = [trial for trial in state.trials.values() if trial.status.failed]
+    return f"{_describe(failed[0])}; {REMEDY}" if _count_kinds(failed) == 1 else None
+
+
+def _count_kinds(trials: list[Trial]) -> int:
+    return len({(trial.status, error_signature(trial)) for trial in trials})
+
+
+def _has_value(state: State) -> bool:
+    """Return whether a trial of the run has a value, which may be that of a running trial."""
     count = state.count
     if count[Status.FINISHED] or count[Status.STOPPED] or count[Status.PAUSED]:
         return True
     return any(finite(state.trials[number].metrics, state.metrics_needed) for number in state.in_flight)
 
 
-def same_failure_text(state: State) -> str:
-    """What to add to the reason of a search that ended by failures, where all of them are the same; else ""."""
-    failed = [trial for trial in state.trials.values() if trial.status.failed]
-    if len({(trial.status, error_signature(trial)) for trial in failed}) != 1:
-        return ""
-    return f", all with the same failure: {_described(failed[0])}; {REMEDY}"
-
-
-REMEDY = (
-    "repair the cause and make the same call again, which goes on; with retry_failed=True (--retry-failed) it also repeats "
-    "what failed"
-)
-
-
-def _described(trial: Trial) -> str:
-    """`error: ValueError: no (train.py:12)`."""
+def _describe(trial: Trial) -> str:
+    """Return the kind, reason and place of a failure: `error: ValueError: no (train.py:12)`."""
     frames = list(_FRAME.finditer(trial.traceback))
     where = f" ({frames[-1]['file']}:{frames[-1]['line']})" if frames else ""
     reason = trial.reason.strip().splitlines()

@@ -1,6 +1,6 @@
-"""What a run has found, computed from its state: the best trials, the front, the curve, the random reference.
+"""Results of a run, computed from its state: the best trials, the Pareto front, the search curve, the random reference.
 
-Values of unequal fidelity are never mixed raw: "best" means best among the trials that have come furthest.
+Values of different fidelities are never compared directly: the best trial is the best of those that were trained longest.
 """
 
 from __future__ import annotations
@@ -18,30 +18,32 @@ from ogive.objective import Constraint, Objective, costs, pareto_front, ranks, v
 from ogive.run.state import State
 from ogive.trial import Status, Trial, TrialId, comparable
 
-MODEL_NOTES = {"regularized_evolution": "parent", "local_search": "parent", "gp": "fitted_on"}
-"""Strategies that begin at random, and the entry of a proposal's note by which the first other proposal is known."""
+FIRST_NOTES = {"regularized_evolution": "parent", "local_search": "parent", "gp": "fitted_on"}
+"""For strategies that begin at random: the entry that the note of a proposal has if it is not random."""
 
 
 def top(state: State, k: int) -> list[Trial]:
-    """The best `k` trials that satisfy all constraints, best first; several objectives by front and crowding.
+    """Return the best `k` trials that satisfy all constraints, the best first.
 
-    Trials are compared at the highest step that any of them has reached; those that have not come behind.
+    With several objectives, trials are ordered by non-dominated front and crowding distance. Trials are compared at the
+    highest step that any of them has reached; those that have not reached it follow, compared in the same way.
     """
     remaining = [trial for trial in state.trials.values() if not _violates(trial, state)]
-    found: list[Trial] = []
-    while len(found) < k:
-        _, best = comparable(remaining, at_least=1)
-        if not best:
+    best: list[Trial] = []
+    while len(best) < k:
+        _, furthest = comparable(remaining, at_least=1)
+        if not furthest:
             break
-        places = ranks([trial.metrics for trial in best], state.objectives, state.constraints)
-        found += [trial for _, trial in sorted(zip(places, best, strict=True), key=lambda item: (item[0], item[1].id))]
-        taken = {trial.id for trial in best}
-        remaining = [trial for trial in remaining if trial.id not in taken]
-    return found[:k]
+        order = ranks([trial.metrics for trial in furthest], state.objectives, state.constraints)
+        ranked = sorted(zip(order, furthest, strict=True), key=lambda item: (item[0], item[1].id))
+        best += [trial for _, trial in ranked]
+        ids = {trial.id for trial in furthest}
+        remaining = [trial for trial in remaining if trial.id not in ids]
+    return best[:k]
 
 
 def nearest(state: State, k: int) -> list[Trial]:
-    """The `k` trials with a value that violate constraints the least, the nearest first. None of them is a result."""
+    """Return the `k` trials with a value that violate the constraints least, the least first. None of them is a result."""
     trials = [trial for trial in state.trials.values() if trial.reports and not trial.status.failed]
     return sorted(
         (trial for trial in trials if _violates(trial, state)),
@@ -50,20 +52,20 @@ def nearest(state: State, k: int) -> list[Trial]:
 
 
 def why_none(state: State) -> str:
-    """Why a run has no best trial: none has a value, or none satisfies the constraints and which comes nearest."""
-    near = nearest(state, 1)
-    if not near:
+    """Return why a run has no best trial: no trial has a value, or none satisfies the constraints."""
+    closest = nearest(state, 1)
+    if not closest:
         failed = [trial for trial in state.trials.values() if trial.status.failed]
-        first = f": {len(failed)} failed, the first with {failed[0].status}: {failed[0].reason}" if failed else ""
-        fault = f"; the last session ended with {state.error}" if state.error is not None else ""
-        return f"no trial has a value yet{first}{fault}"
-    metrics = near[0].metrics
-    missed = [constraint for constraint in state.constraints if constraint.violation(metrics) > 0]
+        failures = f": {len(failed)} failed, the first with {failed[0].status}: {failed[0].reason}" if failed else ""
+        error = f"; the last session ended with {state.error}" if state.error is not None else ""
+        return f"no trial has a value yet{failures}{error}"
+    metrics = closest[0].metrics
+    violated = [constraint for constraint in state.constraints if constraint.violation(metrics) > 0]
     values = ", ".join(
-        f"{c.metric} {number(metrics[c.metric]) if c.metric in metrics else 'unknown'}, not {c}" for c in missed
+        f"{c.metric} {number(metrics[c.metric]) if c.metric in metrics else 'unknown'}, not {c}" for c in violated
     )
     remedy = "loosen the constraints, or widen the space"
-    return f"no trial satisfies the constraints; trial {near[0].id} comes nearest, with {values}; {remedy}"
+    return f"no trial satisfies the constraints; trial {closest[0].id} comes nearest, with {values}; {remedy}"
 
 
 def _violates(trial: Trial, state: State) -> bool:
@@ -71,28 +73,28 @@ def _violates(trial: Trial, state: State) -> bool:
 
 
 def front(state: State) -> list[Trial]:
-    """The trials that no other dominates, among those that satisfy all constraints, by the first objective."""
+    """Return the Pareto front of the trials that satisfy all constraints, in the order of the first objective."""
     _, trials = comparable(list(state.trials.values()), at_least=1)
     feasible = [trial for trial in trials if violation(trial.metrics, state.constraints) == 0]
     if not feasible:
         return []
     points = np.array([costs(trial.metrics, state.objectives) for trial in feasible])
-    kept = [i for i, on_front in enumerate(pareto_front(points)) if on_front]
-    return [feasible[i] for i in sorted(kept, key=lambda i: float(points[i, 0]))]
+    indices = [i for i, on_front in enumerate(pareto_front(points)) if on_front]
+    return [feasible[i] for i in sorted(indices, key=lambda i: float(points[i, 0]))]
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """A trial at rest (ended or paused) as a point of the search curve.
+    """An inactive trial (ended or paused) as a point of the search curve.
 
     Attributes:
-        place: counts from 1 in the order of coming to rest, failed trials included.
-        value: of the objective; NaN where the trial failed.
-        full: it has come as far as any trial.
-        feasible: it satisfies all constraints.
-        origin: where its proposal came from, such as "random" or "mutation"; "" where the strategy does not say.
-        time: seconds of the run's own time: stretches in which no controller ran are left out.
-        spent: compute seconds of this trial and of all that came to rest before it.
+        place: the number of the trial, from 1, in the order in which trials became inactive; failed trials count.
+        value: the value of the objective; NaN if the trial failed.
+        full: whether no trial was trained longer.
+        feasible: whether the trial satisfies all constraints.
+        origin: where its proposal came from, such as "random" or "mutation"; "" if the strategy does not say.
+        time: when the trial became inactive, in seconds of the run: time in which no controller ran is left out.
+        spent: compute time of this trial and of all that became inactive before it, in seconds.
     """
 
     place: int
@@ -106,79 +108,99 @@ class CurvePoint:
 
 
 def curve(state: State, objective: Objective) -> list[CurvePoint]:
-    """All trials at rest, in the order in which they came to rest."""
+    """Return the search curve: all inactive trials, in the order in which they became inactive."""
     step, _ = comparable(list(state.trials.values()), at_least=1)
-    resting = [t for t in state.trials.values() if t.status.ended or t.status is Status.PAUSED]
-    resting.sort(key=_since)
-    times = own_time(state, [_since(trial)[0] for trial in resting])
-    spent = np.cumsum([trial.seconds for trial in resting])
-    origins = origins_of(state)
+    inactive = [t for t in state.trials.values() if t.status.ended or t.status is Status.PAUSED]
+    inactive.sort(key=_inactive_since)
+    times = run_time(state, [_inactive_since(trial)[0] for trial in inactive])
+    spent = np.cumsum([trial.seconds for trial in inactive])
+    origins = find_origins(state)
     points = []
-    for place, trial in enumerate(resting, 1):
+    for index, trial in enumerate(inactive):
         metrics = trial.metrics
         value = math.nan if trial.status.failed else float(metrics.get(objective.metric, math.nan))
-        valued = math.isfinite(value)
-        value = value if valued else math.nan
-        feasible = valued and (not state.constraints or violation(metrics, state.constraints) == 0)
-        full = valued and trial.reaches(step)
-        time, total = float(times[place - 1]), float(spent[place - 1])
-        points.append(CurvePoint(place, trial.id, value, full, feasible, origins[trial.id], time, total))
+        has_value = math.isfinite(value)
+        point = CurvePoint(
+            place=index + 1,
+            trial=trial.id,
+            value=value if has_value else math.nan,
+            full=has_value and trial.reaches(step),
+            feasible=has_value and (not state.constraints or violation(metrics, state.constraints) == 0),
+            origin=origins[trial.id],
+            time=float(times[index]),
+            spent=float(spent[index]),
+        )
+        points.append(point)
     return points
 
 
-def own_time(state: State, moments: Sequence[float]) -> FloatArray:
-    """The clock's `moments` [n] in the run's own time: seconds since its beginning in which a controller ran [n]."""
-    clock = np.asarray(moments, dtype=np.float64)
+def run_time(state: State, times: Sequence[float]) -> FloatArray:
+    """Convert times of the clock [n] to times of the run [n]: the seconds since its start in which a controller ran."""
+    clock = np.asarray(times, dtype=np.float64)
     if not state.stretches:
         return clock - clock.min(initial=math.inf) if len(clock) else clock
-    ends = [end for stretch in state.stretches for end in (stretch.begin, stretch.end)]
-    own = np.cumsum([length for stretch in state.stretches for length in (0.0, stretch.seconds)])
-    return np.asarray(np.interp(clock, ends, own))
+    bounds = [bound for session in state.stretches for bound in (session.begin, session.end)]
+    elapsed = np.cumsum([length for session in state.stretches for length in (0.0, session.seconds)])
+    return np.asarray(np.interp(clock, bounds, elapsed))
 
 
-def origins_of(state: State) -> dict[TrialId, str]:
-    """Where each trial's proposal came from, as its strategy noted it; "" where it did not.
+def find_origins(state: State) -> dict[TrialId, str]:
+    """Return where each trial's proposal came from, as its strategy noted it; "" if it did not.
 
-    Strategies that begin at random and note no origin are told by the first proposal that was not.
+    Some strategies begin at random and note no origin. Their random proposals are those before the first one that has the
+    entry of `FIRST_NOTES`.
     """
-    noted = {trial.id: str(trial.proposal.note.get("origin", "")) for trial in state.trials.values()}
+    origins = {trial.id: str(trial.proposal.note.get("origin", "")) for trial in state.trials.values()}
     name = state.created["strategy"]["name"]
-    if any(noted.values()) or (name not in MODEL_NOTES and name != "random"):
-        return noted
-    mark = MODEL_NOTES.get(name, "")
-    first = next((t.id for t in state.trials.values() if mark in t.proposal.note), len(noted))
-    return {trial: "random" if trial < first or name == "random" else "model" for trial in noted}
+    if any(origins.values()) or (name not in FIRST_NOTES and name != "random"):
+        return origins
+    entry = FIRST_NOTES.get(name, "")
+    first = next((trial.id for trial in state.trials.values() if entry in trial.proposal.note), len(origins))
+    return {trial: "random" if trial < first or name == "random" else "model" for trial in origins}
 
 
-def _since(trial: Trial) -> tuple[float, TrialId]:
+def _inactive_since(trial: Trial) -> tuple[float, TrialId]:
+    """Return a sort key: the time at which a trial became inactive, and its id."""
     last = trial.reports[-1].time if trial.reports else trial.proposed_at
     return (trial.ended_at if trial.ended_at is not None else last), trial.id
 
 
 def running_best(points: Sequence[CurvePoint], goal: str) -> tuple[list[int], list[float]]:
-    """Places and values of the best so far, among feasible points that have come as far as any; ends at the last place."""
+    """Return the values of the incumbent, and the positions from which they hold, up to the last point.
+
+    Only feasible points count that were trained as long as any.
+    """
     better = max if goal == "maximize" else min
-    places: list[int] = []
+    positions: list[int] = []
     values: list[float] = []
     for point in points:
         if point.full and point.feasible:
-            places.append(point.place)
+            positions.append(point.place)
             values.append(better(values[-1], point.value) if values else point.value)
-    if places and places[-1] < points[-1].place:
-        places.append(points[-1].place)
+    if positions and positions[-1] < points[-1].place:
+        positions.append(points[-1].place)
         values.append(values[-1])
-    return places, values
+    return positions, values
 
 
 def expected_best(values: ArrayLike, goal: str, sizes: Sequence[int] | None = None) -> FloatArray:
-    """The expected best of n of these [m] values drawn without replacement, for each n of `sizes` (1 ... m); [len(sizes)].
+    """Return the expected best of n values that are drawn without replacement, for each n.
 
-    An unbiased estimate of the expected best of n random trials: Tang et al., "Showing Your Work Doesn't Always Work"
-    (ACL 2020), section 3.3. With the values in order, the best first, the i-th is the best of n with probability
-    C(m - i, n - 1) / C(m, n).
+    It is an unbiased estimate of the expected best of n random trials: Tang et al., "Showing Your Work Doesn't Always Work"
+    (ACL 2020), section 3.3.
+
+    Args:
+        values: the values of random trials [m].
+        goal: "minimize" or "maximize".
+        sizes: the values of n, each from 1 to m; by default all of them.
+
+    Returns:
+        The expected best for each n [len(sizes)].
     """
-    from scipy.special import gammaln  # takes longer to import than `ogive status`, which needs this module, to run
+    from scipy.special import gammaln  # here, because importing SciPy takes longer than the rest of `ogive status`
 
+    # With the values in order, the best first, the i-th is the best of n with probability C(m - i, n - 1) / C(m, n). The
+    # binomial coefficients overflow, so their logarithms are used.
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     ordered = ordered[::-1] if goal == "maximize" else ordered
     m = len(ordered)
@@ -190,43 +212,50 @@ def expected_best(values: ArrayLike, goal: str, sizes: Sequence[int] | None = No
     return np.asarray(np.where(possible, np.exp(logarithm), 0.0) @ ordered)
 
 
-def random_values(state: State, drawn: Sequence[CurvePoint] | None = None) -> tuple[list[float], str]:
-    """Values of the run's own first random trials, for `expected_best`, and where they come from.
+def random_values(state: State, points: Sequence[CurvePoint] | None = None) -> tuple[list[float], str]:
+    """Return the values of the run's own random trials, for `expected_best`.
 
-    No values where there is no honest reference; the text then says why. `drawn` is the search curve where it is at hand.
+    Args:
+        state: the state of the run.
+        points: the search curve, if it is computed already.
+
+    Returns:
+        The values, and a phrase that says which trials they are from. If the run has no fair random reference: no values,
+        and a sentence that says why.
     """
     if len(state.objectives) != 1:
         return [], "A random reference is drawn for a single objective only."
     name = state.created["strategy"]["name"]
-    origins = origins_of(state)
+    origins = find_origins(state)
     if not any(origins.values()):
         return [], f"There is no random reference: strategy {name} does not say which of its trials are random."
-    drawn = curve(state, state.objectives[0]) if drawn is None else drawn
-    known = [p for p in drawn if math.isfinite(p.value) and p.origin == "random"]
-    known.sort(key=lambda point: point.trial)
-    if any(not point.full for point in known):
+    points = curve(state, state.objectives[0]) if points is None else points
+    random = [point for point in points if math.isfinite(point.value) and point.origin == "random"]
+    random.sort(key=lambda point: point.trial)
+    if any(not point.full for point in random):
         return [], "There is no random reference: not all random trials were trained as far as the best."
-    if any(not point.feasible for point in known):
+    if any(not point.feasible for point in random):
         return (
             [],
             "There is no random reference: some random trials violate a constraint, and so have no rank by value.",
         )
-    if len(known) < 2:
+    if len(random) < 2:
         return [], "There is no random reference: fewer than two random trials have a value."
-    drawn_at_random = [origin == "random" for origin in origins.values()]
-    first = all(drawn_at_random[: sum(drawn_at_random)])
-    which = "all" if all(drawn_at_random) else "the first" if first else "the"
-    return [p.value for p in known], f"{which} {len(known)} trials with a value that strategy {name} drew at random"
+    is_random = [origin == "random" for origin in origins.values()]
+    came_first = all(is_random[: sum(is_random)])
+    which = "all" if all(is_random) else "the first" if came_first else "the"
+    return [p.value for p in random], f"{which} {len(random)} trials with a value that strategy {name} drew at random"
 
 
 def by_rung(state: State, levels: Sequence[int]) -> list[tuple[int, int, int, Trial | None]]:
-    """For each level in epochs: trials that reached it, those that went beyond, and the best there by its value there, of
-    those that satisfy the constraints.
+    """Return a row for each rung: (epochs, trials that reached it, trials that were trained beyond it, best trial).
+
+    The best trial is that with the best value at the rung, of those that satisfy the constraints; None if there is none.
     """
-    alive = [trial for trial in state.trials.values() if trial.reports and not trial.status.failed]
+    trials = [trial for trial in state.trials.values() if trial.reports and not trial.status.failed]
     rows = []
     for level in levels:
-        reached = [trial for trial in alive if trial.reaches(level)]
+        reached = [trial for trial in trials if trial.reaches(level)]
         beyond = sum(trial.step > level or trial.fidelity.get("epochs", 0) > level for trial in reached)
         feasible = [trial for trial in reached if not _violates(trial, state)]
         rows.append((level, len(reached), beyond, _best_at(feasible, level, state.objectives, state.constraints)))

@@ -1,4 +1,4 @@
-"""What may change while a run is continued."""
+"""The settings of a run: they may change when it is continued."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ogive.run.alert_route_specs import RouteSpec, check_routes
 from ogive.run.executor import STARTUP_SECONDS
 
 STOPS = ("advise", "auto")
-_COUNTS = (
+_LEAST_COUNTS = (
     ("max_trials", 1),
     ("workers", 1),
     ("workers_per_trial", 1),
@@ -27,28 +27,29 @@ _COUNTS = (
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is spent and how carefully; journalled when it changes.
+    """Limits and resources of a run. Changes of them are journalled.
 
     Attributes:
-        max_trials: the search ends when so many trials have been proposed and ended; may only grow.
-        workers: evaluations at a time.
-        workers_per_trial: processes that train each of them together, data-parallel.
-        threads: of each process; its share of the cores where None.
-        max_failed_trials: the search stops when so many trials have failed; by default a third of `max_trials`.
-        retries: further attempts after a killed worker or a lost host.
-        time_limit: compute seconds of one trial, all attempts together; None for no limit.
-        memory_limit: gigabytes that one trial may take beyond what its worker had before; None for no limit.
-        startup_limit: seconds that a worker may take to load code and data; None for no limit.
-        budget: hours that the search may take, all sessions together, or {"hours": h, "money": m}; None for no limit.
-        price: money per worker-hour, or the name of a device or machine in the price file; None where nothing is paid.
-        stop: "auto" ends the search when a stop rule says so, "advise" only tells.
+        max_trials: the number of trials after which the search ends, at least 1; it can only be raised.
+        workers: the number of trials that are trained at a time, at least 1.
+        workers_per_trial: the number of processes that train each trial together (data parallelism), at least 1.
+        threads: the number of threads of each process; None for an equal share of the cores.
+        max_failed_trials: the number of failed trials at which the search ends; None for a third of `max_trials`.
+        retries: the number of further attempts after a worker was killed or its host was lost.
+        time_limit: compute time of a trial, all attempts together, in seconds; None for no limit.
+        memory_limit: memory that a trial may take beyond what its worker had before, in gigabytes; None for no limit.
+        startup_limit: how long a worker may take to load code and data, in seconds; None for no limit.
+        budget: the hours that the search may take, all sessions together, or {"hours": h, "money": m}; None for no limit.
+        price: money per worker-hour, or the name of a device or machine in the price file; None if it costs nothing.
+        stop: "auto" lets stop rules end the search, "advise" lets them only give advice.
         criteria: constraints; a trial that satisfies them all is a success.
-        patience: hours without improvement that are worth an alert; None for an hour and a quarter of the time so far.
-        alerts: where alerts go; see `ogive.monitor.alert_routes`.
-        sinks: where metrics go; see `ogive.sinks`.
+        patience: hours without improvement after which an alert is raised; None for one hour plus a quarter of the time so
+            far.
+        alerts: the destinations of alerts; see `ogive.monitor.alert_routes`.
+        sinks: the destinations of metrics; see `ogive.sinks`.
 
     Raises:
-        JobError: a value out of its range.
+        JobError: a value is out of its range.
     """
 
     max_trials: int = 100
@@ -69,23 +70,25 @@ class Settings:
     sinks: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, low in _COUNTS:
+        for name, least in _LEAST_COUNTS:
             value: object = getattr(self, name)
             if value is None and name in ("max_failed_trials", "threads"):
                 continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < low:
-                raise JobError(f"{name}={value!r}: a whole number, at least {low}")
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise JobError(f"{name}={value!r}: a whole number, at least {least}")
         for name in ("time_limit", "memory_limit", "startup_limit", "patience"):
-            if getattr(self, name) is not None and not _positive(getattr(self, name)):
+            if getattr(self, name) is not None and not _is_positive(getattr(self, name)):
                 raise JobError(f"{name}={getattr(self, name)!r}: a number above 0, or None for no limit")
         if self.stop not in STOPS:
-            raise JobError(f'stop={self.stop!r}: "advise" (a stop rule only tells) or "auto" (it ends the search)')
-        if self.price is not None and not (_positive(self.price) or (isinstance(self.price, str) and self.price)):
+            raise JobError(
+                f'stop={self.stop!r}: "advise" (stop rules only give advice) or "auto" (they end the search)'
+            )
+        if self.price is not None and not (_is_positive(self.price) or (isinstance(self.price, str) and self.price)):
             raise JobError(f"price={self.price!r}: money per worker-hour, above 0, or a name in the price file")
-        self._set("budget", _budget(self.budget))
-        self._set("criteria", _criteria(self.criteria))
+        self._set("budget", _parse_budget(self.budget))
+        self._set("criteria", _parse_criteria(self.criteria))
         self._set("alerts", check_routes(self.alerts))
-        self._set("sinks", _sinks(self.sinks))
+        self._set("sinks", _parse_sinks(self.sinks))
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -97,16 +100,16 @@ class Settings:
 
     @property
     def hours(self) -> float | None:
-        """The budget's hours; None for no limit."""
+        """The hours of the budget; None for no limit."""
         return self.budget.get("hours") if isinstance(self.budget, Mapping) else self.budget
 
     @property
     def money(self) -> float | None:
-        """The budget's money, in the currency of the price; None for no limit."""
+        """The money of the budget, in the currency of the price; None for no limit."""
         return self.budget.get("money") if isinstance(self.budget, Mapping) else None
 
     def to_json(self) -> dict[str, Any]:
-        """By the names of the fields, which are those of the arguments of `ogive.search`."""
+        """Return the settings as JSON, by the names of the fields, which are also arguments of `ogive.search`."""
         data = {field.name: getattr(self, field.name) for field in fields(self)}
         budget = dict(self.budget) if isinstance(self.budget, Mapping) else self.budget
         criteria = [{f.name: getattr(item, f.name) for f in fields(item)} for item in self.criteria]
@@ -114,55 +117,56 @@ class Settings:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Settings:
-        known = {field.name for field in fields(Settings)}
-        return Settings(**{key: value for key, value in data.items() if key in known})
+        """Return the settings that `to_json` wrote; other entries are ignored."""
+        names = {field.name for field in fields(Settings)}
+        return Settings(**{key: value for key, value in data.items() if key in names})
 
-    def changes(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        """Which of `wanted` differ from what is stored, as JSON.
+    def changes(self, new: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the entries of `new` that differ from these settings, as JSON.
 
         Raises:
-            JobError: fewer trials than before.
+            JobError: `max_trials` would be lowered.
         """
-        now, then = self.to_json(), Settings.from_json({**self.to_json(), **wanted}).to_json()
-        changed = {name: then[name] for name in wanted if now[name] != then[name]}
+        before, after = self.to_json(), Settings.from_json({**self.to_json(), **new}).to_json()
+        changed = {name: after[name] for name in new if before[name] != after[name]}
         if changed.get("max_trials", self.max_trials) < self.max_trials:
             raise JobError(
-                f"max_trials={changed['max_trials']}: the run was given {self.max_trials}; it can be raised, not lowered"
+                f"max_trials={changed['max_trials']}: the run has {self.max_trials}, which can be raised, not lowered"
             )
         return changed
 
 
-def _positive(value: object) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value) and value > 0  # type: ignore[arg-type, operator]
+def _is_positive(value: object) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and value > 0  # type: ignore[arg-type, operator]
 
 
-def _budget(value: object) -> float | dict[str, float] | None:
-    """Hours alone as a number, as older runs have them."""
-    if value is None or _positive(value):
+def _parse_budget(value: object) -> float | dict[str, float] | None:
+    """Return a budget of hours as a number, as in journals of earlier versions, and other budgets as a dict."""
+    if value is None or _is_positive(value):
         return value  # type: ignore[return-value]
     if isinstance(value, Mapping) and value and set(value) <= {"hours", "money"}:
-        given = {name: value[name] for name in ("hours", "money") if value.get(name) is not None}
-        if all(map(_positive, given.values())):
-            return given.get("hours") if "money" not in given else given
+        parts = {name: value[name] for name in ("hours", "money") if value.get(name) is not None}
+        if all(map(_is_positive, parts.values())):
+            return parts.get("hours") if "money" not in parts else parts
     raise JobError(
         f'budget={value!r}: hours, above 0, or {{"hours": h, "money": m}} with one or both, or None for no limit'
     )
 
 
-def _criteria(value: object) -> tuple[Constraint, ...]:
-    given = [value] if isinstance(value, (Constraint, Mapping)) else value
-    if not isinstance(given, Iterable) or isinstance(given, str):
+def _parse_criteria(value: object) -> tuple[Constraint, ...]:
+    items = [value] if isinstance(value, (Constraint, Mapping)) else value
+    if not isinstance(items, Iterable) or isinstance(items, str):
         raise JobError(f"criteria={value!r}: constraints, such as [Constraint('accuracy', at_least=0.9)]")
     try:
-        return parse_constraints(Constraint(**item) if isinstance(item, Mapping) else item for item in given)
+        return parse_constraints(Constraint(**item) if isinstance(item, Mapping) else item for item in items)
     except (JobError, TypeError) as error:
         raise JobError(f"criteria: {error}") from error
 
 
-def _sinks(value: object) -> tuple[Any, ...]:
-    given = (value,) if isinstance(value, (str, Mapping)) else value
+def _parse_sinks(value: object) -> tuple[Any, ...]:
+    items = (value,) if isinstance(value, (str, Mapping)) else value
     try:
-        return tuple(json.loads(json.dumps(list(given))))  # type: ignore[call-overload]
+        return tuple(json.loads(json.dumps(list(items))))  # type: ignore[call-overload]
     except (TypeError, ValueError) as error:
         raise JobError(f"sinks={value!r}: a list of names, or of {{name: {{option: value}}}}: {error}") from error

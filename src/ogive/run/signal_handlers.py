@@ -1,12 +1,14 @@
 """Signal handlers that forked children do not inherit.
 
-A child of `os.fork` inherits the Python-level handlers of its parent, but CPython clears in it every signal that arrived
-before the interpreter was ready (`PyOS_AfterFork_Child`). On a busy machine `multiprocessing.Pool.terminate` signals
-a child that has not run yet; the C-level handler marks the signal, the mark is cleared, and the pool waits for that child
-for ever. Here the signals are blocked around each fork, and the child gets the former handlers before they are unblocked: a
-signal that arrives in between is kept by the kernel, and does what it would do in a child of plain Python.
+A child of `os.fork` inherits the Python-level handlers of its parent. But CPython clears every signal that reaches the child
+before its interpreter is ready (`PyOS_AfterFork_Child`). On a busy machine `multiprocessing.Pool.terminate` can send a
+signal to a child that has not run yet: the C-level handler records the signal, CPython clears the record, and the pool waits
+for this child forever.
 
-`subprocess` needs no help: `exec` resets handlers.
+Therefore the signals are blocked around each fork, and the child installs the former handlers before it unblocks them. The
+kernel keeps a signal that arrives in between, and it then has the effect that it has in a child of plain Python.
+
+Children of `subprocess` are not affected, since `exec` resets handlers.
 """
 
 from __future__ import annotations
@@ -20,44 +22,45 @@ from typing import Any
 
 Handler = Callable[[int, FrameType | None], Any]
 
-_former: dict[tuple[int, Any], Any] = {}
+_replaced: dict[tuple[int, Any], Any] = {}
 """For each signal and handler that is installed, the handler that it replaced."""
 _forking = threading.local()
 
 
 def install(number: signal.Signals, handler: Handler) -> None:
-    """Handle a signal in this process alone. To be called in the main thread; a second call with the same handler puts it
-    back where something else has replaced it.
+    """Handle a signal in this process, but not in its children. To be called in the main thread.
+
+    A second call with the same handler installs it again, if something else has replaced it.
     """
-    replaced = signal.signal(number, handler)
-    _former.setdefault((number, handler), signal.SIG_DFL if replaced is None else replaced)
+    former = signal.signal(number, handler)
+    _replaced.setdefault((number, handler), signal.SIG_DFL if former is None else former)
 
 
-def put_back() -> None:
-    """Install the handlers of this module again where something else has replaced them, in the main thread."""
+def reinstall() -> None:
+    """Install all handlers of this module again, if this is the main thread: user code may have replaced them."""
     if threading.current_thread() is threading.main_thread():
-        for number, handler in _former:  # the last one that was installed for a signal counts
+        for number, handler in _replaced:  # in the order of installation, so the last one of a signal is active
             signal.signal(number, handler)
 
 
 def uninstall(number: signal.Signals, handler: Handler) -> None:
     """Restore the handler that `handler` replaced."""
-    signal.signal(number, _former.pop((number, handler)))
+    signal.signal(number, _replaced.pop((number, handler)))
 
 
 def _before_fork() -> None:
-    numbers = {number for number, _ in _former}
+    numbers = {number for number, _ in _replaced}
     _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
 
 
 def _after_fork_in_child() -> None:
-    for number in {number for number, _ in _former}:
+    for number in {number for number, _ in _replaced}:
         handler = inherited = signal.getsignal(number)
-        while (number, handler) in _former:
-            handler = _former[number, handler]
+        while (number, handler) in _replaced:
+            handler = _replaced[number, handler]
         if handler is not inherited:
             signal.signal(number, handler)
-    _former.clear()
+    _replaced.clear()
     _after_fork()
 
 

@@ -25,7 +25,11 @@ class Spending:
     """What was spent in one stage on one device.
 
     Attributes:
-        money: None where there is no price.
+        stage: the name of the stage.
+        device: the name of the device or machine; "all" for all devices together.
+        workers: the number of workers of the last session.
+        money: None if there is no price.
+        currency: the currency of `money`; "" if it is unknown.
     """
 
     stage: str
@@ -39,44 +43,56 @@ class Spending:
 
 
 def spend(state: State, now: float | None = None, price: Price | None = None, stage: str = "search") -> Spending:
-    """What a run has taken so far, all sessions together.
+    """Return what a run has spent, all sessions together.
 
     Args:
-        state: of the run.
-        stage: its name in the result.
-        now: the clock's time, to count the open session up to it; by default up to the last event.
-        price: instead of the one that was paid.
+        state: the state of the run.
+        now: the time of the journal, in seconds, up to which an open session counts; by default that of the last event.
+        price: a price to use instead of those of the sessions.
+        stage: the name of the stage, for the result.
     """
-    return _sum(stage, "all", state, _stretches(state, now), price)
+    return _add_up(stage, "all", state, _intervals(state, now), price)
 
 
 def spend_by(stages: Mapping[str, State], now: float | None = None, price: Price | None = None) -> list[Spending]:
-    """The same by stage (each a run of its own, such as {"search": ..., "final": ...}) and device."""
+    """Return what was spent for each stage and device.
+
+    Args:
+        stages: the states of the runs, by stage, such as {"search": ..., "final": ...}.
+        now: as for `spend`.
+        price: as for `spend`.
+    """
     lines = []
     for stage, state in stages.items():
         groups: dict[str, list[SessionInterval]] = {}
-        for stretch in _stretches(state, now):
-            groups.setdefault(stretch.device, []).append(stretch)
-        lines += [_sum(stage, device, state, group, price) for device, group in groups.items()]
+        for interval in _intervals(state, now):
+            groups.setdefault(interval.device, []).append(interval)
+        lines += [_add_up(stage, device, state, group, price) for device, group in groups.items()]
     return lines
 
 
-def _stretches(state: State, now: float | None) -> list[SessionInterval]:
-    stretches = list(state.stretches)
-    if stretches and state.open and now is not None and now > state.time:
-        stretches[-1] = replace(stretches[-1], end=stretches[-1].end + now - state.time)
-    return stretches
+def _intervals(state: State, now: float | None) -> list[SessionInterval]:
+    """Return the intervals of all sessions; an open session ends at `now`."""
+    intervals = list(state.stretches)
+    if intervals and state.open and now is not None and now > state.time:
+        intervals[-1] = replace(intervals[-1], end=intervals[-1].end + now - state.time)
+    return intervals
 
 
-def _sum(stage: str, device: str, state: State, stretches: Sequence[SessionInterval], price: Price | None) -> Spending:
-    seconds = sum(stretch.seconds for stretch in stretches)
-    held = sum(stretch.seconds * stretch.workers for stretch in stretches)
-    paid = [(stretch, price or stretch.price or state.price) for stretch in stretches]
-    money = sum(p.rate(stretch.paid) * stretch.seconds / HOUR for stretch, p in paid if p)
-    compute = sum(stretch.compute for stretch in stretches)
-    currency = next((p.currency for _, p in paid if p), "")
-    workers = stretches[-1].workers if stretches else 0
-    priced = any(p for _, p in paid)
+def _add_up(
+    stage: str, device: str, state: State, intervals: Sequence[SessionInterval], price: Price | None
+) -> Spending:
+    # A session without a price is billed at the price of the last session that had one.
+    prices = [(interval, price or interval.price or state.price) for interval in intervals]
+    money = sum(p.rate(interval.paid) * interval.seconds / HOUR for interval, p in prices if p)
+    has_price = any(p for _, p in prices)
     return Spending(
-        stage, device, workers, seconds / HOUR, held / HOUR, compute / HOUR, money if priced else None, currency
+        stage=stage,
+        device=device,
+        workers=intervals[-1].workers if intervals else 0,
+        hours=sum(interval.seconds for interval in intervals) / HOUR,
+        worker_hours=sum(interval.seconds * interval.workers for interval in intervals) / HOUR,
+        compute_hours=sum(interval.compute_seconds for interval in intervals) / HOUR,
+        money=money if has_price else None,
+        currency=next((p.currency for _, p in prices if p), ""),
     )

@@ -1,4 +1,4 @@
-"""The state of a run: a fold over its journal."""
+"""The state of a run, computed from the events of its journal."""
 
 from __future__ import annotations
 
@@ -16,59 +16,63 @@ from ogive.run.alerts import Alert
 from ogive.run.events import Event, Kind, proposal_from_json
 from ogive.run.prices import Price
 from ogive.run.timeline import AttemptInterval, SessionInterval
+from ogive.run.trial_changes import change_trial
 from ogive.space import Space
-from ogive.trial import BestEpoch, Fidelity, Proposal, Report, Status, Trial, TrialId
+from ogive.trial import BestEpoch, Proposal, Status, Trial, TrialId
 
-_AFTER_A_GAP = frozenset({Kind.OPENED, Kind.CHANGED, Kind.TEST_READ})
-"""Events that may be the first after a time in which no controller ran: a killed one could not say that it closed."""
+_MAY_FOLLOW_A_GAP = frozenset({Kind.OPENED, Kind.CHANGED, Kind.TEST_READ})
+"""Events that may be the first after a time in which no controller ran. (A killed controller writes no CLOSED event.)"""
 
-_OF_THE_RUN = frozenset({Kind.WARNING, Kind.TEST_READ, Kind.ALERT})
-"""Events that may name a trial and change nothing about it."""
+_WITHOUT_EFFECT_ON_TRIALS = frozenset({Kind.WARNING, Kind.TEST_READ, Kind.ALERT})
+"""Events that may name a trial but do not change it."""
 
 REPEATS = "repeats"
-"""The entry of a proposal's note that names the failed trial whose architecture it repeats."""
+"""The entry of a proposal's note that names the failed trial whose architecture is proposed again."""
 
 LAST_ENDED = 20
-"""So many of the last ended trials are at hand."""
+"""The number of trials in `State.last_ended`."""
 
 
 @dataclass
 class State:
-    """All that is known of a run after some of its events. `apply` is the only thing that changes it.
+    """The state of a run after some of its events. Only `apply` changes it.
 
     Attributes:
-        space: as found in the journal, or the declared one with its layers.
-        created: what the run was created with.
-        settings: what may change while it is continued: max_trials, workers, limits, budget.
-        trials: by id.
-        in_flight: the proposals that wait or run; a strategy sees them as pending.
-        flying: how many of them have each identity.
-        waiting: trials that were started once and put back, oldest first.
-        lost: by trial, attempts that were put back because their worker was killed or lost.
-        count: trials by status.
-        last_ended: the last trials that have ended, by number, at most `LAST_ENDED`: a heap.
-        seconds: compute time of all trials.
-        elapsed: time that the sessions took, in seconds; stretches in which no controller ran are left out.
-        ended: why the search is over; "" while it is not.
-        exhausted: whether it is over because the strategy has nothing left to propose.
-        ended_by_failures: whether it is over because too many trials failed, the first ones all in the same way, or by the
-            stop rule on failures.
-        error: the error that ended the last session, on one line or several; None where it ended otherwise, or goes on.
-        forgiven: failed trials that `max_failed_trials` does not count: those that the search had ended by before it was
-            continued, and those that were to be repeated.
-        failed_in_session: trials that failed since the last session began, in that order.
-        warnings: messages for the user, with the trial they belong to.
-        alerts: in the order in which they were raised; `alerted` has their causes.
-        repeats: failed trials whose proposals (architecture, settings, seed) are made again where the schedule starts a
-            trial, with the trial that does so; None while none does.
-        projected: what the whole search was expected to take, as journalled when shares of it were done.
-        stretches: the sessions' time, workers and prices.
-        spans: the attempts, in the order of their start.
-        saved: compute seconds of the reports that came from the evaluation cache.
-        retried: compute seconds of attempts since their last report, where they were put back.
-        time: of the last event.
-        test_reads: how often somebody looked at the test split.
-        session: the last session's data: host, process, versions, threads.
+        space: the declared space with its layers, or the space of the journal, which has none.
+        created: the data of the event that created the run.
+        settings: the settings that may change while a run is continued: max_trials, workers, limits, budget.
+        trials: all trials, by id.
+        in_flight: the proposals of pending trials (waiting or running), by trial.
+        pending_ids: the number of pending trials of each architecture id.
+        waiting: the trials that wait for a worker, in the order in which they began to wait; a dict as an ordered set.
+        count: the number of trials of each status.
+        last_ended: the ended trials with the highest ids, at most `LAST_ENDED`, as a heap.
+        seen: the number of trials of each architecture id.
+        lost_attempts: for each trial, the number of attempts that were put back because their worker was killed or lost.
+        jobs: the number of jobs of the schedule that were carried out.
+        seconds: compute time of all trials, in seconds.
+        elapsed: the time in which a controller ran, in seconds.
+        ended: the reason why the search is over; "" if it is not.
+        exhausted: whether the search is over because the strategy has nothing left to propose.
+        ended_by_failures: whether the search is over because too many trials failed, because the first ones all failed in
+            the same way, or because of the stop rule on failures.
+        error: the error that ended the last session; None if it ended normally or is running.
+        uncounted_failures: the failed trials that `max_failed_trials` does not count: those of a search that ended by
+            failures and was continued, and those that were to be repeated.
+        failed_in_session: the trials that failed since the last session began, in that order.
+        warnings: messages for the user, each with the trial that it is about, or None.
+        alerts: the alerts, in the order of the journal; `alerted` is the set of their causes.
+        repeats: the failed trials whose proposals (architecture, settings, seed) are repeated, each with the trial that
+            repeats it, or None if there is none yet.
+        projected: the projections of the whole search, as they were journalled.
+        stretches: the interval of each session, with its workers and price.
+        spans: the intervals of all attempts, in the order of their start.
+        saved: compute time of the reports that came from the evaluation cache, in seconds.
+        retried: compute time of attempts that were put back, since their last report, in seconds.
+        open: whether a session is open: it has not been closed. (A killed controller leaves it open.)
+        test_reads: how often the test split was used.
+        sessions: the data of each session: host, process, versions, threads.
+        seq, time: number and time of the last event.
     """
 
     space: Space
@@ -78,12 +82,12 @@ class State:
     constraints: tuple[Constraint, ...]
     trials: dict[TrialId, Trial] = field(default_factory=dict)
     in_flight: dict[TrialId, Proposal] = field(default_factory=dict)
-    flying: Counter[str] = field(default_factory=Counter)
+    pending_ids: Counter[str] = field(default_factory=Counter)
     waiting: dict[TrialId, None] = field(default_factory=dict)
     count: Counter[Status] = field(default_factory=Counter)
     last_ended: list[TrialId] = field(default_factory=list)
     seen: Counter[str] = field(default_factory=Counter)
-    lost: Counter[TrialId] = field(default_factory=Counter)
+    lost_attempts: Counter[TrialId] = field(default_factory=Counter)
     jobs: int = 0
     seconds: float = 0.0
     elapsed: float = 0.0
@@ -91,7 +95,7 @@ class State:
     exhausted: bool = False
     ended_by_failures: bool = False
     error: str | None = None
-    forgiven: int = 0
+    uncounted_failures: int = 0
     failed_in_session: list[TrialId] = field(default_factory=list)
     warnings: list[tuple[str, TrialId | None]] = field(default_factory=list)
     test_reads: int = 0
@@ -107,26 +111,32 @@ class State:
     open: bool = False
     seq: int = 0
     time: float = 0.0
-    _on_workers: dict[TrialId, AttemptInterval] = field(default_factory=dict)
+    _running_attempts: dict[TrialId, AttemptInterval] = field(default_factory=dict)
 
     @staticmethod
     def of(events: Iterable[Event], space: Space | None = None) -> State:
-        """Fold the events of a journal; `space` is the declared one where the layers are needed.
+        """Return the state after the events of a journal.
+
+        Args:
+            events: all events, the first of which created the run.
+            space: the declared space, if its layers are needed.
 
         Raises:
-            RunError: the events do not begin with the creation of a run.
+            RunError: the first event did not create a run.
         """
         stream = iter(events)
         first = next(stream, None)
         if first is None or first.kind is not Kind.CREATED:
-            raise RunError("the journal does not begin with the creation of a run; it is no journal of Ogive's")
+            raise RunError(
+                "the first event of the journal is not the creation of a run; give the journal of an Ogive run"
+            )
         data = first.data
         state = State(
-            space or Space.from_json(data["space"]),
-            data,
-            dict(data["settings"]),
-            tuple(Objective(**item) for item in data["objectives"]),
-            tuple(Constraint(**item) for item in data["constraints"]),
+            space=space or Space.from_json(data["space"]),
+            created=data,
+            settings=dict(data["settings"]),
+            objectives=tuple(Objective(**item) for item in data["objectives"]),
+            constraints=tuple(Constraint(**item) for item in data["constraints"]),
             seq=first.seq,
         )
         with uncollected():
@@ -136,89 +146,94 @@ class State:
 
     @property
     def price(self) -> Price | None:
-        """What an hour costs: as the last session that had a price was told; None where none was."""
+        """The price of the last session that had one; None if none had."""
         return next((stretch.price for stretch in reversed(self.stretches) if stretch.price), None)
 
     @property
     def running(self) -> list[AttemptInterval]:
-        """The attempts that are on workers."""
-        return list(self._on_workers.values())
+        """The attempts that workers are carrying out."""
+        return list(self._running_attempts.values())
 
     @property
     def failed(self) -> int:
-        """How many trials ended without a value."""
-        return sum(n for status, n in self.count.items() if status.failed)
+        """The number of trials that ended without a value."""
+        return sum(count for status, count in self.count.items() if status.failed)
 
     @property
     def total(self) -> int:
-        """How many trials the search will have: `max_trials`, and those that repeat failed ones."""
+        """The number of trials after which the search ends: `max_trials`, and those that repeat failed ones."""
         return int(self.settings["max_trials"]) + len(self.repeats)
 
     @property
     def next_repeat(self) -> TrialId | None:
-        """The first failed trial whose architecture is to be proposed again."""
-        left = (failed for failed, repeat in self.repeats.items() if repeat is None)
-        return next((failed for failed in left if not self.trials[failed].goes_on), None)
+        """The first failed trial whose architecture is still to be proposed again; None if there is none.
+
+        A trial that continued the training of another one is left out: the schedule has replaced it.
+        """
+        not_repeated = (failed for failed, repetition in self.repeats.items() if repetition is None)
+        return next((failed for failed in not_repeated if not self.trials[failed].goes_on), None)
 
     @property
     def done(self) -> int:
-        """How many trials have ended."""
-        return sum(n for status, n in self.count.items() if status.ended)
+        """The number of trials that have ended."""
+        return sum(count for status, count in self.count.items() if status.ended)
 
     @property
     def trains_models(self) -> bool | None:
-        """Whether its trials train models, whose weights are to be kept; None where that is unknown."""
+        """Whether the trials train models, whose weights should be kept; None if it is unknown."""
         return self.sessions[-1].get("trains_models") if self.sessions else None
 
     @property
     def code(self) -> str | None:
-        """The hash of the user's code that judged the last trials; None where it is unknown."""
+        """The hash of the user's code that evaluated the last trials; None if it is unknown."""
         return self.sessions[-1].get("code") or None if self.sessions else None
 
     @cached_property
     def metrics_needed(self) -> tuple[str, ...]:
-        """The metrics that the objectives and constraints are made of."""
-        return tuple(dict.fromkeys([o.metric for o in self.objectives] + [c.metric for c in self.constraints]))
+        """The metrics of the objectives and constraints."""
+        metrics = [objective.metric for objective in self.objectives]
+        metrics += [constraint.metric for constraint in self.constraints]
+        return tuple(dict.fromkeys(metrics))
 
     @cached_property
     def best_epoch_of(self) -> BestEpoch | None:
-        """The rule by which one objective chooses a trial's epoch; None where the last epoch is a trial's value."""
-        chooser = next((objective for objective in self.objectives if objective.epoch == "best"), None)
-        return None if chooser is None else BestEpoch(chooser.metric, chooser.goal, self.metrics_needed)
+        """The rule that selects the best epoch as the value of a trial; None if the last epoch is the value."""
+        objective = next((objective for objective in self.objectives if objective.epoch == "best"), None)
+        return None if objective is None else BestEpoch(objective.metric, objective.goal, self.metrics_needed)
 
     def apply(self, event: Event) -> Trial | None:
-        """Take note of an event; returns the trial's new record where it is about one."""
+        """Update the state from an event; return the new record of the trial that it changed, if any."""
         self.seq = event.seq
         self._pass_time(event)
-        if event.trial is None or event.kind in _OF_THE_RUN:
+        if event.trial is None or event.kind in _WITHOUT_EFFECT_ON_TRIALS:
             self._apply_to_run(event)
             return None
         before = self.trials.get(event.trial)
-        trial = self._propose(event) if before is None else _CHANGES[event.kind](before, event)
+        trial = self._create_trial(event) if before is None else change_trial(before, event)
         self.trials[event.trial] = trial
-        self._count(before, trial, event)
+        self._update_counts(before, trial, event)
         return trial
 
     def _pass_time(self, event: Event) -> None:
-        """Time since the last event is a session's, unless no controller ran in it."""
-        passed = event.time - self.time
+        """Add the time since the last event to the session, unless no controller ran in it."""
+        seconds = event.time - self.time
         self.time = event.time
-        if passed <= 0.0 or not self.open or event.kind in _AFTER_A_GAP:
+        if seconds <= 0.0 or not self.open or event.kind in _MAY_FOLLOW_A_GAP:
             return
-        if event.kind is Kind.ALERT and event.data["cause"].startswith("controller"):  # by a watcher
-            return
-        self.elapsed += passed
+        if event.kind is Kind.ALERT and event.data["cause"].startswith("controller"):
+            return  # written by a watcher, since the controller does not answer
+        self.elapsed += seconds
         if self.stretches:
-            self.stretches[-1].end += passed
+            self.stretches[-1].end += seconds
 
     def _open(self, event: Event) -> None:
-        for span in self._on_workers.values():  # of a controller that was killed
-            span.end = self.stretches[-1].end if self.stretches else event.time
-        self._on_workers.clear()
+        for attempt in self._running_attempts.values():  # of a controller that was killed
+            attempt.end = self.stretches[-1].end if self.stretches else event.time
+        self._running_attempts.clear()
         self.sessions.append(event.data)
-        self.stretches.append(SessionInterval.opened(event.time, event.data, self.settings))
+        self.stretches.append(SessionInterval.from_event(event.time, event.data, self.settings))
         if self.ended_by_failures:
-            self.forgiven = self.failed
+            self.uncounted_failures = self.failed
         self.failed_in_session = []
         self.open, self.ended, self.exhausted, self.ended_by_failures, self.error = True, "", False, False, None
 
@@ -232,7 +247,7 @@ class State:
                 self.settings.update(event.data)
             case Kind.ENDED:
                 self.ended, self.exhausted = event.data["why"], event.data.get("exhausted", False)
-                # journals of earlier versions say it in the sentence only
+                # Journals of earlier versions have no `failures`; there, the reason says it.
                 self.ended_by_failures = event.data.get("failures", "max_failed_trials is" in self.ended)
             case Kind.WARNING:
                 self.warnings.append((event.data["message"], event.trial))
@@ -240,24 +255,29 @@ class State:
                 self.test_reads += 1
             case Kind.REPEATING:
                 self.repeats |= dict.fromkeys(event.data["trials"])
-                self.forgiven = self.failed
+                self.uncounted_failures = self.failed
             case Kind.ALERT:
                 self.alerts.append(Alert.of(event))
                 self.alerted.add(self.alerts[-1].cause)
             case Kind.PROJECTED:
                 self.projected.append(event.data)
             case _:
-                raise RunError(f"event {event.seq} ({event.kind}) names no trial")
+                raise RunError(
+                    f"event {event.seq} of the journal ({event.kind}) names no trial; the journal is damaged"
+                )
 
-    def _propose(self, event: Event) -> Trial:
+    def _create_trial(self, event: Event) -> Trial:
         if event.kind is not Kind.PROPOSED:
-            raise RunError(f"event {event.seq} ({event.kind}) is about trial {event.trial}, which was never proposed")
+            raise RunError(
+                f"event {event.seq} of the journal ({event.kind}) is about trial {event.trial}, which was never proposed; "
+                "the journal is damaged"
+            )
         data = event.data
         return Trial(
-            event.trial or 0,
-            proposal_from_json(data["proposal"], self.space),
-            data["fidelity"],
-            data["seed"],
+            id=event.trial or 0,
+            proposal=proposal_from_json(data["proposal"], self.space),
+            fidelity=data["fidelity"],
+            seed=data["seed"],
             screened=data.get("screened", {}),
             cached=data.get("cached", False),
             began=data.get("began", 0),
@@ -265,35 +285,35 @@ class State:
             best_epoch_of=self.best_epoch_of,
         )
 
-    def _count(self, before: Trial | None, trial: Trial, event: Event) -> None:
+    def _update_counts(self, before: Trial | None, trial: Trial, event: Event) -> None:
         kind = event.kind
         if kind is Kind.PROPOSED or kind is Kind.PROMOTED:
             self.jobs += 1
         elif kind is Kind.STARTED:
             self.spans.append(AttemptInterval(trial.id, trial.worker, event.time))
-            self._on_workers[trial.id] = self.spans[-1]
+            self._running_attempts[trial.id] = self.spans[-1]
         elif kind is Kind.REPORTED:
             self.saved += event.data.get("saved", 0.0)
         if before is None:
             self.seen[trial.architecture.id] += 1
-            if (failed := trial.proposal.note.get(REPEATS)) is not None:
-                self.repeats[failed] = trial.id
+            if (repeated := trial.proposal.note.get(REPEATS)) is not None:
+                self.repeats[repeated] = trial.id
         if before is None or before.status is not trial.status:
             self._change_status(before.status if before else None, trial, event)
         seconds = trial.seconds - (before.seconds if before else 0.0)
         if seconds:
             self.seconds += seconds
             if self.stretches:
-                self.stretches[-1].compute += seconds
+                self.stretches[-1].compute_seconds += seconds
         if kind is Kind.PUT_BACK:
             self.retried += seconds
             if "status" in event.data:
-                self.lost[trial.id] += 1
+                self.lost_attempts[trial.id] += 1
 
-    def _change_status(self, was: Status | None, trial: Trial, event: Event) -> None:
+    def _change_status(self, former: Status | None, trial: Trial, event: Event) -> None:
         status, number = trial.status, trial.id
-        if was is not None:
-            self.count[was] -= 1
+        if former is not None:
+            self.count[former] -= 1
         self.count[status] += 1
         if status.failed:
             self.failed_in_session.append(number)
@@ -301,79 +321,16 @@ class State:
             heappush(self.last_ended, number)
             if len(self.last_ended) > LAST_ENDED:
                 heappop(self.last_ended)
-        flies = status is Status.WAITING or status is Status.RUNNING
-        if flies and number not in self.in_flight:
+        is_pending = status is Status.WAITING or status is Status.RUNNING
+        if is_pending and number not in self.in_flight:
             self.in_flight[number] = trial.proposal
-            self.flying[trial.architecture.id] += 1
-        elif not flies and number in self.in_flight:
+            self.pending_ids[trial.architecture.id] += 1
+        elif not is_pending and number in self.in_flight:
             del self.in_flight[number]
-            self.flying[trial.architecture.id] -= 1
+            self.pending_ids[trial.architecture.id] -= 1
         if status is Status.WAITING:
             self.waiting[number] = None
-        elif was is Status.WAITING:
+        elif former is Status.WAITING:
             del self.waiting[number]
-        if was is Status.RUNNING and number in self._on_workers:
-            self._on_workers.pop(number).end = event.time
-
-
-def _started(trial: Trial, event: Event) -> Trial:
-    first = trial.started_at if trial.started_at is not None else event.time
-    data = event.data
-    return trial.changed(
-        status=Status.RUNNING,
-        worker=data["worker"],
-        attempts=trial.attempts + 1,
-        started_at=first,
-        reason="",
-        cached=False,
-    )
-
-
-def reported(trial: Trial, event: Event) -> Trial:
-    """`trial` after a report; what the report does not repeat is carried forward from the former of the same fidelity."""
-    seconds = event.data.get("seconds", 0.0)
-    metrics = event.data["metrics"]
-    if trial.reports and trial.reports[-1].began == trial.began:
-        metrics = {**trial.reports[-1].metrics, **metrics}
-    report = Report(event.step or 0, metrics, seconds, event.time, trial.began)
-    return trial.changed(reports=(*trial.reports, report), seconds=trial.seconds + seconds)
-
-
-def _ended(status: Status) -> Any:
-    def change(trial: Trial, event: Event) -> Trial:
-        data = event.data
-        return trial.changed(
-            status=Status(data.get("status", status)),
-            reason=data.get("reason", ""),
-            traceback=data.get("traceback", ""),
-            seconds=trial.seconds + data.get("seconds", 0.0),
-            ended_at=event.time,
-        )
-
-    return change
-
-
-def _paused(trial: Trial, event: Event) -> Trial:
-    return trial.changed(status=Status.PAUSED)
-
-
-def _promoted(trial: Trial, event: Event) -> Trial:
-    fidelity: Fidelity = event.data["fidelity"]
-    return trial.changed(status=Status.WAITING, fidelity=fidelity, began=event.data.get("began", 0))
-
-
-def _put_back(trial: Trial, event: Event) -> Trial:
-    seconds = trial.seconds + event.data.get("seconds", 0.0)
-    return trial.changed(status=Status.WAITING, reason=event.data["reason"], seconds=seconds)
-
-
-_CHANGES: Mapping[Kind, Any] = {
-    Kind.STARTED: _started,
-    Kind.REPORTED: reported,
-    Kind.PAUSED: _paused,
-    Kind.PROMOTED: _promoted,
-    Kind.STOPPED: _ended(Status.STOPPED),
-    Kind.FINISHED: _ended(Status.FINISHED),
-    Kind.FAILED: _ended(Status.ERROR),
-    Kind.PUT_BACK: _put_back,
-}
+        if former is Status.RUNNING and number in self._running_attempts:
+            self._running_attempts.pop(number).end = event.time

@@ -1,4 +1,4 @@
-"""How a session answers Ctrl-C and SIGTERM."""
+"""What Ctrl-C and SIGTERM do to a session."""
 
 from __future__ import annotations
 
@@ -13,60 +13,70 @@ from ogive.run import signal_handlers
 GRACE_SECONDS = 30.0
 """How long running trials may take to reach their next report after SIGTERM."""
 
-AGAIN_SECONDS = 0.01
+RETRY_SECONDS = 0.01
+"""The time after which an interrupt that had to wait is tried again."""
 
 
 @contextmanager
 def signals(stop: Callable[[str], None], say: Callable[[str], None], busy: Callable[[], bool]) -> Iterator[None]:
-    """Ctrl-C once, or SIGTERM: `stop` gracefully. Ctrl-C twice, or `GRACE_SECONDS` after SIGTERM: KeyboardInterrupt.
+    """Handle signals while the context is active.
 
-    KeyboardInterrupt waits while `busy()`: an interrupted transaction would hold its locks. Signals reach Python's main
-    thread only; elsewhere this does nothing.
+    Ctrl-C, or SIGTERM, calls `stop`, which lets running trials reach their next report. A second Ctrl-C, or `GRACE_SECONDS`
+    after SIGTERM, raises KeyboardInterrupt. It waits while `busy()` is true, since an interrupted transaction would keep its
+    locks. Python delivers signals to the main thread only; in another thread this context does nothing.
+
+    Args:
+        stop: called with the reason, "interrupted" or "terminated".
+        say: called with a message for the user, from another thread.
+        busy: returns whether KeyboardInterrupt has to wait.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    asked = False
+    stop_requested = False
     handlers: dict[signal.Signals, signal_handlers.Handler] = {}
 
     def handle(number: signal.Signals, handler: signal_handlers.Handler) -> None:
         handlers[number] = handler
         signal_handlers.install(number, handler)
 
-    def arm(seconds: float) -> None:
-        """The alarm is taken over only when it is needed: until then it may be the user's."""
-        if signal.SIGALRM not in handlers:
-            handle(signal.SIGALRM, at_once)
+    def set_alarm(seconds: float) -> None:
+        if signal.SIGALRM not in handlers:  # only when it is needed: until then, user code may use the alarm
+            handle(signal.SIGALRM, interrupt_now)
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
-    def tell(message: str) -> None:
-        """From a thread: the signal may have come while this one was writing to the same stream."""
+    def say_from_thread(message: str) -> None:
+        # The signal may have interrupted this thread while it was writing to the same stream.
         threading.Thread(target=say, args=(message,), daemon=True).start()
 
-    def interrupted(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            at_once(number, frame)
+    def on_interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal stop_requested
+        if stop_requested:
+            interrupt_now(number, frame)
             return
-        asked = True
-        tell("stopping: running trials go on to their next report and are put back; Ctrl-C again stops at once")
+        stop_requested = True
+        say_from_thread(
+            "stopping: running trials go on to their next report and will be continued later; Ctrl-C again stops at once"
+        )
         stop("interrupted")
 
-    def terminated(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-        tell(f"stopping: running trials have {GRACE_SECONDS:g} s to reach their next report and are put back")
+    def on_terminate(number: int, frame: FrameType | None) -> None:
+        nonlocal stop_requested
+        stop_requested = True
+        say_from_thread(
+            f"stopping: running trials have {GRACE_SECONDS:g} s to reach their next report and will be continued later"
+        )
         stop("terminated")
-        arm(GRACE_SECONDS)
+        set_alarm(GRACE_SECONDS)
 
-    def at_once(number: int, frame: FrameType | None) -> None:
+    def interrupt_now(number: int, frame: FrameType | None) -> None:
         if busy():
-            arm(AGAIN_SECONDS)
+            set_alarm(RETRY_SECONDS)
         else:
-            raise KeyboardInterrupt("interrupted at once; nothing that was reported is lost, and the same call goes on")
+            raise KeyboardInterrupt("interrupted at once; all reports are in the journal, and the same call continues")
 
-    handle(signal.SIGINT, interrupted)
-    handle(signal.SIGTERM, terminated)
+    handle(signal.SIGINT, on_interrupt)
+    handle(signal.SIGTERM, on_terminate)
     try:
         yield
     finally:

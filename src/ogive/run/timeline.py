@@ -1,4 +1,4 @@
-"""Stretches of time: in which a controller held workers, and in which a worker had a trial."""
+"""Intervals of time: of sessions, in which workers are reserved, and of attempts, in which a worker trains a trial."""
 
 from __future__ import annotations
 
@@ -12,50 +12,62 @@ from ogive.trial import TrialId
 
 @dataclass(slots=True)
 class SessionInterval:
-    """The time of one session, in which its workers were held and paid for, busy or not.
+    """The time of one session. Its workers are reserved and billed all the time, busy or not.
 
     Attributes:
-        begin, end: of the clock, in seconds; the end moves on with every event.
-        workers: how many were held, each of `per_trial` processes.
-        compute: seconds that trials were computed in it, all workers together.
-        price: None where none was given.
-        host: where the controller ran.
+        begin, end: times of the clock, in seconds; the end moves with every event.
+        workers: the number of trials that are trained at a time, each by `workers_per_trial` processes.
+        compute_seconds: compute time of trials in it, all workers together.
+        price: the price of the session; None if it had none.
+        host: the name of the controller's host; "" if it is unknown.
     """
 
     begin: float
     end: float
     workers: int
-    compute: float = 0.0
+    compute_seconds: float = 0.0
     price: Price | None = None
     host: str = ""
-    per_trial: int = 1
+    workers_per_trial: int = 1
 
     @staticmethod
-    def opened(time: float, session: Mapping[str, Any], settings: Mapping[str, Any]) -> SessionInterval:
-        """Of the session that a journal's `opened` event began."""
+    def from_event(time: float, session: Mapping[str, Any], settings: Mapping[str, Any]) -> SessionInterval:
+        """Return the interval of a session that begins.
+
+        Args:
+            time: the time of its `opened` event, in seconds.
+            session: the data of that event.
+            settings: the settings of the run.
+        """
         price = session.get("price")
-        workers = session.get("workers", settings.get("workers", 1))
-        host, per_trial = session.get("host", ""), session.get("workers_per_trial", 1)
-        return SessionInterval(time, time, workers, price=price and Price(**price), host=host, per_trial=per_trial)
+        return SessionInterval(
+            begin=time,
+            end=time,
+            workers=session.get("workers", settings.get("workers", 1)),
+            price=price and Price(**price),
+            host=session.get("host", ""),
+            workers_per_trial=session.get("workers_per_trial", 1),
+        )
 
     @property
     def paid(self) -> int:
-        """Processes that are paid for, where each has a device."""
-        return self.workers * self.per_trial
+        """The number of processes, which are paid for one by one if each has a device of its own."""
+        return self.workers * self.workers_per_trial
 
     @property
     def seconds(self) -> float:
+        """The length of the interval."""
         return self.end - self.begin
 
     @property
     def device(self) -> str:
-        """What is paid for: the name in the price file, or the host."""
+        """The name of the device in the price file, or of the host."""
         return (self.price.name if self.price else "") or self.host or "this machine"
 
 
 @dataclass(slots=True)
 class AttemptInterval:
-    """One attempt of a trial on a worker; `end` is None while it goes on."""
+    """The time of one attempt of a trial on a worker, in seconds of the clock; `end` is None while it is running."""
 
     trial: TrialId
     worker: str

@@ -1,4 +1,4 @@
-"""How tables and lines name a trial, and which of its metrics they show."""
+"""How tables and messages name a trial, and which of its metrics they show."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from ogive.trial import Trial
 
 STAGE = "second_stage"
-"""The setting of a proposal of full training: which network is trained, and with which seed."""
+"""The setting of a proposal in full training that holds the name of the network and the seed to train it with."""
 
 
 def trial_name(trial: Trial) -> str:
-    """`trial 3`; of the second stage by the search's number, `trial 12, seed 0`."""
-    order = trial.proposal.settings.get(STAGE)
-    return f"trial {trial.id}" if order is None else f"{order['network']}, seed {order['seed']}"
+    """Return `trial 3`; in full training the number of the trial in the search, and the seed: `trial 12, seed 0`."""
+    training = trial.proposal.settings.get(STAGE)
+    return f"trial {trial.id}" if training is None else f"{training['network']}, seed {training['seed']}"
 
 
 def shown_metrics(metrics: Mapping[str, float], first: Sequence[str]) -> dict[str, float]:
-    """The metrics `first`, then the number of parameters where it is known."""
+    """Return the metrics named in `first`, and then the number of parameters, of those that are known."""
     return {name: metrics[name] for name in dict.fromkeys([*first, "parameters"]) if name in metrics}

@@ -1,15 +1,18 @@
-"""The warnings of a run that say that no weights are kept."""
+"""The warnings of a run about weights that its train function does not save."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 UNSAVED = "no weights are kept"
-"""How the notes on a train function that saves no weights begin; the reason follows a colon."""
+"""The prefix of these warnings; a colon and the reason follow."""
 
 
-def why_unsaved(notes: Iterable[str]) -> str | None:
-    """Why no weights are kept, by the first of a run's notes that says so; None where none does."""
-    reasons = [note.partition(": ") for note in notes if note.startswith(UNSAVED)]
-    reasons.sort(key=lambda parts: parts[0] != UNSAVED)  # what holds of all trials first
-    return reasons[0][2] if reasons else None
+def why_unsaved(messages: Iterable[str]) -> str | None:
+    """Return why no weights are kept, from the warnings of a run; None if no warning says so.
+
+    Warnings about all trials come before those about some trials, such as paused ones.
+    """
+    parts = [message.partition(": ") for message in messages if message.startswith(UNSAVED)]
+    parts.sort(key=lambda prefix_and_reason: prefix_and_reason[0] != UNSAVED)
+    return parts[0][2] if parts else None

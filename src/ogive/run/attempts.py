@@ -1,0 +1,220 @@
+"""Recording of attempts: the listener of the executor, which journals reports and ends together with what they decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ogive.run import checkpoint_retention
+from ogive.run.cache import Cache
+from ogive.run.clock import Clock
+from ogive.run.decide import (
+    decide_end,
+    find_missing_metrics,
+    find_value_failure,
+    get_answer,
+    get_inherited_metrics,
+    make_failed_event,
+)
+from ogive.run.events import Event, Kind
+from ogive.run.executor import Outcome
+from ogive.run.fold import Fold
+from ogive.run.trial_changes import add_report
+from ogive.schedule.base import Action
+from ogive.trial import RETRIED, Report, Status, Step, Trial, TrialId
+
+REPORTED_LATE = (
+    "has not been reported when the schedule first compares trials: each trial continues until it reports a value, and is "
+    "compared then; report it earlier, or raise min_epochs of the schedule"
+)
+VALUE_INHERITED = (
+    "was not reported by a trial that continues from the weights of another trial, up to its last epoch: the value of the "
+    "other trial counts as its value; report it in the last epoch, too"
+)
+
+
+class AttemptRecorder:
+    """The listener of the executor.
+
+    Args:
+        folder: the folder of the run.
+        retries: further attempts of a trial after its worker was killed or lost.
+        cache: where the results of trials are shared with other runs; None to share none.
+        is_stopping: returns whether the session is about to end.
+
+    Attributes:
+        running: the trials that a worker has. A trial is paused or ended some time before its worker has left it.
+    """
+
+    def __init__(
+        self,
+        fold: Fold,
+        clock: Clock,
+        folder: Path,
+        *,
+        retries: int,
+        cache: Cache | None,
+        is_stopping: Callable[[], bool],
+    ) -> None:
+        self.running: set[TrialId] = set()
+        self._fold, self._clock, self._folder = fold, clock, folder
+        self._retries, self._cache, self._is_stopping = retries, cache, is_stopping
+        self._state = fold.state
+        self._epochs: int | None = fold.state.created["epochs"]
+
+    # -- the listener --------------------------------------------------------------------------------------------
+
+    def on_report(self, trial: TrialId, step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
+        """Record a report and its decision, and return the answer. A step that the journal has is not recorded again."""
+        record = self._state.trials[trial]
+        step += record.began
+        if record.status is not Status.RUNNING:
+            return Action.STOP if record.status.ended else Action.PAUSE
+        if step <= record.step:
+            return Action.CONTINUE
+        return self.record_report(trial, step, metrics, seconds)
+
+    def on_end(self, trial: TrialId, outcome: Outcome) -> None:
+        """Record how an attempt ended; its worker is idle."""
+        self.running.discard(trial)
+        self._record_end(trial, outcome)
+        self.delete_checkpoints(trial)
+
+    def on_warning(self, message: str, trial: TrialId | None = None) -> None:
+        """Record a message for the user."""
+        self._fold.write(Event(Kind.WARNING, trial, data={"message": message}))
+
+    def warn_once(self, message: str, trial: TrialId | None = None) -> None:
+        """Record a message for the user, unless the journal has it already."""
+        if all(message != previous for previous, _ in self._state.warnings):
+            self.on_warning(message, trial)
+
+    def warn_of_first(self, topic: str, message: str, trial: TrialId) -> None:
+        """Record a message for the user, unless the journal has one that contains `topic`."""
+        if all(topic not in previous for previous, _ in self._state.warnings):
+            self.on_warning(message, trial)
+
+    # -- reports -------------------------------------------------------------------------------------------------
+
+    def record_report(
+        self, number: TrialId, step: Step, metrics: Mapping[str, float], seconds: float, saved: float = 0.0
+    ) -> Action:
+        """Record a report and its decision, and return the answer.
+
+        Args:
+            number: the id of the trial.
+            step: the step of the trial, above all that were reported before.
+            metrics: the values that are reported.
+            seconds: compute time since the previous report.
+            saved: compute time that a report from the evaluation cache took in an earlier run.
+        """
+        before = self._state.trials[number]
+        data = {"metrics": dict(metrics), "seconds": round(seconds, 6)}
+        if saved:
+            data["saved"] = round(saved, 6)
+        event = Event(Kind.REPORTED, number, step, data, self._clock.now())
+        if inherited := get_inherited_metrics(add_report(before, event), self._state, step):
+            self.warn_once(f"{', '.join(inherited)} {VALUE_INHERITED}", number)
+            event = replace(event, data={**data, "metrics": {**metrics, **inherited}})
+        trial = add_report(
+            before, event
+        )  # the schedule sees the record that a continued run will read from the journal
+        decision = decide_end(trial, self._fold.ask_schedule(trial), self._state.metrics_needed, self._epochs)
+        self._fold.write_report(event, decision)
+        if decision is None and trial.step >= trial.until:
+            missing = ", ".join(find_missing_metrics(trial, self._state.metrics_needed))
+            self.warn_once(f"{missing} {REPORTED_LATE}", number)
+        if decision is not None and decision.kind is not Kind.FAILED and number in self.running:
+            self._store_result(number)
+        return get_answer(decision)
+
+    def _store_result(self, number: TrialId) -> None:
+        if self._cache is None:
+            return
+        self._cache.store(self._state.trials[number])
+        if (reason := self._cache.edited()) is not None:
+            self.warn_once(reason)
+
+    def record_cached(self, first: Event, reports: Sequence[Report]) -> None:
+        """Write the event that starts or resumes a trial, and then its reports from the cache, which take no time."""
+        self._fold.write(first)
+        for report in reports:
+            action = self.record_report(first.trial or 0, report.step, report.metrics, 0.0, saved=report.seconds)
+            if action is not Action.CONTINUE:
+                break
+
+    def write_pending_decision(self, trial: Trial) -> bool:
+        """Write the event that follows from the schedule's answer to the last report of `trial`, if it is not journalled.
+
+        Returns:
+            Whether an event was written: the trial is paused or has ended.
+        """
+        action = self._fold.pending_actions.get(trial.id)
+        event = None if action is None else decide_end(trial, action, self._state.metrics_needed, self._epochs)
+        if event is None:
+            return False
+        self._fold.write(event)
+        self.delete_checkpoints(trial.id)
+        return True
+
+    # -- ends ----------------------------------------------------------------------------------------------------
+
+    def put_back_orphans(self) -> None:
+        """Let trials that ran when the last session was killed wait for another attempt, from their last checkpoint.
+
+        Also delete the checkpoints that the last session could not delete any more.
+        """
+        orphans = [trial for trial in self._state.trials.values() if trial.status is Status.RUNNING]
+        for trial in orphans:
+            if not self.write_pending_decision(trial):
+                self._fold.write(Event(Kind.PUT_BACK, trial.id, data={"reason": "the controller ended"}))
+        checkpoint_retention.delete_leftovers(self._folder, self._state.trials.values())
+
+    def _record_end(self, number: TrialId, outcome: Outcome) -> None:
+        trial = self._state.trials[number]
+        if outcome.status is Status.FINISHED and outcome.reason:
+            self.warn_once(outcome.reason, number)
+        if trial.status is not Status.RUNNING:  # it was paused or ended by its last report
+            if outcome.status.failed:
+                self.on_warning(f"after its last report, trial {number} ended with: {outcome.reason}", number)
+            return
+        if outcome.status is Status.FINISHED:
+            self._record_early_end(trial, outcome.seconds)
+        elif outcome.status is Status.WAITING or self._is_retried(trial, outcome):
+            data = {"reason": outcome.reason, "seconds": round(outcome.seconds, 6)}
+            if outcome.status in RETRIED and not self._is_stopping():
+                data["status"] = outcome.status.value
+            self._fold.write(Event(Kind.PUT_BACK, number, data=data))
+        else:
+            self._fold.write(make_failed_event(number, outcome))
+
+    def _record_early_end(self, trial: Trial, seconds: float) -> None:
+        """Record a trial whose train function returned before the end of its job: its last (or best) report is its value."""
+        failure = find_value_failure(trial, self._state.metrics_needed)
+        if failure is not None:
+            if trial.step < trial.until and get_inherited_metrics(trial, self._state, trial.until):
+                self.record_report(trial.id, trial.until, {}, seconds)
+            else:
+                self._fold.write(make_failed_event(trial.id, failure))
+            return
+        if any(share < 1 for name, share in trial.fidelity.items() if name != "epochs"):
+            # At a reduced fidelity the job has ended, not the trial: its value is that at the end of the job, and the
+            # schedule decides.
+            self.record_report(trial.id, trial.until, trial.reports[-1].metrics, seconds)
+            return
+        reason = f"it ended by itself after step {trial.step} of {trial.until}"
+        self._fold.write(Event(Kind.FINISHED, trial.id, data={"seconds": round(seconds, 6), "reason": reason}))
+        which = "last" if self._state.best_epoch_of is None else "best"
+        message = f"trial {trial.id}: {reason}; its {which} value counts as its value"
+        self.warn_of_first("ended by itself", message, trial.id)
+
+    def _is_retried(self, trial: Trial, outcome: Outcome) -> bool:
+        attempts_left = self._is_stopping() or self._state.lost_attempts[trial.id] < self._retries
+        return outcome.status in RETRIED and attempts_left
+
+    def delete_checkpoints(self, number: TrialId) -> None:
+        """Delete the checkpoints that are not needed any more, once a trial has ended and its worker has left it."""
+        trial = self._state.trials[number]
+        if trial.status.ended and number not in self.running:
+            checkpoint_retention.delete_unneeded(self._folder, trial)

@@ -1,0 +1,50 @@
+"""The limits at which a search ends before all of its trials are done: failed trials, hours and money."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ogive import formatting
+from ogive.run import spending
+from ogive.run.repeated_failure import find_common_failure, find_repeated_failure
+from ogive.run.settings import Settings
+from ogive.run.state import State
+
+
+class SearchEnd(NamedTuple):
+    """Why a search has to end.
+
+    Attributes:
+        failures: whether it ends because trials failed.
+    """
+
+    reason: str
+    failures: bool = False
+
+
+def find_exceeded_limit(state: State, settings: Settings, now: float, virtual: bool) -> SearchEnd | None:
+    """Return the first limit that a search has reached; None if it may continue.
+
+    Args:
+        state: the state of the run.
+        settings: its settings.
+        now: the time of the journal, in seconds.
+        virtual: failures are simulated, so a repeated one says nothing about the user's code.
+    """
+    if not virtual and (reason := find_repeated_failure(state)) is not None:
+        return SearchEnd(reason, failures=True)
+    failed = state.failed - state.uncounted_failures
+    if failed >= settings.failures_allowed:
+        reason = f"{failed} trials have failed, and max_failed_trials is {settings.failures_allowed}"
+        if (common_failure := find_common_failure(state)) is not None:
+            reason += f", all with the same failure: {common_failure}"
+        return SearchEnd(reason, failures=True)
+    if settings.hours is None and settings.money is None:
+        return None
+    spent = spending.spend(state, now)
+    if settings.hours is not None and spent.hours >= settings.hours:
+        return SearchEnd(f"the budget of {formatting.duration(settings.hours * spending.HOUR)} is used up")
+    if settings.money is not None and spent.money is not None and spent.money >= settings.money:
+        kind = "budget" if spent.currency else "money budget"
+        return SearchEnd(f"the {kind} of {formatting.amount(settings.money, spent.currency)} is used up")
+    return None

@@ -1,0 +1,78 @@
+"""How each kind of event changes the record of a trial, as pure functions of the former record and the event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ogive.run.events import Event, Kind
+from ogive.trial import Report, Status, Trial
+
+Change = Callable[[Trial, Event], Trial]
+
+
+def change_trial(trial: Trial, event: Event) -> Trial:
+    """Return the record of a trial after an event about it; `event` is not the one that created the trial."""
+    return _CHANGES[event.kind](trial, event)
+
+
+def add_report(trial: Trial, event: Event) -> Trial:
+    """Return `trial` after a report; metrics that it leaves out keep their last value at the same fidelity."""
+    seconds = event.data.get("seconds", 0.0)
+    metrics = event.data["metrics"]
+    if trial.reports and trial.reports[-1].began == trial.began:
+        metrics = {**trial.reports[-1].metrics, **metrics}
+    report = Report(event.step or 0, metrics, seconds, event.time, trial.began)
+    return trial.changed(reports=(*trial.reports, report), seconds=trial.seconds + seconds)
+
+
+def _start(trial: Trial, event: Event) -> Trial:
+    started_at = trial.started_at if trial.started_at is not None else event.time
+    return trial.changed(
+        status=Status.RUNNING,
+        worker=event.data["worker"],
+        attempts=trial.attempts + 1,
+        started_at=started_at,
+        reason="",
+        cached=False,
+    )
+
+
+def _pause(trial: Trial, event: Event) -> Trial:
+    return trial.changed(status=Status.PAUSED)
+
+
+def _promote(trial: Trial, event: Event) -> Trial:
+    return trial.changed(status=Status.WAITING, fidelity=event.data["fidelity"], began=event.data.get("began", 0))
+
+
+def _put_back(trial: Trial, event: Event) -> Trial:
+    seconds = trial.seconds + event.data.get("seconds", 0.0)
+    return trial.changed(status=Status.WAITING, reason=event.data["reason"], seconds=seconds)
+
+
+def _end_with(status: Status) -> Change:
+    """Return the change of an event that ends a trial, with `status` unless the event has another one."""
+
+    def end(trial: Trial, event: Event) -> Trial:
+        data = event.data
+        return trial.changed(
+            status=Status(data.get("status", status)),
+            reason=data.get("reason", ""),
+            traceback=data.get("traceback", ""),
+            seconds=trial.seconds + data.get("seconds", 0.0),
+            ended_at=event.time,
+        )
+
+    return end
+
+
+_CHANGES: Mapping[Kind, Change] = {
+    Kind.STARTED: _start,
+    Kind.REPORTED: add_report,
+    Kind.PAUSED: _pause,
+    Kind.PROMOTED: _promote,
+    Kind.STOPPED: _end_with(Status.STOPPED),
+    Kind.FINISHED: _end_with(Status.FINISHED),
+    Kind.FAILED: _end_with(Status.ERROR),
+    Kind.PUT_BACK: _put_back,
+}
