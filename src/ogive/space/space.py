@@ -42,8 +42,7 @@ class Space:
         expression: layers whose arguments may be choices, and choices between layers.
         example_input: the shape of one input without the batch, such as (1, 28, 28); a tensor with the batch, such as token
             ids; a list of shapes or tensors for several inputs, or a dict of them by name; or a function that makes the
-            inputs of a model: a tensor, a tuple of positional inputs, or a dict. It can be added to the space of a run
-            later.
+            inputs of a model: a tensor, a tuple of positional inputs, or a dict. It can be added to the space of a run.
         constraint: a function that returns the reason why an architecture is not allowed, or None if it is allowed.
         canonical: a function of an architecture that returns another architecture or any JSON value. Architectures with
             equal results are the same network and share their id. It never changes which model is built.
@@ -100,7 +99,7 @@ class Space:
     def adopt(self, declared: Space) -> Space:
         """Take over the layers and functions of `declared`, so that this space, read from a journal, can build models.
 
-        Architectures of this space can be built from then on. `declared` may add an example input.
+        `declared` may add an example input.
 
         Raises:
             SpaceError: `declared` is another space.
@@ -234,10 +233,7 @@ class Space:
         )
 
     def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
-        """Return a child of `a` and `b` by uniform crossover.
-
-        The label of each active decision comes from one of the parents in which it is active, at random. Decisions that
-        are active in neither parent are sampled.
+        """Return a child of `a` and `b` by uniform crossover; decisions that are active in neither parent are sampled.
 
         Raises:
             SpaceError: the constraint refused 1,000 children.
