@@ -195,8 +195,8 @@ def test_a_schedule_that_raises_is_named_and_a_repaired_one_goes_on(
         ({"canonical": lambda a: math.nan}, r"canonical form <lambda>\(\) returned nan"),
         ({"graph": lambda a: 1 / 0}, r"graph <lambda>\(\) raised ZeroDivisionError"),
         ({"graph": lambda a: ["in", "out"]}, r"graph <lambda>\(\) returned .* which has"),
-        ({"graph": lambda a: (["in", "out"], [(0, 2)])}, r"which has the edge \(0, 2\), and nodes 0 to 1"),
-        ({"graph": lambda a: (["in", "out"], [(0, 1), (1, 0)])}, "which has a circle"),
+        ({"graph": lambda a: (["in", "out"], [(0, 2)])}, r"which has the edge \(0, 2\), although its nodes are 0 to 1"),
+        ({"graph": lambda a: (["in", "out"], [(0, 1), (1, 0)])}, "which has a cycle"),
         (
             {"graph": lambda a: ([["in"], "out"], [(0, 1)])},
             r"which has the label \['in'\], a list: labels are strings or",

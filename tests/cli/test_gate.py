@@ -159,7 +159,7 @@ constrained, wired, plain = make(constraint=constraint), make(graph=graph), make
     ("space", "message"),
     [
         ("constrained", r"space: the constraint constraint\(\) raised ZeroDivisionError.*:7: .* architecture width=37"),
-        ("wired", r"space: the graph graph\(\) returned .* has a circle.* for the architecture width=1\b"),
+        ("wired", r"space: the graph graph\(\) returned .* has a cycle.* for the architecture width=1\b"),
         ("plain", r"baseline: the baseline baseline\(\) raised RuntimeError: mat1 and mat2 .*functions\.py:14"),
     ],
 )

@@ -91,7 +91,7 @@ def test_only_is_checked_against_the_space(tmp_path: Path, ogive: Ogive) -> None
     cases = {
         "x": ({"aa": [1]}, "there is no decision 'aa'; did you mean 'a'?"),
         "y": ({"a": [7]}, "decision 'a': 7 is not one of 1, 2, 3, 4"),
-        "w": ({"b": [1, 2, 3]}, "are not the two ends of what is left, such as [0, 3]"),
+        "w": ({"b": [1, 2, 3]}, "are not the two ends of a range, such as [0, 3]"),
         "v": ({"a": 3}, "only.a: found 3 (a whole number); allowed:"),
     }
     for folder, (only, message) in cases.items():

@@ -1,4 +1,4 @@
-"""A restricted space holds exactly those architectures of the wider one that keep to what is left."""
+"""A restricted space contains exactly those architectures of the whole space whose labels were kept."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def key(choices: Any) -> frozenset[tuple[str, Any]]:
     return frozenset((name, tuple(label) if isinstance(label, list) else label) for name, label in choices.items())
 
 
-def kept(architecture: og.Architecture, domains: dict[str, Any], only: dict[str, list[Any]]) -> bool:
-    for name, left in only.items():
+def is_kept(architecture: og.Architecture, domains: dict[str, Any], only: dict[str, list[Any]]) -> bool:
+    for name, labels in only.items():
         if name in architecture:
             label = architecture[name]
             if isinstance(domains[name], IntegerRange):
-                good = left[0] <= label <= left[1]
+                allowed = labels[0] <= label <= labels[1]
             else:
-                good = set(label) <= set(left) if isinstance(label, tuple) else label in left
-            if not good:
+                allowed = set(label) <= set(labels) if isinstance(label, tuple) else label in labels
+            if not allowed:
                 return False
     return True
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.data())
-def test_what_is_left_is_what_a_filter_of_the_whole_space_leaves(data: st.DataObject) -> None:
+def test_a_restricted_space_is_the_filtered_whole_space(data: st.DataObject) -> None:
     whole = space()
     only: dict[str, list[Any]] = {}
     for decision in data.draw(st.lists(st.sampled_from(whole.decisions), unique=True, max_size=4)):
@@ -55,12 +55,12 @@ def test_what_is_left_is_what_a_filter_of_the_whole_space_leaves(data: st.DataOb
             assert isinstance(domain, (Categorical, Subset))
             only[decision.name] = data.draw(st.lists(st.sampled_from(domain.labels), min_size=1, unique=True))
     domains = {decision.name: decision.domain for decision in whole.decisions}
-    expected = {key(a.to_json()) for a in whole.grid() if kept(a, domains, only)}
+    expected = {key(a.to_json()) for a in whole.grid() if is_kept(a, domains, only)}
     narrow = whole.restricted(only)
-    found = list(narrow.grid())
-    assert {key(a.to_json()) for a in found} == expected
-    assert narrow.size() == len(expected) == len(found)
-    for architecture in found[:5]:
+    architectures = list(narrow.grid())
+    assert {key(a.to_json()) for a in architectures} == expected
+    assert narrow.size() == len(expected) == len(architectures)
+    for architecture in architectures[:5]:
         wide = whole.architecture(architecture.to_json())
         assert wide.id == architecture.id
         assert wide.build() == architecture.build()
@@ -69,7 +69,7 @@ def test_what_is_left_is_what_a_filter_of_the_whole_space_leaves(data: st.DataOb
     assert narrow.decode(narrow.encode([sample])) == [sample]
 
 
-def test_another_fingerprint_the_same_constraint_and_canonical_form() -> None:
+def test_a_restricted_space_has_another_fingerprint_and_the_same_constraint_and_canonical_form() -> None:
     whole = space(constraint=lambda a: "no" if a["width"] == 16 else None, canonical=lambda a: a["width"])
     narrow = whole.restricted({"depth": [1, 1]})
     assert narrow.fingerprint != whole.fingerprint
@@ -87,13 +87,13 @@ def test_a_space_read_from_a_journal_can_be_restricted() -> None:
     [
         ({"widht": [8]}, "there is no decision 'widht'; did you mean 'width'?"),
         ({"width": [12]}, "decision 'width': 12 is not one of 8, 16"),
-        ({"width": []}, r"decision 'width': \[\] is no list of labels that are left"),
-        ({"width": "8"}, "decision 'width': '8' is no list"),
-        ({"depth": [1, 2, 3]}, r"decision 'depth': \[1, 2, 3\] are not the two ends of what is left, such as \[1, 3\]"),
+        ({"width": []}, r"decision 'width': \[\] is not a list of at least one label to keep"),
+        ({"width": "8"}, "decision 'width': '8' is not a list of at least one label to keep"),
+        ({"depth": [1, 2, 3]}, r"decision 'depth': \[1, 2, 3\] are not the two ends of a range, such as \[1, 3\]"),
         ({"depth": [3, 2]}, "the lower end comes first"),
         ({"depth": [0, 2]}, "0 is not a whole number from 1 to 3"),
     ],
 )
-def test_what_cannot_be_left_is_told(only: dict[str, Any], message: str) -> None:
+def test_an_invalid_restriction_raises_with_its_reason(only: dict[str, Any], message: str) -> None:
     with pytest.raises(SpaceError, match=message):
         space().restricted(only)

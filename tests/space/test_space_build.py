@@ -1,4 +1,4 @@
-"""Building with PyTorch: seeds, lazy layers, and a random state that is left as it was."""
+"""Building with PyTorch: seeds, lazy layers, and the random state, which is restored."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def weights(space: og.Space, seed: int | None) -> torch.Tensor:
     return torch.cat([parameter.flatten() for parameter in model.parameters()])
 
 
-def test_lazy_layers_have_their_shapes_and_nothing_else_has_moved() -> None:
+def test_lazy_layers_get_shapes_and_nothing_else_changes() -> None:
     model = lazy().architecture({"width": 4}).build(seed=0)
     assert type(model[0]) is nn.Conv2d
     assert model[0].weight.shape == (4, 1, 3, 3)
@@ -37,7 +37,7 @@ def test_lazy_layers_have_their_shapes_and_nothing_else_has_moved() -> None:
     assert model[1].num_batches_tracked == 0
 
 
-def test_the_seed_decides_the_weights_and_the_random_state_is_left_alone() -> None:
+def test_the_seed_determines_the_weights_and_the_random_state_is_restored() -> None:
     space = lazy()
     torch.manual_seed(7)
     state = torch.get_rng_state()
@@ -49,7 +49,7 @@ def test_the_seed_decides_the_weights_and_the_random_state_is_left_alone() -> No
     assert not torch.equal(weights(space, seed=None), weights(space, seed=None))
 
 
-def test_the_random_state_is_put_back_when_building_fails() -> None:
+def test_the_random_state_is_restored_when_building_fails() -> None:
     def fails() -> None:
         torch.rand(1)
         raise ValueError("no")
@@ -60,7 +60,7 @@ def test_the_random_state_is_put_back_when_building_fails() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_the_weights_are_the_same_when_a_factory_is_the_first_to_import_torch() -> None:
+def test_the_seed_determines_the_weights_when_a_factory_imports_torch() -> None:
     script = """
 import sys
 from ogive import space as og
@@ -77,12 +77,12 @@ assert first.equal(second), (first, second)
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_inputs_may_be_made_by_a_callable() -> None:
+def test_a_function_can_make_the_inputs() -> None:
     assert torch.equal(weights(lazy(lambda: torch.ones(5, 1, 8, 8)), seed=0), weights(lazy(), seed=0))
     assert torch.equal(weights(lazy(lambda: (torch.ones(5, 1, 8, 8),)), seed=0), weights(lazy(), seed=0))
 
 
-def test_lazy_layers_without_an_example_input_are_told() -> None:
+def test_lazy_layers_without_an_example_input_raise() -> None:
     with pytest.raises(SpaceError, match=r"the lazy layer '0' needs Space\(..., example_input=...\)"):
         weights(lazy(example_input=None), seed=0)
 

@@ -1,4 +1,4 @@
-"""Every mistake in a declaration or an architecture is told with its place and its remedy."""
+"""Errors in a declaration or an architecture name its position and how to fix it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "label that is not JSON": (lambda: og.one_of(1.0, math.inf), "cannot be a label"),
     "a name for two choices": (
         lambda: og.Space(og.layer(made, og.one_of(1, 2, name="w"), [og.one_of(1, 3, name="w")])),
-        r"'w' stands for .*\[1, 2\].* at '0' and for .*\[1, 3\].* at '1.0': the same labels",
+        r"'w' is used for .*\[1, 2\].* at '0' and for .*\[1, 3\].* at '1.0': use the same labels",
     ),
     "a name that is a path": (
         lambda: og.Space(og.layer(made, og.one_of(1, 2), og.one_of(1, 2, name="0"))),
@@ -68,17 +68,17 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "repeat as an alternative": (lambda: og.Space(og.one_of(a=og.repeat(1, 2))), "at 'a'.*wrap it"),
     "repeat in a repeat": (lambda: og.Space([og.repeat(og.repeat(1, 2), 2)]), "directly in a repeat"),
     "repeat of a class": (lambda: og.repeat(dict, 2), r"write repeat\(layer\(dict"),
-    "times": (lambda: og.repeat(1, og.one_of("few", "many")), "times is a whole number"),
-    "negative times": (lambda: og.repeat(1, og.integer(-1, 2)), "times is a whole number"),
-    "not a factory": (lambda: og.layer(3), "first argument is a class or a function"),
+    "times": (lambda: og.repeat(1, og.one_of("few", "many")), "times must be a whole number"),
+    "negative times": (lambda: og.repeat(1, og.integer(-1, 2)), "times must be a whole number"),
+    "not a factory": (lambda: og.layer(3), "first argument must be a class or a function"),
     "choice of a class": (lambda: og.layer(og.one_of(made, dict)), "make each alternative a layer instead"),
-    "layer of a layer": (lambda: og.layer(og.layer(made)), "first argument is a class or a function"),
+    "layer of a layer": (lambda: og.layer(og.layer(made)), "first argument must be a class or a function"),
     "a module, not a layer": (lambda: og.Space(og.layer(nn.Sequential, nn.ReLU())), r"'0'.*write layer\(nn.ReLU"),
     "a choice in a set": (lambda: og.Space(og.layer(made, {CHOICE})), "choices inside .* at '0'"),
     "a choice as a key": (lambda: og.Space(og.layer(made, {CHOICE: 1})), "choices inside .* at '0'"),
     "a choice in an OrderedDict": (lambda: og.Space(og.layer(made, OrderedDict(a=CHOICE))), "plain lists, tuples"),
     "a choice in a partial": (lambda: og.Space(og.layer(partial(made, CHOICE))), "in a partial"),
-    "a circle": (cyclic, "activate one another: x -> y -> x"),
+    "a cycle": (cyclic, "activate one another: x -> y -> x"),
     "empty range": (lambda: og.integer(3, 2), "low <= high"),
     "log of zero": (lambda: og.integer(0, 2, log=True), "low >= 1 for log"),
     "beyond exact vectors": (lambda: og.integer(0, 10**15), "10\\*\\*12"),
@@ -92,7 +92,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_in_a_declaration_is_told(mistake: str) -> None:
+def test_a_mistake_in_a_declaration_raises_with_its_position(mistake: str) -> None:
     declare, message = MISTAKES[mistake]
     with pytest.raises(SpaceError, match=re.compile(message, re.DOTALL)):
         declare()
@@ -133,15 +133,15 @@ RIGHT = {"kernel": 3, "depth": 5, "rate": 0.5, "ops": ["a", "b"], "op": "skip"}
         ({"inner": "x"}, "decision 'inner' is not active with the other labels"),
     ],
 )
-def test_a_wrong_architecture_is_told(wrong: dict[str, Any], message: str) -> None:
+def test_an_invalid_architecture_raises_with_its_reason(wrong: dict[str, Any], message: str) -> None:
     assert SPACE.architecture(RIGHT)
     with pytest.raises(SpaceError, match=message):
         SPACE.architecture({**RIGHT, **wrong})
 
 
-def test_labels_are_taken_in_their_usual_guises() -> None:
-    guises = {"kernel": np.int64(3), "depth": 5.0, "rate": np.float32(0.5), "ops": {"b", "a"}}
-    assert SPACE.architecture({**RIGHT, **guises}).to_json() == RIGHT
+def test_labels_can_have_equivalent_types() -> None:
+    equivalents = {"kernel": np.int64(3), "depth": 5.0, "rate": np.float32(0.5), "ops": {"b", "a"}}
+    assert SPACE.architecture({**RIGHT, **equivalents}).to_json() == RIGHT
 
 
 def test_a_missing_decision_is_told() -> None:
@@ -161,7 +161,7 @@ def test_a_constraint_that_refuses_everything_says_how_often_and_why() -> None:
             generate()
 
 
-def test_a_constraint_that_answers_yes_or_no_is_told() -> None:
+def test_a_constraint_that_returns_a_bool_raises() -> None:
     space = og.Space(og.one_of(1, 2), constraint=lambda a: False)  # type: ignore[arg-type,return-value]
     with pytest.raises(
         UserCodeError, match=r"constraint .*<lambda>\(\) returned False,\n.*\n  for the architecture root="
@@ -169,20 +169,20 @@ def test_a_constraint_that_answers_yes_or_no_is_told() -> None:
         space.sample(np.random.default_rng(0))
 
 
-def test_nothing_to_mutate_is_told() -> None:
+def test_a_mutation_without_alternatives_raises() -> None:
     space = og.Space(og.one_of("only"))
     with pytest.raises(SpaceError, match="cannot be mutated"):
         space.mutate(space.sample(np.random.default_rng(0)), np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("encoded", [np.zeros(9), np.zeros((2, 3)), np.full((1, 9), np.nan)])
-def test_a_wrong_vector_is_told(encoded: np.ndarray) -> None:
+def test_a_vector_of_wrong_shape_raises(encoded: np.ndarray) -> None:
     assert len(SPACE.columns()) == 11
     with pytest.raises(SpaceError, match=r"shape \[n, 11\] without NaN"):
         SPACE.decode(encoded)
 
 
-def test_a_factory_that_raises_names_its_place() -> None:
+def test_an_error_of_a_factory_has_a_note_with_its_position() -> None:
     def narrow(width: int) -> None:
         raise ValueError("too narrow")
 
@@ -192,7 +192,7 @@ def test_a_factory_that_raises_names_its_place() -> None:
     assert caught.value.__notes__ == ["while building the layer at '0.0.conv' of the space"]
 
 
-def test_a_derived_value_that_raises_names_its_operands() -> None:
+def test_an_error_of_a_derived_value_has_a_note_with_its_operands() -> None:
     space = og.Space(og.layer(made, 8 // og.one_of(0)))
     with pytest.raises(ZeroDivisionError) as caught:
         next(space.grid()).build()

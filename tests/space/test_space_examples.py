@@ -1,4 +1,4 @@
-"""Worked examples: tied widths under open depth, one cell at three widths, a space of 10^36 and one of 10."""
+"""Examples: tied widths with a chosen depth, one cell at three widths, a space of 10^36 and one of 10 architectures."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def tied_widths() -> og.Space:
     return og.Space(net, example_input=(1, 12, 12))
 
 
-def test_tied_widths_have_the_size_of_the_closed_form_and_build() -> None:
+def test_a_space_with_tied_widths_has_the_size_of_the_closed_form_and_builds() -> None:
     space = tied_widths()
     assert space.size() == 27 * (4 + 4**2 + 4**3 + 4**4) ** 3 == 1_061_208_000
     assert [d.name for d in space.decisions if not d.conditional][:3] == ["w0", "1.times", "1[0].op"]
@@ -69,7 +69,7 @@ class Cell(nn.Module):
         self.edges = nn.ModuleList(edges)
 
 
-def test_one_cell_at_three_widths_is_decided_once_and_built_thrice() -> None:
+def test_one_cell_at_three_widths_has_one_set_of_decisions() -> None:
     def cell(width: int) -> Any:
         conv = og.layer(nn.Conv2d, width, width, og.one_of(1, 3, name="kernel"))
         operations = {"skip": og.layer(nn.Identity), "conv": conv}
@@ -104,15 +104,15 @@ def test_a_space_of_10_to_the_36_with_over_60_conditional_decisions() -> None:
     assert count(space.decisions, max_states=60) == space.size()
 
     rng = np.random.default_rng(0)
-    again = pickle.loads(cloudpickle.dumps(space))
+    copy = pickle.loads(cloudpickle.dumps(space))
     architectures = [space.sample(rng) for _ in range(200)]
-    assert again.decode(space.encode(architectures)) == architectures
+    assert copy.decode(space.encode(architectures)) == architectures
     assert len({a.id for a in architectures}) == 200
     for a, b in pairwise(architectures):
         for child in (space.mutate(a, rng), space.crossover(a, b, rng), next(space.neighbors(a))):
-            assert again.architecture(child.to_json()) == child != a
-    assert again.fingerprint == space.fingerprint
-    assert again.architecture(architectures[0].to_json()).build() == architectures[0].build()
+            assert copy.architecture(child.to_json()) == child != a
+    assert copy.fingerprint == space.fingerprint
+    assert copy.architecture(architectures[0].to_json()).build() == architectures[0].build()
 
 
 def test_a_space_of_ten() -> None:
@@ -130,7 +130,7 @@ def test_a_space_without_a_decision() -> None:
     assert space.decode(space.encode([space.sample(np.random.default_rng(0))])) == list(space.grid())
 
 
-def test_what_is_active_under_every_alternative_is_unconditional() -> None:
+def test_a_decision_that_every_alternative_activates_is_unconditional() -> None:
     width = og.integer(1, 8, name="width")
     blocks = [og.one_of(conv=og.layer(made, width), mb=og.layer(made, 2 * width)) for _ in range(40)]
     space = og.Space(og.layer(made, *blocks))
@@ -138,7 +138,7 @@ def test_what_is_active_under_every_alternative_is_unconditional() -> None:
     assert space.size() == 8 * 2**40
 
 
-def test_what_every_allowed_subset_activates_is_unconditional() -> None:
+def test_a_decision_that_every_allowed_subset_activates_is_unconditional() -> None:
     def conditional(low: int) -> bool:
         width = og.integer(1, 8, name="width")
         subset = og.some_of((low, 3), a=og.layer(made, width), b=og.layer(made, width), c=0)
@@ -159,8 +159,8 @@ def test_some_of_many_layers_with_choices_inside_is_counted_exactly() -> None:
     assert og.Space(og.some_of((2, 3), **inside)).size() == math.comb(30, 2) * 2**2 + math.comb(30, 3) * 2**3
 
 
-def test_what_counts_too_long_is_bounded_and_says_so() -> None:
-    """Each of 24 layers is asked for by a pair of switches, each switch is in three pairs: nothing to take one by one."""
+def test_a_space_that_takes_too_long_to_count_has_size_bounds() -> None:
+    """A pair of switches activates each layer, and each switch is in several pairs, so no order keeps the states few."""
     switches = [og.one_of(on=1, off=0, name=f"switch{i}") for i in range(16)]
 
     def both(i: int, j: int) -> Any:
@@ -178,14 +178,14 @@ def test_what_counts_too_long_is_bounded_and_says_so() -> None:
     assert str(bounds).startswith("between 1")
 
 
-def test_a_layer_object_at_two_places_opens_its_unnamed_choice_twice() -> None:
+def test_an_unnamed_choice_in_a_layer_that_is_used_twice_gives_two_decisions() -> None:
     shared = og.layer(made, og.one_of(1, 2))
     space = og.Space(og.layer(made, shared, shared))
     assert [d.name for d in space.decisions] == ["0.0", "1.0"]
     assert space.size() == 4
 
 
-def test_a_repeat_splices_where_it_stands_and_opens_a_decision_at_each_position() -> None:
+def test_a_repeat_is_spliced_and_its_unnamed_choice_gives_a_decision_at_each_position() -> None:
     space = og.Space(og.layer(made, 0, og.repeat(og.one_of(1, 2), times=og.one_of(none=0, two=2)), [og.repeat(7, 2)]))
     assert space.size() == 1 + 4
     architecture = space.architecture({"1.times": "two", "1[0]": 2, "1[1]": 1})
@@ -193,19 +193,19 @@ def test_a_repeat_splices_where_it_stands_and_opens_a_decision_at_each_position(
     assert space.architecture({"1.times": "none"}).build() == ("made", (0, [7, 7]), ())
 
 
-def test_derived_values_are_computed_when_built() -> None:
+def test_derived_values_are_computed_when_a_model_is_built() -> None:
     n = og.integer(2, 4, name="n")
     space = og.Space(og.layer(made, 2**n, -n + 1, 7 // n, n % 2, n / 2, abs(1 - n), n >= 3, n == 2))
     assert space.architecture({"n": 3}).build()[1] == (8, -2, 2, 1, 1.5, 2, True, False)
 
 
-def test_arguments_are_fresh_at_every_build() -> None:
+def test_every_build_gets_new_arguments() -> None:
     space = og.Space(og.layer(lambda values: values.append(len(values)) or values, [1, [2]]))
     architecture = next(space.grid())
     assert architecture.build() == architecture.build() == [1, [2], 2]
 
 
-def test_the_canonical_form_merges_ids_but_not_what_is_built() -> None:
+def test_the_canonical_form_changes_ids_but_not_models() -> None:
     def canonical(a: og.Architecture) -> Any:
         return sorted([a["0"], a["1"]])
 
@@ -218,15 +218,15 @@ def test_the_canonical_form_merges_ids_but_not_what_is_built() -> None:
     assert space.size() == 4
 
 
-def test_every_generator_honours_the_constraint() -> None:
+def test_sample_mutate_crossover_neighbors_and_grid_satisfy_the_constraint() -> None:
     space = og.Space(
         og.layer(made, og.integer(0, 9, name="a"), og.integer(0, 9, name="b")),
         constraint=lambda a: f"a + b = {a['a'] + a['b']}, not even" if (a["a"] + a["b"]) % 2 else None,
     )
     rng = np.random.default_rng(0)
     a, b = space.sample(rng), space.sample(rng)
-    made_of = [a, b, *space.grid(), *(space.crossover(a, b, rng) for _ in range(20))]
-    assert all((x["a"] + x["b"]) % 2 == 0 for x in made_of)
+    generated = [a, b, *space.grid(), *(space.crossover(a, b, rng) for _ in range(20))]
+    assert all((x["a"] + x["b"]) % 2 == 0 for x in generated)
     assert len(list(space.grid())) == 50
     assert space.size() == 100
     assert list(space.neighbors(a)) == []
@@ -236,7 +236,7 @@ def test_every_generator_honours_the_constraint() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_architectures_are_values(seed: int) -> None:
+def test_architectures_compare_by_value(seed: int) -> None:
     a, b = (tied_widths().sample(np.random.default_rng(seed)) for _ in range(2))
     assert a == b
     assert hash(a) == hash(b)

@@ -1,4 +1,4 @@
-"""What travels: identities and samples are equal in every process, and a script's own space builds elsewhere."""
+"""Ids, fingerprints and samples are equal in every process, and the space of a script builds in another process."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ print(json.dumps([
 """
 
 
-def test_all_that_can_be_seen_is_equal_under_another_hash_seed() -> None:
+def test_all_results_are_equal_under_another_hash_seed() -> None:
     first, second = (run(EVERYTHING_OBSERVABLE, PYTHONHASHSEED=seed) for seed in ("1", "2"))
     assert len(first) > 1000
     assert first == second
 
 
 def test_an_id_is_the_same_in_every_release() -> None:
-    """Journals hold ids: this one may change only together with a new version of the journal's schema."""
+    """Journals contain ids, so this one may change only with a new version of the journal's schema."""
     space = og.Space(og.layer(made, width=og.one_of(16, 32), ops=og.some_of((1, 2), "a", "b"), rate=og.real(0, 1)))
     assert space.architecture({"width": 16, "ops": ["b", "a"], "rate": 0.25}).id == "bdfa27883137f956"
 
@@ -88,7 +88,7 @@ with open(sys.argv[1], "wb") as file:
 print(space.fingerprint, architecture.id)
 """
 
-ELSEWHERE = """
+OTHER_PROCESS = """
 import pickle, sys
 with open(sys.argv[1], "rb") as file:
     space, architecture = pickle.load(file)
@@ -102,7 +102,7 @@ print(space.fingerprint, architecture.id)
 
 def test_a_space_of_a_script_builds_in_another_process(tmp_path: Path) -> None:
     file = str(tmp_path / "space.pickle")
-    assert run(SCRIPT, file) == run(ELSEWHERE, file)
+    assert run(SCRIPT, file) == run(OTHER_PROCESS, file)
 
 
 def other(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
@@ -142,10 +142,10 @@ def test_a_changed_space_has_another_fingerprint_and_says_what_differs(change: d
     assert difference in line
 
 
-def test_new_lost_and_moved_decisions_are_named() -> None:
+def test_new_removed_and_moved_decisions_are_named() -> None:
     a, b = og.one_of(1, 2, name="a"), og.one_of(1, 2, name="b")
     inside = og.Space([og.one_of(yes=b, no=0, name="a")])
-    assert og.Space([a]).differences(og.Space([b])) == ["decision 'a' is gone", "decision 'b' is new"]
+    assert og.Space([a]).differences(og.Space([b])) == ["decision 'a' was removed", "decision 'b' is new"]
     assert og.Space([a, b]).differences(og.Space([b, a])) == ["the decisions are the same, but in another order"]
     assert og.Space([og.one_of("yes", "no", name="a"), b]).differences(inside) == [
         "decision 'b' has changed, when: None -> [[['a', ['yes']]]]"

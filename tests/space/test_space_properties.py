@@ -1,4 +1,4 @@
-"""What holds in every space, checked on random ones."""
+"""Properties of every space, tested on random spaces."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ properties = settings(max_examples=80, deadline=None)
 ENUMERABLE = 1500
 
 
-def alike(a: og.Architecture, b: og.Architecture) -> bool:
-    """Equal, but for the last of a real's ten digits."""
+def is_close(a: og.Architecture, b: og.Architecture) -> bool:
+    """Return whether two architectures are equal up to the last of ten digits of their real labels."""
 
     def same(x: Any, y: Any) -> bool:
         return x == y or (isinstance(x, float) and math.isclose(x, y, rel_tol=1e-8, abs_tol=1e-8))
@@ -33,28 +33,28 @@ def alike(a: og.Architecture, b: og.Architecture) -> bool:
 
 
 def assert_valid(space: og.Space, architecture: og.Architecture) -> None:
-    """The architecture passes the space's own check, by way of JSON text."""
-    again = space.architecture(json.loads(json.dumps(architecture.to_json())))
-    assert again == architecture
-    assert again.id == architecture.id
-    assert list(again) == list(architecture)
+    """Check that the space accepts the architecture, after a round trip through JSON text."""
+    copy = space.architecture(json.loads(json.dumps(architecture.to_json())))
+    assert copy == architecture
+    assert copy.id == architecture.id
+    assert list(copy) == list(architecture)
 
 
-def changed(a: og.Architecture, b: og.Architecture) -> list[str]:
-    """The decisions active in both whose labels differ."""
+def changed_decisions(a: og.Architecture, b: og.Architecture) -> list[str]:
+    """Return the decisions that are active in both and whose labels differ."""
     return [name for name in a if name in b and a[name] != b[name]]
 
 
 @properties
 @given(spaces(), seeds())
-def test_what_is_sampled_is_valid_and_builds_the_same_each_time(space: og.Space, rng: np.random.Generator) -> None:
+def test_samples_are_valid_and_build_the_same_model_each_time(space: og.Space, rng: np.random.Generator) -> None:
     architecture = space.sample(rng)
     assert_valid(space, architecture)
     assert architecture.build() == architecture.build()
 
 
 class _Reader(Mapping[str, Any]):
-    """Labels for all decisions; remembers which were read."""
+    """Labels for all decisions, with a record of those that were read."""
 
     def __init__(self, labels: Mapping[str, Any]) -> None:
         self.labels, self.read = labels, set[str]()
@@ -72,14 +72,14 @@ class _Reader(Mapping[str, Any]):
 
 @properties
 @given(spaces(), seeds())
-def test_a_decision_is_active_exactly_where_building_reads_it(space: og.Space, rng: np.random.Generator) -> None:
+def test_a_decision_is_active_if_and_only_if_building_reads_it(space: og.Space, rng: np.random.Generator) -> None:
     architecture = space.sample(rng)
     assert read_when_built(space, architecture, rng) == set(architecture)
 
 
 def read_when_built(space: og.Space, architecture: og.Architecture, rng: np.random.Generator) -> set[str]:
-    anything = {d.name: d.domain.pick(rng.random()) for d in space.decisions}
-    reader = _Reader({**anything, **architecture})
+    labels = {d.name: d.domain.pick(rng.random()) for d in space.decisions}
+    reader = _Reader({**labels, **architecture})
     realise(space.tree, reader)
     return reader.read
 
@@ -98,10 +98,10 @@ def _alone_or_with_another() -> Any:
     return _several(a=shared, b=og.layer(made, _several(c=shared)))
 
 
-def _under_unlike_depths() -> Any:
+def _under_different_depths() -> Any:
     width, depth = og.integer(1, 3, name="width"), og.integer(0, 3, name="depth")
-    sure, maybe = og.layer(made, width), [og.one_of(yes=og.layer(made, width), no=0) for _ in range(2)]
-    return [og.repeat(lambda i: sure if i == 2 else maybe[i], depth)]
+    always, sometimes = og.layer(made, width), [og.one_of(yes=og.layer(made, width), no=0) for _ in range(2)]
+    return [og.repeat(lambda i: always if i == 2 else sometimes[i], depth)]
 
 
 def _under_parts_of_a_choice() -> Any:
@@ -115,44 +115,46 @@ def _under_parts_of_a_choice() -> Any:
     [
         (_twice_in_itself, 2 * (1 + 2 + 1 + 2 * 2 + 1 + 2)),  # the subsets a, b, c, ab, ac, bc
         (_alone_or_with_another, 2 + 1 + 1 + 2 + 2 + 2),
-        (_under_unlike_depths, 1 + (1 + 3) + (1 + 3 * 3) + 4 * 3),  # depth 0 to 3
+        (_under_different_depths, 1 + (1 + 3) + (1 + 3 * 3) + 4 * 3),  # depth 0 to 3
         (_under_parts_of_a_choice, (7 * 2 + 2) + (9 * 2 + 7 * 2 + 2)),  # 7 of p, q open `shared`; first, second
     ],
 )
-def test_conditions_of_a_decision_with_many_places(declare: Callable[[], Any], size: int) -> None:
+def test_conditions_of_a_decision_at_several_positions(declare: Callable[[], Any], size: int) -> None:
     space, rng = og.Space(declare()), np.random.default_rng(0)
-    everything = list(space.grid())
-    assert len(set(everything)) == len(everything) == space.size() == size
-    for architecture in everything:
+    architectures = list(space.grid())
+    assert len(set(architectures)) == len(architectures) == space.size() == size
+    for architecture in architectures:
         assert read_when_built(space, architecture, rng) == set(architecture)
 
 
 @properties
 @given(spaces(), seeds())
-def test_decode_inverts_encode_and_takes_any_vector(space: og.Space, rng: np.random.Generator) -> None:
+def test_decode_inverts_encode_and_accepts_any_vector(space: og.Space, rng: np.random.Generator) -> None:
     architectures = [space.sample(rng) for _ in range(3)]
     encoded = space.encode(architectures)
     assert encoded.shape == (3, len(space.columns()))
     assert ((encoded >= 0) & (encoded <= 1)).all()
     assert space.decode(encoded) == architectures
-    far = np.full((1, encoded.shape[1]), 1e300)
-    for decoded in space.decode(np.concatenate([rng.normal(0.5, 1.0, encoded.shape), far, -far])):
+    distant = np.full((1, encoded.shape[1]), 1e300)
+    for decoded in space.decode(np.concatenate([rng.normal(0.5, 1.0, encoded.shape), distant, -distant])):
         assert_valid(space, decoded)
 
 
 @properties
 @given(spaces(), seeds())
-def test_a_mutation_changes_one_decision_and_what_it_activates(space: og.Space, rng: np.random.Generator) -> None:
+def test_a_mutation_changes_one_decision_and_those_that_it_activates(space: og.Space, rng: np.random.Generator) -> None:
     parent = space.sample(rng)
     assume(any(d.domain.size > 1 for d in space.decisions if d.name in parent))
     child = space.mutate(parent, rng)
     assert_valid(space, child)
-    assert len(changed(parent, child)) == 1
+    assert len(changed_decisions(parent, child)) == 1
 
 
 @properties
 @given(spaces(), seeds())
-def test_a_child_has_every_decision_from_a_parent_that_has_it(space: og.Space, rng: np.random.Generator) -> None:
+def test_a_child_has_the_label_of_a_parent_for_every_decision_that_a_parent_has(
+    space: og.Space, rng: np.random.Generator
+) -> None:
     a, b = space.sample(rng), space.sample(rng)
     child = space.crossover(a, b, rng)
     assert_valid(space, child)
@@ -168,14 +170,14 @@ def test_neighbours_differ_in_one_decision_and_are_symmetric(space: og.Space, rn
     assert len(set(neighbours)) == len(neighbours)
     for neighbour in neighbours:
         assert_valid(space, neighbour)
-        assert len(changed(center, neighbour)) == 1
+        assert len(changed_decisions(center, neighbour)) == 1
         if set(neighbour) == set(center):
-            assert any(alike(center, back) for back in space.neighbors(neighbour))
+            assert any(is_close(center, second) for second in space.neighbors(neighbour))
 
 
 @properties
 @given(spaces(reals=False, depth=2))
-def test_size_is_the_number_of_architectures_and_bounds_bracket_it(space: og.Space) -> None:
+def test_size_is_the_number_of_architectures_and_lies_within_the_bounds(space: og.Space) -> None:
     size = space.size()
     assume(size <= ENUMERABLE)
     assert isinstance(size, int)
@@ -192,20 +194,20 @@ def test_size_is_the_number_of_architectures_and_bounds_bracket_it(space: og.Spa
 @properties
 @given(spaces(), seeds())
 def test_a_space_read_from_a_journal_behaves_the_same(space: og.Space, rng: np.random.Generator) -> None:
-    again = og.Space.from_json(json.loads(json.dumps(space.to_json())))
-    assert again.decisions == space.decisions
-    assert again.fingerprint == space.fingerprint
-    assert again.differences(space) == []
+    copy = og.Space.from_json(json.loads(json.dumps(space.to_json())))
+    assert copy.decisions == space.decisions
+    assert copy.fingerprint == space.fingerprint
+    assert copy.differences(space) == []
     seed = int(rng.integers(2**32))
-    a, b = (s.sample(np.random.default_rng(seed)) for s in (space, again))
+    a, b = (s.sample(np.random.default_rng(seed)) for s in (space, copy))
     assert (a, a.id, list(a)) == (b, b.id, list(b))
-    assert (space.encode([a]) == again.encode([b])).all()
-    assert list(islice(again.neighbors(a), 5)) == list(islice(space.neighbors(b), 5))
+    assert (space.encode([a]) == copy.encode([b])).all()
+    assert list(islice(copy.neighbors(a), 5)) == list(islice(space.neighbors(b), 5))
     with pytest.raises(SpaceError, match="holds no layers"):
         b.build()
 
 
-def test_every_alternative_is_reached_uniformly() -> None:
+def test_samples_are_uniform_over_labels() -> None:
     """The share of each label in 6,000 samples is within five standard deviations of its probability."""
     space = og.Space(og.layer(made, og.one_of("a", "b", "c"), og.integer(2, 8, step=3), og.some_of((1, 2), 1, 2, 3)))
     rng = np.random.default_rng(0)
@@ -228,7 +230,7 @@ def test_mutations_are_uniform_over_decisions_and_other_labels() -> None:
         assert abs(children.count(child) / 3000 - 1 / 6) < 5 * math.sqrt(1 / 6 * 5 / 6 / 3000)
 
 
-def test_crossover_takes_from_both_parents() -> None:
+def test_children_have_labels_of_both_parents() -> None:
     space = og.Space([og.integer(1, 9) for _ in range(8)])
     a, b = (space.architecture({str(i): n for i in range(8)}) for n in (1, 9))
     children = [space.crossover(a, b, np.random.default_rng(seed)) for seed in range(50)]
@@ -239,7 +241,9 @@ def test_crossover_takes_from_both_parents() -> None:
 @example(1, 1, 5, 0.999999)
 @settings(max_examples=200, deadline=None)
 @given(st.integers(1, 50), st.integers(0, 10**6), st.integers(1, 200), st.floats(0, 1, exclude_max=True))
-def test_whole_numbers_on_a_log_scale(low: int, span: int, step: int, u: float) -> None:
+def test_labels_of_integers_on_a_log_scale_survive_parsing_and_encoding(
+    low: int, span: int, step: int, u: float
+) -> None:
     domain = og.integer(low, low + span, step=step, log=True).domain
     assert domain.parse(domain.pick(u)) == domain.pick(u)
     assert domain.decode(domain.encode([domain.pick(u)])) == [domain.pick(u)]
@@ -253,7 +257,7 @@ def test_whole_numbers_on_a_log_scale(low: int, span: int, step: int, u: float) 
     st.booleans(),
     st.floats(0, 1, exclude_max=True),
 )
-def test_real_numbers_survive_text_and_vectors(low: float, span: float, log: bool, u: float) -> None:
+def test_labels_of_real_numbers_survive_json_and_encoding(low: float, span: float, log: bool, u: float) -> None:
     low = abs(low) + 0.001 if log else low
     span += low / 10 if log else 0.0
     domain = og.real(low, low + span, log=log).domain
@@ -262,4 +266,4 @@ def test_real_numbers_survive_text_and_vectors(low: float, span: float, log: boo
     assert domain.parse(json.loads(json.dumps(label))) == label
     assert domain.decode(domain.encode([label])) == [label]
     for other in domain.near(label):
-        assert any(math.isclose(label, back, abs_tol=1e-8 * span) for back in domain.near(other))
+        assert any(math.isclose(label, neighbour, abs_tol=1e-8 * span) for neighbour in domain.near(other))

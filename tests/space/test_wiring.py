@@ -1,4 +1,4 @@
-"""The graph of a cell whose operations are on its edges, against the ways through it that are counted by brute force."""
+"""The graph of a cell with operations on its edges, compared with its paths as enumerated by brute force."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ OPERATIONS = ("none", "skip_connect", "conv", "pool")
 
 
 @given(hs.tuples(*[hs.sampled_from(OPERATIONS)] * len(PAIRS)))
-def test_its_paths_are_what_data_pass_through(choices: tuple[str, ...]) -> None:
+def test_the_paths_of_the_graph_are_the_paths_of_the_cell(choices: tuple[str, ...]) -> None:
     operations = dict(zip(PAIRS, choices, strict=True))
     expected = set()
     for n in range(3):
         for between in itertools.combinations((1, 2), n):
-            way = [operations[pair] for pair in itertools.pairwise((0, *between, 3))]
-            if "none" not in way:
-                expected.add(("input", *(label for label in way if label != "skip_connect"), "output"))
+            labels_on_path = [operations[pair] for pair in itertools.pairwise((0, *between, 3))]
+            if "none" not in labels_on_path:
+                expected.add(("input", *(label for label in labels_on_path if label != "skip_connect"), "output"))
     labels, edges = wiring(operations)
     assert {path for path in paths(labels, edges) if path[0] == "input" and path[-1] == "output"} == expected
-    on_a_way = {node for edge in edges for node in edge}
-    assert on_a_way == (set(range(len(labels))) if expected else set()), "nothing is left that leads nowhere"
+    connected = {node for edge in edges for node in edge}
+    assert connected == (set(range(len(labels))) if expected else set()), "every node is on a path from input to output"
 
 
-def test_a_restricted_space_keeps_the_graph_and_one_from_a_journal_has_none() -> None:
+def test_a_restricted_space_keeps_the_graph_and_a_space_from_a_journal_has_none() -> None:
     def graph(architecture: object) -> tuple[list[str], list[tuple[int, int]]]:
         return ["input"], []
 
@@ -41,6 +41,6 @@ def test_a_restricted_space_keeps_the_graph_and_one_from_a_journal_has_none() ->
     assert Space.from_json(space.to_json()).graph is None
 
 
-def test_an_edge_that_leads_back_is_refused() -> None:
+def test_an_edge_to_a_lower_number_raises() -> None:
     with pytest.raises(SpaceError, match=r"edge \(2, 1\): .*from a lower number to a higher"):
         wiring({(0, 1): "conv", (2, 1): "conv"})

@@ -1,4 +1,4 @@
-"""WHAT CAN BE BUILT: declare a space once, and sample, count, mutate, encode and build its architectures."""
+"""Search spaces: declare a space once, and sample, count, mutate, encode and build its architectures."""
 
 from ogive.space.architecture import Architecture
 from ogive.space.count import SizeBounds

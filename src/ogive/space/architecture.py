@@ -21,10 +21,10 @@ _encode = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
 
 
 class Architecture(Mapping[str, Label]):
-    """One label for every active decision of a space; immutable and hashable. Made by a `Space`, which validates it.
+    """One label for every active decision of a space; immutable and hashable. A `Space` makes and validates it.
 
-    `architecture["stage0.times"]` is the label of a decision; iteration goes through the active decisions in the order
-    of the space's table. Equality compares the labels; `id` says whether two are the same network.
+    `architecture["stage0.times"]` is the label of a decision. Iteration yields the active decisions in the order of the
+    space's table. `==` compares the labels; two architectures with the same `id` are the same network.
     """
 
     __slots__ = ("__dict__", "_choices", "space")
@@ -45,7 +45,7 @@ class Architecture(Mapping[str, Label]):
     def __len__(self) -> int:
         return len(self._choices)
 
-    # what `Mapping` would make of the above, in a fraction of the time
+    # These methods do the same as those inherited from `Mapping`, in a fraction of the time.
     def keys(self) -> KeysView[str]:
         return self._choices.keys()
 
@@ -69,18 +69,20 @@ class Architecture(Mapping[str, Label]):
 
     @cached_property
     def id(self) -> str:
-        """Identity as 16 hexadecimal digits, equal in every process: the names and labels of the active decisions,
-        after the space's canonical form, so that two architectures that are the same network share it.
+        """A hash of the network, 16 hexadecimal digits, the same in every process.
+
+        It is computed from the names and labels of the active decisions, after the space's canonical form, so that
+        architectures of equal networks share it.
 
         Raises:
             UserCodeError: the canonical form raised, or returned neither an architecture nor a JSON value.
         """
-        form = self._canonical()
-        identity = sorted(form._choices.items()) if isinstance(form, Architecture) else form
-        return hash_text(_encode(identity))
+        form = self._canonical_form()
+        hashed = sorted(form._choices.items()) if isinstance(form, Architecture) else form
+        return hash_text(_encode(hashed))
 
-    def _canonical(self) -> Any:
-        """The space's canonical form of this architecture: an architecture or a JSON value."""
+    def _canonical_form(self) -> Any:
+        """Return the space's canonical form of this architecture: an architecture or a JSON value."""
         function = self.space.canonical
         if function is None:
             return self
@@ -98,7 +100,7 @@ class Architecture(Mapping[str, Label]):
         )
 
     def to_json(self) -> dict[str, Label]:
-        """Names and labels, as `Space.architecture` reads them."""
+        """Return the names and labels of the active decisions, which `Space.architecture` reads."""
         return {name: list(label) if type(label) is tuple else label for name, label in self._choices.items()}
 
     def build(
@@ -108,18 +110,19 @@ class Architecture(Mapping[str, Label]):
         multipliers: Mapping[str, float] = EMPTY,
         example_input: ExampleInput = None,
     ) -> Any:
-        """The model: every factory on the way is called afresh, and lazy layers are materialised.
+        """Build the model: call the factories of all active layers, and give lazy layers their shapes.
 
-        With a `seed`, PyTorch's random state is set for the time of building and put back afterwards, so that the initial
-        weights are a function of it.
+        With a `seed`, the random states of Python, NumPy and PyTorch are set while the model is built and restored
+        afterwards, so that the seed determines the initial weights.
 
         Args:
-            seed: of the initial weights; None leaves PyTorch's random state alone.
-            multipliers: "width" or "depth", each above 0 and at most 1, to shrink what the space declares as `scaled`.
-            example_input: as that of the space, where lazy layers are to be made for another one.
+            seed: the seed of the initial weights; None leaves the random states as they are.
+            multipliers: factors for "width" or "depth", each above 0 and at most 1, which reduce the numbers that the
+                space declares as `scaled`.
+            example_input: replaces the example input of the space, for lazy layers of other shapes.
 
         Raises:
             SpaceError: the space was read from a journal and holds no layers, or a multiplier is unknown or out of range.
-            Exception: whatever a factory raises, with a note that names the layer's place.
+            Exception: whatever a factory raises, with a note that names the position of the layer.
         """
         return self.space.build(self, seed, multipliers=multipliers, example_input=example_input)

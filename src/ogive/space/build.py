@@ -1,6 +1,6 @@
-"""Building: the state of randomness around it, and lazy layers after it.
+"""Building a model: random states, example inputs and lazy layers.
 
-PyTorch is never imported here: a model can hold lazy layers only if its factories have imported it.
+This module never imports PyTorch: a model can have lazy layers only if its factories have imported it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from ogive.space.tree import Node, realise
 from ogive.user_code import call
 
 ExampleInput = tuple[Any, ...] | Mapping[str, Any] | Callable[[], Any] | Any | None
-"""A shape, a tensor, a tuple or a dict of these, or a callable; see `Space`."""
+"""A shape, a tensor, a tuple or a dict of these, or a function that makes the inputs; see `Space`."""
 
 
 def build(tree: Node, choices: Mapping[str, Label], example_input: ExampleInput, seed: int | None) -> Any:
-    """Evaluate the tree for `choices` under `seed` and materialise lazy layers with the example input."""
+    """Build the model of `choices` with `seed`, and give its lazy layers their shapes with the example input."""
     had_torch = "torch" in sys.modules
     model = _build(tree, choices, example_input, seed)
     if seed is not None and not had_torch and "torch" in sys.modules:
-        model = _build(tree, choices, example_input, seed)  # a factory has just imported it: only now can it be seeded
+        # A factory has imported PyTorch in the meantime. Build again, since its random state was not seeded before.
+        model = _build(tree, choices, example_input, seed)
     return model
 
 
@@ -42,39 +43,39 @@ def _build(tree: Node, choices: Mapping[str, Label], example_input: ExampleInput
 
 
 def checked_example(example_input: Any) -> ExampleInput:
-    """The example input of a space, lists made tuples.
+    """Return the example input of a space, with lists converted to tuples.
 
     Raises:
-        SpaceError: it is neither a shape, nor a tensor, nor several of these, nor a callable, nor None.
+        SpaceError: it is neither a shape, nor a tensor, nor several of these, nor a function, nor None.
     """
     if example_input is None or callable(example_input) or _is_tensor(example_input):
         return example_input
     if _is_input(example_input):
-        return _checked(example_input)
+        return _to_tuples(example_input)
     if isinstance(example_input, (list, tuple)) and all(map(_is_input, example_input)):
-        return tuple(map(_checked, example_input))
+        return tuple(map(_to_tuples, example_input))
     raise SpaceError(
-        f"example_input={example_input!r}: it is the shape of one input without the batch, such as (1, 28, 28), a tensor "
-        "with the batch, a list or a dict (by name, also one inside another) of these for several inputs, or a callable "
-        "that makes the inputs"
+        f"example_input={example_input!r}: must be the shape of one input without the batch, such as (1, 28, 28); "
+        "a tensor with the batch; a list of these or a dict of them by name (dicts may be nested) for several inputs; "
+        "or a function that makes the inputs"
     )
 
 
-def _checked(item: Any) -> Any:
-    """A shape as a tuple, a tensor as it is, a dict of these."""
+def _to_tuples(item: Any) -> Any:
+    """Return an input with its shapes as tuples."""
     if isinstance(item, Mapping):
-        return {name: _checked(value) for name, value in item.items()}
+        return {name: _to_tuples(value) for name, value in item.items()}
     return item if _is_tensor(item) else tuple(item)
 
 
 def example_inputs(example_input: ExampleInput) -> tuple[Any, ...] | dict[str, Any]:
-    """The inputs of a model, as `call_model` takes them: tensors as they are, zeros of a shape with a batch in front.
+    """Return inputs of a model for `call_model`: tensors as they are, and zeros for shapes.
 
-    The batch is that of the tensors, or one.
+    Zeros have a batch dimension in front, of the size of the first tensor's, or 1 if there is no tensor.
 
     Raises:
-        SpaceError: the space has no example input.
-        UserCodeError: the callable raised.
+        SpaceError: there is no example input.
+        UserCodeError: the function that makes the inputs raised.
     """
     if example_input is None:
         raise SpaceError("this needs the shape of an input: Space(..., example_input=(channels, height, width))")
@@ -83,21 +84,21 @@ def example_inputs(example_input: ExampleInput) -> tuple[Any, ...] | dict[str, A
         return example if isinstance(example, (tuple, dict)) else (example,)
     batch = next((tensor.shape[0] for tensor in _tensors(example_input) if tensor.ndim), 1)
     if isinstance(example_input, Mapping):
-        return {name: _made(item, batch) for name, item in example_input.items()}
+        return {name: _make_input(item, batch) for name, item in example_input.items()}
     items = (example_input,) if _is_input(example_input) else example_input
-    return tuple(_made(item, batch) for item in items)
+    return tuple(_make_input(item, batch) for item in items)
 
 
 def call_model(model: Any, inputs: tuple[Any, ...] | Mapping[str, Any]) -> Any:
-    """`model` of its inputs: a tuple is its positional arguments; see `arguments` for a dict."""
+    """Call `model` with its inputs: a tuple gives the positional arguments; for a dict, see `arguments`."""
     args, kwargs = arguments(model, inputs)
     return model(*args, **kwargs)
 
 
 def arguments(model: Any, inputs: tuple[Any, ...] | Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positional and keyword arguments of the model's `forward`.
+    """Return the positional and the keyword arguments of the model's `forward`.
 
-    A dict is its keyword arguments where `forward` has parameters of these names, and its only argument elsewhere.
+    A dict gives the keyword arguments if `forward` has parameters of these names; otherwise it is the only argument.
     """
     if not isinstance(inputs, Mapping):
         return tuple(inputs), {}
@@ -124,7 +125,7 @@ def _is_input(value: Any) -> bool:
 
 
 def _tensors(value: Any) -> Iterator[Any]:
-    """The tensors in an example input."""
+    """Yield the tensors in an example input."""
     if _is_tensor(value):
         yield value
     elif not _is_shape(value):
@@ -132,22 +133,26 @@ def _tensors(value: Any) -> Iterator[Any]:
             yield from _tensors(item)
 
 
-def _made(item: Any, batch: int) -> Any:
-    """An input: zeros of a shape with the batch in front."""
+def _make_input(item: Any, batch: int) -> Any:
+    """Return an input, with zeros for its shapes and the batch dimension in front."""
     if isinstance(item, Mapping):
-        return {name: _made(value, batch) for name, value in item.items()}
+        return {name: _make_input(value, batch) for name, value in item.items()}
     return item if _is_tensor(item) else sys.modules["torch"].zeros((batch, *item))
 
 
 def materialise(model: Any, example_input: ExampleInput) -> None:
-    """Give the lazy layers of `model` their shapes: one pass in eval mode without gradients on the example input."""
+    """Give the lazy layers of `model` their shapes, by one forward pass of the example input in eval mode without gradients.
+
+    Raises:
+        SpaceError: there are lazy layers, but no example input.
+    """
     torch = sys.modules["torch"]
     lazy = torch.nn.modules.lazy.LazyModuleMixin
     names = [name for name, module in model.named_modules() if isinstance(module, lazy)]
     if not names:
         return
     if example_input is None:
-        raise SpaceError(f"the lazy layer {names[0]!r} needs Space(..., example_input=...) to learn its shape")
+        raise SpaceError(f"the lazy layer {names[0]!r} needs Space(..., example_input=...) to determine its shape")
     training = {module: module.training for module in model.modules()}
     model.eval()
     with torch.no_grad():
@@ -158,25 +163,28 @@ def materialise(model: Any, example_input: ExampleInput) -> None:
 
 @contextmanager
 def _random_state(seed: int | None) -> Iterator[None]:
-    """The random states of Python, NumPy and PyTorch set to `seed` inside and put back afterwards; left alone where it is
-    None. So a layer that draws while it is built (random wiring, random features) is the same whenever it is built.
+    """Seed Python, NumPy and PyTorch with `seed` inside the block, and restore their random states afterwards.
+
+    So layers that use random numbers when they are built (initial weights, random wiring, random features) depend only
+    on the seed. With None, the random states are neither set nor restored.
     """
     if seed is None:
         yield
         return
-    python, numpy = random.getstate(), np.random.get_state()
+    python_state, numpy_state = random.getstate(), np.random.get_state()
     random.seed(seed)
     np.random.seed(seed % 2**32)
     try:
         with _torch_state(seed):
             yield
     finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
 
 
 @contextmanager
 def _torch_state(seed: int) -> Iterator[None]:
+    """The same for PyTorch alone, on the CPU and, if CUDA is initialized, on all GPUs."""
     torch = sys.modules.get("torch")
     if torch is None:
         yield
@@ -184,6 +192,6 @@ def _torch_state(seed: int) -> Iterator[None]:
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     with torch.random.fork_rng(devices):
         torch.default_generator.manual_seed(seed)
-        if devices:  # else seeding them would outlive the block: it is put off until CUDA starts
+        if devices:  # before CUDA is initialized, PyTorch would delay the seeding until after this block
             torch.cuda.manual_seed_all(seed)
         yield

@@ -1,4 +1,4 @@
-"""The user's functions and classes that a space refers to, for the identity of their code."""
+"""The functions and classes that a space uses, whose code identifies it."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ if TYPE_CHECKING:
     from ogive.space.space import Space
 
 Source = tuple[str, Any]
-"""A role and an object."""
+"""The role of an object, and the object."""
 
 
 def layer_sources(tree: Node, example_input: ExampleInput) -> list[Source]:
-    """What models are built from: factories, objects among their arguments, derived values, the example input."""
-    found: dict[int, Source] = {id(source[1]): source for source in _inside(tree)}
+    """Return what models are built from: factories, objects among their arguments, derived values, the example input."""
+    sources: dict[int, Source] = {id(source[1]): source for source in _collect_sources(tree)}
     if callable(example_input):
-        found[id(example_input)] = ("example input", example_input)
-    return list(found.values())
+        sources[id(example_input)] = ("example input", example_input)
+    return list(sources.values())
 
 
 def rule_sources(space: Space) -> list[Source]:
-    """What decides which architectures there are and which are equal: constraint, canonical form, graph."""
+    """Return the space's functions of an architecture: constraint, canonical form and graph."""
     rules = ("constraint", space.constraint), ("canonical", space.canonical), ("graph", space.graph)
     return [(role, function) for role, function in rules if function is not None]
 
 
-def _inside(node: Node) -> Iterator[Source]:
+def _collect_sources(node: Node) -> Iterator[Source]:
     match node:
         case Constant(value) if not isinstance(value, (type(None), bool, int, float, str)):
             yield "argument", value
         case Call(_, factory, args, kwargs):
             yield "layer", factory
             for item in (*args, *kwargs.values()):
-                yield from _inside(item)
+                yield from _collect_sources(item)
         case Compute(function, operands):
             yield "derived value", function
             for item in operands:
-                yield from _inside(item)
+                yield from _collect_sources(item)
         case Choose(_, _, alternatives) | ChooseSome(_, _, alternatives):
             for item in alternatives.values():
-                yield from _inside(item)
+                yield from _collect_sources(item)
         case Group(_, items) | Splice(_, _, items):
             for item in items:
-                yield from _inside(item)
+                yield from _collect_sources(item)
         case Table(items):
             for item in items.values():
-                yield from _inside(item)
+                yield from _collect_sources(item)

@@ -1,4 +1,9 @@
-"""From the declaration to the tree and the table of decisions."""
+"""The compiler: from the declaration to the tree and the table of decisions.
+
+Every node has two positions. Its `path` locates it in the declaration, with all repetitions and alternatives around it;
+paths name unnamed decisions. Its *argument position* (`_Position`) locates it inside the layer or choice that contains
+it; an unnamed choice that is used at two of these is an error, since it is unclear whether it is one decision or two.
+"""
 
 from __future__ import annotations
 
@@ -11,174 +16,194 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ogive.errors import SpaceError
-from ogive.space.declaration import Choice, Derived, Expression, Layer, Repeat
+from ogive.space.declaration import Choice, DerivedValue, Expression, Layer, Repeat
 from ogive.space.domain import Categorical, Domain, IntegerRange, Label, Subset
 from ogive.space.multipliers import Scale
-from ogive.space.table import Conjunction, Decision, all_labels_of, conjoin, in_order, simplify
+from ogive.space.table import Conjunction, Decision, all_labels_of, conjoin, simplify, sort_by_dependency
 from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table, Value
+
+_Position = tuple[int, str]
+"""The id of the layer or choice that contains a node, and the path from there."""
 
 
 @dataclass
-class _Found:
-    """What is known of one decision while compiling."""
+class _DecisionRecord:
+    """What the compiler has collected about one decision."""
 
     domain: Domain
-    named: bool
-    place: str
+    is_named: bool
+    path: str  # of its first use
     when: list[Conjunction] = field(default_factory=list)
 
 
 def compile_expression(expression: Any) -> tuple[Node, tuple[Decision, ...]]:
-    """Compile a declaration.
+    """Compile a declaration into its tree and its table of decisions.
 
     Raises:
-        SpaceError: a name with unlike labels, an unnamed choice at two argument positions, a repeat where nothing
-            can be spliced, decisions that activate one another.
+        SpaceError: a name with different labels, an unnamed choice at two argument positions, a repeat where nothing
+            can be spliced, or decisions that activate one another.
     """
     compiler = _Compiler()
-    tree = compiler.node(expression, "", (), owner=(0, ""))
-    found = compiler.found
+    tree = compiler.node(expression, "", (), (0, ""))
+    records = compiler.records
 
     def all_labels(name: str, labels: frozenset[Label]) -> bool:
-        return all_labels_of(found[name].domain, labels)
+        return all_labels_of(records[name].domain, labels)
 
-    return tree, in_order(Decision(name, f.domain, simplify(f.when, all_labels)) for name, f in found.items())
+    decisions = (Decision(name, r.domain, simplify(r.when, all_labels)) for name, r in records.items())
+    return tree, sort_by_dependency(decisions)
 
 
 class _Compiler:
-    def __init__(self) -> None:
-        self.found: dict[str, _Found] = {}
-        self.positions: dict[int, tuple[tuple[int, str], str]] = {}  # unnamed choice -> (argument position, its path)
-        self.alive: list[Any] = []  # keeps what functions of a position made, so that id() stays unique
+    """Walks a declaration, makes the nodes of the tree and records the decisions."""
 
-    def node(self, value: Any, path: str, when: Conjunction, owner: tuple[int, str]) -> Node:
-        """Compile `value`, which stands at `path`, is reached under `when`, and is argument `owner` of its holder."""
+    def __init__(self) -> None:
+        self.records: dict[str, _DecisionRecord] = {}
+        self.positions: dict[int, tuple[_Position, str]] = {}  # id of an unnamed choice -> its position and path
+        self.references: list[Any] = []  # keeps the items that user functions returned, so that their id() stays unique
+
+    def node(self, value: Any, path: str, when: Conjunction, position: _Position) -> Node:
+        """Compile `value` at `path`, which is reached under the condition `when`."""
         match value:
             case Layer():
                 return self._layer(value, path, when)
             case Choice():
-                return self._choice(value, path, when, owner)
-            case Derived() if isinstance(value.function, Scale):  # it is its value, and stands at its value's place
-                return Compute(value.function, (self.node(value.operands[0], path, when, owner),))
-            case Derived():
-                operands = (  # a derived value is not a place of its own: c * 2 at two places is c at two places
-                    self.node(v, _join(path, str(i)), when, _inside(owner, str(i)))
+                return self._choice(value, path, when, position)
+            case DerivedValue() if isinstance(value.function, Scale):  # has the path and position of its operand
+                return Compute(value.function, (self.node(value.operands[0], path, when, position),))
+            case DerivedValue():
+                operands = (  # positions are those of the operands, so `c * 2` at two positions is `c` at two positions
+                    self.node(v, _join(path, str(i)), when, _inside(position, str(i)))
                     for i, v in enumerate(value.operands)
                 )
                 return Compute(value.function, tuple(operands))
             case Repeat():
                 raise SpaceError(
-                    f"{value!r} at {path or 'the root'!r}: a repeat is spliced into positional arguments or lists only; "
-                    "wrap it, for example layer(nn.Sequential, repeat(...))"
+                    f"{value!r} at {path or 'the root'!r}: a repeat can only be spliced into positional arguments or "
+                    "lists; wrap it, for example layer(nn.Sequential, repeat(...))"
                 )
-            case list() | tuple() if type(value) in (list, tuple):  # made afresh, since a factory may change it
-                return Group(type(value), self._items(value, path, when, owner))
-            case dict() if type(value) is dict and not any(map(_holds_expression, value)):
-                items = {k: self.node(v, _join(path, str(k)), when, _inside(owner, str(k))) for k, v in value.items()}
+            case list() | tuple() if type(value) in (list, tuple):  # a new one for each build: factories may change it
+                return Group(type(value), self._items(value, path, when, position))
+            case dict() if type(value) is dict and not any(map(_contains_expression, value)):
+                items = {
+                    k: self.node(v, _join(path, str(k)), when, _inside(position, str(k))) for k, v in value.items()
+                }
                 return Table(items)
-        return Constant(_plain(value, path))
+        return Constant(_check_constant(value, path))
 
     def _items(
-        self, values: Any, path: str, when: Conjunction, owner: tuple[int, str], names: Any = ()
+        self, values: Any, path: str, when: Conjunction, position: _Position, names: Any = ()
     ) -> tuple[Node, ...]:
         nodes: list[Node] = []
         for i, value in enumerate(values):
             key = names[i] if i < len(names) else str(i)
-            here = _join(path, key)
+            item_path = _join(path, key)
             if isinstance(value, Repeat):
-                nodes.append(self._repeat(value, here, when, _inside(owner, key)))
+                nodes.append(self._repeat(value, item_path, when, _inside(position, key)))
             else:
-                nodes.append(self.node(value, here, when, _inside(owner, key)))
+                nodes.append(self.node(value, item_path, when, _inside(position, key)))
         return tuple(nodes)
 
     def _layer(self, value: Layer, path: str, when: Conjunction) -> Node:
-        owner = (id(value), "")
+        position = (id(value), "")
         if isinstance(value.factory, functools.partial):
-            _plain((value.factory.args, value.factory.keywords), f"{path or 'the root'} (in a partial)")
-        args = self._items(value.args, path, when, owner, _parameter_names(value.factory))
-        kwargs = {k: self.node(v, _join(path, k), when, _inside(owner, k)) for k, v in value.kwargs.items()}
+            _check_constant((value.factory.args, value.factory.keywords), f"{path or 'the root'} (in a partial)")
+        args = self._items(value.args, path, when, position, _parameter_names(value.factory))
+        kwargs = {k: self.node(v, _join(path, k), when, _inside(position, k)) for k, v in value.kwargs.items()}
         return Call(path, value.factory, args, kwargs)
 
-    def _repeat(self, value: Repeat, path: str, when: Conjunction, owner: tuple[int, str]) -> Splice:
-        given = value.times.operands[0] if isinstance(value.times, Derived) else value.times
-        if isinstance(given, Choice):
+    def _repeat(self, value: Repeat, path: str, when: Conjunction, position: _Position) -> Splice:
+        declared_times = value.times.operands[0] if isinstance(value.times, DerivedValue) else value.times
+        if isinstance(declared_times, Choice):
             times_path = _join(path, "times")
-            times: Node = self._choice(given, times_path, when, (id(value), "times"))
+            times: Node = self._choice(declared_times, times_path, when, (id(value), "times"))
             assert isinstance(times, (Choose, Value))
-            decision, counts = times.decision, _counts(given)
+            decision, counts = times.decision, _repetitions(declared_times)
         else:
-            times, decision, counts = Constant(given), "", {0: given}
-        if isinstance(value.times, Derived):
+            times, decision, counts = Constant(declared_times), "", {0: declared_times}
+        if isinstance(value.times, DerivedValue):
             times = Compute(value.times.function, (times,))
         items = []
         for i in range(max(counts.values())):
+            # Item i is reached under the labels that give more than i repetitions.
             labels = frozenset(label for label, n in counts.items() if n > i)
-            here = when if len(labels) == len(counts) else conjoin(when, decision, labels)
+            item_when = when if len(labels) == len(counts) else conjoin(when, decision, labels)
             item = value.item if isinstance(value.item, Expression) or not callable(value.item) else value.item(i)
             if isinstance(item, Repeat):
                 raise SpaceError(f"{item!r} at {path}[{i}]: a repeat directly in a repeat; wrap it in a layer")
-            self.alive.append(item)
-            items.append(Constant(None) if here is None else self.node(item, f"{path}[{i}]", here, owner))
+            self.references.append(item)
+            items.append(Constant(None) if item_when is None else self.node(item, f"{path}[{i}]", item_when, position))
         return Splice(path, times, tuple(items))
 
-    def _choice(self, value: Choice, path: str, when: Conjunction, owner: tuple[int, str]) -> Node:
+    def _choice(self, value: Choice, path: str, when: Conjunction, position: _Position) -> Node:
         decision = value.name or path or "root"
-        self._register(decision, value, path, when, owner)
+        self._record(decision, value, path, when, position)
         if value.alternatives is None:
             return Value(path, decision)
         nodes: dict[Label, Node] = {}
         for label, alternative in value.alternatives.items():
-            here = conjoin(when, decision, frozenset([label]), several=isinstance(value.domain, Subset))
-            place = _join(path, str(label))
-            nodes[label] = (
-                Constant(None) if here is None else self.node(alternative, place, here, (id(value), str(label)))
-            )
+            label_when = conjoin(when, decision, frozenset([label]), is_subset=isinstance(value.domain, Subset))
+            if label_when is None:  # no architecture reaches this alternative
+                nodes[label] = Constant(None)
+            else:
+                label_path = _join(path, str(label))
+                nodes[label] = self.node(alternative, label_path, label_when, (id(value), str(label)))
         kind = Choose if isinstance(value.domain, Categorical) else ChooseSome
         return kind(path, decision, nodes)
 
-    def _register(self, decision: str, value: Choice, path: str, when: Conjunction, owner: tuple[int, str]) -> None:
+    def _record(self, decision: str, value: Choice, path: str, when: Conjunction, position: _Position) -> None:
+        """Record that `value` is used at `path`, and check that it is the same decision at every use."""
         if value.name is None:
-            position = self.positions.setdefault(id(value), (owner, path))
-            self.alive.append(value)
-            if position[0] != owner:
+            first_position, first_path = self.positions.setdefault(id(value), (position, path))
+            self.references.append(value)
+            if first_position != position:
                 raise SpaceError(
-                    f"the unnamed choice {value!r} stands at two argument positions, {position[1]!r} and {path!r}: "
+                    f"the unnamed choice {value!r} is used at two argument positions, {first_path!r} and {path!r}: "
                     "name it (name=...) to make it one decision, or write two choices"
                 )
-        known = self.found.get(decision)
-        found = self.found.setdefault(decision, _Found(value.domain, value.name is not None, path))
-        if known and not (known.named and value.name):
+        existing = self.records.get(decision)
+        if existing and not (existing.is_named and value.name):
             raise SpaceError(
-                f"two choices are called {decision!r}, at {known.place!r} and {path!r}; name one of them anew"
+                f"two choices are called {decision!r}, at {existing.path!r} and at {path!r}; "
+                "give one of them another name"
             )
-        if found.domain != value.domain or repr(found.domain) != repr(value.domain):
+        record = existing or self.records.setdefault(
+            decision, _DecisionRecord(value.domain, value.name is not None, path)
+        )
+        if record.domain != value.domain or repr(record.domain) != repr(value.domain):  # 1 == True, but not by repr
             raise SpaceError(
-                f"the name {decision!r} stands for {_text(found.domain)} at {found.place!r} and for "
-                f"{_text(value.domain)} at {path!r}: the same labels in the same order everywhere, or another name"
+                f"the name {decision!r} is used for {_format_domain(record.domain)} at {record.path!r} and for "
+                f"{_format_domain(value.domain)} at {path!r}: use the same labels in the same order everywhere, "
+                "or another name"
             )
-        found.when.append(when)
+        record.when.append(when)
 
 
-def _counts(times: Choice) -> dict[Label, int]:
+def _repetitions(times: Choice) -> dict[Label, int]:
+    """Return the number of repetitions for each label of `times`."""
     if isinstance(times.domain, IntegerRange):
         return {n: n for n in times.domain.all(0)}
     return dict(times.alternatives or {})
 
 
-def _holds_expression(value: Any) -> bool:
+def _contains_expression(value: Any) -> bool:
     if isinstance(value, Expression):
         return True
     if isinstance(value, dict):
-        return any(map(_holds_expression, (*value, *value.values())))
-    return isinstance(value, (list, tuple, set, frozenset)) and any(map(_holds_expression, value))
+        return any(map(_contains_expression, (*value, *value.values())))
+    return isinstance(value, (list, tuple, set, frozenset)) and any(map(_contains_expression, value))
 
 
-def _plain(value: Any, path: str) -> Any:
-    """`value`, which every build may share: neither a choice that is not seen nor a module whose weights go along."""
-    if _holds_expression(value):
+def _check_constant(value: Any, path: str) -> Any:
+    """Return `value` if all builds can share it.
+
+    Raises:
+        SpaceError: it contains choices, which the compiler does not see here, or it is a built module.
+    """
+    if _contains_expression(value):
         raise SpaceError(
-            f"choices inside {value!r} at {path!r}: they are seen in the arguments of layer(...) and in plain lists, tuples "
-            "and values of dicts"
+            f"choices inside {value!r} at {path!r}: choices are allowed in the arguments of layer(...) and inside plain "
+            "lists, tuples and values of dicts"
         )
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.nn.Module):
@@ -191,16 +216,16 @@ def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _inside(owner: tuple[int, str], key: str) -> tuple[int, str]:
-    return owner[0], _join(owner[1], key)
+def _inside(position: _Position, key: str) -> _Position:
+    return position[0], _join(position[1], key)
 
 
-def _text(domain: Domain) -> str:
+def _format_domain(domain: Domain) -> str:
     return json.dumps(domain.describe())
 
 
 def _parameter_names(factory: Callable[..., Any]) -> list[str]:
-    """Names of the factory's positional parameters, so that paths can be read; empty where they are not known."""
+    """Return the names of the factory's positional parameters, for readable paths; empty if they are unknown."""
     try:
         parameters = inspect.signature(factory).parameters.values()
     except (TypeError, ValueError):  # some built-in callables have no signature
@@ -210,17 +235,19 @@ def _parameter_names(factory: Callable[..., Any]) -> list[str]:
 
 
 def describe_tree(node: Node, scales: bool = False) -> Any:
-    """The tree as JSON, for the fingerprint: factories by import path, plain values by their text.
+    """Return the tree as JSON for the fingerprint: factories as import paths, plain values as text.
 
-    `scales`: tell what is `scaled`, too, which matters only where a multiplier is set.
+    Args:
+        node: the root of the tree.
+        scales: include `scaled` values, which matter only if a multiplier is set.
     """
     describe = functools.partial(describe_tree, scales=scales)
     match node:
         case Constant(value):
             return _describe_value(value)
         case Call(_, factory, args, kwargs):
-            called = [describe(a) for a in args], {k: describe(v) for k, v in kwargs.items()}
-            return {"call": _import_path(factory), "args": called[0], "kwargs": called[1]}
+            described = {k: describe(v) for k, v in kwargs.items()}
+            return {"call": _import_path(factory), "args": [describe(a) for a in args], "kwargs": described}
         case Group(kind, items):
             return {kind.__name__: [describe(item) for item in items]}
         case Table(items):
@@ -232,19 +259,19 @@ def describe_tree(node: Node, scales: bool = False) -> Any:
         case Splice(_, times, items):
             return {"times": describe(times), "items": [describe(item) for item in items]}
         case Compute(function, operands):
-            if isinstance(function, Scale) and not scales:  # in full it builds nothing else
+            if isinstance(function, Scale) and not scales:  # without a multiplier it is its operand
                 return describe(operands[0])
             return {"compute": _import_path(function), "operands": [describe(o) for o in operands]}
 
 
 def _import_path(factory: Callable[..., Any]) -> Any:
+    """Return "module:name" of a factory; of a `functools.partial` its function and arguments."""
     inner = getattr(factory, "func", None)
     if inner is not None:  # functools.partial
         keywords: Mapping[str, Any] = getattr(factory, "keywords", {})
-        bound = [_describe_value(a) for a in getattr(factory, "args", ())]
         return {
             "partial": _import_path(inner),
-            "args": bound,
+            "args": [_describe_value(a) for a in getattr(factory, "args", ())],
             "kwargs": {k: _describe_value(v) for k, v in keywords.items()},
         }
     if hasattr(factory, "__qualname__"):
@@ -259,9 +286,9 @@ def _describe_value(value: Any) -> Any:
         return {type(value).__name__: [_describe_value(item) for item in value]}
     if isinstance(value, dict):
         return {"dict": {str(key): _describe_value(item) for key, item in value.items()}}
-    if isinstance(value, (set, frozenset)):  # in an order that is the same in every process
+    if isinstance(value, (set, frozenset)):  # sorted, since their order differs between processes
         return {"set": sorted(map(repr, value))}
     if hasattr(value, "__qualname__"):
         return _import_path(value)
-    text = repr(value)  # an address would differ in every process
+    text = repr(value)  # an address in it would differ between processes
     return text if " at 0x" not in text else f"{type(value).__module__}:{type(value).__qualname__}"

@@ -1,10 +1,12 @@
-"""How many architectures a table of decisions allows: exactly, or within bounds that say so.
+"""The number of architectures that a table of decisions allows: exact, or bounds that are marked as such.
 
-The table is read row by row, what depends on a row soon after it. A state is what is known about the conditions of
-later rows: which rows are already sure to be active, and which conjunctions still can be fulfilled. With each state
-goes the number of assignments that lead to it. Trees of any depth, and names shared under many conditions, need few
-states at a time. Where there would be too many, a row's condition is forgotten: the row then counts as active for the
-upper bound and as inactive for the lower one. More active rows never make the count smaller, so both are bounds.
+The table is processed row by row (dynamic programming), in an order in which a row soon follows the rows it depends on.
+A state holds what the labels so far determine about the conditions of later rows: which rows will be active, and which
+conjunctions can still be satisfied. Each state has the number of assignments that lead to it. Trees of any depth, and
+names shared under many conditions, need few states at a time.
+
+If there are too many states, the condition of a row is dropped. For an upper bound, such a row counts as always active,
+and for a lower bound as never active. More active rows never make the count smaller, so both are bounds.
 """
 
 from __future__ import annotations
@@ -21,12 +23,13 @@ from ogive.space.table import Conjunction, Decision
 MAX_STATES = 2_000
 MAX_LABELS = 100_000
 
-_State = frozenset[int]  # i: conjunction i is fulfilled as far as it was read; ~row: the row will be active
+_State = frozenset[int]
+"""Members: i >= 0 if the rows so far satisfy their part of conjunction i; ~row (negative) if that row will be active."""
 
 
 @dataclass(frozen=True)
 class SizeBounds:
-    """The size of a space that takes too long to count: at least `low`, at most `high`."""
+    """The bounds of the size of a space that would take too long to count: at least `low`, at most `high`."""
 
     low: int
     high: int
@@ -36,158 +39,199 @@ class SizeBounds:
 
 
 def count(decisions: Sequence[Decision], max_states: int = MAX_STATES) -> int | float | SizeBounds:
-    """The number of distinct active assignments: exact, infinite with a real decision, or bounds."""
+    """Return the number of distinct architectures: exact, `math.inf` with a real decision, or `SizeBounds`.
+
+    Args:
+        decisions: the table.
+        max_states: the largest number of states at a time; more of them make the count exact in more spaces.
+    """
     if any(math.isinf(decision.domain.size) for decision in decisions):
         return math.inf
-    decisions = _in_order_of_use(*_label_by_label(decisions))
-    high, exact = _count(decisions, max_states, forgotten_active=True)
-    if exact:
+    decisions = _sort_by_use(*_split_subsets(decisions))
+    high, is_exact = _count(decisions, max_states, dropped_are_active=True)
+    if is_exact:
         return high
-    low, _ = _count(decisions, max_states, forgotten_active=False)
+    low, _ = _count(decisions, max_states, dropped_are_active=False)
     return SizeBounds(low, high)
 
 
-def _label_by_label(decisions: Sequence[Decision]) -> tuple[list[Decision], dict[str, str]]:
-    """The same number of assignments, with each `some_of` that conditions refer to decided one label at a time.
+def _split_subsets(decisions: Sequence[Decision]) -> tuple[list[Decision], dict[str, str]]:
+    """Split each `some_of` that conditions refer to into one row for each label.
 
-    Row (i, k) asks whether label i is in, given that k were in before; row (i,) is active where it is. Also returned:
-    for each row (i, k), the row (i - 1,), since it is better read first.
+    The table that is returned has as many architectures. Row (i, k) decides whether the subset includes label i, given
+    that it includes k of the labels before; row (i,), with a single label, is active if it does.
+
+    Returns:
+        The table; and for each row (i, k) the row (i - 1,), which should be processed first.
     """
-    referred = {name for decision in decisions for conjunction in decision.when for name, _ in conjunction}
-    subsets = {d.name: d.domain for d in decisions if d.name in referred and isinstance(d.domain, Subset)}
+    referenced = {name for decision in decisions for conjunction in decision.when for name, _ in conjunction}
+    subsets = {d.name: d.domain for d in decisions if d.name in referenced and isinstance(d.domain, Subset)}
 
     def literals(name: str, labels: frozenset[Label]) -> list[tuple[str, frozenset[Label]]]:
         if name not in subsets:
             return [(name, labels)]
-        return [(f"{name}\0{i}", _IN) for i, label in enumerate(subsets[name].labels) if label in labels]
+        return [(f"{name}\0{i}", _INCLUDED) for i, label in enumerate(subsets[name].labels) if label in labels]
 
-    def rewritten(decision: Decision) -> tuple[Conjunction, ...]:
+    def rewrite(decision: Decision) -> tuple[Conjunction, ...]:
         return tuple(c for when in decision.when for c in product(*(literals(*item) for item in when)))
 
-    rows = [Decision(d.name, d.domain, rewritten(d)) for d in decisions if d.name not in subsets]
-    after: dict[str, str] = {}
+    rows = [Decision(d.name, d.domain, rewrite(d)) for d in decisions if d.name not in subsets]
+    predecessors: dict[str, str] = {}
     for decision in decisions:
         if decision.name in subsets:
-            rows += _chain(decision.name, subsets[decision.name], rewritten(decision), after)
-    return rows, after
+            rows += _split_subset(decision.name, subsets[decision.name], rewrite(decision), predecessors)
+    return rows, predecessors
 
 
-_IN, _OUT = frozenset([True]), frozenset([False])
+_INCLUDED, _EXCLUDED = frozenset([True]), frozenset([False])
 
 
-def _chain(name: str, domain: Subset, when: tuple[Conjunction, ...], after: dict[str, str]) -> Iterator[Decision]:
+def _split_subset(
+    name: str, domain: Subset, when: tuple[Conjunction, ...], predecessors: dict[str, str]
+) -> Iterator[Decision]:
+    """Yield the rows of one `some_of`, and add to `predecessors`."""
     n = len(domain.labels)
-    reached = {0: when}  # how many were in before label i -> when that is so
+    reachable = {0: when}  # number of labels before label i that are included -> condition for that number
     for i in range(n):
-        following: dict[int, tuple[Conjunction, ...]] = defaultdict(tuple)
-        for k, condition in reached.items():
+        next_reachable: dict[int, tuple[Conjunction, ...]] = defaultdict(tuple)
+        for k, condition in reachable.items():
             row = f"{name}\0{i}\0{k}"
             if i:
-                after[row] = f"{name}\0{i - 1}"
-            answers = [True] * (k < domain.high) + [False] * (k + n - i - 1 >= domain.low)
-            yield Decision(row, Categorical(tuple(answers)), condition)
-            for answer in answers:
-                following[k + answer] += (((row, _IN if answer else _OUT),),)
-        yield Decision(f"{name}\0{i}", Categorical((True,)), tuple(((f"{name}\0{i}\0{k}", _IN),) for k in reached))
-        reached = following
+                predecessors[row] = f"{name}\0{i - 1}"
+            # Label i may be included while fewer than `high` are, and excluded while enough labels follow to reach `low`.
+            options = [True] * (k < domain.high) + [False] * (k + n - i - 1 >= domain.low)
+            yield Decision(row, Categorical(tuple(options)), condition)
+            for option in options:
+                next_reachable[k + option] += (((row, _INCLUDED if option else _EXCLUDED),),)
+        included_when = tuple(((f"{name}\0{i}\0{k}", _INCLUDED),) for k in reachable)
+        yield Decision(f"{name}\0{i}", Categorical((True,)), included_when)
+        reachable = next_reachable
 
 
-def _in_order_of_use(decisions: Sequence[Decision], after: Mapping[str, str]) -> list[Decision]:
-    """Each decision as soon as all that its condition refers to is there: so few conditions are open at a time."""
+def _sort_by_use(decisions: Sequence[Decision], predecessors: Mapping[str, str]) -> list[Decision]:
+    """Return the decisions, each as soon after those that its condition refers to as possible.
+
+    So few conditions are undecided at a time, which keeps the number of states small.
+    """
     missing = {d.name: {name for conjunction in d.when for name, _ in conjunction} for d in decisions}
-    for name, earlier in after.items():
-        missing[name].add(earlier)
-    referring: dict[str, list[Decision]] = defaultdict(list)
+    for name, predecessor in predecessors.items():
+        missing[name].add(predecessor)
+    dependents: dict[str, list[Decision]] = defaultdict(list)
     for decision in reversed(decisions):
         for name in missing[decision.name]:
-            referring[name].append(decision)
+            dependents[name].append(decision)
     ready = [decision for decision in reversed(decisions) if not missing[decision.name]]
     ordered = []
-    while ready:
+    while ready:  # a stack: what has just become ready comes next
         ordered.append(ready.pop())
-        for decision in referring[ordered[-1].name]:
+        for decision in dependents[ordered[-1].name]:
             missing[decision.name].discard(ordered[-1].name)
             if not missing[decision.name]:
                 ready.append(decision)
     return ordered
 
 
-@dataclass(frozen=True)
-class _Use:
-    """The part of conjunction `index` of the condition of `row` that is about one decision."""
+@dataclass(frozen=True, kw_only=True)
+class _Literal:
+    """One term of a conjunction: a condition on the label of one decision.
 
-    index: int
+    Attributes:
+        conjunction: the number of the conjunction.
+        row: the row of the decision whose condition it belongs to.
+        is_first: whether it is the first term of the conjunction in the order of rows.
+        is_last: whether it is the last one.
+        labels: the labels that satisfy it.
+    """
+
+    conjunction: int
     row: int
-    first: bool
-    last: bool
+    is_first: bool
+    is_last: bool
     labels: frozenset[Label]
 
 
-def _uses(decisions: Sequence[Decision]) -> list[list[_Use]]:
-    """For each row, what later conditions say about its decision."""
-    position = {decision.name: row for row, decision in enumerate(decisions)}
-    uses: list[list[_Use]] = [[] for _ in decisions]
+def _collect_literals(decisions: Sequence[Decision]) -> list[list[_Literal]]:
+    """Return for each row the literals about its label in the conditions of later rows."""
+    row_of = {decision.name: row for row, decision in enumerate(decisions)}
+    literals: list[list[_Literal]] = [[] for _ in decisions]
     conjunctions = [(row, conjunction) for row, decision in enumerate(decisions) for conjunction in decision.when]
-    for index, (row, conjunction) in enumerate(conjunctions):
-        names = sorted({name for name, _ in conjunction}, key=position.__getitem__)
+    for number, (row, conjunction) in enumerate(conjunctions):
+        names = sorted({name for name, _ in conjunction}, key=row_of.__getitem__)
         for name in names:
-            use = _Use(index, row, name == names[0], name == names[-1], dict(conjunction)[name])
-            uses[position[name]].append(use)
-    return uses
+            literal = _Literal(
+                conjunction=number,
+                row=row,
+                is_first=name == names[0],
+                is_last=name == names[-1],
+                labels=dict(conjunction)[name],
+            )
+            literals[row_of[name]].append(literal)
+    return literals
 
 
-def _count(decisions: Sequence[Decision], max_states: int, forgotten_active: bool) -> tuple[int, bool]:
-    """The count, and whether it is exact."""
-    all_uses = _uses(decisions)
-    row_of = {use.index: use.row for uses in all_uses for use in uses}
-    forgotten: set[int] = set()
+def _count(decisions: Sequence[Decision], max_states: int, dropped_are_active: bool) -> tuple[int, bool]:
+    """Return the count, and whether it is exact.
+
+    `dropped_are_active` says whether rows whose condition was dropped count as active.
+    """
+    all_literals = _collect_literals(decisions)
+    row_of = {literal.conjunction: literal.row for literals in all_literals for literal in literals}
+    dropped: set[int] = set()
     states: dict[_State, int] = {frozenset(): 1}
     for row, decision in enumerate(decisions):
-        if decision.domain.size > MAX_LABELS:  # too many to look at each
-            forgotten.update(use.row for use in all_uses[row])
-        uses = [use for use in all_uses[row] if use.row not in forgotten]
-        groups = _groups(decision, uses)
-        following: dict[_State, int] = defaultdict(int)
+        if decision.domain.size > MAX_LABELS:  # too many labels to test each of them against the conditions
+            dropped.update(literal.row for literal in all_literals[row])
+        literals = [literal for literal in all_literals[row] if literal.row not in dropped]
+
+        # Extend every state by the labels of this row; labels that satisfy the same literals lead to the same state.
+        groups = _group_labels(decision, literals)
+        next_states: dict[_State, int] = defaultdict(int)
         for state, ways in states.items():
-            active = forgotten_active if row in forgotten else ~row in state or not decision.conditional
-            for fulfilled, size in groups.items() if active else _INACTIVE:
-                following[_advance(state - {~row}, uses, fulfilled)] += ways * size
-        states = following
+            is_active = dropped_are_active if row in dropped else ~row in state or not decision.conditional
+            for satisfied, labels in groups.items() if is_active else _INACTIVE:
+                next_states[_advance(state - {~row}, literals, satisfied)] += ways * labels
+        states = next_states
+
+        # Too many states: drop the condition of the last row, which has the longest way to go, and merge the states
+        # that differ in it only.
         while len(states) > max_states:
             last = max(_row(i, row_of) for state in states for i in state)
-            forgotten.add(last)
+            dropped.add(last)
             merged: dict[_State, int] = defaultdict(int)
             for state, ways in states.items():
                 merged[frozenset(i for i in state if _row(i, row_of) != last)] += ways
             states = merged
-    return sum(states.values()), not forgotten
+    return sum(states.values()), not dropped
 
 
 _INACTIVE: tuple[tuple[_State, int], ...] = ((frozenset(), 1),)
+"""The groups of an inactive decision: it has no label, and satisfies nothing."""
 
 
-def _groups(decision: Decision, uses: Sequence[_Use]) -> Mapping[_State, int]:
-    """How many labels there are of each kind, by which conjunctions they fulfil."""
-    if not uses:
+def _group_labels(decision: Decision, literals: Sequence[_Literal]) -> Mapping[_State, int]:
+    """Return the number of labels for each set of conjunctions whose literals a label satisfies."""
+    if not literals:
         return {frozenset(): int(decision.domain.size)}
-    return Counter(frozenset(use.index for use in uses if label in use.labels) for label in decision.domain.all(0))
+    return Counter(
+        frozenset(literal.conjunction for literal in literals if label in literal.labels)
+        for label in decision.domain.all(0)
+    )
 
 
-def _advance(state: _State, uses: Sequence[_Use], fulfilled: _State) -> _State:
-    """What is known after a decision whose label fulfils its part of the conjunctions `fulfilled`."""
-    if not uses:
+def _advance(state: _State, literals: Sequence[_Literal], satisfied: _State) -> _State:
+    """Return the state after a row whose label satisfies its literals of the conjunctions `satisfied`."""
+    if not literals:
         return state
-    known = set(state)
-    for use in uses:
-        known.discard(use.index)
-        if ~use.row in known or use.index not in fulfilled or not (use.first or use.index in state):
+    members = set(state)
+    for literal in literals:
+        i = literal.conjunction
+        members.discard(i)
+        if ~literal.row in members or i not in satisfied or not (literal.is_first or i in state):
             continue
-        if use.last:
-            known.add(~use.row)
-        else:
-            known.add(use.index)
-    return frozenset(known)
+        members.add(~literal.row if literal.is_last else i)
+    return frozenset(members)
 
 
 def _row(i: int, row_of: Mapping[int, int]) -> int:
+    """Return the row that the member `i` of a state is about."""
     return row_of[i] if i >= 0 else ~i

@@ -1,6 +1,6 @@
-"""The declaration: layers whose arguments may be choices, and choices between layers.
+"""The declaration of a space: layers whose arguments may be choices, and choices between layers.
 
-A declaration is an expression that records calls and open choices; nothing is built. `Space` compiles it.
+A declaration is an expression that records calls and choices. Nothing is built while it is written. `Space` compiles it.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from ogive.space.domain import Categorical, Domain, IntegerRange, Label, RealRan
 
 
 class Expression:
-    """Anything that a declaration is made of and that is not a plain value."""
+    """Base class of the parts of a declaration that are not plain values."""
 
     __slots__ = ()
 
     def __bool__(self) -> NoReturn:
         raise SpaceError(
             f"{self!r} has no truth value while the space is declared: its value is known only when a model is built. "
-            "Move the `if` into the factory, which sees ordinary values, or use one_of(...)"
+            "Move the `if` into the factory, which receives plain values, or use one_of(...)"
         )
 
     def __iter__(self) -> NoReturn:
-        raise SpaceError(f"{self!r} cannot be iterated while the space is declared; do so inside a factory")
+        raise SpaceError(f"{self!r} cannot be iterated while the space is declared; iterate inside a factory instead")
 
 
-class Open(Expression):
-    """An expression that stands for a plain value: arithmetic and comparison give derived values."""
+class OpenValue(Expression):
+    """An expression whose value is a plain value when a model is built; arithmetic and comparisons give derived values."""
 
     __slots__ = ()
 
-    def __neg__(self) -> Derived:
-        return Derived(operator.neg, (self,))
+    def __neg__(self) -> DerivedValue:
+        return DerivedValue(operator.neg, (self,))
 
-    def __abs__(self) -> Derived:
-        return Derived(operator.abs, (self,))
+    def __abs__(self) -> DerivedValue:
+        return DerivedValue(operator.abs, (self,))
 
 
-class Derived(Open):
-    """A value computed from choices when a model is built."""
+class DerivedValue(OpenValue):
+    """A value that is computed from choices when a model is built."""
 
     __slots__ = ("function", "operands")
 
@@ -55,32 +55,40 @@ class Derived(Open):
         return f"{self.function.__name__}({', '.join(map(repr, self.operands))})"
 
 
-def _binary(function: Callable[[Any, Any], Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    def forward(self: Open, other: Any) -> Derived:
-        return Derived(function, (self, other))
+def _binary_methods(function: Callable[[Any, Any], Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return the methods that record `self <operator> other` and `other <operator> self`."""
 
-    def reflected(self: Open, other: Any) -> Derived:
-        return Derived(function, (other, self))
+    def forward(self: OpenValue, other: Any) -> DerivedValue:
+        return DerivedValue(function, (self, other))
+
+    def reflected(self: OpenValue, other: Any) -> DerivedValue:
+        return DerivedValue(function, (other, self))
 
     return forward, reflected
 
 
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
-    _forward, _reflected = _binary(getattr(operator, _name))
-    setattr(Open, f"__{_name}__", _forward)
-    setattr(Open, f"__r{_name}__", _reflected)
-for _name in ("lt", "le", "gt", "ge", "eq", "ne"):  # `if choice == 3` shall not be silently False
-    setattr(Open, f"__{_name}__", _binary(getattr(operator, _name))[0])
+    _forward, _reflected = _binary_methods(getattr(operator, _name))
+    setattr(OpenValue, f"__{_name}__", _forward)
+    setattr(OpenValue, f"__r{_name}__", _reflected)
+for _name in ("lt", "le", "gt", "ge", "eq", "ne"):  # otherwise `if choice == 3` would silently be False
+    setattr(OpenValue, f"__{_name}__", _binary_methods(getattr(operator, _name))[0])
 
 
-class Choice(Open):
-    """A place that is left open. `alternatives` maps labels to what stands behind them (None for numbers)."""
+class Choice(OpenValue):
+    """A choice that is left open.
+
+    Attributes:
+        domain: the alternatives as a domain of labels.
+        alternatives: the value of each label; None for numbers, whose label is their value.
+        name: the name that the user gave to the decision, or None.
+    """
 
     __slots__ = ("alternatives", "domain", "name")
 
     def __init__(self, domain: Domain, alternatives: Mapping[Label, Any] | None, name: str | None) -> None:
         if name is not None and (not isinstance(name, str) or not name):
-            raise SpaceError(f"name={name!r}: the name of a choice is a non-empty string")
+            raise SpaceError(f"name={name!r}: the name of a choice must be a non-empty string")
         self.domain = domain
         self.alternatives = alternatives
         self.name = name
@@ -93,7 +101,7 @@ class Choice(Open):
 
 
 class Layer(Expression):
-    """A recorded call of `factory`, made afresh at every place and every build."""
+    """A recorded call of `factory`. Every use and every build makes a new layer."""
 
     __slots__ = ("args", "factory", "kwargs")
 
@@ -107,11 +115,11 @@ class Layer(Expression):
 
 
 class Repeat(Expression):
-    """An item several times over, spliced into positional arguments or a list."""
+    """An item that is repeated `times` times and spliced into positional arguments or a list."""
 
     __slots__ = ("item", "times")
 
-    def __init__(self, item: Any, times: int | Choice | Derived) -> None:
+    def __init__(self, item: Any, times: int | Choice | DerivedValue) -> None:
         self.item = item
         self.times = times
 
@@ -120,38 +128,45 @@ class Repeat(Expression):
 
 
 def factory_name(factory: Callable[..., Any]) -> str:
-    """The short name of a factory: `Conv2d`; for a partial, that of the function inside."""
+    """Return the short name of a factory, such as `Conv2d`; for a `functools.partial`, the name of its function."""
     inner = getattr(factory, "func", factory)
     return str(getattr(inner, "__name__", type(inner).__name__))
 
 
 def layer(factory: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Layer:
-    """Record the call `factory(*args, **kwargs)`, made afresh at every place and every build.
+    """Record the call `factory(*args, **kwargs)`; every use and every build of it makes a new layer.
 
-    Arguments may contain choices, layers and derived values, also inside lists, tuples and dicts. The factory is any
-    importable callable; it sees ordinary values.
+    Arguments may contain choices, layers and derived values, also inside lists, tuples and dicts.
+
+    Args:
+        factory: any importable callable. When a model is built, it receives plain values.
+        *args: positional arguments of the call.
+        **kwargs: keyword arguments of the call.
 
     Raises:
-        SpaceError: `factory` cannot be called.
+        SpaceError: `factory` cannot be called, is a built layer, or is a choice.
     """
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(factory, torch.nn.Module):
         name = type(factory).__name__
         raise SpaceError(
-            f"layer({name}(...)): that is a built layer; write layer({name}, ...), so that each model gets its own"
+            f"layer({name}(...)): this layer is already built, and all models would share its weights; "
+            f"write layer({name}, ...)"
         )
     if isinstance(factory, Choice):
         raise SpaceError(
-            f"layer({factory!r}, ...): the layer's class is a choice; make each alternative a layer instead: "
+            f"layer({factory!r}, ...): the class of a layer cannot be a choice; make each alternative a layer instead: "
             "one_of(layer(nn.ReLU), layer(nn.Tanh))"
         )
     if not callable(factory) or isinstance(factory, Expression):
-        raise SpaceError(f"layer({factory!r}, ...): the first argument is a class or a function that makes the layer")
+        raise SpaceError(
+            f"layer({factory!r}, ...): the first argument must be a class or a function that makes the layer"
+        )
     return Layer(factory, args, kwargs)
 
 
-def _label(value: Any) -> Label:
-    """The label of an unlabelled alternative: a plain value itself, else the name of the factory."""
+def _default_label(value: Any) -> Label:
+    """Return the label of an alternative without one: a plain value itself, or the name of a factory."""
     if isinstance(value, Layer):
         return factory_name(value.factory)
     if isinstance(value, (str, int, float, bool)):
@@ -163,103 +178,139 @@ def _label(value: Any) -> Label:
     raise SpaceError(f"the alternative {value!r} needs a label: one_of(label={value!r})")
 
 
-def _labelled(what: str, values: tuple[Any, ...], labelled: Mapping[str, Any]) -> dict[Label, Any]:
-    result: dict[Label, Any] = {}
-    seen: dict[str, Any] = {}
-    for label, value in [*((_label(value), value) for value in values), *labelled.items()]:
-        if label in result or str(label) in seen:
+def _collect_alternatives(function: str, values: tuple[Any, ...], labelled: Mapping[str, Any]) -> dict[Label, Any]:
+    """Return the alternatives of `function` ("one_of", "some_of") by label.
+
+    Raises:
+        SpaceError: no alternative, two with the same label, or one whose label cannot be derived or is not JSON.
+    """
+    alternatives: dict[Label, Any] = {}
+    by_text: dict[str, Any] = {}  # labels become text in paths and JSON keys, so 1 and "1" would clash
+    for label, value in [*((_default_label(value), value) for value in values), *labelled.items()]:
+        if label in alternatives or str(label) in by_text:
             raise SpaceError(
-                f"{what}: two alternatives have the label {label!r} ({seen.get(str(label), result.get(label))!r} and "
-                f"{value!r}); give them different labels: {what}(first=..., second=...)"
+                f"{function}: two alternatives have the label {label!r} "
+                f"({by_text.get(str(label), alternatives.get(label))!r} and {value!r}); "
+                f"give them different labels: {function}(first=..., second=...)"
             )
         if isinstance(label, float) and not math.isfinite(label):
             raise SpaceError(
-                f"{what}: {label!r} cannot be a label, since it is not JSON; write {what}(label={label!r})"
+                f"{function}: {label!r} cannot be a label, since JSON has no such number; "
+                f"write {function}(label={label!r})"
             )
-        result[label] = seen[str(label)] = value
-    if not result:
-        raise SpaceError(f"{what}() needs at least one alternative")
-    return result
+        alternatives[label] = by_text[str(label)] = value
+    if not alternatives:
+        raise SpaceError(f"{function}() needs at least one alternative")
+    return alternatives
 
 
 def one_of(*values: Any, name: str | None = None, **labelled: Any) -> Choice:
-    """A choice between alternatives: plain values, layers, or expressions that contain further choices.
+    """Declare a choice of one alternative.
 
-    Labels are the keywords, else the values, else the factories' names. A named choice is one decision wherever
-    the name stands; an unnamed one is a decision of its own at every place.
+    Alternatives are plain values, layers, or expressions that contain further choices. The label of an alternative is
+    its keyword; without a keyword it is the value itself, or the name of the layer's factory.
+
+    Args:
+        *values: alternatives without a keyword.
+        name: name of the decision. A named choice is a single decision, however often it is used. An unnamed choice is
+            a separate decision at each position at which it is used.
+        **labelled: alternatives with their labels as keywords.
 
     Raises:
-        SpaceError: no alternative, a clash of labels, or a value that needs a label.
+        SpaceError: no alternative, two with the same label, or an alternative that needs a label.
     """
-    alternatives = _labelled("one_of", values, labelled)
+    alternatives = _collect_alternatives("one_of", values, labelled)
     return Choice(Categorical(tuple(alternatives)), alternatives, name)
 
 
 def some_of(count: int | tuple[int, int], /, *values: Any, name: str | None = None, **labelled: Any) -> Choice:
-    """A choice of several alternatives without order: exactly `count`, or from `count[0]` to `count[1]` of them.
+    """Declare a choice of several different alternatives, whose order does not matter.
 
-    It stands for the list of the chosen alternatives, in the order of declaration.
+    When a model is built, its value is the list of the chosen alternatives, in the order of declaration.
+
+    Args:
+        count: how many alternatives are chosen: a number, or (smallest, largest).
+        *values: as for `one_of`.
+        name: as for `one_of`.
+        **labelled: as for `one_of`.
 
     Raises:
-        SpaceError: as for `one_of`, or a count that the alternatives do not allow.
+        SpaceError: as for `one_of`; or `count` is not between 0 and the number of alternatives.
     """
-    alternatives = _labelled("some_of", values, labelled)
+    alternatives = _collect_alternatives("some_of", values, labelled)
     low, high = count if isinstance(count, tuple) else (count, count)
     if not (isinstance(low, int) and isinstance(high, int) and 0 <= low <= high <= len(alternatives)):
-        raise SpaceError(f"some_of({count!r}, ...): the count lies between 0 and the {len(alternatives)} alternatives")
+        raise SpaceError(
+            f"some_of({count!r}, ...): the count must be between 0 and the {len(alternatives)} alternatives"
+        )
     return Choice(Subset(tuple(alternatives), low, high), alternatives, name)
 
 
 def integer(low: int, high: int, *, step: int = 1, log: bool = False, name: str | None = None) -> Choice:
-    """A choice of a whole number: `low`, `low + step`, ... up to `high` inclusive.
+    """Declare a choice of a whole number: `low`, `low + step`, ..., up to and including `high`.
+
+    Args:
+        low: the smallest number.
+        high: upper bound, included if `step` reaches it.
+        step: distance between two numbers.
+        log: sample and encode on a logarithmic scale.
+        name: as for `one_of`.
 
     Raises:
-        SpaceError: an empty range, a step below 1, or a log scale that reaches 0.
+        SpaceError: the range is empty, `step` is below 1, or a logarithmic scale starts below 1.
     """
     if not all(isinstance(n, int) and not isinstance(n, bool) for n in (low, high, step)):
-        raise SpaceError(f"integer({low!r}, {high!r}, step={step!r}): the bounds and the step are whole numbers")
+        raise SpaceError(f"integer({low!r}, {high!r}, step={step!r}): the bounds and the step must be whole numbers")
     if low > high or step < 1 or (log and low < 1) or max(-low, high) > 10**12:
         raise SpaceError(
             f"integer({low}, {high}, step={step}, log={log}): needs low <= high, step >= 1, low >= 1 for log, and "
-            "bounds within 10**12, which vectors hold exactly"
+            "bounds within 10**12, which vectors represent exactly"
         )
     return Choice(IntegerRange(low, high, step, log), None, name)
 
 
 def real(low: float, high: float, *, log: bool = False, name: str | None = None) -> Choice:
-    """A choice of a number in [low, high], kept to ten digits.
+    """Declare a choice of a number in [low, high], rounded to ten digits.
+
+    Args:
+        low: lower bound.
+        high: upper bound.
+        log: sample and encode on a logarithmic scale.
+        name: as for `one_of`.
 
     Raises:
-        SpaceError: an empty or infinite range, or a log scale that reaches 0.
+        SpaceError: the range is empty or infinite, or a logarithmic scale starts at or below 0.
     """
     if not all(isinstance(x, (int, float)) and math.isfinite(x) for x in (low, high, high - low)):
-        raise SpaceError(f"real({low!r}, {high!r}): the bounds are finite numbers")
+        raise SpaceError(f"real({low!r}, {high!r}): the bounds must be finite numbers")
     if low >= high or (log and low <= 0):
         raise SpaceError(f"real({low}, {high}, log={log}): needs low < high, and low > 0 for log")
     return Choice(RealRange(float(low), float(high), log), None, name)
 
 
-def repeat(item: Any, times: int | Choice | Derived) -> Repeat:
-    """`item` `times` times over, spliced into positional arguments or a list.
+def repeat(item: Any, times: int | Choice | DerivedValue) -> Repeat:
+    """Declare that `item` is repeated `times` times, spliced into positional arguments or a list.
 
-    `item` is an expression, or a function of the position (from 0) that returns one. `times` is a whole number or a
-    choice of whole numbers, or one of them `scaled` by "depth"; with a choice, the item at position i exists where more
-    than i are chosen.
+    Args:
+        item: an expression, or a function that receives the position (from 0) and returns an expression.
+        times: a whole number, a choice of whole numbers, or one of these `scaled` by "depth". With a choice, the item
+            at position i is active if more than i repetitions are chosen.
 
     Raises:
-        SpaceError: `times` is neither, or `item` is a class, which no position makes.
+        SpaceError: `times` is none of these, or `item` is a class (write `layer(item, ...)`).
     """
     if isinstance(item, type):
         raise SpaceError(f"repeat({item.__name__}, ...): write repeat(layer({item.__name__}, ...), ...)")
-    if isinstance(times, Derived) and hasattr(times.function, "multiplier"):
+    if isinstance(times, DerivedValue) and hasattr(times.function, "multiplier"):
         return Repeat(repeat(item, times.operands[0]).item, times)
     if isinstance(times, Choice):
         values = (times.alternatives or {}).values() if isinstance(times.domain, Categorical) else ()
-        whole = all(isinstance(value, int) and not isinstance(value, bool) and value >= 0 for value in values)
-        if (isinstance(times.domain, IntegerRange) and times.domain.low >= 0) or (values and whole):
+        all_whole = all(isinstance(value, int) and not isinstance(value, bool) and value >= 0 for value in values)
+        if (isinstance(times.domain, IntegerRange) and times.domain.low >= 0) or (values and all_whole):
             return Repeat(item, times)
     elif isinstance(times, int) and not isinstance(times, bool) and times >= 0:
         return Repeat(item, times)
     raise SpaceError(
-        f"repeat(..., times={times!r}): times is a whole number from 0, an integer(...) or a one_of of such"
+        f"repeat(..., times={times!r}): times must be a whole number of at least 0, "
+        "an integer(...) or a one_of(...) of such numbers"
     )

@@ -1,7 +1,7 @@
-"""Domains: the alternatives of one decision, and how they are sampled, encoded and written as JSON.
+"""Domains: the labels of one decision, and how they are sampled, encoded and written as JSON.
 
-Every domain maps a number `u` in [0, 1) to a label (`pick`), so that a whole architecture is drawn from one vector of
-uniform numbers. Labels are JSON scalars, except a subset, which is a tuple of labels.
+Every domain maps a number `u` in [0, 1) to a label (`pick`), so that one vector of uniform numbers gives a whole
+architecture. Labels are JSON scalars; a label of a `Subset` is a tuple of these.
 """
 
 from __future__ import annotations
@@ -22,44 +22,58 @@ Array = NDArray[np.float64]
 
 
 class Domain(ABC):
-    """The alternatives of a decision. `size` is their number (infinite for a real)."""
+    """The labels that a decision can have.
+
+    Attributes:
+        kind: the function that declares the domain, such as "one_of".
+        size: the number of labels; `math.inf` for a real number.
+        width: the number of columns of the encoding.
+        ordered: whether the labels have an order.
+    """
 
     kind: str
-    size: float  # a whole number or infinity
-    width: int  # columns of the encoding
+    size: float
+    width: int
     ordered: bool = False
 
     @abstractmethod
     def parse(self, value: Any) -> Label:
-        """The label that equals `value`; ValueError says what is allowed."""
+        """Return the label that equals `value`.
+
+        Raises:
+            ValueError: there is none; the message says what is allowed.
+        """
 
     @abstractmethod
     def pick(self, u: float) -> Label:
-        """The label at `u` in [0, 1), uniform over labels (over the logarithm where so declared)."""
+        """Return the label at `u` in [0, 1): uniform over the labels, or over their logarithms with `log=True`."""
 
     @abstractmethod
     def pick_other(self, label: Label, u: float) -> Label:
-        """A label other than `label`, uniform over the others."""
+        """Return the label at `u` in [0, 1) among all labels except `label`, uniform over them."""
 
     @abstractmethod
     def near(self, label: Label) -> Iterator[Label]:
-        """The labels next to `label`; symmetric: b is near a exactly when a is near b (to the last digit of a real)."""
+        """Yield the neighbours of `label`.
+
+        The relation is symmetric: b is a neighbour of a if and only if a is one of b (for real numbers up to rounding).
+        """
 
     @abstractmethod
     def all(self, resolution: int) -> Iterator[Label]:
-        """Every label, or `resolution` evenly spaced ones of a real."""
+        """Yield every label; of a real number, `resolution` evenly spaced ones."""
 
     @abstractmethod
     def encode(self, labels: Sequence[Label]) -> Array:
-        """[n] labels -> [n, width] numbers in [0, 1]."""
+        """Return the vectors of n labels, [n, width], with values in [0, 1]."""
 
     @abstractmethod
     def decode(self, columns: Array) -> list[Label]:
-        """[n, width] numbers -> [n] labels, the nearest where the numbers are no exact encoding."""
+        """Return the labels of n vectors, [n, width]: the nearest label of a vector that encodes none exactly."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """The domain as JSON; `from_json` reads it back."""
+        """Return the domain as JSON, which `from_json` reads."""
 
 
 @dataclass(frozen=True)
@@ -82,18 +96,18 @@ class Categorical(Domain):
         return {label: i for i, label in enumerate(self.labels)}
 
     def parse(self, value: Any) -> Label:
-        quick = isinstance(value, (str, int))  # asking an ABC takes its time
-        position = self.index.get(value) if quick or isinstance(value, Real) else None
-        if position is None:
+        builtin = isinstance(value, (str, int))  # first, since isinstance() with the ABC `Real` is slow
+        index = self.index.get(value) if builtin or isinstance(value, Real) else None
+        if index is None:
             raise ValueError(f"{value!r} is not one of {', '.join(map(repr, self.labels))}")
-        return self.labels[position]
+        return self.labels[index]
 
     def pick(self, u: float) -> Label:
         return self.labels[int(u * len(self.labels))]
 
     def pick_other(self, label: Label, u: float) -> Label:
-        position = int(u * (len(self.labels) - 1))
-        return self.labels[position + (position >= self.index[label])]
+        index = int(u * (len(self.labels) - 1))
+        return self.labels[index + (index >= self.index[label])]  # skip `label` itself
 
     def near(self, label: Label) -> Iterator[Label]:
         return (other for other in self.labels if other != label)
@@ -115,7 +129,7 @@ class Categorical(Domain):
 
 @dataclass(frozen=True)
 class IntegerRange(Domain):
-    """Ordered whole numbers low, low + step, ... up to high; one column, on a log scale where so declared."""
+    """Whole numbers low, low + step, ..., up to high, with an order; one column, logarithmic with `log=True`."""
 
     low: int
     high: int
@@ -131,26 +145,29 @@ class IntegerRange(Domain):
 
     @cached_property
     def _scale(self) -> tuple[float, float]:
+        """The smallest and the largest number, or their logarithms, which the encoding maps to 0 and 1."""
         bottom, top = self.low, self.low + (self.size - 1) * self.step
         return (math.log(bottom), math.log(top)) if self.log else (float(bottom), float(top))
 
     def parse(self, value: Any) -> int:
-        number = isinstance(value, Real) and not isinstance(value, bool)
-        if not number or not self.low <= value <= self.high or (value - self.low) % self.step:
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        if not is_number or not self.low <= value <= self.high or (value - self.low) % self.step:
             step = f" in steps of {self.step}" if self.step != 1 else ""
             raise ValueError(f"{value!r} is not a whole number from {self.low} to {self.high}{step}")
         return int(value)
 
     def pick(self, u: float) -> int:
-        if self.log:  # each whole number owns the stretch of the log scale around it
-            bottom = max(self.low - 0.5 * self.step, 0.5 * self.low)  # above 0 where the step is large
+        if self.log:
+            # Round a number that is uniform on the log scale. The range extends by half a step on both sides, so that
+            # the two ends have their share of the scale too; its lower end stays above 0 where the step is large.
+            bottom = max(self.low - 0.5 * self.step, 0.5 * self.low)
             top = self.low + (self.size - 0.5) * self.step
             return self._nearest(bottom * (top / bottom) ** u)
         return self.low + int(u * self.size) * self.step
 
     def pick_other(self, label: int, u: float) -> int:
-        position = int(u * (self.size - 1))
-        return self.low + (position + (position >= (label - self.low) // self.step)) * self.step
+        index = int(u * (self.size - 1))
+        return self.low + (index + (index >= (label - self.low) // self.step)) * self.step
 
     def near(self, label: int) -> Iterator[int]:
         return (n for n in (label - self.step, label + self.step) if self.low <= n <= self.high)
@@ -169,8 +186,8 @@ class IntegerRange(Domain):
         return [self._nearest(v) for v in (np.exp(values) if self.log else values)]
 
     def _nearest(self, value: float) -> int:
-        position = round((value - self.low) / self.step)
-        return self.low + min(max(position, 0), self.size - 1) * self.step
+        index = round((value - self.low) / self.step)
+        return self.low + min(max(index, 0), self.size - 1) * self.step
 
     def describe(self) -> dict[str, Any]:
         return {"kind": self.kind, "low": self.low, "high": self.high, "step": self.step, "log": self.log}
@@ -181,7 +198,7 @@ _DIGITS = 10
 
 @dataclass(frozen=True)
 class RealRange(Domain):
-    """A number in [low, high], kept to ten digits so that it prints, parses, encodes and decodes exactly."""
+    """A number in [low, high], rounded to ten digits, so that printing, parsing, encoding and decoding are exact."""
 
     low: float
     high: float
@@ -201,8 +218,8 @@ class RealRange(Domain):
         return min(max(round(value, _DIGITS - 1 - math.floor(math.log10(reference))), self.low), self.high)
 
     def parse(self, value: Any) -> float:
-        number = isinstance(value, Real) and not isinstance(value, bool)
-        if not number or not self.low <= value <= self.high:
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        if not is_number or not self.low <= value <= self.high:
             raise ValueError(f"{value!r} is not a number from {self.low} to {self.high}")
         return self._round(value)
 
@@ -217,7 +234,7 @@ class RealRange(Domain):
 
     def near(self, label: float) -> Iterator[float]:
         u = float(self.encode([label])[0, 0])
-        # The tolerance is wider than the rounding of a label, so that the way to an end of the range leads back.
+        # The tolerance is wider than the rounding of a label, so that an end of the range is a neighbour in both directions.
         return (self.pick(v) for v in (u - 0.1, u + 0.1) if -1e-6 <= v <= 1 + 1e-6)
 
     def all(self, resolution: int) -> Iterator[float]:
@@ -237,7 +254,7 @@ class RealRange(Domain):
 
 @dataclass(frozen=True)
 class Subset(Domain):
-    """Between `low` and `high` of the labels, without order; a label of the decision is the tuple of those chosen."""
+    """Subsets of `low` to `high` labels, without order. A label of the decision is the tuple of the chosen labels."""
 
     labels: tuple[Label, ...]
     low: int
@@ -246,6 +263,7 @@ class Subset(Domain):
 
     @cached_property
     def _counts(self) -> list[int]:
+        """The number of subsets of each allowed size, from `low` to `high`."""
         return [math.comb(len(self.labels), k) for k in range(self.low, self.high + 1)]
 
     @cached_property
@@ -262,33 +280,36 @@ class Subset(Domain):
 
     def parse(self, value: Any) -> tuple[Label, ...]:
         items = list(value) if isinstance(value, (list, tuple, set, frozenset)) else None
-        known = items is not None and all(isinstance(item, (str, Real)) and item in self.index for item in items)
-        if items is None or not known or len(set(items)) != len(items):
+        are_labels = items is not None and all(isinstance(item, (str, Real)) and item in self.index for item in items)
+        if items is None or not are_labels or len(set(items)) != len(items):
             raise ValueError(f"{value!r} is not a list of different labels of {', '.join(map(repr, self.labels))}")
         if not self.low <= len(items) <= self.high:
             raise ValueError(f"{value!r} has {len(items)} labels; {self.low} to {self.high} are allowed")
-        return self._ordered(self.index[item] for item in items)
+        return self._subset(self.index[item] for item in items)
 
-    def _ordered(self, positions: Any) -> tuple[Label, ...]:
-        return tuple(self.labels[i] for i in sorted(positions))
+    def _subset(self, indices: Any) -> tuple[Label, ...]:
+        """Return the labels at `indices`, in the order of declaration."""
+        return tuple(self.labels[i] for i in sorted(indices))
 
     def _unrank(self, rank: int) -> tuple[Label, ...]:
-        """The subset at `rank`: by number of members, then in lexicographic order."""
+        """Return the subset at `rank` in the order by number of members, then lexicographic."""
+        # First the number of members k: skip all subsets that have fewer.
         k = self.low
         for count in self._counts:
             if rank < count:
                 break
             rank, k = rank - count, k + 1
-        chosen, position = [], 0
+        # Then label by label: of the subsets in question, C(labels after this one, k - 1) contain this label.
+        chosen, index = [], 0
         while k:
-            below = math.comb(len(self.labels) - position - 1, k - 1)
-            if rank < below:
-                chosen.append(position)
+            with_index = math.comb(len(self.labels) - index - 1, k - 1)
+            if rank < with_index:
+                chosen.append(index)
                 k -= 1
             else:
-                rank -= below
-            position += 1
-        return self._ordered(chosen)
+                rank -= with_index
+            index += 1
+        return self._subset(chosen)
 
     def pick(self, u: float) -> tuple[Label, ...]:
         return self._unrank(min(int(u * self.size), self.size - 1))
@@ -298,17 +319,17 @@ class Subset(Domain):
         return other if other != label else self._unrank(self.size - 1)
 
     def near(self, label: tuple[Label, ...]) -> Iterator[tuple[Label, ...]]:
-        """One member exchanged, taken away or added, as far as the number of members allows."""
+        """Yield the subsets with one member exchanged, removed or added, as far as the number of members allows."""
         inside = {self.index[item] for item in label}
         outside = [i for i in range(len(self.labels)) if i not in inside]
-        for out in sorted(inside):
+        for removed in sorted(inside):
             if len(inside) > self.low:
-                yield self._ordered(inside - {out})
-            for new in outside:
-                yield self._ordered((inside - {out}) | {new})
+                yield self._subset(inside - {removed})
+            for added in outside:
+                yield self._subset((inside - {removed}) | {added})
         if len(inside) < self.high:
-            for new in outside:
-                yield self._ordered(inside | {new})
+            for added in outside:
+                yield self._subset(inside | {added})
 
     def all(self, resolution: int) -> Iterator[tuple[Label, ...]]:
         return (self._unrank(rank) for rank in range(self.size))
@@ -322,9 +343,10 @@ class Subset(Domain):
     def decode(self, columns: Array) -> list[tuple[Label, ...]]:
         result = []
         for row in columns:
+            # The labels with the largest values, as many as are above 0.5 and as `low` and `high` allow.
             order = np.argsort(-row, kind="stable")
             k = min(max(int((row > 0.5).sum()), self.low), self.high)
-            result.append(self._ordered(order[:k]))
+            result.append(self._subset(order[:k]))
         return result
 
     def describe(self) -> dict[str, Any]:
@@ -332,7 +354,7 @@ class Subset(Domain):
 
 
 def from_json(data: dict[str, Any]) -> Domain:
-    """The domain that `describe` wrote."""
+    """Return the domain that `describe` wrote."""
     fields = {key: value for key, value in data.items() if key != "kind"}
     if "labels" in fields:
         fields["labels"] = tuple(fields["labels"])

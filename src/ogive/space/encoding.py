@@ -1,4 +1,4 @@
-"""Architectures as vectors: a fixed number of columns, whatever is active."""
+"""The encoding of architectures as vectors. The number of columns is the same for all architectures of a space."""
 
 from __future__ import annotations
 
@@ -11,16 +11,23 @@ from ogive.space.table import Decision
 
 
 class Encoding:
-    """The layout: a one-hot block for `one_of`, a multi-hot one for `some_of`, one column for a number.
+    """The columns of each decision: a one-hot block for `one_of`, a multi-hot block for `some_of`, one column for a number.
 
-    An inactive decision has zeros. Where zeros would also be a value (numbers, subsets), a conditional decision has a
-    further column that is 1 when it is active.
+    The columns of an inactive decision are zeros. For numbers and subsets, whose encoding may be all zeros when they are
+    active, a conditional decision has another column, which is 1 if the decision is active.
+
+    Attributes:
+        decisions: the table.
+        has_active_column: for each decision, whether it has that other column.
+        starts: for each decision, the index of its first column; then the total number of columns.
     """
 
     def __init__(self, decisions: Sequence[Decision]) -> None:
         self.decisions = tuple(decisions)
-        self.flagged = [d.conditional and not isinstance(d.domain, Categorical) for d in self.decisions]
-        widths = [d.domain.width + flag for d, flag in zip(self.decisions, self.flagged, strict=True)]
+        self.has_active_column = [d.conditional and not isinstance(d.domain, Categorical) for d in self.decisions]
+        widths = [
+            d.domain.width + has_column for d, has_column in zip(self.decisions, self.has_active_column, strict=True)
+        ]
         self.starts = np.concatenate([[0], np.cumsum(widths)]).astype(int)
 
     @property
@@ -28,36 +35,36 @@ class Encoding:
         return int(self.starts[-1])
 
     def columns(self) -> list[tuple[str, str]]:
-        """For each column: the decision's name and what the column stands for."""
-        result = []
-        for decision, flag in zip(self.decisions, self.flagged, strict=True):
+        """Return for each column the name of the decision, and the label that it encodes, "value" or "active"."""
+        columns = []
+        for decision, has_column in zip(self.decisions, self.has_active_column, strict=True):
             labels = getattr(decision.domain, "labels", None)
-            result += [(decision.name, str(label)) for label in labels] if labels else [(decision.name, "value")]
-            result += [(decision.name, "active")] if flag else []
-        return result
+            columns += [(decision.name, str(label)) for label in labels] if labels else [(decision.name, "value")]
+            columns += [(decision.name, "active")] if has_column else []
+        return columns
 
     def encode(self, architectures: Sequence[Mapping[str, Label]]) -> Array:
-        """[n] architectures -> [n, width]."""
+        """Return the vectors of n architectures, [n, width]."""
         encoded = np.zeros((len(architectures), self.width))
-        for decision, flag, start in zip(self.decisions, self.flagged, self.starts, strict=False):
+        for decision, has_column, start in zip(self.decisions, self.has_active_column, self.starts, strict=False):
             name, width = decision.name, decision.domain.width
             rows = [i for i, choices in enumerate(architectures) if name in choices]
             if rows:
                 block = decision.domain.encode([architectures[i][name] for i in rows])
                 encoded[rows, start : start + width] = block
-                if flag:
+                if has_column:
                     encoded[rows, start + width] = 1.0
         return encoded
 
     def decode(self, encoded: Array) -> list[dict[str, Label]]:
-        """[n, width] -> [n] assignments: the nearest label of each decision that is active, in the table's order."""
+        """Return the labels of n vectors, [n, width]: for each active decision its nearest label, in the table's order."""
         blocks = zip(self.decisions, self.starts, strict=False)
         labels = [d.domain.decode(encoded[:, start : start + d.domain.width]) for d, start in blocks]
-        result = []
+        architectures = []
         for row in range(len(encoded)):
             choices: dict[str, Label] = {}
             for decision, column in zip(self.decisions, labels, strict=True):
                 if decision.active(choices):
                     choices[decision.name] = column[row]
-            result.append(choices)
-        return result
+            architectures.append(choices)
+        return architectures

@@ -1,7 +1,7 @@
-"""The graph of an architecture: what a space whose decisions wire a cell says of it beside its decisions.
+"""The graph of an architecture, which a space declares when its decisions wire a cell.
 
-Two labels at neighbouring places mean more together than apart, and a convolution that leads nowhere means nothing. A
-model of decisions has to find that out from trials; a space declared with `graph=` tells it.
+The effect of an operation depends on its neighbours, and an operation that does not lead to the output has no effect. A
+model of the decisions alone has to learn this from trials; the graph that a space declares with `graph=` shows it.
 """
 
 from __future__ import annotations
@@ -17,89 +17,103 @@ from ogive.user_code import call, fault
 Labels = Sequence[Any]
 Edges = Sequence[tuple[int, int]]
 Graph = Callable[[Architecture], tuple[Labels, Edges]]
-"""Gives a label for each node, and (from, to) pairs of the nodes' numbers; without circles."""
+"""A function that returns a label for each node, and the edges as (from, to) pairs of node numbers, without cycles."""
 
 
 def wiring(
     operations: Mapping[tuple[int, int], str], *, absent: str = "none", identity: str = "skip_connect"
 ) -> tuple[list[str], list[tuple[int, int]]]:
-    """The graph of a cell whose operations are on its edges: its nodes are the operations, between `input` and `output`.
+    """Return the graph of a cell whose operations are on its edges.
+
+    The nodes of the graph are the operations of the cell, between a node "input" and a node "output". Operations that are
+    not on a path from input to output are left out, so that most cells that compute the same function have equal graphs.
 
     Args:
-        operations: by (from, to), from 0, the input, to the highest number, the output; from below to.
-        absent: the operation that is none: its edge is left out.
-        identity: the operation that changes nothing: what follows it follows what came before.
-
-    What does not lie on a way from input to output is left out, so that cells which compute the same are mostly equal.
+        operations: the operation of each edge (from, to) of the cell. Node 0 is the input and the node with the highest
+            number the output; edges go from a lower number to a higher one.
+        absent: the label of an edge that does not exist.
+        identity: the label of an edge that passes its input on unchanged. It gives no node: its predecessors are connected
+            to its successors.
 
     Raises:
-        SpaceError: an edge leads back.
+        SpaceError: an edge does not go from a lower number to a higher one.
     """
     for start, end in operations:
         if not 0 <= start < end:
             raise SpaceError(f"wiring: edge ({start}, {end}): edges go from a lower number to a higher one, from 0 on")
     last = max(end for _, end in operations)
-    passed = [1 << node for node in range(last + 1)]  # bits: where the value of a node is passed on to as it is
+
+    # reached[n]: the cell's nodes that the value of node n reaches through identity edges, as a bit set. Edges in
+    # descending order, so that reached[end] is complete when it is added to reached[start].
+    reached = [1 << node for node in range(last + 1)]
     real = []
     for edge in sorted(operations, reverse=True):
         if operations[edge] == identity:
-            passed[edge[0]] |= passed[edge[1]]
+            reached[edge[0]] |= reached[edge[1]]
         elif operations[edge] != absent:
             real.append(edge)
-    fed, ahead = passed[0], []
+
+    # Forward pass: keep the operations that get a value from the input.
+    with_input, from_input = reached[0], []
     for edge in reversed(real):
-        if fed >> edge[0] & 1:
-            fed |= passed[edge[1]]
-            ahead.append(edge)
-    used, kept = 1 << last, []
-    for edge in reversed(ahead):
-        if passed[edge[1]] & used:
-            used |= 1 << edge[0]
-            kept.append(edge)
-    nodes = [(0, 0), *reversed(kept), (last, last)]  # the input ends, and the output starts, where it stands
+        if with_input >> edge[0] & 1:
+            with_input |= reached[edge[1]]
+            from_input.append(edge)
+
+    # Backward pass: of these, keep the operations whose value reaches the output.
+    to_output, used_edges = 1 << last, []
+    for edge in reversed(from_input):
+        if reached[edge[1]] & to_output:
+            to_output |= 1 << edge[0]
+            used_edges.append(edge)
+
+    # An operation follows another if the end of the first reaches the start of the second.
+    nodes = [(0, 0), *reversed(used_edges), (last, last)]  # input and output as operations from a node to itself
     edges = [
         (a, b)
         for a, (_, end) in enumerate(nodes[:-1])
         for b in range(a + 1, len(nodes))
-        if passed[end] >> nodes[b][0] & 1
+        if reached[end] >> nodes[b][0] & 1
     ]
     return ["input", *(operations[edge] for edge in nodes[1:-1]), "output"], edges
 
 
 def checked_graph(function: Graph, architecture: Architecture) -> tuple[Labels, Edges]:
-    """What `function` returns for an architecture, checked.
+    """Return the graph of `architecture` that `function` computes, after checking it.
 
     Raises:
-        UserCodeError: it raised, or returned no graph: labels, and pairs of their numbers without circles.
+        UserCodeError: the function raised, or did not return labels and (from, to) pairs of node numbers without cycles.
     """
-    made: Any = call("graph", function, architecture, about=architecture)
+    graph: Any = call("graph", function, architecture, about=architecture)
     try:
-        nodes, pairs = made
+        nodes, pairs = graph
         labels, edges = list(nodes), [(start, end) for start, end in pairs]
-        wrong = _wrong(len(labels), edges)
+        mistake = _find_mistake(len(labels), edges)
     except (TypeError, ValueError):
-        labels, edges, wrong = [], [], "no labels and pairs of numbers"
+        labels, edges, mistake = [], [], "no labels and pairs of numbers"
     for label in labels:
         if not isinstance(label, Hashable):
-            wrong = f"the label {label!r}, a {type(label).__name__}: labels are strings or numbers"
-    if wrong is None:
+            mistake = f"the label {label!r}, a {type(label).__name__}: labels are strings or numbers"
+    if mistake is None:
         return labels, [(int(start), int(end)) for start, end in edges]
     remedy = "return a list of labels, one for each node, and a list of (from, to) pairs of the nodes' numbers"
-    raise fault("graph", function, f"returned {made!r}, which has {wrong}", architecture, remedy=remedy)
+    raise fault("graph", function, f"returned {graph!r}, which has {mistake}", architecture, remedy=remedy)
 
 
-def _wrong(nodes: int, edges: Sequence[tuple[Any, Any]]) -> str | None:
-    """What is wrong with the edges of a graph of so many nodes; None where nothing is."""
+def _find_mistake(nodes: int, edges: Sequence[tuple[Any, Any]]) -> str | None:
+    """Return what is wrong with the edges of a graph with this number of nodes, or None."""
     for edge in edges:
         if not all(isinstance(node, Integral) and 0 <= int(node) < nodes for node in edge):
-            return f"the edge {edge!r}, and nodes 0 to {nodes - 1}"
+            return f"the edge {edge!r}, although its nodes are 0 to {nodes - 1}"
     if all(start < end for start, end in edges):
         return None
-    left = list(edges)
-    while left:  # what no edge leads to can be taken away, until nothing is left or a circle is
-        targets = {end for _, end in left}
-        rest = [edge for edge in left if edge[0] in targets]
-        if len(rest) == len(left):
-            return "a circle"
-        left = rest
+    # Remove the edges whose start has no incoming edge (Kahn's algorithm); the edges that never become removable are on,
+    # or behind, a cycle.
+    remaining = list(edges)
+    while remaining:
+        targets = {end for _, end in remaining}
+        next_remaining = [edge for edge in remaining if edge[0] in targets]
+        if len(next_remaining) == len(remaining):
+            return "a cycle"
+        remaining = next_remaining
     return None

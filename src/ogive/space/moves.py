@@ -1,7 +1,7 @@
 """Moves in a space: sampling, mutation, crossover, neighbours and enumeration over a table of decisions.
 
-All take uniform numbers rather than a generator where they can: one vector of them makes an architecture, which is an
-order of magnitude faster than one call of the generator for each decision.
+The random moves take a vector `u` of uniform numbers in [0, 1) instead of a generator. One call of the generator for a
+whole architecture is an order of magnitude faster than one for each decision.
 """
 
 from __future__ import annotations
@@ -14,28 +14,38 @@ from ogive.space.table import Decision
 Choices = dict[str, Label]
 
 
-def complete(decisions: Sequence[Decision], given: Mapping[str, Label], u: Sequence[float]) -> Choices:
-    """Labels for all active decisions: as in `given` where it has one, else picked at `u` [number of decisions]."""
+def complete(decisions: Sequence[Decision], labels: Mapping[str, Label], u: Sequence[float]) -> Choices:
+    """Return a label for every active decision: that of `labels`, or else the one at its element of `u` [decisions]."""
     choices: Choices = {}
     for decision, x in zip(decisions, u, strict=True):
         if not decision.conditional or decision.active(choices):
             name = decision.name
-            choices[name] = given[name] if name in given else decision.domain.pick(x)
+            choices[name] = labels[name] if name in labels else decision.domain.pick(x)
     return choices
 
 
 def mutate(decisions: Sequence[Decision], choices: Mapping[str, Label], u: Sequence[float]) -> Choices:
-    """One active decision changed, and what that activates picked; `u` [number of decisions + 2]. Needs one to change."""
-    open_ones = [d for d in decisions if d.name in choices and d.domain.size > 1]
-    decision = open_ones[int(u[0] * len(open_ones))]
-    changed = {**choices, decision.name: decision.domain.pick_other(choices[decision.name], u[1])}
-    return complete(decisions, changed, u[2:])
+    """Change one active decision to another label, and pick labels for the decisions that this activates.
+
+    Args:
+        decisions: the table.
+        choices: an architecture with at least one decision of more than one label.
+        u: uniform numbers, [decisions + 2]: for the decision, its label, and the activated decisions.
+    """
+    changeable = [d for d in decisions if d.name in choices and d.domain.size > 1]
+    decision = changeable[int(u[0] * len(changeable))]
+    mutated = {**choices, decision.name: decision.domain.pick_other(choices[decision.name], u[1])}
+    return complete(decisions, mutated, u[2:])
 
 
 def crossover(
     decisions: Sequence[Decision], a: Mapping[str, Label], b: Mapping[str, Label], u: Sequence[float]
 ) -> Choices:
-    """Uniform crossover: each active decision from either parent that has it, picked where neither has; `u` [2 d]."""
+    """Return a child by uniform crossover of `a` and `b`.
+
+    Each active decision comes from a random parent among those in which it is active; if it is active in neither, its
+    label is picked. `u` [2 * decisions] chooses the parents, and then the labels.
+    """
     child: Choices = {}
     for decision, coin, x in zip(decisions, u[: len(decisions)], u[len(decisions) :], strict=True):
         if decision.active(child):
@@ -46,7 +56,7 @@ def crossover(
 
 
 def neighbors(decisions: Sequence[Decision], choices: Mapping[str, Label], u: Sequence[float]) -> Iterator[Choices]:
-    """Every change of one active decision to a label near its own; what that activates is picked at `u`."""
+    """Yield every change of one active decision to a neighbouring label; newly active decisions are picked at `u`."""
     for decision in decisions:
         if decision.name in choices:
             for label in decision.domain.near(choices[decision.name]):
@@ -54,7 +64,7 @@ def neighbors(decisions: Sequence[Decision], choices: Mapping[str, Label], u: Se
 
 
 def grid(decisions: Sequence[Decision], resolution: int) -> Iterator[Choices]:
-    """Every assignment, the last decision moving fastest, with `resolution` values of each real decision."""
+    """Yield every architecture, with `resolution` values of each real decision; the last decision changes fastest."""
 
     def extend(row: int, choices: Choices) -> Iterator[Choices]:
         while row < len(decisions) and not decisions[row].active(choices):

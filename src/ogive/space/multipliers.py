@@ -1,7 +1,7 @@
-"""Width and depth multipliers: values of a declaration that shrink when a model is built smaller than it is declared.
+"""Width and depth multipliers: numbers of a declaration that are reduced to build a smaller model.
 
-`scaled(value, "width")` is the value itself wherever an architecture is built in full, so it changes neither decisions nor
-identities nor fingerprints. `Architecture.build(multipliers={"width": 0.5})` builds the smaller model.
+Without multipliers, `scaled(value, "width")` is `value`, so it changes neither decisions nor ids nor fingerprints.
+`Architecture.build(multipliers={"width": 0.5})` builds the smaller model.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from ogive.errors import SpaceError
-from ogive.space.declaration import Choice, Derived, Open
+from ogive.space.declaration import Choice, DerivedValue, OpenValue
 from ogive.space.tree import Call, Choose, ChooseSome, Compute, Group, Node, Splice, Table
 
 MULTIPLIERS = ("width", "depth")
 
-_SET: ContextVar[Mapping[str, float]] = ContextVar("multipliers", default={})  # noqa: B039 - never changed in place
+_ACTIVE: ContextVar[Mapping[str, float]] = ContextVar("multipliers", default={})  # noqa: B039 - never changed in place
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Makes a whole number smaller while a model is built with its multiplier; at least 1 is left of what is above 0."""
+    """Multiplies a whole number by the multiplier that the model is built with; a positive number stays at least 1."""
 
     multiplier: str
 
@@ -32,42 +32,44 @@ class Scale:
         return f"scaled_{self.multiplier}"
 
     def __call__(self, value: Any) -> Any:
-        factor = _SET.get().get(self.multiplier, 1.0)
+        factor = _ACTIVE.get().get(self.multiplier, 1.0)
         if factor == 1.0:
             return value
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise SpaceError(f"scaled({value!r}, {self.multiplier!r}): a multiplier shrinks whole numbers from 0")
+            raise SpaceError(f"scaled({value!r}, {self.multiplier!r}): only whole numbers of at least 0 can be scaled")
         return max(min(value, 1), round(value * factor))
 
 
-def scaled(value: int | Open, multiplier: str) -> Derived:
-    """A number of channels or of layers that is `value`, and less where a model is built with a width or depth multiplier.
+def scaled(value: int | OpenValue, multiplier: str) -> DerivedValue:
+    """Declare a number of channels or layers that a width or depth multiplier reduces.
 
-    It stands wherever a number may stand: `layer(nn.LazyConv2d, scaled(width, "width"), 3)`,
-    `repeat(block, times=scaled(integer(1, 8), "depth"))`.
+    Without the multiplier it is `value`. It can be used wherever a number can: `layer(nn.LazyConv2d, scaled(width,
+    "width"), 3)`, `repeat(block, times=scaled(integer(1, 8), "depth"))`.
 
     Args:
-        value: a whole number, a choice of such, or one derived from choices.
+        value: a whole number, a choice of whole numbers, or a value derived from choices.
         multiplier: "width" or "depth".
 
     Raises:
-        SpaceError: another multiplier, or something that is no number.
+        SpaceError: the multiplier is unknown, or `value` is not a whole number.
     """
     if multiplier not in MULTIPLIERS:
         raise SpaceError(f"scaled(..., {multiplier!r}): the multipliers are {' and '.join(map(repr, MULTIPLIERS))}")
-    if not isinstance(value, (Choice, Derived)) and (
+    if not isinstance(value, (Choice, DerivedValue)) and (
         isinstance(value, bool) or not isinstance(value, int) or value < 0
     ):
-        raise SpaceError(f"scaled({value!r}, {multiplier!r}): give a whole number from 0, or a choice of such")
-    return Derived(Scale(multiplier), (value,))
+        raise SpaceError(
+            f"scaled({value!r}, {multiplier!r}): the value must be a whole number of at least 0, or a choice"
+        )
+    return DerivedValue(Scale(multiplier), (value,))
 
 
 def multipliers_in(node: Node | None) -> frozenset[str]:
-    """The multipliers that something in a tree obeys."""
+    """Return the multipliers that affect at least one value of a tree."""
     match node:
         case Compute(function, operands):
-            own = {function.multiplier} if isinstance(function, Scale) else set()
-            return frozenset(own).union(*map(multipliers_in, operands))
+            multipliers = {function.multiplier} if isinstance(function, Scale) else set()
+            return frozenset(multipliers).union(*map(multipliers_in, operands))
         case Call(_, _, args, kwargs):
             return frozenset().union(*map(multipliers_in, (*args, *kwargs.values())))
         case Group(_, items):
@@ -79,26 +81,27 @@ def multipliers_in(node: Node | None) -> frozenset[str]:
     return frozenset()
 
 
-def check_multipliers(given: Mapping[str, float], known: Set[str]) -> None:
-    """See that a space can be built with these multipliers; it has the `known` ones.
+def check_multipliers(multipliers: Mapping[str, float], declared: Set[str]) -> None:
+    """Raise SpaceError if a space whose values are scaled by the `declared` multipliers cannot use `multipliers`.
 
     Raises:
-        SpaceError: one is unknown, or not above 0 and at most 1.
+        SpaceError: a multiplier is not declared, or is not above 0 and at most 1.
     """
-    for name, factor in given.items():
-        if name not in known:
+    for name, factor in multipliers.items():
+        if name not in declared:
             raise SpaceError(
-                f"nothing in this space is scaled by {name!r}; say which numbers it shrinks: og.scaled(value, {name!r})"
+                f"nothing in this space is scaled by {name!r}; declare the numbers that it reduces: "
+                f"og.scaled(value, {name!r})"
             )
         if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 < factor <= 1:
             raise SpaceError(f"multipliers: {name} is {factor!r}, but must be above 0 and at most 1")
 
 
 @contextmanager
-def multiplied(by: Mapping[str, float]) -> Iterator[None]:
-    """Build what is built inside with these multipliers."""
-    token = _SET.set(dict(by))
+def using_multipliers(multipliers: Mapping[str, float]) -> Iterator[None]:
+    """Apply these multipliers to all models that are built inside the block."""
+    token = _ACTIVE.set(dict(multipliers))
     try:
         yield
     finally:
-        _SET.reset(token)
+        _ACTIVE.reset(token)

@@ -1,4 +1,4 @@
-"""Calls of a space's functions before a search: constraint, canonical form and graph, for many architectures."""
+"""Test calls of a space's functions (constraint, canonical form, graph) for many architectures before a search."""
 
 from __future__ import annotations
 
@@ -12,43 +12,44 @@ from ogive.space.graph import checked_graph
 from ogive.space.space import Space
 
 SMALL = 2_000
-"""The largest space of which all architectures are tried."""
+"""Spaces of up to this size are tested with all of their architectures."""
 SECONDS = 1.0
-"""How long more architectures than asked for are drawn from a larger space, up to `SMALL`."""
+"""How long a larger space is tested with more architectures than the requested ones, up to `SMALL`."""
 
 
 def probe(space: Space, samples: int = 200, seed: int = 0) -> int:
-    """Call the space's functions for all of its architectures where there are at most `SMALL`, else for a sample.
+    """Call the space's functions for all of its architectures if there are at most `SMALL`, else for a sample.
 
-    At least `samples` are drawn, and up to `SMALL` within a second. What fails for one architecture in n escapes k of them
-    with probability (1 - 1/n)^k.
+    The constraint is called for every architecture, the canonical form and the graph for those that it allows. A sample
+    has at least `samples` architectures, and up to `SMALL` within a second. A failure that occurs for one architecture in
+    n remains undetected by a sample of k with probability (1 - 1/n)^k.
 
     Args:
-        space: whose constraint is asked about each architecture, its canonical form and graph about those allowed.
-        samples: of a large space.
-        seed: of the sample.
+        space: the space to test.
+        samples: the smallest number of architectures to sample from a large space.
+        seed: the seed of the sample.
 
     Returns:
-        How many architectures were tried; 0 where the space has none of the functions.
+        The number of architectures that were tested; 0 if the space has none of these functions.
 
     Raises:
-        UserCodeError: a function raised, or returned what it must not.
+        UserCodeError: a function raised, or returned a value that is not allowed.
     """
     if space.constraint is None and space.canonical is None and space.graph is None:
         return 0
-    size, tried = space.size(), 0
+    size, tested = space.size(), 0
     small = isinstance(size, int) and size <= SMALL
-    for choices in moves.grid(space.decisions, 1) if small else _drawn(space, samples, seed):
+    for choices in moves.grid(space.decisions, 1) if small else _sample(space, samples, seed):
         architecture = Architecture(space, choices)
-        tried += 1
+        tested += 1
         if space.violation(architecture) is None:
             _ = architecture.id
             if space.graph is not None:
                 checked_graph(space.graph, architecture)
-    return tried
+    return tested
 
 
-def _drawn(space: Space, samples: int, seed: int) -> Iterator[moves.Choices]:
+def _sample(space: Space, samples: int, seed: int) -> Iterator[moves.Choices]:
     rng = generator(seed, "probe")
     end = time.monotonic() + SECONDS
     for number in range(max(samples, SMALL)):

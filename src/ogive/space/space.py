@@ -1,4 +1,4 @@
-"""The compiled space: WHAT CAN BE BUILT."""
+"""The search space: a compiled declaration, and all operations on its architectures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ogive.space.count import SizeBounds, count
 from ogive.space.domain import Array, Label
 from ogive.space.encoding import Encoding
 from ogive.space.graph import Graph
-from ogive.space.multipliers import check_multipliers, multiplied, multipliers_in
+from ogive.space.multipliers import check_multipliers, multipliers_in, using_multipliers
 from ogive.space.restriction import Only, prune, restrict
 from ogive.space.table import Decision
 from ogive.space.tree import Node
@@ -32,7 +32,7 @@ Constraint = Callable[[Architecture], str | None]
 Canonical = Callable[[Architecture], Any]
 
 TRIES = 1000
-"""How often a generator tries to meet the constraint before it gives up."""
+"""How many architectures that violate the constraint `sample`, `mutate` and `crossover` try before they give up."""
 
 
 class Space:
@@ -41,17 +41,17 @@ class Space:
     Args:
         expression: layers whose arguments may be choices, and choices between layers.
         example_input: the shape of one input without the batch, such as (1, 28, 28); a tensor with the batch, such as token
-            ids; a list of shapes or tensors for several inputs, or a dict of them by name; or a callable that makes the
-            inputs of a model: a tensor, a tuple of positional inputs, or a dict. It may be added to the space of a run.
-        constraint: a predicate that returns a reason why an architecture is not allowed, or None where it is.
-        canonical: a function of an architecture that returns another architecture or any JSON value; architectures with
-            equal results are the same network and share their id. It never changes what is built.
-        graph: where decisions wire a cell, a function of an architecture that returns its graph: a label for each node,
-            and (from, to) pairs of the nodes' numbers, as `wiring` makes it of operations on edges. Strategies with a
-            model look at it (`auto`, `gp`, `bananas`); it never changes what is built.
+            ids; a list of shapes or tensors for several inputs, or a dict of them by name; or a function that makes the
+            inputs of a model: a tensor, a tuple of positional inputs, or a dict. It can be added to the space of a run.
+        constraint: a function that returns the reason why an architecture is not allowed, or None if it is allowed.
+        canonical: a function of an architecture that returns another architecture or any JSON value. Architectures with
+            equal results are the same network and share their id. It never changes which model is built.
+        graph: for spaces whose decisions wire a cell, a function of an architecture that returns its graph: a label for
+            each node, and (from, to) pairs of node numbers. `wiring` makes it for cells with operations on their edges.
+            Strategies with a model (`auto`, `gp`, `bananas`) use it. It never changes which model is built.
 
     Raises:
-        SpaceError: the declaration is ambiguous; the message says where and how to mend it.
+        SpaceError: the declaration is ambiguous; the message says where, and how to fix it.
     """
 
     def __init__(
@@ -72,22 +72,23 @@ class Space:
         self._prepare(None)
 
     def _prepare(self, fingerprint: str | None) -> None:
+        """Set what is derived from the table; `fingerprint` is that of a space without layers, which cannot compute it."""
         self._by_name = {decision.name: decision for decision in self.decisions}
         self._encoding = Encoding(self.decisions)
         self.example = fingerprints.describe_example(self.example_input)
         self._fingerprint = fingerprint
         self._size: int | float | SizeBounds | None = None
 
-    # -- as JSON -------------------------------------------------------------------------------------------------
+    # -- JSON and identity ---------------------------------------------------------------------------------------
 
     def to_json(self) -> dict[str, Any]:
-        """The table and the fingerprint: enough to read a journal, not to build a model."""
+        """Return the table and the fingerprint, which are enough to read a journal, but not to build a model."""
         decisions = [decision.describe() for decision in self.decisions]
         return {"decisions": decisions, "fingerprint": self.fingerprint, "example_input": self.example}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Space:
-        """The space that `to_json` wrote; without layers, constraint, canonical form and graph."""
+        """Return the space that `to_json` wrote, without layers, constraint, canonical form and graph."""
         space = Space.__new__(Space)
         space.tree, space.example_input, space.constraint, space.canonical, space.graph = None, None, None, None, None
         space.decisions = tuple(Decision.from_json(row) for row in data["decisions"])
@@ -96,9 +97,9 @@ class Space:
         return space
 
     def adopt(self, declared: Space) -> Space:
-        """Become `declared`, which this space, read from a journal, is of; its architectures can be built from then on.
+        """Take over the layers and functions of `declared`, so that this space, read from a journal, can build models.
 
-        `declared` may have an example input where this space has none.
+        `declared` may add an example input.
 
         Raises:
             SpaceError: `declared` is another space.
@@ -117,64 +118,64 @@ class Space:
 
     @property
     def former(self) -> tuple[str, ...]:
-        """The fingerprint that this space had before it was given an example input; empty where it has none."""
+        """The fingerprint of this space without its example input; empty if it has none."""
         return () if self.tree is None or self.example is None else (fingerprints.fingerprint(self, None),)
 
     def differences(self, other: Space) -> list[str]:
-        """What sets `other` apart from this space, a line for each decision; for the error of a changed space.
+        """Return the differences of `other` from this space, a line for each decision, for error messages.
 
-        An example input that was added is no difference.
+        An added example input is no difference.
         """
         return fingerprints.differences(self, other)
 
     def code(self) -> CodeIdentity:
-        """What identifies the code that models are built from, which the fingerprint knows by name only."""
+        """Return the identity of the code that models are built from, of which the fingerprint has only the names."""
         return identity([] if self.tree is None else layer_sources(self.tree, self.example_input))
 
     def rules(self) -> CodeIdentity:
-        """What identifies the code of constraint, canonical form and graph."""
+        """Return the identity of the code of constraint, canonical form and graph."""
         return identity(rule_sources(self))
 
     # -- architectures -------------------------------------------------------------------------------------------
 
     def architecture(self, choices: Mapping[str, Label]) -> Architecture:
-        """The architecture with these labels.
+        """Return the architecture with these labels.
 
         Raises:
-            SpaceError: an unknown or inactive decision, a missing one, or a label that its decision does not have.
+            SpaceError: a decision is unknown, inactive or missing, or does not have the label.
         """
         if not choices.keys() <= self._by_name.keys():
             name = next(name for name in choices if name not in self._by_name)
             close = difflib.get_close_matches(name, self._by_name, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self._by_name)}"
             raise SpaceError(f"there is no decision {name!r}; {hint}")
-        checked: dict[str, Label] = {}
+        labels: dict[str, Label] = {}
         for name, decision in self._by_name.items():
-            if decision.conditional and not decision.active(checked):
+            if decision.conditional and not decision.active(labels):
                 continue
             if name not in choices:
-                raise SpaceError(f"decision {name!r} is missing; {_allowed(decision)}")
+                raise SpaceError(f"decision {name!r} is missing; {_format_labels(decision)}")
             try:
-                checked[name] = decision.domain.parse(choices[name])
+                labels[name] = decision.domain.parse(choices[name])
             except ValueError as error:
                 raise SpaceError(f"decision {name!r}: {error}") from None
-        if len(checked) < len(choices):
-            name = next(name for name in choices if name not in checked)
+        if len(labels) < len(choices):
+            name = next(name for name in choices if name not in labels)
             raise SpaceError(f"decision {name!r} is not active with the other labels; leave it out")
-        return Architecture(self, checked)
+        return Architecture(self, labels)
 
     def restricted(self, only: Only) -> Space:
-        """This space with fewer alternatives: the same names and labels, constraint, canonical form and graph.
+        """Return this space with fewer alternatives: the same names, labels, constraint, canonical form and graph.
 
-        Its architectures are architectures of this space too, and are built alike. It is another space: a run is not
-        continued in it, and a new one may start from what was found here.
+        Its architectures are also architectures of this space, and give the same models. It is another space: a run
+        cannot be continued in it, but a new run can start from the best trials of this space.
 
         Args:
-            only: for some decisions what is left of them: labels of a `one_of` or a `some_of`, the two ends of an
-                `integer` or a `real`.
+            only: the alternatives to keep, for some of the decisions: labels of a `one_of` or a `some_of`, or the two
+                ends of an `integer` or a `real`.
 
         Raises:
-            SpaceError: an unknown decision or label, or nothing is left of a decision.
+            SpaceError: a decision or a label is unknown, or no alternative of a decision remains.
         """
         space = Space.__new__(Space)
         space.decisions = restrict(self.decisions, only)
@@ -185,73 +186,76 @@ class Space:
         return space
 
     def violation(self, architecture: Architecture) -> str | None:
-        """Why the constraint does not allow `architecture`; None where it does.
+        """Return why the constraint does not allow `architecture`, or None if it does.
 
         Raises:
-            UserCodeError: the constraint raised, or returned neither a text nor None.
+            UserCodeError: the constraint raised, or returned neither a string nor None.
         """
         if self.constraint is None:
             return None
         reason: object = call("constraint", self.constraint, architecture, about=architecture)
         if reason is None or isinstance(reason, str):
             return reason or None
-        remedy = "return the reason (a string) why the architecture is not allowed, or None where it is"
+        remedy = "return the reason (a string) why the architecture is not allowed, or None if it is"
         raise fault("constraint", self.constraint, f"returned {reason!r}", architecture, remedy=remedy)
 
     def size(self) -> int | float | SizeBounds:
-        """The exact number of distinct active assignments, before constraint and canonical form.
+        """Return the exact number of distinct architectures, before constraint and canonical form.
 
-        Infinite with a real decision; `SizeBounds` where shared names under many conditions make counting too long.
+        `math.inf` with a real decision; `SizeBounds` if names shared under many conditions make counting too slow.
         """
         if self._size is None:
             self._size = count(self.decisions)
         return self._size
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """An architecture whose every active decision is uniform over its labels.
+        """Return a random architecture: each active decision is uniform over its labels.
 
         Raises:
             SpaceError: the constraint refused 1,000 samples.
         """
         n = len(self.decisions)
-        return self._first(lambda: moves.complete(self.decisions, {}, rng.random(n).tolist()), "samples")
+        return self._first_allowed(lambda: moves.complete(self.decisions, {}, rng.random(n).tolist()), "samples")
 
     def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
-        """`architecture` with exactly one active decision changed, uniformly, and what that activates sampled.
+        """Return `architecture` with exactly one active decision changed.
+
+        The decision and its new label are uniform; decisions that the change activates are sampled.
 
         Raises:
-            SpaceError: nothing can be changed, or the constraint refused 1,000 mutations.
+            SpaceError: no decision can be changed, or the constraint refused 1,000 mutations.
         """
         if not any(self._by_name[name].domain.size > 1 for name in architecture):
             raise SpaceError(f"{architecture!r} cannot be mutated: each of its decisions has one alternative")
         n = len(self.decisions) + 2
-        return self._first(
+        return self._first_allowed(
             lambda: moves.mutate(self.decisions, architecture._choices, rng.random(n).tolist()), "mutations"
         )
 
     def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
-        """A child that has each active decision from either parent, at random; sampled where neither has it.
+        """Return a child of `a` and `b` by uniform crossover; decisions that are active in neither parent are sampled.
 
         Raises:
             SpaceError: the constraint refused 1,000 children.
         """
         n = 2 * len(self.decisions)
-        return self._first(
+        return self._first_allowed(
             lambda: moves.crossover(self.decisions, a._choices, b._choices, rng.random(n).tolist()), "children"
         )
 
     def neighbors(self, architecture: Architecture, rng: np.random.Generator | None = None) -> Iterator[Architecture]:
-        """All allowed architectures that differ in one active decision, in the table's order.
+        """Yield all allowed architectures that differ in one active decision, in the table's order.
 
-        A categorical decision takes every other label, a whole number the next ones, a real number a tenth of its range
-        up and down, a subset one member more, less or exchanged. What the change activates is sampled, or takes its first
-        labels where `rng` is None. Where nothing is activated the relation is symmetric (to the last digit of a real).
+        The neighbours of a categorical label are all other labels; of a whole number, the next smaller and larger one; of
+        a real number, a tenth of the range up and down; of a subset, one member more, less or exchanged. Decisions that
+        the change activates are sampled, or have their first labels if `rng` is None. Changes that activate nothing are
+        symmetric (up to the last digit of a real number).
         """
         u = rng.random(len(self.decisions)).tolist() if rng else [0.0] * len(self.decisions)
         return self._allowed(moves.neighbors(self.decisions, architecture._choices, u))
 
     def grid(self, resolution: int = 5) -> Iterator[Architecture]:
-        """Every allowed architecture, one at a time, with `resolution` values of each real decision."""
+        """Yield every allowed architecture, with `resolution` values of each real decision."""
         return self._allowed(moves.grid(self.decisions, resolution))
 
     def _allowed(self, candidates: Iterable[moves.Choices]) -> Iterator[Architecture]:
@@ -260,8 +264,8 @@ class Space:
             if self.constraint is None or self.violation(architecture) is None:
                 yield architecture
 
-    def _first(self, generate: Callable[[], moves.Choices], what: str) -> Architecture:
-        """The first generated architecture that the constraint allows."""
+    def _first_allowed(self, generate: Callable[[], moves.Choices], kind: str) -> Architecture:
+        """Return the first generated architecture that the constraint allows; `kind` is for the error: "samples"."""
         if self.constraint is None:
             return Architecture(self, generate())
         reasons: Counter[str] = Counter()
@@ -272,21 +276,21 @@ class Space:
                 return architecture
             reasons[reason] += 1
         reason, times = reasons.most_common(1)[0]
-        raise SpaceError(f"the constraint refused all of {TRIES} {what}; {times} times because: {reason}")
+        raise SpaceError(f"the constraint refused all of {TRIES} {kind}; {times} times because: {reason}")
 
     # -- vectors -------------------------------------------------------------------------------------------------
 
     def encode(self, architectures: Sequence[Architecture]) -> Array:
-        """[n] architectures -> [n, d] numbers in [0, 1]; the layout is `columns()`."""
+        """Return the vectors of n architectures, [n, d], with values in [0, 1]; `columns()` describes the d columns."""
         return self._encoding.encode([architecture._choices for architecture in architectures])
 
     def decode(self, encoded: Array) -> list[Architecture]:
-        """[n, d] numbers -> [n] architectures: `decode(encode(a)) == a`; other vectors go to the nearest labels.
+        """Return the architectures of n vectors, [n, d]: `decode(encode(a)) == a`; other vectors give the nearest labels.
 
-        The constraint is not asked: `violation` tells.
+        The constraint is not checked; `violation` does that.
 
         Raises:
-            SpaceError: a wrong shape, or NaN.
+            SpaceError: the shape is wrong, or a value is NaN.
         """
         encoded = np.asarray(encoded, dtype=float)
         if encoded.ndim != 2 or encoded.shape[1] != self._encoding.width or np.isnan(encoded).any():
@@ -296,19 +300,19 @@ class Space:
         return [Architecture(self, choices) for choices in self._encoding.decode(encoded)]
 
     def columns(self) -> list[tuple[str, str]]:
-        """For each column of the encoding: the decision's name, and the label it stands for, `value` or `active`."""
+        """Return for each column of the encoding the decision's name, and the label it encodes, "value" or "active"."""
         return self._encoding.columns()
 
     # -- models --------------------------------------------------------------------------------------------------
 
     @property
     def multipliers(self) -> frozenset[str]:
-        """The multipliers ("width", "depth") that something in the declaration is `scaled` by."""
+        """The multipliers ("width", "depth") that at least one value of the declaration is `scaled` by."""
         return multipliers_in(self.tree)
 
     @property
     def scaling(self) -> str:
-        """A hash of what is `scaled`, which the fingerprint leaves out; "" where nothing is."""
+        """A hash of the tree with its `scaled` values, which the fingerprint leaves out; "" if there are none."""
         if self.tree is None or not self.multipliers:
             return ""
         return hash_text(json.dumps(describe_tree(self.tree, scales=True)))
@@ -321,15 +325,15 @@ class Space:
         multipliers: Mapping[str, float] = EMPTY,
         example_input: ExampleInput = None,
     ) -> Any:
-        """The model of `architecture`; see `Architecture.build`."""
+        """Build the model of `architecture`; see `Architecture.build`."""
         if self.tree is None:
             raise SpaceError(
                 "this space was read from a journal and holds no layers; open the run with og.open_run(folder, trust=True), "
-                "or take the space from where it is declared"
+                "or use the space of the program that declares it"
             )
         if multipliers:
             check_multipliers(multipliers, self.multipliers)
-        with multiplied(multipliers):
+        with using_multipliers(multipliers):
             return build(self.tree, architecture, example_input or self.example_input, seed)
 
     def __repr__(self) -> str:
@@ -338,7 +342,7 @@ class Space:
         return f"<Space of {len(self.decisions)} decisions, {number} architectures>"
 
 
-def _allowed(decision: Decision) -> str:
+def _format_labels(decision: Decision) -> str:
     described = decision.domain.describe()
     if "labels" in described:
         return f"its labels are {', '.join(map(repr, described['labels']))}"

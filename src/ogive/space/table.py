@@ -1,4 +1,7 @@
-"""The table of decisions: each with its name, its alternatives and the condition under which it is active."""
+"""The table of decisions: each with its name, its labels and the condition under which it is active.
+
+A condition is in disjunctive normal form: a decision is active if any of its conjunctions holds.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ from ogive.errors import SpaceError
 from ogive.space.domain import Domain, Label, Subset, from_json
 
 Conjunction = tuple[tuple[str, frozenset[Label]], ...]
-"""All of these decisions are active, each with one of these labels, or, of a `some_of`, with one of these chosen.
-Empty: always true."""
+"""Pairs (decision, labels). It holds if every one of these decisions is active and has one of these labels; a `some_of`
+has to include at least one of them. The empty conjunction always holds."""
 
 
 def matches(label: Label, labels: frozenset[Label]) -> bool:
-    """Whether a decision's label fulfils a condition on `labels`."""
+    """Return whether a decision with this label satisfies a condition on `labels`."""
     return not labels.isdisjoint(label) if type(label) is tuple else label in labels
 
 
@@ -25,9 +28,9 @@ class Decision:
     """A row of the table.
 
     Attributes:
-        name: a stable, readable path, or the name that the user gave.
-        domain: the alternatives.
-        when: active when any of these conjunctions holds; `((),)` is always.
+        name: the name that the user gave, or a stable and readable path.
+        domain: the labels.
+        when: the decision is active if any of these conjunctions holds; `((),)` means always.
     """
 
     name: str
@@ -36,11 +39,12 @@ class Decision:
 
     @cached_property
     def conditional(self) -> bool:
+        """Whether the decision is inactive in some architectures."""
         return () not in self.when
 
     def active(self, choices: Mapping[str, Label]) -> bool:
-        """Whether the decision is active, given the labels of the active decisions before it."""
-        for conjunction in self.when:  # plain loops: every sample, mutation and check comes through here
+        """Return whether the decision is active, given the labels of the active decisions before it in the table."""
+        for conjunction in self.when:  # plain loops for speed: every sample, mutation and check calls this
             for name, labels in conjunction:
                 if name not in choices or not matches(choices[name], labels):
                     break
@@ -49,29 +53,39 @@ class Decision:
         return False
 
     def describe(self) -> dict[str, Any]:
-        """The row as JSON; `from_json` reads it back."""
+        """Return the row as JSON, which `from_json` reads."""
         when = [[[name, sorted(labels, key=str)] for name, labels in conjunction] for conjunction in self.when]
         return {"name": self.name, **self.domain.describe(), **({"when": when} if self.conditional else {})}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Decision:
+        """Return the decision that `describe` wrote."""
         when = tuple(tuple((name, frozenset(labels)) for name, labels in c) for c in data.get("when", [[]]))
         return Decision(data["name"], from_json({k: v for k, v in data.items() if k not in ("name", "when")}), when)
 
 
-def conjoin(condition: Conjunction, name: str, labels: frozenset[Label], several: bool = False) -> Conjunction | None:
-    """`condition` and `name` in `labels`; None where that can never hold. `several`: a `some_of` can fulfil both."""
-    known = [item for item in condition if item[0] == name and not several]
-    for item in known:
+def conjoin(
+    condition: Conjunction, name: str, labels: frozenset[Label], *, is_subset: bool = False
+) -> Conjunction | None:
+    """Return the conjunction of `condition` and "`name` has one of `labels`"; None if it can never hold.
+
+    Args:
+        condition: the conjunction so far.
+        name: a decision.
+        labels: labels of that decision.
+        is_subset: whether the decision is a `some_of`. It can include labels of both conditions, so both are kept.
+    """
+    same_decision = [item for item in condition if item[0] == name and not is_subset]
+    for item in same_decision:
         labels = labels & item[1]
     if not labels:
         return None
-    return (*(item for item in condition if item not in known), (name, labels))
+    return (*(item for item in condition if item not in same_decision), (name, labels))
 
 
 def all_labels_of(domain: Domain, labels: frozenset[Label]) -> bool:
-    """Whether every value of `domain` fulfils a condition on `labels`."""
-    if isinstance(domain, Subset):
+    """Return whether every value of `domain` satisfies a condition on `labels`."""
+    if isinstance(domain, Subset):  # at least `low` members do not fit into the other labels
         return len(domain.labels) - len(labels) < domain.low
     return len(labels) == domain.size
 
@@ -80,76 +94,80 @@ AllLabels = Callable[[str, frozenset[Label]], bool]
 
 
 def simplify(conjunctions: Iterable[Conjunction], all_labels: AllLabels) -> tuple[Conjunction, ...]:
-    """The same condition in fewer words: what is active under each alternative of a decision is so without it.
+    """Return an equivalent condition with fewer terms.
+
+    For example, what is active under every label of a decision does not depend on that decision.
 
     Args:
-        conjunctions: any of them activates. Each is the way to a place in the declaration, so that what it says of a
-            decision implies that this is active; the label of an inactive one may be taken as any.
-        all_labels: whether every value of a decision fulfils a condition on these labels.
+        conjunctions: the condition holds if any of them does. Each is the way to a position in the declaration, so the
+            labels that it names of a decision imply that this decision is active. The label of an inactive decision
+            may therefore be taken as any.
+        all_labels: returns whether every value of a decision satisfies a condition on these labels.
     """
-    kept = _uncovered(conjunctions)
-    while (shorter := _uncovered(_unite(kept, all_labels))) != kept:
-        kept = shorter
-    return kept
+    simplified = _without_covered(conjunctions)
+    while (shorter := _without_covered(_merge_labels(simplified, all_labels))) != simplified:
+        simplified = shorter
+    return simplified
 
 
-def _uncovered(conjunctions: Iterable[Conjunction]) -> tuple[Conjunction, ...]:
-    """The conjunctions that no other one covers."""
-    kept: list[Conjunction] = []
+def _without_covered(conjunctions: Iterable[Conjunction]) -> tuple[Conjunction, ...]:
+    """Return the conjunctions that no other conjunction covers, shortest first."""
+    uncovered: list[Conjunction] = []
     for candidate in sorted(dict.fromkeys(conjunctions), key=len):
-        if not any(_covers(other, candidate) for other in kept):
-            kept.append(candidate)
-    return tuple(kept)
+        if not any(_covers(other, candidate) for other in uncovered):
+            uncovered.append(candidate)
+    return tuple(uncovered)
 
 
-def _unite(conjunctions: Iterable[Conjunction], all_labels: AllLabels) -> list[Conjunction]:
-    """`R and x in A` or `R and x in B` is `R and x in A | B`, and `R` alone where these are all labels."""
-    united = list(conjunctions)
-    for name in dict.fromkeys(name for conjunction in united for name, _ in conjunction):
+def _merge_labels(conjunctions: Iterable[Conjunction], all_labels: AllLabels) -> list[Conjunction]:
+    """Merge `R and x in A` with `R and x in B` into `R and x in A | B`, or into `R` if these are all labels of x."""
+    merged = list(conjunctions)
+    for name in dict.fromkeys(name for conjunction in merged for name, _ in conjunction):
         unions: dict[frozenset[tuple[str, frozenset[Label]]], frozenset[Label]] = {}
-        for conjunction in united:
-            rest, labels = _apart(conjunction, name)
-            if len(labels) == 1:  # more than one: a some_of that has to hold several
-                unions[frozenset(rest)] = unions.get(frozenset(rest), frozenset()) | labels[0]
-        for i, conjunction in enumerate(united):
-            rest, labels = _apart(conjunction, name)
+        for conjunction in merged:
+            others, labels = _split_off(conjunction, name)
+            if len(labels) == 1:  # more than one: a some_of that has to include labels of several sets
+                unions[frozenset(others)] = unions.get(frozenset(others), frozenset()) | labels[0]
+        for i, conjunction in enumerate(merged):
+            others, labels = _split_off(conjunction, name)
             if len(labels) == 1:
-                union = unions[frozenset(rest)]
-                united[i] = rest if all_labels(name, union) else (*rest, (name, union))
-    return united
+                union = unions[frozenset(others)]
+                merged[i] = others if all_labels(name, union) else (*others, (name, union))
+    return merged
 
 
-def _apart(conjunction: Conjunction, name: str) -> tuple[Conjunction, list[frozenset[Label]]]:
+def _split_off(conjunction: Conjunction, name: str) -> tuple[Conjunction, list[frozenset[Label]]]:
+    """Return the terms of `conjunction` about other decisions, and the label sets of its terms about `name`."""
     return tuple(item for item in conjunction if item[0] != name), [labels for n, labels in conjunction if n == name]
 
 
 def _covers(weaker: Conjunction, stronger: Conjunction) -> bool:
-    """Whether `weaker` holds wherever `stronger` does."""
+    """Return whether `weaker` holds wherever `stronger` does."""
     return all(any(name == n and s <= labels for n, s in stronger) for name, labels in weaker)
 
 
-def in_order(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
-    """The decisions in their order of appearance, each after all that its condition refers to.
+def sort_by_dependency(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
+    """Return the decisions in order of appearance, but each after all decisions that its condition refers to.
 
     Raises:
-        SpaceError: decisions that activate one another.
+        SpaceError: decisions activate one another.
     """
-    waiting = {decision.name: decision for decision in decisions}
-    parents = {d.name: {name for c in d.when for name, _ in c} for d in waiting.values()}
+    by_name = {decision.name: decision for decision in decisions}
+    parents = {d.name: {name for c in d.when for name, _ in c} for d in by_name.values()}
     ordered: list[Decision] = []
-    placed: set[str] = set()
+    visited: set[str] = set()
 
-    def place(name: str, below: tuple[str, ...]) -> None:
-        if name in placed:
+    def visit(name: str, path: tuple[str, ...]) -> None:  # depth-first; `path` are the decisions that wait for this one
+        if name in visited:
             return
-        if name in below:
-            circle = " -> ".join((*below[below.index(name) :], name))
-            raise SpaceError(f"decisions that activate one another: {circle}; give one of these choices another name")
-        for parent in sorted(parents[name], key=list(waiting).index):
-            place(parent, (*below, name))
-        placed.add(name)
-        ordered.append(waiting[name])
+        if name in path:
+            cycle = " -> ".join((*path[path.index(name) :], name))
+            raise SpaceError(f"decisions that activate one another: {cycle}; give one of these choices another name")
+        for parent in sorted(parents[name], key=list(by_name).index):
+            visit(parent, (*path, name))
+        visited.add(name)
+        ordered.append(by_name[name])
 
-    for name in waiting:
-        place(name, ())
+    for name in by_name:
+        visit(name, ())
     return tuple(ordered)

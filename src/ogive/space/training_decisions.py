@@ -1,4 +1,4 @@
-"""Decisions that are about training rather than about the network, told by their names."""
+"""Decisions about training rather than about the network, recognized by their names."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _TRAINING = frozenset(
     "label_smoothing gradient_clip grad_clip augment augmentation augmentations mixup cutmix cutout flip crop rand_augment "
     "auto_augment".split()
 )
-"""Names of the training recipe. Dropout and drop path are layers of the network, and not among them."""
+"""Names of training settings. Dropout and drop path are not among them, since they are layers of the network."""
 
 
 def training_decisions(space: Space) -> tuple[str, ...]:
-    """The decisions whose names say that they are about training, such as `lr` or `head.weight_decay`.
+    """Return the names of the decisions that are about training, such as `lr` or `head.weight_decay`.
 
-    An architecture that is found together with its learning rate is good with that one only: its rank tells nothing about
-    the network alone, and full training with another recipe may turn it around.
+    An architecture that was searched together with its learning rate is good with that learning rate only. Its rank says
+    nothing about the network alone, and full training with another recipe may reverse the order.
     """
-    return tuple(decision.name for decision in space.decisions if _last(decision.name) in _TRAINING)
+    return tuple(decision.name for decision in space.decisions if _last_word(decision.name) in _TRAINING)
 
 
-def _last(name: str) -> str:
-    """The last word of a decision's path, without position and number: `stage[1].lr0` is `lr`."""
+def _last_word(name: str) -> str:
+    """Return the last word of a decision's path without indices: `lr` for `stage[1].lr0`."""
     return re.sub(r"(\[\d+\]|\d+)+$", "", name.rpartition(".")[2]).lower().replace("-", "_").rstrip("_")

@@ -1,6 +1,6 @@
-"""The compiled tree: the declaration with every place named and every open choice tied to its decision.
+"""The compiled tree: the declaration with a path for every node and the decision of every choice.
 
-`realise` evaluates it for an architecture. Drawings and supernets walk the same nodes.
+`realise` evaluates the tree for an architecture. Drawings and supernets walk the same nodes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Call:
-    """A layer: `factory(*args, **kwargs)`. `path` is its place in the declaration, "" for the root."""
+    """A layer: `factory(*args, **kwargs)`. `path` is its position in the declaration, "" for the root."""
 
     path: str
     factory: Callable[..., Any]
@@ -47,7 +47,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Choose:
-    """A `one_of`: the alternative behind the label of `decision`. `path` is its place."""
+    """A `one_of`: the alternative that the label of `decision` names. `path` is its position in the declaration."""
 
     path: str
     decision: str
@@ -56,7 +56,7 @@ class Choose:
 
 @dataclass(frozen=True)
 class ChooseSome:
-    """A `some_of`: the list of the alternatives behind the labels of `decision`."""
+    """A `some_of`: the list of the alternatives that the label of `decision` names."""
 
     path: str
     decision: str
@@ -73,7 +73,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Splice:
-    """A `repeat`: the first `times` of `items`, spliced into what holds it."""
+    """A `repeat`: the first `times` of `items`, spliced into the surrounding list or arguments."""
 
     path: str
     times: Node
@@ -92,15 +92,16 @@ Node = Constant | Call | Group | Table | Choose | ChooseSome | Value | Splice | 
 
 
 def realise(node: Node, choices: Mapping[str, Label]) -> Any:
-    """Evaluate `node` for the labels in `choices`, calling every factory on the way.
+    """Evaluate `node` for the labels in `choices`: call the factories of all active layers.
 
-    Raises whatever a factory raises, with a note that names the layer's place.
+    Raises:
+        Exception: whatever a factory raises, with a note that names the position of the layer.
     """
     match node:
         case Constant(value):
             return value
         case Call(path, factory, args, kwargs):
-            values = realise_items(args, choices)
+            values = _realise_items(args, choices)
             keywords = {key: realise(value, choices) for key, value in kwargs.items()}
             try:
                 return factory(*values, **keywords)
@@ -108,7 +109,7 @@ def realise(node: Node, choices: Mapping[str, Label]) -> Any:
                 error.add_note(f"while building the layer at {path or 'the root'!r} of the space")
                 raise
         case Group(kind, items):
-            return kind(realise_items(items, choices))
+            return kind(_realise_items(items, choices))
         case Table(items):
             return {key: realise(value, choices) for key, value in items.items()}
         case Choose(_, decision, alternatives):
@@ -118,23 +119,23 @@ def realise(node: Node, choices: Mapping[str, Label]) -> Any:
         case Value(_, decision):
             return choices[decision]
         case Compute(function, operands):
-            operated = [realise(operand, choices) for operand in operands]
+            values = [realise(operand, choices) for operand in operands]
             try:
-                return function(*operated)
+                return function(*values)
             except RAISED as error:
-                error.add_note(f"while computing {function.__name__}({', '.join(map(repr, operated))}) in the space")
+                error.add_note(f"while computing {function.__name__}({', '.join(map(repr, values))}) in the space")
                 raise
         case Splice():
-            return realise_items((node,), choices)
+            return _realise_items((node,), choices)
 
 
-def realise_items(items: tuple[Node, ...], choices: Mapping[str, Label]) -> list[Any]:
-    """Evaluate nodes in order, splicing repeats."""
+def _realise_items(items: tuple[Node, ...], choices: Mapping[str, Label]) -> list[Any]:
+    """Evaluate `items` in order, and splice repeats into the list."""
     values: list[Any] = []
     for item in items:
         if isinstance(item, Splice):
             times = realise(item.times, choices)
-            values.extend(realise_items(item.items[:times], choices))
+            values.extend(_realise_items(item.items[:times], choices))
         else:
             values.append(realise(item, choices))
     return values
