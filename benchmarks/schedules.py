@@ -59,7 +59,7 @@ from ogive.objective import Objective
 from ogive.schedule.base import Action
 from ogive.schedule.dehb import DEHBBrackets
 from ogive.schedule.hyperband import Hyperband
-from ogive.schedule.ladder import levels
+from ogive.schedule.ladder import rung_epochs
 from ogive.schedule.successive_halving import SuccessiveHalving
 from ogive.seeds import generator
 from ogive.space import Architecture
@@ -340,7 +340,10 @@ def _said_and_true(problem: Problem, whole: int, trials: Sequence[Trial]) -> lis
         end = problem.objectives[0].cost(trial.metrics)
         for t in range(1, whole + 1):
             seen = replace(trial, status=Status.RUNNING, reports=trial.reports[:t])
-            if t in (whole // 8, whole // 4, whole // 2) and (chance := schedule.chance(seen)) is not None:
+            if (
+                t in (whole // 8, whole // 4, whole // 2)
+                and (chance := schedule.improvement_probability(seen)) is not None
+            ):
                 rows.append((t, chance, end < best))
             if schedule.on_report(seen, seen.reports[-1]) is Action.STOP:
                 break
@@ -367,7 +370,7 @@ def rungs(options: argparse.Namespace) -> None:
         "rungs, from 1 epoch, eta 3 (asha, pasha, successive_halving, hyperband, dehb); trials of a bracket of halving"
     )
     for highest in (9, 27, 50, 81, 200):
-        stand = levels(1, highest, 3)
+        stand = rung_epochs(1, highest, 3)
         halving = SuccessiveHalving(sought, epochs=highest)
         assert stand == halving.ladder.steps == Hyperband(sought, epochs=highest).ladder.steps
         print(f"to {highest:<4} epochs: {_row(stand):<22} trials: {_row(halving.sizes)}")

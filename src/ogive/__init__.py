@@ -1,6 +1,6 @@
-"""Ogive: neural architecture search that one trusts with money.
+"""Ogive: neural architecture search with journalled runs that survive crashes and can be continued.
 
-Names are loaded when they are first used: `import ogive` is fast and loads neither NumPy nor PyTorch.
+Names are imported when they are first used, so `import ogive` is fast and loads neither NumPy nor PyTorch.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_NAMES = {
+_MODULE_OF_NAME = {
     **dict.fromkeys(
         ("layer", "one_of", "some_of", "integer", "real", "repeat", "scaled", "wiring", "Space", "Architecture"),
         "ogive.space",
@@ -21,7 +21,7 @@ _NAMES = {
     **dict.fromkeys(("OgiveError", "Infeasible"), "ogive.errors"),
     "relax": "ogive.supernet",
 }
-_ROOMS = (
+_PACKAGES = (
     "zoo",
     "strategy",
     "schedule",
@@ -75,9 +75,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _NAMES:
-        value = getattr(import_module(_NAMES[name]), name)
-    elif name in _ROOMS:
+    if name in _MODULE_OF_NAME:
+        value = getattr(import_module(_MODULE_OF_NAME[name]), name)
+    elif name in _PACKAGES:
         value = import_module(f"ogive.{name}")
     else:
         raise AttributeError(f"module 'ogive' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""`python -m ogive` is the command `ogive`."""
+"""Run the command `ogive` with `python -m ogive`."""
 
 from ogive.cli.main import main
 

@@ -1,4 +1,4 @@
-"""The types of NumPy arrays."""
+"""Types of NumPy arrays, for annotations."""
 
 from __future__ import annotations
 

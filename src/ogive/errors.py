@@ -1,38 +1,44 @@
-"""The errors that Ogive raises on purpose: each says what was found, where, and what would be right."""
+"""Exceptions for the user. Each message states the problem, where it is, and how to fix it."""
 
 from __future__ import annotations
 
 
 class OgiveError(Exception):
-    """Base of every error that is meant for the user who caused it."""
+    """Base class of all errors that the user can fix."""
 
 
 class SpaceError(OgiveError):
-    """A search space, or an architecture of it, is not what it should be."""
+    """A search space, or an architecture of it, is invalid."""
 
 
 class SpaceExhausted(OgiveError):
-    """Every architecture that the space allows has been proposed."""
+    """Every architecture of the space has been proposed."""
 
 
 class Infeasible(OgiveError):
-    """Raised by user code (a factory or a train function): this architecture cannot be evaluated."""
+    """This architecture cannot be evaluated. Raised by user code: a factory or a train function."""
 
 
 class UserCodeError(OgiveError):
-    """A user's function (constraint, canonical, graph, baseline) raised, or returned what it must not."""
+    """A user's function (constraint, canonical, graph, baseline) raised an exception or returned an invalid value."""
 
 
 class JobError(OgiveError):
-    """A job, or an argument of `search`, is not what it should be."""
+    """A job file, or an argument of a function such as `search`, is invalid."""
 
 
 class RunError(OgiveError):
-    """A run's folder, journal or lease does not allow what was asked."""
+    """The state of a run's folder, journal or lease does not permit the operation."""
 
 
 class MissingExtra(OgiveError, ImportError):
-    """An optional dependency is not installed."""
+    """An optional dependency is not installed.
+
+    Args:
+        package: the package to import.
+        extra: the extra of `ogive` that installs it.
+        purpose: what the package is needed for; the first words of the message.
+    """
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs the package {package!r}: pip install 'ogive[{extra}]'")

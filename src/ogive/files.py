@@ -1,4 +1,4 @@
-"""Writing files in one step: a reader or a crash never sees half of one."""
+"""Atomic writes: after a crash, and for concurrent readers, a file is complete or not there at all."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import IO
 
 Write = Callable[[IO[bytes]], object]
+"""A function that writes the content to an open binary file."""
 
 
 def write_flushed(path: Path, write: Write) -> None:
-    """Write a new file and flush it to the disk; remove it where that fails.
+    """Create the file at `path` and flush it to the disk. If that fails, the incomplete file is removed.
 
     Raises:
-        OSError: the file cannot be written; and what `write` raises.
+        OSError: the file cannot be written. Exceptions of `write` are passed on.
     """
     try:
         with path.open("wb") as file:
@@ -27,10 +28,15 @@ def write_flushed(path: Path, write: Write) -> None:
 
 
 def replace_file(path: Path, write: Write, draft: Path | None = None) -> None:
-    """Write a file beside `path` and move it there. `draft`: the name beside it, where several processes may write.
+    """Write a draft in the same folder and rename it to `path`.
+
+    Args:
+        path: the file to create or replace.
+        write: writes the content.
+        draft: the path of the draft; needed where several processes may write the same file. Default: `path` + ".draft".
 
     Raises:
-        OSError: the file cannot be written; and what `write` raises.
+        OSError: the file cannot be written. Exceptions of `write` are passed on.
     """
     draft = draft or path.with_name(path.name + ".draft")
     write_flushed(draft, write)
@@ -38,7 +44,7 @@ def replace_file(path: Path, write: Write, draft: Path | None = None) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Replace the file at `path` by a text in UTF-8; characters that UTF-8 cannot hold become `?`.
+    """Replace the file at `path` by `text` in UTF-8. Characters that UTF-8 cannot encode are written as `?`.
 
     Raises:
         OSError: the file cannot be written.
@@ -47,7 +53,7 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Make renames in `folder` last through a power cut."""
+    """Flush the entries of `folder` to the disk, so that renames in it survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Numbers, durations, counts and amounts of money as a reader wants them; all texts of a run are made of these."""
+"""Texts for numbers, durations, counts and amounts of money, in the units that people read."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ S = TypeVar("S", bound=StrEnum)
 
 
 def number(value: float) -> str:
-    """Four significant digits, whole numbers and what is ten thousand or more in full: 0.9571, 65,834, 12,346, 1.2e-07."""
+    """Return `value` with four significant digits: 0.9571, 1.2e-07.
+
+    Whole numbers, and numbers of 10,000 or more, are written in full: 65,834 and 12,346.
+    """
     if math.isfinite(value) and (value == round(value) or abs(value) >= 9999.5) and abs(value) < 1e15:
         return f"{round(value):,}"
     return f"{value:.4g}"
 
 
 def duration(seconds: float) -> str:
-    """The two largest units: 0.004 s, 0.4 s, 45 s, 2 min 3 s, 1 h 5 min, 3 d 4 h."""
+    """Return a duration in its two largest units: 0.004 s, 0.4 s, 45 s, 2 min 3 s, 1 h 5 min, 3 d 4 h."""
     if not math.isfinite(seconds):
         return f"{seconds} s"
     if seconds < 0.095:
@@ -26,43 +29,43 @@ def duration(seconds: float) -> str:
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
-    for size, unit, rest_size, rest_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+    for size, unit, small_size, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
         if whole >= size:
-            rest = whole % size // rest_size
-            return f"{whole // size} {unit}" + (f" {rest} {rest_unit}" if rest else "")
+            remainder = whole % size // small_size
+            return f"{whole // size} {unit}" + (f" {remainder} {small_unit}" if remainder else "")
     return f"{whole} s"
 
 
 def plural(count: int, word: str) -> str:
-    """`1 trial`, `2 trials`, `1,000 trials`."""
+    """Return a count with its noun: `1 trial`, `2 trials`, `1,000 trials`."""
     return f"{count:,} {word}" + ("" if count == 1 else "s")
 
 
 def trials(numbers: Sequence[int]) -> str:
-    """ "trial 3", "trials 3, 4", "trials 3, 4, 5 and 9 more"."""
+    """Return a short list of trials: "trial 3", "trials 3, 4", "trials 3, 4, 5 and 9 more"."""
     more = f" and {len(numbers) - 3:,} more" if len(numbers) > 4 else ""
     first = ", ".join(map(str, numbers[:3] if more else numbers))
     return f"trial{'s' if len(numbers) > 1 else ''} {first}{more}"
 
 
 def amount(money: float, currency: str = "") -> str:
-    """`19.30 USD`; two significant digits where it is less than a cent."""
-    shown = f"{money:,.2f}" if abs(money) >= 0.01 or money == 0 else f"{money:.2g}"
-    return f"{shown} {currency}".rstrip()
+    """Return an amount of money: `19.30 USD`. Amounts below a cent have two significant digits."""
+    digits = f"{money:,.2f}" if abs(money) >= 0.01 or money == 0 else f"{money:.2g}"
+    return f"{digits} {currency}".rstrip()
 
 
 def of_limit(money: float, limit: float, currency: str) -> str:
-    """`6.43 of 50 USD`, `6.43 of 50 of money` where the currency is not known."""
-    whole = f"{round(limit):,}" if limit == round(limit) else amount(limit)
-    return f"{amount(money)} of {whole} {currency or 'of money'}"
+    """Return an amount with its limit: `6.43 of 50 USD`, or `6.43 of 50 of money` where the currency is unknown."""
+    limit_digits = f"{round(limit):,}" if limit == round(limit) else amount(limit)
+    return f"{amount(money)} of {limit_digits} {currency or 'of money'}"
 
 
 def counts(count: Mapping[S, int]) -> str:
-    """`3 error, 1 time limit`, the most frequent first; "" where there is none."""
-    some = sorted(((n, status.value) for status, n in count.items() if n), key=lambda item: (-item[0], item[1]))
-    return ", ".join(f"{n:,} {name.replace('_', ' ')}" for n, name in some)
+    """Return the counts above 0, the largest first: `3 error, 1 time limit`; an empty text where all are 0."""
+    nonzero = sorted(((n, status.value) for status, n in count.items() if n), key=lambda item: (-item[0], item[1]))
+    return ", ".join(f"{n:,} {name.replace('_', ' ')}" for n, name in nonzero)
 
 
 def capitalized(text: str) -> str:
-    """A clause as a sentence."""
+    """Return a clause as a sentence: capitalized, with a full stop."""
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."

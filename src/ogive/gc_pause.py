@@ -1,4 +1,4 @@
-"""Python's search for garbage, and where it only costs time."""
+"""Pauses of Python's garbage collector."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """No search for garbage meanwhile: where a million objects are made that all stay, it takes a third of the time."""
-    was = gc.isenabled()
+    """Disable the garbage collector within the `with` block.
+
+    Code that creates a million objects and keeps all of them runs in a third of the time this way.
+    """
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if not gc.get_freeze_count():  # else the program has frozen objects of its own, which would thaw
+        # Freezing and unfreezing moves the new objects to the oldest generation. Otherwise the collector would go through
+        # them right after it is enabled. This is skipped if the program has frozen objects, because it would unfreeze them.
+        if not gc.get_freeze_count():
             gc.freeze()
-            gc.unfreeze()  # the two count what was made among the old; else the search is only put off
-        if was:
+            gc.unfreeze()
+        if was_enabled:
             gc.enable()

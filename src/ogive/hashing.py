@@ -11,7 +11,7 @@ ALL_DIGITS = 64
 
 
 def hash_bytes(*parts: bytes | memoryview, digits: int = DIGITS) -> str:
-    """Return the hash of the parts one after another."""
+    """Return the hash of the concatenated `parts`."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)
@@ -19,10 +19,10 @@ def hash_bytes(*parts: bytes | memoryview, digits: int = DIGITS) -> str:
 
 
 def hash_text(text: str, digits: int = DIGITS) -> str:
-    """Return the hash of a text in UTF-8."""
+    """Return the hash of `text` in UTF-8."""
     return hash_bytes(text.encode(), digits=digits)
 
 
 def hash_json(value: Any, digits: int = DIGITS) -> str:
-    """Return the hash of a value as JSON with sorted keys."""
+    """Return the hash of `value` as JSON with sorted keys."""
     return hash_text(json.dumps(value, sort_keys=True), digits)

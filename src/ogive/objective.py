@@ -1,7 +1,8 @@
-"""What is sought: objectives, constraints, and the order they put on what was measured.
+"""Objectives and constraints, and the ranking of trials by them.
 
-Costs are objectives turned so that less is better. Sources: constraint domination, non-dominated fronts and crowding
-distance are Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II" (2002), sections III and VI.
+The cost of a trial is the value of an objective, with its sign changed if the objective is maximized: less is better.
+Constraint domination, non-dominated fronts and crowding distance are those of Deb et al., "A fast and elitist multiobjective
+genetic algorithm: NSGA-II" (IEEE Transactions on Evolutionary Computation, 2002), sections III and VI.
 
 Symbols: n rows (trials), m objectives.
 """
@@ -19,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ogive.arrays import BoolArray, FloatArray, IntArray
 from ogive.errors import JobError
-from ogive.metric_names import check_not_trained_on, goal_of
+from ogive.metric_names import check_not_trained_on, infer_goal
 
 Metrics = Mapping[str, float]
 
@@ -33,15 +34,17 @@ class Objective:
 
     Attributes:
         metric: the name under which it is reported.
-        goal: "maximize" or "minimize"; may be left out where every word of the name is known (`val_accuracy`, `latency_ms`).
-        epoch: which epoch is a trial's value. "last": the last one that was reported; NaN in any epoch fails the trial.
-            "best": of the epochs in which all objectives and constraints have a finite value, the one at which this
-            metric was best; all metrics of the trial are then those of that epoch, and its checkpoint is kept. So NaN in
-            some epochs is no failure, and what is measured only in the last epoch makes that one the value. The best of
-            several measurements is better than the network is on new data.
+        goal: "maximize" or "minimize"; optional if every word of the name is known (`val_accuracy`, `latency_ms`).
+        epoch: the epoch whose metrics are the trial's value.
+
+            - "last": the last reported epoch. NaN in any epoch fails the trial.
+            - "best": the epoch with the best value of this metric, among those in which all objectives and constraints are
+              finite. All metrics of the trial are taken from this epoch, and its checkpoint is kept. NaN in some epochs does
+              not fail the trial. If another metric is reported only in the last epoch, the last epoch is the value. The best
+              of several noisy measurements is an optimistic estimate.
 
     Raises:
-        JobError: the goal or the epoch is not one of the two, or the goal was left out and the name does not tell.
+        JobError: the goal or the epoch is invalid, or the goal is missing and the name does not imply it.
     """
 
     metric: str
@@ -51,7 +54,7 @@ class Objective:
     def __post_init__(self) -> None:
         _check_metric("objective", self.metric)
         if not self.goal:
-            object.__setattr__(self, "goal", goal_of(self.metric))
+            object.__setattr__(self, "goal", infer_goal(self.metric))
         if self.goal not in GOALS:
             hint = get_close_matches(str(self.goal), GOALS, n=1, cutoff=0.0)[0]
             raise JobError(f"objective {self.metric!r}: goal {self.goal!r} is not {_or(GOALS)}; did you mean {hint!r}?")
@@ -59,12 +62,12 @@ class Objective:
             raise JobError(f"objective {self.metric!r}: epoch {self.epoch!r} is not {_or(EPOCHS)}")
 
     def to_json(self) -> dict[str, str]:
-        """The fields by name; `epoch` only where it is not the default, as journals of earlier versions have none."""
-        chosen = {} if self.epoch == "last" else {"epoch": self.epoch}
-        return {"metric": self.metric, "goal": self.goal, **chosen}
+        """Return the fields by name. `epoch` is included only if it is not the default: older journals do not have it."""
+        epoch = {} if self.epoch == "last" else {"epoch": self.epoch}
+        return {"metric": self.metric, "goal": self.goal, **epoch}
 
     def cost(self, metrics: Metrics) -> float:
-        """The metric, negated if it is maximised; NaN where it is missing or not finite."""
+        """Return the metric, negated if it is maximized; NaN if it is missing or not finite."""
         value = float(metrics.get(self.metric, math.nan))
         if not math.isfinite(value):
             return math.nan
@@ -73,15 +76,16 @@ class Objective:
 
 @dataclass(frozen=True)
 class Constraint:
-    """A metric with a threshold, in the metric's own unit.
+    """A bound on a metric, in the unit of the metric.
 
     Attributes:
-        metric: the name under which it is reported, or screened.
+        metric: the name under which it is reported, or of a screened metric.
         at_most, at_least: the threshold; exactly one of the two.
-        hard: what is known before training to violate it is never trained. A soft one only ranks behind what satisfies it.
+        hard: whether an architecture that is known to violate the constraint before training is not trained at all. A trial
+            that violates a soft constraint is trained, and ranked behind all trials that satisfy it.
 
     Raises:
-        JobError: not exactly one finite threshold.
+        JobError: there is not exactly one finite threshold.
     """
 
     metric: str
@@ -101,13 +105,13 @@ class Constraint:
 
     @property
     def threshold(self) -> float:
-        """The one of `at_most` and `at_least` that was given."""
+        """Either `at_most` or `at_least`."""
         return self.at_most if self.at_most is not None else self.at_least  # type: ignore[return-value]
 
     def violation(self, metrics: Metrics) -> float:
-        """By how much the threshold is missed: 0 when satisfied, relative to the threshold unless that is 0.
+        """Return by how much the metric exceeds the threshold: 0 if satisfied, infinity if the metric is missing or NaN.
 
-        Infinite where the metric is missing or NaN.
+        The excess is relative to the threshold, or absolute if the threshold is 0.
         """
         value = float(metrics.get(self.metric, math.nan))
         if math.isnan(value):
@@ -124,69 +128,75 @@ ObjectiveSpec = str | Objective | Sequence[str | Objective]
 
 
 def objectives(spec: ObjectiveSpec) -> tuple[Objective, ...]:
-    """Objectives from a metric's name, an `Objective`, or a list of these.
+    """Return the objectives that `spec` describes: the name of a metric, an `Objective`, or a list of these.
 
     Raises:
-        JobError: there are none, one is named twice or of the training part, or is neither a name nor an `Objective`.
+        JobError: the list is empty, has a metric twice, has two objectives with `epoch="best"`, has a metric that is
+            measured on the training data, or has an item of another type.
     """
-    given = [spec] if isinstance(spec, (str, Objective)) else list(spec)
+    items = [spec] if isinstance(spec, (str, Objective)) else list(spec)
     parsed: dict[str, Objective] = {}
-    for item in given:
+    for item in items:
         if not isinstance(item, (str, Objective)):
             raise JobError(f"objectives: {item!r} is neither the name of a metric nor an Objective")
         objective = Objective(item) if isinstance(item, str) else item
         check_not_trained_on(objective.metric)
-        former = parsed.setdefault(objective.metric, objective)
-        if former is not objective:
-            clash = "is there twice" if former.goal == objective.goal else "is to be maximized and minimized"
-            raise JobError(f"objectives: {objective.metric!r} {clash}; name each metric once")
+        first = parsed.setdefault(objective.metric, objective)
+        if first is not objective:
+            conflict = "is listed twice" if first.goal == objective.goal else "is to be both maximized and minimized"
+            raise JobError(f"objectives: {objective.metric!r} {conflict}; name each metric once")
     if not parsed:
         raise JobError('objectives: there are none; name at least one metric, such as "accuracy"')
     best = [objective.metric for objective in parsed.values() if objective.epoch == "best"]
     if len(best) > 1:
         raise JobError(
-            f"objectives: {_or(best)} both have epoch='best'; one checkpoint of a trial is kept, so one objective alone can "
-            "choose its epoch; the others take the values of that epoch"
+            f"objectives: {' and '.join(map(repr, best))} have epoch='best', but only one objective can choose the epoch, "
+            "because one checkpoint of each trial is kept; the other objectives have their values of that epoch"
         )
     return tuple(parsed.values())
 
 
 def constraints(spec: Constraint | Iterable[Constraint]) -> tuple[Constraint, ...]:
-    """Constraints from one `Constraint` or several.
+    """Return one or several constraints as a tuple.
 
     Raises:
-        JobError: two on one metric in the same direction, two that nothing can satisfy, or not a `Constraint`.
+        JobError: two constraints bound one metric in the same direction, two contradict each other, or an item is not a
+            `Constraint`.
     """
-    given = (spec,) if isinstance(spec, Constraint) else tuple(spec)
-    least: dict[str, float] = {}
-    most: dict[str, float] = {}
-    for item in given:
+    items = (spec,) if isinstance(spec, Constraint) else tuple(spec)
+    lower_bounds: dict[str, float] = {}
+    upper_bounds: dict[str, float] = {}
+    for item in items:
         if not isinstance(item, Constraint):
             raise JobError(f"constraints: {item!r} is not a Constraint(metric, at_most=... or at_least=...)")
-        side, word = (most, "at_most") if item.at_most is not None else (least, "at_least")
-        if item.metric in side:
+        bounds, word = (upper_bounds, "at_most") if item.at_most is not None else (lower_bounds, "at_least")
+        if item.metric in bounds:
             raise JobError(f"constraints: {item.metric!r} has {word} twice; keep the stricter one")
-        side[item.metric] = item.threshold
-    for metric in least.keys() & most.keys():
-        if least[metric] > most[metric]:
-            raise JobError(
-                f"constraints: nothing satisfies {metric} >= {least[metric]:g} and {metric} <= {most[metric]:g}"
-            )
-    return given
+        bounds[item.metric] = item.threshold
+    for metric in lower_bounds.keys() & upper_bounds.keys():
+        low, high = lower_bounds[metric], upper_bounds[metric]
+        if low > high:
+            raise JobError(f"constraints: nothing satisfies {metric} >= {low:g} and {metric} <= {high:g}")
+    return items
 
 
 def costs(metrics: Metrics, objectives: Sequence[Objective]) -> FloatArray:
-    """Costs [m], all minimised; NaN where a metric is missing or not finite."""
+    """Return the costs [m]; NaN where a metric is missing or not finite."""
     return np.array([objective.cost(metrics) for objective in objectives], dtype=np.float64)
 
 
 def violation(metrics: Metrics, constraints: Iterable[Constraint]) -> float:
-    """The sum of all violations, hard and soft; 0 when all are satisfied."""
+    """Return the sum of the violations of all constraints, hard and soft; 0 if all are satisfied."""
     return sum((constraint.violation(metrics) for constraint in constraints), start=0.0) if constraints else 0.0
 
 
 def sort_key(metrics: Metrics, objective: Objective, constraints: Iterable[Constraint] = ()) -> tuple[int, float]:
-    """A key that sorts what one objective measured as `rank` does: equal keys, equal ranks."""
+    """Return a key that sorts trials with one objective in the order of `rank`; equal keys have equal ranks.
+
+    Returns:
+        (class, value within the class): class 0 has the feasible trials by cost, class 1 those that violate constraints by
+        their violation, and class 2 those without a finite value.
+    """
     cost = objective.cost(metrics)
     if math.isnan(cost):
         return 2, 0.0
@@ -197,22 +207,22 @@ def sort_key(metrics: Metrics, objective: Objective, constraints: Iterable[Const
 def ranks(
     metrics: Sequence[Metrics], objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()
 ) -> list[int]:
-    """`rank` of metrics: n ranks, 0 the best. A single objective takes a path without arrays, quick for small n."""
-    if len(objectives) == 1:
+    """Return the ranks of n trials by their metrics, as `rank` does; 0 is the best."""
+    if len(objectives) == 1:  # faster than arrays for small n
         keys = [sort_key(row, objectives[0], constraints) for row in metrics]
-        place = {key: index for index, key in enumerate(sorted(set(keys)))}
-        return [place[key] for key in keys]
+        rank_of = {key: index for index, key in enumerate(sorted(set(keys)))}
+        return [rank_of[key] for key in keys]
     rows = np.array([[objective.cost(row) for objective in objectives] for row in metrics])
     excess = [violation(row, constraints) for row in metrics]
-    return [int(place) for place in rank(rows.reshape(len(metrics), len(objectives)), excess)]
+    return [int(value) for value in rank(rows.reshape(len(metrics), len(objectives)), excess)]
 
 
 def pareto_front(costs: ArrayLike) -> BoolArray:
-    """Which rows of `costs` [n, m] no other row dominates; duplicates stay. Returns [n].
+    """Return which rows [n] of `costs` [n, m] no other row dominates.
 
-    Rows that are not finite are never on the front.
+    Equal rows are all on the front. Rows with NaN or infinity are never on the front.
     """
-    import moocore  # takes longer to import than all of this package
+    import moocore  # its import takes longer than that of all of `ogive`
 
     rows = _rows(costs)
     valid = np.isfinite(rows).all(axis=1)
@@ -223,80 +233,90 @@ def pareto_front(costs: ArrayLike) -> BoolArray:
 
 
 def rank(costs: ArrayLike, violations: ArrayLike | None = None) -> IntArray:
-    """Ranks [n] of `costs` [n, m], 0 the best; equally good rows share a rank and no rank is skipped.
+    """Return the ranks [n] of `costs` [n, m]; 0 is the best. Equally good rows share a rank, and no rank is skipped.
 
     Feasible rows (violation 0) come first, then the others by `violations` [n] (Deb et al. 2002, section VI). Feasible
-    rows are ordered by value with one objective, by front and then crowding distance with several (section III).
-    Rows that are not finite come last.
+    rows are ordered by cost if there is one objective, and by front and then crowding distance otherwise (section III).
+    Rows with NaN or infinity come last.
+
+    Raises:
+        ValueError: the shapes do not match.
     """
     rows = _rows(costs)
     n = len(rows)
     excess = np.zeros(n) if violations is None else np.asarray(violations, dtype=np.float64)
     if excess.shape != (n,):
         raise ValueError(f"expected violations of shape ({n},), one for each row of costs, but got {excess.shape}")
+    # Section VI: feasible rows (0) dominate those that violate constraints (1). Invalid rows (2) are an addition.
     invalid = ~np.isfinite(rows).all(axis=1)
     feasible = ~invalid & (excess <= 0)
     group = np.where(invalid, 2, np.where(feasible, 0, 1))
-    first, second = np.zeros((2, n))  # the keys within a group
-    first[group == 1] = excess[group == 1]
+    first_key, second_key = np.zeros((2, n))  # sort keys within a group
+    first_key[group == 1] = excess[group == 1]
     if rows.shape[1] == 1:
-        first[feasible] = rows[feasible, 0]
+        first_key[feasible] = rows[feasible, 0]
     elif feasible.any():
         import moocore
 
-        first[feasible] = moocore.pareto_rank(rows[feasible])
-        second[feasible] = -_crowding(rows[feasible], first[feasible])
-    return _places((second, first, group))
+        # Section III: the crowded-comparison operator, by non-domination rank and then by larger crowding distance.
+        first_key[feasible] = moocore.pareto_rank(rows[feasible])
+        second_key[feasible] = -_crowding(rows[feasible], first_key[feasible])
+    return _dense_ranks((second_key, first_key, group))
 
 
 def crowding_distance(costs: ArrayLike) -> FloatArray:
-    """Crowding distances [n] within one front, `costs` [n, m]: infinite at the ends of every objective.
+    """Return the crowding distances [n] of the rows of one front, `costs` [n, m].
 
-    Equal values of an objective share the gap around them, so that the order of rows never decides (Deb et al. 2002
-    leave it open).
+    The distance is infinite for the lowest and highest value of each objective. Rows with equal values of an objective have
+    the same gap, so that the result does not depend on the order of the rows; Deb et al. (2002) do not define this case.
     """
     rows = _rows(costs)
     return _crowding(rows, np.zeros(len(rows)))
 
 
 def _crowding(rows: FloatArray, fronts: FloatArray) -> FloatArray:
-    """`crowding_distance` [n] of every row of `rows` [n, m] within its front [n]."""
+    """Return the crowding distance [n] of each row of `rows` [n, m] within its front; `fronts` [n] numbers the fronts."""
     distance = np.zeros(len(rows))
     for column in rows.T:
-        places = _places((column, fronts))  # [n], one place for each value of a front
-        front, value = np.zeros((2, int(places.max(initial=-1)) + 1))
-        front[places], value[places] = fronts, column
+        # Number the distinct (front, value) pairs in ascending order: `index` [n] says which pair each row has.
+        index = _dense_ranks((column, fronts))
+        front, value = np.zeros((2, int(index.max(initial=-1)) + 1))
+        front[index], value[index] = fronts, column
         begins = np.flatnonzero(np.diff(front, prepend=-1))
         ends = np.append(begins[1:], len(front)) - 1
+        # The gap between the two neighbours in the same front, divided by the range of the front; infinite at its ends.
         span = np.repeat(value[ends] - value[begins], ends - begins + 1)
         gap = np.full(len(value), math.inf)
         gap[1:-1] = value[2:] - value[:-2]
         gap[begins] = gap[ends] = math.inf
-        distance += np.divide(gap, span, out=np.zeros_like(gap), where=span > 0)[places]
+        distance += np.divide(gap, span, out=np.zeros_like(gap), where=span > 0)[index]
     return distance
 
 
-def _places(keys: tuple[NDArray[Any], ...]) -> IntArray:
-    """Places [n] by the last of the `keys`, then by the one before it ...; equals share a place, none is skipped."""
+def _dense_ranks(keys: tuple[NDArray[Any], ...]) -> IntArray:
+    """Return ranks [n] by the last of the `keys`, then the one before it, and so on. Ties share a rank, none is skipped."""
     order = np.lexsort(keys)
-    steps = np.zeros(len(order), dtype=bool)
+    differs = np.zeros(len(order), dtype=bool)  # from the row before it in `order`
     for key in keys:
-        steps[1:] |= key[order[1:]] != key[order[:-1]]
-    places = np.empty(len(order), dtype=np.int64)
-    places[order] = np.cumsum(steps)
-    return places
+        differs[1:] |= key[order[1:]] != key[order[:-1]]
+    dense = np.empty(len(order), dtype=np.int64)
+    dense[order] = np.cumsum(differs)
+    return dense
 
 
 def hypervolume(costs: ArrayLike, reference: Sequence[float]) -> float:
-    """The volume that `costs` [n, m] dominate up to the point `reference` [m].
+    """Return the volume that the rows of `costs` [n, m] dominate, bounded by the point `reference` [m].
 
-    Rows that are not finite count nothing.
+    Rows with NaN or infinity are ignored.
+
+    Raises:
+        ValueError: the shapes do not match, or the reference is not finite.
     """
     rows = _rows(costs)
     point = np.asarray(reference, dtype=np.float64)
     if point.shape != (rows.shape[1],) or not np.isfinite(point).all():
         raise ValueError(
-            f"expected a finite reference of {rows.shape[1]} numbers, one an objective, but got {reference}"
+            f"expected a finite reference of {rows.shape[1]} numbers, one for each objective, but got {reference}"
         )
     import moocore
 
@@ -307,7 +327,7 @@ def hypervolume(costs: ArrayLike, reference: Sequence[float]) -> float:
 def _rows(costs: ArrayLike) -> FloatArray:
     rows = np.asarray(costs, dtype=np.float64)
     if rows.ndim != 2:
-        raise ValueError(f"expected costs of shape (n, m), one row a trial, but got {rows.shape}")
+        raise ValueError(f"expected costs of shape (n, m), one row for each trial, but got {rows.shape}")
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Implementations by name: loaded when first asked for, with errors that say what there is."""
+"""Registries of implementations by name, and checks of their options."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Factories of one kind of thing (`kind`, for errors) by name.
+    """Factories by name.
 
-    A factory is a callable, or "module:name" of one, which is imported when first used. Parameters of a factory that
-    are not among `given` are its options.
+    A factory is a callable, or the text "module:name" of a callable, which is imported when it is first used. All parameters
+    of a factory are options for the user, except those in `given`.
+
+    Args:
+        kind: what the factories make, for error messages: "schedule".
+        given: names of the parameters that Ogive passes itself.
+        factories: the initial factories.
     """
 
     def __init__(self, kind: str, given: tuple[str, ...], factories: Mapping[str, str | Callable[..., T]]) -> None:
@@ -27,19 +32,20 @@ class Registry(Generic[T]):
         self._factories = dict(factories)
 
     def names(self) -> tuple[str, ...]:
+        """Return the registered names in alphabetical order."""
         return tuple(sorted(self._factories))
 
     def register(self, name: str, factory: str | Callable[..., T]) -> None:
-        """Add a factory under a name that is free.
+        """Register a factory under an unused name.
 
         Raises:
-            JobError: the name is taken by another factory.
+            JobError: another factory has this name.
         """
         if self._factories.setdefault(name, factory) != factory:
             raise JobError(f"{self.kind} {name!r} is registered already; choose another name")
 
     def factory(self, name: str) -> Callable[..., T]:
-        """The factory called `name`.
+        """Return the factory with this name, imported if necessary.
 
         Raises:
             JobError: there is none.
@@ -51,27 +57,27 @@ class Registry(Generic[T]):
         factory = self._factories[name]
         if isinstance(factory, str):
             module, _, attribute = factory.partition(":")
-            loaded: Callable[..., T] = getattr(import_module(module), attribute)
-            self._factories[name] = factory = loaded
+            imported: Callable[..., T] = getattr(import_module(module), attribute)
+            self._factories[name] = factory = imported
         return factory
 
     def options(self, name: str) -> dict[str, Any]:
-        """The options of `name` with their defaults; `inspect.Parameter.empty` where there is none."""
+        """Return the options of `name` with their defaults; `inspect.Parameter.empty` marks a required option."""
         parameters = inspect.signature(self.factory(name)).parameters.values()
         return {p.name: p.default for p in parameters if p.name not in self.given and p.kind is not p.VAR_KEYWORD}
 
     def check_options(self, name: str, options: Mapping[str, Any]) -> None:
-        """See that `options` are options of `name` and that none is missing.
+        """Check that `name` has all of `options`, and that all required options are present.
 
         Raises:
-            JobError: one is unknown, or one without a default is missing.
+            JobError: an option is unknown, or a required one is missing.
         """
         allowed = self.options(name)
         for option in options:
             if option not in allowed:
-                there_are = f"it has {_list(tuple(allowed))}" if allowed else "it has none"
+                alternatives = f"it has {_list(tuple(allowed))}" if allowed else "it has none"
                 raise JobError(
-                    f"{self.kind} {name!r} has no option {option!r}{_hint(option, tuple(allowed))}; {there_are}"
+                    f"{self.kind} {name!r} has no option {option!r}{_hint(option, tuple(allowed))}; {alternatives}"
                 )
         for option, default in allowed.items():
             if default is inspect.Parameter.empty and option not in options:
@@ -79,19 +85,25 @@ class Registry(Generic[T]):
 
 
 def whole(owner: str, option: str, value: Any, at_least: int) -> int:
-    """`value` as an int, seen to be a whole number of at least `at_least`.
+    """Check that `value` is a whole number of at least `at_least`, and return it as an int.
+
+    Args:
+        owner: what has the option, for the error message: "schedule 'asha'".
+        option: the name of the option.
+        value: its value.
+        at_least: the smallest valid value.
 
     Raises:
         JobError: it is not.
     """
-    integral = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if isinstance(value, bool) or not integral or value < at_least:
+    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not is_whole or value < at_least:
         raise JobError(f"{owner}: {option} is {value!r}, but must be a whole number of at least {at_least}")
     return int(value)
 
 
 def share(owner: str, option: str, value: object) -> float:
-    """`value` as a number from 0 to 1.
+    """Check that `value` is a number from 0 to 1, and return it as a float; the arguments are as in `whole`.
 
     Raises:
         JobError: it is not.
@@ -102,7 +114,7 @@ def share(owner: str, option: str, value: object) -> float:
 
 
 def positive(owner: str, option: str, value: object) -> float:
-    """`value` as a finite number above 0.
+    """Check that `value` is a finite number above 0, and return it as a float; the arguments are as in `whole`.
 
     Raises:
         JobError: it is not.
@@ -113,10 +125,10 @@ def positive(owner: str, option: str, value: object) -> float:
 
 
 def choice(owner: str, option: str, value: object, allowed: Sequence[str]) -> str:
-    """`value`, seen to be one of the words `allowed`.
+    """Check that `value` is one of the words in `allowed`, and return it; the other arguments are as in `whole`.
 
     Raises:
-        JobError: it is not; the nearest is suggested.
+        JobError: it is not. The message suggests the most similar word.
     """
     if value not in allowed:
         hint = _hint(str(value), tuple(allowed))
@@ -125,7 +137,7 @@ def choice(owner: str, option: str, value: object, allowed: Sequence[str]) -> st
 
 
 def flag(owner: str, option: str, value: object) -> bool:
-    """`value`, seen to be true or false.
+    """Check that `value` is true or false, and return it; the arguments are as in `whole`.
 
     Raises:
         JobError: it is neither.

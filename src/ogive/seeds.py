@@ -1,7 +1,7 @@
-"""Random numbers derived from (seed, counters), never carried as state.
+"""Random numbers derived from a seed and a key, so that no random state is carried along.
 
-A generator is rebuilt from the run's seed and what it is for, so a resumed run draws what an uninterrupted one
-would have drawn. Derivation is stable across processes and machines.
+A generator is created anew for each use, from the run's seed and a key that names the use. A continued run therefore draws
+the same numbers as an uninterrupted one. The derivation is the same in all processes and on all machines.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import hashlib
 import numpy as np
 
 
-def _words(seed: int, key: tuple[int | str, ...]) -> bytes:
+def _digest(seed: int, key: tuple[int | str, ...]) -> bytes:
     return hashlib.sha256(repr((int(seed), *key)).encode()).digest()
 
 
 def derive(seed: int, *key: int | str) -> int:
-    """A seed in [0, 2**63) that is a function of `seed` and `key` alone."""
-    return int.from_bytes(_words(seed, key)[:8], "little") >> 1
+    """Return a seed in [0, 2**63) that depends on `seed` and `key` alone."""
+    return int.from_bytes(_digest(seed, key)[:8], "little") >> 1
 
 
 def generator(seed: int, *key: int | str) -> np.random.Generator:
-    """A NumPy generator that is a function of `seed` and `key` alone."""
-    return np.random.Generator(np.random.PCG64(np.frombuffer(_words(seed, key), dtype=np.uint32)))
+    """Return a NumPy generator that depends on `seed` and `key` alone."""
+    return np.random.Generator(np.random.PCG64(np.frombuffer(_digest(seed, key), dtype=np.uint32)))

@@ -1,4 +1,4 @@
-"""The vocabulary that strategies, schedules, runs and reports share: Proposal, Report, Status, Trial."""
+"""The records that all packages share: Proposal, Report, Status, Trial, Pending."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ogive.space import Architecture
 TrialId = int
 Step = int
 Fidelity = Mapping[str, float]
-"""How cheaply a trial is estimated, by name, such as `{"epochs": 9}`; empty where there is only one way."""
+"""How cheaply a trial is evaluated, by name: `{"epochs": 9}`. Empty if the estimator has no fidelities."""
 
 
 class _Empty(Mapping[str, Any]):
-    """An empty mapping that a frozen dataclass takes as a default (hashable) and that travels (picklable)."""
+    """An empty mapping that is hashable, so that a dataclass accepts it as a default, and picklable."""
 
     def __getitem__(self, name: str) -> Any:
         raise KeyError(name)
@@ -39,14 +39,14 @@ EMPTY: Mapping[str, Any] = _Empty()
 
 
 class Status(StrEnum):
-    """Where a trial stands. A trial that has failed says how; the reason and the traceback are beside it."""
+    """The state of a trial. The record of a failed trial also has a reason and, for an exception, the traceback."""
 
-    WAITING = "waiting"  # proposed, or put back after an interruption; no worker has it
+    WAITING = "waiting"  # for a worker: proposed, or put back after an interruption
     RUNNING = "running"
-    PAUSED = "paused"  # reached a rung; may be resumed
-    FINISHED = "finished"  # reached its fidelity
-    STOPPED = "stopped"  # ended early by the schedule; its reports count
-    ERROR = "error"  # the train function raised
+    PAUSED = "paused"  # at a rung; may be resumed
+    FINISHED = "finished"  # trained up to its fidelity
+    STOPPED = "stopped"  # by the schedule; its reports count
+    ERROR = "error"  # the train function raised an exception
     OUT_OF_MEMORY = "out_of_memory"
     TIME_LIMIT = "time_limit"
     NOT_FINITE = "not_finite"  # an objective or constraint was NaN or infinite
@@ -54,31 +54,32 @@ class Status(StrEnum):
     INFEASIBLE = "infeasible"
     EXITED = "exited"  # the train function ended its worker: os._exit, sys.exit, a crash in native code
     KILLED = "killed"  # the worker was killed from outside, more often than retries allow
-    LOST = "lost"  # the worker's host stopped answering, more often than retries allow
+    LOST = "lost"  # the worker's host stopped responding, more often than retries allow
 
     failed: bool
-    """The trial ended without a value."""
+    """Whether the trial ended without a value."""
     ended: bool
-    """Nothing more will be reported."""
+    """Whether the trial will report nothing more."""
 
-    def __init__(self, value: str) -> None:  # once for each member: everything asks for these two all the time
+    def __init__(self, value: str) -> None:  # computed once for each member, because both are read very often
         self.ended = value not in ("waiting", "running", "paused")
         self.failed = self.ended and value not in ("finished", "stopped")
 
 
 RETRIED = (Status.KILLED, Status.LOST)
-"""The failures that another attempt can mend."""
+"""The failures after which another attempt may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What a strategy asks for. All of it is journalled, so all of it is JSON.
+    """The evaluation that a strategy asks for. It is journalled, so all of its values are JSON.
 
     Attributes:
         architecture: the architecture to evaluate.
-        inherit: (trial, step) whose weights it starts from, or None.
-        settings: values that are not architecture, such as a learning rate; a train function's `trial.settings`.
-        note: whatever the algorithm wants to find again in `Trial.proposal.note`.
+        inherit: (trial, step) of the checkpoint whose weights the trial starts from, or None.
+        settings: values that are not part of the architecture, such as a learning rate; a train function reads them as
+            `trial.settings`.
+        note: values that the strategy reads later from `Trial.proposal.note`.
     """
 
     architecture: Architecture
@@ -89,14 +90,14 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Metrics at one step of a trial.
+    """The metrics of a trial at one step.
 
     Attributes:
-        step: epochs done, from 1; unique within the trial.
-        metrics: every metric known at this step; what was not repeated is carried forward from earlier steps.
-        seconds: compute time since the former report (or since the start of the attempt).
+        step: the number of completed epochs, from 1; unique within the trial.
+        metrics: all metrics that were reported up to this step, each with its last value.
+        seconds: compute time since the previous report, or since the start of the attempt.
         time: the clock's time when the report arrived, in seconds.
-        began: the trial's `began` when it was reported: reports of one fidelity share it.
+        began: `Trial.began` at the time of the report. Reports at the same fidelity have the same value.
     """
 
     step: Step
@@ -107,12 +108,13 @@ class Report:
 
 
 class BestEpoch(NamedTuple):
-    """The rule by which the best epoch is a trial's value (`Objective(epoch="best")`): for its reports, and for its
-    checkpoints where they are written.
+    """The rule that selects the epoch which is a trial's value, for `Objective(epoch="best")`.
+
+    It is applied to the reports of a trial and, in the worker, to its checkpoints.
 
     Attributes:
-        metric, goal: of the objective that chooses.
-        needed: the metrics of objectives and constraints.
+        metric, goal: of the objective with `epoch="best"`.
+        needed: the metrics of all objectives and constraints.
     """
 
     metric: str
@@ -120,32 +122,32 @@ class BestEpoch(NamedTuple):
     needed: tuple[str, ...] = ()
 
     def beside(self, screened: Mapping[str, float]) -> BestEpoch:
-        """The rule for a trial of which `screened` is known before training: these need not be reported."""
+        """Return the rule for a trial with these screened metrics, which its reports need not contain."""
         return self._replace(needed=tuple(name for name in self.needed if name not in screened)) if screened else self
 
     def counts(self, metrics: Mapping[str, float]) -> bool:
-        """Whether an epoch with these metrics can be the value: all that is needed is there and finite."""
+        """Return whether an epoch with these metrics is eligible: all needed metrics are present and finite."""
         return finite(metrics, (self.metric, *self.needed))
 
     def cost(self, metrics: Mapping[str, float]) -> float:
-        """What is least at the best of the epochs that count."""
+        """Return the cost of an eligible epoch; the best epoch has the lowest."""
         return metrics[self.metric] if self.goal == "minimize" else -metrics[self.metric]
 
 
 @dataclass(frozen=True, repr=False)
 class Trial:
-    """The record of one evaluation of one proposal; a new record replaces it whenever something happens.
+    """The record of one evaluation of one proposal. It is immutable: each event of the trial creates a new record.
 
     Attributes:
-        id: counts from 0 in the order of proposal.
-        fidelity: how far the trial has been told to go.
-        began: the step that those of `fidelity` are counted from: 0, or where the trial started again because it had been
-            trained at a fidelity that cannot be continued. So the steps of a trial only grow.
-        seed: of this trial's random numbers, in [0, 2**63).
-        screened: metrics known before training (parameters, table latency, proxies).
-        seconds: compute time so far, lost attempts included.
-        cached: the reports come from the evaluation cache.
-        best_epoch_of: the rule by which the best epoch is the trial's value; None where the last epoch is.
+        id: the number of the trial, from 0 in the order of proposals.
+        fidelity: the fidelity of its current job.
+        began: the step at which the epochs of `fidelity` begin: 0, or the trial's last step at a lower fidelity that cannot
+            be continued, after which it started from scratch. The steps of a trial therefore only increase.
+        seed: the seed of the trial's random numbers, in [0, 2**63).
+        screened: metrics that were known before training (parameters, latency from a table, proxies).
+        seconds: compute time so far, including lost attempts.
+        cached: whether the reports come from the evaluation cache.
+        best_epoch_of: the rule that selects the epoch which is the trial's value; None if it is the last epoch.
     """
 
     id: TrialId
@@ -172,7 +174,10 @@ class Trial:
         return f"<Trial {self.id}: {self.status} at step {self.step}{metrics}; {self.reason or self.architecture}>"
 
     def changed(self, **changes: Any) -> Trial:
-        """`dataclasses.replace` in a third of its time, unchecked: most of what reading a long journal takes is this."""
+        """Return a copy with some fields replaced, like `dataclasses.replace`, without a check of their names.
+
+        It takes a third of the time of `replace`. Most of the time for reading a long journal is spent here.
+        """
         new = object.__new__(Trial)
         fields = new.__dict__
         fields.update(self.__dict__)
@@ -181,6 +186,7 @@ class Trial:
 
     @property
     def architecture(self) -> Architecture:
+        """The architecture of the proposal."""
         return self.proposal.architecture
 
     @property
@@ -190,101 +196,108 @@ class Trial:
 
     @property
     def until(self) -> Step:
-        """The step at which it has gone as far as it was told to."""
+        """The step at which the current job ends."""
         return self.began + until(self.fidelity)
 
     @property
     def goes_on(self) -> bool:
-        """Whether it goes on from another trial's weights where that one stood: its steps count on from there."""
+        """Whether the trial continues the training of another trial: it inherits its weights and counts on from its step."""
         return self.proposal.inherit is not None and self.proposal.inherit[1] == self.began
 
     @property
     def value_report(self) -> Report | None:
-        """The report that is the trial's value: the last one, or by `best_epoch_of` the best at its highest fidelity among
-        those that count, the last where none does. None before the first.
+        """The report whose metrics are the trial's value; None before the first report.
+
+        It is the last report or, with `best_epoch_of`, the best of the eligible reports at the current fidelity (the last
+        report if none is eligible).
         """
         return self._value_among(len(self.reports))
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """The trial's value: the metrics of `value_report`, with those that were known before training."""
-        return self._known(self.value_report)
+        """The trial's value: the metrics of `value_report`, and the screened metrics."""
+        return self._add_screened(self.value_report)
 
     @property
     def ended_by_itself(self) -> bool:
-        """Whether the train function returned before the last epoch it was given, at full fidelity. The trial has then been
-        trained as far as it will be, so its value is also its value at every later step.
+        """Whether the train function returned before the last epoch of its job, at full fidelity.
+
+        Such a trial is complete, so its value is also its value at every later step.
         """
         if self.status is not Status.FINISHED or not self.reports or self.step >= self.until:
             return False
         return all(share >= 1 for name, share in self.fidelity.items() if name != "epochs")
 
     def reaches(self, step: Step) -> bool:
-        """Whether the trial has a value at `step`: it was trained that far, or ended by itself before."""
+        """Return whether the trial has a value at `step`: it was trained up to there, or ended by itself before."""
         return self.step >= step or self.ended_by_itself
 
     def at(self, step: Step) -> Mapping[str, float]:
-        """The trial's value as it was at `step`, with the metrics that were known before training."""
+        """Return the trial's value as it was at `step`, with the screened metrics."""
         count = len(self.reports)
         while count and self.reports[count - 1].step > step:
             count -= 1
-        return self._known(self._value_among(count))
+        return self._add_screened(self._value_among(count))
 
     def _value_among(self, count: int) -> Report | None:
-        """The report that was the trial's value after its first `count` reports."""
+        """Return the report that was the trial's value after its first `count` reports."""
         if count == 0:
             return None
         last = self.reports[count - 1]
         if self.best_epoch_of is None:
             return last
         rule = self.best_epoch_of.beside(self.screened)
-        reports = [report for report in self.reports[:count] if report.began == last.began]  # of one fidelity
-        counting = [report for report in reports if rule.counts(report.metrics)]
-        # min() takes the earliest of equally good epochs, whose checkpoint is the one that is kept.
-        return min(counting, key=lambda report: rule.cost(report.metrics), default=last)
+        reports = [report for report in self.reports[:count] if report.began == last.began]  # at the same fidelity
+        eligible = [report for report in reports if rule.counts(report.metrics)]
+        # min() returns the earliest of equally good epochs. Its checkpoint is the one that the worker keeps.
+        return min(eligible, key=lambda report: rule.cost(report.metrics), default=last)
 
-    def _known(self, report: Report | None) -> Mapping[str, float]:
+    def _add_screened(self, report: Report | None) -> Mapping[str, float]:
         if report is None:
             return self.screened
         return {**self.screened, **report.metrics} if self.screened else report.metrics
 
 
 def until(fidelity: Fidelity) -> Step:
-    """The last step of a job at `fidelity`: its number of epochs, 1 where there are none."""
+    """Return the number of steps of a job at `fidelity`: its epochs, or 1 if it does not name epochs."""
     return int(fidelity.get("epochs", 1))
 
 
 def finite(metrics: Mapping[str, float], names: Iterable[str]) -> bool:
-    """Whether every one of `names` is there and is a finite number."""
+    """Return whether all metrics in `names` are present and finite."""
     return all(math.isfinite(metrics.get(name, math.nan)) for name in names)
 
 
 def comparable(trials: Sequence[Trial], at_least: int | None = None) -> tuple[Step, list[Trial]]:
-    """The highest step that `at_least` of the trials have reached, and the trials that have reached it.
+    """Return the highest step that `at_least` of the trials have reached, and the trials that have reached it.
 
-    Values of unequal fidelity are never mixed raw: whoever compares trials compares `trial.at(step)` of these.
-    A trial that ended by itself has reached every step. Failed trials and trials without a report have no value and are
-    left out. `at_least` is by default all that have one; fewer than that many having one means: the lowest step at which
-    all of them can be compared.
+    Trials must be compared at equal fidelity, that is, by `trial.at(step)` of the returned step and trials. A trial that
+    ended by itself has reached every step. Failed trials and trials without a report are ignored.
+
+    Args:
+        trials: any trials.
+        at_least: how many trials the caller wants to compare; fewer if fewer have a value. Default: all that have one.
     """
     reported = [trial for trial in trials if trial.reports and not trial.status.failed]
     if not reported:
         return 0, []
-    furthest = max(trial.step for trial in reported)
-    steps = [furthest if trial.ended_by_itself else trial.step for trial in reported]
+    highest = max(trial.step for trial in reported)
+    steps = [highest if trial.ended_by_itself else trial.step for trial in reported]
     count = len(steps) if at_least is None else max(1, min(at_least, len(steps)))
-    least = sorted(steps, reverse=True)[count - 1]
-    return least, [trial for trial, step in zip(reported, steps, strict=True) if step >= least]
+    common = sorted(steps, reverse=True)[count - 1]
+    return common, [trial for trial, step in zip(reported, steps, strict=True) if step >= common]
 
 
 @dataclass(frozen=True)
 class Pending:
-    """A read-only view of the proposals in flight, and of those that a wrapper has just turned down.
+    """A read-only view of the pending proposals, for a strategy that is asked for a proposal.
 
-    `in_flight`, and `ids`, how many of them have each identity, are the controller's own mappings, seen live: nothing is
-    copied or counted when a strategy is asked. `ids` may be left out where nobody keeps it.
-
-    `job` is what the schedule notes about the trial that is asked for (`Start.note`), such as its bracket.
+    Attributes:
+        in_flight: the pending proposals. This is the controller's own mapping and not a copy, and so is `ids`: creating a
+            view costs nothing.
+        rejected: the proposals that a wrapper of the strategy has just rejected.
+        ids: for each `architecture.id`, the number of pending proposals with it; None if it is not maintained.
+        job: the schedule's note about the trial that is asked for (`Start.note`), such as its bracket.
     """
 
     in_flight: Mapping[TrialId, Proposal] = field(default_factory=dict)
@@ -300,17 +313,17 @@ class Pending:
         return len(self.in_flight) + len(self.rejected)
 
     def plus(self, *rejected: Proposal) -> Pending:
-        """The same view with `rejected` added."""
+        """Return the same view with more rejected proposals."""
         return replace(self, rejected=self.rejected + rejected)
 
     def about(self, job: Mapping[str, Any]) -> Pending:
-        """The same view with the schedule's note of the trial that is asked for."""
+        """Return the same view with the schedule's note about the trial that is asked for."""
         return replace(self, job=job) if job else self
 
     def holds(self, identity: str) -> bool:
-        """Whether an architecture with this `id` is in flight or was turned down."""
+        """Return whether an architecture with this `id` is pending or rejected."""
         if self.ids is not None:
-            flying = self.ids.get(identity, 0) > 0
+            is_pending = self.ids.get(identity, 0) > 0
         else:
-            flying = any(proposal.architecture.id == identity for proposal in self.in_flight.values())
-        return flying or any(proposal.architecture.id == identity for proposal in self.rejected)
+            is_pending = any(proposal.architecture.id == identity for proposal in self.in_flight.values())
+        return is_pending or any(proposal.architecture.id == identity for proposal in self.rejected)

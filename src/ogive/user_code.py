@@ -1,4 +1,7 @@
-"""Calls of user functions in the controller's process: one error with the function, the user's line and the architecture."""
+"""Calls of user functions in the controller's process.
+
+Whatever a user function raises becomes one UserCodeError that names the function, the user's line and the architecture.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +14,20 @@ from ogive.errors import OgiveError, UserCodeError
 from ogive.source.project_files import is_installed
 
 RAISED = (Exception, SystemExit)
-"""What user code raises where its failure is expected. KeyboardInterrupt is not: that is Ctrl-C."""
+"""The exceptions of user code that count as failures. KeyboardInterrupt is not one of them: it is Ctrl-C."""
 
 
 def call(role: str, function: Callable[..., Any], *arguments: Any, about: Mapping[str, Any] | None = None) -> Any:
-    """`function(*arguments)`, a function that the user gave as the `role` ("constraint", "baseline").
+    """Call a user function and return its result.
 
     Args:
-        role: what the function is for.
-        function: of the user.
-        arguments: that it is called with.
-        about: the architecture that it is called for, which an error names.
+        role: what the user supplied the function for: "constraint", "baseline".
+        function: the user's function.
+        arguments: its positional arguments.
+        about: the architecture that the function is called for, named in an error.
 
     Raises:
-        UserCodeError: it raised or called `sys.exit`.
+        UserCodeError: the function raised an exception or called `sys.exit`.
     """
     with blaming(role, function, about):
         return function(*arguments)
@@ -32,21 +35,23 @@ def call(role: str, function: Callable[..., Any], *arguments: Any, about: Mappin
 
 @contextmanager
 def blaming(role: str, function: Any, about: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """Turn what the user's `function` raises inside into one UserCodeError; see `call`."""
+    """Convert exceptions of the user's `function` in the `with` block to a UserCodeError; the arguments are as in `call`."""
     try:
         yield
     except UserCodeError:
-        raise  # of another function that this one has called
+        raise  # it is about another user function, called by this one
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # of any class: the user's own may not be an Exception
-        raise fault(role, function, _happened(error), about, error) from error
+    except BaseException as error:  # the user's own exception class may not derive from Exception
+        raise fault(role, function, _describe_event(error), about, error) from error
 
 
 @contextmanager
 def blaming_class(role: str, instance: Any) -> Iterator[None]:
-    """The same for a method of an object that may be the user's or Ogive's: only what comes from a line of the user's is
-    turned into a UserCodeError. Of a wrapper the object inside is named.
+    """Convert exceptions of a strategy, schedule or similar within the `with` block, if they come from the user's own code.
+
+    `instance` may be an object of the user or of Ogive. Exceptions that do not come from a line of the user's code are
+    passed on. If `instance` is a wrapper, the error names the wrapped object.
     """
     try:
         yield
@@ -57,10 +62,10 @@ def blaming_class(role: str, instance: Any) -> Iterator[None]:
             raise  # an error of Ogive itself
         while hasattr(instance, role):
             instance = getattr(instance, role)
-        raise fault(role, type(instance), _happened(error), error=error) from error
+        raise fault(role, type(instance), _describe_event(error), error=error) from error
 
 
-def _happened(error: BaseException) -> str:
+def _describe_event(error: BaseException) -> str:
     return f"called sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raised {shown(error)}"
 
 
@@ -72,20 +77,29 @@ def fault(
     error: BaseException | None = None,
     remedy: str | None = None,
 ) -> UserCodeError:
-    """The error for what happened in a user's function: "raised ...", "returned ..."."""
-    place = _place(function) if error is None else user_line(error) or _place(function)
-    what = [f"the {role} {name_of(function)}{'' if isinstance(function, type) else '()'} {happened}"]
-    what += [f"at {place}"] if place else []
+    """Return the error for a failure of a user function.
+
+    Args:
+        role: what the user supplied the function for.
+        function: the function, or a class.
+        happened: what went wrong, with a verb: "raised ...", "returned ...".
+        about: the architecture that the function was called for.
+        error: the exception, whose traceback has the user's line.
+        remedy: what the user should do; by default "correct the function".
+    """
+    location = _definition(function) if error is None else user_line(error) or _definition(function)
+    parts = [f"the {role} {name_of(function)}{'' if isinstance(function, type) else '()'} {happened}"]
+    parts += [f"at {location}"] if location else []
     if about is not None:
-        what.append(
+        parts.append(
             f"for the architecture {', '.join(f'{name}={label}' for name, label in about.items()) or '(empty)'}"
         )
-    remedy = f"{remedy or 'correct the function'}; a search keeps what is journalled, and the same call continues it"
-    return UserCodeError(",\n  ".join(what) + f".\n  Remedy: {remedy}")
+    remedy = f"{remedy or 'correct the function'}; a search keeps its results, and the same call continues it"
+    return UserCodeError(",\n  ".join(parts) + f".\n  Remedy: {remedy}")
 
 
 def user_line(error: BaseException) -> str | None:
-    """The line of the user's own code where `error` comes from: "file:line: text"; None where there is none."""
+    """Return the last line of the user's own code in the traceback, as "file:line: text"; None if there is none."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not is_installed(frame.filename)]
     if not frames:
         return None
@@ -94,21 +108,22 @@ def user_line(error: BaseException) -> str | None:
 
 
 def shown(error: BaseException) -> str:
-    """The type of an exception and the first line of its message."""
+    """Return the type of an exception and the first line of its message."""
     try:
         text = str(error).strip()
-    except Exception as other:  # noqa: BLE001 - the user's own __str__ may raise anything
+    except Exception as other:  # noqa: BLE001 - the user's __str__ may raise anything
         text = f"(its message cannot be shown: {type(other).__name__})"
     name = type(error).__name__
     return f"{name}: {text.splitlines()[0]}" if text else name
 
 
 def name_of(function: Any) -> str:
-    """The name of a function or class, that of the function inside for a partial."""
+    """Return the name of a function or class; of a partial, the name of the function that it calls."""
     inner = getattr(function, "func", function)
     return str(getattr(inner, "__qualname__", type(inner).__qualname__))
 
 
-def _place(function: Any) -> str | None:
+def _definition(function: Any) -> str | None:
+    """Return where a function is defined, as "file:line"; None for a class or a built-in function."""
     code = getattr(getattr(function, "func", function), "__code__", None)
     return None if code is None else f"{code.co_filename}:{code.co_firstlineno}"

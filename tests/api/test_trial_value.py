@@ -205,7 +205,7 @@ def test_by_default_one_is_told_where_most_trials_were_better_earlier(
 
 def test_only_one_objective_chooses_the_epoch_and_a_continued_run_keeps_it(tmp_path: Path) -> None:
     best = [og.Objective("rmse", "minimize", epoch="best"), og.Objective("accuracy", epoch="best")]
-    with pytest.raises(JobError, match="one objective alone can choose its epoch"):
+    with pytest.raises(JobError, match="only one objective can choose the epoch"):
         search(tmp_path / "run", overfits, objectives=best)
     search(tmp_path / "run", overfits, objectives="rmse", max_trials=2)
     with pytest.raises(RunError, match=r"objectives: was .* and is"):

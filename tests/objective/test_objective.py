@@ -1,4 +1,4 @@
-"""Objectives, constraints and the order they make; against definitions done by brute force, closed forms and moocore."""
+"""Objectives, constraints and the ranking by them, compared with brute force, closed forms and moocore."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def dominates(a: np.ndarray, b: np.ndarray) -> bool:
         ("seconds", "minimize"),
     ],
 )
-def test_goals_of_well_known_metrics_may_be_left_out(metric: str, goal: str) -> None:
+def test_the_goal_of_a_metric_with_a_known_name_is_inferred(metric: str, goal: str) -> None:
     assert Objective(metric).goal == goal
 
 
@@ -67,7 +67,7 @@ def test_goals_of_well_known_metrics_may_be_left_out(metric: str, goal: str) -> 
     "neg_mean_squared_error neg_log_loss energy_efficiency memory_saved 1-accuracy accuracy_drop accuracy_std "
     "flops_per_second flops_s flops_rate inverseLoss log_likelihood latency_ms_pixel3 loss.gap accuracyLoss".split(),
 )
-def test_a_goal_is_not_guessed_from_a_name_with_a_word_that_may_turn_it_round(metric: str) -> None:
+def test_no_goal_is_inferred_from_a_name_with_a_word_that_may_reverse_it(metric: str) -> None:
     with pytest.raises(JobError, match="needs a goal"):
         Objective(metric)
     assert Objective(metric, "minimize").goal == "minimize"
@@ -78,9 +78,9 @@ def test_a_goal_is_not_guessed_from_a_name_with_a_word_that_may_turn_it_round(me
     [
         (
             lambda: Objective("quality"),
-            r"'quality' needs a goal, for of its name the word 'quality' may mean either: in Python Objective",
+            r"'quality' needs a goal, because the word 'quality' in its name does not imply one: in Python Objective",
         ),
-        (lambda: Objective("val_entropy"), "its name speaks for neither"),
+        (lambda: Objective("val_entropy"), "its name does not imply one"),
         (lambda: objectives("train_loss"), "'train_loss' is by its name measured on the training part"),
         (
             lambda: objectives(Objective("trainloss", "minimize")),
@@ -91,12 +91,12 @@ def test_a_goal_is_not_guessed_from_a_name_with_a_word_that_may_turn_it_round(me
             "'train2_acc' is by its name measured on the training part",
         ),
         (lambda: objectives(Objective("quality/training", "maximize")), "select on the validation part"),
-        (lambda: Objective("accuracy_loss"), "its name speaks for both"),
+        (lambda: Objective("accuracy_loss"), "its name implies both goals"),
         (lambda: Objective("accuracy", "max"), "goal 'max' is not 'maximize' or 'minimize'; did you mean 'maximize'"),
         (lambda: Objective(""), "must be the name under which it is reported"),
         (lambda: objectives([]), "there are none"),
-        (lambda: objectives(["loss", "loss"]), "'loss' is there twice"),
-        (lambda: objectives(["loss", Objective("loss", "maximize")]), "'loss' is to be maximized and minimized"),
+        (lambda: objectives(["loss", "loss"]), "'loss' is listed twice"),
+        (lambda: objectives(["loss", Objective("loss", "maximize")]), "'loss' is to be both maximized and minimized"),
         (lambda: objectives([3]), "3 is neither the name"),
         (lambda: Constraint("flops"), "exactly one of at_most and at_least"),
         (lambda: Constraint("flops", at_most=1, at_least=0), "exactly one of at_most and at_least"),
@@ -106,12 +106,12 @@ def test_a_goal_is_not_guessed_from_a_name_with_a_word_that_may_turn_it_round(me
         (lambda: constraints(["a <= 1"]), "is not a Constraint"),
     ],
 )
-def test_errors_name_what_is_wrong(make: Any, text: str) -> None:
+def test_errors_state_the_problem(make: Any, text: str) -> None:
     with pytest.raises(JobError, match=text):
         make()
 
 
-def test_objectives_are_read_from_names_and_objects() -> None:
+def test_objectives_are_parsed_from_names_and_objects() -> None:
     size = Objective("size_on_disk", "minimize")
     assert objectives("accuracy") == (Objective("accuracy", "maximize"),)
     assert objectives(["accuracy", size]) == (Objective("accuracy", "maximize"), size)
@@ -123,15 +123,14 @@ def test_objectives_are_read_from_names_and_objects() -> None:
     "training_time training_hours train_throughput train_samples_per_second train_val_gap bleu_en_tr "
     "trainable_parameters".split(),
 )
-def test_what_training_takes_and_other_words_like_it_may_be_objectives(metric: str) -> None:
+def test_resources_of_training_may_be_objectives(metric: str) -> None:
     assert objectives(Objective(metric, "minimize"))
 
 
-def test_costs_are_minimised_and_nan_where_there_is_no_finite_value() -> None:
-    sought = objectives(["accuracy", "loss", "latency"])
-    found = costs({"accuracy": 0.9, "loss": math.inf}, sought)
-    assert found[0] == -0.9
-    assert np.isnan(found[1:]).all()
+def test_costs_are_minimized_and_nan_without_a_finite_value() -> None:
+    result = costs({"accuracy": 0.9, "loss": math.inf}, objectives(["accuracy", "loss", "latency"]))
+    assert result[0] == -0.9
+    assert np.isnan(result[1:]).all()
 
 
 def test_violations_are_relative_to_the_threshold() -> None:
@@ -147,14 +146,14 @@ def test_violations_are_relative_to_the_threshold() -> None:
 
 
 @given(st.sampled_from([1, 2, 3]).flatmap(rows))
-def test_front_by_brute_force(c: np.ndarray) -> None:
+def test_the_front_equals_that_of_brute_force(c: np.ndarray) -> None:
     valid = [i for i in range(len(c)) if not np.isnan(c[i]).any()]
     expected = [i in valid and not any(dominates(c[j], c[i]) for j in valid) for i in range(len(c))]
     assert pareto_front(c).tolist() == expected
 
 
 @given(rows(1), st.data())
-def test_rank_of_one_objective_sorts_feasible_then_violation_then_nan(c: np.ndarray, data: st.DataObject) -> None:
+def test_one_objective_ranks_feasible_rows_then_violations_then_nan(c: np.ndarray, data: st.DataObject) -> None:
     v = data.draw(arrays(float, len(c), elements=st.sampled_from([0.0, 0.0, 0.5, 1.0, math.inf])))
     keys = [(2, 0.0) if math.isnan(x) else (1, y) if y else (0, x) for x, y in zip(c[:, 0], v, strict=True)]
     expected = [sorted(set(keys)).index(key) for key in keys]
@@ -164,34 +163,34 @@ def test_rank_of_one_objective_sorts_feasible_then_violation_then_nan(c: np.ndar
 
 
 @given(st.sampled_from([2, 3]).flatmap(rows))
-def test_rank_of_several_objectives_follows_the_fronts_and_is_a_preorder(c: np.ndarray) -> None:
+def test_several_objectives_rank_by_fronts_and_equal_rows_share_a_rank(c: np.ndarray) -> None:
     valid = np.flatnonzero(~np.isnan(c).any(axis=1))
-    left, front, number = list(valid), {}, 0
-    while left:
-        layer = [i for i in left if not any(dominates(c[j], c[i]) for j in left)]
+    remaining, front, number = list(valid), {}, 0
+    while remaining:
+        layer = [i for i in remaining if not any(dominates(c[j], c[i]) for j in remaining)]
         front.update(dict.fromkeys(layer, number))
-        left, number = [i for i in left if i not in layer], number + 1
-    found = rank(c)
+        remaining, number = [i for i in remaining if i not in layer], number + 1
+    result = rank(c)
     for i in range(len(c)):
         for j in range(len(c)):
             if front.get(i, number) < front.get(j, number):
-                assert found[i] < found[j]
+                assert result[i] < result[j]
             if i in front and (c[i] == c[j]).all():
-                assert found[i] == found[j]
-    assert sorted(set(found.tolist())) == list(range(len(set(found.tolist()))))
+                assert result[i] == result[j]
+    assert sorted(set(result.tolist())) == list(range(len(set(result.tolist()))))
     metrics = [{"loss": row[0], "accuracy": -row[1], "seconds": row[-1]} for row in c]
     names = ["loss", "accuracy", "seconds"][: c.shape[1]] if len(c) else ["loss", "accuracy"]
     assert ranks(metrics, objectives(names)) == rank(c[:, : len(names)]).tolist()
 
 
-def test_constraint_domination_comes_before_fronts() -> None:
-    """Deb et al. (2002), definition 1: feasible before infeasible, the infeasible by how much they violate."""
+def test_feasible_rows_come_before_infeasible_ones_whatever_their_front() -> None:
+    """Deb et al. (2002), definition 1: feasible before infeasible rows, infeasible rows by their violation."""
     c = [[9, 9], [0, 0], [1, 1], [8, 9], [math.nan, 0]]
     assert rank(c, [0, 0.2, 0.1, 0, 0]).tolist() == [1, 3, 2, 0, 4]
 
 
-def test_crowding_distance_by_hand() -> None:
-    """Four on a line of slope -1: the ends are infinite, the others span (2 + 2)/4 and (3 + 3)/4 of both ranges."""
+def test_crowding_distance_of_a_worked_example() -> None:
+    """Four points on a line: the ends are infinite, the gaps of the others are (2 + 2)/4 and (3 + 3)/4 of both ranges."""
     distance = crowding_distance([[0, 4], [1, 3], [2, 2], [4, 0]])
     assert distance.tolist() == [math.inf, 1.0, 1.5, math.inf]
     assert rank([[0, 4], [1, 3], [2, 2], [4, 0]]).tolist() == [0, 2, 1, 0]
@@ -204,7 +203,7 @@ def test_crowding_distance_does_not_depend_on_the_order_of_rows() -> None:
     assert crowding_distance(c)[order].tolist() == crowding_distance(c[order]).tolist()
 
 
-def test_hypervolume_of_boxes_and_by_sampling() -> None:
+def test_hypervolume_equals_that_of_boxes_and_of_sampling() -> None:
     assert hypervolume([[1, 2], [2, 1], [math.nan, 0], [5, 5]], [3, 3]) == 3.0
     assert hypervolume(np.empty((0, 2)), [3, 3]) == 0.0
     c = np.random.default_rng(0).random((20, 3))
@@ -214,7 +213,7 @@ def test_hypervolume_of_boxes_and_by_sampling() -> None:
     assert hypervolume(c, [1, 1, 1]) == moocore.hypervolume(c[pareto_front(c)], ref=[1, 1, 1])
 
 
-def test_wrong_shapes_are_named() -> None:
+def test_errors_state_the_expected_shapes() -> None:
     with pytest.raises(ValueError, match=r"expected costs of shape \(n, m\)"):
         rank([1.0, 2.0])
     with pytest.raises(ValueError, match="expected violations of shape"):

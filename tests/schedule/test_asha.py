@@ -1,4 +1,4 @@
-"""ASHA against the paper's pseudo-code, done by brute force, and against the counts of successive halving."""
+"""ASHA compared with the paper's pseudocode, and with the sizes of successive halving."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ogive.errors import JobError
 from ogive.objective import Constraint, Objective, rank, ranks
 from ogive.schedule import Action, Job, Resume, Schedule, Start
 from ogive.schedule.asha import ASHA
-from ogive.schedule.ladder import levels
+from ogive.schedule.ladder import rung_epochs
 from ogive.schedule.rung import Rung
 from ogive.testing.episodes import PROBLEMS, EpisodeProblem
 from ogive.testing.spaces import tiny
@@ -24,12 +24,12 @@ ACCURACY = (Objective("accuracy"),)
 
 
 class PaperASHA(Schedule):
-    """Algorithm 2 of Li et al. (2020), with every set written out and sorted anew at each question."""
+    """Algorithm 2 of Li et al. (2020), written out with sets that are sorted at each call."""
 
     def __init__(self, problem: EpisodeProblem, lowest: int, highest: int, eta: int) -> None:
-        self.problem, self.levels, self.eta = problem, levels(lowest, highest, eta), eta
-        self.rungs: list[dict[int, dict[str, float]]] = [{} for _ in self.levels]
-        self.promoted: list[set[int]] = [set() for _ in self.levels]
+        self.problem, self.epochs, self.eta = problem, rung_epochs(lowest, highest, eta), eta
+        self.rungs: list[dict[int, dict[str, float]]] = [{} for _ in self.epochs]
+        self.promoted: list[set[int]] = [set() for _ in self.epochs]
 
     def top_k(self, rung: dict[int, dict[str, float]], k: int) -> list[int]:
         order = ranks(list(rung.values()), self.problem.objectives, self.problem.constraints)
@@ -37,26 +37,26 @@ class PaperASHA(Schedule):
         return [i for _, i in sorted(zip(order, rung, strict=True))[:k] if valued[i]]
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
-        for k in range(len(self.levels) - 2, -1, -1):
+        for k in range(len(self.epochs) - 2, -1, -1):
             candidates = self.top_k(self.rungs[k], len(self.rungs[k]) // self.eta)
             promotable = [t for t in candidates if t not in self.promoted[k]]
             if promotable:
-                return Resume(promotable[0], {"epochs": self.levels[k + 1]})
-        return Start({"epochs": self.levels[0]})
+                return Resume(promotable[0], {"epochs": self.epochs[k + 1]})
+        return Start({"epochs": self.epochs[0]})
 
     def on_job(self, trial: Trial, job: Start | Resume) -> None:
         if isinstance(job, Resume):
-            self.promoted[self.levels.index(int(job.until["epochs"])) - 1].add(trial.id)
+            self.promoted[self.epochs.index(int(job.until["epochs"])) - 1].add(trial.id)
 
     def on_report(self, trial: Trial, report: Report) -> Action:
-        if report.step not in self.levels[:-1]:
+        if report.step not in self.epochs[:-1]:
             return Action.CONTINUE
-        self.rungs[self.levels.index(report.step)][trial.id] = dict(report.metrics)
+        self.rungs[self.epochs.index(report.step)][trial.id] = dict(report.metrics)
         return Action.PAUSE
 
     def on_end(self, trial: Trial) -> None:
-        if trial.ended_by_itself:  # not in the paper: it would report the same value on the rung it was on its way to
-            for level, rung in zip(self.levels[:-1], self.rungs, strict=False):
+        if trial.ended_by_itself:  # not in the paper: its value counts on the rungs of its job, too
+            for level, rung in zip(self.epochs[:-1], self.rungs, strict=False):
                 if trial.step < level <= trial.until:
                     rung[trial.id] = dict(trial.metrics)
         for rung, promoted in zip(self.rungs, self.promoted, strict=True):
@@ -71,13 +71,13 @@ def run(schedule: Schedule, world: World, trials: int, workers: int = 4) -> Log:
 
 @pytest.mark.parametrize("problem", PROBLEMS)
 @pytest.mark.parametrize("world", WORLDS)
-def test_takes_the_decisions_of_the_papers_pseudocode(problem: str, world: str) -> None:
-    sought = PROBLEMS[problem]
-    mine = ASHA(sought.objectives, sought.constraints, epochs=20, eta=3, capped=False)
-    found, expected = run(mine, WORLDS[world], 90), run(PaperASHA(sought, 1, 20, 3), WORLDS[world], 90)
-    assert found.text() == expected.text()
+def test_asha_decides_like_the_pseudocode_of_the_paper(problem: str, world: str) -> None:
+    episode = PROBLEMS[problem]
+    schedule = ASHA(episode.objectives, episode.constraints, epochs=20, eta=3, capped=False)
+    log, expected = run(schedule, WORLDS[world], 90), run(PaperASHA(episode, 1, 20, 3), WORLDS[world], 90)
+    assert log.text() == expected.text()
     if world == "good":
-        assert any(isinstance(job, Resume) for _, job in found.jobs)
+        assert any(isinstance(job, Resume) for _, job in log.jobs)
 
 
 def reached(log: Log, level: int) -> int:
@@ -88,22 +88,22 @@ def reached(log: Log, level: int) -> int:
     ("trials", "epochs", "eta", "counts"),
     [(100, 64, 2, [100, 50, 25, 12, 6, 3, 1]), (81, 81, 3, [81, 27, 9, 3, 1])],
 )
-def test_has_the_rungs_of_successive_halving_when_no_newcomer_overtakes(
+def test_asha_has_the_sizes_of_successive_halving_if_no_later_trial_is_better(
     trials: int, epochs: int, eta: int, counts: list[int]
 ) -> None:
     """The second row is the first bracket of Hyperband with R = 81 (Li et al. 2018, table 1)."""
     log = run(ASHA(ACCURACY, epochs=epochs, eta=eta), WORLDS["level"], trials)
-    assert [reached(log, level) for level in levels(1, epochs, eta)] == counts
+    assert [reached(log, level) for level in rung_epochs(1, epochs, eta)] == counts
 
 
-def test_newcomers_that_overtake_are_promoted_beyond_that() -> None:
+def test_later_trials_that_are_better_are_promoted_beyond_these_sizes() -> None:
     log = run(ASHA(ACCURACY, epochs=9, capped=False), lambda number: Fate(lambda epoch: number / 100), 81)
-    assert reached(log, 3) == 79  # each is the best when it comes; the first two come before there is a third
+    assert reached(log, 3) == 79  # each is the best when it reports; the first two report before there are three trials
     assert reached(log, 9) > 9
 
 
-def test_the_dead_leave_their_rungs() -> None:
-    """Of six at rung 1 the two best go on; when one of them fails, the third is in the top third of five no more."""
+def test_failed_trials_leave_their_rungs() -> None:
+    """Of six trials the two best are promoted. When one of them fails, the third is not in the top third of five."""
     schedule = ASHA(ACCURACY, epochs=3)
     world = [0.9, 0.8, 0.7, 0.1, 0.1, 0.1]
     log = run(schedule, lambda i: replace(Fate(lambda epoch: world[i]), fails=2 if i == 0 else None), 6, workers=6)
@@ -112,19 +112,19 @@ def test_the_dead_leave_their_rungs() -> None:
 
 def test_a_large_rung_with_several_objectives_promotes_from_its_top() -> None:
     objectives = (Objective("accuracy"), Objective("loss"))
-    rung, rng, gone = Rung(objectives), np.random.default_rng(0), []
+    rung, rng, promoted = Rung(objectives), np.random.default_rng(0), []
     rows = rng.random((1500, 2))
     for number, (accuracy, loss) in enumerate(rows):
         rung.add(number, {"accuracy": accuracy, "loss": loss})
         while (promotable := rung.promotable(4)) is not None:
             rung.promote(promotable)
-            gone.append(promotable)
-    places = np.argsort(np.argsort(rank(rows * [-1, 1]), kind="stable"))
-    top = set(np.flatnonzero(places < len(rows) * 0.24))
-    assert top - set(gone) <= set(range(1480, 1500)), "only what came after the last sorting may be missing"
+            promoted.append(promotable)
+    positions = np.argsort(np.argsort(rank(rows * [-1, 1]), kind="stable"))
+    top = set(np.flatnonzero(positions < len(rows) * 0.24))
+    assert top - set(promoted) <= set(range(1480, 1500)), "only trials after the last sorting may be missing"
 
 
-def test_reports_beyond_a_rung_count_there() -> None:
+def test_a_report_beyond_a_rung_counts_on_it() -> None:
     """A train function that reports every second epoch pauses at the first report past the rung."""
     schedule = ASHA(ACCURACY, epochs=9)
     trial = Trial(0, None, reports=(Report(2, {"accuracy": 0.5}),))  # type: ignore[arg-type]
@@ -147,12 +147,12 @@ def test_reports_beyond_a_rung_count_there() -> None:
         ({"epochs": 9, "max_epoch": 3}, r"no option 'max_epoch' \(did you mean 'max_epochs'\?\)"),
     ],
 )
-def test_wrong_options_are_named(options: dict[str, int], text: str) -> None:
+def test_errors_name_the_invalid_option(options: dict[str, int], text: str) -> None:
     with pytest.raises(JobError, match=text):
         schedules.create("asha", objectives="accuracy", **options)
 
 
-def test_unknown_schedules_are_named() -> None:
+def test_an_unknown_schedule_is_an_error_with_a_suggestion() -> None:
     with pytest.raises(JobError, match=r"no schedule 'ahsa' \(did you mean 'asha'\?\); there are 'asha', 'curve'"):
         schedules.create("ahsa")
 
@@ -164,16 +164,16 @@ def test_a_short_phase_of_one_epoch_keeps_its_schedule(name: str) -> None:
     assert job.fidelity == {"epochs": 1}
 
 
-def test_levels_end_at_the_maximum() -> None:
-    assert levels(1, 50, 3) == (1, 3, 9, 27, 50)
-    assert levels(1, 81, 3) == (1, 3, 9, 27, 81)
-    assert levels(2, 2, 3) == (2,)
-    assert levels(12, 200, 16) == (12, 200), "and 192 is nearly there"
-    assert levels(1, 10, 3) == (1, 3, 10)
-    assert levels(9, 10, 3) == (9, 10)
+def test_rungs_end_at_the_maximum() -> None:
+    assert rung_epochs(1, 50, 3) == (1, 3, 9, 27, 50)
+    assert rung_epochs(1, 81, 3) == (1, 3, 9, 27, 81)
+    assert rung_epochs(2, 2, 3) == (2,)
+    assert rung_epochs(12, 200, 16) == (12, 200), "192 is too close to 200"
+    assert rung_epochs(1, 10, 3) == (1, 3, 10)
+    assert rung_epochs(9, 10, 3) == (9, 10)
 
 
-def test_constraints_come_first() -> None:
+def test_trials_that_satisfy_the_constraints_come_first() -> None:
     rung = Rung(ACCURACY, (Constraint("latency", at_most=10),))
     for number, (accuracy, latency) in enumerate([(0.9, 20), (0.5, 9), (0.8, 11)]):
         rung.add(number, {"accuracy": accuracy, "latency": latency})

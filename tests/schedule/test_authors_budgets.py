@@ -1,4 +1,4 @@
-"""The sequence of budgets beside that of the authors' programs."""
+"""The budgets of Hyperband and DEHB are those of the authors' programs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ogive.schedule.hyperband import Hyperband
 def test_hyperband_has_the_brackets_of_hpbandster(highest: int) -> None:
     schedule = Hyperband((Objective("accuracy"),), epochs=highest)
     for number, (sizes, at) in enumerate(HPBANDSTER[highest]):
-        first, found = schedule.plan(number)
-        assert (list(found), list(schedule.ladder.steps[first:])) == (sizes, at)
+        first_rung, planned = schedule.plan(number)
+        assert (list(planned), list(schedule.ladder.steps[first_rung:])) == (sizes, at)
     expected = unrolled([run for sizes, at in HPBANDSTER[highest] for run in zip(at, sizes, strict=True)])
     assert budgets(schedule, len(expected)) == expected
 
@@ -25,6 +25,6 @@ def test_hyperband_has_the_brackets_of_hpbandster(highest: int) -> None:
 @pytest.mark.parametrize("highest", DEHB)
 def test_dehb_evaluates_at_the_budgets_of_its_authors_program(highest: int) -> None:
     expected = unrolled(DEHB[highest])
-    found = budgets(DEHBBrackets((Objective("accuracy"),), epochs=highest), len(expected))
-    runs = [(budget, len(list(group))) for budget, group in groupby(found)]
-    assert found == expected, f"in a row: {runs}"
+    result = budgets(DEHBBrackets((Objective("accuracy"),), epochs=highest), len(expected))
+    runs = [(budget, len(list(group))) for budget, group in groupby(result)]
+    assert result == expected, f"in a row: {runs}"

@@ -1,4 +1,4 @@
-"""Extrapolated learning curves against curves whose end is known, and the stopping that follows from them."""
+"""Forecasts of learning curves with a known end, and the stopping of trials by them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run(schedule: Schedule, world: object, trials: int, workers: int = 2) -> Log
     return Workers(schedule, world, tiny(), trials, workers).run()  # type: ignore[arg-type]
 
 
-def test_noiseless_curves_of_the_models_own_kinds_are_continued() -> None:
+def test_noiseless_curves_of_the_ensemble_are_extrapolated() -> None:
     epochs = np.arange(1, 101)
     for curve in (0.9 - 0.6 * epochs**-0.7, 0.9 - 0.6 * np.exp(-0.05 * epochs), 0.9 / (1 + (epochs / 4) ** -1.1)):
         forecast = parametric(curve[:30].tolist(), 100)
@@ -34,8 +34,8 @@ def test_noiseless_curves_of_the_models_own_kinds_are_continued() -> None:
         assert forecast.mean == pytest.approx(curve[-1], abs=0.02)
 
 
-def test_the_forecasts_deviation_covers_what_comes() -> None:
-    """Of 200 noisy curves the end lies within two deviations as often as a normal distribution has it there, about."""
+def test_the_end_of_noisy_curves_lies_within_two_deviations_of_the_forecast() -> None:
+    """For 180 of 200 curves at least; a normal distribution would have 191."""
     rng, inside = np.random.default_rng(0), 0
     for _ in range(200):
         end, speed, noise = rng.uniform(0.5, 1.0), rng.uniform(0.3, 1.2), rng.uniform(0.002, 0.02)
@@ -46,37 +46,36 @@ def test_the_forecasts_deviation_covers_what_comes() -> None:
     assert inside >= 180
 
 
-def test_short_and_flat_curves_say_nothing() -> None:
+def test_short_and_constant_curves_have_no_forecast() -> None:
     assert parametric([0.1, 0.2, 0.3], 10) is None
     assert parametric([0.5] * 9, 10) is None
 
 
 def chain(features: np.ndarray, curves: Sequence[np.ndarray], end: int) -> CurveRegressions:
-    """Of curves [t] of any length."""
+    """Return the regressions of curves [t] of any length."""
     pairs = list(zip(features, curves, strict=True))
     return CurveRegressions({cut: [pair for pair in pairs if len(pair[1]) >= cut] for cut in cuts(end)}, end)
 
 
-def test_the_regression_is_scikit_learns_ridge_with_the_penalty_that_leaves_out_best() -> None:
+def test_the_regression_equals_that_of_scikit_learn_with_the_best_penalty_by_leave_one_out() -> None:
     rng = np.random.default_rng(0)
     rows = rng.random((40, 7))
     gains = rows @ rng.normal(size=7) + rng.normal(0, 0.01, 40)
-    found = RidgeRegression(rows, gains, 0.0)
+    regression = RidgeRegression(rows, gains, 0.0)
     scaled = (rows - rows.mean(0)) / rows.std(0)
     peer = RidgeCV([40 * penalty for penalty in PENALTIES], store_cv_results=True).fit(scaled, gains)
-    assert found.predict(rows[0])[0] == pytest.approx(peer.predict(scaled[:1])[0])
-    assert found.slope == pytest.approx(1 + peer.coef_[0] / rows[:, 0].std())
+    assert regression.predict(rows[0])[0] == pytest.approx(peer.predict(scaled[:1])[0])
+    assert regression.slope == pytest.approx(1 + peer.coef_[0] / rows[:, 0].std())
     left_out = [
         gains[i] - Ridge(peer.alpha_).fit(np.delete(scaled, i, 0), np.delete(gains, i)).predict(scaled[i : i + 1])[0]
         for i in range(40)
     ]
-    share = 38 / (38 + PRIOR)  # what is expected of the variance is 0 here
-    assert found.variance == pytest.approx(share * np.mean(np.square(left_out)), rel=0.04), (
-        "the mean also moves a little"
-    )
+    share = 38 / (38 + PRIOR)  # the prior expectation of the variance is 0 here
+    expected = share * np.mean(np.square(left_out))
+    assert regression.variance == pytest.approx(expected, rel=0.04), "the mean of the rows changes a little, too"
 
 
-def test_of_one_curve_the_variance_is_what_is_expected_and_of_a_few_a_weighted_mean() -> None:
+def test_the_variance_of_few_curves_is_shrunk_to_the_prior_expectation() -> None:
     one = RidgeRegression(np.zeros((1, 2)), np.array([-0.5]), 0.3)
     assert (one.variance, one.freedom, one.slope) == (pytest.approx(0.3 * 0.25), 2, 1)
     few = RidgeRegression(np.zeros((3, 2)), np.array([-0.4, -0.5, -0.6]), 0.3)
@@ -85,8 +84,10 @@ def test_of_one_curve_the_variance_is_what_is_expected_and_of_a_few_a_weighted_m
 
 
 def wandering(rng: np.random.Generator, count: int) -> np.ndarray:
-    """[count, 16] costs of a normal autoregression, z(t + 1) = 0.9 z(t) + 0.1 e: what follows on z has mean 0.9^k z and
-    variance 0.01 (1 - 0.81^k) / (1 - 0.81) after k epochs."""
+    """Return [count, 16] costs of a normal autoregression, z(t + 1) = 0.9 z(t) + 0.1 e.
+
+    Given z, the cost after k more epochs has mean 0.9^k z and variance 0.01 (1 - 0.81^k) / (1 - 0.81).
+    """
     costs = np.empty((count, 16))
     costs[:, 0] = rng.normal(0, 0.2, count)
     for t in range(1, 16):
@@ -95,44 +96,46 @@ def wandering(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def stopped(curves: np.ndarray) -> list[np.ndarray]:
-    """At 2, 4, 8 epochs the worse half of those that are left: one in 8 gets to the end."""
+    """Return the curves, of which the worse half is stopped at 2, 4 and 8 epochs: one in 8 reaches the end."""
     lengths = np.full(len(curves), curves.shape[1])
     for t in (2, 4, 8):
-        left = np.flatnonzero(lengths == curves.shape[1])
-        lengths[left[curves[left, t - 1] > np.median(curves[left, t - 1])]] = t
+        running = np.flatnonzero(lengths == curves.shape[1])
+        lengths[running[curves[running, t - 1] > np.median(curves[running, t - 1])]] = t
     return [curve[:length] for curve, length in zip(curves, lengths, strict=True)]
 
 
-def test_forecasts_learned_from_stopped_curves_are_those_of_the_process() -> None:
-    """Chances to end below the true mean, and a deviation above or below it, are those of the normal distribution, though
-    bad curves were stopped on the way. Learned from those that were trained in full, the lucky ones, they are not."""
+def test_forecasts_from_stopped_curves_are_unbiased() -> None:
+    """The probabilities to end below the true mean, and below one deviation from it, are those of the normal distribution.
+
+    Forecasts from the fully trained curves alone, which were lucky, are biased.
+    """
     for t in (1, 2, 5):
-        found, lucky = [], []
+        from_all, from_full = [], []
         truth = NormalDist(-0.1 * 0.9 ** (16 - t), 0.1 * ((1 - 0.81 ** (16 - t)) / (1 - 0.81)) ** 0.5)
-        places = [truth.mean + sigma * truth.stdev for sigma in (-1, 0, 1)]
+        costs = [truth.mean + sigma * truth.stdev for sigma in (-1, 0, 1)]
         for seed in range(6):
             curves = stopped(wandering(np.random.default_rng(seed), 6000))
             full = [curve for curve in curves if len(curve) == 16]
             assert len(full) == 750
-            for known, chances in ((curves, found), (full, lucky)):
-                forecast = chain(np.empty((len(known), 0)), known, 16).predict(np.empty(0), np.full(t, -0.1))
-                chances.append([forecast.below(place) for place in places])
-        expected = [truth.cdf(place) for place in places]
-        assert np.mean(found, axis=0) == pytest.approx(expected, abs=0.08)
-        assert np.mean(lucky, axis=0)[1] > 0.6
+            for fitted, probabilities in ((curves, from_all), (full, from_full)):
+                forecast = chain(np.empty((len(fitted), 0)), fitted, 16).predict(np.empty(0), np.full(t, -0.1))
+                probabilities.append([forecast.probability_below(cost) for cost in costs])
+        expected = [truth.cdf(cost) for cost in costs]
+        assert np.mean(from_all, axis=0) == pytest.approx(expected, abs=0.08)
+        assert np.mean(from_full, axis=0)[1] > 0.6
 
 
-def test_the_scale_follows_the_errors_of_the_curves() -> None:
-    """Noise that is added asks for a linear scale, noise that multiplies for one that bends."""
+def test_the_scale_suits_the_noise_of_the_curves() -> None:
+    """Additive noise needs a linear scale, multiplicative noise a bent one."""
     rng = np.random.default_rng(0)
     levels, noise = rng.exponential(size=(200, 1)), rng.normal(0, 0.1, (200, 8))
     assert chain(np.empty((200, 0)), list(levels + noise), 8)._scale.bend < 1
     assert chain(np.empty((200, 0)), list(levels * np.exp(noise)), 8)._scale.bend > 10
 
 
-def test_chances_come_true_as_often_as_they_say() -> None:
-    """Of curves that differ in level and speed by their architecture: forecasts from 4 of 20 epochs after 30 others."""
-    rng, said, came = np.random.default_rng(0), [], []
+def test_probabilities_are_calibrated() -> None:
+    """For forecasts from 4 of 20 epochs after 30 other curves, whose level and speed depend on the architecture."""
+    rng, forecasts, outcomes = np.random.default_rng(0), [], []
     epochs = np.arange(1.0, 21)
     for _ in range(40):
         features = rng.random((60, 3))
@@ -141,41 +144,42 @@ def test_chances_come_true_as_often_as_they_say() -> None:
         curves = levels[:, None] + np.exp(-np.outer(speeds, epochs)) + rng.normal(0, 0.01, (60, 20))
         fitted = chain(features[:30], list(curves[:30]), 20)
         goal = float(np.quantile(curves[:30, -1], 0.1))
-        said += [fitted.predict(x, c[:4]).below(goal) for x, c in zip(features[30:], curves[30:], strict=True)]
-        came += (curves[30:, -1] < goal).tolist()
-    bold, sure = np.array(said), np.array(came, dtype=float)
-    assert bold.mean() == pytest.approx(sure.mean(), abs=0.04)
+        pairs = zip(features[30:], curves[30:], strict=True)
+        forecasts += [fitted.predict(x, curve[:4]).probability_below(goal) for x, curve in pairs]
+        outcomes += (curves[30:, -1] < goal).tolist()
+    probability, outcome = np.array(forecasts), np.array(outcomes, dtype=float)
+    assert probability.mean() == pytest.approx(outcome.mean(), abs=0.04)
     for low, high in ((0.0, 0.02), (0.0, 0.1), (0.5, 1.0)):
-        among = (bold >= low) & (bold <= high)
-        assert among.sum() > 20
-        assert sure[among].mean() == pytest.approx(bold[among].mean(), abs=0.12 if low else 0.02)
+        in_bin = (probability >= low) & (probability <= high)
+        assert in_bin.sum() > 20
+        assert outcome[in_bin].mean() == pytest.approx(probability[in_bin].mean(), abs=0.12 if low else 0.02)
 
 
-def test_better_than_all_before_is_seen_as_that() -> None:
-    """No cost is clipped at the best; and curves that do not move, as accuracies of few examples may, leave no doubt."""
+def test_costs_below_the_best_so_far_are_possible() -> None:
+    """No cost is clipped at the best; constant curves, such as accuracies of few examples, have sure forecasts."""
     flat = [np.round(np.full(8, cost), 2) for cost in (0.5, 0.4, 0.3)]
     fitted = chain(np.zeros((3, 1)), flat, 8)
-    assert fitted.predict(np.zeros(1), np.full(7, 0.2)).below(0.3) > 0.9
-    assert fitted.predict(np.zeros(1), np.full(7, 0.35)).below(0.3) < 0.1
+    assert fitted.predict(np.zeros(1), np.full(7, 0.2)).probability_below(0.3) > 0.9
+    assert fitted.predict(np.zeros(1), np.full(7, 0.35)).probability_below(0.3) < 0.1
 
 
-def test_only_the_latest_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_latest_curves_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ogive.schedule.curve_stopping.REMEMBERED", 10)
     schedule = CurveStopping(ACCURACY, epochs=8)
     run(schedule, fate, 90)
-    assert max(len(known) for known in schedule._reached.values()) == 10
+    assert max(len(pairs) for pairs in schedule._curves_at.values()) == 10
 
 
-def test_a_slow_start_is_not_taken_for_the_end() -> None:
-    """Two equal values at the beginning say nothing: nobody else's curve stays where it begins."""
+def test_a_trial_with_a_flat_start_still_has_a_chance() -> None:
+    """Two equal values at the beginning do not mean that the curve stays there, since no other curve did."""
     schedule = CurveStopping(ACCURACY, epochs=20, min_trials=8)
     log = run(schedule, fate, 10)
     flat = replace(
         log.trials[9], status=Status.RUNNING, reports=(Report(1, {"accuracy": 0.1}), Report(2, {"accuracy": 0.1}))
     )
-    chance = schedule.chance(flat)
-    assert chance is not None
-    assert chance > 0
+    probability = schedule.improvement_probability(flat)
+    assert probability is not None
+    assert probability > 0
 
 
 def fate(i: int) -> Fate:
@@ -183,18 +187,18 @@ def fate(i: int) -> Fate:
     return Fate(lambda epoch: end * (1 - 0.9 / epoch**0.8))
 
 
-def test_what_is_nearly_done_needs_less_of_a_chance(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After nine trials a new one is the best with chance 0.1, for 20 epochs; 0.05 is worth 10 of them."""
+def test_a_trial_with_few_remaining_epochs_continues_at_a_lower_probability(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After nine trials a new one is the best with probability 0.1, for 20 epochs; 0.05 is worth 10 of them."""
     schedule = CurveStopping(ACCURACY, epochs=20)
     log = run(schedule, lambda i: Fate(lambda epoch: 0.5), 9)
-    monkeypatch.setattr(CurveStopping, "chance", lambda self, trial: 0.05)
+    monkeypatch.setattr(CurveStopping, "improvement_probability", lambda self, trial: 0.05)
     reports = tuple(Report(step, {"accuracy": 0.5}) for step in range(1, 20))
 
-    def answer(step: int) -> Action:
+    def decide(step: int) -> Action:
         running = replace(log.trials[8], status=Status.RUNNING, reports=reports[:step])
         return schedule.on_report(running, running.reports[-1])
 
-    assert [answer(step) for step in (9, 11, 19)] == [Action.STOP, Action.CONTINUE, Action.CONTINUE]
+    assert [decide(step) for step in (9, 11, 19)] == [Action.STOP, Action.CONTINUE, Action.CONTINUE]
 
 
 @pytest.mark.parametrize("model", ["parametric", "learned", "auto"])
@@ -211,6 +215,6 @@ def test_poor_trials_are_stopped_and_the_best_is_not(model: str) -> None:
     ("options", "text"),
     [({"threshold": 0.0}, "finite number above 0"), ({"model": "oracle"}, "one of auto, parametric, learned")],
 )
-def test_wrong_options_are_named(options: dict[str, object], text: str) -> None:
+def test_errors_name_the_invalid_option(options: dict[str, object], text: str) -> None:
     with pytest.raises(JobError, match=text):
         CurveStopping(ACCURACY, epochs=9, **options)  # type: ignore[arg-type]

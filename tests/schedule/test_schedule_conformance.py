@@ -1,4 +1,4 @@
-"""Every schedule keeps the contract; and the suite notices those that do not."""
+"""All schedules pass the conformance suite, and broken ones fail it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ CASES = [(name, options) for name in schedules.names() for options in OPTIONS.ge
 @pytest.mark.parametrize(("name", "options"), CASES, ids=str)
 def test_every_registered_schedule_conforms(name: str, options: dict[str, Any]) -> None:
     check_schedule(
-        lambda objectives, rest: schedules.create(name, objectives=objectives, constraints=rest, epochs=9, **options)
+        lambda objectives, constraints: schedules.create(
+            name, objectives=objectives, constraints=constraints, epochs=9, **options
+        )
     )
 
 
@@ -43,23 +45,25 @@ def test_full_without_epochs_conforms() -> None:
 
 
 class Halving(ASHA):
-    """A base for broken schedules."""
+    """The base of some broken schedules."""
 
     def __init__(self, objectives: Any, constraints: Any) -> None:
         super().__init__(objectives, constraints, epochs=9, eta=2)
 
 
-class CountsQuestions(Halving):
-    asked = 0
+class CountsCalls(Halving):
+    """`next_job` changes its own later results."""
+
+    calls = 0
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
-        self.asked += 1
+        self.calls += 1
         job = super().next_job(rng, may_start)
-        return Start(job.fidelity, {"asked": self.asked}) if isinstance(job, Start) else job
+        return Start(job.fidelity, {"calls": self.calls}) if isinstance(job, Start) else job
 
 
-class RecordsPromotionWhenAsked(Halving):
-    """The promotion is lost when a run is resumed, and a second question promotes the next one."""
+class RecordsPromotionTooEarly(Halving):
+    """`next_job` records the promotion: a continued run does not know it, and a second call promotes another trial."""
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         job = super().next_job(rng, may_start)
@@ -73,15 +77,15 @@ class ForgetsPromotions(Halving):
         pass
 
 
-class PromotesTheDead(Halving):
+class PromotesFailedTrials(Halving):
     def on_end(self, trial: Trial) -> None:
         self.rungs[0].remove(trial.id)
-        self.rungs[0]._gone_on.discard(trial.id)
+        self.rungs[0]._not_waiting.discard(trial.id)
         self.rungs[0].add(trial.id, trial.metrics or {"accuracy": 1.0})
 
 
 class PausesWithoutRung(Halving):
-    """Pauses below the top, at every report: promoted trials never get to their rung, and are not resumed."""
+    """Pauses at every report, and resumes trials at the fidelity that they have already."""
 
     def on_report(self, trial: Trial, report: Report) -> Action:
         super().on_report(trial, report)
@@ -92,8 +96,8 @@ class PausesWithoutRung(Halving):
         return Resume(job.trial, {"epochs": 1}) if isinstance(job, Resume) else job
 
 
-class WaitsForTheDead(Full):
-    """Starts four trials at a time and waits until all have reported."""
+class WaitsForFailedTrials(Full):
+    """Starts four trials at a time and waits until all have reported, also for those that failed."""
 
     def __init__(self, objectives: Any, constraints: Any) -> None:
         super().__init__(objectives, constraints, epochs=3)
@@ -101,8 +105,8 @@ class WaitsForTheDead(Full):
         self.reported: set[int] = set()
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
-        full = len(self.started) % 4 == 0 and len(self.reported) < len(self.started)
-        return Wait() if full else super().next_job(rng, may_start)
+        is_waiting = len(self.started) % 4 == 0 and len(self.reported) < len(self.started)
+        return Wait() if is_waiting else super().next_job(rng, may_start)
 
     def on_job(self, trial: Trial, job: Start | Resume) -> None:
         self.started.add(trial.id)
@@ -130,16 +134,16 @@ class HashOrder(OwnRandomNumbers):
 @pytest.mark.parametrize(
     ("broken", "rule"),
     [
-        (CountsQuestions, "pure"),
-        (RecordsPromotionWhenAsked, "pure"),
+        (CountsCalls, "pure"),
+        (RecordsPromotionTooEarly, "pure"),
         (ForgetsPromotions, "legal"),
-        (PromotesTheDead, "legal"),
+        (PromotesFailedTrials, "legal"),
         (PausesWithoutRung, "legal"),
-        (WaitsForTheDead, "legal"),
+        (WaitsForFailedTrials, "legal"),
         (OwnRandomNumbers, "determined"),
         (HashOrder, "same_elsewhere"),
     ],
 )
-def test_the_suite_names_the_rule_that_is_broken(broken: type[Schedule], rule: str) -> None:
+def test_the_suite_names_the_broken_rule(broken: type[Schedule], rule: str) -> None:
     with pytest.raises(AssertionError, match=f"rule '{rule}' is broken"):
         check_schedule(broken)

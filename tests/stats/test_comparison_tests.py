@@ -1,4 +1,4 @@
-"""Corrections, ranks and critical differences against published tables and worked examples."""
+"""Corrections, ranks and critical differences, compared with published tables and worked examples."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ogive.stats.comparison_tests import (
 from ogive.stats.corrections import holm
 from ogive.stats.paired import paired
 
-# Demsar (2006), table 5(a): q at 0.05 for the two-tailed Nemenyi test, by the number of entrants
+# Demsar (2006), table 5(a): q at 0.05 for the two-tailed Nemenyi test, by the number of methods
 NEMENYI = {2: 1.960, 3: 2.343, 4: 2.569, 5: 2.728, 6: 2.850, 7: 2.949, 8: 3.031, 9: 3.102, 10: 3.164}
 
 
 @pytest.mark.parametrize(("k", "q"), NEMENYI.items())
-def test_critical_values_are_demsars(k: int, q: float) -> None:
+def test_critical_differences_equal_those_of_demsar(k: int, q: float) -> None:
     assert critical_difference(k, 14) == pytest.approx(q * np.sqrt(k * (k + 1) / (6 * 14)), abs=2e-3)
 
 
-def test_demsars_worked_example() -> None:
-    """Table 6 there: four variants of C4.5 on 14 data sets; mean ranks 3.143, 2.000, 2.893, 1.964, CD 1.25 (0.10: 1.12)."""
+def test_the_worked_example_of_demsar() -> None:
+    """Demsar (2006), table 6: four variants of C4.5 on 14 data sets."""
     plain = [0.763, 0.599, 0.954, 0.628, 0.882, 0.936, 0.661, 0.583, 0.775, 1.000, 0.940, 0.619, 0.972, 0.957]
     m = [0.768, 0.591, 0.971, 0.661, 0.888, 0.931, 0.668, 0.583, 0.838, 1.000, 0.962, 0.666, 0.981, 0.978]
     cf = [0.771, 0.590, 0.968, 0.654, 0.886, 0.916, 0.609, 0.563, 0.866, 1.000, 0.965, 0.614, 0.9751, 0.946]
@@ -38,24 +38,24 @@ def test_demsars_worked_example() -> None:
 
 
 def test_holm_is_the_step_down_procedure() -> None:
-    # by hand: 0.01 x 4, 0.02 x 3, 0.03 x 2 = 0.06, 0.04 x 1 raised to the one before
+    # 0.01 x 4, 0.02 x 3, 0.03 x 2, and 0.04 x 1, which is raised to the one before it
     assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
     assert holm([0.9, 0.8]).tolist() == [1.0, 1.0]
 
 
-def test_groups_are_the_longest_stretches_that_do_not_differ() -> None:
+def test_groups_are_the_maximal_ranges_that_do_not_differ() -> None:
     assert groups([1.0, 1.5, 2.2, 4.0, 4.1], 1.0) == [(0, 1), (1, 2), (3, 4)]
     assert groups([1.0, 3.0], 1.0) == []
 
 
-def test_intervals_cover_the_mean_as_often_as_they_say() -> None:
+def test_95_percent_intervals_contain_the_mean_in_95_percent_of_cases() -> None:
     rng = np.random.default_rng(0)
     _, low, high = mean_interval(rng.standard_normal((8, 4000)))
     assert np.mean((low <= 0) & (high >= 0)) == pytest.approx(0.95, abs=0.012)
     assert np.isinf(mean_interval(np.ones((1, 2)))[2]).all()
 
 
-def test_paired_tests_tell_a_shift_and_no_shift() -> None:
+def test_paired_tests_detect_a_shift_and_no_difference() -> None:
     rng = np.random.default_rng(1)
     a = rng.standard_normal(30)
     shifted = paired((a + 0.5 + 0.1 * rng.standard_normal(30)).tolist(), a.tolist())
@@ -64,4 +64,4 @@ def test_paired_tests_tell_a_shift_and_no_shift() -> None:
     assert paired(a.tolist(), a.tolist()).p == 1.0
     noise = rng.standard_normal((300, 12))
     p = [paired(row.tolist(), [0.0] * 12).p for row in noise]
-    assert stats.kstest(p, "uniform").statistic < 0.12, "p-values of no difference are uniform"
+    assert stats.kstest(p, "uniform").statistic < 0.12, "p-values without a difference are uniform"

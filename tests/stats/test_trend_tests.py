@@ -1,4 +1,4 @@
-"""The rank tests of the stop rules, against SciPy's."""
+"""The rank tests of the stop rules, compared with SciPy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ogive.stats.trend_tests import mann_kendall, mann_whitney
 
 @pytest.mark.parametrize("n", [5, 20, 33, 34, 300, 700])
 @pytest.mark.parametrize("levels", [0, 4])
-def test_mann_kendall_is_scipys_with_and_without_ties(n: int, levels: int) -> None:
+def test_mann_kendall_equals_scipy_with_and_without_ties(n: int, levels: int) -> None:
     rng = np.random.default_rng(n)
     for drift in (-1.0, 0.0, 1.0):
         values = rng.normal(size=n) + drift * np.arange(n) / n
@@ -23,7 +23,7 @@ def test_mann_kendall_is_scipys_with_and_without_ties(n: int, levels: int) -> No
 
 
 @pytest.mark.parametrize("levels", [0, 3])
-def test_mann_whitney_is_scipys_with_and_without_ties(levels: int) -> None:
+def test_mann_whitney_equals_scipy_with_and_without_ties(levels: int) -> None:
     rng = np.random.default_rng(1)
     for n, m, shift in ((8, 20, 0.0), (60, 60, 1.0), (100, 400, -0.2), (400, 30, 0.5)):
         a, b = rng.normal(size=n) + shift, rng.normal(size=m)
@@ -33,6 +33,6 @@ def test_mann_whitney_is_scipys_with_and_without_ties(levels: int) -> None:
         assert mann_whitney(a, b) == pytest.approx(expected, rel=1e-9)
 
 
-def test_values_that_are_all_equal_show_nothing() -> None:
+def test_equal_values_have_a_p_value_of_1() -> None:
     assert mann_kendall(np.ones(50)) == (0.0, 1.0)
     assert mann_whitney(np.ones(8), np.ones(20)) == 1.0

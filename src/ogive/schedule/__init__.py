@@ -1,4 +1,4 @@
-"""HOW FAR TO TRAIN: the contract (`ogive.schedule.base`) and its implementations, by name."""
+"""Schedules, which decide how far each trial is trained: the contract (`ogive.schedule.base`) and all schedules by name."""
 
 from __future__ import annotations
 
@@ -37,10 +37,17 @@ def create(
     epochs: int | None = None,
     **options: Any,
 ) -> Schedule:
-    """The schedule called `name`, for trials of at most `epochs` epochs (None: the estimator has no epochs).
+    """Return a new schedule.
+
+    Args:
+        name: one of `names()`.
+        objectives: of the search.
+        constraints: of the search.
+        epochs: the most epochs of a trial; None if the estimator has no epochs.
+        options: of this schedule; see `options(name)`.
 
     Raises:
-        JobError: there is no such schedule, it has no such option, or an option or an objective is not what it should be.
+        JobError: there is no such schedule or option, or an option or an objective is invalid.
     """
     _REGISTRY.check_options(name, options)
     return _REGISTRY.factory(name)(
@@ -49,26 +56,34 @@ def create(
 
 
 def names() -> tuple[str, ...]:
-    """The schedules that `create` knows."""
+    """Return the names of all schedules."""
     return _REGISTRY.names()
 
 
 def options(name: str) -> dict[str, Any]:
-    """The options of the schedule called `name`, with their defaults."""
+    """Return the options of the schedule `name`, with their defaults."""
     return _REGISTRY.options(name)
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """See that there is a schedule called `name`, and that `options` are options of it.
+    """Check that there is a schedule `name` with these options.
 
     Raises:
-        JobError: there is none, one is unknown, or one without a default is missing.
+        JobError: there is no such schedule, an option is unknown, or a required option is missing.
     """
     _REGISTRY.check_options(name, options)
 
 
 def register(name: str, factory: str | Callable[..., Schedule]) -> None:
-    """Make `factory(*, objectives, constraints, epochs, **options)`, or "module:name" of one, known as `name`."""
+    """Register a schedule under a new name.
+
+    Args:
+        name: the name.
+        factory: a callable with the arguments (*, objectives, constraints, epochs, **options), or "module:name" of one.
+
+    Raises:
+        JobError: the name is taken.
+    """
     _REGISTRY.register(name, factory)
 
 

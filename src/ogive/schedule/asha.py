@@ -1,7 +1,7 @@
-"""Asynchronous successive halving: the variant that promotes, and the one that stops.
+"""Asynchronous successive halving (ASHA), in the variant that promotes trials and the one that stops them.
 
-Li et al., "A System for Massively Parallel Hyperparameter Tuning" (MLSys 2020), section 3.2 and algorithm 2. Symbols
-of the paper: r minimum resource, R maximum resource, eta reduction factor; here in epochs, and without s (it is 0).
+Li et al., "A System for Massively Parallel Hyperparameter Tuning" (MLSys 2020), section 3.2 and algorithm 2. Symbols of the
+paper: r minimum resource, R maximum resource, eta reduction factor. Here resources are epochs, and s is 0.
 """
 
 from __future__ import annotations
@@ -22,24 +22,25 @@ VARIANTS = ("promotion", "stopping")
 
 
 class ASHA(Schedule):
-    """Promote a paused trial as soon as it is in the top 1/eta of its rung; else start a new one.
+    """Promotes a paused trial as soon as it is among the best 1/eta of its rung; otherwise starts a new trial.
 
     Options:
-        min_epochs: r, epochs before the first decision.
-        max_epochs: R, epochs of a trial that is promoted to the top; `epochs` where left out.
-        eta: one of `eta` trials goes on from rung to rung; at least 2.
-        variant: "promotion" pauses every trial at its rung; "stopping" lets a trial go on at once where it is in the top
-            1/eta of those that have been there, and else stops it for good, so that no checkpoint is needed.
-        capped: promote at most 1/eta of those that have come to a rung. As published (False), every newcomer that is the
-            best so far is promoted, which is nearly every one under a strategy that improves.
-        grace: so many trials come to a rung before any is promoted, and earn no promotion: with `eta`, the first of all is
-            the best of twice as many. The first trials of a search are mostly random, and soon surpassed.
-        fidelities: further ones that grow from rung to rung, by their lowest values: see `Ladder.of`.
+        min_epochs: r, the epochs before the first decision.
+        max_epochs: R, the epochs of a trial on the top rung; default: `epochs`.
+        eta: one of `eta` trials is promoted from each rung; at least 2.
+        variant: "promotion" pauses every trial at its rung. "stopping" does not need checkpoints: at each rung a trial
+            continues if it is among the best 1/eta of the trials that have reached the rung, and is stopped otherwise.
+        capped: promote at most 1/eta of the trials that have reached a rung. In the paper (False) every new trial that is
+            the best so far is promoted, which is nearly every trial under a strategy that improves.
+        grace: the number of trials on a rung that earn no promotion: the first promotion takes `grace` + `eta` trials. With
+            `grace` equal to `eta`, the first promoted trial is therefore the best of twice as many. The first trials of a
+            search are mostly random and soon surpassed.
+        fidelities: other fidelities that grow from rung to rung, with their lowest values; see `Ladder.from_options`.
 
-    Trials are ordered as by `ogive.objective.rank`; of equals the one that was started first goes first. A trial that
-    fails leaves all rungs: it neither holds a place in the top nor counts in the size. The top rung pauses nothing: a
-    trial that gets there finishes by itself. Once nothing may be started any more, the best of each rung goes on, if
-    it still waits: a search ends with its best trial trained in full.
+    Trials are ordered by `ogive.objective.rank`; the older of equal trials comes first. A failed trial leaves all rungs: it
+    counts neither among the best nor for the size of a rung. Trials are not paused on the top rung but finish there. When no
+    trial may be started any more, the best trial of each rung is promoted if it still waits, so that the best trial of the
+    search is trained in full.
     """
 
     name = "schedule 'asha'"
@@ -50,6 +51,7 @@ class ASHA(Schedule):
         objectives: Sequence[Objective],
         constraints: Sequence[Constraint] = (),
         epochs: int | None = None,
+        *,
         min_epochs: int = 1,
         max_epochs: int | None = None,
         eta: int = 3,
@@ -58,8 +60,10 @@ class ASHA(Schedule):
         fidelities: Mapping[str, float] = EMPTY,
         grace: int = 0,
     ) -> None:
-        self.ladder = Ladder.of(self.name, epochs, min_epochs, max_epochs, eta, fidelities)
-        self.fidelities = self.ladder.others
+        self.ladder = Ladder.from_options(
+            self.name, epochs, min_epochs=min_epochs, max_epochs=max_epochs, eta=eta, fidelities=fidelities
+        )
+        self.fidelities = self.ladder.other_fidelities
         if variant not in VARIANTS:
             raise JobError(f"{self.name}: variant is {variant!r}, but must be one of {', '.join(VARIANTS)}")
         if not isinstance(capped, bool):
@@ -67,31 +71,35 @@ class ASHA(Schedule):
         self.grace = whole(self.name, "grace", grace, at_least=0)
         if variant == "stopping" and self.grace:
             raise JobError(f"{self.name}: grace is {grace}, but variant 'stopping' promotes nothing; leave it out")
-        if variant == "stopping" and self.ladder.again:
+        if variant == "stopping" and self.ladder.restarts:
             raise JobError(
-                f"{self.name}: variant 'stopping' goes on, but with fidelities trials start again on each rung"
+                f"{self.name}: variant 'stopping' continues trials, but with fidelities trials start again on each rung; "
+                "use variant 'promotion', or leave fidelities out"
             )
         self.eta, self.stops, self.capped = int(eta), variant == "stopping", capped
         self.rungs = tuple(Rung(tuple(objectives), tuple(constraints)) for _ in self.ladder.steps[:-1])
 
     @property
     def top(self) -> int:
-        """The number of the highest rung, from 0, that trials go to."""
+        """The highest rung that trials are promoted to, from 0."""
         return len(self.rungs)
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
-        """`get_job` of the paper: the highest rung that has one to promote, else grow the bottom rung."""
+        """Return the job of `get_job` in algorithm 2."""
+        # The stopping variant promotes nothing: each trial is started for all epochs, and `on_report` stops it.
         if self.stops:
             return Start(self.ladder.fidelities[-1])
+        # Algorithm 2, get_job: promote the best candidate of the highest rung that has one.
         for k in reversed(range(self.top)):
             promotable = self.rungs[k].promotable(self.eta, self.capped, self.grace)
             if promotable is not None:
                 return self._resume(promotable, k + 1)
-        last = None if may_start else self._last_job()
-        return last or Start(self.ladder.fidelities[0])
+        # Otherwise grow the bottom rung. The last promotions are not in the paper, whose search has no end.
+        last_promotion = None if may_start else self._promote_leader()
+        return last_promotion or Start(self.ladder.fidelities[0])
 
-    def _last_job(self) -> Job | None:
-        """Once nothing may be started: the best of a rung goes on, if it still waits."""
+    def _promote_leader(self) -> Job | None:
+        """Promote the best trial of the highest rung on which it still waits; None if there is none."""
         for k in reversed(range(self.top)):
             best = self.rungs[k].leader()
             if best is not None:
@@ -103,11 +111,11 @@ class ASHA(Schedule):
 
     def on_job(self, trial: Trial, job: Start | Resume) -> None:
         if isinstance(job, Resume):
-            for rung in self.rungs[: self.ladder.rung(job.until)]:
+            for rung in self.rungs[: self.ladder.rung_of(job.until)]:
                 rung.promote(trial.id)
 
     def on_report(self, trial: Trial, report: Report) -> Action:
-        """PAUSE, or STOP, on reaching a rung that the trial is not in yet."""
+        """Return PAUSE, or STOP in the stopping variant, when the trial reaches a new rung."""
         reached = sum(step <= report.step for step in self.ladder.steps[:-1])
         if reached == 0 or trial.id in self.rungs[reached - 1]:
             return Action.CONTINUE
@@ -117,15 +125,17 @@ class ASHA(Schedule):
             return Action.CONTINUE
         if not self.stops:
             return Action.PAUSE
-        return Action.CONTINUE if rung.leads(trial.id, self.eta) else Action.STOP
+        return Action.CONTINUE if rung.is_in_top(trial.id, self.eta) else Action.STOP
 
     def on_end(self, trial: Trial) -> None:
-        if trial.ended_by_itself:  # it has its value on the rungs that it was on its way to, too
+        # A trial that returned early is complete, so it counts on the rungs of its job that it has not reached, too.
+        if trial.ended_by_itself:
             for step, rung in zip(self.ladder.steps[:-1], self.rungs, strict=True):
                 if trial.step < step <= trial.until:
                     rung.add(trial.id, trial.metrics)
+        # A trial that has ended with a value keeps its position in the order, but cannot be promoted.
         for rung in self.rungs:
             if trial.status.failed:
                 rung.remove(trial.id)
             else:
-                rung.retire(trial.id)  # finished early by itself, or stopped: there is nothing to resume
+                rung.retire(trial.id)

@@ -1,29 +1,46 @@
-"""The contract of a schedule: HOW FAR TO TRAIN.
+"""The contract of a schedule, which decides how far each trial is trained.
 
-The controller, having an idle worker, asks for the next job; and at every report asks whether to go on::
+The controller calls four methods::
 
-    job = schedule.next_job(rng, may_start)  # Start | Resume | Drop | Wait | Done: changes nothing
-    schedule.on_job(trial, job)          # the Start or Resume was carried out; a Drop is told by on_end
-    schedule.on_report(trial, report)    # CONTINUE | PAUSE | STOP
-    schedule.on_end(trial)               # finished, stopped by STOP, or failed: a rung never waits for the dead
+    job = schedule.next_job(rng, may_start)     # a worker is idle: Start | Resume | Drop | Wait | Done
+    schedule.on_job(trial, job)                 # the Start or Resume was carried out as this trial
+    action = schedule.on_report(trial, report)  # a running trial has reported: CONTINUE | PAUSE | STOP
+    schedule.on_end(trial)                      # the trial has finished or failed, or was stopped or dropped
 
-What every implementation guarantees, and `ogive.testing.check_schedule` checks:
+A trial moves between these states::
 
-- `next_job` is a function of what was told, `rng` and `may_start`; it changes no later answer. A decision counts once
-  `on_job` reports it, so a resumed run, which reads decisions from its journal, calls only the three `on_` methods.
-- A trial told PAUSE is later resumed, dropped, or left paused; it is never started again.
-- Once `may_start` is false (`max_trials` is reached, or the space is used up) it stays so. A `Start` is then not carried
-  out: the controller asks again after the next event, and ends the search when nothing runs any more. A schedule whose
-  brackets wait to be full uses it to go on with what they have.
-- A trial that returns before the end of its job, at full fidelity, is finished, and `on_end` says so: it has been trained as
-  far as it will be, and its value counts at every later rung (`trial.ended_by_itself`).
-- A `Start` without a proposal of its own may be carried out with the architecture and the settings of a failed trial that
-  is repeated (`retry_failed`): `trial.proposal.settings` then holds, not `Start.settings`. One with a proposal is carried
-  out as it is. What failed after it went on from another trial's weights (`trial.goes_on`) is not repeated: the schedule
-  gives its place to another. What the schedule has no `Start` for is not repeated either, and the user is told.
-- `on_report` is called only for reports after which every objective and constraint has a finite value; earlier ones are in
-  `trial.reports`. A trial without a value at the end of its job goes on until it has one, so a report may be beyond the job.
-  If a Resume then names a step that the trial has passed, its last report is given to `on_report` again, after `on_job`.
+              Start             PAUSE
+    (new) ----------> running ----------> paused
+                       |   <------------   |
+                       |       Resume      |
+                       | end, STOP         | Drop
+                       v                   v
+                     ended               ended
+
+Every schedule guarantees the following. `ogive.testing.check_schedule` checks it.
+
+- Decisions are reproducible. `next_job` depends only on the earlier calls of the `on_` methods, on `rng` and on `may_start`.
+  It does not change any state: a job takes effect when `on_job` is called (for a Drop: `on_end`). A continued run replays
+  its journal by calling the `on_` methods alone.
+- A paused trial is later resumed, dropped or left paused. It is never started again.
+- A failed trial does not block others: a rung does not wait for it.
+
+The controller guarantees the following.
+
+- Limits. `may_start` is false once `max_trials` is reached or the space is exhausted, and then stays false. A Start is not
+  carried out in that case. The controller asks again after the next event, and ends the search when no trial is running. A
+  schedule that waits until its brackets are full must then continue with the trials that it has.
+- Values. `on_report` is called only for reports after which every objective and constraint has a finite value. Reports
+  before that are in `trial.reports`. A trial that has no value at the end of its job is trained further until it has one,
+  so a report may be beyond the job. If a Resume names a step that the trial has already passed, `on_report` is called
+  again with its last report, after `on_job`.
+- Early returns. If a train function returns before the end of its job, at full fidelity, the trial is finished, and `on_end`
+  is called. The trial is complete, so its value counts at every later rung (see `Trial.ended_by_itself`).
+- Repeated trials. With `retry_failed`, a Start without a proposal may be carried out with the architecture and the
+  settings of a failed trial. `trial.proposal.settings` is then valid, and not `Start.settings`. A Start with a proposal
+  is carried out unchanged. A failed trial that continued the training of another trial (`trial.goes_on`) is not repeated;
+  the schedule replaces it. A failed trial for which the schedule returns no Start is not repeated either, and the user
+  gets a warning.
 """
 
 from __future__ import annotations
@@ -40,24 +57,25 @@ from ogive.trial import EMPTY, Fidelity, Proposal, Report, Step, Trial, TrialId
 
 
 class Action(StrEnum):
-    """What a running trial does after a report."""
+    """The decision about a running trial after a report."""
 
     CONTINUE = "continue"
     PAUSE = "pause"  # keep the checkpoint and free the worker
-    STOP = "stop"  # enough is known of this trial
+    STOP = "stop"  # end the trial; its reports count
 
 
 @dataclass(frozen=True)
 class Start:
-    """Ask the strategy for a new trial and train it up to `fidelity`.
+    """Train a new trial up to `fidelity`; the strategy proposes its architecture.
 
     Attributes:
-        note: kept with the trial's proposal.
-        began: the step that the trial's steps are counted from; above 0 where lower rungs that it skips have theirs. Where
-            it is the step of the weights that `proposal` inherits, the trial goes on with their training: metrics that it
-            has not reported at its last epoch are taken over from there.
-        settings: values that are not architecture, added to those of the strategy's proposal.
-        proposal: what to evaluate, where the schedule decides that itself; the strategy is then not asked.
+        fidelity: how far to train it.
+        note: JSON values that the strategy receives, and that are journalled with the trial's proposal.
+        began: the step at which the trial's epochs begin. It is above 0 if the trial skips lower rungs, whose steps come
+            before its own, or if it inherits weights: if `began` is the step of the inherited weights, the trial continues
+            their training, and takes over the donor's metrics that it has not reported at its last epoch.
+        settings: values that are not part of the architecture; they are added to the settings of the strategy's proposal.
+        proposal: the proposal to evaluate, if the schedule makes it itself. The strategy is then not asked.
     """
 
     fidelity: Fidelity
@@ -69,11 +87,13 @@ class Start:
 
 @dataclass(frozen=True)
 class Resume:
-    """Train a paused trial on, up to `until`.
+    """Train a paused trial further.
 
     Attributes:
-        began: as it is where the trial goes on from its checkpoint; the trial's last step where it starts again, since
-            it has been trained at a fidelity that cannot be continued (another image size, another share of the data).
+        trial: the trial.
+        until: the fidelity to train it up to.
+        began: the trial's present `began` if it continues from its checkpoint. The trial's last step if it starts from
+            scratch, because a fidelity other than epochs changes (another image size, another share of the data).
     """
 
     trial: TrialId
@@ -83,7 +103,12 @@ class Resume:
 
 @dataclass(frozen=True)
 class Drop:
-    """End a paused trial that will not be resumed: it is stopped, and its checkpoint can go."""
+    """End a paused trial that will not be resumed. Its checkpoint may be deleted.
+
+    Attributes:
+        trial: the trial.
+        reason: why, for the user.
+    """
 
     trial: TrialId
     reason: str
@@ -91,26 +116,26 @@ class Drop:
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing to do before something else is reported."""
+    """There is no job before the next event."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """Nothing to do any more."""
+    """There will be no more jobs."""
 
 
 Job = Start | Resume | Drop | Wait | Done
 
 
 class Schedule(ABC):
-    """Decides how far each trial is trained. See the module's docstring for what implementations guarantee.
+    """Base class of schedules. The module's docstring states what an implementation must guarantee.
 
     Attributes:
-        fidelities: those beside epochs that its jobs name; the estimator must know them.
-        draws: whether `next_job` draws from `rng`. One that does not is given any, since making one for each job takes
-            longer than most answers.
-        hands_on: whether its trials start from the weights of others, which must then have been trained in this run: what
-            comes from the evaluation cache has no weights.
+        fidelities: the fidelities other than epochs that its jobs name. The estimator must support them.
+        draws: whether `next_job` uses `rng`. If not, the controller passes any generator, because creating one for each job
+            takes longer than most decisions.
+        hands_on: whether its trials inherit weights from other trials. These must have been trained in the same run, since
+            results of the evaluation cache have no weights.
     """
 
     fidelities: tuple[str, ...] = ()
@@ -119,20 +144,31 @@ class Schedule(ABC):
 
     @abstractmethod
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
-        """What an idle worker should do; `may_start` says whether a Start would be carried out."""
+        """Return the job for an idle worker.
+
+        Args:
+            rng: the source of all random decisions.
+            may_start: whether a Start would be carried out.
+        """
 
     def handed_on(self) -> Mapping[TrialId, Step]:
-        """The trials from whose weights new ones may start, and the step of the checkpoint that is to be kept of each, even
-        while it is trained further. It was the trial's last when it was paused.
+        """Return the checkpoints that new trials may inherit, as the step of each trial.
+
+        A checkpoint is kept even while its trial is trained further. The step must be one at which the trial was paused.
         """
         return {}
 
-    def on_job(self, trial: Trial, job: Start | Resume) -> None:  # noqa: B027 - for schedules that keep count
-        """A Start or Resume was carried out as `trial`."""
+    def on_job(self, trial: Trial, job: Start | Resume) -> None:  # noqa: B027 - optional
+        """Record that a Start or Resume was carried out as `trial`."""
 
     @abstractmethod
     def on_report(self, trial: Trial, report: Report) -> Action:
-        """Take note of `report`, which is the last of `trial.reports`, and say how the trial goes on."""
+        """Record a report of a running trial, and return whether the trial continues.
 
-    def on_end(self, trial: Trial) -> None:  # noqa: B027 - for schedules whose rungs wait
-        """`trial` finished, was stopped or dropped, or failed."""
+        Args:
+            trial: the trial, with all of its reports so far.
+            report: the last one of `trial.reports`.
+        """
+
+    def on_end(self, trial: Trial) -> None:  # noqa: B027 - optional
+        """Record that `trial` has finished or failed, or was stopped or dropped; `trial.status` says which."""

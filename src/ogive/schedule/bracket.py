@@ -1,4 +1,4 @@
-"""Brackets of synchronous successive halving: a fixed number of trials, of which a fixed number goes on from each rung.
+"""Brackets of synchronous successive halving: a fixed number of trials, of which a fixed number continues at each rung.
 
 Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization" (AISTATS 2016), figure 3.
 """
@@ -6,7 +6,7 @@ Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparamet
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,111 +18,141 @@ from ogive.trial import Report, Trial, TrialId
 
 
 class Bracket:
-    """Trials that start together on the `first` rung of `ladder`; `sizes[i]` of them are trained on rung `first + i`.
+    """Trials that start together on one rung and pass through the rungs above it.
 
-    A rung is over when all that were sent there have come, ended or failed. Then the best go on, and the others are
-    dropped. A bracket that is not filled any more goes on with fewer, in proportion.
+    A rung is complete when all trials that were sent to it have reached it, ended or failed. Then the best trials continue,
+    and the others are dropped. If a bracket cannot be filled, it continues with fewer trials on each rung, in proportion.
+
+    Args:
+        number: the number of the bracket, from 0.
+        first_rung: the rung of `ladder` on which its trials start.
+        sizes: how many trials are trained on each rung, from `first_rung` on.
+        ladder: all rungs of the schedule.
+        rungs: an empty rung for each of `sizes`.
+
+    Attributes:
+        started: the number of trials that were started.
+        filling: whether more trials are to be started.
+        level: the rung that trials are trained for now, as an index into `sizes`.
+        expected: the trials that were sent to this rung and have not reached it.
+        promotions: the trials that are to be sent to this rung, the best first.
+        drops: the trials that are to be dropped.
+        complete_trials: the trials that ended by themselves. They have a value on every further rung.
     """
 
-    def __init__(self, number: int, first: int, sizes: Sequence[int], ladder: Ladder, rungs: Sequence[Rung]) -> None:
-        self.number, self.first, self.sizes, self.ladder, self.rungs = number, first, tuple(sizes), ladder, rungs
+    def __init__(
+        self, *, number: int, first_rung: int, sizes: Sequence[int], ladder: Ladder, rungs: Sequence[Rung]
+    ) -> None:
+        self.number, self.first_rung, self.sizes = number, first_rung, tuple(sizes)
+        self.ladder, self.rungs = ladder, rungs
         self.started = 0
-        self.filling = True  # whether further trials may join
-        self.level = 0  # the rung, counted from `first`, that trials are on their way to
-        self.expected: set[TrialId] = set()  # who has not come there yet
-        self.next: list[TrialId] = []  # who is to be sent there, the best first
-        self.left: list[TrialId] = []  # who is to be dropped
-        self.ended: dict[TrialId, Trial] = {}  # those that ended by themselves: they have a value on every further rung
+        self.filling = True
+        self.level = 0
+        self.expected: set[TrialId] = set()
+        self.promotions: list[TrialId] = []
+        self.drops: list[TrialId] = []
+        self.complete_trials: dict[TrialId, Trial] = {}
 
     @property
-    def over(self) -> bool:
-        """Nothing will happen in it any more."""
-        return not (self.filling or self.expected or self.next or self.left)
+    def is_over(self) -> bool:
+        """Whether the bracket has no more jobs and expects no more reports."""
+        return not (self.filling or self.expected or self.promotions or self.drops)
 
-    def job(self, may_start: bool) -> Start | Resume | Drop | None:
-        """What an idle worker can do for this bracket now."""
-        if self.left:
-            return Drop(self.left[0], f"not among the best {self._places(self.level)} of its rung")
-        if self.next:
-            return self._resume(self.next[0], self.level)
+    def next_job(self, may_start: bool) -> Start | Resume | Drop | None:
+        """Return the next job of this bracket; None if there is none at the moment."""
+        if self.drops:
+            return Drop(self.drops[0], f"not among the best {self._size(self.level)} of its rung")
+        if self.promotions:
+            return self._resume(self.promotions[0], self.level)
         if self.filling and may_start:
-            return Start(self.ladder.fidelities[self.first], {"bracket": self.number}, self.ladder.began(self.first))
-        if self.filling and not self.expected and len(self.sizes) > 1:
-            return next(
-                (self._resume(trial, 1) for trial in self._ranking(0)[: self._places(1)] if trial not in self.ended),
-                None,
+            return Start(
+                self.ladder.fidelities[self.first_rung], {"bracket": self.number}, self.ladder.began(self.first_rung)
             )
+        # No more trials may be started: once all have reached the first rung, continue with the trials that there are.
+        # `resume` then closes the bracket.
+        if self.filling and not self.expected and len(self.sizes) > 1:
+            best = self._ranking(0)[: self._size(1)]
+            return next((self._resume(trial, 1) for trial in best if trial not in self.complete_trials), None)
         return None
 
     def _resume(self, trial: TrialId, level: int) -> Resume:
-        rung = self.first + level
+        rung = self.first_rung + level
         return Resume(trial, self.ladder.fidelities[rung], self.ladder.began(rung))
 
-    def _places(self, level: int) -> int:
-        full = self.started == self.sizes[0]
-        return self.sizes[level] if full else max(1, self.sizes[level] * self.started // self.sizes[0])
+    def _size(self, level: int) -> int:
+        """Return how many trials are trained on a rung: as planned, or fewer if the bracket could not be filled."""
+        is_full = self.started == self.sizes[0]
+        return self.sizes[level] if is_full else max(1, self.sizes[level] * self.started // self.sizes[0])
 
-    def join(self, trial: TrialId) -> None:
-        """`trial` was started."""
+    def start(self, trial: TrialId) -> None:
+        """Record that a trial was started."""
         self.started += 1
         self.expected.add(trial)
         self.filling = self.started < self.sizes[0]
 
-    def send_on(self, trial: TrialId) -> None:
-        """`trial` was resumed."""
-        if self.filling:  # nothing more is started
+    def resume(self, trial: TrialId) -> None:
+        """Record that a trial was resumed."""
+        if self.filling:  # the first promotion of a bracket that could not be filled
             self.filling = False
             self._advance()
-        self.next.remove(trial)
+        self.promotions.remove(trial)
         self.rungs[self.level - 1].promote(trial)
         self.expected.add(trial)
 
     def report(self, trial: Trial) -> Action:
-        if trial.id not in self.expected or trial.step < self.ladder.steps[self.first + self.level]:
+        """Record a report; pause the trial if it has reached its rung."""
+        if trial.id not in self.expected or trial.step < self.ladder.steps[self.first_rung + self.level]:
             return Action.CONTINUE
         self.rungs[self.level].add(trial.id, trial.metrics)
         self.expected.discard(trial.id)
-        last = self.level == len(self.sizes) - 1
+        is_last = self.level == len(self.sizes) - 1
         self._advance()
-        return Action.CONTINUE if last else Action.PAUSE
+        return Action.CONTINUE if is_last else Action.PAUSE
 
     def end(self, trial: Trial) -> None:
+        """Record that a trial has ended."""
         if trial.ended_by_itself and trial.id in self.expected:
-            self.ended[trial.id] = trial
+            self.complete_trials[trial.id] = trial
             self.rungs[self.level].add(trial.id, trial.metrics)
         self.expected.discard(trial.id)
-        for waiting in (self.next, self.left):
-            if trial.id in waiting:
-                waiting.remove(trial.id)
+        for trials in (self.promotions, self.drops):
+            if trial.id in trials:
+                trials.remove(trial.id)
         for rung in self.rungs:
             rung.remove(trial.id) if trial.status.failed else rung.retire(trial.id)
         self._advance()
 
     def _advance(self) -> None:
-        """Once all that were expected have come, the best are to go on; those that ended by themselves are there already."""
-        while not (self.filling or self.expected or self.next or self.level == len(self.sizes) - 1):
+        """Move to the next rung if the present one is complete.
+
+        The loop is repeated if all promoted trials are complete already: then the next rung is complete, too.
+        """
+        while not (self.filling or self.expected or self.promotions or self.level == len(self.sizes) - 1):
+            # Figure 3: keep the best trials of the rung, and train them further.
             ranking = self._ranking(self.level)
             self.level += 1
-            chosen = ranking[: self._places(self.level)]
-            for trial in chosen:
-                if trial in self.ended:
-                    self.rungs[self.level].add(trial, self.ended[trial].metrics)
+            best = ranking[: self._size(self.level)]
+            for trial in best:
+                if trial in self.complete_trials:
+                    self.rungs[self.level].add(trial, self.complete_trials[trial].metrics)
                     self.rungs[self.level].retire(trial)
-            self.next = [trial for trial in chosen if trial not in self.ended]
-            self.left += [trial for trial in ranking[len(chosen) :] if trial not in self.ended]
+            self.promotions = [trial for trial in best if trial not in self.complete_trials]
+            self.drops += [trial for trial in ranking[len(best) :] if trial not in self.complete_trials]
 
     def _ranking(self, level: int) -> list[TrialId]:
-        """Who may go on from a rung, the best first."""
+        """Return the trials that may continue from a rung, the best first."""
         rung = self.rungs[level]
-        return [trial for trial in rung.ranking() if trial in self.ended or rung.waits(trial)]
+        return [trial for trial in rung.ranking() if trial in self.complete_trials or rung.waits(trial)]
 
 
 class Brackets(Schedule):
-    """One bracket after another, without end.
+    """Base class of schedules that run one bracket after another, without end.
 
     Args:
-        overlap: begin the next bracket where no running one has work for an idle worker (Falkner et al. 2018, section 4.2);
-            else the worker waits until the bracket is over.
+        ladder: the rungs.
+        overlap: whether the next bracket begins when the running ones have no job for an idle worker (Falkner et al.,
+            "BOHB", 2018, section 4.2). Otherwise the worker waits until the bracket is over.
+        objectives, constraints: of the search.
     """
 
     draws = False
@@ -130,49 +160,51 @@ class Brackets(Schedule):
     def __init__(
         self, ladder: Ladder, overlap: bool, objectives: Sequence[Objective], constraints: Sequence[Constraint]
     ) -> None:
-        self.ladder, self.overlap, self.fidelities = ladder, overlap, ladder.others
-        self._sought = tuple(objectives), tuple(constraints)
-        self._brackets: dict[int, Bracket] = {}  # those that are not over
-        self._begun = 0
-        self._of: dict[TrialId, Bracket] = {}
+        self.ladder, self.overlap, self.fidelities = ladder, overlap, ladder.other_fidelities
+        self.objectives, self.constraints = tuple(objectives), tuple(constraints)
+        self._open_brackets: dict[int, Bracket] = {}  # in order; those that are over are removed
+        self._begun_count = 0
+        self._bracket_of: dict[TrialId, Bracket] = {}
 
     @abstractmethod
     def plan(self, number: int) -> tuple[int, tuple[int, ...]]:
-        """The first rung of bracket `number`, from 0, and how many trials are trained on that rung and on each above it."""
+        """Return the first rung of bracket `number`, from 0, and how many trials are trained on it and each rung above."""
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
-        for bracket in self._open():
-            job = bracket.job(may_start)
+        for bracket in self._open_brackets.values():
+            job = bracket.next_job(may_start)
             if job is not None:
                 return job
-            if not self.overlap and not bracket.over:
+            if not self.overlap and not bracket.is_over:
                 return Wait()
-        new = self._bracket(self._begun).job(may_start=True)
-        return new or Wait()
+        # A Start for a bracket that does not exist yet; `on_job` creates it.
+        return self._create_bracket(self._begun_count).next_job(may_start=True) or Wait()
 
-    def _open(self) -> Iterator[Bracket]:
-        return iter(self._brackets.values())
+    def _create_bracket(self, number: int) -> Bracket:
+        first_rung, sizes = self.plan(number)
+        return Bracket(
+            number=number, first_rung=first_rung, sizes=sizes, ladder=self.ladder, rungs=self._create_rungs(len(sizes))
+        )
 
-    def _bracket(self, number: int) -> Bracket:
-        first, sizes = self.plan(number)
-        return Bracket(number, first, sizes, self.ladder, [Rung(*self._sought) for _ in sizes])
+    def _create_rungs(self, count: int) -> list[Rung]:
+        return [Rung(self.objectives, self.constraints) for _ in range(count)]
 
     def on_job(self, trial: Trial, job: Start | Resume) -> None:
         if isinstance(job, Resume):
-            self._of[trial.id].send_on(trial.id)
+            self._bracket_of[trial.id].resume(trial.id)
             return
         number = int(job.note["bracket"])
-        if number == self._begun:
-            self._brackets[number] = self._bracket(number)
-            self._begun += 1
-        self._of[trial.id] = self._brackets[number]
-        self._of[trial.id].join(trial.id)
+        if number == self._begun_count:
+            self._open_brackets[number] = self._create_bracket(number)
+            self._begun_count += 1
+        self._bracket_of[trial.id] = self._open_brackets[number]
+        self._bracket_of[trial.id].start(trial.id)
 
     def on_report(self, trial: Trial, report: Report) -> Action:
-        return self._of[trial.id].report(trial)
+        return self._bracket_of[trial.id].report(trial)
 
     def on_end(self, trial: Trial) -> None:
-        bracket = self._of.pop(trial.id)
+        bracket = self._bracket_of.pop(trial.id)
         bracket.end(trial)
-        if bracket.over:
-            self._brackets.pop(bracket.number, None)
+        if bracket.is_over:
+            self._open_brackets.pop(bracket.number, None)

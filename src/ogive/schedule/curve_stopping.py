@@ -1,9 +1,13 @@
-"""Stop a trial when it is improbable that it will beat the best: see `ogive.schedule.extrapolation`.
+"""Stopping of trials that are unlikely to beat the best, by extrapolation of their learning curves.
 
-Domhan et al. (IJCAI 2015), section 3.3 (the termination criterion), and Baker et al. (2018), section 4. Theirs is a fixed
-chance. But of n trials in no order the next one is the best with chance 1 / (n + 1): after twenty of them a fixed chance of
-0.05 would stop a trial of which nothing is known. So the threshold here is a multiple of that chance; and as what a trial
-still costs could be spent on new ones, both chances are counted for each epoch.
+Domhan et al., "Speeding Up Automatic Hyperparameter Optimization of Deep Neural Networks by Extrapolation of Learning
+Curves" (IJCAI 2015), section 3.3 (the termination criterion), and Baker et al., "Accelerating Neural Architecture Search
+using Performance Prediction" (2018), section 4. The forecasts are in `ogive.schedule.extrapolation`.
+
+Both papers stop a trial if the probability that it beats the best is below a constant. However, a new trial beats n earlier
+ones with probability 1 / (n + 1) only. After twenty trials a constant of 0.05 would therefore stop a trial of which nothing
+is known. Here the threshold is a multiple of the probability of a new trial. Both probabilities are compared per epoch,
+because the epochs that a trial still needs could be spent on new trials.
 """
 
 from __future__ import annotations
@@ -25,27 +29,30 @@ NAME = "schedule 'curve'"
 MODELS = ("auto", "parametric", "learned")
 
 REMEMBERED = 300
-"""Trials that a regression learns from: the latest that got so far."""
+"""A regression is fitted to at most this many trials, the latest that were trained far enough."""
 
 FEWEST = 3
-"""Trials trained in full that learning needs."""
+"""The regressions are fitted once this many trials were trained in full."""
 
 DRAWS = 2000
+"""Samples for the probability with several objectives."""
 
 
 class CurveStopping(Schedule):
-    """Every trial is started for all `epochs`, and stopped as soon as the chance that it ends better than the best one that
-    was trained in full is, for each epoch that it has left, below `threshold` times that of a new trial: 1 / (n + 1) after n
-    trials, for `epochs`.
+    """Starts every trial for all `epochs`, and stops it when it is not worth its remaining epochs.
 
-    With several objectives: that it ends undominated by those; the front has as many points as an unknown trial has chances.
+    A trial is stopped if the probability that it ends better than the best fully trained trial, divided by its remaining
+    epochs, is below `threshold` times that of a new trial: 1 / (n + 1) after n trials, divided by `epochs`. With several
+    objectives, the probability is that of not being dominated by a fully trained trial; for a new trial it is multiplied by
+    the size of the front.
 
     Options:
-        threshold: above 0; a high one saves more epochs and loses more.
-        min_epochs: no trial is stopped before.
-        min_trials: nor before so many have been trained in full.
-        model: "parametric" extrapolates a curve of five epochs or more by its shape, "learned" from earlier trials, stopped
-            ones too, and the architecture, once three were trained in full; "auto" is parametric before that.
+        threshold: above 0; a higher one saves more epochs and loses more good trials.
+        min_epochs: the epochs of a trial before which it is not stopped.
+        min_trials: the trials that must have been trained in full before any trial is stopped.
+        model: "parametric" extrapolates the shape of the trial's own curve, of five epochs or more. "learned" uses
+            regressions on the architecture and the curves of earlier trials, including stopped ones, once three trials were
+            trained in full. "auto" is "parametric" until then, and "learned" afterwards.
     """
 
     def __init__(
@@ -53,13 +60,14 @@ class CurveStopping(Schedule):
         objectives: Sequence[Objective],
         constraints: Sequence[Constraint] = (),
         epochs: int | None = None,
+        *,
         threshold: float = 1.0,
         min_epochs: int = 1,
         min_trials: int = 1,
         model: str = "auto",
     ) -> None:
         if epochs is None:
-            raise JobError(f"{NAME} needs to know how far a trial can go: give epochs")
+            raise JobError(f"{NAME} needs to know how far a trial can be trained: give epochs")
         self.epochs = whole(NAME, "epochs", epochs, at_least=1)
         self.min_epochs = whole(NAME, "min_epochs", min_epochs, at_least=1)
         self.min_trials = whole(NAME, "min_trials", min_trials, at_least=1)
@@ -69,102 +77,121 @@ class CurveStopping(Schedule):
             raise JobError(f"{NAME}: model is {model!r}, but must be one of {', '.join(MODELS)}")
         self.threshold, self.model = float(threshold), model
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
-        self._judged = 0  # trials that were stopped or trained in full
-        self._full = 0  # trained in full
-        # features [d] and costs [m, t] of those that got to each cut
-        self._reached: dict[int, list[tuple[FloatArray, FloatArray]]] = {cut: [] for cut in cuts(self.epochs)}
-        self._remembered = self._learned = 0  # curves, and how many of them there were when the chains learned
-        self._chains: list[CurveRegressions] = []  # of each objective
-        self._least = np.inf  # their least violation of the constraints
-        self._front = np.empty((0, len(self.objectives)))  # costs of those with the least, without what is dominated
+        self._ended_count = 0  # trials that were stopped or trained in full
+        self._full_count = 0  # trials that were trained in full
+        # For each cut, the features [d] and costs [m, t] of the trials that were trained up to it.
+        self._curves_at: dict[int, list[tuple[FloatArray, FloatArray]]] = {cut: [] for cut in cuts(self.epochs)}
+        self._curve_count = self._fitted_count = 0  # all curves so far, and those at the time of the last fit
+        self._regressions: list[CurveRegressions] = []  # one for each objective
+        self._least_violation = np.inf  # of the constraints, among fully trained trials
+        self._front = np.empty(
+            (0, len(self.objectives))
+        )  # costs [k, m] of the non-dominated trials with that violation
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         return Start({"epochs": self.epochs})
 
     def on_report(self, trial: Trial, report: Report) -> Action:
-        early = report.step < self.min_epochs or report.step >= self.epochs
-        if early or self._full < self.min_trials or len(trial.reports) != report.step:
+        # Only trials that have reported a value after every epoch are compared.
+        is_outside = report.step < self.min_epochs or report.step >= self.epochs
+        if is_outside or self._full_count < self.min_trials or len(trial.reports) != report.step:
             return Action.CONTINUE
-        if violation(trial.metrics, self.constraints) > self._least:
+        # A trial that violates the constraints more than the best cannot be among the best.
+        if violation(trial.metrics, self.constraints) > self._least_violation:
             return Action.STOP
-        chance = self.chance(trial)
-        new = len(self._front) / (self._judged + 1)
-        left = (self.epochs - report.step) / self.epochs
-        return Action.CONTINUE if chance is None or chance >= self.threshold * new * left else Action.STOP
+        # Domhan et al., section 3.3: stop if the probability to beat the best is below a threshold. The threshold is not
+        # their constant but the probability of a new trial, for as many epochs; see the module's docstring.
+        probability = self.improvement_probability(trial)
+        if probability is None:
+            return Action.CONTINUE
+        probability_of_new_trial = len(self._front) / (self._ended_count + 1)
+        remaining_share = (self.epochs - report.step) / self.epochs
+        is_worth_it = probability >= self.threshold * probability_of_new_trial * remaining_share
+        return Action.CONTINUE if is_worth_it else Action.STOP
 
     def on_end(self, trial: Trial) -> None:
         if trial.status.failed:
             return
-        self._judged += 1
+        self._ended_count += 1
         if not trial.reports or len(trial.reports) != trial.step or trial.step > self.epochs:
             return
-        curves = self._curves(trial)
+        curves = self._cost_curves(trial)
         if not np.isfinite(curves).all():
             return
         if trial.ended_by_itself:  # it keeps its last value
             curves = np.pad(curves, ((0, 0), (0, self.epochs - trial.step)), mode="edge")
-        self._remember(_features(trial), curves)
+        self._add_curves(_features(trial), curves)
         if trial.status is Status.FINISHED and curves.shape[1] == self.epochs:
-            self._full += 1
-            self._compare(curves[:, -1][None], violation(trial.metrics, self.constraints))
+            self._full_count += 1
+            self._update_front(curves[:, -1][None], violation(trial.metrics, self.constraints))
 
-    def _remember(self, features: FloatArray, curves: FloatArray) -> None:
-        """Learns anew when there is a tenth more to learn from."""
-        for cut, known in self._reached.items():
+    def _add_curves(self, features: FloatArray, curves: FloatArray) -> None:
+        """Store the curves of a trial; refit the regressions if their number has grown by a tenth since the last fit."""
+        for cut, pairs in self._curves_at.items():
             if cut <= curves.shape[1]:
-                known.append((features, curves))
-                del known[:-REMEMBERED]
-        self._remembered += 1
-        if self._remembered >= 1.1 * self._learned and len(self._reached[self.epochs]) >= FEWEST:
-            self._learned = self._remembered
-            self._chains = [
+                pairs.append((features, curves))
+                del pairs[:-REMEMBERED]
+        self._curve_count += 1
+        if self._curve_count >= 1.1 * self._fitted_count and len(self._curves_at[self.epochs]) >= FEWEST:
+            self._fitted_count = self._curve_count
+            self._regressions = [
                 CurveRegressions(
-                    {cut: [(x, rows[number]) for x, rows in known] for cut, known in self._reached.items()}, self.epochs
+                    {cut: [(x, rows[index]) for x, rows in pairs] for cut, pairs in self._curves_at.items()},
+                    self.epochs,
                 )
-                for number in range(len(self.objectives))
+                for index in range(len(self.objectives))
             ]
 
-    def _compare(self, costs: FloatArray, excess: float) -> None:
-        if excess < self._least:
-            self._least, self._front = excess, costs
-        elif excess == self._least:
+    def _update_front(self, costs: FloatArray, excess: float) -> None:
+        """Add a fully trained trial with these costs [1, m] and this violation to the front, if it belongs to it."""
+        if excess < self._least_violation:
+            self._least_violation, self._front = excess, costs
+        elif excess == self._least_violation:
             rows = np.concatenate([self._front, costs])
-            self._front = np.unique(
-                rows[pareto_front(rows)], axis=0
-            )  # who only equals the best makes it no more likely
+            # Equal rows count once: a trial that equals the best does not make it more likely that a new one beats it.
+            self._front = np.unique(rows[pareto_front(rows)], axis=0)
 
-    def chance(self, trial: Trial) -> float | None:
-        """That a running trial ends better than the best that was trained in full; None where nothing can be said."""
-        curves = self._curves(trial)
+    def improvement_probability(self, trial: Trial) -> float | None:
+        """Return the probability that a running trial ends better than the best fully trained trial.
+
+        Returns:
+            With several objectives, the probability that it is not dominated by the front. None if there is no forecast.
+        """
+        curves = self._cost_curves(trial)
         if not len(self._front) or not np.isfinite(curves).all():
             return None
         forecasts = []
-        for number, curve in enumerate(curves):
-            forecast = self._forecast(trial, number, curve)
+        for index, curve in enumerate(curves):
+            forecast = self._forecast(trial, index, curve)
             if forecast is None:
                 return None
             forecasts.append(forecast)
         if len(forecasts) == 1:
-            return forecasts[0].below(float(self._front.min()))
+            return forecasts[0].probability_below(float(self._front.min()))
+        # With several objectives there is no closed form: sample the final costs of each, independently, and count the
+        # samples that the front dominates. Both are on the scales of the forecasts, which keep the order.
         rng = generator(trial.seed, "curve", trial.step)
-        draws = np.stack([forecast.draw(rng, DRAWS) for forecast in forecasts], axis=1)
-        front = np.stack([f.scaled(column) for f, column in zip(forecasts, self._front.T, strict=True)], axis=1)
-        dominated = np.any(np.all(front[None] <= draws[:, None], axis=2), axis=1)
-        return float(1 - dominated.mean())
+        samples = np.stack([forecast.sample(rng, DRAWS) for forecast in forecasts], axis=1)
+        front = np.stack([f.to_scale(column) for f, column in zip(forecasts, self._front.T, strict=True)], axis=1)
+        is_dominated = np.any(np.all(front[None] <= samples[:, None], axis=2), axis=1)
+        return float(1 - is_dominated.mean())
 
-    def _forecast(self, trial: Trial, number: int, curve: FloatArray) -> CurveForecast | None:
-        """Of the cost at the end; None where nothing can be said."""
-        if self._chains and self.model != "parametric":
-            return self._chains[number].predict(_features(trial), curve)
+    def _forecast(self, trial: Trial, index: int, curve: FloatArray) -> CurveForecast | None:
+        """Return the forecast of the final cost of objective `index`; None if the model cannot make one yet."""
+        # Baker et al., section 3: regressions on the architecture and the first part of the curve.
+        if self._regressions and self.model != "parametric":
+            return self._regressions[index].predict(_features(trial), curve)
         if self.model == "learned":
             return None
-        if np.ptp(curve) == 0 and all(np.ptp(curves[number]) == 0 for _, curves in self._reached[self.epochs]):
-            return CurveForecast(float(curve[-1]), 0.0)  # such as the number of parameters
+        # An objective that never changes during training, such as the number of parameters, is known already.
+        if np.ptp(curve) == 0 and all(np.ptp(curves[index]) == 0 for _, curves in self._curves_at[self.epochs]):
+            return CurveForecast(float(curve[-1]), 0.0)
+        # Domhan et al., table 1: these are growth curves, so the cost is extrapolated with its sign changed.
         forecast = parametric((-curve).tolist(), self.epochs)
         return CurveForecast(-forecast.mean, forecast.deviation) if forecast else None
 
-    def _curves(self, trial: Trial) -> FloatArray:
-        """Costs [m, t] of a trial that has reported every epoch: its value after each of them."""
+    def _cost_curves(self, trial: Trial) -> FloatArray:
+        """Return the costs [m, t] of a trial after each of its t epochs; all epochs must have been reported."""
         rows = [trial.at(report.step) for report in trial.reports]
         return np.array([[objective.cost(row) for row in rows] for objective in self.objectives], dtype=np.float64)
 

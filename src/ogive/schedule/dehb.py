@@ -1,8 +1,8 @@
-"""The brackets of DEHB: Hyperband's numbers, but after the first round every rung starts trials of its own.
+"""The brackets of DEHB: those of Hyperband, except that after the first round every rung starts new trials.
 
 Awad, Mallik and Hutter, "DEHB: Evolutionary Hyperband for Scalable, Robust and Efficient Hyperparameter Optimization"
-(IJCAI 2021), section 4.1. Like the authors' program, the first round of brackets is that of Hyperband, in which the best of
-a rung go on; from then on the strategy evolves them into new architectures instead.
+(IJCAI 2021), section 4.1. As in the authors' code, the first round of brackets is that of Hyperband, which promotes the best
+trials of a rung. After it, the strategy evolves new architectures from them instead.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from ogive.trial import EMPTY, Trial, TrialId
 
 
 class DEHBBrackets(Hyperband):
-    """Hyperband's brackets and rungs, in which later rungs start trials rather than let some go on.
+    """Hyperband's brackets and rungs, whose rungs start new trials instead of promoting some.
 
     Options: as `hyperband`.
 
-    What is noted of a trial says at which `step` its rung stands, `from` which step, and how many of the `best` there, it is
-    to descend, and, as `populations`, for how many trials the rungs at all steps are at most. The strategy `dehb` reads it.
+    The note of each trial, which the strategy `dehb` reads, has these fields: `bracket`; `step`, the last step of its rung;
+    `from`, the last step of the rung whose trials it descends from, and `best`, how many of the best trials there; and
+    `populations`, pairs of the last step of each rung and the most trials that any bracket has on it.
     """
 
     def __init__(
@@ -33,80 +34,102 @@ class DEHBBrackets(Hyperband):
         objectives: Sequence[Objective],
         constraints: Sequence[Constraint] = (),
         epochs: int | None = None,
+        *,
         min_epochs: int = 1,
         max_epochs: int | None = None,
         eta: int = 3,
         overlap: bool = True,
         fidelities: Mapping[str, float] = EMPTY,
     ) -> None:
-        super().__init__(objectives, constraints, epochs, min_epochs, max_epochs, eta, overlap, fidelities)
+        super().__init__(
+            objectives,
+            constraints,
+            epochs,
+            min_epochs=min_epochs,
+            max_epochs=max_epochs,
+            eta=eta,
+            overlap=overlap,
+            fidelities=fidelities,
+        )
+        # Section 4: each fidelity has its own subpopulation, as large as the most trials that any bracket has on that rung.
         self._populations = [0] * len(self.ladder)
         for number in range(len(self.ladder)):
-            first, sizes = self.plan(number)
-            for rung, size in enumerate(sizes, start=first):
+            first_rung, sizes = self.plan(number)
+            for rung, size in enumerate(sizes, start=first_rung):
                 self._populations[rung] = max(self._populations[rung], size)
 
-    def _bracket(self, number: int) -> Bracket:
-        first, sizes = self.plan(number)
-        kind = _Promoting if number < len(self.ladder) else _Evolving
-        rungs = [Rung(*self._sought) for _ in sizes]
-        return kind(number, first, sizes, self.ladder, rungs, self._populations)
+    def _create_bracket(self, number: int) -> Bracket:
+        first_rung, sizes = self.plan(number)
+        # The first round (one bracket for each rung) promotes trials; later rounds evolve.
+        bracket_class = _PromotingBracket if number < len(self.ladder) else _EvolvingBracket
+        return bracket_class(
+            number=number,
+            first_rung=first_rung,
+            sizes=sizes,
+            ladder=self.ladder,
+            rungs=self._create_rungs(len(sizes)),
+            populations=self._populations,
+        )
 
 
-class _Promoting(Bracket):
-    """A bracket of Hyperband that says what its trials are for."""
+class _PromotingBracket(Bracket):
+    """A bracket of Hyperband whose trials have the note of `DEHBBrackets`."""
 
     def __init__(
         self,
+        *,
         number: int,
-        first: int,
+        first_rung: int,
         sizes: Sequence[int],
         ladder: Ladder,
         rungs: Sequence[Rung],
         populations: Sequence[int],
     ) -> None:
-        super().__init__(number, first, sizes, ladder, rungs)
+        super().__init__(number=number, first_rung=first_rung, sizes=sizes, ladder=ladder, rungs=rungs)
         self._populations = populations
 
-    def job(self, may_start: bool) -> Start | Resume | Drop | None:
-        job = super().job(may_start)
-        return self._start(0) if isinstance(job, Start) else job
+    def next_job(self, may_start: bool) -> Start | Resume | Drop | None:
+        job = super().next_job(may_start)
+        return self._start_job(0) if isinstance(job, Start) else job
 
-    def _start(self, level: int) -> Start:
-        rung = self.first + level
-        lower = rung - 1 if level else rung
+    def _start_job(self, level: int) -> Start:
+        rung = self.first_rung + level
+        # Section 4: the parents are the best trials of the next lower fidelity, or of the same one on the first rung.
+        parent_rung = rung - 1 if level else rung
         note: Mapping[str, Any] = {
             "bracket": self.number,
             "step": self.ladder.steps[rung],
-            "from": self.ladder.steps[lower],
+            "from": self.ladder.steps[parent_rung],
             "best": self.sizes[level],
             "populations": [list(pair) for pair in zip(self.ladder.steps, self._populations, strict=True)],
         }
         return Start(self.ladder.fidelities[rung], note, self.ladder.began(rung))
 
 
-class _Evolving(_Promoting):
-    """A bracket whose every rung starts trials, once all of the rung below have come, ended or failed."""
+class _EvolvingBracket(_PromotingBracket):
+    """A bracket that starts new trials on each rung, once all trials of the rung below have reached it, ended or failed."""
 
-    def job(self, may_start: bool) -> Start | None:
-        return self._start(self.level) if self.filling and may_start else None
+    def next_job(self, may_start: bool) -> Start | None:
+        return self._start_job(self.level) if self.filling and may_start else None
 
-    def join(self, trial: TrialId) -> None:
+    def start(self, trial: TrialId) -> None:
         self.started += 1
         self.expected.add(trial)
         self.filling = self.started < self.sizes[self.level]
 
     def report(self, trial: Trial) -> Action:
-        rung = self.first + self.level
+        rung = self.first_rung + self.level
         if trial.step < self.ladder.steps[rung]:
             return Action.CONTINUE
-        self._arrived(trial.id)
-        return Action.CONTINUE if rung == len(self.ladder) - 1 else Action.STOP  # nothing goes on from a lower rung
+        self._mark_done(trial.id)
+        # Trials below the top rung are stopped, because no trial is promoted. Those on the top rung finish by themselves.
+        return Action.CONTINUE if rung == len(self.ladder) - 1 else Action.STOP
 
     def end(self, trial: Trial) -> None:
-        self._arrived(trial.id)
+        self._mark_done(trial.id)
 
-    def _arrived(self, trial: TrialId) -> None:
+    def _mark_done(self, trial: TrialId) -> None:
+        """Record that a trial is done with its rung; begin the next rung after the last one."""
         self.expected.discard(trial)
         if not self.filling and not self.expected and self.level < len(self.sizes) - 1:
             self.level, self.started, self.filling = self.level + 1, 0, True

@@ -1,6 +1,6 @@
-"""Where a learning curve will end: the answers of a parametric ensemble, and of regressions over earlier trials.
+"""Forecasts of learning curves: by an ensemble of parametric curves, and by regressions on earlier trials.
 
-Symbols: t epochs seen, n curves, d columns of an encoding, p columns of a regression.
+Symbols: t observed epochs, n curves, d columns of an encoding, p columns of a regression.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from ogive.arrays import FloatArray
 from ogive.stats.ridge import left_out_residuals
 
 Model = Callable[[FloatArray, FloatArray], FloatArray]
+"""A growth curve: its values at epochs `x`, with parameters `p`."""
 
 
 @dataclass(frozen=True)
 class CostScale:
-    """A scale of costs, less is better: log(1 + bend x), x = (cost - best) / (typical - best), and its mirror image below.
+    """A scale for costs: log(1 + bend x) with x = (cost - best) / (typical - best), mirrored for x below 0.
 
-    A large bend spreads what is near the best: where networks differ by orders of magnitude, errors of a forecast do too,
-    and on such a scale they are about alike. With a small one it is nearly linear, for errors that are alike as they are.
+    A large bend spreads the costs near the best. If costs differ by orders of magnitude, so do the errors of a forecast, and
+    on such a scale they are of similar size. With a small bend the scale is nearly linear, for errors of similar size in the
+    cost itself.
     """
 
     best: float
@@ -34,11 +36,12 @@ class CostScale:
     bend: float
 
     def __call__(self, costs: ArrayLike) -> FloatArray:
+        """Return `costs` on this scale."""
         shares = self._shares(costs)
         return np.asarray(np.sign(shares) * np.log1p(self.bend * np.abs(shares)))
 
     def log_slope(self, costs: ArrayLike) -> FloatArray:
-        """The logarithm of the derivative, but for a constant that is the same for each bend."""
+        """Return the logarithm of the scale's derivative, up to a constant that does not depend on the bend."""
         return np.asarray(math.log(self.bend) - np.log1p(self.bend * np.abs(self._shares(costs))))
 
     def _shares(self, costs: ArrayLike) -> FloatArray:
@@ -48,11 +51,11 @@ class CostScale:
 
 @dataclass(frozen=True)
 class CurveForecast:
-    """Of a cost: Student's t distribution around `mean`, on `scale`.
+    """The forecast of a cost: Student's t distribution on a scale.
 
     Attributes:
-        mean, deviation: its centre and width.
-        freedom: degrees of freedom; infinite for a normal distribution.
+        mean, deviation: its center and width, on `scale`.
+        freedom: its degrees of freedom; infinite for a normal distribution.
         scale: None for the cost itself.
     """
 
@@ -61,22 +64,25 @@ class CurveForecast:
     freedom: float = math.inf
     scale: CostScale | None = None
 
-    def scaled(self, costs: ArrayLike) -> FloatArray:
-        """Costs on the scale of this forecast."""
+    def to_scale(self, costs: ArrayLike) -> FloatArray:
+        """Return costs on the scale of this forecast."""
         return np.asarray(costs, dtype=np.float64) if self.scale is None else self.scale(costs)
 
-    def below(self, cost: float) -> float:
-        """The chance to end below `cost`."""
+    def probability_below(self, cost: float) -> float:
+        """Return the probability that the final cost is below `cost`."""
         from scipy.special import stdtr
 
-        distance = (float(self.scaled(cost)) - self.mean) / max(self.deviation, 1e-12)
+        distance = (float(self.to_scale(cost)) - self.mean) / max(self.deviation, 1e-12)
         return float(stdtr(self.freedom, distance)) if self.freedom < math.inf else NormalDist().cdf(distance)
 
-    def draw(self, rng: np.random.Generator, count: int) -> FloatArray:
-        """[count] costs, on the scale."""
-        normal = math.isinf(self.freedom)
-        draws = rng.standard_normal(count) if normal else rng.standard_t(self.freedom, count)
+    def sample(self, rng: np.random.Generator, count: int) -> FloatArray:
+        """Return [count] samples of the final cost, on the scale of this forecast."""
+        is_normal = math.isinf(self.freedom)
+        draws = rng.standard_normal(count) if is_normal else rng.standard_t(self.freedom, count)
         return np.asarray(self.mean + self.deviation * draws)
+
+
+# The growth curves of Domhan et al. (2015), table 1. Parameters that must be positive are given by their logarithms.
 
 
 def _pow3(x: FloatArray, p: FloatArray) -> FloatArray:
@@ -103,7 +109,8 @@ def _mmf(x: FloatArray, p: FloatArray) -> FloatArray:
     return np.asarray(p[0] - p[1] / (1 + (np.exp(p[2]) * x) ** np.exp(p[3])))
 
 
-# x is in epochs; the values are scaled to [0, 1] over what was seen, so that these starts fit every curve.
+# Each curve with its initial parameters. x is in epochs; values are scaled to [0, 1] by the observed range, so that one set
+# of initial parameters suits every curve.
 _MODELS: tuple[tuple[Model, tuple[float, ...]], ...] = (
     (_pow3, (1.1, 1.0, 0.0)),
     (_log_power, (1.1, 0.5, -1.0)),
@@ -113,28 +120,34 @@ _MODELS: tuple[tuple[Model, tuple[float, ...]], ...] = (
     (_mmf, (1.1, 1.0, 0.0, 0.0)),
 )
 _LEAST_NOISE = 0.01
-"""Of the range seen: no curve is thought smoother than that."""
+"""The least standard deviation of the noise, as a share of the observed range."""
 
 BENDS = (0.1, 2.0, 20.0)
-"""Of the scales of costs that a chain tries."""
+"""The bends of the cost scales that are tried."""
 
 ENOUGH = 8
-"""Curves that a regression needs; fewer give a mean."""
+"""The fewest curves for a regression; with fewer, the mean is used."""
 
 PRIOR = 2.0
-"""Degrees of freedom that what is expected of a variance is worth."""
+"""The weight of the prior expectation of a variance, in degrees of freedom."""
 
 PENALTIES = tuple(10.0 ** np.arange(-2, 4.5, 0.5))
-"""Of the ridge regression, for each curve that it learns from."""
+"""The penalties of the ridge regression that are tried, for each curve that it is fitted to."""
 
 
 def parametric(curve: Sequence[float], end: int) -> CurveForecast | None:
-    """The value of `curve` (one value an epoch, at least five) at epoch `end`, by an ensemble of growth curves.
+    """Return a forecast of `curve` at epoch `end`, by an ensemble of growth curves.
 
-    Six of the eleven models of Domhan et al., "Speeding Up Automatic Hyperparameter Optimization of Deep Neural Networks by
-    Extrapolation of Learning Curves" (IJCAI 2015), table 1 are fitted by least squares and weighted by their evidence as the
-    Bayesian information criterion approximates it; the paper samples by Markov chains, which takes seconds a curve. Each
-    model's own uncertainty is the linear approximation at its optimum. None where the curve is too short or flat.
+    Six of the eleven models of Domhan et al. (IJCAI 2015), table 1, are fitted. The paper samples the parameters and weights
+    of all models by Markov chain Monte Carlo, which takes seconds for each curve. Here each model is fitted by least squares
+    and weighted by its evidence, approximated by the Bayesian information criterion (BIC).
+
+    Args:
+        curve: values [t], one for each epoch; more is better.
+        end: the epoch to extrapolate to.
+
+    Returns:
+        None if the curve has fewer than five values or is constant.
     """
     from scipy.optimize import least_squares
 
@@ -143,22 +156,26 @@ def parametric(curve: Sequence[float], end: int) -> CurveForecast | None:
     if len(values) < 5 or high <= low:
         return None
     x, y, n = np.arange(1.0, len(values) + 1), (values - low) / (high - low), len(values)
-    last = np.array([float(end)])
+    last_epoch = np.array([float(end)])
     means, variances, scores = [], [], []
     for model, start in _MODELS:
         if n <= len(start):
             continue
+        # Table 1: fit the model to the observed part of the curve.
         bounds = ([-4.0] * len(start), [4.0] * len(start))
         fit = least_squares(lambda p, model=model: model(x, p) - y, start, bounds=bounds, max_nfev=60)
         noise = max(float(2 * fit.cost) / (n - len(start)), _LEAST_NOISE**2)
-        mean = float(model(last, fit.x)[0])
-        slope = np.array([(model(last, fit.x + step)[0] - mean) / 1e-4 for step in 1e-4 * np.eye(len(start))])
+        # The variance of the extrapolated value: noise, and the linear (Laplace) approximation of the model's parameters.
+        mean = float(model(last_epoch, fit.x)[0])
+        slope = np.array([(model(last_epoch, fit.x + step)[0] - mean) / 1e-4 for step in 1e-4 * np.eye(len(start))])
         covariance = noise * np.linalg.pinv(fit.jac.T @ fit.jac + 1e-4 * np.eye(len(start)))
         means.append(mean)
         variances.append(noise + min(float(slope @ covariance @ slope), 4.0))
+        # The logarithm of the evidence by the BIC.
         scores.append(-0.5 * (2 * fit.cost / noise + n * math.log(noise) + len(start) * math.log(n)))
     if not means:
         return None
+    # The mean and the variance of the mixture of all models.
     weights = np.exp(np.array(scores) - max(scores))
     weights /= weights.sum()
     mean = float(weights @ means)
@@ -167,128 +184,142 @@ def parametric(curve: Sequence[float], end: int) -> CurveForecast | None:
 
 
 class CurveRegressions:
-    """Forecasts the last cost of a curve, learned from curves of any length: those of trials that were stopped count too.
+    """Forecasts the final cost of a curve by regressions on earlier curves of any length, including those of stopped trials.
 
-    Few trials are trained in full, but many for a while. So the way to the end is cut at end, end / 2, end / 4 ..., and
-    each step is a `GPRegression` on all curves that got to its end: from the epoch reached to the next cut on the
-    architecture, the curve so far, and its first and second differences, the features of Baker et al., "Accelerating
-    Neural Architecture Search using Performance Prediction" (2018), section 3; from cut to cut on the architecture and
-    the cost there. Such a product of regressions is the maximum likelihood for normal curves of unequal length (Anderson,
-    "Maximum likelihood estimates for a multivariate normal distribution when some observations are missing", JASA 1957).
-    That curves were stopped for what they showed does not bias it, for a regression is conditional on that (ignorable, in
-    Rubin, "Inference and missing data", Biometrika 1976), as far as the epochs before a cut add nothing to the cost there,
-    and nothing else, such as a second objective, decided on the stop.
+    Few trials are trained in full, but many for some epochs. The epochs are therefore divided at end, end / 2, end / 4 ...
+    (the cuts), and there is a `RidgeRegression` for each step, fitted to all curves that reached the end of the step:
 
-    Slopes carry the variance of one step through the next ones; degrees of freedom are Welch's and Satterthwaite's. The
-    scale of costs is the one under which the curves are likeliest (Box and Cox, "An analysis of transformations", 1964).
+    - From the last observed epoch to the next cut, on the architecture, the curve so far, and its first and second
+      differences. These are the features of Baker et al., "Accelerating Neural Architecture Search using Performance
+      Prediction" (2018), section 3.
+    - From cut to cut, on the architecture and the cost at the cut.
+
+    For normal curves of unequal length, such a product of regressions is the maximum likelihood estimate (Anderson, "Maximum
+    likelihood estimates for a multivariate normal distribution when some observations are missing", JASA 1957). It is not
+    biased by trials that were stopped because of their curves, since each regression is conditional on the curve so far: the
+    missing values are ignorable (Rubin, "Inference and missing data", Biometrika 1976). This holds if the epochs before a
+    cut say nothing beyond the cost at the cut, and if nothing else, such as a second objective, decided about the stop.
 
     Args:
-        reached: for each of `cuts(end)` the features [d] and costs [t], t at least the cut, of curves that got there; there
-            must be some that got to the end.
+        curves_at: for each of `cuts(end)`, the features [d] and the costs [t] of the curves that reached the cut; t is at
+            least the cut. At least one curve must have reached the end.
         end: the last epoch.
     """
 
-    def __init__(self, reached: Mapping[int, Sequence[tuple[FloatArray, FloatArray]]], end: int) -> None:
-        self._reached, self._cuts = reached, cuts(end)
-        curves = [costs for _, costs in reached[self._cuts[0]]]
+    def __init__(self, curves_at: Mapping[int, Sequence[tuple[FloatArray, FloatArray]]], end: int) -> None:
+        self._curves_at, self._cuts = curves_at, cuts(end)
+        curves = [costs for _, costs in curves_at[self._cuts[0]]]
         best, typical = min(float(costs.min()) for costs in curves), float(np.median([costs[-1] for costs in curves]))
+        # Box and Cox, "An analysis of transformations" (1964): choose the scale with the highest likelihood of the curves.
         fits = [self._fit(CostScale(best, typical, bend)) for bend in BENDS]
         _, self._scale, self._steps = max(fits, key=lambda fit: fit[0])
-        self._first: dict[int, RidgeRegression] = {}  # steps that see the curve so far, by its length
+        self._first_steps: dict[int, RidgeRegression] = {}  # by the number of observed epochs
 
     def _fit(self, scale: CostScale) -> tuple[float, CostScale, list[RidgeRegression]]:
-        """The log-likelihood of the costs at the cuts, given those at the cuts before; and the steps from cut to cut."""
+        """Fit the steps from cut to cut on a scale.
+
+        Returns:
+            The log-likelihood of the costs at the cuts, each given the cost at the cut before; the scale; and the steps.
+        """
         steps: list[RidgeRegression] = []
         likelihood = 0.0
-        for cut, following in pairwise(self._cuts):
-            known = self._reached[following]
-            rows = _rows(np.array([x for x, _ in known]), scale([[costs[cut - 1]] for _, costs in known]))
-            ends = np.array([costs[following - 1] for _, costs in known])
+        for cut, next_cut in pairwise(self._cuts):
+            pairs = self._curves_at[next_cut]
+            rows = _regression_rows(np.array([x for x, _ in pairs]), scale([[costs[cut - 1]] for _, costs in pairs]))
+            ends = np.array([costs[next_cut - 1] for _, costs in pairs])
             steps.append(RidgeRegression(rows, scale(ends) - rows[:, 0], steps[-1].unexplained if steps else 1.0))
             deviation = math.sqrt(steps[-1].variance)
             likelihood += float(scale.log_slope(ends).sum()) - len(ends) * math.log(max(deviation, 1e-6))
         return likelihood, scale, steps
 
-    def _first_step(self, t: int, place: int) -> RidgeRegression:
-        """From t epochs to a cut."""
-        if t not in self._first:
-            known = self._reached[self._cuts[place]]
-            curves = self._scale(np.array([costs[: self._cuts[place]] for _, costs in known]))
-            rows = _rows(np.array([x for x, _ in known]), curves[:, :t])
-            expected = self._steps[place - 2].unexplained if place > 1 else 1.0
-            self._first[t] = RidgeRegression(rows, curves[:, -1] - curves[:, t - 1], expected)
-        return self._first[t]
+    def _first_step(self, t: int, index: int) -> RidgeRegression:
+        """Return the regression from the first t epochs to the cut with this index."""
+        if t not in self._first_steps:
+            cut = self._cuts[index]
+            pairs = self._curves_at[cut]
+            curves = self._scale(np.array([costs[:cut] for _, costs in pairs]))
+            rows = _regression_rows(np.array([x for x, _ in pairs]), curves[:, :t])
+            expected = self._steps[index - 2].unexplained if index > 1 else 1.0
+            self._first_steps[t] = RidgeRegression(rows, curves[:, -1] - curves[:, t - 1], expected)
+        return self._first_steps[t]
 
     def predict(self, features: FloatArray, curve: FloatArray) -> CurveForecast:
-        """The last cost of a curve [t] of an architecture with these features [d]; t less than the end."""
+        """Return the forecast of the final cost.
+
+        Args:
+            features: of the architecture, [d].
+            curve: its costs so far, [t]; t is less than the last epoch.
+        """
         scaled, t = self._scale(curve), len(curve)
-        place = bisect_right(self._cuts, t)
-        step = self._first_step(t, place)
-        gain, variance = step.predict(_rows(features[None], scaled[None])[0])
+        index = bisect_right(self._cuts, t)
+        step = self._first_step(t, index)
+        gain, variance = step.predict(_regression_rows(features[None], scaled[None])[0])
         mean, parts = float(scaled[-1]) + gain, [(variance, step.freedom)]
-        for step in self._steps[place:]:
-            gain, variance = step.predict(_rows(features[None], np.array([[mean]]))[0])
-            mean, parts = (
-                mean + gain,
-                [(step.slope**2 * v, freedom) for v, freedom in parts] + [(variance, step.freedom)],
-            )
+        for step in self._steps[index:]:
+            gain, variance = step.predict(_regression_rows(features[None], np.array([[mean]]))[0])
+            mean += gain
+            # An error at the start of a step is multiplied by its slope; the step adds its own.
+            parts = [(step.slope**2 * v, freedom) for v, freedom in parts] + [(variance, step.freedom)]
+        # Welch and Satterthwaite: the degrees of freedom of a sum of independent variances.
         variance, inverse = sum(v for v, _ in parts), sum(v**2 / freedom for v, freedom in parts)
         return CurveForecast(mean, math.sqrt(variance), variance**2 / inverse if inverse else math.inf, self._scale)
 
 
 def cuts(end: int) -> list[int]:
-    """end, end / 2, end / 4 ... 1, rounded up; ascending."""
+    """Return end, end / 2, end / 4 ... 1, rounded up, in ascending order."""
     return [1] if end == 1 else [*cuts((end + 1) // 2), end]
 
 
 class RidgeRegression:
-    """Ridge regression of gains on rows whose first column is what is gained upon.
+    """Ridge regression of the gain of a curve over one step; the first column of a row is the cost before the step.
 
-    The penalty has the least error on rows that are left out, each in its turn. That error is the deviation of a prediction,
-    so it also holds what the regression cannot express. Fewer than `ENOUGH` rows give the mean gain only.
+    The penalty is the one with the least leave-one-out error. This error is also the standard deviation of a prediction, so
+    that it includes what a linear model cannot express. With fewer than `ENOUGH` rows the prediction is the mean gain.
 
     Args:
-        rows, gains: [n, p], [n]; n at least 1.
-        unexplained: what is expected of the attribute; weighs as much as `PRIOR` degrees of freedom.
+        rows, gains: [n, p] and [n]; n is at least 1.
+        unexplained: the prior expectation of the attribute; it weighs as much as `PRIOR` degrees of freedom.
 
     Attributes:
-        variance: what is left of a gain's.
-        unexplained: the same as a share of the mean square gain: what hardly moves hardly varies.
-        freedom: of the variance.
-        slope: of the sum of what is gained upon and the gain.
+        variance: the residual variance of a gain.
+        unexplained: the residual variance divided by the mean square of the gains.
+        freedom: the degrees of freedom of the variance.
+        slope: the derivative of the cost after the step by the cost before it.
     """
 
     def __init__(self, rows: FloatArray, gains: FloatArray, unexplained: float) -> None:
-        self._n, self._gain = len(gains), float(gains.mean())
+        self._n, self._mean_gain = len(gains), float(gains.mean())
         self._center, spread = rows.mean(axis=0), rows.std(axis=0)
         self._spread = np.where(spread > 1e-9, spread, 1.0)
-        residual, freedom = gains - self._gain, self._n - 1.0
-        variance, size = float(residual @ residual) / max(freedom, 1.0), float(np.mean(gains**2))
+        residual, freedom = gains - self._mean_gain, self._n - 1.0
+        variance, mean_square = float(residual @ residual) / max(freedom, 1.0), float(np.mean(gains**2))
         self._vt, self._inverse, self._weights = np.empty((0, rows.shape[1])), np.empty(0), np.zeros(rows.shape[1])
         if self._n >= ENOUGH:
             u, s, self._vt = np.linalg.svd((rows - self._center) / self._spread, full_matrices=False)
-            error, penalty = min(_left_out(u, s, residual, self._n * penalty) for penalty in PENALTIES)
+            error, penalty = min(_left_out_error(u, s, residual, self._n * penalty) for penalty in PENALTIES)
             self._inverse = 1.0 / (s**2 + penalty)
             self._weights = self._vt.T @ (s * self._inverse * (u.T @ residual))
             variance, freedom = error**2, freedom - 1
+        # Shrink the variance of a few curves to the prior expectation, which is relative: a curve that hardly moves hardly
+        # varies.
         self.freedom = freedom + PRIOR
-        self.variance = (freedom * variance + PRIOR * unexplained * size) / self.freedom
-        self.unexplained = self.variance / size if size else unexplained
+        self.variance = (freedom * variance + PRIOR * unexplained * mean_square) / self.freedom
+        self.unexplained = self.variance / mean_square if mean_square else unexplained
         self.slope = 1 + float(self._weights[0] / self._spread[0])
 
     def predict(self, row: FloatArray) -> tuple[float, float]:
-        """The gain, and its variance, of a row [p]."""
+        """Return the gain of a row [p] and its variance."""
         row = (row - self._center) / self._spread
         leverage = 1 / self._n + float(self._inverse @ (self._vt @ row) ** 2)
-        return self._gain + float(row @ self._weights), self.variance * (1 + leverage)
+        return self._mean_gain + float(row @ self._weights), self.variance * (1 + leverage)
 
 
-def _left_out(u: FloatArray, s: FloatArray, y: FloatArray, penalty: float) -> tuple[float, float]:
-    """The root mean square error of a ridge regression on left-out rows, and the penalty; see `left_out_residuals`."""
+def _left_out_error(u: FloatArray, s: FloatArray, y: FloatArray, penalty: float) -> tuple[float, float]:
+    """Return the root mean square leave-one-out error of a ridge regression, and the penalty; see `left_out_residuals`."""
     residuals = left_out_residuals(u, s, y, penalty, least=1e-3)
     return float(np.sqrt(np.mean(residuals**2))), penalty
 
 
-def _rows(features: FloatArray, costs: FloatArray) -> FloatArray:
-    """The last cost first; then the architecture, and the curve so far with its differences."""
+def _regression_rows(features: FloatArray, costs: FloatArray) -> FloatArray:
+    """Return rows of the last cost, the architecture, the curve so far, and its first and second differences."""
     return np.concatenate([costs[:, -1:], features, costs, np.diff(costs), np.diff(costs, n=2)], axis=1)

@@ -1,4 +1,4 @@
-"""Every trial is trained to the end."""
+"""Full training of every trial."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ogive.trial import EMPTY, Report, Trial
 
 
 class Full(Schedule):
-    """Start trials without end, each for all `epochs`; the simplest schedule, and the one without doubt."""
+    """Trains every trial for all `epochs`."""
 
     draws = False
 

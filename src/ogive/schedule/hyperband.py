@@ -1,4 +1,4 @@
-"""Hyperband: brackets of successive halving that start from ever higher rungs.
+"""Hyperband: brackets of successive halving, each of which starts on a higher rung than the one before.
 
 Li et al., "Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization" (JMLR 2018), algorithm 1 and table 1.
 """
@@ -17,14 +17,16 @@ NAME = "schedule 'hyperband'"
 
 
 class Hyperband(Brackets):
-    """Hedge between many trials that are judged early and few that are trained long.
+    """Divides the budget among brackets: from many trials that are compared early to few that are trained long.
 
-    Bracket s = s_max ... 0 starts floor((s_max + 1) / (s + 1)) eta^s trials on rung s_max - s. This is table 1 of the
-    paper and what the authors' programs do; its algorithm 1 rounds otherwise. After s = 0 it begins anew.
+    Bracket s = s_max ... 0 starts floor((s_max + 1) / (s + 1)) eta^s trials on rung s_max - s, as in table 1 of the paper
+    and in the authors' code; algorithm 1 of the paper rounds differently. After s = 0 the next round begins with s =
+    s_max.
 
     Options:
-        min_epochs, max_epochs, eta, fidelities: of the rungs, as in `Ladder.of`.
-        overlap: begin the next bracket where a worker would wait for others (Falkner et al. 2018, section 4.2).
+        min_epochs, max_epochs, eta, fidelities: of the rungs, as in `Ladder.from_options`.
+        overlap: begin the next bracket instead of letting a worker wait for other workers (Falkner et al., "BOHB", 2018,
+            section 4.2).
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Hyperband(Brackets):
         objectives: Sequence[Objective],
         constraints: Sequence[Constraint] = (),
         epochs: int | None = None,
+        *,
         min_epochs: int = 1,
         max_epochs: int | None = None,
         eta: int = 3,
@@ -40,13 +43,16 @@ class Hyperband(Brackets):
     ) -> None:
         if not isinstance(overlap, bool):
             raise JobError(f"{NAME}: overlap is {overlap!r}, but must be true or false")
-        super().__init__(
-            Ladder.of(NAME, epochs, min_epochs, max_epochs, eta, fidelities), overlap, objectives, constraints
+        ladder = Ladder.from_options(
+            NAME, epochs, min_epochs=min_epochs, max_epochs=max_epochs, eta=eta, fidelities=fidelities
         )
+        super().__init__(ladder, overlap, objectives, constraints)
         self.eta = int(eta)
 
     def plan(self, number: int) -> tuple[int, tuple[int, ...]]:
-        highest = len(self.ladder) - 1  # s_max
-        s = highest - number % len(self.ladder)
-        n = (highest + 1) // (s + 1) * self.eta**s
-        return highest - s, tuple(n // self.eta**i for i in range(s + 1))
+        # The outer loop of algorithm 1: s = s_max, ..., 0, repeated.
+        s_max = len(self.ladder) - 1
+        s = s_max - number % len(self.ladder)
+        # Table 1: n trials at first; the inner loop keeps floor(n / eta^i) of them on rung i of the bracket.
+        n = (s_max + 1) // (s + 1) * self.eta**s
+        return s_max - s, tuple(n // self.eta**i for i in range(s + 1))

@@ -1,4 +1,4 @@
-"""The ladder of fidelities that the rungs of successive halving stand on."""
+"""The fidelities of the rungs of successive halving."""
 
 from __future__ import annotations
 
@@ -12,133 +12,145 @@ from ogive.registry import whole
 from ogive.trial import EMPTY, Fidelity, Step, until
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Ladder:
-    """Fidelities from the cheapest to the full one, each with the steps that training at it takes.
+    """The fidelities of all rungs, from the cheapest to the full one, with the steps at which they end.
 
-    With epochs alone a trial goes on from its checkpoint: rung k ends at step `steps[k]`, its number of epochs. With
-    another fidelity beside them (a share of the data, a smaller image, a narrower network) a trial starts again on every
-    rung, and steps go on counting: rung k has those after `steps[k - 1]`, whoever gets there, and equal steps remain
-    comparable.
+    If epochs are the only fidelity, a trial continues from its checkpoint: rung k ends at step `steps[k]`, its number of
+    epochs. With another fidelity (a share of the data, a smaller image, a narrower network) a trial starts from scratch on
+    every rung, and its steps count on: rung k has the steps from `steps[k - 1]` + 1 to `steps[k]` for all trials, also those
+    that skip lower rungs. Values at equal steps are therefore comparable.
 
     Attributes:
-        fidelities: of each rung, the cheapest first.
-        steps: the last step on each rung.
-        again: whether a trial starts again on every rung.
+        fidelities: the fidelity of each rung, the cheapest first.
+        steps: the last step of each rung.
+        restarts: whether a trial starts from scratch on every rung.
     """
 
     fidelities: tuple[Fidelity, ...]
     steps: tuple[Step, ...]
-    again: bool = False
+    restarts: bool = False
 
     @staticmethod
-    def of(
-        name: str,
+    def from_options(
+        schedule: str,
         epochs: int | None,
+        *,
         min_epochs: int = 1,
         max_epochs: int | None = None,
         eta: int = 3,
         fidelities: Mapping[str, float] = EMPTY,
     ) -> Ladder:
-        """Rungs at `min_epochs`, `min_epochs` eta, `min_epochs` eta^2 ... and `max_epochs`: see `levels`.
+        """Return the rungs at `min_epochs`, `min_epochs` eta, `min_epochs` eta^2 ... and `max_epochs`; see `rung_epochs`.
 
         Args:
-            name: of the schedule, for errors.
-            epochs: of a trial at most; None where the estimator has none.
-            min_epochs: on the lowest rung.
-            max_epochs: on the highest; `epochs` where None.
-            eta: the factor from rung to rung.
-            fidelities: the lowest value, above 0 and below 1, of each further fidelity; it grows to 1 by equal factors
-                from rung to rung, while the epochs grow from `min_epochs`. Give `min_epochs` the value of `max_epochs`
-                where only these are to grow; there are then as many rungs as factors of `eta` lie below 1.
+            schedule: the schedule, for error messages.
+            epochs: the most epochs of a trial; None if the estimator has no epochs.
+            min_epochs: the epochs of the lowest rung.
+            max_epochs: the epochs of the highest rung; None means `epochs`.
+            eta: the factor between two rungs.
+            fidelities: for each other fidelity its value on the lowest rung, above 0 and below 1. It grows to 1 by equal
+                factors from rung to rung, while the epochs grow from `min_epochs`. If only these fidelities are to grow,
+                set `min_epochs` to `max_epochs`: the number of rungs then follows from the lowest value and `eta`.
 
         Raises:
-            JobError: no rung fits, only one does, or a value is out of its range.
+            JobError: no rung fits, only one does, or an option is out of range.
         """
-        lowest = whole(name, "min_epochs", min_epochs, at_least=1)
-        eta = whole(name, "eta", eta, at_least=2)
-        others = _lowest(name, fidelities)
+        lowest = whole(schedule, "min_epochs", min_epochs, at_least=1)
+        eta = whole(schedule, "eta", eta, at_least=2)
+        others = _check_fidelities(schedule, fidelities)
         if max_epochs is None and epochs is None:
             if not others:
-                raise JobError(f"{name} needs to know how far a trial can go: give epochs, or its option max_epochs")
-            return _of_others(others, eta, None)
-        top = whole(name, "max_epochs", epochs if max_epochs is None else max_epochs, at_least=1)
-        if lowest > top:
-            raise JobError(f"{name}: min_epochs is {lowest}, but must be at most max_epochs, which is {top}")
-        if epochs is not None and epochs < top:
-            raise JobError(f"{name}: max_epochs is {top}, but must be at most the {epochs} epochs of a trial")
-        if others and lowest == top:
-            return _of_others(others, eta, top)
-        if lowest == top and epochs != 1:  # of one epoch nothing can be left out: a short phase may keep its schedule
-            remedy = f"min_epochs below {top}, further fidelities" if top > 1 else "max_epochs above 1"
+                raise JobError(
+                    f"{schedule} needs to know how far a trial can be trained: give epochs, or its option max_epochs"
+                )
+            return _ladder_at_equal_epochs(others, eta, None)
+        highest = whole(schedule, "max_epochs", epochs if max_epochs is None else max_epochs, at_least=1)
+        if lowest > highest:
+            raise JobError(f"{schedule}: min_epochs is {lowest}, but must be at most max_epochs, which is {highest}")
+        if epochs is not None and epochs < highest:
+            raise JobError(f"{schedule}: max_epochs is {highest}, but must be at most the {epochs} epochs of a trial")
+        if others and lowest == highest:
+            return _ladder_at_equal_epochs(others, eta, highest)
+        # One rung is an error, except for trials of one epoch: a phase of a funnel may be that short with any schedule.
+        if lowest == highest and epochs != 1:
+            remedy = f"min_epochs below {highest}, further fidelities" if highest > 1 else "max_epochs above 1"
             raise JobError(
-                f"{name}: min_epochs is {lowest}, and so is max_epochs: on one rung every trial is trained in full; give "
-                f"{remedy}, or schedule 'full'"
+                f"{schedule}: min_epochs is {lowest}, and so is max_epochs: on one rung every trial is trained in full; "
+                f"give {remedy}, or schedule 'full'"
             )
-        ladder = levels(lowest, top, eta)
+        epochs_of_rungs = rung_epochs(lowest, highest, eta)
         if others:
-            return _again([{"epochs": e, **_between(others, k, len(ladder))} for k, e in enumerate(ladder)])
-        return Ladder(tuple({"epochs": e} for e in ladder), ladder)
+            count = len(epochs_of_rungs)
+            return _ladder_with_restarts(
+                [{"epochs": e, **_interpolate(others, k, count)} for k, e in enumerate(epochs_of_rungs)]
+            )
+        return Ladder(fidelities=tuple({"epochs": e} for e in epochs_of_rungs), steps=epochs_of_rungs)
 
     @property
-    def others(self) -> tuple[str, ...]:
-        """The fidelities beside epochs."""
+    def other_fidelities(self) -> tuple[str, ...]:
+        """The names of the fidelities other than epochs."""
         return tuple(name for name in self.fidelities[0] if name != "epochs")
 
     def __len__(self) -> int:
         return len(self.steps)
 
-    def rung(self, fidelity: Fidelity) -> int:
-        """The number of the rung, from 0, that a job of this fidelity ends on."""
+    def rung_of(self, fidelity: Fidelity) -> int:
+        """Return the rung, from 0, at which a job of this fidelity ends."""
         return self.fidelities.index(fidelity)
 
     def began(self, rung: int) -> Step:
-        """The step that those of a job which ends on `rung` are counted from."""
-        return self.steps[rung - 1] if self.again and rung else 0
+        """Return the step at which the epochs of a job that ends on `rung` begin; see `Start.began`."""
+        return self.steps[rung - 1] if self.restarts and rung else 0
 
 
-def levels(min_epochs: int, max_epochs: int, eta: int) -> tuple[int, ...]:
-    """Epochs at which rungs stand: min, min eta, min eta^2 ... and max, which need not be a power.
+def rung_epochs(min_epochs: int, max_epochs: int, eta: int) -> tuple[int, ...]:
+    """Return the epochs of the rungs: min, min eta, min eta^2 ..., and max, which need not be min times a power of eta.
 
-    The last rung takes the place of one below it that it is nearer to than half a factor (the square root of eta).
+    A rung is left out if the factor from it to the last one is below the square root of eta.
     """
-    ladder = [min_epochs]
-    while ladder[-1] * eta < max_epochs:
-        ladder.append(ladder[-1] * eta)
-    if len(ladder) > 1 and max_epochs**2 < ladder[-1] ** 2 * eta:
-        ladder.pop()
-    return (*ladder, max_epochs) if ladder[-1] < max_epochs else tuple(ladder)
+    epochs = [min_epochs]
+    while epochs[-1] * eta < max_epochs:
+        epochs.append(epochs[-1] * eta)
+    if len(epochs) > 1 and max_epochs**2 < epochs[-1] ** 2 * eta:
+        epochs.pop()
+    return (*epochs, max_epochs) if epochs[-1] < max_epochs else tuple(epochs)
 
 
-def _lowest(name: str, fidelities: Any) -> dict[str, float]:
+def _check_fidelities(schedule: str, fidelities: Any) -> dict[str, float]:
     if not isinstance(fidelities, Mapping):
-        raise JobError(f"{name}: fidelities is {fidelities!r}, but must be a mapping such as {{'data_fraction': 0.1}}")
+        raise JobError(
+            f"{schedule}: fidelities is {fidelities!r}, but must be a mapping such as {{'data_fraction': 0.1}}"
+        )
     for key, value in fidelities.items():
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if key == "epochs" or not number or not 0 < value < 1:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if key == "epochs" or not is_number or not 0 < value < 1:
             raise JobError(
-                f"{name}: fidelities has {key!r}: {value!r}; give the lowest value of a fidelity other than epochs, above "
-                "0 and below 1; it grows to 1 (for epochs there are min_epochs and max_epochs)"
+                f"{schedule}: fidelities has {key!r}: {value!r}; give the lowest value of a fidelity other than epochs, "
+                "above 0 and below 1; it grows to 1 (for epochs there are min_epochs and max_epochs)"
             )
     return {key: float(value) for key, value in fidelities.items()}
 
 
-def _between(lowest: Mapping[str, float], rung: int, rungs: int) -> dict[str, float]:
-    """The values on a rung; the first that grows by equal factors from its lowest to 1 on the last."""
+def _interpolate(lowest: Mapping[str, float], rung: int, rungs: int) -> dict[str, float]:
+    """Return the fidelities on a rung, which grow by equal factors from `lowest` on the first rung to 1 on the last."""
     if rung == rungs - 1:
         return dict.fromkeys(lowest, 1.0)
     return {name: round(low ** (1 - rung / (rungs - 1)), 6) for name, low in lowest.items()}
 
 
-def _of_others(lowest: Mapping[str, float], eta: int, epochs: int | None) -> Ladder:
+def _ladder_at_equal_epochs(lowest: Mapping[str, float], eta: int, epochs: int | None) -> Ladder:
+    """Return a ladder on which only the fidelities other than epochs grow."""
+    # As many rungs as factors of eta fit between the lowest value and 1; the tolerance is for rounding errors of log.
     rungs = 1 + max(1, math.floor(math.log(1 / min(lowest.values()), eta) + 1e-9))
-    always = {} if epochs is None else {"epochs": epochs}
-    return _again([{**always, **_between(lowest, k, rungs)} for k in range(rungs)])
+    constant = {} if epochs is None else {"epochs": epochs}
+    return _ladder_with_restarts([{**constant, **_interpolate(lowest, k, rungs)} for k in range(rungs)])
 
 
-def _again(fidelities: list[dict[str, float]]) -> Ladder:
-    steps, done = [], 0
+def _ladder_with_restarts(fidelities: list[dict[str, float]]) -> Ladder:
+    """Return the ladder of trials that start from scratch on every rung: each rung's steps follow those of the one below."""
+    steps, last_step = [], 0
     for fidelity in fidelities:
-        done += until(fidelity)
-        steps.append(done)
-    return Ladder(tuple(fidelities), tuple(steps), again=True)
+        last_step += until(fidelity)
+        steps.append(last_step)
+    return Ladder(fidelities=tuple(fidelities), steps=tuple(steps), restarts=True)

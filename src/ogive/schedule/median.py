@@ -19,19 +19,19 @@ from ogive.trial import Report, Status, Step, Trial, finite
 
 NAME = "schedule 'median'"
 REMEMBERED = 200
-"""Completed trials that a trial is compared with where comparing means sorting them: the latest."""
+"""With several objectives, a trial is compared with at most this many completed trials, the latest."""
 
 
 class Median(Schedule):
-    """Stop a trial at step s where the best it has reached is strictly worse than the median, over all trials that were
-    trained in full, of the mean of what they reported up to s.
+    """Stops a trial at step s if its best value so far is worse than the median of the running averages at s.
 
-    With several objectives a trial is stopped where more than half of those means are on better non-dominated fronts; a
-    constraint's violation counts before the value.
+    The running average of a trial at step s is the mean of the values that it reported up to s. The median is over all
+    trials that were trained in full. A violation of constraints counts before the value. With several objectives, a trial
+    is stopped if more than half of the running averages are on better non-dominated fronts.
 
     Options:
-        min_epochs: no trial is stopped before.
-        min_trials: nor before so many have been trained in full.
+        min_epochs: the epochs of a trial before which it is not stopped.
+        min_trials: the trials that must have been trained in full before any trial is stopped.
     """
 
     draws = False
@@ -41,19 +41,22 @@ class Median(Schedule):
         objectives: Sequence[Objective],
         constraints: Sequence[Constraint] = (),
         epochs: int | None = None,
+        *,
         min_epochs: int = 1,
         min_trials: int = 5,
     ) -> None:
         if epochs is None:
-            raise JobError(f"{NAME} needs to know how far a trial can go: give epochs")
+            raise JobError(f"{NAME} needs to know how far a trial can be trained: give epochs")
         self.fidelity = {"epochs": whole(NAME, "epochs", epochs, at_least=1)}
         self.min_epochs = whole(NAME, "min_epochs", min_epochs, at_least=1)
         self.min_trials = whole(NAME, "min_trials", min_trials, at_least=1)
         if self.min_epochs > self.fidelity["epochs"]:
             raise JobError(f"{NAME}: min_epochs is {min_epochs}, but must be at most the {epochs} epochs of a trial")
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
-        self._completed: dict[Step, list[tuple[float, float]]] = {}  # sorted (violation, cost) of the means, by step
-        self._means: dict[Step, list[Metrics]] = {}  # with several objectives
+        # Running averages of the completed trials at each step: sorted (violation, cost) with one objective ...
+        self._sorted_averages: dict[Step, list[tuple[float, float]]] = {}
+        # ... and the metrics of the latest trials with several.
+        self._averages: dict[Step, list[Metrics]] = {}
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         return Start(self.fidelity)
@@ -62,48 +65,52 @@ class Median(Schedule):
         step = report.step
         if step < self.min_epochs or step >= self.fidelity["epochs"]:
             return Action.CONTINUE
-        best = {**trial.at(step), **{o.metric: self._best(trial, o) for o in self.objectives}}
-        worse = self._worse(best, step) if len(self.objectives) == 1 else self._dominated(best, step)
-        return Action.STOP if worse else Action.CONTINUE
+        # Section 3.2.2: compare the best value of the trial by step s, not its last, with the median.
+        best = {**trial.at(step), **{o.metric: self._best_value(trial, o) for o in self.objectives}}
+        stop = self._is_below_median(best, step) if len(self.objectives) == 1 else self._is_dominated(best, step)
+        return Action.STOP if stop else Action.CONTINUE
 
-    def _best(self, trial: Trial, objective: Objective) -> float:
-        """The best value of the objective's metric so far; what is not finite is the worst."""
+    def _best_value(self, trial: Trial, objective: Objective) -> float:
+        """Return the best value of the objective so far; values that are not finite are the worst."""
         values = [report.metrics for report in trial.reports if objective.metric in report.metrics]
         costs = [(math.isnan(cost), cost) for cost in map(objective.cost, values)]
         best = values[costs.index(min(costs))] if values else trial.screened
         return float(best[objective.metric])
 
-    def _worse(self, best: Metrics, step: Step) -> bool:
-        completed = self._completed.get(step, [])
-        if len(completed) < self.min_trials:
+    def _is_below_median(self, best: Metrics, step: Step) -> bool:
+        averages = self._sorted_averages.get(step, [])
+        if len(averages) < self.min_trials:
             return False
-        low, high = completed[(len(completed) - 1) // 2], completed[len(completed) // 2]
+        # For an even number of trials the median is the mean of the two middle averages, if both are equally feasible.
+        low, high = averages[(len(averages) - 1) // 2], averages[len(averages) // 2]
         key = (violation(best, self.constraints), self.objectives[0].cost(best))
         if key[0] == low[0] == high[0]:
             return key[1] > (low[1] + high[1]) / 2
         return key > high
 
-    def _dominated(self, best: Metrics, step: Step) -> bool:
-        means = self._means.get(step, [])
-        if len(means) < self.min_trials:
+    def _is_dominated(self, best: Metrics, step: Step) -> bool:
+        averages = self._averages.get(step, [])
+        if len(averages) < self.min_trials:
             return False
-        place, *others = ranks([best, *means], self.objectives, self.constraints)
-        return 2 * sum(other < place for other in others) > len(others)
+        # The paper has one objective. With several, being worse than the median means: more than half have a better rank.
+        own_rank, *other_ranks = ranks([best, *averages], self.objectives, self.constraints)
+        return 2 * sum(other < own_rank for other in other_ranks) > len(other_ranks)
 
     def on_end(self, trial: Trial) -> None:
         if trial.status is not Status.FINISHED or not trial.reaches(self.fidelity["epochs"]):
             return
         names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
         reports = [(report.step, {**trial.screened, **report.metrics}) for report in trial.reports]
-        valued = [(step, [metrics[name] for name in names]) for step, metrics in reports if finite(metrics, names)]
-        # One that ended by itself keeps its last value.
-        valued += [(step, valued[-1][1]) for step in range(trial.step + 1, self.fidelity["epochs"] + 1)]
-        sums = np.cumsum([row for _, row in valued], axis=0)
-        for place, (step, _) in enumerate(valued):
-            mean = dict(zip(names, (sums[place] / (place + 1)).tolist(), strict=True))
+        rows = [(step, [metrics[name] for name in names]) for step, metrics in reports if finite(metrics, names)]
+        # A trial that ended by itself keeps its last value at all later steps.
+        rows += [(step, rows[-1][1]) for step in range(trial.step + 1, self.fidelity["epochs"] + 1)]
+        # Section 3.2.2: the running average of the trial's values up to each step.
+        sums = np.cumsum([row for _, row in rows], axis=0)
+        for index, (step, _) in enumerate(rows):
+            average = dict(zip(names, (sums[index] / (index + 1)).tolist(), strict=True))
             if len(self.objectives) == 1:
-                key = (violation(mean, self.constraints), self.objectives[0].cost(mean))
-                insort(self._completed.setdefault(step, []), key)
+                key = (violation(average, self.constraints), self.objectives[0].cost(average))
+                insort(self._sorted_averages.setdefault(step, []), key)
             else:
-                self._means.setdefault(step, []).append(mean)
-                del self._means[step][:-REMEMBERED]
+                self._averages.setdefault(step, []).append(average)
+                del self._averages[step][:-REMEMBERED]

@@ -1,4 +1,4 @@
-"""Progressive ASHA: the highest rung is raised only while the ranking still changes.
+"""Progressive ASHA (PASHA), which raises the top rung only while the ranking of the trials still changes.
 
 Bohdal et al., "PASHA: Efficient HPO and NAS with Progressive Resource Allocation" (ICLR 2023), section 4. Symbols of the
 paper: R_t the current maximum resource, epsilon the noise in the ranking.
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ogive.arrays import FloatArray
 from ogive.errors import JobError
 from ogive.objective import Constraint, Metrics, Objective, ranks
 from ogive.schedule.asha import ASHA
@@ -19,15 +20,15 @@ from ogive.trial import EMPTY, Report, Step, Trial, TrialId, finite
 
 
 class PASHA(ASHA):
-    """ASHA that begins with its two lowest rungs, and adds the next when the two highest disagree on the order of trials.
+    """ASHA with the two lowest rungs at first; another rung is added when the two highest rungs rank the trials differently.
 
-    The order is a soft one (section 4.2): values within epsilon of each other are equal. Epsilon is estimated from pairs of
-    learning curves that cross twice, as a percentile of their distances (section 4.3). With several objectives those of
-    one non-dominated front are equal, and there is no epsilon.
+    The ranking is a soft one (section 4.2): values within epsilon of each other are equal. Epsilon is estimated from
+    pairs of learning curves that cross at least twice, as a percentile of their distances (section 4.3). With several
+    objectives the trials of one non-dominated front are equal, and epsilon is 0.
 
     Options:
         min_epochs, max_epochs, eta, capped, fidelities: as in `asha`.
-        percentile: of the distances of curves that cross; 90 in the paper.
+        percentile: of the distances of crossing curves; 90 in the paper.
     """
 
     name = "schedule 'pasha'"
@@ -37,6 +38,7 @@ class PASHA(ASHA):
         objectives: Sequence[Objective],
         constraints: Sequence[Constraint] = (),
         epochs: int | None = None,
+        *,
         min_epochs: int = 1,
         max_epochs: int | None = None,
         eta: int = 3,
@@ -45,65 +47,80 @@ class PASHA(ASHA):
         fidelities: Mapping[str, float] = EMPTY,
     ) -> None:
         super().__init__(
-            objectives, constraints, epochs, min_epochs, max_epochs, eta, capped=capped, fidelities=fidelities
+            objectives,
+            constraints,
+            epochs,
+            min_epochs=min_epochs,
+            max_epochs=max_epochs,
+            eta=eta,
+            capped=capped,
+            fidelities=fidelities,
         )
         if isinstance(percentile, bool) or not isinstance(percentile, (int, float)) or not 0 <= percentile <= 100:
             raise JobError(f"{self.name}: percentile is {percentile!r}, but must be a number from 0 to 100")
         self.percentile = float(percentile)
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
         self._top = min(1, len(self.rungs))
-        self._there: dict[TrialId, Trial] = {}  # the trials that have come to the top
+        self._trials_at_top: dict[TrialId, Trial] = {}
 
     @property
     def top(self) -> int:
+        """The rung of the current maximum resource R_t."""
         return self._top
 
     def on_report(self, trial: Trial, report: Report) -> Action:
         action = super().on_report(trial, report)
         if self._top < len(self.rungs) and report.step >= self.ladder.steps[self._top]:
-            self._there[trial.id] = trial
-            if not self._agree():
+            # Section 4.1: each trial that reaches the top rung may show that the ranking is not stable. Then R_t grows to
+            # the next rung.
+            self._trials_at_top[trial.id] = trial
+            if not self._is_ranking_stable():
                 self._top += 1
-                self._there.clear()
+                self._trials_at_top.clear()
         return action
 
     def on_end(self, trial: Trial) -> None:
         super().on_end(trial)
         if trial.status.failed:
-            self._there.pop(trial.id, None)
+            self._trials_at_top.pop(trial.id, None)
 
-    def _agree(self) -> bool:
-        """Whether the order at the top is one that the soft order of the rung below allows."""
-        trials = list(self._there.values())
+    def _is_ranking_stable(self) -> bool:
+        """Return whether the ranking on the top rung is compatible with the soft ranking on the rung below."""
+        trials = list(self._trials_at_top.values())
         lower, upper = (
-            self._places([self._value(t, self.ladder.steps[k]) for t in trials]) for k in (self._top - 1, self._top)
+            self._sort_keys([self._value(t, self.ladder.steps[k]) for t in trials]) for k in (self._top - 1, self._top)
         )
         epsilon = self._epsilon(trials) if len(self.objectives) == 1 else 0.0
-        below, above = np.argsort(lower, kind="stable"), np.argsort(upper, kind="stable")
-        # at each place of the top stands one that is, below, within epsilon of the one at that place there
-        return bool(np.all(np.abs(lower[above] - lower[below]) <= epsilon))
+        lower_order, upper_order = np.argsort(lower, kind="stable"), np.argsort(upper, kind="stable")
+        # Section 4.2: compare rank by rank. On the lower rung, the trial that has this rank on the top rung must be within
+        # epsilon of the trial that has this rank on the lower rung.
+        return bool(np.all(np.abs(lower[upper_order] - lower[lower_order]) <= epsilon))
 
     def _value(self, trial: Trial, step: Step) -> Metrics:
-        """The trial's value at `step`; its first value where it had none yet."""
+        """Return the trial's value at `step`, or its first value if it had none at that step."""
         names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
-        valued = (report.step for report in trial.reports if finite(trial.at(report.step), names))
-        return trial.at(max(step, next(valued, step)))
+        steps_with_value = (report.step for report in trial.reports if finite(trial.at(report.step), names))
+        return trial.at(max(step, next(steps_with_value, step)))
 
-    def _places(self, metrics: Sequence[Metrics]) -> np.ndarray:
-        """What orders the trials: their costs, or with several objectives or constraints their ranks."""
+    def _sort_keys(self, metrics: Sequence[Metrics]) -> FloatArray:
+        """Return the numbers [n] by which trials are ranked: costs, or ranks with several objectives or constraints."""
         if len(self.objectives) == 1 and not self.constraints:
             return np.array([self.objectives[0].cost(row) for row in metrics])
         return np.array(ranks(metrics, self.objectives, self.constraints), dtype=float)
 
     def _epsilon(self, trials: Sequence[Trial]) -> float:
-        """The percentile of |f_c(r) - f_c'(r)| at the last common step r, over pairs of curves that cross at least twice."""
+        """Return the percentile of |f_c(r) - f_c'(r)| over pairs of curves that cross at least twice.
+
+        r is the last step that both curves have.
+        """
         cost = self.objectives[0].cost
         curves = [{r.step: cost(r.metrics) for r in t.reports if math.isfinite(cost(r.metrics))} for t in trials]
         distances = []
-        for i, one in enumerate(curves):
+        for i, curve in enumerate(curves):
             for other in curves[:i]:
-                signs = np.sign([one[step] - other[step] for step in sorted(one.keys() & other.keys())])
+                # Section 4.3: if two curves cross and cross back, their order is noise, and so is their distance.
+                signs = np.sign([curve[step] - other[step] for step in sorted(curve.keys() & other.keys())])
                 if np.count_nonzero(np.diff(signs[signs != 0])) >= 2:
-                    last = max(one.keys() & other.keys())
-                    distances.append(abs(one[last] - other[last]))
+                    last_step = max(curve.keys() & other.keys())
+                    distances.append(abs(curve[last_step] - other[last_step]))
         return float(np.percentile(distances, self.percentile)) if distances else 0.0

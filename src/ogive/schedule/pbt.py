@@ -1,7 +1,7 @@
-"""Population based training: bad members go on from the weights of good ones, with other settings.
+"""Population based training (PBT): poor members are replaced by copies of good members with other settings.
 
-Jaderberg et al., "Population Based Training of Neural Networks" (2017), algorithm 1; exploit is truncation selection
-(section 4.1), explore is perturbing or resampling.
+Jaderberg et al., "Population Based Training of Neural Networks" (2017), algorithm 1. Exploit is truncation selection
+(section 4.1); explore perturbs or resamples each setting.
 """
 
 from __future__ import annotations
@@ -21,51 +21,53 @@ from ogive.trial import Proposal, Report, Step, Trial, TrialId, finite
 NAME = "schedule 'pbt'"
 FACTORS = (0.8, 1.2)
 RESAMPLED = 0.25
-"""The share of settings that are drawn anew rather than multiplied by one of `FACTORS`."""
+"""The probability that a setting is resampled rather than multiplied by one of `FACTORS`."""
 
 
 @dataclass
 class Member:
-    """A place in the population.
+    """A member of the population.
 
     Attributes:
-        record: the trial that holds the place, its reports behind those of the weights that it inherited: before its first
-            report it is ranked by its donor's. Its value is always its last report.
-        inherited: how many of these reports are not its own.
-        rest: the step of its last comparison, from whose checkpoint others may go on; 0 before the first.
-        ready: since when it waits for a worker; 0 where it does not.
-        over: whether its trial has ended.
+        record: its present trial. The reports of the weights that it inherited come before its own, so that it is ranked by
+            its donor's values until it has reported. Its value is always its last report.
+        inherited: how many of these reports are the donor's.
+        compared_at: the step of its last comparison, whose checkpoint others may inherit; 0 before the first.
+        ready_since: when it began to wait for a worker, as a count of comparisons; 0 if it does not wait.
+        ended: whether its trial has ended.
     """
 
     record: Trial
     inherited: int = 0
-    rest: Step = 0
-    ready: int = 0
-    over: bool = False
+    compared_at: Step = 0
+    ready_since: int = 0
+    ended: bool = False
 
 
 class PBT(Schedule):
-    """Every member trains `interval` epochs and is then compared with the others. One of the worst `quantile` ends, and a
-    new trial of a best one's architecture takes its place: it inherits that one's weights (`trial.inherited()`) and goes
-    on with perturbed settings (`trial.settings`). The search is over when every member has been trained for all `epochs`.
+    """Trains a population; after every `interval` epochs a member is compared with the others.
+
+    If it is one of the worst `quantile`, its trial ends, and a new trial takes its place. The new trial has the architecture
+    of one of the best members, inherits its weights (`trial.inherited()`) and continues with perturbed settings
+    (`trial.settings`). The search is done when every member has been trained for all `epochs`.
 
     Of n members with a report, k = max(1, floor(quantile n)) are the worst, and k the best. A member is one of the worst if
-    n - k others are better, each at the last step that both have reached; those furthest behind are trained first. So the
-    share that is replaced hardly depends on the number of workers as long as epochs take about equally long (within 10 %,
-    `benchmarks/schedules.py --what pbt`; with quantile 0.5 by up to 26 %); where they take very unequal times, many workers
-    replace fewer. The best are those with the best last reports, whether they are trained at the moment or not. Their
-    weights are those of their last comparison, which are kept meanwhile.
+    n - k others are better, each compared at the last step that both have reached. The members that are furthest behind are
+    trained first. The share of members that is replaced therefore hardly depends on the number of workers as long as epochs
+    take about the same time (within 10 %, `benchmarks/schedules.py --what pbt`; with quantile 0.5 by up to 26 %). If epochs
+    take very different times, fewer are replaced with many workers. The best are those with the best last reports, whether
+    they are being trained or not. Their weights are those of their last comparison, whose checkpoint is kept.
 
-    Values are last reports, as in the paper, also where a trial's value is its best epoch: weights that have become worse
-    since are not handed on for what they were. The place of a member that fails is filled with a new one; a failed trial
-    that is repeated takes such a place.
+    As in the paper, the value of a member is its last report, even if the value of the trial is its best epoch: weights that
+    have become worse since then are not inherited for their earlier value. A member that fails is replaced by a new one, or
+    by the failed trial if that is repeated.
 
     Options:
-        settings: a name and a range [low, high] for each; drawn log-uniformly where low is above 0.
-        population: members.
-        interval: epochs between two comparisons.
-        quantile: the share of the worst, and of the best; above 0, at most 0.5.
-        mutate: must be false: an architecture that changes would need weights that fit, and these are only inherited whole.
+        settings: the range [low, high] of each setting by name; sampled log-uniformly if low is above 0.
+        population: the number of members.
+        interval: the epochs between two comparisons.
+        quantile: the share of the worst members, and of the best; above 0, at most 0.5.
+        mutate: must be false. A changed architecture would need other weights, and weights are only inherited whole.
     """
 
     hands_on = True
@@ -76,13 +78,14 @@ class PBT(Schedule):
         objectives: Sequence[Objective] = (),
         constraints: Sequence[Constraint] = (),
         epochs: int | None = None,
+        *,
         population: int = 10,
         interval: int = 1,
         quantile: float = 0.2,
         mutate: bool = False,
     ) -> None:
         if epochs is None:
-            raise JobError(f"{NAME} needs to know how far a trial can go: give epochs")
+            raise JobError(f"{NAME} needs to know how far a trial can be trained: give epochs")
         if mutate:
             raise JobError(
                 f"{NAME}: mutate=True would change the architecture of a member that inherits weights, and weights fit the "
@@ -94,136 +97,148 @@ class PBT(Schedule):
         if isinstance(quantile, bool) or not isinstance(quantile, (int, float)) or not 0 < quantile <= 0.5:
             raise JobError(f"{NAME}: quantile is {quantile!r}, but must be a number above 0, at most 0.5")
         self.quantile = float(quantile)
-        self.ranges = _ranges(settings)
+        self.ranges = _parse_ranges(settings)
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
         self._members: dict[int, Member] = {}
-        self._of: dict[TrialId, int] = {}
-        self._left: list[TrialId] = []  # to be dropped
-        self._clock = 0
+        self._member_of: dict[TrialId, int] = {}
+        self._replaced: list[TrialId] = []  # to be dropped
+        self._comparisons = 0
 
     # -- jobs ----------------------------------------------------------------------------------------------------
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
-        if self._left:
-            return Drop(self._left[0], "replaced by a better member of the population")
-        free = next((place for place in range(self.population) if place not in self._members), None)
-        if free is not None and may_start:
-            settings = {name: _draw(rng, *bounds) for name, bounds in self.ranges.items()}
-            return Start(self._fidelity(0), {"member": free}, settings=settings)
-        ready = [place for place, member in self._members.items() if member.ready]
+        if self._replaced:
+            return Drop(self._replaced[0], "replaced by a better member of the population")
+        # Algorithm 1, initialization: members with random settings; also for a member that has failed.
+        missing = next((number for number in range(self.population) if number not in self._members), None)
+        if missing is not None and may_start:
+            settings = {name: _sample(rng, *bounds) for name, bounds in self.ranges.items()}
+            return Start(self._fidelity(0), {"member": missing}, settings=settings)
+        # Algorithm 1 runs all members at once. With fewer workers, the member that is furthest behind is trained first:
+        # otherwise some would be compared much later than others.
+        ready = [number for number, member in self._members.items() if member.ready_since]
         if ready:
-            place = min(ready, key=lambda place: (self._members[place].rest, self._members[place].ready))
-            trial = self._members[place].record
-            better = self._replace(place, rng) if may_start else None
-            return better or Resume(trial.id, self._fidelity(trial.step, trial.began), trial.began)
-        return Wait() if any(not member.over for member in self._members.values()) else Done()
+            number = min(ready, key=lambda n: (self._members[n].compared_at, self._members[n].ready_since))
+            trial = self._members[number].record
+            replacement = self._exploit_and_explore(number, rng) if may_start else None
+            return replacement or Resume(trial.id, self._fidelity(trial.step, trial.began), trial.began)
+        return Wait() if any(not member.ended for member in self._members.values()) else Done()
 
-    def _replace(self, place: int, rng: np.random.Generator) -> Start | None:
-        """A new trial for a member among the worst, from the weights of one of the best."""
-        ranked = {place: member.record for place, member in self._members.items() if member.record.reports}
-        count = max(1, int(self.quantile * len(ranked) + 1e-9))
-        if len(ranked) < 2 or self._better(place, ranked) < len(ranked) - count:
+    def _exploit_and_explore(self, number: int, rng: np.random.Generator) -> Start | None:
+        """Return a trial that replaces a member if it is one of the worst and there is a donor; otherwise None."""
+        # Section 4.1, truncation selection: the member must be one of the worst k of those that have reported.
+        trials = {n: member.record for n, member in self._members.items() if member.record.reports}
+        count = max(1, int(self.quantile * len(trials) + 1e-9))
+        if len(trials) < 2 or self._count_better(number, trials) < len(trials) - count:
             return None
-        others = [other for other in ranked if other != place and self._hands_on(other)]
-        if not others:
+        # Exploit: copy the weights and settings of one of the best k, at random.
+        donors = [other for other in trials if other != number and self._can_be_inherited(other)]
+        if not donors:
             return None
-        found = ranks([ranked[other].metrics for other in others], self.objectives, self.constraints)
-        best = [other for _, other in sorted(zip(found, others, strict=True))][:count]
+        donor_ranks = ranks([trials[other].metrics for other in donors], self.objectives, self.constraints)
+        best = [other for _, other in sorted(zip(donor_ranks, donors, strict=True))][:count]
         donor = self._members[best[int(rng.integers(len(best)))]]
-        kept = donor.record.proposal
-        settings = {name: _explore(rng, kept.settings[name], *self.ranges[name]) for name in self.ranges}
-        proposal = Proposal(kept.architecture, (donor.record.id, donor.rest), settings)
-        return Start(self._fidelity(donor.rest), {"member": place}, donor.rest, proposal=proposal)
+        original = donor.record.proposal
+        # Explore: perturb or resample the settings.
+        settings = {name: _perturb(rng, original.settings[name], *self.ranges[name]) for name in self.ranges}
+        proposal = Proposal(original.architecture, (donor.record.id, donor.compared_at), settings)
+        return Start(self._fidelity(donor.compared_at), {"member": number}, donor.compared_at, proposal=proposal)
 
-    def _hands_on(self, place: int) -> bool:
-        """Whether a member has weights to hand on that were of some use."""
-        member = self._members[place]
+    def _can_be_inherited(self, number: int) -> bool:
+        """Return whether a member has a checkpoint whose metrics are finite."""
+        member = self._members[number]
         names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
-        return member.rest > 0 and finite(member.record.at(member.rest), names)
+        return member.compared_at > 0 and finite(member.record.at(member.compared_at), names)
 
-    def _better(self, place: int, ranked: Mapping[int, Trial]) -> int:
-        """How many of the others are better, each at the last step that both have reached; of equals, the lower place is."""
-        steps = {other: min(trial.step, ranked[place].step) for other, trial in ranked.items() if other != place}
+    def _count_better(self, number: int, trials: Mapping[int, Trial]) -> int:
+        """Return how many other members are better, each at the last step that both have reached.
+
+        Of equal members, the one with the lower number is better.
+        """
+        steps = {other: min(trial.step, trials[number].step) for other, trial in trials.items() if other != number}
         better = 0
         for step in set(steps.values()):
-            there = [other for other, trial in ranked.items() if trial.step >= step]
-            found = ranks([ranked[other].at(step) for other in there], self.objectives, self.constraints)
-            order = dict(zip(there, zip(found, there, strict=True), strict=True))
-            better += sum(order[other] < order[place] for other, at in steps.items() if at == step)
+            members = [other for other, trial in trials.items() if trial.step >= step]
+            ranks_at_step = ranks([trials[other].at(step) for other in members], self.objectives, self.constraints)
+            order = dict(zip(members, zip(ranks_at_step, members, strict=True), strict=True))
+            better += sum(order[other] < order[number] for other, at in steps.items() if at == step)
         return better
 
     def _fidelity(self, step: int, began: int | None = None) -> dict[str, int]:
-        """Up to the next comparison after `step`, in epochs since `began` (where None: since `step`)."""
+        """Return the fidelity up to the next comparison after `step`, in epochs since `began` (default: since `step`)."""
         return {"epochs": min(step + self.interval, self.epochs) - (step if began is None else began)}
 
     # -- events --------------------------------------------------------------------------------------------------
 
     def handed_on(self) -> Mapping[TrialId, Step]:
-        return {member.record.id: member.rest for member in self._members.values() if member.rest}
+        return {member.record.id: member.compared_at for member in self._members.values() if member.compared_at}
 
     def on_job(self, trial: Trial, job: Start | Resume) -> None:
         if isinstance(job, Resume):
-            self._members[self._of[trial.id]].ready = 0
+            self._members[self._member_of[trial.id]].ready_since = 0
             return
-        place = int(job.note["member"])
-        former = self._inherited(trial)
-        if place in self._members:
-            self._left.append(self._members[place].record.id)
-        self._members[place] = Member(_ranked(trial, former), len(former))
-        self._of[trial.id] = place
+        number = int(job.note["member"])
+        donor_reports = self._donor_reports(trial)
+        if number in self._members:
+            self._replaced.append(self._members[number].record.id)
+        self._members[number] = Member(_with_donor_reports(trial, donor_reports), len(donor_reports))
+        self._member_of[trial.id] = number
 
-    def _inherited(self, trial: Trial) -> tuple[Report, ...]:
-        """The reports of the weights that a new trial goes on from. What starts again with others' weights has none."""
-        number, step = trial.proposal.inherit or (-1, 0)
-        donor = self._members.get(self._of.get(number, -1))
-        if donor is None or donor.record.id != number or not trial.goes_on:
+    def _donor_reports(self, trial: Trial) -> tuple[Report, ...]:
+        """Return the reports of the weights that a new trial continues; none if it trains inherited weights from step 0."""
+        donor_id, step = trial.proposal.inherit or (-1, 0)
+        donor = self._members.get(self._member_of.get(donor_id, -1))
+        if donor is None or donor.record.id != donor_id or not trial.goes_on:
             return ()
         return tuple(report for report in donor.record.reports if report.step <= step)
 
     def on_report(self, trial: Trial, report: Report) -> Action:
-        member = self._members[self._of[trial.id]]
-        member.record = _ranked(trial, member.record.reports[: member.inherited])
+        member = self._members[self._member_of[trial.id]]
+        member.record = _with_donor_reports(trial, member.record.reports[: member.inherited])
         if report.step < trial.until or report.step >= self.epochs:
             return Action.CONTINUE
-        self._clock += 1
-        member.rest, member.ready = report.step, self._clock
+        self._comparisons += 1
+        member.compared_at, member.ready_since = report.step, self._comparisons
         return Action.PAUSE
 
     def on_end(self, trial: Trial) -> None:
-        if trial.id in self._left:
-            self._left.remove(trial.id)
+        if trial.id in self._replaced:
+            self._replaced.remove(trial.id)
             return
-        place = self._of[trial.id]
+        number = self._member_of[trial.id]
         if trial.status.failed:
-            del self._members[place]
+            del self._members[number]
         else:
-            self._members[place].ready, self._members[place].over = 0, True
+            self._members[number].ready_since, self._members[number].ended = 0, True
 
 
-def _ranked(trial: Trial, former: tuple[Report, ...]) -> Trial:
-    """`trial` behind the reports of the weights that it inherited, whose metrics hold until it has reported its own."""
-    known = former[-1].metrics if former else {}
-    own = [replace(report, metrics={**known, **report.metrics}) for report in trial.reports] if known else trial.reports
-    return trial.changed(reports=(*former, *own), best_epoch_of=None)
+def _with_donor_reports(trial: Trial, donor_reports: tuple[Report, ...]) -> Trial:
+    """Return `trial` with the donor's reports first. The donor's last metrics hold until it has reported its own."""
+    inherited = donor_reports[-1].metrics if donor_reports else {}
+    reports = trial.reports
+    if inherited:
+        reports = tuple(replace(report, metrics={**inherited, **report.metrics}) for report in reports)
+    return trial.changed(reports=(*donor_reports, *reports), best_epoch_of=None)
 
 
-def _ranges(settings: Any) -> dict[str, tuple[float, float]]:
+def _parse_ranges(settings: Any) -> dict[str, tuple[float, float]]:
     if not isinstance(settings, Mapping) or not settings:
         raise JobError(f"{NAME}: settings is {settings!r}, but must be such as {{'learning_rate': [0.001, 0.1]}}")
     ranges = {}
     for name, bounds in settings.items():
-        numbers = isinstance(bounds, (list, tuple)) and all(isinstance(b, (int, float)) for b in bounds)
-        if not numbers or len(bounds) != 2 or not -np.inf < bounds[0] < bounds[1] < np.inf:
+        are_numbers = isinstance(bounds, (list, tuple)) and all(isinstance(b, (int, float)) for b in bounds)
+        if not are_numbers or len(bounds) != 2 or not -np.inf < bounds[0] < bounds[1] < np.inf:
             raise JobError(f"{NAME}: settings has {name!r}: {bounds!r}, but a range is [low, high] with low below high")
         ranges[name] = (float(bounds[0]), float(bounds[1]))
     return ranges
 
 
-def _draw(rng: np.random.Generator, low: float, high: float) -> float:
+def _sample(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high)))) if low > 0 else float(rng.uniform(low, high))
 
 
-def _explore(rng: np.random.Generator, value: float, low: float, high: float) -> float:
+def _perturb(rng: np.random.Generator, value: float, low: float, high: float) -> float:
+    """Return a new value of a setting: resampled with probability `RESAMPLED`, otherwise multiplied by 0.8 or 1.2."""
     if rng.random() < RESAMPLED:
-        return _draw(rng, low, high)
+        return _sample(rng, low, high)
     return float(np.clip(value * FACTORS[int(rng.integers(2))], low, high))

@@ -1,7 +1,7 @@
-"""Progressive dynamic hurdles: who is better than the average of those before goes on.
+"""Progressive dynamic hurdles: a trial continues if it is better than the average of earlier trials.
 
-So, Liang and Le, "The Evolved Transformer" (ICML 2019), section 4 and algorithm 1. Symbols of the paper: m trials
-between two hurdles, s_0, s_1, ... the steps before each hurdle.
+So, Liang and Le, "The Evolved Transformer" (ICML 2019), section 4 and algorithm 1. Symbols of the paper: m trials between
+two hurdles, s_0, s_1, ... the steps before each hurdle.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ NAME = "schedule 'progressive_dynamic_hurdles'"
 
 
 class ProgressiveDynamicHurdles(Schedule):
-    """Every trial is trained for s_0; when `models` trials have done so, their mean is the first hurdle. Who is better than
-    it is trained on, and when as many again have been judged, the mean of those that went furthest is the next hurdle.
+    """Trains every trial for s_0 epochs; a trial that beats all hurdles up to then is trained further.
 
-    With several objectives or constraints the hurdle is to be in the better half of them.
+    When `models` trials have ended, the mean of those that were trained furthest becomes the next hurdle, at the step they
+    reached. With several objectives or constraints, a trial passes a hurdle if it is in the better half of these trials.
 
     Options:
-        models: m, trials between two hurdles.
-        min_epochs, max_epochs, eta: of the rungs: hurdle k stands at min_epochs eta^k.
+        models: m, the trials between two hurdles.
+        min_epochs, max_epochs, eta: of the rungs: hurdle k is at min_epochs eta^k.
     """
 
     draws = False
@@ -37,51 +37,58 @@ class ProgressiveDynamicHurdles(Schedule):
         objectives: Sequence[Objective],
         constraints: Sequence[Constraint] = (),
         epochs: int | None = None,
+        *,
         models: int = 20,
         min_epochs: int = 1,
         max_epochs: int | None = None,
         eta: int = 3,
     ) -> None:
-        self.ladder = Ladder.of(NAME, epochs, min_epochs, max_epochs, eta)
+        self.ladder = Ladder.from_options(NAME, epochs, min_epochs=min_epochs, max_epochs=max_epochs, eta=eta)
         self.models = whole(NAME, "models", models, at_least=2)
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
-        self._hurdles: list[list[Metrics]] = []  # for each rung below the top: whose mean is to be beaten
-        self._judged = 0  # trials that ended since the last hurdle
-        self._furthest: list[Metrics] = []  # of those that ended, on the highest rung there is so far
+        self._hurdles: list[list[Metrics]] = []  # for each rung with a hurdle, the trials whose mean is to be beaten
+        self._ended_since_hurdle = 0
+        self._furthest: list[Metrics] = []  # the trials that ended since the last hurdle, on the highest rung in use
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         return Start(self._fidelity)
 
     @property
     def _fidelity(self) -> Fidelity:
+        """The fidelity up to the next hurdle that does not exist yet."""
         return self.ladder.fidelities[len(self._hurdles)]
 
     def on_report(self, trial: Trial, report: Report) -> Action:
-        """CONTINUE past every hurdle that it takes, and STOP before the first that it does not."""
+        """Return STOP if the trial has reached a hurdle and does not pass it."""
+        # A train function may report a value in some epochs only, so several hurdles may lie between two values. Only the
+        # last of them is compared with the new value.
         names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
-        earlier = (report.step for report in reversed(trial.reports[:-1]))
-        former = next((step for step in earlier if finite(trial.at(step), names)), 0)
+        earlier_steps = (report.step for report in reversed(trial.reports[:-1]))
+        previous = next((step for step in earlier_steps if finite(trial.at(step), names)), 0)
         steps = self.ladder.steps[: len(self._hurdles)]
-        reached = [hurdle for step, hurdle in zip(steps, self._hurdles, strict=True) if former < step <= report.step]
+        reached = [hurdle for step, hurdle in zip(steps, self._hurdles, strict=True) if previous < step <= report.step]
         if not reached:
             return Action.CONTINUE
-        return Action.CONTINUE if self._takes(trial.at(report.step), reached[-1]) else Action.STOP
+        return Action.CONTINUE if self._passes(trial.at(report.step), reached[-1]) else Action.STOP
 
-    def _takes(self, metrics: Metrics, hurdle: Sequence[Metrics]) -> bool:
+    def _passes(self, metrics: Metrics, hurdle: Sequence[Metrics]) -> bool:
+        # Section 4: a hurdle is the mean fitness of the trials that were trained furthest.
         if len(self.objectives) == 1 and not self.constraints:
             cost = self.objectives[0].cost
             return bool(cost(metrics) < np.mean([cost(row) for row in hurdle]))
-        place, *others = ranks([metrics, *hurdle], self.objectives, self.constraints)
-        return sum(other < place for other in others) < len(others) / 2
+        # The paper has one objective. With several there is no mean, so the hurdle is the median rank.
+        own_rank, *other_ranks = ranks([metrics, *hurdle], self.objectives, self.constraints)
+        return sum(other < own_rank for other in other_ranks) < len(other_ranks) / 2
 
     def on_end(self, trial: Trial) -> None:
         if trial.status.failed or not trial.reports:
             return
         if len(self._hurdles) == len(self.ladder) - 1:
-            return  # there is no further hurdle to make
-        self._judged += 1
+            return  # all hurdles exist
+        self._ended_since_hurdle += 1
         if trial.reaches(self.ladder.steps[len(self._hurdles)]):
             self._furthest.append(trial.metrics)
-        if self._judged >= self.models and self._furthest:
+        # Algorithm 1: after m trials create a hurdle; trials that pass it are trained for the next s_i steps, too.
+        if self._ended_since_hurdle >= self.models and self._furthest:
             self._hurdles.append(self._furthest)
-            self._furthest, self._judged = [], 0
+            self._furthest, self._ended_since_hurdle = [], 0

@@ -1,4 +1,4 @@
-"""A rung of successive halving: who got here, in order, and who waits to go on."""
+"""A rung of successive halving: the trials that reached it, in order, and those of them that wait to be promoted."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from ogive.objective import Constraint, Metrics, Objective, rank, sort_key, viol
 from ogive.trial import TrialId
 
 Key = tuple[int, float, TrialId]
-"""Sorts the trials of a rung, the best first: class or rank, value within it, and of equals the first started."""
+"""Sort key of a trial on a rung, the best first: (class or rank, value within it, trial). The older of equal trials wins."""
 
 EXACT_UP_TO = 128
 NO_VALUE = 2
-"""The class of `sort_key` for metrics without a finite value: such a trial counts in the rung and never goes on."""
+"""The class of `sort_key` for metrics without a finite value. Such a trial counts for the size of the rung but is never
+promoted.
+"""
 
 
 class Rung:
-    """The trials of one rung. Each change costs O(log n) comparisons with one objective.
+    """The trials of one rung.
 
-    With several objectives the order is a non-dominated sorting of the whole rung. It is made anew once 1/128 of the
-    rung has changed, so after each change up to 128 trials; in larger rungs newcomers wait for the next sorting. So
-    n trials cost O(n log n) sorting steps in all rather than O(n^2).
+    With one objective each change takes O(log n) comparisons. With several objectives the order is a non-dominated sorting
+    of the whole rung, which is repeated only when 1/128 of the rung has changed. Up to 128 trials that is after each change;
+    on larger rungs new trials wait for the next sorting. In total n trials therefore take O(n log n) sorting steps rather
+    than O(n^2).
     """
 
     def __init__(self, objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()) -> None:
@@ -33,10 +36,10 @@ class Rung:
         self._rows: dict[TrialId, tuple[float, ...]] = {}  # violation, then costs
         self._keys: dict[TrialId, Key] = {}
         self._promoted: set[TrialId] = set()
-        self._gone_on: set[TrialId] = set()  # promoted, or ended
+        self._not_waiting: set[TrialId] = set()  # promoted or ended
         self._order: list[Key] = []
         self._waiting: list[Key] = []
-        self._changes = 0
+        self._changes_since_sort = 0
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -45,105 +48,111 @@ class Rung:
         return trial in self._rows
 
     def add(self, trial: TrialId, metrics: Metrics) -> None:
-        """`trial` has got here, with `metrics`, and waits."""
+        """Add a trial that has reached this rung with these metrics; it waits to be promoted."""
         costs = (objective.cost(metrics) for objective in self._objectives)
         self._rows[trial] = (violation(metrics, self._constraints), *costs)
         if len(self._objectives) == 1:
-            self._place((*sort_key(metrics, self._objectives[0], self._constraints), trial))
+            self._insert((*sort_key(metrics, self._objectives[0], self._constraints), trial))
         else:
-            self._changed()
+            self._count_change()
 
     @property
-    def gone_on(self) -> int:
-        """How many have been promoted from here and have not failed since."""
+    def promotions(self) -> int:
+        """The number of trials that were promoted from here and have not failed since."""
         return len(self._promoted)
 
     def promote(self, trial: TrialId) -> None:
-        """`trial`, if it is here, waits no longer; it keeps its place in the order."""
+        """Record that a trial was promoted, if it is on this rung. It keeps its position in the order."""
         if trial in self._rows:
             self._promoted.add(trial)
             self.retire(trial)
 
     def retire(self, trial: TrialId) -> None:
-        """`trial`, if it is here, has ended and cannot be promoted; it keeps its place in the order."""
+        """Record that a trial has ended and cannot be promoted, if it is on this rung. It keeps its position."""
         if trial in self._rows:
-            self._gone_on.add(trial)
+            self._not_waiting.add(trial)
             _discard(self._waiting, self._keys.get(trial))
 
     def remove(self, trial: TrialId) -> None:
-        """`trial`, if it is here, has failed: it leaves."""
+        """Remove a failed trial, if it is on this rung."""
         if self._rows.pop(trial, None) is not None:
             self._promoted.discard(trial)
             key = self._keys.pop(trial, None)
             _discard(self._waiting, key)
             _discard(self._order, key)
             if len(self._objectives) > 1:
-                self._changed()
+                self._count_change()
 
     def promotable(self, eta: int, capped: bool = False, grace: int = 0) -> TrialId | None:
-        """The best that waits, if it is in the top 1/eta of the rung (rounded down) and, where `capped`, fewer than
-        1/eta of those that came after the first `grace` have been promoted.
+        """Return the best waiting trial if it may be promoted, or None.
+
+        Args:
+            eta: the trial must be among the best 1/eta of the rung (rounded down).
+            capped: whether at most 1/eta of the trials, without the first `grace`, may be promoted in total.
+            grace: how many of the first trials earn no promotion.
         """
-        places, earned = len(self._order) // eta, (len(self._order) - grace) // eta
-        if not self._waiting or earned < 1 or (capped and self.gone_on >= earned):
+        top, earned = len(self._order) // eta, (len(self._order) - grace) // eta
+        if not self._waiting or earned < 1 or (capped and self.promotions >= earned):
             return None
         best = self._waiting[0]
-        return best[2] if bisect_left(self._order, best) < places else None
+        return best[2] if bisect_left(self._order, best) < top else None
 
     def leader(self) -> TrialId | None:
-        """The best of the rung, if it waits."""
-        order = self._sorted() if self._changes else self._order
-        return order[0][2] if order and self._waits(order[0]) else None
+        """Return the best trial of the rung if it waits, or None."""
+        order = self._sorted() if self._changes_since_sort else self._order
+        return order[0][2] if order and self._is_waiting(order[0]) else None
 
-    def leads(self, trial: TrialId, eta: float) -> bool:
-        """Whether `trial`, which is here, is in the top 1/eta of the rung (rounded up), and has a value."""
+    def is_in_top(self, trial: TrialId, eta: float) -> bool:
+        """Return whether a trial of this rung has a value and is among the best 1/eta (rounded up)."""
         if trial not in self._keys:
             self._sort()
         key = self._keys[trial]
         return key[0] != NO_VALUE and bisect_left(self._order, key) < math.ceil(len(self._order) / eta)
 
     def ranking(self) -> list[TrialId]:
-        """All that have a value, the best first."""
-        order = self._sorted() if self._changes else self._order
+        """Return all trials that have a value, the best first."""
+        order = self._sorted() if self._changes_since_sort else self._order
         return [key[2] for key in order if key[0] != NO_VALUE]
 
     def waits(self, trial: TrialId) -> bool:
-        """Whether `trial`, which has a value here, was neither promoted nor has ended."""
-        return trial not in self._gone_on
+        """Return whether a trial with a value on this rung has neither been promoted nor ended."""
+        return trial not in self._not_waiting
 
-    def _place(self, key: Key) -> None:
+    def _insert(self, key: Key) -> None:
         self._keys[key[2]] = key
         insort(self._order, key)
-        if self._waits(key):
+        if self._is_waiting(key):
             insort(self._waiting, key)
 
-    def _changed(self) -> None:
-        self._changes += 1
-        if self._changes * EXACT_UP_TO >= len(self._rows):
+    def _count_change(self) -> None:
+        self._changes_since_sort += 1
+        if self._changes_since_sort * EXACT_UP_TO >= len(self._rows):
             self._sort()
 
     def _sort(self) -> None:
-        self._changes = 0
+        self._changes_since_sort = 0
         self._order = self._sorted()
         self._keys = {key[2]: key for key in self._order}
-        self._waiting = [key for key in self._order if self._waits(key)]
+        self._waiting = [key for key in self._order if self._is_waiting(key)]
 
     def _sorted(self) -> list[Key]:
-        """Non-dominated sorting of the whole rung."""
+        """Return the keys of all trials in the order of `ogive.objective.rank`."""
         if not self._rows:
             return []
         rows = np.array(list(self._rows.values()))
         valid = np.isfinite(rows[:, 1:]).all(axis=1)
         ranks = rank(rows[:, 1:], violations=rows[:, 0])
-        found = zip(self._rows, valid.tolist(), ranks.tolist(), strict=True)
-        return sorted((0 if has_value else NO_VALUE, place, trial) for trial, has_value, place in found)
+        return sorted(
+            (0 if has_value else NO_VALUE, rank_of_trial, trial)
+            for trial, has_value, rank_of_trial in zip(self._rows, valid.tolist(), ranks.tolist(), strict=True)
+        )
 
-    def _waits(self, key: Key) -> bool:
-        return key[0] != NO_VALUE and key[2] not in self._gone_on
+    def _is_waiting(self, key: Key) -> bool:
+        return key[0] != NO_VALUE and key[2] not in self._not_waiting
 
 
 def _discard(keys: list[Key], key: Key | None) -> None:
-    """Take `key` out of sorted `keys`, if it is there."""
+    """Remove `key` from the sorted `keys`, if it is in them."""
     if key is not None:
         index = bisect_left(keys, key)
         if index < len(keys) and keys[index] == key:

@@ -17,13 +17,13 @@ NAME = "schedule 'successive_halving'"
 
 
 class SuccessiveHalving(Brackets):
-    """Train `trials` a little, the best 1/eta of them further, and so on up the rungs; then begin anew.
+    """Trains `trials` trials on the lowest rung, the best 1/eta of them on the next, and so on; then begins a new bracket.
 
-    The workers wait for the last of a rung; `asha` does without that.
+    Workers wait for the last trial of a rung. `asha` avoids that.
 
     Options:
-        trials: in a bracket; as many as bring one to the top rung where left out.
-        min_epochs, max_epochs, eta, fidelities: of the rungs, as in `Ladder.of`.
+        trials: the trials of a bracket; by default as many as bring one trial to the top rung.
+        min_epochs, max_epochs, eta, fidelities: of the rungs, as in `Ladder.from_options`.
     """
 
     def __init__(
@@ -31,16 +31,20 @@ class SuccessiveHalving(Brackets):
         objectives: Sequence[Objective],
         constraints: Sequence[Constraint] = (),
         epochs: int | None = None,
+        *,
         trials: int | None = None,
         min_epochs: int = 1,
         max_epochs: int | None = None,
         eta: int = 3,
         fidelities: Mapping[str, float] = EMPTY,
     ) -> None:
-        super().__init__(
-            Ladder.of(NAME, epochs, min_epochs, max_epochs, eta, fidelities), False, objectives, constraints
+        ladder = Ladder.from_options(
+            NAME, epochs, min_epochs=min_epochs, max_epochs=max_epochs, eta=eta, fidelities=fidelities
         )
+        super().__init__(ladder, False, objectives, constraints)
         size = int(eta) ** (len(self.ladder) - 1) if trials is None else whole(NAME, "trials", trials, at_least=1)
+        # Figure 3 keeps the best half of the trials on each rung, here the best 1/eta. Rungs that no trial reaches are
+        # omitted.
         self.sizes = tuple(n for k in range(len(self.ladder)) if (n := size // int(eta) ** k))
 
     def plan(self, number: int) -> tuple[int, tuple[int, ...]]:

@@ -1,1 +1,1 @@
-"""Statistics: correlations of ranks, tests, corrections for multiple tests, intervals, ridge regression."""
+"""Statistics: rank correlations, tests, corrections for multiple tests, intervals, and ridge regression."""

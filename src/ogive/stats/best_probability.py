@@ -1,16 +1,21 @@
-"""How probable it is that a network is the true best of those that were trained in full, given how noisy that training is.
+"""The probability that a network is the true best of the fully trained ones, given the noise of their training.
 
-A hierarchical normal model in the manner of Rubin's eight schools (Gelman et al., "Bayesian Data Analysis", 3rd edition,
-section 5.4). The *true value* of network i is theta_i, what it would reach on average over seeds and over validation parts
-of this size from the same source. It is measured with noise by y_i, the mean over its n_i seeds:
+A hierarchical normal model like that of Rubin's eight schools (Gelman et al., "Bayesian Data Analysis", 3rd edition, section
+5.4). The *true value* theta_i of network i is its mean over seeds, and over validation sets of this size from the same
+source. Its measurement y_i is the mean over n_i seeds:
 
     y ~ N(theta, diag(sigma^2 / n_i) + C)      theta_i ~ N(a + b x_i, tau^2)
 
-sigma is the spread from seed to seed, pooled over networks, with its own uncertainty; C [k, k] is the sampling covariance of
-the means over the validation examples, which networks share; x_i is the search's value, which counts as far as it predicts.
-a, b and tau are flat (tau up to 4 standard deviations of y). That the finalists are the search's best changes nothing, since
-the model is conditional on x. The probabilities are those of theta_i being the largest, by simulation;
-`benchmarks/rank_statistics.py` measures how well they are calibrated.
+- sigma is the standard deviation from seed to seed. Its estimate is pooled over networks, and its uncertainty is included.
+- C [k, k] is the sampling covariance of the means over the validation examples, which all networks share.
+- x_i is the network's value in the search. b says how well it predicts the true value.
+- a, b and tau have flat priors (tau up to 4 standard deviations of y).
+
+The selection of the finalists by the search does not bias the model, because the model is conditional on x. The
+probabilities that theta_i is the largest are computed by simulation. `benchmarks/rank_statistics.py` measures their
+calibration.
+
+Symbols: k networks, m validation examples.
 """
 
 from __future__ import annotations
@@ -25,19 +30,19 @@ from ogive.arrays import FloatArray
 
 DRAWS = 20_000
 FEWEST = 5
-"""Networks below which the search's values are no predictor."""
+"""With fewer networks, their values in the search are not used as a predictor."""
 GRID = 16
-"""Values of sigma, and of tau, that are integrated over."""
+"""The number of values of sigma, and of tau, in the numerical integration."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """What blurs the comparison of fully trained networks.
+    """The noise in the values of fully trained networks.
 
     Attributes:
-        seeds: standard deviation from seed to seed, pooled over networks; None where no network has two seeds.
-        degrees: of freedom of that estimate.
-        examples: covariance [k, k] of the networks' means over the validation examples; None where it is not known.
+        seeds: the standard deviation from seed to seed, pooled over networks; None if no network has two seeds.
+        degrees: the degrees of freedom of this estimate.
+        examples: the covariance [k, k] of the networks' means over the validation examples; None if it is unknown.
     """
 
     seeds: float | None
@@ -46,19 +51,21 @@ class Noise:
 
     @property
     def known(self) -> bool:
-        """Whether anything is known of it."""
+        """Whether at least one of the two sources of noise is known."""
         return self.seeds is not None or self.examples is not None
 
 
 def noise(values: Sequence[Sequence[float]], scores: FloatArray | None = None) -> Noise:
-    """The noise in `values`: for each of k networks, one value a seed.
+    """Estimate the noise in the values of k networks.
 
     Args:
-        values: for each network, one value a seed.
-        scores: of k networks on m examples, means over seeds, [k, m]; a network's value is the mean of its row.
+        values: for each network, one value for each seed.
+        scores: the networks' scores on each validation example, means over seeds, [k, m]. The value of a network is the mean
+            of its row.
     """
-    degrees = sum(len(own) - 1 for own in values)
-    squares = sum(float(((np.asarray(own) - np.mean(own)) ** 2).sum()) for own in values)
+    degrees = sum(len(network_values) - 1 for network_values in values)
+    squares = sum(float(((np.asarray(row) - np.mean(row)) ** 2).sum()) for row in values)
+    # The covariance of means over m examples is that of the examples divided by m.
     examples = None if scores is None else np.atleast_2d(np.cov(scores)) / scores.shape[1]
     return Noise(math.sqrt(squares / degrees) if degrees else None, degrees, examples)
 
@@ -66,81 +73,99 @@ def noise(values: Sequence[Sequence[float]], scores: FloatArray | None = None) -
 def probabilities(
     values: Sequence[Sequence[float]], goal: str, noise: Noise, searched: Sequence[float] = ()
 ) -> FloatArray:
-    """For each of k networks the probability [k] that its true value is the best; see the module's docstring.
+    """Return for each of k networks the probability [k] that its true value is the best.
 
     Args:
-        values: for each network, one value a seed, at least one.
+        values: for each network, at least one value, one for each seed.
         goal: "maximize" or "minimize".
-        searched: the search's values, comparable with each other; left out where they are not, or of fewer than 5 networks.
-        noise: of these values; known.
+        noise: the noise in these values; at least one source must be known.
+        searched: the networks' values in the search, measured at equal fidelity; empty if there are none. They are
+            ignored if there are fewer than 5 networks.
 
     Raises:
-        ValueError: nothing is known of the noise, or there are no values.
+        ValueError: no source of noise is known, or a network has no values.
     """
-    if not noise.known or not values or not all(len(own) for own in values):
-        raise ValueError("expected at least one value of each network, and noise of which something is known")
+    if not noise.known or not values or not all(len(row) for row in values):
+        raise ValueError("expected at least one value of each network, and at least one known source of noise")
     sign = 1.0 if goal == "maximize" else -1.0
-    y = sign * np.array([np.mean(own) for own in values])
+    y = sign * np.array([np.mean(row) for row in values])
     k, scale = len(y), float(np.std(y)) or 1.0
     if k == 1:
         return np.ones(1)
+    # Standardize y, so that the grid of tau suits every metric.
     y = (y - y.mean()) / scale
-    seeds = np.array([1.0 / len(own) for own in values]) * ((noise.seeds or 0.0) / scale) ** 2
+    seed_variances = np.array([1.0 / len(row) for row in values]) * ((noise.seeds or 0.0) / scale) ** 2
     examples = np.zeros((k, k)) if noise.examples is None else noise.examples / scale**2
     rng = np.random.default_rng(0)
     x = _predictors(np.asarray(searched, dtype=np.float64), k)
-    cells = [_Cell(y, x, factor * np.diag(seeds) + examples, tau) for factor in _spread(noise) for tau in _taus()]
-    logs = np.array([cell.log_likelihood for cell in cells])
+    # Gelman et al., section 5.4: integrate over the hyperparameters on a grid, weighted by their marginal likelihood, ...
+    models = [
+        _ConditionalModel(y, x, factor * np.diag(seed_variances) + examples, tau)
+        for factor in _sigma_factors(noise)
+        for tau in _taus()
+    ]
+    logs = np.array([model.log_likelihood for model in models])
     weights = np.exp(logs - logs.max())
+    # ... then draw theta given the hyperparameters, and count how often each network is the best.
     counts = rng.multinomial(DRAWS, weights / weights.sum())
     wins = np.zeros(k)
-    for cell, count in zip(cells, counts, strict=True):
+    for model, count in zip(models, counts, strict=True):
         if count:
-            wins += np.bincount(cell.draw(rng, count).argmax(axis=1), minlength=k)
+            wins += np.bincount(model.draw(rng, count).argmax(axis=1), minlength=k)
     return np.asarray(wins / DRAWS)
 
 
-def _spread(noise: Noise) -> FloatArray:
-    """sigma^2 over its estimate, at the middles of `GRID` equally probable stretches of its posterior (inverse chi^2)."""
+def _sigma_factors(noise: Noise) -> FloatArray:
+    """Return sigma^2 divided by its estimate at `GRID` equally probable quantiles of its posterior (inverse chi-squared)."""
     if noise.seeds is None:
         return np.ones(1)
     from scipy.stats import chi2
 
-    middles = (np.arange(GRID) + 0.5) / GRID
-    return np.asarray(noise.degrees / chi2.ppf(middles, noise.degrees))
+    quantiles = (np.arange(GRID) + 0.5) / GRID
+    return np.asarray(noise.degrees / chi2.ppf(quantiles, noise.degrees))
 
 
 def _taus() -> FloatArray:
-    """tau in standard deviations of y."""
+    """Return the grid of tau, in standard deviations of y."""
     return (np.arange(GRID) + 0.5) / GRID * 4.0
 
 
 def _predictors(searched: FloatArray, k: int) -> FloatArray:
-    """Ones, and the standardised values of the search where there are enough of them; [k, 1 or 2]."""
+    """Return the matrix of predictors: ones and, if there are enough, the standardized values of the search; [k, 1 or 2]."""
     columns = [np.ones(k)]
     if len(searched) == k >= FEWEST and searched.std() > 0:
         columns.append((searched - searched.mean()) / searched.std())
     return np.stack(columns, axis=1)
 
 
-class _Cell:
-    """The model with sigma and tau fixed: y [k] ~ N(X beta, S), S = V + tau^2 I; beta is integrated out."""
+class _ConditionalModel:
+    """The model given sigma and tau: y [k] ~ N(X beta, S) with S = V + tau^2 I. beta = (a, b) is integrated out.
+
+    Args:
+        y: measured values, [k].
+        x: predictors, [k, p].
+        v: covariance of the noise, [k, k].
+        tau: standard deviation of the true values around their prediction.
+    """
 
     def __init__(self, y: FloatArray, x: FloatArray, v: FloatArray, tau: float) -> None:
         self.y, self.x, self.tau = y, x, tau
         s = v + tau**2 * np.eye(len(y))
         self.inverse = np.linalg.inv(s)
+        # Generalized least squares: beta has mean (X' S^-1 X)^-1 X' S^-1 y, and covariance (X' S^-1 X)^-1.
         precision = x.T @ self.inverse @ x
         self.covariance = np.linalg.inv(precision)
         self.beta = self.covariance @ x.T @ self.inverse @ y
-        off = y - x @ self.beta
+        # The marginal likelihood of y with a flat prior on beta, up to a constant.
+        residual = y - x @ self.beta
         determinants = float(np.linalg.slogdet(s)[1] + np.linalg.slogdet(precision)[1])
-        self.log_likelihood = -0.5 * (determinants + float(off @ self.inverse @ off))
+        self.log_likelihood = -0.5 * (determinants + float(residual @ self.inverse @ residual))
 
     def draw(self, rng: np.random.Generator, count: int) -> FloatArray:
-        """theta [count, k] from its posterior."""
+        """Return samples [count, k] of theta from its posterior."""
         k, p = self.x.shape
         beta = self.beta + rng.standard_normal((count, p)) @ np.linalg.cholesky(self.covariance).T
+        # theta given beta and y is normal with mean X beta + tau^2 S^-1 (y - X beta) and covariance tau^2 I - tau^4 S^-1.
         expected = beta @ self.x.T
         mean = expected + self.tau**2 * (self.y - expected) @ self.inverse
         values, vectors = np.linalg.eigh(self.tau**2 * np.eye(k) - self.tau**4 * self.inverse)

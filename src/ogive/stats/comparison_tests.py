@@ -1,9 +1,8 @@
-"""The statistics of a comparison: intervals, paired tests with correction, ranks and critical differences.
+"""The statistics of a comparison of methods: intervals, average ranks, Friedman's test and critical differences.
 
-J. Demsar, "Statistical comparisons of classifiers over multiple data sets", JMLR 7 (2006). S. Holm, "A simple sequentially
-rejective multiple test procedure" (1979). F. Wilcoxon, "Individual comparisons by ranking methods" (1945).
+J. Demsar, "Statistical comparisons of classifiers over multiple data sets", JMLR 7 (2006).
 
-Symbols: k entrants, b blocks (what entrants are compared on), s seeds.
+Symbols: k methods, b blocks (benchmarks on which all methods are compared), s seeds.
 """
 
 from __future__ import annotations
@@ -20,49 +19,73 @@ CONFIDENCE = 0.95
 
 
 def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Mean over the seeds of `values` [s, ...] and the bounds of its interval by Student's t; infinite with one seed."""
+    """Return the mean of `values` [s, ...] over seeds, and the bounds of its confidence interval by Student's t.
+
+    With one seed the bounds are infinite.
+    """
     from scipy.stats import t as student
 
     rows = np.asarray(values, dtype=np.float64)
     mean, s = rows.mean(axis=0), len(rows)
     if s < 2:
         return mean, np.full_like(mean, -math.inf), np.full_like(mean, math.inf)
-    half = student.ppf((1 + confidence) / 2, s - 1) * rows.std(axis=0, ddof=1) / math.sqrt(s)
-    return mean, mean - half, mean + half
+    half_width = student.ppf((1 + confidence) / 2, s - 1) * rows.std(axis=0, ddof=1) / math.sqrt(s)
+    return mean, mean - half_width, mean + half_width
 
 
 def average_ranks(values: ArrayLike) -> FloatArray:
-    """Mean ranks [k] over blocks of `values` [b, k], less is better, 1 the best; ties share their mean rank."""
+    """Return the average ranks [k] over blocks of `values` [b, k].
+
+    Less is better, and rank 1 is the best. Ties share their average rank.
+    """
     from scipy.stats import rankdata
 
     return np.asarray(rankdata(np.asarray(values, dtype=np.float64), axis=1).mean(axis=0))
 
 
 def friedman(values: ArrayLike) -> float:
-    """The p-value of Friedman's test that all k entrants of `values` [b, k] are alike; NaN with fewer than 3 or 2 blocks."""
+    """Return the p-value of Friedman's test of the hypothesis that all methods perform equally (Demsar 2006, section 3.2.2).
+
+    Args:
+        values: [b, k].
+
+    Returns:
+        NaN if there are fewer than 3 methods or 2 blocks.
+    """
     from scipy.stats import friedmanchisquare
 
     rows = np.asarray(values, dtype=np.float64)
     if rows.shape[1] < 3 or rows.shape[0] < 2:
         return math.nan
+    # The statistic is not defined if all methods tie on every block.
     if np.all(rows == rows[:, :1]):
         return 1.0
     return float(friedmanchisquare(*rows.T).pvalue)
 
 
 def critical_difference(k: int, b: int, alpha: float = 0.05) -> float:
-    """Nemenyi's critical difference of mean ranks of k entrants over b blocks (Demsar 2006, section 3.2.2)."""
+    """Return the critical difference of average ranks by the Nemenyi test (Demsar 2006, section 3.2.2)."""
     from scipy.stats import studentized_range
 
+    # CD = q_alpha sqrt(k (k + 1) / (6 b)), with q_alpha from the studentized range divided by sqrt(2).
     q = float(studentized_range.ppf(1 - alpha, k, math.inf)) / math.sqrt(2)
     return q * math.sqrt(k * (k + 1) / (6 * b))
 
 
 def groups(ranks: Sequence[float], difference: float) -> list[tuple[int, int]]:
-    """Stretches (first, last) of sorted `ranks` [k] that do not differ, as long as can be, at least two entrants each."""
-    found: list[tuple[int, int]] = []
+    """Return the groups of methods that do not differ, for a critical difference diagram (Demsar 2006, figure 1).
+
+    Args:
+        ranks: average ranks [k], in ascending order.
+        difference: the critical difference.
+
+    Returns:
+        (first, last) indexes of each maximal group, of at least two methods.
+    """
+    result: list[tuple[int, int]] = []
     for first in range(len(ranks)):
         last = max(i for i in range(first, len(ranks)) if ranks[i] - ranks[first] <= difference)
-        if last > first and (not found or last > found[-1][1]):
-            found.append((first, last))
-    return found
+        # A group that ends where the previous one does is a part of it.
+        if last > first and (not result or last > result[-1][1]):
+            result.append((first, last))
+    return result

@@ -8,18 +8,20 @@ from numpy.typing import ArrayLike
 from ogive.arrays import FloatArray
 
 FAMILY_LEVEL = 0.05
-"""The probability of any false rejection in a family of tests, unless a caller says otherwise."""
+"""The default probability of at least one false rejection in a family of tests."""
 
 
 def holm(p: ArrayLike) -> FloatArray:
     """Return the p-values [m] of a family of tests after Holm's correction.
 
-    Rejecting the hypotheses whose corrected p-value is at most a level keeps the probability of any false rejection below
-    that level. S. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statistics 6 (1979).
+    If all hypotheses with a corrected p-value of at most a level are rejected, the probability of at least one false
+    rejection is at most that level. S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal
+    of Statistics 6 (1979).
     """
     values = np.asarray(p, dtype=np.float64)
     order = np.argsort(values, kind="stable")
-    steps = np.minimum(1.0, np.arange(len(values), 0, -1) * values[order])
+    # The i-th smallest p-value is multiplied by m - i + 1, and is at least as large as the corrected one before it.
+    multiplied = np.minimum(1.0, np.arange(len(values), 0, -1) * values[order])
     corrected = np.empty_like(values)
-    corrected[order] = np.maximum.accumulate(steps) if len(values) else steps
+    corrected[order] = np.maximum.accumulate(multiplied) if len(values) else multiplied
     return corrected

@@ -1,4 +1,4 @@
-"""Proportions: their interval, and the exact test of one of two samples."""
+"""Proportions: their confidence interval, and Fisher's exact test."""
 
 from __future__ import annotations
 
@@ -9,21 +9,28 @@ from ogive.arrays import FloatArray, IntArray
 
 
 def proportion_interval(count: IntArray, of: IntArray) -> tuple[FloatArray, FloatArray]:
-    """The 95 % interval of a proportion, count out of `of`, elementwise; 0 to 1 where there was nothing to count.
+    """Return the bounds of the 95 % confidence interval of count / of, for each element; 0 and 1 where `of` is 0.
 
-    Jeffreys' interval (Brown, Cai and DasGupta, "Interval estimation for a binomial proportion", Statistical Science
-    2001, section 4.3): the quantiles of Beta(count + 1/2, of - count + 1/2), with 0 and 1 at the ends.
+    This is Jeffreys' interval (Brown, Cai and DasGupta, "Interval estimation for a binomial proportion", Statistical Science
+    2001, section 4.3).
     """
     count, of = np.asarray(count), np.asarray(of)
+    # Section 4.3: quantiles of Beta(count + 1/2, of - count + 1/2); but 0 if nothing was counted, and 1 if everything was.
     low = np.where(count == 0, 0.0, betaincinv(count + 0.5, of - count + 0.5, 0.025))
     high = np.where(count == of, 1.0, betaincinv(count + 0.5, of - count + 0.5, 0.975))
     return low, high
 
 
 def fewer(k: int, draws: int, marked: int, population: int) -> float:
-    """The chance that `draws` of a `population` without replacement hold at most k of the `marked` ones.
+    """Return the probability that a sample without replacement has at most k marked items.
 
-    The one-sided exact test of Fisher: the hypergeometric distribution's cumulative probability.
+    This is the p-value of Fisher's one-sided exact test, the cumulative hypergeometric distribution.
+
+    Args:
+        k: the number of marked items in the sample.
+        draws: the size of the sample.
+        marked: the number of marked items in the population.
+        population: the size of the population.
     """
     i = np.arange(max(0, draws - (population - marked)), k + 1)
     if not len(i):
@@ -32,5 +39,6 @@ def fewer(k: int, draws: int, marked: int, population: int) -> float:
     def log_choose(n: IntArray | int, r: IntArray | int) -> FloatArray:
         return np.asarray(gammaln(np.add(n, 1)) - gammaln(np.add(r, 1)) - gammaln(np.subtract(n, r) + 1))
 
+    # Sum P(i) = C(marked, i) C(population - marked, draws - i) / C(population, draws), with logarithms to avoid overflow.
     logs = log_choose(marked, i) + log_choose(population - marked, draws - i) - log_choose(population, draws)
     return float(min(1.0, np.exp(logs).sum()))

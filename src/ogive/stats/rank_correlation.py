@@ -1,16 +1,16 @@
-"""How far one ranking predicts another: Kendall's tau and Spearman's rho with bootstrap intervals.
+"""Rank correlations: Kendall's tau and Spearman's rho, with confidence intervals.
 
-The interval is a parametric bootstrap by test inversion (Carpenter, "Test inversion bootstrap confidence intervals",
-JRSS B 1999). Both statistics depend on ranks alone, so the simulated pairs need no marginal distributions, only a copula:
-the t copula with correlation r and `FREEDOM` degrees of freedom, whose tails are heavier than the Gaussian one's. Under it
-tau = 2/pi asin(r) (Lindskog et al. 2003, for all elliptical distributions), and rho is within 0.02 of 6/pi asin(r/2), which
-is exact for the Gaussian one (Pearson 1907). The interval holds every r for which the observed statistic lies in neither
-outer tail of `SIMULATED` simulations.
+The interval is a parametric bootstrap by test inversion (Carpenter, "Test inversion bootstrap confidence intervals", JRSS B
+1999). Both statistics depend on ranks alone, so the simulated pairs need no marginal distributions, only a copula: the t
+copula with correlation r and `FREEDOM` degrees of freedom, whose tails are heavier than those of the Gaussian copula.
+With it, tau is 2/pi asin(r) (Lindskog et al. 2003, for all elliptical distributions), and rho is within 0.02 of 6/pi
+asin(r/2), which is exact for the Gaussian copula (Pearson 1907). The interval contains every r for which the observed
+statistic is in neither outer tail of `SIMULATED` simulations.
 
-Why not the usual ones: resampling the pairs themselves (percentile, BCa) and Fisher's z (Fieller et al. 1957; Bonett and
-Wright 2000) cover as little as 62 % for n = 5, and give the interval [1, 1] for two equal rankings however short they are;
-with the Gaussian copula instead, Spearman's rho is covered in 90 % where tails are heavy. `benchmarks/rank_statistics.py`
-measures this; `docs/measured.md` has the table.
+The usual intervals are worse. For n = 5, resampling of the pairs (percentile, BCa) and Fisher's z (Fieller et al. 1957;
+Bonett and Wright 2000) have a coverage as low as 62 %, and for two equal rankings they give the interval [1, 1], however
+short the rankings are. With the Gaussian copula, the coverage of Spearman's rho is 90 % for heavy tails.
+`benchmarks/rank_statistics.py` measures this; `docs/measured.md` has the table.
 
 Symbols: n pairs, B simulations.
 """
@@ -29,13 +29,14 @@ from ogive.arrays import FloatArray
 
 SIMULATED = 4000
 FREEDOM = 3.0
-"""Of the t copula that is simulated from."""
+"""The degrees of freedom of the simulated t copula."""
 FEWEST = 3
-"""Pairs below which no interval says anything."""
+"""The fewest pairs for an interval."""
 MANY = 20
-"""Pairs beyond which the simulations are fewer, down to 1,000: the interval is then short."""
+"""With more pairs there are fewer simulations, down to 1,000: the interval is then narrow."""
 CONFIDENCE = 0.95
-_ALIKE = 1e-9
+_TOLERANCE = 1e-9
+"""Statistics that differ by less than this are equal."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class Correlation:
 
     Attributes:
         statistic: "kendall" or "spearman".
-        value: None where one side has no order: fewer than 2 pairs, or all values equal.
-        low, high: None where there are fewer than 3 pairs.
+        value: None if one side has no order: there are fewer than 2 pairs, or all values are equal.
+        low, high: None if there are fewer than 3 pairs.
         pairs: n.
     """
 
@@ -58,12 +59,12 @@ class Correlation:
 
 
 def correlation(statistic: str, a: ArrayLike, b: ArrayLike, confidence: float = CONFIDENCE) -> Correlation:
-    """The rank correlation of `a` [n] and `b` [n] with its interval.
+    """Return the rank correlation of `a` [n] and `b` [n] with its interval.
 
-    Ties are corrected for: Kendall's tau-b, Spearman's rho on mid-ranks, as SciPy has them.
+    As in SciPy, ties are corrected for: Kendall's tau-b, and Spearman's rho of average ranks.
 
     Raises:
-        ValueError: unequal lengths, values that are not finite, or an unknown statistic.
+        ValueError: the lengths differ, a value is not finite, or the statistic is unknown.
     """
     x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if statistic not in STATISTICS:
@@ -80,29 +81,30 @@ def correlation(statistic: str, a: ArrayLike, b: ArrayLike, confidence: float = 
 
 
 def interval(statistic: str, n: int, value: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The bounds for a statistic that was found to be `value` with n pairs; a function of these alone."""
+    """Return the bounds of the confidence interval for an observed value of a statistic of n pairs."""
     return _interval(statistic, n, round(value, 9), confidence)
 
 
 def kendall(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Kendall's tau-b [B] of the rows of `a` and `b` [B, n]."""
-    agree, left, right = np.zeros((3, len(a)))
-    for shift in range(1, a.shape[1]):  # the pairs (i, i + shift): n - 1 steps over arrays
+    """Return Kendall's tau-b [B] of the rows of `a` and `b` [B, n]."""
+    concordance, untied_a, untied_b = np.zeros((3, len(a)))
+    # Compare the pairs (i, i + shift) for each shift: n - 1 operations on arrays instead of a loop over n^2 / 2 pairs.
+    for shift in range(1, a.shape[1]):
         x, y = (_signs(values[:, shift:], values[:, :-shift]) for values in (a, b))
-        agree += (x * y).sum(axis=1)
-        left += np.abs(x).sum(axis=1)
-        right += np.abs(y).sum(axis=1)
-    return np.asarray(agree / np.sqrt(left * right))
+        concordance += (x * y).sum(axis=1)
+        untied_a += np.abs(x).sum(axis=1)
+        untied_b += np.abs(y).sum(axis=1)
+    return np.asarray(concordance / np.sqrt(untied_a * untied_b))
 
 
 def _signs(a: FloatArray, b: FloatArray) -> NDArray[np.int8]:
-    """The signs of a - b."""
+    """Return the signs of a - b."""
     return (a > b).view(np.int8) - (a < b).view(np.int8)
 
 
 def spearman(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Spearman's rho [B] of the rows of `a` and `b` [B, n]: Pearson's correlation of their mid-ranks."""
-    from scipy.stats import rankdata  # takes as long to import as the rest of a short command
+    """Return Spearman's rho [B] of the rows of `a` and `b` [B, n]: Pearson's correlation of their average ranks."""
+    from scipy.stats import rankdata  # its import takes as long as the rest of a short command
 
     x, y = (rankdata(values, axis=1) - (values.shape[1] + 1) / 2 for values in (a, b))
     return np.asarray((x * y).sum(axis=1) / np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1)))
@@ -112,38 +114,46 @@ STATISTICS: Mapping[str, Callable[[FloatArray, FloatArray], FloatArray]] = {"ken
 
 
 def population(statistic: str, r: float) -> float:
-    """The statistic of infinitely many pairs with correlation r."""
+    """Return the value of a statistic for infinitely many pairs with correlation r."""
     return 2 / math.pi * math.asin(r) if statistic == "kendall" else 6 / math.pi * math.asin(r / 2)
 
 
 @functools.lru_cache(maxsize=4096)
 def _interval(statistic: str, n: int, value: float, confidence: float) -> tuple[float, float]:
+    # Test inversion (Carpenter 1999): the lower bound is the r at which values as high as the observed one begin to have a
+    # probability of more than half of 1 - confidence, and vice versa for the upper bound.
     tail = (1 - confidence) / 2
-    above = _bisect(lambda r: bool((_simulated(statistic, n, r) >= value - _ALIKE).mean() > tail))
-    below = _bisect(lambda r: bool((_simulated(statistic, n, r) <= value + _ALIKE).mean() <= tail))
-    low = -1.0 if value <= -1 + _ALIKE else population(statistic, above)
-    high = 1.0 if value >= 1 - _ALIKE else population(statistic, below)
+    low_r = _bisect(lambda r: bool((_simulated(statistic, n, r) >= value - _TOLERANCE).mean() > tail))
+    high_r = _bisect(lambda r: bool((_simulated(statistic, n, r) <= value + _TOLERANCE).mean() <= tail))
+    # At -1 and 1 no simulation is more extreme, so the interval ends there.
+    low = -1.0 if value <= -1 + _TOLERANCE else population(statistic, low_r)
+    high = 1.0 if value >= 1 - _TOLERANCE else population(statistic, high_r)
     return min(low, value), max(high, value)
 
 
-def _bisect(over: Callable[[float], bool], steps: int = 11) -> float:
-    """The r at which `over` becomes true, on the scale of Fisher's z, where the statistics spread evenly."""
+def _bisect(is_above: Callable[[float], bool], steps: int = 11) -> float:
+    """Return the r at which `is_above` becomes true."""
+    # On the scale of Fisher's z, because the precision of the statistics is nearly constant there.
     low, high = -6.0, 6.0
     for _ in range(steps):
         middle = (low + high) / 2
-        low, high = (low, middle) if over(math.tanh(middle)) else (middle, high)
+        low, high = (low, middle) if is_above(math.tanh(middle)) else (middle, high)
     return math.tanh((low + high) / 2)
 
 
 @functools.lru_cache(maxsize=512)
 def _simulated(statistic: str, n: int, r: float) -> FloatArray:
-    """The statistic [B] of n pairs with correlation r; the same random numbers serve every r, so it grows with it."""
-    x, e = _noise(n)
+    """Return the statistic [B] of n simulated pairs with correlation r.
+
+    All r share the same random numbers, so the result increases with r, as bisection requires.
+    """
+    x, e = _simulated_noise(n)
     return STATISTICS[statistic](x, r * x + math.sqrt(1 - r * r) * e)
 
 
 @functools.lru_cache(maxsize=8)
-def _noise(n: int) -> tuple[FloatArray, FloatArray]:
+def _simulated_noise(n: int) -> tuple[FloatArray, FloatArray]:
+    """Return two uncorrelated samples [B, n] of the bivariate t distribution."""
     simulations = SIMULATED if n <= MANY else max(1000, SIMULATED * MANY // n)
     rng = np.random.default_rng(0)
     x, e = rng.standard_normal((2, simulations, n)) / np.sqrt(rng.chisquare(FREEDOM, (simulations, n)) / FREEDOM)
@@ -151,5 +161,5 @@ def _noise(n: int) -> tuple[FloatArray, FloatArray]:
 
 
 def both(a: Sequence[float], b: Sequence[float]) -> tuple[Correlation, Correlation]:
-    """Kendall's tau and Spearman's rho."""
+    """Return Kendall's tau and Spearman's rho."""
     return correlation("kendall", a, b), correlation("spearman", a, b)

@@ -1,7 +1,7 @@
-"""Ridge regression: its residuals when each row is left out in turn.
+"""Leave-one-out residuals of ridge regression.
 
 D. M. Allen, "The relationship between variable selection and data augmentation and a method for prediction", Technometrics
-16 (1974): the residual of a row that is left out is its residual divided by 1 - leverage.
+16 (1974).
 
 Symbols: n rows, p columns.
 """
@@ -14,16 +14,18 @@ from ogive.arrays import FloatArray
 
 
 def left_out_residuals(u: FloatArray, s: FloatArray, y: FloatArray, penalty: float, least: float = 1e-6) -> FloatArray:
-    """Return the residual [n] of each row, predicted from all others.
+    """Return the residual [n] of each row when it is predicted from all others.
 
     Args:
-        u: [n, p], left singular vectors of the centred rows.
-        s: [p], their singular values.
-        y: [n], centred.
+        u: left singular vectors of the centered rows, [n, p].
+        s: their singular values, [p].
+        y: centered targets, [n].
         penalty: added to the squares of the singular values.
-        least: the least value of 1 - leverage. The leverages include 1 / n for the mean.
+        least: a lower bound on 1 - leverage.
     """
-    shrunk = s**2 / (s**2 + penalty)
-    residuals = y - u @ (shrunk * (u.T @ y))
-    leverages = u**2 @ shrunk + 1 / len(y)
+    shrinkage = s**2 / (s**2 + penalty)
+    residuals = y - u @ (shrinkage * (u.T @ y))
+    # The leverage of a row; 1 / n is that of the mean.
+    leverages = u**2 @ shrinkage + 1 / len(y)
+    # Allen (1974): the leave-one-out residual is the residual divided by 1 - leverage.
     return np.asarray(residuals / np.maximum(1 - leverages, least))

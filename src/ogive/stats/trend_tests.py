@@ -1,4 +1,9 @@
-"""Two rank tests, equal to SciPy's: importing `scipy.stats` takes longer than reading a run of thousands of trials."""
+"""Two rank tests with the results of SciPy. Importing `scipy.stats` takes longer than reading a run of thousands of trials.
+
+H. B. Mann, "Nonparametric Tests Against Trend", Econometrica 13 (1945); M. G. Kendall, "A New Measure of Rank Correlation",
+Biometrika 30 (1938); H. B. Mann and D. R. Whitney, "On a Test of Whether one of Two Random Variables is Stochastically
+Larger than the Other", Annals of Mathematical Statistics 18 (1947).
+"""
 
 from __future__ import annotations
 
@@ -9,78 +14,88 @@ import numpy as np
 from ogive.arrays import FloatArray
 
 EXACT_UP_TO = 33
-"""So many values without ties have the exact distribution of Kendall's tau, as in SciPy; more the normal one."""
+"""Up to this many values without ties, the distribution of Kendall's tau is exact; beyond, normal. SciPy does the same."""
 
 
 def mann_kendall(values: FloatArray) -> tuple[float, float]:
-    """Kendall's tau-b of `values` [n], n at least 2, with their places, and the p value of Mann's test against a fall.
+    """Return Kendall's tau-b of `values` [n] with their indexes, and the p-value of Mann's test for a falling trend.
 
-    A small p means that later values are lower. Values that are all equal have tau 0 and p 1.
+    n is at least 2. A small p-value means that later values are lower. If all values are equal, tau is 0 and p is 1.
     """
     n = len(values)
     pairs = n * (n - 1) // 2
-    ties = _tied_pairs(values)
+    ties = _count_tied_pairs(values)
     if ties == pairs:
         return 0.0, 1.0
-    rising = _rising(values)
+    # tau-b: the indexes have no ties, so only those of the values reduce the denominator.
+    rising = _count_rising_pairs(values)
     falling = pairs - ties - rising
     tau = (rising - falling) / math.sqrt(pairs * (pairs - ties))
+    # Kendall (1938): the exact probability of at most this many rising pairs.
     if ties == 0 and n <= EXACT_UP_TO:
-        return tau, float(min(1.0, _concordances(n)[: rising + 1].sum()))
+        return tau, float(min(1.0, _rising_pairs_distribution(n)[: rising + 1].sum()))
+    # Otherwise the normal approximation, with the variance of rising - falling corrected for ties.
     _, counts = np.unique(values, return_counts=True)
     tied = counts.astype(np.float64)
     variance = (n * (n - 1) * (2 * n + 5) - float((tied * (tied - 1) * (2 * tied + 5)).sum())) / 18
-    return tau, _below((rising - falling) / math.sqrt(variance))
+    return tau, _normal_cdf((rising - falling) / math.sqrt(variance))
 
 
 def mann_whitney(greater: FloatArray, less: FloatArray) -> float:
-    """The p value of the Mann-Whitney test that `greater` [n] is not greater than `less` [m]: by the normal distribution,
-    corrected for ties and continuity.
+    """Return the p-value of the Mann-Whitney test; a small one means that `greater` [n] is greater than `less` [m].
+
+    The distribution is normal, corrected for ties and continuity.
     """
     n, m = len(greater), len(less)
-    _, place, counts = np.unique(np.concatenate([greater, less]), return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    _, index, counts = np.unique(np.concatenate([greater, less]), return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[index]
+    # U minus its expectation n m / 2.
     excess = float(ranks[:n].sum()) - n * (n + 1) / 2 - n * m / 2
+    # The variance of U, corrected for ties.
     tied = counts.astype(np.float64)
     size = n + m
     variance = n * m / 12 * (size + 1 - float((tied**3 - tied).sum()) / (size * (size - 1)))
-    return _below(-(excess - 0.5) / math.sqrt(variance)) if variance > 0 else 1.0
+    return _normal_cdf(-(excess - 0.5) / math.sqrt(variance)) if variance > 0 else 1.0
 
 
-def _below(z: float) -> float:
-    """The normal distribution function, precise in its tail."""
+def _normal_cdf(z: float) -> float:
+    """Return the cumulative distribution function of the normal distribution, which is precise in its lower tail."""
     return math.erfc(-z / math.sqrt(2)) / 2
 
 
-def _tied_pairs(values: FloatArray) -> int:
+def _count_tied_pairs(values: FloatArray) -> int:
     _, counts = np.unique(values, return_counts=True)
     return int((counts * (counts - 1) // 2).sum())
 
 
-def _rising(values: FloatArray) -> int:
-    """The pairs of which the later value is the higher one, in O(n log n).
+def _count_rising_pairs(values: FloatArray) -> int:
+    """Return the number of pairs whose later value is higher, in O(n log n).
 
-    The ranks of two values first differ in one binary digit. So for each digit, the highest first, the pairs are counted
-    that have it 0 and then 1 among those of equal higher digits, which stand together in the order of time.
+    Two different ranks first differ in one binary digit, and the higher one has a 1 there. The digits are processed from the
+    highest. For each, values with equal higher digits form a group, in their original order. The pairs of a group in which a
+    0 comes before a 1 are counted. Then each group is sorted stably by the digit, which forms the groups of the next one.
     """
     rank = np.unique(values, return_inverse=True)[1]
-    found = 0
+    count = 0
     for digit in reversed(range(int(rank.max()).bit_length())):
-        one = (rank >> digit & 1).astype(bool)
-        begins = np.flatnonzero(np.diff(rank >> (digit + 1), prepend=-1))  # of the groups of equal higher digits
-        group = np.repeat(begins, np.diff(begins, append=len(rank)))  # [n], where each one's begins
-        zeros = np.cumsum(~one) - ~one  # [n], before it
-        zeros -= zeros[group]  # in its group
-        found += int(zeros[one].sum())
-        all_zeros = np.repeat(np.add.reduceat(~one, begins, dtype=np.int64), np.diff(begins, append=len(rank)))
+        is_one = (rank >> digit & 1).astype(bool)
+        begins = np.flatnonzero(np.diff(rank >> (digit + 1), prepend=-1))  # first index of each group
+        group = np.repeat(begins, np.diff(begins, append=len(rank)))  # [n], the first index of the value's group
+        # The number of zeros before each value in its group; for the ones they are the rising pairs.
+        zeros = np.cumsum(~is_one) - ~is_one
+        zeros -= zeros[group]
+        count += int(zeros[is_one].sum())
+        # The stable sort: zeros move to the front of their group, ones behind all zeros of the group.
+        group_zeros = np.repeat(np.add.reduceat(~is_one, begins, dtype=np.int64), np.diff(begins, append=len(rank)))
         sorted_rank = np.empty_like(rank)
-        sorted_rank[np.where(one, np.arange(len(rank)) + all_zeros - zeros, group + zeros)] = rank
+        sorted_rank[np.where(is_one, np.arange(len(rank)) + group_zeros - zeros, group + zeros)] = rank
         rank = sorted_rank
-    return found
+    return count
 
 
-def _concordances(n: int) -> FloatArray:
-    """The probability of each number of concordant pairs of n places in random order (Kendall 1938)."""
+def _rising_pairs_distribution(n: int) -> FloatArray:
+    """Return the probability of each number of rising pairs of n different values in random order (Kendall 1938)."""
+    # The k-th value forms 0 to k - 1 rising pairs with those before it, each number with probability 1/k.
     distribution = np.ones(1)
     for size in range(2, n + 1):
         distribution = np.convolve(distribution, np.full(size, 1 / size))
