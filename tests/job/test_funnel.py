@@ -16,7 +16,7 @@ import pytest
 from ogive.api import Funnel, Go, Phase, funnel, open_funnel, open_run
 from ogive.api.funnel import FUNNEL, evaluate_phase
 from ogive.errors import JobError, RunError
-from ogive.job import finalize_of, load_job, run_folder, run_funnel
+from ogive.job import load_finalize_arguments, load_job, run_folder, run_funnel
 from ogive.objective import Constraint
 
 CODE = """
@@ -191,7 +191,12 @@ def test_a_real_funnel_learns_and_trains_its_best_in_full(tmp_path: Path) -> Non
     assert done.verdicts["smoke"].reasons[-1].startswith("it learns: best accuracy")
     assert any("winner of full training: trial" in reason for reason in done.verdicts["full"].reasons)
     assert (done.folder / "smoke" / "final" / "result.json").is_file()
-    assert finalize_of(done.folder / "smoke") == {"top": 2, "epochs": 5, "seeds": (0,), "from_weights": False}
+    assert load_finalize_arguments(done.folder / "smoke") == {
+        "top": 2,
+        "epochs": 5,
+        "seeds": (0,),
+        "from_weights": False,
+    }
 
 
 def test_what_learns_nothing_does_not_go_on(tmp_path: Path) -> None:

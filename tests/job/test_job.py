@@ -9,7 +9,7 @@ import pytest
 from ogive.api import open_run
 from ogive.errors import RunError
 from ogive.job import load_job, load_space, run_folder, run_job
-from ogive.job.yaml_source import read
+from ogive.job.yaml_source import read_job_file
 from ogive.objective import Constraint, Objective
 
 CODE = """
@@ -130,11 +130,11 @@ def test_ten_lines_make_a_useful_job(tmp_path: Path) -> None:
 def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
     path.write_text("# a comment\nspace: a:b\n\nconstraints:\n  - {metric: x}\n  - metric: y\n    hard: true\n")
-    source = read(path)
+    source = read_job_file(path)
     assert source.lines["space",] == 2
     assert source.lines["constraints", 0, "metric"] == 5
     assert source.lines["constraints", 1, "hard"] == 7
-    assert source.place(("constraints", 1, "at_most")) == f"{path}:6: constraints[1].at_most: "
+    assert source.location(("constraints", 1, "at_most")) == f"{path}:6: constraints[1].at_most: "
 
 
 @pytest.mark.parametrize("reference", ["toy.py:space", "job.yaml"])

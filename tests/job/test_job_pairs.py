@@ -80,5 +80,5 @@ def test_what_is_no_earlier_run_is_told_in_one_line(home: Path, given: str, foun
     path = written(home, "job", f"warm_start: {given}\n")
     with pytest.raises(JobError) as error:
         load_job(path)
-    allowed = "the folder of an earlier run, relative to the job's file, or {run: folder, trials: 10}"
+    allowed = "the folder of an earlier run, relative to the job file, or {run: folder, trials: 10}"
     assert str(error.value) == f"{path}:6: warm_start: found {found}; allowed: {allowed}"

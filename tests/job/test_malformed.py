@@ -54,7 +54,11 @@ CASES = {
     "a tab": ("space: mine.py:space\n\ttrain: x", "job.yaml:2: not YAML", "spaces"),
     "empty": ("", "job.yaml: the file is empty", "ogive init"),
     "a list": ("- space", "job.yaml:1: found ['space'] (a list)", "a mapping of keys"),
-    "a key twice": (GOOD + "max_trials: 4\n", "job.yaml:4: max_trials: stands here and in line 3", "keep one"),
+    "a key twice": (
+        GOOD + "max_trials: 4\n",
+        "job.yaml:4: max_trials: the key is given here and in line 3",
+        "keep one",
+    ),
     "a typo in a key": (
         GOOD + "strateggy: random\n",
         "job.yaml:4: strateggy: there is no key",
@@ -65,9 +69,9 @@ CASES = {
         "job.yaml:3: task.dat: there is no key",
         "did you mean 'data'?",
     ),
-    "no space": ("train: mine.py:train\n", "job.yaml: space: is missing", "file.py:name"),
-    "nothing that trains": ("space: mine.py:space\n", "job.yaml: neither is there", "give `train"),
-    "train and task": (GOOD + "task: {data: digits}\n", "job.yaml:2: train: both are there", "not both"),
+    "no space": ("train: mine.py:train\n", "job.yaml: space: the key is missing", "file.py:name"),
+    "nothing that trains": ("space: mine.py:space\n", "job.yaml: found neither `train` nor `task`", "give `train"),
+    "train and task": (GOOD + "task: {data: digits}\n", "job.yaml:2: train: found both `train` and `task`", "not both"),
     "a wrong type": (GOOD + "seed: many\n", "job.yaml:4: seed: found 'many' (text)", "a whole number"),
     "a truth value for a number": (
         GOOD + "parallel_trials: yes\n",
@@ -99,7 +103,7 @@ CASES = {
     "a syntax error in the user's file": (
         "space: syntax.py:space\ntrain: mine.py:train\n",
         "syntax.py:2: SyntaxError",
-        "mend the file",
+        "fix the file",
     ),
     "a wrong space in the user's file": (
         "space: empty.py:space\ntrain: mine.py:train\n",
@@ -203,12 +207,12 @@ CASES = {
     "a factory that fails": (
         "space: mine.py:breaking\ntask: {}\nconstraints:\n  - {metric: parameters, at_most: 10, hard: true}\n",
         "mine.py:19: ZeroDivisionError: division by zero",
-        "mend the file",
+        "fix the file",
     ),
     "a factory that fails, without a preflight": (
         "space: mine.py:unshaped\ntrain: mine.py:train\n",
         "mine.py:19: ZeroDivisionError: division by zero",
-        "mend the file",
+        "fix the file",
     ),
     "lazy layers without example_input": (
         "space: mine.py:lazy_layers\ntrain: mine.py:train\n",
@@ -289,12 +293,12 @@ CASES = {
     "the name that Python has": (
         GOOD + "workers: 2\n",
         "job.yaml:4: workers: there is no key",
-        "calls it 'parallel_trials'",
+        "it is called 'parallel_trials'",
     ),
     "the name that others have": (
         GOOD + "search_space: x\n",
         "job.yaml:4: search_space: there is no key",
-        "a job calls it 'space'",
+        "in a job it is called 'space'",
     ),
     "an empty budget": (GOOD + "budget: {}\n", "job.yaml:4: budget: found {}", "{hours: h, money: m}"),
     "a budget of something else": (
@@ -310,7 +314,7 @@ CASES = {
     "a price below 0": (GOOD + "price: -2\n", "job.yaml:4: price: found -2", "money per worker-hour, above 0"),
     "an unknown price": (GOOD + "price: h1000\n", "job.yaml:4: price: ", "did you mean 'h100'?"),
     "no such price file": (GOOD + "price: prices.yaml:h100\n", "job.yaml:4: price: ", "prices.yaml"),
-    "a price of nothing": (GOOD + "price:\n", "job.yaml:4: price: found nothing", "a name of the price file"),
+    "a price of nothing": (GOOD + "price:\n", "job.yaml:4: price: found nothing", "a name in the price file"),
     "confirmation without a price": (
         GOOD + "confirm_above: 10\n",
         "job.yaml:4: confirm_above: is an amount of money",
@@ -367,8 +371,8 @@ CASES = {
     ),
     "a learning rate in the space": (
         "space: mine.py:joint\ntrain: mine.py:train\n",
-        "job.yaml:1: space: 'head.lr': by the name not architecture",
-        "say `joint: true`",
+        "job.yaml:1: space: 'head.lr': by the name this is a setting of training",
+        "set `joint: true`",
     ),
     "two ways to split": (
         "space: {zoo: chain}\ntask: {split: 70/15/15, test: 0.2}\n",
@@ -475,7 +479,7 @@ CASES = {
     ),
     "learning that nobody can tell": (
         GOOD + "phases:\n  smoke:\n    go: {learns: true}\n",
-        "job.yaml:6: phases.smoke.go.learns: only the built-in trainer",
+        "job.yaml:6: phases.smoke.go.learns: found true, but the accuracy of guessing",
         "give `best:",
     ),
     "full training first": (
@@ -490,7 +494,7 @@ CASES = {
     ),
     "full training that also searches": (
         GOOD + "phases:\n  a: {}\n  full: {finalize: {}, max_trials: 3}\n",
-        "job.yaml:6: phases.full.max_trials: this phase trains the best",
+        "job.yaml:6: phases.full.max_trials: this phase does full training",
         "leave it out",
     ),
     "full training twice": (
