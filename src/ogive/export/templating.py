@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -90,7 +90,7 @@ def format_program(about: Mapping[str, Any]) -> str:
     """Return the text of `predict.py`, from the content of `architecture.json`."""
     data = about["data"]
     accepts_images = data is not None and data["normalization"]["maximum"] is not None and len(data["shape"]) == 3
-    helpers = [portable.fill_layout, portable.name_outputs]
+    helpers: list[Callable[..., Any]] = [portable.fill_layout, portable.name_outputs]
     if data:
         helpers += [portable.arrange_examples, portable.normalize]
     return (
