@@ -130,14 +130,14 @@ class HashOrder(OwnRandomNumbers):
 @pytest.mark.parametrize(
     ("broken", "rule"),
     [
-        (CountsQuestions, "pure"),
-        (RecordsPromotionWhenAsked, "pure"),
-        (ForgetsPromotions, "legal"),
-        (PromotesTheDead, "legal"),
-        (PausesWithoutRung, "legal"),
-        (WaitsForTheDead, "legal"),
-        (OwnRandomNumbers, "determined"),
-        (HashOrder, "same_elsewhere"),
+        (CountsQuestions, "next job has no side effects"),
+        (RecordsPromotionWhenAsked, "next job has no side effects"),
+        (ForgetsPromotions, "jobs are valid"),
+        (PromotesTheDead, "jobs are valid"),
+        (PausesWithoutRung, "jobs are valid"),
+        (WaitsForTheDead, "jobs are valid"),
+        (OwnRandomNumbers, "next job is deterministic"),
+        (HashOrder, "another process agrees"),
     ],
 )
 def test_the_suite_names_the_rule_that_is_broken(broken: type[Schedule], rule: str) -> None:
