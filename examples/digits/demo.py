@@ -1,9 +1,10 @@
-"""The main job, end to end: search a digit classifier of half the size of a hand-drawn one, train the best four in full,
-compare the best of these with what was drawn.
+"""A complete search: find a digit classifier with half the parameters of a hand-drawn one.
+
+The best four trials are trained in full, and the winner is compared with the hand-drawn network.
 
     make demo
 
-About two minutes on two cores. Ctrl-C ends the search gracefully; with --run and the folder that it names, it goes on.
+Takes about two minutes on two cores. Ctrl-C ends the search gracefully; --run with the folder that is printed continues it.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from space import space
 FINALISTS = 4
 SEEDS = (0, 1, 2)
 EPOCHS = 27
-SHARE = 0.5
-"""Of the parameters of the hand-drawn network, which the search may spend."""
+PARAMETER_SHARE = 0.5
+"""Largest number of parameters, as a share of those of the hand-drawn network."""
 
 
-def show(console: Console, trials: Sequence[og.Trial]) -> None:
-    """A table of the trials, and a drawing of each."""
+def print_trials(console: Console, trials: Sequence[og.Trial]) -> None:
+    """Print a table of the trials, and draw each architecture."""
     table = Table("trial", "log-loss", "accuracy", "parameters", title="the best five, on the validation split")
     for trial in trials:
         log_loss, accuracy, parameters = (trial.metrics[name] for name in ("log_loss", "accuracy", "parameters"))
@@ -47,7 +48,7 @@ def show(console: Console, trials: Sequence[og.Trial]) -> None:
 
 
 def random_search(run: og.Run, estimator: og.estimate.Classifier, constraints: og.Constraint) -> og.Run:
-    """Random architectures, each trained in full, for the time that the search took."""
+    """Return a search of the same duration that trains random architectures in full."""
     return og.search(
         space,
         estimator,
@@ -67,29 +68,31 @@ def random_search(run: og.Run, estimator: og.estimate.Classifier, constraints: o
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", help="the run's folder, fresh by default; an earlier one is continued")
+    parser.add_argument("--run", help="the run's folder; a run in it is continued; by default a new one")
     parser.add_argument("--trials", type=int, default=60)
-    parser.add_argument("--seed", type=int, default=0, help="of the search; data and their split stay the same")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the search; the data and their split stay the same"
+    )
     options = parser.parse_args()
     console = Console(soft_wrap=True, highlight=False)
-    began = time.monotonic()
+    start = time.monotonic()
 
-    # Digits are few and easy: 500 images to train on, 500 to select on, and many, 797, for the one look at the end.
+    # The data set is small and easy: 500 images to train on, 500 to select on, and 797 for the final test.
     task = og.task.classification("digits", test=797, validation=500, train=500, seed=0)
     estimator = og.estimate.classifier(task, og.task.Recipe(batch_size=32), epochs=EPOCHS, count_parameters=True)
     baseline = og.hardware.parameters(og.zoo.baselines.small_cnn())
-    most = int(SHARE * baseline)
-    constraints = og.Constraint("parameters", at_most=most, hard=True)
+    max_parameters = int(PARAMETER_SHARE * baseline)
+    constraints = og.Constraint("parameters", at_most=max_parameters, hard=True)
     console.print(
-        f"space: {space.size():,} architectures of {len(space.decisions)} decisions; wanted: one as good as the hand-drawn\n"
-        f"baseline with half of its {baseline:,} parameters, that is at most {most:,}\n"
+        f"space: {space.size():,} architectures of {len(space.decisions)} decisions; goal: one as good as the hand-drawn\n"
+        f"baseline with half of its {baseline:,} parameters, that is at most {max_parameters:,}\n"
     )
 
     with live_view() as view:
         run = og.search(
             space,
             estimator,
-            objectives="log_loss",  # beside accuracy: 500 examples resolve accuracy to 0.2 points only
+            objectives="log_loss",  # not accuracy, which has a resolution of only 0.2 % on 500 examples
             constraints=constraints,
             schedule={"asha": {"eta": 3, "min_epochs": 3}},
             epochs=EPOCHS,
@@ -100,17 +103,17 @@ def main() -> None:
             cache=False,
             observer=view,
         )
-    show(console, run.top(5))
+    print_trials(console, run.top(5))
     random = random_search(run, estimator, constraints)
-    trained = random.state.count[Status.FINISHED]
+    finished = random.state.count[Status.FINISHED]
     console.print(
-        f"random search for the same {run.state.elapsed:.0f} s: {trained} architectures trained in full, the best with "
+        f"random search for the same {run.state.elapsed:.0f} s: {finished} architectures trained in full, the best with "
         f"log-loss {random.best.metrics['log_loss']:.4f}\n"
     )
 
     console.print(
-        f"full training of the best {FINALISTS} and of the baseline, {len(SEEDS)} seeds, judged on "
-        "images that the search did not choose by:"
+        f"full training of the best {FINALISTS} and of the baseline, {len(SEEDS)} seeds, evaluated on "
+        "images that the search did not select on:"
     )
     run.finalize(
         FINALISTS,
@@ -121,7 +124,7 @@ def main() -> None:
     )
     comparison = read_comparison(run.folder)
     assert comparison is not None
-    console.print("\non the test split, read once:")
+    console.print("\non the test split, which is read once:")
     for network in (comparison.found, comparison.baseline):
         accuracy, loss = (sum(network.metrics[m]) / len(SEEDS) for m in ("accuracy", "log_loss"))
         console.print(
@@ -130,11 +133,11 @@ def main() -> None:
     for metric, difference in comparison.differences.items():
         bounds = f"95 % interval {difference.low:+.4f} to {difference.high:+.4f}, paired over {len(SEEDS)} seeds"
         if math.isinf(difference.low):
-            bounds = f"the same with each of {len(SEEDS)} seeds, which tells nothing of the spread"
+            bounds = f"equal for all {len(SEEDS)} seeds, so the spread is unknown"
         console.print(f"  difference of {metric}: {difference.mean:+.4f}, {bounds}")
     console.print(
         f"\nweights: {os.path.relpath(run.folder / 'final' / 'weights.pt')}\nreport:  {os.path.relpath(run.report())}\n"
-        f"{time.monotonic() - began:.0f} s in all"
+        f"{time.monotonic() - start:.0f} s in all"
     )
 
 

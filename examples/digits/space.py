@@ -1,6 +1,7 @@
-"""A search space for small images, in the way a person would draw a network: a stem, two stages, a head.
+"""A search space for small images, with the structure of a hand-drawn network: a stem, two stages, a head.
 
-Each stage has an open depth and a width that its blocks share; each block chooses between three kinds of convolution.
+The depth of each stage is a decision, and so is the width that its blocks share; each block is one of three kinds of
+convolution.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ import ogive as og
 
 
 def conv(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    """An ordinary convolution."""
+    """Return an ordinary convolution."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, padding="same", bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
     )
 
 
 def separable(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    """A depthwise convolution and a pointwise one (Howard et al. 2017)."""
+    """Return a depthwise convolution, followed by a pointwise one (Howard et al. 2017)."""
     depthwise = nn.Conv2d(inputs, inputs, kernel, padding="same", groups=inputs, bias=False)
     return nn.Sequential(
         depthwise, nn.BatchNorm2d(inputs), nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
@@ -26,19 +27,19 @@ def separable(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
 
 
 class Residual(nn.Module):
-    """Two convolutions around which the input is carried (He et al. 2016)."""
+    """Two convolutions with a shortcut connection (He et al. 2016)."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__()
         self.body = nn.Sequential(conv(inputs, outputs, kernel), conv(outputs, outputs, kernel))
-        self.carry = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.shortcut = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.body(x) + self.carry(x)
+        return self.body(x) + self.shortcut(x)
 
 
 def head(inputs: int, classes: int, grid: int) -> nn.Sequential:
-    """Means over the whole image, or over its quarters (`grid` 2), and a linear classifier."""
+    """Return a linear classifier of the means over the whole image, or over its quarters (`grid` 2)."""
     return nn.Sequential(nn.AdaptiveAvgPool2d(grid), nn.Flatten(), nn.Linear(inputs * grid**2, classes))
 
 
@@ -46,12 +47,12 @@ WIDTH = [og.one_of(8, 16, 24, 32, name="width0"), og.one_of(16, 32, 48, 64, name
 
 
 def block(stage: int, i: int) -> object:
-    """Block `i` of a stage: the first one changes the width."""
-    place = {"inputs": WIDTH[0] if i == 0 else WIDTH[stage], "outputs": WIDTH[stage]}
+    """Return block `i` of a stage; the first block changes the width."""
+    channels = {"inputs": WIDTH[0] if i == 0 else WIDTH[stage], "outputs": WIDTH[stage]}
     return og.one_of(
-        conv=og.layer(conv, **place, kernel=og.one_of(3, 5)),
-        separable=og.layer(separable, **place, kernel=og.one_of(3, 5)),
-        residual=og.layer(Residual, **place, kernel=3),
+        conv=og.layer(conv, **channels, kernel=og.one_of(3, 5)),
+        separable=og.layer(separable, **channels, kernel=og.one_of(3, 5)),
+        residual=og.layer(Residual, **channels, kernel=3),
     )
 
 

@@ -159,8 +159,8 @@ def test_the_table_shows_objectives_and_choices(ogive, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("status", "nowhere"), "error: there is no nowhere; give a run's folder"),
-        (("status", "."), "error: . holds no run; give a run's folder, or the job's file"),
+        (("status", "nowhere"), "error: there is no nowhere; give the folder of a run"),
+        (("status", "."), "error: . holds no run; give the folder of a run, or a job file"),
         (("top", "job.yaml"), "error: job.yaml has no run in runs/job yet; start it: ogive search job.yaml"),
         (("search", "jobs.yaml"), "error: jobs.yaml: there is no such file"),
         (("search", "job.yaml", "--workers", "999"), "error: --parallel-trials: found 999 trials at a time"),

@@ -103,7 +103,7 @@ def test_what_a_train_function_does_not_save_is_told(tmp_path: Path, ogive) -> N
 def test_a_joint_search_is_a_note_and_a_warning_of_the_run(tmp_path: Path, ogive) -> None:
     toy = (tmp_path / "toy.py").read_text().replace('name="b"', 'name="lr"').replace('"b"]', '"lr"]')
     (tmp_path / "toy.py").write_text(toy)
-    assert "say `joint: true`" in ogive("check", "job.yaml").err
+    assert "set `joint: true`" in ogive("check", "job.yaml").err
     (tmp_path / "job.yaml").write_text((tmp_path / "job.yaml").read_text() + "joint: true\n")
     assert "note: joint search: lr: searched together" in ogive("check", "job.yaml").out
     assert ogive("search", "job.yaml", "--quiet").code == 0

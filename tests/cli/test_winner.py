@@ -125,7 +125,7 @@ def test_sigterm_ends_an_export_and_leaves_nothing_half_written(
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("it went on")
 
-    monkeypatch.setattr("ogive.export.torch_export.traced", terminate)
+    monkeypatch.setattr("ogive.export.torch_export.trace", terminate)
     assert ogive("export", "win.yaml", "--to", "torch", "-o", "model").code == 128 + signal.SIGTERM
     assert len(drafts) == 1
     assert not drafts[0].exists()

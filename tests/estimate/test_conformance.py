@@ -84,13 +84,13 @@ def test_an_honest_estimator_passes() -> None:
     ("broken", "message"),
     [
         (Silent, "without a report"),
-        (Beyond, "step 4 was reported, beyond the 3 asked for"),
+        (Beyond, "step 4 was reported, but the trial must end at step 3"),
         (Repeats, "step 1 was reported after step 1; steps must increase"),
-        (Stubborn, "told to stop at step 1, it reported"),
-        (Forgetful, "when it went on after 1 epochs, step 2 gave"),
-        (Leaks, "after another evaluation in the same worker, step 1 gave"),
-        (Swallows, "what went wrong while it reported was swallowed"),
-        (Fickle, "screen.. gave two answers"),
+        (Stubborn, "the answer to step 1 was STOP, but the reported steps are"),
+        (Forgetful, "when it was continued after 1 epoch, step 2 reported"),
+        (Leaks, "after another evaluation in the same worker, step 1 reported"),
+        (Swallows, "evaluate.. suppressed an exception"),
+        (Fickle, "screen.. returned different values"),
     ],
 )
 def test_a_broken_one_is_caught_and_told_why(broken: type[Honest], message: str) -> None:

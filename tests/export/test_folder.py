@@ -1,4 +1,4 @@
-"""An export replaces an earlier export and nothing else; whatever breaks it off, one whole export is there."""
+"""An export replaces only an earlier export; if it is interrupted at any moment, one complete export remains."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ogive.errors import RunError
-from ogive.export.export_folder import draft, form_of, move_into
+from ogive.export.export_folder import ARCHITECTURE_ONLY, draft, form_of, move_into
 
 OLD = {
     "architecture.json": json.dumps({"architecture": {"w": 1}, "id": "old", "form": "source"}),
@@ -29,7 +29,7 @@ NEW = {
     "README.md": "new",
 }
 MOVES = 11
-"""Six names of the old one are moved away, five of the new one moved in."""
+"""Number of moves of an export: six names of the old one move out, five of the new one move in."""
 
 
 def write(folder: Path, files: dict[str, str]) -> None:
@@ -43,13 +43,13 @@ def content(folder: Path) -> dict[str, str]:
 
 
 def export(folder: Path, files: dict[str, str] = NEW) -> None:
-    with draft(folder) as place:
-        write(place, files)
-        move_into(place, folder)
+    with draft(folder) as draft_folder:
+        write(draft_folder, files)
+        move_into(draft_folder, folder)
 
 
 def stop_at(move: int, monkeypatch: pytest.MonkeyPatch, error: BaseException, times: int = 1) -> None:
-    """Raise `error` at the `move`-th call of os.replace, and so often in a row."""
+    """Raise `error` at the `move`-th call of os.replace, and in the calls after it, `times` times in all."""
     count, replace = 0, os.replace
 
     def counted(source: Path, target: Path) -> None:
@@ -63,9 +63,7 @@ def stop_at(move: int, monkeypatch: pytest.MonkeyPatch, error: BaseException, ti
 
 
 @pytest.mark.parametrize("move", range(1, MOVES + 1))
-def test_ctrl_c_at_any_move_leaves_the_former_export(
-    move: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_at_any_move_keeps_the_old_export(move: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "model"
     write(folder, {**OLD, "notes.txt": "mine"})
     with monkeypatch.context() as patched:
@@ -78,7 +76,7 @@ def test_ctrl_c_at_any_move_leaves_the_former_export(
     assert sorted(path.name for path in folder.iterdir()) == sorted([*NEW, "notes.txt"])
 
 
-def test_ctrl_c_while_nothing_was_there_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_during_a_first_export_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         stop_at(4, patched, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
@@ -87,7 +85,7 @@ def test_ctrl_c_while_nothing_was_there_leaves_nothing(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize("move", range(1, MOVES + 1))
-def test_what_a_second_ctrl_c_leaves_is_moved_back_by_the_next_export(
+def test_the_next_export_undoes_the_moves_that_a_second_ctrl_c_left(
     move: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, OLD)
@@ -115,17 +113,17 @@ def kill(source, target):
         os.kill(os.getpid(), signal.SIGKILL)
     replace(source, target)
 os.replace = kill
-with draft(folder) as place:
-    here.write(place, here.NEW)
+with draft(folder) as draft_folder:
+    here.write(draft_folder, here.NEW)
     if move == 0:
         print("ready", flush=True)
         sys.stdin.read()
-    move_into(place, folder)
+    move_into(draft_folder, folder)
 """
 
 
 @pytest.mark.parametrize("move", [1, 5, 7, MOVES])
-def test_the_draft_of_a_killed_export_is_tidied(move: int, tmp_path: Path) -> None:
+def test_the_next_export_removes_the_draft_of_a_killed_one(move: int, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     write(folder, OLD)
     command = [sys.executable, "-c", KILLED, str(move), str(folder)]
@@ -136,7 +134,7 @@ def test_the_draft_of_a_killed_export_is_tidied(move: int, tmp_path: Path) -> No
     assert content(tmp_path) == {f"model/{name}": text for name, text in OLD.items()}
 
 
-def test_the_draft_of_a_living_export_is_left_alone(tmp_path: Path) -> None:
+def test_the_draft_of_a_running_export_is_not_removed(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     command = [sys.executable, "-c", KILLED, "0", str(folder)]
     process = subprocess.Popen(
@@ -144,16 +142,16 @@ def test_the_draft_of_a_living_export_is_left_alone(tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    (living,) = tmp_path.glob(".ogive-export-*")
+    (running,) = tmp_path.glob(".ogive-export-*")
     export(folder, OLD)
-    assert content(living) == NEW
+    assert content(running) == NEW
     process.communicate("")
     assert process.returncode == 0
     assert content(tmp_path) == {f"model/{name}": text for name, text in NEW.items()}
 
 
 @pytest.mark.parametrize(
-    ("there", "named"),
+    ("existing", "names"),
     [
         ({"README.md": "mine", "predict.py": "mine", "source/mine.py": "x = 1"}, "predict.py, README.md, source"),
         ({"architecture.json": '{"layers": 3}'}, "architecture.json"),
@@ -161,28 +159,26 @@ def test_the_draft_of_a_living_export_is_left_alone(tmp_path: Path) -> None:
         ({**NEW, "source/mine.py": "x = 1"}, "source"),
     ],
 )
-def test_files_that_no_export_wrote_are_never_replaced(there: dict[str, str], named: str, tmp_path: Path) -> None:
-    write(tmp_path, there)
-    with pytest.raises(RunError, match=rf"holds {named}, which no export has written there.* -o \(output=\)"):
+def test_files_of_the_user_are_never_replaced(existing: dict[str, str], names: str, tmp_path: Path) -> None:
+    write(tmp_path, existing)
+    with pytest.raises(RunError, match=rf"holds {names}, which no export has written there.* -o \(output=\)"):
         export(tmp_path)
-    assert content(tmp_path) == there
+    assert content(tmp_path) == existing
 
 
-def test_the_json_of_a_network_and_other_files_are_no_obstacle(tmp_path: Path) -> None:
+def test_an_export_replaces_the_json_of_an_architecture_and_keeps_other_files(tmp_path: Path) -> None:
     about = {"architecture": {}, "id": "a", "provenance": {}}
     write(tmp_path, {"architecture.json": json.dumps(about), "train.py": "mine"})
-    assert form_of(tmp_path / "architecture.json") == ""
+    assert form_of(tmp_path / "architecture.json") == ARCHITECTURE_ONLY
     export(tmp_path)
     assert content(tmp_path) == {**NEW, "train.py": "mine"}
 
 
-def test_a_draft_in_a_relative_folder_can_be_run_from_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_draft_of_a_relative_folder_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for _ in range(2):  # the second time the folder exists, and the draft is in it
-        with draft(Path("model")) as place:
-            assert place.is_absolute()
-            write(place, NEW)
-            move_into(place, Path("model"))
+        with draft(Path("model")) as draft_folder:
+            assert draft_folder.is_absolute()
+            write(draft_folder, NEW)
+            move_into(draft_folder, Path("model"))
     assert content(tmp_path / "model") == NEW

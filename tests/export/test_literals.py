@@ -1,4 +1,4 @@
-"""The arguments of layers as Python: what is written makes an equal value of the same type, or the argument is named."""
+"""Arguments of layers as Python source: it evaluates to an equal value of the same type, or an error names the argument."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from torch import nn
 import ogive as og
 from ogive.errors import RunError
 from ogive.export import architecture_source, export_torch
-from ogive.export.class_source import Sources
-from ogive.export.literals import NoSource, literal
+from ogive.export.class_source import SourceCollector
+from ogive.export.literals import NoSource, format_literal
 
 
 class Parts(enum.Flag):
@@ -50,10 +50,10 @@ Odd = enum.Enum("Odd", {"a b": 1, "class": 2}, module=__name__)
 INF, NAN = math.inf, math.nan
 
 
-def again(value: Any) -> Any:
-    """What the source of `value` evaluates to."""
-    sources = Sources()
-    text = literal(value, sources.refer)
+def evaluate_source(value: Any) -> Any:
+    """Return what the source of `value` evaluates to."""
+    sources = SourceCollector()
+    text = format_literal(value, sources.refer)
     scope: dict[str, Any] = {}
     exec("\n".join(f"import {name}" for name in sources.imports), scope)
     return eval(text, scope)
@@ -88,10 +88,10 @@ def again(value: Any) -> Any:
         math.sqrt,
     ],
 )
-def test_the_source_of_a_value_makes_it_anew(value: Any) -> None:
-    found = again(value)
-    assert type(found) is type(value)
-    assert repr(found) == repr(value)
+def test_the_source_evaluates_to_an_equal_value(value: Any) -> None:
+    result = evaluate_source(value)
+    assert type(result) is type(value)
+    assert repr(result) == repr(value)
 
 
 @pytest.mark.parametrize(
@@ -109,37 +109,37 @@ def test_the_source_of_a_value_makes_it_anew(value: Any) -> None:
         np.array([1, 2], dtype=">i2"),
     ],
 )
-def test_the_source_of_tensors_and_arrays_keeps_values_that_are_not_finite(value: Any) -> None:
-    found = again(value)
-    assert type(found) is type(value)
-    assert (found.dtype, found.shape) == (value.dtype, value.shape)
-    assert getattr(found, "requires_grad", None) == getattr(value, "requires_grad", None)
+def test_the_source_of_tensors_and_arrays_keeps_nan_and_infinity(value: Any) -> None:
+    result = evaluate_source(value)
+    assert type(result) is type(value)
+    assert (result.dtype, result.shape) == (value.dtype, value.shape)
+    assert getattr(result, "requires_grad", None) == getattr(value, "requires_grad", None)
     if isinstance(value, torch.Tensor):
-        torch.testing.assert_close(found, value, rtol=0, atol=0, equal_nan=True)
+        torch.testing.assert_close(result, value, rtol=0, atol=0, equal_nan=True)
     else:
-        np.testing.assert_array_equal(found, value)
+        np.testing.assert_array_equal(result, value)
 
 
-def test_a_method_is_written_where_its_class_has_it() -> None:
-    sources = Sources()
-    assert literal(Maker.make, sources.refer) == "test_literals.Maker.make"
+def test_a_class_method_has_source_but_a_bound_method_does_not() -> None:
+    sources = SourceCollector()
+    assert format_literal(Maker.make, sources.refer) == "test_literals.Maker.make"
     with pytest.raises(NoSource):
-        literal(Maker().bound, sources.refer)
+        format_literal(Maker().bound, sources.refer)
 
 
 @pytest.mark.parametrize("value", [Maker(), torch.ones(2).to_sparse(), np.array([object()]), object()])
-def test_a_value_that_has_no_source_is_named_with_its_argument(value: Any) -> None:
+def test_an_error_names_the_argument_that_has_no_source(value: Any) -> None:
     space = og.Space(og.layer(nn.Sequential, og.layer(exportable.Branch, 3, mode=[{"k": value}], tail=())))
     architecture = space.architecture({})
     assert space.tree is not None
     with pytest.raises(architecture_source.UnwritableArgument) as error:
-        architecture_source.expression(space.tree, architecture, Sources().refer)
+        architecture_source.format_expression(space.tree, architecture, SourceCollector().refer)
     name = type(value).__name__
     assert str(error.value).startswith("argument 'mode' of the layer exportable.Branch at '0' of the space: ")
     assert f"is a {name}, which cannot be written as source; what can: numbers, texts, tensors" in str(error.value)
 
 
-def test_an_export_names_the_argument_instead_of_asking_for_another_forward(tmp_path: Path) -> None:
+def test_an_export_error_names_the_argument_and_does_not_blame_forward(tmp_path: Path) -> None:
     space = og.Space(og.layer(exportable.Branching, og.one_of(3), Maker()), example_input=(4,))
     architecture = space.sample(np.random.default_rng(0))
     with pytest.raises(RunError, match=r"argument 'extra' of the layer exportable.Branching: .* is a Maker") as error:

@@ -1,4 +1,4 @@
-"""The examples are valid jobs, and a short search with each of them finds something."""
+"""The examples are valid jobs, and a short search with each of them has successful trials."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def test_an_example_searches(path: Path, tmp_path: Path, monkeypatch: pytest.Mon
     short = {"parallel_trials": 1, "time_limit": None, "memory_limit": None, "executor": "inline"}
     options = {**short, "run": str(tmp_path / "run")}
     if "phases:" in path.read_text():
-        searched = load_job(path, options).phases[0].job  # a whole funnel is searched in test_phases
-        assert searched is not None
-        run = run_job(searched)
+        phase = load_job(path, options).phases[0].job  # test_funnel runs all phases of a funnel
+        assert phase is not None
+        run = run_job(phase)
     else:
         run = run_job(load_job(path, {**options, "max_trials": 2, "epochs": 1}))
     assert len(run.top(2)) == 2

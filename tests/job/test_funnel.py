@@ -1,4 +1,4 @@
-"""A funnel: phases that follow each other, what they begin with, when they stop, and that a kill loses nothing."""
+"""Funnels: what their phases start from, when a funnel stops, and that a killed funnel loses nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from ogive.api import Funnel, Go, Phase, funnel, open_funnel, open_run
 from ogive.api.funnel import FUNNEL, evaluate_phase
 from ogive.errors import JobError, RunError
-from ogive.job import finalize_of, load_job, run_folder, run_funnel
+from ogive.job import load_finalize_arguments, load_job, run_folder, run_funnel
 from ogive.objective import Constraint
 
 CODE = """
@@ -27,13 +27,13 @@ import ogive as og
 
 space = og.Space(og.layer(dict, a=og.one_of(*range(6), name="a"), b=og.integer(0, 9, name="b")))
 
-def judge(architecture):
+def evaluate(architecture):
     time.sleep(float(os.environ.get("PAUSE", "0")))
     if architecture["a"] == 5:
         raise ValueError("five is too many")
     return {"accuracy": architecture["b"] / 9}
 
-estimator = og.estimate.function(judge)
+estimator = og.estimate.function(evaluate)
 """
 JOB = """\
 space: toy.py:space
@@ -55,45 +55,45 @@ def write(folder: Path, job: str = JOB) -> Path:
     return folder / "job.yaml"
 
 
-def through(path: Path) -> Funnel:
+def run_phases(path: Path) -> Funnel:
     return run_funnel(load_job(path), lambda: nullcontext(lambda state, event: None), lambda *_: None, lambda _: None)
 
 
-def test_each_phase_begins_with_the_best_of_the_former(tmp_path: Path) -> None:
+def test_each_phase_first_tries_the_best_of_the_previous_phase(tmp_path: Path) -> None:
     path = write(tmp_path)
-    done = through(path)
-    assert done.ended
-    assert done.stopped is None
-    assert [verdict.go for verdict in done.verdicts.values()] == [True, True, True]
-    smoke, coarse, fine = (open_run(done.folder / name) for name in ("smoke", "coarse", "fine"))
-    for former, later, count in ((smoke, coarse, 3), (coarse, fine, 2)):
-        best = [trial.architecture.to_json() for trial in former.top(count)]
-        first = later.trials[:count]
+    funnel_state = run_phases(path)
+    assert funnel_state.ended
+    assert funnel_state.stopped is None
+    assert [verdict.go for verdict in funnel_state.verdicts.values()] == [True, True, True]
+    smoke, coarse, fine = (open_run(funnel_state.folder / name) for name in ("smoke", "coarse", "fine"))
+    for previous, following, count in ((smoke, coarse, 3), (coarse, fine, 2)):
+        best = [trial.architecture.to_json() for trial in previous.top(count)]
+        first = following.trials[:count]
         assert [trial.architecture.to_json() for trial in first] == best
         assert [trial.proposal.note["origin"] for trial in first] == ["initial"] * count
-    assert run_folder(path) == run_folder(done.folder) == done.folder / "fine"
+    assert run_folder(path) == run_folder(funnel_state.folder) == funnel_state.folder / "fine"
 
 
-def test_a_phase_that_says_no_ends_the_funnel_until_it_says_yes(tmp_path: Path) -> None:
+def test_a_phase_that_fails_its_test_stops_the_funnel_until_it_passes(tmp_path: Path) -> None:
     strict = JOB.replace("at_least: 0.6", "at_least: 2")
     path = write(tmp_path, strict)
-    done = through(path)
-    assert done.stopped is not None
-    assert done.stopped.phase == "coarse"
-    assert done.stopped.reasons[0].startswith("no trial reached accuracy >= 2 (best: accuracy ")
-    assert not (done.folder / "fine").exists()
-    trials = len(open_run(done.folder / "smoke").trials)
-    assert through(path).verdicts == done.verdicts  # nothing has changed: the same again
+    funnel_state = run_phases(path)
+    assert funnel_state.stopped is not None
+    assert funnel_state.stopped.phase == "coarse"
+    assert funnel_state.stopped.reasons[0].startswith("no trial reached accuracy >= 2 (best: accuracy ")
+    assert not (funnel_state.folder / "fine").exists()
+    trials = len(open_run(funnel_state.folder / "smoke").trials)
+    assert run_phases(path).verdicts == funnel_state.verdicts  # nothing has changed, so the verdicts are the same
     path.write_text(JOB.replace("max_trials: 12", "max_trials: 14"))
-    again = through(path)
-    assert again.stopped is None
-    assert len(open_run(done.folder / "coarse").trials) == 14  # searched on, not anew
-    assert len(open_run(done.folder / "smoke").trials) == trials
+    continued = run_phases(path)
+    assert continued.stopped is None
+    assert len(open_run(funnel_state.folder / "coarse").trials) == 14  # the run was continued, not started again
+    assert len(open_run(funnel_state.folder / "smoke").trials) == trials
 
 
-def test_a_killed_funnel_goes_on_where_it_was(tmp_path: Path) -> None:
-    """Killed again and again, at whatever moment, it decides and finds what the funnel that ran straight did."""
-    straight = through(write(tmp_path / "straight"))
+def test_a_killed_funnel_continues_where_it_stopped(tmp_path: Path) -> None:
+    """A funnel that is killed many times has the same verdicts and trials as one without interruption."""
+    uninterrupted = run_phases(write(tmp_path / "uninterrupted"))
     path = write(tmp_path / "killed")
     command = [sys.executable, "-m", "ogive", "search", str(path), "--quiet", "--no-cache"]
     environment = {**os.environ, "PAUSE": "0.05"}
@@ -112,28 +112,28 @@ def test_a_killed_funnel_goes_on_where_it_was(tmp_path: Path) -> None:
     killed = open_funnel(path.parent / "runs" / "job")
     assert killed is not None
     assert [(v.phase, v.go, v.reasons) for v in killed.verdicts.values()] == [
-        (v.phase, v.go, v.reasons) for v in straight.verdicts.values()
+        (v.phase, v.go, v.reasons) for v in uninterrupted.verdicts.values()
     ]
-    for name in straight.phases:
-        first, second = (open_run(state.folder / name).trials for state in (straight, killed))
+    for name in uninterrupted.phases:
+        first, second = (open_run(state.folder / name).trials for state in (uninterrupted, killed))
         assert [t.architecture.to_json() for t in first] == [t.architecture.to_json() for t in second]
 
 
-def test_a_lost_verdict_is_given_again(tmp_path: Path) -> None:
+def test_a_lost_verdict_is_computed_again(tmp_path: Path) -> None:
     path = write(tmp_path)
-    done = through(path)
-    file = done.folder / FUNNEL
+    funnel_state = run_phases(path)
+    file = funnel_state.folder / FUNNEL
     data = json.loads(file.read_text())
     data["verdicts"] = data["verdicts"][:1]
     file.write_text(json.dumps(data))
-    assert through(path).verdicts == done.verdicts
+    assert run_phases(path).verdicts == funnel_state.verdicts
 
 
-def test_a_verdict_is_a_function_of_the_journal(tmp_path: Path) -> None:
-    state = open_run(through(write(tmp_path)).folder / "coarse").state
+def test_a_verdict_depends_only_on_the_journal(tmp_path: Path) -> None:
+    state = open_run(run_phases(write(tmp_path)).folder / "coarse").state
     assert evaluate_phase("x", state, Go()).go
-    told = evaluate_phase("x", state, Go(best=(Constraint("accuracy", at_least=0.1),))).reasons[-1]
-    assert f"(best: accuracy {max(t.metrics['accuracy'] for t in state.trials.values() if t.reports):.4g})" in told
+    reason = evaluate_phase("x", state, Go(best=(Constraint("accuracy", at_least=0.1),))).reasons[-1]
+    assert f"(best: accuracy {max(t.metrics['accuracy'] for t in state.trials.values() if t.reports):.4g})" in reason
     assert evaluate_phase(
         "x", state, Go(best=(Constraint("accuracy", at_least=0.5), Constraint("accuracy", at_most=0.6)))
     ).go
@@ -144,15 +144,15 @@ def test_a_verdict_is_a_function_of_the_journal(tmp_path: Path) -> None:
         Go(failed=2)
 
 
-def test_phases_that_changed_behind_the_funnel_are_refused(tmp_path: Path) -> None:
+def test_changed_phases_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path)
-    through(path)
+    run_phases(path)
     path.write_text(JOB.replace("  smoke:", "  look:"))
     with pytest.raises(RunError, match=r"went through smoke, coarse, fine, and its phases are now look, coarse, fine"):
-        through(path)
+        run_phases(path)
     (path.parent / "runs" / "job" / FUNNEL).write_text("{")
     with pytest.raises(RunError, match=r"funnel.json cannot be read"):
-        through(path)
+        run_phases(path)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_phases_that_changed_behind_the_funnel_are_refused(tmp_path: Path) -> No
         ([Phase("a", print), Phase("b"), Phase("c", print)], "'b' has no search; full training of the best comes last"),
     ],
 )
-def test_phases_that_make_no_funnel_are_told(phases: list[Phase], text: str, tmp_path: Path) -> None:
+def test_invalid_phases_are_refused(phases: list[Phase], text: str, tmp_path: Path) -> None:
     with pytest.raises(JobError, match=text):
         funnel(phases, tmp_path / "funnel")
     with pytest.raises(JobError, match="a name of letters"):
@@ -184,19 +184,24 @@ phases:
 """
 
 
-def test_a_real_funnel_learns_and_trains_its_best_in_full(tmp_path: Path) -> None:
+def test_a_funnel_with_the_built_in_trainer_learns_and_trains_its_best_in_full(tmp_path: Path) -> None:
     path = write(tmp_path, REAL)
-    done = through(path)
-    assert [verdict.go for verdict in done.verdicts.values()] == [True, True]
-    assert done.verdicts["smoke"].reasons[-1].startswith("it learns: best accuracy")
-    assert any("winner of full training: trial" in reason for reason in done.verdicts["full"].reasons)
-    assert (done.folder / "smoke" / "final" / "result.json").is_file()
-    assert finalize_of(done.folder / "smoke") == {"top": 2, "epochs": 5, "seeds": (0,), "from_weights": False}
+    funnel_state = run_phases(path)
+    assert [verdict.go for verdict in funnel_state.verdicts.values()] == [True, True]
+    assert funnel_state.verdicts["smoke"].reasons[-1].startswith("it learns: best accuracy")
+    assert any("winner of full training: trial" in reason for reason in funnel_state.verdicts["full"].reasons)
+    assert (funnel_state.folder / "smoke" / "final" / "result.json").is_file()
+    assert load_finalize_arguments(funnel_state.folder / "smoke") == {
+        "top": 2,
+        "epochs": 5,
+        "seeds": (0,),
+        "from_weights": False,
+    }
 
 
-def test_what_learns_nothing_does_not_go_on(tmp_path: Path) -> None:
+def test_a_phase_that_learns_nothing_stops_the_funnel(tmp_path: Path) -> None:
     path = write(tmp_path, REAL.replace("epochs: 4", "epochs: 1").replace("0.3}, ep", "0.01}, ep"))
-    done = through(path)
-    assert done.stopped is not None
-    assert done.stopped.reasons == (done.stopped.reasons[0],)
-    assert done.stopped.reasons[0].startswith("nothing learns: best accuracy")
+    funnel_state = run_phases(path)
+    assert funnel_state.stopped is not None
+    assert funnel_state.stopped.reasons == (funnel_state.stopped.reasons[0],)
+    assert funnel_state.stopped.reasons[0].startswith("nothing learns: best accuracy")

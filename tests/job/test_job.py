@@ -1,4 +1,4 @@
-"""Jobs: what a file declares is what runs, is kept with the run, and continues."""
+"""Jobs: the declared search runs, its job is kept with the run, and it can be continued."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from ogive.api import open_run
 from ogive.errors import RunError
 from ogive.job import load_job, load_space, run_folder, run_job
-from ogive.job.yaml_source import read
+from ogive.job.yaml_source import read_job_file
 from ogive.objective import Constraint, Objective
 
 CODE = """
@@ -18,10 +18,10 @@ from helper import best
 
 space = og.Space(og.layer(dict, a=og.one_of(1, 2, 3), b=og.integer(0, 9)))
 
-def judge(architecture):
+def evaluate(architecture):
     return {"accuracy": -abs(architecture["b"] - best()), "size": architecture["a"]}
 
-estimator = og.estimate.function(judge)
+estimator = og.estimate.function(evaluate)
 """
 JOB = """\
 space: toy.py:space
@@ -45,7 +45,7 @@ def write(folder: Path, best: int = 4, job: str = JOB) -> Path:
     return folder / "job.yaml"
 
 
-def test_what_the_file_declares_is_what_runs(tmp_path: Path) -> None:
+def test_the_run_has_the_declared_settings(tmp_path: Path) -> None:
     path = write(tmp_path)
     run = run_job(load_job(path))
     state = run.state
@@ -57,14 +57,14 @@ def test_what_the_file_declares_is_what_runs(tmp_path: Path) -> None:
     assert (run.folder / "job.yaml").read_text() == JOB
 
 
-def test_a_job_continues_its_run_and_keeps_trials_that_it_was_given_meanwhile(tmp_path: Path) -> None:
+def test_a_job_continues_its_run_and_keeps_a_larger_number_of_trials(tmp_path: Path) -> None:
     path = write(tmp_path)
     run_job(load_job(path))
     assert len(run_job(load_job(path, {"max_trials": 15})).trials) == 15
     assert len(run_job(load_job(path)).trials) == 15
 
 
-def test_a_hard_constraint_on_parameters_makes_a_train_function_tell_them(tmp_path: Path) -> None:
+def test_with_a_hard_constraint_on_parameters_they_are_counted_before_training(tmp_path: Path) -> None:
     train = "\n\nfrom torch import nn\nspace = og.Space(og.layer(nn.Linear, 4, og.one_of(1, 9)))\n"
     path = write(tmp_path, job="space: toy.py:space\ntrain: toy.py:train\nexecutor: inline\nmax_trials: 2\n" + HARD)
     (tmp_path / "toy.py").write_text(CODE + train + "def train(model, trial):\n    trial.report(accuracy=1.0)\n")
@@ -72,14 +72,14 @@ def test_a_hard_constraint_on_parameters_makes_a_train_function_tell_them(tmp_pa
     assert trial.metrics["parameters"] == 5
 
 
-def test_a_changed_job_is_refused_with_what_differs(tmp_path: Path) -> None:
+def test_a_changed_job_is_refused_with_the_differences(tmp_path: Path) -> None:
     run_job(load_job(write(tmp_path)))
     changed = write(tmp_path, job=JOB.replace("population: 4", "population: 5"))
     with pytest.raises(RunError, match=r"(?s)strategy: was .*'population': 4.* and is .*'population': 5"):
         run_job(load_job(changed))
 
 
-def test_a_changed_space_is_refused_with_what_differs(tmp_path: Path) -> None:
+def test_a_changed_space_is_refused_with_the_differences(tmp_path: Path) -> None:
     path = write(tmp_path)
     run_job(load_job(path))
     (tmp_path / "toy.py").write_text(CODE.replace("1, 2, 3", "1, 2, 4, 5"))
@@ -87,21 +87,23 @@ def test_a_changed_space_is_refused_with_what_differs(tmp_path: Path) -> None:
         run_job(load_job(path))
 
 
-def test_jobs_with_files_of_the_same_names_are_kept_apart(tmp_path: Path) -> None:
+def test_jobs_with_files_of_the_same_names_are_not_confused(tmp_path: Path) -> None:
     first, second = write(tmp_path / "first", best=1), write(tmp_path / "second", best=8)
     for path, best in ((first, 1), (second, 8)):
         trials = run_job(load_job(path)).trials
         assert [t.metrics["accuracy"] for t in trials] == [-abs(t.architecture["b"] - best) for t in trials]
 
 
-def test_a_run_can_be_named_on_the_command_line_and_in_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_of_a_run_may_be_declared_in_the_job_or_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write(tmp_path / "jobs", job=JOB + "run: elsewhere\n")
     monkeypatch.chdir(tmp_path)
     assert load_job(path).run == tmp_path / "jobs" / "elsewhere"
     assert load_job(path, {"run": "here"}).run == Path("here")
 
 
-def test_ten_lines_make_a_useful_job(tmp_path: Path) -> None:
+def test_a_useful_job_has_ten_lines(tmp_path: Path) -> None:
     lines = [
         "space: {zoo: {chain: {depth: [2, 3]}}}",
         "task: {data: digits, test: 597, validation: 500}",
@@ -127,23 +129,23 @@ def test_ten_lines_make_a_useful_job(tmp_path: Path) -> None:
     assert sum(p.numel() for p in job.baseline().parameters()) == 65_834
 
 
-def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
+def test_the_line_numbers_are_those_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
     path.write_text("# a comment\nspace: a:b\n\nconstraints:\n  - {metric: x}\n  - metric: y\n    hard: true\n")
-    source = read(path)
+    source = read_job_file(path)
     assert source.lines["space",] == 2
     assert source.lines["constraints", 0, "metric"] == 5
     assert source.lines["constraints", 1, "hard"] == 7
-    assert source.place(("constraints", 1, "at_most")) == f"{path}:6: constraints[1].at_most: "
+    assert source.location(("constraints", 1, "at_most")) == f"{path}:6: constraints[1].at_most: "
 
 
 @pytest.mark.parametrize("reference", ["toy.py:space", "job.yaml"])
-def test_a_space_is_found_by_reference_or_by_job(reference: str, tmp_path: Path) -> None:
+def test_a_space_is_loaded_by_reference_or_by_job(reference: str, tmp_path: Path) -> None:
     write(tmp_path)
     assert load_space(str(tmp_path / reference)).size() == 30
 
 
-def test_a_job_without_a_run_says_how_to_start_one(tmp_path: Path) -> None:
+def test_the_error_of_a_job_without_a_run_shows_how_to_start_it(tmp_path: Path) -> None:
     path = write(tmp_path)
     with pytest.raises(RunError, match=r"has no run in .*runs/job yet; start it: ogive search"):
         run_folder(path)
@@ -151,15 +153,15 @@ def test_a_job_without_a_run_says_how_to_start_one(tmp_path: Path) -> None:
     assert len(open_run(run_folder(path)).trials) == 12
 
 
-def test_a_file_may_be_named_that_another_one_has_imported(tmp_path: Path) -> None:
+def test_a_job_may_refer_to_a_file_that_another_file_has_imported(tmp_path: Path) -> None:
     path = write(tmp_path, job=JOB + "baseline: helper.py:best\n")
     baseline = load_job(path).baseline
     assert baseline is not None
     assert baseline() == 4
 
 
-def test_a_space_of_which_some_architectures_cannot_be_built_is_a_job(tmp_path: Path) -> None:
-    """What fails becomes a failed trial; what says that it is infeasible is no error at all."""
+def test_a_job_is_valid_if_some_architectures_cannot_be_built(tmp_path: Path) -> None:
+    """An architecture that fails becomes a failed trial, and an infeasible one is no error."""
     (tmp_path / "mine.py").write_text(
         "import ogive as og\nfrom ogive.errors import Infeasible\n\n"
         "def block(width):\n    return 1 / (width - 16)\n\n"

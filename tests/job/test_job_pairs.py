@@ -1,4 +1,4 @@
-"""In a job: strategies that bring their schedule along, and a warm start."""
+"""Jobs with a strategy that brings its own schedule, and with a warm start."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def written(home: Path, name: str, text: str) -> Path:
+def write(home: Path, name: str, text: str) -> Path:
     path = home / f"{name}.yaml"
     path.write_text(JOB + text)
     return path
 
 
-def test_a_named_pair_brings_its_schedule_and_the_next_job_begins_with_what_it_found(home: Path) -> None:
-    first = run_job(load_job(written(home, "first", "strategy: {dehb: {eta: 3}}\n")))
+def test_a_strategy_brings_its_schedule_and_the_next_job_starts_from_its_best_trials(home: Path) -> None:
+    first = run_job(load_job(write(home, "first", "strategy: {dehb: {eta: 3}}\n")))
     assert first.state.created["schedule"] == {"name": "dehb", "options": {"eta": 3}}
     assert {trial.step for trial in first.state.trials.values()} >= {1, 3}
-    second = run_job(load_job(written(home, "second", "strategy: bohb\nwarm_start: {run: runs/first, trials: 2}\n")))
+    second = run_job(load_job(write(home, "second", "strategy: bohb\nwarm_start: {run: runs/first, trials: 2}\n")))
     trials = list(second.state.trials.values())
     assert [trial.proposal.note["origin"] for trial in trials[:2]] == ["warm_start", "warm_start"]
     assert second.state.created["schedule"]["name"] == "hyperband"
@@ -68,17 +68,17 @@ def test_a_named_pair_brings_its_schedule_and_the_next_job_begins_with_what_it_f
         ),
     ],
 )
-def test_what_does_not_go_together_is_told_with_its_place(home: Path, text: str, message: str) -> None:
+def test_errors_of_keys_that_do_not_fit_together_name_the_location(home: Path, text: str, message: str) -> None:
     with pytest.raises(JobError, match=message):
-        load_job(written(home, "job", text))
+        load_job(write(home, "job", text))
 
 
 @pytest.mark.parametrize(
-    ("given", "found"), [("3", "3 (a whole number)"), ('""', "'' (text)"), ("[a]", "['a'] (a list)")]
+    ("text", "value"), [("3", "3 (a whole number)"), ('""', "'' (text)"), ("[a]", "['a'] (a list)")]
 )
-def test_what_is_no_earlier_run_is_told_in_one_line(home: Path, given: str, found: str) -> None:
-    path = written(home, "job", f"warm_start: {given}\n")
+def test_the_error_of_a_wrong_warm_start_takes_one_line(home: Path, text: str, value: str) -> None:
+    path = write(home, "job", f"warm_start: {text}\n")
     with pytest.raises(JobError) as error:
         load_job(path)
-    allowed = "the folder of an earlier run, relative to the job's file, or {run: folder, trials: 10}"
-    assert str(error.value) == f"{path}:6: warm_start: found {found}; allowed: {allowed}"
+    allowed = "the folder of an earlier run, relative to the job file, or {run: folder, trials: 10}"
+    assert str(error.value) == f"{path}:6: warm_start: found {value}; allowed: {allowed}"

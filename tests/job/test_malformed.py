@@ -1,4 +1,4 @@
-"""Malformed jobs: each is told in one line that names the place and the remedy, and nothing is written."""
+"""Malformed jobs: each error takes one line, which names the location and the remedy, and nothing is written."""
 
 from __future__ import annotations
 
@@ -54,7 +54,11 @@ CASES = {
     "a tab": ("space: mine.py:space\n\ttrain: x", "job.yaml:2: not YAML", "spaces"),
     "empty": ("", "job.yaml: the file is empty", "ogive init"),
     "a list": ("- space", "job.yaml:1: found ['space'] (a list)", "a mapping of keys"),
-    "a key twice": (GOOD + "max_trials: 4\n", "job.yaml:4: max_trials: stands here and in line 3", "keep one"),
+    "a key twice": (
+        GOOD + "max_trials: 4\n",
+        "job.yaml:4: max_trials: the key is given here and in line 3",
+        "keep one",
+    ),
     "a typo in a key": (
         GOOD + "strateggy: random\n",
         "job.yaml:4: strateggy: there is no key",
@@ -65,9 +69,9 @@ CASES = {
         "job.yaml:3: task.dat: there is no key",
         "did you mean 'data'?",
     ),
-    "no space": ("train: mine.py:train\n", "job.yaml: space: is missing", "file.py:name"),
-    "nothing that trains": ("space: mine.py:space\n", "job.yaml: neither is there", "give `train"),
-    "train and task": (GOOD + "task: {data: digits}\n", "job.yaml:2: train: both are there", "not both"),
+    "no space": ("train: mine.py:train\n", "job.yaml: space: the key is missing", "file.py:name"),
+    "neither train nor task": ("space: mine.py:space\n", "job.yaml: found neither `train` nor `task`", "give `train"),
+    "train and task": (GOOD + "task: {data: digits}\n", "job.yaml:2: train: found both `train` and `task`", "not both"),
     "a wrong type": (GOOD + "seed: many\n", "job.yaml:4: seed: found 'many' (text)", "a whole number"),
     "a truth value for a number": (
         GOOD + "parallel_trials: yes\n",
@@ -80,13 +84,13 @@ CASES = {
         "job.yaml:4: parallel_trials: found 4096 trials at a time for",
         "at most",
     ),
-    "no such file": (
+    "an unknown file": (
         "space: spaces.py:space\ntrain: mine.py:train\n",
         "job.yaml:1: space: there is no file spaces.py",
         "beside the job there are broken.py, empty.py, mine.py",
     ),
     "no name": ("space: mine.py\ntrain: mine.py:train\n", "job.yaml:1: space: found 'mine.py'", "'file.py:name'"),
-    "no such name": (
+    "an unknown name": (
         "space: mine.py:spcae\ntrain: mine.py:train\n",
         "job.yaml:1: space: mine.py: there is no name 'spcae'",
         "did you mean 'space'?",
@@ -99,7 +103,7 @@ CASES = {
     "a syntax error in the user's file": (
         "space: syntax.py:space\ntrain: mine.py:train\n",
         "syntax.py:2: SyntaxError",
-        "mend the file",
+        "fix the file",
     ),
     "a wrong space in the user's file": (
         "space: empty.py:space\ntrain: mine.py:train\n",
@@ -121,7 +125,7 @@ CASES = {
         "job.yaml:1: space: the constraint refused all of 1000 samples",
         "a is never right",
     ),
-    "a train function of other arguments": (
+    "a train function with other arguments": (
         "space: mine.py:space\ntrain: mine.py:wrong_arguments\n",
         "job.yaml:2: train: wrong_arguments(x) cannot be called",
         "a function of (model, trial)",
@@ -154,7 +158,7 @@ CASES = {
         "job.yaml:4: objectives[0]: objective 'train_accuracy' is by its name measured on the training part",
         "select on the validation part",
     ),
-    "a goal that the name does not tell": (
+    "a metric whose name implies no goal": (
         GOOD + "objectives: [speed]\n",
         "job.yaml:4: objectives[0]: objective 'speed' needs a goal",
         "{metric: speed, goal: maximize}",
@@ -174,12 +178,12 @@ CASES = {
         "job.yaml:5: constraints[0]: ",
         "exactly one of at_most and at_least",
     ),
-    "constraints that contradict each other": (
+    "contradicting constraints": (
         GOOD + "constraints:\n  - {metric: a, at_least: 3}\n  - {metric: a, at_most: 2}\n",
         "job.yaml:4: constraints: nothing satisfies a >= 3 and a <= 2",
         "a <= 2",
     ),
-    "a hard constraint on what training alone can tell": (
+    "a hard constraint on a metric that is unknown before training": (
         GOOD + "constraints:\n  - {metric: parametres, at_most: 10, hard: true}\n",
         "job.yaml:4: constraints: the constraint on 'parametres' is hard, but the estimator does not know 'parametres'",
         "did you mean 'parameters'? Else make it soft",
@@ -203,12 +207,12 @@ CASES = {
     "a factory that fails": (
         "space: mine.py:breaking\ntask: {}\nconstraints:\n  - {metric: parameters, at_most: 10, hard: true}\n",
         "mine.py:19: ZeroDivisionError: division by zero",
-        "mend the file",
+        "fix the file",
     ),
     "a factory that fails, without a preflight": (
         "space: mine.py:unshaped\ntrain: mine.py:train\n",
         "mine.py:19: ZeroDivisionError: division by zero",
-        "mend the file",
+        "fix the file",
     ),
     "lazy layers without example_input": (
         "space: mine.py:lazy_layers\ntrain: mine.py:train\n",
@@ -220,7 +224,7 @@ CASES = {
         "job.yaml:2: task.data: there is no data set 'digit'",
         "did you mean 'digits'?",
     ),
-    "a split that is no share": (
+    "a split out of range": (
         "space: {zoo: chain}\ntask:\n  test: 1.5\n",
         "job.yaml:3: task.test: split: test is 1.5",
         "a share between 0 and 1",
@@ -256,22 +260,22 @@ CASES = {
         "job.yaml:5: time_limit: `executor: inline`",
         "use `executor: processes`",
     ),
-    "an executor that is not there": (
+    "an unknown executor": (
         GOOD + "executor: simulate\n",
         "job.yaml:4: executor: found 'simulate'",
         "processes, inline, simulated",
     ),
-    "an executor of another kind": (
+    "an executor of a wrong type": (
         GOOD + "executor: 3\n",
         "job.yaml:4: executor: found 3",
         "{simulated: {option: value}}",
     ),
-    "simulated workers of unknown durations": (
+    "simulated workers with unknown durations": (
         GOOD + "parallel_trials: 1000\nexecutor: {simulated: {startup: 30}}\n",
         "job.yaml:5: executor: 'simulated' needs to know how long each trial takes",
         "og.bench.estimator(problem)",
     ),
-    "faults that is none": (
+    "a fault out of range": (
         GOOD + "executor: {simulated: {startup: -30}}\n",
         "job.yaml:4: executor: startup=-30",
         "a number from 0",
@@ -281,23 +285,23 @@ CASES = {
         "job.yaml:5: parallel_trials: `executor: simulated` has no cores",
         "give a number",
     ),
-    "limits of what is simulated": (
+    "limits of simulated workers": (
         GOOD + "executor: simulated\ntime_limit: 3\n",
         "job.yaml:5: time_limit: `executor: simulated` trains nothing",
         "leave it out",
     ),
-    "the name that Python has": (
+    "the name of the Python argument": (
         GOOD + "workers: 2\n",
         "job.yaml:4: workers: there is no key",
-        "calls it 'parallel_trials'",
+        "it is called 'parallel_trials'",
     ),
-    "the name that others have": (
+    "the name in other toolkits": (
         GOOD + "search_space: x\n",
         "job.yaml:4: search_space: there is no key",
-        "a job calls it 'space'",
+        "in a job it is called 'space'",
     ),
     "an empty budget": (GOOD + "budget: {}\n", "job.yaml:4: budget: found {}", "{hours: h, money: m}"),
-    "a budget of something else": (
+    "an unknown key in the budget": (
         GOOD + "budget: {days: 1}\n",
         "job.yaml:4: budget.days: there is no key 'days'",
         "there are hours, money",
@@ -309,8 +313,8 @@ CASES = {
     ),
     "a price below 0": (GOOD + "price: -2\n", "job.yaml:4: price: found -2", "money per worker-hour, above 0"),
     "an unknown price": (GOOD + "price: h1000\n", "job.yaml:4: price: ", "did you mean 'h100'?"),
-    "no such price file": (GOOD + "price: prices.yaml:h100\n", "job.yaml:4: price: ", "prices.yaml"),
-    "a price of nothing": (GOOD + "price:\n", "job.yaml:4: price: found nothing", "a name of the price file"),
+    "an unknown price file": (GOOD + "price: prices.yaml:h100\n", "job.yaml:4: price: ", "prices.yaml"),
+    "a price without a value": (GOOD + "price:\n", "job.yaml:4: price: found nothing", "a name in the price file"),
     "confirmation without a price": (
         GOOD + "confirm_above: 10\n",
         "job.yaml:4: confirm_above: is an amount of money",
@@ -322,7 +326,7 @@ CASES = {
         "leave it out, or give `parallel_trials` a number",
     ),
     "an unknown stop rule": (GOOD + "stop: never\n", "job.yaml:4: stop: found 'never'", "advise or auto"),
-    "patience that is none": (GOOD + "patience: 0\n", "job.yaml:4: patience: found 0", "above 0"),
+    "patience of 0": (GOOD + "patience: 0\n", "job.yaml:4: patience: found 0", "above 0"),
     "criteria that are no list": (
         GOOD + "criteria: {accuracy: 0.9}\n",
         "job.yaml:4: criteria: found {'accuracy': 0.9}",
@@ -360,15 +364,15 @@ CASES = {
         "job.yaml:6: initial[1]: decision 'a': ",
         "7",
     ),
-    "an initial architecture that is none": (
+    "an initial architecture of a wrong type": (
         GOOD + "initial: [3]\n",
         "job.yaml:4: initial[0]: found 3",
         "{decision: label",
     ),
     "a learning rate in the space": (
         "space: mine.py:joint\ntrain: mine.py:train\n",
-        "job.yaml:1: space: 'head.lr': by the name not architecture",
-        "say `joint: true`",
+        "job.yaml:1: space: 'head.lr': by the name this is a setting of training",
+        "set `joint: true`",
     ),
     "two ways to split": (
         "space: {zoo: chain}\ntask: {split: 70/15/15, test: 0.2}\n",
@@ -395,7 +399,7 @@ CASES = {
         "job.yaml:4: proxy: belongs to",
         "give `task`",
     ),
-    "full training of none": (GOOD + "finalize: {top: 0}\n", "job.yaml:4: finalize.top: found 0", "at least 1"),
+    "full training of no trial": (GOOD + "finalize: {top: 0}\n", "job.yaml:4: finalize.top: found 0", "at least 1"),
     "a typo in full training": (
         GOOD + "finalize: {tpo: 3}\n",
         "job.yaml:4: finalize.tpo: there is no key",
@@ -418,7 +422,7 @@ CASES = {
         "job.yaml:5: phases.smoke: found nothing",
         "what this phase changes",
     ),
-    "a phase whose name is no folder's": (
+    "a phase whose name is not a valid folder name": (
         GOOD + "phases:\n  a/b: {}\n",
         "job.yaml:5: phases.a/b: ",
         "a name of letters",
@@ -453,7 +457,7 @@ CASES = {
         "job.yaml:6: phases.smoke.epochs: found 9",
         "raise recipe.epochs",
     ),
-    "a go rule that is none": (
+    "an unknown key in a go rule": (
         GOOD + "phases:\n  smoke:\n    go: {accuracy: 0.5}\n",
         "job.yaml:6: phases.smoke.go.accuracy: there is no key",
         "there are best, failed, learns",
@@ -468,14 +472,14 @@ CASES = {
         "job.yaml:7: phases.smoke.go.best[0]: ",
         "exactly one of at_most and at_least",
     ),
-    "a go rule on what is not reported": (
+    "a go rule on a metric that is not reported": (
         "space: {zoo: chain}\ntask: {}\nphases:\n  smoke:\n    go:\n      best: [{metric: speed, at_least: 1}]\n",
         "job.yaml:6: phases.smoke.go.best: there is no metric of the built-in trainer 'speed'",
         "accuracy",
     ),
-    "learning that nobody can tell": (
+    "learning without a task": (
         GOOD + "phases:\n  smoke:\n    go: {learns: true}\n",
-        "job.yaml:6: phases.smoke.go.learns: only the built-in trainer",
+        "job.yaml:6: phases.smoke.go.learns: found true, but the accuracy of guessing",
         "give `best:",
     ),
     "full training first": (
@@ -490,7 +494,7 @@ CASES = {
     ),
     "full training that also searches": (
         GOOD + "phases:\n  a: {}\n  full: {finalize: {}, max_trials: 3}\n",
-        "job.yaml:6: phases.full.max_trials: this phase trains the best",
+        "job.yaml:6: phases.full.max_trials: this phase does full training",
         "leave it out",
     ),
     "full training twice": (
@@ -516,14 +520,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_malformed_job_is_told_in_one_line(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text, place, remedy = CASES[name]
+def test_the_error_of_a_malformed_job_takes_one_line(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, location, remedy = CASES[name]
     monkeypatch.chdir(folder)
     (folder / "job.yaml").write_text(text)
     with pytest.raises(JobError) as caught:
         load_job("job.yaml")
     message = str(caught.value)
-    assert place in message
+    assert location in message
     assert remedy in message
     assert message.startswith("job.yaml")
     assert message.count("job.yaml") == 1
@@ -531,7 +535,7 @@ def test_a_malformed_job_is_told_in_one_line(name: str, folder: Path, monkeypatc
     assert not (folder / "runs").exists()
 
 
-def test_every_wrong_key_is_told(folder: Path) -> None:
+def test_every_wrong_key_has_a_line(folder: Path) -> None:
     (folder / "job.yaml").write_text("space: mine.py:space\nsede: 3\nparallel_trials: two\n")
     with pytest.raises(JobError) as caught:
         load_job(folder / "job.yaml")
@@ -540,20 +544,20 @@ def test_every_wrong_key_is_told(folder: Path) -> None:
     assert "job.yaml:3: parallel_trials" in first
 
 
-def test_an_option_of_the_command_line_is_blamed_by_its_name(folder: Path) -> None:
+def test_an_error_names_the_option_of_the_command_line(folder: Path) -> None:
     (folder / "job.yaml").write_text(GOOD)
     with pytest.raises(JobError, match=r"^--max-trials: found 0"):
         load_job(folder / "job.yaml", {"max_trials": 0})
 
 
-def test_the_command_prints_the_line_and_fails(folder: Path) -> None:
+def test_the_command_prints_the_error_and_fails(folder: Path) -> None:
     (folder / "job.yaml").write_text("space: mine.py:space\ntrain: mine.py:estimator\nmax_trails: 3\n")
     command = [sys.executable, "-m", "ogive", "search", "job.yaml"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.splitlines() == [done.stderr.strip()]
-    assert done.stderr.startswith(
+    process = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert process.returncode == 2
+    assert process.stdout == ""
+    assert process.stderr.splitlines() == [process.stderr.strip()]
+    assert process.stderr.startswith(
         "error: job.yaml:3: max_trails: there is no key 'max_trails'; did you mean 'max_trials'?"
     )
     assert {path.name for path in folder.iterdir()} <= {*"job.yaml mine.py broken.py syntax.py empty.py".split()}
@@ -565,18 +569,18 @@ def test_the_command_prints_the_line_and_fails(folder: Path) -> None:
 @pytest.mark.parametrize(
     "value", ["", "[]", "{}", "3", ".nan", "no", "x:y:z", "[[1]]", "{a: {b: {c: 1}}}", "'..'", "':'"]
 )
-def test_whatever_stands_under_a_key_is_told_where_it_is(
+def test_the_error_of_any_value_names_its_location(
     key: str, value: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
     job = {"space": "mine.py:space", "train": "mine.py:estimator", "max_trials": "3", key: value}
     (folder / "job.yaml").write_text("".join(f"{name}: {text}\n" for name, text in job.items()))
-    message = told(Path("job.yaml"))
-    if message:
+    message = load_error(Path("job.yaml"))
+    if message is not None:
         assert all(text.startswith(f"job.yaml:{list(job).index(key) + 1}: {key}") for text in message.splitlines())
     else:
-        fine = {"constraints": ["[]"], "baseline": [""], "run": ["", "x:y:z", "'..'", "':'"]}
-        assert value in fine.get(key, [])
+        valid = {"constraints": ["[]"], "baseline": [""], "run": ["", "x:y:z", "'..'", "':'"]}
+        assert value in valid.get(key, [])
 
 
 @pytest.mark.parametrize("key", ["task", "recipe"])
@@ -584,24 +588,24 @@ def test_whatever_stands_under_a_key_is_told_where_it_is(
     "inside", ["data", "test", "validation", "train", "seed", "device", "epochs", "optimizer", "warmup"]
 )
 @pytest.mark.parametrize("value", ["", "[]", "-3", "{}", "1.5", "x"])
-def test_whatever_stands_in_task_and_recipe_is_told_where_it_is(
+def test_the_error_of_any_value_in_task_and_recipe_names_its_location(
     key: str, inside: str, value: str, tmp_path: Path
 ) -> None:
     text = "space: {zoo: chain}\ntask: {}\nrecipe: {}\n".replace(f"{key}: {{}}", f"{key}:\n  {inside}: {value}")
     (tmp_path / "job.yaml").write_text(text)
     line = 3 if key == "task" else 4
-    message = told(tmp_path / "job.yaml")
-    if message:
+    message = load_error(tmp_path / "job.yaml")
+    if message is not None:
         assert message.startswith(f"{tmp_path / 'job.yaml'}:{line}: {key}.{inside}: ")
         assert message.count("job.yaml") == 1
     else:
         assert (key, inside, value) in {("task", "train", ""), ("recipe", "warmup", "1.5")}
 
 
-def told(path: Path) -> str:
-    """What is wrong with a job; "" where nothing is."""
+def load_error(path: Path) -> str | None:
+    """Return the error of a job; None if the job is valid."""
     try:
         load_job(path)
     except JobError as error:
         return str(error)
-    return ""
+    return None

@@ -14,7 +14,7 @@ import ogive as og
 from ogive.cli.main import main
 from ogive.errors import JobError
 from ogive.job import load_job
-from ogive.job.stored_plan import kept_plan
+from ogive.job.stored_plan import load_plan
 from ogive.planner import Epoch, Plan, Timings, WorkerSplit
 from ogive.planner.measure_durations import _drawn
 from ogive.run.events import Kind
@@ -223,11 +223,11 @@ def test_a_kept_plan_that_does_not_fit_is_not_taken_up(
     path = job(tmp_path, "auto")
     (tmp_path / "durations.csv").write_text("trial,workers,epoch,seconds\nb,1,1,0.2\nb,1,2,0.2\n")
     command("plan", path, "--workers", 2, "--from", tmp_path / "durations.csv", "--seeds", 2)
-    assert kept_plan(load_job(path)) is not None
+    assert load_plan(load_job(path)) is not None
     command("plan", path, "--workers", workers, "--from", tmp_path / "durations.csv", "--seeds", 2)
     path.write_text(path.read_text().replace("max_trials: 6", f"max_trials: {limit}"))
     capsys.readouterr()
-    assert kept_plan(load_job(path)) is None
+    assert load_plan(load_job(path)) is None
     assert f"run.plan.json is not used: {words}" in capsys.readouterr().err
 
 

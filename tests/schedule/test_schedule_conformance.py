@@ -134,14 +134,14 @@ class HashOrder(OwnRandomNumbers):
 @pytest.mark.parametrize(
     ("broken", "rule"),
     [
-        (CountsCalls, "pure"),
-        (RecordsPromotionTooEarly, "pure"),
-        (ForgetsPromotions, "legal"),
-        (PromotesFailedTrials, "legal"),
-        (PausesWithoutRung, "legal"),
-        (WaitsForFailedTrials, "legal"),
-        (OwnRandomNumbers, "determined"),
-        (HashOrder, "same_elsewhere"),
+        (CountsCalls, "next job has no side effects"),
+        (RecordsPromotionTooEarly, "next job has no side effects"),
+        (ForgetsPromotions, "jobs are valid"),
+        (PromotesFailedTrials, "jobs are valid"),
+        (PausesWithoutRung, "jobs are valid"),
+        (WaitsForFailedTrials, "jobs are valid"),
+        (OwnRandomNumbers, "next job is deterministic"),
+        (HashOrder, "another process agrees"),
     ],
 )
 def test_the_suite_names_the_broken_rule(broken: type[Schedule], rule: str) -> None:

@@ -1,4 +1,4 @@
-"""Modules of a user that are written, imported from scratch and identified, again and again."""
+"""Modules of a user, which are written, imported again and identified."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ogive.source import CodeIdentity, identity
 
 
 class Modules:
-    """A folder with modules; `m` is the one that holds the function `use`."""
+    """A folder with modules; the module `m` defines the function `use`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def load(self, texts: Mapping[str, str] | str) -> ModuleType:
-        """Write the modules, by name, and import `m` again."""
+        """Write the modules, by name, import `m` again, and return it."""
         texts = {"m": texts} if isinstance(texts, str) else texts
         self.forget()
         for name, text in texts.items():
@@ -28,8 +28,8 @@ class Modules:
         importlib.invalidate_caches()
         return importlib.import_module("m")
 
-    def of(self, texts: Mapping[str, str] | str) -> CodeIdentity:
-        """The identity of `m.use`."""
+    def identify(self, texts: Mapping[str, str] | str) -> CodeIdentity:
+        """Return the identity of `m.use`."""
         return identity([("train function", self.load(texts).use)])
 
     def edit(self, before: str, after: str, name: str = "m") -> None:
@@ -39,8 +39,8 @@ class Modules:
         path.write_text(path.read_text().replace(before, after))
 
     def forget(self) -> None:
-        own = [path.stem for path in self.folder.glob("*.py")]
-        for name in [name for name in sys.modules if name.partition(".")[0] in own]:
+        names = [path.stem for path in self.folder.glob("*.py")]
+        for name in [name for name in sys.modules if name.partition(".")[0] in names]:
             del sys.modules[name]
 
 
@@ -48,20 +48,23 @@ class Modules:
 def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Modules]:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # two edits within one second
-    made = Modules(tmp_path)
-    yield made
-    made.forget()
+    result = Modules(tmp_path)
+    yield result
+    result.forget()
 
 
 @pytest.fixture
 def hashes(modules: Modules) -> Callable[[str, str, str, str], tuple[str, str, str]]:
-    """Hashes of `m.use` of a text: twice as it is, and with an edit, in `m` or in the module `cfg` beside it."""
+    """Return a function that computes hashes of `m.use`: of a text twice, and of the text with an edit.
 
-    def of(text: str, before: str, after: str, cfg: str = "") -> tuple[str, str, str]:
+    The edit is in `m`, or in the module `cfg` beside it.
+    """
+
+    def compute(text: str, before: str, after: str, cfg: str = "") -> tuple[str, str, str]:
         assert before in text + cfg
-        then, again = (modules.of({"m": text, "cfg": cfg}) for _ in range(2))
-        now = modules.of({"m": text.replace(before, after), "cfg": cfg.replace(before, after)})
-        assert then.missing == now.missing == ()
-        return then.hash, again.hash, now.hash
+        first, second = (modules.identify({"m": text, "cfg": cfg}) for _ in range(2))
+        edited = modules.identify({"m": text.replace(before, after), "cfg": cfg.replace(before, after)})
+        assert first.missing == edited.missing == ()
+        return first.hash, second.hash, edited.hash
 
-    return of
+    return compute

@@ -1,4 +1,4 @@
-"""Changes that a hash of the bytecode alone would miss."""
+"""Changes that a hash of the bytecode alone would not detect."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def precision() -> None:
     torch.set_default_dtype(torch.float32)
 
 
-def seen(found: tuple[str, str, str]) -> bool:
-    then, again, now = found
-    assert then == again
-    return now != then
+def is_detected(hashes: tuple[str, str, str]) -> bool:
+    first, second, edited = hashes
+    assert first == second
+    return edited != first
 
 
 @pytest.mark.parametrize(
@@ -35,18 +35,18 @@ def seen(found: tuple[str, str, str]) -> bool:
         "import cfg\ndef use(c=cfg): return cfg.K, c.LR\n",
     ],
 )
-def test_a_module_that_is_passed_on_counts_as_a_whole(hashes: Hashes, text: str) -> None:
-    assert seen(hashes(text, "LR = 0.1", "LR = 0.2", cfg="LR = 0.1\nK = 1\n"))
+def test_a_module_that_is_passed_on_is_identified_as_a_whole(hashes: Hashes, text: str) -> None:
+    assert is_detected(hashes(text, "LR = 0.1", "LR = 0.2", cfg="LR = 0.1\nK = 1\n"))
 
 
-def test_of_a_module_whose_attributes_alone_are_read_the_others_do_not_count(hashes: Hashes) -> None:
+def test_attributes_of_a_module_that_are_not_read_are_ignored(hashes: Hashes) -> None:
     text = "import cfg\ndef use(x):\n    cfg.MADE = x\n    return cfg.K + cfg.table.get(x).size\n"
-    assert not seen(hashes(text, "LR = 0.1", "LR = 0.2", cfg="LR = 0.1\nK = 1\ntable = {}\n"))
+    assert not is_detected(hashes(text, "LR = 0.1", "LR = 0.2", cfg="LR = 0.1\nK = 1\ntable = {}\n"))
 
 
-def test_a_module_may_make_its_attributes_when_they_are_read(hashes: Hashes) -> None:
+def test_a_module_may_create_attributes_when_they_are_read(hashes: Hashes) -> None:
     text = "import cfg\ndef use(): return cfg.LR * cfg.K\n"
-    assert seen(hashes(text, "return 0.1", "return 0.2", cfg="K = 1\ndef __getattr__(name):\n    return 0.1\n"))
+    assert is_detected(hashes(text, "return 0.1", "return 0.2", cfg="K = 1\ndef __getattr__(name):\n    return 0.1\n"))
 
 
 CHANGES = {
@@ -94,18 +94,18 @@ CHANGES = {
         "fill_(1.0)",
         "fill_(2.0)",
     ),
-    "a teacher that is evaluated": (
+    "a teacher in evaluation mode": (
         "import torch\nT = torch.nn.Linear(1, 1).eval()\nT.weight.data.fill_(1.0)\nT.bias.data.fill_(0.0)\n"
         "def use(x): return T(x)\n",
         "fill_(1.0)",
         "fill_(2.0)",
     ),
-    "how weights to be trained are made": (
+    "how weights that will be trained are created": (
         "import torch\ndef made(path):\n    return torch.nn.Linear(1, 1)\nT = made('a.pt')\ndef use(x): return T(x)\n",
         "a.pt",
         "b.pt",
     ),
-    "what is loaded into weights to be trained": (
+    "what is loaded into weights that will be trained": (
         "import torch\ndef weights(path):\n    return {}\nT = torch.nn.Linear(1, 1)\n"
         "T.load_state_dict(weights('a.pt'), strict=False)\ndef use(x): return T(x)\n",
         "a.pt",
@@ -173,21 +173,23 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("what", CHANGES)
-def test_a_change_is_seen(hashes: Hashes, what: str) -> None:
-    assert seen(hashes(*CHANGES[what]))
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_is_detected(hashes: Hashes, change: str) -> None:
+    assert is_detected(hashes(*CHANGES[change]))
 
 
-def test_how_imported_weights_are_made_counts(hashes: Hashes) -> None:
+def test_the_statements_that_create_imported_weights_are_identified(hashes: Hashes) -> None:
     cfg = "import torch\ndef made(path):\n    return torch.nn.Linear(1, 1)\nT = made('a.pt')\n"
-    assert seen(hashes("from cfg import T\ndef use(x): return T(x)\n", "a.pt", "b.pt", cfg=cfg))
+    assert is_detected(hashes("from cfg import T\ndef use(x): return T(x)\n", "a.pt", "b.pt", cfg=cfg))
 
 
-def test_a_module_that_is_imported_for_its_effects_counts_by_them(modules: Any) -> None:
+def test_a_module_is_identified_by_the_effects_of_its_import(modules: Any) -> None:
     text = "import cfg\ndef use(): return 1\n"
-    before = modules.of({"m": text, "cfg": "import torch\ntorch.manual_seed(1)\nLR = 1\n"})
-    assert modules.of({"m": text, "cfg": "import torch\ntorch.manual_seed(1)  # here\nLR = 2\n"}).hash == before.hash
-    after = modules.of({"m": text, "cfg": "import torch\ntorch.manual_seed(2)\nLR = 1\n"})
+    before = modules.identify({"m": text, "cfg": "import torch\ntorch.manual_seed(1)\nLR = 1\n"})
+    assert (
+        modules.identify({"m": text, "cfg": "import torch\ntorch.manual_seed(1)  # here\nLR = 2\n"}).hash == before.hash
+    )
+    after = modules.identify({"m": text, "cfg": "import torch\ntorch.manual_seed(2)\nLR = 1\n"})
     assert [name for name in before.parts if before.parts[name] != after.parts[name]] == ["import cfg"]
 
 
@@ -203,9 +205,9 @@ def test_a_module_that_is_imported_for_its_effects_counts_by_them(modules: Any) 
         "'a text'",
     ],
 )
-def test_statements_without_an_effect_on_what_is_used_do_not_count(modules: Any, line: str) -> None:
+def test_statements_without_an_outside_effect_are_ignored(modules: Any, line: str) -> None:
     text = "def use(): return 1\n"
-    assert modules.of(f"{line}\n{text}").hash == modules.of(text).hash
+    assert modules.identify(f"{line}\n{text}").hash == modules.identify(text).hash
 
 
 @pytest.mark.parametrize(
@@ -218,10 +220,10 @@ def test_statements_without_an_effect_on_what_is_used_do_not_count(modules: Any,
         "import torch\ndef use(x): return torch.ops.project.scale(x)\n",
     ],
 )
-def test_code_that_is_reached_by_a_name_put_together_is_not_identified(modules: Any, text: str) -> None:
-    assert "it finds code by names that it puts together" in modules.of(text).missing[0]
+def test_code_that_is_looked_up_by_a_computed_name_is_not_identified(modules: Any, text: str) -> None:
+    assert "it looks up code by names that are computed at run time" in modules.identify(text).missing[0]
 
 
-def test_what_is_read_of_other_objects_is_no_lookup(modules: Any) -> None:
+def test_attributes_of_other_objects_are_no_lookups(modules: Any) -> None:
     text = "import sys, torch\ndef use(model):\n    sys.stdout.flush()\n    return [*model.modules()], torch.ops.aten.relu\n"
-    assert modules.of(text).missing == ()
+    assert modules.identify(text).missing == ()

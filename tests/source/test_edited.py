@@ -1,4 +1,4 @@
-"""Files that are edited after their import: what is loaded is not what a worker would import."""
+"""Files that are edited after their import: a worker would import other code than the loaded one."""
 
 from __future__ import annotations
 
@@ -64,16 +64,16 @@ def use(x, momentum=0.9, *, decay=0.01):
 CFG = "WIDTH = 8\nBATCH = 32\n"
 
 
-def test_a_file_that_is_as_it_was_holds_what_is_loaded(modules: Any) -> None:
+def test_an_unchanged_file_contains_the_loaded_code(modules: Any) -> None:
     module = modules.load({"m": TEXT, "cfg": CFG})
     module.use(1)
-    found = identity([("train function", module.use)])
-    assert found.missing == ()
-    assert set(found.files) == {str(modules.folder / "m.py"), str(modules.folder / "cfg.py")}
+    result = identity([("train function", module.use)])
+    assert result.missing == ()
+    assert set(result.files) == {str(modules.folder / "m.py"), str(modules.folder / "cfg.py")}
 
 
 @pytest.mark.parametrize(
-    ("file", "before", "after", "place"),
+    ("file", "before", "after", "variable"),
     [
         ("m", "LR = 0.1", "LR = 0.2", "LR"),
         ("m", "LR = 0.1", "LR = 1", "LR"),
@@ -91,13 +91,13 @@ def test_a_file_that_is_as_it_was_holds_what_is_loaded(modules: Any) -> None:
         ("cfg", "BATCH = 32", "BATCH = 64", "BATCH"),
     ],
 )
-def test_a_constant_that_is_edited_after_its_import_is_not_identified(
-    modules: Any, file: str, before: str, after: str, place: str
+def test_a_constant_that_was_edited_after_its_import_is_not_identified(
+    modules: Any, file: str, before: str, after: str, variable: str
 ) -> None:
     module = modules.load({"m": TEXT, "cfg": CFG})
     modules.edit(before, after, file)
     (line,) = identity([("train function", module.use)]).missing
-    assert line.endswith(f": the loaded {place} is not what {modules.folder / file}.py holds now")
+    assert line.endswith(f": the loaded {variable} differs from what {modules.folder / file}.py contains now")
 
 
 @pytest.mark.parametrize(
@@ -113,11 +113,11 @@ def test_a_constant_that_is_edited_after_its_import_is_not_identified(
         "from collections import Counter\nLR = Counter()\nLR['a'] += 1\ndef use(): return LR\n",
     ],
 )
-def test_a_constant_that_the_module_replaces_is_as_the_file_says(modules: Any, text: str) -> None:
-    assert modules.of({"m": text, "cfg": "LR = 0.2\n"}).missing == ()
+def test_a_constant_that_its_module_replaces_is_identified(modules: Any, text: str) -> None:
+    assert modules.identify({"m": text, "cfg": "LR = 0.2\n"}).missing == ()
 
 
-def test_a_constant_that_a_script_sets_is_not_what_a_worker_would_import(modules: Any) -> None:
+def test_a_constant_that_a_script_sets_is_not_identified(modules: Any) -> None:
     module = modules.load({"m": TEXT, "cfg": CFG})
     module.cfg.BATCH = 16
     (line,) = identity([("train function", module.use)]).missing

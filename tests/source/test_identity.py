@@ -1,4 +1,4 @@
-"""The identity of code changes with whatever a function or class would run otherwise, and with nothing else."""
+"""The identity of code changes if a function or class would run different code, and only old."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ FILES = {
 
 
 class Project:
-    """A project of a user in files, imported from scratch each time."""
+    """A project of a user in files, which is imported again at each load."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -137,12 +137,12 @@ class Project:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # two edits within one second
-    made = Project(tmp_path)
-    yield made
-    made.forget()
+    result = Project(tmp_path)
+    yield result
+    result.forget()
 
 
-def of(module: ModuleType) -> CodeIdentity:
+def identify(module: ModuleType) -> CodeIdentity:
     return identity([("layer", module.Net), ("layer", module.smaller), ("constraint", module.add)])
 
 
@@ -170,14 +170,14 @@ def of(module: ModuleType) -> CodeIdentity:
         ("parts/later.py", "5", "6", "module parts.later"),
     ],
 )
-def test_every_change_of_what_runs_is_seen_and_named(
+def test_every_change_of_what_runs_changes_a_named_part(
     project: Project, file: str, before: str, after: str, name: str
 ) -> None:
-    then = of(project.load())
-    assert then.missing == ()
-    now = of(project.load((file, before, after)))
-    assert now.hash != then.hash
-    assert name in differences(then.parts, now.parts)
+    old = identify(project.load())
+    assert old.missing == ()
+    new = identify(project.load((file, before, after)))
+    assert new.hash != old.hash
+    assert name in differences(old.parts, new.parts)
 
 
 @pytest.mark.parametrize(
@@ -190,33 +190,33 @@ def test_every_change_of_what_runs_is_seen_and_named(
         ("return 2 * x", "return 2 * x\n\n\ndef nobody():\n    return doubled(1)"),
     ],
 )
-def test_comments_formatting_docstrings_and_code_that_is_not_used_change_nothing(
+def test_comments_formatting_docstrings_and_unused_code_change_nothing(
     project: Project, before: str, after: str
 ) -> None:
-    then = of(project.load())
-    now = of(project.load(("model.py", before, after)))
-    assert differences(then.parts, now.parts) == []
-    assert now.hash == then.hash
+    old = identify(project.load())
+    new = identify(project.load(("model.py", before, after)))
+    assert differences(old.parts, new.parts) == []
+    assert new.hash == old.hash
 
 
-def test_what_is_edited_after_its_import_is_not_identified(project: Project) -> None:
+def test_code_that_was_edited_after_its_import_is_not_identified(project: Project) -> None:
     module = project.load()
-    assert of(module).edited() == []
-    found = of(module)
+    assert identify(module).edited() == []
+    identified = identify(module)
     path = project.folder / "parts" / "deep.py"
     path.write_text("def inner(n):\n    return n + 200\n")
-    assert found.edited() == [str(path)]
-    (line,) = of(module).missing
-    assert line == f"parts.deep.inner: the loaded code is not what {path} holds now"
+    assert identified.edited() == [str(path)]
+    (line,) = identify(module).missing
+    assert line == f"parts.deep.inner: the loaded code differs from what {path} contains now"
 
 
-def test_code_without_a_source_file_is_named(project: Project) -> None:
+def test_code_without_a_source_file_is_missing(project: Project) -> None:
     module = project.load()
     exec("class Made(Net):\n    def half(self): return 1\n", vars(module))
     assert identity([("layer", module.Made)]).missing == ("layer model.Made: it has no source file (<string>)",)
 
 
-def test_what_lies_beyond_the_bounds_is_not_identified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_beyond_the_bounds_is_not_identified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     functions = [f"def f{i}(x):\n    return f{i + 1}(x)\n" for i in range(30)]
     (tmp_path / "chain_of_calls.py").write_text("\n".join([*functions, "def f30(x):\n    return x\n"]))
@@ -225,7 +225,7 @@ def test_what_lies_beyond_the_bounds_is_not_identified(tmp_path: Path, monkeypat
     assert "20 steps" in identity([("layer", chain.f0)]).missing[0]
 
 
-def test_data_beside_a_function_count_by_their_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_globals_are_identified_by_their_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "with_data.py").write_text("DATA = None\ndef use():\n    return DATA\n")
     module = importlib.import_module("with_data")
@@ -244,7 +244,7 @@ def test_data_beside_a_function_count_by_their_content(tmp_path: Path, monkeypat
     for one, other in pairs:
         assert of_data(one).hash == of_data(copy.deepcopy(one)).hash != of_data(other).hash
     assert of_data(torch.zeros(3, device="meta")).missing == ()
-    assert "20,000 are looked at" in of_data(list(range(30_000))).missing[0]
+    assert "20,000 are examined" in of_data(list(range(30_000))).missing[0]
 
 
 VALUES = """
@@ -301,7 +301,7 @@ def use(): return VALUE, A, B
         ("A", "VALUE = A", "VALUE = B"),
     ],
 )
-def test_values_count_by_what_they_hold_and_what_they_do(
+def test_values_are_identified_by_their_content_and_their_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, before: str, after: str
 ) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -315,13 +315,13 @@ def test_values_count_by_what_they_hold_and_what_they_do(
 
     text = VALUES.replace("{value}", value)
     assert before in text
-    then = of_value(text)
-    assert then.missing == ()
-    assert of_value(text).hash == then.hash
-    assert of_value(text.replace(before, after)).hash != then.hash
+    old = of_value(text)
+    assert old.missing == ()
+    assert of_value(text).hash == old.hash
+    assert of_value(text.replace(before, after)).hash != old.hash
 
 
-def test_a_module_of_the_project_may_be_named_as_one_of_the_standard_library(
+def test_a_module_of_the_project_may_have_the_name_of_a_standard_module(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -337,23 +337,23 @@ def test_a_module_of_the_project_may_be_named_as_one_of_the_standard_library(
     assert len(hashes) == 2
 
 
-def test_code_that_finds_code_by_names_that_it_puts_together_is_not_identified(
+def test_code_that_looks_up_code_by_computed_names_is_not_identified(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "finds_code.py").write_text("import importlib\ndef use(n): return importlib.import_module('x' + n)\n")
     (line,) = identity([("layer", importlib.import_module("finds_code").use)]).missing
-    assert line == "layer finds_code.use: it finds code by names that it puts together (import_module)"
+    assert line == "layer finds_code.use: it looks up code by names that are computed at run time (import_module)"
 
 
-def test_a_container_that_is_filled_is_named_as_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_container_that_code_fills_is_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "with_memo.py").write_text("MEMO = {}\ndef use(k): return MEMO.setdefault(k, k)\n")
     module = importlib.import_module("with_memo")
-    then = identity([("train function", module.use)])
+    old = identity([("train function", module.use)])
     module.use(1)
-    now = identity([("train function", module.use)])
-    assert differences(then.parts, now.parts) == ["data with_memo.MEMO"]
+    new = identity([("train function", module.use)])
+    assert differences(old.parts, new.parts) == ["data with_memo.MEMO"]
 
 
 def test_modules_that_import_each_other_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,16 +366,14 @@ def test_modules_that_import_each_other_are_followed(tmp_path: Path, monkeypatch
     assert "one_side.g" in parts
 
 
-def test_installed_code_is_its_version() -> None:
+def test_installed_code_is_identified_by_its_version() -> None:
     from torch import nn
 
     parts = identity([("layer", nn.Conv2d), ("layer", dict), ("argument", nn.functional.relu)]).parts
     assert set(parts) == {"package torch", "python"}
 
 
-def test_an_identity_is_the_same_in_every_process_and_after_a_journey_by_value(
-    project: Project, tmp_path: Path
-) -> None:
+def test_an_identity_is_the_same_in_every_process_and_after_pickling(project: Project, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import cloudpickle, sys\nfrom ogive.source import identity\nimport model\n\n\n"
@@ -386,20 +384,22 @@ def test_an_identity_is_the_same_in_every_process_and_after_a_journey_by_value(
     project.load()
 
     def run(*command: Any) -> str:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, *command], capture_output=True, text=True, cwd=tmp_path, check=True, timeout=60
         )
-        return done.stdout
+        return process.stdout
 
     printed = run("script.py", "roots.pkl")
     assert printed.endswith("()\n")
-    assert run("script.py", "again.pkl") == printed, "another hash seed"
+    assert run("script.py", "other.pkl") == printed, "another hash seed"
     reader = "import pickle; from ogive.source import identity; r = pickle.load(open('roots.pkl', 'rb'));"
     statement = f"{reader} print(identity(r).hash, identity(r).missing)"
     assert run("-m", "timeit", "-n", "1", "-r", "1", statement).startswith(printed), "where __main__ is another program"
 
 
-def test_attributes_are_told_from_globals_of_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attributes_are_not_confused_with_globals_of_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "named.py").write_text(
         "run = None\nnumbers = [1]\ndef train(model):\n    model.eval()\n    model.run()\n"
@@ -410,8 +410,8 @@ def test_attributes_are_told_from_globals_of_their_name(tmp_path: Path, monkeypa
     assert identity([("train function", module.train)]) == before
 
 
-def test_a_version_does_not_depend_on_what_is_loaded() -> None:
-    statement = "from ogive.source import project_files; print(project_files.version('sklearn'))"
+def test_a_version_does_not_depend_on_the_loaded_modules() -> None:
+    statement = "from ogive.source import project_files; print(project_files.package_version('sklearn'))"
     versions = {
         subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60).stdout
         for text in (statement, f"import sklearn; {statement}")
@@ -420,7 +420,7 @@ def test_a_version_does_not_depend_on_what_is_loaded() -> None:
     assert versions != {"None\n"}
 
 
-def test_a_project_may_be_moved(tmp_path: Path) -> None:
+def test_a_project_may_move_to_another_folder(tmp_path: Path) -> None:
     text = (
         "import os\nfrom pathlib import Path\nfrom ogive.source import identity\n"
         "HERE = Path(__file__).parent\nDATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'data')\n"

@@ -1,4 +1,4 @@
-"""What differs from process to process, or is filled by the code itself, is no change of the code."""
+"""Values that differ between processes, or that the code itself fills, are no changes of the code."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ if __name__ == "__main__":
         torch.nn.Linear(1, 1).register_forward_hook(print)
     import m
     from ogive.source import identity
-    found = identity([("train function", m.use)])
-    print(found.parts, found.missing)
+    result = identity([("train function", m.use)])
+    print(result.parts, result.missing)
 """
 
 
@@ -89,14 +89,14 @@ def test_an_identity_is_the_same_in_every_process(modules: Any) -> None:
         "def use(x): return a.k\n",
     ],
 )
-def test_what_code_fills_by_itself_is_no_change(modules: Any, text: str) -> None:
+def test_values_that_code_fills_by_itself_are_no_changes(modules: Any, text: str) -> None:
     module = modules.load(
         {"m": text, "cfg": "D = None\ndef data():\n    global D\n    D = D or {1: 2}\n    return D\n"}
     )
-    then = identity([("train function", module.use)])
+    old = identity([("train function", module.use)])
     module.use(1)
-    assert then.missing == ()
-    assert identity([("train function", module.use)]) == then
+    assert old.missing == ()
+    assert identity([("train function", module.use)]) == old
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,10 @@ def test_what_code_fills_by_itself_is_no_change(modules: Any, text: str) -> None
         ("class B:\n    n = 0\n    def __init__(self): B.n += 1\ndef use(): return B().n\n", "n = 0", "n = 5"),
     ],
 )
-def test_what_is_filled_counts_by_the_code_that_fills_it(modules: Any, text: str, before: str, after: str) -> None:
-    assert modules.of(text).hash != modules.of(text.replace(before, after)).hash
+def test_a_filled_value_is_identified_by_the_code_that_fills_it(
+    modules: Any, text: str, before: str, after: str
+) -> None:
+    assert modules.identify(text).hash != modules.identify(text.replace(before, after)).hash
 
 
 @pytest.mark.parametrize(
@@ -139,43 +141,43 @@ def test_what_is_filled_counts_by_the_code_that_fills_it(modules: Any, text: str
         ("import cfg\ndef use(x): cfg.SEEN.add(x)\n", "cfg.SEEN"),
     ],
 )
-def test_other_values_that_code_changes_are_named_as_data(modules: Any, text: str, name: str) -> None:
+def test_other_values_that_code_changes_are_data(modules: Any, text: str, name: str) -> None:
     module = modules.load({"m": text, "cfg": "SEEN = set()\n"})
-    then = identity([("train function", module.use)])
+    old = identity([("train function", module.use)])
     module.use(1)
     module.use(1)
-    now = identity([("train function", module.use)])
-    assert then.missing == now.missing == ()
-    assert differences(then.parts, now.parts) == [f"data {name}"]
+    new = identity([("train function", module.use)])
+    assert old.missing == new.missing == ()
+    assert differences(old.parts, new.parts) == [f"data {name}"]
 
 
-def test_statistics_of_a_module_in_training_are_no_change(modules: Any) -> None:
+def test_statistics_of_a_module_in_training_mode_are_no_change(modules: Any) -> None:
     module = modules.load("import torch\nN = torch.nn.BatchNorm1d(2)\ndef use(x): return N(torch.randn(4, 2))\n")
-    then = identity([("train function", module.use)])
+    old = identity([("train function", module.use)])
     module.use(1)
-    assert identity([("train function", module.use)]) == then
+    assert identity([("train function", module.use)]) == old
 
 
-def test_a_decorator_that_is_entered_is_no_change(modules: Any) -> None:
+def test_entering_a_decorator_is_no_change(modules: Any) -> None:
     module = modules.load(
         "import torch\n@torch.autocast('cpu')\n@torch.no_grad()\ndef use(x): return torch.eye(2) @ torch.eye(2)\n"
     )
-    then = identity([("train function", module.use)])
+    old = identity([("train function", module.use)])
     module.use(1)
-    assert identity([("train function", module.use)]) == then
+    assert identity([("train function", module.use)]) == old
 
 
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
         ("(i for i in 'abc')", "builtins:generator: it cannot be pickled"),
-        ("chain(400)", "inside each other"),
-        ("nested(400)", "inside each other"),
-        ("Strange()", "looking at it raises RuntimeError"),
-        ("Odd()", "looking at it raises ValueError: no"),
+        ("chain(400)", "nested more than 150 levels deep"),
+        ("nested(400)", "nested more than 150 levels deep"),
+        ("Strange()", "examining it raises RuntimeError"),
+        ("Odd()", "examining it raises ValueError: no"),
     ],
 )
-def test_what_cannot_be_looked_at_is_missing_and_no_more(modules: Any, value: str, reason: str) -> None:
+def test_values_that_cannot_be_examined_are_missing(modules: Any, value: str, reason: str) -> None:
     text = (
         "class N:\n    def __init__(self, n): self.n = n\n"
         "class Strange:\n    @property\n    def __dict__(self): raise RuntimeError(1)\n"
@@ -184,13 +186,13 @@ def test_what_cannot_be_looked_at_is_missing_and_no_more(modules: Any, value: st
         "def nested(n):\n    c = []\n    for i in range(n): c = [c]\n    return c\n"
         f"VALUE = {value}\ndef use(x): return VALUE\n"
     )
-    then, again = modules.of(text), modules.of(text)
-    assert reason in then.missing[0]
-    assert then.hash == again.hash
+    first, second = modules.identify(text), modules.identify(text)
+    assert reason in first.missing[0]
+    assert first.hash == second.hash
 
 
 @pytest.mark.parametrize("value", ["cycle()", "Without()", "Unequal()"])
-def test_objects_may_be_as_odd_as_they_like(modules: Any, value: str) -> None:
+def test_unusual_objects_are_identified(modules: Any, value: str) -> None:
     text = (
         "class Without:\n    def __getattr__(self, name): raise RuntimeError(name)\n"
         "class Unequal:\n    def __eq__(self, other): raise ValueError\n    def __bool__(self): raise ValueError\n"
@@ -198,17 +200,19 @@ def test_objects_may_be_as_odd_as_they_like(modules: Any, value: str) -> None:
         "def cycle():\n    found = [Unequal()]\n    found.append(found)\n    found[0].me = found\n    return found\n"
         f"VALUE = {value}\ndef use(x): return VALUE\n"
     )
-    assert modules.of(text).missing == ()
+    assert modules.identify(text).missing == ()
 
 
-def test_installed_wrappers_that_refer_to_themselves_are_followed_once(modules: Any) -> None:
+def test_an_installed_wrapper_that_refers_to_itself_is_followed_once(modules: Any) -> None:
     text = (
         "from torch.overrides import wrap_torch_function\ndef d(a): return (a,)\n"
         "@wrap_torch_function(d)\ndef f(x): return x * 1\ndef use(x): return f(x)\n"
     )
-    found = modules.of(text)
-    assert found.missing == ()
-    assert {"m.d", "m.f"} <= found.parts.keys()
+    identified = modules.identify(text)
+    assert identified.missing == ()
+    assert {"m.d", "m.f"} <= identified.parts.keys()
     assert (
-        modules.of(text.replace("x * 1", "x * 2")).hash != found.hash != modules.of(text.replace("(a,)", "(a, a)")).hash
+        modules.identify(text.replace("x * 1", "x * 2")).hash
+        != identified.hash
+        != modules.identify(text.replace("(a,)", "(a, a)")).hash
     )

@@ -147,17 +147,17 @@ class GivesUpEarly(Random):
 @pytest.mark.parametrize(
     ("broken", "rule"),
     [
-        (HiddenState, "pure"),
-        (OwnRandomNumbers, "determined"),
-        (HashOrder, "same_elsewhere"),
-        (CountsTells, "replaced"),
-        (LearnsFromAsking, "rebuilt"),
-        (CrashesOnFailure, "legal"),
-        (NeedsItsNote, "foreign"),
-        (ForeignLabel, "legal"),
-        (IgnoresTheConstraint, "legal"),
-        (NoteIsNotJson, "legal"),
-        (GivesUpEarly, "exhausts"),
+        (HiddenState, "ask has no side effects"),
+        (OwnRandomNumbers, "ask is deterministic"),
+        (HashOrder, "another process agrees"),
+        (CountsTells, "tell replaces earlier records"),
+        (LearnsFromAsking, "tell restores the state"),
+        (CrashesOnFailure, "proposals are valid"),
+        (NeedsItsNote, "unknown trials are accepted"),
+        (ForeignLabel, "proposals are valid"),
+        (IgnoresTheConstraint, "proposals are valid"),
+        (NoteIsNotJson, "proposals are valid"),
+        (GivesUpEarly, "small spaces are exhausted"),
     ],
 )
 def test_the_suite_names_the_rule_that_is_broken(broken: type[Random], rule: str) -> None:

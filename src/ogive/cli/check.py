@@ -51,7 +51,7 @@ def check(
     fine = (preflight is None or preflight.ok) and not (strict and missing)
     if as_json:
         costs = None if expected is None else expected.to_json()
-        found = {**_json(preflight), "forecast": costs, "gate": [asdict(finding) for finding in gate]}
+        found = {**_json(preflight), "forecast": costs, "gate": [finding.to_json() for finding in gate]}
         size = size_json(loaded.space)
         print_json({"job": str(job), "size": size, "run": str(shown(loaded.run)), **found, "ok": fine})
     else:
@@ -116,7 +116,7 @@ def _print_gate(gate: Sequence[Finding]) -> None:
     for verdict, mark in ((MISSING, "missing"), (NOTE, "note")):
         for finding in gate:
             if finding.verdict == verdict:
-                out.print(f"  {mark}: {finding.name}: {finding.why}", markup=False, highlight=False)
+                out.print(f"  {mark}: {finding.name}: {finding.reason}", markup=False, highlight=False)
                 if finding.line:
                     out.print(f"      {finding.line}", markup=False, highlight=False)
 

@@ -30,11 +30,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")
 def open_run(run_or_job: Path, trust: bool = False) -> Run:
     """The run in a folder, or of a job. Reads the journal; loads no PyTorch, and the user's code only with `trust`."""
     from ogive import api
-    from ogive.job import add_code_of, run_folder
+    from ogive.job import add_code_folders, run_folder
 
     folder = run_folder(run_or_job)
     if trust:
-        add_code_of(folder)
+        add_code_folders(folder)
     return api.open_run(folder, trust=trust)
 
 

@@ -21,14 +21,15 @@ def print_forecast(forecast: CostForecast | None) -> None:
         print("forecast:  none: only the train function knows how long it trains; the first trials will tell")
         return
     for part in forecast.parts:
+        command = " (a command of its own: ogive finalize)" if part.separate_command else ""
         cost = "" if part.money is None or forecast.price is None else f", {_money(part.money, forecast)}"
         print(
             f"forecast:  {part.name}: {plural(part.trainings, 'training')} of {_times(part.seconds)}: about "
-            f"{_times(part.hours.times(3600))}{cost}{' (a command of its own: ogive finalize)' if part.apart else ''}"
+            f"{_times(part.hours.times(3600))}{cost}{command}"
         )
     if forecast.ratio is not None:
         print(f"           one full training costs {forecast.ratio:.3g} times one of the first search")
-    print(f"           {forecast.method};")
+    print(f"           {forecast.measurement};")
     print(
         f"           on this machine as it is now, {duration(forecast.start_up)} for the start of workers included; larger "
         "networks come on top"

@@ -52,14 +52,14 @@ def finalize(
     What is left out is as the job's `finalize` says. Interrupted, the same command goes on; what is trained already is not
     trained again. Exit code 130 when it was interrupted.
     """
-    from ogive.job import baseline_of, finalize_of
+    from ogive.job import load_baseline, load_finalize_arguments
 
     opened = open_run(run, trust=True)
     limits = {"budget": budget, "time_limit": time_limit}
     arguments: dict[str, Any] = {
-        **finalize_of(opened.folder),
+        **load_finalize_arguments(opened.folder),
         **{name: value for name, value in limits.items() if value is not None},
-        "baseline": baseline_of(opened.folder) if baseline is None else _drawn(baseline),
+        "baseline": load_baseline(opened.folder) if baseline is None else _drawn(baseline),
         "workers": workers,
         "retrain": retrain,
         "retry_failed": retry_failed,
@@ -104,7 +104,7 @@ def _changes(items: Sequence[str]) -> dict[str, Any]:
 
 def _drawn(reference: str) -> Callable[[], Any]:
     """The function that `reference` names; a file is looked for in the working directory."""
-    from ogive.job.user_modules import Code
+    from ogive.job.user_modules import CodeImporter
     from ogive.job.yaml_source import Source
 
     where, _, name = reference.rpartition(":")
@@ -113,7 +113,7 @@ def _drawn(reference: str) -> Callable[[], Any]:
     source = Source(
         file if where.endswith(".py") else Path("the command line"), {"baseline": inside}, {}, frozenset({"baseline"})
     )
-    found: Callable[[], Any] = Code(source).resolve(("baseline",), inside)
+    found: Callable[[], Any] = CodeImporter(source).resolve(("baseline",), inside)
     return found
 
 

@@ -57,9 +57,9 @@ def search_phases(
 def funnel_of(run_or_job: Path) -> Funnel | None:
     """The funnel in a folder, or of a job; None where there is none."""
     from ogive.api import open_funnel
-    from ogive.job import place_of
+    from ogive.job import find_folder
 
-    return open_funnel(place_of(run_or_job))
+    return open_funnel(find_folder(run_or_job))
 
 
 def show_funnel(funnel: Funnel, as_json: bool) -> None:

@@ -52,13 +52,13 @@ def plan(
     `ogive search` journals its forecast and says when it no longer holds, and `parallel_trials: auto` uses its split.
     """
     from ogive.job import load_job
-    from ogive.job.stored_plan import keep_plan, plan_job
+    from ogive.job.stored_plan import plan_job, save_plan
     from ogive.session.planned_search import PlanRequest
 
     loaded = _phase(load_job(job), phase)
     wanted = PlanRequest(workers, source, trials, epochs, seeds, regret)
     made = plan_job(loaded, wanted, say=lambda message: print(message, file=sys.stderr, flush=True))
-    kept = keep_plan(loaded, made)
+    kept = save_plan(loaded, made)
     if as_json:
         print_json(made.to_json() | {"kept": str(shown(kept))})
         return

@@ -1,6 +1,6 @@
-"""What leaves Ogive as a trained model: written, verified in a fresh process, and only then delivered.
+"""Export of trained models that run without Ogive; each is verified in a fresh process before it is delivered.
 
-Importing it loads no PyTorch.
+Importing this package does not import PyTorch.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from ogive.export.task_record import task_data as task_data
     from ogive.export.torch_export import export_torch as export_torch
 
-_HOME = {"export_torch": "torch_export", "TaskData": "task_record", "task_data": "task_record"}
+_MODULES = {"export_torch": "torch_export", "TaskData": "task_record", "task_data": "task_record"}
+"""The module of each name; it is imported on first use."""
 
 __all__ = ["TaskData", "export_torch", "task_data"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(f"ogive.export.{_HOME[name]}"), name)
+    if name in _MODULES:
+        return getattr(import_module(f"ogive.export.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'ogive.export' has no attribute {name!r}; it has {', '.join(__all__)}")

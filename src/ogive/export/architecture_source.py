@@ -1,4 +1,4 @@
-"""An architecture as Python: the nested calls that build its model, without Ogive."""
+"""Format an architecture as Python: the nested calls that build its model, without Ogive."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ogive.export.literals import NoSource, Refer, braced, called, literal, sequence
-from ogive.source.objects import name_of
+from ogive.export.literals import NoSource, Refer, format_call, format_items, format_literal, format_sequence
+from ogive.source.objects import display_name
 from ogive.space.domain import Label
 from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table, Value, realise
 
@@ -19,60 +19,60 @@ WRITABLE = (
 
 
 class UnwritableArgument(NoSource):
-    """An argument of a layer that cannot be written as source; the message names it, and says what can."""
+    """An argument of a layer cannot be written as source; the message names it, and the values that can be written."""
 
 
-def expression(node: Node, choices: Mapping[str, Label], refer: Refer) -> str:
-    """The source of what `realise(node, choices)` evaluates.
+def format_expression(node: Node, choices: Mapping[str, Label], refer: Refer) -> str:
+    """Return the source of an expression with the value of `realise(node, choices)`.
 
     Raises:
-        NoSource: it holds a value that cannot be written as source.
-        RunError: as `refer`.
+        NoSource: a value in it cannot be written as source.
+        RunError: as for `refer`.
     """
-    write = functools.partial(expression, choices=choices, refer=refer)
+    format_node = functools.partial(format_expression, choices=choices, refer=refer)
     match node:
         case Constant(value):
-            return literal(value, refer)
+            return format_literal(value, refer)
         case Call():
-            return _layer(node, choices, refer)
+            return _format_layer(node, choices, refer)
         case Group(kind, items):
-            return sequence(kind, [write(item) for item in _spliced(items, choices)])
+            return format_sequence(kind, [format_node(item) for item in _expand_splices(items, choices)])
         case Table(items):
-            return braced("{", [f"{literal(k, refer)}: {write(v)}" for k, v in items.items()], "}")
+            return format_items("{", [f"{format_literal(k, refer)}: {format_node(v)}" for k, v in items.items()], "}")
         case Choose(_, decision, alternatives):
-            return write(alternatives[choices[decision]])
+            return format_node(alternatives[choices[decision]])
         case ChooseSome(_, decision, alternatives):
             labels: Any = choices[decision]
-            return sequence(list, [write(alternatives[label]) for label in labels])
+            return format_sequence(list, [format_node(alternatives[label]) for label in labels])
         case Value() | Compute():
-            return literal(realise(node, choices), refer)
+            return format_literal(realise(node, choices), refer)
         case Splice():
-            return sequence(list, [write(item) for item in _spliced((node,), choices)])
+            return format_sequence(list, [format_node(item) for item in _expand_splices((node,), choices)])
 
 
-def _layer(node: Call, choices: Mapping[str, Label], refer: Refer) -> str:
-    def written(argument: str, value: Node) -> str:
+def _format_layer(node: Call, choices: Mapping[str, Label], refer: Refer) -> str:
+    def format_argument(argument: str, value: Node) -> str:
         try:
-            return expression(value, choices, refer)
-        except UnwritableArgument:  # of a layer inside
+            return format_expression(value, choices, refer)
+        except UnwritableArgument:  # a layer inside this one has named its own argument
             raise
         except NoSource as error:
-            where = f" at {node.path!r} of the space" if node.path else ""
+            location = f" at {node.path!r} of the space" if node.path else ""
             raise UnwritableArgument(
-                f"argument {argument} of the layer {name_of(node.factory)}{where}: {error}; what can: {WRITABLE}"
+                f"argument {argument} of the layer {display_name(node.factory)}{location}: {error}; what can: {WRITABLE}"
             ) from error
 
-    names = _parameters(node.factory)
+    names = _positional_parameters(node.factory)
     positional = [
-        written(repr(names[i]) if i < len(names) else str(i + 1), value)
-        for i, value in enumerate(_spliced(node.args, choices))
+        format_argument(repr(names[i]) if i < len(names) else str(i + 1), value)
+        for i, value in enumerate(_expand_splices(node.args, choices))
     ]
-    named = [f"{key}={written(repr(key), value)}" for key, value in node.kwargs.items()]
-    return called(literal(node.factory, refer), [*positional, *named])
+    keywords = [f"{key}={format_argument(repr(key), value)}" for key, value in node.kwargs.items()]
+    return format_call(format_literal(node.factory, refer), [*positional, *keywords])
 
 
-def _parameters(factory: Callable[..., Any]) -> list[str]:
-    """The names of what a layer takes by position; none where it does not say."""
+def _positional_parameters(factory: Callable[..., Any]) -> list[str]:
+    """Return the names of a factory's positional parameters; empty if it has no signature."""
     try:
         parameters = inspect.signature(factory).parameters.values()
     except (TypeError, ValueError):
@@ -80,10 +80,10 @@ def _parameters(factory: Callable[..., Any]) -> list[str]:
     return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
-def _spliced(items: Iterable[Node], choices: Mapping[str, Label]) -> Iterator[Node]:
-    """`items` with what repeats put in their places."""
+def _expand_splices(items: Iterable[Node], choices: Mapping[str, Label]) -> Iterator[Node]:
+    """Return the items, each repetition replaced by as many items as the architecture has."""
     for item in items:
         if isinstance(item, Splice):
-            yield from _spliced(item.items[: realise(item.times, choices)], choices)
+            yield from _expand_splices(item.items[: realise(item.times, choices)], choices)
         else:
             yield item

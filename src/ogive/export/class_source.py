@@ -1,4 +1,4 @@
-"""The source of a model's classes and functions: what they use of the user's modules, module by module."""
+"""Collect the source of a model's classes and functions, and of everything that they use from the user's modules."""
 
 from __future__ import annotations
 
@@ -12,12 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from ogive.errors import RunError
-from ogive.export.module_files import OURS, file_of, hides_library, is_library, origin, top
-from ogive.export.module_names import bound, chain, is_main
+from ogive.export.module_files import (
+    OGIVE,
+    find_definition_file,
+    find_file,
+    has_stdlib_name,
+    is_library,
+    top_level,
+)
+from ogive.export.module_names import attribute_chain, bound_names, imported_name, is_main_guard
 
-RESERVED = ("predict", "build_model", "_absent")
 ABSENT = "_absent"
-ABSENT_SOURCE = '''"""Stands for Ogive, which declared the space and is not needed to build and run the model."""
+"""Module of the export that replaces Ogive."""
+ABSENT_SOURCE = '''"""Replaces Ogive, which declared the space and is not needed to build and run the model."""
 
 
 class _Absent:
@@ -32,59 +39,66 @@ class _Absent:
 
 absent = _Absent()
 '''
-PUBLIC = ("torch.nn", "torch.nn.functional", "torch")
+RESERVED_NAMES = ("predict", "build_model", ABSENT)
+"""Modules of the export itself; the user's modules must not have these names."""
+DOCUMENTED_MODULES = ("torch.nn", "torch.nn.functional", "torch")
+"""Modules from which an object of PyTorch is imported if it is available there, wherever it is defined."""
 
 
-class Sources:
+class SourceCollector:
     """Collects the definitions that a model needs, from the files of the user's modules.
 
     Args:
-        whole: collect whole modules, and all that are loaded of the same packages: for models that depend on what a module
-            does when it is imported, such as to register its classes.
+        whole_modules: collect whole modules, and all loaded modules of the same packages. Needed for models that depend on
+            side effects of an import, such as the registration of classes.
+
+    Attributes:
+        imports: modules that the expression of the model needs to import.
     """
 
-    def __init__(self, whole: bool = False) -> None:
+    def __init__(self, whole_modules: bool = False) -> None:
         self.imports: set[str] = {"torch"}
-        self._whole = whole
-        self._modules: dict[str, _Module] = {}
+        self._whole_modules = whole_modules
+        self._modules: dict[str, _ModuleSource] = {}
 
     def refer(self, thing: Any) -> str:
-        """`thing`, a class or a function, as a dotted name; what it needs is collected.
+        """Return the dotted name of a class or a function in the export, and collect what it needs.
 
         Raises:
-            RunError: its source is not known, or it is defined inside a function.
+            RunError: its source is unknown, or it is defined inside a function.
         """
-        name, short = thing.__qualname__, thing.__name__
+        qualified_name, name = thing.__qualname__, thing.__name__
         module = getattr(thing, "__module__", None) or "builtins"
-        for home in PUBLIC:  # much of PyTorch is defined elsewhere than where it is documented
-            if getattr(importlib.import_module(home), short, None) is thing:
-                self.imports.add(home)
-                return f"{home}.{short}"
-        if "<" in name:
+        for documented in DOCUMENTED_MODULES:
+            if getattr(importlib.import_module(documented), name, None) is thing:
+                self.imports.add(documented)
+                return f"{documented}.{name}"
+        if "<" in qualified_name:
             raise RunError(
-                f"{module}.{name} is defined inside a function, so its source cannot stand alone; move it out"
+                f"{module}.{qualified_name} is defined inside a function, so its source cannot be exported; move it to the "
+                "top level of its module"
             )
         if module == "builtins":
-            return str(name)
+            return str(qualified_name)
         if is_library(module):
             self.imports.add(module)
-            return f"{module}.{name}"
-        source = self._module(module, file_of(thing, module))
-        source.need(name.partition(".")[0], f"{module}.{name}")
-        self.imports.add(source.emitted)
-        if self._whole:
-            self._collect_package(top(module))
-        return f"{source.emitted}.{name}"
+            return f"{module}.{qualified_name}"
+        source = self._add_module(module, find_definition_file(thing, module))
+        source.require(qualified_name.partition(".")[0], f"{module}.{qualified_name}")
+        self.imports.add(source.exported_name)
+        if self._whole_modules:
+            self._collect_package(top_level(module))
+        return f"{source.exported_name}.{qualified_name}"
 
     def _collect_package(self, package: str) -> None:
-        """Collect the loaded modules of a package of the user's."""
-        for name in sorted(name for name in sys.modules if top(name) == package and name != "__main__"):
+        """Collect all loaded modules of a package of the user."""
+        for name in sorted(name for name in sys.modules if top_level(name) == package and name != "__main__"):
             file = getattr(sys.modules[name], "__file__", None)
             if file and file.endswith(".py") and not is_library(name):
-                self.imports.add(self._module(name, Path(file)).emitted)
+                self.imports.add(self._add_module(name, Path(file)).exported_name)
 
     def files(self) -> Iterator[tuple[str, str]]:
-        """Relative paths and texts of the collected modules."""
+        """Return the relative paths and the texts of the collected modules."""
         texts = {module.path: module.text() for module in self._modules.values()}
         for path in list(texts):
             for parent in list(Path(path).parents)[:-1]:
@@ -94,32 +108,33 @@ class Sources:
         yield from sorted(texts.items())
 
     @property
-    def hiding(self) -> list[str]:
-        """The collected modules and packages that are named as one of Python's."""
-        return sorted({top(module.emitted) for module in self._modules.values() if hides_library(module.emitted)})
+    def stdlib_names(self) -> list[str]:
+        """Top-level modules of the export with the name of a standard module."""
+        names = (module.exported_name for module in self._modules.values())
+        return sorted({top_level(name) for name in names if has_stdlib_name(name)})
 
-    def _module(self, name: str, file: Path) -> _Module:
+    def _add_module(self, name: str, file: Path) -> _ModuleSource:
         if name not in self._modules:
-            module = _Module(name, file, self)
-            if top(module.emitted) in RESERVED:
+            module = _ModuleSource(name, file, self)
+            if top_level(module.exported_name) in RESERVED_NAMES:
                 raise RunError(f"{file} has the name of a file of the export; rename it")
             self._modules[name] = module
-            if self._whole:
-                module.need_all()
+            if self._whole_modules:
+                module.collect_all()
         return self._modules[name]
 
-    def find(self, name: str) -> _Module | None:
-        """The user's module `name`; None where it is a library's, or does not exist."""
+    def find(self, name: str) -> _ModuleSource | None:
+        """Return the user's module `name`; None if it belongs to a library or does not exist."""
         if name in self._modules:
             return self._modules[name]
-        file = None if is_library(name) else origin(name)
-        return self._module(name, Path(file)) if file and file.endswith(".py") else None
+        file = None if is_library(name) else find_file(name)
+        return self._add_module(name, Path(file)) if file and file.endswith(".py") else None
 
 
-class _Module:
-    """One file, and the statements of it that are needed."""
+class _ModuleSource:
+    """One module of the user, and those of its top-level statements that are needed."""
 
-    def __init__(self, name: str, file: Path, sources: Sources) -> None:
+    def __init__(self, name: str, file: Path, sources: SourceCollector) -> None:
         self.name = name
         self.file = file
         self._sources = sources
@@ -129,165 +144,186 @@ class _Module:
         except (OSError, SyntaxError, ValueError) as error:
             raise RunError(f"the source of module {name!r} cannot be read from {file}: {error}") from error
         self._package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-        self._statements = [s for s in self._tree.body if not is_main(s)]
-        self._bound = [set(bound(statement)) for statement in self._statements]
-        self._needed: dict[int, set[str]] = {}  # statement -> the names wanted of it
-        self._seen: set[str] = set()
-        self._layers: dict[str, str] = {}  # what is imported of Ogive's own layers -> where it is in the export
+        self._statements = [statement for statement in self._tree.body if not is_main_guard(statement)]
+        self._bound_names = [set(bound_names(statement)) for statement in self._statements]
+        self._star_imports = [
+            i
+            for i, statement in enumerate(self._statements)
+            if isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*"
+        ]
+        # By the index of a statement: the names that are needed from it.
+        self._needed: dict[int, set[str]] = {}
+        self._collected: set[str] = set()
+        # By the name of a layer of Ogive's zoo that is imported here: its module in the export.
+        self._zoo_layers: dict[str, str] = {}
 
     @property
-    def emitted(self) -> str:
-        """Its name in the export."""
+    def exported_name(self) -> str:
+        """Name of the module in the export."""
         if self.name == "__main__":
             name = re.sub(r"\W", "_", self.file.stem)
-            return f"_{name}" if hides_library(name) else name
-        return f"_{self.name}" if top(self.name) == OURS else self.name
+            return f"_{name}" if has_stdlib_name(name) else name
+        return f"_{self.name}" if top_level(self.name) == OGIVE else self.name
 
     @property
     def path(self) -> str:
-        """Its file in the export."""
-        return self.emitted.replace(".", "/") + ("/__init__.py" if self.file.name == "__init__.py" else ".py")
+        """Path of the module in the export."""
+        return self.exported_name.replace(".", "/") + ("/__init__.py" if self.file.name == "__init__.py" else ".py")
 
-    def need(self, name: str, wanted: str | None = None) -> bool:
-        """Collect what binds `name`, and what that uses; whether there is such a name.
+    def require(self, name: str, described_as: str) -> None:
+        """Collect the statements that bind `name`, and what they use.
 
         Raises:
-            RunError: there is none, and `wanted` says what it is.
+            RunError: the module does not bind it; the message calls it `described_as`.
         """
-        if name in self._seen:
+        if not self._collect(name):
+            raise RunError(f"the source of {described_as} is not in {self.file}; define it there at the top level")
+
+    def collect(self, name: str) -> bool:
+        """Collect the statements that bind `name`, and what they use; return whether the module binds it.
+
+        If it does not, all its star imports are collected: the name may come from a library.
+        """
+        if self._collect(name):
             return True
-        binding = [i for i, names in enumerate(self._bound) if name in names]
-        stars = [i for i, s in enumerate(self._statements) if isinstance(s, ast.ImportFrom) and s.names[0].name == "*"]
+        for i in self._star_imports:
+            self._needed.setdefault(i, set()).add("*")
+        return False
+
+    def _collect(self, name: str) -> bool:
+        if name in self._collected:
+            return True
+        binding = [i for i, names in enumerate(self._bound_names) if name in names]
         if not binding:
-            for i in stars:
-                source = self._sources.find(self._absolute(self._statements[i]))
-                if source is not None and source.need(name):
-                    self._needed.setdefault(i, set()).add("*")
-                    self._seen.add(name)
-                    return True
-            if wanted is not None:
-                raise RunError(f"the source of {wanted} is not in {self.file}; define it there at the top level")
-            for i in stars:  # perhaps of a library
-                self._needed.setdefault(i, set()).add("*")
-            return False
-        self._seen.add(name)
+            return self._collect_from_star_import(name)
+        self._collected.add(name)
         for i in binding:
             self._needed.setdefault(i, set()).add(name)
-            self._follow(self._statements[i], name)
+            self._collect_used(self._statements[i], name)
         return True
 
-    def need_all(self) -> None:
+    def _collect_from_star_import(self, name: str) -> bool:
+        for i in self._star_imports:
+            source = self._sources.find(self._absolute_module(self._statements[i]))
+            if source is not None and source.collect(name):
+                self._needed.setdefault(i, set()).add("*")
+                self._collected.add(name)
+                return True
+        return False
+
+    def collect_all(self) -> None:
         """Collect all statements, and what they use."""
-        for i, (statement, names) in enumerate(zip(self._statements, self._bound, strict=True)):
+        for i, (statement, names) in enumerate(zip(self._statements, self._bound_names, strict=True)):
             for name in names:
-                self.need(name)
+                self.collect(name)
             if not names:
                 self._needed.setdefault(i, set())
-                self._follow(statement, "")
+                self._collect_used(statement, None)
 
-    def _follow(self, statement: ast.stmt, name: str) -> None:
-        """Collect what a needed statement uses."""
+    def _collect_used(self, statement: ast.stmt, name: str | None) -> None:
+        """Collect what a needed statement uses; `name` is the name that is needed from it."""
         if isinstance(statement, ast.ImportFrom):
-            self._follow_import(statement, name)
+            self._collect_imported(statement, name or "")
             return
         if isinstance(statement, ast.Import):
-            return  # what is used of the module is an attribute, seen where it is used
+            return  # the module's attributes are collected where they are used
         for node in ast.walk(statement):
             if isinstance(node, ast.ImportFrom):
                 for alias in node.names:
-                    self._follow_import(node, alias.asname or alias.name)
+                    self._collect_imported(node, imported_name(node, alias))
             elif isinstance(node, ast.Attribute):
-                self._follow_attribute(node)
+                self._collect_attribute(node)
             elif isinstance(node, ast.Name) and (not hasattr(builtins, node.id) or self._binds(node.id)):
-                self.need(node.id)
+                self.collect(node.id)
 
     def _binds(self, name: str) -> bool:
-        return any(name in names for names in self._bound)
+        return any(name in names for names in self._bound_names)
 
-    def _follow_import(self, statement: ast.ImportFrom, name: str) -> None:
-        module = self._absolute(statement)
-        original = next((a.name for a in statement.names if (a.asname or a.name) == name), name)
-        if top(module) == OURS:
-            self._follow_layer(module, original, name)
+    def _collect_imported(self, statement: ast.ImportFrom, name: str) -> None:
+        module = self._absolute_module(statement)
+        original = next((alias.name for alias in statement.names if imported_name(statement, alias) == name), name)
+        if top_level(module) == OGIVE:
+            self._collect_zoo_layer(module, original, name)
             return
         source = self._sources.find(module)
-        if source is not None and source.need(original):
+        if source is not None and source.collect(original):
             return
-        self._sources.find(f"{module}.{original}")  # a submodule: what is used of it is an attribute
+        self._sources.find(f"{module}.{original}")  # a submodule, whose attributes are collected where they are used
 
-    def _follow_layer(self, module: str, original: str, name: str) -> None:
-        """Collect one of Ogive's ready-made layers; nothing else of Ogive is part of an export."""
+    def _collect_zoo_layer(self, module: str, original: str, name: str) -> None:
+        """Collect a layer of Ogive's zoo, the only part of Ogive that an export may contain."""
         thing = getattr(importlib.import_module(module), original, None)
-        home = str(getattr(thing, "__module__", ""))
-        source = self._sources.find(home) if home.startswith(f"{OURS}.zoo.") else None
-        if source is not None and source.need(getattr(thing, "__qualname__", "")):
-            self._layers[name] = source.emitted
+        defined_in = str(getattr(thing, "__module__", ""))
+        source = self._sources.find(defined_in) if defined_in.startswith(f"{OGIVE}.zoo.") else None
+        if source is not None and source.collect(getattr(thing, "__qualname__", "")):
+            self._zoo_layers[name] = source.exported_name
 
-    def _follow_attribute(self, node: ast.Attribute) -> None:
-        """`module.name`, where `module` was imported: collect `name` of it."""
-        parts = chain(node)
-        module = self._imported(parts[0]) if parts else None
+    def _collect_attribute(self, node: ast.Attribute) -> None:
+        """Collect `name` for `module.name`, if `module` was imported."""
+        parts = attribute_chain(node)
+        module = self._imported_module(parts[0]) if parts else None
         if module is None:
             return
         for part in parts[1:]:
-            source = self._sources.find(module) if top(module) != OURS else None
-            if source is None or source.need(part):
+            source = self._sources.find(module) if top_level(module) != OGIVE else None
+            if source is None or source.collect(part):
                 return
             module = f"{module}.{part}"
 
-    def _imported(self, name: str) -> str | None:
-        """The module that `name` stands for in this one; None where it stands for something else."""
+    def _imported_module(self, name: str) -> str | None:
+        """Return the module that `name` is bound to by an import; None if it is bound to something else."""
         for statement in self._statements:
             if isinstance(statement, ast.Import):
                 for alias in statement.names:
-                    if (alias.asname or alias.name.partition(".")[0]) == name:
+                    if imported_name(statement, alias) == name:
                         return alias.name if alias.asname else name
             elif isinstance(statement, ast.ImportFrom):
                 for alias in statement.names:
-                    if (alias.asname or alias.name) == name:
-                        full = f"{self._absolute(statement)}.{alias.name}"
-                        return full if self._sources.find(full) is not None else None
+                    if imported_name(statement, alias) == name:
+                        module = f"{self._absolute_module(statement)}.{alias.name}"
+                        return module if self._sources.find(module) is not None else None
         return None
 
-    def _absolute(self, statement: ast.stmt) -> str:
+    def _absolute_module(self, statement: ast.stmt) -> str:
+        """Return the absolute name of the module of a `from ... import`."""
         assert isinstance(statement, ast.ImportFrom)
         if not statement.level:
             return statement.module or ""
         package = self._package.split(".")
-        base = package[: len(package) - statement.level + 1]
-        return ".".join([*base, *([statement.module] if statement.module else [])])
+        parents = package[: len(package) - statement.level + 1]
+        return ".".join([*parents, *([statement.module] if statement.module else [])])
 
     def text(self) -> str:
-        """The needed statements in their order, imports cut down to what is needed."""
+        """Return the needed statements in their order; imports contain only the needed names."""
         lines = self._text.split("\n")
         parts = []
         for i, statement in enumerate(self._statements):
             if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
                 parts.append(ast.unparse(statement))
             elif i in self._needed and isinstance(statement, (ast.Import, ast.ImportFrom)):
-                parts += self._import_lines(statement, self._needed[i])
+                parts += self._format_imports(statement, self._needed[i])
             elif i in self._needed:
                 decorators = getattr(statement, "decorator_list", [])
-                first = min([statement.lineno, *(d.lineno for d in decorators)])
-                gap = "\n\n" if isinstance(statement, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) else ""
-                parts.append(gap + "\n".join(lines[first - 1 : statement.end_lineno]) + gap)
+                first_line = min([statement.lineno, *(decorator.lineno for decorator in decorators)])
+                is_definition = isinstance(statement, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+                gap = "\n\n" if is_definition else ""
+                parts.append(gap + "\n".join(lines[first_line - 1 : statement.end_lineno]) + gap)
         return re.sub(r"\n{4,}", "\n\n\n", "\n".join(parts).strip("\n")) + "\n"
 
-    def _import_lines(self, statement: ast.Import | ast.ImportFrom, wanted: set[str]) -> Iterator[str]:
+    def _format_imports(self, statement: ast.Import | ast.ImportFrom, needed: set[str]) -> Iterator[str]:
+        """Return one import for each needed name; imports of Ogive are replaced."""
         for alias in statement.names:
-            name = alias.asname or (
-                alias.name if isinstance(statement, ast.ImportFrom) else alias.name.partition(".")[0]
-            )
-            if name not in wanted and alias.name != "*":
+            name = imported_name(statement, alias)
+            if name not in needed and alias.name != "*":
                 continue
             if isinstance(statement, ast.Import):
                 module, line = alias.name, ast.unparse(ast.Import([alias]))
             else:
-                module = self._absolute(statement)
+                module = self._absolute_module(statement)
                 line = ast.unparse(ast.ImportFrom(statement.module, [alias], statement.level))
-            if top(module) != OURS:
+            if top_level(module) != OGIVE:
                 yield line
-            elif name in self._layers:
-                yield f"from {self._layers[name]} import {alias.name} as {name}"
+            elif name in self._zoo_layers:
+                yield f"from {self._zoo_layers[name]} import {alias.name} as {name}"
             else:
                 yield f"from {ABSENT} import absent as {name}"

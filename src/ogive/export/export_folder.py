@@ -1,4 +1,4 @@
-"""The folder of an export: written beside its place, and moved there when it is complete."""
+"""The folder of an export: written as a draft beside its destination, and moved there when it is complete."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ from pathlib import Path
 from ogive.errors import RunError
 
 PROGRAM, SOURCE = "program", "source"
-"""The forms of an export."""
+"""The forms of an exported model: a traced program, or weights and source code."""
+ARCHITECTURE_ONLY = ""
+"""The form of an export without a model: the architecture and its metrics as JSON."""
 ABOUT = "architecture.json"
-_ALWAYS = ("weights.safetensors", ABOUT, "example.npz", "predict.py", "README.md")
-_OF_FORM = {PROGRAM: ("model.pt2", *_ALWAYS), SOURCE: ("build_model.py", "source", *_ALWAYS)}
-NAMES = tuple(dict.fromkeys([*_OF_FORM[PROGRAM], *_OF_FORM[SOURCE]]))
-"""What an export may consist of; those that a later export into the same folder does not have are removed."""
-_PREFIX = ".ogive-export-"
-_FORMER, _MOVING = "former", "moving.json"
-"""In a draft: the export that it replaces, and the record of moves that are not completed."""
+_COMMON_FILES = ("weights.safetensors", ABOUT, "example.npz", "predict.py", "README.md")
+_FILES = {PROGRAM: ("model.pt2", *_COMMON_FILES), SOURCE: ("build_model.py", "source", *_COMMON_FILES)}
+ALL_FILES = tuple(dict.fromkeys([*_FILES[PROGRAM], *_FILES[SOURCE]]))
+"""All files and folders that an export may have. A later export removes those that it does not have itself."""
+_DRAFT_PREFIX = ".ogive-export-"
+_REPLACED = "former"
+"""Folder in a draft with the files of the earlier export, while the new files are moved into place."""
+_MOVES = "moving.json"
+"""File in a draft that records the moves; it exists only while they are incomplete."""
 
 
 def form_of(about: Path) -> str | None:
-    """The form of the exported model that an `architecture.json` tells of, "" where of none; None if it is not Ogive's."""
+    """Return the form of the export that an `architecture.json` belongs to; None if Ogive has not written the file."""
     try:
         content = json.loads(about.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -34,68 +38,74 @@ def form_of(about: Path) -> str | None:
     if not isinstance(content, dict) or not isinstance(content.get("architecture"), dict) or "id" not in content:
         return None
     form = str(content.get("form", ""))
-    return form if form in _OF_FORM else "" if "provenance" in content else None
+    if form in _FILES:
+        return form
+    return ARCHITECTURE_ONLY if "provenance" in content else None
 
 
 def check_free(folder: Path) -> None:
-    """Check that an export into `folder` replaces nothing but an earlier export.
+    """Check that an export into `folder` replaces only files of an earlier export.
 
     Raises:
-        RunError: it would.
+        RunError: it would replace other files.
     """
     form = form_of(folder / ABOUT)
-    own = () if form is None else _OF_FORM.get(form, (ABOUT,))
-    found = [name for name in NAMES if name not in own and os.path.lexists(folder / name)]
-    if found:
+    replaceable = () if form is None else _FILES.get(form, (ABOUT,))
+    other_files = [name for name in ALL_FILES if name not in replaceable and os.path.lexists(folder / name)]
+    if other_files:
         raise RunError(
-            f"{folder} holds {', '.join(found)}, which no export has written there, and an export would replace; "
+            f"{folder} holds {', '.join(other_files)}, which no export has written there, and an export would replace; "
             "choose another folder with -o (output=)"
         )
 
 
 @contextmanager
 def draft(folder: Path) -> Iterator[Path]:
-    """An empty folder on the disk of `folder`, removed in the end. Those of exports that were killed are tidied up before.
+    """Provide an empty folder on the same disk as `folder`, and remove it in the end.
+
+    Drafts that killed exports have left are removed first.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the draft cannot be created.
         RunError: as for `check_free`.
     """
-    _tidy(folder)
+    _clean_up_drafts(folder)
     check_free(folder)
-    place = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_existing(folder)))
-    with _locked(place):
+    draft_folder = Path(tempfile.mkdtemp(prefix=_DRAFT_PREFIX, dir=_nearest_existing(folder)))
+    with _lock(draft_folder):
         try:
-            yield place
+            yield draft_folder
         finally:
-            if not (place / _MOVING).exists():  # else it holds the former export, which the next one moves back
-                shutil.rmtree(place, ignore_errors=True)
+            # A draft with incomplete moves holds files of the earlier export; the next export moves them back.
+            if not (draft_folder / _MOVES).exists():
+                shutil.rmtree(draft_folder, ignore_errors=True)
 
 
-def move_into(place: Path, folder: Path) -> list[Path]:
-    """Move the export in `place` into `folder`, over an earlier one there; what else it holds stays.
+def move_into(draft_folder: Path, folder: Path) -> list[Path]:
+    """Move the export in a draft into `folder`, and replace an earlier export there; other files stay.
 
     Returns:
-        the paths in `folder`.
+        The paths in `folder`.
 
     Raises:
-        OSError: it cannot be written. After this and any other exception, Ctrl-C included, `folder` is as it was.
+        OSError: a file cannot be written. After this and any other exception, Ctrl-C included, `folder` is unchanged.
         RunError: as for `check_free`.
     """
     check_free(folder)
-    new = [name for name in NAMES if (place / name).exists()]
-    missing = [str(path) for path in (folder.absolute(), *folder.absolute().parents) if not path.exists()]
-    (place / _FORMER).mkdir()
+    new_files = [name for name in ALL_FILES if (draft_folder / name).exists()]
+    new_folders = [str(path) for path in (folder.absolute(), *folder.absolute().parents) if not path.exists()]
+    (draft_folder / _REPLACED).mkdir()
     try:
-        (place / _MOVING).write_text(json.dumps([str(folder.absolute()), new, missing]), encoding="utf-8")
+        moves = json.dumps([str(folder.absolute()), new_files, new_folders])
+        (draft_folder / _MOVES).write_text(moves, encoding="utf-8")
         folder.mkdir(parents=True, exist_ok=True)
-        _move(NAMES, folder, place / _FORMER)
-        _move(new, place, folder)
-        (place / _MOVING).unlink()
+        _move(ALL_FILES, folder, draft_folder / _REPLACED)
+        _move(new_files, draft_folder, folder)
+        (draft_folder / _MOVES).unlink()
     except BaseException:
-        _move_back(place)
+        _undo_moves(draft_folder)
         raise
-    return [folder / name for name in new]
+    return [folder / name for name in new_files]
 
 
 def _move(names: Sequence[str], source: Path, target: Path) -> None:
@@ -104,39 +114,45 @@ def _move(names: Sequence[str], source: Path, target: Path) -> None:
             os.replace(source / name, target / name)
 
 
-def _move_back(place: Path) -> None:
-    """Undo moves that were begun and not completed. The disk tells which, so what was broken off may be called again."""
+def _undo_moves(draft_folder: Path) -> None:
+    """Undo incomplete moves.
+
+    The files on the disk show which moves were made, so this can be called again after it was interrupted.
+    """
     try:
-        folder, new, missing = json.loads((place / _MOVING).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none were begun
+        folder, new_files, new_folders = json.loads((draft_folder / _MOVES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # no move was started
         return
-    _move([name for name in new if not os.path.lexists(place / name)], Path(folder), place)
-    _move(NAMES, place / _FORMER, Path(folder))
-    for path in missing:
-        with suppress(OSError):  # never made, or no longer empty
+    _move([name for name in new_files if not os.path.lexists(draft_folder / name)], Path(folder), draft_folder)
+    _move(ALL_FILES, draft_folder / _REPLACED, Path(folder))
+    for path in new_folders:
+        with suppress(OSError):  # it was not created, or holds other files by now
             os.rmdir(path)
-    (place / _MOVING).unlink()
+    (draft_folder / _MOVES).unlink()
 
 
-def _tidy(folder: Path) -> None:
-    """Remove the drafts beside and in `folder` whose exports were killed; what they had begun to move is moved back."""
-    for parent in {_existing(folder), _existing(folder.absolute().parent)}:
-        for place in sorted(parent.glob(f"{_PREFIX}*")):
-            with suppress(OSError), _locked(place) as free:
-                if free:
-                    _move_back(place)
-                    shutil.rmtree(place)
+def _clean_up_drafts(folder: Path) -> None:
+    """Remove the drafts of killed exports beside and in `folder`, and undo their incomplete moves."""
+    for parent in {_nearest_existing(folder), _nearest_existing(folder.absolute().parent)}:
+        for draft_folder in sorted(parent.glob(f"{_DRAFT_PREFIX}*")):
+            with suppress(OSError), _lock(draft_folder) as is_locked:
+                if is_locked:
+                    _undo_moves(draft_folder)
+                    shutil.rmtree(draft_folder)
 
 
-def _existing(folder: Path) -> Path:
-    """`folder`, or the nearest above it that exists; absolute, since the export is run from elsewhere."""
+def _nearest_existing(folder: Path) -> Path:
+    """Return `folder` or its nearest parent that exists; absolute, because the export is run in another folder."""
     return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
 
 
 @contextmanager
-def _locked(place: Path) -> Iterator[bool]:
-    """Whether this process alone holds the folder `place`, until it dies; never on a file system without locks."""
-    descriptor = os.open(place, os.O_RDONLY)
+def _lock(folder: Path) -> Iterator[bool]:
+    """Lock a folder until the block or the process ends, and tell whether that succeeded.
+
+    It never succeeds on a file system without locks.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""A value as Python: the source that makes an equal one."""
+"""Format a value as a Python expression that evaluates to an equal value."""
 
 from __future__ import annotations
 
@@ -18,71 +18,74 @@ import torch
 
 from ogive.errors import RunError
 
-WIDTH = 100
+LINE_LENGTH = 100
 _EXACT = (type(None), type(...), bool, int, str, bytes, range)
+"""Types whose `repr` is an expression of the value."""
 _TORCH = (torch.dtype, torch.layout, torch.memory_format)
 _BASES: dict[type, Callable[[Any], Any]] = {str: str.__str__, int: int.__int__, float: float.__float__}
-"""What a subclass of these holds."""
-_NUMERIC = "biufc"
+"""For a subclass of each type: the function that returns its value as the type itself."""
+_NUMERIC_KINDS = "biufc"
 
 
 class NoSource(RunError):
-    """A value that cannot be written as source."""
+    """A value cannot be written as source."""
 
 
 class Refer(Protocol):
-    """Writes an object of a module (a class, a function) as a dotted name, and sees to its import."""
+    """A function that returns the dotted name of a class or function, and arranges for its import."""
 
     def __call__(self, thing: Any) -> str: ...
 
 
-def literal(value: Any, refer: Refer) -> str:
-    """The source of a plain value.
+def format_literal(value: Any, refer: Refer) -> str:
+    """Return the source of a plain value, a tensor, or an object of a module.
 
     Raises:
-        NoSource: it has none.
-        RunError: as `refer`.
+        NoSource: the value cannot be written as source.
+        RunError: as for `refer`.
     """
-    write = functools.partial(literal, refer=refer)
+    format_item = functools.partial(format_literal, refer=refer)
     kind = type(value)
     match value:
         case enum.Enum():
-            return _member(value, refer)
+            return _format_enum_member(value, refer)
         case np.generic() if not isinstance(value.item(), np.generic):
-            return called(refer(kind), [write(value.item())])
+            return format_call(refer(kind), [format_item(value.item())])
         case float() if kind is float:
             return repr(value) if math.isfinite(value) else f'float("{value}")'
         case complex() if kind is complex:
-            return called("complex", [write(value.real), write(value.imag)])
+            return format_call("complex", [format_item(value.real), format_item(value.imag)])
         case _ if kind in _EXACT or kind in _TORCH:
             return repr(value)
         case list() | tuple() | set() | frozenset() if kind in (list, tuple, set, frozenset):
-            return sequence(kind, [write(item) for item in value])
+            return format_sequence(kind, [format_item(item) for item in value])
         case torch.Size():
-            return called("torch.Size", [write(list(value))])
+            return format_call("torch.Size", [format_item(list(value))])
         case tuple() if hasattr(value, "_fields"):
-            return called(refer(kind), [f"{name}={write(getattr(value, name))}" for name in value._fields])
+            fields = [f"{name}={format_item(getattr(value, name))}" for name in value._fields]
+            return format_call(refer(kind), fields)
         case dict() if kind is dict:
-            return braced("{", [f"{write(k)}: {write(v)}" for k, v in value.items()], "}")
+            return format_items("{", [f"{format_item(k)}: {format_item(v)}" for k, v in value.items()], "}")
         case OrderedDict() if kind is OrderedDict:
-            return called(refer(kind), [write(list(value.items()))])
+            return format_call(refer(kind), [format_item(list(value.items()))])
         case functools.partial():
-            bound = [*map(write, value.args), *(f"{k}={write(v)}" for k, v in value.keywords.items())]
-            return called(refer(functools.partial), [write(value.func), *bound])
+            arguments = [*map(format_item, value.args), *(f"{k}={format_item(v)}" for k, v in value.keywords.items())]
+            return format_call(refer(functools.partial), [format_item(value.func), *arguments])
         case torch.device():
             return f"torch.{value!r}"
         case torch.Tensor():
-            return _tensor(value, refer)
-        case np.ndarray() if kind is np.ndarray and value.dtype.kind in _NUMERIC:
-            return f"{refer(np.array)}({_numbers(value.tolist(), refer)}, {value.dtype.str!r}){_shape_of_none(value)}"
+            return _format_tensor(value, refer)
+        case np.ndarray() if kind is np.ndarray and value.dtype.kind in _NUMERIC_KINDS:
+            numbers = _format_numbers(value.tolist(), refer)
+            return f"{refer(np.array)}({numbers}, {value.dtype.str!r}){_reshape_if_empty(value)}"
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            fields = [(f.name, getattr(value, f.name)) for f in dataclasses.fields(value) if f.init]
-            return called(refer(kind), [f"{name}={write(item)}" for name, item in fields])
+            values = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
+            return format_call(refer(kind), [f"{name}={format_item(item)}" for name, item in values.items()])
         case str() | int() | float():
-            plain = next(read for base, read in _BASES.items() if isinstance(value, base))
-            return called(refer(kind), [write(plain(value))])
+            to_base = next(convert for base, convert in _BASES.items() if isinstance(value, base))
+            return format_call(refer(kind), [format_item(to_base(value))])
         case _ if hasattr(value, "__qualname__"):
-            return _name(value, refer)
+            return _format_name(value, refer)
     raise _no_source(value)
 
 
@@ -90,17 +93,17 @@ def _no_source(value: Any) -> NoSource:
     return NoSource(f"{reprlib.repr(value)} is a {type(value).__name__}, which cannot be written as source")
 
 
-def _member(value: enum.Enum, refer: Refer) -> str:
-    """A member of an Enum by its name; a combination of flags has none, and is written by its value."""
+def _format_enum_member(value: enum.Enum, refer: Refer) -> str:
+    """Return a member by its name; a combination of flags has no name and is written by its value."""
     name = value.name
     if type(value).__members__.get(name) is not value:
-        return called(refer(type(value)), [literal(value.value, refer)])
-    plain = name.isidentifier() and not keyword.iskeyword(name)
-    return f"{refer(type(value))}.{name}" if plain else f"{refer(type(value))}[{name!r}]"
+        return format_call(refer(type(value)), [format_literal(value.value, refer)])
+    is_attribute = name.isidentifier() and not keyword.iskeyword(name)
+    return f"{refer(type(value))}.{name}" if is_attribute else f"{refer(type(value))}[{name!r}]"
 
 
-def _name(value: Any, refer: Refer) -> str:
-    """A class or a function by its name; of methods only those that are bound to a class have one."""
+def _format_name(value: Any, refer: Refer) -> str:
+    """Return the name of a class, a function, or a class method; methods of instances have no name."""
     owner = getattr(value, "__self__", None)
     if isinstance(owner, type):
         return f"{refer(owner)}.{value.__name__}"
@@ -109,52 +112,52 @@ def _name(value: Any, refer: Refer) -> str:
     return refer(value)
 
 
-def _tensor(value: torch.Tensor, refer: Refer) -> str:
-    """A tensor by its values; its memory and its device are not kept."""
+def _format_tensor(value: torch.Tensor, refer: Refer) -> str:
+    """Return a tensor by its values, data type and shape; its memory layout and its device are lost."""
     if type(value) not in (torch.Tensor, torch.nn.Parameter) or value.layout is not torch.strided or value.is_quantized:
         raise _no_source(value)
     try:
-        values = _numbers(value.detach().tolist(), refer)
-    except (RuntimeError, TypeError) as error:  # without values, or of a data type that Python has no numbers for
+        numbers = _format_numbers(value.detach().tolist(), refer)
+    except (RuntimeError, TypeError) as error:  # a meta tensor, or a data type that Python has no numbers for
         raise _no_source(value) from error
-    text = f"torch.tensor({values}, dtype={value.dtype}){_shape_of_none(value)}"
+    text = f"torch.tensor({numbers}, dtype={value.dtype}){_reshape_if_empty(value)}"
     if isinstance(value, torch.nn.Parameter):
         return f"torch.nn.Parameter({text}, requires_grad={value.requires_grad})"
     return f"{text}.requires_grad_()" if value.requires_grad else text
 
 
-def _shape_of_none(value: torch.Tensor | np.ndarray[Any, Any]) -> str:
-    """The shape of what holds no values: lists of them do not tell."""
+def _reshape_if_empty(value: torch.Tensor | np.ndarray[Any, Any]) -> str:
+    """Return a call of `reshape` for a tensor without values, whose shape nested lists do not show."""
     return f".reshape({tuple(value.shape)})" if 0 in value.shape else ""
 
 
-def _numbers(value: Any, refer: Refer) -> str:
-    """Numbers, or lists of them, in one line."""
+def _format_numbers(value: Any, refer: Refer) -> str:
+    """Return a number, or a nested list of numbers, on one line."""
     if isinstance(value, list):
-        return f"[{', '.join(_numbers(item, refer) for item in value)}]"
-    return literal(value, refer)
+        return f"[{', '.join(_format_numbers(item, refer) for item in value)}]"
+    return format_literal(value, refer)
 
 
-def sequence(kind: type, items: Sequence[str]) -> str:
-    """The source of a list, tuple, set or frozenset."""
+def format_sequence(kind: type, items: Sequence[str]) -> str:
+    """Return the source of a list, tuple, set or frozenset of items that are source already."""
     if kind is list:
-        return braced("[", items, "]")
+        return format_items("[", items, "]")
     if kind is tuple:
-        return braced("(", items, ",)" if len(items) == 1 else ")")
+        return format_items("(", items, ",)" if len(items) == 1 else ")")
     if kind is set and items:
-        return braced("{", items, "}")
-    return called(kind.__name__, [sequence(list, items)] if items else [])
+        return format_items("{", items, "}")
+    return format_call(kind.__name__, [format_sequence(list, items)] if items else [])
 
 
-def called(name: str, values: Sequence[str]) -> str:
-    """The source of a call."""
-    return braced(f"{name}(", values, ")")
+def format_call(name: str, arguments: Sequence[str]) -> str:
+    """Return the source of a call with arguments that are source already."""
+    return format_items(f"{name}(", arguments, ")")
 
 
-def braced(left: str, items: Sequence[str], right: str) -> str:
-    """`left item, item right` in one line, or with a line for each item where that is too long."""
-    line = f"{left}{', '.join(items)}{right}"
-    if len(line) <= WIDTH and "\n" not in line:
+def format_items(opening: str, items: Sequence[str], closing: str) -> str:
+    """Return the items between brackets, on one line if they fit, or else with a line for each item."""
+    line = f"{opening}{', '.join(items)}{closing}"
+    if len(line) <= LINE_LENGTH and "\n" not in line:
         return line
     lines = "".join(f"    {item},\n".replace("\n", "\n    ").removesuffix("    ") for item in items)
-    return f"{left}\n{lines}{right.removeprefix(',')}"
+    return f"{opening}\n{lines}{closing.removeprefix(',')}"

@@ -1,4 +1,4 @@
-"""Which modules an export imports, which travel with it, and where their files are."""
+"""Find the files of modules, and decide which modules an export imports and which it must contain."""
 
 from __future__ import annotations
 
@@ -11,52 +11,53 @@ from typing import Any
 from ogive.errors import RunError
 from ogive.source.project_files import is_installed
 
-OURS = "ogive"
-_LIBRARIES = ("torch", "torchvision", "numpy")  # also where they are not in site-packages
+OGIVE = "ogive"
+_LIBRARIES = ("torch", "torchvision", "numpy")
+"""Packages that count as installed even if they are not in site-packages."""
 
 
-def top(module: str) -> str:
-    """The package that a module is in, or its own name."""
+def top_level(module: str) -> str:
+    """Return the top-level package of a module, or its own name."""
     return module.partition(".")[0]
 
 
 def is_library(module: str) -> bool:
-    """Whether `module` is Python's or installed, so that an export may import it.
+    """Return whether a module belongs to Python or to an installed package, so that an export may import it.
 
-    That is told by its file: a project may have a module that is named as one of Python's.
+    Its file decides, because a module of the project may have the name of a standard module.
     """
-    if top(module) in (OURS, "__main__"):
+    if top_level(module) in (OGIVE, "__main__"):
         return False
-    if top(module) in _LIBRARIES:
+    if top_level(module) in _LIBRARIES:
         return True
-    loaded = (getattr(sys.modules.get(name), "__file__", None) for name in (module, top(module)))
-    file = next(filter(None, loaded), None) or origin(top(module)) or origin(module)
-    return top(module) in sys.stdlib_module_names if file is None else is_installed(file)
+    loaded_files = (getattr(sys.modules.get(name), "__file__", None) for name in (module, top_level(module)))
+    file = next(filter(None, loaded_files), None) or find_file(top_level(module)) or find_file(module)
+    return top_level(module) in sys.stdlib_module_names if file is None else is_installed(file)
 
 
-def hides_library(module: str) -> bool:
-    """Whether a module of this name, once it is in the export, stands before one of Python's."""
-    return top(module) in sys.stdlib_module_names
+def has_stdlib_name(module: str) -> bool:
+    """Return whether a module has the name of a standard module, which it would hide in the export."""
+    return top_level(module) in sys.stdlib_module_names
 
 
-def origin(module: str) -> str | None:
-    """The file of a module, which is not executed; None where there is none."""
+def find_file(module: str) -> str | None:
+    """Return the file of a module without executing the module; None if there is none."""
     try:
         spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError, AttributeError):  # no such module, or not a package
+    except (ImportError, ValueError, AttributeError):  # there is no such module, or its parent is not a package
         return None
     return spec.origin if spec and spec.has_location else None
 
 
-def file_of(thing: Any, module: str) -> Path:
-    """The file that defines a class or a function.
+def find_definition_file(thing: Any, module: str) -> Path:
+    """Return the file that defines a class or a function of `module`.
 
     Raises:
-        RunError: there is none, as of code that was typed in.
+        RunError: there is no such file, for example because the code was typed into a console.
     """
-    known = getattr(sys.modules.get(module), "__file__", None)
-    if known and module != "__main__":
-        return Path(known)
+    module_file = getattr(sys.modules.get(module), "__file__", None)
+    if module_file and module != "__main__":
+        return Path(module_file)
     for member in [thing, *(vars(thing).values() if isinstance(thing, type) else ())]:
         member = getattr(member, "fget", getattr(member, "__func__", member))
         code = getattr(inspect.unwrap(member), "__code__", None) if callable(member) else None

@@ -1,4 +1,4 @@
-"""What an export tells of the data that a model was trained on, so that it takes raw values and names classes."""
+"""The data that a model was trained on, so that an export accepts raw values and names classes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from ogive.run.estimator import Estimator
 from ogive.task.datasets import Normalization
 
 EXAMPLES = 3
-KEPT = ("data", "preparation", "normalization", "shape", "classes", "class_names")
+"""Number of examples that are kept."""
+EXPORTED_KEYS = ("data", "preparation", "normalization", "shape", "classes", "class_names")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,20 +21,21 @@ class TaskData:
     """The data of a classification task.
 
     Attributes:
-        description: of `Task.describe()`: name, preparation, normalization, shape of an example, classes and their names.
-        features: some examples of the validation part, as the model takes them, float32 [n, *shape].
+        description: the entries `EXPORTED_KEYS` of `Task.describe()`: name, preparation and normalization of the data, shape
+            of an example, number and names of the classes.
+        features: examples of the validation part, as the model takes them, float32 [n, *shape].
     """
 
     description: Mapping[str, Any]
     features: Tensor
 
-    def raw(self, features: Tensor) -> Tensor:
-        """The raw values of `features`."""
+    def to_raw(self, features: Tensor) -> Tensor:
+        """Return the raw values of `features`, before normalization."""
         return from_numpy(Normalization(**self.description["normalization"]).raw(features.numpy()))
 
 
 def task_data(estimator: Estimator) -> TaskData | None:
-    """The data of the built-in trainer's task; None where only the user's train function knows them.
+    """Return the data of the built-in trainer's task; None for other estimators, whose data is unknown.
 
     Raises:
         JobError, OSError: the data cannot be read.
@@ -42,6 +44,6 @@ def task_data(estimator: Estimator) -> TaskData | None:
 
     if not isinstance(estimator, Classifier):
         return None
-    described = estimator.task.describe()
+    description = estimator.task.describe()
     features, _ = estimator.task.validation()
-    return TaskData(description={name: described[name] for name in KEPT}, features=features[:EXAMPLES].clone())
+    return TaskData(description={key: description[key] for key in EXPORTED_KEYS}, features=features[:EXAMPLES].clone())

@@ -1,4 +1,4 @@
-"""A model as a program that `torch.export` traces: it runs without the source of its classes."""
+"""Trace a model with `torch.export` into a program that runs without the source of its classes."""
 
 from __future__ import annotations
 
@@ -13,46 +13,48 @@ from torch import nn
 
 from ogive.export.model_inputs import Call
 
-BATCH = 2
-"""Examples to trace with: a batch of one would be taken for a constant."""
+TRACED_BATCH = 2
+"""Number of examples to trace with; `torch.export` would treat a batch of one as a constant."""
 
 
-def traced(model: nn.Module, call: Call) -> tuple[torch.export.ExportedProgram, int | str | None, str | None]:
-    """The program of `model` in eval mode, for batches of any size where that can be traced.
+def trace(model: nn.Module, call: Call) -> tuple[torch.export.ExportedProgram, int | str | None, str | None]:
+    """Trace a model in eval mode, for batches of any size if that is possible.
 
     Returns:
-        the program; its batch: "any", 1, or None where inputs have no common batch; and why it is not "any".
+        The program; its batch, which is "any", 1, or None if the inputs have no common batch; and the reason if it is not
+        "any".
 
     Raises:
-        Exception: what `torch.export` raises where the model cannot be traced.
+        Exception: the model cannot be traced; any exception of `torch.export` or of the model.
     """
     if call.batch is None:
-        note = "the shapes of the inputs are fixed, since their first dimensions differ, so that there is no batch"
-        return _export(model, call, call.sized(None), {}), None, note
+        note = "the shapes of the inputs are fixed, because their first dimensions differ, so there is no batch"
+        return _export(model, call, call.resized(None), {}), None, note
     try:
         dynamic = {0: torch.export.Dim("batch", min=1)}
-        return _export(model, call, call.sized(BATCH), dynamic), "any", None
+        return _export(model, call, call.resized(TRACED_BATCH), dynamic), "any", None
     except Exception as error:  # noqa: BLE001 - tracing runs the model's code; a model that computes with its batch fails here
-        note = f"the batch is fixed to one example, for with any other: {type(error).__name__}: {first_lines(error)}"
-        return _export(model, call, call.sized(1), {}), 1, note
+        note = f"the batch is fixed to one example; with any other: {type(error).__name__}: {first_lines(error)}"
+        return _export(model, call, call.resized(1), {}), 1, note
 
 
 def _export(
     model: nn.Module, call: Call, tensors: dict[str, torch.Tensor], dynamic: dict[int, Any]
 ) -> torch.export.ExportedProgram:
+    """Run `torch.export`, with the dimensions `dynamic` of every input; empty for fixed shapes."""
     args, kwargs = call.arguments(tensors)
     shapes = torch.export.ShapesCollection()  # type: ignore[no-untyped-call]
     for tensor in tensors.values():
         if dynamic and tensor.ndim:
             shapes[tensor] = dynamic
-    by_input = shapes.dynamic_shapes(model, args, kwargs) if dynamic else None  # type: ignore[no-untyped-call]
-    with _quiet():
-        return torch.export.export(model, args, kwargs, dynamic_shapes=by_input)
+    dynamic_shapes = shapes.dynamic_shapes(model, args, kwargs) if dynamic else None  # type: ignore[no-untyped-call]
+    with _suppress_output():
+        return torch.export.export(model, args, kwargs, dynamic_shapes=dynamic_shapes)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Nothing is logged or printed: PyTorch does both, over hundreds of lines, with what it then raises."""
+def _suppress_output() -> Iterator[None]:
+    """Suppress logging and printing: PyTorch logs hundreds of lines about each error that it also raises."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -63,5 +65,5 @@ def _quiet() -> Iterator[None]:
 
 
 def first_lines(error: BaseException, lines: int = 1) -> str:
-    """The first lines of an error's message in one line, cut to what fits."""
+    """Return the first lines of an error's message as one line of at most 400 characters."""
     return " ".join(line.strip() for line in str(error).strip().splitlines()[:lines])[:400]

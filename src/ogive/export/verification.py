@@ -1,4 +1,4 @@
-"""The check of an export: its `predict.py` runs in a fresh process without Ogive and must agree with the model."""
+"""Verify an export: its `predict.py` runs in a fresh process without Ogive, and its outputs must agree with the model."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from torch import Tensor, nn
 
 from ogive.errors import RunError
 from ogive.export.model_inputs import Call
-from ogive.export.portable import named
+from ogive.export.portable import name_outputs
 from ogive.export.traced_program import first_lines
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
-"""How far outputs may differ, as a share of the largest output: by the least precise data type of the model."""
-SMALLEST = 1e-6
-"""The largest output counts as at least this."""
+"""Allowed difference of an output, as a share of the largest output; the least precise data type of the model counts."""
+SMALLEST_SCALE = 1e-6
+"""Lower bound of the largest output, so that outputs of zero allow a difference."""
 SEED = 0
 
 _RUN = """
@@ -40,19 +40,27 @@ for source, target in pairs:
     sys.argv = [program, source, "--output", target]
     runpy.run_path(program, run_name="__main__")
 """
+"""The program of the fresh process: runs `predict.py` for each pair of files while imports of Ogive are blocked."""
 
 
-class Unloadable(Exception):
-    """The export does not run by itself; the message says why."""
+class ExportFails(Exception):
+    """The export does not run in a fresh process; the message gives the reason."""
 
 
 class ModelFails(RunError):
-    """The model raises on inputs."""
+    """The model raises an exception on some inputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Inputs to compare with: as the model takes them, and as the user of the export gives them; outputs by name."""
+    """Inputs and outputs of the model to compare an export with.
+
+    Attributes:
+        batch: number of examples; None if the inputs have no common batch.
+        inputs: inputs by name, as the model takes them.
+        raw: the same inputs, as the user of the export gives them.
+        outputs: outputs of the model by name.
+    """
 
     batch: int | None
     inputs: Mapping[str, Tensor]
@@ -60,32 +68,33 @@ class Case:
     outputs: Mapping[str, Tensor]
 
 
-def reference(
+def make_cases(
     make: Callable[[], nn.Module],
     call: Call,
     batch: int | str | None,
-    raw: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
+    to_raw: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
 ) -> list[Case]:
-    """The cases to compare with, and what the model gives for them, each in a model of its own.
+    """Return the cases to compare an export with; the outputs of each are computed by a new instance of the model.
 
     Args:
-        make: makes the trained model in eval mode.
-        call: how it is called.
-        batch: "any", 1 or None, as `traced` gives it.
-        raw: the raw values of inputs.
+        make: returns a new instance of the trained model, in eval mode.
+        call: how the model is called.
+        batch: "any", 1 or None, as returned by `trace`.
+        to_raw: converts inputs of the model into raw values.
 
     Raises:
-        RunError: the model gives other outputs for the same inputs, or fails on the example.
+        RunError: the model has different outputs for the same inputs, or fails on the example.
     """
     generator = torch.Generator().manual_seed(SEED)
     sizes = {"any": (1, 3), 1: (1, 1), None: (None, None)}[batch]
-    example = call.sized(1 if batch == 1 else None)
-    cases = [run_model(make, call, example, raw(example))]
+    example = call.resized(1 if batch == 1 else None)
+    cases = [run_model(make, call, example, to_raw(example))]
     for size in sizes:
-        for inputs in (call.random(size, generator), call.sized(size)):
+        # Some models fail on random inputs, for example if they need sorted offsets; then the example itself is used.
+        for inputs in (call.random_inputs(size, generator), call.resized(size)):
             try:
-                cases.append(run_model(make, call, inputs, raw(inputs)))
-            except ModelFails:  # not every tensor of its shape and values is an input, such as sorted offsets
+                cases.append(run_model(make, call, inputs, to_raw(inputs)))
+            except ModelFails:
                 continue
             break
     return cases
@@ -94,55 +103,55 @@ def reference(
 def run_model(
     make: Callable[[], nn.Module], call: Call, inputs: Mapping[str, Tensor], raw: Mapping[str, Tensor]
 ) -> Case:
-    """What the model gives for `inputs`, as a case to compare with.
+    """Return the case for `inputs`, with the outputs of a new instance of the model.
 
     Raises:
-        ModelFails: it raises.
-        RunError: it gives other outputs when it is called again.
+        ModelFails: the model raises an exception.
+        RunError: the model has different outputs when it is called a second time.
     """
     model = make()
     try:
-        first, second = (_outputs(model, call, inputs) for _ in range(2))
+        first, second = (_compute_outputs(model, call, inputs) for _ in range(2))
     except Exception as error:
         shapes = {name: list(tensor.shape) for name, tensor in inputs.items()}
         raise ModelFails(
             f"the model itself fails on inputs of shapes {shapes}: {type(error).__name__}: {first_lines(error)}; give "
-            "inputs that it takes: --input, or the space's example_input as tensors"
+            "inputs that it accepts: --input, or the example_input of the space as tensors"
         ) from error
-    difference = compare(first, second, precision(model))
+    difference = compare(first, second, choose_tolerance(model))
     if difference.message:
         raise RunError(
-            "the model gives other outputs when it is called twice with the same inputs in eval mode "
-            f"({difference.message}), so no export can agree with it; let forward() neither draw random numbers "
+            "the outputs of the model differ when it is called twice with the same inputs in eval mode "
+            f"({difference.message}), so no export can agree with it; forward() must neither draw random numbers "
             "nor keep state"
         )
     sizes = {tensor.shape[0] for tensor in inputs.values() if tensor.ndim}
     return Case(batch=sizes.pop() if len(sizes) == 1 and call.batch else None, inputs=inputs, raw=raw, outputs=first)
 
 
-def _outputs(model: nn.Module, call: Call, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _compute_outputs(model: nn.Module, call: Call, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     args, kwargs = call.arguments({name: tensor.clone() for name, tensor in inputs.items()})
     with torch.no_grad():
-        output = named(model(*args, **kwargs))
-    return {name: tensor.detach().cpu().clone() for name, tensor in output.items()}
+        outputs = name_outputs(model(*args, **kwargs))
+    return {name: tensor.detach().cpu().clone() for name, tensor in outputs.items()}
 
 
-def precision(model: nn.Module) -> float:
-    """How far outputs of `model` may differ, as a share of the largest."""
+def choose_tolerance(model: nn.Module) -> float:
+    """Return the allowed difference of an output, as a share of the largest output, from the data types of the model."""
     dtypes = {tensor.dtype for tensor in [*model.parameters(), *model.buffers()]} & TOLERANCES.keys()
     return max((TOLERANCES[dtype] for dtype in dtypes), default=TOLERANCES[torch.float32])
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutputDifference:
-    """How far two sets of outputs differ.
+    """How much two sets of outputs differ.
 
     Attributes:
-        largest: absolute difference; that of positions where both are NaN, or equal infinities, is 0.
-        total: sum of absolute differences.
-        count: outputs compared.
-        not_finite: those of them that are NaN or infinite.
-        message: what is not within the tolerance; None where all is.
+        largest: largest absolute difference; two NaNs or two equal infinities differ by 0.
+        total: sum of the absolute differences.
+        count: number of outputs compared.
+        not_finite: number of them that are NaN or infinite.
+        message: the first difference outside of the tolerance; None if there is none.
     """
 
     largest: float = 0.0
@@ -153,10 +162,10 @@ class OutputDifference:
 
 
 def compare(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor], tolerance: float) -> OutputDifference:
-    """Compare outputs by name: data types and shapes, integers exactly, others within `tolerance` of the largest."""
+    """Compare outputs by name: shapes and integers exactly, other values within `tolerance` of the largest output."""
     if list(expected) != list(actual):
         return OutputDifference(message=f"outputs {', '.join(actual)} instead of {', '.join(expected)}")
-    parts = [_compare(name, expected[name], actual[name], tolerance) for name in expected]
+    parts = [_compare_tensors(name, expected[name], actual[name], tolerance) for name in expected]
     return OutputDifference(
         largest=max((part.largest for part in parts), default=0.0),
         total=sum(part.total for part in parts),
@@ -166,53 +175,54 @@ def compare(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor], tolera
     )
 
 
-def _compare(name: str, expected: Tensor, actual: Tensor, tolerance: float) -> OutputDifference:
+def _compare_tensors(name: str, expected: Tensor, actual: Tensor, tolerance: float) -> OutputDifference:
     if expected.shape != actual.shape:
         return OutputDifference(message=f"{name} has the shape {list(actual.shape)} instead of {list(expected.shape)}")
     wide = torch.complex128 if expected.is_complex() else torch.float64
     a, b = expected.to(wide), actual.to(wide)
-    same = (a == b) | (a.isnan() & b.isnan())
-    difference = torch.where(same, torch.zeros_like(a), a - b).abs().nan_to_num(nan=torch.inf).flatten()
+    is_equal = (a == b) | (a.isnan() & b.isnan())
+    difference = torch.where(is_equal, torch.zeros_like(a), a - b).abs().nan_to_num(nan=torch.inf).flatten()
     finite = a.abs()[a.isfinite()]
-    scale = max(SMALLEST, float(finite.max()) if finite.numel() else 0.0)
-    floating = expected.is_floating_point() or expected.is_complex()
+    scale = max(SMALLEST_SCALE, float(finite.max()) if finite.numel() else 0.0)
+    is_inexact = expected.is_floating_point() or expected.is_complex()
     largest = float(difference.max()) if difference.numel() else 0.0
-    wrong = largest > (tolerance * scale if floating else 0.0)
+    is_too_large = largest > (tolerance * scale if is_inexact else 0.0)
     return OutputDifference(
         largest=largest,
         total=float(difference.sum()),
         count=a.numel(),
         not_finite=a.numel() - finite.numel(),
-        message=f"{name} differs by up to {largest:.3g}, where outputs reach {scale:.3g}" if wrong else None,
+        message=f"{name} differs by up to {largest:.3g}, where outputs reach {scale:.3g}" if is_too_large else None,
     )
 
 
 def verify(folder: Path, cases: Sequence[Case], tolerance: float) -> dict[str, Any]:
-    """Run `folder`'s `predict.py` on the cases in a fresh process that cannot import Ogive, and compare.
+    """Run the `predict.py` of an export on the cases in a fresh process that cannot import Ogive, and compare outputs.
 
     Args:
-        folder: an export.
-        cases: as `reference` makes them.
-        tolerance: as `precision` gives it.
+        folder: folder of the export.
+        cases: result of `make_cases`.
+        tolerance: result of `choose_tolerance`.
 
     Returns:
-        the result for `architecture.json`: batch sizes, largest and mean absolute difference, tolerance, version.
+        The entry `verification` of `architecture.json`: batch sizes, largest and mean absolute difference, tolerance, share
+        of outputs that are not finite, and version of PyTorch.
 
     Raises:
-        Unloadable: the export does not run.
-        RunError: it runs, and its outputs are not those of the model.
+        ExportFails: the export does not run.
+        RunError: the export runs, but its outputs differ from those of the model.
     """
     with tempfile.TemporaryDirectory(prefix="ogive-export-") as name:
-        pairs = list(_written(Path(name), cases))
-        _run(folder, pairs)
-        found = [_read(target, case.outputs) for (_, target), case in zip(pairs, cases, strict=True)]
-    parts = [compare(case.outputs, actual, tolerance) for case, actual in zip(cases, found, strict=True)]
-    wrong = next((part.message for part in parts if part.message), None)
-    if wrong is not None:
+        pairs = list(_write_inputs(Path(name), cases))
+        _run_program(folder, pairs)
+        results = [_read_outputs(target, case.outputs) for (_, target), case in zip(pairs, cases, strict=True)]
+    parts = [compare(case.outputs, actual, tolerance) for case, actual in zip(cases, results, strict=True)]
+    message = next((part.message for part in parts if part.message), None)
+    if message is not None:
         raise RunError(
-            f"the exported model does not agree with the model: {wrong} (allowed: {tolerance:g} of the largest output); "
-            "nothing was written. Its forward() depends on something that an export does not keep, such as the time, a "
-            "global or whether it is being traced; change that, and the weights still fit"
+            f"the exported model does not agree with the model: {message} (allowed: {tolerance:g} of the largest output); "
+            "nothing was written. Its forward() depends on something that is not exported, such as the time, a global "
+            "variable, or whether it is being traced; change that and export again, the weights still fit"
         )
     count = sum(part.count for part in parts)
     return {
@@ -225,40 +235,49 @@ def verify(folder: Path, cases: Sequence[Case], tolerance: float) -> dict[str, A
     }
 
 
-def _written(folder: Path, cases: Sequence[Case]) -> Iterator[tuple[str, str]]:
+def _write_inputs(folder: Path, cases: Sequence[Case]) -> Iterator[tuple[str, str]]:
+    """Write the raw inputs of each case, and return its pair of input file and output file."""
     for i, case in enumerate(cases):
         write_arrays(folder / f"input{i}.npz", case.raw)
         yield str(folder / f"input{i}.npz"), str(folder / f"output{i}.npz")
 
 
 def write_arrays(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Tensors by name as NumPy's `.npz`; bfloat16, which NumPy does not have, as float32."""
-    plain = {name: t.float() if t.dtype == torch.bfloat16 else t for name, t in tensors.items()}
+    """Write tensors by name as `.npz`; bfloat16, which NumPy does not have, becomes float32."""
+    writable = {name: t.float() if t.dtype == torch.bfloat16 else t for name, t in tensors.items()}
     with path.open("wb") as file:
-        np.savez(file, **{name: tensor.resolve_conj().numpy() for name, tensor in plain.items()})  # type: ignore[arg-type]
+        np.savez(file, **{name: tensor.resolve_conj().numpy() for name, tensor in writable.items()})  # type: ignore[arg-type]
 
 
-def _run(folder: Path, pairs: Sequence[tuple[str, str]]) -> None:
+def _run_program(folder: Path, pairs: Sequence[tuple[str, str]]) -> None:
     """Run `predict.py` for each pair of files, as `python predict.py INPUT --output OUTPUT`."""
-    homes = sorted({str(Path(str(module.__file__)).parents[1]) for module in (torch, np)})
-    arguments = json.dumps([homes, str(folder / "predict.py"), list(pairs)])
+    library_folders = sorted({str(Path(str(module.__file__)).parents[1]) for module in (torch, np)})
+    arguments = json.dumps([library_folders, str(folder / "predict.py"), list(pairs)])
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("PYTHONPATH", None)
     command = [sys.executable, "-P", "-c", _RUN, arguments]
-    with tempfile.TemporaryDirectory(prefix="ogive-export-") as elsewhere:
-        done = subprocess.run(
-            command, cwd=elsewhere, env=environment, capture_output=True, text=True, errors="replace", check=False
+    # The process runs in an empty folder, so that it cannot import the user's modules from the working directory.
+    with tempfile.TemporaryDirectory(prefix="ogive-export-") as working_directory:
+        process = subprocess.run(
+            command,
+            cwd=working_directory,
+            env=environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
         )
-    if done.returncode != 0:
-        said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        raise Unloadable(said[-1][:400] if said else f"its process ended with {done.returncode}")
+    if process.returncode != 0:
+        lines = [line.strip() for line in (process.stderr or process.stdout).splitlines() if line.strip()]
+        raise ExportFails(lines[-1][:400] if lines else f"its process ended with exit code {process.returncode}")
 
 
-def _read(path: str, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _read_outputs(path: str, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Read outputs by name, without the `probabilities` that `predict.py` has added."""
     with np.load(path) as arrays:
-        found = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-    for name in expected.keys() & found.keys():
+        outputs = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    for name in expected.keys() & outputs.keys():
         if expected[name].dtype == torch.bfloat16:
-            found[name] = found[name].to(torch.bfloat16)
-    probabilities = {"probabilities"} - expected.keys()
-    return {name: tensor for name, tensor in found.items() if name not in probabilities}
+            outputs[name] = outputs[name].to(torch.bfloat16)
+    added = {"probabilities"} - expected.keys()
+    return {name: tensor for name, tensor in outputs.items() if name not in added}

@@ -1,6 +1,6 @@
-"""A search declared in one YAML file: read, validated before anything runs, and run.
+"""Searches declared in one YAML file: read, checked before anything runs, and run.
 
-To find a job's run loads no more than that takes.
+Names are imported when they are first used, so that finding the folder of a run stays fast.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ogive.job.job_folder import add_code_of, place_of, run_folder
+from ogive.job.job_folder import add_code_folders, find_folder, run_folder
 
 if TYPE_CHECKING:
-    from ogive.job.execution import baseline_of as baseline_of
-    from ogive.job.execution import finalize_of as finalize_of
+    from ogive.job.execution import load_baseline as load_baseline
+    from ogive.job.execution import load_finalize_arguments as load_finalize_arguments
     from ogive.job.execution import run_funnel as run_funnel
     from ogive.job.execution import run_job as run_job
     from ogive.job.job import Job as Job
@@ -20,20 +20,21 @@ if TYPE_CHECKING:
     from ogive.job.job import load_job as load_job
     from ogive.job.job import load_space as load_space
 
-_HOME = {
+_MODULES = {
     **dict.fromkeys(("Job", "JobPhase", "load_job", "load_space"), "job"),
-    **dict.fromkeys(("baseline_of", "finalize_of", "run_funnel", "run_job"), "execution"),
+    **dict.fromkeys(("load_baseline", "load_finalize_arguments", "run_funnel", "run_job"), "execution"),
 }
+"""The module of each name that is imported on first use."""
 
 __all__ = [
     "Job",
     "JobPhase",
-    "add_code_of",
-    "baseline_of",
-    "finalize_of",
+    "add_code_folders",
+    "find_folder",
+    "load_baseline",
+    "load_finalize_arguments",
     "load_job",
     "load_space",
-    "place_of",
     "run_folder",
     "run_funnel",
     "run_job",
@@ -41,6 +42,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(f"ogive.job.{_HOME[name]}"), name)
+    if name in _MODULES:
+        return getattr(import_module(f"ogive.job.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'ogive.job' has no attribute {name!r}; it has {', '.join(__all__)}")

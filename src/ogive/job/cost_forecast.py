@@ -1,4 +1,4 @@
-"""What a job will cost, told before it starts: a few architectures are trained for a moment, and the time is scaled up."""
+"""Forecast the cost of a job before it starts: train a few architectures for some steps, and scale the times up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from ogive.formatting import plural
-from ogive.job.job import Job
+from ogive.job.job import Job, finalize_arguments
 from ogive.planner.measure_durations import start_up
 from ogive.run.manifest import cores
 from ogive.run.prices import Price, find_price
@@ -25,15 +25,16 @@ if TYPE_CHECKING:
     from ogive.task.proxy import Proxy
     from ogive.task.trainer import Examples
 
-SAMPLED = 3
-"""Architectures that are timed."""
-BATCHES = 8
-"""Steps of training that are timed, after two that are not."""
+TIMED_ARCHITECTURES = 3
+"""Number of sampled architectures that are trained and timed."""
+TIMED_STEPS = 8
+"""Number of training steps that are timed, after `WARM_UP_STEPS` others."""
+WARM_UP_STEPS = 2
 
 
 @dataclass(frozen=True)
 class Range:
-    """Of a cost over the timed architectures: the cheapest, the middle one, the dearest."""
+    """Time or money for the timed architectures: of the cheapest, of the median, and of the most expensive one."""
 
     low: float
     middle: float
@@ -45,20 +46,24 @@ class Range:
     def plus(self, amount: float) -> Range:
         return Range(self.low + amount, self.middle + amount, self.high + amount)
 
+    def at_most(self, limit: float) -> Range:
+        return Range(min(self.low, limit), min(self.middle, limit), min(self.high, limit))
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Part:
-    """The forecast of one search, or of full training.
+    """The forecast for one search, or for full training.
 
     Attributes:
-        name: "search", "full training", or the phase's.
-        trainings: how many.
-        seconds: of one.
-        hours: of all, at so many at a time as the job says, and of the start of their workers; no longer than the budget.
-            More than needed where the schedule stops trials early (`ogive plan` simulates that).
-        money: likewise; None where nothing has a price.
+        name: "search", "full training", or the name of the phase.
+        trainings: number of trainings.
+        seconds: seconds of one training.
+        hours: hours from the start of the workers to the end of the last training, with as many trainings at a time as the
+            job declares; for a search at most the hours of its budget. An upper bound if the schedule stops trials early
+            (`ogive plan` simulates that).
+        money: money for these hours, for a search at most that of its budget; None without a price.
         full: whether this is full training.
-        apart: whether a command of its own does it: `ogive finalize`.
+        separate_command: whether `ogive finalize` does this part, not `ogive search`.
     """
 
     name: str
@@ -67,199 +72,236 @@ class Part:
     hours: Range
     money: Range | None
     full: bool = False
-    apart: bool = False
+    separate_command: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        data = asdict(self)
+        data["apart"] = data.pop("separate_command")
+        return data
 
 
 @dataclass(frozen=True)
 class CostForecast:
-    """What a job will cost on this machine.
+    """The forecast cost of a job on this machine.
 
     Attributes:
-        parts: in order.
-        method: how it was measured.
-        price: what an hour costs; None where nothing is paid.
+        parts: searches and full training, in the order in which they run.
+        measurement: a sentence about what was measured.
+        price: price of an hour; None without a price.
         start_up: seconds until the workers are ready.
     """
 
     parts: tuple[Part, ...]
-    method: str
+    measurement: str
     price: Price | None
     start_up: float = 0.0
 
     @property
     def money(self) -> float | None:
-        """What `ogive search` spends if all architectures are as dear as the dearest that is timed; None without a price."""
-        amounts = [part.money for part in self.parts if part.money is not None and not part.apart]
+        """Money that `ogive search` spends if all architectures cost as much as the most expensive timed one.
+
+        None without a price.
+        """
+        amounts = [part.money for part in self.parts if part.money is not None and not part.separate_command]
         return sum(amount.high for amount in amounts) if amounts else None
 
     @property
     def ratio(self) -> float | None:
-        """Compute of one full training over that of one training of the first search; None without full training."""
+        """Compute of one full training, divided by that of one training in the first search; None without full training."""
         full = next((part for part in self.parts if part.full), None)
         return None if full is None else full.seconds.middle / self.parts[0].seconds.middle
 
     def to_json(self) -> dict[str, Any]:
-        own = {"method": self.method, "ratio": self.ratio, "start_up": self.start_up}
-        return {"parts": [asdict(part) for part in self.parts], **own}
+        totals = {"method": self.measurement, "ratio": self.ratio, "start_up": self.start_up}
+        return {"parts": [part.to_json() for part in self.parts], **totals}
 
 
 def forecast(job: Job) -> CostForecast | None:
-    """Time some architectures of the job and scale up. None where a train function alone knows how long it trains.
+    """Return the forecast cost of a job; None for a train function, whose training time is unknown.
 
-    Takes some seconds; reads the training and validation parts only. Time is taken as proportional to examples and epochs.
+    Takes some seconds and reads only the training and validation parts. Assumes that the time of a training is proportional
+    to its examples and epochs.
     """
     from ogive.estimate import Classifier
 
     searches = [phase.job for phase in job.phases if phase.job is not None] or [job]
-    judges = [search.estimator for search in searches]
-    paces: dict[Proxy, _Pace | None] = {}
+    estimators = [search.estimator for search in searches]
+    speeds: dict[Proxy, _Speed | None] = {}
 
-    def pace_of(judge: Classifier) -> _Pace | None:
-        size = replace(judge.proxy, data_fraction=1.0)
-        if size not in paces:
-            paces[size] = _pace(job, judge, size)
-        return paces[size]
+    def speed_of(estimator: Classifier) -> _Speed | None:
+        # The time per example depends on the sizes of models and images, but not on how many examples there are.
+        sizes = replace(estimator.proxy, data_fraction=1.0)
+        if sizes not in speeds:
+            speeds[sizes] = _measure_speed(job, estimator, sizes)
+        return speeds[sizes]
 
-    first = pace_of(judges[0]) if isinstance(judges[0], Classifier) else None
-    if first is None:
+    first_speed = speed_of(estimators[0]) if isinstance(estimators[0], Classifier) else None
+    if first_speed is None:
         return None
     price = find_price(job.price)
-    start = _start_up(searches[0])
+    start_up_seconds = _measure_start_up(searches[0])
     parts = []
-    for search, judge in zip(searches, judges, strict=True):
-        assert isinstance(judge, Classifier)
-        seconds = (pace_of(judge) or first).training(judge, search.epochs or judge.epochs)
+    for search, estimator in zip(searches, estimators, strict=True):
+        assert isinstance(estimator, Classifier)
+        seconds = (speed_of(estimator) or first_speed).training_seconds(estimator, search.epochs or estimator.epochs)
         name = search.run.name if job.phases else "search"
-        parts.append(_part(name, search, search.keys.max_trials, seconds, price, start))
-    last = job.phases[-1] if job.phases and job.phases[-1].job is None else None
-    given = last.finalize if last is not None else _finalize_of(job)
-    if given:
-        judge = judges[-1]
-        assert isinstance(judge, Classifier)
-        full = judge.full_training({**given.get("recipe", {}), **_epochs(given)})
-        trainings = given["top"] * len(given["seeds"])
-        seconds = (pace_of(full) or first).training(full, full.epochs)
-        name = last.name if last is not None else "full training"
-        parts.append(_part(name, searches[-1], trainings, seconds, price, start, full=True, apart=last is None))
-    return CostForecast(tuple(parts), first.method, price, start)
+        part = _make_part(name, search, search.keys.max_trials, seconds, price=price, start_up_seconds=start_up_seconds)
+        parts.append(part)
+    last_phase = job.phases[-1] if job.phases and job.phases[-1].job is None else None
+    arguments = last_phase.finalize if last_phase is not None else _finalize_arguments_of(job)
+    if arguments:
+        estimator = estimators[-1]
+        assert isinstance(estimator, Classifier)
+        epochs = {"epochs": arguments["epochs"]} if "epochs" in arguments else {}
+        full = estimator.full_training({**arguments.get("recipe", {}), **epochs})
+        seconds = (speed_of(full) or first_speed).training_seconds(full, full.epochs)
+        part = _make_part(
+            last_phase.name if last_phase is not None else "full training",
+            searches[-1],
+            arguments["top"] * len(arguments["seeds"]),
+            seconds,
+            price=price,
+            start_up_seconds=start_up_seconds,
+            full=True,
+            separate_command=last_phase is None,
+        )
+        parts.append(part)
+    return CostForecast(tuple(parts), first_speed.measurement, price, start_up_seconds)
 
 
-def _start_up(job: Job) -> float:
-    """Seconds that a search waits for its workers: measured with as many."""
+def _finalize_arguments_of(job: Job) -> Mapping[str, Any]:
+    return {} if job.keys.finalize is None else finalize_arguments(job.keys.finalize)
+
+
+def _measure_start_up(job: Job) -> float:
+    """Return the seconds until as many workers as the search has are ready; 0 for the inline executor."""
     if job.keys.executor == "inline":
         return 0.0
     with tempfile.TemporaryDirectory(prefix="ogive-forecast-") as name:
         payload = Path(name) / PAYLOAD
         write_payload(payload, job.space, job.estimator)
         count = min(job.parallel_trials, job.keys.max_trials)
-        threads = max(1, cores() // job.parallel_trials)
-        return start_up(payload, Path(name) / "workers", count, threads, job.settings.startup_limit)
+        return start_up(payload, Path(name) / "workers", count, _threads_per_trial(job), job.settings.startup_limit)
+
+
+def _threads_per_trial(job: Job) -> int:
+    return max(1, cores() // job.parallel_trials)
 
 
 @dataclass(frozen=True)
-class _Pace:
-    """Seconds an example of training and of validation, of each timed architecture."""
+class _Speed:
+    """Seconds per example, one value for each timed architecture.
+
+    Attributes:
+        train, validate: seconds per example of training and of validation.
+        measurement: a sentence about what was measured.
+    """
 
     train: Sequence[float]
     validate: Sequence[float]
-    method: str
+    measurement: str
 
-    def training(self, judge: Classifier, epochs: int) -> Range:
-        """Seconds of one training with `judge`."""
-        task = judge.task.subset(judge.proxy.data_fraction)
-        trained, validated = len(task.split.train), len(task.split.validation)
-        seconds = sorted(epochs * (t * trained + v * validated) for t, v in zip(self.train, self.validate, strict=True))
+    def training_seconds(self, estimator: Classifier, epochs: int) -> Range:
+        """Return the seconds of one training with the data and the proxy of `estimator`."""
+        task = estimator.task.subset(estimator.proxy.data_fraction)
+        train_size, validation_size = len(task.split.train), len(task.split.validation)
+        seconds = sorted(
+            epochs * (train * train_size + validate * validation_size)
+            for train, validate in zip(self.train, self.validate, strict=True)
+        )
         return Range(seconds[0], median(seconds), seconds[-1])
 
 
-def _pace(job: Job, judge: Classifier, proxy: Proxy) -> _Pace | None:
-    """Of models and images as small as `proxy` has them; None where no sampled architecture can be built."""
+def _measure_speed(job: Job, estimator: Classifier, proxy: Proxy) -> _Speed | None:
+    """Time some architectures with models and images of the sizes of `proxy`; None if none of them can be built."""
     from ogive.estimate.proxy_model import smaller
     from ogive.task.trainer import choose_device
 
-    device = choose_device(judge.device)
-    size = (BATCHES + 2) * judge.training.batch_size
-    parts = (judge.task.train(), judge.task.validation())
+    device = choose_device(estimator.device)
+    size = (TIMED_STEPS + WARM_UP_STEPS) * estimator.training.batch_size
+    parts = (estimator.task.train(), estimator.task.validation())
     train, validation = ((proxy.shrink(x[:size]).to(device), y[:size].to(device)) for x, y in parts)
-    train_pace, validate_pace = [], []
-    threads = max(1, cores() // job.parallel_trials)
-    with _threads(threads):
-        for index in range(SAMPLED):
+    train_seconds, validate_seconds = [], []
+    threads = _threads_per_trial(job)
+    with _limit_threads(threads):
+        for index in range(TIMED_ARCHITECTURES):
             architecture = job.space.sample(generator(job.keys.seed, "forecast", index))
             try:
                 model = smaller(architecture, index, proxy, tuple(train[0].shape[1:]))
-            except RAISED:  # infeasible ones are not trained, and of others the preflight tells
+            except RAISED:  # infeasible ones are not trained, and the preflight reports all others
                 continue
-            trained, validated = _time(model, train, validation, judge)
-            train_pace.append(trained)
-            validate_pace.append(validated)
-    if not train_pace:
+            seconds = _time_per_example(model, train, validation, estimator)
+            train_seconds.append(seconds[0])
+            validate_seconds.append(seconds[1])
+    if not train_seconds:
         return None
-    where = f"on {device}" if device.type != "cpu" else f"with {plural(threads, 'CPU thread')}"
-    method = (
-        f"measured {where}: {BATCHES} steps of {judge.training.batch_size} of each of {len(train_pace)} sampled "
-        "architectures, scaled by examples and epochs"
+    hardware = f"on {device}" if device.type != "cpu" else f"with {plural(threads, 'CPU thread')}"
+    measurement = (
+        f"measured {hardware}: {TIMED_STEPS} steps of {estimator.training.batch_size} examples of each of "
+        f"{plural(len(train_seconds), 'sampled architecture')}, scaled by examples and epochs"
     )
-    return _Pace(train_pace, validate_pace, method)
+    return _Speed(train_seconds, validate_seconds, measurement)
 
 
-def _time(model: Any, train: Examples, validation: Examples, judge: Classifier) -> tuple[float, float]:
-    """Seconds an example of training and of validation, after a warm-up."""
+def _time_per_example(model: Any, train: Examples, validation: Examples, estimator: Classifier) -> tuple[float, float]:
+    """Return the seconds per example of training and of validation, measured after a warm-up."""
     from ogive.task.trainer import Training, evaluate
 
-    batch = judge.training.batch_size
-    warm = (train[0][: 2 * batch], train[1][: 2 * batch])
-    Training(model, warm, judge.task.classes, judge.training, 0).epoch(1)
-    timed = (train[0][2 * batch :], train[1][2 * batch :])
-    if len(timed[1]) < 2:  # a tiny task: what there is
+    classes, recipe = estimator.task.classes, estimator.training
+    warm_up_size = WARM_UP_STEPS * recipe.batch_size
+    warm_up = (train[0][:warm_up_size], train[1][:warm_up_size])
+    Training(model, warm_up, classes, recipe, 0).epoch(1)
+    timed = (train[0][warm_up_size:], train[1][warm_up_size:])
+    if len(timed[1]) < 2:  # a tiny task: time all examples
         timed = train
-    began = time.perf_counter()
-    Training(model, timed, judge.task.classes, judge.training, 0).epoch(1)
-    trained = time.perf_counter()
-    evaluate(model, validation, judge.task.classes)
-    ended = time.perf_counter()
-    return (trained - began) / len(timed[1]), (ended - trained) / len(validation[1])
+    start = time.perf_counter()
+    Training(model, timed, classes, recipe, 0).epoch(1)
+    end_of_training = time.perf_counter()
+    evaluate(model, validation, classes)
+    end = time.perf_counter()
+    return (end_of_training - start) / len(timed[1]), (end - end_of_training) / len(validation[1])
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """So many threads as a worker of the job will have."""
+def _limit_threads(count: int) -> Iterator[None]:
+    """Let PyTorch use `count` threads inside the block, as a worker of the job would."""
     import torch
 
-    before = torch.get_num_threads()
+    previous = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(previous)
 
 
-def _part(
+def _make_part(
     name: str,
-    job: Job,
+    search: Job,
     trainings: int,
     seconds: Range,
+    *,
     price: Price | None,
-    start: float,
+    start_up_seconds: float,
     full: bool = False,
-    apart: bool = False,
+    separate_command: bool = False,
 ) -> Part:
-    at_a_time = min(job.parallel_trials, trainings)
-    hours = seconds.times(-(-trainings // at_a_time) / 3600).plus(start / 3600)
-    budget = job.settings
+    """Return the forecast of `trainings` trainings of `seconds` each, capped by the budget of the search."""
+    parallel = min(search.parallel_trials, trainings)
+    rounds = -(-trainings // parallel)
+    hours = seconds.times(rounds / 3600).plus(start_up_seconds / 3600)
+    budget = search.settings
     if budget.hours is not None and not full:
-        hours = Range(*(min(value, budget.hours) for value in (hours.low, hours.middle, hours.high)))
-    money = None if price is None else hours.times(price.rate(at_a_time * job.keys.workers_per_trial))
+        hours = hours.at_most(budget.hours)
+    money = None if price is None else hours.times(price.rate(parallel * search.keys.workers_per_trial))
     if money is not None and budget.money is not None and not full:
-        money = Range(*(min(value, budget.money) for value in (money.low, money.middle, money.high)))
-    return Part(name, trainings, seconds, hours, money, full, apart)
-
-
-def _finalize_of(job: Job) -> Mapping[str, Any]:
-    from ogive.job.job import finalize_arguments
-
-    return {} if job.keys.finalize is None else finalize_arguments(job.keys.finalize)
-
-
-def _epochs(given: Mapping[str, Any]) -> dict[str, int]:
-    return {"epochs": given["epochs"]} if "epochs" in given else {}
+        money = money.at_most(budget.money)
+    return Part(
+        name=name,
+        trainings=trainings,
+        seconds=seconds,
+        hours=hours,
+        money=money,
+        full=full,
+        separate_command=separate_command,
+    )

@@ -1,4 +1,7 @@
-"""How a job's architectures are judged: the task, the recipe and the estimator, and what that can do and reports."""
+"""The parts of a job that evaluate architectures: task, recipe, estimator; and checks of what the estimator can do.
+
+Each error names the key of the job that caused it.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ogive.errors import JobError
-from ogive.job.key_validation import unknown
+from ogive.job.key_validation import format_unknown_name
 from ogive.job.keys import FinalizeKeys, JobKeys, ProxyKeys, TaskKeys
-from ogive.job.user_modules import Code, describe
-from ogive.job.yaml_source import At, Source, blamed
+from ogive.job.user_modules import CodeImporter, describe_object
+from ogive.job.yaml_source import KeyPath, Source, locate_errors
 from ogive.run.estimator import Estimator
 from ogive.schedule.base import Schedule
 from ogive.session.executor_config import check_simulated_times, executor_config
@@ -22,198 +25,224 @@ if TYPE_CHECKING:
     from ogive.task import Task
 
 
-def make_task(source: Source, keys: JobKeys, code: Code, space: Space) -> Task | None:
-    """What the built-in trainer learns; None where there is a train function."""
+def make_task(source: Source, keys: JobKeys, code: CodeImporter, space: Space) -> Task | None:
+    """Return the task of the built-in trainer; None if the job has a train function.
+
+    Raises:
+        JobError: the job has both `train` and `task`, or neither; the task is invalid, its data cannot be read, or its
+            examples do not have the shape that the space declares.
+    """
     if (keys.train is None) == (keys.task is None):
-        found = "neither is there" if keys.train is None else "both are there"
+        problem = "found neither `train` nor `task`" if keys.train is None else "found both `train` and `task`"
         raise source.error(
             next(((key,) for key in ("train", "task") if key in source.data), ()),
-            f"{found}; give `train: file.py:function`, or `task: {{data: digits}}` for the built-in trainer, not both",
+            f"{problem}; give `train: file.py:function`, or `task: {{data: digits}}` for the built-in trainer, not both",
         )
     if keys.task is None:
         return None
-    task = _task(source, keys.task, code)
-    _check_shape(source, keys, space, task)
+    task = _read_task(source, keys.task, code)
+    _check_example_shape(source, keys, space, task)
     return task
 
 
-def make_estimator(source: Source, keys: JobKeys, code: Code, task: Task | None, space: Space) -> Estimator:
-    """The built-in trainer on the task, or what the user's train function makes."""
+def make_estimator(source: Source, keys: JobKeys, code: CodeImporter, *, task: Task | None, space: Space) -> Estimator:
+    """Return the built-in trainer for the task, or the estimator of the user's train function.
+
+    Raises:
+        JobError: the settings of the trainer are invalid, or `train` does not name a train function or an estimator.
+    """
     if task is not None:
-        return _trainer(source, keys, task, space)
-    for name, given in (("recipe", keys.recipe is not None), ("proxy", keys.proxy != ProxyKeys())):
-        if given:
+        return _make_trainer(source, keys, task, space)
+    for name, is_given in (("recipe", keys.recipe is not None), ("proxy", keys.proxy != ProxyKeys())):
+        if is_given:
             raise source.error(
                 (name,), "belongs to the built-in trainer; give `task` instead of `train`, or leave it out"
             )
-    found = code.resolve(("train",), str(keys.train))
-    if isinstance(found, Estimator):
-        return found
-    if not callable(found) or inspect.isclass(found):
+    train = code.resolve(("train",), str(keys.train))
+    if isinstance(train, Estimator):
+        return train
+    if not callable(train) or inspect.isclass(train):
         raise source.error(
-            ("train",), f"{keys.train} is {describe(found)}; allowed: a train function f(model, trial), or an estimator"
+            ("train",),
+            f"{keys.train} is {describe_object(train)}; allowed: a train function f(model, trial), or an estimator",
         )
     from ogive import estimate
 
-    with blamed(source, "train"):
-        return estimate.train(found, count_parameters=_counts_parameters(keys))
+    with locate_errors(source, "train"):
+        return estimate.train(train, count_parameters=_needs_parameter_counts(keys))
 
 
-def _task(source: Source, keys: TaskKeys, code: Code) -> Task:
+def _read_task(source: Source, keys: TaskKeys, code: CodeImporter) -> Task:
+    """Return the task, with its data read and split."""
     from ogive import task as tasks
 
-    wanted = keys.model_dump(exclude_unset=True, exclude={"device", "data"})
+    options = keys.model_dump(exclude_unset=True, exclude={"device", "data"})
     data: Any = keys.data
     if ":" in data:
         data = code.resolve(("task", "data"), data)
-        with blamed(source, "task", "data"):
+        with locate_errors(source, "task", "data"):
             data = call("data function", data) if inspect.isfunction(data) else data
-    for name, value in wanted.items():
-        with blamed(source, "task", name):
+    # Check each option alone first, so that an error names the option that caused it.
+    for name, value in options.items():
+        with locate_errors(source, "task", name):
             if value is None and name != "train":
                 raise JobError(f"found nothing; allowed: {TaskKeys.model_fields[name].description}")
             tasks.classification(**{name: value})
-    with blamed(source, "task", "data"):
+    with locate_errors(source, "task", "data"):
         tasks.classification(data)
-    with blamed(source, "task"):
-        task = tasks.classification(data, **wanted)
-    with blamed(source, "task", "data"):
+    with locate_errors(source, "task"):
+        task = tasks.classification(data, **options)
+    with locate_errors(source, "task", "data"):
         task.read()
-    with blamed(source, "task"):
+    with locate_errors(source, "task"):
         task.prepare()
     return task
 
 
-def _trainer(source: Source, keys: JobKeys, task: Task, space: Space) -> Estimator:
+def _make_trainer(source: Source, keys: JobKeys, task: Task, space: Space) -> Estimator:
+    """Return the built-in trainer, after a check that it can train with its proxy."""
     from ogive import estimate
     from ogive.task.trainer import choose_device
 
     device = keys.task.device if keys.task is not None else "cpu"
-    with blamed(source, "task", "device"):
+    with locate_errors(source, "task", "device"):
         choose_device(device)
     recipe = make_recipe(source, keys)
     proxy: dict[str, Any] = keys.proxy.model_dump()
-    made = estimate.classifier(task, recipe, device=device, count_parameters=_counts_parameters(keys), **proxy)
-    for name, share in made.proxy.reduced().items():
-        alone: dict[str, Any] = {name: share}
-        with blamed(source, "proxy", name):
-            estimate.classifier(task, recipe, **alone).check(space, {}, {})
-    with blamed(source, "proxy"):
-        made.check(space, {}, {})
-    return made
+    trainer = estimate.classifier(task, recipe, device=device, count_parameters=_needs_parameter_counts(keys), **proxy)
+    # Check each share alone first, so that an error names the share that caused it.
+    for name, share in trainer.proxy.reduced().items():
+        single_share: dict[str, Any] = {name: share}
+        with locate_errors(source, "proxy", name):
+            estimate.classifier(task, recipe, **single_share).check(space, {}, {})
+    with locate_errors(source, "proxy"):
+        trainer.check(space, {}, {})
+    return trainer
 
 
-def _counts_parameters(keys: JobKeys) -> bool:
-    """Whether a hard constraint needs the parameters to be known before training."""
-    return any(c.hard and c.metric == "parameters" for c in keys.constraints)
+def _needs_parameter_counts(keys: JobKeys) -> bool:
+    """Return whether a hard constraint needs the number of parameters before training."""
+    return any(constraint.hard and constraint.metric == "parameters" for constraint in keys.constraints)
 
 
-def _check_shape(source: Source, keys: JobKeys, space: Space, task: Task) -> None:
+def _check_example_shape(source: Source, keys: JobKeys, space: Space, task: Task) -> None:
     shape = space.example_input
     if isinstance(shape, tuple) and shape != task.example_input:
         raise source.error(
             ("space",),
             f"its example_input is {shape}, but the examples of {task.data.name!r} have the shape {task.example_input}; "
-            f"{_equal_shapes(keys, shape, task.example_input)}",
+            f"{_suggest_equal_shapes(keys, shape, task.example_input)}",
         )
 
 
-def _equal_shapes(keys: JobKeys, space: tuple[int, ...], task: tuple[int, ...]) -> str:
-    """How the space of a job gets the shape (channels, height, width) of the task's examples."""
+def _suggest_equal_shapes(keys: JobKeys, space_shape: tuple[int, ...], task_shape: tuple[int, ...]) -> str:
+    """Return how to give the space the shape (channels, height, width) of the task's examples."""
     zoo = keys.space.zoo
-    if zoo is None or len(task) != 3 or task[1] != task[2]:
+    if zoo is None or len(task_shape) != 3 or task_shape[1] != task_shape[2]:
         return "make the two equal"
     ((name, options),) = zoo.items()
-    sizes = {"in_channels": (space[0], task[0]), "image": (space[1], task[1])}
-    wanted = {**options, **{option: there for option, (here, there) in sizes.items() if here != there}}
-    return f"write `space: {{zoo: {{{name}: {{{', '.join(f'{key}: {value}' for key, value in wanted.items())}}}}}}}`"
+    sizes = {"in_channels": (space_shape[0], task_shape[0]), "image": (space_shape[1], task_shape[1])}
+    changes = {option: of_task for option, (of_space, of_task) in sizes.items() if of_space != of_task}
+    new_options = ", ".join(f"{key}: {value}" for key, value in {**options, **changes}.items())
+    return f"write `space: {{zoo: {{{name}: {{{new_options}}}}}}}`"
 
 
 def make_recipe(source: Source, keys: JobKeys) -> Any:
-    """The recipe of the built-in trainer; its horizon is the job's `epochs` where it has none of its own."""
+    """Return the recipe of the built-in trainer; without epochs of its own it trains for the `epochs` of the job.
+
+    Raises:
+        JobError: a setting is out of range, or `epochs` of the job is larger than that of the recipe.
+    """
     from ogive.task import Recipe
 
-    given: dict[str, Any] = {} if keys.recipe is None else keys.recipe.model_dump(exclude_unset=True)
-    for name, value in given.items():
-        if name != "warmup":  # whose range depends on the epochs
-            with blamed(source, "recipe", name):
+    settings: dict[str, Any] = {} if keys.recipe is None else keys.recipe.model_dump(exclude_unset=True)
+    # Check each setting alone first, so that an error names it; the range of `warmup` depends on the epochs.
+    for name, value in settings.items():
+        if name != "warmup":
+            with locate_errors(source, "recipe", name):
                 Recipe(**{name: value})
     if keys.epochs is not None:
-        given.setdefault("epochs", keys.epochs)
-    with blamed(source, "recipe", *(("warmup",) if "warmup" in given else ())):
-        recipe = Recipe(**given)
+        settings.setdefault("epochs", keys.epochs)
+    with locate_errors(source, "recipe", *(("warmup",) if "warmup" in settings else ())):
+        recipe = Recipe(**settings)
     if (keys.epochs or 1) > recipe.epochs:
         raise source.error(
             ("epochs",),
-            f"found {keys.epochs}, but the recipe's learning rate ends after {recipe.epochs}; raise recipe.epochs",
+            f"found {keys.epochs}, but the learning rate of the recipe reaches its end after {recipe.epochs} epochs; "
+            "raise recipe.epochs",
         )
     return recipe
 
 
 def builds_models(estimator: Estimator) -> bool:
-    """Whether the estimator is known to build the model of each architecture; a plain function need not."""
+    """Return whether the estimator builds the model of every architecture; a plain function may do without models."""
     from ogive.estimate import Classifier
     from ogive.estimate.user_functions import Train
 
     return isinstance(estimator, (Classifier, Train))
 
 
-def metrics_of(estimator: Estimator) -> Sequence[str] | None:
-    """What the estimator reports; None where only running it can tell."""
+def reported_metrics(estimator: Estimator) -> Sequence[str] | None:
+    """Return the metrics that the built-in trainer reports; None for other estimators, whose metrics are unknown."""
     from ogive.estimate import Classifier
 
-    known = ("accuracy", "log_loss", "train_loss", "parameters", "epoch_seconds")
-    return known if isinstance(estimator, Classifier) else None
+    metrics = ("accuracy", "log_loss", "train_loss", "parameters", "epoch_seconds")
+    return metrics if isinstance(estimator, Classifier) else None
 
 
 def check_metrics(source: Source, keys: JobKeys, estimator: Estimator) -> None:
-    """See that the built-in trainer reports what objectives, constraints and criteria ask for."""
-    asked: list[tuple[At, str]] = [(("objectives", i), o.metric) for i, o in enumerate(keys.objectives)]
-    asked += [(("constraints", i, "metric"), c.metric) for i, c in enumerate(keys.constraints)]
-    asked += [(("criteria", i, "metric"), c.metric) for i, c in enumerate(keys.criteria)]
-    for at, metric in asked:
-        check_metric(source, at, metric, estimator)
+    """Raise JobError if the built-in trainer does not report a metric of the objectives, constraints or criteria."""
+    metrics: list[tuple[KeyPath, str]] = [(("objectives", i), o.metric) for i, o in enumerate(keys.objectives)]
+    metrics += [(("constraints", i, "metric"), c.metric) for i, c in enumerate(keys.constraints)]
+    metrics += [(("criteria", i, "metric"), c.metric) for i, c in enumerate(keys.criteria)]
+    for key, metric in metrics:
+        check_metric(source, key, metric, estimator)
 
 
-def check_metric(source: Source, at: At, metric: str, estimator: Estimator) -> None:
-    """See that the built-in trainer reports `metric`, which the key `at` asks for."""
-    known = metrics_of(estimator)
-    if known is not None and metric not in known:
-        raise source.error(at, unknown("metric of the built-in trainer", metric, tuple(known)))
+def check_metric(source: Source, key: KeyPath, metric: str, estimator: Estimator) -> None:
+    """Raise JobError if the built-in trainer does not report `metric`, which the job names under `key`."""
+    metrics = reported_metrics(estimator)
+    if metrics is not None and metric not in metrics:
+        raise source.error(key, format_unknown_name("metric of the built-in trainer", metric, tuple(metrics)))
 
 
-def check_carried_out(
-    source: Source, keys: JobKeys, estimator: Estimator, space: Space, make: Callable[..., Schedule]
+def check_execution(
+    source: Source, keys: JobKeys, estimator: Estimator, *, space: Space, make_schedule: Callable[..., Schedule]
 ) -> None:
-    """See that the estimator can do what the schedule and the executor ask for, with as many processes as the job says."""
-    with blamed(source, "executor"):
+    """Check that the estimator supports the executor, the fidelities of the schedule, and the processes of a trial.
+
+    Raises:
+        JobError: it does not support one of them, or the machine has too few cores or GPUs for all processes.
+    """
+    with locate_errors(source, "executor"):
         check_simulated_times(executor_config(keys.executor), estimator)
     ((name, options),) = keys.schedule.items()
-    at = ("schedule", name, "fidelities") if "fidelities" in options else ("schedule", name)
-    with blamed(source, *at):
-        check_fidelities(make(name, **options), estimator, space)
+    key = ("schedule", name, "fidelities") if "fidelities" in options else ("schedule", name)
+    with locate_errors(source, *key):
+        check_fidelities(make_schedule(name, **options), estimator, space)
     if keys.workers_per_trial > 1 and not estimator.parallel:
         raise source.error(
             ("workers_per_trial",),
             f"found {keys.workers_per_trial}, but a {type(estimator).__name__} evaluates in one process; leave it out",
         )
-    at_a_time = keys.parallel_trials if isinstance(keys.parallel_trials, int) else 1
-    with blamed(source, "workers_per_trial"):
-        check_capacity(estimator, at_a_time, keys.workers_per_trial)
+    parallel_trials = keys.parallel_trials if isinstance(keys.parallel_trials, int) else 1
+    with locate_errors(source, "workers_per_trial"):
+        check_capacity(estimator, parallel_trials, keys.workers_per_trial)
 
 
-def check_finalize(source: Source, keys: FinalizeKeys, estimator: Estimator, *at: str) -> None:
-    """See that full training can be what the job says."""
+def check_finalize(source: Source, keys: FinalizeKeys, estimator: Estimator, *key: str) -> None:
+    """Raise JobError if the built-in trainer cannot do full training with the settings under `key`."""
     from ogive.estimate import Classifier
 
     if not isinstance(estimator, Classifier):
         return
-    given = dict(keys.recipe or {})
-    for name, value in given.items():
-        if name != "warmup":  # whose range depends on the epochs
-            with blamed(source, *at, "recipe", name):
+    settings = dict(keys.recipe or {})
+    # Check each setting alone first, so that an error names it; the range of `warmup` depends on the epochs.
+    for name, value in settings.items():
+        if name != "warmup":
+            with locate_errors(source, *key, "recipe", name):
                 estimator.full_training({name: value})
     if keys.epochs is not None:
-        given["epochs"] = keys.epochs
-    with blamed(source, *at):
-        estimator.full_training(given)
+        settings["epochs"] = keys.epochs
+    with locate_errors(source, *key):
+        estimator.full_training(settings)

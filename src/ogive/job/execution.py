@@ -1,4 +1,4 @@
-"""Run a job: its search, or its funnel; and what a run's job says about full training."""
+"""Run a job: its search, or its funnel; and read what the job of a run declares for full training."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ogive.api import Funnel, Phase, Run, open_run, search
 from ogive.api.funnel import PhaseVerdict, funnel
 from ogive.errors import JobError
 from ogive.job import search_parts
-from ogive.job.job import Job, JobPhase, baseline_in, finalize_arguments
-from ogive.job.job_folder import job_of, keep_job
+from ogive.job.job import Job, JobPhase, finalize_arguments, resolve_baseline
+from ogive.job.job_folder import original_job_file, save_job_copy
 from ogive.job.key_validation import check_keys
 from ogive.job.keys import JobKeys
-from ogive.job.stored_plan import begun_with
-from ogive.job.user_modules import Code
-from ogive.job.yaml_source import Source, read
+from ogive.job.stored_plan import worker_arguments
+from ogive.job.user_modules import CodeImporter
+from ogive.job.yaml_source import Source, read_job_file
 from ogive.run.journal import JOURNAL
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ogive.run.state import State
 
 View = Callable[[], AbstractContextManager["Observer"]]
-"""Makes what watches one search."""
+"""Returns a context manager that provides the observer of one search."""
 
 
 def run_job(
@@ -36,42 +36,43 @@ def run_job(
     initial: Sequence[Mapping[str, Any]] = (),
     retry_failed: bool = False,
 ) -> Run:
-    """Start the job's search, or continue it where it stopped; a copy of the job's file is kept in the run's folder.
+    """Start the job's search, or continue it where it stopped; keep a copy of the job file in the run's folder.
 
-    A run that was given more trials than the job says (by `--max-trials`) keeps them.
+    A run that was continued with a larger `--max-trials` than the job declares keeps that number.
 
     Args:
-        job: made by `load_job`; one with phases is for `run_funnel`.
+        job: a job without phases; `run_funnel` runs those with phases.
         observer: as for `ogive.search`; None shows nothing.
-        initial: architectures that a new run tries first, before those of the job.
+        initial: architectures that a new run tries before the job's own `initial`.
         retry_failed: as for `ogive.search`.
 
     Raises:
-        JobError, RunError: as `ogive.search`.
+        JobError, RunError: as for `ogive.search`.
     """
     if job.phases:
         raise JobError(f"{job.path}: the job has phases; run them with run_funnel")
-    given = job.settings.to_json()
+    arguments = job.settings.to_json()
+    # The run keeps the threads, and with `parallel_trials: auto` the split, of the plan that it was started with.
     for name in ("threads", *(("workers", "workers_per_trial") if job.planned else ())):
-        del given[name]  # the run's own, by the plan that it was begun with
+        del arguments[name]
     if (job.run / JOURNAL).is_file():
         stored = open_run(job.run).state
         if "max_trials" not in job.options:
-            given["max_trials"] = max(given["max_trials"], stored.settings["max_trials"])
-        same = given.get("workers") == stored.settings["workers"] and given["workers_per_trial"] == 1
-        if same and any("plan" in data for data in stored.projected):
-            del given["workers_per_trial"]  # as `begun_with` had it from the plan
+            arguments["max_trials"] = max(arguments["max_trials"], stored.settings["max_trials"])
+        is_same_split = arguments.get("workers") == stored.settings["workers"] and arguments["workers_per_trial"] == 1
+        if is_same_split and any("plan" in data for data in stored.projected):
+            del arguments["workers_per_trial"]  # `worker_arguments` set it from the plan when the run started
     else:
-        given["initial"] = [*initial, *job.initial]
-        given["warm_start"] = search_parts.warm_start(job.source, job.keys)
-        given |= begun_with(job)
-    kept = False
+        arguments["initial"] = [*initial, *job.initial]
+        arguments["warm_start"] = search_parts.warm_start_argument(job.source, job.keys)
+        arguments |= worker_arguments(job)
+    is_saved = False
 
-    def keep_job_then_observe(state: State, event: Event | None) -> None:
-        nonlocal kept
-        if not kept:  # not before: the folder of a new run must be empty
-            keep_job(job.run, job.path, job.options, job.folders)
-            kept = True
+    def save_job_then_observe(state: State, event: Event | None) -> None:
+        nonlocal is_saved
+        if not is_saved:  # not before the first event: the folder of a new run must be empty
+            save_job_copy(job.run, job.path, job.options, job.folders)
+            is_saved = True
         if observer is not None:
             observer(state, event)
 
@@ -88,9 +89,9 @@ def run_job(
         executor=job.keys.executor,
         cache=job.keys.cache,
         synchronous=job.keys.synchronous,
-        observer=keep_job_then_observe,
+        observer=save_job_then_observe,
         retry_failed=retry_failed,
-        **given,
+        **arguments,
     )
 
 
@@ -101,26 +102,27 @@ def run_funnel(
     say: Callable[[str], object],
     retry_failed: bool = False,
 ) -> Funnel:
-    """Go through the phases of a job, or go on where its funnel stands.
+    """Run the phases of a job in order, or continue its funnel where it stopped.
 
     Args:
-        job: made by `load_job`, with phases.
-        view: makes what watches a phase's search.
-        watch: told the name of each phase when it begins, and its verdict when it ends.
-        say: told what happens in full training.
-        retry_failed: as for `ogive.search`, in the phase where the funnel stands.
+        job: a job with phases.
+        view: provides the observer of each search.
+        watch: receives the name of each phase with None when it starts, and with its verdict when it ends.
+        say: receives messages about full training.
+        retry_failed: as for `ogive.search`, in the phase that is continued.
 
     Raises:
-        KeyboardInterrupt, JobError, RunError: as `ogive.api.funnel`.
+        KeyboardInterrupt, JobError, RunError: as for `ogive.api.funnel`.
     """
-    return funnel([_phase(phase, job, view, say, retry_failed) for phase in job.phases], job.run, watch)
+    make_phase = functools.partial(_make_phase, job=job, view=view, say=say, retry_failed=retry_failed)
+    return funnel([make_phase(phase) for phase in job.phases], job.run, watch)
 
 
-def _phase(phase: JobPhase, job: Job, view: View, say: Callable[[str], object], retry_failed: bool) -> Phase:
+def _make_phase(phase: JobPhase, *, job: Job, view: View, say: Callable[[str], object], retry_failed: bool) -> Phase:
     if phase.job is not None:
         search_phase = functools.partial(_search_phase, phase.job, view, retry_failed)
         return Phase(phase.name, search_phase, start_from=phase.start_from, go=phase.go)
-    given = {
+    arguments = {
         **phase.finalize,
         "baseline": job.baseline,
         "workers": None if job.planned else job.parallel_trials,
@@ -128,44 +130,48 @@ def _phase(phase: JobPhase, job: Job, view: View, say: Callable[[str], object], 
         "say": say,
         **({"retry_failed": True} if retry_failed else {}),
     }
-    return Phase(phase.name, None, given, go=phase.go)
+    return Phase(phase.name, None, arguments, go=phase.go)
 
 
 def _search_phase(
     job: Job, view: View, retry_failed: bool, run: Path, initial: Sequence[Mapping[str, Any]] = ()
 ) -> Run:
+    """Run the search of a phase; `run` is the folder that the funnel expects, which is that of the job."""
     with view() as observer:
         return run_job(job, observer, initial, retry_failed)
 
 
-def baseline_of(run: Path) -> Callable[[], Any] | None:
-    """The hand-drawn network that the job of a run names; None where it names none, or there was no job.
+def load_baseline(run: Path) -> Callable[[], Any] | None:
+    """Return the function that makes the hand-drawn network of a run's job; None if there is no job or no baseline.
 
     Raises:
-        JobError: the job's file is not where it was, or what it names cannot be loaded.
+        JobError: the job file no longer exists, or the function cannot be imported.
     """
-    found = _job_keys(run)
-    return None if found is None else baseline_in(*found, Code(found[0]))
+    job = _read_job_of_run(run)
+    if job is None:
+        return None
+    source, keys = job
+    return resolve_baseline(source, keys, CodeImporter(source))
 
 
-def finalize_of(run: Path) -> dict[str, Any]:
-    """What the job of a run says about full training, as arguments of `Run.finalize`; empty where it says nothing.
+def load_finalize_arguments(run: Path) -> dict[str, Any]:
+    """Return the arguments of `Run.finalize` that a run's job declares; empty if there is no job or no declaration.
 
     Raises:
-        JobError: the job's file is not where it was, or is no job any more.
+        JobError: the job file no longer exists, or is no longer valid.
     """
-    found = _job_keys(run)
-    if found is None:
+    job = _read_job_of_run(run)
+    if job is None:
         return {}
-    keys = found[1]
-    last = [phase.finalize for phase in (keys.phases or {}).values()][-1:]
-    finalize = keys.finalize or (last[0] if last else None)
+    _, keys = job
+    of_last_phase = [phase.finalize for phase in (keys.phases or {}).values()][-1:]
+    finalize = keys.finalize or (of_last_phase[0] if of_last_phase else None)
     return {} if finalize is None else finalize_arguments(finalize)
 
 
-def _job_keys(run: Path) -> tuple[Source, JobKeys] | None:
-    path = job_of(run)
+def _read_job_of_run(run: Path) -> tuple[Source, JobKeys] | None:
+    path = original_job_file(run)
     if path is None:
         return None
-    source = read(path)
+    source = read_job_file(path)
     return source, check_keys(source)

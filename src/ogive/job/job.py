@@ -13,11 +13,11 @@ from ogive import strategy as strategies
 from ogive.api.funnel import START_FROM, Go
 from ogive.errors import Infeasible, JobError
 from ogive.job import environment, estimator_parts, search_parts
-from ogive.job.job_folder import run_of
+from ogive.job.job_folder import declared_run_folder
 from ogive.job.key_validation import check_keys
-from ogive.job.keys import AUTO, FinalizeKeys, JobKeys, PhaseKeys
-from ogive.job.user_modules import Code, blame, describe
-from ogive.job.yaml_source import Source, blamed, read
+from ogive.job.keys import AUTO, FinalizeKeys, JobKeys
+from ogive.job.user_modules import CodeImporter, describe_object, format_user_error
+from ogive.job.yaml_source import Source, locate_errors, read_job_file
 from ogive.objective import Constraint, Objective
 from ogive.run.estimator import Estimator
 from ogive.run.journal import JOURNAL
@@ -32,34 +32,37 @@ from ogive.user_code import RAISED
 if TYPE_CHECKING:
     from ogive.task import Task
 
-DRAWN = 5
-"""Architectures of which one must be buildable where no preflight can tell."""
+BUILT_SAMPLES = 5
+"""Number of sampled architectures, at least one of which must be buildable; used where no preflight can be run."""
 
-_NOTHING_BEFORE: Mapping[str, Any] = {"initial": [], "warm_start": None}
-"""What is for the first phase only: the others begin with the best of the former one."""
+_FIRST_PHASE_ONLY: Mapping[str, Any] = {"initial": [], "warm_start": None}
+"""Values in later phases of the keys that only the first phase uses: later phases start from the previous best."""
 
-NOT_OF_SEARCH = ("start_from", "go", "finalize")
-"""Keys of a phase that are not keys of a job."""
+KEYS_OF_PHASES_ONLY = ("start_from", "go", "finalize")
+"""Keys of a phase that change no key of the job."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
-    """A valid job, with all that it names loaded. Made by `load_job`.
+    """A valid job with all code and data that it refers to loaded; made by `load_job`.
 
     Attributes:
-        source: the file.
-        keys: what it says.
-        task: what the built-in trainer learns; None where there is a train function.
-        criteria: success.
-        strategy, schedule: {name: options}.
-        epochs: how far a trial is trained; None where the estimator has no epochs.
+        source: the job file.
+        keys: its keys.
+        space: the search space.
+        task: the task of the built-in trainer; None if the job has a train function.
+        estimator: evaluates architectures.
+        objectives, constraints: what the search optimizes, and its bounds.
+        criteria: constraints that define a success.
+        strategy, schedule: {name: {option: value}}.
+        epochs: epochs of a fully trained trial; None if the estimator has no epochs.
         initial: architectures to try first.
-        price: as the run's settings take it.
-        baseline: makes a network drawn by hand, to be compared with what is found; None where the job has none.
-        run: the run's folder.
-        folders: where the user's code was imported from.
-        options: what the command line has overridden, by key.
-        phases: of the funnel; empty where the job is one search.
+        price: the price in the form that `Settings` takes.
+        baseline: returns a hand-drawn network to compare the winner with; None if the job has none.
+        run: folder of the run.
+        folders: folders from which the user's code was imported.
+        options: keys and values that the command line overrides.
+        phases: phases of the funnel; empty if the job is one search.
     """
 
     source: Source
@@ -83,7 +86,7 @@ class Job:
 
     @property
     def path(self) -> Path:
-        """Of the file, as the user wrote it."""
+        """Path of the job file, as the user wrote it."""
         return self.source.path
 
     @property
@@ -93,13 +96,13 @@ class Job:
 
     @property
     def parallel_trials(self) -> int:
-        """Trials at a time; as many as there are cores where a plan decides and has not yet."""
-        given = self.keys.parallel_trials
-        return given if isinstance(given, int) else cores()
+        """Number of trials that run at a time; the number of cores if a plan will decide."""
+        count = self.keys.parallel_trials
+        return count if isinstance(count, int) else cores()
 
     @property
     def settings(self) -> Settings:
-        """What may change while the run is continued."""
+        """Settings of the run, which may change when the run is continued."""
         k = self.keys
         return Settings(
             max_trials=k.max_trials,
@@ -120,16 +123,16 @@ class Job:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class JobPhase:
-    """A phase of a job.
+    """A phase of a job: a search, or the full training of the best trials.
 
     Attributes:
-        name: of the phase, and of its folder.
-        job: what it searches: the whole job with what the phase changes; None for the full training of the best.
-        finalize: arguments of full training, where there is no job.
-        start_from: how many of the former phase's best it begins with.
-        go: when the next phase begins.
+        name: name of the phase and of its folder.
+        job: the search, which is the whole job with the changes of the phase; None for full training.
+        finalize: arguments of `Run.finalize`; empty for a search.
+        start_from: number of the best trials of the previous phase that the search tries first.
+        go: conditions for starting the next phase.
     """
 
     name: str
@@ -140,48 +143,51 @@ class JobPhase:
 
 
 def load_job(path: str | Path, options: Mapping[str, Any] | None = None) -> Job:
-    """Read a job and see that it can run; loads what it names, trains nothing and writes nothing.
+    """Read a job and check that it can run. Imports its code and reads its data; trains and writes nothing.
 
     Args:
-        path: of the YAML file.
-        options: keys to override, as from a command line; errors then name `--key`.
+        path: path of the YAML file.
+        options: keys and values that override those of the file, as from a command line; errors about them name `--key`.
 
     Raises:
-        JobError: something is wrong; one line for each thing: file, line, key, what was found, what is allowed.
+        JobError: the job is invalid. Each line of the message names the file, line and key, the value that was found, and
+            the allowed values.
     """
-    source = read(Path(path)).with_options(options or {})
+    source = read_job_file(Path(path)).with_options(options or {})
     keys = check_keys(source)
+    # Cheap checks come first: nothing is imported or read before they pass.
     environment.check_machine(source, keys)
     environment.check_routes(source, keys)
-    strategy = search_parts.named(source, "strategy", keys.strategy)
-    search_parts.named(source, "schedule", keys.schedule)
-    schedule = search_parts.with_its_schedule(source, keys, "schedule" in keys.model_fields_set)
+    strategy = search_parts.check_names(source, "strategy", keys.strategy)
+    search_parts.check_names(source, "schedule", keys.schedule)
+    schedule = search_parts.choose_schedule(source, keys, "schedule" in keys.model_fields_set)
     search_parts.make_objectives(source, keys)
     search_parts.make_constraints(source, keys)
     search_parts.make_criteria(source, keys)
-    code = Code(source)
+    code = CodeImporter(source)
     space = search_parts.make_space(source, keys, code)
-    search_parts.check_joint(source, keys, space)
+    search_parts.check_training_decisions(source, keys, space)
     task = estimator_parts.make_task(source, keys, code, space)
-    baseline = baseline_in(source, keys, code)
-    given = _Given(code, space, task, baseline, run_of(source, keys), dict(options or {}))
-    job = _search(source, replace_named(keys, strategy, schedule), given)
+    shared = _SharedParts(
+        code=code,
+        space=space,
+        task=task,
+        baseline=resolve_baseline(source, keys, code),
+        run=declared_run_folder(source, keys),
+        options=dict(options or {}),
+    )
+    job = _make_search(source, keys.model_copy(update={"strategy": strategy, "schedule": schedule}), shared)
     _check_feasible(source, job)
     if keys.finalize is not None:
         estimator_parts.check_finalize(source, keys.finalize, job.estimator, "finalize")
-    return replace(job, phases=_phases(source, keys, given)) if keys.phases is not None else job
+    return replace(job, phases=_make_phases(source, keys, shared)) if keys.phases is not None else job
 
 
-def replace_named(keys: JobKeys, strategy: Mapping[str, Any], schedule: Mapping[str, Any]) -> JobKeys:
-    """The same keys with a strategy and a schedule that were seen to exist."""
-    return keys.model_copy(update={"strategy": strategy, "schedule": schedule})
+@dataclass(frozen=True, kw_only=True)
+class _SharedParts:
+    """The parts that all phases of a job have in common."""
 
-
-@dataclass(frozen=True)
-class _Given:
-    """What all phases of a job have in common."""
-
-    code: Code
+    code: CodeImporter
     space: Space
     task: Task | None
     baseline: Callable[[], Any] | None
@@ -189,142 +195,154 @@ class _Given:
     options: Mapping[str, Any]
 
 
-def _search(source: Source, keys: JobKeys, given: _Given) -> Job:
-    """One search, with everything that it names made once."""
+def _make_search(source: Source, keys: JobKeys, shared: _SharedParts) -> Job:
+    """Return one search; the strategy, the schedule and the estimator are made once, to check their options."""
     objectives, constraints = search_parts.make_objectives(source, keys), search_parts.make_constraints(source, keys)
-    estimator = estimator_parts.make_estimator(source, keys, given.code, given.task, given.space)
+    estimator = estimator_parts.make_estimator(source, keys, shared.code, task=shared.task, space=shared.space)
     epochs = keys.epochs if keys.task is None else keys.epochs or estimator_parts.make_recipe(source, keys).epochs
     estimator_parts.check_metrics(source, keys, estimator)
-    sought: dict[str, Any] = {"objectives": objectives, "constraints": constraints}
-    make_strategy = functools.partial(strategies.create, space=given.space, **sought)
-    search_parts.try_options(source, "strategy", keys.strategy, make_strategy)
-    make_schedule = functools.partial(schedules.create, epochs=epochs, **sought)
-    search_parts.try_options(source, "schedule", keys.schedule, make_schedule)
-    estimator_parts.check_carried_out(source, keys, estimator, given.space, make_schedule)
-    if not (given.run / JOURNAL).is_file():
-        search_parts.check_warm_start(source, keys, given.space, objectives, constraints)
+    goals: dict[str, Any] = {"objectives": objectives, "constraints": constraints}
+    make_strategy = functools.partial(strategies.create, space=shared.space, **goals)
+    search_parts.check_options(source, "strategy", keys.strategy, make_strategy)
+    make_schedule = functools.partial(schedules.create, epochs=epochs, **goals)
+    search_parts.check_options(source, "schedule", keys.schedule, make_schedule)
+    estimator_parts.check_execution(source, keys, estimator, space=shared.space, make_schedule=make_schedule)
+    if not (shared.run / JOURNAL).is_file():
+        search_parts.check_warm_start(source, keys, shared.space, **goals)
     return Job(
-        source,
-        keys,
-        given.space,
-        given.task,
-        estimator,
-        objectives,
-        constraints,
-        search_parts.make_criteria(source, keys),
-        keys.strategy,
-        keys.schedule,
-        epochs,
-        search_parts.make_initial(source, keys, given.space),
-        environment.price_of(source, keys),
-        given.baseline,
-        given.run,
-        tuple(given.code.folders),
-        given.options,
+        source=source,
+        keys=keys,
+        space=shared.space,
+        task=shared.task,
+        estimator=estimator,
+        objectives=objectives,
+        constraints=constraints,
+        criteria=search_parts.make_criteria(source, keys),
+        strategy=keys.strategy,
+        schedule=keys.schedule,
+        epochs=epochs,
+        initial=search_parts.make_initial(source, keys, shared.space),
+        price=environment.resolve_price(source, keys),
+        baseline=shared.baseline,
+        run=shared.run,
+        folders=tuple(shared.code.folders),
+        options=shared.options,
     )
 
 
-def _phases(source: Source, keys: JobKeys, given: _Given) -> tuple[JobPhase, ...]:
-    """The phases, each with the job that it is."""
+def _make_phases(source: Source, keys: JobKeys, shared: _SharedParts) -> tuple[JobPhase, ...]:
+    """Return the phases of a funnel, in order; each search has a folder of its own in the folder of the job's run."""
     assert keys.phases is not None
     environment.check_phases(source, keys)
-    made: list[JobPhase] = []
-    for name, own in keys.phases.items():
-        there = source.inside(("phases", name), own.model_fields_set)
-        go = search_parts.make_go(there, name, own.go, given.task)
-        if own.finalize is not None:
-            searched = made[-1].job
-            assert searched is not None  # `check_phases` has seen to it
-            estimator_parts.check_finalize(source, own.finalize, searched.estimator, "phases", name, "finalize")
-            made.append(JobPhase(name, None, finalize_arguments(own.finalize), 0, go))
+    phases: list[JobPhase] = []
+    for name, phase in keys.phases.items():
+        phase_source = source.in_section(("phases", name), phase.model_fields_set)
+        go = search_parts.make_go(phase_source, name, phase.go, shared.task)
+        if phase.finalize is not None:
+            search = phases[-1].job
+            assert search is not None  # by `check_phases`: full training follows a search
+            estimator_parts.check_finalize(source, phase.finalize, search.estimator, "phases", name, "finalize")
+            arguments = finalize_arguments(phase.finalize)
+            phases.append(JobPhase(name=name, job=None, finalize=arguments, start_from=0, go=go))
             continue
-        changed = {key: getattr(own, key) for key in own.model_fields_set if key not in NOT_OF_SEARCH}
-        phase_keys = keys.model_copy(update={**changed, **(_NOTHING_BEFORE if made else {})})
-        for kind in {"strategy", "schedule"} & changed.keys():
-            search_parts.named(there, kind, changed[kind])
-        schedule = search_parts.with_its_schedule(there, phase_keys, "schedule" in {*changed, *keys.model_fields_set})
+        changes = {key: getattr(phase, key) for key in phase.model_fields_set if key not in KEYS_OF_PHASES_ONLY}
+        phase_keys = keys.model_copy(update={**changes, **(_FIRST_PHASE_ONLY if phases else {})})
+        for kind in {"strategy", "schedule"} & changes.keys():
+            search_parts.check_names(phase_source, kind, changes[kind])
+        is_declared = "schedule" in changes or "schedule" in keys.model_fields_set
+        schedule = search_parts.choose_schedule(phase_source, phase_keys, is_declared)
         phase_keys = phase_keys.model_copy(update={"schedule": schedule})
-        searched = _search(there, phase_keys, replace(given, run=given.run / name))
+        search = _make_search(phase_source, phase_keys, replace(shared, run=shared.run / name))
         for constraint in go.best:
-            estimator_parts.check_metric(there, ("phases", name, "go", "best"), constraint.metric, searched.estimator)
-        made.append(JobPhase(name, searched, {}, _start_from(own), go))
-    return tuple(made)
-
-
-def _start_from(own: PhaseKeys) -> int:
-    return START_FROM if own.start_from is None else own.start_from
+            key = ("phases", name, "go", "best")
+            estimator_parts.check_metric(phase_source, key, constraint.metric, search.estimator)
+        start_from = START_FROM if phase.start_from is None else phase.start_from
+        phases.append(JobPhase(name=name, job=search, finalize={}, start_from=start_from, go=go))
+    return tuple(phases)
 
 
 def finalize_arguments(keys: FinalizeKeys) -> dict[str, Any]:
-    """The arguments of `Run.finalize` that a job's `finalize` means."""
-    given = keys.model_dump(exclude_none=True)
-    return {**given, "seeds": tuple(range(given["seeds"]))}
+    """Return the arguments of `Run.finalize` for the key `finalize`."""
+    arguments = keys.model_dump(exclude_none=True)
+    return {**arguments, "seeds": tuple(range(arguments["seeds"]))}
 
 
 def load_space(job_or_reference: str) -> Space:
-    """The space of a job's file, or the one that "file.py:name" or "package.module:name" names.
+    """Return the space of a job file, or the one that "file.py:name" or "package.module:name" refers to.
 
     Raises:
-        JobError: it cannot be found, or is none.
+        JobError: it does not exist, or is not a space.
     """
     if ":" not in job_or_reference:
-        source = read(Path(job_or_reference))
-        return search_parts.make_space(source, check_keys(source), Code(source))
-    where, _, name = job_or_reference.rpartition(":")
-    path = Path(where)
-    data = {"space": f"{path.name if where.endswith('.py') else where}:{name}", "train": "unused:unused"}
-    source = Source(path if where.endswith(".py") else Path("the command line"), data, {})
-    return search_parts.make_space(source, check_keys(source), Code(source))
+        source = read_job_file(Path(job_or_reference))
+        return search_parts.make_space(source, check_keys(source), CodeImporter(source))
+    module, _, name = job_or_reference.rpartition(":")
+    path = Path(module)
+    data = {"space": f"{path.name if module.endswith('.py') else module}:{name}", "train": "unused:unused"}
+    source = Source(path if module.endswith(".py") else Path("the command line"), data, {})
+    return search_parts.make_space(source, check_keys(source), CodeImporter(source))
 
 
-def baseline_in(source: Source, keys: JobKeys, code: Code) -> Callable[[], Any] | None:
-    """The network drawn by hand that a job names; None where it names none."""
+def resolve_baseline(source: Source, keys: JobKeys, code: CodeImporter) -> Callable[[], Any] | None:
+    """Return the function that makes the hand-drawn network of a job; None if the job has no `baseline`.
+
+    Raises:
+        JobError: `baseline` does not refer to a function.
+    """
     if keys.baseline is None:
         return None
-    found: Any = code.resolve(("baseline",), keys.baseline)
-    if not callable(found):
+    value: Any = code.resolve(("baseline",), keys.baseline)
+    if not callable(value):
         raise source.error(
             ("baseline",),
-            f"{keys.baseline} is {describe(found)}; allowed: a function without arguments that makes a network",
+            f"{keys.baseline} is {describe_object(value)}; allowed: a function without arguments that returns a network",
         )
-    factory: Callable[[], Any] = found
+    factory: Callable[[], Any] = value
     return factory
 
 
 def _check_feasible(source: Source, job: Job) -> None:
-    """Draw architectures as a search would, so that a space or constraints which nothing satisfies are told at once."""
-    with blamed(source, "space"):
+    """Sample architectures as a search does, and raise JobError if none can be built or satisfies the constraints."""
+    with locate_errors(source, "space"):
         rng = generator(job.keys.seed, "check")
-        drawn = [job.space.sample(rng) for _ in range(DRAWN)]
-        if job.space.example_input is None and estimator_parts.builds_models(
-            job.estimator
-        ):  # else the preflight can tell
-            _check_any(drawn, lambda architecture: architecture.build(seed=0), "built", job.folders)
+        samples = [job.space.sample(rng) for _ in range(BUILT_SAMPLES)]
+        # With an example input the preflight of `ogive check` builds architectures, so nothing is built here.
+        if job.space.example_input is None and estimator_parts.builds_models(job.estimator):
+            _check_any(samples, lambda architecture: architecture.build(seed=0), "built", job.folders)
     if any(constraint.hard for constraint in job.constraints):
         strategy = strategies.create("random", job.space, job.objectives, job.constraints)
         screened = strategies.Constrained(strategies.Deduplicated(strategy), job.estimator.screen)
-        with blamed(source, "constraints"):
-            _check_any(drawn, job.estimator.screen, "screened", job.folders)
+        with locate_errors(source, "constraints"):
+            _check_any(samples, job.estimator.screen, "screened", job.folders)
             check_hard_constraints(job.space, job.estimator, job.constraints, job.keys.seed)
             screened.ask(generator(job.keys.seed, "check"), Pending(), {})
 
 
 def _check_any(
-    drawn: Sequence[Architecture], attempt: Callable[[Architecture], object], done: str, folders: Sequence[str]
+    samples: Sequence[Architecture], attempt: Callable[[Architecture], object], action: str, folders: Sequence[str]
 ) -> None:
-    """See that one of the architectures can be built or screened: a search survives some that cannot, but not all.
+    """Check that one of the architectures can be built or screened.
+
+    A search survives architectures that fail, but not a space in which all of them do. Infeasible architectures are no
+    errors.
+
+    Args:
+        samples: the architectures.
+        attempt: builds or screens one; may raise.
+        action: "built" or "screened", for the message.
+        folders: folders of the user's code, for the message.
 
     Raises:
-        JobError: none can; says what is wrong with the first that is not infeasible on purpose.
+        JobError: all of them fail; the message shows the first error.
     """
-    wrong: list[BaseException] = []
-    for architecture in drawn:
+    errors: list[BaseException] = []
+    for architecture in samples:
         try:
             attempt(architecture)
             return
         except Infeasible:
             continue
-        except RAISED as error:  # of a factory of the user's, reported below
-            wrong.append(error)
-    if wrong:
-        raise JobError(f"an architecture cannot be {done}: {blame(wrong[0], folders)}") from wrong[0]
+        except RAISED as error:
+            errors.append(error)
+    if errors:
+        raise JobError(f"an architecture cannot be {action}: {format_user_error(errors[0], folders)}") from errors[0]

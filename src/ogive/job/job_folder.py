@@ -1,4 +1,4 @@
-"""Where a job's run is, and what is kept there for whoever reads it later."""
+"""The folder of a job's run, and the copy of the job that is kept in it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from ogive.errors import RunError
 from ogive.files import replace_text
 from ogive.job.key_validation import check_keys
 from ogive.job.keys import JobKeys
-from ogive.job.yaml_source import Source, read
+from ogive.job.yaml_source import Source, read_job_file
 from ogive.run.journal import JOURNAL
 
 JOB_COPY = "job.yaml"
 ORIGIN = "job.json"
+"""The file that records where the job file was, its overrides, and the folders of its code."""
 
 
-def run_of(source: Source, keys: JobKeys) -> Path:
-    """The run's folder: as the job says, relative to the job's file, or `runs/<name of the job>` beside it.
+def declared_run_folder(source: Source, keys: JobKeys) -> Path:
+    """Return the folder of the job's run: the key `run`, or by default `runs/<name of the job>` beside the job file.
 
-    On the command line it is relative to the working directory.
+    The key is relative to the job file; the option of the command line is relative to the working directory.
     """
     if keys.run is not None:
         return Path(keys.run) if "run" in source.options else source.path.parent / keys.run
@@ -32,78 +33,86 @@ def run_of(source: Source, keys: JobKeys) -> Path:
 
 
 def run_folder(run_or_job: str | Path) -> Path:
-    """The run's folder: `run_or_job` itself, or what the job's file of that name says. Loads no code of the user's.
+    """Return the folder of a run, given that folder or a job file. Imports none of the user's code.
 
-    Of a funnel it is the run of the furthest phase.
+    For a funnel this is the folder of the last phase that has a run.
 
     Raises:
-        JobError: it is a file that is no job.
-        RunError: it is neither, or the job has no run yet.
+        JobError: the file is not a valid job.
+        RunError: there is no such folder or file, the folder holds no run, or the job has no run yet.
     """
-    folder = place_of(run_or_job)
+    folder = find_folder(run_or_job)
     if (folder / JOURNAL).is_file():
         return folder
     funnel = open_funnel(folder)
     if funnel is not None:
         return funnel.run.folder
-    given = Path(run_or_job)
-    if given.is_dir():
-        there = ", ".join(str(path.parent) for path in sorted(given.glob(f"**/{JOURNAL}"))[:5])
-        remedy = f"inside it there are {there}" if there else "give a run's folder, or the job's file"
-        raise RunError(f"{given} holds no run; {remedy}")
-    raise RunError(f"{given} has no run in {folder} yet; start it: ogive search {given}")
+    path = Path(run_or_job)
+    if path.is_dir():
+        inside = ", ".join(str(journal.parent) for journal in sorted(path.glob(f"**/{JOURNAL}"))[:5])
+        remedy = f"inside it there are {inside}" if inside else "give the folder of a run, or a job file"
+        raise RunError(f"{path} holds no run; {remedy}")
+    raise RunError(f"{path} has no run in {folder} yet; start it: ogive search {path}")
 
 
-def place_of(run_or_job: str | Path) -> Path:
-    """The folder of a run or of a funnel: `run_or_job` itself, or what the job's file of that name says.
-
-    Raises:
-        JobError: it is a file that is no job.
-        RunError: it is neither.
-    """
-    given = Path(run_or_job)
-    if given.is_dir():
-        return given
-    if not given.is_file():
-        raise RunError(f"there is no {given}; give a run's folder, or the job's file that it belongs to")
-    source = read(given)
-    return run_of(source, check_keys(source))
-
-
-def job_of(run: Path) -> Path | None:
-    """The job's file that a run was started with; None where there was none.
+def find_folder(run_or_job: str | Path) -> Path:
+    """Return the folder of a run or of a funnel, given that folder or a job file.
 
     Raises:
-        RunError: what the run's folder says about it cannot be read.
+        JobError: the file is not a valid job.
+        RunError: there is no such folder or file.
     """
-    origin = _origin(run)
+    path = Path(run_or_job)
+    if path.is_dir():
+        return path
+    if not path.is_file():
+        raise RunError(f"there is no {path}; give the folder of a run, or the job file that it belongs to")
+    source = read_job_file(path)
+    return declared_run_folder(source, check_keys(source))
+
+
+def original_job_file(run: Path) -> Path | None:
+    """Return the path of the job file that a run was started with; None for a run without a job.
+
+    Raises:
+        RunError: the record in the run's folder cannot be read.
+    """
+    origin = _read_origin(run)
     return None if origin is None else Path(origin["job"])
 
 
-def keep_job(run: Path, job: Path, options: Mapping[str, Any], folders: Sequence[str]) -> None:
-    """Keep the job's file, and where it was, what was overridden and where its code is, for whoever reads the run later."""
+def save_job_copy(run: Path, job: Path, options: Mapping[str, Any], folders: Sequence[str]) -> None:
+    """Copy the job file into the run's folder, and record its path, its overrides and the folders of its code.
+
+    Raises:
+        RunError: the files cannot be written.
+    """
     origin = {"job": str(job.resolve()), "options": dict(options), "folders": list(folders)}
     try:
         shutil.copyfile(job, run / JOB_COPY)
         replace_text(run / ORIGIN, json.dumps(origin, indent=2) + "\n")
     except OSError as error:
-        raise RunError(f"the job's file cannot be copied into {run}: {error}; check space and permissions") from error
+        raise RunError(
+            f"the job file cannot be copied into {run}: {error}; check the free space and the permissions"
+        ) from error
 
 
-def add_code_of(run: Path) -> None:
-    """Let this process import the code that the run's job named, as far as it is known; needed to build its models.
+def add_code_folders(run: Path) -> None:
+    """Add the folders of the job's code to `sys.path`, so that models of the run can be built in this process.
+
+    Does nothing for a run without a job: its code must be importable already.
 
     Raises:
-        RunError: what the run's folder says about it cannot be read.
+        RunError: the record in the run's folder cannot be read.
     """
-    origin = _origin(run)
-    for folder in reversed(origin["folders"] if origin else []):  # else modules are imported as they are there
+    origin = _read_origin(run)
+    for folder in reversed(origin["folders"] if origin else []):
         if folder not in sys.path:
             sys.path.insert(0, folder)
 
 
-def _origin(run: Path) -> dict[str, Any] | None:
-    """Where a run came from; None for a run of `ogive.search`."""
+def _read_origin(run: Path) -> dict[str, Any] | None:
+    """Return the record of the job; None for a run that `ogive.search` has started."""
     path = run / ORIGIN
     try:
         origin = json.loads(path.read_text())
@@ -111,4 +120,4 @@ def _origin(run: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: cannot be read: {error}; search again with the job to write it anew") from error
+        raise RunError(f"{path}: cannot be read: {error}; search with the job again to write it") from error

@@ -1,4 +1,4 @@
-"""A job's keys seen to be what they may be, by pydantic, before anything is loaded or run; each error in one line."""
+"""Check the keys of a job with pydantic, before anything is loaded or run; each error takes one line."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pydantic_core import ErrorDetails
 
 from ogive.errors import JobError
 from ogive.job.keys import OTHER_NAMES, SECTIONS, JobKeys
-from ogive.job.yaml_source import At, Source, found
+from ogive.job.yaml_source import KeyPath, Source, describe_value
 
 
 def check_keys(source: Source) -> JobKeys:
-    """The job's keys, each of the type and in the range that it may be.
+    """Return the keys of a job, each with an allowed type and value.
 
     Raises:
-        JobError: something is not what it should be; one line for each such thing.
+        JobError: some keys are unknown, missing or have wrong values; one line for each of them.
     """
     try:
         return JobKeys.model_validate(dict(source.data))
@@ -26,48 +26,55 @@ def check_keys(source: Source) -> JobKeys:
         raise JobError("\n".join(dict.fromkeys(lines))) from error
 
 
-def _explain(detail: ErrorDetails) -> tuple[At, str]:
-    """Where, and what is wrong there, in a line."""
-    at = detail["loc"]
-    model = _model(at)
-    name = str(at[-1]) if at else ""
+def _explain(detail: ErrorDetails) -> tuple[KeyPath, str]:
+    """Return the location of an error of pydantic, and a message in the words of a job."""
+    key = detail["loc"]
+    name = str(key[-1]) if key else ""
     if detail["type"] == "extra_forbidden":
-        if len(at) == 1 and name in OTHER_NAMES:
-            return at, f"there is no key {name!r}; a job calls it {OTHER_NAMES[name]!r}"
-        return at, unknown("key", name, tuple(model.model_fields))
-    allowed = _allowed(at)
+        if len(key) == 1 and name in OTHER_NAMES:
+            return key, f"there is no key {name!r}; in a job it is called {OTHER_NAMES[name]!r}"
+        return key, format_unknown_name("key", name, tuple(_model_with_key(key).model_fields))
+    allowed = _describe_allowed(key)
     if detail["type"] == "missing":
-        return at, f"is missing; give {allowed}"
-    return at, f"{found(detail['input'])}; allowed: {allowed}"
+        return key, f"the key is missing; give {allowed}"
+    return key, f"{describe_value(detail['input'])}; allowed: {allowed}"
 
 
-def _model(at: At) -> type[BaseModel]:
-    """The model whose key is the last of `at`."""
-    names = at[:-1] if at[:1] != ("phases",) else at[:1] + at[2:-1]  # a phase may be called whatever its user likes
-    above = [part for part in names if part in SECTIONS]
-    if at[:1] == ("phases",) and len(at) <= 2:
+def _model_with_key(key: KeyPath) -> type[BaseModel]:
+    """Return the pydantic model that the last part of `key` is a field of."""
+    in_phases = key[:1] == ("phases",)
+    # Skip the name of a phase, which its user chooses freely: it may equal the name of a section.
+    enclosing = key[:1] + key[2:-1] if in_phases else key[:-1]
+    sections = [part for part in enclosing if part in SECTIONS]
+    if in_phases and len(key) <= 2:
         return JobKeys
-    return SECTIONS[str(above[-1])] if above else JobKeys
+    return SECTIONS[str(sections[-1])] if sections else JobKeys
 
 
-def _allowed(at: At) -> str:
-    """What the key's description says; for a value deeper inside, that of the nearest key above."""
-    for n in range(len(at), 0, -1):
-        field = _model(at[:n]).model_fields.get(str(at[n - 1]))
+def _describe_allowed(key: KeyPath) -> str:
+    """Return the description of the allowed values: of `key`, or of the nearest enclosing key that has one."""
+    for n in range(len(key), 0, -1):
+        field = _model_with_key(key[:n]).model_fields.get(str(key[n - 1]))
         if field is not None:
-            return field.description or _type_name(field.annotation)
-        if n == 2 and at[0] == "phases":
+            return field.description or _describe_type(field.annotation)
+        if n == 2 and key[0] == "phases":
             return "a mapping of what this phase changes, such as {max_trials: 4, epochs: 1}"
     return "a mapping of keys"
 
 
-def _type_name(annotation: Any) -> str:
+def _describe_type(annotation: Any) -> str:
     names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
     return names.get(annotation, "a number, or nothing")
 
 
-def unknown(kind: str, name: str, names: tuple[str, ...]) -> str:
-    """An unknown name, the one that was probably meant, and all that there are."""
-    close = get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+def format_unknown_name(kind: str, name: str, names: tuple[str, ...]) -> str:
+    """Return the message for an unknown name: the most similar known name, and all `names` that exist.
+
+    Args:
+        kind: noun for what the name would denote, such as "strategy".
+        name: the unknown name.
+        names: the known names.
+    """
+    similar = get_close_matches(name, names, n=1)
+    hint = f"did you mean {similar[0]!r}? " if similar else ""
     return f"there is no {kind} {name!r}; {hint}{'there are ' + ', '.join(names) if names else 'there are none'}"

@@ -1,4 +1,4 @@
-"""The keys of a job: what each may be, and the words that tell it."""
+"""The keys of a job: the type and range of each, and a description of its allowed values for error messages."""
 
 from __future__ import annotations
 
@@ -20,97 +20,102 @@ class _Keys(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def _named(value: Any) -> Any:
-    """A name, or {name: {option: value}}."""
+def _normalize_name_and_options(value: Any) -> Any:
+    """Return {name: {option: value}} for such a mapping, or for a name alone."""
     if isinstance(value, str):
         return {value: {}}
     if isinstance(value, dict) and len(value) == 1:
         (name, options), *_ = value.items()
         if isinstance(name, str) and isinstance(options, (dict, type(None))):
             return {name: options or {}}
-    raise PydanticCustomError("named", "not a name with options")
+    raise PydanticCustomError("name_and_options", "not a name with options")
 
 
-def _spaces(value: Any) -> Any:
+def _normalize_space(value: Any) -> Any:
+    """Return the fields of `SpaceKeys`."""
     if isinstance(value, str):
         return {"at": value}
     if isinstance(value, dict) and set(value) == {"zoo"}:
-        return {"zoo": _named(value["zoo"])}
+        return {"zoo": _normalize_name_and_options(value["zoo"])}
     raise PydanticCustomError("space", "neither a reference nor a space of the zoo")
 
 
-def _hours(value: Any) -> Any:
-    """A number alone means hours."""
+def _normalize_budget(value: Any) -> Any:
+    """Return a mapping; a number alone means hours."""
     return value if isinstance(value, dict) else {"hours": value}
 
 
-def _price(value: Any) -> Any:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
-    if not number and not (isinstance(value, str) and value):
-        raise PydanticCustomError("price", "neither money nor a name")
+def _check_price(value: Any) -> Any:
+    is_amount = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
+    if not is_amount and not (isinstance(value, str) and value):
+        raise PydanticCustomError("price", "neither an amount of money nor a name")
     return value
 
 
-def _executor(value: Any) -> Any:
-    """A name stays one; what it may be is checked by `ogive.session.executor_config`."""
-    return value if isinstance(value, str) else _named(value)
+def _normalize_executor(value: Any) -> Any:
+    """Return a name unchanged, or {name: {option: value}}; `ogive.session.executor_config` checks both."""
+    return value if isinstance(value, str) else _normalize_name_and_options(value)
 
 
-def _earlier(value: Any) -> Any:
-    """The folder of a run, or a mapping that names it; what it holds is checked by `ogive.job.search_parts`."""
+def _check_warm_start(value: Any) -> Any:
+    """Accept the folder of a run, or a mapping; `ogive.job.search_parts` checks its content."""
     if value is not None and not (isinstance(value, str) and value) and not isinstance(value, dict):
-        raise PydanticCustomError("earlier", "neither a folder nor a mapping")
+        raise PydanticCustomError("warm_start", "neither a folder nor a mapping")
     return value
 
 
-def _trials(value: Any) -> Any:
+def _check_parallel_trials(value: Any) -> Any:
     if value != AUTO and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise PydanticCustomError("trials", "neither a number nor auto")
+        raise PydanticCustomError("parallel_trials", "neither a number nor auto")
     return value
 
 
-def _some(value: Any) -> Any:
-    """Something of an optional section."""
+def _check_not_empty(value: Any) -> Any:
+    """Accept a section in which at least one key has a value."""
     if not any(item is not None for item in dict(value).values()):
-        raise PydanticCustomError("empty", "nothing is given")
+        raise PydanticCustomError("empty", "no key has a value")
     return value
 
 
-def _list(value: Any) -> Any:
+def _normalize_list(value: Any) -> Any:
+    """Return a list; a single value means a list of that value."""
     return value if isinstance(value, list) else [value]
 
 
-def _metric(value: Any) -> Any:
+def _normalize_objective(value: Any) -> Any:
+    """Return the fields of `ObjectiveKeys`; a name alone is that of a metric."""
     return {"metric": value} if isinstance(value, str) else value
 
 
-Named = Annotated[dict[str, dict[str, Any]], BeforeValidator(_named)]
+NameAndOptions = Annotated[dict[str, dict[str, Any]], BeforeValidator(_normalize_name_and_options)]
 Reference = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
 
-REFERENCE = "'file.py:name' (the file beside the job) or 'package.module:name'"
+REFERENCE = "'file.py:name' (a file beside the job file) or 'package.module:name'"
 BUDGET = "hours, a number above 0, or {hours: h, money: m} with one or both"
-NAMED = "a name, or {name: {option: value}}"
+NAME_AND_OPTIONS = "a name, or {name: {option: value}}"
 
 
 class SpaceKeys(_Keys):
-    """Where the space is declared."""
+    """`space`: where the space is declared, or the name of a space in the zoo."""
 
     at: str | None = None
     zoo: dict[str, dict[str, Any]] | None = None
 
 
 class TaskKeys(_Keys):
-    """What to learn from; amounts are checked by `ogive.task`."""
+    """`task`: the data and the splits of the built-in trainer; `ogive.task` checks the amounts."""
 
     data: Reference = Field(default="digits", description=f"the name of a data set, such as digits, or {REFERENCE}")
     test: Any = Field(default=None, description="a share of the examples between 0 and 1, or a count")
     validation: Any = Field(
-        default=None, description="a share of what the test set leaves, between 0 and 1, or a count"
+        default=None, description="a share of the examples outside the test set, between 0 and 1, or a count"
     )
-    train: Any = Field(default=None, description="a share of what the test set leaves, between 0 and 1, or a count")
+    train: Any = Field(
+        default=None, description="a share of the examples outside the test set, between 0 and 1, or a count"
+    )
     split: str | None = Field(
         default=None, description="percentages to train, select and test on that add up to 100, such as 70/15/15"
     )
@@ -119,17 +124,17 @@ class TaskKeys(_Keys):
 
 
 class ObjectiveKeys(_Keys):
-    """A metric with a goal."""
+    """An item of `objectives`: a metric with a goal."""
 
     metric: Reference = Field(description="the name of a metric, such as accuracy")
     goal: Literal["maximize", "minimize"] | None = Field(default=None, description="maximize or minimize")
     epoch: Literal["last", "best"] = Field(
-        default="last", description="last or best: the epoch whose metrics are a trial's value"
+        default="last", description="last or best: the epoch whose metrics are the value of a trial"
     )
 
 
 class CriterionKeys(_Keys):
-    """A metric with a threshold."""
+    """An item of `criteria`: a metric with a threshold."""
 
     metric: Reference = Field(description="the name of a metric, such as parameters")
     at_most: float | None = Field(default=None, description="a number; give one of at_most and at_least")
@@ -137,73 +142,80 @@ class CriterionKeys(_Keys):
 
 
 class ConstraintKeys(CriterionKeys):
-    """A threshold that may be kept before training."""
+    """An item of `constraints`: a threshold that may be checked before training."""
 
     hard: bool = Field(default=False, description="true or false")
 
 
 _RECIPE = {field.name: (get_type_hints(Recipe)[field.name], field.default) for field in fields(Recipe)}
 RecipeKeys: type[BaseModel] = create_model("RecipeKeys", __base__=_Keys, **_RECIPE)  # type: ignore[call-overload]
-"""The fields of `ogive.task.Recipe`, with its types and defaults."""
+"""`recipe`: the fields of `ogive.task.Recipe`, with their types and defaults."""
 
 
 class ProxyKeys(_Keys):
-    """What makes a trial of the search cheaper than full training, beside fewer epochs."""
+    """`proxy`: settings other than epochs that make a trial of the search cheaper than full training."""
 
     data_fraction: Share = Field(default=1.0, description="a share of the training part, above 0 and at most 1")
     resolution: Share = Field(default=1.0, description="a share of each side of the images, above 0 and at most 1")
-    width: Share = Field(default=1.0, description="a multiplier of what the space scales by it, above 0 and at most 1")
-    depth: Share = Field(default=1.0, description="a multiplier of what the space scales by it, above 0 and at most 1")
+    width: Share = Field(
+        default=1.0, description="a factor for the sizes that the space scales by it, above 0 and at most 1"
+    )
+    depth: Share = Field(
+        default=1.0, description="a factor for the sizes that the space scales by it, above 0 and at most 1"
+    )
 
 
 class BudgetKeys(_Keys):
-    """What the search may take."""
+    """`budget`: the hours and the money that the search may take."""
 
     hours: Positive | None = Field(default=None, description="hours, a number above 0")
     money: Positive | None = Field(default=None, description="money in the currency of the price, a number above 0")
 
 
-Budget = Annotated[BudgetKeys, BeforeValidator(_hours), AfterValidator(_some)]
+Budget = Annotated[BudgetKeys, BeforeValidator(_normalize_budget), AfterValidator(_check_not_empty)]
 
 
 class FinalizeKeys(_Keys):
-    """The second stage: full training of the best."""
+    """`finalize`: full training of the best trials."""
 
-    top: Count = Field(default=10, description="how many of the best to train, a whole number, at least 1")
-    seeds: Count = Field(default=1, description="trainings of each, a whole number, at least 1")
+    top: Count = Field(default=10, description="how many of the best trials to train, a whole number, at least 1")
+    seeds: Count = Field(default=1, description="trainings of each finalist, a whole number, at least 1")
     epochs: Count | None = Field(default=None, description="a whole number, at least 1")
     from_weights: bool = Field(default=False, description="true or false")
     recipe: dict[str, Any] | None = Field(
-        default=None, description="a mapping of what differs from the search's recipe, such as {learning_rate: 0.001}"
+        default=None, description="a mapping of changes to the recipe of the search, such as {learning_rate: 0.001}"
     )
 
 
 class GoKeys(_Keys):
-    """What a phase must have shown before the next begins."""
+    """`go` of a phase: the conditions for starting the next phase."""
 
     best: list[CriterionKeys] = Field(
-        default=[], description="a list of items that one trial has to reach, such as {metric: accuracy, at_least: 0.5}"
+        default=[],
+        description="a list of thresholds that one trial must satisfy, such as {metric: accuracy, at_least: 0.5}",
     )
     failed: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="the largest share of trials that may fail, from 0 to 1"
     )
-    learns: bool = Field(default=False, description="true: one trial must be more accurate than guessing, or false")
+    learns: bool = Field(default=False, description="true (one trial must be more accurate than guessing) or false")
 
 
 class PhaseKeys(_Keys):
-    """A phase of a funnel: what it changes, and when the next one begins."""
+    """An item of `phases`: the keys that the phase changes, and the condition for starting the next phase."""
 
     proxy: ProxyKeys | None = Field(default=None, description="a mapping such as {data_fraction: 0.1}")
     start_from: int | None = Field(
-        default=None, ge=0, description="how many of the former phase's best to begin with, a whole number, at least 0"
+        default=None,
+        ge=0,
+        description="how many of the best of the previous phase to try first, a whole number, at least 0",
     )
-    strategy: Named | None = Field(default=None, description=NAMED)
-    schedule: Named | None = Field(default=None, description=NAMED)
+    strategy: NameAndOptions | None = Field(default=None, description=NAME_AND_OPTIONS)
+    schedule: NameAndOptions | None = Field(default=None, description=NAME_AND_OPTIONS)
     epochs: Count | None = Field(default=None, description="a whole number, at least 1")
     max_trials: Count | None = Field(default=None, description="a whole number, at least 1")
     max_failed_trials: Count | None = Field(default=None, description="a whole number, at least 1")
-    time_limit: Positive | None = Field(default=None, description="seconds of one trial, a number above 0")
-    memory_limit: Positive | None = Field(default=None, description="gigabytes of one trial, a number above 0")
+    time_limit: Positive | None = Field(default=None, description="seconds for one trial, a number above 0")
+    memory_limit: Positive | None = Field(default=None, description="gigabytes for one trial, a number above 0")
     budget: Budget | None = Field(default=None, description=BUDGET)
     stop: Literal["advise", "auto"] | None = Field(default=None, description="advise or auto")
     go: GoKeys = Field(
@@ -211,25 +223,28 @@ class PhaseKeys(_Keys):
     )
     finalize: FinalizeKeys | None = Field(
         default=None,
-        description="a mapping such as {top: 5, seeds: 3}; of the last phase only, which then searches nothing",
+        description="a mapping such as {top: 5, seeds: 3}; only in the last phase, which then trains and does not search",
     )
 
 
 class JobKeys(_Keys):
-    """The whole file."""
+    """All keys of a job file."""
 
-    space: Annotated[SpaceKeys, BeforeValidator(_spaces)] = Field(
-        description=f"{REFERENCE}, or {{zoo: {NAMED.removeprefix('a ')}}}"
+    space: Annotated[SpaceKeys, BeforeValidator(_normalize_space)] = Field(
+        description=f"{REFERENCE}, or {{zoo: {NAME_AND_OPTIONS.removeprefix('a ')}}}"
     )
     only: dict[str, list[Any]] = Field(
-        default={}, description="a mapping such as {op: [conv, mb], depth: [2, 4]}: labels that are left, or two ends"
+        default={},
+        description="a mapping such as {op: [conv, mb], depth: [2, 4]}: the labels to keep, or the two bounds of a range",
     )
     train: Reference | None = Field(
         default=None, description=f"a train function f(model, trial), or an estimator, as {REFERENCE}"
     )
     task: TaskKeys | None = Field(default=None, description="a mapping such as {data: digits, test: 0.2}")
     recipe: RecipeKeys | None = Field(default=None, description="a mapping such as {epochs: 12, learning_rate: 0.003}")  # type: ignore[valid-type]
-    objectives: Annotated[list[Annotated[ObjectiveKeys, BeforeValidator(_metric)]], BeforeValidator(_list)] = Field(
+    objectives: Annotated[
+        list[Annotated[ObjectiveKeys, BeforeValidator(_normalize_objective)]], BeforeValidator(_normalize_list)
+    ] = Field(
         default=[ObjectiveKeys(metric="accuracy")],
         min_length=1,
         description="the name of a metric, {metric: name, goal: maximize or minimize}, or a list of these",
@@ -237,48 +252,48 @@ class JobKeys(_Keys):
     constraints: list[ConstraintKeys] = Field(
         default=[], description="a list of items such as {metric: parameters, at_most: 50000, hard: true}"
     )
-    strategy: Named = Field(default={"auto": {}}, description=NAMED)
-    schedule: Named = Field(default={"full": {}}, description=NAMED)
+    strategy: NameAndOptions = Field(default={"auto": {}}, description=NAME_AND_OPTIONS)
+    schedule: NameAndOptions = Field(default={"full": {}}, description=NAME_AND_OPTIONS)
     proxy: ProxyKeys = Field(default=ProxyKeys(), description="a mapping such as {data_fraction: 0.1}")
     epochs: Count | None = Field(default=None, description="a whole number, at least 1")
     max_trials: Count = Field(default=100, description="a whole number, at least 1")
-    parallel_trials: Annotated[int | str, BeforeValidator(_trials)] = Field(
-        default=1, description="a whole number, at least 1, or auto: as many as a plan recommends"
+    parallel_trials: Annotated[int | str, BeforeValidator(_check_parallel_trials)] = Field(
+        default=1, description="a whole number, at least 1, or auto (as many as a plan recommends)"
     )
     workers_per_trial: Count = Field(default=1, description="a whole number, at least 1")
     max_failed_trials: Count | None = Field(default=None, description="a whole number, at least 1")
     retries: int = Field(default=2, ge=0, description="a whole number, at least 0")
-    time_limit: Positive | None = Field(default=None, description="seconds of one trial, a number above 0")
-    memory_limit: Positive | None = Field(default=None, description="gigabytes of one trial, a number above 0")
+    time_limit: Positive | None = Field(default=None, description="seconds for one trial, a number above 0")
+    memory_limit: Positive | None = Field(default=None, description="gigabytes for one trial, a number above 0")
     startup_limit: Positive | None = Field(
         default=STARTUP_SECONDS, description="seconds that a worker may take to load code and data, a number above 0"
     )
     budget: Budget | None = Field(default=None, description=BUDGET)
-    price: Annotated[float | str | None, BeforeValidator(_price)] = Field(
-        default=None, description="money per worker-hour, above 0, or a name of the price file, or 'file.yaml:name'"
+    price: Annotated[float | str | None, BeforeValidator(_check_price)] = Field(
+        default=None, description="money per worker-hour, above 0, or a name in the price file, or 'file.yaml:name'"
     )
     confirm_above: Positive | None = Field(
         default=None, description="money above which `ogive search` asks before it starts, a number above 0"
     )
     stop: Literal["advise", "auto"] = Field(default="advise", description="advise or auto")
     patience: Positive | None = Field(
-        default=None, description="hours without improvement that are worth an alert, a number above 0"
+        default=None, description="hours without improvement before an alert is sent, a number above 0"
     )
     criteria: list[CriterionKeys] = Field(
         default=[], description="a list of items such as {metric: accuracy, at_least: 0.95}"
     )
-    alerts: Annotated[list[Any], BeforeValidator(_list)] = Field(
-        default=[], description="a list of console, {file: name}, {webhook: url}"
+    alerts: Annotated[list[Any], BeforeValidator(_normalize_list)] = Field(
+        default=[], description="a list of routes: console, {file: name}, {webhook: url}"
     )
-    sinks: Annotated[list[Any], BeforeValidator(_list)] = Field(
-        default=[], description="a list of names such as csv, or {name: {option: value}}"
+    sinks: Annotated[list[Any], BeforeValidator(_normalize_list)] = Field(
+        default=[], description="a list of sinks: a name such as csv, or {name: {option: value}}"
     )
     initial: list[dict[str, Any]] = Field(
         default=[], description="a list of architectures to try first, each {decision: label, ...}"
     )
-    warm_start: Annotated[str | dict[str, Any] | None, BeforeValidator(_earlier)] = Field(
+    warm_start: Annotated[str | dict[str, Any] | None, BeforeValidator(_check_warm_start)] = Field(
         default=None,
-        description="the folder of an earlier run, relative to the job's file, or {run: folder, trials: 10}",
+        description="the folder of an earlier run, relative to the job file, or {run: folder, trials: 10}",
     )
     joint: bool = Field(default=False, description="true or false")
     finalize: FinalizeKeys | None = Field(default=None, description="a mapping such as {top: 10, seeds: 3, epochs: 60}")
@@ -286,14 +301,14 @@ class JobKeys(_Keys):
         default=None, description="a mapping of at least one phase, such as {smoke: {max_trials: 4}, full: {}}"
     )
     seed: int = Field(default=0, ge=0, description="a whole number, at least 0")
-    run: Reference | None = Field(default=None, description="the run's folder, relative to the job's file")
+    run: Reference | None = Field(default=None, description="the run's folder, relative to the job file")
     cache: bool = Field(default=True, description="true or false")
-    executor: Annotated[str | dict[str, Any], BeforeValidator(_executor)] = Field(
+    executor: Annotated[str | dict[str, Any], BeforeValidator(_normalize_executor)] = Field(
         default="processes", description="processes, inline, simulated, or {simulated: {option: value}}"
     )
     synchronous: Literal["NORMAL", "FULL"] = Field(default="NORMAL", description="NORMAL or FULL")
     baseline: Reference | None = Field(
-        default=None, description=f"a function that makes a network by hand, as {REFERENCE}"
+        default=None, description=f"a function that returns a hand-drawn network, as {REFERENCE}"
     )
 
 
@@ -310,7 +325,7 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "best": CriterionKeys,
     "phases": PhaseKeys,
 }
-"""The keys inside a key."""
+"""The model of the keys inside a section, by the name of the section."""
 
 OTHER_NAMES: Mapping[str, str] = {
     "workers": "parallel_trials",
@@ -335,4 +350,4 @@ OTHER_NAMES: Mapping[str, str] = {
     "stages": "phases",
     "funnel": "phases",
 }
-"""What other toolkits, or the Python arguments, call a key."""
+"""Keys of a job by the names that other toolkits, or the Python arguments, use for them."""

@@ -1,4 +1,4 @@
-"""The launch gate: what a careful team would have set before an expensive search, and this job has not."""
+"""The launch gate: what should be set before an expensive search, and whether a job sets it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ogive.job.cost_forecast import CostForecast
 from ogive.job.job import Job
+from ogive.job.keys import JobKeys
 from ogive.run.estimator import Estimator
 from ogive.session.executor_config import executor_config
 from ogive.space.training_decisions import training_decisions
@@ -22,100 +23,123 @@ SET, MISSING, NOTE = "set", "missing", "note"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check of the launch gate.
 
     Attributes:
-        name: of the thing.
-        verdict: "set", "missing" (`ogive check --strict` refuses), or "note" (worth knowing, nothing to refuse).
-        why: what it is about.
-        line: what to add to the job; "" where a line cannot mend it.
+        name: name of the check.
+        verdict: "set"; "missing", which `ogive check --strict` refuses; or "note", which is never refused.
+        reason: why it matters; None if it is set.
+        line: what to add to the job; None if no line can fix it.
     """
 
     name: str
     verdict: str
-    why: str
-    line: str = ""
+    reason: str | None = None
+    line: str | None = None
+
+    def to_json(self) -> dict[str, str]:
+        return {"name": self.name, "verdict": self.verdict, "why": self.reason or "", "line": self.line or ""}
 
 
 def launch_gate(job: Job, preflight: Preflight | None, forecast: CostForecast | None) -> list[Finding]:
-    """Everything that was looked at, in the order in which it matters."""
+    """Return the results of all checks, the most important first.
+
+    Args:
+        job: the job.
+        preflight: result of the preflight; None if the space has no example input.
+        forecast: the forecast cost; None if it is unknown.
+    """
     checks = (
-        _space(job, preflight),
-        _split(job),
-        _limits(job, forecast),
-        _checkpoints(job),
-        _cost(job),
-        _criteria(job),
+        _check_space(preflight),
+        _check_split(job),
+        _check_limits(job, forecast),
+        _check_checkpoints(job),
+        _check_cost_cap(job),
+        _check_criteria(job),
+        _check_joint_search(job),
+        _check_go_rules(job),
+        _check_data(job),
     )
-    return [finding for check in (*checks, _joint(job), _phases(job), _data(job)) for finding in check]
+    return [finding for findings in checks for finding in findings]
 
 
-def _found(name: str, there: bool, why: str, line: str) -> Finding:
-    return Finding(name, SET, "") if there else Finding(name, MISSING, why, line)
+def _set_or_missing(name: str, is_set: bool, reason: str, line: str) -> Finding:
+    return Finding(name, SET) if is_set else Finding(name, MISSING, reason, line)
 
 
-def _space(job: Job, preflight: Preflight | None) -> Iterator[Finding]:
+def _check_space(preflight: Preflight | None) -> Iterator[Finding]:
+    name = "validated space"
     if preflight is None:
-        why = "without an example input no architecture can be built before it is trained, and a wrong shape costs a trial"
-        yield Finding("validated space", MISSING, why, "Space(..., example_input=(1, 28, 28)) in the space's file")
+        reason = "without an example input nothing is built before it is trained, so each wrong shape costs a trial"
+        yield Finding(name, MISSING, reason, "Space(..., example_input=(1, 28, 28)) in the file of the space")
     elif not preflight.ok:
-        yield Finding(
-            "validated space", MISSING, "the preflight found architectures that fail: each would cost a trial"
-        )
+        yield Finding(name, MISSING, "the preflight found architectures that fail; each of them would cost a trial")
     else:
-        yield Finding("validated space", SET, "")
+        yield Finding(name, SET)
 
 
-def _split(job: Job) -> Iterator[Finding]:
+def _check_split(job: Job) -> Iterator[Finding]:
     if job.keys.task is None:
-        why = (
-            "the train function splits its data itself: see that it selects on examples that it does not train on, "
-            "stratified and shuffled, and keeps a test set that no search sees"
+        reason = (
+            "the train function splits its data itself: it should select on examples that it does not train on, "
+            "stratified and shuffled, and keep a test set that no search uses"
         )
-        yield Finding("split", NOTE, why)
+        yield Finding("split", NOTE, reason)
         return
-    said = job.keys.task.model_fields_set & {"split", "test", "validation"}
+    declared = job.keys.task.model_fields_set & {"split", "test", "validation"}
     assert job.task is not None
     sizes = job.task.describe()["sizes"]
-    why = (
-        f"nobody has chosen it; by default {sizes['train']} examples train, {sizes['validation']} select and "
+    reason = (
+        f"the job does not choose the split; by default {sizes['train']} examples train, {sizes['validation']} select and "
         f"{sizes['test']} test, stratified and shuffled"
     )
-    yield _found("split", bool(said), why, "task: {..., split: 70/15/15}")
+    yield _set_or_missing("split", bool(declared), reason, "task: {..., split: 70/15/15}")
 
 
-def _limits(job: Job, forecast: CostForecast | None) -> Iterator[Finding]:
-    k = job.keys
-    if executor_config(k.executor).simulated:
-        return  # what trains nothing needs none
-    searches = [phase.job.keys for phase in job.phases if phase.job is not None] or [k]
+def _searches(job: Job) -> list[JobKeys]:
+    """Return the keys of each search: of the phases that search, or of the job itself."""
+    return [phase.job.keys for phase in job.phases if phase.job is not None] or [job.keys]
+
+
+def _check_limits(job: Job, forecast: CostForecast | None) -> Iterator[Finding]:
+    if executor_config(job.keys.executor).simulated:
+        return  # simulated trials use neither time nor memory
     slowest = max((part.seconds.high for part in forecast.parts if not part.full), default=0.0) if forecast else 0.0
     seconds = max(60, round(3 * slowest + 30, -1)) if forecast else 600
-    why = "a trial that hangs holds its place for ever"
-    hint = "three times the slowest in the forecast" if forecast and seconds > 60 else "seconds of one trial"
-    timed = all(keys.time_limit is not None for keys in searches)
-    yield _found("time limit", timed, why, f"time_limit: {seconds:.0f}   # {hint}")
-    why = "one architecture that takes all memory can end the whole machine"
-    limited = all(keys.memory_limit is not None for keys in searches)
-    yield _found("memory limit", limited, why, "memory_limit: 4   # gigabytes of one trial")
+    hint = "three times the slowest in the forecast" if forecast and seconds > 60 else "seconds for one trial"
+    yield _set_or_missing(
+        "time limit",
+        all(keys.time_limit is not None for keys in _searches(job)),
+        "a trial that hangs occupies its worker for ever",
+        f"time_limit: {seconds:.0f}   # {hint}",
+    )
+    yield _set_or_missing(
+        "memory limit",
+        all(keys.memory_limit is not None for keys in _searches(job)),
+        "one architecture that takes all memory can crash the whole machine",
+        "memory_limit: 4   # gigabytes for one trial",
+    )
 
 
-def _checkpoints(job: Job) -> Iterator[Finding]:
-    text = _source(job.estimator)
+def _check_checkpoints(job: Job) -> Iterator[Finding]:
+    text = _train_function_file(job.estimator)
     if text is None:
-        yield Finding("checkpoints", SET, "")
+        yield Finding("checkpoints", SET)
         return
     missing = [name for name in ("checkpoint", "restore") if f".{name}(" not in text]
-    why = (
+    reason = (
         f"the train function's file has no trial.{'() and no trial.'.join(missing)}(): a trial that is killed or paused "
-        "begins again"
+        "starts again from the beginning"
     )
     line = "trial.checkpoint(model=model.state_dict(), ...) before trial.report, and trial.restore() first"
-    yield _found("checkpoints", not missing, why, line)
+    yield _set_or_missing("checkpoints", not missing, reason, line)
 
 
-def _source(estimator: Estimator) -> str | None:
-    """The text of the file of a train function; None for what checkpoints itself, or has nothing to checkpoint."""
+def _train_function_file(estimator: Estimator) -> str | None:
+    """Return the text of the file of a train function.
+
+    None for other estimators, which save checkpoints themselves or need none, and if the file cannot be read.
+    """
     from ogive.estimate.user_functions import Train
 
     if not isinstance(estimator, Train):
@@ -127,42 +151,43 @@ def _source(estimator: Estimator) -> str | None:
         return None
 
 
-def _cost(job: Job) -> Iterator[Finding]:
-    searches = [phase.job.keys for phase in job.phases if phase.job is not None] or [job.keys]
-    capped = all(keys.budget is not None for keys in searches)
-    priced = "{hours: 8, money: 50}" if job.price is not None else "8   # hours; with `price`, {hours: 8, money: 50}"
-    where = " in each phase" if job.phases else ""
-    why = f"nothing ends the search but its number of trials{where and ': a budget' + where}"
-    yield _found("cost cap", capped, why, f"budget: {priced}")
+def _check_cost_cap(job: Job) -> Iterator[Finding]:
+    is_capped = all(keys.budget is not None for keys in _searches(job))
+    limits = "{hours: 8, money: 50}" if job.price is not None else "8   # hours; with `price`, {hours: 8, money: 50}"
+    reason = "nothing ends the search but its number of trials"
+    if job.phases:
+        reason += "; each phase should have a budget"
+    yield _set_or_missing("cost cap", is_capped, reason, f"budget: {limits}")
 
 
-def _criteria(job: Job) -> Iterator[Finding]:
+def _check_criteria(job: Job) -> Iterator[Finding]:
     metric = job.objectives[0].metric
     bound = "at_least: 0.95" if job.objectives[0].goal == "maximize" else "at_most: 0.1"
-    why = "nobody has said what would be good enough, so nothing can tell when to stop"
-    yield _found("criteria", bool(job.criteria), why, f"criteria: [{{metric: {metric}, {bound}}}]")
+    reason = "the job does not say what result is good enough, so the search cannot stop when it has succeeded"
+    yield _set_or_missing("criteria", bool(job.criteria), reason, f"criteria: [{{metric: {metric}, {bound}}}]")
 
 
-def _joint(job: Job) -> Iterator[Finding]:
+def _check_joint_search(job: Job) -> Iterator[Finding]:
     names = training_decisions(job.space)
     if names:
-        why = (
-            f"{', '.join(names)}: searched together with the architecture, as `joint: true` says; what is found is good "
-            "with its own recipe, and full training keeps it"
+        reason = (
+            f"{', '.join(names)}: searched together with the architecture, as `joint: true` declares; each architecture is "
+            "good with its own training settings, and full training keeps them"
         )
-        yield Finding("joint search", NOTE, why)
+        yield Finding("joint search", NOTE, reason)
 
 
-def _phases(job: Job) -> Iterator[Finding]:
+def _check_go_rules(job: Job) -> Iterator[Finding]:
     for phase in job.phases[:-1]:
         go = phase.go
         if not go.best and go.failed is None and go.learns is None:
-            why = f"phase {phase.name!r} lets the next one begin whatever it shows, as long as one trial has a value"
-            yield Finding(
-                "go rule", MISSING, why, "go: {learns: true, failed: 0.1}" if job.task else "go: {failed: 0.1}"
+            reason = (
+                f"after phase {phase.name!r} the next one starts whatever the results are, if one trial has a value"
             )
+            line = "go: {learns: true, failed: 0.1}" if job.task else "go: {failed: 0.1}"
+            yield Finding("go rule", MISSING, reason, line)
 
 
-def _data(job: Job) -> Iterator[Finding]:
+def _check_data(job: Job) -> Iterator[Finding]:
     for warning in job.task.warnings() if job.task is not None else ():
         yield Finding("data", NOTE, warning)

@@ -1,10 +1,10 @@
-"""The functions that a job names, called before anything depends on them."""
+"""Call the functions that a job refers to, before a search depends on them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ogive.job.yaml_source import blamed
+from ogive.job.yaml_source import locate_errors
 from ogive.space.build import example_inputs
 from ogive.space.probe import probe
 from ogive.user_code import blaming
@@ -14,20 +14,23 @@ if TYPE_CHECKING:
 
 
 def check_space_functions(job: Job, samples: int) -> int:
-    """Call constraint, canonical form and graph for many architectures; how many, see `ogive.space.probe`.
+    """Call the constraint, the canonical form and the graph function of the space for sampled architectures.
+
+    Returns:
+        The number of architectures that were tried; see `ogive.space.probe`.
 
     Raises:
-        JobError: one of them fails; names the function, the user's line and the architecture.
+        JobError: a function fails; the message names the function, the user's line and the architecture.
     """
-    with blamed(job.source, "space"):
+    with locate_errors(job.source, "space"):
         return probe(job.space, samples, job.keys.seed)
 
 
 def check_baseline(job: Job) -> None:
-    """Build the baseline, and run it on one example where its shape is known.
+    """Build the baseline, and run it on one example if the shape of the examples is known.
 
     Raises:
-        JobError: it cannot be built or run; names the function and the user's line.
+        JobError: it cannot be built or run; the message names the function and the user's line.
     """
     if job.baseline is None:
         return
@@ -36,7 +39,7 @@ def check_baseline(job: Job) -> None:
     from ogive.estimate.full_training import DrawnBaseline
 
     example = job.space.example_input or (None if job.task is None else job.task.example_input)
-    with blamed(job.source, "baseline"):
+    with locate_errors(job.source, "baseline"):
         model = DrawnBaseline(job.baseline).build(0)
         if example is not None:
             inputs = example_inputs(example)

@@ -1,4 +1,7 @@
-"""The parts of a job that say what is sought and how: space, objectives, strategy, schedule; each blamed on its key."""
+"""The parts of a job that define the search: space, objectives, strategy, schedule, and what the search starts from.
+
+Each error names the key of the job that caused it.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,10 @@ from ogive import schedule as schedules
 from ogive import strategy as strategies
 from ogive.api.funnel import Go
 from ogive.errors import JobError, OgiveError
-from ogive.job.key_validation import unknown
+from ogive.job.key_validation import format_unknown_name
 from ogive.job.keys import CriterionKeys, GoKeys, JobKeys
-from ogive.job.user_modules import Code, describe
-from ogive.job.yaml_source import Source, blamed
+from ogive.job.user_modules import CodeImporter, describe_object
+from ogive.job.yaml_source import Source, locate_errors
 from ogive.objective import Constraint, Objective
 from ogive.objective import constraints as check_constraints
 from ogive.objective import objectives as check_objectives
@@ -27,89 +30,108 @@ if TYPE_CHECKING:
     from ogive.task import Task
 
 ZOO = ("chain", "nasbench201")
-"""The functions of `ogive.zoo` that make a space."""
+"""The functions of `ogive.zoo` that return a space."""
 
 
-def make_space(source: Source, keys: JobKeys, code: Code) -> Space:
-    """The space, seen to have something to search."""
+def make_space(source: Source, keys: JobKeys, code: CodeImporter) -> Space:
+    """Return the search space, restricted to `only` if the job has that key.
+
+    Raises:
+        JobError: there is no such space, it has no decision, or `only` does not fit it.
+    """
     if keys.space.zoo is not None:
-        space = _from_zoo(source, keys.space.zoo)
+        space = _make_zoo_space(source, keys.space.zoo)
     else:
         reference = str(keys.space.at)
-        found = code.resolve(("space",), reference)
-        if not isinstance(found, Space):
-            hint = f"; make one of it: space = og.Space({reference.partition(':')[2]}, example_input=...)"
-            raise source.error(
-                ("space",),
-                f"{reference} is {describe(found)}; allowed: an ogive.Space{'' if callable(found) else hint}",
-            )
-        space = found
-    with blamed(source, "only"):
+        value = code.resolve(("space",), reference)
+        if not isinstance(value, Space):
+            name = reference.partition(":")[2]
+            hint = "" if callable(value) else f"; make one from it: space = og.Space({name}, example_input=...)"
+            raise source.error(("space",), f"{reference} is {describe_object(value)}; allowed: an ogive.Space{hint}")
+        space = value
+    with locate_errors(source, "only"):
         space = space.restricted(keys.only) if keys.only else space
     if not space.decisions:
         raise source.error(
-            ("space",), "the space is empty: nothing in it is left open; declare a choice, such as og.one_of(16, 32)"
+            ("space",), "the space is empty: it has no decision; declare a choice, such as og.one_of(16, 32)"
         )
     return space
 
 
-def _from_zoo(source: Source, zoo: Mapping[str, Mapping[str, Any]]) -> Space:
+def _make_zoo_space(source: Source, zoo: Mapping[str, Mapping[str, Any]]) -> Space:
     from ogive import zoo as spaces
 
     ((name, options),) = zoo.items()
     if name not in ZOO:
-        raise source.error(("space", "zoo", name), unknown("space in the zoo", name, ZOO))
-    factory: Callable[..., Space] = getattr(spaces, name)
-    known = tuple(inspect.signature(factory).parameters)
+        raise source.error(("space", "zoo", name), format_unknown_name("space in the zoo", name, ZOO))
+    make: Callable[..., Space] = getattr(spaces, name)
+    parameters = tuple(inspect.signature(make).parameters)
     for option in options:
-        if option not in known:
-            raise source.error(("space", "zoo", name, option), unknown(f"option of {name!r}", option, known))
+        if option not in parameters:
+            message = format_unknown_name(f"option of {name!r}", option, parameters)
+            raise source.error(("space", "zoo", name, option), message)
     try:
-        return factory(**options)
+        return make(**options)
     except (OgiveError, TypeError, ValueError, IndexError) as error:
-        given = ", ".join(f"{option}={value!r}" for option, value in options.items())
+        arguments = ", ".join(f"{option}={value!r}" for option, value in options.items())
         raise source.error(
-            ("space", "zoo", name), f"{name}({given}) cannot be made: {error}; mend its options"
+            ("space", "zoo", name), f"{name}({arguments}) fails: {error}; correct its options"
         ) from error
 
 
 def make_objectives(source: Source, keys: JobKeys) -> tuple[Objective, ...]:
-    """The objectives, each with its goal."""
-    made: list[Objective] = []
+    """Return the objectives.
+
+    Raises:
+        JobError: an objective has no goal and its name implies none, is measured on the training part, or is given twice.
+    """
+    objectives: list[Objective] = []
     for index, item in enumerate(keys.objectives):
-        with blamed(source, "objectives", index):
-            made.extend(check_objectives([Objective(item.metric, item.goal or "", item.epoch)]))
-    with blamed(source, "objectives"):
-        return check_objectives(made)
+        with locate_errors(source, "objectives", index):
+            objectives.extend(check_objectives([Objective(item.metric, item.goal or "", item.epoch)]))
+    with locate_errors(source, "objectives"):
+        return check_objectives(objectives)
 
 
 def make_constraints(source: Source, keys: JobKeys) -> tuple[Constraint, ...]:
-    """The constraints, seen not to contradict each other."""
-    made = limits(source, keys.constraints, "constraints")
-    with blamed(source, "constraints"):
-        return check_constraints(made)
+    """Return the constraints.
+
+    Raises:
+        JobError: a constraint does not have exactly one bound, or two constraints contradict each other.
+    """
+    constraints = _make_thresholds(source, keys.constraints, "constraints")
+    with locate_errors(source, "constraints"):
+        return check_constraints(constraints)
 
 
 def make_criteria(source: Source, keys: JobKeys) -> tuple[Constraint, ...]:
-    """The success criteria, seen not to contradict each other."""
-    made = limits(source, keys.criteria, "criteria")
-    with blamed(source, "criteria"):
-        return check_constraints(made)
+    """Return the success criteria.
+
+    Raises:
+        JobError: a criterion does not have exactly one bound, or two criteria contradict each other.
+    """
+    criteria = _make_thresholds(source, keys.criteria, "criteria")
+    with locate_errors(source, "criteria"):
+        return check_constraints(criteria)
 
 
-def limits(source: Source, items: Sequence[CriterionKeys], *at: str | int) -> list[Constraint]:
-    """A constraint for each item of the list at the key `at`."""
-    made = []
+def _make_thresholds(source: Source, items: Sequence[CriterionKeys], *key: str | int) -> list[Constraint]:
+    """Return a constraint for each item of the list under `key`."""
+    thresholds = []
     for index, item in enumerate(items):
-        with blamed(source, *at, index):
-            made.append(Constraint(**item.model_dump()))
-    return made
+        with locate_errors(source, *key, index):
+            thresholds.append(Constraint(**item.model_dump()))
+    return thresholds
 
 
 def make_initial(source: Source, keys: JobKeys, space: Space) -> tuple[Mapping[str, Any], ...]:
-    """The architectures to try first, each seen to be of the space."""
+    """Return the architectures to try first.
+
+    Raises:
+        JobError: an architecture is not in the space.
+    """
     for index, choices in enumerate(keys.initial):
-        with blamed(source, "initial", index):
+        with locate_errors(source, "initial", index):
             try:
                 check_list(space, [choices])
             except JobError as error:
@@ -117,56 +139,98 @@ def make_initial(source: Source, keys: JobKeys, space: Space) -> tuple[Mapping[s
     return tuple(keys.initial)
 
 
-def warm_start(source: Source, keys: JobKeys) -> dict[str, Any] | None:
-    """What the search takes over from an earlier run, with its folder relative to the job's file."""
+def warm_start_argument(source: Source, keys: JobKeys) -> dict[str, Any] | None:
+    """Return the argument `warm_start` of `ogive.search`; None if the job has no such key.
+
+    The folder of the earlier run is relative to the job file, or to the working directory on the command line.
+
+    Raises:
+        JobError: the key has no folder.
+    """
     if keys.warm_start is None:
         return None
-    given = keys.warm_start if isinstance(keys.warm_start, dict) else {"run": keys.warm_start}
-    if not isinstance(given.get("run"), str):
+    argument = keys.warm_start if isinstance(keys.warm_start, dict) else {"run": keys.warm_start}
+    if not isinstance(argument.get("run"), str):
         allowed = "give the folder of an earlier run, or {run: folder, trials: 10}"
-        raise source.error(("warm_start",), f"found {given!r}; {allowed}")
-    at = Path() if "warm_start" in source.options else source.path.parent
-    return {**given, "run": str(at / given["run"])}
+        raise source.error(("warm_start",), f"found {argument!r}; {allowed}")
+    base = Path() if "warm_start" in source.options else source.path.parent
+    return {**argument, "run": str(base / argument["run"])}
 
 
 def check_warm_start(
-    source: Source, keys: JobKeys, space: Space, objectives: Sequence[Objective], constraints: Sequence[Constraint]
+    source: Source,
+    keys: JobKeys,
+    space: Space,
+    *,
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint],
 ) -> None:
-    """See that there is something to take over."""
-    given = warm_start(source, keys)
-    if given is not None:
-        with blamed(source, "warm_start"):
-            transferred(given, space, objectives, constraints)
+    """Raise JobError if the earlier run of `warm_start` does not exist, or has no architecture for this space."""
+    argument = warm_start_argument(source, keys)
+    if argument is not None:
+        with locate_errors(source, "warm_start"):
+            transferred(argument, space, objectives, constraints)
 
 
-def with_its_schedule(source: Source, keys: JobKeys, is_given: bool) -> dict[str, dict[str, Any]]:
-    """The job's schedule, or the one that its strategy brings along; `is_given`: whether the job names one."""
+def choose_schedule(source: Source, keys: JobKeys, is_declared: bool) -> dict[str, dict[str, Any]]:
+    """Return the schedule of the job, or the one that its strategy brings along, as {name: {option: value}}.
+
+    Args:
+        source: the job.
+        keys: its keys.
+        is_declared: whether the job has the key `schedule`.
+
+    Raises:
+        JobError: the job declares another schedule than the one that its strategy brings along.
+    """
     ((name, options),) = keys.strategy.items()
-    own = strategies.brought(name, options)
-    if own is None or own == keys.schedule:
+    brought = strategies.brought(name, options)
+    if brought is None or brought == keys.schedule:
         return dict(keys.schedule)
-    if is_given:
-        ((other, _),) = keys.schedule.items()
-        brought = f"strategy {name!r} brings its own schedule, {next(iter(own))!r}"
-        raise source.error(("schedule", other), f"{brought}; leave schedule out (its options are among the strategy's)")
-    return own
+    if is_declared:
+        ((declared, _),) = keys.schedule.items()
+        problem = f"strategy {name!r} brings its own schedule, {next(iter(brought))!r}"
+        raise source.error(
+            ("schedule", declared), f"{problem}; leave schedule out (its options are among the strategy's)"
+        )
+    return brought
 
 
-def named(source: Source, kind: str, spec: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """A strategy's or schedule's name and options, seen to exist."""
+def check_names(source: Source, kind: str, spec: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return {name: {option: value}} of a strategy or a schedule, after a check of the names.
+
+    Args:
+        source: the job.
+        kind: "strategy" or "schedule".
+        spec: its name and options.
+
+    Raises:
+        JobError: there is no strategy or schedule of that name, or it has no such option.
+    """
     registry: Any = {"strategy": strategies, "schedule": schedules}[kind]
     ((name, options),) = spec.items()
     if name not in registry.names():
-        raise source.error((kind, name), unknown(kind, name, registry.names()))
-    known = tuple(registry.options(name))
+        raise source.error((kind, name), format_unknown_name(kind, name, registry.names()))
+    allowed = tuple(registry.options(name))
     for option in options:
-        if option not in known:
-            raise source.error((kind, name, option), unknown(f"option of {name!r}", option, known))
+        if option not in allowed:
+            raise source.error((kind, name, option), format_unknown_name(f"option of {name!r}", option, allowed))
     return {name: dict(options)}
 
 
-def try_options(source: Source, kind: str, spec: Mapping[str, Mapping[str, Any]], make: Callable[..., object]) -> None:
-    """Make the strategy or schedule: with each option alone, so that the wrong one is blamed, then with all."""
+def check_options(
+    source: Source, kind: str, spec: Mapping[str, Mapping[str, Any]], make: Callable[..., object]
+) -> None:
+    """Make a strategy or a schedule once, and raise JobError if an option is out of range.
+
+    Each option is tried alone first, so that the error names the option that caused it.
+
+    Args:
+        source: the job.
+        kind: "strategy" or "schedule".
+        spec: its name and options.
+        make: makes the strategy or schedule from a name and options.
+    """
     ((name, options),) = spec.items()
     for option, value in options.items():
         try:
@@ -174,29 +238,34 @@ def try_options(source: Source, kind: str, spec: Mapping[str, Mapping[str, Any]]
         except (OgiveError, TypeError, ValueError) as error:
             if len(options) == 1 or option in str(error):
                 raise source.error((kind, name, option), str(error)) from error
-    with blamed(source, kind, name):
+    with locate_errors(source, kind, name):
         make(name, **options)
 
 
-def check_joint(source: Source, keys: JobKeys, space: Space) -> None:
-    """See that decisions about training stand in the space only where the user says that they are meant."""
-    found = training_decisions(space)
-    if found and not keys.joint:
-        names = ", ".join(map(repr, found))
+def check_training_decisions(source: Source, keys: JobKeys, space: Space) -> None:
+    """Raise JobError if the space has decisions about training, such as a learning rate, and the job is not `joint`."""
+    decisions = training_decisions(space)
+    if decisions and not keys.joint:
+        names = ", ".join(map(repr, decisions))
         raise source.error(
             ("space",),
-            f"{names}: by the name not architecture, but how it is trained; what is found would be good with its own recipe "
-            "only. Take it out of the space, rename it, or say `joint: true`",
+            f"{names}: by the name this is a setting of training, not of the architecture; the best architectures would "
+            "be good with their own settings only. Take it out of the space, rename it, or set `joint: true`",
         )
 
 
 def make_go(source: Source, phase: str, keys: GoKeys, task: Task | None) -> Go:
-    """When the phase after `phase` begins."""
-    at = ("phases", phase, "go")
-    best = tuple(limits(source, keys.best, *at, "best"))
+    """Return the conditions of `phase` for starting the next phase.
+
+    Raises:
+        JobError: a threshold does not have exactly one bound, or `learns` is set without a task.
+    """
+    key = ("phases", phase, "go")
+    best = tuple(_make_thresholds(source, keys.best, *key, "best"))
     if keys.learns and task is None:
         raise source.error(
-            (*at, "learns"),
-            "only the built-in trainer's task tells what guessing gives; give `best: [{metric: ..., at_least: ...}]`",
+            (*key, "learns"),
+            "found true, but the accuracy of guessing is known only for a task of the built-in trainer; "
+            "give `best: [{metric: ..., at_least: ...}]`",
         )
     return Go(best, keys.failed, task if keys.learns else None)

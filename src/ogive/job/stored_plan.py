@@ -1,4 +1,4 @@
-"""The plan of a job: made, kept beside the run's folder, and taken up by the search that begins there."""
+"""The plan of a job: made, saved beside the run's folder, and used by the search that starts there."""
 
 from __future__ import annotations
 
@@ -18,30 +18,37 @@ if TYPE_CHECKING:
     from ogive.planner import Plan
 
 
-def plan_job(job: Job, wanted: PlanRequest, say: Callable[[str], object]) -> Plan:
-    """The plan of a job's search; `wanted` has the arguments of `ogive.plan`.
+def plan_job(job: Job, request: PlanRequest, say: Callable[[str], object]) -> Plan:
+    """Return a plan of the job's search.
+
+    Args:
+        job: the job.
+        request: the arguments of `ogive.plan`.
+        say: receives messages about the progress.
 
     Raises:
-        JobError, RunError: as `ogive.plan`; the job has phases.
+        JobError, RunError: as for `ogive.plan`; or the job has phases.
     """
     if job.phases:
         names = ", ".join(phase.name for phase in job.phases if phase.job is not None)
-        raise JobError(f"{job.path}: the job has phases, which are planned one by one: --phase with one of {names}")
-    return make_plan(_declared(job), job.estimator, job.settings, wanted, say)
+        raise JobError(
+            f"{job.path}: the job has phases, which are planned one by one; give --phase with one of {names}"
+        )
+    return make_plan(_run_spec(job), job.estimator, job.settings, request, say)
 
 
-def plan_file(job: Job) -> Path:
-    """Where a job's plan is kept: beside the run's folder, which is to be empty when the search begins."""
+def plan_path(job: Job) -> Path:
+    """Return the path of a job's plan: beside the run's folder, which must be empty when the search starts."""
     return job.run.with_name(f"{job.run.name}.plan.json")
 
 
-def keep_plan(job: Job, plan: Plan) -> Path:
-    """Write the plan where the search will find it; returns where.
+def save_plan(job: Job, plan: Plan) -> Path:
+    """Write a plan to where the search looks for it, and return the path.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: the file cannot be written.
     """
-    path = plan_file(job)
+    path = plan_path(job)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_text(path, json.dumps(plan.to_json()))
@@ -50,15 +57,15 @@ def keep_plan(job: Job, plan: Plan) -> Path:
     return path
 
 
-def kept_plan(job: Job) -> Plan | None:
-    """The plan that was kept for this job; None where there is none, or where it does not fit, which is told.
+def load_plan(job: Job) -> Plan | None:
+    """Return the saved plan of a job; None if there is none, or if it does not fit, which is printed.
 
-    It does not fit a job that has changed since, or a machine with fewer workers than it splits.
+    It does not fit if the job has changed since, or if this machine has fewer workers than the plan splits.
 
     Raises:
-        JobError: the file is no plan.
+        JobError: the file is not a plan.
     """
-    path = plan_file(job)
+    path = plan_path(job)
     if not path.is_file():
         return None
     from ogive.planner import Plan
@@ -67,34 +74,34 @@ def kept_plan(job: Job) -> Plan | None:
         plan = Plan.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise JobError(
-            f"{path} is no plan ({error}); delete it, or make it anew with `ogive plan {job.path}`"
+            f"{path} is not a plan ({error}); delete it, or make a new one with `ogive plan {job.path}`"
         ) from error
-    unit, there = worker_units(job.estimator)
-    if plan.fingerprint != fingerprint(_declared(job), job.settings):
-        amiss = "the job has changed since"
-    elif plan.unit != unit or plan.workers > there:
-        amiss = f"it splits {plan.workers} {plan.unit}, and this machine has {there} {unit}"
+    unit, available = worker_units(job.estimator)
+    if plan.fingerprint != fingerprint(_run_spec(job), job.settings):
+        reason = "the job has changed since"
+    elif plan.unit != unit or plan.workers > available:
+        reason = f"it splits {plan.workers} {plan.unit}, and this machine has {available} {unit}"
     else:
         return plan
-    print(f"plan: the one in {path} is not used: {amiss}", file=sys.stderr, flush=True)
+    print(f"plan: the one in {path} is not used: {reason}", file=sys.stderr, flush=True)
     return None
 
 
-def begun_with(job: Job) -> dict[str, Any]:
-    """The arguments of `search` that say how a new run uses its workers: by the plan that is kept, where it fits.
+def worker_arguments(job: Job) -> dict[str, Any]:
+    """Return the arguments of `ogive.search` with which a new run divides its workers among trials.
 
-    With `parallel_trials: auto` a plan is made now where none is kept; with a number, the plan's forecast for that many
-    trials at a time goes with the run.
+    With `parallel_trials: auto` the saved plan decides, or the search makes a plan if there is none that fits. With a
+    number, the run records the forecast of the saved plan for that many trials at a time, if there is one.
     """
-    plan = kept_plan(job) if job.keys.executor == "processes" and job.keys.workers_per_trial == 1 else None
+    plan = load_plan(job) if job.keys.executor == "processes" and job.keys.workers_per_trial == 1 else None
     if job.planned:
         return {"workers": plan or "auto"}
-    chosen = plan.using(job.parallel_trials) if plan else None
-    return {"workers": chosen, "workers_per_trial": 1} if chosen else {}
+    declared_split = plan.using(job.parallel_trials) if plan else None
+    return {"workers": declared_split, "workers_per_trial": 1} if declared_split else {}
 
 
-def _declared(job: Job) -> RunSpec:
-    """What the search will be declared to be."""
+def _run_spec(job: Job) -> RunSpec:
+    """Return the declaration that the search of the job will have."""
     strategy = auto(job.keys.max_trials) if job.strategy == {"auto": {}} else job.strategy
     return RunSpec.of(
         job.space,

@@ -1,4 +1,4 @@
-"""The user's own code: what a job names in its files and packages, imported as workers will import it."""
+"""Import the user's code that a job refers to, under the same module names as the workers will import it."""
 
 from __future__ import annotations
 
@@ -13,78 +13,93 @@ from types import ModuleType
 from typing import Any
 
 from ogive.errors import OgiveError
-from ogive.job.key_validation import unknown
-from ogive.job.yaml_source import At, Source
+from ogive.job.key_validation import format_unknown_name
+from ogive.job.yaml_source import KeyPath, Source
 
-_OURS: set[str] = set()
-"""Modules that jobs of this process have imported from their folders: another job's may have the same names."""
+_MODULES_OF_LAST_JOB: set[str] = set()
+"""Names of modules that the last job of this process has imported from its folders.
+
+They are removed before the next job is loaded, because its files may have the same names.
+"""
 
 
-class Code:
-    """Imports what one job names.
+class CodeImporter:
+    """Imports the code that one job refers to.
 
-    A file is imported as a module named like it, with its folder and the job's on `sys.path`, as Python does for a
-    script: so it travels to the workers by its import path, and can import its neighbours.
+    A file is imported as a module of the same name, with its folder and the folder of the job file on `sys.path`, as
+    Python does for a script. So workers can import it by name, and it can import the files beside it.
 
     Attributes:
-        folders: what was put on `sys.path`.
+        folders: the folders that were added to `sys.path`.
     """
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.home = source.path.resolve().parent
+        self.job_folder = source.path.resolve().parent
         self.folders: list[str] = []
         self._modules: dict[Path, ModuleType] = {}
-        for name in _OURS:
+        for name in _MODULES_OF_LAST_JOB:
             sys.modules.pop(name, None)
-        _OURS.clear()
+        _MODULES_OF_LAST_JOB.clear()
         importlib.invalidate_caches()
 
-    def resolve(self, at: At, reference: str) -> Any:
-        """The object that `reference` at the key `at` names.
+    def resolve(self, key: KeyPath, reference: str) -> Any:
+        """Return the object that a reference refers to.
+
+        Args:
+            key: the key of the job that holds the reference, for errors.
+            reference: "file.py:name" or "package.module:name".
 
         Raises:
-            JobError: it has no name in it, the file or module is not there, importing fails (with the user's file and
-                line), or the name is not in it.
+            JobError: the reference has no name, the file or module does not exist, its import fails (the error names the
+                user's file and line), or the module does not define the name.
         """
-        where, colon, name = reference.partition(":")
-        if not colon or not name.isidentifier() or not where:
+        module_name, colon, name = reference.partition(":")
+        if not colon or not name.isidentifier() or not module_name:
             raise self.source.error(
-                at, f"found {reference!r}; allowed: 'file.py:name' (a file beside the job) or 'package.module:name'"
+                key, f"found {reference!r}; allowed: 'file.py:name' (a file beside the job) or 'package.module:name'"
             )
-        module = self._file(at, where) if where.endswith(".py") else self._package(at, where)
+        if module_name.endswith(".py"):
+            module = self._import_file(key, module_name)
+        else:
+            module = self._import_package(key, module_name)
         try:
             return getattr(module, name)
         except AttributeError as error:
-            names = tuple(n for n in vars(module) if not n.startswith("_") and _own(module, n))
-            raise self.source.error(at, f"{where}: {unknown('name', name, names)}") from error
+            names = tuple(n for n in vars(module) if not n.startswith("_") and _is_defined_in(module, n))
+            raise self.source.error(key, f"{module_name}: {format_unknown_name('name', name, names)}") from error
 
-    def _file(self, at: At, where: str) -> ModuleType:
-        path = (self.home / where).resolve()
+    def _import_file(self, key: KeyPath, file: str) -> ModuleType:
+        path = (self.job_folder / file).resolve()
         if path in self._modules:
             return self._modules[path]
         if not path.is_file():
-            beside = ", ".join(sorted(p.name for p in self.home.glob("*.py"))[:10])
-            remedy = f"beside the job there are {beside}" if beside else f"there is no Python file in {self.home}"
-            raise self.source.error(at, f"there is no file {where} (looked for {path}); {remedy}")
+            neighbours = ", ".join(sorted(p.name for p in self.job_folder.glob("*.py"))[:10])
+            if neighbours:
+                remedy = f"beside the job there are {neighbours}"
+            else:
+                remedy = f"there is no Python file in {self.job_folder}"
+            raise self.source.error(key, f"there is no file {file} (looked for {path}); {remedy}")
         name = path.stem
         if not name.isidentifier():
-            raise self.source.error(at, f"{where} cannot be imported under its name; use letters, digits and _ only")
-        there = getattr(sys.modules.get(name), "__file__", None)
-        if name in sys.stdlib_module_names or (name in sys.modules and there != str(path)):
             raise self.source.error(
-                at, f"{where} has the name of the module {name!r}, which is another; rename the file"
+                key, f"{file} cannot be imported: its name may have only letters, digits and _; rename the file"
             )
-        self._add_folder(self.home)
+        loaded_from = getattr(sys.modules.get(name), "__file__", None)
+        if name in sys.stdlib_module_names or (name in sys.modules and loaded_from != str(path)):
+            raise self.source.error(key, f"{file} has the same name as another module, {name!r}; rename the file")
+        self._add_folder(self.job_folder)
         self._add_folder(path.parent)
-        self._modules[path] = self._imported(at, name)
+        self._modules[path] = self._import(key, name)
         return self._modules[path]
 
-    def _package(self, at: At, where: str) -> ModuleType:
-        if not all(part.isidentifier() for part in where.split(".")):
-            raise self.source.error(at, f"{where!r} is neither a file that ends in .py nor the name of a module")
-        self._add_folder(self.home)
-        return self._imported(at, where)
+    def _import_package(self, key: KeyPath, name: str) -> ModuleType:
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise self.source.error(
+                key, f"found {name!r}; allowed: a file that ends in .py, or the name of a module such as package.module"
+            )
+        self._add_folder(self.job_folder)
+        return self._import(key, name)
 
     def _add_folder(self, folder: Path) -> None:
         if str(folder) not in self.folders:
@@ -93,44 +108,50 @@ class Code:
             sys.path.remove(str(folder))
         sys.path.insert(0, str(folder))
 
-    def _imported(self, at: At, name: str) -> ModuleType:
-        before = set(sys.modules)
+    def _import(self, key: KeyPath, name: str) -> ModuleType:
+        loaded_before = set(sys.modules)
         try:
             return importlib.import_module(name)
         except (Exception, SystemExit) as error:
-            raise self.source.error(at, blame(error, self.folders)) from error
+            raise self.source.error(key, format_user_error(error, self.folders)) from error
         finally:
-            _OURS.update(new for new in set(sys.modules) - before if self._is_ours(sys.modules[new]))
+            new_names = set(sys.modules) - loaded_before
+            _MODULES_OF_LAST_JOB.update(new for new in new_names if self._is_in_folders(sys.modules[new]))
 
-    def _is_ours(self, module: ModuleType) -> bool:
-        """Whether a module, or the package that it is in, lies in one of the folders."""
-        top = sys.modules.get(module.__name__.partition(".")[0], module)
-        file = Path(getattr(top, "__file__", None) or "")
-        home = file.parent.parent if file.name == "__init__.py" else file.parent
-        return str(home) in self.folders
+    def _is_in_folders(self, module: ModuleType) -> bool:
+        """Return whether a module, or the top-level package of it, is in one of the added folders."""
+        top_level = sys.modules.get(module.__name__.partition(".")[0], module)
+        file = Path(getattr(top_level, "__file__", None) or "")
+        folder = file.parent.parent if file.name == "__init__.py" else file.parent
+        return str(folder) in self.folders
 
 
-def blame(error: BaseException, folders: Sequence[str]) -> str:
-    """What an exception of the user's code says, after the user's file and line where there is one."""
+def format_user_error(error: BaseException, folders: Sequence[str]) -> str:
+    """Return the message of an exception from the user's code, after the user's file and line if they are known.
+
+    Args:
+        error: the exception.
+        folders: folders of the user's code; the last line of the traceback that is in one of them is named.
+    """
     if isinstance(error, SyntaxError):
-        return f"{error.filename}:{error.lineno}: SyntaxError: {error.msg}; mend the file"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _lies_in(frame.filename, folders)]
-    place = f"{frames[-1].filename}:{frames[-1].lineno}: " if frames else ""
+        return f"{error.filename}:{error.lineno}: SyntaxError: {error.msg}; fix the file"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_user_file(frame.filename, folders)]
+    location = f"{frames[-1].filename}:{frames[-1].lineno}: " if frames else ""
     if isinstance(error, OgiveError):
-        return f"{place}{error}"
-    remedy = "mend the file"
+        return f"{location}{error}"
+    remedy = "fix the file"
     if isinstance(error, ModuleNotFoundError):
-        remedy = "install that package here, or mend the import"
-    return f"{place}{type(error).__name__}: {error}; {remedy}"
+        remedy = "install that package here, or fix the import"
+    return f"{location}{type(error).__name__}: {error}; {remedy}"
 
 
-def _lies_in(file: str, folders: Sequence[str]) -> bool:
-    """Whether it is a file of the user's own, and not of a package installed beside it."""
+def _is_user_file(file: str, folders: Sequence[str]) -> bool:
+    """Return whether a file is in one of the folders, and not part of a package that is installed below them."""
     return "site-packages" not in file and any(Path(file).is_relative_to(folder) for folder in folders)
 
 
-def describe(value: Any) -> str:
-    """What kind of thing a resolved object is, for an error."""
+def describe_object(value: Any) -> str:
+    """Return the kind of a resolved object, for an error: "the class Block", "the function train(model)"."""
     kind = type(value)
     if inspect.isclass(value):
         return f"the class {value.__qualname__}"
@@ -139,8 +160,8 @@ def describe(value: Any) -> str:
     return f"an object of class {kind.__module__}.{kind.__qualname__}"
 
 
-def _own(module: ModuleType, name: str) -> bool:
-    """Whether `name` was made in the module rather than imported into it."""
+def _is_defined_in(module: ModuleType, name: str) -> bool:
+    """Return whether `name` is defined in the module, as far as that can be seen, and not imported into it."""
     value = getattr(module, name)
     if inspect.isclass(value) or inspect.isroutine(value):
         return bool(value.__module__ == module.__name__)

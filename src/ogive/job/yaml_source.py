@@ -1,4 +1,4 @@
-"""A job's file as data, with the line of every key, so that every error can name its place."""
+"""Read a job file: its values, and the line of every key, so that each error can name its location."""
 
 from __future__ import annotations
 
@@ -13,61 +13,64 @@ import yaml
 
 from ogive.errors import JobError, OgiveError
 
-At = tuple[str | int, ...]
-"""The way to a value: keys and positions in lists, from the top."""
+KeyPath = tuple[str | int, ...]
+"""The location of a value in a job: keys, and indices of list items, from the top level down."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a job's file says.
+    """The content of a job file, with the line numbers that errors need.
 
     Attributes:
-        path: of the file, as the user wrote it.
-        data: its content, with the command line's overrides.
-        lines: the line of every key and list item, from 1.
-        options: the keys that the command line has overridden.
-        within: the section that overrides keys of the whole job, such as a phase; () for none.
-        moved: the keys that it overrides: errors about them are errors there.
+        path: path of the file, as the user wrote it.
+        data: content of the file, with the overrides from the command line.
+        lines: line number of every key and list item; the first line is 1.
+        options: top-level keys that the command line overrides.
+        section: location of a section that overrides top-level keys, such as a phase; () for none.
+        section_keys: keys that the section overrides; errors about them are reported inside the section.
     """
 
     path: Path
     data: Mapping[str, Any]
-    lines: Mapping[At, int]
+    lines: Mapping[KeyPath, int]
     options: frozenset[str] = frozenset()
-    within: At = ()
-    moved: frozenset[str] = frozenset()
+    section: KeyPath = ()
+    section_keys: frozenset[str] = frozenset()
 
-    def error(self, at: At, message: str) -> JobError:
-        """An error at a key: file, line, key, then `message` (what was found, what is allowed)."""
-        return JobError(self.place(at) + " ".join(message.split()))
+    def error(self, key: KeyPath, message: str) -> JobError:
+        """Return the error for a key: file, line and key, followed by `message` on the same line."""
+        return JobError(self.location(key) + " ".join(message.split()))
 
-    def place(self, at: At) -> str:
-        """Where `at` is, for the beginning of an error; the nearest key above it where the file does not hold it."""
-        if at and at[0] in self.moved:
-            at = (*self.within, *at)
-        elif at and at[0] in self.options:
-            return f"--{str(at[0]).replace('_', '-')}: "
-        known = next((at[:n] for n in range(len(at), 0, -1) if at[:n] in self.lines), ())
-        line = f":{self.lines[known]}" if known else ""
-        return f"{self.path}{line}: {f'{dotted(at)}: ' if at else ''}"
+    def location(self, key: KeyPath) -> str:
+        """Return the beginning of an error message: `job.yaml:4: constraints[0].metric: `.
+
+        The line is that of the nearest enclosing key, if the file does not contain `key` itself.
+        """
+        if key and key[0] in self.section_keys:
+            key = (*self.section, *key)
+        elif key and key[0] in self.options:
+            return f"--{str(key[0]).replace('_', '-')}: "
+        nearest = next((key[:n] for n in range(len(key), 0, -1) if key[:n] in self.lines), ())
+        line = f":{self.lines[nearest]}" if nearest else ""
+        return f"{self.path}{line}: {f'{dotted(key)}: ' if key else ''}"
 
     def with_options(self, options: Mapping[str, Any]) -> Source:
-        """The same job with keys overridden from the command line."""
+        """Return the same job with top-level keys overridden from the command line."""
         return Source(self.path, {**self.data, **options}, self.lines, frozenset(options))
 
-    def inside(self, within: At, moved: Iterable[str]) -> Source:
-        """The same job as the section `within` sees it, which overrides the keys `moved`."""
-        return replace(self, within=within, moved=frozenset(moved))
+    def in_section(self, section: KeyPath, keys: Iterable[str]) -> Source:
+        """Return the same job, with errors about `keys` reported inside `section`, which overrides them."""
+        return replace(self, section=section, section_keys=frozenset(keys))
 
 
-def dotted(at: At) -> str:
-    """`constraints[0].metric`."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in at)
+def dotted(key: KeyPath) -> str:
+    """Return a key path as text, such as `constraints[0].metric`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
     return text.removeprefix(".")
 
 
-def found(value: Any) -> str:
-    """A value and its kind, as the beginning of an error."""
+def describe_value(value: Any) -> str:
+    """Return the beginning of an error message: "found 'max' (text)"; a long value is shortened."""
     kinds = {
         dict: "a mapping",
         list: "a list",
@@ -82,33 +85,33 @@ def found(value: Any) -> str:
     return f"found {text if len(text) <= 60 else text[:57] + '...'} ({kinds.get(type(value), type(value).__name__)})"
 
 
-def read(path: Path) -> Source:
-    """Read a job's file.
+def read_job_file(path: Path) -> Source:
+    """Read a job file.
 
     Raises:
-        JobError: there is no such file, it is not YAML, not a mapping, or a key is there twice.
+        JobError: the file does not exist, is not YAML, is not a mapping, or has the same key twice.
     """
-    text = _text(path)
-    lines: dict[At, int] = {}
+    text = _read_text(path)
+    lines: dict[KeyPath, int] = {}
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
         if node is None:
             raise JobError(f"{path}: the file is empty; `ogive init DIR` writes a job to start from")
-        data = _Reader(path, loader, lines).value(node, (), ())
+        data = _NodeConverter(path, loader, lines).convert(node, (), ())
     except yaml.MarkedYAMLError as error:
-        raise JobError(_syntax(path, error)) from error
+        raise JobError(_format_syntax_error(path, error)) from error
     except yaml.YAMLError as error:
         raise JobError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     finally:
         loader.dispose()
     if not isinstance(data, dict):
-        raise JobError(f"{path}:1: {found(data)}; a job is a mapping of keys, such as `space: space.py:space`")
+        raise JobError(f"{path}:1: {describe_value(data)}; a job is a mapping of keys, such as `space: space.py:space`")
     return Source(path, data, lines)
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with the numbers of YAML 1.2: `1e-3` is a number too, not a text."""
+    """A YAML loader with the numbers of YAML 1.2: PyYAML would read `1e-3` as text."""
 
 
 _Loader.add_implicit_resolver(
@@ -117,52 +120,59 @@ _Loader.add_implicit_resolver(
 
 
 @dataclass(frozen=True)
-class _Reader:
-    """Turns nodes into values, and notes their lines."""
+class _NodeConverter:
+    """Converts YAML nodes into values and records the line of each."""
 
     path: Path
     loader: _Loader
-    lines: dict[At, int]
+    lines: dict[KeyPath, int]
 
-    def value(self, node: yaml.Node, at: At, inside: tuple[int, ...]) -> Any:
-        if id(node) in inside:
-            raise JobError(f"{self.path}:{_line(node)}: {dotted(at)}: an alias (*) to what it stands in; write it out")
-        inside = (*inside, id(node))
+    def convert(self, node: yaml.Node, key: KeyPath, ancestors: tuple[int, ...]) -> Any:
+        """Return the value of the node at `key`; `ancestors` are the ids of the nodes that contain it."""
+        if id(node) in ancestors:
+            raise JobError(
+                f"{self.path}:{_line_of(node)}: {dotted(key)}: found an alias (*) to a value that contains it; "
+                "write the value out"
+            )
+        ancestors = (*ancestors, id(node))
         if isinstance(node, yaml.SequenceNode):
-            return [self._item(child, (*at, index), inside) for index, child in enumerate(node.value)]
+            return [self._convert_item(item, (*key, index), ancestors) for index, item in enumerate(node.value)]
         if not isinstance(node, yaml.MappingNode):
             return self.loader.construct_object(node)
         result: dict[str, Any] = {}
-        for key_node, child in node.value:
-            key = key_node.value
-            line = _line(key_node)
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise JobError(f"{self.path}:{line}: {dotted(at)}: a key that is no plain text; keys are words")
-            if key in result:
-                first = self.lines[*at, key]
+        for name_node, value_node in node.value:
+            name = name_node.value
+            line = _line_of(name_node)
+            if not isinstance(name_node, yaml.ScalarNode):
                 raise JobError(
-                    f"{self.path}:{line}: {dotted((*at, key))}: stands here and in line {first}; keep one of them"
+                    f"{self.path}:{line}: {dotted(key)}: found a key that is not plain text; a key is a word"
                 )
-            self.lines[*at, key] = line
-            result[key] = self.value(child, (*at, key), inside)
+            if name in result:
+                first = self.lines[*key, name]
+                raise JobError(
+                    f"{self.path}:{line}: {dotted((*key, name))}: the key is given here and in line {first}; "
+                    "keep one of them"
+                )
+            self.lines[*key, name] = line
+            result[name] = self.convert(value_node, (*key, name), ancestors)
         return result
 
-    def _item(self, node: yaml.Node, at: At, inside: tuple[int, ...]) -> Any:
-        self.lines[at] = _line(node)
-        return self.value(node, at, inside)
+    def _convert_item(self, node: yaml.Node, key: KeyPath, ancestors: tuple[int, ...]) -> Any:
+        self.lines[key] = _line_of(node)
+        return self.convert(node, key, ancestors)
 
 
-def _line(node: yaml.Node) -> int:
+def _line_of(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise JobError(f"{path}: there is no such file; `ogive init DIR` writes a job to start from") from error
     except IsADirectoryError as error:
-        raise JobError(f"{path}: is a folder; give the job's YAML file, such as {path / 'job.yaml'}") from error
+        raise JobError(f"{path}: this is a folder; give the job's YAML file, such as {path / 'job.yaml'}") from error
     except OSError as error:
         raise JobError(f"{path}: cannot be read: {error.strerror}; check its permissions") from error
     except UnicodeDecodeError as error:
@@ -172,20 +182,23 @@ def _text(path: Path) -> str:
 
 
 @contextmanager
-def blamed(source: Source, *at: str | int) -> Iterator[None]:
-    """Errors that are meant for the user get the place `at` of the job in front."""
+def locate_errors(source: Source, *key: str | int) -> Iterator[None]:
+    """Raise every OgiveError of the block as a JobError that begins with the location of `key`."""
     try:
         yield
     except OgiveError as error:
         message = str(error)
-        for part in at:  # some messages begin with the key, which the place names already
+        for part in key:  # some messages begin with the key, which the location already names
             message = message.removeprefix(f"{part}: ")
-        raise source.error(at, message) from error
+        raise source.error(key, message) from error
 
 
-def _syntax(path: Path, error: yaml.MarkedYAMLError) -> str:
+def _format_syntax_error(path: Path, error: yaml.MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
     line = f":{mark.line + 1}" if mark else ""
-    what = " ".join(filter(None, (error.context, error.problem)))
-    tab = "indent with spaces, not tabs" if "\\t" in what else None
-    return f"{path}{line}: not YAML: {what}; {tab or 'look for a missing quote, colon or bracket here or just above'}"
+    problem = " ".join(filter(None, (error.context, error.problem)))
+    if "\\t" in problem:
+        remedy = "indent with spaces, not tabs"
+    else:
+        remedy = "look for a missing quote, colon or bracket here or just above"
+    return f"{path}{line}: not YAML: {problem}; {remedy}"

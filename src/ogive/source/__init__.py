@@ -1,4 +1,4 @@
-"""What identifies the code of a user's functions and classes, and what of it has changed."""
+"""The identity of a user's functions and classes: a hash of their code, and which parts of it have changed."""
 
 from ogive.source.identity import CodeIdentity, differences, identity
 

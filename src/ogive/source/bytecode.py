@@ -1,4 +1,4 @@
-"""What bytecode says: a hash of what it does, the names that it uses, and the modules that it imports."""
+"""Read bytecode: a hash of what it does, the names that it uses, and the modules that it imports."""
 
 from __future__ import annotations
 
@@ -16,50 +16,51 @@ from typing import Any
 from ogive.hashing import hash_text
 
 _IMPORT_NAME = dis.opmap["IMPORT_NAME"]
-_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
-_CELLS = frozenset({"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"})
-_LOCALS = frozenset({"LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW"})
-_ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR", "DELETE_ATTR"})
-_BETWEEN = frozenset({"EXTENDED_ARG", "CACHE", "PUSH_NULL", "COPY"})
-"""Instructions that may stand between an object and the attribute that is read of it."""
+_GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+_CELL_LOADS = frozenset({"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"})
+_LOCAL_LOADS = frozenset({"LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW"})
+_ATTRIBUTE_ACCESS = frozenset({"LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR", "DELETE_ATTR"})
+_IGNORED = frozenset({"EXTENDED_ARG", "CACHE", "PUSH_NULL", "COPY"})
+"""Instructions that may occur between the load of an object and the access to its attribute."""
 Chain = tuple[str, ...]
-"""Attributes that are read one of the other: `cfg.model.width` is ("model", "width") of `cfg`; () is the object itself."""
+"""Names of attributes that are read one from another: ("model", "width") for `cfg.model.width`; () is `cfg` itself."""
 ESCAPES: frozenset[Chain] = frozenset({()})
-"""The uses of an object that is passed on, stored, returned: nobody can say what is read of it."""
-_IS_FUNCTION = 0x1
-_DOCSTRING = 0x4000000
-"""The flag of a code object whose first constant is its docstring, from Python 3.13 on."""
-_STAR, _STARS = 0x4, 0x8
-_FLAGS = _STAR | _STARS | 0x20 | 0x80 | 0x200
+"""The uses of an object that is passed on, stored or returned, so that any of its attributes may be read."""
+_FLAG_FUNCTION = 0x1
+_FLAG_DOCSTRING = 0x4000000
+"""Flag of a code object whose first constant is its docstring; since Python 3.13."""
+_FLAG_ARGS, _FLAG_KWARGS = 0x4, 0x8
+_RELEVANT_FLAGS = _FLAG_ARGS | _FLAG_KWARGS | 0x20 | 0x80 | 0x200
 """*args, **kwargs, generator, coroutine, asynchronous generator."""
 
 
-def nested(code: CodeType) -> Iterator[CodeType]:
-    """A code object and all that are inside it."""
+def nested_code(code: CodeType) -> Iterator[CodeType]:
+    """Return a code object and all code objects inside it."""
     yield code
     for const in code.co_consts:
         if isinstance(const, CodeType):
-            yield from nested(const)
+            yield from nested_code(const)
 
 
 @functools.lru_cache(8192)
 def digest(code: CodeType) -> str:
-    """A hash of what a code object does: no names of files and locals, no lines, no docstring."""
-    return hash_text(json.dumps(_described(code)))
+    """Return a hash of what a code object does, without file names, names of locals, line numbers and docstrings."""
+    return hash_text(json.dumps(_describe(code)))
 
 
-def _described(code: CodeType) -> list[Any]:
+def _describe(code: CodeType) -> list[Any]:
     consts = list(code.co_consts)
-    is_function = code.co_flags & _IS_FUNCTION and code.co_name != "<lambda>"
-    has_docstring = code.co_flags & _DOCSTRING if sys.version_info >= (3, 13) else is_function
+    is_function = code.co_flags & _FLAG_FUNCTION and code.co_name != "<lambda>"
+    has_docstring = code.co_flags & _FLAG_DOCSTRING if sys.version_info >= (3, 13) else is_function
     if has_docstring and consts and isinstance(consts[0], str):
         consts[0] = None
-    arguments = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & _STAR) + bool(code.co_flags & _STARS)
+    has_args, has_kwargs = bool(code.co_flags & _FLAG_ARGS), bool(code.co_flags & _FLAG_KWARGS)
+    arguments = code.co_argcount + code.co_kwonlyargcount + has_args + has_kwargs
     return [
         code.co_code.hex(),
-        [_constant(const) for const in consts],
+        [_describe_constant(const) for const in consts],
         code.co_names,
-        [code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & _FLAGS],
+        [code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & _RELEVANT_FLAGS],
         code.co_varnames[:arguments],
         code.co_freevars,
         code.co_cellvars,
@@ -67,118 +68,128 @@ def _described(code: CodeType) -> list[Any]:
     ]
 
 
-def _constant(const: Any) -> Any:
+def _describe_constant(const: Any) -> Any:
     if isinstance(const, CodeType):
         return digest(const)
     if isinstance(const, tuple):
-        return [_constant(item) for item in const]
+        return [_describe_constant(item) for item in const]
     if isinstance(const, frozenset):
         return sorted(repr(item) for item in const)
     return f"{type(const).__name__} {const!r}"
 
 
-def names(code: CodeType) -> frozenset[str]:
-    """The globals and attributes that a code object and those inside it refer to."""
-    return frozenset(name for inner in nested(code) for name in inner.co_names)
+def referenced_names(code: CodeType) -> frozenset[str]:
+    """Return the globals and attributes to which a code object and those inside it refer."""
+    return frozenset(name for inner in nested_code(code) for name in inner.co_names)
 
 
 @functools.lru_cache(8192)
 def global_names(code: CodeType) -> frozenset[str]:
-    """The globals and builtins that a code object and those inside it refer to: not the attributes of objects."""
+    """Return the globals and builtins to which a code object and those inside it refer, without attributes of objects."""
     return frozenset(
         instruction.argval
-        for inner in nested(code)
+        for inner in nested_code(code)
         for instruction in dis.get_instructions(inner)
-        if instruction.opname in _LOADS
+        if instruction.opname in _GLOBAL_LOADS
     )
 
 
 @functools.lru_cache(8192)
 def uses(code: CodeType) -> Mapping[str, frozenset[Chain]]:
-    """What a code object and those inside it read of each global and each variable of a closure."""
-    return _chains(code, _LOADS | _CELLS)
+    """Return the attributes that a code object and those inside it read, for each global and closure variable."""
+    return _attribute_chains(code, _GLOBAL_LOADS | _CELL_LOADS)
 
 
 @functools.lru_cache(8192)
 def assigned_cells(code: CodeType) -> frozenset[str]:
-    """The variables of closures that a code object and those inside it assign."""
+    """Return the closure variables that a code object and those inside it assign."""
     return frozenset(
         instruction.argval
-        for inner in nested(code)
+        for inner in nested_code(code)
         for instruction in dis.get_instructions(inner)
         if instruction.opname in ("STORE_DEREF", "DELETE_DEREF")
     )
 
 
 def assigned_attributes(code: CodeType) -> frozenset[str]:
-    """The attributes that a code object assigns, of whatever object."""
+    """Return the names of the attributes that a code object and those inside it assign, of any object."""
     return frozenset(
-        i.argval for inner in nested(code) for i in dis.get_instructions(inner) if i.opname == "STORE_ATTR"
+        instruction.argval
+        for inner in nested_code(code)
+        for instruction in dis.get_instructions(inner)
+        if instruction.opname == "STORE_ATTR"
     )
 
 
 @functools.lru_cache(8192)
-def dotted(code: CodeType) -> frozenset[str]:
-    """What a code object reads of modules that it imports itself: "sys.modules" for `import sys as s; s.modules`."""
-    found: set[str] = set()
-    for inner in nested(code):
+def module_accesses(code: CodeType) -> frozenset[str]:
+    """Return what a code object reads from modules that it imports itself.
+
+    For example "sys.modules" for `import sys as s; s.modules`.
+    """
+    accesses: set[str] = set()
+    for inner in nested_code(code):
         if _IMPORT_NAME not in inner.co_code[::2]:
             continue
         modules = {
             name: module
-            for (before, module), (after, name) in itertools.pairwise(_steps(inner))
-            if before == "IMPORT_NAME" and after.startswith("STORE_")
+            for (operation, module), (next_operation, name) in itertools.pairwise(_operations(inner))
+            if operation == "IMPORT_NAME" and next_operation.startswith("STORE_")
         }
-        for name, chains in _chains(inner, _LOADS | _CELLS | _LOCALS).items():
+        for name, chains in _attribute_chains(inner, _GLOBAL_LOADS | _CELL_LOADS | _LOCAL_LOADS).items():
             if name in modules:
-                found.update(".".join((modules[name], *chain)) for chain in chains)
-    return frozenset(found)
+                accesses.update(".".join((modules[name], *chain)) for chain in chains)
+    return frozenset(accesses)
 
 
-def _steps(code: CodeType) -> Iterator[tuple[str, Any]]:
-    """The instructions of a code object, those apart that are joined, such as STORE_FAST_LOAD_FAST of Python 3.13."""
+def _operations(code: CodeType) -> Iterator[tuple[str, Any]]:
+    """Return the operations and arguments of a code object; joined ones, as STORE_FAST_LOAD_FAST of 3.13, separately."""
     for instruction in dis.get_instructions(code):
         if isinstance(instruction.argval, tuple) and "FAST" in instruction.opname:
-            kinds = re.findall("LOAD_FAST|STORE_FAST", instruction.opname)
-            yield from zip(kinds, instruction.argval, strict=True)
-        elif instruction.opname not in _BETWEEN:
+            operations = re.findall("LOAD_FAST|STORE_FAST", instruction.opname)
+            yield from zip(operations, instruction.argval, strict=True)
+        elif instruction.opname not in _IGNORED:
             yield instruction.opname, instruction.argval
 
 
-def _chains(code: CodeType, loads: frozenset[str]) -> dict[str, frozenset[Chain]]:
-    found: dict[str, set[Chain]] = {}
-    for inner in nested(code):
+def _attribute_chains(code: CodeType, loads: frozenset[str]) -> dict[str, frozenset[Chain]]:
+    """Return the attributes that are read from each name which one of the operations `loads` loads."""
+    chains: dict[str, set[Chain]] = {}
+    for inner in nested_code(code):
         name: str | None = None
         chain: Chain = ()
-        for operation, argument in _steps(inner):
-            if name is not None and operation in _ATTRIBUTES:
+        for operation, argument in _operations(inner):
+            if name is not None and operation in _ATTRIBUTE_ACCESS:
                 chain = (*chain, argument)
                 continue
             if name is not None:
-                found.setdefault(name, set()).add(chain)
+                chains.setdefault(name, set()).add(chain)
             name, chain = (argument if operation in loads else None), ()
-    return {name: frozenset(chains) for name, chains in found.items()}
+    return {name: frozenset(of_name) for name, of_name in chains.items()}
 
 
 @functools.lru_cache(8192)
-def imports(code: CodeType, package: str) -> tuple[str, ...]:
-    """Names that a code object and those inside it import: modules, and what might be a module inside one."""
+def imported_names(code: CodeType, package: str) -> tuple[str, ...]:
+    """Return the absolute names that a code object and those inside it import.
+
+    These are modules, and the names that are imported from modules, which may be modules themselves.
+    """
     names: dict[str, None] = {}
-    for inner in nested(code):
+    for inner in nested_code(code):
         if _IMPORT_NAME not in inner.co_code[::2]:
             continue
         level: Any = 0
-        loaded: list[Any] = []
+        constants: list[Any] = []  # before IMPORT_NAME, the level and the imported names are loaded
         for instruction in dis.get_instructions(inner):
             if instruction.opcode == _IMPORT_NAME:
-                level, wanted = loaded[-2:]
+                level, items = constants[-2:]
                 name = "." * level + instruction.argval
                 try:
                     absolute = resolve_name(name, package) if level else name
                 except ImportError:
                     continue
                 names[absolute] = None
-                names.update({f"{absolute}.{item}": None for item in wanted or () if item != "*"})
+                names.update({f"{absolute}.{item}": None for item in items or () if item != "*"})
             if instruction.opname in ("LOAD_CONST", "LOAD_SMALL_INT"):
-                loaded.append(instruction.argval)
+                constants.append(instruction.argval)
     return tuple(names)

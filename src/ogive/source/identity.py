@@ -1,49 +1,51 @@
-"""Identity of user code: a hash that changes whenever a function or a class would run other code.
+"""The identity of user code: a hash that changes whenever a function or a class would run different code.
 
-The hash is taken of what is loaded: the bytecode of functions with its constants, default values, closures and
-attributes, the methods, values and base classes of classes. Comments, formatting, docstrings, annotations and line
-numbers are not part of it (but the types of a pydantic model's fields are, since they convert). From each function and
-class the names that it uses are followed: globals, closures, base classes, default values, `functools.partial`,
-`__wrapped__`, values in tuples, lists and dicts. Of a module of the project count the attributes that are read by name;
-where it is passed on, stored, returned, or read through `__dict__` or `getattr`, all of it. Three kinds of code are
-told apart by file:
+The hash is computed from the loaded objects. For a function it covers the bytecode with its constants, default values,
+closure and attributes; for a class its methods, values and base classes. Comments, formatting, docstrings, annotations and
+line numbers are not covered, except for the types of a pydantic model's fields, which convert values. From each function
+and class, the walk follows the names that it uses: globals, closures, base classes, default values, `functools.partial`,
+`__wrapped__`, and values in tuples, lists and dicts. Of a module of the project, it covers the attributes that are read by
+name, or the whole module if it is passed on, stored, returned, or read through `__dict__` or `getattr`. The file decides
+how code is treated:
 
-- *Project code* is followed, up to `DEPTH` steps from where it starts and up to `OBJECTS` objects and values.
-- *Installed code* (the standard library, site-packages, Ogive itself) is identified by its version and not followed.
-  What an installed wrapper keeps in its closure counts: the project's code, constants, containers, and of an installed
-  object, such as that of `torch.autocast(dtype=...)`, the attributes that are constants.
-- A module that a function imports when it runs is identified by the whole file, with what that file imports.
+- *Project code* is followed, up to `DEPTH` steps from where the walk starts and up to `OBJECTS` objects and values.
+- *Installed code* (the standard library, site-packages, Ogive itself) is identified by its version and not followed. The
+  closure of an installed wrapper is covered: code of the project, constants, containers, and the constant attributes of an
+  installed object, such as that of `torch.autocast(dtype=...)`.
+- A module that a function imports when it runs is identified by the whole file, with the modules that this file imports.
 
-*What an import does to others* counts as "import module": statements at the top level of a module, and of the project's
-modules that it imports, that call something foreign or assign to it (`torch.set_default_dtype(...)`, `nn.Linear.forward
-= mine`), with the functions and constants that they use. Calls of `print`, `logging`, `warnings`, `sys.path` and
-`matplotlib`, methods of the module's own objects and what stands under `if __name__ == "__main__"` do not.
+*Effects of imports* are parts named "import module". They are top-level statements of a module, and of the project's
+modules that it imports, which call or assign something outside of the module (`torch.set_default_dtype(...)`,
+`nn.Linear.forward = mine`), with the functions and constants that they use. Calls of `print`, `logging`, `warnings`,
+`sys.path` and `matplotlib`, methods of the module's own objects, and statements under `if __name__ == "__main__"` are
+ignored.
 
-*Values* count by their content: numbers, texts, arrays, containers, and instances of installed classes as pickle would
-keep them. Of PyTorch modules, the project's and installed ones, buffers count by value, and so do weights that are
-frozen (`requires_grad=False`) or in a module in evaluation, as those of a teacher are. Weights that are to be trained
-are drawn when a module is made: their shapes count, and the statements that make the global. The statistics of a batch
-normalisation in training do not count. An object that its own package keeps under a name, such as the generator behind
-`random.random`, is that package's. A global that is a path in or above the project's folder counts relative to that
-folder.
+*Values* are identified by their content: numbers, texts, arrays, containers, and instances of installed classes as pickle
+would store them. In PyTorch modules, buffers are identified by value, and so are weights that are frozen
+(`requires_grad=False`) or in evaluation mode, such as those of a teacher. Weights that will be trained are random when the
+module is created, so their shapes are covered, and the statements that create the global. The statistics of a batch
+normalization in training mode are ignored. An object that is a global of its own package, such as the generator behind
+`random.random`, is identified by the version of the package. A global that is a path in or above the project's folder is
+identified relative to that folder.
 
-*What code changes while it runs*: a list, dict, set, array or random generator among the globals and the attributes of
-classes and functions is a part of its own ("data space.SIZES"), and so are objects whose methods assign their
-attributes, and what functions of the module rebind (`global RATE`, `cls.table = ...`): a message then names data that
-has changed, and not code. Such data count by value all the same, since they may also have been set from outside. Two
-kinds follow from code alone, and count by the functions that fill them and by what they start from: counters, which
-functions change by constants only, and what starts as None and is filled with what depends on no argument, object or
-local (`if DATA is None: DATA = load()`).
+*Data that code changes while it runs* are parts of their own, named "data space.SIZES", so that a message can tell changed
+data from changed code. They are lists, dicts, sets, arrays and random generators among the globals and the attributes of
+classes and functions; objects whose methods assign their attributes; and variables that functions of the module rebind
+(`global RATE`, `cls.table = ...`). They are identified by value all the same, because they may have been set from outside.
+Two kinds follow from code alone, and are identified by the functions that fill them and by their initial values: counters,
+which functions change by constants only, and variables that are None at first and are filled with something that depends on
+no argument, object or local variable (`if DATA is None: DATA = load()`).
 
-`missing` names what no hash can answer for: code without a source file (exec, standard input, compiled extensions of
-the project), code or constants that differ from the file (a worker imports the file), code that finds other code by
-names that it puts together (`importlib.import_module(name)`, `__subclasses__()`, `sys.modules[name]`,
-`torch.ops.mine.f`), objects that cannot be pickled or raise when they are looked at, and what lies beyond the bounds.
+`missing` names what cannot be identified: code without a source file (exec, standard input, compiled extensions of the
+project); code or constants that differ from the file, which a worker would import; code that looks up other code by names
+that are computed at run time (`importlib.import_module(name)`, `__subclasses__()`, `sys.modules[name]`,
+`torch.ops.mine.f`); objects that cannot be pickled or raise an exception when they are examined; and objects beyond the
+bounds.
 
-Not seen: files that code reads; what a script assigns to such a counter or lazy global; what decorators, class bodies
-and functions called in assignments do to other modules when they are imported; what an installed object that a
-decorator keeps holds besides constants; and, of a file that is edited after its import, expressions at its top level
-that are neither constants nor containers of constants.
+Not detected are: files that code reads; what a script assigns to such a counter or to a variable that is None at first;
+what decorators, class bodies, and functions called in assignments do to other modules when they are imported; the contents
+of an installed object in the closure of a decorator, except for constants; and, in a file that is edited after its import,
+top-level expressions that are neither constants nor containers of constants.
 """
 
 from __future__ import annotations
@@ -54,12 +56,12 @@ from typing import Any
 
 from ogive.hashing import hash_json
 from ogive.source import project_files
-from ogive.source.code_walk import DEPTH, OBJECTS, Walk
+from ogive.source.code_walk import DEPTH, OBJECTS, CodeWalk
 
 __all__ = ["DEPTH", "OBJECTS", "CodeIdentity", "differences", "identity"]
 
-LISTED = 8
-"""Names that a message lists."""
+MAX_LISTED = 8
+"""Number of names that a message lists at most."""
 
 
 @dataclass(frozen=True)
@@ -67,54 +69,53 @@ class CodeIdentity:
     """What identifies code.
 
     Attributes:
-        parts: a hash for each function, class and module of the project, by role and name such as "layer space.Block"; and
-            the version of each package and of Python.
-        missing: what cannot be identified, each with the reason.
+        parts: a hash for each function, class and module of the project, by role and name, such as "layer space.Block"; and
+            the versions of the packages and of Python.
+        missing: what cannot be identified, with the reasons.
         files: the project's files, with the state in which they were read.
     """
 
     parts: Mapping[str, str]
     missing: tuple[str, ...]
-    files: Mapping[str, tuple[int, int]]
+    files: Mapping[str, project_files.FileState]
 
     @property
     def hash(self) -> str:
-        """16 hexadecimal digits."""
+        """Hash of all parts, 16 hexadecimal digits."""
         return hash_json(self.parts)
 
     @property
     def has_project_code(self) -> bool:
-        """Whether some of it is the project's, and not of installed packages alone."""
+        """Whether some of the code belongs to the project, and not to installed packages."""
         return bool(self.files) or bool(self.missing)
 
     def edited(self) -> list[str]:
-        """The project's files that are not as they were when the identity was taken."""
-        return [name for name, state in self.files.items() if project_files.state(name) != state]
+        """Return the project's files that were edited after the identity was computed."""
+        return [name for name, state in self.files.items() if project_files.file_state(name) != state]
 
 
 def identity(roots: Iterable[tuple[str, Any]]) -> CodeIdentity:
-    """The identity of objects, each with its role, such as ("layer", Block).
+    """Return the identity of objects, each with its role, such as ("layer", Block).
 
-    It is a function of what is loaded: equal in each process that has loaded the same code.
+    It depends only on the loaded code, and is equal in all processes that have loaded the same code.
     """
-    walk = Walk()
+    walk = CodeWalk()
     for role, value in roots:
-        walk.root(role, value)
+        walk.add_root(role, value)
     walk.run()
     return CodeIdentity(dict(sorted(walk.parts.items())), tuple(walk.missing), dict(sorted(walk.files.items())))
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """The names of the parts of two identities that differ, at most `LISTED` of them; empty where they are equal."""
+    """Return the names of the parts that differ between two identities, at most `MAX_LISTED`; empty if they are equal."""
     if before == now:
         return []
-    if before.get("python") != now.get("python"):  # whose bytecode differs throughout
+    # Another version of Python compiles all functions to different bytecode, so nothing else is worth a message.
+    if before.get("python") != now.get("python"):
         return [f"Python ({before.get('python')} -> {now.get('python')})"]
     names = [name for name in {**now, **before} if before.get(name) != now.get(name)]
-    shown = [
-        f"{name} ({before[name]} -> {now[name]})"
-        if name.startswith("package ") and {name} <= before.keys() & now.keys()
-        else name
-        for name in names[:LISTED]
-    ]
-    return [*shown, f"{len(names) - LISTED} more"] if len(names) > LISTED else shown
+    listed = []
+    for name in names[:MAX_LISTED]:
+        is_other_version = name.startswith("package ") and name in before and name in now
+        listed.append(f"{name} ({before[name]} -> {now[name]})" if is_other_version else name)
+    return [*listed, f"{len(names) - MAX_LISTED} more"] if len(names) > MAX_LISTED else listed

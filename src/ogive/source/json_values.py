@@ -1,4 +1,4 @@
-"""Values as JSON: by their content, and code among them by its name."""
+"""Describe values as JSON: data by its content, and code by its name."""
 
 from __future__ import annotations
 
@@ -14,224 +14,261 @@ from typing import Any
 
 from ogive.hashing import hash_json
 from ogive.source import bytecode, objects, project_files
-from ogive.source.module_statements import PLAIN, plain_text
+from ogive.source.constants import PLAIN, constant_text
 from ogive.source.walk_record import WalkRecord
 
 OBJECTS = 20_000
-"""Objects and values that are looked at."""
-NESTED = 150
-"""Values inside each other; each takes a few frames of Python's stack."""
+"""Number of objects and values that are examined at most."""
+MAX_NESTING = 150
+"""Levels of nested values; each takes a few frames of Python's stack."""
 
-_HANDLES = frozenset(
+_HANDLE_MODULES = frozenset(
     "logging threading _thread _io io weakref _weakref queue asyncio multiprocessing socket subprocess tempfile "
     "_contextvars contextvars concurrent".split()
 )
-"""Modules whose objects stand for something outside of the program, and hold no code or value of the user's."""
-_RUNNING = frozenset({"running_mean", "running_var", "num_batches_tracked"})
-"""Buffers that a PyTorch module in training changes by itself."""
+"""Modules whose objects are handles of something outside of the program, and contain no code or data of the user."""
+_RUNNING_STATISTICS = frozenset({"running_mean", "running_var", "num_batches_tracked"})
+"""Buffers that a PyTorch module changes by itself in training."""
 _UNKNOWN = "unknown"
 
 
 class Values(WalkRecord):
-    """Describes values. `Walk` says what code and modules are described by."""
+    """Describes values; the subclass `ogive.source.code_walk.Walk` describes code and modules.
+
+    The descriptions are hashed, so every text in them is part of the identity and must not change.
+
+    Attributes:
+        count: number of objects and values examined so far.
+        has_untrained_weights: whether a PyTorch module was described without the values of its weights.
+        ancestors: ids of the objects that contain the one that is being described.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
-        self.drawn = False
-        """Whether a PyTorch module was described without its weights."""
-        self.inside: set[int] = set()
+        self.has_untrained_weights = False
+        self.ancestors: set[int] = set()
 
-    def code_of(self, value: FunctionType | type, role: str) -> Any:
+    def describe_code(self, value: FunctionType | type, role: str) -> Any:
         raise NotImplementedError
 
-    def module_used(self, module: ModuleType, chains: Iterable[bytecode.Chain]) -> Any:
+    def describe_module(self, module: ModuleType, chains: Iterable[bytecode.Chain]) -> Any:
         raise NotImplementedError
 
-    def value(self, value: Any, chains: Iterable[bytecode.Chain] = bytecode.ESCAPES, role: str = "") -> Any:
-        """`value` as JSON; code of the project by its name, and queued. `chains` is what is read of a module."""
+    def describe(self, value: Any, chains: Iterable[bytecode.Chain] = bytecode.ESCAPES, role: str = "") -> Any:
+        """Return a value as JSON; code of the project by its name, and it is queued to be described itself.
+
+        Args:
+            value: the value.
+            chains: the attributes that are read, if it is a module.
+            role: prefix of the part's name, if it is code, such as "layer".
+        """
         self.count += 1
         if self.count > OBJECTS:
             return "beyond the bounds"
         if type(value) in PLAIN:
-            return plain_text(value)
+            return constant_text(value)
         if isinstance(value, ModuleType):
-            return self.module_used(value, chains)
-        if id(value) in self.inside:
+            return self.describe_module(value, chains)
+        if id(value) in self.ancestors:
             return "a cycle"
-        if len(self.inside) >= NESTED:
-            self.miss(self.current, f"it refers to more than {NESTED} values inside each other")
+        if len(self.ancestors) >= MAX_NESTING:
+            self.add_missing(self.current, f"it refers to values that are nested more than {MAX_NESTING} levels deep")
             return "beyond the bounds"
-        self.inside.add(id(value))
+        self.ancestors.add(id(value))
         try:
-            return self._described(value, role)
+            return self._describe_object(value, role)
         finally:
-            self.inside.discard(id(value))
+            self.ancestors.discard(id(value))
 
-    def _described(self, value: Any, role: str) -> Any:
+    def _describe_object(self, value: Any, role: str) -> Any:
         if isinstance(value, (FunctionType, type)):
-            return self.code_of(value, role)
+            return self.describe_code(value, role)
         if isinstance(value, MethodType):
-            return {"method": self.value(value.__func__, role=role), "of": self.value(value.__self__)}
+            return {"method": self.describe(value.__func__, role=role), "of": self.describe(value.__self__)}
         if isinstance(value, (functools.partial, functools.partialmethod)):
-            parts = [self.value(part) for part in (value.args, value.keywords)]
-            return {"partial": [self.value(value.func, role=role), *parts]}
+            arguments = [self.describe(part) for part in (value.args, value.keywords)]
+            return {"partial": [self.describe(value.func, role=role), *arguments]}
         if isinstance(value, Enum):
-            return {"enum": [self.value(type(value), role=role), value.name]}
+            return {"enum": [self.describe(type(value), role=role), value.name]}
         if value is sys.modules:
-            self.miss(self.current, "it finds code by names that it puts together (sys.modules)")
+            self.add_missing(self.current, "it looks up code by names that are computed at run time (sys.modules)")
             return _UNKNOWN
-        if not self.is_project(type(value)):
-            own = objects.global_in_its_module(value)
-            if own is not None:
-                return self.installed(objects.module_of(type(value)), own)
-        return self._composed(value, role)
+        if not self.is_project_code(type(value)):
+            name = objects.global_name(value)
+            if name is not None:
+                return self.describe_installed(objects.module_name(type(value)), name)
+        return self._describe_data(value, role)
 
-    def _composed(self, value: Any, role: str) -> Any:
+    def _describe_data(self, value: Any, role: str) -> Any:
+        """Return the description of a container, an array, a wrapper, a builtin, or an instance of a class."""
         kind = type(value)
         if isinstance(value, (list, tuple)):
-            return {"sequence": [self.value(kind), *map(self.value, value)], **self._attributes(value)}
+            return {"sequence": [self.describe(kind), *map(self.describe, value)], **self._container_state(value)}
         if isinstance(value, (set, frozenset)):
-            items = sorted(json.dumps(self.value(item)) for item in sorted(value, key=objects.order))
-            return {"set": [self.value(kind), *items], **self._attributes(value)}
-        if isinstance(value, dict) or (isinstance(value, Mapping) and not self.is_project(kind)):
-            pairs = [[self.value(key), self.value(item)] for key, item in value.items()]
+            items = sorted(json.dumps(self.describe(item)) for item in sorted(value, key=objects.sort_key))
+            return {"set": [self.describe(kind), *items], **self._container_state(value)}
+        if isinstance(value, dict) or (isinstance(value, Mapping) and not self.is_project_code(kind)):
+            pairs = [[self.describe(key), self.describe(item)] for key, item in value.items()]
             factory = getattr(value, "default_factory", None)
-            made = {} if factory is None else {"factory": self.value(factory)}
-            return {"mapping": [self.value(kind), *pairs], **made, **self._attributes(value)}
-        array = objects.array_of(value)
+            described_factory = {} if factory is None else {"factory": self.describe(factory)}
+            return {"mapping": [self.describe(kind), *pairs], **described_factory, **self._container_state(value)}
+        array = objects.array_content(value)
         if array is not None:
-            return {"array": array, **({"kind": self.value(kind)} if self.is_project(kind) else {})}
+            return {"array": array, **({"kind": self.describe(kind)} if self.is_project_code(kind) else {})}
         wrapped = inspect.getattr_static(value, "__wrapped__", None)
-        if callable(wrapped):  # functools.lru_cache and its like
-            return {"wrapper": objects.installed_name(kind), "of": self.value(wrapped, role=role)}
-        builtin = self._builtin(value)
-        return self._instance(value) if builtin is None else builtin
+        if callable(wrapped):  # such as a function with functools.lru_cache
+            return {"wrapper": objects.installed_name(kind), "of": self.describe(wrapped, role=role)}
+        builtin = self._describe_builtin(value)
+        return self._describe_instance(value) if builtin is None else builtin
 
-    def _builtin(self, value: Any) -> Any:
-        """A function or a bound method that is not written in Python; None for all else."""
+    def _describe_builtin(self, value: Any) -> Any:
+        """Return the description of a function or a bound method that is not written in Python; None for other objects."""
         if isinstance(value, BuiltinFunctionType):
             if isinstance(value.__module__, str):
-                return self._compiled(value.__module__, value.__qualname__)
-            owner = value.__self__  # of a method
+                return self._describe_compiled(value.__module__, value.__qualname__)
+            owner = value.__self__
             if owner is None or isinstance(owner, ModuleType):
-                return self._compiled(getattr(owner, "__name__", "builtins"), value.__qualname__)
-            return {"builtin": value.__qualname__, "of": self.value(owner)}
-        return self._compiled(value.__module__, value.__qualname__) if objects.is_compiled_function(value) else None
+                return self._describe_compiled(getattr(owner, "__name__", "builtins"), value.__qualname__)
+            return {"builtin": value.__qualname__, "of": self.describe(owner)}
+        if objects.is_cython_function(value):
+            return self._describe_compiled(value.__module__, value.__qualname__)
+        return None
 
-    def _compiled(self, module: str, qualname: str) -> str:
+    def _describe_compiled(self, module: str, qualname: str) -> str:
         if project_files.is_project_module(module):
-            self.miss(f"{module}.{qualname}", "it is not written in Python")
-        return self.installed(module, qualname)
+            self.add_missing(f"{module}.{qualname}", "it is not written in Python")
+        return self.describe_installed(module, qualname)
 
-    def _instance(self, value: Any) -> Any:
-        kind = type(value)
-        plain: Any = next((base for base in PLAIN if isinstance(value, base)), None)  # whose subclass it is
-        if not self.is_project(kind):
-            self.installed(objects.module_of(kind), kind.__qualname__)
-            content = [repr(value)] if plain is not None else self._reduced(value)
-            if objects.is_layers(value):
-                content = self._layers(value)
-            return {"installed": objects.installed_name(kind), "content": content}
-        own = {} if plain is None else {"plain": plain.__repr__(value)}
-        state = self._layers(value) if objects.is_layers(value) else self.value(objects.state_of(value))
-        return {"instance": self.value(kind), "state": state, **own}
-
-    def _attributes(self, value: Any) -> dict[str, Any]:
-        """The attributes of an instance of a subclass of a container."""
-        state = objects.state_of(value) if self.is_project(type(value)) else {}
-        return {"state": self.value(state)} if state else {}
+    def _container_state(self, value: Any) -> dict[str, Any]:
+        """Return the attributes of an instance of a container class of the project."""
+        state = objects.instance_state(value) if self.is_project_code(type(value)) else {}
+        return {"state": self.describe(state)} if state else {}
 
     # -- instances of classes ------------------------------------------------------------------------------------
 
-    def _layers(self, value: Any) -> Any:
-        """The content of a PyTorch module. Weights that are to be trained are drawn when it is made: their shapes count."""
+    def _describe_instance(self, value: Any) -> Any:
+        kind = type(value)
+        # An instance of a subclass of a constant's type, such as a `str`, has the value of that type.
+        base: Any = next((plain for plain in PLAIN if isinstance(value, plain)), None)
+        if not self.is_project_code(kind):
+            self.describe_installed(objects.module_name(kind), kind.__qualname__)
+            content = [repr(value)] if base is not None else self._describe_reduced(value)
+            if objects.is_torch_module(value):
+                content = self._describe_torch_module(value)
+            return {"installed": objects.installed_name(kind), "content": content}
+        own_value = {} if base is None else {"plain": base.__repr__(value)}
+        if objects.is_torch_module(value):
+            state = self._describe_torch_module(value)
+        else:
+            state = self.describe(objects.instance_state(value))
+        return {"instance": self.describe(kind), "state": state, **own_value}
+
+    def _describe_torch_module(self, value: Any) -> Any:
+        """Return the content of a PyTorch module: weights, buffers and other attributes."""
         state = dict(vars(value))
         parameters, buffers = state.pop("_parameters"), state.pop("_buffers")
-        weights = {name: self._weight(tensor, value.training) for name, tensor in parameters.items()}
+        weights = {name: self._describe_weight(tensor, value.training) for name, tensor in parameters.items()}
         for name, tensor in buffers.items():
-            weights[name] = "running" if value.training and name in _RUNNING else self.value(tensor)
-        if isinstance(graph := getattr(value, "code", None), str) and "_graph" in state:
-            state["_graph"] = graph  # of `torch.fx`, whose nodes are linked
+            is_statistic = value.training and name in _RUNNING_STATISTICS
+            weights[name] = "running" if is_statistic else self.describe(tensor)
+        if isinstance(graph_code := getattr(value, "code", None), str) and "_graph" in state:
+            state["_graph"] = graph_code  # the nodes of a torch.fx graph are linked lists, too deep to describe
         for name in [name for name, hooks in state.items() if name.endswith("_hooks") and isinstance(hooks, dict)]:
-            state[name] = list(state[name].values())  # the keys are numbers that count up in a process
-        return [weights, self.value(state)]
+            state[name] = list(state[name].values())  # the keys are numbers that differ between processes
+        return [weights, self.describe(state)]
 
-    def _weight(self, tensor: Any, training: bool) -> Any:
+    def _describe_weight(self, tensor: Any, training: bool) -> Any:
+        """Return the description of a weight; of one that will be trained only shape and type, as its values are random."""
         if tensor is None or not (training and tensor.requires_grad):
-            return self.value(tensor)
-        self.drawn = True
+            return self.describe(tensor)
+        self.has_untrained_weights = True
         try:
             shape = list(tensor.shape)
-        except (RuntimeError, ValueError):  # of a lazy layer
+        except (RuntimeError, ValueError):  # a weight of a lazy layer
             shape = []
         return {"drawn": shape, "dtype": str(tensor.dtype)}
 
-    def _reduced(self, value: Any) -> Any:
-        """The content as pickle would keep it: attributes, items, what makes it."""
+    def _describe_reduced(self, value: Any) -> Any:
+        """Return the content of an object as pickle would store it: its attributes, its items, and how it is created."""
         kind = type(value)
-        if objects.module_of(kind).partition(".")[0] in _HANDLES or objects.is_layers(value):
+        if objects.module_name(kind).partition(".")[0] in _HANDLE_MODULES or objects.is_torch_module(value):
             return None
         try:
             registered = copyreg.dispatch_table.get(kind)
             reduced = value.__reduce_ex__(4) if registered is None else registered(value)
-        except Exception:  # noqa: BLE001 - what cannot be pickled raises as it likes
+        except Exception:  # noqa: BLE001 - objects that cannot be pickled raise any exception
             text = repr(value)
             if " at 0x" not in text:
                 return [text]
-            self.miss(objects.installed_name(kind), "it cannot be pickled, so nothing is known of its content")
+            self.add_missing(objects.installed_name(kind), "it cannot be pickled, so its content is unknown")
             return _UNKNOWN
         if isinstance(reduced, str):
             return [reduced]
-        make, arguments, *rest = reduced
-        return [self.value(part) for part in (make, arguments, *(rest[:1]), *(list(part or ()) for part in rest[1:3]))]
+        make, arguments, *optional = reduced
+        state, items = optional[:1], [list(part or ()) for part in optional[1:3]]
+        return [self.describe(part) for part in (make, arguments, *state, *items)]
 
-    # -- what installed decorators keep --------------------------------------------------------------------------
+    # -- closures of installed decorators ------------------------------------------------------------------------
 
-    def kept_by(self, function: FunctionType) -> dict[str, Any]:
-        """What the closure of an installed function keeps, without what that function itself assigns."""
-        cells = objects.cells_of(function)
+    def describe_installed_closure(self, function: FunctionType) -> dict[str, Any]:
+        """Return the closure of an installed function, without variables that the function itself assigns."""
+        cells = objects.closure_cells(function)
         return {
-            name: self._kept(cell, f"{objects.name_of(function)}.{name}")
+            name: self._describe_captured(cell, f"{objects.display_name(function)}.{name}")
             for name, cell in cells.items()
             if name not in bytecode.assigned_cells(function.__code__)
         }
 
-    def _kept(self, value: Any, name: str) -> Any:
-        """Code and constants by value, containers item by item; of an installed object its attributes that are constants."""
+    def _describe_captured(self, value: Any, name: str) -> Any:
+        """Return the description of a value in the closure of an installed function.
+
+        Code and constants are described by value, containers item by item, and an installed object by those of its
+        attributes that are constants.
+        """
         self.count += 1
-        if id(value) in self.inside or len(self.inside) >= NESTED or self.count > OBJECTS:
+        if id(value) in self.ancestors or len(self.ancestors) >= MAX_NESTING or self.count > OBJECTS:
             return "a cycle"
         if isinstance(value, MethodType):
-            return {"method": self.value(value.__func__), "of": self._kept(value.__self__, name)}
+            return {"method": self.describe(value.__func__), "of": self._describe_captured(value.__self__, name)}
         kind = type(value)
         is_code = isinstance(value, (FunctionType, type, ModuleType, functools.partial, BuiltinFunctionType))
-        if is_code or objects.is_constant(value) or self.is_project(kind) or objects.array_of(value) is not None:
-            return self.value(value)
+        if (
+            is_code
+            or objects.is_constant(value)
+            or self.is_project_code(kind)
+            or objects.array_content(value) is not None
+        ):
+            return self.describe(value)
         if isinstance(value, (tuple, frozenset)) or kind in objects.FILLABLE:
-            self.inside.add(id(value))
+            self.ancestors.add(id(value))
             try:
-                return self._kept_items(value, name)
+                return self._describe_captured_items(value, name)
             finally:
-                self.inside.discard(id(value))
-        if objects.module_of(kind).partition(".")[0] in _HANDLES or isinstance(value, Mapping):
+                self.ancestors.discard(id(value))
+        if objects.module_name(kind).partition(".")[0] in _HANDLE_MODULES or isinstance(value, Mapping):
             return objects.installed_name(kind)
-        state = {key: item for key, item in objects.state_of(value).items() if not key.startswith("prev")}
-        constants = {key: self.value(item) for key, item in state.items() if objects.is_constant(item)}
+        # Attributes named prev... hold a setting that was replaced while the decorator was entered, as in torch.autocast.
+        state = {key: item for key, item in objects.instance_state(value).items() if not key.startswith("prev")}
+        constants = {key: self.describe(item) for key, item in state.items() if objects.is_constant(item)}
         return {"installed": objects.installed_name(kind), "attributes": constants}
 
-    def _kept_items(self, value: Any, name: str) -> Any:
+    def _describe_captured_items(self, value: Any, name: str) -> Any:
         if isinstance(value, dict):
-            described = [[self._kept(part, name) for part in pair] for pair in value.items()]
+            described = [[self._describe_captured(part, name) for part in pair] for pair in value.items()]
         else:
-            items = sorted(value, key=objects.order) if isinstance(value, (set, frozenset)) else value
-            described = [self._kept(item, name) for item in items]
-            described = sorted(described, key=json.dumps) if isinstance(value, (set, frozenset)) else described
-        return self.data(name, described) if type(value) in objects.FILLABLE and described else described
+            is_set = isinstance(value, (set, frozenset))
+            items = sorted(value, key=objects.sort_key) if is_set else value
+            described = [self._describe_captured(item, name) for item in items]
+            described = sorted(described, key=json.dumps) if is_set else described
+        return self.add_data(name, described) if type(value) in objects.FILLABLE and described else described
 
-    def data(self, name: str, described: Any) -> str:
-        """What code may fill or assign while it runs is a part of its own."""
-        name = f"data {name}"
-        if self.parts.get(name) != hash_json(described):
-            self.add(name, described) if name in self.parts else self.parts.update({name: hash_json(described)})
-        return name
+    def add_data(self, name: str, description: Any) -> str:
+        """Add data that code may fill or assign while it runs as a part, and return the name of the part."""
+        part = f"data {name}"
+        digest = hash_json(description)
+        if part not in self.parts:
+            self.parts[part] = digest
+        elif self.parts[part] != digest:
+            self.add_part(part, description)
+        return part

@@ -1,4 +1,4 @@
-"""What objects consist of: the attributes, closures and arrays that `ogive.source.code_walk` looks at."""
+"""Inspect objects: their names, attributes, closures and arrays, for the walk of `ogive.source.code_walk`."""
 
 from __future__ import annotations
 
@@ -12,21 +12,26 @@ from typing import Any
 
 from ogive.hashing import ALL_DIGITS, hash_bytes
 from ogive.source.bytecode import assigned_attributes, digest
-from ogive.source.module_statements import PLAIN
+from ogive.source.constants import PLAIN
 
-_CONSTANTS = frozenset("dtype device Size layout memory_format".split())
+_CONSTANT_TYPES = frozenset("dtype device Size layout memory_format".split())
+"""Types of PyTorch and NumPy whose objects have no content that code may change."""
 FILLABLE = (list, dict, set)
 """Containers that code may fill while it runs."""
-_FIELD = "default_factory init compare hash kw_only repr frozen alias validation_alias annotation metadata".split()
+_FIELD_PARTS = (
+    "default_factory init compare hash kw_only repr frozen alias validation_alias annotation metadata".split()
+)
+"""Attributes of a field of a dataclass or a pydantic model that determine what it does."""
 
 
-def members_of(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    found = list(vars(module).items())
-    return ((key, value) for key, value in found if not key.startswith("__") or key == "__getattr__")
+def module_members(module: ModuleType) -> Iterator[tuple[str, Any]]:
+    """Return the names and values of a module, without special names, except `__getattr__`."""
+    members = list(vars(module).items())
+    return ((key, value) for key, value in members if not key.startswith("__") or key == "__getattr__")
 
 
-def cells_of(value: Any) -> dict[str, Any]:
-    """What a function's closure holds, by name; cells that are still empty are left out."""
+def closure_cells(value: Any) -> dict[str, Any]:
+    """Return the values in a function's closure by name, without cells that are still empty."""
     if not isinstance(value, FunctionType) or value.__closure__ is None:
         return {}
     cells = {}
@@ -38,16 +43,16 @@ def cells_of(value: Any) -> dict[str, Any]:
     return cells
 
 
-def generated_in(cls: type) -> frozenset[str]:
-    """The names of methods that are generated from what the class declares: of a dataclass, of a named tuple."""
+def generated_methods(cls: type) -> frozenset[str]:
+    """Return the names of the methods that are generated from the fields of a dataclass or a named tuple."""
     if "__dataclass_fields__" in vars(cls):
         return frozenset(key for key in vars(cls) if key.startswith("__"))
     return frozenset({"__new__"}) if issubclass(cls, tuple) and hasattr(cls, "_fields") else frozenset()
 
 
-def array_of(value: Any) -> list[str] | None:
-    """The content of an array or a tensor; None where it is neither."""
-    if not any(module_of(cls).partition(".")[0] in ("numpy", "torch") for cls in type(value).__mro__):
+def array_content(value: Any) -> list[str] | None:
+    """Return type, shape and a hash of the values of an array or a tensor; None for other objects."""
+    if not any(_top_module(cls) in ("numpy", "torch") for cls in type(value).__mro__):
         return None
     kind: list[str] = []
     try:
@@ -55,119 +60,135 @@ def array_of(value: Any) -> list[str] | None:
             kind = [str(value.dtype), str(value.requires_grad), type(value).__qualname__]
             tensor = value.detach().cpu()
             value = (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()
-    except (TypeError, RuntimeError, ValueError):  # without values, sparse, quantised, of a lazy layer
+    except (TypeError, RuntimeError, ValueError):  # a meta tensor, sparse, quantized, or of a lazy layer
         return None
     if not (hasattr(value, "tobytes") and hasattr(value, "dtype")):
         return None
-    numbers = value.dtype.kind in "biufc" and value.flags.c_contiguous  # read without a copy
-    content = value.data if numbers else repr(value.tolist()).encode() if value.dtype.hasobject else value.tobytes()
+    can_be_read_without_copy = value.dtype.kind in "biufc" and value.flags.c_contiguous
+    if can_be_read_without_copy:
+        content = value.data
+    else:
+        content = repr(value.tolist()).encode() if value.dtype.hasobject else value.tobytes()
     return [*kind, str(value.dtype), str(value.shape), hash_bytes(content, digits=ALL_DIGITS)]
 
 
-def state_of(value: Any) -> dict[str, Any]:
-    """The attributes of an object, those in slots included, without cached properties, which follow from the others."""
+def instance_state(value: Any) -> dict[str, Any]:
+    """Return the attributes of an object, slots included, without cached properties, which follow from the others."""
     slots = (
         name for cls in type(value).__mro__ for name, slot in vars(cls).items() if inspect.ismemberdescriptor(slot)
     )
-    own = {
+    attributes = {
         name: item
         for name, item in getattr(value, "__dict__", {}).items()
         if not isinstance(inspect.getattr_static(type(value), name, None), functools.cached_property)
     }
-    return {**{name: getattr(value, name) for name in slots if hasattr(value, name)}, **own}
+    return {**{name: getattr(value, name) for name in slots if hasattr(value, name)}, **attributes}
 
 
-def name_of(value: Any) -> str:
-    """The name of an object in messages; what a script defines has no module in front."""
+def display_name(value: Any) -> str:
+    """Return the name of an object with its module, which is left out for objects of the main program."""
     value = getattr(value, "func", value) if isinstance(value, functools.partial) else value
     qualname = getattr(value, "__qualname__", None) or type(value).__qualname__
     module = getattr(value, "__module__", None)
     return f"{module}.{qualname}" if isinstance(module, str) and module != "__main__" else qualname
 
 
-def module_of(kind: type) -> str:
-    """The name of the module of a class; "builtins" where a compiled class describes it otherwise."""
+def module_name(kind: type) -> str:
+    """Return the name of the module of a class; "builtins" for a compiled class without a name of a module."""
     module = kind.__module__
     return module if isinstance(module, str) else "builtins"
 
 
+def _top_module(kind: type) -> str:
+    return module_name(kind).partition(".")[0]
+
+
 def installed_name(kind: type) -> str:
-    return f"{module_of(kind)}:{kind.__qualname__}"
+    """Return the name of an installed class, such as "torch.nn.modules.linear:Linear"."""
+    return f"{module_name(kind)}:{kind.__qualname__}"
 
 
-def global_in_its_module(value: Any) -> str | None:
-    """The name under which the module of an object's class keeps it, such as the generator behind `random.random`."""
-    module = sys.modules.get(module_of(type(value)))
-    if module is None or module_of(type(value)) == "builtins":
+def global_name(value: Any) -> str | None:
+    """Return the name of a global of the module of its class, such as the generator behind `random.random`.
+
+    None if that module has no such global.
+    """
+    module = sys.modules.get(module_name(type(value)))
+    if module is None or module_name(type(value)) == "builtins":
         return None
     return next((key for key, item in list(vars(module).items()) if item is value), None)
 
 
-def is_layers(value: Any) -> bool:
-    """Whether it is a PyTorch module."""
+def is_torch_module(value: Any) -> bool:
+    """Return whether this is an initialized `torch.nn.Module`."""
     torch = sys.modules.get("torch")
-    modules = getattr(getattr(torch, "nn", None), "Module", None)
-    return modules is not None and isinstance(value, modules) and isinstance(vars(value).get("_parameters"), dict)
+    module_class = getattr(getattr(torch, "nn", None), "Module", None)
+    return (
+        module_class is not None
+        and isinstance(value, module_class)
+        and isinstance(vars(value).get("_parameters"), dict)
+    )
 
 
 def is_constant(value: Any) -> bool:
-    """Whether it is a number, a text, a data type, a device: what has no content that code may change."""
+    """Return whether this has no content that code may change: a number, a text, a data type, a device."""
     if isinstance(value, (*PLAIN, range, slice, Enum)):
         return True
     kind = type(value)
-    return kind.__name__ in _CONSTANTS and module_of(kind).partition(".")[0] in ("torch", "numpy")
+    return kind.__name__ in _CONSTANT_TYPES and _top_module(kind) in ("torch", "numpy")
 
 
-def order(item: Any) -> str:
-    """A text by which the items of a set are put in an order that is the same in each process."""
+def sort_key(item: Any) -> str:
+    """Return a text by which functions and classes in a set are sorted in the same order in every process."""
     function = getattr(item, "__func__", item)
     if not isinstance(function, FunctionType):
-        return name_of(item) if isinstance(item, type) else ""
-    kept = [repr(cell) for cell in cells_of(function).values() if type(cell) in PLAIN]
-    return f"{name_of(function)} {digest(function.__code__)} {kept} {function.__code__.co_firstlineno}"
+        return display_name(item) if isinstance(item, type) else ""
+    constants = [repr(cell) for cell in closure_cells(function).values() if type(cell) in PLAIN]
+    return f"{display_name(function)} {digest(function.__code__)} {constants} {function.__code__.co_firstlineno}"
 
 
-def fields_of(cls: type) -> dict[str, list[Any]]:
-    """What a dataclass or a pydantic model says of its fields; the first item is the default value."""
+def declared_fields(cls: type) -> dict[str, list[Any]]:
+    """Return the properties of each field of a dataclass or a pydantic model; the first item is the default value."""
     fields: dict[str, Any] = {**vars(cls).get("__dataclass_fields__", {}), **vars(cls).get("__pydantic_fields__", {})}
     return {
-        key: [getattr(f, "default", None), *(getattr(f, part, None) for part in _FIELD)] for key, f in fields.items()
+        key: [getattr(field, "default", None), *(getattr(field, part, None) for part in _FIELD_PARTS)]
+        for key, field in fields.items()
     }
 
 
-def validators_of(cls: type) -> dict[str, Any]:
-    """The validators and serialisers of a pydantic model, whose functions are members of the class."""
-    groups = state_of(vars(cls).get("__pydantic_decorators__"))
+def declared_validators(cls: type) -> dict[str, Any]:
+    """Return the validators and serializers of a pydantic model; their functions are members of the class."""
+    groups = instance_state(vars(cls).get("__pydantic_decorators__"))
     return {
-        f"{group} {name}": getattr(found, "info", None)
-        for group, members in groups.items()
-        if isinstance(members, dict)
-        for name, found in members.items()
+        f"{group} {name}": getattr(decorator, "info", None)
+        for group, decorators in groups.items()
+        if isinstance(decorators, dict)
+        for name, decorator in decorators.items()
     }
 
 
-def is_compiled_function(value: Any) -> bool:
-    """Whether it is a function of Cython, whose type is not the one of functions in C."""
+def is_cython_function(value: Any) -> bool:
+    """Return whether this is a function of Cython, whose type is not that of functions in C."""
     return type(value).__name__ in ("cython_function_or_method", "fused_cython_function", "cyfunction")
 
 
 def is_array(value: Any) -> bool:
-    """Whether it is an array or a tensor, whose numbers may be changed."""
-    return any(module_of(cls).partition(".")[0] in ("numpy", "torch") for cls in type(value).__mro__) and all(
+    """Return whether this is an array or a tensor, whose values code may change."""
+    return any(_top_module(cls) in ("numpy", "torch") for cls in type(value).__mro__) and all(
         hasattr(value, name) for name in ("dtype", "shape", "__setitem__")
     )
 
 
-def is_generator(value: Any) -> bool:
-    """Whether it is a generator of random numbers, or a method of one."""
+def is_random_generator(value: Any) -> bool:
+    """Return whether this is a random number generator, or a method of one."""
     owner = getattr(value, "__self__", value) if callable(value) and not isinstance(value, type) else value
-    module, name = module_of(type(owner)), type(owner).__name__
-    return name in ("Random", "Generator", "RandomState") and module.partition(".")[0] in ("random", "numpy", "torch")
+    name = type(owner).__name__
+    return name in ("Random", "Generator", "RandomState") and _top_module(type(owner)) in ("random", "numpy", "torch")
 
 
 @functools.lru_cache(4096)
-def assigns_itself(cls: type) -> bool:
-    """Whether methods of a class assign attributes after an object has been made."""
-    made = ("__init__", "__new__", "__post_init__", "__setstate__")
-    methods = (value for name, value in vars(cls).items() if name not in made and isinstance(value, FunctionType))
+def assigns_own_attributes(cls: type) -> bool:
+    """Return whether methods of a class assign attributes after an object has been created."""
+    creating = ("__init__", "__new__", "__post_init__", "__setstate__")
+    methods = (value for name, value in vars(cls).items() if name not in creating and isinstance(value, FunctionType))
     return any(assigned_attributes(method.__code__) for method in methods)

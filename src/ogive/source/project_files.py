@@ -1,4 +1,4 @@
-"""Which files are the project's, what they hold, and what modules they import. Imports nothing of them."""
+"""Find out which files belong to the project, what they contain, and where modules are. Imports none of them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ from ogive.source import bytecode
 
 _OGIVE = str(Path(__file__).resolve().parents[1])
 
+FileState = tuple[int, int]
+"""Time of the last change in nanoseconds, and size in bytes; zeros if there is no such file."""
+
 
 @functools.cache
 def _installed_folders() -> tuple[str, ...]:
@@ -34,7 +37,7 @@ def _installed_folders() -> tuple[str, ...]:
 
 @functools.lru_cache(4096)
 def is_installed(file: str) -> bool:
-    """Whether a file belongs to the standard library, to an installed package, or to Ogive."""
+    """Return whether a file belongs to the standard library, to an installed package, or to Ogive."""
     if file.startswith("<frozen"):
         return True
     full = os.path.realpath(file)
@@ -44,42 +47,46 @@ def is_installed(file: str) -> bool:
     }.isdisjoint(Path(full).parts)
 
 
-def is_real(file: str) -> bool:
-    """Whether it is the name of a file, and not of a text such as "<string>"; a cell of a notebook is a file."""
+def is_file_name(file: str) -> bool:
+    """Return whether this names a file, and not a text such as "<string>"; a cell of a notebook counts as a file."""
     return not file.startswith("<")
 
 
 def is_project_module(name: str) -> bool:
-    """Whether a module is neither built in nor installed; one that is not loaded counts as the project's.
+    """Return whether a module is neither built in nor installed; a module that is not loaded counts as the project's.
 
-    So does `__main__`: what comes from there may have been defined by the main program of another process.
+    `__main__` counts as well: it may be the main program of another process, from which the code was sent here.
     """
     top = name.partition(".")[0]
     if top == "__main__":
         return True
-    if top in ("builtins", "ogive") or top.startswith("_cython_"):  # where compiled functions have their type from
+    if top in ("builtins", "ogive") or top.startswith("_cython_"):  # the module of the type of Cython's functions
         return False
+    # The file decides, because a project may have a module with the name of a standard module.
     file = getattr(sys.modules.get(top), "__file__", None) or getattr(sys.modules.get(name), "__file__", None)
     if file is None:
         return top not in sys.stdlib_module_names
-    return not is_installed(file)  # by the file: a project may have a module named as one of the standard library
+    return not is_installed(file)
 
 
 @functools.lru_cache(1024)
-def version(package: str) -> str | None:
-    """The version of an installed package, loaded or not; None for the standard library, which is as Python."""
+def package_version(package: str) -> str | None:
+    """Return the version of an installed package, loaded or not; None for the standard library.
+
+    A single file without a version is identified by its content.
+    """
     if package in sys.stdlib_module_names or package == "builtins":
         return None
     spec = PathFinder.find_spec(package)
     file = None if spec is None else spec.origin
     try:
-        return _version_beside(package, file) or metadata.version(_distributions().get(package, [package])[0])
+        return _version_from_record(package, file) or metadata.version(_distributions().get(package, [package])[0])
     except metadata.PackageNotFoundError:
         return None if file is None or not os.path.isfile(file) else hash_bytes(Path(file).read_bytes())
 
 
-def _version_beside(package: str, file: str | None) -> str | None:
-    """The version by the lists of files that lie beside a package: quicker than asking for all that is installed."""
+def _version_from_record(package: str, file: str | None) -> str | None:
+    """Return the version from the lists of installed files beside a package, which is faster than `_distributions`."""
     if file is None or os.path.basename(file) != "__init__.py":
         return None
     lists = sorted(
@@ -94,15 +101,16 @@ def _version_beside(package: str, file: str | None) -> str | None:
 
 @functools.cache
 def _distributions() -> Mapping[str, list[str]]:
-    """The distributions by the packages that they install: `sklearn` comes with scikit-learn."""
+    """Return the distributions by the packages that they install: scikit-learn installs `sklearn`."""
     return metadata.packages_distributions()
 
 
-def inside_project(value: Any, file: str, module: str) -> str | None:
-    """A path or text such as `Path(__file__).parent`, relative to the folder from which `module` is imported; None where it
-    is no path, or of a place that is neither below that folder nor above it.
+def path_in_project(value: Any, file: str, module: str) -> str | None:
+    """Return a path or text such as `Path(__file__).parent`, relative to the folder that `module` is imported from.
+
+    None if it is no absolute path, or neither below that folder nor above it.
     """
-    if not isinstance(value, (str, PurePath)) or not os.path.isabs(value) or not is_real(file):
+    if not isinstance(value, (str, PurePath)) or not os.path.isabs(value) or not is_file_name(file):
         return None
     parents = Path(file).absolute().parents
     root = parents[min(module.count("."), len(parents) - 1)]
@@ -111,48 +119,48 @@ def inside_project(value: Any, file: str, module: str) -> str | None:
 
 
 def has_source(file: str) -> bool:
-    """Whether there is a source file, or a text that was registered as one, as a notebook does with its cells."""
-    return (is_real(file) and file.endswith(".py") and os.path.isfile(file)) or file in linecache.cache
+    """Return whether there is a source file, or a text that is registered as one, such as a cell of a notebook."""
+    return (is_file_name(file) and file.endswith(".py") and os.path.isfile(file)) or file in linecache.cache
 
 
-def state(file: str) -> tuple[int, int]:
-    """The time of the last change in nanoseconds, and the size; zeros where there is no such file."""
+def file_state(file: str) -> FileState:
+    """Return the state of a file, which changes when the file is edited."""
     try:
-        found = os.stat(file)
+        status = os.stat(file)
     except OSError:
         return 0, 0
-    return found.st_mtime_ns, found.st_size
+    return status.st_mtime_ns, status.st_size
 
 
 @functools.cache
-def _started() -> float:
+def _process_start() -> float:
     return psutil.Process().create_time()
 
 
 def may_be_edited(file: str) -> bool:
-    """Whether a file may have been changed since this process started, and so since it was imported."""
+    """Return whether a file may have changed since this process started, and therefore since it was imported."""
     try:
-        found = os.stat(file)
+        status = os.stat(file)
     except OSError:
         return True
-    return max(found.st_mtime, found.st_ctime) > _started() - 2
+    return max(status.st_mtime, status.st_ctime) > _process_start() - 2
 
 
-def holds(file: str, code: CodeType) -> bool:
-    """Whether the file, as it is now, compiles to this code among other; a cell of a notebook always does."""
+def contains_code(file: str, code: CodeType) -> bool:
+    """Return whether the file, as it is now, compiles to this code among others; a cell of a notebook always does."""
     if not os.path.isfile(file):
         return True
-    return bytecode.digest(code) in _digests(file, state(file))
+    return bytecode.digest(code) in _digests(file, file_state(file))
 
 
-def compiled(file: str) -> CodeType | None:
-    """The code of a file as it is now; None where it is no Python."""
-    return _compiled(file, state(file))
+def compile_file(file: str) -> CodeType | None:
+    """Return the code of a file as it is now; None if it is not valid Python."""
+    return _compile_file(file, file_state(file))
 
 
 @functools.lru_cache(512)
-def _compiled(file: str, state: tuple[int, int]) -> CodeType | None:
-    tree = parsed(file)
+def _compile_file(file: str, state: FileState) -> CodeType | None:
+    tree = parse_file(file)
     if tree is None:
         return None
     try:
@@ -163,13 +171,13 @@ def _compiled(file: str, state: tuple[int, int]) -> CodeType | None:
     return code
 
 
-def parsed(file: str) -> ast.Module | None:
-    """The syntax of a file as it is now, or of the cell of a notebook; None where it is no Python."""
-    return _parsed(file, state(file))
+def parse_file(file: str) -> ast.Module | None:
+    """Return the syntax tree of a file as it is now, or of a cell of a notebook; None if it is not valid Python."""
+    return _parse_file(file, file_state(file))
 
 
 @functools.lru_cache(64)
-def _parsed(file: str, state: tuple[int, int]) -> ast.Module | None:
+def _parse_file(file: str, state: FileState) -> ast.Module | None:
     try:
         text = Path(file).read_bytes() if os.path.isfile(file) else "".join(linecache.getlines(file))
         return ast.parse(text, file)
@@ -178,14 +186,20 @@ def _parsed(file: str, state: tuple[int, int]) -> ast.Module | None:
 
 
 @functools.lru_cache(512)
-def _digests(file: str, state: tuple[int, int]) -> frozenset[str]:
-    code = _compiled(file, state)
-    return frozenset() if code is None else frozenset(map(bytecode.digest, bytecode.nested(code)))
+def _digests(file: str, state: FileState) -> frozenset[str]:
+    code = _compile_file(file, state)
+    return frozenset() if code is None else frozenset(map(bytecode.digest, bytecode.nested_code(code)))
 
 
 @dataclass(frozen=True)
-class ProjectFiles:
-    """A module that is found by its name: of the project, or of an installed package."""
+class ModuleFile:
+    """A module that was found by its name.
+
+    Attributes:
+        name: its full name.
+        file: its file.
+        installed: whether it belongs to an installed package, and not to the project.
+    """
 
     name: str
     file: str
@@ -193,19 +207,19 @@ class ProjectFiles:
 
     @property
     def package(self) -> str:
-        """The package by which it imports its neighbours."""
+        """The package to which the relative imports of the module refer."""
         return self.name if os.path.basename(self.file) == "__init__.py" else self.name.rpartition(".")[0]
 
 
-def find(name: str) -> list[ProjectFiles]:
-    """The packages on the way to a module, and the module; none where it is not there. Nothing is imported.
+def find_modules(name: str) -> list[ModuleFile]:
+    """Return the module `name`, after the packages that contain it, without importing anything.
 
-    Of an installed package only the package itself.
+    Empty if there is no such module, or for the standard library. For an installed package, only its top level is returned.
     """
     top = name.partition(".")[0]
     if top == "ogive" or (top in sys.stdlib_module_names and not is_project_module(top)):
         return []
-    found: list[ProjectFiles] = []
+    modules: list[ModuleFile] = []
     path: Any = None
     parts = name.split(".")
     for i in range(1, len(parts) + 1):
@@ -215,9 +229,9 @@ def find(name: str) -> list[ProjectFiles]:
         path = spec.submodule_search_locations
         if spec.origin is not None and spec.origin != "namespace":
             installed = is_installed(spec.origin)
-            found.append(ProjectFiles(spec.name, spec.origin, installed))
+            modules.append(ModuleFile(spec.name, spec.origin, installed))
             if installed:
                 break
         if path is None:
             break
-    return found
+    return modules

@@ -1,4 +1,4 @@
-"""What a walk over code has found so far: hashes by name, files, and what cannot be identified."""
+"""The result of a walk over code: hashes by name, files, and what cannot be identified."""
 
 from __future__ import annotations
 
@@ -11,60 +11,70 @@ from ogive.source import objects, project_files
 
 
 class WalkRecord:
-    """Parts, files and what is missing, as in `ogive.source.CodeIdentity`."""
+    """Collects parts, files, and what cannot be identified, as in `ogive.source.CodeIdentity`.
+
+    Attributes:
+        parts: a hash for each name.
+        missing: what cannot be identified, with the reasons.
+        files: files of the project, with their states.
+        current: name of the part that is being described.
+    """
 
     def __init__(self) -> None:
         self.parts: dict[str, str] = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
         self.missing: list[str] = []
-        self.files: dict[str, tuple[int, int]] = {}
+        self.files: dict[str, project_files.FileState] = {}
         self.current = ""
-        """The name of the part that is being described."""
 
-    def add(self, name: str, own: Any) -> None:
-        """Keep the hash of one object, with what was kept under the name before."""
-        self.parts[name] = hash_json([self.parts.get(name), own])
+    def add_part(self, name: str, description: Any) -> None:
+        """Add the hash of a description; if there is a part of that name already, combine both."""
+        self.parts[name] = hash_json([self.parts.get(name), description])
 
-    def miss(self, name: str, reason: str) -> None:
+    def add_missing(self, name: str, reason: str) -> None:
+        """Record that something cannot be identified."""
         line = f"{name}: {reason}"
         if line not in self.missing:
             self.missing.append(line)
 
-    def installed(self, module: str, qualname: str) -> str:
-        """An object of an installed package, whose version becomes a part."""
+    def describe_installed(self, module: str, qualname: str) -> str:
+        """Return the description of an object of an installed package, and add the version of the package."""
         top = module.partition(".")[0]
-        version = project_files.version(top)
+        version = project_files.package_version(top)
         if version is not None:
             self.parts[f"package {top}"] = version
         return f"installed {module}:{qualname}"
 
-    def is_project(self, value: FunctionType | type) -> bool:
+    def is_project_code(self, value: FunctionType | type) -> bool:
+        """Return whether a function or a class belongs to the project, and not to an installed package."""
         if isinstance(value, FunctionType):
             file = value.__code__.co_filename
-            if project_files.is_real(file):
+            if project_files.is_file_name(file):
                 return not project_files.is_installed(file)
             module = value.__globals__.get("__name__", "")
         else:
-            module = objects.module_of(value)
+            module = objects.module_name(value)
         return project_files.is_project_module(module)
 
-    def note_file(self, module: ModuleType | None) -> bool:
-        """Note the source file of a module; False where it has none."""
+    def add_file(self, module: ModuleType | None) -> bool:
+        """Record the source file of a module; return whether it has one."""
         file = getattr(module, "__file__", None)
         if file is None or not project_files.has_source(file):
             return False
-        self.files[file] = project_files.state(file)
+        self.files[file] = project_files.file_state(file)
         return True
 
-    def check_source(self, code: CodeType, module: str, name: str) -> None:
-        """Note the file of a function, or why its source is missing."""
+    def check_function_file(self, code: CodeType, module: str, name: str) -> None:
+        """Record the file of a function, or the reason why its source cannot be identified."""
         file = code.co_filename
         if not project_files.has_source(file):
-            self.miss(name, f"it has no source file ({file})")
+            self.add_missing(name, f"it has no source file ({file})")
             return
-        self.files[file] = project_files.state(file)
-        if module != "__main__" and not project_files.holds(file, code):  # what is in __main__ travels by value
-            self.miss(name, f"the loaded code is not what {file} holds now")
+        self.files[file] = project_files.file_state(file)
+        # Code of `__main__` is sent to workers by value, so its file need not contain it.
+        if module != "__main__" and not project_files.contains_code(file, code):
+            self.add_missing(name, f"the loaded code differs from what {file} contains now")
 
     def check_module_file(self, module: str, name: str) -> None:
-        if not self.note_file(sys.modules.get(module)) and module != "__main__":
-            self.miss(name, f"the module {module} has no source file")
+        """Record the file of a module; if there is none, `name` cannot be identified."""
+        if not self.add_file(sys.modules.get(module)) and module != "__main__":
+            self.add_missing(name, f"the module {module} has no source file")

@@ -1,4 +1,4 @@
-"""The conformance suites that every plug-in, Ogive's own or a user's, is run through; and how journals are compared."""
+"""Conformance suites for strategies, schedules, estimators and sinks, Ogive's own and a user's; comparison of journals."""
 
 from ogive.testing.estimators import check_estimator
 from ogive.testing.journals import comparable_events

@@ -1,8 +1,8 @@
-"""A small search in memory, with all that can befall a strategy: the material of `check_strategy`.
+"""Short searches in memory for the conformance suite of strategies, with all kinds of trials.
 
-An episode goes like a run: proposals are asked for while others are in flight, notes come back as JSON, trials are told
-at a rung, paused, told again further on, and fail in every way that there is. What happens to a trial is a function of
-its number and its architecture, so two episodes differ only where their strategies do.
+An episode proceeds like a run: proposals are requested while other trials are pending, notes are converted to JSON and
+back, and trials report at rungs, are paused, continue, and fail in every possible way. What happens to a trial depends only
+on its number and its architecture, so two episodes differ only if their strategies do.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from ogive.strategy.base import Strategy
 from ogive.trial import Fidelity, Pending, Proposal, Report, Status, Trial, TrialId
 
 MakeStrategy = Callable[[Space, tuple[Objective, ...], tuple[Constraint, ...]], Strategy]
-Judge = Callable[[TrialId, Proposal], Iterator[Trial]]
-"""What is told of a trial, one record after another."""
+Outcome = Callable[[TrialId, Proposal], Iterator[Trial]]
+"""Returns the successive records of a trial that the strategy receives, given the trial's number and its proposal."""
 
 FAILURES = tuple(status for status in Status if status.failed)
 RUNGS = (1, 3, 9)
@@ -33,7 +33,7 @@ RUNGS = (1, 3, 9)
 
 @dataclass(frozen=True)
 class EpisodeProblem:
-    """What is sought in an episode."""
+    """The objectives and constraints of an episode."""
 
     objectives: tuple[Objective, ...]
     constraints: tuple[Constraint, ...] = ()
@@ -51,30 +51,39 @@ PROBLEMS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Ask:
-    """One question and its answer; `told` records had been told before."""
+    """One call of `Strategy.ask` and its result.
+
+    Attributes:
+        number: number of the trial.
+        tell_count: number of calls of `tell` before it.
+        pending: proposals of pending trials.
+        fidelity: the requested fidelity.
+        answer: the proposal.
+    """
 
     number: int
-    told: int
-    in_flight: Mapping[TrialId, Proposal]
+    tell_count: int
+    pending: Mapping[TrialId, Proposal]
     fidelity: Fidelity
     answer: Proposal
 
 
 @dataclass
 class Episode:
-    """What was asked and told, in order."""
+    """All calls of `ask` and `tell`, in order."""
 
     asks: list[Ask] = field(default_factory=list)
     tells: list[Trial] = field(default_factory=list)
 
     def answers(self) -> list[str]:
+        """Return the proposals as texts."""
         return [describe(ask.answer) for ask in self.asks]
 
 
 def describe(proposal: Proposal) -> str:
-    """A proposal as text, equal for equal proposals."""
+    """Return a proposal as text, equal for equal proposals."""
     return json.dumps(
         [proposal.architecture.to_json(), proposal.inherit, dict(proposal.settings), dict(proposal.note)],
         sort_keys=True,
@@ -82,74 +91,95 @@ def describe(proposal: Proposal) -> str:
 
 
 def journalled(proposal: Proposal) -> Proposal:
-    """The proposal as it comes back from a journal."""
+    """Return a proposal as it is read from a journal: its settings and note converted to JSON and back."""
     settings, note = json.loads(json.dumps([dict(proposal.settings), dict(proposal.note)], allow_nan=False))
     return replace(proposal, settings=settings, note=note)
 
 
 def play(
     strategy: Strategy,
-    judge: Judge,
+    outcome: Outcome,
     trials: int,
     workers: int = 3,
     seed: int = 0,
     before_ask: Callable[[Strategy, Pending], None] = lambda strategy, pending: None,
 ) -> Episode:
-    """Ask for `trials` proposals, with up to `workers` in flight, and tell what the judge says, in a shuffled order.
+    """Run an episode.
 
-    Fewer where the strategy says that the space is exhausted.
+    Args:
+        strategy: receives the records of all trials, in random order.
+        outcome: determines what happens to each trial.
+        trials: number of proposals to request; fewer are made if the strategy raises SpaceExhausted.
+        workers: largest number of pending trials.
+        seed: seed of the order of records, and of the random numbers of the strategy.
+        before_ask: called before every `ask`.
     """
-    episode, in_flight = Episode(), dict[TrialId, Proposal]()
+    episode, pending_proposals = Episode(), dict[TrialId, Proposal]()
     open_trials: dict[TrialId, Iterator[Trial]] = {}
-    world = generator(seed, "world")
+    rng = generator(seed, "world")
     while len(episode.asks) < trials or open_trials:
-        if len(in_flight) < workers and len(episode.asks) < trials:
+        if len(pending_proposals) < workers and len(episode.asks) < trials:
             number = len(episode.asks)
             fidelity = {"epochs": float(RUNGS[number % len(RUNGS)])}
-            pending = Pending(MappingProxyType(in_flight))
+            pending = Pending(MappingProxyType(pending_proposals))
             before_ask(strategy, pending)
             try:
-                answer = journalled(strategy.ask(random_numbers(seed, number), pending, fidelity))
+                answer = journalled(strategy.ask(ask_generator(seed, number), pending, fidelity))
             except SpaceExhausted:
                 trials = number
                 continue
-            episode.asks.append(Ask(number, len(episode.tells), dict(in_flight), fidelity, answer))
-            in_flight[number] = answer
-            open_trials[number] = judge(number, answer)
+            ask = Ask(
+                number=number,
+                tell_count=len(episode.tells),
+                pending=dict(pending_proposals),
+                fidelity=fidelity,
+                answer=answer,
+            )
+            episode.asks.append(ask)
+            pending_proposals[number] = answer
+            open_trials[number] = outcome(number, answer)
             continue
-        number = list(open_trials)[int(world.integers(len(open_trials)))]
+        number = list(open_trials)[int(rng.integers(len(open_trials)))]
         trial = next(open_trials[number], None)
         if trial is None:
             del open_trials[number]
         else:
-            in_flight.pop(number, None)
+            pending_proposals.pop(number, None)
             episode.tells.append(trial)
             strategy.tell(trial)
     return episode
 
 
+def ask_generator(seed: int, number: int) -> np.random.Generator:
+    """Return the random number generator that `play` passes to the `ask` with this number."""
+    return generator(seed, "ask", number)
+
+
 def metrics(architecture: Architecture, step: int) -> dict[str, float]:
-    """Numbers in [0, 1] that are a function of the architecture, with many ties; higher steps bring them further."""
+    """Return metrics in [0, 1] that depend only on the architecture, with many ties; accuracy and loss improve by step."""
     digest = hashlib.sha256(f"{sorted(architecture.items())}".encode()).digest()
     names = ("accuracy", "loss", "parameters", "latency", "memory")
     values = {name: byte % 8 / 8 for name, byte in zip(names, digest, strict=False)}
     return {**values, "accuracy": values["accuracy"] * (1 - 0.5**step), "loss": values["loss"] * (1 + 0.5**step)}
 
 
-def plain(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
-    """Every trial is told once, at its end."""
+# -- outcomes ----------------------------------------------------------------------------------------------------
+
+
+def finished(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
+    """Every trial reports once and finishes."""
     reports = (Report(1, metrics(proposal.architecture, 1)),)
     yield Trial(number, proposal, status=Status.FINISHED, reports=reports)
 
 
-def stormy(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
-    """Rungs, pauses, trials that go on, and every failure, at once and late; NaN and missing metrics."""
+def diverse(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
+    """Trials report at several rungs, are paused and continue, fail early or late, and report NaN or no value."""
     reports: tuple[Report, ...] = ()
-    fails = FAILURES[number % len(FAILURES)] if number % 4 == 3 else None
-    late = number % 8 == 7
-    for place, step in enumerate(RUNGS[: 1 + number % len(RUNGS)]):
-        if fails and (place or not late):
-            yield Trial(number, proposal, status=fails, reports=reports, reason="as planned")
+    failure = FAILURES[number % len(FAILURES)] if number % 4 == 3 else None
+    fails_late = number % 8 == 7
+    for index, step in enumerate(RUNGS[: 1 + number % len(RUNGS)]):
+        if failure and (index or not fails_late):
+            yield Trial(number, proposal, status=failure, reports=reports, reason="as planned")
             return
         values = metrics(proposal.architecture, step)
         if number % 10 == 6:
@@ -161,21 +191,19 @@ def stormy(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
     yield Trial(number, proposal, {"epochs": reports[-1].step}, status=Status.FINISHED, reports=reports)
 
 
-def hopeless(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
-    """Every trial fails."""
+def failed(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
+    """Every trial fails without a report."""
     yield Trial(number, proposal, status=FAILURES[number % len(FAILURES)], reason="as planned")
 
 
-def level(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
-    """All trials are equally good."""
+def equal(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
+    """All trials have equal metrics."""
     values = dict.fromkeys(metrics(proposal.architecture, 1), 0.25)
     yield Trial(number, proposal, status=Status.FINISHED, reports=(Report(1, values),))
 
 
 def noisy(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
-    """What is measured has noise as large as the differences: the same architecture is good at one time and bad at
-    another.
-    """
+    """The noise of metrics is as large as the differences, so that trials of one architecture differ widely."""
     values = metrics(proposal.architecture, 1)
     noise = generator(number, "noise").standard_normal(len(values))
     reports = (Report(1, {name: value + z for (name, value), z in zip(values.items(), noise.tolist(), strict=True)}),)
@@ -183,22 +211,17 @@ def noisy(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
 
 
 def extreme(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
-    """Finite numbers of all sizes, which overflow where they are added or squared."""
+    """Metrics are finite but so large or small that sums and squares overflow."""
     size = (1.0, 1.7e308, -1.7e308, 1e12, 1e-300, 5e-324, 0.0)[number % 7]
     values = {name: size * (value or 1.0) for name, value in metrics(proposal.architecture, 1).items()}
     yield Trial(number, proposal, status=Status.FINISHED, reports=(Report(1, values),))
 
 
-JUDGES: Mapping[str, Judge] = {
-    "plain": plain,
-    "stormy": stormy,
-    "hopeless": hopeless,
-    "level": level,
+OUTCOMES: Mapping[str, Outcome] = {
+    "finished": finished,
+    "diverse": diverse,
+    "failed": failed,
+    "equal": equal,
     "noisy": noisy,
     "extreme": extreme,
 }
-
-
-def random_numbers(seed: int, number: int) -> np.random.Generator:
-    """The generator that `play` hands to ask number `number`."""
-    return generator(seed, "ask", number)

@@ -1,4 +1,4 @@
-"""The conformance suite of estimators: what `ogive.run.estimator` guarantees, checked on any implementation."""
+"""The conformance suite of estimators: checks the guarantees of `ogive.run.estimator` on any implementation."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cloudpickle
 
+from ogive.formatting import plural
 from ogive.run.estimator import Estimator, Evaluation
 from ogive.schedule.base import Action
 from ogive.seeds import generator
@@ -19,62 +20,72 @@ from ogive.space import Architecture, Space
 from ogive.testing.rules import assert_that
 from ogive.trial import Step
 
-Make = Callable[[], Estimator]
+MakeEstimator = Callable[[], Estimator]
+Reports = dict[Step, dict[str, float]]
+"""The metrics of each reported step."""
 
 
-def check_estimator(make_estimator: Make, space: Space, *, epochs: int = 3, seed: int = 0) -> None:
-    """Check that an estimator keeps its contract on two architectures of `space`; takes about 30 short trainings.
+def check_estimator(make_estimator: MakeEstimator, space: Space, *, epochs: int = 3, seed: int = 0) -> None:
+    """Check that an estimator fulfils its contract, on two architectures of `space`; takes about 30 short trainings.
 
-    Metrics whose names end in `seconds` are taken for the clock's and not compared.
+    Metrics whose names end in `seconds` are measured times and are not compared.
 
     Args:
-        make_estimator: makes a fresh estimator, as a new worker would get.
-        space: whose architectures it can evaluate.
-        epochs: how far to train, at least 2.
-        seed: chooses the architectures and seeds the trials.
+        make_estimator: returns a new estimator, as a new worker would get it.
+        space: a space whose architectures it can evaluate.
+        epochs: epochs of each training, at least 2.
+        seed: seed of the choice of architectures and of the trials.
 
     Raises:
-        AssertionError: a guarantee is broken; the message says which.
+        AssertionError: a guarantee is broken; the message names it.
     """
     assert_that(
-        epochs >= 2, f"check_estimator: epochs is {epochs}, but must be at least 2 for pausing to mean anything"
+        epochs >= 2, f"check_estimator: epochs is {epochs}, but must be at least 2, so that a trial can be paused"
     )
     rng = generator(seed, "check_estimator")
-    bench = _TestBench(make_estimator, space.sample(rng), space.sample(rng), epochs, seed)
+    bench = _TestBench(
+        make_estimator=make_estimator,
+        architecture=space.sample(rng),
+        other_architecture=space.sample(rng),
+        epochs=epochs,
+        seed=seed,
+    )
     _check_description(bench)
-    straight = _check_steps(bench)
-    _check_isolation(bench, straight)
-    _check_stop(bench, straight)
-    _check_pause(bench, straight)
-    _check_death(bench, straight)
+    expected = _run_without_interruption(bench)
+    _check_isolation(bench, expected)
+    _check_stop(bench, expected)
+    _check_pause(bench, expected)
+    _check_crash(bench, expected)
 
 
-class _Dead(BaseException):
-    """Stands for a process that dies while it reports."""
+class _Crash(BaseException):
+    """Simulates the death of the process during a report."""
 
 
 @dataclass
 class _Journal:
-    """What a controller would have, over all attempts at one trial."""
+    """What a controller has stored of one trial, over all attempts."""
 
-    reports: dict[Step, dict[str, float]] = field(default_factory=dict)
+    reports: Reports = field(default_factory=dict)
 
     @property
-    def last(self) -> Step:
+    def last_step(self) -> Step:
         return max(self.reports, default=0)
 
     def add(self, step: Step, metrics: Mapping[str, float], until: Step) -> None:
         assert_that(bool(metrics), f"step {step} was reported without metrics")
-        assert_that(step > self.last, f"step {step} was reported after step {self.last}; steps must increase")
-        assert_that(step <= until, f"step {step} was reported, beyond the {until} asked for")
-        self.reports[step] = {name: v for name, v in metrics.items() if not name.endswith("seconds")}
+        assert_that(step > self.last_step, f"step {step} was reported after step {self.last_step}; steps must increase")
+        assert_that(step <= until, f"step {step} was reported, but the trial must end at step {until}")
+        self.reports[step] = {name: value for name, value in metrics.items() if not name.endswith("seconds")}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _TestBench:
-    make: Make
+    """The estimator under test, and the trials to run with it."""
+
+    make_estimator: MakeEstimator
     architecture: Architecture
-    other: Architecture
+    other_architecture: Architecture
     epochs: int
     seed: int
 
@@ -87,130 +98,162 @@ class _TestBench:
         until: Step | None = None,
         architecture: Architecture | None = None,
         answer: Callable[[Step], Action] = lambda step: Action.CONTINUE,
-    ) -> dict[Step, dict[str, float]]:
-        """One attempt, up to `until`; what the journal has after it."""
-        last = self.epochs if until is None else until
+    ) -> Reports:
+        """Run one attempt, and return all reports in the journal.
+
+        Args:
+            estimator: evaluates the trial.
+            journal: reports of earlier attempts; receives the new ones.
+            folder: folder of the trial.
+            until: the last step of the attempt; None for all epochs.
+            architecture: None for the first architecture.
+            answer: the answer to the report of each step.
+        """
+        last_step = self.epochs if until is None else until
 
         def send(step: Step, metrics: Mapping[str, float]) -> Action:
-            journal.add(step, metrics, last)
+            journal.add(step, metrics, last_step)
             return answer(step)
 
         evaluation = Evaluation(
             trial=0,
             architecture=architecture or self.architecture,
-            fidelity={"epochs": last},
+            fidelity={"epochs": last_step},
             seed=self.seed,
             folder=folder,
             send=send,
-            reported=journal.last,
+            reported=journal.last_step,
         )
         estimator.evaluate(evaluation)
         return journal.reports
 
-    def worker(self) -> Estimator:
-        """An estimator as a fresh worker has it."""
-        estimator: Estimator = cloudpickle.loads(cloudpickle.dumps(self.make()))
+    def make_worker(self) -> Estimator:
+        """Return an estimator in the state in which a new worker has it."""
+        estimator: Estimator = cloudpickle.loads(cloudpickle.dumps(self.make_estimator()))
         estimator.prepare()
         return estimator
 
 
 def _check_description(bench: _TestBench) -> None:
-    estimator = bench.make()
+    """`recipe`, `fingerprints` and `screen` always return the same valid values."""
+    estimator = bench.make_estimator()
     recipe, fingerprints = estimator.recipe(), estimator.fingerprints()
     assert_that(
-        json.dumps(recipe) == json.dumps(bench.make().recipe()), "recipe() differs between two equal estimators"
+        json.dumps(recipe) == json.dumps(bench.make_estimator().recipe()),
+        "recipe() differs between two equal estimators",
     )
     assert_that(
         all(isinstance(name, str) and isinstance(value, str) for name, value in fingerprints.items()),
-        f"fingerprints() must map names to strings, but gave {dict(fingerprints)}",
+        f"fingerprints() must map names to strings, but returned {dict(fingerprints)}",
     )
-    assert_that(dict(fingerprints) == dict(bench.worker().fingerprints()), "fingerprints() differ in a worker")
+    assert_that(dict(fingerprints) == dict(bench.make_worker().fingerprints()), "fingerprints() differ in a worker")
     screened = dict(estimator.screen(bench.architecture))
     assert_that(
-        all(math.isfinite(value) for value in screened.values()), f"screen() gave {screened}; it must be finite"
+        all(math.isfinite(value) for value in screened.values()),
+        f"screen() returned {screened}; all values must be finite",
     )
-    assert_that(screened == dict(estimator.screen(bench.architecture)), "screen() gave two answers to one question")
+    assert_that(
+        screened == dict(estimator.screen(bench.architecture)),
+        "screen() returned different values for the same architecture",
+    )
 
 
-def _check_steps(bench: _TestBench) -> dict[Step, dict[str, float]]:
-    with _folder() as folder:
-        straight = bench.run(bench.worker(), _Journal(), folder)
-    assert_that(bool(straight), "evaluate() returned without a report")
-    return straight
+def _run_without_interruption(bench: _TestBench) -> Reports:
+    """Return the reports of a trial without interruption; it must report at least once, and with increasing steps."""
+    with _trial_folder() as folder:
+        reports = bench.run(bench.make_worker(), _Journal(), folder)
+    assert_that(bool(reports), "evaluate() returned without a report")
+    return reports
 
 
-def _check_isolation(bench: _TestBench, straight: dict[Step, dict[str, float]]) -> None:
-    estimator = bench.worker()
-    with _folder() as folder:
-        bench.run(estimator, _Journal(), folder, architecture=bench.other)
-    with _folder() as folder:
-        again = bench.run(estimator, _Journal(), folder)
-    _require_equal(again, straight, "after another evaluation in the same worker")
+def _check_isolation(bench: _TestBench, expected: Reports) -> None:
+    """An evaluation does not affect the next one in the same worker."""
+    estimator = bench.make_worker()
+    with _trial_folder() as folder:
+        bench.run(estimator, _Journal(), folder, architecture=bench.other_architecture)
+    with _trial_folder() as folder:
+        reports = bench.run(estimator, _Journal(), folder)
+    _assert_same_reports(reports, expected, "after another evaluation in the same worker")
 
 
-def _check_stop(bench: _TestBench, straight: dict[Step, dict[str, float]]) -> None:
-    first = min(straight)
-    with _folder() as folder:
-        stopped = bench.run(bench.worker(), _Journal(), folder, answer=lambda step: Action.STOP)
-    assert_that(list(stopped) == [first], f"told to stop at step {first}, it reported {list(stopped)}")
+def _check_stop(bench: _TestBench, expected: Reports) -> None:
+    """After the answer STOP, no further step is reported."""
+    first_step = min(expected)
+    with _trial_folder() as folder:
+        reports = bench.run(bench.make_worker(), _Journal(), folder, answer=lambda step: Action.STOP)
+    assert_that(
+        list(reports) == [first_step],
+        f"the answer to step {first_step} was STOP, but the reported steps are {list(reports)}",
+    )
 
 
-def _check_pause(bench: _TestBench, straight: dict[Step, dict[str, float]]) -> None:
-    for cut in list(straight)[:-1]:
-        with _folder() as folder:
+def _check_pause(bench: _TestBench, expected: Reports) -> None:
+    """A trial that ended early, or was paused, and is continued has the same reports as one without interruption."""
+    for step in list(expected)[:-1]:
+        with _trial_folder() as folder:
             journal = _Journal()
-            bench.run(bench.worker(), journal, folder, until=cut)
-            resumed = bench.run(bench.worker(), journal, folder)
-        _require_equal(resumed, straight, f"when it went on after {cut} epochs")
-        with _folder() as folder:
+            bench.run(bench.make_worker(), journal, folder, until=step)
+            reports = bench.run(bench.make_worker(), journal, folder)
+        _assert_same_reports(reports, expected, f"when it was continued after {plural(step, 'epoch')}")
+        with _trial_folder() as folder:
             journal = _Journal()
-            bench.run(bench.worker(), journal, folder, answer=_pause_at(cut))
-            assert_that(journal.last == cut, f"told to pause at step {cut}, it went on to step {journal.last}")
-            resumed = bench.run(bench.worker(), journal, folder)
-        _require_equal(resumed, straight, f"when it was paused at step {cut} and resumed")
+            bench.run(bench.make_worker(), journal, folder, answer=_pause_at(step))
+            assert_that(
+                journal.last_step == step,
+                f"the answer to step {step} was PAUSE, but step {journal.last_step} was reported",
+            )
+            reports = bench.run(bench.make_worker(), journal, folder)
+        _assert_same_reports(reports, expected, f"when it was paused at step {step} and resumed")
 
 
-def _check_death(bench: _TestBench, straight: dict[Step, dict[str, float]]) -> None:
-    for step in straight:
-        for journalled in (False, True):
-            with _folder() as folder:
+def _check_crash(bench: _TestBench, expected: Reports) -> None:
+    """A trial whose process died during a report and is continued has the same reports as one without interruption."""
+    for step in expected:
+        for is_stored in (False, True):
+            with _trial_folder() as folder:
                 journal = _Journal()
-                _die(bench, journal, folder, step, journalled)
-                resumed = bench.run(bench.worker(), journal, folder)
-            when = "after" if journalled else "before"
-            _require_equal(resumed, straight, f"when it died right {when} the report of step {step} was stored")
+                _run_until_crash(bench, journal, folder, step, is_stored=is_stored)
+                reports = bench.run(bench.make_worker(), journal, folder)
+            when = "after" if is_stored else "before"
+            _assert_same_reports(
+                reports, expected, f"when its process died {when} the report of step {step} was stored"
+            )
 
 
-def _die(bench: _TestBench, journal: _Journal, folder: Path, at: Step, journalled: bool) -> None:
+def _run_until_crash(bench: _TestBench, journal: _Journal, folder: Path, crash_step: Step, *, is_stored: bool) -> None:
+    """Run an attempt whose process dies during a report, before or after the journal has stored the report."""
+
     def answer(step: Step) -> Action:
-        if step == at:
-            if not journalled:
+        if step == crash_step:
+            if not is_stored:
                 del journal.reports[step]
-            raise _Dead
+            raise _Crash
         return Action.CONTINUE
 
     try:
-        bench.run(bench.worker(), journal, folder, answer=answer)
-    except _Dead:
+        bench.run(bench.make_worker(), journal, folder, answer=answer)
+    except _Crash:
         return
-    raise AssertionError("what went wrong while it reported was swallowed; let it through")
+    raise AssertionError("evaluate() suppressed an exception that was raised during a report; it must not catch it")
 
 
-def _pause_at(cut: Step) -> Callable[[Step], Action]:
-    return lambda step: Action.PAUSE if step >= cut else Action.CONTINUE
+def _pause_at(pause_step: Step) -> Callable[[Step], Action]:
+    return lambda step: Action.PAUSE if step >= pause_step else Action.CONTINUE
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def _trial_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 
 
-def _require_equal(found: dict[Step, dict[str, float]], straight: dict[Step, dict[str, float]], when: str) -> None:
-    assert_that(list(found) == list(straight), f"{when}, steps {list(found)} were reported instead of {list(straight)}")
-    for step, metrics in straight.items():
-        same = found[step].keys() == metrics.keys() and all(
-            value == found[step][name] or (math.isnan(value) and math.isnan(found[step][name]))
+def _assert_same_reports(reports: Reports, expected: Reports, when: str) -> None:
+    assert_that(
+        list(reports) == list(expected), f"{when}, steps {list(reports)} were reported instead of {list(expected)}"
+    )
+    for step, metrics in expected.items():
+        is_same = reports[step].keys() == metrics.keys() and all(
+            value == reports[step][name] or (math.isnan(value) and math.isnan(reports[step][name]))
             for name, value in metrics.items()
         )
-        assert_that(same, f"{when}, step {step} gave {found[step]} instead of {metrics}")
+        assert_that(is_same, f"{when}, step {step} reported {reports[step]} instead of {metrics}")

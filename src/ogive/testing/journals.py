@@ -1,4 +1,4 @@
-"""Comparing journals: what of a run is the same however often it was interrupted."""
+"""Compare the journals of runs, without what depends on time and host."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 from ogive.run.events import Event, of_a_session
 
 VOLATILE = frozenset({"seconds", "epoch_seconds", "cached", "saved", "settings"})
-"""What time, host and cost decide."""
+"""Fields of events whose values depend on time, host and cost."""
 
 
 def comparable_events(events: Iterable[Event]) -> list[tuple[str, int | None, int | None, str]]:
-    """(kind, trial, step, data) of each event that an interruption must not change, without time, host and cost.
+    """Return (kind, trial, step, data) of every event that an interruption must not change.
 
-    With one worker the essence of a run's journal is the same, event by event, however often the run was killed and
-    continued.
+    Events of sessions, and fields that depend on time, host and cost, are left out. With one worker the result is the same
+    for a run that was killed and continued any number of times as for a run without interruptions.
     """
     return [
-        (event.kind.value, event.trial, event.step, json.dumps(_stable(dict(event.data)), sort_keys=True))
+        (event.kind.value, event.trial, event.step, json.dumps(_remove_volatile(dict(event.data)), sort_keys=True))
         for event in events
         if not of_a_session(event)
     ]
 
 
-def _stable(value: Any) -> Any:
+def _remove_volatile(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _stable(item) for key, item in value.items() if key not in VOLATILE}
+        return {key: _remove_volatile(item) for key, item in value.items() if key not in VOLATILE}
     return value

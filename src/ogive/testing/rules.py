@@ -1,4 +1,4 @@
-"""What the conformance suites share: rules with names, and a second process."""
+"""Parts that the conformance suites share: assertions, rules with names, and a second process."""
 
 from __future__ import annotations
 
@@ -13,47 +13,60 @@ from typing import Any
 import cloudpickle
 
 HASH_SEED = "20240229"
+"""`PYTHONHASHSEED` of the second process."""
 
 
-def assert_that(holds: bool, message: str) -> None:
-    """Raise AssertionError with the message unless `holds`; unlike `assert`, also under `python -O`."""
-    if not holds:
+def assert_that(condition: bool, message: str) -> None:
+    """Raise AssertionError with the message unless the condition is true; in contrast to `assert`, also with `python -O`."""
+    if not condition:
         raise AssertionError(message)
 
 
-def assert_equal(expected: Sequence[str], found: Sequence[str], what: str) -> None:
-    """Raise AssertionError that names the first difference."""
-    for number, (a, b) in enumerate(zip(expected, found, strict=False)):
-        assert_that(a == b, f"{what} {number} is {b}, but should be {a}")
-    assert_that(len(expected) == len(found), f"there are {len(found)} of: {what}; there should be {len(expected)}")
+def assert_equal(expected: Sequence[str], actual: Sequence[str], what: str) -> None:
+    """Raise AssertionError with the first difference; `what` names the items, such as "proposal"."""
+    for number, (expected_item, actual_item) in enumerate(zip(expected, actual, strict=False)):
+        assert_that(expected_item == actual_item, f"{what} {number} is {actual_item}, but should be {expected_item}")
+    assert_that(
+        len(expected) == len(actual), f"{what}: there are {len(actual)} of them, but there should be {len(expected)}"
+    )
 
 
 @contextmanager
-def rule(check: Callable[..., None], where: str) -> Iterator[None]:
-    """Put the rule's name and text, which are those of `check`, before whatever goes wrong inside."""
+def rule(check: Callable[..., None], case: str) -> Iterator[None]:
+    """Name the rule in every error of the block.
+
+    Args:
+        check: the function that checks the rule. The name of the rule is that of the function, without `check`; its
+            statement is the first line of the docstring.
+        case: what the rule is checked on, such as "space 'tiny'".
+    """
     try:
         yield
     except Exception as error:
-        text = str(error) if isinstance(error, AssertionError) else f"raised {type(error).__name__}: {error}"
-        name = check.__name__.strip("_")
-        raise AssertionError(f"rule {name!r} is broken: {check.__doc__} On {where}: {text}") from error
+        problem = str(error) if isinstance(error, AssertionError) else f"raised {type(error).__name__}: {error}"
+        statement = (check.__doc__ or "").strip().splitlines()[0]
+        raise AssertionError(f"rule {_rule_name(check)!r} is broken: {statement} On {case}: {problem}") from error
 
 
-def same_elsewhere(answers: Callable[[Any], list[str]], make: Any) -> None:
-    """Another process, with another hash seed, gives the same answers."""
-    program = "import sys; from ogive.testing.rules import _elsewhere; _elsewhere()"
-    done = subprocess.run(
+def _rule_name(check: Callable[..., None]) -> str:
+    return check.__name__.strip("_").removeprefix("check_").replace("_", " ")
+
+
+def check_another_process_agrees(compute: Callable[[Any], list[str]], make: Any) -> None:
+    """A process with another hash seed computes the same results."""
+    program = "import sys; from ogive.testing.rules import _print_results; _print_results()"
+    process = subprocess.run(
         [sys.executable, "-c", program],
-        input=cloudpickle.dumps((answers, make)),
+        input=cloudpickle.dumps((compute, make)),
         capture_output=True,
         env={**os.environ, "PYTHONHASHSEED": HASH_SEED, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         check=False,
     )
-    assert_that(done.returncode == 0, f"the other process failed:\n{done.stderr.decode(errors='replace')}")
-    assert_equal(answers(make), json.loads(done.stdout), "answer")
+    assert_that(process.returncode == 0, f"the other process failed:\n{process.stderr.decode(errors='replace')}")
+    assert_equal(compute(make), json.loads(process.stdout), "result")
 
 
-def _elsewhere() -> None:
-    """The other process of `same_elsewhere`."""
-    answers, make = cloudpickle.loads(sys.stdin.buffer.read())
-    sys.stdout.write(json.dumps(answers(make)))
+def _print_results() -> None:
+    """Run in the process of `check_another_process_agrees`: read a function from standard input, and print its results."""
+    compute, make = cloudpickle.loads(sys.stdin.buffer.read())
+    sys.stdout.write(json.dumps(compute(make)))

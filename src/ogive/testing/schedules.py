@@ -12,120 +12,143 @@ from ogive.objective import Constraint, Objective
 from ogive.schedule.base import Done, Schedule, Start
 from ogive.seeds import generator
 from ogive.testing.episodes import PROBLEMS, EpisodeProblem
-from ogive.testing.rules import assert_equal, assert_that, rule, same_elsewhere
+from ogive.testing.rules import assert_equal, assert_that, check_another_process_agrees, rule
 from ogive.testing.spaces import tiny
 from ogive.testing.workers import WORLDS, Log, Workers, World, call, describe, epochs, stormy
 from ogive.trial import Status
 
 MakeSchedule = Callable[[tuple[Objective, ...], tuple[Constraint, ...]], Schedule]
 New = Callable[[], Schedule]
+"""Returns a new instance of the schedule, for one problem."""
 
 TRIALS = 40
-POLLS = 3
+EXTRA_CALLS = 3
+"""Calls of `next_job` before each job, for the rule that they have no side effects."""
+RESTORED = 12
+"""Number of points in a search, about, at which a schedule is restored."""
 
 
 def check_schedule(make: MakeSchedule, another_process: bool = True) -> None:
-    """See that a schedule keeps the contract of `ogive.schedule.base`.
+    """Check that a schedule fulfils the contract of `ogive.schedule.base`.
 
     Args:
-        make: `make(objectives, constraints)` gives a new instance; its trials take some ten epochs at most.
-        another_process: also compare with a process of another hash seed; `make` travels there by cloudpickle.
+        make: `make(objectives, constraints)` returns a new instance; its trials should take at most about ten epochs.
+        another_process: also compare with a process of another hash seed; `make` is sent there by cloudpickle.
 
     Raises:
-        AssertionError: names the rule that was broken, and the problem.
+        AssertionError: the schedule breaks a rule; the message names the rule and the problem.
     """
     for name, problem in PROBLEMS.items():
 
         def new(problem: EpisodeProblem = problem) -> Schedule:
             return make(problem.objectives, problem.constraints)
 
-        for check in (_legal, _survives, _determined, _pure, _rebuilt, _repeats):
+        for check in (
+            _check_jobs_are_valid,
+            _check_failures_block_nothing,
+            _check_next_job_is_deterministic,
+            _check_next_job_has_no_side_effects,
+            _check_events_restore_the_state,
+            _check_failed_trials_are_repeated,
+        ):
             with rule(check, name):
                 check(new)
     if another_process:
-        with rule(same_elsewhere, "one objective"):
-            same_elsewhere(_jobs, make)
+        with rule(check_another_process_agrees, "one objective"):
+            check_another_process_agrees(_jobs_for_one_objective, make)
 
 
 def _run(schedule: Schedule, world: World = stormy, workers: int = 5, **options: Callable[[Schedule], None]) -> Log:
     return Workers(schedule, world, tiny(), TRIALS, workers, **options).run()
 
 
-def _legal(new: New) -> None:
-    """Only paused trials are resumed, further than they are; what is started is JSON and takes at least one epoch."""
+def _check_jobs_are_valid(new: New) -> None:
+    """Jobs are JSON, each trial takes at least one epoch, and only paused trials are resumed, at a higher fidelity."""
     for world in WORLDS.values():
         for workers in (1, 5):
             for _, job in _run(new(), world, workers).jobs:
-                describe(job)
+                text = describe(job)  # raises an exception if the job is not JSON
                 assert_that(
-                    not isinstance(job, Start) or epochs(job.fidelity) >= 1, f"{describe(job)}: less than 1 epoch"
+                    not isinstance(job, Start) or epochs(job.fidelity) >= 1, f"{text}: it takes less than 1 epoch"
                 )
 
 
-def _survives(new: New) -> None:
-    """Whatever fails, all trials are started, unless it is Done, and in the end each has ended or is paused."""
+def _check_failures_block_nothing(new: New) -> None:
+    """Whatever trials fail, all trials are started unless the schedule is Done, and in the end each is paused or ended."""
     for name, world in WORLDS.items():
         for workers in (1, 5):
             log = _run(new(), world, workers)
-            where = f"world {name!r}, {workers} workers"
-            enough = len(log.trials) == TRIALS or isinstance(log.jobs[-1][1], Done)
+            case = f"world {name!r}, {workers} workers"
+            is_complete = len(log.trials) == TRIALS or isinstance(log.jobs[-1][1], Done)
             assert_that(
-                enough, f"{where}: {len(log.trials)} of {TRIALS} trials were started, and nothing runs any more"
+                is_complete, f"{case}: {len(log.trials)} of {TRIALS} trials were started, and no trial is running"
             )
-            for trial in log.trials.values():
-                over = trial.status.ended or trial.status is Status.PAUSED
-                assert_that(over, f"{where}: trial {trial.id} is left {trial.status}")
+            _assert_inactive(log, case)
 
 
-def _determined(new: New) -> None:
-    """After the same events, with the same random numbers, two instances give equal jobs."""
+def _assert_inactive(log: Log, case: str) -> None:
+    for trial in log.trials.values():
+        is_inactive = trial.status.ended or trial.status is Status.PAUSED
+        assert_that(is_inactive, f"{case}: in the end trial {trial.id} is {trial.status}, not paused or ended")
+
+
+def _check_next_job_is_deterministic(new: New) -> None:
+    """Two instances that received the same events and the same random numbers return the same jobs."""
     assert_equal(_run(new()).text(), _run(new()).text(), "job")
 
 
-def _pure(new: New) -> None:
-    """`next_job` changes no later answer, its own included; it draws only where the schedule says so."""
+def _check_next_job_has_no_side_effects(new: New) -> None:
+    """A call of `next_job` does not change any later job, and draws random numbers only if `draws` is True."""
 
-    def poll(schedule: Schedule) -> None:
-        for seed in range(POLLS):
+    def call_next_job(schedule: Schedule) -> None:
+        for seed in range(EXTRA_CALLS):
             rng = generator(seed, "poll")
-            before = rng.bit_generator.state
+            state_before = rng.bit_generator.state
             schedule.next_job(rng)
-            drawn = rng.bit_generator.state != before
-            assert_that(schedule.draws or not drawn, "next_job draws from its generator, and `draws` is False")
+            has_drawn = rng.bit_generator.state != state_before
+            assert_that(schedule.draws or not has_drawn, "next_job draws random numbers, but `draws` is False")
 
-    assert_equal(_run(new()).text(), _run(new(), before_job=poll).text(), "with questions in between, job")
+    with_extra_calls = _run(new(), before_job=call_next_job).text()
+    assert_equal(_run(new()).text(), with_extra_calls, "with further calls of next_job in between, job")
 
 
-def _rebuilt(new: New) -> None:
-    """A new instance for which only the `on_` methods were called again gives the jobs of the one that lived through it."""
+def _check_events_restore_the_state(new: New) -> None:
+    """A new instance that receives all earlier events by its `on_` methods returns the same job as the original instance."""
     log = _run(new())
-    asked = [(called, job, may_start) for (called, job), may_start in zip(log.jobs, log.may_start, strict=True)]
-    for called, job, may_start in asked[:: max(1, len(asked) // 12)]:
+    jobs = [(call_count, job, may_start) for (call_count, job), may_start in zip(log.jobs, log.may_start, strict=True)]
+    for call_count, job, may_start in jobs[:: max(1, len(jobs) // RESTORED)]:
         schedule = new()
-        for method, trial, argument in log.calls[:called]:
+        for method, trial, argument in log.calls[:call_count]:
             call(schedule, method, trial, argument)
-        found = describe(schedule.next_job(generator(0, "job", called), may_start))
-        assert_equal([describe(job)], [found], f"rebuilt from {called} events, job")
+        expected = describe(job)
+        actual = describe(schedule.next_job(generator(0, "job", call_count), may_start))
+        assert_that(
+            actual == expected, f"after {call_count} restored events, the job is {actual}, but should be {expected}"
+        )
 
 
-def _repeats(new: New) -> None:
-    """In a later session failed trials are repeated where it starts trials; all goes on, and is rebuilt, as before."""
+def _check_failed_trials_are_repeated(new: New) -> None:
+    """In a later session, failed trials are repeated, all trials end or are paused, and events restore the state."""
     for name in ("stormy", "sparse"):
-        work = Workers(new(), WORLDS[name], tiny(), TRIALS, workers=5)
-        work.run()
-        log = work.go_on(new())
-        enough = not work.repeats or isinstance(log.jobs[-1][1], Done)
-        assert_that(enough, f"world {name!r}: {len(work.repeats)} trials were not repeated, and nothing runs any more")
-        for trial in log.trials.values():
-            over = trial.status.ended or trial.status is Status.PAUSED
-            assert_that(over, f"world {name!r}: trial {trial.id} is left {trial.status}")
-        again = new()
+        case = f"world {name!r}"
+        controller = Workers(new(), WORLDS[name], tiny(), TRIALS, workers=5)
+        controller.run()
+        log = controller.go_on(new())
+        is_complete = not controller.repeats or isinstance(log.jobs[-1][1], Done)
+        assert_that(is_complete, f"{case}: {len(controller.repeats)} trials were not repeated, and no trial is running")
+        _assert_inactive(log, case)
+        restored = new()
         for method, trial, argument in log.calls:
-            call(again, method, trial, argument)
-        jobs = [describe(schedule.next_job(generator(0, "job"), False)) for schedule in (work.schedule, again)]
-        assert_equal(jobs[:1], jobs[1:], f"world {name!r}: rebuilt with what was repeated, job")
+            call(restored, method, trial, argument)
+        original_job, restored_job = (
+            describe(schedule.next_job(generator(0, "job"), False)) for schedule in (controller.schedule, restored)
+        )
+        assert_that(
+            restored_job == original_job,
+            f"{case}: restored with repeated trials, the job is {restored_job}, but should be {original_job}",
+        )
 
 
-def _jobs(make: MakeSchedule) -> list[str]:
+def _jobs_for_one_objective(make: MakeSchedule) -> list[str]:
     problem = PROBLEMS["one objective"]
     return _run(make(problem.objectives, problem.constraints)).text()

@@ -25,118 +25,124 @@ from ogive.trial import Proposal
 
 MakeSink = Callable[[Path], Sink]
 Shown = Callable[[Path, str], Any]
+"""Reads back what a target shows of a run, given the folder and the identity of the run."""
 KILLED = 9
+"""Exit code of a process that was killed while it wrote."""
 
 
 def check_sink(make: MakeSink, shown: Shown, every: int = 1, kills: int = 4) -> None:
-    """See that a sink keeps the contract of `ogive.sinks.base`.
+    """Check that a sink fulfils the contract of `ogive.sinks.base`.
 
     Args:
-        make: `make(folder)` gives a new instance that writes below `folder`; travels to another process by cloudpickle.
-        shown: `shown(folder, run)` reads back what the target shows of the run with the identity `run`, to be compared
-            with ==; without what may differ from one writing to the next, such as numbers that the other tool gives.
-        every: the sink is interrupted after each event, or after every so many where that takes long.
-        kills: how many times its process is killed.
+        make: `make(folder)` returns a new instance that writes into `folder`; it is sent to another process by cloudpickle.
+        shown: `shown(folder, run)` reads back what the target shows of the run with the identity `run`; results are compared
+            with ==. It leaves out what may differ each time, such as numbers that the other tool assigns.
+        every: interval, in events, at which the sink is interrupted; more than 1 if that takes long.
+        kills: number of times that the sink's process is killed.
 
     Raises:
-        AssertionError: names the rule that was broken, and where.
+        AssertionError: the sink breaks a rule; the message names the rule, and the run.
     """
-    with rule(_tells, "a whole run"):
-        whole = _tells(make, shown)
-    with rule(_goes_on, "a run in two sessions"):
-        _goes_on(make, shown, whole, every)
-    with rule(_survives, "a run in two sessions"):
-        _survives(make, shown, whole, kills)
-    with rule(_keeps_apart, "two runs"):
-        _keeps_apart(make, shown, whole)
+    with rule(_check_all_events_are_shown, "a whole run"):
+        expected = _check_all_events_are_shown(make, shown)
+    with rule(_check_interruptions_change_nothing, "a run in two sessions"):
+        _check_interruptions_change_nothing(make, shown, expected, every)
+    with rule(_check_kills_change_nothing, "a run in two sessions"):
+        _check_kills_change_nothing(make, shown, expected, kills)
+    with rule(_check_runs_are_separate, "two runs"):
+        _check_runs_are_separate(make, shown, expected)
 
 
-def _folder() -> tempfile.TemporaryDirectory[str]:
+def _sink_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="ogive-sink-")
 
 
-def _tells(make: MakeSink, shown: Shown) -> Any:
-    """Every event finds its way: what is shown changes from the half to the whole run, and is the same the next time."""
-    found = []
+def _check_all_events_are_shown(make: MakeSink, shown: Shown) -> Any:
+    """All events are shown: half of a run is shown differently from the whole run, and the same events equally."""
+    results = []
     for events in (EVENTS, EVENTS, EVENTS[: len(EVENTS) // 2]):
-        with _folder() as folder:
+        with _sink_folder() as folder:
             feed(make(Path(folder)), events)
-            found.append(shown(Path(folder), RUN))
-    assert_that(found[0] == found[1], f"the same events give {found[0]} and {found[1]}")
-    assert_that(found[0] != found[2], f"half of the events and all of them give {found[0]}")
-    return found[0]
+            results.append(shown(Path(folder), RUN))
+    first, second, half = results
+    assert_that(first == second, f"the same events are shown as {first} and as {second}")
+    assert_that(first != half, f"half of the events and all of them are shown as {first}")
+    return first
 
 
-def _goes_on(make: MakeSink, shown: Shown, whole: Any, every: int) -> None:
-    """Closed after any event and opened again, it shows in the end what it shows when it is written in one go."""
+def _check_interruptions_change_nothing(make: MakeSink, shown: Shown, expected: Any, every: int) -> None:
+    """A sink that was closed after any event and opened again shows the same as one that was not interrupted."""
     for count in range(1, len(EVENTS) + 1, every):
-        with _folder() as folder:
+        with _sink_folder() as folder:
             for events in (EVENTS[:count], EVENTS[:count], EVENTS):
                 feed(make(Path(folder)), events)
-            found = shown(Path(folder), RUN)
-        assert_that(found == whole, f"interrupted after event {count} it shows {found}, not {whole}")
+            result = shown(Path(folder), RUN)
+        assert_that(result == expected, f"interrupted after event {count}, it shows {result} instead of {expected}")
 
 
-def _survives(make: MakeSink, shown: Shown, whole: Any, kills: int) -> None:
-    """Killed at any moment and opened again, it shows in the end what it shows when it is written in one go."""
+def _check_kills_change_nothing(make: MakeSink, shown: Shown, expected: Any, kills: int) -> None:
+    """A sink whose process was killed at any moment and that was opened again shows the same as one that was not."""
     for number in range(kills):
         count = (number + 1) * len(EVENTS) // (kills + 1)
-        with _folder() as folder:
-            _killed(make, Path(folder), count, flushed=number % 2 == 0)
+        with _sink_folder() as folder:
+            _write_until_killed(make, Path(folder), count, is_flushed=number % 2 == 0)
             feed(make(Path(folder)), EVENTS)
-            found = shown(Path(folder), RUN)
-        assert_that(found == whole, f"killed after event {count} it shows {found}, not {whole}")
+            result = shown(Path(folder), RUN)
+        assert_that(result == expected, f"killed after event {count}, it shows {result} instead of {expected}")
 
 
-def _killed(make: MakeSink, folder: Path, count: int, flushed: bool) -> None:
-    program = "from ogive.testing.sinks import _die; _die()"
-    done = subprocess.run(
+def _write_until_killed(make: MakeSink, folder: Path, count: int, is_flushed: bool) -> None:
+    """Write `count` events in another process, which dies after a flush, or in the middle of a batch."""
+    program = "from ogive.testing.sinks import _write_and_die; _write_and_die()"
+    process = subprocess.run(
         [sys.executable, "-c", program],
-        input=cloudpickle.dumps((make, folder, count, flushed)),
+        input=cloudpickle.dumps((make, folder, count, is_flushed)),
         capture_output=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         check=False,
     )
-    assert_that(done.returncode == KILLED, f"the other process failed:\n{done.stderr.decode(errors='replace')}")
+    assert_that(process.returncode == KILLED, f"the other process failed:\n{process.stderr.decode(errors='replace')}")
 
 
-def _die() -> None:
-    """The process of `_killed`: it ends in the middle of what it does, or right after a flush."""
-    make, folder, count, flushed = cloudpickle.load(sys.stdin.buffer)
+def _write_and_die() -> None:
+    """Run in the process of `_write_until_killed`."""
+    make, folder, count, is_flushed = cloudpickle.load(sys.stdin.buffer)
     feeding = Feed(make(folder))
     feeding.give(EVENTS[: count // 2])
-    feeding.give(EVENTS[count // 2 : count] if flushed else _until_death(EVENTS[count // 2 : count]))
+    remaining = EVENTS[count // 2 : count]
+    feeding.give(remaining if is_flushed else _die_after(remaining))
     os._exit(KILLED)
 
 
-def _until_death(events: Sequence[Event]) -> Iterable[Event]:
+def _die_after(events: Sequence[Event]) -> Iterable[Event]:
     yield from events
     os._exit(KILLED)
 
 
-def _keeps_apart(make: MakeSink, shown: Shown, whole: Any) -> None:
-    """What it shows of one run is not changed by another: that one is refused, or has a place of its own."""
-    other = [replace(EVENTS[0], time=EVENTS[0].time + 1), *EVENTS[1:7]]
-    with _folder() as folder:
+def _check_runs_are_separate(make: MakeSink, shown: Shown, expected: Any) -> None:
+    """Another run does not change what is shown of a run: it is refused, or is shown separately."""
+    other_run = [replace(EVENTS[0], time=EVENTS[0].time + 1), *EVENTS[1:7]]
+    with _sink_folder() as folder:
         feed(make(Path(folder)), EVENTS)
         with suppress(RunError):
-            feed(make(Path(folder)), other)
-        found = shown(Path(folder), RUN)
-    assert_that(found == whole, f"after another run it shows {found}, not {whole}")
+            feed(make(Path(folder)), other_run)
+        result = shown(Path(folder), RUN)
+    assert_that(result == expected, f"after another run, it shows {result} instead of {expected}")
 
 
-# -- a run with all that happens ---------------------------------------------------------------------------------
+# -- a run with every kind of event ------------------------------------------------------------------------------
 
 
-def _space() -> Space:
+def _make_space() -> Space:
     block = one_of(conv=layer(dict, kernel=one_of(3, 5)), pool=layer(dict, size=2))
     return Space(layer(dict, layer(list, [block]), rate=one_of(0.1, 0.5, name="rate"), names=some_of(2, "ä", "b", "c"),
                        depth=integer(1, 4, name="depth, or so")))  # fmt: skip
 
 
-def _events() -> list[Event]:
-    space = _space()
-    declared = {
+def _make_events() -> list[Event]:
+    """Return a run in two sessions, with every kind of event, and with texts and numbers that are hard to write."""
+    space = _make_space()
+    declaration = {
         "space": space.to_json(), "objectives": [{"metric": "accuracy", "goal": "maximize"}], "constraints": [],
         "strategy": {"name": "random", "options": {}}, "schedule": {"name": "asha", "options": {"eta": 3}},
         "epochs": 9, "seed": 3, "estimator": "ogive:None", "fingerprints": {}, "recipe": None,
@@ -157,8 +163,8 @@ def _events() -> list[Event]:
     def reported(trial: int, step: int, **metrics: float) -> Event:
         return Event(Kind.REPORTED, trial, step, {"metrics": metrics, "seconds": 0.5})
 
-    told = [
-        Event(Kind.CREATED, data={**declared, "settings": Settings(max_trials=6).to_json()}),
+    events = [
+        Event(Kind.CREATED, data={**declaration, "settings": Settings(max_trials=6).to_json()}),
         Event(Kind.OPENED, data={"host": "here", "threads": 1}),
         proposed(0, epochs=1), started(0), reported(0, 1, accuracy=0.5, **{"loss/é": 2.0}), Event(Kind.PAUSED, 0),
         proposed(1, settings={"rate": 0.1}, screened={"parameters": 1e9}, cached=True),
@@ -179,8 +185,8 @@ def _events() -> list[Event]:
         Event(Kind.ENDED, data={"why": "all 6 trials are done"}), Event(Kind.CLOSED, data={"why": "ended"}),
         Event(Kind.TEST_READ, data={"split": "test", "by": "finalize"}),
     ]  # fmt: skip
-    return [replace(event, seq=seq, time=1.6e9 + 10 * seq) for seq, event in enumerate(told, 1)]
+    return [replace(event, seq=seq, time=1.6e9 + 10 * seq) for seq, event in enumerate(events, 1)]
 
 
-EVENTS = _events()
+EVENTS = _make_events()
 RUN = identity(EVENTS[0])

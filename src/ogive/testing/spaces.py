@@ -1,4 +1,4 @@
-"""The spaces on which strategies are checked; nothing in them needs PyTorch."""
+"""Spaces for the conformance suite of strategies; none of them needs PyTorch."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from ogive.space import Architecture, Space, integer, layer, one_of, real, repea
 
 
 def part(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
-    """A layer that is only its arguments."""
+    """Return the arguments, as a layer that needs no PyTorch."""
     return (args, tuple(kwargs.items()))
 
 
 def tiny() -> Space:
-    """8 architectures, one decision conditional on a label: small enough to use up."""
+    """Return a space of 8 architectures, with one conditional decision: small enough to be exhausted."""
     return Space(layer(part, one_of(2, 3, name="a"), one_of(none=0, some=layer(part, one_of(1, 2, 3)), name="b")))
 
 
 def conditional() -> Space:
-    """A chain of open depth, each block with decisions of its own."""
+    """Return a space of chains with 1 to 4 blocks; each block has decisions of its own."""
     block = layer(part, one_of(16, 32), op=one_of(conv=layer(part, kernel=one_of(3, 5)), pool=layer(part)))
     return Space(layer(part, repeat(lambda i: block, times=integer(1, 4)), width=one_of(8, 16)))
 
 
 def mixed() -> Space:
-    """A whole number, a real one on a log scale, a subset and a choice, under a constraint."""
+    """Return a space with an integer, a real number on a log scale, a subset and a choice, and with a constraint."""
 
     def not_both_large(architecture: Architecture) -> str | None:
         return "n and rate are both large" if architecture["n"] > 6 and architecture["rate"] > 0.1 else None
@@ -42,7 +42,7 @@ def mixed() -> Space:
 
 
 def large() -> Space:
-    """60 decisions, most of them conditional: about 10^30 architectures."""
+    """Return a space of 60 decisions, most of them conditional, with about 10^30 architectures."""
     cell = layer(part, *(one_of(off=layer(part), on=layer(part, one_of(1, 2, 3, 4, 5, 6, 7, 8, 9))) for _ in range(3)))
     return Space(layer(part, *(repeat(lambda i: cell, times=2) for _ in range(5))))
 

@@ -15,191 +15,205 @@ from ogive.space import Space
 from ogive.strategy import Constrained, Deduplicated
 from ogive.strategy.base import Strategy
 from ogive.testing.episodes import (
-    JUDGES,
+    OUTCOMES,
     PROBLEMS,
     EpisodeProblem,
     MakeStrategy,
+    ask_generator,
     describe,
+    diverse,
     journalled,
     metrics,
     noisy,
     play,
-    random_numbers,
-    stormy,
 )
-from ogive.testing.rules import assert_equal, assert_that, rule, same_elsewhere
+from ogive.testing.rules import assert_equal, assert_that, check_another_process_agrees, rule
 from ogive.testing.spaces import SPACES, conditional, tiny
 from ogive.trial import Pending, Proposal, Trial
 
 TRIALS = 24
-MANY = 10_000
-PLACES = (
+MANY_TRIALS = 10_000
+CASES = (
     ("tiny", "one objective"),
     ("conditional", "one objective"),
     ("mixed", "one objective, constrained"),
     ("large", "one objective"),
     ("conditional", "several objectives, hard and soft constraints"),
 )
+"""Names of spaces and problems."""
+
+New = Callable[[], Strategy]
+"""Returns a new instance of the strategy, for one space and problem."""
 
 
 def check_strategy(make: MakeStrategy, another_process: bool = True) -> None:
-    """See that a strategy keeps the contract of `ogive.strategy.base`.
+    """Check that a strategy fulfils the contract of `ogive.strategy.base`.
 
     Args:
-        make: `make(space, objectives, constraints)` gives a new instance. Let its options be such that it leaves its
-            random beginning within some ten trials, or the suite sees nothing else of it.
-        another_process: also compare with a process of another hash seed; `make` travels there by cloudpickle.
+        make: `make(space, objectives, constraints)` returns a new instance. Its options should end a random initial phase
+            after about ten trials, or else the suite tests nothing but that phase.
+        another_process: also compare with a process of another hash seed; `make` is sent there by cloudpickle.
 
     Raises:
-        AssertionError: names the rule that was broken, the space and the problem.
+        AssertionError: the strategy breaks a rule; the message names the rule, the space and the problem.
     """
-    for space_name, problem_name in PLACES:
+    for space_name, problem_name in CASES:
         space, problem = SPACES[space_name](), PROBLEMS[problem_name]
-        where = f"space {space_name!r}, {problem_name}"
 
         def new(space: Space = space, problem: EpisodeProblem = problem) -> Strategy:
             return make(space, problem.objectives, problem.constraints)
 
-        for check in (_legal, _determined, _pure, _rebuilt, _replaced, _foreign):
-            with rule(check, where):
+        for check in (
+            _check_proposals_are_valid,
+            _check_ask_is_deterministic,
+            _check_ask_has_no_side_effects,
+            _check_tell_restores_the_state,
+            _check_tell_replaces_earlier_records,
+            _check_unknown_trials_are_accepted,
+        ):
+            with rule(check, f"space {space_name!r}, {problem_name}"):
                 check(new, space)
-    for final in (_exhausts, _keeps_hard_constraints):
-        with rule(final, "space 'tiny'"):
-            final(make)
-    for final in (_never_twice, _remembers_thousands):
-        with rule(final, "space 'conditional'"):
-            final(make)
+    for check_on_tiny in (_check_small_spaces_are_exhausted, _check_hard_constraints_hold):
+        with rule(check_on_tiny, "space 'tiny'"):
+            check_on_tiny(make)
+    for check_on_conditional in (_check_no_proposal_is_repeated, _check_thousands_of_trials_are_accepted):
+        with rule(check_on_conditional, "space 'conditional'"):
+            check_on_conditional(make)
     if another_process:
-        with rule(same_elsewhere, "all spaces"):
-            same_elsewhere(_answers_everywhere, make)
+        with rule(check_another_process_agrees, "all spaces"):
+            check_another_process_agrees(_proposals_on_all_spaces, make)
 
 
-New = Callable[[], Strategy]
-
-
-def _legal(new: New, space: Space) -> None:
-    """Every proposal is an allowed architecture, with JSON beside it, whatever becomes of trials."""
-    for name, judge in JUDGES.items():
-        for ask in play(new(), judge, TRIALS).asks:
-            _assert_legal(space, ask.answer, f"judge {name!r}, ask {ask.number}")
+def _check_proposals_are_valid(new: New, space: Space) -> None:
+    """Every proposal is an allowed architecture with settings and a note in JSON, whatever the outcomes of trials are."""
+    for name, outcome in OUTCOMES.items():
+        for ask in play(new(), outcome, TRIALS).asks:
+            _assert_valid(space, ask.answer, f"outcome {name!r}, proposal {ask.number}")
             if ask.answer.inherit:
                 assert_that(
-                    ask.answer.inherit[0] < ask.number, f"ask {ask.number} inherits from a trial that does not exist"
+                    ask.answer.inherit[0] < ask.number,
+                    f"proposal {ask.number} inherits from trial {ask.answer.inherit[0]}, which does not exist yet",
                 )
 
 
-def _determined(new: New, space: Space) -> None:
-    """After the same tells, with the same random numbers, two instances give equal answers."""
-    assert_equal(play(new(), stormy, TRIALS).answers(), play(new(), stormy, TRIALS).answers(), "ask")
+def _check_ask_is_deterministic(new: New, space: Space) -> None:
+    """Two instances that received the same trials and the same random numbers make the same proposals."""
+    assert_equal(play(new(), diverse, TRIALS).answers(), play(new(), diverse, TRIALS).answers(), "proposal")
 
 
-def _pure(new: New, space: Space) -> None:
-    """`ask` changes no later answer, its own included."""
+def _check_ask_has_no_side_effects(new: New, space: Space) -> None:
+    """A call of `ask` does not change any later proposal."""
 
-    def poll(strategy: Strategy, pending: Pending) -> None:
+    def ask_in_between(strategy: Strategy, pending: Pending) -> None:
         for seed in (7, 8, 7):
             with suppress(SpaceExhausted):
                 proposal = strategy.ask(generator(seed, "poll"), pending, {"epochs": 27.0})
                 strategy.ask(generator(seed, "again"), pending.plus(proposal), {})
 
-    polled = play(new(), stormy, TRIALS, before_ask=poll).answers()
-    assert_equal(play(new(), stormy, TRIALS).answers(), polled, "with asks in between, ask")
+    answers = play(new(), diverse, TRIALS, before_ask=ask_in_between).answers()
+    assert_equal(play(new(), diverse, TRIALS).answers(), answers, "with further calls of ask in between, proposal")
 
 
-def _rebuilt(new: New, space: Space) -> None:
-    """A new instance that is told all that was told gives the answers of the one that lived through it."""
-    episode = play(new(), stormy, TRIALS)
+def _check_tell_restores_the_state(new: New, space: Space) -> None:
+    """A new instance that receives all earlier trials by `tell` makes the same proposal as the original instance."""
+    episode = play(new(), diverse, TRIALS)
     for ask in episode.asks[:: TRIALS // 8]:
         strategy = new()
-        for trial in episode.tells[: ask.told]:
+        for trial in episode.tells[: ask.tell_count]:
             strategy.tell(trial)
-        answer = strategy.ask(random_numbers(0, ask.number), Pending(ask.in_flight), ask.fidelity)
-        assert_equal([describe(ask.answer)], [describe(journalled(answer))], f"rebuilt before ask {ask.number}, answer")
+        answer = strategy.ask(ask_generator(0, ask.number), Pending(ask.pending), ask.fidelity)
+        expected, actual = describe(ask.answer), describe(journalled(answer))
+        assert_that(
+            actual == expected,
+            f"after {ask.tell_count} calls of tell, proposal {ask.number} is {actual}, but should be {expected}",
+        )
 
 
-def _replaced(new: New, space: Space) -> None:
-    """A trial told again replaces what was told of it before; told twice alike it changes nothing."""
+def _check_tell_replaces_earlier_records(new: New, space: Space) -> None:
+    """A record of a trial replaces the earlier records of that trial; the same record a second time changes nothing."""
     records: dict[int, list[Trial]] = {}
-    for trial in play(new(), stormy, TRIALS).tells:
+    for trial in play(new(), diverse, TRIALS).tells:
         records.setdefault(trial.id, []).append(trial)
-    last, step_by_step, twice = new(), new(), new()
-    for told in records.values():
-        last.tell(told[-1])
-        for trial in told:
+    only_last, step_by_step, twice = new(), new(), new()
+    for number, of_trial in records.items():
+        only_last.tell(of_trial[-1])
+        for trial in of_trial:
             step_by_step.tell(trial)
-        twice.tell(told[-1])
-        twice.tell(told[-1])
-        assert_equal(_answers(last), _answers(step_by_step), f"after trial {told[0].id} told step by step, answer")
-        assert_equal(_answers(last), _answers(twice), f"after trial {told[0].id} told twice, answer")
+        twice.tell(of_trial[-1])
+        twice.tell(of_trial[-1])
+        expected = _proposals(only_last)
+        assert_equal(expected, _proposals(step_by_step), f"after all records of trial {number}, proposal")
+        assert_equal(expected, _proposals(twice), f"after the last record of trial {number} twice, proposal")
 
 
-def _foreign(new: New, space: Space) -> None:
-    """Trials that it never proposed, as a warm start or another wrapper tells them, break nothing."""
+def _check_unknown_trials_are_accepted(new: New, space: Space) -> None:
+    """`tell` accepts trials that the strategy has not proposed, such as those of a warm start."""
     strategy = new()
     for number in range(TRIALS):
         note = ({}, {"parent": 10_000, "search": 10**12}, {"search": None, "instead": "grid"})[number % 3]
         proposal = Proposal(space.sample(generator(number, "foreign")), note=note)
-        for trial in stormy(number, proposal):
+        for trial in diverse(number, proposal):
             strategy.tell(trial)
     try:
         answer = strategy.ask(generator(0), Pending({TRIALS: proposal}, (proposal,)), {})
     except SpaceExhausted:
         return
-    _assert_legal(space, answer, "after foreign trials")
+    _assert_valid(space, answer, "after trials that it has not proposed")
 
 
-def _exhausts(make: MakeStrategy) -> None:
-    """Deduplicated, it proposes every architecture of a small space once, whatever is in flight, and then says so."""
+def _check_small_spaces_are_exhausted(make: MakeStrategy) -> None:
+    """With duplicates removed, all architectures of a small space are proposed once, and then SpaceExhausted is raised."""
     problem = PROBLEMS["one objective"]
-    for judge in JUDGES.values():
+    for outcome in OUTCOMES.values():
         space = tiny()
         strategy = Deduplicated(make(space, problem.objectives, problem.constraints))
-        ids = [ask.answer.architecture.id for ask in play(strategy, judge, TRIALS).asks]
-        assert_equal(sorted({a.id for a in space.grid()}), sorted(ids), "in order of id, proposal")
+        ids = [ask.answer.architecture.id for ask in play(strategy, outcome, TRIALS).asks]
+        assert_equal(sorted({a.id for a in space.grid()}), sorted(ids), "in the order of ids, proposal")
 
 
-def _keeps_hard_constraints(make: MakeStrategy) -> None:
-    """Constrained, it proposes all that a hard constraint allows and nothing else."""
+def _check_hard_constraints_hold(make: MakeStrategy) -> None:
+    """With hard constraints checked before training, exactly the architectures that satisfy them are proposed."""
     problem = PROBLEMS["one objective, constrained"]
-    for judge in JUDGES.values():
+    for outcome in OUTCOMES.values():
         space = tiny()
-        bare = make(space, problem.objectives, problem.constraints)
         strategy = Constrained(
-            Deduplicated(bare), lambda architecture: {"latency": metrics(architecture, 1)["latency"]}
+            Deduplicated(make(space, problem.objectives, problem.constraints)),
+            lambda architecture: {"latency": metrics(architecture, 1)["latency"]},
         )
-        ids = [ask.answer.architecture.id for ask in play(strategy, judge, TRIALS).asks]
+        ids = [ask.answer.architecture.id for ask in play(strategy, outcome, TRIALS).asks]
         allowed = [a.id for a in space.grid() if metrics(a, 1)["latency"] <= 0.5]
-        assert_equal(sorted(allowed), sorted(ids), "in order of id, proposal")
+        assert_equal(sorted(allowed), sorted(ids), "in the order of ids, proposal")
 
 
-def _never_twice(make: MakeStrategy) -> None:
-    """Deduplicated, it proposes nothing twice with many trials in flight, though most of what it asked is not known."""
+def _check_no_proposal_is_repeated(make: MakeStrategy) -> None:
+    """With duplicates removed, no architecture is proposed twice, even if most trials are pending."""
     problem = PROBLEMS["one objective"]
-    for judge in (noisy, stormy):
+    for outcome in (noisy, diverse):
         strategy = Deduplicated(make(conditional(), problem.objectives, problem.constraints))
-        ids = [ask.answer.architecture.id for ask in play(strategy, judge, 2 * TRIALS, workers=TRIALS).asks]
-        assert_equal(sorted(set(ids)), sorted(ids), "in order of id, proposal")
+        ids = [ask.answer.architecture.id for ask in play(strategy, outcome, 2 * TRIALS, workers=TRIALS).asks]
+        assert_equal(sorted(set(ids)), sorted(ids), "in the order of ids, proposal")
 
 
-def _remembers_thousands(make: MakeStrategy) -> None:
-    """After 10,000 trials, with ties, failures and unequal steps among them, it still answers."""
+def _check_thousands_of_trials_are_accepted(make: MakeStrategy) -> None:
+    """After 10,000 trials, with ties, failures and different steps among them, `ask` makes a proposal."""
     space, problem = conditional(), PROBLEMS["several objectives, hard and soft constraints"]
     strategy = make(space, problem.objectives, problem.constraints)
-    for number in range(MANY):
-        for trial in stormy(number, Proposal(space.sample(generator(number, "many")))):
+    for number in range(MANY_TRIALS):
+        for trial in diverse(number, Proposal(space.sample(generator(number, "many")))):
             strategy.tell(trial)
     with suppress(SpaceExhausted):
-        _assert_legal(space, strategy.ask(generator(0), Pending(), {"epochs": 9.0}), f"after {MANY} trials")
+        answer = strategy.ask(generator(0), Pending(), {"epochs": 9.0})
+        _assert_valid(space, answer, f"after {MANY_TRIALS:,} trials")
 
 
-def _answers_everywhere(make: MakeStrategy) -> list[str]:
+def _proposals_on_all_spaces(make: MakeStrategy) -> list[str]:
     problem = PROBLEMS["one objective"]
     strategies = (make(make_space(), problem.objectives, problem.constraints) for make_space in SPACES.values())
-    return [answer for strategy in strategies for answer in play(strategy, stormy, TRIALS).answers()]
+    return [answer for strategy in strategies for answer in play(strategy, diverse, TRIALS).answers()]
 
 
-def _answers(strategy: Strategy) -> list[str]:
-    """What it answers to some random numbers with nothing in flight."""
+def _proposals(strategy: Strategy) -> list[str]:
+    """Return the proposals for three random number generators, with no pending trials."""
     answers = []
     for seed in range(3):
         try:
@@ -209,11 +223,11 @@ def _answers(strategy: Strategy) -> list[str]:
     return answers
 
 
-def _assert_legal(space: Space, proposal: Proposal, where: str) -> None:
+def _assert_valid(space: Space, proposal: Proposal, case: str) -> None:
     architecture = proposal.architecture
     assert_that(
-        space.architecture(architecture.to_json()) == architecture, f"{where}: {architecture!r} is not of the space"
+        space.architecture(architecture.to_json()) == architecture, f"{case}: {architecture!r} is not in the space"
     )
     reason = space.violation(architecture)
-    assert_that(reason is None, f"{where}: {architecture!r} is not allowed: {reason}")
-    journalled(proposal)
+    assert_that(reason is None, f"{case}: {architecture!r} is not allowed: {reason}")
+    journalled(proposal)  # raises an exception if settings or note are no JSON

@@ -1,0 +1,85 @@
+"""Find what a function assigns outside of itself, from its syntax, and what the assigned values depend on."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ogive.source.statement_effects import inner_statements
+
+
+@dataclass
+class Rebound:
+    """A global, or an attribute of a class, that functions of its module assign.
+
+    Attributes:
+        counted: all assignments only add or subtract a constant.
+        closed: whether and what they assign depends on no argument, object or local variable.
+        functions: qualified names of the functions.
+    """
+
+    counted: bool = True
+    closed: bool = True
+    functions: list[str] = field(default_factory=list)
+
+    def add(self, statement: ast.stmt, is_closed: bool, function: str) -> None:
+        """Add an assignment in a function."""
+        self.counted &= isinstance(statement, ast.AugAssign) and _is_number(statement.value)
+        self.closed &= is_closed
+        self.functions.append(function)
+
+
+class FunctionAssignments:
+    """The assignments in a function.
+
+    Attributes:
+        outer_names: names that the function declares as `global`.
+        assignments: each assigning statement, with the conditions and other expressions of the blocks that contain it.
+    """
+
+    def __init__(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        nodes = list(ast.walk(function))
+        self.outer_names = {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
+        arguments = {node.arg for node in nodes if isinstance(node, ast.arg)} - {"cls"}
+        stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        self._has_arguments = bool(arguments)
+        self._locals = {*arguments, *stored} - self.outer_names
+        self.assignments: list[tuple[ast.stmt, list[ast.expr]]] = []
+        # Lines of `return`, `break` and `continue` statements that depend on local variables.
+        self._conditional_exits: list[int] = []
+        self._collect(function.body, [])
+
+    def is_closed(self, statement: ast.stmt, conditions: list[ast.expr]) -> bool:
+        """Return whether the code of the function alone determines whether and what a statement assigns."""
+        if not self._has_arguments:
+            return True
+        value = getattr(statement, "value", None)
+        if value is None or self._uses_locals([*conditions, value]):
+            return False
+        return all(line > statement.lineno for line in self._conditional_exits)
+
+    def _collect(self, body: Iterable[ast.stmt], conditions: list[ast.expr]) -> None:
+        for node in body:
+            if isinstance(node, (ast.Return, ast.Break, ast.Continue)) and self._uses_locals(conditions):
+                self._conditional_exits.append(node.lineno)
+            if stored_names(node):
+                self.assignments.append((node, conditions))
+            if not isinstance(node, ast.ClassDef):
+                expressions = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+                self._collect(inner_statements(node), [*conditions, *expressions])
+
+    def _uses_locals(self, expressions: Iterable[ast.expr]) -> bool:
+        names = {node.id for part in expressions for node in ast.walk(part) if isinstance(node, ast.Name)}
+        return not names.isdisjoint(self._locals)
+
+
+def stored_names(node: ast.stmt) -> list[ast.Name | ast.Attribute]:
+    """Return the names and attributes that a statement assigns, without those that statements inside it assign."""
+    parts = [child for child in ast.iter_child_nodes(node) if not isinstance(child, (ast.stmt, ast.ExceptHandler))]
+    nodes = (inner for part in parts for inner in ast.walk(part))
+    return [n for n in nodes if isinstance(n, (ast.Name, ast.Attribute)) and isinstance(n.ctx, ast.Store)]
+
+
+def _is_number(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, (int, float))
