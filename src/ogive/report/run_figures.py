@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from ogive.arrays import FloatArray
-from ogive.drawing.plot import NAMED, AxisScale, Plot, over
+from ogive.drawing.plot import NAMED, AxisScale, Plot, fit_scale
 from ogive.formatting import number, plural
 from ogive.objective import Objective
 from ogive.report.frontier import Knee
@@ -117,11 +117,11 @@ def _frame(points: Sequence[CurvePoint], objective: Objective) -> tuple[AxisScal
     limit = high + 2 * (high - low)
     outside = signed > limit
     if not outside.any() or middle == high:
-        return over(values, label), ""
+        return fit_scale(values, label), ""
     text = (
         f"; {plural(int(outside.sum()), 'trial')} beyond the frame, at worst {number(float(values[signed.argmax()]))}"
     )
-    return over(values[~outside], label), text
+    return fit_scale(values[~outside], label), text
 
 
 def best_over(points: Sequence[CurvePoint], objective: Objective, along: Sequence[float], label: str) -> str:
@@ -129,7 +129,7 @@ def best_over(points: Sequence[CurvePoint], objective: Objective, along: Sequenc
     places, best = running_best(points, objective.goal)
     where = [along[place - 1] for place in places]
     plot = Plot(
-        AxisScale(0.0, max(along[-1], 1e-12) * 1.02, label), over(best, _named(objective), margin=0.08), HALF, 260
+        AxisScale(0.0, max(along[-1], 1e-12) * 1.02, label), fit_scale(best, _named(objective), margin=0.08), HALF, 260
     )
     if best:
         plot.steps(where, best, "c0")
@@ -180,7 +180,7 @@ def _axis(values: FloatArray, objective: Objective) -> AxisScale:
     """Logarithmic where values are positive and span more than a factor of 30."""
     finite = values[np.isfinite(values)]
     wide = len(finite) > 0 and finite.min() > 0 and finite.max() / finite.min() > 30
-    return over(values, _named(objective) + (", log scale" if wide else ""), log=wide)
+    return fit_scale(values, _named(objective) + (", log scale" if wide else ""), log=wide)
 
 
 def _dominated(plot: Plot, x: FloatArray, y: FloatArray, objectives: Sequence[Objective]) -> None:
@@ -263,7 +263,7 @@ class _Rows:
             self._name(i, name, detail, strong)
 
     def _px(self, value: float, row: int) -> tuple[float, float]:
-        (px,), (py,) = self.plot.place([value], [row])
+        (px,), (py,) = self.plot.to_pixels([value], [row])
         return float(px), float(py)
 
     def _name(self, row: int, name: str, detail: str, strong: bool) -> None:
@@ -318,8 +318,8 @@ def stage_scatter(
     ends = [value for name, _, b in rows for value in seeds.get(name, [b])]
     word = "more" if goal == "maximize" else "less"
     plot = Plot(
-        over(before, f"{metric} in the search", margin=0.1),
-        over(ends, f"{metric} after full training ({word} is better)", margin=0.1),
+        fit_scale(before, f"{metric} in the search", margin=0.1),
+        fit_scale(ends, f"{metric} after full training ({word} is better)", margin=0.1),
         640,
         380,
     )
