@@ -386,5 +386,5 @@ def test_a_random_trial_that_is_the_best_is_not_compared_with_random_trials(
     subject = Subject(found.state, found.folder, "r")
     origin = next(point.origin for point in subject.curve_points if point.trial == found.best.id)
     assert (origin == "random") is at_random
-    assert ("The best is one of the random trials" in certainty(subject)) is at_random
-    assert ("better than the" in certainty(subject)) is not at_random
+    assert ("It is itself a random trial" in certainty(subject)) is at_random
+    assert ("the expected best of" in certainty(subject)) is not at_random

@@ -20,6 +20,9 @@ from ogive.run.state import State
 from ogive.stages.delivery import Delivery
 from ogive.stages.full_training_result import FullTrainingResult
 
+WORTH_MENTIONING = 0.01
+"""The least share of the compute time from which the time of failed trials is mentioned."""
+
 
 def lead(subject: Subject) -> str:
     """Return what was searched, in one sentence."""
@@ -141,12 +144,14 @@ def certainty(subject: Subject) -> str:
         return "There is no result yet."
     if subject.full_training is not None:
         return _certainty_of_winner(subject.full_training)
-    against_random = _against_random(subject)
     if subject.state.test_reads:
-        measured = f"the test split was read {plural(subject.state.test_reads, 'time')}"
+        selection = f"the test split was read {plural(subject.state.test_reads, 'time')}"
+    elif subject.has_several_objectives:
+        return "The values are optimistic, because the trials were selected by them."
     else:
-        measured = "its value is optimistic, because it was selected by this value"
-    return capitalized(f"{against_random}; {measured}" if against_random is not None else measured)
+        selection = "the value is optimistic, because the trial was selected by it"
+    against_random = _against_random(subject)
+    return capitalized(selection if against_random is None else f"{against_random}; {selection}")
 
 
 def _certainty_of_winner(result: FullTrainingResult) -> str:
@@ -174,13 +179,13 @@ def _against_random(subject: Subject) -> str | None:
             return None
         point = next((p for p in subject.curve_points if p.trial == subject.best_trials[0].id), None)
         if point is not None and point.origin == "random":
-            return "the best is one of the random trials, so nothing shows that the search is better than random search"
+            return "it is itself a random trial, so nothing shows that the search is better than random search"
     n = min(len(values), len(subject.curve_points))
     expected = float(expected_best(values, objective.goal, [n])[0])
     best = subject.best_trials[0].metrics[objective.metric]
     is_better = (best > expected) == (objective.goal == "maximize") and best != expected
     comparison = "better than" if is_better else "not better than"
-    return f"it is {comparison} the {number(expected)} that the best of {n} random trials is expected to have"
+    return f"it is {comparison} {number(expected)}, the expected best of {n} random trials"
 
 
 def gap_of_best(subject: Subject) -> str | None:
@@ -231,7 +236,7 @@ def cost(subject: Subject) -> str:
     for final in subject.later_states.values():
         text += f", and {duration(final.elapsed)}{_money_spent(final, ' for ')} for full training"
     failed_seconds = sum(trial.seconds for trial in subject.failed_trials)
-    if failed_seconds:
+    if failed_seconds >= WORTH_MENTIONING * state.seconds > 0:
         text += f"; failed trials took {duration(failed_seconds)} of {duration(state.seconds)} of compute"
     projected = None if state.ended else projection(state)
     return f"{text}; {format_projection(projected)}." if projected else f"{text}."
