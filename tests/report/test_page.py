@@ -1,4 +1,4 @@
-"""The HTML page: whole, self-contained, escaped, and honest in every state that a run can be in."""
+"""The HTML page is complete, self-contained, escaped and correct in every state of a run."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from journal_events import events_of
 
 import ogive as og
 from ogive.errors import JobError, RunError
+from ogive.formatting import plural
 from ogive.report import BaselineComparison, ComparedNetwork, RandomReference, write_comparison, write_report
-from ogive.report.checklist_answers import few_failures
+from ogive.report.checklist_answers import check_failure_share
 from ogive.report.checklists import fill_in_checklists
-from ogive.report.run_figures import beyond_frame, failing_stretches, search_curve
+from ogive.report.run_figures import failing_ranges, omitted_outliers, search_curve
 from ogive.report.run_page import render
 from ogive.report.subject import Subject
-from ogive.report.summary import sure
+from ogive.report.summary import certainty, gap_of_best
 from ogive.run.estimator import Estimator, Evaluation
 from ogive.run.journal import Journal
 from ogive.run.results import CurvePoint
@@ -36,7 +37,7 @@ VOID = {"meta", "br", "img", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
-    """Checks that every tag is closed in its turn, and collects what a browser would fetch or run."""
+    """Checks that every tag is closed, and collects what a browser would fetch or run."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -79,17 +80,17 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-def checked(text: str) -> Page:
+def parse_and_check(text: str) -> Page:
     page = Page(text)
     assert page.fetched == []
     assert not re.search(r"url\((?!#)|@import", text)
     assert max(page.ids.values(), default=1) == 1, page.ids.most_common(3)
     assert not re.search(r"\b(NaN|None|null|inf)\b|(?<! is )\bnan\b", page.text)  # but "accuracy is nan", a reason
-    assert not re.search(r'="[^"]*\bnan\b', text), "a drawing has no places"
+    assert not re.search(r'="[^"]*\bnan\b', text), "a drawing has undefined coordinates"
     return page
 
 
-def judge(a: og.Architecture) -> dict[str, float]:
+def evaluate(a: og.Architecture) -> dict[str, float]:
     if a["a"] == 7:
         raise ValueError(HOSTILE)
     if a["a"] == 6:
@@ -97,17 +98,17 @@ def judge(a: og.Architecture) -> dict[str, float]:
     return {"accuracy": a["a"] / 8 + a["b"] / 100, "parameters": 1000 * a["a"] - a["b"]}
 
 
-def run(folder: Path, estimator: Any = judge, **options: Any) -> og.Run:
+def run(folder: Path, estimator: Any = evaluate, **options: Any) -> og.Run:
     settings = {"max_trials": 30, "max_failed_trials": 30, "seed": 1, "strategy": "random", **options}
-    judging = estimator if isinstance(estimator, Estimator) else og.estimate.function(estimator)
-    return og.search(SPACE, judging, run=folder, executor="inline", cache=False, **settings)
+    estimator = estimator if isinstance(estimator, Estimator) else og.estimate.function(estimator)
+    return og.search(SPACE, estimator, run=folder, executor="inline", cache=False, **settings)
 
 
-def test_the_page_tells_what_was_found_and_nothing_of_it_runs(tmp_path: Path) -> None:
+def test_the_page_shows_the_result_and_contains_no_scripts(tmp_path: Path) -> None:
     found = run(tmp_path / "<b>r")
     path = found.report()
     assert path == found.folder / "report.html"
-    page = checked(path.read_text())
+    page = parse_and_check(path.read_text())
     assert (
         f"Trial {found.best.id} is the best of {sum(bool(t.reports) and not t.status.failed for t in found.trials)}"
         in page.text
@@ -115,14 +116,14 @@ def test_the_page_tells_what_was_found_and_nothing_of_it_runs(tmp_path: Path) ->
     assert f"{found.best.metrics['parameters']:,.0f} parameters of the best" in page.text
     assert f"ogive finalize {shlex.quote(str(found.folder.absolute()))} --top 10" in page.text
     assert f"ogive reproduce {shlex.quote(str(found.folder.absolute()))} --trial" in page.text
-    assert "The search ended: all 30 trials are done." in page.text
+    assert "The search ended: all 30 trials are done; no stop rule advises against more trials." in page.text
     assert "ValueError: </pre><script>alert('x')</script>" in page.text  # the traceback, as text
     assert re.search(r"not finite \d+ trials?", page.text)
-    assert "holds no comparison with a baseline" in page.text
-    assert "expected best of as many random trials: all" in page.text
-    assert "30 drawn at random" in page.text
+    assert "No baseline was compared" in page.text
+    assert "the expected best of as many random trials, from all" in page.text
+    assert "30 random" in page.text
     assert found.state.space.fingerprint in page.text
-    assert page.text.count("decisions, seed and identity") == 5
+    assert page.text.count("decisions, seed and id") == 5
     assert "<b>r" in page.text
 
 
@@ -142,13 +143,13 @@ def violating(a: og.Architecture) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(
-    ("estimator", "options", "said"),
+    ("estimator", "options", "text"),
     [
-        (fail, {}, "No trial has a value; 3 of 3 trials failed."),
-        (judge, {"max_trials": 1, "seed": 4}, "The best architecture"),
+        (fail, {}, "no trial has a value, and 3 of 3 trials failed."),
+        (evaluate, {"max_trials": 1, "seed": 4}, "The best architecture"),
         (violating, {"constraints": [og.Constraint("parameters", at_most=5)]}, "No trial satisfies the constraints"),
-        (judge, {"objectives": ["accuracy", og.Objective("parameters", "minimize")]}, "on the Pareto front"),
-        (fail, {"objectives": ["accuracy", og.Objective("parameters", "minimize")]}, "No trial has a value"),
+        (evaluate, {"objectives": ["accuracy", og.Objective("parameters", "minimize")]}, "on the Pareto front"),
+        (fail, {"objectives": ["accuracy", og.Objective("parameters", "minimize")]}, "no trial has a value"),
         (
             lambda a: {"$loss_{x": 1e300 * a["a"] + 1},
             {"objectives": og.Objective("$loss_{x", "minimize")},
@@ -157,18 +158,18 @@ def violating(a: og.Architecture) -> dict[str, float]:
         (lambda a: {"accuracy": 0.25}, {}, "accuracy 0.25"),
     ],
 )
-def test_every_kind_of_run_has_a_page(tmp_path: Path, estimator: Any, options: dict[str, Any], said: str) -> None:
-    page = checked(run(tmp_path / "r", estimator, **options).report().read_text())
-    assert said in page.text
+def test_every_kind_of_run_has_a_page(tmp_path: Path, estimator: Any, options: dict[str, Any], text: str) -> None:
+    page = parse_and_check(run(tmp_path / "r", estimator, **options).report().read_text())
+    assert text in page.text
 
 
 def test_a_run_without_trials_has_a_page() -> None:
     named = {"name": "random", "options": {}}
     created = {"strategy": named, "schedule": {"name": "full", "options": {}}, "epochs": None, "seed": 0}
     created |= {"estimator": "x:Y", "fingerprints": {}, "recipe": None}
-    page = checked(render(State(SPACE, created, {"max_trials": 5}, (og.Objective("accuracy"),), ()), "new"))
-    assert "No trial was started." in page.text
-    assert "The search has not ended" in page.text
+    page = parse_and_check(render(State(SPACE, created, {"max_trials": 5}, (og.Objective("accuracy"),), ()), "new"))
+    assert "no trial was started." in page.text
+    assert "the search has not ended" in page.text
 
 
 class Halving(Estimator):
@@ -206,7 +207,7 @@ class Growing(Halving):
         {"epochs": 2, "constraints": [og.Constraint("parameters", at_most=1)], **SEVERAL},
     ],
 )
-def test_there_is_a_page_at_every_moment_of_a_run(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_a_page_can_be_written_at_every_moment_of_a_run(tmp_path: Path, options: dict[str, Any]) -> None:
     found = run(tmp_path / "r", Growing(), **{"price": 2.0, **options})
     journal = Journal(found.folder / "journal.db", writable=False)
     events = list(journal.read())
@@ -215,13 +216,13 @@ def test_there_is_a_page_at_every_moment_of_a_run(tmp_path: Path, options: dict[
     for number, event in enumerate(events[1:]):
         state.apply(event)
         if number < 12 or number % 37 == 0:
-            checked(render(state, "r"))
-    checked(render(state, "r", folder=found.folder))
+            parse_and_check(render(state, "r"))
+    parse_and_check(render(state, "r", folder=found.folder))
 
 
-def test_rungs_count_who_came_and_who_went_on(tmp_path: Path) -> None:
+def test_rungs_count_the_trials_that_reached_them_and_that_continued(tmp_path: Path) -> None:
     found = run(tmp_path / "r", Halving(), schedule="asha", epochs=9)
-    page = checked(found.report().read_text())
+    page = parse_and_check(found.report().read_text())
     reached = [sum(t.step >= level for t in found.trials) for level in (1, 3, 9)]
     assert reached[0] == 30 > reached[1] > reached[2] > 0
     assert f"1 epoch {reached[0]} {reached[1]} " in page.text
@@ -236,7 +237,7 @@ def test_a_comparison_in_the_folder_is_shown(tmp_path: Path) -> None:
     baseline = ComparedNetwork("hand-drawn", {"accuracy": [0.91, 0.91, 0.92]}, 2000)
     reference = RandomReference("accuracy", [0.1, 0.2, 0.3], "Same recipe.")
     write_comparison(BaselineComparison.of(network, baseline, [0, 1, 2], "test", reference), found.folder)
-    page = checked(found.report().read_text())
+    page = parse_and_check(found.report().read_text())
     assert "What was found is better." in page.text
     assert "0.50 times" in page.text
     assert "3 trials of a separate random search. Same recipe." in page.text
@@ -248,40 +249,40 @@ def test_a_comparison_in_the_folder_is_shown(tmp_path: Path) -> None:
 def test_a_space_without_layers_is_shown_as_decisions(tmp_path: Path) -> None:
     run(tmp_path / "r")
     state = og.open_run(tmp_path / "r").state
-    page = checked(write_report(state, tmp_path / "r", tmp_path / "new" / "page.html").read_text())
+    page = parse_and_check(write_report(state, tmp_path / "r", tmp_path / "new" / "page.html").read_text())
     assert "Not drawn: the space was read from a journal" in page.text
 
 
-def test_many_points_are_one_path_and_the_page_stays_small() -> None:
+def test_many_points_are_drawn_as_one_path() -> None:
     few = [CurvePoint(i, i, 0.1 + i / 1e3, True, True) for i in range(1, 101)]
     many = [CurvePoint(i, i, (i * 7919 % 10007) / 10007, i % 3 > 0, True, "mutation") for i in range(1, 10_001)]
     objective = og.Objective("accuracy")
-    assert search_curve(few, objective).count("<circle") >= 100  # each tells its name
+    assert search_curve(few, objective).count("<circle") >= 100  # each has a tooltip
     figure = search_curve(many, objective)
     assert figure.count("<circle") < 10
     assert len(figure) < 200_000
-    checked(f"<html><body>{figure}</body></html>")
+    parse_and_check(f"<html><body>{figure}</body></html>")
 
 
 def test_a_far_outlier_does_not_flatten_the_curve() -> None:
     points = [CurvePoint(i, i, 1 + i / 100, True, True) for i in range(1, 31)] + [CurvePoint(31, 31, 1e6, True, True)]
     objective = og.Objective("loss")
-    assert beyond_frame(points, objective) == "1 trial beyond the frame, at worst 1,000,000"
-    assert beyond_frame(points[:-1], objective) == ""
+    assert omitted_outliers(points, objective) == "1 trial outside the figure, the worst with 1,000,000"
+    assert omitted_outliers(points[:-1], objective) is None
     heights = {round(float(y)) for y in re.findall(r'cy="([\d.]+)"', search_curve(points, objective))}
     assert len(heights) > 20
 
 
-def test_stretches_of_failures_are_marked() -> None:
+def test_ranges_of_failures_are_shaded() -> None:
     points = [
         CurvePoint(i, i, math.nan if 20 < i <= 40 else 0.5 + i / 1e3, i <= 20 or i > 40, True) for i in range(1, 61)
     ]
-    assert failing_stretches([math.isnan(point.value) for point in points]) == [(21, 40)]
+    assert failing_ranges([math.isnan(point.value) for point in points]) == [(21, 40)]
     assert "half or more failed" in search_curve(points, og.Objective("accuracy"))
     assert "half or more failed" not in search_curve(points[:20], og.Objective("accuracy"))
 
 
-def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
     found = run(tmp_path / "r", max_trials=2)
     (tmp_path / "file").write_text("x")
     with pytest.raises(RunError, match=r"the report .* cannot be written"):
@@ -289,9 +290,9 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> Non
     assert (tmp_path / "file").read_text() == "x"
 
 
-def test_markdown_says_the_same(tmp_path: Path) -> None:
+def test_markdown_has_the_same_content(tmp_path: Path) -> None:
     found = run(tmp_path / "r", **SEVERAL)
-    html = checked(found.report().read_text())
+    html = parse_and_check(found.report().read_text())
     text = found.report(tmp_path / "out" / "page.md").read_text()
     outside = re.sub(r"^(`{3,})text\n.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
     assert not re.search(r"(?<!\\)<", outside)  # nothing of a user's text is markup
@@ -301,22 +302,22 @@ def test_markdown_says_the_same(tmp_path: Path) -> None:
     assert len(links) == len(set(links)) == found.report().read_text().count("<svg")
     for link in links:
         assert "prefers-color-scheme" in (tmp_path / "out" / link).read_text()
-        checked((tmp_path / "out" / link).read_text())
+        parse_and_check((tmp_path / "out" / link).read_text())
     front = re.findall(r"^\| trial (\d+)", text, re.MULTILINE)
     assert [int(number) for number in front] == [trial.id for trial in found.front()]
-    with pytest.raises(JobError, match=r"its name ends in '.pdf'; .html or .md is known"):
+    with pytest.raises(JobError, match=r"its name ends in '.pdf'; allowed: .html or .md"):
         found.report(tmp_path / "page.pdf")
 
 
 def test_a_front_has_its_knee_and_its_volume(tmp_path: Path) -> None:
-    def two(a: og.Architecture) -> dict[str, float]:
+    def error_and_cost(a: og.Architecture) -> dict[str, float]:
         return {"error": (8 - a["a"]) ** 2 + a["b"], "cost": 1 + a["a"] ** 2}
 
-    wanted = [og.Objective("error"), og.Objective("cost")]
-    found = run(tmp_path / "r", two, objectives=wanted, max_trials=60)
+    objectives = [og.Objective("error"), og.Objective("cost")]
+    found = run(tmp_path / "r", error_and_cost, objectives=objectives, max_trials=60)
     text = found.report().read_text()
-    page = checked(text)
-    assert "Its knee is trial" in page.text
+    page = parse_and_check(text)
+    assert "its knee is trial" in page.text.lower()
     assert "Hypervolume: the front dominates" in page.text
     assert 'class="shade f c0"' in text
 
@@ -325,22 +326,22 @@ def test_a_front_of_one_is_named_with_its_values(tmp_path: Path) -> None:
     def best(a: og.Architecture) -> dict[str, float]:
         return {"accuracy": a["a"] + a["b"] / 10, "latency": -a["a"] - a["b"] / 10}
 
-    wanted = ["accuracy", og.Objective("latency", "minimize")]
-    found = run(tmp_path / "r", best, objectives=wanted, max_trials=12)
+    objectives = ["accuracy", og.Objective("latency", "minimize")]
+    found = run(tmp_path / "r", best, objectives=objectives, max_trials=12)
     (trial,) = found.front()
-    told = f"Trial {trial.id} is not beaten in any objective, of 12 trials with a value: accuracy "
-    assert told in checked(found.report().read_text()).text
+    text = f"Trial {trial.id} is the best of 12 trials with a value in all objectives: accuracy "
+    assert text in parse_and_check(found.report().read_text()).text
 
 
-def test_paused_trials_count_where_the_share_of_failures_is_told() -> None:
+def test_paused_trials_count_in_the_share_of_failures() -> None:
     """Three paused, one finished, one failed: a fifth failed, by the stop rule and by the checklist."""
     paused, finished = [{"accuracy": 0.5}], [{"accuracy": 0.1}, {"accuracy": 0.2}]
     state = State.of(events_of([paused, None, finished, paused, paused]))
-    answer = few_failures(Subject(state, None, "r"))
+    answer = check_failure_share(Subject(state, None, "r"))
     assert (answer.verdict, answer.evidence) == ("yes", "1 of 5 trials (20%)")
 
 
-def test_the_checklists_say_what_the_journal_says(tmp_path: Path) -> None:
+def test_the_checklists_agree_with_the_journal(tmp_path: Path) -> None:
     careful = {"budget": 2, "price": 1.5, "criteria": [og.Constraint("accuracy", at_least=0.5)]}
     for folder, options, verdict in (("a", {}, "no"), ("b", careful, "yes")):
         state = run(tmp_path / folder, **options).state
@@ -351,37 +352,39 @@ def test_the_checklists_say_what_the_journal_says(tmp_path: Path) -> None:
         assert all(answer.evidence for answer in answers.values())
         for text in ("The search has a budget", "Success criteria were set", "The price of an hour is known"):
             assert answers[text].verdict == verdict, text
-        assert answers["The search came to its end"].verdict == "yes"
-        assert answers["No alternative makes trials fail more often than others"].verdict == "no"
+        assert answers["The search has ended"].verdict == "yes"
+        assert answers["No alternative makes trials fail more often"].verdict == "no"
         assert answers["There is a comparison with random search"].verdict == "yes"
 
 
-def test_an_interrupted_second_stage_is_told(tmp_path: Path) -> None:
+def test_an_interrupted_full_training_is_shown(tmp_path: Path) -> None:
     found = run(tmp_path / "r")
     (found.folder / "final").mkdir()
-    assert "A second stage was begun and has not come to its end" in checked(found.report().read_text()).text
+    assert "Full training has begun and has not ended" in parse_and_check(found.report().read_text()).text
 
 
-def test_only_trials_that_came_as_far_are_said_to_be_close(tmp_path: Path) -> None:
+def test_only_trials_with_the_same_number_of_epochs_are_called_close(tmp_path: Path) -> None:
     found = run(tmp_path / "r", Halving(), schedule="asha", epochs=9)
     subject = Subject(found.state, found.folder, "r")
-    steps = [trial.step for trial in subject.best]
-    far = steps.count(9)
-    assert 1 < far < 5
-    assert f"The best {far} of those that came to 9 epochs lie within" in sure(subject)
-    assert (
-        f"{5 - far} trial" in checked(found.report().read_text()).text.partition("Not all were trained alike: ")[2][:8]
-    )
+    steps = [trial.step for trial in subject.best_trials]
+    reached = steps.count(9)
+    assert 1 < reached < 5
+    gap = gap_of_best(subject)
+    assert gap is not None
+    assert gap.startswith(f"The {reached} best trials that reached 9 epochs differ by at most")
+    page = parse_and_check(found.report().read_text())
+    assert gap in page.text
+    assert f"{plural(5 - reached, 'trial')} of these did not reach 9 epochs" in page.text
 
 
 @pytest.mark.parametrize(("seed", "at_random"), [(0, True), (2, False)])
-def test_a_best_that_was_drawn_at_random_is_not_held_against_random_trials(
+def test_a_random_trial_that_is_the_best_is_not_compared_with_random_trials(
     tmp_path: Path, seed: int, at_random: bool
 ) -> None:
     evolution = {"regularized_evolution": {"population": 10, "sample": 3}}
     found = run(tmp_path / "r", Halving(), epochs=1, max_trials=20, strategy=evolution, seed=seed)
     subject = Subject(found.state, found.folder, "r")
-    origin = next(point.origin for point in subject.points if point.trial == found.best.id)
+    origin = next(point.origin for point in subject.curve_points if point.trial == found.best.id)
     assert (origin == "random") is at_random
-    assert ("The best is itself one of the random trials" in sure(subject)) is at_random
-    assert ("better than the" in sure(subject)) is not at_random
+    assert ("It is itself a random trial" in certainty(subject)) is at_random
+    assert ("the expected best of" in certainty(subject)) is not at_random

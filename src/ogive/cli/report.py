@@ -48,6 +48,7 @@ def report(
     target = output if output is not None else opened.folder / f"report.{to.value if to else 'html'}"
     print(shown(opened.report(target)))
     subject = Subject(opened.state, opened.folder, opened.folder.name)
-    suggested = write_suggested(opened.folder, subject.narrower, subject.best) if subject.narrower else None
+    restriction = subject.narrower_space
+    suggested = write_suggested(opened.folder, restriction, subject.best_trials) if restriction else None
     if suggested is not None:
         print(f"a job for a narrower space: {shown(suggested)}", file=sys.stderr)

@@ -1,1 +1,1 @@
-"""A document made of blocks, written as HTML or Markdown."""
+"""A document of text, tables and drawings, written as HTML or Markdown."""

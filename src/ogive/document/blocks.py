@@ -1,4 +1,7 @@
-"""The content of a document, before it is HTML or Markdown. Text is plain text; only drawings are markup."""
+"""The content of a document, before it is written as HTML or Markdown. Text is plain text; only drawings are markup.
+
+Words in `backticks` within texts are shown as code.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph. `soft` is an explanation that a quick reader skips."""
+    """A paragraph. `soft` marks an explanation that a quick reader may skip."""
 
     text: str
     soft: bool = False
@@ -23,14 +26,22 @@ class Items:
 
 @dataclass(frozen=True)
 class Keys:
-    """Names and values."""
+    """A table of names and values."""
 
     rows: Sequence[tuple[str, object]]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a head. The columns in `texts` are texts; all others but the first are numbers, aligned to the right."""
+    """A table with a heading for each column.
+
+    Attributes:
+        head: the headings.
+        rows: a cell for each heading.
+        texts: indices of the columns that hold text. All other columns but the first hold numbers, aligned to the right.
+        title: above the table; None for no title.
+        note: an explanation below the table; None for none.
+    """
 
     head: Sequence[str]
     rows: Sequence[Sequence[object]]
@@ -41,7 +52,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Drawing:
-    """An SVG. `name` is unique on the page; `about` is the text for readers who cannot see it."""
+    """An SVG drawing.
+
+    Attributes:
+        name: unique in the document; the stem of the drawing's file.
+        svg: the SVG document.
+        about: a description for readers who cannot see the drawing.
+        title: above the drawing; None for no title.
+    """
 
     name: str
     svg: str
@@ -51,14 +69,14 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Code:
-    """Text as it stands: a traceback, lines of a file."""
+    """Text in a fixed-width font, such as a traceback or lines of a file."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Blocks behind a line that opens them."""
+    """Blocks that are hidden until the reader opens them by their title; `open` shows them from the start."""
 
     title: str
     blocks: Sequence[Block]
@@ -67,7 +85,15 @@ class Fold:
 
 @dataclass(frozen=True)
 class Card:
-    """Blocks in a frame, under a title, a few figures and a note."""
+    """Blocks in a frame.
+
+    Attributes:
+        title: of the card.
+        figures: names and values beside the title.
+        note: a text beside the figures.
+        blocks: the content.
+        bad: the card shows an error.
+    """
 
     title: str
     figures: Sequence[tuple[str, str]]
@@ -78,32 +104,24 @@ class Card:
 
 @dataclass(frozen=True)
 class Cards:
-    """Cards beside and below each other."""
+    """Cards side by side, in as many rows as they need."""
 
     cards: Sequence[Card]
 
 
 @dataclass(frozen=True)
 class Row:
-    """Drawings beside each other where there is room."""
+    """Drawings side by side, where the page is wide enough."""
 
     drawings: Sequence[Drawing]
 
 
-@dataclass(frozen=True)
-class Markup:
-    """HTML of another room of the report, trusted as it is; Markdown shows it as its plain `text`."""
-
-    html: str
-    text: str
-
-
-Block = Text | Items | Keys | Table | Drawing | Code | Fold | Cards | Row | Markup
+Block = Text | Items | Keys | Table | Drawing | Code | Fold | Cards | Row
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page. `key` is its anchor."""
+    """A part of the document. `key` is its anchor."""
 
     key: str
     title: str
@@ -115,12 +133,13 @@ class Page:
     """A whole document.
 
     Attributes:
-        lead: what it is about, in a sentence or two.
+        title: of the document.
+        lead: its subject, in one or two sentences.
         sections: its parts, in order.
         footer: the last line.
         summary: questions and answers for a quick reader.
-        tiles: values and names.
-        style: style sheet of its drawings, beside that of all drawings.
+        tiles: the main figures, as (value, name).
+        style: a style sheet for its drawings, beside the one that all drawings have.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else: no script, no font, no network."""
+"""Render a document as one HTML page without scripts, external fonts or network access."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ogive.drawing.plot import STYLE
 
 
 def render_html(page: Page) -> str:
-    """The page. All text is escaped; drawings go in as they are."""
+    """Return the document as HTML. All text is escaped; drawings are inserted unchanged."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ogive.document"),
         autoescape=True,
@@ -23,10 +23,10 @@ def render_html(page: Page) -> str:
     )
     environment.filters["kind"] = lambda block: type(block).__name__
     environment.filters["safe_markup"] = Safe
-    environment.filters["prose"] = _prose
+    environment.filters["prose"] = _mark_code
     return environment.get_template("page.html").render(page=page, figures=Safe(STYLE + page.style))
 
 
-def _prose(text: str) -> Safe:
-    """Text whose `words` in backticks are set as code."""
+def _mark_code(text: str) -> Safe:
+    """Return the text as HTML, with the words in `backticks` as code."""
     return Safe(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(text))))

@@ -1,4 +1,4 @@
-"""Writing a document to a file: HTML, or Markdown with its drawings in a folder beside it."""
+"""Write a document to a file: HTML, or Markdown with its drawings in a folder beside it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ogive.document.markdown import render_markdown, standalone
 from ogive.files import replace_text
 
 SUFFIXES = {"html": ".html", "md": ".md"}
-"""The formats of a document, and the suffixes of their files."""
+"""The suffix of each format of a document."""
 
 
 def write_page(page: Page, target: Path, figures: Path | None = None) -> None:
-    """Write `page` to `target`: Markdown where its name ends in `.md`, else HTML.
+    """Write `page` to `target`: as Markdown if its name ends in `.md`, else as HTML.
 
     Args:
         page: the document.
-        target: replaced where it exists; its folder is made.
+        target: the file; it is replaced if it exists, and its folder is created.
         figures: the folder for the drawings of a Markdown document. Default: `<stem>-figures` beside `target`.
 
     Raises:
@@ -31,9 +31,9 @@ def write_page(page: Page, target: Path, figures: Path | None = None) -> None:
     folder = figures or target.with_name(f"{target.stem}-figures")
     folder.mkdir(exist_ok=True)
 
-    def place(drawing: Drawing) -> str:
+    def save_drawing(drawing: Drawing) -> str:
         path = folder / f"{drawing.name}.svg"
         replace_text(path, standalone(drawing.svg, page.style))
         return f"{folder.name}/{path.name}"
 
-    replace_text(target, render_markdown(page, place))
+    replace_text(target, render_markdown(page, save_drawing))

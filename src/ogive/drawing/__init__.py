@@ -1,1 +1,1 @@
-"""Drawings: plots, and architectures layer by layer, as SVG or text."""
+"""Draw plots as SVG, and architectures layer by layer as SVG or text."""

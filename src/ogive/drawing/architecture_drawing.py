@@ -1,11 +1,11 @@
-"""Drawings of an architecture: a tree for terminals, boxes for pages."""
+"""Draw an architecture: as a tree for terminals, as boxes for pages."""
 
 from __future__ import annotations
 
 from rich.text import Text
 from rich.tree import Tree
 
-from ogive.drawing.layer_svg import layer_picture
+from ogive.drawing.layer_svg import render_svg
 from ogive.drawing.layer_tree import LayerBox, Setting, dense_rows, layer_tree
 from ogive.space import Architecture
 
@@ -14,37 +14,37 @@ FIXED = "dim"
 
 
 def draw_text(architecture: Architecture) -> Tree:
-    """A compact tree for a terminal, to be printed with rich.
+    """Return a compact tree of layers for a terminal, to be printed with rich.
 
-    What was chosen comes first on each line and is coloured; what is the same in every architecture of the space stands
-    in parentheses. Equal layers in a row are one line, such as `3 x ConvBlock`. A space that was read from a journal
-    has no layers: then the tree lists decisions and labels, and says so.
+    Each line begins with the chosen alternatives, in colour; settings that are the same in every architecture of the
+    space follow in parentheses. Equal consecutive layers share a line, such as `3 x ConvBlock`. A space that was read from
+    a journal has no layers: its tree lists decisions and labels, and says so.
     """
     box = layer_tree(architecture)
-    tree = Tree(_line(box), guide_style=FIXED)
-    _grow(tree, box)
+    tree = Tree(_format_box(box), guide_style=FIXED)
+    _add_children(tree, box)
     return tree
 
 
 def draw_svg(architecture: Architecture) -> str:
-    """A self-contained SVG: layers from top to bottom, blocks as boxes around their layers, choices highlighted.
+    """Return a self-contained SVG: layers from top to bottom, blocks as boxes around their layers, choices highlighted.
 
-    A long chain goes on in further columns. Text takes the colour of the page around it (`currentColor`). Resting the
-    pointer on a layer shows which decisions made it.
+    A long chain continues in further columns. Text has the colour of the surrounding page (`currentColor`). The tooltip of
+    a layer names the decisions that it depends on.
     """
-    return layer_picture(layer_tree(architecture))
+    return render_svg(layer_tree(architecture))
 
 
-def _grow(tree: Tree, box: LayerBox) -> None:
+def _add_children(tree: Tree, box: LayerBox) -> None:
     if box.dense:
         for target, sources in dense_rows(box):
-            tree.add(_sum(target, sources))
+            tree.add(_format_node(target, sources))
         return
     for child in box.children:
-        _grow(tree.add(_line(child)), child)
+        _add_children(tree.add(_format_box(child)), child)
 
 
-def _line(box: LayerBox) -> Text:
+def _format_box(box: LayerBox) -> Text:
     line = Text()
     if box.name:
         line.append(f"{box.name}: ", FIXED)
@@ -57,17 +57,18 @@ def _line(box: LayerBox) -> Text:
         if setting.chosen:
             line.append(f" {setting.name}=" if setting.name else " ")
             line.append(setting.text, CHOSEN)
-    fixed = ", ".join(_setting(setting) for setting in box.settings if not setting.chosen)
+    fixed = ", ".join(_format_setting(setting) for setting in box.settings if not setting.chosen)
     if fixed:
         line.append(f" ({fixed})", FIXED)
     return line
 
 
-def _setting(setting: Setting) -> str:
+def _format_setting(setting: Setting) -> str:
     return f"{setting.name}={setting.text}" if setting.name else setting.text
 
 
-def _sum(target: int, sources: list[tuple[int, LayerBox]]) -> Text:
+def _format_node(target: int, sources: list[tuple[int, LayerBox]]) -> Text:
+    """Return a node of a dense cell as the sum of its inputs: `node 2 = conv(0) + skip(1)`."""
     line = Text(f"node {target} = ")
     for position, (source, operation) in enumerate(sources):
         line.append(" + " if position else "")

@@ -1,4 +1,4 @@
-"""Boxes as SVG. Sizes are pixels; text is monospaced, so that its width is known."""
+"""Render layer boxes as SVG. Sizes are in pixels; text is monospaced, so that its width is known."""
 
 from __future__ import annotations
 
@@ -9,22 +9,26 @@ from xml.sax.saxutils import escape
 
 from ogive.drawing.layer_tree import LayerBox, Setting, dense_rows
 
-CHARACTER = 6.7  # width at FONT; a little more than most fonts need
 FONT = 11
+CHARACTER = 6.7
+"""Width of a character at size `FONT`; a little more than most fonts need."""
 LINE = 16
+"""Height of a line of text."""
 PADDING = 8
-GAP = 16  # before a layer, for the arrow
-NAMED_GAP = 6  # before one that is given by name: no arrow leads to it
+GAP = 16
+"""Space above a layer, for the arrow."""
+NAMED_GAP = 6
+"""Space above a layer that is passed as a named argument: no arrow leads to it."""
 COLUMN_GAP = 30
 COLUMN_HEIGHT = 520
-"""A chain that is taller goes on in another column."""
+"""A taller chain continues in another column."""
 LINE_LENGTH = 44
-"""Characters of a line of settings."""
+"""The most characters of a line of settings."""
 ACCENT = "#2f7de1"
-"""Of what was chosen; readable on white and on black."""
+"""The colour of chosen alternatives; readable on white and on black."""
 
 Segment = tuple[str, str]
-"""Text and its style: "title", "chosen" or "fixed"."""
+"""A text and its style: "title", "chosen" or "fixed"."""
 _STYLES = {
     "title": 'font-weight="600"',
     "chosen": f'font-weight="600" fill="{ACCENT}"',
@@ -34,16 +38,16 @@ _STYLES = {
 
 @dataclass(frozen=True)
 class LayerPicture:
-    """Something with a size that can be drawn with its upper left corner anywhere."""
+    """A picture of a known size; `draw(x, y)` yields its SVG elements with the upper left corner at (x, y)."""
 
     width: float
     height: float
     draw: Callable[[float, float], Iterator[str]]
 
 
-def layer_picture(box: LayerBox) -> str:
-    """The SVG document of a box."""
-    inner = _box(box)
+def render_svg(box: LayerBox) -> str:
+    """Return a box as an SVG document."""
+    inner = _box_picture(box)
     width, height = inner.width + 2, inner.height + 2
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
@@ -53,16 +57,17 @@ def layer_picture(box: LayerBox) -> str:
     return "\n".join([head, *inner.draw(1, 1), "</svg>"])
 
 
-def _box(box: LayerBox) -> LayerPicture:
-    lines = [*_header(box), *(_node_line(row) for row in (dense_rows(box) if box.dense else ()))]
-    text = _text(lines)
-    body = _column(box.children) if box.children and not box.dense else None
+def _box_picture(box: LayerBox) -> LayerPicture:
+    lines = [*_header_lines(box), *(_node_line(row) for row in (dense_rows(box) if box.dense else ()))]
+    text = _text_picture(lines)
+    body = _columns_picture(box.children) if box.children and not box.dense else None
     width = max(text.width, body.width if body else 0) + 2 * PADDING
     height = text.height + 2 * PADDING - 4 + (body.height + PADDING / 2 if body else 0)
-    tooltip = escape("\n".join(_origins(box)))
+    tooltip = escape("\n".join(_decision_lines(box)))
 
     def draw(x: float, y: float) -> Iterator[str]:
         yield f"<g><title>{tooltip}</title>" if tooltip else "<g>"
+        # A repeated layer is a stack of up to three frames; a block with layers inside has one frame and a count.
         for shift in range(min(box.times - 1, 2), -1, -1):
             if shift == 0 or not body:
                 yield _frame(x + 3 * shift, y + 3 * shift, width, height, chosen=bool(box.label), leaf=not box.children)
@@ -84,8 +89,8 @@ def _frame(x: float, y: float, width: float, height: float, *, chosen: bool, lea
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="5" {colours}/>'
 
 
-def _header(box: LayerBox) -> Iterator[list[Segment]]:
-    """The title, and the settings in lines of a bounded length: what was chosen first."""
+def _header_lines(box: LayerBox) -> Iterator[list[Segment]]:
+    """Yield the title, then the settings in lines of at most `LINE_LENGTH` characters, chosen ones first."""
     title: list[Segment] = [(f"{box.name}: ", "fixed")] if box.name else []
     if box.label:
         title.append((box.label, "chosen"))
@@ -93,11 +98,11 @@ def _header(box: LayerBox) -> Iterator[list[Segment]]:
     else:
         title.append((box.title, "title"))
     yield title + ([(f" x{box.times}", "title")] if box.times > 1 else [])
-    yield from _wrapped([setting for setting in box.settings if setting.chosen])
-    yield from _wrapped([setting for setting in box.settings if not setting.chosen])
+    yield from _wrap_settings([setting for setting in box.settings if setting.chosen])
+    yield from _wrap_settings([setting for setting in box.settings if not setting.chosen])
 
 
-def _wrapped(settings: Sequence[Setting]) -> Iterator[list[Segment]]:
+def _wrap_settings(settings: Sequence[Setting]) -> Iterator[list[Segment]]:
     line: list[Segment] = []
     for setting in settings:
         name = f"{setting.name}=" if setting.name else ""
@@ -123,30 +128,32 @@ def _node_line(row: tuple[int, list[tuple[int, LayerBox]]]) -> list[Segment]:
     return line
 
 
-def _text(lines: Sequence[Sequence[Segment]]) -> LayerPicture:
+def _text_picture(lines: Sequence[Sequence[Segment]]) -> LayerPicture:
     width = max(sum(len(text) for text, _ in line) for line in lines) * CHARACTER
 
     def draw(x: float, y: float) -> Iterator[str]:
-        for number, line in enumerate(lines):
+        for row, line in enumerate(lines):
             spans = "".join(f"<tspan {_STYLES[style]}>{escape(text)}</tspan>" for text, style in line if text)
-            yield f'<text xml:space="preserve" x="{x:.1f}" y="{y + LINE * number + FONT + 1:.1f}">{spans}</text>'
+            yield f'<text xml:space="preserve" x="{x:.1f}" y="{y + LINE * row + FONT + 1:.1f}">{spans}</text>'
 
     return LayerPicture(width, LINE * len(lines), draw)
 
 
-def _column(children: Sequence[LayerBox]) -> LayerPicture:
-    """Layers from top to bottom, in as many columns as keep them readable; arrows between those that are not named."""
-    pictures = [_box(child) for child in children]
+def _columns_picture(children: Sequence[LayerBox]) -> LayerPicture:
+    """Return layers from top to bottom, in several columns where one would be too tall.
+
+    Arrows join consecutive layers, except those that are passed as named arguments.
+    """
+    pictures = [_box_picture(child) for child in children]
     gaps = [NAMED_GAP if child.name else GAP for child in children]
-    columns = _columns([p.height + gap for p, gap in zip(pictures, gaps, strict=True)])
+    columns = _split_into_columns([p.height + gap for p, gap in zip(pictures, gaps, strict=True)])
     widths = [max(pictures[i].width for i in column) for column in columns]
     heights = [sum(pictures[i].height + gaps[i] for i in column) - gaps[column[0]] for column in columns]
-    wrap = len(columns) > 1
-    margin = 12 if wrap else 0  # above and below, for the lines from column to column
+    margin = 12 if len(columns) > 1 else 0  # above and below, for the arrows from column to column
 
     def draw(x: float, y: float) -> Iterator[str]:
         left = x
-        for number, (column, width) in enumerate(zip(columns, widths, strict=True)):
+        for index, (column, width) in enumerate(zip(columns, widths, strict=True)):
             middle, bottom = left + width / 2, y + margin
             for i in column:
                 top = bottom if i == column[0] else bottom + gaps[i]
@@ -154,32 +161,33 @@ def _column(children: Sequence[LayerBox]) -> LayerPicture:
                     yield _arrow([(middle, bottom + 1), (middle, top)])
                 yield from pictures[i].draw(middle - pictures[i].width / 2, top)
                 bottom = top + pictures[i].height
-            if number + 1 < len(columns) and not children[columns[number + 1][0]].name:
+            if index + 1 < len(columns) and not children[columns[index + 1][0]].name:
+                # From the foot of this column, up between the two columns, to the top of the next column.
                 between = left + width + COLUMN_GAP / 2
-                following = left + width + COLUMN_GAP + widths[number + 1] / 2
+                next_middle = left + width + COLUMN_GAP + widths[index + 1] / 2
                 points = [(middle, bottom), (middle, bottom + 8), (between, bottom + 8), (between, y + 1)]
-                yield _arrow([*points, (following, y + 1), (following, y + margin)])
+                yield _arrow([*points, (next_middle, y + 1), (next_middle, y + margin)])
             left += width + COLUMN_GAP
 
     return LayerPicture(sum(widths) + COLUMN_GAP * (len(columns) - 1), max(heights) + 2 * margin, draw)
 
 
-def _columns(heights: Sequence[float]) -> list[list[int]]:
-    """Positions in columns of about equal height, none much taller than `COLUMN_HEIGHT`."""
+def _split_into_columns(heights: Sequence[float]) -> list[list[int]]:
+    """Return the indices of each column; columns have about equal heights, none much above `COLUMN_HEIGHT`."""
     height = sum(heights) / max(1, math.ceil(sum(heights) / COLUMN_HEIGHT))
     columns: list[list[int]] = [[]]
-    filled = 0.0
-    for i, own in enumerate(heights):
-        if columns[-1] and filled + own / 2 > height:
+    used = 0.0
+    for i, item_height in enumerate(heights):
+        if columns[-1] and used + item_height / 2 > height:
             columns.append([])
-            filled = 0.0
+            used = 0.0
         columns[-1].append(i)
-        filled += own
+        used += item_height
     return columns
 
 
 def _arrow(points: Sequence[tuple[float, float]]) -> str:
-    """A line through points that ends, downwards, in an arrowhead."""
+    """Return a line through points that ends in an arrowhead pointing down."""
     x, y = points[-1]
     line = " ".join(f"{px:.1f},{py:.1f}" for px, py in [*points[:-1], (x, y - 4)])
     head = f"{x - 3:.1f},{y - 5:.1f} {x + 3:.1f},{y - 5:.1f} {x:.1f},{y:.1f}"
@@ -189,8 +197,8 @@ def _arrow(points: Sequence[tuple[float, float]]) -> str:
     )
 
 
-def _origins(box: LayerBox) -> Iterator[str]:
-    """Which decisions made this layer, for the tooltip."""
+def _decision_lines(box: LayerBox) -> Iterator[str]:
+    """Yield the decisions that this layer depends on, for the tooltip."""
     if box.decision:
         yield f"{box.decision} = {box.label}"
     yield from (f"{s.name or s.text}: {s.decision}" for s in box.settings if s.decision and s.decision != s.name)

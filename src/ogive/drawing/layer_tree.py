@@ -1,4 +1,4 @@
-"""From an architecture to boxes: layers within layers, each with its arguments, and which of all that was chosen."""
+"""Turn an architecture into a tree of layer boxes, each with its arguments, and with the chosen alternatives marked."""
 
 from __future__ import annotations
 
@@ -14,38 +14,48 @@ from ogive.space.domain import Label
 from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table, Value, realise
 
 MAX_TEXT = 40
-"""Characters of a value that are shown."""
+"""The most characters of a value that are shown."""
 
 NO_LAYERS = "the space was read from a journal, without layers (--trust loads them): its decisions and their labels"
+"""Shown in place of the layers of a space that has none."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A plain argument. `decision` is the open choice behind it, "" where there is none."""
+    """An argument that is not a layer.
 
-    name: str
+    Attributes:
+        name: the argument's name; None for an argument without one.
+        text: the value.
+        chosen: whether the value depends on a decision.
+        decision: the names of those decisions; None where there are none.
+    """
+
+    name: str | None
     text: str
     chosen: bool = False
-    decision: str = field(default="", compare=False)
+    decision: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
 class LayerBox:
-    """A layer. Boxes are equal when they look equal: the names of decisions do not count.
+    """A layer. Boxes are equal if they look equal: the names of decisions are not compared.
 
     Attributes:
         title: the factory's name.
-        name: of the argument that it is given as, where that has one.
-        label: of the alternative, where this layer was chosen; "" where it is always there.
-        decision: what chose it.
-        times: how often it stands here in a row.
-        dense: its children are the edges of a dense cell, all into node 1, then all into node 2 ...
+        name: the name of the argument that the layer is passed as; None where it is not passed by name.
+        label: the label of the chosen alternative; None for a layer that every architecture has.
+        decision: the decision that chose it; None for a layer that every architecture has.
+        settings: its arguments that are not layers.
+        children: its arguments that are layers.
+        times: the number of equal consecutive layers that the box shows.
+        dense: the children are the edges of a dense cell, in the order: all into node 1, then all into node 2, ...
     """
 
     title: str
-    name: str = ""
-    label: str = ""
-    decision: str = field(default="", compare=False)
+    name: str | None = None
+    label: str | None = None
+    decision: str | None = field(default=None, compare=False)
     settings: tuple[Setting, ...] = ()
     children: tuple[LayerBox, ...] = ()
     times: int = 1
@@ -56,24 +66,19 @@ Part = LayerBox | Setting
 
 
 def layer_tree(architecture: Architecture) -> LayerBox:
-    """The boxes of an architecture; a table of its decisions where its space was read from a journal."""
+    """Return the boxes of an architecture; a list of its decisions where its space was read from a journal."""
     tree = architecture.space.tree
     if tree is None:
         rows = (LayerBox(plain(label), plain(name), plain(label)) for name, label in architecture.items())
-        return LayerBox("Architecture", settings=(Setting("", NO_LAYERS),), children=tuple(rows))
-    parts = _parts(tree, architecture, "")
+        return LayerBox("Architecture", settings=(Setting(None, NO_LAYERS),), children=tuple(rows))
+    parts = _parts(tree, architecture, None)
     if len(parts) == 1 and isinstance(parts[0], LayerBox):
         return parts[0]
-    return _holding("Architecture", parts)
-
-
-def has_layers(architecture: Architecture) -> bool:
-    """Whether `sketch` can show layers."""
-    return architecture.space.tree is not None
+    return _enclosing_box("Architecture", parts)
 
 
 def plain(value: Any) -> str:
-    """A value in few words, on one line, without control characters."""
+    """Return a value as at most `MAX_TEXT` characters, on one line, without control characters."""
     if isinstance(value, str):
         text = value
     elif isinstance(value, (list, tuple)):
@@ -86,8 +91,8 @@ def plain(value: Any) -> str:
     return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 3]}..."
 
 
-def _parts(node: Node, choices: Mapping[str, Label], name: str) -> list[Part]:
-    """What `node` is drawn as, given as the argument `name`: one part, or several for a list with layers in it."""
+def _parts(node: Node, choices: Mapping[str, Label], name: str | None) -> list[Part]:
+    """Return the parts that show `node`, passed as the argument `name`: one, or several for a list that has layers."""
     match node:
         case Constant(value):
             return [Setting(name, plain(value))]
@@ -95,98 +100,101 @@ def _parts(node: Node, choices: Mapping[str, Label], name: str) -> list[Part]:
             return [Setting(name, plain(choices[decision]), True, decision)]
         case Compute():
             decisions = _decisions(node)
-            return [Setting(name, plain(realise(node, choices)), bool(decisions), ", ".join(decisions))]
+            return [Setting(name, plain(realise(node, choices)), bool(decisions), ", ".join(decisions) or None)]
         case Call():
-            return [_layer(node, choices, name)]
+            return [_layer_box(node, choices, name)]
         case Choose(_, decision, alternatives):
-            return _chosen(alternatives[choices[decision]], choices[decision], decision, choices, name)
+            label = choices[decision]
+            return _chosen_parts(alternatives[label], label, decision, choices, name)
         case ChooseSome(_, decision, alternatives):
             labels = choices[decision]
-            some = [p for label in labels for p in _chosen(alternatives[label], label, decision, choices, "")]
-            if any(isinstance(part, LayerBox) for part in some):
-                return [_as_box(part) for part in some]
+            parts = [p for label in labels for p in _chosen_parts(alternatives[label], label, decision, choices, None)]
+            if any(isinstance(part, LayerBox) for part in parts):
+                return [_as_box(part) for part in parts]
             return [Setting(name, f"{{{', '.join(map(plain, labels))}}}", True, decision)]
         case Group(_, items):
-            return _several([p for item in items for p in _parts(item, choices, "")], name)
+            return _merge_parts([p for item in items for p in _parts(item, choices, None)], name)
         case Table(items):
-            return _several([p for key, item in items.items() for p in _parts(item, choices, plain(key))], name)
+            return _merge_parts([p for key, item in items.items() for p in _parts(item, choices, plain(key))], name)
         case Splice(_, times, items):
-            kept = items[: realise(times, choices)]
-            return [part for item in kept for part in _parts(item, choices, "")]
+            repeated = items[: realise(times, choices)]
+            return [part for item in repeated for part in _parts(item, choices, None)]
 
 
-def _chosen(node: Node, label: Label, decision: str, choices: Mapping[str, Label], name: str) -> list[Part]:
-    """The alternative `node`, marked as chosen by its label."""
+def _chosen_parts(
+    node: Node, label: Label, decision: str, choices: Mapping[str, Label], name: str | None
+) -> list[Part]:
+    """Return the parts that show the alternative `node`, marked with its label as chosen by `decision`."""
     parts = _parts(node, choices, name)
     if len(parts) == 1 and isinstance(parts[0], LayerBox):
         inner = parts[0]
         return [inner if inner.label else replace(inner, label=plain(label), decision=decision)]
     if any(isinstance(part, LayerBox) for part in parts):
-        return [replace(_holding(plain(label), parts), name=name, label=plain(label), decision=decision)]
+        return [replace(_enclosing_box(plain(label), parts), name=name, label=plain(label), decision=decision)]
     return [Setting(name, plain(label), True, decision)]
 
 
-def _several(parts: list[Part], name: str) -> list[Part]:
-    """The items of a list or dict: as they are where layers are among them, else one setting."""
+def _merge_parts(parts: list[Part], name: str | None) -> list[Part]:
+    """Return the items of a list or dict as boxes if a layer is among them, else merged into one setting."""
     if any(isinstance(part, LayerBox) for part in parts):
         return [_as_box(part) for part in parts]
     settings = [part for part in parts if isinstance(part, Setting)]
     text = ", ".join(f"{s.name}={s.text}" if s.name else s.text for s in settings)
     decisions = ", ".join(dict.fromkeys(s.decision for s in settings if s.decision))
-    return [Setting(name, f"[{text}]", any(s.chosen for s in settings), decisions)]
+    return [Setting(name, f"[{text}]", any(s.chosen for s in settings), decisions or None)]
 
 
-def _layer(call: Call, choices: Mapping[str, Label], name: str) -> LayerBox:
+def _layer_box(call: Call, choices: Mapping[str, Label], name: str | None) -> LayerBox:
     names = _parameter_names(call.factory)
-    given = [(names[i] if i < len(names) else "", arg) for i, arg in enumerate(call.args)]
-    given += call.kwargs.items()
+    arguments = [(names[i] if i < len(names) else None, node) for i, node in enumerate(call.args)]
+    arguments += call.kwargs.items()
     parts: list[Part] = []
-    holders = 0
-    for argument, node in given:
-        parts += _counts(node, choices)
+    arguments_with_layers = 0
+    for argument, node in arguments:
+        parts += _repeat_settings(node, choices)
         inner = _parts(node, choices, argument)
-        boxes = any(isinstance(part, LayerBox) for part in inner)
-        holders += boxes
-        if boxes and len(inner) > 1 and argument:
-            parts.append(replace(_holding(argument, inner), name=""))
+        has_layers = any(isinstance(part, LayerBox) for part in inner)
+        arguments_with_layers += has_layers
+        if has_layers and len(inner) > 1 and argument:
+            parts.append(_enclosing_box(argument, inner))
         else:
             parts += inner
-    box = replace(_holding(_name(call.factory), parts), name=name)
-    if holders == 1 and len(box.children) == 1 and box.children[0].title in names:  # a single list: no box around it
+    box = replace(_enclosing_box(_factory_name(call.factory), parts), name=name)
+    # A layer whose only children are one list of layers needs no box around that list.
+    if arguments_with_layers == 1 and len(box.children) == 1 and box.children[0].title in names:
         box = replace(box, children=box.children[0].children, settings=box.settings + box.children[0].settings)
     return replace(box, dense=_is_dense(call.factory))
 
 
-def _counts(node: Node, choices: Mapping[str, Label]) -> list[Part]:
-    """The open numbers of repetitions in an argument, as settings of the layer that it is given to."""
+def _repeat_settings(node: Node, choices: Mapping[str, Label]) -> list[Part]:
+    """Return the chosen numbers of repetitions in an argument, as settings of the layer that receives it."""
     items = node.items if isinstance(node, Group) else (node,)
     decisions = [name for item in items if isinstance(item, Splice) for name in _decisions(item.times)]
     return [Setting(name, plain(choices[name]), True, name) for name in decisions]
 
 
-def _holding(title: str, parts: Sequence[Part]) -> LayerBox:
+def _enclosing_box(title: str, parts: Sequence[Part]) -> LayerBox:
+    """Return a box around `parts`."""
     settings = tuple(part for part in parts if isinstance(part, Setting))
     return LayerBox(
-        title, settings=settings, children=collapsed([part for part in parts if isinstance(part, LayerBox)])
+        title, settings=settings, children=collapse_equal([part for part in parts if isinstance(part, LayerBox)])
     )
 
 
 def _as_box(part: Part) -> LayerBox:
     if isinstance(part, LayerBox):
         return part
-    return LayerBox(part.text, name=part.name, label=part.text if part.chosen else "", decision=part.decision)
+    return LayerBox(part.text, name=part.name, label=part.text if part.chosen else None, decision=part.decision)
 
 
-def collapsed(boxes: Sequence[LayerBox]) -> tuple[LayerBox, ...]:
-    """Boxes that stand in a row and look equal as one box with `times`."""
-    rows = (
-        (box, sum(item.times for item in same)) for box, same in groupby(boxes, key=lambda box: replace(box, times=1))
-    )
-    return tuple(replace(box, times=times) for box, times in rows)
+def collapse_equal(boxes: Sequence[LayerBox]) -> tuple[LayerBox, ...]:
+    """Return the boxes with each run of equal ones as a single box that counts them in `times`."""
+    groups = groupby(boxes, key=lambda box: replace(box, times=1))
+    return tuple(replace(box, times=sum(item.times for item in equal)) for box, equal in groups)
 
 
 def dense_rows(box: LayerBox) -> list[tuple[int, list[tuple[int, LayerBox]]]]:
-    """For each node of a dense cell from 1: its inputs as (source node, operation)."""
+    """Return for each node of a dense cell, from node 1: its number and its inputs as (source node, operation)."""
     edges = [child for child in box.children for _ in range(child.times)]
     rows, target = [], 1
     while edges:
@@ -196,27 +204,27 @@ def dense_rows(box: LayerBox) -> list[tuple[int, list[tuple[int, LayerBox]]]]:
 
 
 def _decisions(node: Node) -> list[str]:
-    """The decisions that a derived value comes from."""
+    """Return the names of the decisions that a computed value depends on."""
     if isinstance(node, (Choose, Value)):
         return [node.decision]
     operands = node.operands if isinstance(node, Compute) else ()
     return list(dict.fromkeys(decision for operand in operands for decision in _decisions(operand)))
 
 
-def _name(factory: Callable[..., Any]) -> str:
-    inner = getattr(factory, "func", factory)  # of a functools.partial
+def _factory_name(factory: Callable[..., Any]) -> str:
+    inner = getattr(factory, "func", factory)  # a functools.partial is named after its function
     return plain(getattr(inner, "__name__", None) or type(inner).__name__)
 
 
 def _parameter_names(factory: Callable[..., Any]) -> list[str]:
     try:
         parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):  # some callables written in C do not tell
+    except (TypeError, ValueError):  # some callables written in C have no signature
         return []
     return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 def _is_dense(factory: Callable[..., Any]) -> bool:
-    """Whether a layer is the zoo's dense cell; asked without importing it, which would load torch."""
+    """Return whether a layer is the zoo's dense cell, without importing the zoo, which would load torch."""
     layers = sys.modules.get("ogive.zoo.layers")
     return layers is not None and factory is layers.DenseCell

@@ -1,9 +1,9 @@
-"""Axes, points and lines as SVG text.
+"""Draw axes, points and lines as SVG text.
 
-Written by hand rather than with a plotting library: a page of a dozen figures is drawn in milliseconds, ten thousand
-points are one path, and colours are classes of the page's style sheet, so that they follow its light or dark scheme.
+Written by hand rather than with a plotting library: a dozen figures take milliseconds, ten thousand points are one path,
+and colours are classes of the page's style sheet, so that they follow its light or dark scheme.
 
-Symbols: places are pixels of the drawing, x to the right and y downwards.
+Pixels are counted from the upper left corner, x to the right and y downwards.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from numpy.typing import ArrayLike
 from ogive.arrays import FloatArray
 
 NAMED = 400
-"""Up to so many points each tell their name when the pointer rests on them."""
+"""The most points that get a tooltip each; more points are drawn as a single path."""
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 46
+"""Margins of a plot in pixels."""
 CHARACTER = 6.6
+"""Average width of a character in pixels."""
 PIXELS = 4096
-"""More than a drawing is high: two places make one number."""
+"""More than the height of any drawing, so that x * PIXELS + y identifies a pixel."""
 
 STYLE = """
 svg.figure { color: var(--ink, #1b1f24); font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; }
@@ -50,12 +52,19 @@ svg.figure .strong { font-weight: 600; }
 
 
 LARGEST, SMALLEST = 1e150, 1e-150
-"""Larger values are drawn as if they were this large, smaller ones as 0."""
+"""Larger values are drawn at `LARGEST`, smaller ones at 0."""
 
 
 @dataclass(frozen=True)
 class AxisScale:
-    """One axis: from `low` to `high`, on a log scale where both are above 0 and it is asked for."""
+    """The scale of an axis.
+
+    Attributes:
+        low, high: the ends; both above 0 on a log scale.
+        label: the text beside the axis.
+        log: whether the scale is logarithmic.
+        whole: whether only whole numbers are marked.
+    """
 
     low: float
     high: float
@@ -63,8 +72,8 @@ class AxisScale:
     log: bool = False
     whole: bool = False
 
-    def share(self, values: ArrayLike) -> FloatArray:
-        """Where values lie between the ends, 0 to 1."""
+    def positions(self, values: ArrayLike) -> FloatArray:
+        """Return the positions of values between the ends, 0 to 1 [n]."""
         points = _bounded(values)
         low, high = self.low, self.high
         if self.log:
@@ -72,7 +81,7 @@ class AxisScale:
         return np.asarray((points - low) / ((high - low) or 1.0))
 
     def ticks(self, count: int = 6) -> list[float]:
-        """Round numbers on the axis."""
+        """Return about `count` round numbers on the axis."""
         if self.log:
             return self._decades(count)
         step = _step((self.high - self.low) / count, self.whole)
@@ -84,15 +93,17 @@ class AxisScale:
         first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
         for factors in ((1, 2, 5), (1, 3), (1,)):
             every = max(1, math.ceil((last - first) / count)) if factors == (1,) else 1
-            found = [f * 10.0**d for d in range(first, last + 1, every) for f in factors]
-            found = [value for value in found if self.low <= value <= self.high]
-            if len(found) <= count + 2 or factors == (1,):
+            ticks = [f * 10.0**d for d in range(first, last + 1, every) for f in factors]
+            ticks = [value for value in ticks if self.low <= value <= self.high]
+            if len(ticks) <= count + 2 or factors == (1,):
                 break
-        return found
+        return ticks
 
 
-def over(values: ArrayLike, label: str = "", log: bool = False, margin: float = 0.04, whole: bool = False) -> AxisScale:
-    """A scale over all finite `values`, with a margin on both sides."""
+def fit_scale(
+    values: ArrayLike, label: str = "", log: bool = False, margin: float = 0.04, whole: bool = False
+) -> AxisScale:
+    """Return a scale over all finite `values`, with a margin on both sides as a share of their range."""
     points = _bounded(values)
     points = points[np.isfinite(points)]
     low, high = (float(points.min()), float(points.max())) if len(points) else (0.0, 1.0)
@@ -104,7 +115,7 @@ def over(values: ArrayLike, label: str = "", log: bool = False, margin: float = 
 
 
 def _bounded(values: ArrayLike) -> FloatArray:
-    """Values of a size with which differences and ratios can be computed; NaN and infinities stay."""
+    """Return values whose differences and ratios can be computed without overflow; NaN and infinities are kept."""
     points = np.asarray(values, dtype=np.float64)
     bounded = np.where(np.abs(points) < SMALLEST, 0.0, np.clip(points, -LARGEST, LARGEST))
     return np.where(np.isfinite(points), bounded, points)
@@ -116,8 +127,8 @@ def _step(rough: float, whole: bool) -> float:
     return max(1.0, math.ceil(step)) if whole else step
 
 
-def tick_text(values: Sequence[float]) -> list[str]:
-    """The values as short as they can be while they differ; thousands as k, millions as M."""
+def format_ticks(values: Sequence[float]) -> list[str]:
+    """Return short texts of tick values; large values with k, M, G or T."""
     top = max((abs(value) for value in values), default=0.0)
     if top >= 1e15 or (0 < top < 1e-4):
         return [f"{value:.3g}" for value in values]
@@ -134,7 +145,10 @@ def tick_text(values: Sequence[float]) -> list[str]:
 
 @dataclass
 class Plot:
-    """A drawing with two axes; marks are drawn in the order in which they are added."""
+    """A drawing with two axes. Marks are drawn in the order in which they are added.
+
+    `css` is the class of a mark's colour in `STYLE`; a mark with a `label` has an entry in the legend.
+    """
 
     x: AxisScale
     y: AxisScale
@@ -144,13 +158,13 @@ class Plot:
     marks: list[str] = field(default_factory=list)
     legend: list[tuple[str, str, str]] = field(default_factory=list)
 
-    def place(self, xs: ArrayLike, ys: ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Pixels of points."""
-        px = self.left + self.x.share(xs) * (self.width - self.left - RIGHT)
-        py = self.height - BOTTOM - self.y.share(ys) * (self.height - TOP - BOTTOM)
+    def to_pixels(self, xs: ArrayLike, ys: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Return the pixel coordinates of points."""
+        px = self.left + self.x.positions(xs) * (self.width - self.left - RIGHT)
+        py = self.height - BOTTOM - self.y.positions(ys) * (self.height - TOP - BOTTOM)
         return px, py
 
-    def _named(self, kind: str, css: str, label: str) -> None:
+    def _add_to_legend(self, kind: str, css: str, label: str) -> None:
         if label and (kind, css, label) not in self.legend:
             self.legend.append((kind, css, label))
 
@@ -164,122 +178,122 @@ class Plot:
         size: float = 0,
         hollow: bool = False,
     ) -> None:
-        """Points; those beyond the frame are left out, and of those on the same pixel one is drawn."""
-        px, py = self.place(xs, ys)
+        """Add points. Points outside the frame are omitted; of many points on the same pixel one is drawn."""
+        px, py = self.to_pixels(xs, ys)
         inside = (px >= self.left - 1) & (px <= self.width) & (py >= 0) & (py <= self.height - BOTTOM + 1)
         inside &= np.isfinite(px) & np.isfinite(py)
         few = len(px) <= NAMED
         r = size or (3.2 if few else 2.0 if len(px) <= 3000 else 1.4)
-        self._named("hollow" if hollow else "dot", css, label)
+        self._add_to_legend("hollow" if hollow else "dot", css, label)
         if few:
             style = f'class="mark s {css}"' if hollow else f'class="f {css}" fill-opacity=".8"'
-            which = np.flatnonzero(inside).tolist()
-            titles = [f"<title>{escape(names[i])}</title>" if names else "" for i in which]
+            indices = np.flatnonzero(inside).tolist()
+            titles = [f"<title>{escape(names[i])}</title>" if names else "" for i in indices]
             circles = (
                 f'<circle cx="{px[i]:.1f}" cy="{py[i]:.1f}" r="{r:g}">{title}</circle>'
-                for i, title in zip(which, titles, strict=True)
+                for i, title in zip(indices, titles, strict=True)
             )
             self.marks.append(f"<g {style}>{''.join(circles)}</g>")
             return
-        places = np.unique(px[inside].round().astype(np.int64) * PIXELS + py[inside].round().astype(np.int64))
-        path = "".join(f"M{place // PIXELS} {place % PIXELS}h0" for place in places.tolist())
+        pixels = np.unique(px[inside].round().astype(np.int64) * PIXELS + py[inside].round().astype(np.int64))
+        path = "".join(f"M{pixel // PIXELS} {pixel % PIXELS}h0" for pixel in pixels.tolist())
         opacity = 0.35 if hollow else 0.7
         self.marks.append(
             f'<path class="dots s {css}" stroke-width="{2 * r:g}" stroke-opacity="{opacity}" d="{path}"/>'
         )
 
     def line(self, xs: ArrayLike, ys: ArrayLike, css: str, label: str = "", dash: bool = False) -> None:
-        """A line through points."""
-        px, py = self.place(xs, ys)
-        self._named("dash" if dash else "line", css, label)
-        self._line(_thin(px, py), css, dash)
+        """Add a line through points."""
+        px, py = self.to_pixels(xs, ys)
+        self._add_to_legend("dash" if dash else "line", css, label)
+        self._add_polyline(_simplify(px, py), css, dash)
 
     def steps(self, xs: ArrayLike, ys: ArrayLike, css: str, label: str = "", dash: bool = False) -> None:
-        """A line that keeps each value until the next point."""
-        px, py = self.place(xs, ys)
+        """Add a line that keeps each value until the next point."""
+        px, py = self.to_pixels(xs, ys)
         px, py = np.repeat(px, 2)[1:], np.repeat(py, 2)[:-1]
-        self._named("dash" if dash else "line", css, label)
-        self._line(_thin(px, py), css, dash)
+        self._add_to_legend("dash" if dash else "line", css, label)
+        self._add_polyline(_simplify(px, py), css, dash)
 
-    def _line(self, points: Iterable[tuple[float, float]], css: str, dash: bool) -> None:
+    def _add_polyline(self, points: Iterable[tuple[float, float]], css: str, dash: bool) -> None:
         text = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
         self.marks.append(f'<polyline class="line s {css}{" dash" if dash else ""}" points="{text}"/>')
 
     def area(self, xs: ArrayLike, ys: ArrayLike, css: str, label: str = "") -> None:
-        """A shaded polygon."""
-        px, py = self.place(xs, ys)
-        text = " ".join(f"{a:.1f},{b:.1f}" for a, b in _thin(px, py))
-        self._named("shade", css, label)
+        """Add a shaded polygon."""
+        px, py = self.to_pixels(xs, ys)
+        text = " ".join(f"{a:.1f},{b:.1f}" for a, b in _simplify(px, py))
+        self._add_to_legend("shade", css, label)
         self.marks.append(f'<polygon class="shade f {css}" points="{text}"/>')
 
     def band(self, low: float, high: float, css: str, label: str = "") -> None:
-        """A shaded stretch of the x axis."""
+        """Shade the whole height between `low` and `high` of the x axis."""
         self.area([low, high, high, low], [self.y.low, self.y.low, self.y.high, self.y.high], css, label)
 
     def crosses(self, xs: ArrayLike, css: str, label: str = "") -> None:
-        """Crosses at the foot of the drawing."""
-        px, _ = self.place(xs, np.full(np.shape(xs), self.y.low))
+        """Add crosses at the bottom of the drawing."""
+        px, _ = self.to_pixels(xs, np.full(np.shape(xs), self.y.low))
         y = self.height - BOTTOM - 5
         path = "".join(f"M{a - 3:g} {y - 3:g}l6 6m0-6l-6 6" for a in np.unique(px.round()).tolist())
-        self._named("cross", css, label)
+        self._add_to_legend("cross", css, label)
         self.marks.append(f'<path class="mark s {css}" d="{path}"/>')
 
     def text(self, x: float, y: float, text: str, css: str = "", shift: tuple[float, float] = (8, -8)) -> None:
-        """A note beside a point, on the side where there is room."""
-        (px,), (py,) = self.place([x], [y])
-        left = px + shift[0] + len(text) * CHARACTER > self.width
-        anchor, dx = ("end", -shift[0]) if left else ("start", shift[0])
+        """Add a text beside a point, on the side that has space for it."""
+        (px,), (py,) = self.to_pixels([x], [y])
+        too_wide = px + shift[0] + len(text) * CHARACTER > self.width
+        anchor, dx = ("end", -shift[0]) if too_wide else ("start", shift[0])
         dy = shift[1] if py + shift[1] > TOP + 8 else -shift[1] + 8
         self.marks.append(
             f'<text class="strong {css}" x="{px + dx:.1f}" y="{py + dy:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
         )
 
     def svg(self, about: str) -> str:
-        """The drawing as an SVG document; `about` tells what can be seen."""
-        keys, extra = self._legend()
+        """Return the drawing as an SVG document; `about` describes it for readers who cannot see it."""
+        keys, extra = self._draw_legend()
         head = (
             f'<svg class="figure" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {self.height + extra:g}" '
             f'width="{self.width:g}" height="{self.height + extra:g}" role="img" aria-label={quoteattr(about)}>'
         )
-        return "".join([head, *self._axes(), *self.marks, *keys, "</svg>"])
+        return "".join([head, *self._draw_axes(), *self.marks, *keys, "</svg>"])
 
-    def _axes(self) -> Iterable[str]:
+    def _draw_axes(self) -> Iterable[str]:
         foot, right = self.height - BOTTOM, self.width - RIGHT
-        count = max(3, min(9, int((right - self.left) / 75)))
-        across = self.x.ticks(count)
-        for value, text in zip(across, tick_text(across), strict=True):
-            px = float(self.place([value], [self.y.high])[0][0])
+        x_ticks = self.x.ticks(max(3, min(9, int((right - self.left) / 75))))
+        for value, text in zip(x_ticks, format_ticks(x_ticks), strict=True):
+            px = float(self.to_pixels([value], [self.y.high])[0][0])
             yield f'<path class="grid" d="M{px:.1f} {TOP}V{foot:g}"/>'
             yield f'<text class="tick" x="{px:.1f}" y="{foot + 17:g}" text-anchor="middle">{text}</text>'
-        up = self.y.ticks(max(3, int((foot - TOP) / 42)))
-        for value, text in zip(up, tick_text(up), strict=True):
-            py = float(self.place([self.x.low], [value])[1][0])
+        y_ticks = self.y.ticks(max(3, int((foot - TOP) / 42)))
+        for value, text in zip(y_ticks, format_ticks(y_ticks), strict=True):
+            py = float(self.to_pixels([self.x.low], [value])[1][0])
             yield f'<path class="grid" d="M{self.left:g} {py:.1f}H{right:g}"/>'
             yield f'<text class="tick" x="{self.left - 8:g}" y="{py + 4:.1f}" text-anchor="end">{text}</text>'
         yield f'<path class="axis" d="M{self.left:g} {TOP}V{foot:g}H{right:g}"/>'
-        middle = (self.left + right) / 2
-        yield f'<text x="{middle:g}" y="{foot + 36:g}" text-anchor="middle">{escape(self.x.label)}</text>'
-        up_to = (TOP + foot) / 2
-        yield f'<text transform="translate(14 {up_to:g}) rotate(-90)" text-anchor="middle">{escape(self.y.label)}</text>'
+        center_x, center_y = (self.left + right) / 2, (TOP + foot) / 2
+        yield f'<text x="{center_x:g}" y="{foot + 36:g}" text-anchor="middle">{escape(self.x.label)}</text>'
+        label = escape(self.y.label)
+        yield f'<text transform="translate(14 {center_y:g}) rotate(-90)" text-anchor="middle">{label}</text>'
 
-    def _legend(self) -> tuple[list[str], float]:
-        """Keys below the drawing, in as many lines as they need, and the height that they take."""
+    def _draw_legend(self) -> tuple[list[str], float]:
+        """Return the elements of the legend, which is below the drawing in as many lines as it needs, and its height."""
         if not self.legend:
             return [], 0
-        found: list[str] = []
+        entries: list[str] = []
         x, y = self.left, self.height + 12
         for kind, css, label in self.legend:
             width = 28 + len(label) * CHARACTER + 14
             if x > self.left and x + width > self.width:
                 x, y = self.left, y + 20
-            found.append(
-                f'<g transform="translate({x:g} {y:g})">{_key(kind, css)}<text x="26" y="4">{escape(label)}</text></g>'
+            symbol = _legend_symbol(kind, css)
+            entries.append(
+                f'<g transform="translate({x:g} {y:g})">{symbol}<text x="26" y="4">{escape(label)}</text></g>'
             )
             x += width
-        return found, y + 12 - self.height
+        return entries, y + 12 - self.height
 
 
-def _key(kind: str, css: str) -> str:
+def _legend_symbol(kind: str, css: str) -> str:
     match kind:
         case "dot":
             return f'<circle class="f {css}" cx="10" cy="0" r="3.6"/>'
@@ -294,11 +308,11 @@ def _key(kind: str, css: str) -> str:
     return f'<path class="line s {css}" d="M0 0h20"/>'
 
 
-def _thin(px: FloatArray, py: FloatArray) -> list[tuple[float, float]]:
-    """The points of a line without those that lie on the pixel of the one before or on a level stretch."""
+def _simplify(px: FloatArray, py: FloatArray) -> list[tuple[float, float]]:
+    """Return the points of a line without repeated points and without those inside horizontal or vertical segments."""
     points = np.stack([px.round(1), py.round(1)], axis=1)
     points = points[np.append(True, (points[1:] != points[:-1]).any(axis=1))[: len(points)]]
-    as_before = points[1:] == points[:-1]
-    kept = np.ones(len(points), dtype=bool)
-    kept[1:-1] = ~(as_before[1:] & as_before[:-1]).any(axis=1)
-    return [(a, b) for a, b in points[kept].tolist()]
+    equal = points[1:] == points[:-1]
+    needed = np.ones(len(points), dtype=bool)
+    needed[1:-1] = ~(equal[1:] & equal[:-1]).any(axis=1)
+    return [(a, b) for a, b in points[needed].tolist()]

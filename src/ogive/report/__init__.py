@@ -1,4 +1,4 @@
-"""Figures, drawings, the report, the live view, exports and sinks. Importing it loads none of them, nor torch."""
+"""The report of a run, drawings, the live view and JSON exports. Each is imported when it is first used; torch never is."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ogive.stages.trial_json import export_json as export_json
     from ogive.stats.paired import paired_difference as paired_difference
 
-_HOME = {
+_MODULES = {
     **dict.fromkeys(
         (
             "BaselineComparison",
@@ -60,8 +60,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(f"ogive.{_HOME[name]}"), name)
+    if name in _MODULES:
+        return getattr(import_module(f"ogive.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'ogive.report' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 

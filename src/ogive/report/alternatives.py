@@ -1,4 +1,4 @@
-"""The alternatives of every decision, and which trials chose which: what the questions about decisions are asked of.
+"""The alternatives of every decision, and which trials chose which: the data of all statistics about decisions.
 
 Symbols: n architectures, k alternatives of all decisions together.
 """
@@ -17,22 +17,23 @@ from ogive.formatting import number
 from ogive.space import Architecture, Decision, Space
 from ogive.space.domain import Categorical, Domain, IntegerRange, Label, Subset
 
-FEW = 6
-"""A number with more values than this is cut into stretches."""
-STRETCHES = 4
+FEW_VALUES = 6
+"""An integer decision with more values than this, and every real one, is divided into ranges."""
+RANGES = 4
+"""The number of those ranges."""
 GRID = 420
-"""Labels looked at to tell how often each is sampled; divisible by 2 to 7."""
-_NOT_ACTIVE: Label = object()
+"""The number of evenly spaced samples that give how often each label is chosen; a multiple of 2 to 7."""
+_INACTIVE: Label = object()
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """One alternative.
+    """An alternative of a decision; for a number, a range of its values.
 
     Attributes:
-        decision: its name.
-        text: the label, or a stretch of a number such as `4 to 7`.
-        ends: the first and the last label of a stretch; the label itself, twice, elsewhere.
+        decision: the decision's name.
+        text: the label, or the range, such as `4 to 7`.
+        ends: the first and the last label of a range; elsewhere the label itself, twice.
     """
 
     decision: str
@@ -42,86 +43,96 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Alternatives:
-    """Alternatives [k] and who chose them: `chosen` [n, k]. A decision that is not active chose none of its own."""
+    """A table of architectures and alternatives.
+
+    Attributes:
+        space: of the architectures.
+        alternatives: of all decisions [k].
+        chosen: [n, k] whether an architecture chose an alternative; never those of an inactive decision.
+    """
 
     space: Space
-    levels: tuple[Alternative, ...]
+    alternatives: tuple[Alternative, ...]
     chosen: BoolArray
 
     @staticmethod
     def of(space: Space, architectures: Sequence[Architecture]) -> Alternatives:
-        """What these architectures chose."""
-        levels: list[Alternative] = []
+        """Return the table of `architectures` of `space`."""
+        alternatives: list[Alternative] = []
         blocks = [np.zeros((len(architectures), 0), dtype=bool)]
         for decision in space.decisions:
-            cut = _cut(decision)
-            levels += [Alternative(decision.name, text, ends) for text, ends in cut]
-            blocks.append(_chosen(decision, [ends for _, ends in cut], architectures))
-        return Alternatives(space, tuple(levels), np.concatenate(blocks, axis=1))
+            texts_and_ends = _split_domain(decision)
+            alternatives += [Alternative(decision.name, text, ends) for text, ends in texts_and_ends]
+            blocks.append(_is_chosen(decision, [ends for _, ends in texts_and_ends], architectures))
+        return Alternatives(space, tuple(alternatives), np.concatenate(blocks, axis=1))
 
     @cached_property
     def columns(self) -> dict[str, IntArray]:
-        """For each decision, in the table's order, the positions of its alternatives."""
-        places: dict[str, list[int]] = {decision.name: [] for decision in self.space.decisions}
-        for i, level in enumerate(self.levels):
-            places[level.decision].append(i)
-        return {name: np.array(found) for name, found in places.items()}
+        """The column indices of each decision's alternatives, in the order of the space's decisions."""
+        columns: dict[str, list[int]] = {decision.name: [] for decision in self.space.decisions}
+        for i, alternative in enumerate(self.alternatives):
+            columns[alternative.decision].append(i)
+        return {name: np.array(indices) for name, indices in columns.items()}
 
     @cached_property
     def active(self) -> BoolArray:
-        """[n, k] whether the decision of each alternative is active."""
+        """[n, k] whether the decision of an alternative is active in an architecture."""
         active = np.zeros_like(self.chosen)
-        for places in self.columns.values():
-            active[:, places] = self.chosen[:, places].any(axis=1, keepdims=True)
+        for columns in self.columns.values():
+            active[:, columns] = self.chosen[:, columns].any(axis=1, keepdims=True)
         return active
 
     @cached_property
     def expected(self) -> FloatArray:
-        """[k] how often random sampling chooses each alternative where its decision is active; no constraint considered."""
+        """[k] the share of random samples with an alternative where its decision is active, without constraints."""
         grid = (np.arange(GRID) + 0.5) / GRID
-        shares = [
-            _chosen(d, [self.levels[i].ends for i in self.columns[d.name]], [{d.name: d.domain.pick(u)} for u in grid])
-            for d in self.space.decisions
-        ]
-        return np.concatenate([np.zeros(0), *(share.mean(axis=0) for share in shares)])
+        shares = []
+        for decision in self.space.decisions:
+            ends = [self.alternatives[i].ends for i in self.columns[decision.name]]
+            samples = [{decision.name: decision.domain.pick(u)} for u in grid]
+            shares.append(_is_chosen(decision, ends, samples).mean(axis=0))
+        return np.concatenate([np.zeros(0), *shares])
 
 
-def _cut(decision: Decision) -> list[tuple[str, tuple[Label, Label]]]:
+def _split_domain(decision: Decision) -> list[tuple[str, tuple[Label, Label]]]:
+    """Return the text and the ends of each alternative of a decision."""
     domain = decision.domain
     if isinstance(domain, (Categorical, Subset)):
         return [(str(label), (label, label)) for label in domain.labels]
-    if isinstance(domain, IntegerRange) and domain.size <= FEW:
+    if isinstance(domain, IntegerRange) and domain.size <= FEW_VALUES:
         return [(str(label), (label, label)) for label in domain.all(0)]
-    return _stretches(domain)
+    return _split_range(domain)
 
 
-def _stretches(domain: Domain) -> list[tuple[str, tuple[Label, Label]]]:
-    """About equal stretches of a number's scale."""
-    (edges,) = [domain.decode(np.linspace(0, 1, STRETCHES + 1).reshape(-1, 1))]
-    found = []
+def _split_range(domain: Domain) -> list[tuple[str, tuple[Label, Label]]]:
+    """Divide a number's scale into `RANGES` ranges of about equal length."""
+    (edges,) = [domain.decode(np.linspace(0, 1, RANGES + 1).reshape(-1, 1))]
+    ranges = []
     for i, (low, high) in enumerate(pairwise(edges)):
         if isinstance(domain, IntegerRange):
+            # A range begins after the last value of the previous one.
             low = low if i == 0 else low + domain.step
             if low > high:
                 continue
-        found.append((f"{number(low)} to {number(high)}", (low, high)))
-    return found
+        ranges.append((f"{number(low)} to {number(high)}", (low, high)))
+    return ranges
 
 
-def _chosen(
+def _is_chosen(
     decision: Decision, ends: Sequence[tuple[Label, Label]], architectures: Sequence[Mapping[str, Label]]
 ) -> BoolArray:
+    """Return which alternative of `decision` each architecture chose, [n, alternatives of the decision]."""
     name, domain = decision.name, decision.domain
     chosen = np.zeros((len(architectures), len(ends)), dtype=bool)
-    found = [architecture.get(name, _NOT_ACTIVE) for architecture in architectures]
-    rows = [i for i, label in enumerate(found) if label is not _NOT_ACTIVE]
-    labels = [found[i] for i in rows]
+    all_labels = [architecture.get(name, _INACTIVE) for architecture in architectures]
+    rows = [i for i, label in enumerate(all_labels) if label is not _INACTIVE]
+    labels = [all_labels[i] for i in rows]
     if not rows:
         return chosen
     if isinstance(domain, (Categorical, Subset)):
         chosen[rows] = domain.encode(labels) > 0.5
         return chosen
-    tops = np.array([high for _, high in ends], dtype=np.float64)
-    place = np.minimum(np.searchsorted(tops, np.array(labels, dtype=np.float64)), len(ends) - 1)
-    chosen[rows, place] = True
+    upper_ends = np.array([high for _, high in ends], dtype=np.float64)
+    column = np.minimum(np.searchsorted(upper_ends, np.array(labels, dtype=np.float64)), len(ends) - 1)
+    chosen[rows, column] = True
     return chosen

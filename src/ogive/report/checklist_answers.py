@@ -1,4 +1,7 @@
-"""The answers of the checklists: each a function of a run that says yes, no or not applicable, and by which evidence."""
+"""The answers of the run checklists: each function answers one question about a run, with the evidence.
+
+Questions about the conduct of the study as a whole are in `research_answers.py`.
+"""
 
 from __future__ import annotations
 
@@ -14,24 +17,30 @@ from ogive.run.spending import HOUR, spend
 from ogive.space.domain import IntegerRange, RealRange
 from ogive.space.training_decisions import training_decisions
 
-YES, NO, NEITHER = "yes", "no", "not applicable"
-BUSY = 0.8
-DIVERSE = 0.25
-REPEATS = 0.1
-WASTED = 0.1
+YES, NO, NOT_APPLICABLE = "yes", "no", "not applicable"
+BUSY_SHARE = 0.8
+"""The least share of the time in which workers should be busy."""
+DIVERSE_SHARE = 0.25
+"""The least diversity of the last proposals, as a share of the diversity of random sampling."""
+REPEATED_SHARE = 0.1
+"""The largest share of proposals that may repeat an earlier network."""
+FAILED_COMPUTE_SHARE = 0.1
+"""The largest share of the compute time that failed trials may take."""
+BUDGET_TOLERANCE = 1.02
+"""A budget counts as kept up to this factor: running trials are stopped a little after it is used up."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """`verdict` is "yes", "no" or "not applicable"."""
+    """The answer to one question of a checklist: `verdict` is "yes", "no" or "not applicable"."""
 
     verdict: str
     evidence: str
 
 
-def answer(good: bool, evidence: str, otherwise: str | None = None) -> Answer:
-    """Yes with `evidence`, or no with `otherwise`."""
-    return Answer(YES, evidence) if good else Answer(NO, otherwise or evidence)
+def yes_or_no(good: bool, evidence: str, evidence_against: str | None = None) -> Answer:
+    """Return yes with `evidence`, or no with `evidence_against` (by default also `evidence`)."""
+    return Answer(YES, evidence) if good else Answer(NO, evidence_against or evidence)
 
 
 def _settings(subject: Subject) -> Settings:
@@ -41,324 +50,216 @@ def _settings(subject: Subject) -> Settings:
 # -- before ----------------------------------------------------------------------------------------------------------
 
 
-def split_known(subject: Subject) -> Answer:
-    found = subject.state.created["fingerprints"]
-    told = ", ".join(f"{name} {value}" for name, value in found.items())
-    return answer(bool(found), f"fingerprints: {told}", "the estimator tells no fingerprints of data or split")
-
-
-def no_training_in_space(subject: Subject) -> Answer:
-    names = training_decisions(subject.state.space)
-    told = f"searched jointly with the architecture, whose rank then holds for these only: {', '.join(names)}"
-    return answer(not names, "no decision has such a name", told)
-
-
-def limits(subject: Subject) -> Answer:
-    settings = _settings(subject)
-    missing = [name for name in ("time_limit", "memory_limit") if getattr(settings, name) is None]
-    told = f"time limit {duration(settings.time_limit or 0)}, memory limit {settings.memory_limit or 0:g} GB"
-    return answer(not missing, told, f"not set: {', '.join(missing)}")
-
-
-def budget(subject: Subject) -> Answer:
-    settings = _settings(subject)
-    currency = subject.state.price.currency if subject.state.price else ""
-    parts = [duration(HOUR * settings.hours)] if settings.hours is not None else []
-    parts += [amount(settings.money, currency or "of money")] if settings.money is not None else []
-    return answer(bool(parts), " and ".join(parts), "no budget is set; max_trials alone bounds the search")
-
-
-def criteria(subject: Subject) -> Answer:
-    found = _settings(subject).criteria
-    return answer(bool(found), " and ".join(map(str, found)), "none are set, so nothing says when it is good enough")
-
-
-def routes(subject: Subject) -> Answer:
-    found = _settings(subject).alerts
-    return answer(
-        bool(found), plural(len(found), "route"), "no route is set: alerts are in the journal and the live view only"
+def check_fingerprints(subject: Subject) -> Answer:
+    fingerprints = subject.state.created["fingerprints"]
+    evidence = ", ".join(f"{name} {value}" for name, value in fingerprints.items())
+    return yes_or_no(
+        bool(fingerprints), f"fingerprints: {evidence}", "the estimator has no fingerprints of its data or split"
     )
 
 
-def checkpoints(subject: Subject) -> Answer:
+def check_space_without_training_decisions(subject: Subject) -> Answer:
+    names = ", ".join(training_decisions(subject.state.space))
+    against = f"searched together with the architecture, whose rank is valid for these values only: {names}"
+    return yes_or_no(not names, "no decision has such a name", against)
+
+
+def check_limits(subject: Subject) -> Answer:
+    settings = _settings(subject)
+    missing = [name for name in ("time_limit", "memory_limit") if getattr(settings, name) is None]
+    limits = f"time limit {duration(settings.time_limit or 0)}, memory limit {settings.memory_limit or 0:g} GB"
+    return yes_or_no(not missing, limits, f"not set: {', '.join(missing)}")
+
+
+def check_budget_is_set(subject: Subject) -> Answer:
+    settings = _settings(subject)
+    currency = subject.state.price.currency if subject.state.price else ""
+    limits = [duration(HOUR * settings.hours)] if settings.hours is not None else []
+    limits += [amount(settings.money, currency or "of money")] if settings.money is not None else []
+    return yes_or_no(bool(limits), " and ".join(limits), "only max_trials limits the search; no `budget` is set")
+
+
+def check_criteria(subject: Subject) -> Answer:
+    criteria = _settings(subject).criteria
+    return yes_or_no(bool(criteria), " and ".join(map(str, criteria)), "no `criteria` are set")
+
+
+def check_alert_routes(subject: Subject) -> Answer:
+    routes = _settings(subject).alerts
+    against = "no route is set: alerts are shown in the live view and the report only"
+    return yes_or_no(bool(routes), plural(len(routes), "route"), against)
+
+
+def check_checkpoints(subject: Subject) -> Answer:
     if not subject.state.created["epochs"]:
-        return Answer(NEITHER, "the estimator has no epochs: a trial is one step")
-    if subject.folder is None or not subject.valued:
-        return Answer(NEITHER, "no trial has come to a checkpoint yet")
-    there = next((subject.folder / "trials").glob("*/**/checkpoint-*"), None)
-    return answer(
-        there is not None, "checkpoints are in the trials' folders", "there is no checkpoint in any trial's folder"
+        return Answer(NOT_APPLICABLE, "the estimator has no epochs: a trial is one step")
+    if subject.folder is None or not subject.trials_with_value:
+        return Answer(NOT_APPLICABLE, "no trial has reached its first checkpoint yet")
+    checkpoint = next((subject.folder / "trials").glob("*/**/checkpoint-*"), None)
+    return yes_or_no(
+        checkpoint is not None, "the folders of the trials have checkpoints", "no trial's folder has a checkpoint"
     )
 
 
 # -- during ----------------------------------------------------------------------------------------------------------
 
 
-def few_failures(subject: Subject) -> Answer:
-    if not subject.resting:
-        return Answer(NEITHER, "no trial has come to rest yet")
-    share = subject.state.failed / subject.resting
-    return answer(
-        share <= INVALID_SHARE, f"{subject.state.failed:,} of {plural(subject.resting, 'trial')} ({share:.0%})"
-    )
+def check_failure_share(subject: Subject) -> Answer:
+    if not subject.inactive_count:
+        return Answer(NOT_APPLICABLE, "no trial has ended yet")
+    share = subject.state.failed / subject.inactive_count
+    evidence = f"{subject.state.failed:,} of {plural(subject.inactive_count, 'trial')} ({share:.0%})"
+    return yes_or_no(share <= INVALID_SHARE, evidence)
 
 
-def no_traps(subject: Subject) -> Answer:
-    if not subject.failed:
-        return Answer(NEITHER, "no trial has failed")
-    found = subject.failure_causes
-    told = "; ".join(f"{trap.decision} {trap.text}: {trap.failed} of {trap.of}" for trap in found[:3])
-    return answer(not found, "none is told apart from chance", told)
+def check_failure_causes(subject: Subject) -> Answer:
+    if not subject.failed_trials:
+        return Answer(NOT_APPLICABLE, "no trial has failed")
+    causes = subject.failure_causes
+    against = "; ".join(f"{cause.decision} {cause.text}: {cause.failed} of {cause.total}" for cause in causes[:3])
+    return yes_or_no(not causes, "no alternative fails significantly more often", against)
 
 
-def no_critical(subject: Subject) -> Answer:
-    found = [alert.message for alert in subject.state.alerts if alert.severity == "critical"]
+def check_critical_alerts(subject: Subject) -> Answer:
+    critical = [alert.message for alert in subject.state.alerts if alert.severity == "critical"]
     raised = plural(len(subject.state.alerts), "alert")
-    return answer(not found, f"{raised}, none critical", "; ".join(found[:3]))
+    return yes_or_no(not critical, f"{raised}, none critical", "; ".join(critical[:3]))
 
 
-def busy(subject: Subject) -> Answer:
-    found = subject.utilisation
-    if not found.held_hours:
-        return Answer(NEITHER, "no worker was held yet")
-    return answer(found.mean >= BUSY, f"{100 * found.mean:.0f} % of the time for which workers were held")
+def check_utilisation(subject: Subject) -> Answer:
+    utilisation = subject.utilisation
+    if not utilisation.held_hours:
+        return Answer(NOT_APPLICABLE, "no worker has started yet")
+    evidence = f"busy for {100 * utilisation.mean:.0f} % of the time for which they were reserved"
+    return yes_or_no(utilisation.mean >= BUSY_SHARE, evidence)
 
 
-def diverse(subject: Subject) -> Answer:
+def check_diversity(subject: Subject) -> Answer:
     recent = [trial.architecture for trial in subject.trials[-WINDOW:]]
     if len(recent) < 2:
-        return Answer(NEITHER, "fewer than two architectures were proposed")
-    now, chance = mean_distance(recent), random_distance(subject.state.space)
-    told = f"mean distance {now:.2f} of the last {len(recent)}; random sampling has {chance:.2f}"
-    return answer(now >= DIVERSE * chance, told)
+        return Answer(NOT_APPLICABLE, "fewer than two architectures were proposed")
+    distance, random = mean_distance(recent), random_distance(subject.state.space)
+    evidence = f"mean distance {distance:.2f} of the last {len(recent)}; random sampling has {random:.2f}"
+    return yes_or_no(distance >= DIVERSE_SHARE * random, evidence)
 
 
-def few_repeats(subject: Subject) -> Answer:
+def check_repeats(subject: Subject) -> Answer:
     n = len(subject.trials)
     if not n:
-        return Answer(NEITHER, "nothing was proposed yet")
-    same = n - len({trial.architecture.id for trial in subject.trials})
-    return answer(same <= REPEATS * n, f"{same:,} of {n:,} proposals")
+        return Answer(NOT_APPLICABLE, "nothing was proposed yet")
+    repeats = n - len({trial.architecture.id for trial in subject.trials})
+    return yes_or_no(repeats <= REPEATED_SHARE * n, f"{repeats:,} of {n:,} proposals")
 
 
-def same_code(subject: Subject) -> Answer:
-    codes = [(session.get("code", ""), session.get("sources", {})) for session in subject.state.sessions]
-    if len(codes) < 2:
-        return Answer(NEITHER, "there was one session at most")
-    former = ("train function", [code for code, _ in codes]), ("layers", [parts.get("layers") for _, parts in codes])
-    changed = [name for name, seen in former if any(other != seen[0] for other in seen)]
-    return answer(not changed, f"the same in {len(codes)} sessions", f"changed on the way: {', '.join(changed)}")
+def check_code_changes(subject: Subject) -> Answer:
+    sessions = subject.state.sessions
+    if len(sessions) < 2:
+        return Answer(NOT_APPLICABLE, "the run has at most one session")
+    hashes = {
+        "train function": [session.get("code", "") for session in sessions],
+        "layers": [session.get("sources", {}).get("layers") for session in sessions],
+    }
+    changed = [name for name, values in hashes.items() if any(value != values[0] for value in values)]
+    return yes_or_no(not changed, f"equal in {len(sessions)} sessions", f"changed: {', '.join(changed)}")
 
 
 # -- after -----------------------------------------------------------------------------------------------------------
 
 
-def ended(subject: Subject) -> Answer:
-    return answer(bool(subject.state.ended), subject.state.ended, "it has not ended; it can be continued")
+def check_ended(subject: Subject) -> Answer:
+    return yes_or_no(bool(subject.state.ended), subject.state.ended, "it has not ended; it can be continued")
 
 
-def converged(subject: Subject) -> Answer:
-    found = next(verdict for verdict in subject.verdicts if verdict.rule == "converged")
-    return answer(found.stop, found.reason)
+def check_converged(subject: Subject) -> Answer:
+    verdict = next(verdict for verdict in subject.stop_verdicts if verdict.rule == "converged")
+    return yes_or_no(verdict.stop, verdict.reason)
 
 
-def inside(subject: Subject) -> Answer:
-    """Whether numbers of the best stand at the end of their range: then more may lie beyond."""
+def check_range_ends(subject: Subject) -> Answer:
+    """Answer no if a number of the best network is at an end of its range: better values may lie beyond."""
     decisions = subject.state.space.decisions
-    numbers = {
-        d.name: (d.domain.low, d.domain.high) for d in decisions if isinstance(d.domain, (IntegerRange, RealRange))
-    }
-    if not subject.best or not numbers:
-        return Answer(NEITHER, "there is no best yet" if numbers else "no decision is a number")
-    best = subject.drawn[0].trial.architecture
-    at = [f"{name} = {best[name]}" for name, ends in numbers.items() if name in best and best[name] in ends]
-    return answer(
-        not at, "no number of the best stands at an end of its range", f"at an end of its range: {', '.join(at)}"
+    ends = {d.name: (d.domain.low, d.domain.high) for d in decisions if isinstance(d.domain, (IntegerRange, RealRange))}
+    if not subject.best_trials or not ends:
+        return Answer(NOT_APPLICABLE, "there is no best trial yet" if ends else "no decision is a number")
+    best = subject.drawn_networks[0].trial.architecture
+    at_end = ", ".join(
+        f"{name} = {best[name]}" for name, bounds in ends.items() if name in best and best[name] in bounds
     )
+    return yes_or_no(not at_end, "no number of the best is at an end of its range", f"at an end of its range: {at_end}")
 
 
-def finalized(subject: Subject) -> Answer:
-    found = subject.stage
-    if found is None:
-        return Answer(NO, "there is no second stage; `ogive finalize` makes one")
-    told = f"{plural(len(found.finalists), 'finalist')}, winner {found.winner.name}"
-    return answer(found.new_validation, told, f"{told}; validated on the examples of the search")
+def check_full_training(subject: Subject) -> Answer:
+    result = subject.full_training
+    if result is None:
+        return Answer(NO, "not trained in full yet; run `ogive finalize`")
+    evidence = f"{plural(len(result.finalists), 'finalist')}, winner {result.winner.name}"
+    return yes_or_no(result.new_validation, evidence, f"{evidence}; validated on the same examples as the search")
 
 
-def predicts(subject: Subject) -> Answer:
-    if subject.stage is None:
-        return Answer(NEITHER, "there is no second stage")
-    for item in subject.stage.agreement:
+def check_rank_correlation(subject: Subject) -> Answer:
+    if subject.full_training is None:
+        return Answer(NOT_APPLICABLE, "not trained in full yet")
+    for item in subject.full_training.agreement:
         tau = item.kendall
         if tau is not None and tau.value is not None and tau.low is not None and tau.high is not None:
-            told = f"Kendall's tau {tau.value:.2f} of {item.metric}, 95 % interval {tau.low:.2f} to {tau.high:.2f}"
-            return answer(tau.low > 0, told)
-    return Answer(NEITHER, "no rank correlation could be computed")
+            evidence = f"Kendall's tau {tau.value:.2f} of {item.metric}, 95 % interval {tau.low:.2f} to {tau.high:.2f}"
+            return yes_or_no(tau.low > 0, evidence)
+    return Answer(NOT_APPLICABLE, "no rank correlation could be computed")
 
 
-def test_once(subject: Subject) -> Answer:
-    return answer(subject.state.test_reads <= 1, f"read {plural(subject.state.test_reads, 'time')}")
+def check_test_reads(subject: Subject) -> Answer:
+    return yes_or_no(subject.state.test_reads <= 1, f"read {plural(subject.state.test_reads, 'time')}")
 
 
-def baseline(subject: Subject) -> Answer:
-    there = subject.comparison is not None or (subject.stage is not None and subject.stage.baseline is not None)
-    return answer(there, "under the same recipe and seeds", "the run holds no comparison with a baseline")
+def check_baseline(subject: Subject) -> Answer:
+    full_training = subject.full_training
+    compared = subject.comparison is not None or (full_training is not None and full_training.baseline is not None)
+    return yes_or_no(compared, "with the same recipe and seeds", "no baseline was compared")
 
 
 # -- cost ------------------------------------------------------------------------------------------------------------
 
 
-def price(subject: Subject) -> Answer:
-    found = subject.state.price
-    return answer(found is not None, str(found), "no price is given")
+def check_price(subject: Subject) -> Answer:
+    price = subject.state.price
+    return yes_or_no(price is not None, str(price), "no `price` is set")
 
 
-def within_budget(subject: Subject) -> Answer:
+def check_budget_is_kept(subject: Subject) -> Answer:
     settings = _settings(subject)
     spent = spend(subject.state)
     parts = []
     if settings.hours is not None:
-        parts.append((spent.hours <= 1.02 * settings.hours, _of_hours(spent.hours, settings.hours)))
+        text = f"{duration(HOUR * spent.hours)} of {duration(HOUR * settings.hours)}"
+        parts.append((spent.hours <= BUDGET_TOLERANCE * settings.hours, text))
     if settings.money is not None and spent.money is not None:
         text = of_limit(spent.money, settings.money, spent.currency)
-        parts.append((spent.money <= 1.02 * settings.money, text))
+        parts.append((spent.money <= BUDGET_TOLERANCE * settings.money, text))
     if not parts:
-        return Answer(NEITHER, "there is no budget")
-    return answer(all(good for good, _ in parts), " and ".join(text for _, text in parts))
+        return Answer(NOT_APPLICABLE, "no budget is set")
+    return yes_or_no(all(good for good, _ in parts), " and ".join(text for _, text in parts))
 
 
-def _of_hours(used: float, limit: float) -> str:
-    return f"{duration(HOUR * used)} of {duration(HOUR * limit)}"
+def check_projections(subject: Subject) -> Answer:
+    projections = reviews(subject.state)
+    if not projections:
+        return Answer(NOT_APPLICABLE, "nothing was projected, or the search has not ended")
+    correct = sum(projection.held for projection in projections)
+    evidence = f"the actual time is within {correct} of {plural(len(projections), 'projected interval')}"
+    return yes_or_no(correct == len(projections), evidence)
 
 
-def projection_held(subject: Subject) -> Answer:
-    found = reviews(subject.state)
-    if not found:
-        return Answer(NEITHER, "nothing was projected, or the search has not ended")
-    held = sum(review.held for review in found)
-    return answer(held == len(found), f"{held} of {len(found)} projections hold what it came to")
-
-
-def little_wasted(subject: Subject) -> Answer:
+def check_failed_compute(subject: Subject) -> Answer:
     if not subject.state.seconds:
-        return Answer(NEITHER, "nothing was computed yet")
-    lost = sum(trial.seconds for trial in subject.failed)
-    share = lost / subject.state.seconds
-    return answer(share < WASTED, f"{duration(lost)} of {duration(subject.state.seconds)} ({100 * share:.0f} %)")
+        return Answer(NOT_APPLICABLE, "nothing was computed yet")
+    failed_seconds = sum(trial.seconds for trial in subject.failed_trials)
+    share = failed_seconds / subject.state.seconds
+    evidence = f"{duration(failed_seconds)} of {duration(subject.state.seconds)} ({100 * share:.0f} %)"
+    return yes_or_no(share < FAILED_COMPUTE_SHARE, evidence)
 
 
-def cost_of_point(subject: Subject) -> Answer:
-    found = gain(subject.state)
-    if found is None:
-        return Answer(NEITHER, "nothing was gained over the first trials yet")
-    return Answer(YES, f"{duration(HOUR * found.hours_per_point)} of workers for each hundredth of {found.metric}")
-
-
-# -- best practice ---------------------------------------------------------------------------------------------------
-
-
-def final_pipeline(subject: Subject) -> Answer:
-    if subject.stage is None:
-        return Answer(NEITHER, "no network was trained in full")
-    there = bool(subject.stage.recipe.keys() - {"settings"})
-    return answer(
-        there, "its recipe is in final/result.json", "a train function of the user's, whose code is not in the run"
-    )
-
-
-def space_known(subject: Subject) -> Answer:
-    return Answer(YES, f"fingerprint {subject.state.space.fingerprint}, and its table of decisions in the journal")
-
-
-def final_seeds(subject: Subject) -> Answer:
-    if subject.stage is None:
-        return Answer(NEITHER, "no network was trained in full")
-    return Answer(
-        YES, f"seeds {', '.join(map(str, subject.stage.winner.seeds))} of the winner, and the recipe, are recorded"
-    )
-
-
-def method_known(subject: Subject) -> Answer:
-    versions = [session.get("versions", {}).get("ogive") for session in subject.state.sessions]
-    known = [str(version) for version in dict.fromkeys(versions) if version]
-    name = subject.state.created["strategy"]["name"]
-    return answer(bool(known), f"strategy {name} of Ogive {', '.join(known)}", "no session recorded its versions")
-
-
-def method_options(subject: Subject) -> Answer:
-    created = subject.state.created
-    return Answer(YES, f"seed {created['seed']}; options {created['strategy']['options'] or 'as by default'}")
-
-
-def same_benchmark(subject: Subject) -> Answer:
-    if subject.comparison is None and subject.stage is None:
-        return Answer(NEITHER, "nothing is compared")
-    return Answer(YES, "finalists and baseline share data, split and recipe")
-
-
-def same_conditions(subject: Subject) -> Answer:
-    sessions = subject.state.sessions
-    if not sessions:
-        return Answer(NEITHER, "there was no session")
-    kinds = {(s.get("host"), s.get("threads"), str(s.get("versions"))) for s in sessions}
-    threads = sessions[0].get("threads")
-    each = f"{plural(threads, 'thread')} a worker, " if threads else ""
-    told = f"one host, {each}one set of versions"
-    return answer(
-        len(kinds) == 1, told, f"{len(kinds)} combinations of host, threads and versions in {len(sessions)} sessions"
-    )
-
-
-def ablation(subject: Subject) -> Answer:
-    return Answer(NEITHER, "one run uses one method; `ogive bench` compares methods")
-
-
-def same_protocol(subject: Subject) -> Answer:
-    step, full = subject.compared
-    if not full:
-        return Answer(NEITHER, "there is no best yet")
-    return Answer(
-        YES, f"the best is sought among {plural(len(full), 'trial')} at step {step}, on the same validation data"
-    )
-
-
-def over_time(subject: Subject) -> Answer:
-    return answer(bool(subject.points), "the search curve", "no trial has come to rest yet")
-
-
-def random_search(subject: Subject) -> Answer:
-    given = subject.comparison is not None and subject.comparison.random_reference is not None
-    if given:
-        return Answer(YES, "a separate random search with the same recipe")
-    own, note = subject.random
-    return answer(
-        len(own) >= 10, f"own random trials: {note}", note if len(own) < 2 else f"only {len(own)} random trials"
-    )
-
-
-def repeated(subject: Subject) -> Answer:
-    return Answer(NO, f"this is one run, with seed {subject.state.created['seed']}")
-
-
-def benchmark(subject: Subject) -> Answer:
-    return Answer(NEITHER, "the search was for a network, not for a verdict on methods")
-
-
-def tuning(subject: Subject) -> Answer:
-    return Answer(NO, "the journal does not know how the recipe was found; say it beside the result")
-
-
-def whole_time(subject: Subject) -> Answer:
-    search = spend(subject.state)
-    text = f"search {duration(HOUR * search.hours)} on the clock, {duration(HOUR * search.compute_hours)} of compute"
-    if not subject.finals:
-        return Answer(NO, f"{text}; there is no full training yet")
-    final = spend(next(iter(subject.finals.values())))
-    return Answer(YES, f"{text}; full training {duration(HOUR * final.compute_hours)} of compute")
-
-
-def setup(subject: Subject) -> Answer:
-    recipe = subject.state.created["recipe"] is not None
-    sessions = plural(len(subject.state.sessions), "session")
-    told = f"recipe, settings, versions, threads and seeds are in the journal ({sessions})"
-    return answer(recipe and bool(subject.state.sessions), told, "the estimator does not tell its recipe")
+def check_cost_of_gain(subject: Subject) -> Answer:
+    gained = gain(subject.state)
+    if gained is None:
+        return Answer(NOT_APPLICABLE, "the best is not better than the first trials yet")
+    return Answer(YES, f"{duration(HOUR * gained.hours_per_point)} of worker time for 0.01 of {gained.metric}")

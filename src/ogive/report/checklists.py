@@ -1,8 +1,7 @@
-"""The checklists of a search, filled in from its journal: each item with yes, no or not applicable, and the evidence.
+"""The checklists of a search, filled in from its journal: for each question yes, no or not applicable, with the evidence.
 
-The first four are what a careful team looks at. The others follow the best-practice checklist of Lindauer and Hutter, "Best
-Practices for Scientific Research on Neural Architecture Search" (JMLR 21, 2020), in other words; what it asks of a
-publication is asked here of a run.
+The first four lists are about the run. The others follow the best-practice checklist of Lindauer and Hutter, "Best
+Practices for Scientific Research on Neural Architecture Search" (JMLR 21, 2020), which is about publications.
 """
 
 from __future__ import annotations
@@ -10,79 +9,88 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ogive.report import checklist_answers as ask
+from ogive.report import checklist_answers as run
+from ogive.report import research_answers as research
 from ogive.report.checklist_answers import Answer
 from ogive.report.subject import Subject
 
 
 @dataclass(frozen=True)
 class ChecklistItem:
-    """A question whose good answer is yes, and where the journal has the answer."""
+    """A statement that should be true, and the function that checks it."""
 
     text: str
-    ask: Callable[[Subject], Answer]
+    check: Callable[[Subject], Answer]
 
 
 CHECKLISTS: Mapping[str, Sequence[ChecklistItem]] = {
     "Before": (
-        ChecklistItem("The data and their split are fixed and known", ask.split_known),
-        ChecklistItem("No decision of the space is a learning rate or an augmentation", ask.no_training_in_space),
-        ChecklistItem("A trial has a time and a memory limit", ask.limits),
-        ChecklistItem("The search has a budget", ask.budget),
-        ChecklistItem("Success criteria were set", ask.criteria),
-        ChecklistItem("Somebody or something hears of alerts", ask.routes),
-        ChecklistItem("Trials can go on after an interruption", ask.checkpoints),
+        ChecklistItem("The data and their split are identified by fingerprints", run.check_fingerprints),
+        ChecklistItem(
+            "No decision of the space is a learning rate or an augmentation", run.check_space_without_training_decisions
+        ),
+        ChecklistItem("A trial has a time and a memory limit", run.check_limits),
+        ChecklistItem("The search has a budget", run.check_budget_is_set),
+        ChecklistItem("Success criteria were set", run.check_criteria),
+        ChecklistItem("Alerts are sent somewhere", run.check_alert_routes),
+        ChecklistItem(
+            "Trials save checkpoints, so that they can continue after an interruption", run.check_checkpoints
+        ),
     ),
     "During": (
-        ChecklistItem("At most a fifth of the trials failed", ask.few_failures),
-        ChecklistItem("No alternative makes trials fail more often than others", ask.no_traps),
-        ChecklistItem("No critical alert was raised", ask.no_critical),
-        ChecklistItem("The workers were busy for four fifths of the time", ask.busy),
-        ChecklistItem("The recent population is diverse", ask.diverse),
-        ChecklistItem("Few proposals repeat an earlier network", ask.few_repeats),
-        ChecklistItem("The code did not change between sessions", ask.same_code),
+        ChecklistItem("At most 20 % of the trials failed", run.check_failure_share),
+        ChecklistItem("No alternative makes trials fail more often", run.check_failure_causes),
+        ChecklistItem("No critical alert was raised", run.check_critical_alerts),
+        ChecklistItem("The workers were busy for at least 80 % of the time", run.check_utilisation),
+        ChecklistItem("The last proposals are diverse", run.check_diversity),
+        ChecklistItem("At most 10 % of the proposals repeat an earlier network", run.check_repeats),
+        ChecklistItem("The code did not change between sessions", run.check_code_changes),
     ),
     "After": (
-        ChecklistItem("The search came to its end", ask.ended),
-        ChecklistItem("A stop rule finds that it converged", ask.converged),
-        ChecklistItem("The best does not lie at the edge of the space", ask.inside),
-        ChecklistItem("The best were trained from scratch and compared on other data", ask.finalized),
-        ChecklistItem("The search's order predicts that of full training", ask.predicts),
-        ChecklistItem("The test split was read once at most", ask.test_once),
-        ChecklistItem("The winner was compared with a network drawn by hand", ask.baseline),
+        ChecklistItem("The search has ended", run.check_ended),
+        ChecklistItem("The stop rule `converged` is satisfied", run.check_converged),
+        ChecklistItem("No number of the best network is at the edge of the space", run.check_range_ends),
+        ChecklistItem("The best networks were trained in full and compared on new data", run.check_full_training),
+        ChecklistItem("The ranks in the search predict those of full training", run.check_rank_correlation),
+        ChecklistItem("The test split was read at most once", run.check_test_reads),
+        ChecklistItem("The winner was compared with a hand-drawn baseline", run.check_baseline),
     ),
     "Cost": (
-        ChecklistItem("The price of an hour is known", ask.price),
-        ChecklistItem("What was spent lies within the budget", ask.within_budget),
-        ChecklistItem("The projection held", ask.projection_held),
-        ChecklistItem("Less than a tenth of the compute went into failures", ask.little_wasted),
-        ChecklistItem("The cost of a point of the objective is known", ask.cost_of_point),
+        ChecklistItem("The price of an hour is known", run.check_price),
+        ChecklistItem("The search stayed within its budget", run.check_budget_is_kept),
+        ChecklistItem("The projections of the time were correct", run.check_projections),
+        ChecklistItem("Failed trials took less than 10 % of the compute time", run.check_failed_compute),
+        ChecklistItem("The cost of an improvement of 0.01 is known", run.check_cost_of_gain),
     ),
     "Best practice of NAS research: code": (
-        ChecklistItem("The training pipeline of the final networks is identified", ask.final_pipeline),
-        ChecklistItem("The search space is identified", ask.space_known),
-        ChecklistItem("The hyperparameters and seeds of the final training are recorded", ask.final_seeds),
-        ChecklistItem("The search method is identified by version", ask.method_known),
-        ChecklistItem("The hyperparameters and the seed of the search method are recorded", ask.method_options),
+        ChecklistItem("The training pipeline of the final networks is identified", research.check_final_pipeline),
+        ChecklistItem("The search space is identified", research.check_space),
+        ChecklistItem("The hyperparameters and seeds of the final training are recorded", research.check_final_seeds),
+        ChecklistItem("The version of the search method is recorded", research.check_method_version),
+        ChecklistItem("The options and the seed of the search method are recorded", research.check_method_options),
     ),
     "Best practice of NAS research: comparison": (
-        ChecklistItem("What is compared has the same data, split, space and training code", ask.same_benchmark),
-        ChecklistItem("Hardware, versions and run time are the same for what is compared", ask.same_conditions),
-        ChecklistItem("Parts of the method were left out in turn (ablation)", ask.ablation),
-        ChecklistItem("What is compared was evaluated by the same protocol", ask.same_protocol),
-        ChecklistItem("Performance is shown over time", ask.over_time),
-        ChecklistItem("There is a comparison with random search", ask.random_search),
-        ChecklistItem("The search was repeated with other seeds", ask.repeated),
-        ChecklistItem("A tabular or surrogate benchmark was used where one exists", ask.benchmark),
+        ChecklistItem(
+            "Compared networks have the same data, split, space and training code", research.check_same_benchmark
+        ),
+        ChecklistItem("Hardware, versions and threads are the same for all of them", research.check_same_conditions),
+        ChecklistItem("Parts of the method were removed in turn (ablation)", research.check_ablation),
+        ChecklistItem("All of them were evaluated by the same protocol", research.check_same_protocol),
+        ChecklistItem("Performance is shown over time", research.check_performance_over_time),
+        ChecklistItem("There is a comparison with random search", research.check_random_search),
+        ChecklistItem("The search was repeated with other seeds", research.check_repetition),
+        ChecklistItem("A tabular or surrogate benchmark was used if one exists", research.check_tabular_benchmark),
     ),
     "Best practice of NAS research: reporting": (
-        ChecklistItem("How hyperparameters were tuned, and what that took, is reported", ask.tuning),
-        ChecklistItem("The time of the whole method is reported, not of the search alone", ask.whole_time),
-        ChecklistItem("Every detail of the set-up is reported", ask.setup),
+        ChecklistItem("The tuning of hyperparameters, and its cost, is reported", research.check_tuning_of_recipe),
+        ChecklistItem(
+            "The time of the whole method is reported, not only that of the search", research.check_total_time
+        ),
+        ChecklistItem("All details of the set-up are reported", research.check_setup),
     ),
 }
 
 
 def fill_in_checklists(subject: Subject) -> dict[str, list[tuple[str, Answer]]]:
-    """Every checklist with its answers."""
-    return {title: [(item.text, item.ask(subject)) for item in items] for title, items in CHECKLISTS.items()}
+    """Return every checklist by title, with text and answer of each item."""
+    return {title: [(item.text, item.check(subject)) for item in items] for title, items in CHECKLISTS.items()}

@@ -1,4 +1,4 @@
-"""What is needed to repeat a run, as rows of names and values."""
+"""The facts that are needed to reproduce a run, as rows of names and values."""
 
 from __future__ import annotations
 
@@ -12,64 +12,69 @@ from ogive.hashing import hash_json
 from ogive.run.state import State
 from ogive.space import SizeBounds
 
-SESSIONS = 10
-"""How many sessions are listed, the last ones."""
+MOST_SESSIONS = 10
+"""The most sessions that are listed, the last ones."""
 
 
 def reproduction_facts(state: State) -> dict[str, Any]:
-    """The run's declaration, its sessions and its decisions."""
+    """Return the run's declaration, its sessions and its decisions.
+
+    Returns:
+        `manifest` and `decisions`: names and values. `sessions`: for each its number and rows of names and values.
+        `earlier_sessions`: a note about sessions that are not listed, or None.
+    """
     created = state.created
-    rows = [
+    manifest = [
         ("run seed", created["seed"]),
-        ("strategy", named(created["strategy"])),
-        ("schedule", named(created["schedule"])),
-        ("epochs", created["epochs"] or "the estimator has none"),
+        ("strategy", format_plugin(created["strategy"])),
+        ("schedule", format_plugin(created["schedule"])),
+        ("epochs", created["epochs"] or "none: the estimator reports no epochs"),
         ("objectives", ", ".join(f"{o.goal} {o.metric}" for o in state.objectives)),
         ("constraints", ", ".join(f"{c} ({'hard' if c.hard else 'soft'})" for c in state.constraints) or "none"),
         ("estimator", created["estimator"]),
-        ("space", f"{size(state)}; fingerprint {state.space.fingerprint}"),
+        ("space", f"{format_size(state)}; fingerprint {state.space.fingerprint}"),
         *((f"fingerprint of the {name}", value) for name, value in created["fingerprints"].items()),
-        ("recipe", _pairs(created["recipe"]) if created["recipe"] is not None else "not declared"),
-        ("settings", _pairs({name: value for name, value in state.settings.items() if value is not None})),
+        ("recipe", _format_pairs(created["recipe"]) if created["recipe"] is not None else "not declared"),
+        ("settings", _format_pairs({name: value for name, value in state.settings.items() if value is not None})),
         ("reads of the test split", state.test_reads),
     ]
-    first = max(0, len(state.sessions) - SESSIONS)
+    first = max(0, len(state.sessions) - MOST_SESSIONS)
     sessions = [
-        {"number": number, "rows": [(name, _pairs(value)) for name, value in _shortened(session).items()]}
+        {"number": number, "rows": [(name, _format_pairs(value)) for name, value in _hash_sources(session).items()]}
         for number, session in enumerate(state.sessions[first:], first + 1)
     ]
     decisions = [
-        (d.name, _pairs({k: v for k, v in d.describe().items() if k != "name"})) for d in state.space.decisions
+        (d.name, _format_pairs({k: v for k, v in d.describe().items() if k != "name"})) for d in state.space.decisions
     ]
-    earlier = f"{plural(first, 'earlier session')} left out" if first else ""
-    return {"manifest": rows, "sessions": sessions, "earlier_sessions": earlier, "decisions": decisions}
+    earlier = f"{plural(first, 'earlier session')} not listed" if first else None
+    return {"manifest": manifest, "sessions": sessions, "earlier_sessions": earlier, "decisions": decisions}
 
 
-def _shortened(session: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A session's record with one hash for all sources of a kind."""
+def _hash_sources(session: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a session's record with one hash for all source files of a kind."""
     if "sources" not in session:
         return session
     return {**session, "sources": {kind: hash_json(parts) for kind, parts in session["sources"].items()}}
 
 
-def size(state: State) -> str:
-    """How many architectures the space holds."""
-    found = state.space.size()
-    if isinstance(found, SizeBounds):
-        return f"{found} architectures"
-    if isinstance(found, float):
+def format_size(state: State) -> str:
+    """Return the number of architectures of the space, in words."""
+    size = state.space.size()
+    if isinstance(size, SizeBounds):
+        return f"{size} architectures"
+    if isinstance(size, float):
         return "infinitely many architectures"
-    return f"{found:,} architectures" if found < 10**15 else f"about 10^{math.log10(found):.0f} architectures"
+    return f"{size:,} architectures" if size < 10**15 else f"about 10^{math.log10(size):.0f} architectures"
 
 
-def named(item: Mapping[str, Any]) -> str:
-    """A strategy or a schedule with its options."""
-    options = f" ({_pairs(item['options'])})" if item["options"] else ""
+def format_plugin(item: Mapping[str, Any]) -> str:
+    """Return the name of a strategy or a schedule, with its options in parentheses."""
+    options = f" ({_format_pairs(item['options'])})" if item["options"] else ""
     return f"{item['name']}{options}"
 
 
-def _pairs(value: Any) -> str:
-    """A mapping as `name value, name value`; anything else as text."""
+def _format_pairs(value: Any) -> str:
+    """Return a mapping as `name value, name value`, and anything else as text."""
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {item if isinstance(item, str) else _json(item)}" for name, item in value.items())
     return value if isinstance(value, str) else _json(value)

@@ -1,4 +1,4 @@
-"""What failed, digested: groups of failures that are one and the same, and alternatives under which trials fail."""
+"""Failures in a report: groups of equal failures, and alternatives whose trials fail more often."""
 
 from __future__ import annotations
 
@@ -15,77 +15,96 @@ from ogive.stats.proportions import fewer, proportion_interval
 from ogive.trial import Status, Trial
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FailureGroup:
-    """Failures with the same status and the same reason, numbers, addresses and paths apart.
+    """Trials that failed with the same status and the same reason; numbers, addresses and paths may differ.
 
     Attributes:
-        essence: the reason without what is particular to one trial.
-        last: the last line of the example's traceback; "" where there is none.
+        status: of all trials of the group.
+        error_signature: their reason, with numbers, addresses and paths replaced.
+        trials: the trials.
+        example: the first trial that has a traceback, else the first trial.
+        last_line: the last line of the example's traceback; None without a traceback.
     """
 
     status: Status
     error_signature: str
     trials: Sequence[Trial]
     example: Trial
-    last: str
+    last_line: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FailureCause:
-    """An alternative under which trials fail more often than elsewhere; the share failed lies in [low, high]."""
+    """An alternative whose trials fail significantly more often than those with other alternatives of its decision.
+
+    Attributes:
+        decision: the decision's name.
+        text: the alternative.
+        failed: the number of trials with the alternative that failed.
+        total: the number of trials with the alternative.
+        low, high: the 95 % interval of failed / total.
+        elsewhere: the share of failed trials among those with other alternatives of the decision.
+    """
 
     decision: str
     text: str
     failed: int
-    of: int
+    total: int
     low: float
     high: float
     elsewhere: float
 
 
-def groups(failed: Sequence[Trial]) -> list[FailureGroup]:
-    """The groups, the largest first; the example is the first with a traceback."""
-    found: dict[tuple[Status, str], list[Trial]] = {}
+def group_failures(failed: Sequence[Trial]) -> list[FailureGroup]:
+    """Return the groups of equal failures, the largest first."""
+    groups: dict[tuple[Status, str], list[Trial]] = {}
     for trial in failed:
-        found.setdefault((trial.status, error_signature(trial)), []).append(trial)
-    ordered = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
-    return [_group(status, text, trials) for (status, text), trials in ordered]
+        groups.setdefault((trial.status, error_signature(trial)), []).append(trial)
+    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [_failure_group(status, signature, trials) for (status, signature), trials in ordered]
 
 
-def _group(status: Status, text: str, trials: Sequence[Trial]) -> FailureGroup:
+def _failure_group(status: Status, signature: str, trials: Sequence[Trial]) -> FailureGroup:
     example = next((trial for trial in trials if trial.traceback), trials[0])
     lines = [line.strip() for line in example.traceback.strip().splitlines() if line.strip()]
-    return FailureGroup(status, text, trials, example, lines[-1] if lines else "")
+    last_line = lines[-1] if lines else None
+    return FailureGroup(status=status, error_signature=signature, trials=trials, example=example, last_line=last_line)
 
 
-def failure_causes(space: Space, ended: Sequence[Trial]) -> list[FailureCause]:
-    """Alternatives whose trials fail more often than those that chose another one of the same decision.
+def find_failure_causes(space: Space, ended: Sequence[Trial]) -> list[FailureCause]:
+    """Return the alternatives whose trials fail significantly more often, the highest share of failures first.
 
-    Fisher's exact test, one-sided, on each alternative where its decision is active; Holm's correction over all (at most
-    5 % chance of naming any without cause). The worst first.
+    For each alternative, Fisher's exact test (one-sided) compares its trials with those that chose another alternative of
+    the same decision, where the decision is active. Holm's correction over all alternatives keeps the probability that any
+    alternative is named without cause below 5 %.
     """
-    bad = np.array([trial.status.failed for trial in ended], dtype=bool)
-    if not bad.any() or bad.all():
+    has_failed = np.array([trial.status.failed for trial in ended], dtype=bool)
+    if not has_failed.any() or has_failed.all():
         return []
-    levels = Alternatives.of(space, [trial.architecture for trial in ended])
-    failed, of = levels.chosen[bad].sum(axis=0), levels.chosen.sum(axis=0)
-    all_failed, all_of = levels.active[bad].sum(axis=0), levels.active.sum(axis=0)
-    # as many failures here or more is the same as: at most so many of those that went well
-    chances = np.array(
+    table = Alternatives.of(space, [trial.architecture for trial in ended])
+    failed, total = table.chosen[has_failed].sum(axis=0), table.chosen.sum(axis=0)
+    all_failed, all_total = table.active[has_failed].sum(axis=0), table.active.sum(axis=0)
+    # P(at least k of n trials fail) = P(at most n - k of them succeed), which is what `fewer` computes.
+    p_values = np.array(
         [
             fewer(int(n - k), int(n), int(m - j), int(m))
-            for k, n, j, m in zip(failed, of, all_failed, all_of, strict=True)
+            for k, n, j, m in zip(failed, total, all_failed, all_total, strict=True)
         ]
     )
-    low, high = proportion_interval(failed, of)
-    named = holm(chances) <= FAMILY_LEVEL
-    found = [
+    low, high = proportion_interval(failed, total)
+    significant = holm(p_values) <= FAMILY_LEVEL
+    causes = [
         FailureCause(
-            level.decision, level.text, int(failed[i]), int(of[i]), float(low[i]), float(high[i]),
-            float((all_failed[i] - failed[i]) / max(1, all_of[i] - of[i])),
+            decision=alternative.decision,
+            text=alternative.text,
+            failed=int(failed[i]),
+            total=int(total[i]),
+            low=float(low[i]),
+            high=float(high[i]),
+            elsewhere=float((all_failed[i] - failed[i]) / max(1, all_total[i] - total[i])),
         )
-        for i, level in enumerate(levels.levels)
-        if named[i]
-    ]  # fmt: skip
-    return sorted(found, key=lambda trap: -trap.failed / trap.of)
+        for i, alternative in enumerate(table.alternatives)
+        if significant[i]
+    ]
+    return sorted(causes, key=lambda cause: -cause.failed / cause.total)

@@ -1,6 +1,6 @@
-"""The Pareto front as a reader wants it: its knee, and the volume that it dominates as the search went on.
+"""The Pareto front in a report: its knee, and the dominated volume as the search proceeded.
 
-Symbols: n trials, m objectives. Costs are objectives turned so that less is better.
+Symbols: n trials, m objectives. Costs are objectives with the sign changed where they are maximized: less is better.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from ogive.arrays import FloatArray
 from ogive.objective import hypervolume, pareto_front
 from ogive.trial import TrialId
 
-CHECKPOINTS = 80
-"""At how many places of the search the volume is computed."""
+VOLUME_POINTS = 80
+"""The most numbers of trials at which the dominated volume is computed."""
 
 
 @dataclass(frozen=True)
@@ -23,56 +23,72 @@ class Knee:
     """The member of the front where giving up a little of one objective gains most of the others.
 
     Attributes:
-        bulge: how far it lies before the plane through the ends of the front, in units of the objectives' ranges on it.
+        trial: the number of the trial.
+        distance: from the plane through the ends of the front, in units of the objectives' ranges on the front.
     """
 
     trial: TrialId
-    bulge: float
+    distance: float
 
 
-def knee(trials: Sequence[TrialId], costs: np.ndarray) -> Knee | None:
-    """The knee of a front with costs [n, m]; None where fewer than three trials, or no bulge, make one.
+def find_knee(trials: Sequence[TrialId], costs: np.ndarray) -> Knee | None:
+    """Return the knee of a front.
 
-    The member with the largest distance, towards the ideal point, from the plane through the best trial of each objective,
-    all objectives scaled to their range on the front (Das, "On characterizing the 'knee' of the Pareto curve based on
-    Normal-Boundary Intersection", Structural Optimization 18, 1999). Ends that do not span a plane have no knee.
+    The knee is the member with the largest distance, towards the ideal point, from the plane through the best trial of each
+    objective; each objective is scaled to its range on the front (Das, "On characterizing the 'knee' of the Pareto curve
+    based on Normal-Boundary Intersection", Structural Optimization 18, 1999).
+
+    Args:
+        trials: the numbers of the trials on the front [n].
+        costs: their costs [n, m].
+
+    Returns:
+        The knee; None for fewer than three trials, for ends that do not span a plane, or if no trial lies before it.
     """
     rows = np.asarray(costs, dtype=np.float64)
     if len(rows) < 3:
         return None
-    low, span = rows.min(axis=0), np.ptp(rows, axis=0)
+    lowest, span = rows.min(axis=0), np.ptp(rows, axis=0)
     if not (span > 0).all():
         return None
-    scaled = (rows - low) / span
+    scaled = (rows - lowest) / span
+    # The plane through the m ends of the front: all x with normal . x = 1.
     ends = scaled[scaled.argmin(axis=0)]
     try:
         normal = np.linalg.solve(ends, np.ones(len(span)))
     except np.linalg.LinAlgError:
         return None
-    distance = (1 - scaled @ normal) / np.linalg.norm(normal)
-    at = int(distance.argmax())
-    return Knee(trials[at], float(distance[at])) if distance[at] > 1e-9 else None
+    distances = (1 - scaled @ normal) / np.linalg.norm(normal)
+    index = int(distances.argmax())
+    return Knee(trials[index], float(distances[index])) if distances[index] > 1e-9 else None
 
 
-def volumes(costs: np.ndarray) -> tuple[list[int], list[float]]:
-    """Places (from 1) and the share of the box between the best and the worst value of each objective that is dominated
-    by the first so many rows of `costs` [n, m]; rows that are not finite count nothing.
+def dominated_volumes(costs: np.ndarray) -> tuple[list[int], list[float]]:
+    """Compute the dominated share of the box between the best and the worst value of each objective.
+
+    Args:
+        costs: of the trials in the order of the search [n, m]. Rows that are not finite dominate nothing.
+
+    Returns:
+        Numbers of trials, at most `VOLUME_POINTS`, and for each the share that the first so many trials dominate.
+        Both are empty without a finite row.
     """
     rows = np.asarray(costs, dtype=np.float64)
     valid = np.asarray(np.isfinite(rows).all(axis=1))
     if not valid.any():
         return [], []
-    low, high = rows[valid].min(axis=0), rows[valid].max(axis=0)
-    span = np.where(high > low, high - low, 1.0)
-    scaled = (rows - low) / span
-    scaled[:, high == low] = 0.0
-    at = np.unique(np.linspace(1, len(rows), min(len(rows), CHECKPOINTS)).round().astype(int))
-    kept: FloatArray = np.zeros((0, rows.shape[1]))
-    found, former = [], 0
-    for place in at:
-        fresh = scaled[former:place][valid[former:place]]
-        kept = np.concatenate([kept, fresh])
-        kept = kept[pareto_front(kept)] if len(kept) else kept
-        found.append(hypervolume(kept, [1.0] * rows.shape[1]) if len(kept) else 0.0)
-        former = int(place)
-    return at.tolist(), found
+    lowest, highest = rows[valid].min(axis=0), rows[valid].max(axis=0)
+    span = np.where(highest > lowest, highest - lowest, 1.0)
+    scaled = (rows - lowest) / span
+    scaled[:, highest == lowest] = 0.0
+    counts = np.unique(np.linspace(1, len(rows), min(len(rows), VOLUME_POINTS)).round().astype(int))
+    front: FloatArray = np.zeros((0, rows.shape[1]))
+    shares, previous = [], 0
+    for count in counts:
+        # The front of the first `count` trials is the front of the previous front and the trials since then.
+        new = scaled[previous:count][valid[previous:count]]
+        front = np.concatenate([front, new])
+        front = front[pareto_front(front)] if len(front) else front
+        shares.append(hypervolume(front, [1.0] * rows.shape[1]) if len(front) else 0.0)
+        previous = int(count)
+    return counts.tolist(), shares

@@ -1,13 +1,13 @@
-"""What mattered: how much of the spread of values each decision explains, and how often the best chose each alternative.
+"""Importance: how much of the variance each decision explains, and how often the best trials chose each alternative.
 
-The share of variance of a decision is that of functional analysis of variance: the variance of its main effect over the
-space, divided by all variance (Hutter, Hoos and Leyton-Brown, "An efficient approach for assessing hyperparameter
-importance", ICML 2014, sections 2 and 3). The paper reads the main effects from a random forest; here they come from an
-additive ridge regression on the alternatives, fitted to all decisions at once. It needs few trials, corrects for a
-strategy that tries some combinations more often than others, and can be checked by chance (shuffled values) and by the
-spread that its coefficients have. What is left over, interactions and noise, is told.
+The importance of a decision is that of functional analysis of variance: the variance of its main effect over the space,
+divided by the total variance (Hutter, Hoos and Leyton-Brown, "An efficient approach for assessing hyperparameter
+importance", ICML 2014, sections 2 and 3). The paper reads the main effects from a random forest. Here they come from an
+additive ridge regression on the alternatives, fitted to all decisions at once: it needs fewer trials, corrects for a
+strategy that tries some combinations more often than others, and allows a test against chance (with shuffled values) and
+intervals (from the covariance of its coefficients). The variance that is not explained is interactions and noise.
 
-Symbols: n trials, k alternatives, y [n] costs (less is better).
+Symbols: n trials, k alternatives, s sampled architectures, y [n] costs (less is better).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ogive.arrays import BoolArray, FloatArray, IntArray
+from ogive.formatting import plural
 from ogive.report.alternatives import Alternatives
 from ogive.seeds import generator
 from ogive.space import Space
@@ -28,16 +29,16 @@ from ogive.stats.proportions import fewer, proportion_interval
 from ogive.stats.ridge import left_out_residuals
 from ogive.trial import Trial
 
-ENOUGH = 20
-"""Trials with comparable values below which nothing is said."""
-MOST = 1500
-"""Trials that are looked at; more are drawn from at random."""
+ENOUGH_TRIALS = 20
+"""The fewest trials with comparable values from which importance is computed."""
+MOST_TRIALS = 1500
+"""The most trials that are used; of more, a random sample."""
 REPEATS = 200
-"""Draws of the coefficients, and shuffles."""
+"""The number of resampled coefficient vectors, and of shuffles."""
 SAMPLES = 1000
-"""Architectures drawn from the space, over which the variance of an effect is taken."""
+"""The number of architectures sampled from the space, over which the variance of an effect is computed."""
 RIDGES = tuple(10.0**power for power in range(-4, 3))
-TOP = 0.1
+TOP_SHARE = 0.1
 """The share of the trials that counts as the best."""
 
 
@@ -46,9 +47,10 @@ class Importance:
     """The main effect of a decision.
 
     Attributes:
+        decision: its name.
         share: of the variance of the values, 0 to 1.
-        low, high: its 95 % interval.
-        chance: what 95 of 100 shuffled searches stay below.
+        low, high: the 95 % interval of the share.
+        chance: the 95 % quantile of the share when the values are shuffled.
     """
 
     decision: str
@@ -58,270 +60,322 @@ class Importance:
     chance: float
 
     @property
-    def told_apart(self) -> bool:
-        """It explains more than chance does."""
+    def is_significant(self) -> bool:
+        """Whether the decision explains more than chance does."""
         return self.share > self.chance
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Frequency:
-    """How often an alternative was chosen where its decision was active: among the best, and among all.
+    """How often an alternative was chosen, where its decision is active: by the best trials, and by all.
 
     Attributes:
-        top, of_top: trials of the best with it, and all of the best in which its decision is active.
-        low, high: the 95 % interval of top / of_top (Jeffreys).
-        count, of: the same among all trials with a comparable value.
-        effect: how much worse it makes the objective than the best alternative of its decision, other things equal; its
-            95 % interval is [effect_low, effect_high]; NaN where it was never tried.
-        rare: it is rarer among the best than chance explains, all alternatives considered.
+        decision: the decision's name.
+        text: the alternative.
+        ends: see `Alternative`.
+        best_count: the best trials that chose it.
+        best_total: the best trials in which its decision is active.
+        low, high: the 95 % interval of best_count / best_total (Jeffreys).
+        count: the trials that chose it.
+        total: the trials in which its decision is active.
+        effect: by how much it worsens the objective compared with the best alternative of its decision, all other
+            decisions equal; NaN if it was never tried.
+        effect_low, effect_high: the 95 % interval of the effect.
+        rare: it is significantly rarer among the best, corrected for the number of alternatives.
     """
 
     decision: str
     text: str
     ends: tuple[Any, Any]
-    top: int
-    of_top: int
+    best_count: int
+    best_total: int
     low: float
     high: float
     count: int
-    of: int
+    total: int
     effect: float
     effect_low: float
     effect_high: float
     rare: bool
 
     @property
-    def useless(self) -> bool:
-        """Both kinds of evidence speak against it: rare among the best, and worse with other things equal."""
+    def is_inferior(self) -> bool:
+        """Whether it is rarer among the best and also worse with all other decisions equal.
+
+        Rarity alone proves nothing: an alternative can be rare among the best only because it was often sampled together
+        with a bad one.
+        """
         return self.rare and self.effect_low > 0
 
 
 @dataclass(frozen=True)
 class ImportanceResult:
-    """The answer, or `why` there is none.
+    """The importance of each decision, or the reason why it was not computed.
 
     Attributes:
-        explained: how much of the variance of unseen trials the main effects explain together (leave one out).
-        trials: how many trials it rests on.
+        importances: of each decision, the most important first.
+        frequencies: of each alternative.
+        explained: the share of the variance of left-out trials that all main effects explain together (leave one out).
+        trials: the number of trials used.
+        reason: why nothing was computed; None if it was.
     """
 
     importances: Sequence[Importance] = ()
     frequencies: Sequence[Frequency] = ()
     explained: float = 0.0
     trials: int = 0
-    why: str = ""
+    reason: str | None = None
 
 
-def decision_importance(
+def compute_importance(
     space: Space, trials: Sequence[Trial], costs: Sequence[float], order: Sequence[int]
 ) -> ImportanceResult:
-    """What mattered among trials with comparable, finite values.
+    """Compute the importance of each decision and the frequency of each alternative.
 
     Args:
-        space: in which they were searched.
-        trials: [n].
-        costs: of the trials [n], less is better; of several objectives a scalar of all.
-        order: their places [n], 0 the best: constraints and several objectives considered.
+        space: the search space of the trials.
+        trials: with comparable, finite values [n].
+        costs: of the trials [n], less is better; for several objectives a scalar of all of them.
+        order: the ranks of the trials [n], 0 for the best, with regard to constraints and all objectives.
     """
     n = len(trials)
-    if n < ENOUGH:
-        return ImportanceResult(
-            why=f"{n} trials have comparable values; with fewer than {ENOUGH} everything is chance.", trials=n
-        )
+    if n < ENOUGH_TRIALS:
+        reason = f"{plural(n, 'trial')} with comparable values, at least {ENOUGH_TRIALS} are needed"
+        return ImportanceResult(reason=reason, trials=n)
     y = np.asarray(costs, dtype=np.float64)
     if y.max() == y.min():
-        return ImportanceResult(why="All values are equal: no decision made a difference.", trials=n)
+        return ImportanceResult(reason="all trials have the same value", trials=n)
     rng = generator(0, "what mattered")
-    top = _best(np.asarray(order))
-    if n > MOST:
-        keep = np.sort(rng.permutation(n)[:MOST])
-        trials, y, top = [trials[i] for i in keep], y[keep], top[keep]
-    levels = Alternatives.of(space, [trial.architecture for trial in trials])
-    drawn = Alternatives.of(space, [space.sample(rng) for _ in range(SAMPLES)])
-    fenced = _fenced(y)
-    scale = float(np.abs(fenced).max())  # so that squares of huge values stay finite
-    fit = _Fit.of(levels, drawn, fenced / scale)
-    resampled = fit.resampled(rng)
-    importances = fit.importances(resampled, rng)
-    frequencies = _frequencies(levels, top, fit, resampled, scale)
-    return ImportanceResult(importances, frequencies, fit.explained, len(y))
+    is_best = _select_best(np.asarray(order))
+    if n > MOST_TRIALS:
+        sample = np.sort(rng.permutation(n)[:MOST_TRIALS])
+        trials, y, is_best = [trials[i] for i in sample], y[sample], is_best[sample]
+    tried = Alternatives.of(space, [trial.architecture for trial in trials])
+    sampled = Alternatives.of(space, [space.sample(rng) for _ in range(SAMPLES)])
+    clipped = _clip_outliers(y)
+    scale = float(np.abs(clipped).max())  # so that squares of huge values stay finite
+    model = _AdditiveModel.fit(tried, sampled, clipped / scale)
+    resampled = model.resample(rng)
+    importances = model.importances(resampled, rng)
+    frequencies = _frequencies(tried, is_best, model, resampled, scale)
+    return ImportanceResult(importances, frequencies, model.explained, len(y))
 
 
-def _best(order: IntArray) -> BoolArray:
-    """[n] which trials are the best tenth (five at least); equals share a place, and go in or stay out together."""
-    wanted = max(5, round(TOP * len(order)))
-    last = np.sort(order)[wanted - 1]
-    with_equals = order <= last
-    few_enough = with_equals.sum() <= 2 * wanted or not (order < last).any()
-    return np.asarray(with_equals if few_enough else order < last)
+def _select_best(order: IntArray) -> BoolArray:
+    """Return which trials are the best tenth, at least five [n].
+
+    Trials of equal rank are all selected, or none is: none if that would select more than twice as many.
+    """
+    target = max(5, round(TOP_SHARE * len(order)))
+    last_rank = np.sort(order)[target - 1]
+    with_ties = order <= last_rank
+    few_enough = with_ties.sum() <= 2 * target or not (order < last_rank).any()
+    return np.asarray(with_ties if few_enough else order < last_rank)
 
 
-def _fenced(y: FloatArray) -> FloatArray:
-    """Values beyond three interquartile ranges count as these bounds, so that one diverged trial is not all variance."""
+def _clip_outliers(y: FloatArray) -> FloatArray:
+    """Return the values limited to Tukey's outer fences, so that one diverged trial does not dominate the variance."""
     low, high = np.quantile(y, [0.25, 0.75])
-    reach = 3 * (high - low)  # Tukey's outer fences
+    reach = 3 * (high - low)
     return np.clip(y, low - reach, high + reach) if reach > 0 else y
 
 
 @dataclass(frozen=True)
-class _Fit:
-    """A ridge regression of y on the alternatives, centred over the space, so that effects of a decision sum to none."""
+class _AdditiveModel:
+    """A ridge regression of y on the alternatives.
 
-    levels: Alternatives
-    x: FloatArray  # [n, k]
-    z: FloatArray  # [s, k], the drawn architectures
+    The columns are centred over the space, so that the effects of a decision's alternatives average to zero.
+
+    Attributes:
+        alternatives: of the trials.
+        x: [n, k], of the trials.
+        z: [s, k], of sampled architectures.
+        y: [n].
+        ridge: the chosen penalty.
+        beta: the coefficients [k].
+        explained: the share of the variance of left-out trials that the model explains.
+    """
+
+    alternatives: Alternatives
+    x: FloatArray
+    z: FloatArray
     y: FloatArray
     ridge: float
-    beta: FloatArray  # [k]
+    beta: FloatArray
     explained: float
 
     @staticmethod
-    def of(levels: Alternatives, drawn: Alternatives, y: FloatArray) -> _Fit:
-        x, z = (_centred(chosen, levels.expected) for chosen in (levels, drawn))
-        ridge, explained = _best_ridge(x, y)
-        return _Fit(levels, x, z, y, ridge, _solve(x, y[:, None], ridge)[:, 0], max(0.0, explained))
+    def fit(tried: Alternatives, sampled: Alternatives, y: FloatArray) -> _AdditiveModel:
+        x, z = (_centre(table, tried.expected) for table in (tried, sampled))
+        ridge, explained = _choose_ridge(x, y)
+        return _AdditiveModel(tried, x, z, y, ridge, _solve(x, y[:, None], ridge)[:, 0], max(0.0, explained))
 
-    def resampled(self, rng: np.random.Generator) -> FloatArray:
-        """Coefficients [REPEATS, k] as other trials might have given them.
+    def resample(self, rng: np.random.Generator) -> FloatArray:
+        """Return coefficients [REPEATS, k] that other trials of the same size might have given.
 
-        Drawn from the normal distribution with the covariance that holds whatever the spread of the noise (the jackknife
-        estimate HC3 of MacKinnon and White, Journal of Econometrics 1985): a thousandth of the time of refitting.
+        They are drawn from a normal distribution with a covariance that holds for any distribution of the noise (the
+        jackknife estimate HC3 of MacKinnon and White, Journal of Econometrics 1985). Refitting the model to resampled
+        trials would take a thousand times as long.
         """
         centred = self.x - self.x.mean(axis=0)
         inverse = np.linalg.inv(_gram(centred, self.ridge))
-        half = centred @ inverse  # [n, k]
-        leverage = (half * centred).sum(axis=1) + 1 / len(self.y)
-        left_out = (self.y - self.y.mean() - centred @ self.beta) / np.maximum(1 - leverage, 1e-6)
-        scaled = half * left_out[:, None]
-        values, vectors = np.linalg.eigh(scaled.T @ scaled)
+        hat = centred @ inverse  # [n, k]
+        # HC3: each residual divided by 1 - leverage, the residual of a trial that was left out of the fit.
+        leverage = (hat * centred).sum(axis=1) + 1 / len(self.y)
+        residuals = (self.y - self.y.mean() - centred @ self.beta) / np.maximum(1 - leverage, 1e-6)
+        weighted = hat * residuals[:, None]
+        # The eigenvectors of the covariance, scaled by the roots of its eigenvalues, give a sample of that covariance.
+        values, vectors = np.linalg.eigh(weighted.T @ weighted)
         noise = rng.normal(size=(REPEATS, len(values))) * np.sqrt(np.maximum(values, 0.0))
         return np.asarray(self.beta + noise @ vectors.T)
 
     def importances(self, resampled: FloatArray, rng: np.random.Generator) -> list[Importance]:
+        """Return the importance of each decision, the most important first."""
+        # Chance: the coefficients of a fit to shuffled values, in which no decision has an effect.
         shuffled = _solve(self.x, np.stack([rng.permutation(self.y) for _ in range(REPEATS)], axis=1), self.ridge).T
+        # The total variance over the space: the variance of the predictions and that of the residuals.
         total = float(np.var(self.y - self._predict(self.x)) + np.var(self._predict(self.z)))
-        found = []
-        for name, places in self.levels.columns.items():
-            own, again, luck = (
-                np.var(self.z[:, places] @ beta[:, places].T, axis=0) / total
+        importances = []
+        for name, columns in self.alternatives.columns.items():
+            # The variance of the main effect of the decision over the space, for each coefficient vector.
+            estimate, estimates, by_chance = (
+                np.var(self.z[:, columns] @ beta[:, columns].T, axis=0) / total
                 for beta in (self.beta[None], resampled, shuffled)
             )
-            low, high = np.quantile(again, [0.025, 0.975])
-            share = float(own[0])
-            found.append(
-                Importance(name, share, min(float(low), share), max(float(high), share), float(np.quantile(luck, 0.95)))
-            )
-        return sorted(found, key=lambda item: -item.share)
+            share = float(estimate[0])
+            low, high = np.quantile(estimates, [0.025, 0.975])
+            chance = float(np.quantile(by_chance, 0.95))
+            importances.append(Importance(name, share, min(float(low), share), max(float(high), share), chance))
+        return sorted(importances, key=lambda item: -item.share)
 
     def _predict(self, x: FloatArray) -> FloatArray:
         return np.asarray(x @ self.beta)
 
 
-def _centred(levels: Alternatives, expected: FloatArray) -> FloatArray:
-    """[n, k] chosen or not, less the alternative's share in the space where its decision is active; 0 elsewhere."""
-    return np.asarray(np.where(levels.active, levels.chosen - expected, 0.0))
+def _centre(table: Alternatives, expected: FloatArray) -> FloatArray:
+    """Return [n, k]: 1 for a chosen alternative, less its share in the space; 0 where its decision is inactive."""
+    return np.asarray(np.where(table.active, table.chosen - expected, 0.0))
 
 
 def _penalty(ridge: float, trials: int) -> float:
-    """A ridge weighs as much as a tenth of the trials for each unit."""
+    """Return the penalty of `ridge`: each unit weighs as much as a tenth of the trials."""
     return ridge * trials / 10
 
 
 def _gram(centred: FloatArray, ridge: float) -> FloatArray:
-    """[k, k] of centred columns, with the ridge."""
+    """Return the Gram matrix [k, k] of centred columns, with the penalty on its diagonal."""
     return np.asarray(centred.T @ centred + _penalty(ridge, len(centred)) * np.eye(centred.shape[1]))
 
 
 def _solve(x: FloatArray, y: FloatArray, ridge: float) -> FloatArray:
-    """Ridge coefficients [k, m] for y [n, m], with an intercept that is not shrunk."""
+    """Return ridge coefficients [k, m] for y [n, m]; the intercept is not penalized."""
     centred = x - x.mean(axis=0)
     return np.linalg.solve(_gram(centred, ridge), centred.T @ y)
 
 
-def _best_ridge(x: FloatArray, y: FloatArray) -> tuple[float, float]:
-    """The ridge with the least leave-one-out error, and the share of the variance that it explains of left-out trials."""
+def _choose_ridge(x: FloatArray, y: FloatArray) -> tuple[float, float]:
+    """Return the ridge with the least leave-one-out error, and the share of variance that it explains of left-out trials."""
     u, s, _ = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
-    y0 = y - y.mean()
+    centred_y = y - y.mean()
     best = (RIDGES[-1], -np.inf)
     for ridge in RIDGES:
-        residuals = left_out_residuals(u, s, y0, _penalty(ridge, len(y)))
-        explained = 1 - float(residuals @ residuals) / float(y0 @ y0)
+        residuals = left_out_residuals(u, s, centred_y, _penalty(ridge, len(y)))
+        explained = 1 - float(residuals @ residuals) / float(centred_y @ centred_y)
         best = max(best, (ridge, explained), key=lambda item: item[1])
     return best
 
 
 def _frequencies(
-    levels: Alternatives, top: BoolArray, fit: _Fit, resampled: FloatArray, scale: float
+    tried: Alternatives, is_best: BoolArray, model: _AdditiveModel, resampled: FloatArray, scale: float
 ) -> list[Frequency]:
-    chosen, active = levels.chosen, levels.active
-    count, of = chosen.sum(axis=0), active.sum(axis=0)
-    top_count, of_top = chosen[top].sum(axis=0), active[top].sum(axis=0)
-    low, high = proportion_interval(top_count, of_top)
-    less = np.array([fewer(*map(int, row)) for row in zip(top_count, of_top, count, of, strict=True)])
-    rare = (holm(less) <= FAMILY_LEVEL) & (count > 0)
-    effect, effect_low, effect_high = (scale * found for found in _effects(levels, fit, resampled, count))
+    chosen, active = tried.chosen, tried.active
+    count, total = chosen.sum(axis=0), active.sum(axis=0)
+    best_count, best_total = chosen[is_best].sum(axis=0), active[is_best].sum(axis=0)
+    low, high = proportion_interval(best_count, best_total)
+    # Fisher's exact test of each alternative: the probability that so few of the best have it by chance.
+    p_values = np.array([fewer(*map(int, row)) for row in zip(best_count, best_total, count, total, strict=True)])
+    rare = (holm(p_values) <= FAMILY_LEVEL) & (count > 0)
+    effect, effect_low, effect_high = (scale * values for values in _effects(tried, model, resampled, count))
     return [
         Frequency(
-            level.decision, level.text, level.ends, int(top_count[i]), int(of_top[i]), float(low[i]), float(high[i]),
-            int(count[i]), int(of[i]), float(effect[i]), float(effect_low[i]), float(effect_high[i]), bool(rare[i]),
+            decision=alternative.decision,
+            text=alternative.text,
+            ends=alternative.ends,
+            best_count=int(best_count[i]),
+            best_total=int(best_total[i]),
+            low=float(low[i]),
+            high=float(high[i]),
+            count=int(count[i]),
+            total=int(total[i]),
+            effect=float(effect[i]),
+            effect_low=float(effect_low[i]),
+            effect_high=float(effect_high[i]),
+            rare=bool(rare[i]),
         )
-        for i, level in enumerate(levels.levels)
-    ]  # fmt: skip
+        for i, alternative in enumerate(tried.alternatives)
+    ]
 
 
 def _effects(
-    levels: Alternatives, fit: _Fit, resampled: FloatArray, count: IntArray
+    tried: Alternatives, model: _AdditiveModel, resampled: FloatArray, count: IntArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """How much worse each alternative [k] is than the best tried one of its decision, and the interval of that."""
-    effect, low, high = np.full((3, len(levels.levels)), np.nan)
-    for places in levels.columns.values():
-        tried = places[count[places] > 0]
-        if not len(tried):
+    """Return the effect of each alternative [k] against the best one of its decision, and its 95 % interval.
+
+    Only alternatives that were tried are compared; the others have NaN.
+    """
+    effect, low, high = np.full((3, len(tried.alternatives)), np.nan)
+    for columns in tried.columns.values():
+        with_trials = columns[count[columns] > 0]
+        if not len(with_trials):
             continue
-        best = tried[fit.beta[tried].argmin()]
-        again = resampled[:, tried] - resampled[:, [best]]
-        effect[tried] = fit.beta[tried] - fit.beta[best]
-        low[tried], high[tried] = np.quantile(again, [0.025, 0.975], axis=0)
+        best = with_trials[model.beta[with_trials].argmin()]
+        differences = resampled[:, with_trials] - resampled[:, [best]]
+        effect[with_trials] = model.beta[with_trials] - model.beta[best]
+        low[with_trials], high[with_trials] = np.quantile(differences, [0.025, 0.975], axis=0)
     return effect, low, high
 
 
-def narrower(space: Space, found: ImportanceResult, keep: Sequence[Trial]) -> dict[str, list[object]]:
-    """What may be left of the space's decisions (see `Space.restricted`): all but the alternatives that both kinds of
-    evidence speak against. No alternative of a trial in `keep` goes; of a number only stretches at its ends go.
+def suggest_restriction(space: Space, result: ImportanceResult, keep: Sequence[Trial]) -> dict[str, list[object]]:
+    """Return a restriction of the space (see `Space.restricted`) without its inferior alternatives.
+
+    No alternative of a trial in `keep` is removed. Of a number only ranges at its ends are removed. A decision of which
+    nothing, or everything, would be removed is not restricted.
     """
     by_decision: dict[str, list[Frequency]] = {}
-    for item in found.frequencies:
+    for item in result.frequencies:
         by_decision.setdefault(item.decision, []).append(item)
-    kept = Alternatives.of(space, [trial.architecture for trial in keep])
-    wanted = {(level.decision, level.text) for i, level in enumerate(kept.levels) if kept.chosen[:, i].any()}
-    only: dict[str, list[object]] = {}
+    table = Alternatives.of(space, [trial.architecture for trial in keep])
+    protected = {(item.decision, item.text) for i, item in enumerate(table.alternatives) if table.chosen[:, i].any()}
+    restriction: dict[str, list[object]] = {}
     for decision in space.decisions:
         items = by_decision.get(decision.name, [])
-        gone = [item.useless and (item.decision, item.text) not in wanted for item in items]
-        if not any(gone) or all(gone):
+        removed = [item.is_inferior and (item.decision, item.text) not in protected for item in items]
+        if not any(removed) or all(removed):
             continue
         described: Mapping[str, object] = decision.domain.describe()
         if "labels" not in described:
-            first, last = gone.index(False), len(gone) - 1 - gone[::-1].index(False)
-            if first > 0 or last < len(gone) - 1:
+            first, last = removed.index(False), len(removed) - 1 - removed[::-1].index(False)
+            if first > 0 or last < len(removed) - 1:
                 low, high = items[first].ends[0], items[last].ends[1]
-                only[decision.name] = [low, high]
+                restriction[decision.name] = [low, high]
         elif described["kind"] == "one_of":
-            only[decision.name] = [item.ends[0] for item, out in zip(items, gone, strict=True) if not out]
-    return only
+            restriction[decision.name] = [item.ends[0] for item, out in zip(items, removed, strict=True) if not out]
+    return restriction
 
 
-def left_out(space: Space, found: ImportanceResult, only: Mapping[str, Sequence[object]]) -> list[Frequency]:
-    """The alternatives that a space restricted to `only` does not have any more."""
-    narrow = {decision.name: decision.domain for decision in space.restricted(only).decisions}
+def removed_alternatives(
+    space: Space, result: ImportanceResult, restriction: Mapping[str, Sequence[object]]
+) -> list[Frequency]:
+    """Return the alternatives that `restriction` removes from the space."""
+    domains = {decision.name: decision.domain for decision in space.restricted(restriction).decisions}
 
-    def out(item: Frequency) -> bool:
-        if item.decision not in only or item.decision not in narrow:
+    def is_removed(item: Frequency) -> bool:
+        if item.decision not in restriction or item.decision not in domains:
             return False
-        domain: Any = narrow[item.decision]
+        domain: Any = domains[item.decision]
         if isinstance(domain, (IntegerRange, RealRange)):
             low, high = item.ends
             return bool(high < domain.low or low > domain.high or (low != high and high <= domain.low))
         return item.ends[0] not in domain.labels
 
-    return [item for item in found.frequencies if out(item)]
+    return [item for item in result.frequencies if is_removed(item)]

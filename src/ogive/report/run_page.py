@@ -1,4 +1,4 @@
-"""The report of a run: what was searched and found, how sure it is, what it cost, and what is needed to repeat it."""
+"""The report of a run: what was searched and found, how certain it is, what it cost, and how to reproduce it."""
 
 from __future__ import annotations
 
@@ -47,28 +47,33 @@ SECTIONS: Sequence[Callable[[Subject], Section | None]] = (
     checklist.section,
     reproduction.section,
 )
-"""In the order of the page; a function returns None where its section has no place in a run of this kind."""
+"""The sections in the order of the page. A function returns None if its section does not apply to this kind of run."""
 
 
 def write_report(state: State, folder: Path, target: Path, comparison: BaselineComparison | None = None) -> Path:
-    """Write the report of a run to `target`: HTML, or Markdown where its name ends in `.md`.
+    """Write the report of a run to `target`: as Markdown if its name ends in `.md`, else as HTML.
 
     Args:
-        state: with the layers of its space; a space that was read from a journal is drawn as a table of decisions.
-        folder: of the run; the comparison with a baseline and the second stage are read from it.
-        target: replaced where it exists. The drawings of a Markdown report go into the folder `<stem>-figures` beside it.
+        state: of the search. If its space has layers, they are drawn; a space that was read from a journal has none, and
+            its architectures are shown as lists of decisions.
+        folder: of the run; the comparison with a baseline and the results of full training are read from it.
+        target: the file; it is replaced if it exists. The drawings of a Markdown report are written to the folder
+            `<stem>-figures` beside it.
         comparison: with a hand-drawn baseline, and with a random search, instead of the one in `folder`.
+
+    Returns:
+        `target`.
 
     Raises:
         JobError: the name of `target` ends in neither `.html` nor `.md`.
-        RunError: the comparison or the second stage cannot be read, or `target` cannot be written.
+        RunError: the comparison or the results of full training cannot be read, or `target` cannot be written.
     """
     if target.suffix not in SUFFIXES.values():
         raise JobError(
-            f"the report {target}: its name ends in {target.suffix!r}; {' or '.join(SUFFIXES.values())} is known"
+            f"the report {target}: its name ends in {target.suffix!r}; allowed: {' or '.join(SUFFIXES.values())}"
         )
-    with uncollected():  # what a long run's state holds would be gone through again and again
-        page = page_of(Subject(state, folder, folder.resolve().name, comparison or read_comparison(folder)))
+    with uncollected():  # the garbage collector would traverse the state of a long run many times
+        page = build_page(Subject(state, folder, folder.resolve().name, comparison or read_comparison(folder)))
     try:
         write_page(page, target)
     except OSError as error:
@@ -77,12 +82,12 @@ def write_report(state: State, folder: Path, target: Path, comparison: BaselineC
 
 
 def render(state: State, name: str, comparison: BaselineComparison | None = None, folder: Path | None = None) -> str:
-    """The page as HTML: a function of the state, the run's name, the comparison and what is in `folder`."""
-    return render_html(page_of(Subject(state, folder, name, comparison)))
+    """Return the report as HTML. It depends only on the arguments and on the files in `folder`."""
+    return render_html(build_page(Subject(state, folder, name, comparison)))
 
 
-def page_of(subject: Subject) -> Page:
-    """What the report says, before it is HTML or Markdown."""
-    sections = [section for make in SECTIONS if (section := make(subject)) is not None]
-    lead, decision, tiles = summary.lead(subject), summary.decision(subject), summary.tiles(subject)
-    return Page(subject.name, lead, sections, FOOTER, decision, tiles)
+def build_page(subject: Subject) -> Page:
+    """Return the content of the report, before it is HTML or Markdown."""
+    sections = [section for build in SECTIONS if (section := build(subject)) is not None]
+    lead, rows, tiles = summary.lead(subject), summary.summary_rows(subject), summary.tiles(subject)
+    return Page(subject.name, lead, sections, FOOTER, rows, tiles)

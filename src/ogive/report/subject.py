@@ -1,4 +1,4 @@
-"""The run that a report is about, with what several sections ask of it, each computed once."""
+"""The run that a report describes, with the results that several sections use; each is computed once."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ogive.formatting import number
 from ogive.monitor.stop_rules import StopVerdict, verdicts
 from ogive.monitor.utilisation import Utilisation, utilisation
 from ogive.objective import costs, ranks, violation
-from ogive.report.failures import FailureCause, failure_causes
-from ogive.report.frontier import Knee, knee
-from ogive.report.importance import ImportanceResult, decision_importance, narrower
+from ogive.report.failures import FailureCause, find_failure_causes
+from ogive.report.frontier import Knee, find_knee
+from ogive.report.importance import ImportanceResult, compute_importance, suggest_restriction
 from ogive.run.results import CurvePoint, curve, front, random_values, top
 from ogive.run.state import State
 from ogive.run.trial_labels import shown_metrics
@@ -26,15 +26,22 @@ from ogive.stages.delivery import Delivery, Stages
 from ogive.stages.full_training_result import FullTrainingResult
 from ogive.trial import Status, Trial, comparable, finite
 
-DRAWN = 5
-"""How many architectures are drawn."""
-LISTED = 40
-"""The most rows of a list that may be long; what is left out is counted."""
+MOST_DRAWN = 5
+"""The most networks that are drawn."""
+MOST_ROWS = 40
+"""The most rows of a list that may be long; a line below it counts the others."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A run: its state, its folder (None where there is none), its name, and a comparison with a baseline."""
+    """The run that a report describes.
+
+    Attributes:
+        state: of the search.
+        folder: of the run; None for a state without a folder.
+        name: of the run, the title of the report.
+        comparison: with a hand-drawn baseline; None where there is none.
+    """
 
     state: State
     folder: Path | None
@@ -46,147 +53,157 @@ class Subject:
         return list(self.state.trials.values())
 
     @cached_property
-    def valued(self) -> list[Trial]:
-        """Trials with a value, however far they were trained."""
+    def trials_with_value(self) -> list[Trial]:
+        """Trials that have reported and did not fail, at any step."""
         return [trial for trial in self.trials if trial.reports and not trial.status.failed]
 
     @cached_property
-    def failed(self) -> list[Trial]:
+    def failed_trials(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.status.failed]
 
     @cached_property
-    def compared(self) -> tuple[int, list[Trial]]:
-        """The furthest step, and the trials that came to it: those among which the best is sought."""
+    def comparable(self) -> tuple[int, list[Trial]]:
+        """The highest step that any trial has reached, and the trials that have reached it; the best is one of them."""
         return comparable(self.trials, at_least=1)
 
     @cached_property
-    def best(self) -> list[Trial]:
-        """The best trials, best first; of several objectives the knee of the front comes before its ends."""
-        found = top(self.state, DRAWN)
-        middle = [trial for trial in self.front if self.knee is not None and trial.id == self.knee.trial]
-        return [*middle, *(trial for trial in found if trial not in middle)][:DRAWN]
+    def best_trials(self) -> list[Trial]:
+        """The best trials of the search, best first; with several objectives the knee of the front is the first."""
+        best = top(self.state, MOST_DRAWN)
+        knee_trial = [trial for trial in self.front if self.knee is not None and trial.id == self.knee.trial]
+        return [*knee_trial, *(trial for trial in best if trial not in knee_trial)][:MOST_DRAWN]
 
     @cached_property
     def front(self) -> list[Trial]:
+        """The Pareto front of the search."""
         return front(self.state)
 
     @cached_property
     def knee(self) -> Knee | None:
+        """The knee of the Pareto front; None for a single objective, or for a front without a knee."""
+        if not self.has_several_objectives or not self.front:
+            return None
         rows = np.array([costs(trial.metrics, self.state.objectives) for trial in self.front])
-        return knee([trial.id for trial in self.front], rows) if len(self.state.objectives) > 1 and self.front else None
+        return find_knee([trial.id for trial in self.front], rows)
 
     @cached_property
-    def points(self) -> list[CurvePoint]:
+    def curve_points(self) -> list[CurvePoint]:
         """The search curve of the first objective."""
         return curve(self.state, self.state.objectives[0])
 
     @cached_property
-    def random(self) -> tuple[list[float], str]:
-        """Values of the run's own random trials, and where they come from or why there are none."""
-        return random_values(self.state, self.points)
+    def random_reference(self) -> tuple[list[float], str]:
+        """The values of the run's own random trials, and their source; without values, the reason."""
+        return random_values(self.state, self.curve_points)
 
     @cached_property
-    def found_out(self) -> ImportanceResult:
-        """What mattered, among the trials that are compared."""
+    def importance(self) -> ImportanceResult:
+        """The importance of each decision."""
         state = self.state
-        sought = [objective.metric for objective in state.objectives]
-        trials = [trial for trial in self._for_decisions if finite(trial.metrics, sought)]
-        places = ranks([trial.metrics for trial in trials], state.objectives, state.constraints)
+        metrics = [objective.metric for objective in state.objectives]
+        trials = [trial for trial in self._trials_for_importance if finite(trial.metrics, metrics)]
+        order = ranks([trial.metrics for trial in trials], state.objectives, state.constraints)
         if len(state.objectives) == 1:
             values: Sequence[float] = [state.objectives[0].cost(trial.metrics) for trial in trials]
         else:
-            values = [float(place) for place in places]
-        return decision_importance(state.space, trials, values, places)
+            values = [float(rank) for rank in order]
+        return compute_importance(state.space, trials, values, order)
 
     @cached_property
-    def _for_decisions(self) -> list[Trial]:
-        """Trials compared at one step that at least a quarter have reached: the furthest alone would be too few."""
-        step, trials = comparable(self.trials, at_least=max(1, len(self.valued) // 4))
-        return [trial if trial.step == step else _cut(trial, step) for trial in trials]
+    def _trials_for_importance(self) -> list[Trial]:
+        """Trials as they were at the highest step that a quarter of all has reached.
+
+        The highest step of any trial would leave too few trials under a schedule such as ASHA.
+        """
+        step, trials = comparable(self.trials, at_least=max(1, len(self.trials_with_value) // 4))
+        return [trial if trial.step == step else _truncate(trial, step) for trial in trials]
 
     @cached_property
-    def narrower(self) -> dict[str, list[object]]:
-        """What may be left of the space; see `Space.restricted`."""
-        return narrower(self.state.space, self.found_out, self.best)
+    def narrower_space(self) -> dict[str, list[object]]:
+        """The suggested restriction of the space, as `Space.restricted` takes it; empty where none is suggested."""
+        return suggest_restriction(self.state.space, self.importance, self.best_trials)
 
     @cached_property
-    def verdicts(self) -> Sequence[StopVerdict]:
-        """What every stop rule says now."""
+    def stop_verdicts(self) -> Sequence[StopVerdict]:
+        """The verdict of every stop rule now."""
         return verdicts(self.state)
 
     @cached_property
     def stages(self) -> Stages:
-        """The search and what followed it."""
+        """The search and the stages after it."""
         return Stages(self.state, self.folder)
 
     @property
-    def stage(self) -> FullTrainingResult | None:
-        """The second stage; None where none has come to its end."""
+    def full_training(self) -> FullTrainingResult | None:
+        """The result of full training; None before it has ended."""
         return self.stages.result
 
     @property
-    def finals(self) -> dict[str, State]:
-        """The second stage as a run of its own, where it was begun."""
+    def later_states(self) -> dict[str, State]:
+        """The states of the stages after the search, by name; empty before full training has begun."""
         return {} if self.stages.final is None else {"final": self.stages.final}
 
     @cached_property
-    def first(self) -> Delivery | None:
-        """The network that the page is led by: the first winner of full training, else the first of `best`."""
-        if self.stage is not None:
+    def best_network(self) -> Delivery | None:
+        """The network that the report presents: the first winner of full training, else the best trial of the search."""
+        if self.full_training is not None:
             return self.stages.winners[0]
-        return self.drawn[0] if self.best else None
+        return self.drawn_networks[0] if self.best_trials else None
 
     @cached_property
-    def drawn(self) -> list[Delivery]:
-        """The networks that are drawn, `first` first."""
-        if self.stage is not None:
-            return self.stages.ranked(DRAWN)
-        return [self.stages.searched(trial) for trial in self.best]
+    def drawn_networks(self) -> list[Delivery]:
+        """The networks that are drawn, `best_network` first."""
+        if self.full_training is not None:
+            return self.stages.ranked(MOST_DRAWN)
+        return [self.stages.searched(trial) for trial in self.best_trials]
 
     @cached_property
     def failure_causes(self) -> list[FailureCause]:
-        """Alternatives under which trials fail more often than chance explains."""
-        return failure_causes(self.state.space, [trial for trial in self.trials if trial.status.ended])
+        """Alternatives whose trials fail significantly more often."""
+        return find_failure_causes(self.state.space, [trial for trial in self.trials if trial.status.ended])
 
     @cached_property
     def utilisation(self) -> Utilisation:
-        """How busy the workers were."""
         return utilisation(self.state)
 
     @property
-    def where(self) -> str:
-        """The run's folder as a word of a command that works wherever the page is read."""
+    def folder_argument(self) -> str:
+        """The run's folder as an argument of a command, quoted and absolute; RUN for a state without a folder."""
         return shlex.quote(str(self.folder.absolute())) if self.folder else "RUN"
 
     @property
-    def several(self) -> bool:
+    def has_several_objectives(self) -> bool:
         return len(self.state.objectives) > 1
 
     @property
-    def resting(self) -> int:
+    def inactive_count(self) -> int:
+        """The number of trials that have ended or are paused."""
         return self.state.done + self.state.count[Status.PAUSED]
 
-    def metrics(self, network: Trial | Delivery) -> list[tuple[str, str]]:
-        """What was sought, with the number of parameters, as text."""
+    def metric_texts(self, network: Trial | Delivery) -> list[tuple[str, str]]:
+        """Return name and value of the objectives, of the constraints' metrics and of the number of parameters."""
         metrics = network.mean if isinstance(network, Delivery) else network.metrics
-        return [(name, shown(value)) for name, value in shown_metrics(metrics, self.state.metrics_needed).items()]
+        return [
+            (name, format_metric(value)) for name, value in shown_metrics(metrics, self.state.metrics_needed).items()
+        ]
 
-    def values(self, network: Trial | Delivery) -> str:
-        """The same in one line: `accuracy 0.9, parameters 45,210`."""
-        return ", ".join(f"{name} {value}" for name, value in self.metrics(network))
+    def format_metrics(self, network: Trial | Delivery) -> str:
+        """Return the same on one line: `accuracy 0.9, parameters 45,210`."""
+        return ", ".join(f"{name} {value}" for name, value in self.metric_texts(network))
 
-    def feasible(self, network: Trial | Delivery) -> bool:
+    def is_feasible(self, network: Trial | Delivery) -> bool:
+        """Return whether a network satisfies all constraints."""
         metrics = network.mean if isinstance(network, Delivery) else network.metrics
         return not self.state.constraints or violation(metrics, self.state.constraints) == 0
 
 
-def shown(value: object) -> str:
-    """A metric as text; what is no number says so."""
+def format_metric(value: object) -> str:
+    """Return a metric as text: "none" for a missing value, "not finite" for NaN and infinity."""
     if not isinstance(value, (int, float)):
         return "none"
     return number(value) if math.isfinite(value) else "not finite"
 
 
-def _cut(trial: Trial, step: int) -> Trial:
-    """The trial as it was at `step`."""
+def _truncate(trial: Trial, step: int) -> Trial:
+    """Return the trial as it was at `step`."""
     return trial.changed(reports=tuple(report for report in trial.reports if report.step <= step))

@@ -1,284 +1,316 @@
-"""The top of the page: what was found, how sure that is, what it cost, whether to go on, and what to do next."""
+"""The top of the page: what was found, how certain that is, what it cost, whether to continue, and what to do next.
+
+Each answer is one sentence; details are in the sections.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from ogive.formatting import capitalized, counts, duration, number, plural
 from ogive.monitor.cost import projection
 from ogive.monitor.overtraining import overtraining
+from ogive.monitor.stop_rules import StopVerdict
 from ogive.report import facts
-from ogive.report.sections.cost import money, projected_text
-from ogive.report.subject import Subject, shown
+from ogive.report.sections.cost import format_money, format_projection
+from ogive.report.subject import Subject, format_metric
 from ogive.run.results import expected_best, why_none
 from ogive.run.spending import spend
 from ogive.run.state import State
+from ogive.stages.delivery import Delivery
 from ogive.stages.full_training_result import FullTrainingResult
+
+WORTH_MENTIONING = 0.01
+"""The least share of the compute time from which the time of failed trials is mentioned."""
 
 
 def lead(subject: Subject) -> str:
-    """What was searched, in a sentence."""
+    """Return what was searched, in one sentence."""
     state = subject.state
     created = state.created
-    sought = " and ".join(f"{'highest' if o.goal == 'maximize' else 'lowest'} {o.metric}" for o in state.objectives)
-    under = f", under {', '.join(map(str, state.constraints))}" if state.constraints else ""
-    schedule = "" if created["schedule"]["name"] == "full" else f" and schedule {facts.named(created['schedule'])}"
-    epochs = f", up to {plural(created['epochs'], 'epoch')} each" if created["epochs"] else ""
+    goals = " and ".join(f"{'highest' if o.goal == 'maximize' else 'lowest'} {o.metric}" for o in state.objectives)
+    constraints = f" subject to {', '.join(map(str, state.constraints))}" if state.constraints else ""
+    schedule = ""
+    if created["schedule"]["name"] != "full":
+        schedule = f" and schedule {facts.format_plugin(created['schedule'])}"
+    epochs = f", up to {plural(created['epochs'], 'epoch')} per trial" if created["epochs"] else ""
     return (
-        f"Searched {facts.size(state)} ({plural(len(state.space.decisions), 'decision')}) for the {sought}{under}, with "
-        f"strategy {facts.named(created['strategy'])}{schedule}{epochs}."
+        f"Searched a space of {facts.format_size(state)} ({plural(len(state.space.decisions), 'decision')}) for the "
+        f"{goals}{constraints}, with strategy {facts.format_plugin(created['strategy'])}{schedule}{epochs}."
     )
 
 
 def tiles(subject: Subject) -> list[tuple[str, str]]:
-    """Value and name of the run's main figures."""
+    """Return value and name of the run's main figures."""
     state = subject.state
-    found: list[tuple[str, str]] = []
-    if subject.several and subject.stage is not None:
-        found.append((f"{len(subject.stages.winners):,}", "on the Pareto front after full training"))
-    elif subject.several:
-        found.append((f"{len(subject.front):,}", f"trial{'' if len(subject.front) == 1 else 's'} on the Pareto front"))
-    elif subject.stage is not None and subject.first is not None:
-        seeds = plural(len(subject.first.seeds), "seed") if len(subject.first.seeds) > 1 else "trained in full"
-        for i, (name, value) in enumerate(subject.metrics(subject.first)):
-            found.append((value, f"{name} of the winner, {seeds}" if i == 0 else f"{name} of the winner"))
-    elif subject.best:
-        for i, (name, value) in enumerate(subject.metrics(subject.best[0])):
-            found.append((value, f"best {name}" if i == 0 else f"{name} of the best"))
-    kinds = {status: n for status, n in state.count.items() if status.failed}
+    failed_by_status = {status: n for status, n in state.count.items() if status.failed}
     return [
-        *found,
-        (f"{subject.resting:,} of {state.total:,}", "trials at rest"),
-        (f"{state.failed:,}", f"failed ({counts(kinds)})" if state.failed else "failed"),
+        *_metric_tiles(subject),
+        (f"{subject.inactive_count:,} of {state.total:,}", "trials ended or paused"),
+        (f"{state.failed:,}", f"failed ({counts(failed_by_status)})" if state.failed else "failed"),
         (duration(state.elapsed), "elapsed"),
         (duration(state.seconds), "compute time of all trials"),
     ]
 
 
+def _metric_tiles(subject: Subject) -> list[tuple[str, str]]:
+    if subject.has_several_objectives and subject.full_training is not None:
+        return [(f"{len(subject.stages.winners):,}", "on the Pareto front after full training")]
+    if subject.has_several_objectives:
+        n = len(subject.front)
+        return [(f"{n:,}", f"trial{'' if n == 1 else 's'} on the Pareto front")]
+    if subject.full_training is not None and subject.best_network is not None:
+        n_seeds = len(subject.best_network.seeds)
+        training = f"mean over {plural(n_seeds, 'seed')}" if n_seeds > 1 else "trained in full"
+        metrics = subject.metric_texts(subject.best_network)
+        return [
+            (value, f"{name} of the winner, {training}" if i == 0 else f"{name} of the winner")
+            for i, (name, value) in enumerate(metrics)
+        ]
+    if subject.best_trials:
+        metrics = subject.metric_texts(subject.best_trials[0])
+        return [(value, f"best {name}" if i == 0 else f"{name} of the best") for i, (name, value) in enumerate(metrics)]
+    return []
+
+
+def summary_rows(subject: Subject) -> list[tuple[str, str]]:
+    """Return the questions of a quick reader, with their answers."""
+    rows = [
+        ("Found", found(subject)),
+        ("How sure", certainty(subject)),
+        ("Cost", cost(subject)),
+        ("Continue?", continuation(subject)),
+        ("Next", next_step(subject)),
+    ]
+    notes = notes_before_use(subject)
+    return [*rows, ("Note", " ".join(capitalized(note) for note in notes))] if notes else rows
+
+
+# -- found -----------------------------------------------------------------------------------------------------------
+
+
 def found(subject: Subject) -> str:
-    """What was found."""
-    state, best = subject.state, subject.best
-    if subject.stage is not None:
-        return " ".join([_won(subject, subject.stage), *(_sentence(note) for note in subject.stages.notes)])
+    """Return the winner of the last stage that has one."""
+    state, best = subject.state, subject.best_trials
+    if subject.full_training is not None:
+        return _winner(subject, subject.full_training)
     if not state.trials:
-        return "No trial was started."
+        return "Nothing yet: no trial was started."
     if not best:
-        return capitalized(why_none(state)) if subject.valued else _all_failed(subject)
-    valued = plural(len(subject.valued), "trial")
-    values = subject.values(best[0])
-    notes = "".join(f" {_sentence(note)}" for note in subject.stages.notes)
-    if subject.several:
-        if len(subject.front) == 1:
-            return f"Trial {best[0].id} is not beaten in any objective, of {valued} with a value: {values}.{notes}"
-        text = f"{plural(len(subject.front), 'trial')} on the Pareto front, of {valued} with a value."
-        return text + (f" Its knee is trial {best[0].id}: {values}." if subject.knee else "") + notes
-    return f"Trial {best[0].id} is the best of {valued} with a value: {values}.{notes}"
+        if subject.trials_with_value:
+            return capitalized(why_none(state))
+        return f"Nothing: no trial has a value, and {state.failed:,} of {plural(len(state.trials), 'trial')} failed."
+    evaluated = f"{plural(len(subject.trials_with_value), 'trial')} with a value"
+    metrics = subject.format_metrics(best[0])
+    if not subject.has_several_objectives:
+        return f"Trial {best[0].id} is the best of {evaluated}: {metrics}."
+    if len(subject.front) == 1:
+        return f"Trial {best[0].id} is the best of {evaluated} in all objectives: {metrics}."
+    front = f"{len(subject.front):,} of {evaluated} are on the Pareto front"
+    return f"{front}; its knee is trial {best[0].id}: {metrics}." if subject.knee is not None else f"{front}."
 
 
-def _won(subject: Subject, stage: FullTrainingResult) -> str:
-    """Which networks full training has chosen, and what the search had thought of them."""
-    winners, finalists = subject.stages.winners, plural(len(stage.finalists), "finalist")
-    violating = "" if subject.feasible(winners[0]) else " It violates a constraint."
-    if subject.several:
-        each = "; ".join(f"trial {winner.trial.id} ({subject.values(winner)})" for winner in winners)
+def _winner(subject: Subject, result: FullTrainingResult) -> str:
+    winners, finalists = subject.stages.winners, plural(len(result.finalists), "finalist")
+    if subject.has_several_objectives:
+        each = "; ".join(f"trial {winner.trial.id} ({subject.format_metrics(winner)})" for winner in winners)
         are = "is" if len(winners) == 1 else "are"
-        return f"After full training {len(winners)} of {finalists} {are} on the front: {each}.{violating}"
-    first, trial = winners[0], winners[0].trial
-    seeds = f", mean over {plural(len(first.seeds), 'seed')}" if len(first.seeds) > 1 else ""
-    text = (
-        f"Trial {trial.id} is the winner of full training, of {finalists}: {subject.values(first)}{seeds}.{violating}"
-    )
-    metric = subject.state.objectives[0].metric
-    before = shown(trial.metrics.get(metric))
-    if not subject.best or subject.best[0].id == trial.id:
-        return f"{text} It was the search's best, too, with {metric} {before}."
-    best = subject.best[0]
-    return (
-        f"{text} In the search it had {metric} {before}, and the best was trial {best.id} with "
-        f"{shown(best.metrics.get(metric))}."
-    )
+        return f"After full training {len(winners)} of {finalists} {are} on the Pareto front: {each}."
+    winner = winners[0]
+    seeds = f", mean over {plural(len(winner.seeds), 'seed')}" if len(winner.seeds) > 1 else ""
+    metrics = subject.format_metrics(winner)
+    return f"Trial {winner.trial.id} is the winner of full training, of {finalists}: {metrics}{seeds}."
 
 
-def _sentence(note: str) -> str:
-    return f"{note[0].upper()}{note[1:]}."
+def search_against_full_training(subject: Subject) -> str | None:
+    """Return how the search had ranked the winner of full training; None for several objectives."""
+    if subject.full_training is None or subject.has_several_objectives:
+        return None
+    winner, metric = subject.stages.winners[0].trial, subject.state.objectives[0].metric
+    value = format_metric(winner.metrics.get(metric))
+    if not subject.best_trials or subject.best_trials[0].id == winner.id:
+        return f"The winner was also the best of the search, with {metric} {value}."
+    best = subject.best_trials[0]
+    best_value = format_metric(best.metrics.get(metric))
+    return f"In the search the winner had {metric} {value}; the best was trial {best.id} with {best_value}."
 
 
-def _all_failed(subject: Subject) -> str:
-    state = subject.state
-    return f"No trial has a value; {state.failed:,} of {plural(len(state.trials), 'trial')} failed."
+# -- how sure --------------------------------------------------------------------------------------------------------
 
 
-def sure(subject: Subject) -> str:
-    """How sure that is, as far as the journal tells."""
-    if not subject.best:
-        return "There is nothing to be sure of yet."
-    parts = [] if subject.stage is None else [f"In the search, trial {subject.best[0].id} was the best."]
-    parts.append(_against_random(subject))
-    if not subject.several and len(subject.best) > 1:
-        parts.append(_gap(subject))
-    parts += [_epoch(subject), _stages(subject)]
-    return " ".join(part for part in parts if part)
+def certainty(subject: Subject) -> str:
+    """Return how certain it is that the best is the best, as far as the journal shows."""
+    if not subject.best_trials:
+        return "There is no result yet."
+    if subject.full_training is not None:
+        return _certainty_of_winner(subject.full_training)
+    if subject.state.test_reads:
+        selection = f"the test split was read {plural(subject.state.test_reads, 'time')}"
+    elif subject.has_several_objectives:
+        return "The values are optimistic, because the trials were selected by them."
+    else:
+        selection = "the value is optimistic, because the trial was selected by it"
+    against_random = _against_random(subject)
+    return capitalized(selection if against_random is None else f"{against_random}; {selection}")
 
 
-def _against_random(subject: Subject) -> str:
-    if subject.several:
-        return ""
-    state = subject.state
-    own, note = subject.random
-    objective = state.objectives[0]
-    given = subject.comparison.random_reference if subject.comparison else None
-    values = list(given.values) if given is not None and given.metric == objective.metric else own
-    if len(values) < 2 or (not given and all(point.origin == "random" for point in subject.points)):
-        return "" if values else note
-    best_point = next((point for point in subject.points if point.trial == subject.best[0].id), None)
-    if not given and best_point is not None and best_point.origin == "random":
-        return "The best is itself one of the random trials, so nothing shows that searching did better than chance."
-    n = min(len(values), len(subject.points))
+def _certainty_of_winner(result: FullTrainingResult) -> str:
+    tested = ", ".join(f"{name} {number(sum(v) / len(v))}" for name, v in result.winner.test.items() if len(v))
+    test = f"on the test split it has {tested}" if tested else "the test split was not read"
+    if len(result.objectives) > 1 or result.winner.probability is None:
+        return capitalized(test)
+    finalists = plural(len(result.finalists), "finalist")
+    return f"It is the best of {finalists} with probability {result.winner.probability:.2f}; {test}."
+
+
+def _against_random(subject: Subject) -> str | None:
+    """Return whether the best is better than random search; None where that is unknown."""
+    if subject.has_several_objectives:
+        return None
+    objective = subject.state.objectives[0]
+    separate = subject.comparison.random_reference if subject.comparison else None
+    if separate is not None and separate.metric != objective.metric:
+        separate = None
+    values = subject.random_reference[0] if separate is None else list(separate.values)
+    if len(values) < 2:
+        return None
+    if separate is None:
+        if all(point.origin == "random" for point in subject.curve_points):
+            return None
+        point = next((p for p in subject.curve_points if p.trial == subject.best_trials[0].id), None)
+        if point is not None and point.origin == "random":
+            return "it is itself a random trial, so nothing shows that the search is better than random search"
+    n = min(len(values), len(subject.curve_points))
     expected = float(expected_best(values, objective.goal, [n])[0])
-    best = subject.best[0].metrics[objective.metric]
-    better = (best > expected) == (objective.goal == "maximize") and best != expected
-    word = "better than" if better else "no better than"
-    return f"It is {word} the {number(expected)} that the best of {n} random trials is expected to have."
+    best = subject.best_trials[0].metrics[objective.metric]
+    is_better = (best > expected) == (objective.goal == "maximize") and best != expected
+    comparison = "better than" if is_better else "not better than"
+    return f"it is {comparison} {number(expected)}, the expected best of {n} random trials"
 
 
-def _gap(subject: Subject) -> str:
-    """How close the next ones come: one training each does not order what is close."""
+def gap_of_best(subject: Subject) -> str | None:
+    """Return how close the best trials of the search are: one training each cannot rank trials that are close.
+
+    None if they cannot be compared, or if full training has compared them already.
+    """
+    if subject.full_training is not None or subject.has_several_objectives or len(subject.best_trials) < 2:
+        return None
     metric = subject.state.objectives[0].metric
-    first = subject.best[0]
-    furthest = max(trial.step for trial in subject.best)
-    alike = [trial for trial in subject.best if trial.reaches(furthest)]
-    last = alike[-1]
-    if len(alike) < 2 or metric not in first.metrics or metric not in last.metrics or not subject.feasible(last):
-        return ""
-    at = "" if len(alike) == len(subject.best) else f" of those that came to {plural(furthest, 'epoch')}"
-    gap = abs(first.metrics[metric] - last.metrics[metric])
-    return f"The best {len(alike)}{at} lie within {shown(gap)} of {metric}, one training each."
+    first = subject.best_trials[0]
+    highest_step = max(trial.step for trial in subject.best_trials)
+    comparable = [trial for trial in subject.best_trials if trial.reaches(highest_step)]
+    last = comparable[-1]
+    has_values = metric in first.metrics and metric in last.metrics
+    if len(comparable) < 2 or not has_values or not subject.is_feasible(last):
+        return None
+    which = "" if len(comparable) == len(subject.best_trials) else f" that reached {plural(highest_step, 'epoch')}"
+    gap = format_metric(abs(first.metrics[metric] - last.metrics[metric]))
+    return f"The {len(comparable)} best trials{which} differ by at most {gap} in {metric}, with one training each."
 
 
-def _epoch(subject: Subject) -> str:
-    """Which epoch is a trial's value, where that is worth a word."""
-    state, best = subject.state, subject.best[0]
+def epoch_of_value(subject: Subject) -> str | None:
+    """Return which epoch gives a trial its value, if the best epoch does, or if an earlier one is better than the last."""
+    state = subject.state
+    if not subject.best_trials:
+        return None
+    best = subject.best_trials[0]
     if state.best_epoch_of is not None and best.value_report is not None:
         return (
-            f"Its value is that of its best epoch, {best.value_report.step} of {best.step}, chosen by this very "
-            f"{state.best_epoch_of.metric}: the best of several measurements is better than the network is on new data."
+            f"The value of trial {best.id} is that of its best epoch, {best.value_report.step} of {best.step}, selected by "
+            f"{state.best_epoch_of.metric}; it is optimistic, because it is the best of several measurements."
         )
     hint = overtraining(state)
-    return f"Note: {hint}." if hint is not None else ""
+    return capitalized(str(hint)) if hint is not None else None
 
 
-def _stages(subject: Subject) -> str:
-    if subject.stage is not None:
-        return _second(subject.stage)
-    if subject.state.test_reads:
-        return f"The test split was read {plural(subject.state.test_reads, 'time')}."
-    return "It was chosen by this very value, which flatters it; nothing was measured on data held out yet."
-
-
-def _second(stage: FullTrainingResult) -> str:
-    """What full training made of it."""
-    finalists = plural(len(stage.finalists), "finalist")
-    if len(stage.objectives) > 1:
-        text = f"Trained in full, {len(stage.winners)} of {finalists} are on the front, first {stage.winner.name}"
-    else:
-        text = f"Trained in full, {stage.winner.name} is the best of {finalists}"
-    if stage.probability is not None:
-        text += f"; the search's best is the true best of them with probability {stage.probability:.2f}"
-    tested = ", ".join(f"{name} {number(sum(v) / len(v))}" for name, v in stage.winner.test.items() if len(v))
-    return f"{text}. Its test split: {tested}." if tested else f"{text}. The test split was not read."
+# -- cost ------------------------------------------------------------------------------------------------------------
 
 
 def cost(subject: Subject) -> str:
-    """What was spent, and what the whole search is expected to take."""
+    """Return what was spent, and what the whole search is expected to take."""
     state = subject.state
     if not state.trials:
         return "Nothing yet."
-    spent = spend(state)
-    paid = f" for {money(spent.money, spent.currency or 'of money')}" if spent.money is not None else ""
-    lost = sum(trial.seconds for trial in subject.failed)
-    wasted = f", {duration(lost)} of it in trials that failed" if lost else ""
-    text = (
-        f"{duration(state.elapsed)} on {plural(state.settings['workers'], 'worker')}{paid}; {duration(state.seconds)} of "
-        f"compute{wasted}."
-    )
-    text += "".join(f" Full training took {_spent(final)} more." for final in subject.finals.values())
+    workers = plural(state.settings["workers"], "worker")
+    text = f"{duration(state.elapsed)} on {workers}{_money_spent(state, ' for ')}"
+    for final in subject.later_states.values():
+        text += f", and {duration(final.elapsed)}{_money_spent(final, ' for ')} for full training"
+    failed_seconds = sum(trial.seconds for trial in subject.failed_trials)
+    if failed_seconds >= WORTH_MENTIONING * state.seconds > 0:
+        text += f"; failed trials took {duration(failed_seconds)} of {duration(state.seconds)} of compute"
     projected = None if state.ended else projection(state)
-    return f"{text} {projected_text(projected)}" if projected else text
+    return f"{text}; {format_projection(projected)}." if projected else f"{text}."
 
 
-def _spent(state: State) -> str:
+def _money_spent(state: State, prefix: str) -> str:
     spent = spend(state)
-    paid = f" and {money(spent.money, spent.currency or 'of money')}" if spent.money is not None else ""
-    return f"{duration(state.elapsed)}{paid}"
+    return "" if spent.money is None else prefix + format_money(spent.money, spent.currency or "of money")
 
 
-def further(subject: Subject) -> str:
-    """Whether to go on, in the words of the stop rules."""
+# -- continue --------------------------------------------------------------------------------------------------------
+
+
+def continuation(subject: Subject) -> str:
+    """Return whether the search should continue, according to the stop rules."""
     state = subject.state
-    rules = [verdict for verdict in subject.verdicts if verdict.stop and not (state.ended and verdict.rule == "budget")]
+    # The budget of a search that has ended is used up in most cases, which says nothing about the worth of more trials.
+    advising = [v for v in subject.stop_verdicts if v.stop and not (state.ended and v.rule == "budget")]
     if state.ended:
-        text = f"The search ended: {state.ended}."
-    else:
-        now = "It goes on now, or its controller has died." if state.open else "It can be continued."
-        if state.error is not None:
-            now = f"Its last session ended with {state.error.rstrip('.')}. The same call goes on once that is repaired."
-        text = f"The search has not ended. {now}"
-    told = [verdict for verdict in rules if verdict.reason not in state.ended]
-    if rules:
-        stops = [f"Stop ({verdict.rule.replace('_', ' ')}): {verdict.reason}." for verdict in told]
-        return " ".join([text, *stops])
-    still = next((verdict.reason for verdict in subject.verdicts if verdict.rule == "converged"), "")
-    return f"{text} No rule says that more trials are useless: {still.removeprefix('not yet: ')}." if still else text
+        others = [verdict for verdict in advising if verdict.reason not in state.ended]
+        if others:
+            return f"The search ended: {state.ended}; also, {_advice(others)}."
+        return f"The search ended: {state.ended}{'' if advising else '; no stop rule advises against more trials'}."
+    if state.error is not None:
+        error = state.error.rstrip(".")
+        return f"Yes, by the same call, after you have fixed the error that ended the last session: {error}."
+    if advising:
+        return f"No: {_advice(advising)} ({advising[0].reason})."
+    if state.open:
+        return "The search is running, unless its controller was killed, and no stop rule advises to stop."
+    return "Yes: the search has not ended, and no stop rule advises to stop."
 
 
-def decision(subject: Subject) -> list[tuple[str, str]]:
-    """What a reader needs to decide: question and answer."""
-    return [
-        ("Found", found(subject)),
-        ("How sure", sure(subject)),
-        ("Cost", cost(subject)),
-        ("Go on?", further(subject)),
-        ("Next", following(subject)),
-    ]
+def _advice(verdicts: Sequence[StopVerdict]) -> str:
+    rules = " and ".join(f"`{verdict.rule}`" for verdict in verdicts)
+    return f"the stop rule {rules} advises to stop" if len(verdicts) == 1 else f"the stop rules {rules} advise to stop"
 
 
-def following(subject: Subject) -> str:
-    """What to do next."""
+# -- next ------------------------------------------------------------------------------------------------------------
+
+
+def next_step(subject: Subject) -> str:
+    """Return what to do next."""
     state = subject.state
     if not state.trials:
-        return "Start it: `ogive search JOB`."
-    if subject.stage is not None and subject.first is not None:
-        return " ".join([_use(subject), *_narrower(subject)])
-    if not subject.best and subject.valued:
-        return "Loosen the constraints, or widen the space towards what satisfies them."
-    if not subject.best:
-        return f"Mend what fails before anything else: see the failures below, and `ogive status {subject.where}`."
-    parts = []
-    if not state.ended and not any(verdict.stop for verdict in subject.verdicts):
-        parts.append("Let it go on; `ogive search` continues it where it stopped.")
-    elif subject.stage is None and not state.test_reads:
-        parts.append(f"Train the best from scratch and choose among them: `ogive finalize {subject.where} --top 10`.")
-    if subject.first is not None and subject.state.trains_models and subject.first.missing is not None:
-        parts.append(f"Trial {subject.first.trial.id} has no weights: {subject.first.missing}.")
-    parts += _narrower(subject)
-    return " ".join(parts) or f"Use what was found; {_tested(subject)}."
+        return "Start the search: `ogive search JOB`."
+    if subject.full_training is not None and subject.best_network is not None:
+        return _use_of_winner(subject, subject.best_network)
+    if not subject.best_trials:
+        if subject.trials_with_value:
+            return "Loosen the constraints, or widen the space so that more architectures satisfy them."
+        return f"Fix the failures first: see the failures below, and `ogive status {subject.folder_argument}`."
+    if not state.ended and not any(verdict.stop for verdict in subject.stop_verdicts):
+        return "Continue the search: repeat `ogive search` with the same job."
+    if not state.test_reads:
+        return f"Train the best in full and select among them: `ogive finalize {subject.folder_argument} --top 10`."
+    return "Use the best network; the test split has been read, so do not select by it again."
 
 
-def _use(subject: Subject) -> str:
-    """What to do with the winner of full training."""
-    first = subject.first
-    assert first is not None
-    if first.missing is not None:
-        use = f"There are no weights of trial {first.trial.id}: {first.missing}."
+def _use_of_winner(subject: Subject, winner: Delivery) -> str:
+    if winner.missing is not None:
+        return f"The winner, trial {winner.trial.id}, has no weights: {winner.missing}."
+    option = f" --trial {winner.trial.id}" if len(subject.stages.winners) > 1 else ""
+    if subject.state.test_reads or any(final.test_reads for final in subject.later_states.values()):
+        tested = "the test split has been read, so do not select by it again"
     else:
-        which = f" --trial {first.trial.id}" if len(subject.stages.winners) > 1 else ""
-        use = f"Export it: `ogive export {subject.where}{which} --to torch`."
-    return f"{use} {_sentence(_tested(subject))}"
+        tested = "the test split was not read, so test the network on new data before you rely on it"
+    return f"Export the winner: `ogive export {subject.folder_argument}{option} --to torch`; {tested}."
 
 
-def _narrower(subject: Subject) -> list[str]:
-    return ["A next search may use the narrower space below."] if subject.narrower else []
-
-
-def _tested(subject: Subject) -> str:
-    if subject.state.test_reads or any(final.test_reads for final in subject.finals.values()):
-        return "the test split has been read, so choose nothing more by it"
-    return "the test split was not read: test it on data that chose nothing before you rely on it"
+def notes_before_use(subject: Subject) -> list[str]:
+    """Return what to know before the best network is used: notes of the last stage, and missing weights."""
+    notes = list(subject.stages.notes)
+    network = subject.best_network
+    if subject.full_training is None and network is not None and subject.state.trains_models:
+        notes += [f"trial {network.trial.id} has no weights: {network.missing}"] if network.missing is not None else []
+    return notes

@@ -1,7 +1,7 @@
-"""Sinks: a run shown elsewhere, in files or in other tools. `base.py` has the contract.
+"""Sinks: destinations of a run's metrics beside the journal, in files or in other tools. `base.py` has the contract.
 
-A sink is named by itself, `"csv"`, or with options, `{"csv": {"path": "tables"}}`, or is an object of the user's. Paths
-are relative to `sinks/` in the run's folder.
+A sink is declared by its name, `"csv"`, by its name with options, `{"csv": {"path": "tables"}}`, or as an object. Paths are
+relative to `sinks/` in the run's folder.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ names = SINKS.names
 
 
 def check_specs(sinks: Spec | Iterable[Spec]) -> list[Any]:
-    """`sinks` as a list of {name: {option: value}}, as it is journalled, and of objects; checked before a run is begun.
+    """Return `sinks` as a list of {name: {option: value}}, the form that is journalled, and of objects.
+
+    Called before a run begins; it writes nothing.
 
     Raises:
         JobError: there is no such sink, or it has no such option.
@@ -43,11 +45,11 @@ def check_specs(sinks: Spec | Iterable[Spec]) -> list[Any]:
     if isinstance(sinks, (str, Mapping, Sink)):
         sinks = [sinks]
     if not isinstance(sinks, Iterable):
-        raise JobError(f"sinks={sinks!r}: a list of names, {{name: {{option: value}}}}, or objects")
-    return [_spec(item) for item in sinks]
+        raise JobError(f"sinks: found {sinks!r}; allowed: a list of names, {{name: {{option: value}}}}, or objects")
+    return [_check_spec(item) for item in sinks]
 
 
-def _spec(item: Any) -> Any:
+def _check_spec(item: Any) -> Any:
     if isinstance(item, Sink):
         return item
     if isinstance(item, str):
@@ -57,29 +59,29 @@ def _spec(item: Any) -> Any:
     (name, options), *_ = item.items()
     if not isinstance(name, str) or not isinstance(options or {}, Mapping):
         raise JobError(f"sinks: found {item!r}; allowed: a name, {{name: {{option: value}}}}, or an object")
-    given = dict(options or {})
-    SINKS.check_options(name, given)
-    for option, value in given.items():
+    options = dict(options or {})
+    SINKS.check_options(name, options)
+    for option, value in options.items():
         if not isinstance(value, (str, os.PathLike)):
-            raise JobError(f"sink {name!r}: {option} is {value!r}, but must be a text")
-    spec = {name: {option: os.fspath(value) for option, value in given.items()}}
-    _create(spec, Path())  # which writes nothing, and tells what is not installed
+            raise JobError(f"sink {name!r}: {option}: found {value!r}; allowed: text")
+    spec = {name: {option: os.fspath(value) for option, value in options.items()}}
+    _create(spec, Path())  # writes nothing; raises MissingExtra if a package is not installed
     return spec
 
 
 def create(sinks: Spec | Iterable[Spec], run: Path) -> list[Sink]:
-    """The sinks of the run in the folder `run`; nothing is written yet.
+    """Return the sinks of the run in the folder `run`; nothing is written yet.
 
     Raises:
-        JobError: a name or an option is wrong, or two sinks write to one place.
+        JobError: a name or an option is wrong, or two sinks have the same target.
         MissingExtra: a package that one of them needs is not installed.
     """
-    made = [_create(spec, run) for spec in check_specs(sinks)]
-    places = [sink.place for sink in made]
-    for sink in made:
-        if sink.place and places.count(sink.place) > 1:
+    created = [_create(spec, run) for spec in check_specs(sinks)]
+    targets = [sink.place for sink in created]
+    for sink in created:
+        if sink.place and targets.count(sink.place) > 1:
             raise JobError(f"sinks: two of them write to {sink.place}; give one of them another path")
-    return made
+    return created
 
 
 def _create(spec: Any, run: Path) -> Sink:
@@ -90,14 +92,14 @@ def _create(spec: Any, run: Path) -> Sink:
 
 
 def write(sink: Sink, events: Iterable[Event], run: Path) -> None:
-    """Bring a sink up to date with the events of a journal, from the first one on, in this thread.
+    """Write the events of a journal, from its first one, to a sink; events that its target holds are skipped.
 
     Raises:
-        RunError: its place holds something else, or another process is writing there.
-        Exception: whatever the sink raises.
+        RunError: the target holds something else, or another process is writing to it.
+        Exception: any exception of the sink.
     """
     with locked(sink, run):
         feed(sink, events)
 
 
-__all__ = ["SINKS", "Entry", "Sink", "create", "names", "register", "specs", "write"]
+__all__ = ["SINKS", "Entry", "Sink", "check_specs", "create", "names", "register", "write"]

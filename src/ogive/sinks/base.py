@@ -1,19 +1,20 @@
-"""The contract of a sink: WHERE ELSE A RUN IS SHOWN.
+"""The contract of sinks: destinations of a run's metrics beside the journal.
 
-A sink reads the journal and writes what it finds there into another form: a file, or another tool's store. It decides
-nothing and nobody waits for it. It is fed event by event, live or from a finished journal, which is the same to it::
+A sink reads the events of the journal and writes them in another form: to a file, or to the store of another tool. It
+decides nothing, and the controller never waits for it. It receives the events one by one, from a running search or from a
+finished journal; there is no difference between the two::
 
-    seq = sink.open(created)             # make the target, or find it again; the last event that it holds, 0 for none
+    seq = sink.open(created)             # create or reopen the target; the number of the last event in it, 0 for none
     sink.write(entry)                    # the events after `seq`, in order
-    sink.flush()                         # at the end of every batch: what was written can be seen by others
+    sink.flush()                         # at the end of each batch: other programs can now read what was written
     sink.close()                         # after a last flush
 
-What every implementation guarantees, and `ogive.testing.check_sink` checks:
+Every implementation guarantees, and `ogive.testing.check_sink` checks:
 
-- A target that was closed after any event, or whose writer was killed, and is then opened again and given the rest, shows
-  what it would have shown had it been written in one go: nothing twice, nothing left out.
-- A target of another run is refused and left as it is.
-- What goes wrong is raised. The caller drops the sink; the run goes on, and the journal has everything.
+- A target may be closed after any event, or its writer may be killed. If it is opened again and receives the remaining
+  events, its content is the same as if it had been written at once: nothing twice, nothing missing.
+- The target of another run is refused and not changed.
+- Errors are raised. The caller then drops the sink; the run continues, and the journal has all events.
 """
 
 from __future__ import annotations
@@ -33,23 +34,24 @@ from ogive.hashing import hash_json, hash_text
 from ogive.monitor.progress import Progress
 from ogive.run.events import Event
 from ogive.run.state import State
-from ogive.sinks.rows import AT_REST
+from ogive.sinks.rows import RESULT_KINDS
 from ogive.trial import Trial
 
 BATCH = 500
-"""Events after which a sink is flushed at the latest."""
+"""The most events between two flushes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Entry:
-    """An event, and what it has led to.
+    """An event, and the state after it.
 
     Attributes:
-        state: after the event; read it in `write`, it changes with the next one.
-        trial: the record of the event's trial after it; None where it names none.
-        best: the best so far: one trial, or those that no other dominates.
+        event: the event.
+        state: the state after the event. Read it in `write`: it changes with the next event.
+        trial: the record of the event's trial after the event; None for an event without a trial.
+        best: the best trials so far: one, or with several objectives the Pareto front.
         improved: whether this event changed `best`.
-        rests: how often a trial has come to rest so far: ended, or paused at a rung. Only grows.
+        results: how often a trial has ended or was paused so far.
     """
 
     event: Event
@@ -57,15 +59,15 @@ class Entry:
     trial: Trial | None
     best: tuple[Trial, ...]
     improved: bool
-    rests: int
+    results: int
 
 
 class Sink(ABC):
-    """Shows a run elsewhere. See the module's docstring for what implementations guarantee.
+    """A destination of a run's metrics. The module's docstring lists what implementations guarantee.
 
     Attributes:
-        name: by which it is registered, for messages.
-        place: what it writes to; no two sinks of a run share one.
+        name: the name in the registry, for messages.
+        place: the target that it writes to; no two sinks of a run may have the same one.
     """
 
     name: str = "sink"
@@ -73,90 +75,92 @@ class Sink(ABC):
 
     @abstractmethod
     def open(self, created: Event) -> int:
-        """Make the target of the run that began with `created`, or find it again.
+        """Create or reopen the target of the run whose first event is `created`.
 
         Returns:
-            the number of the last event that it holds, 0 for none; the next one is written next.
+            The number of the last event in the target, 0 for none. The event after it is written next.
 
         Raises:
-            RunError: it holds something else.
+            RunError: the target holds something else.
         """
 
     @abstractmethod
     def write(self, entry: Entry) -> None:
-        """Take an event, in order; may keep it until `flush`."""
+        """Accept the next event; it may be buffered until `flush`."""
 
     @abstractmethod
     def flush(self) -> None:
-        """Bring what was taken to its target."""
+        """Write all buffered events to the target."""
 
     @abstractmethod
     def close(self) -> None:
-        """Leave the target as complete up to the last event; comes after `flush`."""
+        """Complete the target; called after a last `flush`."""
 
 
 class Feed:
-    """Feeds one sink: folds the events it is given and hands on those that the sink lacks."""
+    """Passes the events of a journal to one sink, except those that its target holds already."""
 
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
-        self.seq = 0  # the last event that was read
+        self.seq = 0  # the number of the last event that was read
         self._state: State | None = None
-        self._held = self._rests = 0
-        self._tally = Progress()
+        self._written_seq = 0  # the number of the last event in the target when it was opened
+        self._results = 0
+        self._progress = Progress()
 
     def give(self, events: Iterable[Event]) -> None:
-        """Take further events, the first of all being that which created the run; ends with a flush.
+        """Pass further events to the sink, then flush it. The first event of all must be the one that created the run.
 
         Raises:
-            Exception: whatever the sink raises.
+            Exception: any exception of the sink.
         """
-        written = 0
+        unflushed = 0
         for event in events:
             entry = self._entry(event)
             self.seq = event.seq
-            if event.seq > self._held:
+            if event.seq > self._written_seq:
                 self.sink.write(entry)
-                written += 1
-            if written >= BATCH:
+                unflushed += 1
+            if unflushed >= BATCH:
                 self.sink.flush()
-                written = 0
-        if written:
+                unflushed = 0
+        if unflushed:
             self.sink.flush()
 
     def _entry(self, event: Event) -> Entry:
         if self._state is None:
-            self._held = self.sink.open(event)
+            self._written_seq = self.sink.open(event)
             self._state, trial = State.of([event]), None
         else:
             trial = self._state.apply(event)
-        state, before = self._state, self._tally.best
-        self._tally.note(state, event)
+        state, previous_best = self._state, self._progress.best
+        self._progress.note(state, event)
         if trial is None and event.trial is not None:
             trial = state.trials.get(event.trial)
-        best = self._tally.best
-        self._rests += event.kind in AT_REST
-        return Entry(event, state, trial, tuple(best), best is not before and bool(best), self._rests)
+        best = self._progress.best
+        self._results += event.kind in RESULT_KINDS
+        improved = best is not previous_best and bool(best)
+        return Entry(event=event, state=state, trial=trial, best=tuple(best), improved=improved, results=self._results)
 
     def close(self) -> None:
-        """End the feeding; the sink's target is complete. Not to be called where `give` has raised."""
+        """Complete the sink's target. Must not be called after `give` has raised."""
         if self._state is not None:
             self.sink.close()
 
 
 def feed(sink: Sink, events: Iterable[Event]) -> None:
-    """All that becomes of a sink where the events are there already, the first of a run being the first of all."""
-    feeding = Feed(sink)
-    feeding.give(events)
-    feeding.close()
+    """Open a sink, pass all events of a run to it, and close it."""
+    feeder = Feed(sink)
+    feeder.give(events)
+    feeder.close()
 
 
 @contextmanager
 def locked(sink: Sink, run: Path) -> Iterator[None]:
-    """See that no other process writes to the sink's place for this run.
+    """Hold a lock, so that no other process writes to the sink's target for this run.
 
     Raises:
-        RunError: another one does, or the run's folder cannot be written.
+        RunError: another process holds the lock, or the run's folder cannot be written.
     """
     digest = hash_text(sink.place, digits=8)
     path = run / "sinks" / f".{sink.name}-{digest}.lock"
@@ -170,26 +174,27 @@ def locked(sink: Sink, run: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise RunError(
-                f"another process is writing {sink.place}, most likely the search itself; wait until that ends, or "
-                "name another place"
+                f"another process is writing {sink.place}, most likely the search itself; wait until it ends, or "
+                "choose another target"
             ) from error
         yield
 
 
 def identity(created: Event) -> str:
-    """What tells the run that began with `created` from every other: 16 hexadecimal digits."""
+    """Return 16 hexadecimal digits that identify the run whose first event is `created`."""
     parts = [created.time, created.data["seed"], created.data["space"]]
     return hash_json(parts)
 
 
 class OwnFolder:
-    """The folder of a sink that cannot tell by its files what they hold: a mark beside them does, once it was closed.
+    """The folder of a sink whose files do not show how complete they are.
 
-    A target whose writer was killed has no such mark and is written anew; the journal has everything.
+    A file `ogive-sink.json` in the folder has the run's identity and, once the sink was closed, the number of the last
+    event. If the writer was killed, that number is missing, and the folder is written again from the journal.
 
     Args:
         path: the folder.
-        contents: patterns of what the sink makes in it.
+        contents: patterns of the files that the sink creates in it.
     """
 
     MARK = "ogive-sink.json"
@@ -197,44 +202,44 @@ class OwnFolder:
     def __init__(self, path: Path, *contents: str) -> None:
         self.path = path
         self._contents = contents
-        self._run = ""
+        self._run: str | None = None
 
     def open(self, created: Event) -> int:
-        """Make the folder, or find it again; the last event that it holds, 0 where it was emptied.
+        """Create or reopen the folder; return the number of the last event in it, 0 where its contents were deleted.
 
         Raises:
-            RunError: it is of another run, or holds files of another origin.
+            RunError: it belongs to another run, or holds other files.
         """
         self._run, mark = identity(created), self.path / self.MARK
         self.path.mkdir(parents=True, exist_ok=True)
-        stored = self._stored(mark)
+        stored = self._read_mark(mark)
         if stored.get("run", self._run) != self._run:
             raise RunError(f"{self.path} shows another run; name another folder, or delete this one")
         if not stored and any(self.path.iterdir()):
             raise RunError(f"{self.path} holds files of something else; name another folder, or an empty one")
         seq = int(stored.get("seq", 0))
-        self._write(mark, 0)
+        self._write_mark(mark, 0)
         if seq == 0:
-            self._empty()
+            self._delete_contents()
         return seq
 
-    def _stored(self, mark: Path) -> dict[str, Any]:
+    def _read_mark(self, mark: Path) -> dict[str, Any]:
         if not mark.is_file():
             return {}
         try:
             stored = json.loads(mark.read_text())
             return {"run": str(stored["run"]), "seq": int(stored["seq"])}
         except (ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{mark} cannot be read: {error}; delete {self.path} to have it written anew") from error
+            raise RunError(f"{mark} cannot be read: {error}; delete {self.path} to have it written again") from error
 
-    def _empty(self) -> None:
+    def _delete_contents(self) -> None:
         for pattern in self._contents:
             for path in self.path.rglob(pattern):
                 path.unlink()
 
     def close(self, seq: int) -> None:
-        """Mark that all events up to `seq` are in the folder."""
-        self._write(self.path / self.MARK, seq)
+        """Record that the folder is complete up to the event `seq`."""
+        self._write_mark(self.path / self.MARK, seq)
 
-    def _write(self, mark: Path, seq: int) -> None:
+    def _write_mark(self, mark: Path, seq: int) -> None:
         replace_text(mark, json.dumps({"run": self._run, "seq": seq}))

@@ -1,8 +1,8 @@
 """JSON lines: every event of the journal as one line of strict JSON, in order.
 
-A line has `seq`, `time` (seconds since 1970), `kind`, `trial` and `step` (null where there is none) and `data`, as in the
-journal. Where a trial has come to rest, `result` has its status, metrics, decisions and seconds; where the best so far
-has changed, `best` lists the trials that are now the best, with their metrics.
+A line has `seq`, `time` (seconds since 1970), `kind`, `trial` and `step` (null for an event without one) and `data`, as in
+the journal. If the event ended or paused a trial, `result` has the trial's status, metrics, decisions and seconds. If it
+changed the best so far, `best` lists the best trials with their metrics.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import IO, Any
 from ogive.errors import RunError
 from ogive.run.events import Event
 from ogive.sinks.base import Entry, Sink
-from ogive.sinks.rows import AT_REST, parameters, plain, tags
+from ogive.sinks.rows import RESULT_KINDS, parameters, tags, to_strict_json
 from ogive.trial import Trial
 
 BEGIN = b'{"seq": '
-"""How every line begins."""
+"""The beginning of every line."""
 
 
 class JsonLines(Sink):
-    """Writes `path`. A line that a killed writer has left unfinished is cut off when it is opened again."""
+    """Writes the file `path`. An incomplete last line, left by a killed writer, is removed when the file is opened again."""
 
     name = "jsonl"
 
@@ -33,16 +33,16 @@ class JsonLines(Sink):
 
     def open(self, created: Event) -> int:
         if self._path.exists() and not self._path.is_file():
-            raise RunError(f"{self._path} is a folder or a device, and no file; name another one")
+            raise RunError(f"{self._path} is not a file; name another path")
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._path.open("a+b")
-        last = _whole_lines(self._file, self._path, created)
+        last = _remove_partial_line(self._file, self._path, created)
         self._file.seek(0, 2)
         return last
 
     def write(self, entry: Entry) -> None:
-        assert self._file is not None, "open() comes first"
-        self._file.write((json.dumps(plain(_line(entry)), allow_nan=False) + "\n").encode())
+        assert self._file is not None, "call open() first"
+        self._file.write((json.dumps(to_strict_json(_line(entry)), allow_nan=False) + "\n").encode())
 
     def flush(self) -> None:
         if self._file is not None:
@@ -54,26 +54,26 @@ class JsonLines(Sink):
             self._file = None
 
 
-def _whole_lines(file: IO[bytes], path: Path, created: Event) -> int:
-    """Cut off what follows the last whole line; the number of that line's event, 0 where there is none.
+def _remove_partial_line(file: IO[bytes], path: Path, created: Event) -> int:
+    """Truncate the file after its last complete line; return the number of that line's event, 0 for an empty file.
 
     Raises:
-        RunError: the file is of something else.
+        RunError: the file holds something else.
     """
     file.seek(0)
     lines = file.readlines()
-    whole = [line for line in lines if line.endswith(b"\n")]
+    complete = [line for line in lines if line.endswith(b"\n")]
     try:
         if lines and not BEGIN.startswith(lines[0][: len(BEGIN)]):
-            raise ValueError("its first line is no event")
-        numbers = [(event["seq"], event["time"]) for event in map(json.loads, whole[:1] + whole[-1:])]
+            raise ValueError("its first line is not an event")
+        numbers = [(event["seq"], event["time"]) for event in map(json.loads, complete[:1] + complete[-1:])]
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(
-            f"{path} holds something else than events ({error}); name another file, or delete this one"
+            f"{path} holds something else than the events of a run ({error}); name another file, or delete this one"
         ) from error
     if numbers and numbers[0] != (created.seq, created.time):
         raise RunError(f"{path} shows another run; name another file, or delete this one")
-    file.truncate(sum(map(len, whole)))
+    file.truncate(sum(map(len, complete)))
     return int(numbers[-1][0]) if numbers else 0
 
 
@@ -81,7 +81,7 @@ def _line(entry: Entry) -> dict[str, Any]:
     event = entry.event
     line: dict[str, Any] = {"seq": event.seq, "time": event.time, "kind": event.kind.value}
     line |= {"trial": event.trial, "step": event.step, "data": dict(event.data)}
-    if entry.trial is not None and event.kind in AT_REST:
+    if entry.trial is not None and event.kind in RESULT_KINDS:
         line["result"] = _result(entry.trial)
     if entry.improved:
         line["best"] = [{"trial": trial.id, "metrics": dict(trial.metrics)} for trial in entry.best]

@@ -1,10 +1,10 @@
 """MLflow: a parent run for the search, and a nested run for each trial with its parameters, metrics per step and tags.
 
-By default the store is a file beside the journal, or what MLFLOW_TRACKING_URI says. Look at the file with
-`mlflow ui --backend-store-uri sqlite:///RUN/sinks/mlflow.db`. Names that MLflow does not allow get `_` for what it forbids.
+By default the store is a database file in the run's folder, or what MLFLOW_TRACKING_URI names. Open the file with
+`mlflow ui --backend-store-uri sqlite:///RUN/sinks/mlflow.db`. Characters that MLflow does not allow in names become `_`.
 
-Times are the journal's, so that what is sent again after a crash is what is there: MLflow's databases keep one value
-for each metric, step and time.
+Metrics have the times of the journal. MLflow keeps one value for each metric, step and time, so a metric that is sent twice
+after a crash is stored once.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from typing import Any
 from ogive.errors import MissingExtra
 from ogive.run.events import Event, Kind
 from ogive.sinks.base import Entry, Sink, identity
-from ogive.sinks.rows import AT_REST, Names, best_values, parameters, tags
+from ogive.sinks.rows import RESULT_KINDS, NameMapping, best_values, parameters, tags
 from ogive.trial import Trial, TrialId
 
 SEQ, RUN, TRIAL = "ogive.seq", "ogive.run", "ogive.trial"
 FORBIDDEN = r"[^\w\-. /]"
 LONGEST_NAME, LONGEST_VALUE = 250, 5000
 MOST_METRICS, MOST_PARAMETERS = 1000, 100
-"""What MLflow takes in one batch."""
+"""The most metrics and parameters that MLflow accepts in one batch."""
 
 
 class MLflow(Sink):
-    """Writes to the tracking store at `uri`, in the experiment of that name.
+    """Writes to the tracking store at `uri`, in the experiment named `experiment`.
 
     Raises:
         MissingExtra: MLflow is not installed.
@@ -38,37 +38,42 @@ class MLflow(Sink):
     name = "mlflow"
 
     def __init__(self, folder: Path, uri: str | None = None, experiment: str = "ogive") -> None:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a search tells nobody that it runs
+        os.environ.setdefault(
+            "MLFLOW_DISABLE_TELEMETRY", "true"
+        )  # a search sends nothing that its user did not ask for
         try:
-            import alembic  # noqa: F401 - of its databases
+            import alembic  # noqa: F401 - needed by its databases
             from mlflow.tracking import MlflowClient
         except ImportError:
             raise MissingExtra("mlflow-skinny", "mlflow", "the sink 'mlflow'") from None
-        for noisy in ("mlflow.store.db.utils", "alembic"):  # they would write over the live view
+        for noisy in ("mlflow.store.db.utils", "alembic"):  # their messages would disturb the live view
             logging.getLogger(noisy).setLevel(logging.WARNING)
         self._folder = folder
         self.place = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
         self._make_client = MlflowClient
         self._client: Any = None
         self._experiment = experiment
-        self._run = ""
-        self._parent = ""
-        self._trials: dict[TrialId, str] = {}
-        self._keys = Names(FORBIDDEN, LONGEST_NAME)
+        self._run = ""  # the identity of the search, a tag of all its MLflow runs
+        self._parent = ""  # the MLflow run of the search
+        self._trials: dict[TrialId, str] = {}  # the MLflow run of each trial
+        self._keys = NameMapping(FORBIDDEN, LONGEST_NAME)
+        # Buffered until `flush`, by MLflow run: metrics, tags, and the new status with its time in milliseconds.
         self._metrics: dict[str, list[Any]] = defaultdict(list)
         self._tags: dict[str, dict[str, str]] = defaultdict(dict)
-        self._ends: dict[str, tuple[str, int]] = {}
+        self._statuses: dict[str, tuple[str, int]] = {}
 
     def open(self, created: Event) -> int:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._client = self._make_client(self.place)
         self._run = identity(created)
-        found = self._client.get_experiment_by_name(self._experiment)
-        self._experiment_id = found.experiment_id if found else self._client.create_experiment(self._experiment)
+        experiment = self._client.get_experiment_by_name(self._experiment)
+        self._experiment_id = (
+            experiment.experiment_id if experiment else self._client.create_experiment(self._experiment)
+        )
         parents = self._search(f"tags.`{RUN}` = '{self._run}' and tags.`{TRIAL}` = 'search'")
         if not parents:
-            self._parent = self._create(self._folder.parent.name, created.time, {TRIAL: "search", SEQ: "0"})
-            self._parameters(self._parent, _declaration(created))
+            self._parent = self._create_run(self._folder.parent.name, created.time, {TRIAL: "search", SEQ: "0"})
+            self._log_parameters(self._parent, _declaration(created))
             return 0
         self._parent = parents[0].info.run_id
         nested = self._search(f"tags.`mlflow.parentRunId` = '{self._parent}'")
@@ -76,23 +81,23 @@ class MLflow(Sink):
         return int(parents[0].data.tags[SEQ])
 
     def _search(self, query: str) -> list[Any]:
-        found: list[Any] = []
+        runs: list[Any] = []
         token: str | None = None
-        while token is not None or not found:
+        while token is not None or not runs:
             page = self._client.search_runs([self._experiment_id], query, max_results=1000, page_token=token)
-            found += page
+            runs += page
             token = page.token
             if not token:
                 break
-        return found
+        return runs
 
-    def _create(self, name: str, time: float, more: dict[str, str]) -> str:
+    def _create_run(self, name: str, time: float, tags: dict[str, str]) -> str:
         run = self._client.create_run(
-            self._experiment_id, start_time=_milliseconds(time), run_name=name, tags={RUN: self._run, **more}
+            self._experiment_id, start_time=_milliseconds(time), run_name=name, tags={RUN: self._run, **tags}
         )
         return str(run.info.run_id)
 
-    def _parameters(self, run: str, values: dict[str, Any]) -> None:
+    def _log_parameters(self, run: str, values: dict[str, Any]) -> None:
         from mlflow.entities import Param
 
         params = [Param(self._keys[name], str(value)[:LONGEST_VALUE]) for name, value in values.items()]
@@ -104,58 +109,57 @@ class MLflow(Sink):
         self._tags[self._parent][SEQ] = str(event.seq)
         if trial is not None:
             self._write_trial(trial, event)
-        if event.kind in AT_REST:
+        if event.kind in RESULT_KINDS:
             best = best_values(entry.best, entry.state.objectives)
             values = {f"best/{metric}": value for metric, value in best.items()}
             values |= {"failed": entry.state.failed, "trials": len(entry.state.trials)}
-            self._measure(self._parent, values, event, entry.rests)
+            self._add_metrics(self._parent, values, event, entry.results)
             if entry.improved:
-                self._tags[self._parent]["ogive.best"] = ", ".join(str(trial.id) for trial in entry.best)[
-                    :LONGEST_VALUE
-                ]
+                numbers = ", ".join(str(trial.id) for trial in entry.best)
+                self._tags[self._parent]["ogive.best"] = numbers[:LONGEST_VALUE]
         elif event.kind is Kind.ENDED:
             self._tags[self._parent]["ogive.ended"] = event.data["why"][:LONGEST_VALUE]
-            self._ends[self._parent] = "FINISHED", _milliseconds(event.time)
+            self._statuses[self._parent] = "FINISHED", _milliseconds(event.time)
         elif event.kind is Kind.OPENED:
-            self._ends[self._parent] = "RUNNING", 0
+            self._statuses[self._parent] = "RUNNING", 0
 
     def _write_trial(self, trial: Trial, event: Event) -> None:
         if trial.id not in self._trials:
-            more = {TRIAL: str(trial.id), "mlflow.parentRunId": self._parent}
-            self._trials[trial.id] = self._create(f"trial {trial.id}", event.time, more)
+            run_tags = {TRIAL: str(trial.id), "mlflow.parentRunId": self._parent}
+            self._trials[trial.id] = self._create_run(f"trial {trial.id}", event.time, run_tags)
         run = self._trials[trial.id]
         if event.kind is Kind.PROPOSED:
-            self._parameters(run, parameters(trial))
-            self._measure(run, trial.screened, event, 0)
+            self._log_parameters(run, parameters(trial))
+            self._add_metrics(run, trial.screened, event, 0)
         elif event.kind is Kind.REPORTED:
-            self._measure(run, event.data["metrics"], event, event.step or 0)
-        told = {f"ogive.{name}": value[:LONGEST_VALUE] for name, value in tags(trial).items()}
-        self._tags[run] |= {"ogive.reason": "", **told} if trial.status.ended else told
-        if event.kind in AT_REST and trial.status.ended:
-            self._ends[run] = "FAILED" if trial.status.failed else "FINISHED", _milliseconds(event.time)
+            self._add_metrics(run, event.data["metrics"], event, event.step or 0)
+        trial_tags = {f"ogive.{name}": value[:LONGEST_VALUE] for name, value in tags(trial).items()}
+        self._tags[run] |= {"ogive.reason": "", **trial_tags} if trial.status.ended else trial_tags
+        if event.kind in RESULT_KINDS and trial.status.ended:
+            self._statuses[run] = "FAILED" if trial.status.failed else "FINISHED", _milliseconds(event.time)
 
-    def _measure(self, run: str, values: Any, event: Event, step: int) -> None:
+    def _add_metrics(self, run: str, values: Any, event: Event, step: int) -> None:
         from mlflow.entities import Metric
 
         time = _milliseconds(event.time)
         self._metrics[run] += [Metric(self._keys[name], float(value), time, step) for name, value in values.items()]
 
     def flush(self) -> None:
-        """What was taken is sent, the number of the last event after all else."""
+        """Send all buffered data, the number of the last event at the end: a crash repeats events, but loses none."""
         from mlflow.entities import RunTag
 
         seq = self._tags[self._parent].pop(SEQ, None)
         for run in dict.fromkeys([*self._metrics, *self._tags]):
             metrics = self._metrics.pop(run, [])
-            told = [RunTag(name, value) for name, value in self._tags.pop(run, {}).items()]
+            run_tags = [RunTag(name, value) for name, value in self._tags.pop(run, {}).items()]
             for first in range(0, max(len(metrics), 1), MOST_METRICS):
-                self._client.log_batch(run, metrics=metrics[first : first + MOST_METRICS], tags=told)
-        for run, (status, time) in self._ends.items():
+                self._client.log_batch(run, metrics=metrics[first : first + MOST_METRICS], tags=run_tags)
+        for run, (status, time) in self._statuses.items():
             if status == "RUNNING":
                 self._client.update_run(run, status)
             else:
                 self._client.set_terminated(run, status, end_time=time)
-        self._ends.clear()
+        self._statuses.clear()
         if seq is not None:
             self._client.set_tag(self._parent, SEQ, seq)
 
@@ -164,14 +168,14 @@ class MLflow(Sink):
 
 
 def _declaration(created: Event) -> dict[str, Any]:
-    """What the search was begun with, as parameters of the parent run."""
+    """Return the declaration of the search, as parameters of the parent run."""
     data = created.data
-    found = {name: data[name]["name"] for name in ("strategy", "schedule")}
+    values = {name: data[name]["name"] for name in ("strategy", "schedule")}
     for name in ("strategy", "schedule"):
-        found |= {f"{name}.{option}": value for option, value in data[name]["options"].items()}
-    found |= {"seed": data["seed"], "epochs": data["epochs"], "space": data["space"].get("fingerprint", "")}
-    found["objectives"] = ", ".join(f"{item['goal']} {item['metric']}" for item in data["objectives"])
-    return found
+        values |= {f"{name}.{option}": value for option, value in data[name]["options"].items()}
+    values |= {"seed": data["seed"], "epochs": data["epochs"], "space": data["space"].get("fingerprint", "")}
+    values["objectives"] = ", ".join(f"{item['goal']} {item['metric']}" for item in data["objectives"])
+    return values
 
 
 def _milliseconds(seconds: float) -> int:

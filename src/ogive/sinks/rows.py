@@ -1,4 +1,4 @@
-"""A trial as flat names and values, as files and other tools want it."""
+"""Flatten a trial to names and values, for files and other tools."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from ogive.objective import Objective
 from ogive.run.events import Kind
 from ogive.trial import Trial
 
-AT_REST = (Kind.FINISHED, Kind.STOPPED, Kind.FAILED, Kind.PAUSED)
-"""Events after which a trial has a result, for the time being where it is paused."""
+RESULT_KINDS = (Kind.FINISHED, Kind.STOPPED, Kind.FAILED, Kind.PAUSED)
+"""Events after which a trial has a result; the result of a paused trial may still change."""
 
 Scalar = str | int | float | bool
 
 
 def row(trial: Trial) -> dict[str, Any]:
-    """A trial as one flat row; metrics and decisions whose names are taken get `metric.` or `decision.` in front."""
-    flat: dict[str, Any] = {
+    """Return a trial as one row: its record, metrics and decisions.
+
+    A metric or decision whose name exists already gets the prefix `metric.` or `decision.`.
+    """
+    columns: dict[str, Any] = {
         "trial": trial.id,
         "status": trial.status.value,
         "step": trial.step,
@@ -28,26 +31,26 @@ def row(trial: Trial) -> dict[str, Any]:
         "reason": trial.reason,
     }
     for kind, values in (("metric", trial.metrics), ("decision", trial.architecture.to_json())):
-        flat |= {name if name not in flat else f"{kind}.{name}": value for name, value in values.items()}
-    return flat
+        columns |= {name if name not in columns else f"{kind}.{name}": value for name, value in values.items()}
+    return columns
 
 
 def parameters(trial: Trial) -> dict[str, Scalar]:
-    """What was tried: the decisions by name, and the settings with `settings.` in front."""
+    """Return the decisions by name, and the settings of the trial with the prefix `settings.`."""
     settings = {f"settings.{name}": value for name, value in trial.proposal.settings.items()}
     return {name: scalar(value) for name, value in {**trial.architecture.to_json(), **settings}.items()}
 
 
 def scalar(value: Any) -> Scalar:
-    """`value` where it is a text, a number or a truth value; the parts of a list joined by +; else its text."""
+    """Return text, numbers and booleans unchanged, the items of a list joined by +, and the text of anything else."""
     if isinstance(value, (str, int, float, bool)):
         return value
     return "+".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def tags(trial: Trial) -> dict[str, str]:
-    """What is told of a trial beside its parameters and metrics."""
-    found = {
+    """Return the properties of a trial beside its parameters and metrics; those without a value are left out."""
+    texts = {
         "architecture": trial.architecture.id,
         "status": trial.status.value,
         "origin": str(trial.proposal.note.get("origin", "")),
@@ -55,46 +58,53 @@ def tags(trial: Trial) -> dict[str, str]:
         "cached": "yes" if trial.cached else "",
         "reason": trial.reason,
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in texts.items() if value}
 
 
 def best_values(best: Iterable[Trial], objectives: Iterable[Objective]) -> dict[str, float]:
-    """The best value so far of each objective among the best trials."""
+    """Return the best value of each objective among `best`; an objective without a value is left out."""
     trials = list(best)
-    found = {}
+    result = {}
     for objective in objectives:
         values = [trial.metrics[objective.metric] for trial in trials if objective.metric in trial.metrics]
         if values:
-            found[objective.metric] = max(values) if objective.goal == "maximize" else min(values)
-    return found
+            result[objective.metric] = max(values) if objective.goal == "maximize" else min(values)
+    return result
 
 
-def plain(value: Any) -> Any:
-    """`value` as strict JSON: numbers that are not finite become texts."""
+def to_strict_json(value: Any) -> Any:
+    """Return `value` as strict JSON: numbers that are not finite become texts."""
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_strict_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [to_strict_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
 
 
-class Names:
-    """Names that a tool allows, one for each name of ours: what is not allowed becomes `_`, and a clash gets a number."""
+class NameMapping:
+    """Maps names to names that another tool allows.
+
+    Forbidden characters become `_`; if two names would then be equal, the later one gets a number.
+
+    Args:
+        forbidden: a regular expression for the characters that the tool does not allow.
+        longest: the most characters of a name.
+    """
 
     def __init__(self, forbidden: str, longest: int) -> None:
         self._forbidden = re.compile(forbidden)
         self._longest = longest
-        self._known: dict[str, str] = {}
-        self._taken: set[str] = set()
+        self._mapped: dict[str, str] = {}
+        self._used: set[str] = set()
 
     def __getitem__(self, name: str) -> str:
-        if name not in self._known:
+        if name not in self._mapped:
             allowed = self._forbidden.sub("_", name)[: self._longest - 4] or "_"
-            found, number = allowed, 2
-            while found in self._taken:
-                found, number = f"{allowed}_{number}", number + 1
-            self._known[name] = found
-            self._taken.add(found)
-        return self._known[name]
+            unique, number = allowed, 2
+            while unique in self._used:
+                unique, number = f"{allowed}_{number}", number + 1
+            self._mapped[name] = unique
+            self._used.add(unique)
+        return self._mapped[name]

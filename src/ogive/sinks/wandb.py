@@ -1,11 +1,12 @@
-"""Weights & Biases: one run for the search, a row of its history for each report and each trial at rest, and a table.
+"""Weights & Biases: one run for the search, with a history row for each report and each result of a trial, and a table.
 
-One run, since a run of its own for each trial takes seconds to begin and end. A row of a report has `trial`, `epoch` and
-`metric/NAME`; one of a trial at rest has `best/METRIC`, `failed` and `trials`, to be drawn over `rests`. The table
-`trials`, written at the end, has a row for each trial with its decisions, for parallel coordinates and scatter plots.
+There is one run in all, because a run for each trial would take seconds to begin and end. The row of a report has `trial`,
+`epoch` and `metric/NAME`. The row of a trial that ended or was paused has `best/METRIC`, `failed` and `trials`, plotted over
+`rests`, which counts these rows. The table `trials_table`, written at the end, has a row for each trial with its decisions,
+for parallel coordinates and scatter plots.
 
-By default nothing leaves the machine (mode "offline", or what WANDB_MODE says); `wandb sync` sends it later. What is
-offline cannot be added to, so it is written anew from the journal when a run is continued, under the same id.
+By default nothing leaves the machine (mode "offline", or the value of WANDB_MODE); `wandb sync` sends it later. An offline
+run cannot be extended, so when a search is continued it is written again from the journal, under the same id.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ogive.errors import JobError, MissingExtra
 from ogive.run.events import Event, Kind
 from ogive.run.state import State
 from ogive.sinks.base import Entry, OwnFolder, Sink, identity
-from ogive.sinks.rows import AT_REST, best_values, row, scalar
+from ogive.sinks.rows import RESULT_KINDS, best_values, row, scalar
 
 MODES = ("offline", "online")
 
@@ -42,7 +43,7 @@ class WeightsAndBiases(Sink):
         entity: str | None = None,
         mode: str | None = None,
     ) -> None:
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # a search tells nobody that it runs
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # a search sends nothing that its user did not ask for
         try:
             import wandb
         except ImportError:
@@ -67,9 +68,7 @@ class WeightsAndBiases(Sink):
         settings = self._wandb.Settings(
             console="off", silent=True, disable_git=True, save_code=False, x_disable_stats=True, x_disable_meta=True
         )
-        (self._path / "wandb").mkdir(
-            exist_ok=True
-        )  # wandb itself takes the system's folder for drafts where it is missing
+        (self._path / "wandb").mkdir(exist_ok=True)  # without it wandb would write to a temporary folder
         self._run = self._wandb.init(
             project=self._project,
             entity=self._entity,
@@ -93,10 +92,10 @@ class WeightsAndBiases(Sink):
         if event.kind is Kind.REPORTED:
             values = {f"metric/{name}": value for name, value in event.data["metrics"].items()}
             self._run.log({"trial": event.trial, "epoch": event.step, **values}, step=event.seq)
-        elif event.kind in AT_REST:
+        elif event.kind in RESULT_KINDS:
             best = best_values(entry.best, entry.state.objectives)
             values = {f"best/{metric}": value for metric, value in best.items()}
-            values |= {"failed": entry.state.failed, "trials": len(entry.state.trials), "rests": entry.rests}
+            values |= {"failed": entry.state.failed, "trials": len(entry.state.trials), "rests": entry.results}
             self._run.log(values, step=event.seq)
             if entry.improved:
                 self._run.summary["best_trials"] = [trial.id for trial in entry.best]
@@ -104,23 +103,23 @@ class WeightsAndBiases(Sink):
             self._run.summary["ended"] = event.data["why"]
 
     def flush(self) -> None:
-        """Nothing: wandb's own process writes what it is given."""
+        """Do nothing: wandb's own process writes what it receives."""
 
     def close(self) -> None:
         if self._state is not None and self._state.trials:
             self._run.log({"trials_table": self._table(self._state)}, step=self._seq)
         self._run.finish()
-        if (
-            self._wandb.run is None
-        ):  # `finish` returns before all is in the file; this waits, and would end a user's own run
+        # `finish` returns before everything is in the file; `teardown` waits for that. It would also end a run that the
+        # user has open, so it is not called if there is one.
+        if self._wandb.run is None:
             self._wandb.teardown()
         self._folder.close(self._seq)
 
     def _table(self, state: State) -> Any:
         rows = [{name: scalar(value) for name, value in row(trial).items()} for trial in state.trials.values()]
-        columns = list(dict.fromkeys(name for flat in rows for name in flat))
+        columns = list(dict.fromkeys(name for cells in rows for name in cells))
         return self._wandb.Table(
-            columns=columns, data=[[flat.get(name) for name in columns] for flat in rows], allow_mixed_types=True
+            columns=columns, data=[[cells.get(name) for name in columns] for cells in rows], allow_mixed_types=True
         )
 
 

@@ -1,1 +1,1 @@
-"""The sections of a report: each a function of the run that returns a `Section`, which says why where it is empty."""
+"""The sections of a report: functions of the run that return a `Section`. A section without content says why in one line."""

@@ -1,32 +1,36 @@
-"""Whether to go on: what every stop rule says; and what was said on the way: alerts and warnings."""
+"""Whether to continue, according to the stop rules; and the alerts and warnings of the run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from ogive.document.blocks import Block, Items, Section, Table, Text
-from ogive.report.subject import LISTED, Subject
+from ogive.formatting import plural
+from ogive.report.subject import MOST_ROWS, Subject
 
-_NAMES = {"no_trend": "no trend"}
+_SEVERITY = {"info": 0, "warning": 1, "critical": 2}
 
 
 def section(subject: Subject) -> Section:
-    rows = [
-        (_NAMES.get(verdict.rule, verdict.rule), "stop" if verdict.stop else "go on", verdict.reason)
-        for verdict in subject.verdicts
-    ]
-    lead = "What each stop rule says, and why."
+    title = "Whether to continue"
     if not subject.state.trials:
-        lead = "No trial was started, so no rule has anything to judge."
-    elif subject.state.ended:
-        lead = "The search has ended. What each stop rule said at its end, and why."
-    return Section(
-        "advice", "Whether to go on", [Text(lead), Table(["rule", "verdict", "reason"], rows, frozenset({1, 2}))]
-    )
+        return Section("advice", title, [Text("No trial was started, so no stop rule applies yet.")])
+    rows = [
+        (verdict.rule.replace("_", " "), "stop" if verdict.stop else "continue", verdict.reason)
+        for verdict in subject.stop_verdicts
+    ]
+    lead = "The advice of each stop rule, and its reason."
+    if subject.state.ended:
+        lead = "The search has ended. The advice of each stop rule at its end, and its reason."
+    return Section("advice", title, [Text(lead), Table(["rule", "advice", "reason"], rows, frozenset({1, 2}))])
 
 
 def messages(subject: Subject) -> Section:
     state = subject.state
+    title = "Alerts and warnings"
+    warnings = _warnings(subject)
+    if not state.alerts and not warnings:
+        return Section("messages", title, [Text("There are no alerts and no warnings.")])
     blocks: list[Block] = []
     if state.alerts:
         ordered = sorted(state.alerts, key=lambda alert: -_SEVERITY.get(alert.severity, 0))
@@ -34,24 +38,20 @@ def messages(subject: Subject) -> Section:
             (alert.severity, alert.message if alert.trial is None else f"trial {alert.trial}: {alert.message}")
             for alert in ordered
         ]
-        blocks.append(Table(["alert", "message"], rows[:LISTED], frozenset({1})))
-        if len(rows) > LISTED:
-            blocks.append(Text(f"... and {len(rows) - LISTED:,} more", soft=True))
+        blocks.append(Table(["alert", "message"], rows[:MOST_ROWS], frozenset({1})))
+        if len(rows) > MOST_ROWS:
+            blocks.append(Text(f"... and {plural(len(rows) - MOST_ROWS, 'more alert')}", soft=True))
     else:
-        blocks.append(Text("No alert was raised."))
-    warnings = _warnings(subject)
-    blocks += [Items(warnings)] if warnings else [Text("No warning was given.", soft=bool(state.alerts))]
-    return Section("messages", "Alerts and warnings", blocks)
-
-
-_SEVERITY = {"info": 0, "warning": 1, "critical": 2}
+        blocks.append(Text("There are no alerts."))
+    blocks.append(Items(warnings) if warnings else Text("There are no warnings.", soft=True))
+    return Section("messages", title, blocks)
 
 
 def _warnings(subject: Subject) -> Sequence[str]:
     state = subject.state
     texts = [message if trial is None else f"trial {trial}: {message}" for message, trial in state.warnings]
     if state.test_reads > 1:
-        texts.insert(
-            0, f"the test split was read {state.test_reads} times; from the second time on it is no longer unseen"
-        )
-    return [*texts[:LISTED], f"... and {len(texts) - LISTED:,} more"] if len(texts) > LISTED else texts
+        read = f"the test split was read {state.test_reads} times; from the second time on its data are not unseen any more"
+        texts.insert(0, read)
+    hidden = len(texts) - MOST_ROWS
+    return [*texts[:MOST_ROWS], f"... and {plural(hidden, 'more warning')}"] if hidden > 0 else texts

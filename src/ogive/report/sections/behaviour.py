@@ -1,4 +1,4 @@
-"""How the search went: diversity and utilisation over time."""
+"""How the search proceeded: the diversity of its proposals and the utilisation of its workers."""
 
 from __future__ import annotations
 
@@ -8,59 +8,60 @@ from ogive.document.blocks import Block, Drawing, Row, Section, Text
 from ogive.formatting import duration
 from ogive.monitor.diversity import WINDOW, diversity, places, random_distance
 from ogive.report import run_figures
-from ogive.report.sections.search_curve import unit_of
+from ogive.report.sections.search_curve import time_unit
 from ogive.report.subject import Subject
+from ogive.run.spending import HOUR
 
 POINTS = 80
+"""The most points of the diversity curve."""
 
 
 def section(subject: Subject) -> Section:
-    drawings: list[Drawing] = []
-    notes: list[str] = []
-    for part in (_diversity, _utilisation):
-        drawing, note = part(subject)
-        drawings += [drawing] if drawing else []
-        notes.append(note)
-    row: list[Block] = [Row(drawings)] if drawings else []
-    return Section("course", "Diversity and utilisation", [*row, *(Text(note, soft=bool(row)) for note in notes)])
+    title = "Diversity and utilisation"
+    parts = [part for part in (_diversity(subject), _utilisation(subject)) if part is not None]
+    if not parts:
+        return Section("behaviour", title, [Text("Too few trials were started to show diversity or utilisation.")])
+    blocks: list[Block] = [Row([drawing for drawing, _ in parts])]
+    return Section("behaviour", title, [*blocks, *(Text(note, soft=True) for _, note in parts)])
 
 
-def _diversity(subject: Subject) -> tuple[Drawing | None, str]:
-    tried = [trial.architecture for trial in subject.trials]
-    if len(tried) < 2:
-        return None, "Diversity: fewer than two architectures were proposed, so none differ."
-    values = diversity(tried, points=POINTS)
-    svg = run_figures.over_trials(places(len(tried), POINTS), values, "mean distance", "diversity over the trials")
-    same = len(tried) - len({architecture.id for architecture in tried})
+def _diversity(subject: Subject) -> tuple[Drawing, str] | None:
+    """Return figure and explanation; None for fewer than two architectures."""
+    proposed = [trial.architecture for trial in subject.trials]
+    if len(proposed) < 2:
+        return None
+    values = diversity(proposed, points=POINTS)
+    about = "diversity of the last proposals over the trials"
+    svg = run_figures.over_trials(places(len(proposed), POINTS), values, "mean distance", about)
+    repeats = len(proposed) - len({architecture.id for architecture in proposed})
     note = (
-        f"Diversity: the mean share of decisions in which two of the last {WINDOW} architectures differ; now "
-        f"{values[-1]:.2f}, random sampling has {random_distance(subject.state.space):.2f}. "
-        f"{same:,} of {len(tried):,} proposals repeat an earlier network."
+        f"Diversity is the mean share of decisions in which two of the last {WINDOW} architectures differ. It is now "
+        f"{values[-1]:.2f}; random sampling has {random_distance(subject.state.space):.2f}. "
+        f"{repeats:,} of {len(proposed):,} proposals repeat an earlier network."
     )
-    return Drawing("diversity", svg, "the diversity of the recent population over the trials"), note
+    return Drawing("diversity", svg, about), note
 
 
-def _utilisation(subject: Subject) -> tuple[Drawing | None, str]:
-    found = subject.utilisation
-    if not found.held_hours:
-        return None, "Utilisation: no worker was held, so none was idle."
-    size, unit = unit_of(3600 * float(found.hours[-1]))
-    known = [
-        (float(at), float(share))
-        for at, share in zip(found.hours[:-1], found.share, strict=True)
+def _utilisation(subject: Subject) -> tuple[Drawing, str] | None:
+    """Return figure and explanation; None where no worker was reserved."""
+    utilisation = subject.utilisation
+    if not utilisation.held_hours:
+        return None
+    total_seconds = HOUR * float(utilisation.hours[-1])
+    size, unit = time_unit(total_seconds)
+    bins = [
+        (HOUR * float(begin) / size, float(share))
+        for begin, share in zip(utilisation.hours[:-1], utilisation.share, strict=True)
         if math.isfinite(share)
     ]
-    times = [3600 * at / size for at, _ in known] + [3600 * float(found.hours[-1]) / size]
-    shares = [share for _, share in known]
+    times, shares = [begin for begin, _ in bins], [share for _, share in bins]
+    about = "the busy share of the workers over time"
     svg = run_figures.over_time(
-        times,
-        [*shares, shares[-1]],
-        (unit, "busy share of the workers"),
-        "the busy share of the workers over time",
-        1.05,
+        [*times, total_seconds / size], [*shares, shares[-1]], (unit, "busy share of the workers"), about, 1.05
     )
     note = (
-        f"Utilisation: of {duration(3600 * found.held_hours)} for which workers were held, they had a trial for "
-        f"{duration(3600 * found.busy_hours)} ({100 * found.mean:.0f} %). Stretches in which no controller ran are left out."
+        f"Utilisation: workers were reserved for {duration(HOUR * utilisation.held_hours)} and had a trial for "
+        f"{duration(HOUR * utilisation.busy_hours)} of it ({100 * utilisation.mean:.0f} %). Times without a controller are "
+        "not counted."
     )
-    return Drawing("utilisation", svg, "the busy share of the workers over time"), note
+    return Drawing("utilisation", svg, about), note

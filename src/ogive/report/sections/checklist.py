@@ -9,21 +9,20 @@ from ogive.report.subject import Subject
 
 def section(subject: Subject) -> Section:
     lists = fill_in_checklists(subject)
-    count = [answer.verdict for items in lists.values() for _, answer in items]
+    verdicts = [answer.verdict for items in lists.values() for _, answer in items]
     lead = (
-        f"{count.count('yes')} yes, {count.count('no')} no, {count.count('not applicable')} not applicable. The answers are "
-        "from the journal; what it cannot know is a no that a reader may overrule."
+        f"{verdicts.count('yes')} yes, {verdicts.count('no')} no, {verdicts.count('not applicable')} not applicable. The "
+        "answers come from the journal. What it does not record counts as no; you may know better."
     )
     blocks: list[Block] = [Text(lead)]
     for title, items in lists.items():
-        bad = sum(answer.verdict == "no" for _, answer in items)
+        failed = sum(answer.verdict == "no" for _, answer in items)
         rows = [(text, answer.verdict, answer.evidence) for text, answer in items]
-        table = Table(["", "", "evidence"], rows, frozenset({1, 2}))
-        practice = title.startswith("Best practice")
-        what = f"{title} ({bad} no)" if bad else title
-        blocks.append(Fold(what, [table], open=not practice))
+        table = Table(["", "", "evidence"], rows, frozenset({0, 1, 2}))
+        is_research = title.startswith("Best practice")
+        blocks.append(Fold(f"{title} ({failed} no)" if failed else title, [table], open=not is_research))
     source = (
         "The last three lists follow the checklist of Lindauer and Hutter, Best Practices for Scientific Research on Neural "
-        "Architecture Search (JMLR 21, 2020), as far as it can be asked of one run."
+        "Architecture Search (JMLR 21, 2020), as far as the journal of one run can answer it."
     )
     return Section("checklists", "Checklists", [*blocks, Text(source, soft=True)])

@@ -1,11 +1,11 @@
-"""What the search cost, what it will cost, for what, and what was saved and wasted."""
+"""What the search cost, what it is expected to cost, the cost of its gain, and the hours saved and wasted."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from ogive.document.blocks import Block, Keys, Section, Table, Text
-from ogive.formatting import amount, duration, number, plural
+from ogive.formatting import amount, capitalized, duration, number, plural
 from ogive.monitor.cost import (
     Interval,
     Projection,
@@ -25,34 +25,30 @@ TITLE = "Cost and savings"
 def section(subject: Subject) -> Section:
     state = subject.state
     if not state.stretches:
-        return Section("cost", TITLE, [Text("No session of a controller was recorded, so nothing was spent.")])
-    lines = spend_by({"search": state, **subject.finals})
-    blocks: list[Block] = [_spent(lines)]
+        return Section("cost", TITLE, [Text("No session was recorded, so nothing was spent.")])
+    lines = spend_by({"search": state, **subject.later_states})
+    blocks: list[Block] = [_spending_table(lines)]
     if state.price is None:
-        blocks.append(
-            Text(
-                "There is no price, so hours are not told as money; `price` in the job, or in `ogive replay`, gives one.",
-                soft=True,
-            )
-        )
+        blocks.append(Text("No price is known; set `price` in the job, or pass it to `ogive replay`.", soft=True))
     else:
         blocks.append(Text(f"Price: {state.price}.", soft=True))
-    foretold = plan_line(state)
-    if foretold:
-        blocks.append(Text(f"Plan: {foretold}."))
-    blocks += [*_projected(subject), *_reviewed(subject), *_gained(subject)]
-    blocks += _ledger(ledger(state, list(subject.finals.values())), state.price.currency if state.price else "")
+    plan = plan_line(state)
+    if plan:
+        blocks.append(Text(f"Plan: {plan}."))
+    blocks += [*_projection(subject), *_projection_reviews(subject), *_cost_of_gain(subject)]
+    savings = ledger(state, list(subject.later_states.values()))
+    blocks += _savings_table(savings, state.price.currency if state.price else "")
     return Section("cost", TITLE, blocks)
 
 
-def money(value: float | None, currency: str) -> str:
-    """`12.40 USD`; "" where there is no price."""
+def format_money(value: float | None, currency: str) -> str:
+    """Return `12.40 USD`; "" where there is no price."""
     return "" if value is None else amount(value, currency)
 
 
-def _spent(lines: Sequence[Spending]) -> Table:
-    priced = any(line.money is not None for line in lines)
-    head = ["stage", "device", "workers", "on the clock", "held by workers", "computed", *(["money"] if priced else [])]
+def _spending_table(lines: Sequence[Spending]) -> Table:
+    has_price = any(line.money is not None for line in lines)
+    head = ["stage", "device", "workers", "time", "worker time", "compute", *(["money"] if has_price else [])]
     rows = [
         (
             line.stage,
@@ -61,90 +57,91 @@ def _spent(lines: Sequence[Spending]) -> Table:
             duration(HOUR * line.hours),
             duration(HOUR * line.worker_hours),
             duration(HOUR * line.compute_hours),
-            *([money(line.money, line.currency)] if priced else []),
+            *([format_money(line.money, line.currency)] if has_price else []),
         )
         for line in lines
     ]
-    return Table(head, rows, frozenset({1}))
+    note = (
+        "Worker time is the time for which workers were reserved, busy or not. Compute is the time in which they computed "
+        "trials."
+    )
+    return Table(head, rows, frozenset({1}), note=note)
 
 
 def _hours(interval: Interval) -> str:
     return f"{duration(HOUR * interval.expected)} ({duration(HOUR * interval.low)} to {duration(HOUR * interval.high)})"
 
 
-def _amount(interval: Interval, currency: str) -> str:
-    return f"{money(interval.expected, currency)} ({amount(interval.low)} to {amount(interval.high)})"
+def _money(interval: Interval, currency: str) -> str:
+    return f"{format_money(interval.expected, currency)} ({amount(interval.low)} to {amount(interval.high)})"
 
 
-def projected_text(found: Projection) -> str:
-    """What the whole search will take, in a sentence."""
-    paid = f", {_amount(found.money, found.currency)}" if found.money is not None else ""
-    return f"All {plural(found.trials, 'trial')} will take {_hours(found.hours)}{paid}."
+def format_projection(projected: Projection) -> str:
+    """Return what the whole search is expected to take, as a clause."""
+    money = f" and {_money(projected.money, projected.currency)}" if projected.money is not None else ""
+    return f"all {plural(projected.trials, 'trial')} are expected to take {_hours(projected.hours)}{money}"
 
 
-def _projected(subject: Subject) -> list[Block]:
+def _projection(subject: Subject) -> list[Block]:
     if subject.state.ended:
         return []
-    found = projection(subject.state)
-    if found is None:
-        return [Text("Nothing is projected: too few trials were measured yet.", soft=True)]
-    return [Text(f"{projected_text(found)} ({found.method}.)")]
+    projected = projection(subject.state)
+    if projected is None:
+        return [Text("There is no projection yet: too few trials were measured.", soft=True)]
+    return [Text(f"{capitalized(format_projection(projected))} ({projected.method}.)")]
 
 
-def _reviewed(subject: Subject) -> list[Block]:
-    found = reviews(subject.state)
-    if not found:
-        why = "no projection for as many trials as there came to be was journalled" if subject.state.ended else ""
-        return [Text(f"Projected against actual: {why}.", soft=True)] if why else []
+def _projection_reviews(subject: Subject) -> list[Block]:
+    """Return the table of projections that were made during the search, against the actual time."""
+    projections = reviews(subject.state)
+    if not projections:
+        if not subject.state.ended:
+            return []
+        return [Text("No projection during the search was for the actual number of trials.", soft=True)]
     rows = [
         (
-            f"after {plural(review.done, 'trial')}" if review.done else "before the start, by the plan",
+            f"after {plural(review.done, 'trial')}" if review.done else "by the plan, before the start",
             _hours(review.hours),
             duration(HOUR * review.actual_hours),
             "yes" if review.held else "no",
         )
-        for review in found
+        for review in projections
     ]
     return [
-        Text("Projected against actual, hours on the clock:"),
-        Table(["projected", "expected", "actual", "within"], rows),
+        Text("Projected and actual time of the search:"),
+        Table(["projected", "expected", "actual", "within the interval"], rows),
     ]
 
 
-def _gained(subject: Subject) -> list[Block]:
-    found = gain(subject.state)
-    if found is None:
-        return [Text("Cost of a point: nothing was gained over the first trials yet.", soft=True)]
+def _cost_of_gain(subject: Subject) -> list[Block]:
+    gained = gain(subject.state)
+    if gained is None:
+        return [Text("The best is not better than the first trials yet, so the cost of a gain is unknown.", soft=True)]
     rows: list[tuple[str, object]] = [
-        (f"median {found.metric} of the first trials", number(found.start)),
-        (f"best {found.metric}", number(found.best)),
-        ("gain in hundredths", number(found.points)),
-        ("worker time for each hundredth", duration(HOUR * found.hours_per_point)),
+        (f"median {gained.metric} of the first trials", number(gained.start)),
+        (f"best {gained.metric}", number(gained.best)),
+        ("gain, in units of 0.01", number(gained.points)),
+        ("worker time for each 0.01", duration(HOUR * gained.hours_per_point)),
     ]
-    if found.money_per_point is not None:
-        rows.append(
-            (
-                "money for each hundredth",
-                money(found.money_per_point, subject.state.price.currency if subject.state.price else ""),
-            )
-        )
-    if found.last_point:
-        rows.append(("compute for the last hundredth", duration(HOUR * found.last_point)))
+    if gained.money_per_point is not None:
+        currency = subject.state.price.currency if subject.state.price else ""
+        rows.append(("money for each 0.01", format_money(gained.money_per_point, currency)))
+    if gained.last_point:
+        rows.append(("compute time for the last 0.01", duration(HOUR * gained.last_point)))
     return [Keys(rows)]
 
 
-def _ledger(lines: Sequence[Saving], currency: str) -> list[Block]:
+def _savings_table(lines: Sequence[Saving], currency: str) -> list[Block]:
     if not lines:
-        return [
-            Text("The ledger of savings is empty: nothing was stopped early, cached, repeated or failed.", soft=True)
-        ]
-    priced = any(line.money is not None for line in lines)
-    head = ["saved or wasted", "worker time", *(["money"] if priced else []), "what is counted"]
+        text = "Nothing was saved or wasted: no trial was stopped early, cached, repeated or failed."
+        return [Text(text, soft=True)]
+    has_price = any(line.money is not None for line in lines)
+    head = ["saved or wasted", "worker time", *(["money"] if has_price else []), "what is counted"]
     rows = [
         (
             line.what,
             f"{'saved' if line.worker_hours > 0 else 'wasted'} {duration(HOUR * abs(line.worker_hours))}",
-            *([money(line.money, currency)] if priced else []),
+            *([format_money(line.money, currency)] if has_price else []),
             line.basis,
         )
         for line in lines

@@ -1,60 +1,60 @@
-"""What failed, why, and where in the space."""
+"""The failures: how trials failed, and which alternatives fail more often."""
 
 from __future__ import annotations
 
 from ogive.document.blocks import Block, Card, Cards, Code, Fold, Section, Table, Text
 from ogive.formatting import plural
-from ogive.report.failures import FailureGroup, groups
+from ogive.report.failures import FailureGroup, group_failures
 from ogive.report.sections.decisions import percent
-from ogive.report.subject import LISTED, Subject
+from ogive.report.subject import MOST_ROWS, Subject
 
-GROUPS = 12
-"""The most kinds of failure that are shown."""
+MOST_GROUPS = 12
+"""The most groups of failures that are shown."""
 
 
 def section(subject: Subject) -> Section:
-    if not subject.failed:
-        text = "No trial has failed." if subject.trials else "No trial was started, so none has failed."
-        return Section("failures", "Failures", [Text(text)])
-    found = groups(subject.failed)
-    lead = f"{len(subject.failed):,} of {plural(len(subject.trials), 'trial')} failed, in {plural(len(found), 'way')}."
-    blocks: list[Block] = [Text(lead), Cards([_card(group) for group in found[:GROUPS]])]
-    left = found[GROUPS:]
-    if left:
-        blocks.append(
-            Text(f"... and {plural(sum(len(g.trials) for g in left), 'trial')} in {len(left)} more ways.", soft=True)
-        )
-    return Section("failures", "Failures", [*blocks, *_traps(subject)])
+    if not subject.failed_trials:
+        return Section("failures", "Failures", [Text("No trial has failed.")])
+    groups = group_failures(subject.failed_trials)
+    ways = "in the same way" if len(groups) == 1 else f"in {len(groups)} ways"
+    lead = f"{len(subject.failed_trials):,} of {plural(len(subject.trials), 'trial')} failed, {ways}."
+    blocks: list[Block] = [Text(lead), Cards([_card(group) for group in groups[:MOST_GROUPS]])]
+    hidden = groups[MOST_GROUPS:]
+    if hidden:
+        trials = plural(sum(len(group.trials) for group in hidden), "trial")
+        blocks.append(Text(f"... and {trials} in {plural(len(hidden), 'more way')}.", soft=True))
+    return Section("failures", "Failures", [*blocks, *_causes(subject)])
 
 
 def _card(group: FailureGroup) -> Card:
-    ids = ", ".join(str(trial.id) for trial in group.trials[:LISTED])
-    more = f" and {len(group.trials) - LISTED:,} more" if len(group.trials) > LISTED else ""
+    numbers = ", ".join(str(trial.id) for trial in group.trials[:MOST_ROWS])
+    more = f" and {len(group.trials) - MOST_ROWS:,} more" if len(group.trials) > MOST_ROWS else ""
     reason = group.example.reason or "no reason was recorded"
     blocks: list[Block] = [Text(f"Trial {group.example.id}: {reason}")]
-    if group.last and group.last not in reason:
-        blocks.append(Code(group.last))
+    if group.last_line is not None and group.last_line not in reason:
+        blocks.append(Code(group.last_line))
     if len(group.trials) > 1:
-        blocks.append(Text(f"All: {ids}{more}", soft=True))
+        blocks.append(Text(f"All trials: {numbers}{more}", soft=True))
     if group.example.traceback:
         blocks.append(Fold(f"traceback of trial {group.example.id}", [Code(group.example.traceback)]))
     return Card(group.status.value.replace("_", " "), [], plural(len(group.trials), "trial"), blocks, bad=True)
 
 
-def _traps(subject: Subject) -> list[Block]:
-    found = subject.failure_causes
-    if not found:
-        return [Text("No alternative of any decision is told apart by how often its trials fail.", soft=True)]
+def _causes(subject: Subject) -> list[Block]:
+    """Return the table of alternatives that fail more often."""
+    causes = subject.failure_causes
+    if not causes:
+        return [Text("No alternative of any decision fails significantly more often than the others.", soft=True)]
     rows = [
         (
-            trap.decision,
-            trap.text,
-            f"{trap.failed} of {trap.of}",
-            f"{percent(trap.low)} to {percent(trap.high)}",
-            percent(trap.elsewhere),
+            cause.decision,
+            cause.text,
+            f"{cause.failed} of {cause.total}",
+            f"{percent(cause.low)} to {percent(cause.high)}",
+            percent(cause.elsewhere),
         )
-        for trap in found[:LISTED]
+        for cause in causes[:MOST_ROWS]
     ]
-    note = "Where in the space trials fail: alternatives under which they do so more often than chance explains."
-    head = ["decision", "alternative", "failed", "95 % interval", "under the others"]
+    note = "These alternatives fail significantly more often than the other alternatives of their decision."
+    head = ["decision", "alternative", "failed", "95 % interval", "other alternatives"]
     return [Text(note), Table(head, rows, frozenset({1}))]

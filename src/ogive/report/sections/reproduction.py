@@ -1,32 +1,32 @@
-"""What is needed to repeat the run, and one trial of it."""
+"""How to reproduce the run, and one trial of it."""
 
 from __future__ import annotations
 
 from ogive.document.blocks import Block, Code, Fold, Keys, Section, Text
+from ogive.formatting import plural
 from ogive.report import facts
 from ogive.report.subject import Subject
 
+TITLE = "How to reproduce it"
+
 
 def section(subject: Subject) -> Section:
-    found = facts.reproduction_facts(subject.state)
+    reproduction = facts.reproduction_facts(subject.state)
     blocks: list[Block] = []
-    if subject.first is not None:
+    if subject.best_network is not None:
         blocks += [
-            Text("A trial of the search is repeated with the same seed, versions and threads by"),
-            Code(f"ogive reproduce {subject.where} --trial {subject.first.trial.id}"),
+            Text("This command repeats a trial of the search with the same seed, versions and threads:"),
+            Code(f"ogive reproduce {subject.folder_argument} --trial {subject.best_network.trial.id}"),
         ]
-    else:
-        blocks.append(Text("No trial has a value yet, so there is none to repeat."))
     blocks += [
-        Keys(found["manifest"]),
-        Fold(f"the space: {len(found['decisions'])} decisions", [Keys(found["decisions"])]),
+        Keys(reproduction["manifest"]),
+        Fold(f"the space: {plural(len(reproduction['decisions']), 'decision')}", [Keys(reproduction["decisions"])]),
     ]
-    if not found["sessions"]:
-        return Section(
-            "repeat", "What is needed to repeat it", [*blocks, Text("No session of a controller was recorded.")]
-        )
-    blocks += [Text(found["earlier_sessions"], soft=True)] if found["earlier_sessions"] else []
-    for session in found["sessions"]:
-        last = session is found["sessions"][-1]
-        blocks.append(Fold(f"session {session['number']}", [Keys(session["rows"])], open=last))
-    return Section("repeat", "What is needed to repeat it", blocks)
+    if not reproduction["sessions"]:
+        return Section("repeat", TITLE, [*blocks, Text("No session was recorded.")])
+    if reproduction["earlier_sessions"] is not None:
+        blocks.append(Text(reproduction["earlier_sessions"], soft=True))
+    for session in reproduction["sessions"]:
+        is_last = session is reproduction["sessions"][-1]
+        blocks.append(Fold(f"session {session['number']}", [Keys(session["rows"])], open=is_last))
+    return Section("repeat", TITLE, blocks)
