@@ -7,9 +7,9 @@ import pytest
 SLOW = (
     "tests/api/test_reproduce.py::test_real_training_is_equal_bit_for_bit_in_a_process_with_another_hash_seed",
     "tests/api/test_search.py::test_the_same_seed_gives_the_same_run_under_another_hash_seed",
-    "tests/bench/test_build.py::test_a_table_is_built_from_a_command_and_holds_what_training_gives",
+    "tests/bench/test_build.py::test_the_command_builds_a_table_of_the_metrics_that_training_gives",
     "tests/bench/test_compare.py::test_the_command_line",
-    "tests/bench/test_judging.py::test_entrants_are_tested_in_pairs_and_corrected",
+    "tests/bench/test_judging.py::test_methods_are_compared_by_paired_tests_with_correction",
     "tests/cli/test_finalize.py::test_the_example_is_searched_trained_in_full_and_exported",
     "tests/export/test_exported_models.py::test_an_export_that_disagrees_with_the_model_changes_nothing",
     "tests/export/test_exported_models.py::test_inputs_may_be_several_token_ids_or_dicts",

@@ -1,4 +1,4 @@
-"""Spaces of published cells bring the graph of an architecture along."""
+"""The graphs of architectures in the spaces of published benchmarks."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SPACES = {module.__name__.rpartition(".")[2]: module.space for module in (nasben
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_all_operations_of_a_graph_are_passed_and_one_architecture_has_one_graph(name: str) -> None:
+def test_graphs_are_connected_and_equal_for_equal_architectures(name: str) -> None:
     space: Space = SPACES[name]()
     assert space.graph is not None
-    rng, seen = generator(0), {}
+    rng, rows = generator(0), {}
     for architecture in [space.sample(rng) for _ in range(200)]:
         labels, edges = space.graph(architecture)
         assert all(0 <= source < target < len(labels) for source, target in edges)
@@ -28,31 +28,31 @@ def test_all_operations_of_a_graph_are_passed_and_one_architecture_has_one_graph
         assert connected in (set(range(len(labels))), set())
         assert all(path[-1] == "output" for path in paths(labels, edges) if len(path) > 1)
         row = features([(labels, edges)], depth=2)
-        np.testing.assert_array_equal(row, seen.setdefault(architecture.id, row))
+        np.testing.assert_array_equal(row, rows.setdefault(architecture.id, row))
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_a_model_looks_at_it_in_spaces_that_are_listed_and_that_are_not(name: str) -> None:
+def test_the_surrogate_uses_graphs_in_small_and_large_spaces(name: str) -> None:
     space: Space = SPACES[name]()
     strategy = GaussianProcess(space, objectives("accuracy"), candidates=40, draws=1)
-    flying = {99: Proposal(space.sample(generator(1)))}
+    pending = {99: Proposal(space.sample(generator(1)))}
     for number in range(7):
-        proposal = strategy.ask(generator(2, number), Pending(flying if number == 6 else {}), {})
+        proposal = strategy.ask(generator(2, number), Pending(pending if number == 6 else {}), {})
         reports = (Report(1, {"accuracy": number / 7}),)
         strategy.tell(Trial(number, proposal, status=Status.FINISHED, reports=reports))
     assert proposal.note["origin"] == "model"
 
 
-def test_a_cell_that_is_not_allowed_has_a_graph_too() -> None:
-    """It may be told as a trial that failed."""
+def test_an_infeasible_cell_has_a_graph() -> None:
+    """A strategy may receive it as a failed trial."""
     space = nasbench101.space()
     choices = {d.name: 0 if d.name.startswith("edge") else nasbench101.OPERATIONS[0] for d in space.decisions}
     assert space.graph is not None
     assert space.graph(space.architecture(choices)) == (("input", "output"), [])
 
 
-def test_the_graph_of_nasbench_graph_is_its_computation() -> None:
-    """Nodes 3 and 4 follow node 2, a skip, which passes on what comes from node 1."""
+def test_the_graph_of_nasbench_graph_has_no_skips_that_do_nothing() -> None:
+    """Nodes 3 and 4 follow node 2, a skip, which returns the output of node 1."""
     space = nasbench_graph.space()
     operations = {"operation1": "gcn", "operation2": "skip", "operation3": "gat", "operation4": "gin"}
     labels, edges = space.graph(space.architecture({"links": "0122", **operations}))  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Synthetic problems against brute force, and wrappers that leave the optimum where it was."""
+"""Synthetic problems, compared with brute force, and wrappers, which keep the optimum."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def truths(problem: Problem) -> list[float]:
 @pytest.mark.parametrize(
     "problem", [Additive(4, 3), nk(5, 2, 3), Chain(2, epochs=9), Chain(2, epochs=9, seed=4)], ids=lambda p: p.name
 )
-def test_the_known_optimum_is_what_brute_force_finds(problem: Problem) -> None:
-    found = truths(problem)
-    assert problem.bounds["accuracy"] == pytest.approx((max(found), min(found)), abs=1e-12)
+def test_the_bounds_are_those_of_brute_force(problem: Problem) -> None:
+    values = truths(problem)
+    assert problem.bounds["accuracy"] == pytest.approx((max(values), min(values)), abs=1e-12)
 
 
-def test_nk_is_kauffmans_sum_and_its_ruggedness_grows_with_k() -> None:
-    """Counted by brute force: with k = 0 there is one local optimum, with k = n - 1 about 2^n / (n + 1)."""
+def test_nk_landscapes_have_more_local_optima_for_larger_k() -> None:
+    """Local optima are counted by brute force: one for k = 0, and about 2^n / (n + 1) for k = n - 1."""
 
     def local_optima(problem: Problem) -> int:
         value = {a.id: problem.truth(a)["accuracy"] for a in problem.space.grid()}
@@ -45,7 +45,7 @@ def test_nk_is_kauffmans_sum_and_its_ruggedness_grows_with_k() -> None:
         nk(4, 4)
 
 
-def test_a_chains_curve_ends_at_the_truth_and_misleads_early() -> None:
+def test_curves_of_a_chain_end_at_the_truth_and_cross() -> None:
     problem = Chain(4, epochs=27)
     rng = generator(0)
     architectures = [problem.space.sample(rng) for _ in range(300)]
@@ -57,7 +57,7 @@ def test_a_chains_curve_ends_at_the_truth_and_misleads_early() -> None:
     assert swapped > 0.02 * 4950
 
 
-def test_wrappers_change_what_is_seen_and_not_what_is_best() -> None:
+def test_wrappers_keep_the_values_of_the_wrapped_problem() -> None:
     inner = nk(5, 2, 3)
     permuted, padded = Permuted(inner, seed=2), Padded(inner, 2, 2)
     assert sorted(truths(permuted)) == pytest.approx(sorted(truths(inner)))
@@ -68,7 +68,7 @@ def test_wrappers_change_what_is_seen_and_not_what_is_best() -> None:
 
 
 class Paired(Additive):
-    """The order of the first two decisions makes no difference, and not both of them are 0."""
+    """A problem with a canonical form (the first two decisions can be exchanged) and a constraint (not both are 0)."""
 
     def __init__(self) -> None:
         super().__init__(3, 3)
@@ -82,34 +82,34 @@ class Paired(Additive):
 
 
 @pytest.mark.parametrize("wrapped", [Permuted(Paired(), seed=1), Padded(Paired(), 1, 2)], ids=lambda p: p.name)
-def test_wrapped_spaces_allow_and_merge_what_the_inner_one_does(wrapped: Problem) -> None:
-    """A search that proposes each id once could otherwise miss the best, or be refused what is allowed."""
+def test_wrapped_spaces_keep_constraint_and_canonical_form(wrapped: Problem) -> None:
+    """Otherwise a search that proposes each id once could miss the optimum, or propose infeasible architectures."""
     inner, values = Paired(), dict[str, set[float]]()
     for architecture in wrapped.space.grid():
         values.setdefault(architecture.id, set()).add(wrapped.truth(architecture)["accuracy"])
-    assert all(len(found) == 1 for found in values.values()), "the same network has one value"
+    assert all(len(distinct) == 1 for distinct in values.values()), "equal networks have equal values"
     times = 2 if isinstance(wrapped, Padded) else 1
-    assert sorted(v for found in values.values() for v in found) == sorted(times * list(set(truths(inner))))
+    assert sorted(v for distinct in values.values() for v in distinct) == sorted(times * list(set(truths(inner))))
 
 
-def test_noise_is_a_function_of_architecture_and_seed_and_averages_out() -> None:
+def test_noise_depends_on_architecture_and_seed_and_has_mean_zero() -> None:
     inner = Additive(4, 3)
     noisy = Noisy(inner, 0.1)
     architecture = inner.space.sample(generator(1))
 
-    def seen(seed: int) -> float:
-        (observation,) = noisy.evaluate(architecture, {}, seed)
-        return observation.metrics["accuracy"]
+    def report(seed: int) -> float:
+        (result,) = noisy.evaluate(architecture, {}, seed)
+        return result.metrics["accuracy"]
 
     truth = inner.truth(architecture)["accuracy"]
-    values = np.array([seen(seed) for seed in range(400)])
-    assert seen(3) == seen(3) != seen(4)
+    values = np.array([report(seed) for seed in range(400)])
+    assert report(3) == report(3) != report(4)
     assert abs(values.mean() - truth) < 4 * 0.1 / 20
     assert values.std() == pytest.approx(0.1, rel=0.15)
     assert noisy.truth(architecture)["accuracy"] == truth
 
 
-def test_a_planted_share_of_evaluations_fails() -> None:
+def test_the_given_share_of_evaluations_fails() -> None:
     inner = Additive(4, 3)
     failing = Failing(inner, 0.3)
 
@@ -124,14 +124,14 @@ def test_a_planted_share_of_evaluations_fails() -> None:
     assert share == pytest.approx(0.3, abs=0.15)
 
 
-def test_benchmarks_are_found_by_name_with_options_and_wrappers() -> None:
+def test_benchmarks_are_loaded_by_name_with_options_and_wrappers() -> None:
     problem = catalog.load("nk:n=5,k=1,noise=0.05,irrelevant=2")
     assert problem.name == "nk-5-1 with noise 0.05 with 2 irrelevant decisions"
     assert len(problem.space.decisions) == 7
     for spec, message in (
         ("nkk", r"no benchmark 'nkk' \(did you mean 'nk'\?\)"),
         ("nk:kay=1", r"no option 'kay'"),
-        ("nk:k", r"'k' is no option; write name:option=value"),
+        ("nk:k", r"'k' is not a valid option; write name:option=value"),
         ("nasbench201", "needs its option 'path'"),
         ("additive:noise=0", "deviation is 0, but must be a number above 0"),
         ("additive:noise=loud", "deviation is 'loud', but must be a number above 0"),
@@ -146,7 +146,7 @@ def test_benchmarks_are_found_by_name_with_options_and_wrappers() -> None:
 
 
 class Trade(Additive):
-    """Accuracy against the number of ones: a user's own problem, which does not say what it is judged by."""
+    """A user's problem with two objectives, without the properties that such problems need."""
 
     def __init__(self, decisions: int = 3) -> None:
         super().__init__(decisions, 2)
@@ -157,29 +157,31 @@ class TradeWithFront(Trade):
     front = ({"accuracy": 1.0, "latency": 0.0},)  # type: ignore[assignment]
 
 
-def test_a_problem_with_several_objectives_is_asked_what_it_is_judged_by_before_anything_runs(tmp_path: Path) -> None:
-    for number, (made, missing) in enumerate(((Trade, "front"), (TradeWithFront, "reference"))):
-        catalog.register(f"trade-{number}", made)
-        message = rf"write in its class {made.__name__} the property {missing}, `def {missing}"
+def test_missing_properties_of_a_problem_raise_before_anything_runs(tmp_path: Path) -> None:
+    for number, (problem_class, missing) in enumerate(((Trade, "front"), (TradeWithFront, "reference"))):
+        catalog.register(f"trade-{number}", problem_class)
+        message = (
+            rf"does not define '{missing}'.* add to its class {problem_class.__name__} the property `def {missing}"
+        )
         with pytest.raises(JobError, match=message):
             compare([f"trade-{number}"], [], tmp_path / "comparison", seeds=1, protocol=Protocol(trials=3))
     assert not (tmp_path / "comparison").exists()
 
 
-def test_entrants_read_back_what_they_print() -> None:
+def test_the_text_of_a_method_is_parsed_as_the_same_method() -> None:
     spec = "regularized_evolution:sample=5,population=20@asha:eta=4"
-    entrant = catalog.entrant(spec)
-    assert str(entrant) == "regularized_evolution:population=20,sample=5@asha:eta=4"
-    assert catalog.entrant(str(entrant)) == entrant
+    method = catalog.parse_method(spec)
+    assert str(method) == "regularized_evolution:population=20,sample=5@asha:eta=4"
+    assert catalog.parse_method(str(method)) == method
     with pytest.raises(JobError, match=r"no option 'poplation' \(did you mean 'population'\?\)"):
-        catalog.entrant("regularized_evolution:poplation=20")
+        catalog.parse_method("regularized_evolution:poplation=20")
     with pytest.raises(JobError, match=r"no strategy 'randon' \(did you mean 'random'\?\)"):
-        catalog.entrant("randon@full")
+        catalog.parse_method("randon@full")
 
 
-def test_named_pairs_bring_their_schedule_and_refuse_another() -> None:
-    pair = catalog.entrant("bohb:eta=4,min_epochs=2")
+def test_strategies_with_their_own_schedule_accept_no_other() -> None:
+    pair = catalog.parse_method("bohb:eta=4,min_epochs=2")
     assert str(pair.schedule) == "hyperband:eta=4,min_epochs=2"
     assert str(pair) == "bohb:eta=4,min_epochs=2"
-    with pytest.raises(JobError, match="strategy 'bohb' brings its own schedule, 'hyperband'; leave @asha out"):
-        catalog.entrant("bohb@asha")
+    with pytest.raises(JobError, match="strategy 'bohb' brings its own schedule, 'hyperband'; remove @asha"):
+        catalog.parse_method("bohb@asha")

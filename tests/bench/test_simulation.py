@@ -1,4 +1,4 @@
-"""Searches in memory: the product's own decisions, simulated time that adds up, and regret that is exact."""
+"""Simulated searches: the decisions of a real search, virtual time that adds up, and exact regret."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import ogive as og
 from ogive.bench import anytime_curve
 from ogive.bench.anytime_curve import Recorder
 from ogive.bench.benchmark_estimator import estimator
-from ogive.bench.catalog import entrant, load
+from ogive.bench.catalog import load, parse_method
 from ogive.bench.problem import Problem
 from ogive.bench.simulated_search import FULL, PluginSpec, simulate
 from ogive.bench.synthetic import Chain, nk
@@ -22,28 +22,28 @@ from ogive.run.state import State
 from ogive.trial import Status
 
 
-def searched(problem: Problem, spec: str, **options: object) -> tuple[State, Recorder]:
-    chosen, recorder = entrant(spec), Recorder(problem)
-    state = simulate(problem, chosen.strategy, chosen.schedule, observer=recorder, **options)  # type: ignore[arg-type]
+def run_search(problem: Problem, spec: str, **options: object) -> tuple[State, Recorder]:
+    method, recorder = parse_method(spec), Recorder(problem)
+    state = simulate(problem, method.strategy, method.schedule, observer=recorder, **options)  # type: ignore[arg-type]
     return state, recorder
 
 
 def test_random_search_has_the_regret_of_the_order_statistic() -> None:
-    """Drawn without replacement, the best of n of N values is at most the j-th with probability C(j, n) / C(N, n)."""
+    """Without replacement, the best of n of N values is at most the j-th smallest with probability C(j, n) / C(N, n)."""
     problem = nk(6, 3, 3)
     values = np.sort([problem.truth(a)["accuracy"] for a in problem.space.grid()])
     marks, seeds = [5, 15, 40], 200
-    found = np.empty((seeds, len(marks)))
+    measured = np.empty((seeds, len(marks)))
     for seed in range(seeds):
-        _, recorder = searched(problem, "random", trials=marks[-1], seed=seed)
-        regrets = anytime_curve.at(
-            recorder.points, "evaluations", list(map(float, marks)), anytime_curve.start(problem)
+        _, recorder = run_search(problem, "random", trials=marks[-1], seed=seed)
+        regrets = anytime_curve.values_at(
+            recorder.points, "evaluations", list(map(float, marks)), anytime_curve.initial_values(problem)
         )
-        found[seed] = [row[0] for row in regrets]
+        measured[seed] = [row[0] for row in regrets]
     for column, n in enumerate(marks):
         expected = values[-1] - _expected_best(values, n)
-        error = found[:, column].std(ddof=1) / np.sqrt(seeds)
-        assert abs(found[:, column].mean() - expected) < 2 * error, f"after {n} trials"
+        error = measured[:, column].std(ddof=1) / np.sqrt(seeds)
+        assert abs(measured[:, column].mean() - expected) < 2 * error, f"after {n} trials"
 
 
 def _expected_best(values: np.ndarray, n: int) -> float:
@@ -58,31 +58,31 @@ def _expected_best(values: np.ndarray, n: int) -> float:
 
 
 @pytest.mark.parametrize("spec", ["regularized_evolution:population=8,sample=3", "random@asha:eta=3", "local_search"])
-def test_a_simulated_search_decides_what_a_search_decides(tmp_path: Path, spec: str) -> None:
-    problem, chosen = Chain(3, epochs=9, noise=0.05), entrant(spec)
-    state, _ = searched(problem, spec, trials=40, seed=3)
+def test_a_simulated_search_takes_the_decisions_of_a_real_search(tmp_path: Path, spec: str) -> None:
+    problem, method = Chain(3, epochs=9, noise=0.05), parse_method(spec)
+    state, _ = run_search(problem, spec, trials=40, seed=3)
     run = og.search(
         problem.space,
         estimator(problem),
         objectives=problem.objectives,
-        strategy={chosen.strategy.name: chosen.strategy.options},
-        schedule={chosen.schedule.name: chosen.schedule.options},
+        strategy={method.strategy.name: method.strategy.options},
+        schedule={method.schedule.name: method.schedule.options},
         max_trials=40,
         seed=3,
         run=tmp_path / "run",
         executor="inline",
     )
 
-    def essence(trials: Mapping[int, og.Trial]) -> list[tuple[object, ...]]:
+    def summarize(trials: Mapping[int, og.Trial]) -> list[tuple[object, ...]]:
         return [(t.architecture.to_json(), t.step, t.status, t.metrics["accuracy"]) for t in trials.values()]
 
-    assert essence(run.state.trials) == essence(state.trials)
+    assert summarize(run.state.trials) == summarize(state.trials)
 
 
-def test_time_is_the_tables_and_workers_share_it() -> None:
+def test_virtual_time_is_that_of_the_table_divided_among_workers() -> None:
     problem = Chain(3, epochs=9)
-    one, recorder = searched(problem, "random", trials=40, seed=1)
-    four, _ = searched(problem, "random", trials=40, seed=1, workers=4)
+    one, recorder = run_search(problem, "random", trials=40, seed=1)
+    four, _ = run_search(problem, "random", trials=40, seed=1, workers=4)
     spent = sum(
         item.seconds for trial in one.trials.values() for item in problem.evaluate(trial.architecture, {"epochs": 9}, 0)
     )
@@ -93,66 +93,66 @@ def test_time_is_the_tables_and_workers_share_it() -> None:
     assert [p.evaluations for p in recorder.points] == sorted(p.evaluations for p in recorder.points)
 
 
-def test_a_promoted_trial_pays_for_what_it_has_not_trained_yet() -> None:
+def test_a_promoted_trial_costs_only_the_epochs_it_still_needs() -> None:
     problem = Chain(3, epochs=9)
-    state, _ = searched(problem, "random@asha:eta=3", trials=27)
+    state, _ = run_search(problem, "random@asha:eta=3", trials=27)
     for trial in state.trials.values():
         paid = sum(item.seconds for item in problem.evaluate(trial.architecture, {"epochs": trial.step}, trial.seed))
         assert trial.seconds == pytest.approx(paid, abs=1e-4)
 
 
-def test_trainings_that_cannot_be_continued_are_paid_for_anew() -> None:
+def test_trainings_that_cannot_be_continued_cost_all_their_epochs() -> None:
     problem = nk(5, 2, 3)
     values = np.array([problem.truth(a)["accuracy"] for a in problem.space.grid()])
     keys = [a.id for a in problem.space.grid()]
     columns = {"accuracy": np.stack([values / 2, values], axis=1)}
     table = Table("two", problem.space, keys, columns, "accuracy", levels=(12, 200))
-    state, _ = searched(table, "random@asha:min_epochs=12,eta=17", trials=60)
+    state, _ = run_search(table, "random@asha:min_epochs=12,eta=17", trials=60)
     paid = {trial.seconds for trial in state.trials.values()}
     assert paid == {12.0, 212.0}
 
 
-def test_failures_end_trials_and_not_the_search() -> None:
-    state, recorder = searched(load("additive:decisions=5,alternatives=3,failures=0.4"), "random", trials=60)
+def test_failures_end_trials_but_not_the_search() -> None:
+    state, recorder = run_search(load("additive:decisions=5,alternatives=3,failures=0.4"), "random", trials=60)
     assert state.count[Status.ERROR] + state.count[Status.FINISHED] == 60
     assert state.count[Status.ERROR] > 10
     assert recorder.evaluations == 60
-    assert "planted by the benchmark" in next(t.reason for t in state.trials.values() if t.status.failed)
+    assert "a failure simulated by the benchmark" in next(t.reason for t in state.trials.values() if t.status.failed)
 
 
-def test_a_space_that_is_used_up_is_a_normal_end() -> None:
-    state, recorder = searched(load("additive:decisions=3,alternatives=2"), "random", trials=100)
+def test_a_search_ends_normally_when_all_architectures_were_proposed() -> None:
+    state, recorder = run_search(load("additive:decisions=3,alternatives=2"), "random", trials=100)
     assert len(state.trials) == 8
     assert state.ended.startswith("every architecture that the space allows was proposed")
     assert recorder.points[-1].values == (0.0,)
 
 
-def test_a_limit_of_cost_ends_the_search() -> None:
+def test_the_limit_of_cost_ends_the_search() -> None:
     problem = Chain(3, epochs=9)
-    state, _ = searched(problem, "random", trials=100, cost=20.0, workers=2)
+    state, _ = run_search(problem, "random", trials=100, cost=20.0, workers=2)
     assert 20.0 <= state.seconds < 22.0
-    assert state.ended == "20 s of training are spent"
+    assert state.ended == "the budget of 20 s of training is used up"
 
 
 class Lucky(Table):
-    """What is seen is not what is true."""
+    """A table that reports the opposite of the true values."""
 
     def evaluate(self, architecture: og.Architecture, fidelity: Mapping[str, float], seed: int) -> Iterator[object]:  # type: ignore[override]
         from dataclasses import replace
 
-        for seen in super().evaluate(architecture, fidelity, seed):
-            yield replace(seen, metrics={"accuracy": 1.0 - seen.metrics["accuracy"]})
+        for result in super().evaluate(architecture, fidelity, seed):
+            yield replace(result, metrics={"accuracy": 1.0 - result.metrics["accuracy"]})
 
 
-def test_the_incumbent_is_chosen_by_what_was_seen_and_judged_by_the_truth() -> None:
+def test_the_incumbent_is_chosen_by_reports_and_its_regret_computed_from_the_truth() -> None:
     inner = nk(4, 1, 2)
     values = [inner.truth(a)["accuracy"] for a in inner.space.grid()]
     table = Lucky("lucky", inner.space, [a.id for a in inner.space.grid()], {"accuracy": values}, "accuracy")
-    _, recorder = searched(table, "random", trials=16)
-    assert recorder.points[-1].values == (1.0,), "what looked best is the worst"
+    _, recorder = run_search(table, "random", trials=16)
+    assert recorder.points[-1].values == (1.0,), "the best by the reports is the worst in truth"
 
 
-def test_the_gap_of_a_front_closes_when_all_of_it_is_found() -> None:
+def test_the_hypervolume_gap_closes_when_the_whole_front_is_found() -> None:
     space = og.Space(og.layer(dict, x=og.one_of(*range(30), name="x")))
     x = np.arange(30.0)
     columns = {"error": np.abs(x - 20) % 13, "latency_ms": x}
@@ -166,6 +166,6 @@ def test_the_gap_of_a_front_closes_when_all_of_it_is_found() -> None:
     assert gaps[-1] == pytest.approx(0.0, abs=1e-9)
 
 
-def test_a_problem_is_an_estimator_like_any_other() -> None:
+def test_the_estimator_of_a_problem_conforms() -> None:
     problem = Chain(3, epochs=9, noise=0.1)
     og.testing.check_estimator(lambda: estimator(problem), problem.space, epochs=3)

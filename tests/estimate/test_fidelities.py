@@ -135,7 +135,7 @@ FLAT = og.Space(og.layer(nn.Sequential, og.layer(nn.Flatten), og.layer(nn.Linear
     [
         (SPACE, {"width": 0.5}, r"width=0.5: nothing in the space is scaled by 'width'.*og.scaled\(value, 'width'\)"),
         (FLAT, {"resolution": 0.5}, r"resolution=0.5: none of 5 models takes an example of 1 x 4 x 4 .*global pooling"),
-        (CHAIN, {"resolution": 0.01}, r"make images of 8 x 8 pixels 1 x 1, and below 4 .*; give at least 0\.5"),
+        (CHAIN, {"resolution": 0.01}, r"reduce images of 8 x 8 pixels to 1 x 1, but .* at least 4 pixels; use at least 0\.5"),
         (SPACE, {"data_fraction": 0.01}, "0.01 of train has 2 examples for 10 classes"),
         (
             CHAIN,
@@ -159,7 +159,7 @@ def test_a_fidelity_that_cannot_be_is_refused_before_anything_is_written(
 
 def test_what_are_no_images_have_no_resolution() -> None:
     clouds = og.task.classification((np.random.default_rng(0).normal(size=(200, 3)), np.arange(200) % 2))
-    with pytest.raises(JobError, match=r"resolution=0.5 is for images .* have the shape \[3\]"):
+    with pytest.raises(JobError, match=r"resolution=0.5 needs images .* have the shape \[3\]"):
         og.estimate.classifier(clouds, resolution=0.5).check(SPACE, {}, {})
     with pytest.raises(JobError, match=r"resolution is 1\.5, but must be a share"):
         og.estimate.classifier(clouds, resolution=1.5)

@@ -232,7 +232,7 @@ CASES = {
     "a split that is too large": (
         "space: {zoo: chain}\ntask: {test: 1700, validation: 500}\n",
         "job.yaml:2: task: ",
-        "ask for fewer",
+        "reduce the sizes",
     ),
     "a recipe out of range": (
         "space: {zoo: chain}\ntask: {}\nrecipe:\n  epochs: 3\n  learning_rate: 0\n",
@@ -376,8 +376,8 @@ CASES = {
     ),
     "two ways to split": (
         "space: {zoo: chain}\ntask: {split: 70/15/15, test: 0.2}\n",
-        "job.yaml:2: task: split='70/15/15' and test",
-        "give either",
+        "job.yaml:2: task: both split='70/15/15' and test are set",
+        "use either split or",
     ),
     "a split that does not add up": (
         "space: {zoo: chain}\ntask:\n  split: 70/20/20\n",

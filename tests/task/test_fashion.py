@@ -1,4 +1,4 @@
-"""Fashion-MNIST: read as published, its official test split kept; downloads are checked, and fail clearly."""
+"""Fashion-MNIST: its data, its official test split, and the checks of downloads."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ import ogive as og
 from ogive.errors import JobError
 from ogive.task import fashion
 
-here = pytest.mark.skipif(
-    not fashion.available(),
-    reason="Fashion-MNIST is not here: install Debian's package dataset-fashion-mnist, or use the data set once online",
+needs_data = pytest.mark.skipif(
+    not fashion.is_available(),
+    reason="Fashion-MNIST is missing: install Debian's package dataset-fashion-mnist, or use the data set once online",
 )
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A folder, and where it is served."""
+    """A folder, and the URL at which it is served."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args: object) -> None:
@@ -39,8 +39,8 @@ def server(tmp_path: Path) -> Iterator[tuple[Path, str]]:
         running.shutdown()
 
 
-@here
-def test_it_is_what_was_published_and_keeps_its_test_split() -> None:
+@needs_data
+def test_the_data_are_the_published_ones_with_the_official_test_split() -> None:
     task = og.task.fashion_mnist()
     assert task.example_input == (1, 28, 28)
     assert task.data.class_counts.tolist() == [7000] * 10
@@ -53,31 +53,31 @@ def test_it_is_what_was_published_and_keeps_its_test_split() -> None:
     assert task.warnings() == []
 
 
-@here
-def test_another_test_split_is_drawn_only_if_asked_for_and_warned_about() -> None:
+@needs_data
+def test_another_test_split_needs_an_argument_and_gives_a_warning() -> None:
     task = og.task.fashion_mnist(split="70/15/15")
     assert [task.describe()["sizes"][part] for part in ("train", "validation", "test")] == [49_000, 10_500, 10_500]
     assert "official test split" in task.warnings()[0]
 
 
-@here
-def test_a_download_is_checked_kept_and_used_again(server: tuple[Path, str], tmp_path: Path) -> None:
+@needs_data
+def test_a_download_is_stored_and_used_again(server: tuple[Path, str], tmp_path: Path) -> None:
     served, url = server
     for name in fashion.CONTENTS:
-        source = next(p for p in (fashion.DEBIAN, fashion._cache()) if p.is_dir()) / f"{name}.gz"
+        source = next(p for p in (fashion.DEBIAN, fashion._cache_folder()) if p.is_dir()) / f"{name}.gz"
         (served / source.name).write_bytes(source.read_bytes())
     nowhere, cache = tmp_path / "no package", tmp_path / "cache"
     x, y, own_test = fashion.arrays(nowhere, cache, url)
     assert (x.shape, y.shape, own_test) == ((70_000, 28, 28), (70_000,), 10_000)
-    assert fashion.available(nowhere, cache)
+    assert fashion.is_available(nowhere, cache)
     np.testing.assert_array_equal(x, fashion.arrays(nowhere, cache, "http://127.0.0.1:9")[0])  # no network is used
 
 
-def test_what_is_not_as_published_is_refused(server: tuple[Path, str], tmp_path: Path) -> None:
+def test_files_that_are_not_the_published_ones_are_errors(server: tuple[Path, str], tmp_path: Path) -> None:
     served, url = server
     name = next(iter(fashion.CONTENTS))
     (served / f"{name}.gz").write_bytes(gzip.compress(b"something else"))
-    with pytest.raises(JobError, match=r"train-images.* is not what was published: its SHA-256 begins with"):
+    with pytest.raises(JobError, match=r"train-images.* is not the published file: its SHA-256 starts with"):
         fashion.arrays(tmp_path / "none", tmp_path / "cache", url)
     assert not (tmp_path / "cache").exists()
     (served / f"{name}.gz").write_bytes(b"half of i")
@@ -85,7 +85,7 @@ def test_what_is_not_as_published_is_refused(server: tuple[Path, str], tmp_path:
         fashion.arrays(tmp_path / "none", tmp_path / "cache", url)
 
 
-def test_without_network_the_error_says_how_to_get_it(tmp_path: Path) -> None:
+def test_without_network_the_error_says_how_to_install_the_data(tmp_path: Path) -> None:
     with pytest.raises(
         JobError, match=r"cannot be downloaded .* install Debian's package dataset-fashion-mnist, or put"
     ):

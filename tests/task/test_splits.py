@@ -1,4 +1,4 @@
-"""Splits: disjoint, complete, stratified as scikit-learn's, and a function of labels, plan and seed."""
+"""Splits: disjoint, complete, stratified like those of scikit-learn, and a function of labels, plan and seed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 
 from ogive import task
 from ogive.errors import JobError
-from ogive.task.splits import SplitPlan, allocate, nested_order, split
+from ogive.task.splits import SplitPlan, allocate, draw_split, nested_order
 
 
 def labels(n: int, classes: int, seed: int) -> np.ndarray:
@@ -26,18 +26,18 @@ def labels(n: int, classes: int, seed: int) -> np.ndarray:
 def test_parts_are_disjoint_and_cover_the_data(n: int, classes: int, seed: int, train: bool) -> None:
     plan = SplitPlan(test=0.2, validation=0.25, train=0.5 if train else None, seed=seed)
     y = labels(n, classes, seed)
-    parts = split(y, plan)
+    parts = draw_split(y, plan)
     everything = np.concatenate([parts.train, parts.validation, parts.test, parts.rest])
     assert sorted(everything) == list(range(n))
     assert sorted(np.concatenate([parts.full_train, parts.test])) == list(range(n))
     assert len(parts.test) == round(0.2 * n)
     assert len(parts.rest) == 0 or train
-    assert parts.fingerprint == split(y, plan).fingerprint != split(y, plan, "other data").fingerprint
+    assert parts.fingerprint == draw_split(y, plan).fingerprint != draw_split(y, plan, "other data").fingerprint
 
 
 @given(n=st.integers(40, 300), classes=st.integers(2, 8), seed=st.integers(0, 1000))
-def test_class_counts_are_scikit_learns(n: int, classes: int, seed: int) -> None:
-    """Both round quotas by largest remainders; where remainders tie, lots decide, so sorted remainders are compared."""
+def test_class_counts_are_those_of_scikit_learn(n: int, classes: int, seed: int) -> None:
+    """Both use the largest-remainder method. Ties are broken at random, so the counts are sorted before comparing."""
     y = labels(n, classes, seed)
     counts, size = np.bincount(y), n // 3
     ours = allocate(counts, size, np.random.default_rng(seed))
@@ -48,7 +48,7 @@ def test_class_counts_are_scikit_learns(n: int, classes: int, seed: int) -> None
         assert sorted((ours - counts * size // n)[tied]) == sorted((np.bincount(y[theirs]) - counts * size // n)[tied])
 
 
-def test_the_default_trains_on_ninety_percent_of_what_the_test_set_leaves() -> None:
+def test_by_default_ninety_percent_of_the_examples_outside_the_test_set_are_for_training() -> None:
     digits = task.classification("digits")
     sizes = digits.describe()["sizes"]
     assert sizes == {"train": 1294, "validation": 144, "test": 359, "rest": 0}
@@ -56,54 +56,54 @@ def test_the_default_trains_on_ninety_percent_of_what_the_test_set_leaves() -> N
     np.testing.assert_allclose(share, digits.data.class_counts / 1797, atol=1e-3)
 
 
-def test_the_test_set_depends_on_seed_and_size_alone() -> None:
+def test_the_test_set_depends_on_seed_and_size_only() -> None:
     y = labels(500, 5, 0)
-    small, large = split(y, SplitPlan(100, 50, 60, seed=1)), split(y, SplitPlan(100, 0.4, None, seed=1))
+    small, large = draw_split(y, SplitPlan(100, 50, 60, seed=1)), draw_split(y, SplitPlan(100, 0.4, None, seed=1))
     assert list(small.test) == list(large.test)
-    assert list(small.test) != list(split(y, SplitPlan(100, 50, 60, seed=2)).test)
+    assert list(small.test) != list(draw_split(y, SplitPlan(100, 50, 60, seed=2)).test)
     assert len(small.rest) == 500 - 100 - 50 - 60
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("sizes", "message"),
     [
-        ({"test": 1.0}, "test is 1.0, but must be a share between 0 and 1, both excluded, or a count"),
+        ({"test": 1.0}, "test is 1.0, but must be a share between 0 and 1, both excluded, or a number of examples"),
         ({"validation": 0}, "validation is 0"),
         ({"train": True}, "train is True"),
         ({"test": "0.2"}, "test is '0.2'"),
-        ({"train": 0.9, "validation": 0.2}, "together they may be at most 1"),
+        ({"train": 0.9, "validation": 0.2}, "their sum must be at most 1"),
         ({"seed": -1}, "seed is -1"),
         (
             {"test": 500, "validation": 500, "train": 900},
-            "500 test . 500 validation . 900 train .* there are only 1797",
+            "500 test . 500 validation . 900 train .* the data have only 1797",
         ),
-        ({"test": 1797}, "there are only 1797"),
+        ({"test": 1797}, "the data have only 1797"),
         ({"validation": 9}, "validation has 9 examples for 10 classes"),
     ],
 )
-def test_wrong_splits_are_one_clear_error(asked: dict, message: str) -> None:
+def test_invalid_splits_are_errors(sizes: dict, message: str) -> None:
     with pytest.raises(JobError, match=message):
-        task.classification("digits", **asked).prepare()
+        task.classification("digits", **sizes).prepare()
 
 
-def test_reading_the_test_split_is_told_before_it_is_handed_out() -> None:
+def test_the_callback_is_called_before_the_test_set_is_returned() -> None:
     digits = task.classification("digits", test=500)
-    told: list[str] = []
-    assert len(digits.test(told.append)[1]) == 500
-    assert told == [digits.split.fingerprint]
+    fingerprints: list[str] = []
+    assert len(digits.test(fingerprints.append)[1]) == 500
+    assert fingerprints == [digits.split.fingerprint]
 
-    def refuse(fingerprint: str) -> None:
+    def fail(fingerprint: str) -> None:
         raise RuntimeError("the journal is closed")
 
     with pytest.raises(RuntimeError, match="the journal is closed"):
-        digits.test(refuse)
+        digits.test(fail)
 
 
-def test_small_and_imbalanced_data_and_classes_without_examples_are_warned_of() -> None:
+def test_small_and_imbalanced_data_and_classes_without_examples_give_warnings() -> None:
     y = np.concatenate([np.zeros(90, int), np.ones(8, int), [2, 2]])
     warnings = task.classification((np.zeros((100, 2)), y), test=0.2, validation=0.1).warnings()
     assert [w.split(":")[0] for w in warnings[:2]] == [
-        "the data hold 100 examples, fewer than 1000",
+        "the data have 100 examples, fewer than 1000",
         "the classes are imbalanced, 90 examples of one and 2 of another",
     ]
     assert any(w.startswith("validation has no example of 1 of the 3 classes, such as 2") for w in warnings)
@@ -111,12 +111,12 @@ def test_small_and_imbalanced_data_and_classes_without_examples_are_warned_of() 
 
 
 @given(n=st.integers(60, 300), classes=st.integers(2, 6), seed=st.integers(0, 1000), train=st.booleans())
-def test_the_second_split_selects_on_other_examples_and_keeps_the_test_set(
+def test_the_second_split_validates_on_other_examples_and_keeps_the_test_set(
     n: int, classes: int, seed: int, train: bool
 ) -> None:
     y = labels(n, classes, seed)
     plan = SplitPlan(test=0.2, validation=0.25, train=0.5 if train else None, seed=seed)
-    first, second = split(y, plan), split(y, replace(plan, second=True))
+    first, second = draw_split(y, plan), draw_split(y, replace(plan, second=True))
     assert list(first.test) == list(second.test)
     assert len(second.validation) == len(first.validation)
     assert not set(first.validation) & set(second.validation)
@@ -125,7 +125,7 @@ def test_the_second_split_selects_on_other_examples_and_keeps_the_test_set(
 
 
 @given(n=st.integers(10, 300), classes=st.integers(2, 6), seed=st.integers(0, 1000))
-def test_every_beginning_of_the_nested_order_is_stratified(n: int, classes: int, seed: int) -> None:
+def test_every_prefix_of_the_nested_order_is_stratified(n: int, classes: int, seed: int) -> None:
     y = labels(max(n, 2 * classes + 1), classes, seed)
     order = nested_order(y, seed)
     assert sorted(order) == list(range(len(y)))
@@ -135,7 +135,7 @@ def test_every_beginning_of_the_nested_order_is_stratified(n: int, classes: int,
         assert (np.abs(np.bincount(y[order[:m]], minlength=classes) - m * shares) <= 2 + 1e-9).all()
 
 
-def test_subsets_of_a_task_are_nested_and_leave_validation_and_test_alone() -> None:
+def test_subsets_of_a_task_are_nested_and_keep_validation_and_test() -> None:
     digits = task.classification("digits")
     tenth, half = digits.subset(0.1).split, digits.subset(0.5).split
     assert set(tenth.train) < set(half.train) < set(digits.split.train)
@@ -148,24 +148,24 @@ def test_subsets_of_a_task_are_nested_and_leave_validation_and_test_alone() -> N
         digits.subset(2)
 
 
-def test_percentages_of_all_examples() -> None:
+def test_a_split_by_percentages() -> None:
     sizes = task.classification("digits", split="70/15/15").describe()["sizes"]
     assert sizes == {"train": 1258, "validation": 269, "test": 270, "rest": 0}
 
 
 @pytest.mark.parametrize("text", ["70/15", "70/20/20", "100/0/0", "a/b/c", "0.7/0.15/0.15"])
-def test_wrong_percentages_are_told(text: str) -> None:
-    with pytest.raises(JobError, match="add up to 100, such as 70/15/15"):
+def test_invalid_percentages_are_errors(text: str) -> None:
+    with pytest.raises(JobError, match=r"must be percentages .* add up to 100, such as 70/15/15"):
         task.classification("digits", split=text)
 
 
-def test_doubtful_data_are_told() -> None:
+def test_unshuffled_data_and_copies_give_warnings() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.random((1200, 4)), np.repeat(np.arange(4), 300)
     shuffled = task.classification((x, rng.permutation(y)))
     assert shuffled.warnings() == []
     assert (
-        "100% of neighbouring examples are of one class, 25% would be by chance"
+        "100% of neighbouring examples have the same class, but 25% are expected by chance"
         in task.classification((x, y)).warnings()[0]
     )
     copied = task.classification((np.tile(x[:600], (2, 1)), np.tile(rng.permutation(y)[:600], 2)))

@@ -1,4 +1,4 @@
-"""The built-in trainer: right numbers, right learning rates, deterministic however often it is paused."""
+"""The built-in trainer: correct metrics and learning rates, and equal results with and without pauses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ogive.task.trainer import Training, choose_device, evaluate, split_batches
 @pytest.fixture(scope="module")
 def digits() -> task.Task:
     torch.set_num_threads(1)
-    return task.classification("digits", test=500, validation=500, train=193)  # 3 batches of 64 and 1 left over
+    return task.classification("digits", test=500, validation=500, train=193)  # 3 batches of 64 and 1 more example
 
 
 def network(seed: int = 0) -> nn.Module:
@@ -32,20 +32,22 @@ def network(seed: int = 0) -> nn.Module:
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_pausing_gives_bit_for_bit_what_a_straight_run_gives(digits: task.Task, optimizer: str) -> None:
+def test_a_paused_training_gives_exactly_the_result_of_an_uninterrupted_one(digits: task.Task, optimizer: str) -> None:
     recipe = Recipe(epochs=9, optimizer=optimizer, warmup=1.5, label_smoothing=0.1)
-    straight = Training(network(), digits.train(), 10, recipe, seed=5)
-    losses = [straight.epoch(epoch) for epoch in range(1, 8)]
-    scores = evaluate(straight.model, digits.validation(), 10)
+    uninterrupted = Training(network(), digits.train(), 10, recipe, seed=5)
+    losses = [uninterrupted.epoch(epoch) for epoch in range(1, 8)]
+    scores = evaluate(uninterrupted.model, digits.validation(), 10)
 
     resumed_losses, stored = [], None
     for first, last in ((1, 1), (2, 3), (4, 7)):
-        training = Training(network(seed=first), digits.train(), 10, recipe, seed=5)  # another start, overwritten
+        training = Training(
+            network(seed=first), digits.train(), 10, recipe, seed=5
+        )  # other initial weights, which are overwritten
         if stored is None:
             training.model.load_state_dict(network().state_dict())
         else:
             training.load(torch.load(stored, weights_only=True))
-        torch.manual_seed(first)  # whatever the worker did in between
+        torch.manual_seed(first)  # a worker may have changed the random state in between
         resumed_losses += [training.epoch(epoch) for epoch in range(first, last + 1)]
         stored = io.BytesIO()
         torch.save(training.state(), stored)
@@ -53,14 +55,14 @@ def test_pausing_gives_bit_for_bit_what_a_straight_run_gives(digits: task.Task, 
 
     assert resumed_losses == losses
     assert evaluate(training.model, digits.validation(), 10) == scores
-    for name, value in straight.model.state_dict().items():
+    for name, value in uninterrupted.model.state_dict().items():
         assert torch.equal(value, training.model.state_dict()[name]), name
-    assert scores["accuracy"] > 0.5  # it did learn
+    assert scores["accuracy"] > 0.5
     other = Training(network(), digits.train(), 10, recipe, seed=6)
-    assert other.epoch(1) != losses[0]  # and the seed matters
+    assert other.epoch(1) != losses[0], "the seed has an effect"
 
 
-def test_scores_are_scikit_learns(digits: task.Task) -> None:
+def test_scores_are_those_of_scikit_learn(digits: task.Task) -> None:
     x, y = digits.validation()
     x, y = torch.cat([x, x]), torch.cat([y, y])  # more than one evaluation batch
     model = network().eval()
@@ -71,7 +73,7 @@ def test_scores_are_scikit_learns(digits: task.Task) -> None:
     assert scores["log_loss"] == pytest.approx(log_loss(y, probabilities, labels=range(10)), rel=1e-6)
 
 
-def test_learning_rates_are_pytorchs() -> None:
+def test_learning_rates_are_those_of_pytorch() -> None:
     recipe = Recipe(epochs=6, learning_rate=0.2, warmup=0.5)
     warm, total = 5, 60
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.2)
@@ -89,8 +91,8 @@ def test_learning_rates_are_pytorchs() -> None:
         schedule.step()
 
 
-def test_one_epoch_is_the_textbook_loop(digits: task.Task) -> None:
-    """Plain SGD written out by hand, on the same shuffling, gives the same weights."""
+def test_an_epoch_is_plain_sgd(digits: task.Task) -> None:
+    """SGD written out by hand gives the same weights on the same order of examples."""
     recipe = Recipe(epochs=1, optimizer="sgd", learning_rate=0.1, momentum=0.0, weight_decay=0.01, gradient_clip=0.5)
     training = Training(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), digits.train(), 10, recipe, seed=1)
     model = copy.deepcopy(training.model)
@@ -99,7 +101,7 @@ def test_one_epoch_is_the_textbook_loop(digits: task.Task) -> None:
     x, y = digits.train()
     torch.manual_seed(derive(1, "epoch", 1))
     order = torch.randperm(193)
-    for step, batch in enumerate((order[:64], order[64:128], order[128:])):  # the last one joined
+    for step, batch in enumerate((order[:64], order[64:128], order[128:])):  # the last batch has one example more
         model.zero_grad()
         nn.functional.cross_entropy(model(x[batch]), y[batch]).backward()
         norm = torch.sqrt(sum((p.grad**2).sum() for p in model.parameters()))
@@ -111,14 +113,14 @@ def test_one_epoch_is_the_textbook_loop(digits: task.Task) -> None:
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
 
 
-def test_no_batch_is_of_one() -> None:
+def test_no_batch_has_a_single_example() -> None:
     for n in range(2, 40):
         batches = split_batches(torch.arange(n), 4)
         assert torch.cat(batches).tolist() == list(range(n))
         assert all(2 <= len(batch) <= 5 for batch in batches)
 
 
-def test_a_loss_that_is_not_finite_is_reported_as_it_is(digits: task.Task) -> None:
+def test_a_loss_that_is_not_finite_is_returned(digits: task.Task) -> None:
     recipe = Recipe(epochs=2, optimizer="sgd", learning_rate=1e30, gradient_clip=None)
     training = Training(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), digits.train(), 10, recipe, seed=0)
     assert not np.isfinite(training.epoch(1) + training.epoch(2))
@@ -136,7 +138,7 @@ def test_a_loss_that_is_not_finite_is_reported_as_it_is(digits: task.Task) -> No
         (nn.Flatten(), "the model Flatten has no parameters"),
     ],
 )
-def test_a_model_that_does_not_fit_is_a_clear_error(digits: task.Task, model: nn.Module, message: str) -> None:
+def test_a_model_that_does_not_fit_the_task_is_an_error(digits: task.Task, model: nn.Module, message: str) -> None:
     with pytest.raises(JobError, match=message):
         Training(model, digits.train(), 10, Recipe(), 0).epoch(1)
 
@@ -155,17 +157,17 @@ def test_a_model_that_does_not_fit_is_a_clear_error(digits: task.Task, model: nn
         ({"lr": 0.1}, "there is no 'lr'; there are epochs, optimizer, learning_rate"),
     ],
 )
-def test_wrong_recipes_are_one_clear_error(settings: dict, message: str) -> None:
+def test_invalid_recipes_are_errors(settings: dict, message: str) -> None:
     with pytest.raises(JobError, match=message):
         override(Recipe(), settings)
 
 
-def test_training_beyond_the_horizon_is_refused(digits: task.Task) -> None:
-    with pytest.raises(JobError, match="epoch 3 is asked for, but the recipe's learning rate ends with epoch 2"):
+def test_training_beyond_the_epochs_of_the_recipe_is_an_error(digits: task.Task) -> None:
+    with pytest.raises(JobError, match="epoch 3 was requested, but the learning rate of the recipe ends with epoch 2"):
         Training(network(), digits.train(), 10, Recipe(epochs=2), 0).epoch(3)
 
 
-def test_devices_are_named_or_found() -> None:
+def test_devices_are_chosen_by_name_or_automatically() -> None:
     assert choose_device("cpu").type == "cpu"
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     for wrong in ("gpu", "meta", f"cuda:{torch.cuda.device_count()}"):

@@ -1,7 +1,8 @@
-"""What a search had found, and when: the any-time curve of its incumbent, judged by the problem's truth.
+"""The any-time curve of a search: the regret of its incumbent over the number of evaluations, over time and over cost.
 
-The incumbent is what a user would take: the best by what the search saw, at the highest fidelity that any trial has
-reached. The report judges it by the truth, which the search never sees. With several objectives it is the front.
+The incumbent is the architecture that a user would select: the best by the metrics that the search has reported, at the
+highest fidelity that any trial has reached. Its regret is computed from `Problem.truth`, which the search does not see. With
+several objectives, the incumbents are the Pareto front of the reports, and the measure is the missing share of hypervolume.
 """
 
 from __future__ import annotations
@@ -13,23 +14,28 @@ from typing import Any
 
 import numpy as np
 
-from ogive.bench.problem import TEST, Problem
+from ogive.bench.problem import TEST_PREFIX, Problem
 from ogive.objective import costs, hypervolume, pareto_front, sort_key, violation
 from ogive.run.events import Event, Kind
 from ogive.run.state import State
 from ogive.trial import Trial
 
-GAP = "hypervolume gap (%)"
-AXES = ("evaluations", "seconds", "cost")
-"""What a curve can be drawn over: trials that have been told to the strategy, the virtual clock, and training seconds of
-all workers together."""
+HYPERVOLUME_GAP = "hypervolume gap (%)"
 
-_TOLD = (Kind.FINISHED, Kind.STOPPED, Kind.PAUSED, Kind.FAILED)
+_ENDS_EVALUATION = (Kind.FINISHED, Kind.STOPPED, Kind.PAUSED, Kind.FAILED)
+"""Events after which the strategy receives a trial."""
 
 
 @dataclass(frozen=True)
 class IncumbentPoint:
-    """The incumbent from here on. `values` are the regrets by `measures(problem)`; 0 is the best there is."""
+    """A point of an any-time curve: the incumbent from here to the next point.
+
+    Attributes:
+        evaluations: the number of trials that the strategy has received.
+        seconds: virtual time since the start of the search.
+        cost: training seconds of all trials together.
+        values: the regrets, in the order of `measure_names(problem)`; 0 at the optimum.
+    """
 
     evaluations: int
     seconds: float
@@ -37,51 +43,61 @@ class IncumbentPoint:
     values: tuple[float, ...]
 
 
-def measures(problem: Problem) -> tuple[str, ...]:
-    """What is measured of an incumbent: the regret by validation and, where the table has it, by test."""
+def measure_names(problem: Problem) -> tuple[str, ...]:
+    """Return the names of the measures of an incumbent: regret on validation and, if it is known, regret on test."""
     if len(problem.objectives) > 1:
-        return (GAP,)
+        return (HYPERVOLUME_GAP,)
     metric = problem.objectives[0].metric
-    words = {metric: f"{metric} ({problem.split})" if problem.split else metric, f"{TEST}{metric}": f"{metric} (test)"}
-    return tuple(words[name] for name in problem.bounds)
+    names = {
+        metric: f"{metric} ({problem.split})" if problem.split else metric,
+        f"{TEST_PREFIX}{metric}": f"{metric} (test)",
+    }
+    return tuple(names[name] for name in problem.bounds)
 
 
 class Recorder:
-    """An observer of a simulated search; `points` is its any-time curve, `evaluations` how many trials were told."""
+    """An observer of a simulated search that records its any-time curve.
+
+    Attributes:
+        points: the curve; a point is added when the regret of the incumbent changes.
+        evaluations: the number of trials that the strategy has received.
+    """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.points: list[IncumbentPoint] = []
         self.evaluations = 0
-        self._told: set[int] = set()
-        self._top = -1
-        self._judge: _Single | _Several = _Single(problem) if len(problem.objectives) == 1 else _Several(problem)
+        self._evaluated: set[int] = set()
+        self._highest_step = -1
+        self._incumbent: _BestTrial | _Front = _BestTrial(problem) if len(problem.objectives) == 1 else _Front(problem)
 
     def __call__(self, state: State, event: Event | None) -> None:
         if event is None or event.trial is None:
             return
-        if event.kind in _TOLD and event.trial not in self._told:
-            self._told.add(event.trial)
+        if event.kind in _ENDS_EVALUATION and event.trial not in self._evaluated:
+            self._evaluated.add(event.trial)
             self.evaluations += 1
         if event.kind is Kind.REPORTED:
             trial = state.trials[event.trial]
             if not all(math.isfinite(trial.metrics.get(name, math.nan)) for name in state.metrics_needed):
                 return
-            if trial.step > self._top:  # what was seen at lower fidelities counts no more
-                self._top = trial.step
-                self._judge.clear()
-            if trial.step == self._top and self._judge.take(trial):
-                self._add(state, event)
+            if trial.step > self._highest_step:  # reports at lower fidelities no longer count
+                self._highest_step = trial.step
+                self._incumbent.clear()
+            if trial.step == self._highest_step and self._incumbent.update(trial):
+                self._add_point(state, event)
 
-    def _add(self, state: State, event: Event) -> None:
-        # a report comes before the trial is told: it belongs to the evaluation that it completes
-        evaluations = self.evaluations + (event.trial not in self._told)
-        point = IncumbentPoint(evaluations, event.time, state.seconds, self._judge.values())
+    def _add_point(self, state: State, event: Event) -> None:
+        # A trial is reported before it ends, so `evaluations` does not include it yet.
+        evaluations = self.evaluations + (event.trial not in self._evaluated)
+        point = IncumbentPoint(evaluations, event.time, state.seconds, self._incumbent.regrets())
         if not self.points or self.points[-1].values != point.values:
             self.points.append(point)
 
 
-class _Single:
+class _BestTrial:
+    """The incumbent of a problem with one objective."""
+
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self._best: Trial | None = None
@@ -90,73 +106,87 @@ class _Single:
     def clear(self) -> None:
         self._best, self._key = None, None
 
-    def take(self, trial: Trial) -> bool:
+    def update(self, trial: Trial) -> bool:
+        """Return whether `trial` is the new incumbent."""
         key = sort_key(trial.metrics, self._problem.objectives[0], self._problem.constraints)
         if self._key is not None and key >= self._key:
             return False
         self._best, self._key = trial, key
         return True
 
-    def values(self) -> tuple[float, ...]:
+    def regrets(self) -> tuple[float, ...]:
         assert self._best is not None
         truth = self._problem.truth(self._best.architecture)
         feasible = violation(truth, self._problem.constraints) == 0
-        return tuple(regret(self._problem, name, truth if feasible else None) for name in self._problem.bounds)
+        return tuple(compute_regret(self._problem, name, truth if feasible else None) for name in self._problem.bounds)
 
 
-def regret(problem: Problem, metric: str, truth: Mapping[str, float] | None) -> float:
-    """How far a truth is from the best there is, in the metric's own unit; the worst there is where it is None.
+def compute_regret(problem: Problem, metric: str, truth: Mapping[str, float] | None) -> float:
+    """Return the distance of a true value from the optimum, in the unit of the metric.
 
-    What was measured on few repetitions can be better than the best that satisfies the constraints: then it is 0.
+    None, or a value that is not finite, counts as the worst true value. The regret is never negative, even if a true value
+    exceeds the bounds: by rounding, or in a problem whose bounds are estimates.
     """
     best, worst = problem.bounds[metric]
     value = worst if truth is None or not math.isfinite(truth[metric]) else truth[metric]
     return max(0.0, best - value if best > worst else value - best)
 
 
-class _Several:
-    """The truths of what no other observation dominates; what violates a constraint in truth adds nothing."""
+class _Front:
+    """The incumbents of a problem with several objectives: the trials on the Pareto front of the reported metrics.
+
+    The measure is the share of the problem's hypervolume that their true values miss, in per cent. Trials that violate a
+    constraint in truth add nothing.
+    """
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
-        self._seen: dict[int, tuple[Any, Mapping[str, float]]] = {}
-        best = np.array([costs(truth, problem.objectives) for truth in problem.front])
-        self._whole = hypervolume(best, problem.reference)
+        self._members: dict[int, tuple[Any, Mapping[str, float]]] = {}  # by trial id: reported costs, truth
+        true_front = np.array([costs(truth, problem.objectives) for truth in problem.front])
+        self._full_hypervolume = hypervolume(true_front, problem.reference)
 
     def clear(self) -> None:
-        self._seen.clear()
+        self._members.clear()
 
-    def take(self, trial: Trial) -> bool:
+    def update(self, trial: Trial) -> bool:
+        """Return whether `trial` is on the front of the reported metrics."""
         if violation(trial.metrics, self._problem.constraints):
             return False
-        observed = costs(trial.metrics, self._problem.objectives)
-        self._seen[trial.id] = observed, self._problem.truth(trial.architecture)
-        front = pareto_front(np.array([seen for seen, _ in self._seen.values()]))
-        self._seen = {key: value for (key, value), on in zip(self._seen.items(), front, strict=True) if on}
-        return trial.id in self._seen
+        reported = costs(trial.metrics, self._problem.objectives)
+        self._members[trial.id] = reported, self._problem.truth(trial.architecture)
+        on_front = pareto_front(np.array([reported for reported, _ in self._members.values()]))
+        self._members = {key: value for (key, value), on in zip(self._members.items(), on_front, strict=True) if on}
+        return trial.id in self._members
 
-    def values(self) -> tuple[float, ...]:
+    def regrets(self) -> tuple[float, ...]:
         objectives, constraints = self._problem.objectives, self._problem.constraints
-        feasible = [truth for _, truth in self._seen.values() if violation(truth, constraints) == 0]
-        truths = np.array([costs(truth, objectives) for truth in feasible]).reshape(-1, len(objectives))
-        return (100.0 * (1.0 - hypervolume(truths, self._problem.reference) / self._whole),)
+        feasible = [truth for _, truth in self._members.values() if violation(truth, constraints) == 0]
+        true_costs = np.array([costs(truth, objectives) for truth in feasible]).reshape(-1, len(objectives))
+        return (100.0 * (1.0 - hypervolume(true_costs, self._problem.reference) / self._full_hypervolume),)
 
 
-def at(
-    points: list[IncumbentPoint], axis: str, marks: list[float], start: tuple[float, ...]
+def values_at(
+    points: list[IncumbentPoint], axis: str, positions: list[float], initial: tuple[float, ...]
 ) -> list[tuple[float, ...]]:
-    """The values of a curve at `marks` along `axis`; `start` before anything was found."""
-    found, place, current = [], 0, start
-    for mark in marks:
-        while place < len(points) and getattr(points[place], axis) <= mark:
-            current = points[place].values
-            place += 1
-        found.append(current)
-    return found
+    """Return the values of a curve at ascending positions of an axis.
+
+    Args:
+        points: the curve.
+        axis: "evaluations", "seconds" or "cost".
+        positions: where to evaluate the curve, in the unit of the axis.
+        initial: the values before the first point.
+    """
+    values, index, current = [], 0, initial
+    for position in positions:
+        while index < len(points) and getattr(points[index], axis) <= position:
+            current = points[index].values
+            index += 1
+        values.append(current)
+    return values
 
 
-def start(problem: Problem) -> tuple[float, ...]:
-    """The values of a search that has found nothing."""
+def initial_values(problem: Problem) -> tuple[float, ...]:
+    """Return the values of a search that has no incumbent yet: the worst regrets."""
     if len(problem.objectives) > 1:
         return (100.0,)
-    return tuple(regret(problem, name, None) for name in problem.bounds)
+    return tuple(compute_regret(problem, name, None) for name in problem.bounds)

@@ -11,7 +11,10 @@ from ogive.space import Architecture
 
 
 class BenchmarkEstimator(Estimator):
-    """Answers from `problem`; made by `estimator`. Reports the table's own `seconds` as a metric, and takes none itself."""
+    """An estimator that reports the metrics of a benchmark problem; created by `estimator`.
+
+    It takes no time. The training time in the table is reported as the metric `seconds`.
+    """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -19,13 +22,13 @@ class BenchmarkEstimator(Estimator):
         self.epochs = problem.epochs
 
     def evaluate(self, evaluation: Evaluation) -> None:
-        spent = 0.0
-        for seen in self.problem.evaluate(evaluation.architecture, evaluation.fidelity, evaluation.seed):
-            spent += seen.seconds
-            if seen.step <= evaluation.reported:
+        seconds = 0.0
+        for result in self.problem.evaluate(evaluation.architecture, evaluation.fidelity, evaluation.seed):
+            seconds += result.seconds
+            if result.step <= evaluation.reported:
                 continue
-            answer = evaluation.report(seen.step, {**seen.metrics, "seconds": spent})
-            if answer is not Action.CONTINUE:
+            action = evaluation.report(result.step, {**result.metrics, "seconds": seconds})
+            if action is not Action.CONTINUE:
                 return
 
     def screen(self, architecture: Architecture) -> Mapping[str, float]:
@@ -36,5 +39,5 @@ class BenchmarkEstimator(Estimator):
 
 
 def estimator(problem: Problem) -> BenchmarkEstimator:
-    """The problem as an estimator; search `problem.space` with it, for `problem.objectives`."""
+    """Return an estimator for searches of `problem.space` with `problem.objectives`."""
     return BenchmarkEstimator(problem)

@@ -1,4 +1,4 @@
-"""Benchmarks, strategies and schedules by name, as the command line writes them: `nk:n=8,k=2`, `gp:draws=1@asha:eta=3`."""
+"""Benchmarks and methods by specification, as the command line writes them: `nk:n=8,k=2`, `gp:draws=1@asha:eta=3`."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _REGISTRY: Registry[Problem] = Registry(
         "nasbench201-pth": "ogive.bench.nasbench201_pth:load",
         "analog": "ogive.bench.nasbench201:analog",
         "nats": "ogive.bench.nats:load",
-        "hw-nasbench": "ogive.bench.catalog:hardware",
+        "hw-nasbench": "ogive.bench.catalog:load_hw_nasbench",
         "nasbench101": "ogive.bench.nasbench101:load",
         "nasbench-graph": "ogive.bench.nasbench_graph:load",
-        "table": "ogive.bench.catalog:table",
+        "table": "ogive.bench.catalog:load_table",
         "additive": "ogive.bench.synthetic:Additive",
         "nk": "ogive.bench.synthetic:nk",
         "chain": "ogive.bench.synthetic:Chain",
@@ -46,121 +46,129 @@ ABOUT = {
     "curves": "a file of learning curves that `ogive bench build` wrote",
     "nasbench201": "a CSV of measurements of NAS-Bench-201's 15,625 cells",
     "nasbench201-pth": "NAS-Bench-201's table, as first published (.pth)",
-    "analog": "AnalogNAS-Bench: NAS-Bench-201's cells trained anew (package analog-nasbench)",
+    "analog": "AnalogNAS-Bench: NAS-Bench-201's cells trained again (package analog-nasbench)",
     "nats": "NATS-Bench's topology table, as published",
-    "hw-nasbench": "HW-NAS-Bench's latencies and energies beside the accuracies of NAS-Bench-201's cells",
+    "hw-nasbench": "HW-NAS-Bench's latencies and energies of NAS-Bench-201's cells, with accuracies from another table",
     "nasbench101": "NAS-Bench-101's 423,624 cells, as published (TFRecord)",
     "nasbench-graph": "NAS-Bench-Graph's 26,206 graph networks (package nas-bench-graph)",
     "table": "your own CSV, with the space as `ogive space --json` prints it",
-    "additive": "synthetic: each decision adds its part",
-    "nk": "synthetic: Kauffman's NK landscape, as rugged as k says",
+    "additive": "synthetic: the sum of one value per decision",
+    "nk": "synthetic: Kauffman's NK landscape; the larger k, the more local optima",
     "chain": "synthetic: conditional depth, widths and operations, with learning curves",
 }
 
 
 def names() -> tuple[str, ...]:
-    """The benchmarks that `load` knows."""
+    """Return the names of the benchmarks that `load` accepts."""
     return _REGISTRY.names()
 
 
 def register(name: str, factory: str | Callable[..., Problem]) -> None:
-    """Make `factory(**options)`, or "module:name" of one, known as `name`."""
+    """Register `factory(**options)` as the benchmark `name`; a factory may be named as "module:name"."""
     _REGISTRY.register(name, factory)
 
 
 def options(name: str) -> dict[str, Any]:
-    """The options of the benchmark called `name` with their defaults; `inspect.Parameter.empty` where there is none."""
-    found = _REGISTRY.options(name).items()
-    return {k: v for k, v in found if k not in ("space", "name", "source") or v is inspect.Parameter.empty}
+    """Return the options of a benchmark with their defaults; `inspect.Parameter.empty` for a required option."""
+    parameters = _REGISTRY.options(name).items()
+    return {k: v for k, v in parameters if k not in ("space", "name", "source") or v is inspect.Parameter.empty}
 
 
-def load(spec: str, **given: Any) -> Problem:
-    """The problem that `spec` names: a benchmark with its options, and with wrappers around it.
+def load(spec: str, **more_options: Any) -> Problem:
+    """Return the problem that `spec` specifies: a benchmark with its options, inside the wrappers that they ask for.
 
-    The options noise=DEVIATION, failures=SHARE, permuted=SEED and irrelevant=DECISIONS fit every benchmark and wrap it in
-    that order. A path's `~` is expanded.
+    Every benchmark takes the options noise=DEVIATION, failures=SHARE, permuted=SEED and irrelevant=DECISIONS. Each of them
+    adds a wrapper, in this order. A leading `~` of a path is expanded.
+
+    Args:
+        spec: such as "digits" or "nk:n=8,k=2,noise=0.05".
+        more_options: options that are not written in `spec`.
 
     Raises:
-        JobError: there is no such benchmark or option (the nearest is suggested), or it cannot be read.
-        MissingExtra: it needs a package that is not installed.
+        JobError: there is no such benchmark or option (the nearest name is suggested), or its files cannot be read.
+        MissingExtra: the benchmark needs a package that is not installed.
     """
-    named = parse(spec)
-    chosen = {**named.options, **given}
-    wrapped = {name: chosen.pop(name) for name in WRAPPERS if name in chosen}
-    _REGISTRY.check_options(named.name, chosen)
-    for name, value in chosen.items():
+    plugin = parse_plugin(spec)
+    benchmark_options = {**plugin.options, **more_options}
+    wrapper_options = {name: benchmark_options.pop(name) for name in WRAPPERS if name in benchmark_options}
+    _REGISTRY.check_options(plugin.name, benchmark_options)
+    for name, value in benchmark_options.items():
         if name in ("path", "accuracies", "space") and isinstance(value, str):
-            chosen[name] = str(Path(value).expanduser())
-    problem = _REGISTRY.factory(named.name)(**chosen)
-    for name, value in wrapped.items():
+            benchmark_options[name] = str(Path(value).expanduser())
+    problem = _REGISTRY.factory(plugin.name)(**benchmark_options)
+    for name, value in wrapper_options.items():
         problem = WRAPPERS[name](problem, value)
     return problem
 
 
 @dataclass(frozen=True)
-class Entrant:
-    """One side of a comparison: a strategy, and a schedule beside it."""
+class Method:
+    """A strategy with a schedule, as one row of a comparison."""
 
     strategy: PluginSpec
     schedule: PluginSpec = FULL
 
     def __str__(self) -> str:
-        alone = self.schedule == (brought(self.strategy) or FULL)
-        return str(self.strategy) if alone else f"{self.strategy}@{self.schedule}"
+        default = brought(self.strategy) or FULL
+        return str(self.strategy) if self.schedule == default else f"{self.strategy}@{self.schedule}"
 
 
-def entrant(spec: str) -> Entrant:
-    """`strategy[:option=value,...][@schedule[:option=value,...]]`, seen to exist with these options.
+def parse_method(spec: str) -> Method:
+    """Parse `strategy[:option=value,...][@schedule[:option=value,...]]`.
 
     Raises:
-        JobError: there is no such strategy, schedule or option; the nearest name is suggested.
+        JobError: there is no such strategy, schedule or option (the nearest name is suggested), or a schedule is given for a
+            strategy that brings its own.
     """
-    first, at, second = spec.partition("@")
-    strategy, schedule = parse(first), parse(second) if at else FULL
+    strategy_spec, at, schedule_spec = spec.partition("@")
+    strategy, schedule = parse_plugin(strategy_spec), parse_plugin(schedule_spec) if at else FULL
     strategies.check_options(strategy.name, strategy.options)
     schedules.check_options(schedule.name, schedule.options)
-    own = brought(strategy)
-    if own is not None and at:
+    bundled = brought(strategy)
+    if bundled is not None and at:
         raise JobError(
-            f"{spec!r}: strategy {strategy.name!r} brings its own schedule, {own.name!r}; leave @{second} out"
+            f"{spec!r}: strategy {strategy.name!r} brings its own schedule, {bundled.name!r}; remove @{schedule_spec}"
         )
-    return Entrant(strategy, own or schedule)
+    return Method(strategy, bundled or schedule)
 
 
 def brought(strategy: PluginSpec) -> PluginSpec | None:
-    """The schedule that a strategy brings along, as BOHB and DEHB do, with those of its options that are the schedule's."""
-    own = strategies.brought(strategy.name, strategy.options)
-    return None if own is None else next(PluginSpec(name, options) for name, options in own.items())
+    """Return the schedule that a strategy such as BOHB or DEHB brings, with the options that concern it; None for others."""
+    schedule = strategies.brought(strategy.name, strategy.options)
+    return None if schedule is None else next(PluginSpec(name, options) for name, options in schedule.items())
 
 
-def parse(spec: str) -> PluginSpec:
-    """`name[:option=value,...]`; values as YAML writes them, commas within brackets are part of them.
+def parse_plugin(spec: str) -> PluginSpec:
+    """Parse `name[:option=value,...]`. Values are YAML; commas within brackets do not separate options.
 
     Raises:
-        JobError: an option has no value, or stands there twice.
+        JobError: an option has no value, or appears twice.
     """
-    name, colon, rest = spec.partition(":")
-    found: dict[str, Any] = {}
-    for part in re.split(r",(?![^\[{]*[\]}])", rest) if colon and rest else ():
+    name, colon, option_text = spec.partition(":")
+    parsed: dict[str, Any] = {}
+    # Split at commas, except those that are followed by a closing bracket without an opening one in between.
+    for part in re.split(r",(?![^\[{]*[\]}])", option_text) if colon and option_text else ():
         option, equals, text = part.partition("=")
-        if not equals or not option.strip() or option.strip() in found:
-            raise JobError(f"{spec!r}: {part!r} is no option; write name:option=value,option=value, each option once")
+        if not equals or not option.strip() or option.strip() in parsed:
+            raise JobError(
+                f"{spec!r}: {part!r} is not a valid option; write name:option=value,option=value, each option once"
+            )
         try:
-            found[option.strip()] = yaml.safe_load(text)
+            parsed[option.strip()] = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise JobError(f"{spec!r}: the value of {option!r} cannot be read: {error}") from error
-    return PluginSpec(name.strip(), found)
+    return PluginSpec(name.strip(), parsed)
 
 
 def needs(name: str) -> list[str]:
-    """The options that a benchmark cannot do without."""
+    """Return the options of a benchmark that have no default."""
     return [key for key, value in options(name).items() if value is inspect.Parameter.empty]
 
 
-# -- benchmarks whose Python functions take objects, from what a command line can write ---------------------------
+# -- factories of benchmarks that build Python objects from the strings of a command line -------------------------
 
 
-def table(
+def load_table(
     path: str,
     space: str,
     objective: str = "accuracy",
@@ -169,32 +177,37 @@ def table(
     continuable: bool = True,
     split: str = "validation",
 ) -> Problem:
-    """Your own CSV (see `og.bench.columns.load`), with the space as JSON: `ogive space JOB --json > space.json`.
+    """Load a CSV file (see `og.bench.columns.load`) with the space as JSON: `ogive space JOB --json > space.json`.
 
     Args:
-        path: of the CSV.
-        space: the JSON file.
-        objective: a column.
-        goal: "maximize" or "minimize", where its name does not tell.
-        test: the column that a report judges the objective by.
-        continuable: the rows of one architecture are epochs of one training.
-        split: what the objective was measured on.
+        path: the CSV file.
+        space: the JSON file of the space.
+        objective: the column to optimize.
+        goal: "maximize" or "minimize"; may be left out if the name of the column implies it.
+        test: the column with the objective on the test split, for the report.
+        continuable: whether the rows of one architecture are epochs of one training.
+        split: the split that the objective was measured on.
     """
     from ogive.bench import columns
 
     try:
-        declared = Space.from_json(json.loads(Path(space).read_text(encoding="utf-8")))
+        declared_space = Space.from_json(json.loads(Path(space).read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise JobError(
-            f"{space}: is no space ({type(error).__name__}: {error}); write one with: ogive space JOB --json > space.json"
+            f"{space}: is not the JSON of a space ({type(error).__name__}: {error}); write it with: "
+            "ogive space JOB --json > space.json"
         ) from error
-    tested: Mapping[str, str] = {objective: test} if test else {}
-    return columns.load(path, declared, Objective(objective, goal), test=tested, continuable=continuable, split=split)
+    test_columns: Mapping[str, str] = {objective: test} if test else {}
+    return columns.load(
+        path, declared_space, Objective(objective, goal), test=test_columns, continuable=continuable, split=split
+    )
 
 
-def hardware(path: str, accuracies: str = "", metric: str = "edgegpu_latency", data: str = "cifar10") -> Problem:
-    """HW-NAS-Bench's pickle, beside accuracies from a CSV of NAS-Bench-201, or from the package analog-nasbench."""
+def load_hw_nasbench(
+    path: str, accuracies: str = "", metric: str = "edgegpu_latency", data: str = "cifar10"
+) -> Problem:
+    """Load HW-NAS-Bench's pickle, with accuracies from a CSV file of NAS-Bench-201 or from the package analog-nasbench."""
     from ogive.bench import hw_nasbench, nasbench201
 
     table = nasbench201.load(accuracies) if accuracies else nasbench201.analog()
-    return hw_nasbench.beside(table, path, metric, data)
+    return hw_nasbench.add_hardware_metric(table, path, metric, data)

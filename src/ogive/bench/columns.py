@@ -1,4 +1,4 @@
-"""Anyone's own table: a CSV with a column for each decision of a space, and columns of values."""
+"""Tabular benchmarks from CSV files: a column for each decision of a space, and columns of metrics."""
 
 from __future__ import annotations
 
@@ -37,54 +37,58 @@ def load(
     split: str = "validation",
     name: str = "",
 ) -> Table:
-    """The table in a CSV file (also gzipped) with a header.
+    """Return the table in a CSV file with a header, which may be gzipped.
 
-    Columns named like decisions say which architecture a row is of; those of inactive decisions are empty. A column
-    `epochs` makes rows the levels of an architecture, `seed` its repetitions; `seconds` is the time of training up to
-    there. All other columns of numbers are metrics; those that hold text, too, are left out.
+    A row has the metrics of one architecture, at one number of epochs and with one seed. The columns are:
+
+    - one for each decision, with its label; empty where the decision is inactive;
+    - optionally `epochs`, the level of the row, and `seed`, its repetition (integers);
+    - optionally `seconds`, the training time (since the start of the training if `continuable`);
+    - metrics: all other columns that contain numbers only. Columns with text are ignored.
 
     Args:
-        path: of the file.
-        space: with a row for each of its architectures.
-        objectives: among the columns.
-        constraints: of columns.
-        test: by objective, the column that a report judges by.
-        screened: columns that are known before training.
-        continuable: the rows of one architecture are epochs of one training, rather than trainings of their own.
-        split: what the objectives were measured on.
-        name: of the problem; by default the file's.
+        path: the file.
+        space: the search space; each of its architectures needs a row.
+        objectives: one or several columns.
+        constraints: constraints on columns.
+        test: for each objective, the column with its values on the test split, for the report.
+        screened: the columns that are known before training.
+        continuable: whether the rows of one architecture are epochs of one training. If not, each row is a separate
+            training.
+        split: the split that the objectives were measured on.
+        name: the name of the problem; by default the name of the file.
 
     Raises:
-        JobError: the file cannot be read, a row is wrong, missing, or there twice; the message names it.
+        JobError: the file cannot be read, or a row is missing, invalid or a duplicate; the message names it.
     """
     file = Path(path)
     header, rows = _read(file)
     decisions = [decision.name for decision in space.decisions]
-    lacking = [decision for decision in decisions if decision not in header]
-    if lacking:
-        raise JobError(f"{file}: has no column for the decision {lacking[0]!r}; it has {', '.join(header)}")
-    found = [_architecture(space, decisions, row, f"{file}, line {line}") for line, row in rows]
-    places = _places(file, found, rows)
+    missing = [decision for decision in decisions if decision not in header]
+    if missing:
+        raise JobError(f"{file}: has no column for the decision {missing[0]!r}; it has {', '.join(header)}")
+    architectures = [_parse_architecture(space, row, f"{file}, line {line}") for line, row in rows]
+    keys = _collect_keys(file, architectures, rows)
     needed = {o.metric for o in parse_objectives(objectives)} | {c.metric for c in parse_constraints(constraints)}
     needed |= {*test.values(), *screened, SECONDS}
     others = [name for name in header if name not in (*decisions, EPOCHS, SEED)]
-    metrics = [name for name in others if name in needed or all(_numeric(row[name]) for _, row in rows)]
-    order = {architecture.id: architecture for architecture in found}
-    seeds = sorted({place[1] for place in places})
-    levels = sorted({place[2] for place in places})
-    values = {metric: np.full((len(order), len(seeds), len(levels)), np.nan) for metric in metrics}
-    numbers = {identity: n for n, identity in enumerate(order)}
-    seen = np.zeros((len(order), len(seeds), len(levels)), dtype=bool)
-    for (line, row), (identity, seed, epoch) in zip(rows, places, strict=True):
-        cell = numbers[identity], seeds.index(seed), levels.index(epoch)
-        seen[cell] = True
+    metrics = [name for name in others if name in needed or all(_is_number(row[name]) for _, row in rows)]
+    distinct = {architecture.id: architecture for architecture in architectures}
+    seeds = sorted({seed for _, seed, _ in keys})
+    levels = sorted({epochs for _, _, epochs in keys})
+    values = {metric: np.full((len(distinct), len(seeds), len(levels)), np.nan) for metric in metrics}
+    indices = {architecture_id: index for index, architecture_id in enumerate(distinct)}
+    present = np.zeros((len(distinct), len(seeds), len(levels)), dtype=bool)
+    for (line, row), (architecture_id, seed, epochs) in zip(rows, keys, strict=True):
+        cell = indices[architecture_id], seeds.index(seed), levels.index(epochs)
+        present[cell] = True
         for metric in metrics:
-            values[metric][cell] = _number(row[metric], f"{file}, line {line}, column {metric!r}")
-    _check_full(file, seen, list(order.values()), seeds, levels)
+            values[metric][cell] = _parse_number(row[metric], f"{file}, line {line}, column {metric!r}")
+    _check_all_present(file, present, list(distinct.values()), seeds, levels)
     return Table(
         name or file.name.split(".")[0],
         space,
-        list(order),
+        list(distinct),
         {metric: column for metric, column in values.items() if metric != SECONDS},
         objectives,
         constraints=constraints,
@@ -99,39 +103,40 @@ def load(
 
 
 def _read(file: Path) -> tuple[Sequence[str], list[tuple[int, dict[str, str]]]]:
-    opened: Any = gzip.open if file.suffix == ".gz" else open
+    """Return the header, and each row with its line number."""
+    open_text: Any = gzip.open if file.suffix == ".gz" else open
     try:
-        with opened(file, "rt", encoding="utf-8-sig", newline="") as stream:
+        with open_text(file, "rt", encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
             rows = [(reader.line_num, row) for row in reader]
             header = reader.fieldnames or ()
     except (OSError, UnicodeDecodeError, EOFError, zlib.error, csv.Error) as error:
         raise JobError(f"{file}: cannot be read: {error}") from error
-    twice = [name for place, name in enumerate(header) if name in header[:place]]
-    if twice:
-        raise JobError(f"{file}: has two columns {twice[0]!r}; rename one, or leave it out")
+    duplicates = [name for index, name in enumerate(header) if name in header[:index]]
+    if duplicates:
+        raise JobError(f"{file}: has two columns {duplicates[0]!r}; rename or remove one")
     if not rows:
         raise JobError(f"{file}: the table has no rows")
-    for number, row in rows:
-        if None in row or None in row.values():
-            raise JobError(f"{file}, line {number}: has not the {len(header)} values of the header")
+    for line, row in rows:
+        if None in row or None in row.values():  # None: the value of a missing column, or the key of surplus values
+            raise JobError(f"{file}, line {line}: the number of values is not that of the header, {len(header)}")
     return header, rows
 
 
-def _architecture(space: Space, decisions: Sequence[str], row: Mapping[str, str], where: str) -> Architecture:
+def _parse_architecture(space: Space, row: Mapping[str, str], where: str) -> Architecture:
     choices: dict[str, Any] = {}
     for decision in space.decisions:
         text = row[decision.name]
         if text != "":
-            choices[decision.name] = _label(decision.domain.describe().get("labels"), text)
+            choices[decision.name] = _parse_label(decision.domain.describe().get("labels"), text)
     try:
         return space.architecture(choices)
     except SpaceError as error:
         raise JobError(f"{where}: {error}") from error
 
 
-def _label(labels: Sequence[Any] | None, text: str) -> Any:
-    """The label that is written `text`; numbers and lists as JSON writes them."""
+def _parse_label(labels: Sequence[Any] | None, text: str) -> Any:
+    """Return the label whose text is `text`, otherwise the value of `text` as JSON, otherwise `text` itself."""
     for label in labels or ():
         if str(label) == text:
             return label
@@ -141,37 +146,41 @@ def _label(labels: Sequence[Any] | None, text: str) -> Any:
         return text
 
 
-def _places(
-    file: Path, found: Sequence[Architecture], rows: Sequence[tuple[int, Mapping[str, str]]]
+def _collect_keys(
+    file: Path, architectures: Sequence[Architecture], rows: Sequence[tuple[int, Mapping[str, str]]]
 ) -> list[tuple[str, int, int]]:
-    """Of each row its architecture, seed and epochs; each of these once."""
-    places: dict[tuple[str, int, int], int] = {}
-    for architecture, (line, row) in zip(found, rows, strict=True):
+    """Return (architecture id, seed, epochs) of each row.
+
+    Raises:
+        JobError: two rows have the same key.
+    """
+    lines: dict[tuple[str, int, int], int] = {}
+    for architecture, (line, row) in zip(architectures, rows, strict=True):
         where = f"{file}, line {line}"
-        seed, epoch = (int(_number(row.get(name, "0"), f"{where}, column {name!r}")) for name in (SEED, EPOCHS))
-        former = places.setdefault((architecture.id, seed, epoch), line)
-        if former != line:
+        seed, epochs = (int(_parse_number(row.get(name, "0"), f"{where}, column {name!r}")) for name in (SEED, EPOCHS))
+        first = lines.setdefault((architecture.id, seed, epochs), line)
+        if first != line:
             raise JobError(
-                f"{where}: the same architecture{' and epoch' if EPOCHS in row else ''} as line {former}; keep one of "
-                "them, or tell repetitions apart by a column 'seed'"
+                f"{where}: the same architecture{' and epoch' if EPOCHS in row else ''} as line {first}; remove one of "
+                "them, or number the repetitions in a column 'seed'"
             )
-    return list(places)
+    return list(lines)
 
 
-def _check_full(
-    file: Path, seen: Any, architectures: Sequence[Architecture], seeds: Sequence[int], levels: Sequence[int]
+def _check_all_present(
+    file: Path, present: Any, architectures: Sequence[Architecture], seeds: Sequence[int], levels: Sequence[int]
 ) -> None:
-    lacking = np.argwhere(~seen)
-    if len(lacking):
-        row, seed, level = lacking[0]
+    missing = np.argwhere(~present)
+    if len(missing):
+        row, seed, level = missing[0]
         choices = ", ".join(f"{k}={v}" for k, v in architectures[row].items())
         raise JobError(
-            f"{file}: {len(lacking)} rows are missing, the first is of {choices} at epochs {levels[level]} with seed "
-            f"{seeds[seed]}; each architecture needs a row for each epoch and seed that others have"
+            f"{file}: {len(missing)} rows are missing, the first is {choices} at epochs {levels[level]} with seed "
+            f"{seeds[seed]}; each architecture needs a row for each number of epochs and each seed that others have"
         )
 
 
-def _numeric(text: str) -> bool:
+def _is_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
@@ -179,8 +188,8 @@ def _numeric(text: str) -> bool:
     return True
 
 
-def _number(text: str, where: str) -> float:
+def _parse_number(text: str, where: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise JobError(f"{where}: {text!r} is no number") from None
+        raise JobError(f"{where}: {text!r} is not a number") from None

@@ -1,4 +1,4 @@
-"""Strategies and schedules compared on benchmarks: every episode once, in parallel, resumable at any moment."""
+"""Compare methods (strategies with schedules) on benchmarks: run each episode once, in parallel; resumable at any time."""
 
 from __future__ import annotations
 
@@ -13,67 +13,72 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ogive.bench import catalog, episode
+from ogive.bench import catalog
 from ogive.bench.anytime_curve import Recorder
-from ogive.bench.catalog import Entrant
+from ogive.bench.catalog import Method
+from ogive.bench.episode import run_episode
 from ogive.bench.problem import Problem
-from ogive.bench.protocol import Place, Protocol, Store, environment
+from ogive.bench.protocol import EpisodeKey, EpisodeStore, Protocol, get_environment
 from ogive.bench.simulated_search import make_schedule, make_strategy
 from ogive.errors import JobError, RunError
 from ogive.registry import positive, whole
 
 RANDOM = "random"
-"""Always among the entrants."""
+"""Every comparison includes random search."""
 Progress = Callable[[int, int], None]
+"""Receives the number of finished episodes and their total number."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What was asked for, and the episodes that answer it.
+    """The episodes of a comparison.
 
     Attributes:
+        folder: the folder of the comparison.
+        protocol: the settings that all episodes share.
         problems: by specification.
-        entrants: in the order in which they were named; random search last where it was not.
-        seeds: of every entrant on every benchmark.
-        episodes: one for each of them.
-        environments: by hash; more than one where versions changed between episodes.
+        methods: in the order in which they were named; random search is last if it was not named.
+        seeds: the seeds of each method on each benchmark.
+        episodes: the result of each episode, as JSON (see `episode.run_episode`).
+        environments: by hash; more than one if versions changed between episodes.
     """
 
     folder: Path
     protocol: Protocol
     problems: dict[str, Problem]
-    entrants: tuple[Entrant, ...]
+    methods: tuple[Method, ...]
     seeds: tuple[int, ...]
-    episodes: dict[Place, dict[str, Any]]
+    episodes: dict[EpisodeKey, dict[str, Any]]
     environments: dict[str, dict[str, str]]
 
 
 def compare(
     benchmarks: Sequence[str],
-    entrants: Sequence[str],
+    methods: Sequence[str],
     folder: str | os.PathLike[str],
     *,
     seeds: int = 30,
     protocol: Protocol | None = None,
     processes: int = 1,
-    progress: Progress = lambda done, all_: None,
+    progress: Progress = lambda done, total: None,
 ) -> Comparison:
-    """Run every entrant on every benchmark from each seed; episodes that `folder` has are not run again.
+    """Run each method on each benchmark with each seed. Episodes that are stored in `folder` are not run again.
 
-    Random search is always among the entrants. Stop it at any moment: the same call goes on where it was.
+    Random search is added if it is not among the methods. The call can be interrupted at any time; the same call continues.
 
     Args:
-        benchmarks: such as "digits" or "nk:k=5" (`og.bench.load`).
-        entrants: such as "regularized_evolution" or "gp:draws=1@asha:eta=3" (`og.bench.catalog.entrant`).
-        folder: of the comparison.
-        seeds: how many, from 0.
-        protocol: trials, workers and the limit of cost.
-        processes: episodes at a time; 1 runs them in this process, which knows what you have registered.
-        progress: called with how many episodes are done, and of how many.
+        benchmarks: such as "digits" or "nk:k=5" (see `og.bench.load`).
+        methods: such as "regularized_evolution" or "gp:draws=1@asha:eta=3" (see `og.bench.catalog.parse_method`).
+        folder: the folder of the comparison.
+        seeds: the number of seeds; they are 0, 1, ...
+        protocol: the number of trials and workers, and the limit of cost.
+        processes: the number of episodes that run at a time. With 1 they run in this process, where the benchmarks,
+            strategies and schedules that you have registered are available.
+        progress: receives the number of finished episodes and their total number.
 
     Raises:
-        JobError: an argument is wrong; told before anything runs.
-        RunError: the folder holds another protocol, or an episode failed.
+        JobError: an argument is not valid; raised before the first episode starts.
+        RunError: the folder contains a comparison with another protocol, or an episode failed.
     """
     protocol = protocol or Protocol()
     for name, value in (("trials", protocol.trials), ("workers", protocol.workers), ("seeds", seeds)):
@@ -81,85 +86,94 @@ def compare(
     whole("compare", "processes", processes, at_least=1)
     if protocol.cost is not None:
         positive("compare", "cost", protocol.cost)
-    chosen = _entrants(entrants)
+    parsed_methods = _parse_methods(methods)
     problems = {spec: catalog.load(spec) for spec in dict.fromkeys(benchmarks)}
     if not problems:
         raise JobError("comparison: no benchmark is named; name at least one, such as 'digits'")
-    _try(problems, chosen, protocol)
-    store = Store(Path(folder), protocol)
+    _check_methods(problems, parsed_methods, protocol)
+    store = EpisodeStore(Path(folder), protocol)
     try:
         for spec, problem in problems.items():
-            store.keep_benchmark(spec, problem.fingerprint, problem.describe())
-        wanted = [(spec, str(e), seed) for seed in range(seeds) for spec in problems for e in chosen]
-        there = store.episodes()
-        todo = [place for place in wanted if place not in there]
-        progress(len(wanted) - len(todo), len(wanted))
+            store.add_benchmark(spec, problem.fingerprint, problem.describe())
+        keys = [(spec, str(m), seed) for seed in range(seeds) for spec in problems for m in parsed_methods]
+        stored = store.episodes()
+        missing = [key for key in keys if key not in stored]
+        progress(len(keys) - len(missing), len(keys))
         if processes == 1:
-            _run_here(todo, len(wanted), store, problems, progress)
-        elif todo:
-            _run_apart(todo, len(wanted), store, processes, progress)
-        found = store.episodes()
-        episodes = {place: found[place] for place in wanted}
-        used = {episode["environment"] for episode in episodes.values()}
-        kept = {code: text for code, text in store.environments().items() if code in used}
+            _run_in_process(missing, len(keys), store, problems, progress)
+        elif missing:
+            _run_in_workers(missing, len(keys), store, processes, progress)
+        stored = store.episodes()
+        episodes = {key: stored[key] for key in keys}
+        hashes = {episode["environment"] for episode in episodes.values()}
+        environments = {code: versions for code, versions in store.environments().items() if code in hashes}
     finally:
         store.close()
-    return Comparison(Path(folder), protocol, problems, chosen, tuple(range(seeds)), episodes, kept)
+    return Comparison(
+        folder=Path(folder),
+        protocol=protocol,
+        problems=problems,
+        methods=parsed_methods,
+        seeds=tuple(range(seeds)),
+        episodes=episodes,
+        environments=environments,
+    )
 
 
-def _entrants(specs: Sequence[str]) -> tuple[Entrant, ...]:
-    chosen = {str(e): e for e in map(catalog.entrant, specs)}
-    chosen.setdefault(RANDOM, catalog.entrant(RANDOM))
-    return tuple(chosen.values())
+def _parse_methods(specs: Sequence[str]) -> tuple[Method, ...]:
+    methods = {str(method): method for method in map(catalog.parse_method, specs)}
+    methods.setdefault(RANDOM, catalog.parse_method(RANDOM))
+    return tuple(methods.values())
 
 
-def _try(problems: dict[str, Problem], entrants: Sequence[Entrant], protocol: Protocol) -> None:
-    """Make each strategy and schedule once, so that what does not fit a problem is told before anything runs; likewise
-    what judges them.
-    """
+def _check_methods(problems: dict[str, Problem], methods: Sequence[Method], protocol: Protocol) -> None:
+    """Construct each strategy, schedule and recorder once, so that invalid combinations raise before anything runs."""
     for spec, problem in problems.items():
         Recorder(problem)
-        for e in entrants:
+        for method in methods:
             try:
-                make_strategy(e.strategy, problem, protocol.trials)
-                make_schedule(e.schedule, problem)
+                make_strategy(method.strategy, problem, protocol.trials)
+                make_schedule(method.schedule, problem)
             except JobError as error:
-                raise JobError(f"{e} on {spec}: {error}") from error
+                raise JobError(f"{method} on {spec}: {error}") from error
 
 
-def _run_here(
-    todo: Sequence[Place], total: int, store: Store, problems: dict[str, Problem], progress: Progress
+def _run_in_process(
+    keys: Sequence[EpisodeKey], total: int, store: EpisodeStore, problems: dict[str, Problem], progress: Progress
 ) -> None:
-    here = environment()
-    for done, place in enumerate(todo, total - len(todo) + 1):
-        spec, name, seed = place
-        store.add(place, here, episode.run(problems[spec], catalog.entrant(name), seed, store.protocol))
+    environment = get_environment()
+    for done, key in enumerate(keys, total - len(keys) + 1):
+        spec, name, seed = key
+        store.add(key, environment, run_episode(problems[spec], catalog.parse_method(name), seed, store.protocol))
         progress(done, total)
 
 
-def _run_apart(todo: Sequence[Place], total: int, store: Store, processes: int, progress: Progress) -> None:
-    done = total - len(todo)
-    waiting: queue.SimpleQueue[Place] = queue.SimpleQueue()
-    for place in todo:
-        waiting.put(place)
-    answers: queue.SimpleQueue[tuple[Place | None, dict[str, Any]]] = queue.SimpleQueue()
-    workers = [_start() for _ in range(min(processes, len(todo)))]
+def _run_in_workers(
+    keys: Sequence[EpisodeKey], total: int, store: EpisodeStore, processes: int, progress: Progress
+) -> None:
+    done = total - len(keys)
+    waiting: queue.SimpleQueue[EpisodeKey] = queue.SimpleQueue()
+    for key in keys:
+        waiting.put(key)
+    results: queue.SimpleQueue[tuple[EpisodeKey | None, dict[str, Any]]] = queue.SimpleQueue()
+    workers = [_start_worker() for _ in range(min(processes, len(keys)))]
     threads = [
-        threading.Thread(target=_feed, args=(worker, waiting, answers, store.protocol), daemon=True)
+        threading.Thread(target=_send_episodes, args=(worker, waiting, results, store.protocol), daemon=True)
         for worker in workers
     ]
-    here = environment()
+    environment = get_environment()
     try:
         for thread in threads:
             thread.start()
         while done < total:
-            answered, result = answers.get()
-            if "error" in result or answered is None:
-                what = f"{answered[1]} on {answered[0]}, seed {answered[2]}" if answered else "an episode"
+            finished, result = results.get()
+            if "error" in result or finished is None:
+                episode = f"{finished[1]} on {finished[0]}, seed {finished[2]}" if finished else "an episode"
                 raise RunError(
-                    f"{what} failed: {result['error']}\nepisodes that are done are kept; the same call goes on"
+                    f"{episode} failed: {result['error']}\n"
+                    "the episodes that have ended are stored; the same call continues"
                 )
-            store.add(answered, here, result)
+            store.add(finished, environment, result)
             done += 1
             progress(done, total)
     finally:
@@ -168,41 +182,42 @@ def _run_apart(todo: Sequence[Place], total: int, store: Store, processes: int, 
             worker.wait()
 
 
-def _start() -> subprocess.Popen[str]:
-    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+def _start_worker() -> subprocess.Popen[str]:
+    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return subprocess.Popen(
         [sys.executable, "-m", "ogive.bench.episode_worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, **one},
-        start_new_session=True,  # Ctrl-C is for this process, which then ends them
+        env={**os.environ, **one_thread},
+        start_new_session=True,  # Ctrl-C interrupts this process only, which then kills the workers
     )
 
 
-def _feed(
+def _send_episodes(
     worker: subprocess.Popen[str],
-    waiting: queue.SimpleQueue[Place],
-    answers: queue.SimpleQueue[tuple[Place | None, dict[str, Any]]],
+    waiting: queue.SimpleQueue[EpisodeKey],
+    results: queue.SimpleQueue[tuple[EpisodeKey | None, dict[str, Any]]],
     protocol: Protocol,
 ) -> None:
-    """Give one worker one episode after another."""
+    """Send episodes to one worker, one at a time, until none is waiting."""
     assert worker.stdin is not None
     assert worker.stdout is not None
-    place: Place | None = None
+    key: EpisodeKey | None = None
     try:
         while True:
             try:
-                place = waiting.get_nowait()
+                key = waiting.get_nowait()
             except queue.Empty:
                 return
-            asked = {"benchmark": place[0], "entrant": place[1], "seed": place[2], "protocol": asdict(protocol)}
-            worker.stdin.write(json.dumps(asked) + "\n")
+            benchmark, method, seed = key
+            request = {"benchmark": benchmark, "method": method, "seed": seed, "protocol": asdict(protocol)}
+            worker.stdin.write(json.dumps(request) + "\n")
             worker.stdin.flush()
             line = worker.stdout.readline()
             if not line:
-                answers.put((place, {"error": f"its process ended with exit code {worker.wait()}"}))
+                results.put((key, {"error": f"its process ended with exit code {worker.wait()}"}))
                 return
-            answers.put((place, json.loads(line)))
+            results.put((key, json.loads(line)))
     except (OSError, ValueError) as error:
-        answers.put((place, {"error": f"its process cannot be reached: {error}"}))
+        results.put((key, {"error": f"the connection to its process failed: {error}"}))

@@ -1,4 +1,4 @@
-"""The figures of a comparison as SVG: any-time curves with intervals, and the critical-difference diagram."""
+"""The figures of a comparison as SVG: any-time curves with confidence intervals, and the critical-difference diagram."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from ogive.bench.comparison_results import Axis, Results
+from ogive.bench.comparison_results import Axis, BenchmarkResults
 from ogive.drawing.plot import CHARACTER, AxisScale, Plot
 from ogive.stats.comparison_tests import groups, mean_interval
 
 COLOURS = 10
-"""Beyond these they come again, with dashed lines."""
+"""From the eleventh method on, colours are used a second time, with dashed lines."""
 EXTRA_STYLE = """
 .c6 { color: #7a5cc8; } .c7 { color: #5f7a13; } .c8 { color: #a0522d; } .c9 { color: #0e8a9a; }
 svg.figure .rank { stroke: currentColor; stroke-width: 1; fill: none; opacity: .7; }
@@ -21,58 +21,76 @@ svg.figure .tie { stroke: currentColor; stroke-width: 4; stroke-linecap: round; 
   .c6 { color: #a893ee; } .c7 { color: #a9c25a; } .c8 { color: #d79a7a; } .c9 { color: #56c4d2; }
 }
 """
-SHADED = 4
-"""Of more entrants than these not all intervals are drawn."""
+MAX_INTERVALS = 4
+"""With more methods, only some of the intervals are drawn (see `methods_with_intervals`)."""
 FLOOR = 1e-3
-"""Of the largest mean: a regret below it is drawn at the foot of a log scale."""
+"""As a share of the largest mean: smaller regrets are drawn at the lower end of the logarithmic axis."""
 
 
-def colour(place: int, name: str) -> str:
-    """The style class of an entrant; random search is grey."""
-    return "grey" if name == "random" else f"c{place % COLOURS}"
+def style_class(index: int, name: str) -> str:
+    """Return the CSS class of a method's colour; random search is grey."""
+    return "grey" if name == "random" else f"c{index % COLOURS}"
 
 
-def shaded(names: Sequence[str], reference: str) -> list[str]:
-    """Whose intervals any-time curves show: all, or of many the reference and random search, lest lines drown in them."""
-    return [name for name in names if len(names) <= SHADED or name in (reference, "random")]
+def methods_with_intervals(names: Sequence[str], reference: str) -> list[str]:
+    """Return the methods whose intervals are drawn: all, or the reference and random search if there are many."""
+    return [name for name in names if len(names) <= MAX_INTERVALS or name in (reference, "random")]
 
 
-def anytime(results: Results, axis: Axis, number: int, reference: str) -> str:
-    """Mean regret of each entrant over `axis`, with intervals (see `shaded`); `number` tells which measure."""
-    places = results.places(axis)
-    found = {name: mean_interval(results.values(name, axis, places)[:, :, number]) for name in results.names}
-    means = np.concatenate([mean for mean, _, _ in found.values()])
+def draw_anytime_curves(results: BenchmarkResults, axis: Axis, measure: int, reference: str) -> str:
+    """Return the figure of the mean regret of each method over `axis`, with confidence intervals, as SVG.
+
+    Args:
+        results: the results on one benchmark.
+        axis: the horizontal axis.
+        measure: the index of the measure in `results.measures`.
+        reference: the method whose interval is always drawn.
+    """
+    positions = results.figure_positions(axis)
+    intervals = {name: mean_interval(results.regrets(name, axis, positions)[:, :, measure]) for name in results.names}
+    means = np.concatenate([mean for mean, _, _ in intervals.values()])
+    # The first few evaluations have huge regrets: the top 2 % of all means do not count for the scale.
     top = float(np.quantile(means, 0.98)) or 1.0
     floor = max(float(means[means > 0].min(initial=top)), FLOOR * top) * 0.8
-    unit = results.measures[number]
+    unit = results.measures[measure]
     y = AxisScale(floor, top * 1.25, unit if unit.startswith("hyper") else f"regret, {unit}", log=True)
-    plot = Plot(AxisScale(0.0, places[-1], axis.label), y)
-    colours = {name: colour(place, name) for place, name in enumerate(found)}
-    for name in shaded(results.names, reference):
-        _, low, high = found[name]
+    plot = Plot(AxisScale(0.0, positions[-1], axis.label), y)
+    classes = {name: style_class(index, name) for index, name in enumerate(intervals)}
+    for name in methods_with_intervals(results.names, reference):
+        _, low, high = intervals[name]
         if np.isfinite(low).all():
-            xs = [*places, *places[::-1]]
-            plot.area(xs, np.clip([*high, *low[::-1]], floor, y.high), colours[name])
-    for place, (name, (mean, _, _)) in enumerate(found.items()):  # above all shades
-        label = name + " " * (len(name) // 6)  # spaces take room in the legend only, where wide fonts need it
-        again = place >= COLOURS and name != "random"
-        plot.steps(places, np.clip(mean, floor, y.high), colours[name], label, dash=again)
-    about = f"{unit} over {axis.label}: " + ", ".join(
-        f"{name} ends at {mean[-1]:.4g}" for name, (mean, _, _) in found.items()
+            xs = [*positions, *positions[::-1]]
+            plot.area(xs, np.clip([*high, *low[::-1]], floor, y.high), classes[name])
+    for index, (name, (mean, _, _)) in enumerate(intervals.items()):  # after the areas, so that no area covers a line
+        label = name + " " * (len(name) // 6)  # spaces widen the legend, which wide fonts need
+        dashed = index >= COLOURS and name != "random"
+        plot.steps(positions, np.clip(mean, floor, y.high), classes[name], label, dash=dashed)
+    description = f"{unit} over {axis.label}: " + ", ".join(
+        f"{name} ends at {mean[-1]:.4g}" for name, (mean, _, _) in intervals.items()
     )
-    return plot.svg(about)
+    return plot.svg(description)
 
 
-def critical_difference(names: Sequence[str], ranks: Sequence[float], difference: float) -> str:
-    """Mean ranks on a line, the best to the left; a bar joins entrants that do not differ (Demsar 2006, figure 1)."""
+def draw_critical_differences(names: Sequence[str], ranks: Sequence[float], difference: float) -> str:
+    """Return the critical-difference diagram as SVG (Demsar 2006, figure 1).
+
+    Mean ranks lie on a line, the best to the left. A bar joins methods that do not differ significantly.
+
+    Args:
+        names: the methods.
+        ranks: their mean ranks.
+        difference: the critical difference of mean ranks.
+    """
     order = np.argsort(ranks, kind="stable")
     k, width, line = len(names), 900.0, 62.0
-    margin = min(380.0, 24.0 + 1.12 * CHARACTER * (5 + max(map(len, names))))  # a name and its rank, in wide fonts too
+    margin = min(
+        380.0, 24.0 + 1.12 * CHARACTER * (5 + max(map(len, names)))
+    )  # fits a name and its rank, also in wide fonts
     sorted_ranks = [float(ranks[i]) for i in order]
     bars = groups(sorted_ranks, difference)
     half = (k + 1) // 2
-    foot = line + 18 + 9 * len(bars)
-    height = foot + 24 * half + 10
+    labels_top = line + 18 + 9 * len(bars)
+    height = labels_top + 24 * half + 10
 
     def x(rank: float) -> float:
         return margin + (rank - 1) / max(1, k - 1) * (width - 2 * margin)
@@ -87,20 +105,20 @@ def critical_difference(names: Sequence[str], ranks: Sequence[float], difference
     for number, (first, last) in enumerate(bars):
         y = line + 12 + 9 * number
         parts.append(f'<path class="tie" d="M{x(sorted_ranks[first]) - 4:.1f} {y:g}H{x(sorted_ranks[last]) + 4:.1f}"/>')
-    for place, index in enumerate(order):
-        left = place < half
-        row = place if left else k - 1 - place
-        y = foot + 24 * row
-        end, anchor, at = (
-            (margin - 12, "end", margin - 17) if left else (width - margin + 12, "start", width - margin + 17)
+    for position, index in enumerate(order):
+        is_left = position < half
+        row = position if is_left else k - 1 - position
+        y = labels_top + 24 * row
+        line_end, anchor, text_x = (
+            (margin - 12, "end", margin - 17) if is_left else (width - margin + 12, "start", width - margin + 17)
         )
-        css = colour(int(index), names[index])
-        parts.append(f'<path class="rank s {css}" d="M{x(sorted_ranks[place]):.1f} {line}V{y:g}H{end:g}"/>')
-        text = f"{names[index]} {sorted_ranks[place]:.2f}"
-        parts.append(f'<text x="{at:g}" y="{y + 4:g}" text-anchor="{anchor}">{escape(text)}</text>')
-    about = "mean ranks: " + ", ".join(f"{names[i]} {ranks[i]:.2f}" for i in order)
+        css = style_class(int(index), names[index])
+        parts.append(f'<path class="rank s {css}" d="M{x(sorted_ranks[position]):.1f} {line}V{y:g}H{line_end:g}"/>')
+        text = f"{names[index]} {sorted_ranks[position]:.2f}"
+        parts.append(f'<text x="{text_x:g}" y="{y + 4:g}" text-anchor="{anchor}">{escape(text)}</text>')
+    description = "mean ranks: " + ", ".join(f"{names[i]} {ranks[i]:.2f}" for i in order)
     head = (
         f'<svg class="figure" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" '
-        f'height="{height:g}" role="img" aria-label="{escape(about, {chr(34): "&quot;"})}">'
+        f'height="{height:g}" role="img" aria-label="{escape(description, {chr(34): "&quot;"})}">'
     )
     return "".join([head, *parts, "</svg>"])

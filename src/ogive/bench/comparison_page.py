@@ -1,4 +1,4 @@
-"""The report of a comparison: `report.html`, `report.md`, and each figure as a file of its own."""
+"""The report of a comparison: `report.html`, `report.md`, and one file for each figure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from ogive.bench import comparison_figures
 from ogive.bench.comparison import RANDOM, Comparison
-from ogive.bench.comparison_results import Results, all_results, ranks
+from ogive.bench.comparison_results import BenchmarkResults, all_results, compute_ranks
 from ogive.document.blocks import Block, Drawing, Keys, Page, Section, Table, Text
 from ogive.document.write import write_page
 from ogive.errors import RunError
@@ -24,23 +24,23 @@ from ogive.stats.comparison_tests import critical_difference, friedman, mean_int
 FOOTER = "Written by Ogive from the episodes of the comparison."
 
 
-def write(comparison: Comparison, reference: str | None = None) -> Path:
-    """Write the report into the comparison's folder; returns the HTML page.
+def write_report(comparison: Comparison, reference: str | None = None) -> Path:
+    """Write the report into the folder of the comparison, and return the path of the HTML page.
 
     Args:
-        comparison: from `og.bench.compare`.
-        reference: the entrant that all others are tested against, beside random search; by default the first.
+        comparison: the result of `og.bench.compare`.
+        reference: the method that all others are tested against, in addition to random search; by default the first.
 
     Raises:
-        RunError: there is no such entrant, or the folder cannot be written.
+        RunError: the comparison has no such method, or the folder cannot be written.
     """
     results = all_results(comparison)
-    first = reference or results[0].names[0]
-    if first not in results[0].names:
-        raise RunError(f"there is no entrant {first!r} to compare with; there are {', '.join(results[0].names)}")
-    sections = [_benchmark(item, first) for item in results]
-    sections += [_ranks(results), _protocol(comparison)]
-    title, lead = f"{plural(len(comparison.entrants), 'entrant')} compared", _lead(comparison, results)
+    reference = reference or results[0].names[0]
+    if reference not in results[0].names:
+        raise RunError(f"the comparison has no method {reference!r}; it has {', '.join(results[0].names)}")
+    sections = [_benchmark_section(item, reference) for item in results]
+    sections += [_ranks_section(results), _protocol_section(comparison)]
+    title, lead = f"Comparison of {plural(len(comparison.methods), 'method')}", _lead(comparison, results)
     page = Page(title, lead, sections, FOOTER, style=comparison_figures.EXTRA_STYLE)
     path = comparison.folder / "report.html"
     try:
@@ -52,163 +52,168 @@ def write(comparison: Comparison, reference: str | None = None) -> Path:
 
 
 def tables(comparison: Comparison) -> list[tuple[str, list[Table]]]:
-    """By benchmark, the tables of regrets, for a terminal."""
-    return [(item.spec, _regrets(item)) for item in all_results(comparison)]
+    """Return the tables of regrets of each benchmark, for a terminal."""
+    return [(item.spec, _regret_tables(item)) for item in all_results(comparison)]
 
 
-# -- what it says ------------------------------------------------------------------------------------------------------
+# -- sections ----------------------------------------------------------------------------------------------------------
 
 
-def _lead(comparison: Comparison, results: Sequence[Results]) -> str:
+def _lead(comparison: Comparison, results: Sequence[BenchmarkResults]) -> str:
     protocol = comparison.protocol
     limit = f" or {protocol.cost:g} full trainings" if protocol.cost is not None else ""
     return (
         f"{plural(len(results), 'benchmark')}, {plural(len(comparison.seeds), 'seed')}, at most "
-        f"{plural(protocol.trials, 'trial')}{limit} a search, {plural(protocol.workers, 'worker')}. Intervals are "
+        f"{plural(protocol.trials, 'trial')}{limit} per search, {plural(protocol.workers, 'worker')}. Intervals are "
         "95 % confidence intervals of the mean over the seeds (Student's t). "
-        "A search sees validation values of single trainings. The incumbent is the best that it saw, at the highest "
-        "fidelity that any trial had reached; it is judged by its mean over the table's repetitions. Regret is how far "
-        "that is from the best in the table; where its axis is logarithmic, a regret of 0 lies at the foot."
+        "A search receives the validation metrics of single trainings. Its incumbent is the best trial by these metrics, at "
+        "the highest fidelity that any trial has reached. Regret is the distance of the incumbent's mean over the "
+        "repetitions in the table from the best mean in the table. On a logarithmic axis, a regret of 0 is drawn at the "
+        "lower end."
     )
 
 
-def _benchmark(item: Results, reference: str) -> Section:
+def _benchmark_section(item: BenchmarkResults, reference: str) -> Section:
     problem = item.problem
     size = problem.space.size()
     count = f"{size:,}" if isinstance(size, int) else str(size) if isinstance(size, SizeBounds) else "infinitely many"
     goals = ", ".join(f"{o.goal} {o.metric}" for o in problem.objectives)
     texts = [f"{problem.source or problem.name}: {count} architectures; {goals}."]
     if problem.constraints:
-        words = "; ".join(
-            f"{c} ({'known before training' if c.hard else 'seen after training'})" for c in problem.constraints
+        constraints = "; ".join(
+            f"{c} ({'known before training' if c.hard else 'known after training'})" for c in problem.constraints
         )
-        texts.append(f"Constraints: {words}.")
+        texts.append(f"Constraints: {constraints}.")
     if len(item.measures) == 1 and problem.split:
         texts.append(
-            f"This table has one column: what a search sees is what the report judges by ({problem.split} values), so part "
-            "of a low regret may be luck that another split would not confirm."
+            f"The table has {problem.split} values only: the search optimizes the values that the regret is computed from. "
+            "Part of a low regret may be luck that values of another split would not confirm."
         )
-    texts += _endings(item)
-    shaded = comparison_figures.shaded(item.names, reference)
+    texts += _early_ends(item)
+    shaded = comparison_figures.methods_with_intervals(item.names, reference)
     if len(shaded) < len(item.names):
-        texts.append(
-            f"Shaded in the figures are the intervals of {' and '.join(shaded)}; the tables have those of all."
-        )
-    name = _slug(item.spec)
+        texts.append(f"The figures show the intervals of {' and '.join(shaded)}; the tables have those of all methods.")
+    slug = _slug(item.spec)
     drawings = []
-    for number, word in enumerate(item.measures):
-        svg = comparison_figures.anytime(item, item.axis, number, reference)
-        drawings.append(_figure(f"Over {item.axis.label}: {word}", f"{name}-{number}", svg))
-    svg = comparison_figures.anytime(item, item.time, len(item.measures) - 1, reference)
-    drawings.append(_figure(f"Over simulated time: {item.measures[-1]}", f"{name}-time", svg))
-    tested = [_paired(item, reference)] if reference != RANDOM else []
-    blocks: list[Block] = [*map(Text, texts), *drawings, *_regrets(item), *tested, _paired(item, RANDOM)]
-    return Section(name, item.title, blocks)
+    for index, measure in enumerate(item.measures):
+        svg = comparison_figures.draw_anytime_curves(item, item.axis, index, reference)
+        drawings.append(_figure(f"Over {item.axis.label}: {measure}", f"{slug}-{index}", svg))
+    svg = comparison_figures.draw_anytime_curves(item, item.time, len(item.measures) - 1, reference)
+    drawings.append(_figure(f"Over simulated time: {item.measures[-1]}", f"{slug}-time", svg))
+    tests = [_test_table(item, name) for name in dict.fromkeys((reference, RANDOM))]
+    blocks: list[Block] = [*map(Text, texts), *drawings, *_regret_tables(item), *tests]
+    return Section(slug, item.title, blocks)
 
 
-def _endings(item: Results) -> list[str]:
-    """Searches that ended before they had all trials, and failed trials."""
+def _early_ends(item: BenchmarkResults) -> list[str]:
+    """Describe the searches that ended before they had all trials, the limit of cost, and failed trials."""
     early: dict[str, list[str]] = {}
     for name in item.names:
-        for episode in item.facts(name):
+        for episode in item.episodes(name):
             if episode["trials"] < item.comparison.protocol.trials and item.comparison.protocol.cost is None:
                 early.setdefault(episode["ended"].split(":")[0], []).append(name)
     texts = [
-        f"Ended early, because {why}: {', '.join(f'{n} ({names.count(n)})' for n in dict.fromkeys(names))}."
-        for why, names in early.items()
+        f"Ended early, because {reason}: {', '.join(f'{n} ({names.count(n)})' for n in dict.fromkeys(names))}."
+        for reason, names in early.items()
     ]
     if item.by_cost:
-        least = min(item.names, key=lambda name: min(episode["cost"] for episode in item.facts(name)))
+        least = min(item.names, key=lambda name: min(episode["cost"] for episode in item.episodes(name)))
         texts.append(
-            f"Entrants are compared at equal cost. The end is at {item.end:.4g} full trainings, the least that a search "
-            f"spent (one of {least})."
+            f"Methods are compared at equal cost: {item.end:.4g} full trainings, the lowest cost of a search (of {least})."
         )
-    failed = {name: sum(episode["failed"] for episode in item.facts(name)) for name in item.names}
+    failed = {name: sum(episode["failed"] for episode in item.episodes(name)) for name in item.names}
     if any(failed.values()):
         texts.append("Failed trials: " + ", ".join(f"{name} {count}" for name, count in failed.items()) + ".")
     return texts
 
 
-def _regrets(item: Results) -> list[Table]:
-    found = []
+def _regret_tables(item: BenchmarkResults) -> list[Table]:
+    result = []
     marks = item.marks
-    for number, word in enumerate(item.measures):
+    for index, measure in enumerate(item.measures):
         rows = []
         for name in item.names:
-            mean, low, _ = mean_interval(item.values(name, item.axis, marks)[:, :, number])
-            half = np.round(mean - low, 12)  # 0 where all are equal to the last digits
+            mean, low, _ = mean_interval(item.regrets(name, item.axis, marks)[:, :, index])
+            half = np.round(mean - low, 12)  # equal regrets have no width, in spite of rounding
             cells = [
-                f"{_short(m)} ± {_short(h)}" if math.isfinite(h) else _short(m) for m, h in zip(mean, half, strict=True)
+                f"{_format_value(m)} ± {_format_value(h)}" if math.isfinite(h) else _format_value(m)
+                for m, h in zip(mean, half, strict=True)
             ]
             extra = [f"{item.at_optimum(name)} of {len(item.comparison.seeds)}", f"{item.milliseconds(name):.1f}"]
-            rows.append([name, *cells, *(extra if number == 0 else ())])
-        head = ["", *(f"{mark:.4g}" for mark in marks), *(("at the optimum", "CPU ms a trial") if number == 0 else ())]
-        what = word if word.startswith("hyper") else f"regret, {word}"
-        note = f"Mean over the seeds and half the width of its interval, after so many {item.axis.units}."
-        found.append(Table(head, rows, title=f"{what[0].upper()}{what[1:]}", note=note))
-    return found
+            rows.append([name, *cells, *(extra if index == 0 else ())])
+        extra_head = ("at the optimum", "CPU ms per trial") if index == 0 else ()
+        head = ["", *(f"{mark:.4g}" for mark in marks), *extra_head]
+        title = measure if measure.startswith("hyper") else f"regret, {measure}"
+        note = f"Mean over the seeds ± half of its confidence interval; the columns are numbers of {item.axis.units}."
+        result.append(Table(head, rows, title=f"{title[0].upper()}{title[1:]}", note=note))
+    return result
 
 
-def _paired(item: Results, reference: str) -> Table:
+def _test_table(item: BenchmarkResults, reference: str) -> Table:
     rows = []
-    for name, found in item.against(reference).items():
-        interval = f"[{_short(found.low)}, {_short(found.high)}]" if math.isfinite(found.low) else "one seed only"
-        better = "better" if found.mean < 0 else "worse"
-        verdict = better if found.corrected < 0.05 else "no difference shown"
-        rows.append([name, f"{found.mean:+.3g}", interval, _p(found.p), _p(found.corrected), verdict])
+    for name, test in item.differences(reference).items():
+        interval = (
+            f"[{_format_value(test.low)}, {_format_value(test.high)}]" if math.isfinite(test.low) else "one seed only"
+        )
+        better = "better" if test.mean < 0 else "worse"
+        verdict = better if test.corrected < 0.05 else "no difference shown"
+        rows.append([name, f"{test.mean:+.3g}", interval, _format_p(test.p), _format_p(test.corrected), verdict])
     head = ["", "difference", "95 % interval", "p", "p after correction", "at 0.05"]
     note = (
-        f"Each minus {reference}, paired over the seeds: {item.measures[-1]} at the end ({item.end:.4g} {item.axis.units}); "
-        "Wilcoxon's signed-rank test, "
-        "corrected after Holm over the rows of this table. Below 0 is better."
+        f"Each method minus {reference}, paired over the seeds: {item.measures[-1]} at the end ({item.end:.4g} "
+        f"{item.axis.units}); below 0 is better. Wilcoxon's signed-rank test, corrected by Holm's method over the rows of "
+        "this table."
     )
     return Table(head, rows, frozenset({5}), f"Against {reference}", note)
 
 
-def _ranks(results: Sequence[Results]) -> Section:
-    found, values, blocks = ranks(results)
+def _ranks_section(results: Sequence[BenchmarkResults]) -> Section:
+    ranks, values, blocks = compute_ranks(results)
     names = results[0].names
     if len(names) < 2 or len(values) < 2:
-        return Section("ranks", "Ranks", [Text("Ranks need at least two entrants and two blocks.")])
+        return Section("ranks", "Ranks", [Text("Ranks need at least two methods and two blocks.")])
     difference = critical_difference(len(names), len(values))
     p = friedman(values)
     texts = [
-        f"Mean ranks over {len(values)} {blocks}, 1 the best, by the measure that decides at the end. Friedman's test that "
-        f"all are alike: p {'' if p < 1e-4 else '= '}{_p(p)}. Entrants joined by a bar do not differ at 0.05 (Nemenyi's "
-        "test, Demsar 2006)."
+        f"Mean ranks over {len(values)} {blocks}, 1 is the best; ranked by the last measure at the end. Friedman's test of "
+        f"equal methods: p {'' if p < 1e-4 else '= '}{_format_p(p)}. Methods joined by a bar do not differ at 0.05 "
+        "(Nemenyi's test, Demsar 2006)."
     ]
     if blocks.startswith("("):
         texts.append(
-            "With so few benchmarks the blocks are seeds of the same benchmarks: the diagram speaks of these benchmarks, "
-            "not of others."
+            "With so few benchmarks the blocks are the seeds of the same benchmarks: the ranks hold for these benchmarks, "
+            "not for others."
         )
     figure = _figure(
-        "Critical differences", "ranks", comparison_figures.critical_difference(names, found.tolist(), difference)
+        "Critical differences",
+        "ranks",
+        comparison_figures.draw_critical_differences(names, ranks.tolist(), difference),
     )
-    order = np.argsort(found, kind="stable")
-    rows = [[names[i], f"{found[i]:.2f}"] for i in order]
+    order = np.argsort(ranks, kind="stable")
+    rows = [[names[i], f"{ranks[i]:.2f}"] for i in order]
     return Section("ranks", "Ranks", [*map(Text, texts), figure, Table(["", "rank"], rows, title="Mean ranks")])
 
 
-def _protocol(comparison: Comparison) -> Section:
+def _protocol_section(comparison: Comparison) -> Section:
     protocol = comparison.protocol
     rows: list[tuple[str, object]] = [
         ("protocol", protocol.hash),
-        ("trials, at most", str(protocol.trials)),
+        ("maximum number of trials", str(protocol.trials)),
         ("workers", str(protocol.workers)),
-        ("cost, at most (full trainings)", "no limit" if protocol.cost is None else f"{protocol.cost:g}"),
+        ("limit of cost (full trainings)", "no limit" if protocol.cost is None else f"{protocol.cost:g}"),
         ("seeds", ", ".join(map(str, comparison.seeds))),
         *((f"fingerprint of {spec}", problem.fingerprint) for spec, problem in comparison.problems.items()),
         *(
-            (f"environment {code}", ", ".join(f"{name} {text}" for name, text in found.items()))
-            for code, found in comparison.environments.items()
+            (f"environment {code}", ", ".join(f"{name} {version}" for name, version in environment.items()))
+            for code, environment in comparison.environments.items()
         ),
         ("command", shlex.join(["ogive", *sys.argv[1:]]) if "ogive" in Path(sys.argv[0]).name else "from Python"),
     ]
     texts = []
     if len(comparison.environments) > 1:
         texts.append(
-            "These episodes were made with different versions: see the environments below. Compare in a new folder for one."
+            "The episodes were run with different versions (see the environments below). To use one version for all, "
+            "compare in a new folder."
         )
     return Section("protocol", "Protocol", [*map(Text, texts), Keys(rows)])
 
@@ -221,11 +226,11 @@ def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:80]
 
 
-def _short(value: float) -> str:
+def _format_value(value: float) -> str:
     return f"{value:.2g}" if abs(value) < 1 else f"{value:.3g}"
 
 
-def _p(value: float) -> str:
+def _format_p(value: float) -> str:
     if math.isnan(value):
         return "-"
     return "below 0.0001" if value < 1e-4 else f"{value:.2g}"

@@ -1,6 +1,6 @@
-"""What the episodes of a comparison say: any-time curves, tables, paired tests, ranks. Numbers only; nothing is drawn here.
+"""The statistics of a comparison: regrets along any-time curves, paired tests and ranks.
 
-Symbols: k entrants, s seeds, t places along an axis.
+Symbols: k methods, s seeds, t positions along an axis, m measures.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from ogive.arrays import FloatArray
 from ogive.bench import anytime_curve
 from ogive.bench.comparison import Comparison
-from ogive.bench.episode import points
+from ogive.bench.episode import read_points
 from ogive.bench.problem import Problem
 from ogive.bench.simulated_search import FULL
 from ogive.stats.comparison_tests import average_ranks
@@ -24,15 +24,25 @@ from ogive.stats.corrections import holm
 from ogive.stats.paired import Paired, paired
 
 MARKS = (5, 10, 25, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 2000, 5000, 10_000)
-PLACES = 240
-"""Along the axes of figures."""
-FEW_PROBLEMS = 5
-"""With fewer benchmarks than these, ranks are taken over (benchmark, seed) pairs, which is said."""
+"""The columns of the tables of regrets."""
+FIGURE_POSITIONS = 240
+"""The number of points of a curve in a figure."""
+MIN_BENCHMARKS = 5
+"""With fewer benchmarks, methods are ranked on (benchmark, seed) pairs, and the report says so."""
+OPTIMUM_TOLERANCE = 1e-12
+"""A regret up to this value counts as 0: it comes from rounding."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """What a curve is drawn over: an attribute of `measure.CurvePoint`, in units of `unit`, which are called `units`."""
+    """The horizontal axis of a curve.
+
+    Attributes:
+        name: an attribute of `anytime_curve.IncumbentPoint`: "evaluations", "seconds" or "cost".
+        label: the label of the axis.
+        units: the name of its unit, in the plural.
+        unit: the size of the unit: the attribute is divided by it.
+    """
 
     name: str
     label: str
@@ -40,112 +50,121 @@ class Axis:
     unit: float = 1.0
 
 
-class Results:
-    """The episodes of one benchmark.
+class BenchmarkResults:
+    """The results of all methods on one benchmark.
 
     Attributes:
-        measures: what is measured, such as `log_loss (validation)`; the last one decides, which is the test's where the
-            table has one.
+        comparison: the comparison.
+        spec: the specification of the benchmark.
+        problem: the benchmark.
+        names: the names of the methods.
+        measures: the names of the measures, such as "log_loss (validation)". The last one decides: it is the test split's if
+            the benchmark has one.
     """
 
     def __init__(self, comparison: Comparison, spec: str) -> None:
         self.comparison, self.spec = comparison, spec
         self.problem: Problem = comparison.problems[spec]
-        self.names = tuple(map(str, comparison.entrants))
-        self.measures = anytime_curve.measures(self.problem)
+        self.names = tuple(map(str, comparison.methods))
+        self.measures = anytime_curve.measure_names(self.problem)
         self._curves = {
-            (name, seed): points(comparison.episodes[spec, name, seed])
+            (name, seed): read_points(comparison.episodes[spec, name, seed])
             for name in self.names
             for seed in comparison.seeds
         }
 
     @property
     def title(self) -> str:
-        """The problem's name; its specification where another has the same name."""
+        """The name of the problem, or its specification if another problem has the same name."""
         names = [problem.name for problem in self.comparison.problems.values()]
         return self.problem.name if names.count(self.problem.name) == 1 else self.spec
 
-    def facts(self, name: str) -> list[dict[str, Any]]:
-        """The episodes of one entrant, by seed."""
+    def episodes(self, name: str) -> list[dict[str, Any]]:
+        """Return the episodes of one method, by seed."""
         return [self.comparison.episodes[self.spec, name, seed] for seed in self.comparison.seeds]
 
     @property
     def by_cost(self) -> bool:
-        """Whether entrants are compared at equal cost rather than at equal numbers of evaluations."""
-        return self.comparison.protocol.cost is not None or any(e.schedule != FULL for e in self.comparison.entrants)
+        """Whether methods are compared at equal cost rather than at equal numbers of evaluations."""
+        methods = self.comparison.methods
+        return self.comparison.protocol.cost is not None or any(method.schedule != FULL for method in methods)
 
     @cached_property
     def axis(self) -> Axis:
-        """The axis that counts."""
+        """The axis on which methods are compared."""
         if self.by_cost:
             return Axis("cost", "training spent, in full trainings", "full trainings", self.problem.full_seconds)
         return Axis("evaluations", "evaluations", "evaluations")
 
     @cached_property
     def time(self) -> Axis:
-        """Simulated time, with as many workers as the protocol has."""
+        """Virtual time, with the number of workers of the protocol."""
         return Axis("seconds", "simulated time, in full trainings", "full trainings", self.problem.full_seconds)
 
-    def values(self, name: str, axis: Axis, places: Sequence[float]) -> FloatArray:
-        """The regrets of one entrant: [s, t, measures]."""
-        start = anytime_curve.start(self.problem)
-        scaled = [place * axis.unit * (1 + 1e-9) for place in places]
-        rows = [anytime_curve.at(self._curves[name, seed], axis.name, scaled, start) for seed in self.comparison.seeds]
-        return np.array(rows, dtype=np.float64).reshape(len(rows), len(places), len(self.measures))
+    def regrets(self, name: str, axis: Axis, positions: Sequence[float]) -> FloatArray:
+        """Return the regrets of one method at positions along `axis`: [s, t, m]."""
+        initial = anytime_curve.initial_values(self.problem)
+        # A point exactly at a position counts, also if dividing by the unit has rounded the position down.
+        scaled = [position * axis.unit * (1 + 1e-9) for position in positions]
+        rows = [
+            anytime_curve.values_at(self._curves[name, seed], axis.name, scaled, initial)
+            for seed in self.comparison.seeds
+        ]
+        return np.array(rows, dtype=np.float64).reshape(len(rows), len(positions), len(self.measures))
 
     @cached_property
     def end(self) -> float:
-        """Where entrants are judged: the end, or at equal cost the last place that all of them reached."""
+        """The position at which methods are compared: the end of the searches, or the least cost that a search reached."""
         reached: list[float] = [
-            min(episode[self.axis.name] for episode in self.facts(name)) / self.axis.unit for name in self.names
+            min(episode[self.axis.name] for episode in self.episodes(name)) / self.axis.unit for name in self.names
         ]
         return min(reached) if self.by_cost else max(reached)
 
     @property
     def marks(self) -> list[float]:
-        """Round places along the axis, and the end."""
+        """Round positions along the axis, and the end."""
         return [*(float(mark) for mark in MARKS if mark < self.end * 0.999), self.end]
 
-    def places(self, axis: Axis) -> list[float]:
-        """Places along an axis for a figure."""
-        last = max(episode[axis.name] for name in self.names for episode in self.facts(name)) / axis.unit
+    def figure_positions(self, axis: Axis) -> list[float]:
+        """Return positions along an axis for a figure."""
+        last = max(episode[axis.name] for name in self.names for episode in self.episodes(name)) / axis.unit
         if axis.name == "evaluations":
             return [float(n) for n in range(1, max(2, round(last)) + 1)]
-        return [last * place / PLACES for place in range(1, PLACES + 1)]
+        return [last * index / FIGURE_POSITIONS for index in range(1, FIGURE_POSITIONS + 1)]
 
     @cached_property
     def final(self) -> FloatArray:
-        """The regret that decides, at the end: [k, s]."""
-        return np.stack([self.values(name, self.axis, [self.end])[:, 0, -1] for name in self.names])
+        """The regrets at the end by the last measure: [k, s]."""
+        return np.stack([self.regrets(name, self.axis, [self.end])[:, 0, -1] for name in self.names])
 
     def at_optimum(self, name: str) -> int:
-        """How many seeds are at the best there is, by the validation truth (the first measure), at the end."""
-        return int((self.values(name, self.axis, [self.end])[:, 0, 0] <= 1e-12).sum())
+        """Return the number of seeds whose regret is 0 at the end, by the first measure (validation)."""
+        return int((self.regrets(name, self.axis, [self.end])[:, 0, 0] <= OPTIMUM_TOLERANCE).sum())
 
-    def against(self, reference: str) -> dict[str, Paired]:
-        """Every other entrant minus `reference` at the end, with Holm's correction over all of them."""
+    def differences(self, reference: str) -> dict[str, Paired]:
+        """Return the paired test of each other method minus `reference` at the end, with Holm's correction over all."""
         row = self.final[self.names.index(reference)]
-        found = {
+        tests = {
             name: paired(self.final[i].tolist(), row.tolist()) for i, name in enumerate(self.names) if name != reference
         }
-        corrected = holm([item.p for item in found.values()]).tolist()
-        return {name: replace(item, corrected=p) for (name, item), p in zip(found.items(), corrected, strict=True)}
+        corrected = holm([test.p for test in tests.values()]).tolist()
+        return {name: replace(test, corrected=p) for (name, test), p in zip(tests.items(), corrected, strict=True)}
 
     def milliseconds(self, name: str) -> float:
-        """Processor time a trial, everything included."""
-        facts = self.facts(name)
-        trials = sum(item["trials"] for item in facts)
-        return 1e3 * sum(item["processor"] for item in facts) / trials if trials else math.nan
+        """Return the CPU time per trial, including strategy, schedule and benchmark; NaN without trials."""
+        episodes = self.episodes(name)
+        trials = sum(episode["trials"] for episode in episodes)
+        return 1e3 * sum(episode["processor"] for episode in episodes) / trials if trials else math.nan
 
 
-def all_results(comparison: Comparison) -> list[Results]:
-    """One for each benchmark."""
-    return [Results(comparison, spec) for spec in comparison.problems]
+def all_results(comparison: Comparison) -> list[BenchmarkResults]:
+    """Return the results on each benchmark."""
+    return [BenchmarkResults(comparison, spec) for spec in comparison.problems]
 
 
-def ranks(results: Sequence[Results]) -> tuple[FloatArray, FloatArray, str]:
-    """Mean ranks [k] of the entrants, the values [blocks, k] behind them, and what the blocks are."""
-    if len(results) >= FEW_PROBLEMS:
+def compute_ranks(results: Sequence[BenchmarkResults]) -> tuple[FloatArray, FloatArray, str]:
+    """Return the mean ranks [k] of the methods, the values [blocks, k] that were ranked, and a description of the blocks."""
+    if len(results) >= MIN_BENCHMARKS:
         values = np.stack([item.final.mean(axis=1) for item in results])
         return average_ranks(values), values, "benchmarks (means over seeds)"
     values = np.concatenate([item.final.T for item in results])

@@ -1,7 +1,7 @@
-"""Learning curves as data for a benchmark: an estimator that trains an architecture from several seeds and tells all.
+"""An estimator that collects the learning curves of a benchmark: it trains each architecture with several seeds.
 
-It reads the test split at every epoch, which no search may do: what it reports is a table to study searches with, in
-which a search later sees the validation columns only (`ogive.bench.problem`).
+It reports test metrics at every epoch, which the estimator of a search must not do. The reports are written to a table; a
+search on that table receives the validation columns only (see `ogive.bench.problem`).
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from ogive.task.trainer import Examples, Training
 
 COLUMNS = ("accuracy", "log_loss", "test_accuracy", "test_log_loss", "train_loss", "seconds")
-"""What is reported of each seed; `seconds` are CPU seconds of one epoch's training and validation, test excluded."""
+"""The metrics of each seed. `seconds` is the CPU time of training and validation of one epoch, without the test."""
 
 
 class Curves(Estimator):
-    """Trains an architecture from `seeds` seeds in step and reports `COLUMNS` of each at every epoch, as `accuracy_seed0`.
+    """Trains an architecture with several seeds at once, and reports `COLUMNS` of each at every epoch: `accuracy_seed0`, ...
 
-    `accuracy` and `log_loss` are the means over the seeds on the validation split. Nothing is checkpointed: the networks of
-    a small space are trained again faster than they are stored.
+    `accuracy` and `log_loss` are the means over the seeds on the validation split. There are no checkpoints: networks of
+    this size are trained again faster than their states are stored.
 
     Args:
-        task: made by `og.task.classification`.
-        training: how to train; its epochs are the length of the curves.
-        seeds: how many.
+        task: the task, from `og.task.classification`.
+        training: the recipe; its epochs are the length of the curves.
+        seeds: the number of seeds.
     """
 
     def __init__(self, task: Task, training: Recipe, seeds: int = 3) -> None:
@@ -41,25 +41,25 @@ class Curves(Estimator):
         self.training = training
         self.seeds = whole("curves", "seeds", seeds, at_least=1)
         self.epochs = training.epochs
-        self._parts: tuple[Examples, Examples, Examples] | None = None
+        self._splits: tuple[Examples, Examples, Examples] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_parts": None}
+        return {**self.__dict__, "_splits": None}
 
     def prepare(self) -> None:
-        self._examples()
+        self._load_splits()
 
     def evaluate(self, evaluation: Evaluation) -> None:
         from ogive.task.trainer import Training
 
-        train, _, _ = self._examples()
+        train, _, _ = self._load_splits()
         trainings = []
         for number in range(self.seeds):
             seed = derive(evaluation.seed, "curve", number)
             model = evaluation.architecture.build(seed=seed)
             trainings.append(Training(model, train, self.task.classes, self.training, seed))
         for epoch in range(1, evaluation.until + 1):
-            rows = [self._epoch(training, epoch) for training in trainings]
+            rows = [self._run_epoch(training, epoch) for training in trainings]
             metrics = {f"{name}_seed{n}": row[name] for n, row in enumerate(rows) for name in COLUMNS}
             for name in ("accuracy", "log_loss"):
                 metrics[name] = sum(row[name] for row in rows) / len(rows)
@@ -72,20 +72,20 @@ class Curves(Estimator):
     def fingerprints(self) -> Mapping[str, str]:
         return self.task.fingerprints()
 
-    def _epoch(self, training: Training, number: int) -> dict[str, float]:
+    def _run_epoch(self, training: Training, number: int) -> dict[str, float]:
         from ogive.task.trainer import evaluate
 
-        _, validation, test = self._examples()
-        began = time.process_time()
+        _, validation, test = self._load_splits()
+        start = time.process_time()
         train_loss = training.epoch(number)
-        seen = evaluate(training.model, validation, self.task.classes)
-        seconds = time.process_time() - began
-        unseen = evaluate(training.model, test, self.task.classes)
-        tested = {f"test_{name}": value for name, value in unseen.items()}
-        return {**seen, **tested, "train_loss": train_loss, "seconds": seconds}
+        validation_metrics = evaluate(training.model, validation, self.task.classes)
+        seconds = time.process_time() - start
+        test_metrics = evaluate(training.model, test, self.task.classes)
+        prefixed = {f"test_{name}": value for name, value in test_metrics.items()}
+        return {**validation_metrics, **prefixed, "train_loss": train_loss, "seconds": seconds}
 
-    def _examples(self) -> tuple[Examples, Examples, Examples]:
-        if self._parts is None:
+    def _load_splits(self) -> tuple[Examples, Examples, Examples]:
+        if self._splits is None:
             task = self.task
-            self._parts = task.train(), task.validation(), task.test(lambda fingerprint: None)
-        return self._parts
+            self._splits = task.train(), task.validation(), task.test(lambda fingerprint: None)
+        return self._splits

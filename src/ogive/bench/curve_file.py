@@ -1,9 +1,11 @@
-"""Learning curves in one small file, and the same file as a problem.
+"""Files of learning curves: writing them, and reading them as tabular benchmarks.
 
-An `.npz` archive without pickles: `meta`, the JSON text of what was done; `choices`, for each architecture the position of
-each decision's label (-1 where inactive), int8 [n, decisions]; and for each of `COLUMNS` an array [n, r, k] (architectures,
-seeds, epochs). Accuracies are stored as counts of correct examples, everything else in half precision (relative error at
-most 0.05 %).
+A file is an `.npz` archive without pickles. It contains:
+
+- `meta`: JSON text with the space, the sizes of the splits, the recipe and the versions;
+- `choices`: int8 [n, decisions], the index of the label of each decision; -1 where it is inactive;
+- for each of `COLUMNS`: an array [n, r, k] (architectures, seeds, epochs). Accuracies are stored as numbers of correct
+  examples, all other columns in half precision (relative error at most 0.05 %).
 """
 
 from __future__ import annotations
@@ -29,36 +31,45 @@ from ogive.trial import Status, Trial
 
 FORMAT = 1
 COUNTED = {"accuracy": "validation", "test_accuracy": "test"}
-"""Columns that are a share of the examples of a part."""
+"""The columns that are stored as counts, and the split whose examples they count."""
 SMALLEST = 2.0**-14
-"""The smallest normal number in half precision; below it digits are lost."""
+"""The smallest normal number in half precision; smaller numbers have fewer digits."""
 
-DOUBLED = tuple(2**n for n in range(12))
-MANY = 8
-"""Levels that are all looked at."""
+POWERS_OF_TWO = tuple(2**n for n in range(12))
+MAX_LEVELS = 8
+"""With more levels, correlations are computed at powers of two only."""
 
 
 def collect(
     trials: Iterable[Trial], space: Space, seeds: int, epochs: int
 ) -> tuple[NDArray[np.int8], dict[str, FloatArray]]:
-    """The choices and the columns of what `og.bench.Curves` reported of every architecture of `space`, in the grid's order.
+    """Return the choices and the columns of the trials that `og.bench.Curves` evaluated, in the order of `space.grid()`.
+
+    Args:
+        trials: with a finished trial for every architecture of the space.
+        space: the search space.
+        seeds: the number of seeds, r.
+        epochs: the number of epochs, k.
+
+    Returns:
+        `choices` [n, decisions] and the columns [n, r, k], as the module docstring describes them.
 
     Raises:
-        JobError: architectures are missing, or were not trained to the end.
+        JobError: an architecture has no finished trial, or a trial has another number of epochs.
     """
     done = {trial.architecture.id: trial for trial in trials if trial.status is Status.FINISHED}
     grid = list(space.grid())
     missing = [architecture for architecture in grid if architecture.id not in done]
     if missing:
-        shown = ", ".join(f"{name}={label}" for name, label in missing[0].items())
-        raise JobError(f"{len(missing)} of {len(grid)} architectures were not trained to the end, such as {shown}")
+        example = ", ".join(f"{name}={label}" for name, label in missing[0].items())
+        raise JobError(f"{len(missing)} of {len(grid)} architectures have no finished trial, such as {example}")
     labels = {decision.name: list(decision.domain.all(0)) for decision in space.decisions}
     choices = np.full((len(grid), len(labels)), -1, dtype=np.int8)
     values = {name: np.empty((len(grid), seeds, epochs)) for name in COLUMNS}
     for row, architecture in enumerate(grid):
-        for place, (name, known) in enumerate(labels.items()):
+        for column_index, (name, alternatives) in enumerate(labels.items()):
             if name in architecture:
-                choices[row, place] = known.index(architecture[name])
+                choices[row, column_index] = alternatives.index(architecture[name])
         reports = done[architecture.id].reports
         if len(reports) != epochs:
             raise JobError(f"trial {done[architecture.id].id} has {len(reports)} reports instead of {epochs}")
@@ -70,7 +81,15 @@ def collect(
 def write(
     path: Path, space: Space, choices: NDArray[np.int8], values: Mapping[str, FloatArray], meta: Mapping[str, Any]
 ) -> None:
-    """Write the file. `meta` needs `sizes`, the number of examples in each part; equal contents give equal bytes."""
+    """Write a file of learning curves. Equal contents give equal bytes.
+
+    Args:
+        path: the file.
+        space: the search space.
+        choices: [n, decisions], from `collect`.
+        values: the columns [n, r, k], from `collect`.
+        meta: JSON values; it must contain `sizes`, the number of examples in each split, and `space`, its fingerprint.
+    """
     stored: dict[str, NDArray[Any]] = {"choices": choices}
     for name, column in values.items():
         if name in COUNTED:
@@ -82,45 +101,46 @@ def write(
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
         for name, array in stored.items():
             buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, _packed(array), allow_pickle=False)
+            np.lib.format.write_array(buffer, _to_planes(array), allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(), zipfile.ZIP_LZMA)
 
 
-def _packed(array: NDArray[Any]) -> NDArray[Any]:
-    """Two-byte values as two planes of bytes, the high ones first, which compress far better: [2, ...]."""
+def _to_planes(array: NDArray[Any]) -> NDArray[Any]:
+    """Return two-byte values as two arrays of bytes, the high bytes first: [2, ...]. They compress far better."""
     if array.dtype.itemsize != 2:
         return array
     return np.ascontiguousarray(np.moveaxis(array[..., None].view(np.uint8), -1, 0)[::-1])
 
 
-def _unpacked(planes: NDArray[Any], dtype: Any) -> NDArray[Any]:
+def _from_planes(planes: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """Return the two-byte values of `_to_planes`."""
     return np.asarray(np.ascontiguousarray(np.moveaxis(planes[::-1], 0, -1)).view(dtype)[..., 0])
 
 
 def read(path: Path) -> tuple[dict[str, Any], NDArray[np.int8], dict[str, FloatArray]]:
-    """`meta`, the choices and the columns of a file.
+    """Return `meta`, the choices [n, decisions] and the columns [n, r, k] of a file.
 
     Raises:
-        JobError: it is no such file.
+        JobError: it is not a file of learning curves, or has another format.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
             meta = json.loads(str(archive["meta"]))
             if meta["format"] != FORMAT:
-                raise JobError(f"{path}: has format {meta['format']}, and this Ogive reads {FORMAT}")
+                raise JobError(f"{path}: has format {meta['format']}, but this version of Ogive reads format {FORMAT}")
             values = {}
             for name in COLUMNS:
                 if name in COUNTED:
-                    values[name] = _unpacked(archive[name], np.uint16) / meta["sizes"][COUNTED[name]]
+                    values[name] = _from_planes(archive[name], np.uint16) / meta["sizes"][COUNTED[name]]
                 else:
-                    values[name] = _unpacked(archive[name], np.float16).astype(np.float64)
+                    values[name] = _from_planes(archive[name], np.float16).astype(np.float64)
             return meta, archive["choices"], values
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise JobError(f"{path}: is no file of learning curves: {error}") from error
+        raise JobError(f"{path}: is not a file of learning curves: {error}") from error
 
 
-def space_of(meta: Mapping[str, Any]) -> Space:
-    """The table of decisions that the curves were made for; without layers."""
+def space_from_meta(meta: Mapping[str, Any]) -> Space:
+    """Return the space of the curves. It has the decisions, but no layers to build a model from."""
     return Space.from_json({"decisions": meta["decisions"], "fingerprint": meta["space"]})
 
 
@@ -131,30 +151,32 @@ def load(
     name: str = "",
     source: str = "",
 ) -> Table:
-    """The curves as a problem: every epoch is a level, every seed a repetition, test is for the report alone.
+    """Return the table of a file of learning curves: each epoch is a level, and each seed a repetition.
 
     Args:
-        path: of the file.
-        objectives: "accuracy" (0 to 1), "log_loss" (nats an example), or both.
-        space: the declared one where its layers are wanted; it must have the file's decisions.
-        name: of the problem; by default the file's.
-        source: where the numbers come from; by default what the file says.
+        path: the file.
+        objectives: "accuracy" (0 to 1), "log_loss" (nats per example), or both.
+        space: the declared space, if models are to be built; its decisions must be those of the file. By default the space
+            in the file, which has no layers.
+        name: the name of the problem; by default the name of the file.
+        source: the origin of the values; by default the text in the file.
 
     Raises:
-        JobError: the file cannot be read, or is of another space.
+        JobError: the file cannot be read, or belongs to another space.
     """
     meta, choices, values = read(Path(path))
-    found = space or space_of(meta)
+    table_space = space or space_from_meta(meta)
     if space is not None and [d.describe() for d in space.decisions] != meta["decisions"]:
-        raise JobError(f"{path}: was made for other decisions than the space's; leave the space out, or give its own")
+        raise JobError(
+            f"{path}: its decisions differ from those of the space; leave the space out, or pass the one it is for"
+        )
     seconds = np.cumsum(values["seconds"], axis=2)
-    shown = ("accuracy", "log_loss", "train_loss")
-    tested = {f"test_{metric}": values[f"test_{metric}"] for metric in ("accuracy", "log_loss")}
+    metrics = ("accuracy", "log_loss", "train_loss", "test_accuracy", "test_log_loss")
     return Table(
         name or Path(path).stem,
-        found,
-        _keys(found, choices),
-        {**{metric: values[metric] for metric in shown}, **tested},
+        table_space,
+        _row_keys(table_space, choices),
+        {metric: values[metric] for metric in metrics},
         objectives,
         levels=range(1, seconds.shape[2] + 1),
         continuable=True,
@@ -164,39 +186,43 @@ def load(
     )
 
 
-def _keys(space: Space, choices: NDArray[np.int8]) -> Sequence[str]:
+def _row_keys(space: Space, choices: NDArray[np.int8]) -> Sequence[str]:
+    """Return the id of the architecture of each row of `choices` [n, decisions]."""
     labels = [(decision.name, list(decision.domain.all(0))) for decision in space.decisions]
-    found = []
+    keys = []
     for row in choices:
-        chosen = {name: known[place] for (name, known), place in zip(labels, row, strict=True) if place >= 0}
-        found.append(space.architecture(chosen).id)
-    return found
+        active = {name: names[index] for (name, names), index in zip(labels, row, strict=True) if index >= 0}
+        keys.append(space.architecture(active).id)
+    return keys
 
 
 def rank_correlations(table: Table, metric: str) -> dict[int, float]:
-    """Spearman's correlation of a metric between single seeds, mean over all pairs of seeds, at some epochs.
+    """Return Spearman's rank correlation of a metric between single seeds, averaged over all pairs of seeds, by epoch.
 
-    A table is only as good as this signal: below 0.7 at the last epoch, who wins is decided by luck.
+    It measures how well a single training ranks architectures. Below 0.7 at the last epoch, luck decides which is best.
     """
-    found = {}
-    for epoch, place in _marks(table).items():
-        values = table.values(metric, place)
+    correlations = {}
+    for epoch, level in _selected_levels(table).items():
+        values = table.values(metric, level)
         pairs = itertools.combinations(range(values.shape[1]), 2)
-        found[epoch] = float(np.mean([_spearman(values[:, a], values[:, b]) for a, b in pairs]))
-    return found
+        correlations[epoch] = float(np.mean([_spearman(values[:, a], values[:, b]) for a, b in pairs]))
+    return correlations
 
 
 def level_correlations(table: Table, metric: str) -> dict[int, float]:
-    """Spearman's correlation of a metric at some epochs with the last, means over the seeds: what few epochs tell."""
+    """Return Spearman's rank correlation between a metric at an epoch and at the last (means over the seeds), by epoch."""
     last = table.values(metric).mean(axis=1)
-    return {epoch: _spearman(table.values(metric, place).mean(axis=1), last) for epoch, place in _marks(table).items()}
+    return {
+        epoch: _spearman(table.values(metric, level).mean(axis=1), last)
+        for epoch, level in _selected_levels(table).items()
+    }
 
 
-def _marks(table: Table) -> dict[int, int]:
-    """Some levels, the last among them: their epochs and their places; one level without epochs is epoch 0."""
+def _selected_levels(table: Table) -> dict[int, int]:
+    """Return the epochs and indices of some levels, including the last. A single level without epochs has epoch 0."""
     levels = table.levels or (0,)
-    chosen = levels if len(levels) <= MANY else [e for e in levels if e in DOUBLED or e == levels[-1]]
-    return {epoch: levels.index(epoch) for epoch in chosen}
+    epochs = levels if len(levels) <= MAX_LEVELS else [e for e in levels if e in POWERS_OF_TWO or e == levels[-1]]
+    return {epoch: levels.index(epoch) for epoch in epochs}
 
 
 def _spearman(a: FloatArray, b: FloatArray) -> float:

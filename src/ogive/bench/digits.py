@@ -1,7 +1,7 @@
-"""The benchmark `digits`: learning curves of small convolutional chains on scikit-learn's digits, made by this project.
+"""The benchmark `digits`: learning curves of small convolutional networks on scikit-learn's digits, shipped with Ogive.
 
-1,554 architectures (`zoo.chain` with three widths, two kernels and one to four blocks), each trained from three seeds for
-32 epochs on 300 examples; validation on 500, test on the other 997. `ogive bench build` makes the table anew.
+It has 1,554 architectures (`zoo.chain` with three widths, two kernel sizes and one to four blocks), each trained with three
+seeds for 32 epochs on 300 examples, with 500 for validation and the other 997 for the test. `ogive bench build` builds it.
 """
 
 from __future__ import annotations
@@ -23,43 +23,52 @@ FILE = Path(__file__).with_name("digits.npz")
 
 
 def space() -> Space:
-    """The space with its layers: 6 + 36 + 216 + 1,296 architectures."""
+    """Return the space with its layers: 6 + 36 + 216 + 1,296 architectures."""
     from ogive import zoo
 
     return zoo.chain(channels=CHANNELS, kernels=KERNELS, depth=DEPTH)
 
 
 def task() -> Task:
-    """Few examples to train on, so that architectures differ; many to judge by, so that it shows."""
+    """Return the task: few examples for training, so that architectures differ; many to measure the difference with."""
     return classification("digits", test=997, validation=500, train=300)
 
 
 def recipe() -> Recipe:
-    """How every architecture is trained."""
+    """Return the recipe that every architecture is trained with."""
     return Recipe(epochs=32, learning_rate=0.01)
 
 
 def load(objectives: ObjectiveSpec = "log_loss") -> Table:
-    """The table. The objective is "log_loss" (nats an example, the finer of the two), "accuracy" (0 to 1), or both.
+    """Return the table. The space has the decisions of `space()` without layers, so that PyTorch is not imported.
 
-    Its space has the decisions of `space()` without layers, so that nothing loads PyTorch.
+    Args:
+        objectives: "log_loss" (nats per example, the finer of the two), "accuracy" (0 to 1), or both.
+
+    Raises:
+        JobError: the file of the table is missing.
     """
     if not FILE.exists():
         raise JobError(
-            f"the table of the benchmark 'digits' is gone; make it anew with `ogive bench build {FILE}` (some six hours of "
-            "one core; it goes on where it was stopped), or name another: see `ogive bench list`"
+            f"the table of the benchmark 'digits' is missing; build it with `ogive bench build {FILE}` (about six hours on "
+            "one core; it can be interrupted and continued), or choose another benchmark: see `ogive bench list`"
         )
     return load_curves(
-        FILE, objectives, _plain(), name="digits", source="chains of convolutions on digits, made by Ogive"
+        FILE,
+        objectives,
+        space_without_layers(),
+        name="digits",
+        source="chains of convolutions on digits, built by Ogive",
     )
 
 
 def network(*blocks: object) -> tuple[object, ...]:
-    """Stands for the network that a row was measured on."""
+    """A placeholder for the network: a table needs no model."""
     return blocks
 
 
-def _plain() -> Space:
+def space_without_layers() -> Space:
+    """Return the space of the table: the decisions of `space()`, without layers."""
     widths = [one_of(*CHANNELS, name=f"channels{i}") for i in range(DEPTH[1])]
     blocks = repeat(
         lambda i: layer(network, widths[i], one_of(*KERNELS, name=f"kernel{i}")), times=integer(*DEPTH, name="depth")

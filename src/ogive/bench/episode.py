@@ -1,4 +1,4 @@
-"""One episode of a comparison: a search in memory, and its any-time curve as JSON."""
+"""One episode of a comparison: a simulated search, and its result as JSON."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from dataclasses import asdict
 from typing import Any
 
 from ogive.bench.anytime_curve import IncumbentPoint, Recorder
-from ogive.bench.catalog import Entrant
+from ogive.bench.catalog import Method
 from ogive.bench.problem import Problem
 from ogive.bench.protocol import Protocol
 from ogive.bench.simulated_search import simulate
 
 
-def run(problem: Problem, entrant: Entrant, seed: int, protocol: Protocol) -> dict[str, Any]:
-    """Search `problem` under `protocol`; what to keep of it.
+def run_episode(problem: Problem, method: Method, seed: int, protocol: Protocol) -> dict[str, Any]:
+    """Search `problem` with `method` under `protocol`, and return the result as JSON.
 
     Returns:
-        `points`: the any-time curve; `evaluations`, `trials`, `failed`, `ended`: how far it went and why it ended;
-        `seconds` (virtual clock), `cost` (training seconds of all workers) and `processor` (seconds of this process).
+        `points`: the any-time curve; `evaluations`, `trials`, `failed`: numbers of trials; `ended`: the reason of the end;
+        `seconds`: virtual time; `cost`: training seconds of all workers together; `processor`: CPU seconds of this process.
     """
     recorder = Recorder(problem)
-    began = time.process_time()
+    start = time.process_time()
     limit = None if protocol.cost is None else protocol.cost * problem.full_seconds
     state = simulate(
         problem,
-        entrant.strategy,
-        entrant.schedule,
+        method.strategy,
+        method.schedule,
         trials=protocol.trials,
         workers=protocol.workers,
         seed=seed,
@@ -41,10 +41,13 @@ def run(problem: Problem, entrant: Entrant, seed: int, protocol: Protocol) -> di
         "ended": state.ended,
         "seconds": state.elapsed,
         "cost": state.seconds,
-        "processor": round(time.process_time() - began, 3),
+        "processor": round(time.process_time() - start, 3),
     }
 
 
-def points(result: dict[str, Any]) -> list[IncumbentPoint]:
-    """The any-time curve of a stored episode."""
-    return [IncumbentPoint(e, s, c, tuple(values)) for e, s, c, values in result["points"]]
+def read_points(result: dict[str, Any]) -> list[IncumbentPoint]:
+    """Return the any-time curve of a stored episode."""
+    return [
+        IncumbentPoint(evaluations, seconds, cost, tuple(values))
+        for evaluations, seconds, cost, values in result["points"]
+    ]

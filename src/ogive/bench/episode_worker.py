@@ -1,4 +1,7 @@
-"""A process that runs episodes: one JSON line in, one JSON line out. Started as `python -m ogive.bench.episode_worker`."""
+"""A process that runs episodes; started as `python -m ogive.bench.episode_worker`.
+
+It reads one request per line from standard input, as JSON, and writes one result per line to standard output.
+"""
 
 from __future__ import annotations
 
@@ -10,42 +13,42 @@ import threading
 import traceback
 from typing import Any
 
-from ogive.bench import catalog, episode
+from ogive.bench import catalog
+from ogive.bench.episode import run_episode
 from ogive.bench.problem import Problem
 from ogive.bench.protocol import Protocol
 from ogive.errors import OgiveError
 
 
 def main() -> None:
-    """Answer until the input ends. What is printed meanwhile goes to standard error."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    asked: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(asked,), daemon=True).start()
-    loaded: dict[str, Problem] = {}
+    """Answer requests until standard input is closed. Anything else that is printed goes to standard error."""
+    results = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # a library that prints must not write into the results
+    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
+    problems: dict[str, Problem] = {}
     while True:
-        answers.write(json.dumps(_answer(json.loads(asked.get()), loaded)) + "\n")
-        answers.flush()
+        results.write(json.dumps(_answer(json.loads(requests.get()), problems)) + "\n")
+        results.flush()
 
 
-def _listen(asked: queue.SimpleQueue[str]) -> None:
-    """Take what is asked; who asks no more is dead, and nobody waits for the episode that is running."""
+def _read_requests(requests: queue.SimpleQueue[str]) -> None:
+    """Queue the requests. End the process when the parent is gone, without finishing the episode that is running."""
     for line in sys.stdin:
-        asked.put(line)
+        requests.put(line)
     os._exit(0)
 
 
-def _answer(asked: dict[str, Any], loaded: dict[str, Problem]) -> dict[str, Any]:
+def _answer(request: dict[str, Any], problems: dict[str, Problem]) -> dict[str, Any]:
     try:
-        spec = asked["benchmark"]
-        if spec not in loaded:
-            loaded[spec] = catalog.load(spec)
-        return episode.run(
-            loaded[spec], catalog.entrant(asked["entrant"]), asked["seed"], Protocol(**asked["protocol"])
-        )
+        spec = request["benchmark"]
+        if spec not in problems:
+            problems[spec] = catalog.load(spec)
+        method = catalog.parse_method(request["method"])
+        return run_episode(problems[spec], method, request["seed"], Protocol(**request["protocol"]))
     except OgiveError as error:
         return {"error": str(error)}
-    except Exception:  # noqa: BLE001 - whatever a strategy raises is told by the parent
+    except Exception:  # noqa: BLE001 - a strategy may raise anything; the parent reports it
         return {"error": traceback.format_exc()}
 
 

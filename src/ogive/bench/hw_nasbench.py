@@ -1,4 +1,4 @@
-"""HW-NAS-Bench: C. Li et al., ICLR 2021: latency and energy of NAS-Bench-201's cells on six devices."""
+"""HW-NAS-Bench: latency and energy of the cells of NAS-Bench-201 on six devices (C. Li et al., ICLR 2021)."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ HARDWARE = (
 
 
 def measurements(path: str | Path, data: str = "cifar10") -> dict[tuple[str, ...], dict[str, float]]:
-    """HW-NAS-Bench's measurements, from `HW-NAS-Bench-v1_0.pickle`: by cell, latencies in ms and energies in mJ.
+    """Return the measurements of each cell from `HW-NAS-Bench-v1_0.pickle`: latencies in ms, energies in mJ.
 
     Raises:
-        JobError: the file is not there or not of this format.
+        JobError: the file does not exist, or has another format.
     """
     file = Path(path)
     try:
@@ -41,23 +41,33 @@ def measurements(path: str | Path, data: str = "cifar10") -> dict[tuple[str, ...
     except OSError as error:
         raise JobError(f"{file}: cannot be read: {error}") from error
     except (KeyError, TypeError, IndexError) as error:
-        raise JobError(f"{file}: is not HW-NAS-Bench's table for {data!r}: {error!r}") from error
+        raise JobError(f"{file}: is not the table of HW-NAS-Bench for {data!r}: {error!r}") from error
 
 
-def beside(accuracies: Table, path: str | Path, metric: str = "edgegpu_latency", data: str = "cifar10") -> Table:
-    """`accuracies` (of this space) with one of HW-NAS-Bench's measurements as the second objective, known before training.
+def add_hardware_metric(
+    accuracies: Table, path: str | Path, metric: str = "edgegpu_latency", data: str = "cifar10"
+) -> Table:
+    """Return a table with two objectives: the error of `accuracies`, and a metric of HW-NAS-Bench.
+
+    The second metric is known before training.
+
+    Args:
+        accuracies: a table on the space of NAS-Bench-201, with the column `accuracy` in per cent.
+        path: the file `HW-NAS-Bench-v1_0.pickle`.
+        metric: one of `HARDWARE`.
+        data: the data set that the networks are for.
 
     Raises:
-        JobError: the measurement is not there, or a cell has none.
+        JobError: the file has no such metric, or lacks a cell.
     """
     measured = measurements(path, data)
-    known = next(iter(measured.values()), {})
-    if metric not in known:
-        raise JobError(f"{path}: has no {metric!r}; it has {', '.join(known)}")
+    available = next(iter(measured.values()), {})
+    if metric not in available:
+        raise JobError(f"{path}: has no metric {metric!r}; it has {', '.join(available)}")
     rows = {key(architecture): accuracies.row(architecture) for architecture in accuracies.space.grid()}
     missing = [cell for cell in rows if cell not in measured]
     if missing:
-        raise JobError(f"{path}: has no measurement of {len(missing)} cells, the first is {missing[0]}")
+        raise JobError(f"{path}: has no measurements of {len(missing)} cells, such as {missing[0]}")
     accuracy = accuracies.columns["accuracy"]
     order = list(rows.values())
     return Table(

@@ -1,10 +1,10 @@
-"""NAS-Bench-201 and what was measured on its space.
+"""NAS-Bench-201 and other benchmarks on its space.
 
 - The space: X. Dong and Y. Yang, NAS-Bench-201, ICLR 2020. NATS-Bench, which extends it, is in `nats`.
-- AnalogNAS-Bench: the same cells trained anew (PyPI package analog-nasbench).
+- AnalogNAS-Bench: the same cells trained again (PyPI package analog-nasbench).
 
-Each of the 15,625 cells has a row of its own, also where others are the same network: they were trained apart and have
-other values. So the space here has no canonical form, in contrast to `og.zoo.nasbench201`.
+Each of the 15,625 cells has its own row, even if other cells are the same network: they were trained separately, and have
+different values. Therefore the space has no canonical form, unlike `og.zoo.nasbench201`.
 """
 
 from __future__ import annotations
@@ -33,34 +33,34 @@ TWO_LEVELS = (12, 200)
 
 
 def cell(*operations: str) -> tuple[str, ...]:
-    """Stands for the network that a table's row was measured on."""
+    """A placeholder for the network: a table needs no model."""
     return operations
 
 
 def space() -> Space:
-    """5^6 cells; decisions `0-1`, `0-2`, `1-2`, `0-3`, `1-3`, `2-3`, in the order of the published strings."""
+    """Return the space of 5^6 cells: the decisions `0-1`, `0-2`, `1-2`, `0-3`, `1-3`, `2-3`, as in the published strings."""
     return Space(layer(cell, *(one_of(*OPERATIONS, name=edge) for edge in EDGES)), graph=graph)
 
 
 def graph(architecture: Mapping[str, Any]) -> tuple[list[str], list[tuple[int, int]]]:
-    """The operations that data pass through, as a graph."""
+    """Return the graph of the operations that are connected to input and output."""
     return wiring({(int(edge[0]), int(edge[2])): architecture[edge] for edge in EDGES})
 
 
 def operations(text: str) -> tuple[str, ...]:
-    """The six operations of a published string, in the order of `EDGES`.
+    """Parse a published string, and return its six operations in the order of `EDGES`.
 
     Raises:
-        JobError: it names no cell.
+        JobError: the string does not describe a cell.
     """
-    found = tuple(edge.rsplit("~", 1)[0] for node in text.strip("|").split("|+|") for edge in node.split("|"))
-    if len(found) != len(EDGES) or set(found) - set(OPERATIONS):
-        raise JobError(f"{text!r} does not name a cell of NAS-Bench-201")
-    return found
+    labels = tuple(edge.rsplit("~", 1)[0] for node in text.strip("|").split("|+|") for edge in node.split("|"))
+    if len(labels) != len(EDGES) or set(labels) - set(OPERATIONS):
+        raise JobError(f"{text!r} does not describe a cell of NAS-Bench-201")
+    return labels
 
 
 def key(architecture: Mapping[str, Any]) -> tuple[str, ...]:
-    """The six operations."""
+    """Return the six operations."""
     return tuple(architecture[edge] for edge in EDGES)
 
 
@@ -72,25 +72,27 @@ def load(
     at_most: float | None = None,
     screened: bool = True,
 ) -> Table:
-    """A CSV with a column `architecture` (published strings) and one for each measurement; may be gzipped.
+    """Return the table in a CSV file, which may be gzipped: a column `architecture` (published strings), and metrics.
 
     Args:
-        path: of the CSV.
-        column: the objective, an accuracy in per cent; called `accuracy`.
-        cheap: the same after 12 epochs, the lower of two fidelities that cost 12 and 200 epochs; none by default.
-        second: a column to be minimised beside it, such as "latency_ms_pixel3"; the first objective is then the `error` in
-            per cent, with the reference point at 20 % and the 90th percentile of the second.
-        at_most: with it, `second` is no objective but a constraint.
+        path: the file.
+        column: the objective, an accuracy in per cent; the table calls it `accuracy`.
+        cheap: the column with the same metric after 12 epochs. With it the table has two levels, 12 and 200 epochs.
+        second: a column to minimize as well, such as "latency_ms_pixel3". The first objective is then `error` in per cent,
+            and the reference point is an error of 20 % and the 90th percentile of the second objective.
+        at_most: makes `second` a constraint with this bound instead of an objective.
         screened: whether `second` is known before training.
 
     Raises:
-        JobError: the file or a column is not there, a value is no number, or rows are missing or there twice.
+        JobError: the file or a column does not exist, a value is not a number, or cells are missing or duplicated.
     """
     if at_most is not None and not second:
-        raise JobError(f"benchmark 'nasbench201': at_most={at_most!r} limits the column that `second` names; name one")
-    keys, values = _read(Path(path), [name for name in (column, cheap, second) if name])
+        raise JobError(
+            f"benchmark 'nasbench201': at_most={at_most!r} bounds the column `second`; name that column as well"
+        )
+    keys, values = _read_csv(Path(path), [name for name in (column, cheap, second) if name])
     if len(set(keys)) == len(keys) != CELLS:
-        raise JobError(f"{path}: has {len(keys)} rows; NAS-Bench-201 has {CELLS} cells, and each needs one")
+        raise JobError(f"{path}: has {len(keys)} rows, but NAS-Bench-201 has {CELLS} cells; each needs a row")
     full = values[column]
     accuracy = np.stack([values[cheap], full], axis=1) if cheap else full
     columns: dict[str, Any] = {"accuracy": accuracy}
@@ -121,51 +123,54 @@ def load(
     )
 
 
-def _read(path: Path, wanted: Sequence[str]) -> tuple[list[tuple[str, ...]], dict[str, FloatArray]]:
-    """The cell of each row, and the wanted columns."""
-    opened: Any = gzip.open if path.suffix == ".gz" else open
+def _read_csv(path: Path, names: Sequence[str]) -> tuple[list[tuple[str, ...]], dict[str, FloatArray]]:
+    """Return the cell of each row, and the named columns."""
+    open_text: Any = gzip.open if path.suffix == ".gz" else open
     try:
-        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+        with open_text(path, "rt", encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
-            there = reader.fieldnames or ()
-            for name in ("architecture", *wanted):
-                if name not in there:
-                    raise JobError(f"{path}: has no column {name!r}; it has {', '.join(there)}")
+            header = reader.fieldnames or ()
+            for name in ("architecture", *names):
+                if name not in header:
+                    raise JobError(f"{path}: has no column {name!r}; it has {', '.join(header)}")
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, EOFError, zlib.error, csv.Error) as error:
         raise JobError(f"{path}: cannot be read: {error}") from error
-    keys = [_cell(row["architecture"], f"{path}, line {line}") for line, row in rows]
+    keys = [_parse_cell(row["architecture"], f"{path}, line {line}") for line, row in rows]
     columns = {
-        name: [_number(row[name], f"{path}, line {line}, column {name!r}") for line, row in rows] for name in wanted
+        name: [_parse_number(row[name], f"{path}, line {line}, column {name!r}") for line, row in rows]
+        for name in names
     }
     return keys, {name: np.array(column) for name, column in columns.items()}
 
 
-def _cell(text: str, where: str) -> tuple[str, ...]:
+def _parse_cell(text: str, where: str) -> tuple[str, ...]:
     try:
         return operations(text)
     except JobError as error:
         raise JobError(f"{where}: {error}") from None
 
 
-def _number(text: str | None, where: str) -> float:
+def _parse_number(text: str | None, where: str) -> float:
     try:
         return float(text or "")
     except ValueError:
-        raise JobError(f"{where}: {text or ''!r} is no number") from None
+        raise JobError(f"{where}: {text or ''!r} is not a number") from None
 
 
 ANALOG_OPERATIONS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
-"""In the order of the package's numbers."""
+"""The operations in the order of the package's codes."""
 ANALOG_EDGES = (0, 1, 3, 2, 4, 5)
-"""Where in the package's codes each of `EDGES` stands: there the edges go 0-1, 0-2, 0-3, 1-2, 1-3, 2-3."""
+"""The index of each of `EDGES` in the package's codes, whose edges are ordered 0-1, 0-2, 0-3, 1-2, 1-3, 2-3."""
 
 
 def analog(metric: str = "baseline_accuracy") -> Table:
-    """AnalogNAS-Bench from the package analog-nasbench: NAS-Bench-201's cells trained anew on CIFAR-10, judged on test.
+    """Return AnalogNAS-Bench from the package analog-nasbench: cells of NAS-Bench-201 trained again on CIFAR-10.
+
+    All its metrics were measured on the test split.
 
     Args:
-        metric: the objective, in per cent: baseline_accuracy (digital), ptq_accuracy, qat_accuracy, noisy_accuracy,
+        metric: the objective, in per cent: baseline_accuracy (digital), ptq_accuracy, qat_accuracy, noisy_accuracy or
             analog_accuracy.
 
     Raises:
@@ -176,13 +181,15 @@ def analog(metric: str = "baseline_accuracy") -> Table:
     if spec is None or spec.origin is None:
         raise MissingExtra("analog-nasbench", "bench", "the benchmark 'analog'")
     path = Path(spec.origin).parent / "data.anb"
-    stand_ins = {("analognasbench.data", name): Record for name in ("Architecture", "DriftMeasurement")}
+    replacements = {("analognasbench.data", name): Record for name in ("Architecture", "DriftMeasurement")}
     with path.open("rb") as file:
-        table = load_pickle(file, path, stand_ins)
-    known = sorted(name for name, value in vars(next(iter(table.values()))).items() if isinstance(value, (int, float)))
-    if metric not in known:
-        raise JobError(f"benchmark 'analog' has no metric {metric!r}; it has {', '.join(known)}")
-    keys = [tuple(ANALOG_OPERATIONS[code[place]] for place in ANALOG_EDGES) for code in table]
+        table = load_pickle(file, path, replacements)
+    metrics = sorted(
+        name for name, value in vars(next(iter(table.values()))).items() if isinstance(value, (int, float))
+    )
+    if metric not in metrics:
+        raise JobError(f"benchmark 'analog' has no metric {metric!r}; it has {', '.join(metrics)}")
+    keys = [tuple(ANALOG_OPERATIONS[code[index]] for index in ANALOG_EDGES) for code in table]
     return Table(
         "analog",
         space(),

@@ -1,7 +1,8 @@
 """NAS-Bench-Graph: Y. Qin et al., NAS-Bench-Graph: Benchmarking graph neural architecture search, NeurIPS 2022.
 
-Four computing nodes, each with one earlier node (or the raw features, 0) as its input and one of nine operations; all nodes
-without successors are concatenated. Architectures that compute the same share a row: 26,206 on all data sets but proteins.
+An architecture has four computing nodes. The input of each is an earlier node or the raw features (0), and it has one of
+nine operations. The nodes without successors are concatenated. Equivalent architectures share a row; there are 26,206 on
+all data sets but proteins.
 """
 
 from __future__ import annotations
@@ -17,84 +18,84 @@ from ogive.errors import JobError, MissingExtra
 from ogive.space import Architecture, Space, layer, one_of
 
 LINKS = ("0000", "0001", "0011", "0012", "0013", "0111", "0112", "0122", "0123")
-"""The input of each of the four nodes: the nine shapes that differ."""
+"""The nine shapes: the input of each of the four nodes."""
 OPERATIONS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip")
-PROTEINS = ("gcn", "sage", "arma", "fc", "skip")
+PROTEINS_OPERATIONS = ("gcn", "sage", "arma", "fc", "skip")
 DATA_SETS = ("arxiv", "citeseer", "computers", "cora", "cs", "photo", "physics", "proteins", "pubmed")
 NODES = 4
 
 
 def network(links: str, *operations: str) -> tuple[str, ...]:
-    """Stands for the network that a table's row was measured on."""
+    """A placeholder for the network: a table needs no model."""
     return (links, *operations)
 
 
 def space(operations: tuple[str, ...] = OPERATIONS) -> Space:
-    """Decisions `links` and `operation1` to `operation4`; architectures that compute the same are one."""
+    """Return the space: the decisions `links` and `operation1` to `operation4`. Equivalent architectures are one."""
     choices = [one_of(*operations, name=f"operation{node}") for node in range(1, NODES + 1)]
     net = layer(network, one_of(*LINKS, name="links"), *choices)
-    return Space(net, constraint=_violation, canonical=lambda architecture: _text(key(architecture)), graph=_nodes)
+    return Space(net, constraint=_violation, canonical=lambda architecture: repr(key(architecture)), graph=_graph)
 
 
 def _violation(architecture: Architecture) -> str | None:
-    skips = all(architecture[f"operation{node}"] == "skip" for node in range(1, NODES + 1))
-    return "it computes nothing: every operation is a skip" if skips else None
+    all_skips = all(architecture[f"operation{node}"] == "skip" for node in range(1, NODES + 1))
+    return "it computes nothing: every operation is a skip" if all_skips else None
 
 
 def key(architecture: Mapping[str, Any]) -> Hashable:
-    """What architectures share that compute the same: the tree of their operations, order of branches aside."""
+    """Return the tree of the computation (see `tree`), which equivalent architectures share."""
     return tree(str(architecture["links"]), [str(architecture[f"operation{node}"]) for node in range(1, NODES + 1)])
 
 
 def tree(links: str, operations: list[str]) -> Hashable:
-    """The computation as nested (operation, branches), without skips that do nothing.
+    """Return the computation as nested tuples of (operation, branches), with sorted branches and without idle skips.
 
-    A skip is its input. It counts only where it ends a branch beside others of a node that computes something: there the
-    node's own value is concatenated as well.
+    A skip returns its input, so it is replaced by that. It stays only as the end of a branch whose input also has other
+    branches: then the value of the input is concatenated as well.
+
+    Args:
+        links: the input of each node, one of `LINKS`.
+        operations: the operation of each node.
     """
     sources = [int(link) for link in links]
-    branches: dict[int, list[int]] = {node: [] for node in range(NODES + 1)}
+    successors: dict[int, list[int]] = {node: [] for node in range(NODES + 1)}
     for node, source in enumerate(sources, 1):
-        branches[source].append(node)
+        successors[source].append(node)
 
-    def ends(node: int, raw: bool) -> list[Hashable]:
-        """The branches that start at `node`; `raw`: its value is the raw features, which are never concatenated."""
-        found: list[Hashable] = []
-        for child in branches[node]:
+    def branches_from(node: int, is_features: bool) -> list[Hashable]:
+        """Return the branches that start at `node`. Raw features (`is_features`) are never concatenated."""
+        branches: list[Hashable] = []
+        for child in successors[node]:
             if operations[child - 1] != "skip":
-                grown = ends(child, False)
-                after = () if grown == [("skip", ())] else tuple(sorted(grown, key=_text))
-                found.append((operations[child - 1], after))
-            elif branches[child]:
-                found += ends(child, raw)
-            elif not raw:
-                found.append(("skip", ()))
-        return found
+                following = branches_from(child, False)
+                inner = () if following == [("skip", ())] else tuple(sorted(following, key=repr))
+                branches.append((operations[child - 1], inner))
+            elif successors[child]:
+                branches += branches_from(child, is_features)
+            elif not is_features:
+                branches.append(("skip", ()))
+        return branches
 
-    return tuple(sorted(ends(0, True), key=_text))
+    return tuple(sorted(branches_from(0, True), key=repr))
 
 
-def _nodes(architecture: Mapping[str, Any]) -> tuple[list[str], list[tuple[int, int]]]:
-    """The computation as a graph of operations, from the raw features to what is concatenated."""
+def _graph(architecture: Mapping[str, Any]) -> tuple[list[str], list[tuple[int, int]]]:
+    """Return the operations and the edges of the computation, from the raw features to the concatenation."""
     labels, edges = ["features"], list[tuple[int, int]]()
 
-    def grow(node: int, branches: Any) -> None:
-        for operation, after in branches:
+    def add_branches(node: int, branches: Any) -> None:
+        for operation, inner in branches:
             edges.append((node, len(labels)))
             labels.append(operation)
-            grow(len(labels) - 1, after)
+            add_branches(len(labels) - 1, inner)
 
-    grow(0, key(architecture))
+    add_branches(0, key(architecture))
     ends = set(range(len(labels))) - {source for source, _ in edges}
     return [*labels, "output"], [*edges, *((end, len(labels)) for end in sorted(ends))]
 
 
-def _text(form: Hashable) -> str:
-    return repr(form)
-
-
 def load(data: str = "cora") -> Table:
-    """The table of one data set from the package nas-bench-graph; the objective is the validation performance (0 to 1).
+    """Return the table of a data set from the package nas-bench-graph; the objective is the validation accuracy (0 to 1).
 
     Raises:
         MissingExtra: the package is not installed.
@@ -109,12 +110,12 @@ def load(data: str = "cora") -> Table:
 
 
 def read(path: Path, data: str) -> Table:
-    """As `load`, from a file."""
-    operations = PROTEINS if data == "proteins" else OPERATIONS
+    """Return the table in a file of the package."""
+    operations = PROTEINS_OPERATIONS if data == "proteins" else OPERATIONS
     with path.open("rb") as file:
         rows = load_pickle(file, path)
-    keys = [_decoded(code, path) for code in rows]
-    columns = {ours: [float(row[theirs]) for row in rows.values()] for ours, theirs in _COLUMNS.items()}
+    keys = [_decode(code, path) for code in rows]
+    columns = {metric: [float(row[name]) for row in rows.values()] for metric, name in _COLUMNS.items()}
     return Table(
         f"nasbench-graph-{data}",
         space(operations),
@@ -129,12 +130,13 @@ def read(path: Path, data: str) -> Table:
 
 
 _COLUMNS = {"accuracy": "valid_perf", "test_accuracy": "perf", "latency": "latency", "parameters": "para"}
+"""The metrics, and their names in the files."""
 
 
-def _decoded(code: int, path: Path) -> Hashable:
-    """The tree behind a published number: the shape's place, then a decimal digit for each operation."""
+def _decode(code: int, path: Path) -> Hashable:
+    """Return the tree of a published code: the index of the shape, followed by a decimal digit for each operation."""
     shape, digits = divmod(code, 10**NODES)
-    chosen = [int(digit) for digit in f"{digits:0{NODES}d}"]
-    if shape >= len(LINKS) or max(chosen) >= len(OPERATIONS):
-        raise JobError(f"{path}: holds {code}, which is no architecture of NAS-Bench-Graph")
-    return tree(LINKS[shape], [OPERATIONS[digit] for digit in chosen])
+    operation_indices = [int(digit) for digit in f"{digits:0{NODES}d}"]
+    if shape >= len(LINKS) or max(operation_indices) >= len(OPERATIONS):
+        raise JobError(f"{path}: contains the code {code}, which is not an architecture of NAS-Bench-Graph")
+    return tree(LINKS[shape], [OPERATIONS[index] for index in operation_indices])

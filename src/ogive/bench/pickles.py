@@ -1,7 +1,7 @@
-"""Pickles from outside, read without running code: plain containers and numbers, NumPy's arrays, and listed stand-ins.
+"""Reading untrusted pickles without running code: containers, numbers, NumPy arrays, and classes that are replaced.
 
-A pickle may name any importable callable and call it. Here a name that is not on the list is an error before it is
-imported, so a file that was tampered with cannot do more than be refused.
+A pickle can name any importable callable and call it. Here only listed names are allowed. Any other name is an error before
+it is imported, so a malicious file cannot run code.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ogive.errors import JobError
 _ARRAY = np.zeros(1).__reduce__()[0]
 _SCALAR = np.float64(1).__reduce__()[0]
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
-"""What files of `torch.save` began with before PyTorch 1.6, when they became zip archives."""
+"""The first two values in files of `torch.save` before PyTorch 1.6; later files are zip archives."""
 
 
-def _latin1(text: str, encoding: str) -> bytes:
-    """The bytes that pickles of protocol 2 hold as text; any other encoding would be none of theirs."""
+def _encode_latin1(text: str, encoding: str) -> bytes:
+    """Replace `_codecs.encode`: pickles of protocol 2 store bytes as text in this encoding, and in no other."""
     if encoding != "latin1":
-        raise pickle.UnpicklingError(f"it asks for the encoding {encoding!r}, which no table of numbers needs")
+        raise pickle.UnpicklingError(f"it requests the encoding {encoding!r}, which a table of numbers does not need")
     return text.encode("latin1")
 
 
@@ -38,7 +38,7 @@ _SAFE: dict[tuple[str, str], Any] = {
     ("builtins", "list"): list,
     ("builtins", "dict"): dict,
     ("builtins", "tuple"): tuple,
-    ("_codecs", "encode"): _latin1,
+    ("_codecs", "encode"): _encode_latin1,
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _ARRAY for core in ("core", "_core")},
@@ -47,47 +47,47 @@ _SAFE: dict[tuple[str, str], Any] = {
 
 
 class Record:
-    """Stands in for a class of the file's writer: keeps the attributes, none of the behaviour."""
+    """A replacement for a class in the file: it has the attributes, but no methods."""
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: IO[bytes], stand_ins: Mapping[tuple[str, str], Any]) -> None:
+    def __init__(self, file: IO[bytes], replacements: Mapping[tuple[str, str], Any]) -> None:
         super().__init__(file)
-        self._allowed = {**_SAFE, **stand_ins}
+        self._allowed = {**_SAFE, **replacements}
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._allowed:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no table of numbers needs")
+            raise pickle.UnpicklingError(f"it requests {module}.{name}, which a table of numbers does not need")
         return self._allowed[module, name]
 
 
-def load_pickle(file: IO[bytes], where: Path, stand_ins: Mapping[tuple[str, str], Any] | None = None) -> Any:
-    """What a pickle holds, if it holds nothing but data.
+def load_pickle(file: IO[bytes], path: Path, replacements: Mapping[tuple[str, str], Any] | None = None) -> Any:
+    """Return the object in a pickle that contains data only.
 
     Args:
-        file: open for reading bytes.
-        where: the file's name, for errors.
-        stand_ins: what takes the place of a class of the writer's, by (module, name), such as `WalkRecord`.
+        file: the file, open for reading bytes.
+        path: its path, for error messages.
+        replacements: for each (module, name) of a class in the file, the class to use instead, such as `Record`.
 
     Raises:
-        JobError: the file asks for anything else, or cannot be read.
+        JobError: the pickle requests a name that is not allowed, or cannot be read.
     """
     try:
-        return _Unpickler(file, stand_ins or {}).load()
+        return _Unpickler(file, replacements or {}).load()
     except (pickle.UnpicklingError, EOFError, OSError, ValueError, TypeError, AttributeError, IndexError) as error:
-        raise JobError(f"{where}: cannot be read as a table: {error}; download it again from its publisher") from error
+        raise JobError(f"{path}: cannot be read as a table: {error}; download it again from its publisher") from error
 
 
 def load_saved(path: Path) -> Any:
-    """What a file of `torch.save` holds, if that is nothing but data without tensors; PyTorch is not needed.
+    """Return the object in a file of `torch.save` that contains data without tensors; PyTorch is not needed.
 
-    PyTorch's own reader of untrusted files (`weights_only`) is written in Python, and many times slower.
+    PyTorch can read untrusted files as well (`weights_only`), but that reader is written in Python and many times slower.
 
     Raises:
-        JobError: it is no such file, asks for anything else, or cannot be read.
+        JobError: it is not such a file, requests a name that is not allowed, or cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -95,10 +95,10 @@ def load_saved(path: Path) -> Any:
                 file.seek(0)
                 return _load_legacy(file, path)
         with zipfile.ZipFile(path) as archive:
-            found = [name for name in archive.namelist() if name.endswith("/data.pkl") and name.count("/") == 1]
-            if len(found) != 1:
-                raise JobError(f"{path}: is no file that torch.save wrote: the archive has no data.pkl")
-            with archive.open(found[0]) as member:
+            members = [name for name in archive.namelist() if name.endswith("/data.pkl") and name.count("/") == 1]
+            if len(members) != 1:
+                raise JobError(f"{path}: is not a file of torch.save: the archive has no data.pkl")
+            with archive.open(members[0]) as member:
                 return load_pickle(member, path)
     except (OSError, zipfile.BadZipFile) as error:
         raise JobError(f"{path}: cannot be read: {error}") from error
@@ -106,9 +106,9 @@ def load_saved(path: Path) -> Any:
 
 def _load_legacy(file: IO[bytes], path: Path) -> Any:
     try:
-        head = [_Unpickler(file, {}).load() for _ in range(3)]  # the third tells the machine's sizes of integers
+        head = [_Unpickler(file, {}).load() for _ in range(3)]  # the third has the sizes of the machine's integers
     except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError) as error:
-        raise JobError(f"{path}: is no file that torch.save wrote: {error}") from error
+        raise JobError(f"{path}: is not a file of torch.save: {error}") from error
     if head[:2] != [_MAGIC, _VERSION]:
-        raise JobError(f"{path}: is no file that torch.save wrote: it begins with another pickle")
+        raise JobError(f"{path}: is not a file of torch.save: it does not start with its magic number")
     return load_pickle(file, path)

@@ -1,20 +1,24 @@
-"""The contract of a benchmark problem: a space whose every architecture has a known value.
+"""The contract of a benchmark problem: a search space in which the metrics of every architecture are known.
 
-A problem answers from a table or a formula where a search would train::
+A problem replaces training by a table or a formula::
 
     problem = og.bench.load("digits")
-    for seen in problem.evaluate(architecture, {"epochs": 8}, seed=0):   # epoch by epoch, as training would
-        seen.step, seen.metrics, seen.seconds
-    problem.truth(architecture)          # what the report judges by; no search may look at it
+    for result in problem.evaluate(architecture, {"epochs": 8}, seed=0):   # one result per epoch
+        result.step, result.metrics, result.seconds
+    problem.truth(architecture)          # noise-free metrics, for the report only
 
-What every problem guarantees:
+Every problem guarantees:
 
-- `evaluate` is a function of (architecture, fidelity, seed): the same again, in any process and any order.
-- It shows validation only. Where a table has but one column, `split` says which, and reports repeat it.
-- `truth` is without noise (the mean over a table's repetitions at the full fidelity). `bounds` holds the best and the
-  worst truth that satisfies the constraints, so that regret is exact and never negative on what was searched.
+- `evaluate` is deterministic: equal (architecture, fidelity, seed) give equal results, in any process and in any order.
+- `evaluate` returns validation metrics only. Where a table has test metrics only, `split` is "test", and reports say so.
+- `truth` is free of noise: for a table it is the mean over its repetitions at full fidelity. A search must not call it.
+- `bounds` holds the best and the worst `truth` among the architectures that satisfy the constraints. The regret computed
+  from it is exact, and not negative for architectures of the space that satisfy them.
 
-`og.bench.estimator(problem)` makes it an estimator like any other: for `og.search`, jobs and the command line.
+To write a problem of your own, subclass `Problem`: set `name`, `space` and `objectives`, and implement `evaluate`, `truth`
+and `bounds`. With several objectives, implement `front` and `reference`, and let `bounds` be empty.
+
+`og.bench.estimator(problem)` turns a problem into an estimator, for `og.search`, jobs and the command line.
 """
 
 from __future__ import annotations
@@ -31,18 +35,18 @@ from ogive.objective import Constraint, Objective
 from ogive.space import Architecture, Space
 from ogive.trial import EMPTY, Fidelity, Step
 
-TEST = "test_"
-"""What the truths of the test split begin with: `test_accuracy`."""
+TEST_PREFIX = "test_"
+"""Prefix of the names of test metrics in `Problem.truth` and `Problem.bounds`: `test_accuracy`."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What an evaluation shows at one step.
+    """The metrics of an evaluation at one step.
 
     Attributes:
-        step: epochs done.
-        metrics: by name.
-        seconds: of training since the observation before it, or since the start.
+        step: the number of epochs trained, from 1.
+        metrics: the value of each metric, by name.
+        seconds: training time since the previous step, or since the start of the evaluation.
     """
 
     step: Step
@@ -51,25 +55,25 @@ class Observation:
 
 
 class Bounds(NamedTuple):
-    """The best and the worst truth of a metric, in the metric's own unit."""
+    """The best and the worst true value of a metric, in the unit of the metric."""
 
     best: float
     worst: float
 
 
 class Problem(ABC):
-    """A space whose every architecture has a known value. See the module's docstring for what is guaranteed.
+    """A search space in which the metrics of every architecture are known. The module docstring lists the guarantees.
 
     Attributes:
-        name: short, for tables and figures.
-        space: what is searched.
-        objectives: what is sought; the metrics are among those that `evaluate` reports.
-        constraints: that a search of this problem has to satisfy.
-        epochs: the full fidelity; None where there is only one way to evaluate.
-        continuable: whether what is reported at a step does not depend on how far the evaluation goes.
-        split: what the objectives were measured on: "validation", or "test" where the table has nothing else; "" where the
-            values are a formula's.
-        source: where the numbers come from, one line for the reader.
+        name: a short name, for tables and figures.
+        space: the search space.
+        objectives: one or several objectives; `evaluate` reports their metrics.
+        constraints: the constraints that a search of this problem must satisfy.
+        epochs: the full fidelity; None if the problem has a single fidelity.
+        continuable: whether an evaluation can be continued: the metrics at a step are the same for every target fidelity.
+        split: the split that the objectives were measured on: "validation", or "test" if the table has nothing else; ""
+            for a formula.
+        source: the origin of the values, in one line.
     """
 
     name: str
@@ -83,56 +87,68 @@ class Problem(ABC):
 
     @abstractmethod
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
-        """Observations in order, the last at the fidelity's step.
+        """Yield the metrics at each step in ascending order, up to the step of `fidelity`.
+
+        A problem that is not continuable may yield the last step only.
+
+        Args:
+            architecture: an architecture of `space`.
+            fidelity: such as `{"epochs": 8}`; the full fidelity if it does not name epochs.
+            seed: selects the repetition of a table, or the noise.
 
         Raises:
-            JobError: the problem does not know this fidelity.
-            Infeasible: this architecture has no value.
+            JobError: the problem has no values at this fidelity.
+            Infeasible: the architecture has no values.
         """
 
     @abstractmethod
     def truth(self, architecture: Architecture) -> Mapping[str, float]:
-        """Every metric that `bounds` knows, and those of the constraints: what a report judges this architecture by."""
+        """Return the noise-free metrics at full fidelity: those in `bounds`, and those of the constraints."""
 
     @property
     @abstractmethod
     def bounds(self) -> Mapping[str, Bounds]:
-        """The best and the worst truth, by metric: of each objective, and of its test counterpart where there is one.
+        """The best and the worst truth of the objective and, if it is known, of the objective on the test split.
 
-        Empty with several objectives, whose best is a front (`front`).
+        Empty with several objectives, where the optimum is a Pareto front (see `front`).
         """
 
     @property
     def front(self) -> list[Mapping[str, float]]:
-        """The truths that no other dominates: what a problem with several objectives has instead of `bounds`.
+        """The truths on the Pareto front; required with several objectives.
 
         Raises:
-            JobError: its class does not tell.
+            JobError: the class does not implement it.
         """
-        raise self._unwritten("front", "list[Mapping[str, float]]", "the truths that no other dominates")
+        raise self._missing_property("front", "list[Mapping[str, float]]", "the truths on the Pareto front")
 
     @property
     def reference(self) -> tuple[float, ...]:
-        """The costs [m] that bound the hypervolume, one an objective; of what is maximised, the negative.
+        """The reference point of the hypervolume: one cost for each objective; required with several objectives.
 
         Raises:
-            JobError: its class does not tell.
+            JobError: the class does not implement it.
         """
-        raise self._unwritten(
-            "reference", "tuple[float, ...]", "a cost for each objective, of what is maximised the negative"
+        raise self._missing_property(
+            "reference",
+            "tuple[float, ...]",
+            "one cost for each objective, with the sign changed where it is maximized",
         )
 
     @property
     def full_seconds(self) -> float:
-        """What one full evaluation takes on average: the unit of cost."""
+        """The mean duration of an evaluation at full fidelity, in seconds; the unit in which costs are reported."""
         return 1.0
 
     def screen(self, architecture: Architecture) -> Mapping[str, float]:
-        """Metrics known before training."""
+        """Return the metrics that are known before training."""
         return EMPTY
 
     def describe(self) -> dict[str, Any]:
-        """All that the outcome of a search of this problem depends on, as JSON."""
+        """Return, as JSON, everything that the outcome of a search of this problem depends on.
+
+        A subclass adds its own parameters; `fingerprint` is a hash of the result.
+        """
         return {
             "name": self.name,
             "space": self.space.to_json()["decisions"],
@@ -142,13 +158,13 @@ class Problem(ABC):
             "split": self.split,
         }
 
-    def _unwritten(self, name: str, returns: str, what: str) -> JobError:
+    def _missing_property(self, name: str, returns: str, meaning: str) -> JobError:
         return JobError(
-            f"the problem {self.name!r} does not tell its {name}, which searches for several objectives are judged by: "
-            f"write in its class {type(self).__qualname__} the property {name}, `def {name}(self) -> {returns}`, {what}"
+            f"the problem {self.name!r} has several objectives, but does not define {name!r}, which is needed to evaluate a "
+            f"search: add to its class {type(self).__qualname__} the property `def {name}(self) -> {returns}` ({meaning})"
         )
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of `describe()`; problems of one fingerprint may be compared."""
+        """A hash of `describe()`; results are comparable only on problems of equal fingerprints."""
         return hash_json(self.describe())

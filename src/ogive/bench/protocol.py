@@ -1,8 +1,8 @@
-"""The protocol of a comparison, and the file that keeps its episodes.
+"""The protocol of a comparison, and the database that stores its episodes.
 
-An episode is one search: (benchmark, entrant, seed). What makes episodes comparable is the protocol: how many trials and
-workers, the limit of cost, and each benchmark's fingerprint. Benchmarks, entrants and seeds may be added to a comparison at
-any time; its protocol cannot change.
+An episode is one search: (benchmark, method, seed). Episodes are comparable if they share the protocol (the number of trials
+and workers, and the limit of cost) and the fingerprint of the benchmark. Benchmarks, methods and seeds can be added to a
+comparison at any time; its protocol cannot change.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from ogive.errors import RunError
 from ogive.hashing import hash_json
 
 VERSION = 1
-"""Raised whenever an episode of the same protocol would be another one."""
+"""Increased whenever a change of the code gives other results for the same protocol."""
 FILE = "episodes.db"
 PACKAGES = ("ogive", "numpy", "scipy", "scikit-learn")
+# A method was called "entrant" when this schema was defined: the column keeps that name, so that old files can be read.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS protocol (text TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS benchmarks (spec TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, about TEXT NOT NULL);
@@ -34,18 +35,18 @@ CREATE TABLE IF NOT EXISTS episodes (
 );
 """
 
-Place = tuple[str, str, int]
-"""Benchmark, entrant, seed."""
+EpisodeKey = tuple[str, str, int]
+"""(benchmark, method, seed), the first two as specifications: ("nk:k=5", "gp:draws=1", 0)."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What all episodes of a comparison share.
+    """The settings that all episodes of a comparison share.
 
     Attributes:
-        trials: at most so many are begun in an episode.
-        workers: evaluations at a time.
-        cost: ends an episode, in full trainings; None for no limit.
+        trials: the maximum number of trials of an episode.
+        workers: the number of simulated workers.
+        cost: the limit of the training time of an episode, in full trainings; None for no limit.
     """
 
     trials: int = 300
@@ -59,8 +60,8 @@ class Protocol:
         return hash_json(asdict(self), digits=8)
 
 
-def environment() -> dict[str, str]:
-    """The versions that a result may depend on."""
+def get_environment() -> dict[str, str]:
+    """Return the versions of Python and of the packages that a result may depend on."""
     versions = {}
     for package in PACKAGES:
         try:
@@ -70,85 +71,94 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine(), **versions}
 
 
-def environment_hash(found: Mapping[str, str]) -> str:
-    """Eight hexadecimal digits."""
-    return hash_json(dict(found), digits=8)
+def hash_environment(environment: Mapping[str, str]) -> str:
+    """Return eight hexadecimal digits."""
+    return hash_json(dict(environment), digits=8)
 
 
-class Store:
-    """The episodes of one comparison, in `episodes.db` of its folder; each is stored the moment it ends.
+class EpisodeStore:
+    """The episodes of one comparison, in `episodes.db` of its folder. Each episode is stored as soon as it ends.
 
     Raises:
-        RunError: the folder holds a comparison of another protocol, or something else, or cannot be written.
+        RunError: the folder belongs to a comparison with another protocol, contains other files, or cannot be written.
     """
 
     def __init__(self, folder: Path, protocol: Protocol) -> None:
         self.folder, self.protocol = folder, protocol
         path = folder / FILE
         if folder.exists() and not path.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise RunError(f"{folder} is there already and holds no comparison; choose another folder, or an empty one")
+            raise RunError(f"{folder} exists and contains no comparison; choose another folder, or an empty one")
         with self._errors():
             folder.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=30, isolation_level=None)
             self._connection.executescript(_SCHEMA)
-            self._keep_protocol()
+            self._check_protocol()
 
-    def _keep_protocol(self) -> None:
+    def _check_protocol(self) -> None:
+        """Store the protocol in a new file; compare it with the stored one in an existing file."""
         row = self._connection.execute("SELECT text FROM protocol").fetchone()
-        mine = asdict(self.protocol)
+        requested = asdict(self.protocol)
         if row is None:
-            self._connection.execute("INSERT INTO protocol VALUES (?)", (json.dumps(mine),))
+            self._connection.execute("INSERT INTO protocol VALUES (?)", (json.dumps(requested),))
             return
         stored = json.loads(row[0])
-        other = [f"{key} {stored.get(key)} there, {mine.get(key)} here" for key in mine if stored.get(key) != mine[key]]
-        if other:
+        differences = [
+            f"{key}: {stored.get(key)} there, {value} requested"
+            for key, value in requested.items()
+            if stored.get(key) != value
+        ]
+        if differences:
             raise RunError(
-                f"{self.folder} holds a comparison of another protocol ({'; '.join(other)}); results of unlike protocols "
-                "are not compared: ask for the same, or choose another folder"
+                f"{self.folder} contains a comparison with another protocol ({'; '.join(differences)}); results of "
+                "different protocols are not comparable: use the same protocol, or choose another folder"
             )
 
-    def keep_benchmark(self, spec: str, fingerprint: str, about: Mapping[str, Any]) -> None:
-        """Note a benchmark, or see that it is the one that was noted before.
+    def add_benchmark(self, spec: str, fingerprint: str, about: Mapping[str, Any]) -> None:
+        """Store a benchmark, or check that its fingerprint is the stored one.
 
         Raises:
-            RunError: its table or its options are others now.
+            RunError: the benchmark has changed since it was stored.
         """
         with self._errors():
             row = self._connection.execute("SELECT fingerprint FROM benchmarks WHERE spec = ?", (spec,)).fetchone()
             if row is not None and row[0] != fingerprint:
                 raise RunError(
-                    f"benchmark {spec!r} has fingerprint {fingerprint} now, and had {row[0]} when the episodes in "
-                    f"{self.folder} were made; its table has changed: compare in another folder"
+                    f"benchmark {spec!r} has the fingerprint {fingerprint}, but the episodes in {self.folder} were run "
+                    f"with {row[0]}: its data have changed; choose another folder"
                 )
             if row is None:
                 values = spec, fingerprint, json.dumps(dict(about))
                 self._connection.execute("INSERT INTO benchmarks VALUES (?, ?, ?)", values)
 
-    def add(self, place: Place, environment: Mapping[str, str], result: Mapping[str, Any]) -> None:
-        """Store an episode; one that is there already stays."""
-        code = environment_hash(environment)
+    def add(self, key: EpisodeKey, environment: Mapping[str, str], result: Mapping[str, Any]) -> None:
+        """Store an episode; an episode that is already stored is not replaced."""
+        code = hash_environment(environment)
         with self._errors():
             self._connection.execute(
                 "INSERT OR IGNORE INTO environments VALUES (?, ?)", (code, json.dumps(dict(environment)))
             )
             self._connection.execute(
-                "INSERT OR IGNORE INTO episodes VALUES (?, ?, ?, ?, ?)", (*place, code, json.dumps(dict(result)))
+                "INSERT OR IGNORE INTO episodes VALUES (?, ?, ?, ?, ?)", (*key, code, json.dumps(dict(result)))
             )
 
-    def episodes(self) -> dict[Place, dict[str, Any]]:
-        """All episodes, each with its `environment`."""
+    def episodes(self) -> dict[EpisodeKey, dict[str, Any]]:
+        """Return all results, each with the hash of its `environment`."""
         query = "SELECT benchmark, entrant, seed, environment, result FROM episodes"
         with self._errors():
             rows = self._connection.execute(query).fetchall()
-        return {(b, e, seed): {**json.loads(text), "environment": code} for b, e, seed, code, text in rows}
+        return {
+            (benchmark, method, seed): {**json.loads(text), "environment": code}
+            for benchmark, method, seed, code, text in rows
+        }
 
     def environments(self) -> dict[str, dict[str, str]]:
-        """By hash."""
+        """Return the environments of all episodes, by hash."""
         with self._errors():
             rows = self._connection.execute("SELECT id, text FROM environments").fetchall()
         return {code: json.loads(text) for code, text in rows}
 
     def close(self) -> None:
+        """Close the database."""
         self._connection.close()
 
     @contextmanager
@@ -156,4 +166,4 @@ class Store:
         try:
             yield
         except (sqlite3.Error, OSError, ValueError) as error:
-            raise RunError(f"{self.folder / FILE} cannot be used: {error}; choose another folder") from error
+            raise RunError(f"{self.folder / FILE} cannot be read or written: {error}; choose another folder") from error

@@ -1,7 +1,7 @@
-"""A search of a benchmark problem in memory: the product's own controller, a virtual clock, and nothing on disk.
+"""A search of a benchmark problem in memory: the controller of a real search with a virtual clock, and nothing on disk.
 
-Simulated time is the table's: an evaluation takes the seconds that its training took, on one of `workers` places. What
-strategies and schedules think is not part of it; the processor time of a whole search is told beside it.
+An evaluation takes as much virtual time as the training took that the table was made from, on one of `workers` simulated
+workers. The time that strategies and schedules compute is not part of virtual time.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ogive import schedule as schedules
 from ogive import strategy as strategies
 from ogive.bench.problem import Problem
 from ogive.executors.simulated import FaultModel, Judge, Simulated, VirtualClock
+from ogive.formatting import duration
 from ogive.run.controller import Controller
 from ogive.run.events import Event, Kind
 from ogive.run.executor import Assignment
@@ -31,33 +32,33 @@ from ogive.strategy.base import Strategy
 from ogive.trial import EMPTY, Step
 
 NOWHERE = Path(os.devnull)
-"""The run's folder; nothing is ever written there."""
+"""The folder of a simulated run; nothing is written there."""
 
 
 @dataclass(frozen=True)
 class PluginSpec:
-    """A strategy or a schedule by name and options."""
+    """The name of a strategy or a schedule, with its options."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        options = ",".join(f"{key}={_text(value)}" for key, value in sorted(self.options.items()))
+        options = ",".join(f"{key}={_to_yaml(value)}" for key, value in sorted(self.options.items()))
         return f"{self.name}:{options}" if options else self.name
 
 
-def _text(value: Any) -> str:
-    """`value` as YAML reads it back."""
+def _to_yaml(value: Any) -> str:
+    """Return YAML of one line that is parsed as `value`."""
     return value if isinstance(value, str) and yaml.safe_load(value) == value else json.dumps(value)
 
 
 FULL = PluginSpec("full")
 AUTO = "auto"
-"""The default strategy, which is told how many trials a search has."""
+"""The default strategy; it has the option `trials`, the length of the search."""
 
 
 class MemoryLog:
-    """A journal that numbers events and forgets them: the state in memory is all that a simulation needs."""
+    """A journal that numbers events and does not store them; a simulation needs the state in memory only."""
 
     def __init__(self) -> None:
         self._last = 1
@@ -68,39 +69,39 @@ class MemoryLog:
         return [event.at(event.time, first + number) for number, event in enumerate(events)]
 
 
-def evaluate(problem: Problem) -> Judge:
-    """How jobs go on when `problem` answers: with its metrics after its seconds."""
+def make_trajectory(problem: Problem) -> Judge:
+    """Return the function that simulates a job: it yields (step, metrics, seconds) of each step from `problem.evaluate`."""
 
-    def course(assignment: Assignment) -> Iterator[tuple[Step, Mapping[str, float], float]]:
+    def trajectory(assignment: Assignment) -> Iterator[tuple[Step, Mapping[str, float], float]]:
         architecture = problem.space.architecture(assignment.choices)
-        architecture.__dict__["id"] = assignment.id  # the cached value, which the controller has just computed
-        for seen in problem.evaluate(architecture, assignment.fidelity, assignment.seed):
-            if seen.step > assignment.reported:
-                yield seen.step, seen.metrics, seen.seconds
+        architecture.__dict__["id"] = assignment.id  # fills the cached property: the controller has computed it already
+        for result in problem.evaluate(architecture, assignment.fidelity, assignment.seed):
+            if result.step > assignment.reported:
+                yield result.step, result.metrics, result.seconds
 
-    return course
+    return trajectory
 
 
 def make_strategy(spec: PluginSpec, problem: Problem, trials: int) -> Strategy:
-    """The strategy, without duplicates and within the hard constraints, as a search of so many trials has it.
+    """Return the strategy as a search of `trials` trials uses it: without duplicates, and within the hard constraints.
 
     Raises:
-        JobError: there is no such strategy, or no such option; the nearest name is suggested.
+        JobError: there is no such strategy or option (the nearest name is suggested).
     """
-    known = {"trials": trials} if spec.name == AUTO else {}
-    options = {**known, **spec.options}
-    bare = strategies.create(spec.name, problem.space, problem.objectives, problem.constraints, **options)
-    strategy: Strategy = strategies.Deduplicated(bare)
+    defaults = {"trials": trials} if spec.name == AUTO else {}
+    options = {**defaults, **spec.options}
+    plain = strategies.create(spec.name, problem.space, problem.objectives, problem.constraints, **options)
+    strategy: Strategy = strategies.Deduplicated(plain)
     if any(constraint.hard for constraint in problem.constraints):
-        strategy = strategies.Constrained(strategy, _remembering(problem))
+        strategy = strategies.Constrained(strategy, _cached_screen(problem))
     return strategy
 
 
 def make_schedule(spec: PluginSpec, problem: Problem) -> Schedule:
-    """The schedule for trials up to the problem's full fidelity.
+    """Return the schedule, for trials up to the full fidelity of the problem.
 
     Raises:
-        JobError: there is no such schedule, or no such option, or it does not fit the problem.
+        JobError: there is no such schedule or option, or the schedule does not fit the problem.
     """
     return schedules.create(
         spec.name,
@@ -111,7 +112,7 @@ def make_schedule(spec: PluginSpec, problem: Problem) -> Schedule:
     )
 
 
-def _remembering(problem: Problem) -> Any:
+def _cached_screen(problem: Problem) -> Any:
     return lru_cache(maxsize=4096)(problem.screen)
 
 
@@ -125,59 +126,60 @@ def simulate(
     seed: int = 0,
     cost: float | None = None,
     observer: Observer = lambda state, event: None,
-    course: Judge | None = None,
+    trajectory: Judge | None = None,
     faults: FaultModel | None = None,
     hours: float | None = None,
 ) -> State:
-    """Search `problem` in memory; returns the run's last state, whose `ended` says why it ended.
+    """Search `problem` in memory, and return the final state of the run; its `ended` is the reason of the end.
 
     Args:
-        problem: what is searched.
-        strategy: by name.
-        schedule: likewise.
-        trials: at most so many are begun.
-        workers: evaluations at a time.
-        seed: of the search.
-        cost: ends the search when so many seconds of training are spent on all trials together; None for no limit.
-        observer: called as by `og.search`.
-        course: how jobs go on, where not as the problem says.
-        faults: what befalls workers.
-        hours: ends the search at the first report after so many; None for no limit.
+        problem: the problem to search.
+        strategy: the strategy.
+        schedule: the schedule; by default each trial is trained at full fidelity.
+        trials: the maximum number of trials.
+        workers: the number of simulated workers.
+        seed: the seed of the search.
+        cost: the limit of training time of all trials together, in seconds; None for no limit.
+        observer: a function that is called with every event, as by `og.search`.
+        trajectory: simulates a job instead of `problem.evaluate`; None to use the problem.
+        faults: failures and delays of workers; None for none.
+        hours: the limit of virtual time; None for no limit. The search ends at the first event after it.
 
     Raises:
-        JobError: the strategy or the schedule is not what it should be.
+        JobError: the strategy, the schedule or an option of theirs is not valid.
     """
     settings = Settings(max_trials=trials, workers=workers, max_failed_trials=trials + 1)
     clock = VirtualClock()
     state = State.of(
         [Event(Kind.CREATED, data=_created(problem, strategy, schedule, seed, settings), seq=1)], problem.space
     )
-    places = Simulated(clock, course or evaluate(problem), workers, faults, seed)
+    executor = Simulated(clock, trajectory or make_trajectory(problem), workers, faults, seed)
     controller = Controller(
         MemoryLog(),
         [Event(Kind.OPENED, data={"workers": workers}, seq=1)],
         state,
         make_strategy(strategy, problem, trials),
         make_schedule(schedule, problem),
-        places,
+        executor,
         NOWHERE,
-        screen=_remembering(problem),
+        screen=_cached_screen(problem),
         clock=clock,
-        observer=lambda state, event: _watch(controller, observer, cost, hours, event),
+        observer=lambda state, event: _observe(controller, observer, cost, hours, event),
     )
-    why = controller.run()
-    state.ended = state.ended or why
+    reason = controller.run()
+    state.ended = state.ended or reason
     return state
 
 
-def _watch(
+def _observe(
     controller: Controller, observer: Observer, cost: float | None, hours: float | None, event: Event | None
 ) -> None:
+    """Pass an event to the observer, then stop the search if it has reached a limit."""
     observer(controller.state, event)
     if cost is not None and controller.state.seconds >= cost:
-        controller.stop(f"{cost:g} s of training are spent")
+        controller.stop(f"the budget of {duration(cost)} of training is used up")
     if hours is not None and controller.clock.monotonic() >= hours * 3600:
-        controller.stop(f"the budget of {hours:g} hours is used up")
+        controller.stop(f"the budget of {duration(hours * 3600)} is used up")
 
 
 def _created(

@@ -1,19 +1,18 @@
-"""Problems that are a formula: a known optimum, any size, and the difficulties of real spaces one at a time.
+"""Synthetic problems, defined by formulas: of any size, with a known optimum, and each with one difficulty of real spaces.
 
-Values are in [0, 1], 1 at the best, called `accuracy` since that is what a user seeks; a curve of epochs rises to it.
+Each has one metric, called `accuracy`: it lies in [0, 1], and is 1 at the optimum.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ogive.arrays import FloatArray, IntArray
 from ogive.bench.problem import Bounds, Observation, Problem
 from ogive.bench.table_problem import Table
 from ogive.errors import JobError
@@ -25,17 +24,17 @@ from ogive.trial import Fidelity
 
 
 def network(*arguments: object, **named: object) -> tuple[object, ...]:
-    """Stands for a network where there is none."""
+    """A placeholder for the network: a formula needs no model."""
     return (*arguments, *named.values())
 
 
 class Additive(Problem):
-    """Each decision adds its part, drawn at random for each alternative: the easiest space that there can be.
+    """The sum of one random value per decision, without interactions: the easiest problem.
 
     Args:
-        decisions: how many.
-        alternatives: of each.
-        seed: of the parts.
+        decisions: the number of decisions.
+        alternatives: the number of alternatives of each decision.
+        seed: the seed of the values.
     """
 
     def __init__(self, decisions: int = 8, alternatives: int = 4, seed: int = 0) -> None:
@@ -43,7 +42,7 @@ class Additive(Problem):
         self.name = f"additive-{d}x{a}"
         self.objectives = (Objective("accuracy"),)
         self.split = ""
-        self.source = f"the sum of {d} parts, {a} alternatives each"
+        self.source = f"the sum of {d} values, {a} alternatives each"
         self.space = Space(layer(network, *(one_of(*range(a), name=f"x{i}") for i in range(d))))
         parts = generator(seed, "additive").random((d, a))
         low, high = parts.min(axis=1).sum(), parts.max(axis=1).sum()
@@ -64,10 +63,16 @@ class Additive(Problem):
 
 
 def nk(n: int = 10, k: int = 3, alternatives: int = 3, seed: int = 0) -> Table:
-    """Kauffman's NK landscape: the part of each decision depends on `k` others, so that the space is rugged.
+    """Return Kauffman's NK landscape: the mean of one value per decision, each of which depends on `k` other decisions.
 
     S. Kauffman and E. Weinberger, "The NK model of rugged fitness landscapes" (1989). The larger `k`, the more local
-    optima. The optimum is known by enumeration, so `alternatives` to the power of `n` is at most a million.
+    optima. The optimum is known by enumeration.
+
+    Args:
+        n: the number of decisions.
+        k: the number of other decisions that the value of a decision depends on; 0 is additive.
+        alternatives: the number of alternatives of each decision; `alternatives**n` must be at most a million.
+        seed: the seed of the values.
 
     Raises:
         JobError: an option is out of its range.
@@ -77,42 +82,40 @@ def nk(n: int = 10, k: int = 3, alternatives: int = 3, seed: int = 0) -> Table:
     if k >= n or a**n > 10**6:
         raise JobError(f"nk: n={n}, k={k}, alternatives={a}; k must be below n, and alternatives^n at most a million")
     rng = generator(seed, "nk")
-    others = [[i, *rng.choice([j for j in range(n) if j != i], size=k, replace=False).tolist()] for i in range(n)]
+    neighbours = [[i, *rng.choice([j for j in range(n) if j != i], size=k, replace=False).tolist()] for i in range(n)]
     parts = rng.random((n, a ** (k + 1)))
-    codes = np.array(list(itertools.product(range(a), repeat=n)))
+    labels = np.array(list(itertools.product(range(a), repeat=n)))
     powers = a ** np.arange(k + 1)
-    values = np.mean([parts[i, codes[:, others[i]] @ powers] for i in range(n)], axis=0)
-    return _table(
-        f"nk-{n}-{k}",
-        Space(layer(network, *(one_of(*range(a), name=f"x{i}") for i in range(n)))),
-        codes,
-        [f"x{i}" for i in range(n)],
-        values,
-        f"NK landscape, n={n}, k={k}, {a} alternatives",
-    )
-
-
-def _table(name: str, space: Space, codes: IntArray, names: Sequence[str], values: FloatArray, source: str) -> Table:
+    values = np.mean([parts[i, labels[:, neighbours[i]] @ powers] for i in range(n)], axis=0)
     scaled = (values - values.min()) / (values.max() - values.min())
-    keys = list(map(tuple, codes.tolist()))
+    names = [f"x{i}" for i in range(n)]
 
     def key(architecture: Mapping[str, Any]) -> tuple[Any, ...]:
         return tuple(architecture[name] for name in names)
 
-    return Table(name, space, keys, {"accuracy": scaled}, "accuracy", split="", key=key, source=source)
+    return Table(
+        f"nk-{n}-{k}",
+        Space(layer(network, *(one_of(*range(a), name=name) for name in names))),
+        list(map(tuple, labels.tolist())),
+        {"accuracy": scaled},
+        "accuracy",
+        split="",
+        key=key,
+        source=f"NK landscape, n={n}, k={k}, {a} alternatives",
+    )
 
 
 class Chain(Problem):
     """A chain of 1 to `depth` layers, each with a width and an operation: conditional decisions and learning curves.
 
-    The optimum is known by construction: one depth is best, and at every place one operation and one width. Deep and wide
-    networks are slower, and learn more slowly, so that few epochs favour small ones.
+    The optimum is known by construction: there is one best depth, and one best operation and width of each layer. Deep
+    and wide networks take longer per epoch and learn more slowly, so that few epochs favour small ones.
 
     Args:
-        depth: most layers.
-        epochs: length of a curve.
-        noise: standard deviation of an epoch's value around the curve; falls as the curve levels out.
-        seed: of which operations and widths are best.
+        depth: the maximum number of layers.
+        epochs: the length of the learning curves.
+        noise: the standard deviation of the values around the learning curve. It decreases as the curve levels out.
+        seed: the seed of the best depth, operations and widths.
     """
 
     WIDTHS = (8, 16, 32, 64, 128)
@@ -125,7 +128,7 @@ class Chain(Problem):
         self.objectives, self.split = (Objective("accuracy"),), ""
         self.source = f"a synthetic chain of 1 to {depth} layers with learning curves of {epochs} epochs"
         rng = generator(seed, "chain")
-        self._deep = int(rng.integers(max(2, depth // 2), depth + 1))
+        self._best_depth = int(rng.integers(max(2, depth // 2), depth + 1))
         self._fit: dict[str, dict[Any, float]] = {
             **{f"width{i}": dict(zip(self.WIDTHS, _peaked(rng, len(self.WIDTHS)), strict=True)) for i in range(depth)},
             **{
@@ -141,23 +144,23 @@ class Chain(Problem):
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
         final, cost = self.truth(architecture)["accuracy"], self._cost(architecture)
         rate = 4.0 / (1.0 + 2.0 * cost) / (self.epochs or 1)
-        wobble = generator(seed, "curve", architecture.id).standard_normal(self.epochs or 1)
+        noise = generator(seed, "curve", architecture.id).standard_normal(self.epochs or 1)
         for epoch in range(1, int(fidelity.get("epochs", self.epochs or 1)) + 1):
-            rest = math.exp(-rate * epoch)
-            value = final * (1 - rest) / (1 - math.exp(-rate * (self.epochs or 1)))
-            value += self.noise * (0.2 + rest) * float(wobble[epoch - 1])
+            distance = math.exp(-rate * epoch)  # from the asymptote of the curve
+            value = final * (1 - distance) / (1 - math.exp(-rate * (self.epochs or 1)))
+            value += self.noise * (0.2 + distance) * float(noise[epoch - 1])
             yield Observation(epoch, {"accuracy": value}, 0.2 + cost)
 
     def truth(self, architecture: Architecture) -> Mapping[str, float]:
         depth = int(architecture["depth"])
         fits = [self._fit[name][architecture[name]] for name in architecture if name != "depth"]
-        return {"accuracy": float(np.mean(fits)) * (1.0 - 0.5 * abs(depth - self._deep) / self._deep)}
+        return {"accuracy": float(np.mean(fits)) * (1.0 - 0.5 * abs(depth - self._best_depth) / self._best_depth)}
 
     def _cost(self, architecture: Architecture) -> float:
-        """Seconds of an epoch, between 0 and 1."""
+        """Return the cost of an epoch beyond 0.2 s, in seconds: between 0 and 1, proportional to the sum of the widths."""
         widths = [architecture[name] for name in architecture if name.startswith("width")]
-        most = len(self._fit) / 2 * self.WIDTHS[-1]
-        return float(sum(widths)) / most
+        largest = len(self._fit) / 2 * self.WIDTHS[-1]
+        return float(sum(widths)) / largest
 
     @property
     def bounds(self) -> Mapping[str, Bounds]:
@@ -165,7 +168,7 @@ class Chain(Problem):
 
     def describe(self) -> dict[str, Any]:
         fit = {name: {str(label): float(value) for label, value in row.items()} for name, row in self._fit.items()}
-        return {**super().describe(), "fit": fit, "deep": self._deep, "noise": self.noise}
+        return {**super().describe(), "fit": fit, "deep": self._best_depth, "noise": self.noise}
 
     @cached_property
     def full_seconds(self) -> float:
@@ -174,6 +177,6 @@ class Chain(Problem):
 
 
 def _peaked(rng: np.random.Generator, n: int) -> list[float]:
-    """Values along an ordered decision that fall off from 1 at one place."""
+    """Return n values that decrease linearly on both sides of one index, where the value is 1."""
     top = int(rng.integers(n))
     return [1.0 - abs(i - top) / max(top, n - 1 - top) for i in range(n)]

@@ -1,4 +1,4 @@
-"""What is wrong with a table, said before it is used."""
+"""Checks of the arrays that a table is made of."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from ogive.errors import JobError
 from ogive.objective import Objective
 
 
-def index(name: str, keys: Sequence[Hashable]) -> dict[Hashable, int]:
+def index_rows(name: str, keys: Sequence[Hashable]) -> dict[Hashable, int]:
+    """Return the row of each key.
+
+    Raises:
+        JobError: there are no rows, or two rows have the same key.
+    """
     rows: dict[Hashable, int] = {}
     for row, key in enumerate(keys):
-        former = rows.setdefault(key, row)
-        if former != row:
+        first = rows.setdefault(key, row)
+        if first != row:
             raise JobError(
-                f"benchmark {name!r}: rows {former + 1} and {row + 1} are of the same architecture, {key}; keep one, or "
+                f"benchmark {name!r}: rows {first + 1} and {row + 1} are of the same architecture, {key}; remove one, or "
                 "make them repetitions"
             )
     if not rows:
@@ -27,23 +32,27 @@ def index(name: str, keys: Sequence[Hashable]) -> dict[Hashable, int]:
 
 
 def check_goal(name: str, objective: Objective) -> None:
-    """An objective whose goal its name contradicts is a mistake in all likelihood: a search for the worst."""
+    """Check that the goal agrees with the name of the metric: to minimize `accuracy` is almost certainly a mistake.
+
+    Raises:
+        JobError: the name implies the opposite goal.
+    """
     try:
         usual = Objective(objective.metric)
-    except JobError:
+    except JobError:  # the name implies no goal
         return
     if usual.goal != objective.goal:
         raise JobError(
-            f"benchmark {name!r}: {objective.metric!r} is to be {objective.goal}d, but its name says {usual.goal}; "
-            "turn the goal, or rename the column"
+            f"benchmark {name!r}: the goal of {objective.metric!r} is {objective.goal!r}, but its name implies "
+            f"{usual.goal!r}; change the goal, or rename the column"
         )
 
 
 def check_varies(name: str, metric: str, values: FloatArray) -> None:
-    """See that there is something to search for.
+    """Check that an objective distinguishes architectures.
 
     Raises:
-        JobError: `values` [n] are not finite in any row, or the same in all.
+        JobError: `values` [n] are not finite in any row, or equal in all rows.
     """
     finite = values[np.isfinite(values)]
     if not len(finite):
@@ -56,25 +65,31 @@ def check_varies(name: str, metric: str, values: FloatArray) -> None:
 
 
 def check_seconds(name: str, seconds: FloatArray, continuable: bool) -> None:
-    """See that no training takes negative time; where it is continued, that none is shorter than its beginning.
+    """Check that times are not negative, and that those of a continued training do not decrease.
+
+    Args:
+        name: the benchmark, for the message.
+        seconds: [n, r, k]; times since the start of a training if `continuable`.
+        continuable: whether the levels are epochs of one training.
 
     Raises:
-        JobError: `seconds` [n, r, k] are negative somewhere, or fall from one level to the next.
+        JobError: a time is negative, or decreases from one level to the next.
     """
-    steps = np.diff(seconds, axis=2, prepend=0.0) if continuable else seconds
-    if (steps < 0).any():
-        row, _, level = np.argwhere(steps < 0)[0]
-        what = f"fall from level {level} to level {level + 1}" if continuable and level else "are negative"
+    differences = np.diff(seconds, axis=2, prepend=0.0) if continuable else seconds
+    if (differences < 0).any():
+        row, _, level = np.argwhere(differences < 0)[0]
+        problem = f"decrease from level {level} to level {level + 1}" if continuable and level else "are negative"
         raise JobError(
-            f"benchmark {name!r}: the seconds of row {row + 1} {what}; give the time of a training since its start"
+            f"benchmark {name!r}: the seconds of row {row + 1} {problem}; they must be the time since the start of the "
+            "training"
         )
 
 
-def shaped(name: str, metric: str, values: ArrayLike, n: int, k: int) -> FloatArray:
-    """`values` as [n, r, k] for any number of repetitions r.
+def to_repetitions(name: str, metric: str, values: ArrayLike, n: int, k: int) -> FloatArray:
+    """Return a column as [n, r, k], from [n], [n, k] or [n, r, k] with any number of repetitions r.
 
     Raises:
-        JobError: they have another shape.
+        JobError: it has another shape.
     """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim == 1:
@@ -89,14 +104,16 @@ def shaped(name: str, metric: str, values: ArrayLike, n: int, k: int) -> FloatAr
     return np.broadcast_to(array, (n, array.shape[1], k))
 
 
-def repeated(name: str, columns: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """The columns with one number of repetitions; those that have one are repeated.
+def equalize_repetitions(name: str, columns: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Return the columns with equal numbers of repetitions: a column with one repetition is repeated.
 
     Raises:
-        JobError: two columns have different numbers of them.
+        JobError: two columns have different numbers of repetitions.
     """
     r = max((values.shape[1] for values in columns.values()), default=1)
     for metric, values in columns.items():
         if values.shape[1] not in (1, r):
-            raise JobError(f"benchmark {name!r}: column {metric!r} has {values.shape[1]} repetitions, another {r}")
+            raise JobError(
+                f"benchmark {name!r}: column {metric!r} has {values.shape[1]} repetitions, and another column has {r}"
+            )
     return {name: np.broadcast_to(values, (len(values), r, values.shape[2])) for name, values in columns.items()}

@@ -1,4 +1,4 @@
-"""A problem that answers from a table: one row an architecture, columns of values at one or more levels and repetitions."""
+"""A problem made of a table: one row per architecture, and columns of metrics at one or more levels and repetitions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from ogive.arrays import BoolArray, FloatArray
 from ogive.bench import table_checks
-from ogive.bench.problem import TEST, Bounds, Observation, Problem
+from ogive.bench.problem import TEST_PREFIX, Bounds, Observation, Problem
 from ogive.errors import JobError
 from ogive.hashing import hash_bytes
 from ogive.objective import Constraint, Objective, ObjectiveSpec, pareto_front
@@ -21,39 +21,41 @@ from ogive.space import Architecture, Space
 from ogive.trial import EMPTY, Fidelity
 
 Key = Callable[[Architecture], Hashable]
-LISTED = 3
+"""Returns the key by which the row of an architecture is found."""
+MAX_LISTED = 3
 
 
-def identity(architecture: Architecture) -> Hashable:
+def get_id(architecture: Architecture) -> Hashable:
     return architecture.id
 
 
 class Table(Problem):
     """A tabular problem.
 
-    Symbols: n rows, r repetitions (seeds), k levels.
+    Symbols: n rows, r repetitions (seeds), k levels (numbers of epochs), m objectives.
 
     Args:
-        name: of the problem.
-        space: what is searched; each of its architectures has a row.
-        keys: of the n rows; `key(architecture)` finds them.
-        columns: by metric, values [n], [n, k] or [n, r, k]. NaN at the last level: this row has no value.
-        objectives: among the columns.
-        constraints: of columns.
+        name: the name of the problem.
+        space: the search space; each of its architectures needs a row.
+        keys: the key of each row [n]; `key(architecture)` must return it.
+        columns: the values of each metric: [n], [n, k] or [n, r, k]. NaN at the last level marks a row without a value.
+        objectives: one or several columns.
+        constraints: constraints on columns.
         levels: the epochs of the k levels, ascending; () for a single level without epochs.
-        continuable: the levels are epochs of one training; else each is a training of its own, reported at its end.
-        seconds: of training up to each level (continuable), or of each level's training, like a column; one second an
-            epoch where None.
-        test: by objective, the column that a report judges by; never shown to a search.
-        screened: columns that are known before training.
-        split: what the objectives were measured on.
-        reference: costs that bound the hypervolume; by default the 90th percentile of each objective's costs.
-        key: how a row is found; by default the architecture's id.
-        source: where the numbers come from.
+        continuable: whether the levels are epochs of one training. If not, each level is a separate training, reported at
+            its end.
+        seconds: the training time, in the shape of a column: since the start of the training if `continuable`, otherwise
+            of the level's own training. None for one second per epoch.
+        test: for each objective, the column with its values on the test split; a search does not receive them.
+        screened: the columns that are known before training.
+        split: the split that the objectives were measured on.
+        reference: the reference point of the hypervolume [m], as costs; by default the 90th percentile of each cost.
+        key: returns the key of an architecture; by default its id.
+        source: the origin of the values.
 
     Raises:
-        JobError: rows are missing or there twice, a column has another shape, is not there, is not finite or constant,
-            an objective's goal contradicts the metric's name, or time runs backwards.
+        JobError: there are no rows, or several rows with one key; a column is missing or has another shape; an objective is
+            constant or not finite, or its goal contradicts the name of the metric; times are negative or decrease.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class Table(Problem):
         screened: Sequence[str] = (),
         split: str = "validation",
         reference: Sequence[float] | None = None,
-        key: Key = identity,
+        key: Key = get_id,
         source: str = "",
     ) -> None:
         self.name, self.space, self.split, self.source = name, space, split, source
@@ -85,38 +87,38 @@ class Table(Problem):
         self.screened = tuple(screened)
         self._key = key
         self._reference = None if reference is None else tuple(float(value) for value in reference)
-        self._rows = table_checks.index(name, keys)
+        self._rows = table_checks.index_rows(name, keys)
         n, k = len(self._rows), max(1, len(self.levels))
-        shaped = {metric: table_checks.shaped(name, metric, values, n, k) for metric, values in columns.items()}
-        self.columns = table_checks.repeated(name, shaped)
-        self._seconds = self._cost(seconds)
+        shaped = {metric: table_checks.to_repetitions(name, metric, values, n, k) for metric, values in columns.items()}
+        self.columns = table_checks.equalize_repetitions(name, shaped)
+        self._seconds = self._broadcast_seconds(seconds)
         self._check()
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def row(self, architecture: Architecture) -> int:
-        """The row of an architecture.
+        """Return the index of the row of an architecture.
 
         Raises:
-            JobError: the table lacks it.
+            JobError: the table has no row for it.
         """
         row = self._rows.get(self._key(architecture))
         if row is None:
             raise JobError(
-                f"benchmark {self.name!r} has no row for {architecture!r}; a table needs one for every architecture of its "
-                "space: add it, or narrow the space with a constraint"
+                f"benchmark {self.name!r} has no row for {architecture!r}; a table needs a row for every architecture of "
+                "its space: add the row, or exclude the architecture by a constraint of the space"
             )
         return row
 
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
         row, last = self.row(architecture), self._level(fidelity)
         repetition = seed % self.repetitions
-        spent = 0.0
+        previous = 0.0
         for level in range(last + 1) if self.continuable else (last,):
             total = float(self._seconds[row, repetition, level])
-            metrics = {name: float(values[row, repetition, level]) for name, values in self._shown.items()}
-            yield Observation(self.levels[level] if self.levels else 1, metrics, total - spent)
-            spent = total
+            metrics = {name: float(values[row, repetition, level]) for name, values in self._reported.items()}
+            yield Observation(self.levels[level] if self.levels else 1, metrics, total - previous)
+            previous = total
 
     def screen(self, architecture: Architecture) -> Mapping[str, float]:
         if not self.screened:
@@ -126,7 +128,7 @@ class Table(Problem):
 
     def truth(self, architecture: Architecture) -> Mapping[str, float]:
         row = self.row(architecture)
-        return {name: float(values[row]) for name, values in self._judged.items()}
+        return {name: float(values[row]) for name, values in self._truths.items()}
 
     # -- the optimum -----------------------------------------------------------------------------------------------
 
@@ -135,11 +137,11 @@ class Table(Problem):
         if len(self.objectives) > 1:
             return {}
         goal = self.objectives[0].goal
-        return {name: _bounds(self._judged[name][self._allowed], goal) for name in self._judged_objectives}
+        return {name: _bounds(self._truths[name][self._feasible], goal) for name in self._bounded}
 
     @cached_property
     def front(self) -> list[Mapping[str, float]]:
-        rows = np.flatnonzero(self._allowed)
+        rows = np.flatnonzero(self._feasible)
         best = rows[pareto_front(self._costs[rows])]
         return [{o.metric: float(self._means[o.metric][row]) for o in self.objectives} for row in best]
 
@@ -155,22 +157,22 @@ class Table(Problem):
 
     @property
     def size(self) -> int:
-        """n: how many rows there are."""
+        """The number of rows, n."""
         return len(self._rows)
 
     def best(self) -> list[Hashable]:
-        """The keys of the rows of the best truth (one objective)."""
-        costs = np.where(self._allowed, self._costs[:, 0], np.inf)
+        """Return the keys of the rows with the best true value of the first objective."""
+        costs = np.where(self._feasible, self._costs[:, 0], np.inf)
         best = set(np.flatnonzero(costs == costs.min()).tolist())
         return [key for key, row in self._rows.items() if row in best]
 
     @property
     def repetitions(self) -> int:
-        """r: how often each architecture was trained."""
+        """The number of trainings of each architecture, r."""
         return int(self._seconds.shape[1])
 
     def values(self, metric: str, level: int = -1) -> FloatArray:
-        """One column at one level, by repetition: [n, r]."""
+        """Return a column at one level, by repetition: [n, r]."""
         return np.asarray(self.columns[metric][:, :, level])
 
     def describe(self) -> dict[str, Any]:
@@ -185,69 +187,80 @@ class Table(Problem):
         return hash_bytes(*parts, np.ascontiguousarray(self._seconds[order]).data)
 
     @cached_property
-    def _shown(self) -> dict[str, FloatArray]:
-        """The columns that a search may see."""
+    def _reported(self) -> dict[str, FloatArray]:
+        """The columns that a search receives: all but those of the test split."""
         hidden = set(self.test.values())
         return {name: values for name, values in self.columns.items() if name not in hidden}
 
     @cached_property
     def _means(self) -> dict[str, FloatArray]:
-        """Each column at the full fidelity, mean over the repetitions: [n]."""
+        """Each column at full fidelity, averaged over the repetitions: [n]."""
         return {name: values[:, :, -1].mean(axis=1) for name, values in self.columns.items()}
 
     @cached_property
-    def _judged(self) -> dict[str, FloatArray]:
-        wanted = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
-        judged = {name: self._means[name] for name in wanted}
-        return judged | {f"{TEST}{name}": self._means[column] for name, column in self.test.items()}
+    def _truths(self) -> dict[str, FloatArray]:
+        """The true values of objectives and constraints, and of the objectives on the test split: [n]."""
+        metrics = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
+        truths = {name: self._means[name] for name in metrics}
+        return truths | {f"{TEST_PREFIX}{name}": self._means[column] for name, column in self.test.items()}
 
     @property
-    def _judged_objectives(self) -> list[str]:
+    def _bounded(self) -> list[str]:
+        """The names in `bounds`: the objectives, then the same on the test split."""
         names = [o.metric for o in self.objectives]
-        return names + [f"{TEST}{name}" for name in names if name in self.test]
+        return names + [f"{TEST_PREFIX}{name}" for name in names if name in self.test]
 
     @cached_property
     def _costs(self) -> FloatArray:
-        """The objectives turned so that less is better: [n, m]."""
-        return np.stack([_signed(self._means[o.metric], o) for o in self.objectives], axis=1)
+        """The objectives as costs, of which less is better: [n, m]."""
+        return np.stack([_to_costs(self._means[o.metric], o) for o in self.objectives], axis=1)
 
     @cached_property
-    def _allowed(self) -> BoolArray:
-        allowed = np.isfinite(self._costs).all(axis=1)
+    def _feasible(self) -> BoolArray:
+        """Whether the objectives of a row are finite and its true values satisfy the constraints: [n]."""
+        feasible = np.isfinite(self._costs).all(axis=1)
         for constraint in self.constraints:
             values = self._means[constraint.metric]
-            allowed &= (
+            feasible &= (
                 values <= constraint.threshold if constraint.at_most is not None else values >= constraint.threshold
             )
-        return np.asarray(allowed)
+        return np.asarray(feasible)
 
     def _level(self, fidelity: Fidelity) -> int:
+        """Return the index of the level of a fidelity.
+
+        Raises:
+            JobError: the table has no values for this number of epochs.
+        """
         epochs = fidelity.get("epochs")
         if not self.levels or epochs is None:
             if epochs is not None:
-                raise JobError(f"benchmark {self.name!r} has one fidelity only, but {epochs:g} epochs were asked for")
+                raise JobError(
+                    f"benchmark {self.name!r} has a single fidelity without epochs, but {epochs:g} epochs were requested"
+                )
             return len(self.levels) - 1 if self.levels else 0
         if epochs not in self.levels:
-            there = ", ".join(map(str, self.levels)) if len(self.levels) < 20 else f"1 to {self.levels[-1]}"
+            allowed = ", ".join(map(str, self.levels)) if len(self.levels) < 20 else f"1 to {self.levels[-1]}"
             raise JobError(
-                f"benchmark {self.name!r} was trained for {there} epochs, but {epochs:g} were asked for; choose the "
-                "schedule's min_epochs and eta so that its rungs are among them"
+                f"benchmark {self.name!r} has values for {allowed} epochs, but {epochs:g} were requested; choose "
+                "min_epochs and eta of the schedule so that its rungs are among them"
             )
         return self.levels.index(int(epochs))
 
-    # -- checking --------------------------------------------------------------------------------------------------
+    # -- checks ----------------------------------------------------------------------------------------------------
 
-    def _cost(self, seconds: ArrayLike | None) -> FloatArray:
-        """Seconds by row, repetition and level: [n, r, k]."""
+    def _broadcast_seconds(self, seconds: ArrayLike | None) -> FloatArray:
+        """Return the training times by row, repetition and level: [n, r, k]."""
         r = max((values.shape[1] for values in self.columns.values()), default=1)
         n, k = len(self._rows), max(1, len(self.levels))
         if seconds is None:
             return np.broadcast_to(np.array(self.levels or (1.0,), dtype=np.float64), (n, r, k))
-        return np.broadcast_to(table_checks.shaped(self.name, "seconds", seconds, n, k), (n, r, k))
+        return np.broadcast_to(table_checks.to_repetitions(self.name, "seconds", seconds, n, k), (n, r, k))
 
     def _check(self) -> None:
-        wanted = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
-        for metric in (*wanted, *self.test.values(), *self.screened):
+        """Raise JobError if the table is not valid."""
+        metrics = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
+        for metric in (*metrics, *self.test.values(), *self.screened):
             if metric not in self.columns:
                 raise JobError(
                     f"benchmark {self.name!r} has no column {metric!r}; it has {', '.join(map(repr, self.columns))}"
@@ -256,28 +269,28 @@ class Table(Problem):
             table_checks.check_goal(self.name, objective)
             table_checks.check_varies(self.name, objective.metric, self._means[objective.metric])
         table_checks.check_seconds(self.name, self._seconds, self.continuable)
-        if not self._allowed.any():
+        if not self._feasible.any():
             raise JobError(
-                f"benchmark {self.name!r}: no row satisfies {' and '.join(map(str, self.constraints))}; loosen the threshold"
+                f"benchmark {self.name!r}: no row satisfies {' and '.join(map(str, self.constraints))}; relax the threshold"
             )
 
     def check_complete(self) -> Table:
-        """See that every architecture of the space has a row; for spaces small enough to enumerate. Returns the table.
+        """Check that every architecture of the space has a row, and return the table. The whole space is enumerated.
 
         Raises:
-            JobError: rows are missing; says how many and names the first.
+            JobError: rows are missing; the message has their number and the first ones.
         """
         missing = [architecture for architecture in self.space.grid() if self._key(architecture) not in self._rows]
         if missing:
-            shown = "; ".join(", ".join(f"{k}={v}" for k, v in a.items()) for a in missing[:LISTED])
+            examples = "; ".join(", ".join(f"{k}={v}" for k, v in a.items()) for a in missing[:MAX_LISTED])
             raise JobError(
-                f"benchmark {self.name!r}: {len(missing)} of {len(missing) + self.size} architectures have no row, the "
-                f"first are {shown}; add them, or narrow the space"
+                f"benchmark {self.name!r}: {len(missing)} of {len(missing) + self.size} architectures have no row, such as "
+                f"{examples}; add the rows, or narrow the space"
             )
         return self
 
 
-def _signed(values: FloatArray, objective: Objective) -> FloatArray:
+def _to_costs(values: FloatArray, objective: Objective) -> FloatArray:
     return values if objective.goal == "minimize" else -values
 
 

@@ -1,8 +1,8 @@
-"""TFRecord files and the one protocol-buffer message that NAS-Bench-101 keeps in them, read without TensorFlow.
+"""Reading TFRecord files, and the protocol-buffer messages of NAS-Bench-101 inside them, without TensorFlow.
 
-A record is: length (8 bytes), masked CRC-32C of the length (4), data, masked CRC-32C of the data (4), little-endian.
-Checksums of the lengths are verified, which finds truncated and foreign files at once; those of the data are left to the
-JSON and the protocol buffer inside, for verifying gigabytes in Python takes hours.
+A record consists of its length (8 bytes), the masked CRC-32C of the length (4), the data, and the masked CRC-32C of the data
+(4), all little-endian. The checksums of the lengths are verified, which detects truncated files and other formats early.
+Those of the data are not: to verify gigabytes in Python would take hours, and damaged JSON or messages raise errors anyway.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CRC = _table()
 
 
 def masked_crc(data: bytes) -> int:
-    """CRC-32C (Castagnoli) of `data`, rotated and offset as TFRecord has it."""
+    """Return the CRC-32C (Castagnoli) of `data`, masked as in TFRecord: rotated by 15 bits, plus a constant."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = _CRC[(crc ^ byte) & 0xFF] ^ (crc >> 8)
@@ -40,10 +40,10 @@ def masked_crc(data: bytes) -> int:
 
 
 def records(path: Path) -> Iterator[bytes]:
-    """The records of a TFRecord file.
+    """Yield the data of each record of a TFRecord file.
 
     Raises:
-        JobError: the file is truncated, or is none.
+        JobError: the file cannot be read, is truncated, or has another format.
     """
     try:
         file = path.open("rb")
@@ -53,54 +53,57 @@ def records(path: Path) -> Iterator[bytes]:
         number = 0
         while head := file.read(12):
             number += 1
-            yield _record(file, head, f"{path}: record {number}")
+            yield _read_record(file, head, f"{path}: record {number}")
 
 
-def _record(file: IO[bytes], head: bytes, where: str) -> bytes:
+def _read_record(file: IO[bytes], head: bytes, where: str) -> bytes:
     if len(head) < 12:
-        raise JobError(f"{where} is cut off; download the file again")
+        raise JobError(f"{where} is truncated; download the file again")
     length, check = struct.unpack("<QI", head)
     if masked_crc(head[:8]) != check:
-        raise JobError(f"{where} has a wrong checksum; this is no TFRecord file, or it is damaged")
+        raise JobError(f"{where} has a wrong checksum; the file is damaged, or is not a TFRecord file")
     body = file.read(length + 4)
     if len(body) < length + 4:
-        raise JobError(f"{where} is cut off; download the file again")
+        raise JobError(f"{where} is truncated; download the file again")
     return body[:length]
 
 
 def fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """The fields of a protocol-buffer message: numbers with an int (varint), a float (double) or bytes.
+    """Yield (field number, value) of each field of a protocol-buffer message.
+
+    The value is an int (wire type varint), a float (64-bit, read as a double) or bytes (length-delimited).
 
     Raises:
-        JobError: it is no such message.
+        JobError: the message is truncated, or uses another wire type.
     """
-    place = 0
+    offset = 0
     try:
-        while place < len(message):
-            tag, place = _varint(message, place)
+        while offset < len(message):
+            tag, offset = _read_varint(message, offset)
             match tag & 7:
                 case 0:
-                    value, place = _varint(message, place)
+                    value, offset = _read_varint(message, offset)
                     yield tag >> 3, value
                 case 1:
-                    yield tag >> 3, struct.unpack_from("<d", message, place)[0]
-                    place += 8
+                    yield tag >> 3, struct.unpack_from("<d", message, offset)[0]
+                    offset += 8
                 case 2:
-                    length, place = _varint(message, place)
-                    yield tag >> 3, message[place : place + length]
-                    place += length
+                    length, offset = _read_varint(message, offset)
+                    yield tag >> 3, message[offset : offset + length]
+                    offset += length
                 case other:
                     raise JobError(f"a protocol-buffer field has wire type {other}, which NAS-Bench-101 does not use")
     except (IndexError, struct.error) as error:
-        raise JobError(f"a protocol-buffer message is cut off: {error}") from error
+        raise JobError(f"a protocol-buffer message is truncated: {error}") from error
 
 
-def _varint(message: bytes, place: int) -> tuple[int, int]:
+def _read_varint(message: bytes, offset: int) -> tuple[int, int]:
+    """Return the varint at `offset`, and the offset behind it."""
     value = shift = 0
     while True:
-        byte = message[place]
-        place += 1
+        byte = message[offset]
+        offset += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, place
+            return value, offset
         shift += 7

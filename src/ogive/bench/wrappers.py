@@ -1,4 +1,7 @@
-"""Difficulties that can be put around any problem, one at a time; what was best stays best, so regret stays exact."""
+"""Wrappers that add one difficulty to a problem: noise, failures, permuted labels, or irrelevant decisions.
+
+The optimum and its value stay the same, so the regret is still exact.
+"""
 
 from __future__ import annotations
 
@@ -18,30 +21,40 @@ from ogive.trial import Fidelity
 
 
 class Wrapper(Problem):
-    """`problem` with something changed; a subclass changes what it names and passes on all else."""
+    """A problem with one change. A subclass overrides what it changes; everything else is passed to the wrapped problem.
 
-    def __init__(self, problem: Problem, what: str, space: Space | None = None) -> None:
+    Args:
+        problem: the wrapped problem.
+        change: a description such as "with noise 0.1", which is added to the name and part of the fingerprint.
+        space: the changed space; None for the space of the wrapped problem.
+    """
+
+    def __init__(self, problem: Problem, change: str, space: Space | None = None) -> None:
         self.problem = problem
         self.space = space or problem.space
-        self.name = f"{problem.name} {what}"
+        self.name = f"{problem.name} {change}"
         self.objectives, self.constraints = problem.objectives, problem.constraints
         self.epochs, self.continuable = problem.epochs, problem.continuable
         self.split, self.source = problem.split, problem.source
-        self._what = what
+        self._change = change
 
     def inner(self, architecture: Architecture) -> Architecture:
-        """The wrapped problem's architecture."""
+        """Return the architecture of the wrapped problem that has the metrics of `architecture`."""
         return architecture
 
-    def _stand_in(self, besides: Sequence[str] = ()) -> None:
-        """Let the space allow, and take for the same, what the wrapped one does; decisions `besides` tell apart."""
+    def _copy_rules(self, extra: Sequence[str] = ()) -> None:
+        """Give the changed space the constraint and the canonical form of the wrapped space.
+
+        Args:
+            extra: decisions of the changed space that the wrapped one lacks; architectures that differ in them are distinct.
+        """
         inner, space = self.problem.space, self.space
         if inner.constraint is not None:
             space.constraint = lambda architecture: inner.violation(self.inner(architecture))
         if inner.canonical is not None:
             space.canonical = lambda architecture: [
                 self.inner(architecture).id,
-                *(architecture[name] for name in besides),
+                *(architecture[name] for name in extra),
             ]
 
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
@@ -70,20 +83,21 @@ class Wrapper(Problem):
         return self.problem.full_seconds
 
     def describe(self) -> dict[str, Any]:
-        return {**super().describe(), "wrapped": self.problem.describe(), "by": self._what}
+        return {**super().describe(), "wrapped": self.problem.describe(), "by": self._change}
 
 
-def _other(space: Space, rows: Sequence[Mapping[str, Any]], what: str) -> Space:
-    """A space of these decisions that stands for `space`."""
-    code = hash_text(json.dumps([space.fingerprint, rows, what]))
+def _derive_space(space: Space, rows: Sequence[Mapping[str, Any]], change: str) -> Space:
+    """Return a space with the decisions `rows`; its fingerprint is derived from that of `space`."""
+    code = hash_text(json.dumps([space.fingerprint, rows, change]))
     return Space.from_json({"decisions": rows, "fingerprint": code})
 
 
 class Noisy(Wrapper):
-    """Normal noise on what a search sees: the same for the same architecture, seed and step.
+    """Adds normal noise to the objectives. It is a function of architecture, seed and step.
 
     Args:
-        deviation: standard deviation, in the objectives' own unit.
+        problem: the wrapped problem.
+        deviation: the standard deviation, in the unit of the objectives.
     """
 
     def __init__(self, problem: Problem, deviation: float) -> None:
@@ -93,23 +107,24 @@ class Noisy(Wrapper):
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
         rng = generator(seed, "noise", architecture.id)
         noise = rng.standard_normal(((self.epochs or 1) + 1, len(self.objectives)))
-        for seen in super().evaluate(architecture, fidelity, seed):
-            shifts = self.deviation * noise[seen.step % len(noise)]
-            shifted = {
-                o.metric: seen.metrics[o.metric] + float(s) for o, s in zip(self.objectives, shifts, strict=True)
+        for result in super().evaluate(architecture, fidelity, seed):
+            shifts = self.deviation * noise[result.step % len(noise)]
+            noisy = {
+                o.metric: result.metrics[o.metric] + float(s) for o, s in zip(self.objectives, shifts, strict=True)
             }
-            yield replace(seen, metrics={**seen.metrics, **shifted})
+            yield replace(result, metrics={**result.metrics, **noisy})
 
 
 class EvaluationFailed(RuntimeError):
-    """A failure that a benchmark has planted."""
+    """A simulated failure of an evaluation."""
 
 
 class Failing(Wrapper):
-    """A share of the evaluations raises, before anything is reported; which ones depends on architecture and seed.
+    """Lets a share of the evaluations raise `EvaluationFailed` before the first report, by architecture and seed.
 
     Args:
-        share: between 0 and 1, both excluded.
+        problem: the wrapped problem.
+        share: the probability of a failure, above 0 and below 1.
     """
 
     def __init__(self, problem: Problem, share: float) -> None:
@@ -120,46 +135,51 @@ class Failing(Wrapper):
 
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
         if generator(seed, "failure", architecture.id).random() < self.share:
-            raise EvaluationFailed("planted by the benchmark")
+            raise EvaluationFailed("a failure simulated by the benchmark")
         yield from super().evaluate(architecture, fidelity, seed)
 
 
 class Permuted(Wrapper):
-    """The labels of each decision exchanged at random: what order they had tells nothing any more.
+    """Permutes the labels of each decision at random, so that their order has no meaning.
 
-    Decisions that activate others keep their labels, and so do real numbers and subsets. What is allowed, and which
-    architectures are the same, is what the wrapped space says of those that they stand for.
+    The labels of decisions that activate others are not permuted, and neither are real numbers and subsets. Constraint and
+    canonical form are those of the wrapped space.
+
+    Args:
+        problem: the wrapped problem.
+        seed: the seed of the permutations.
     """
 
     def __init__(self, problem: Problem, seed: int = 0) -> None:
         seed = whole("permuted", "seed", seed, at_least=0)
         rows = [d.describe() for d in problem.space.decisions]
-        super().__init__(problem, "with permuted alternatives", _other(problem.space, rows, f"permuted {seed}"))
-        self._stand_in()
+        super().__init__(problem, "with permuted alternatives", _derive_space(problem.space, rows, f"permuted {seed}"))
+        self._copy_rules()
         conditions = {name for d in problem.space.decisions for conjunction in d.when for name, _ in conjunction}
-        self._exchanged: dict[str, dict[Any, Any]] = {}
+        self._permuted: dict[str, dict[Any, Any]] = {}
         for decision in problem.space.decisions:
             kind = decision.domain.describe()["kind"]
             if decision.name not in conditions and kind in ("one_of", "integer"):
                 labels = list(decision.domain.all(0))
                 order = generator(seed, "permuted", decision.name).permutation(len(labels))
-                self._exchanged[decision.name] = {label: labels[i] for label, i in zip(labels, order, strict=True)}
+                self._permuted[decision.name] = {label: labels[i] for label, i in zip(labels, order, strict=True)}
 
     def inner(self, architecture: Architecture) -> Architecture:
-        choices = {name: self._exchanged.get(name, {}).get(label, label) for name, label in architecture.items()}
+        choices = {name: self._permuted.get(name, {}).get(label, label) for name, label in architecture.items()}
         return self.problem.space.architecture(choices)
 
     def describe(self) -> dict[str, Any]:
-        exchanged = {name: list(map(str, labels.values())) for name, labels in self._exchanged.items()}
-        return {**super().describe(), "exchanged": exchanged}
+        permuted = {name: list(map(str, labels.values())) for name, labels in self._permuted.items()}
+        return {**super().describe(), "exchanged": permuted}
 
 
 class Padded(Wrapper):
-    """Further decisions that change nothing.
+    """Adds decisions that have no effect.
 
     Args:
-        decisions: how many.
-        alternatives: of each.
+        problem: the wrapped problem.
+        decisions: the number of additional decisions.
+        alternatives: the number of alternatives of each.
     """
 
     def __init__(self, problem: Problem, decisions: int = 4, alternatives: int = 3) -> None:
@@ -168,12 +188,12 @@ class Padded(Wrapper):
         names = [f"irrelevant{i}" for i in range(count)]
         rows = [d.describe() for d in problem.space.decisions]
         rows += [{"name": name, "kind": "one_of", "labels": labels} for name in names]
-        super().__init__(problem, f"with {count} irrelevant decisions", _other(problem.space, rows, "padded"))
-        self._stand_in(names)
+        super().__init__(problem, f"with {count} irrelevant decisions", _derive_space(problem.space, rows, "padded"))
+        self._copy_rules(names)
 
     def inner(self, architecture: Architecture) -> Architecture:
-        known = {decision.name for decision in self._decisions}
-        return self.problem.space.architecture({name: architecture[name] for name in architecture if name in known})
+        names = {decision.name for decision in self._decisions}
+        return self.problem.space.architecture({name: architecture[name] for name in architecture if name in names})
 
     @cached_property
     def _decisions(self) -> tuple[Decision, ...]:
@@ -181,4 +201,4 @@ class Padded(Wrapper):
 
 
 WRAPPERS = {"noise": Noisy, "failures": Failing, "permuted": Permuted, "irrelevant": Padded}
-"""By the option of a benchmark's name: `nk:noise=0.05`."""
+"""The wrapper of each option that every benchmark accepts, as in `nk:noise=0.05`."""

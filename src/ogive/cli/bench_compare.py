@@ -110,13 +110,13 @@ def _all(benchmarks: list[str], trials: int) -> list[str]:
 
 
 def _check_reference(against: str | None, chosen: list[str]) -> None:
-    """See that `against` is an entrant, before hours are spent on the others."""
-    from ogive.bench.catalog import entrant
+    """Check that `against` is one of the methods, before the comparison starts."""
+    from ogive.bench.catalog import parse_method
     from ogive.bench.comparison import RANDOM
 
-    there = [*dict.fromkeys([*(str(entrant(spec)) for spec in chosen), RANDOM])]
-    if against is not None and against not in there:
-        raise JobError(f"--against: there is no entrant {against!r} to compare with; there are {', '.join(there)}")
+    methods = [*dict.fromkeys([*(str(parse_method(spec)) for spec in chosen), RANDOM])]
+    if against is not None and against not in methods:
+        raise JobError(f"--against: the comparison has no method {against!r}; it has {', '.join(methods)}")
 
 
 @contextmanager

@@ -250,7 +250,7 @@ def bundled(space: Space, objective: Objective) -> Problem | None:
     """The bundled table of learning curves, where it is of this space and knows the objective; None where it is not."""
     from ogive.bench import digits
 
-    plain = digits._plain()
+    plain = digits.space_without_layers()
     if not digits.FILE.exists() or space.to_json()["decisions"] != plain.to_json()["decisions"]:
         return None
     return digits.load(objective.metric) if objective.metric in ("accuracy", "log_loss") else None

@@ -189,7 +189,7 @@ def simulate_split(
         workers=split.parallel_trials,
         seed=seed,
         observer=observe,
-        course=evaluate_on(problem, machine, split.workers_per_trial, seed, thinking),
+        trajectory=evaluate_on(problem, machine, split.workers_per_trial, seed, thinking),
         faults=FaultModel(**given),
         hours=search.hours(split),
     )

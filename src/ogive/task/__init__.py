@@ -1,4 +1,4 @@
-"""WHAT TO LEARN FROM: data sets, splits, and the built-in trainer."""
+"""Tasks: data sets, their splits, and the built-in trainer."""
 
 from ogive.task.datasets import DATA_SETS, Data, Normalization, from_arrays, load
 from ogive.task.recipe import Recipe

@@ -1,4 +1,4 @@
-"""Augmentation of images in training: random shifts, flips and holes, drawn from PyTorch's random state on the CPU."""
+"""Augmentation of training images: random shifts, flips and cutout, drawn from PyTorch's random state on the CPU."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ogive.task.recipe import Recipe
 
 
 def augment(x: Tensor, recipe: Recipe) -> Tensor:
-    """A batch of images [b, channels, height, width], each shifted, flipped and cut out as the recipe says; x is kept.
+    """Return a batch of images [b, channels, height, width], augmented as `recipe` says. `x` is not changed.
 
     Raises:
-        JobError: the recipe augments, and the examples are no images.
+        JobError: the recipe augments, but the examples are not images.
     """
     if not (recipe.shift or recipe.flip or recipe.cutout):
         return x
     if x.ndim != 4:
         raise JobError(
-            f"recipe: shift, flip and cutout are for images [channels, height, width], and these examples have the shape "
-            f"{list(x.shape[1:])}; leave them out"
+            f"recipe: shift, flip and cutout need images [channels, height, width], but the examples have the shape "
+            f"{list(x.shape[1:])}; remove these settings"
         )
     if recipe.shift:
         x = _shift(x, recipe.shift)
@@ -31,18 +31,18 @@ def augment(x: Tensor, recipe: Recipe) -> Tensor:
     return _cutout(x, recipe.cutout) if recipe.cutout else x
 
 
-def _shift(x: Tensor, most: int) -> Tensor:
-    """Each image moved by up to `most` pixels along each axis, with zeros where it came from (He et al. 2016)."""
+def _shift(x: Tensor, limit: int) -> Tensor:
+    """Move each image by up to `limit` pixels along each axis, and fill with zeros (He et al. 2016)."""
     b, _, height, width = x.shape
-    down, right = torch.randint(0, 2 * most + 1, (2, b, 1))
+    down, right = torch.randint(0, 2 * limit + 1, (2, b, 1))
     rows, columns = (down + torch.arange(height)).to(x.device), (right + torch.arange(width)).to(x.device)  # [b, side]
     images = torch.arange(b, device=x.device)[:, None, None]
-    padded = F.pad(x, (most, most, most, most))
+    padded = F.pad(x, (limit, limit, limit, limit))
     return padded.permute(0, 2, 3, 1)[images, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def _cutout(x: Tensor, side: int) -> Tensor:
-    """Zeros in one square of each image; its centre is any pixel, so it may reach out (DeVries and Taylor 2017)."""
+    """Set a square of each image to zero. Its centre is any pixel, so it may exceed the image (DeVries and Taylor 2017)."""
     b, _, height, width = x.shape
     top, left = (torch.randint(0, size, (b, 1)) - side // 2 for size in (height, width))
     rows, columns = torch.arange(height), torch.arange(width)

@@ -1,4 +1,4 @@
-"""What makes results on a data set doubtful: too few examples, unequal classes, order, copies, missing classes."""
+"""Checks for problems of data that make results unreliable: few examples, imbalance, order, copies, missing classes."""
 
 from __future__ import annotations
 
@@ -10,83 +10,95 @@ from ogive.arrays import IntArray
 from ogive.task.datasets import Data
 from ogive.task.splits import Indices, Split, SplitPlan
 
-SMALL = 1000  # below that many examples, one example moves accuracy by more than what architectures differ in
-IMBALANCED = 3.0  # largest class over smallest
-UNSHUFFLED = 0.5  # neighbours of different classes, over what a random order would have
-COPIES = 0.01  # share of what is selected and tested on that is in the training part, too
+MIN_EXAMPLES = 1000
+"""With fewer examples, a single one changes the accuracy by more than the typical difference between architectures."""
+MAX_IMBALANCE = 3.0
+"""The largest class may be this many times as large as the smallest."""
+MIN_CHANGES = 0.5
+"""Neighbouring examples of different classes must be at least this frequent, relative to a random order."""
+MAX_COPIES = 0.01
+"""The share of validation and test examples that may be copies of training examples."""
 
 
 def data_warnings(data: Data, plan: SplitPlan, parts: Split) -> list[str]:
-    """What a user who trusts a search on these data should know, one sentence each."""
-    found = [_small(data), _imbalanced(data), _unshuffled(data.y), _copies(data, parts), _own_test(data, plan)]
-    return [doubt for doubt in found if doubt] + _missing(data, parts)
+    """Return a warning for each problem of the data or of the split."""
+    warnings = [
+        _check_size(data),
+        _check_balance(data),
+        _check_order(data.y),
+        _check_copies(data, parts),
+        _check_official_test(data, plan),
+    ]
+    return [warning for warning in warnings if warning is not None] + _check_classes(data, parts)
 
 
-def named(parts: Split) -> Mapping[str, Indices]:
-    """The parts of a split by their names."""
+def parts_by_name(parts: Split) -> Mapping[str, Indices]:
+    """Return the parts of a split by name."""
     return {"train": parts.train, "validation": parts.validation, "test": parts.test, "rest": parts.rest}
 
 
-def _small(data: Data) -> str:
-    if len(data.y) >= SMALL:
-        return ""
+def _check_size(data: Data) -> str | None:
+    if len(data.y) >= MIN_EXAMPLES:
+        return None
     return (
-        f"the data hold {len(data.y)} examples, fewer than {SMALL}: small differences in accuracy are noise; "
-        "compare log_loss as well, and several seeds"
+        f"the data have {len(data.y)} examples, fewer than {MIN_EXAMPLES}: small differences in accuracy are noise; "
+        "compare log_loss as well, and use several seeds"
     )
 
 
-def _imbalanced(data: Data) -> str:
+def _check_balance(data: Data) -> str | None:
     largest, smallest = int(data.class_counts.max()), int(data.class_counts.min())
-    if largest <= IMBALANCED * smallest:
-        return ""
+    if largest <= MAX_IMBALANCE * smallest:
+        return None
     return (
         f"the classes are imbalanced, {largest} examples of one and {smallest} of another: accuracy mostly "
-        "tells about the large ones"
+        "measures the large classes"
     )
 
 
-def _unshuffled(labels: IntArray) -> str:
-    """Whether neighbours are of one class far more often than in a random order, where they differ with 1 - sum p^2."""
+def _check_order(labels: IntArray) -> str | None:
+    """Warn if neighbours differ in class far less often than in a random order, where the probability is 1 - sum p^2."""
     shares = np.bincount(labels) / len(labels)
-    by_chance = float(1.0 - (shares**2).sum())
+    expected = float(1.0 - (shares**2).sum())
     changes = float((labels[1:] != labels[:-1]).mean())
-    if changes >= UNSHUFFLED * by_chance:
-        return ""
+    if changes >= MIN_CHANGES * expected:
+        return None
     return (
-        f"the data are not shuffled: {1 - changes:.0%} of neighbouring examples are of one class, {1 - by_chance:.0%} would "
-        "be by chance. Splits are shuffled here; but if neighbours belong together (frames of one film, pages of one "
-        "writer), near copies of what is trained on are selected and tested on: keep such groups together in a train "
-        "function of your own"
+        f"the data are not shuffled: {1 - changes:.0%} of neighbouring examples have the same class, but "
+        f"{1 - expected:.0%} are expected by chance. Ogive shuffles before it splits. But if neighbours belong together "
+        "(frames of one film, pages of one writer), validation and test contain near copies of training examples: write "
+        "a train function that keeps such groups together"
     )
 
 
-def _copies(data: Data, parts: Split) -> str:
-    """Whether examples of the other parts stand in the training part as well, to the last bit."""
-    trained = {data.x[index].tobytes() for index in parts.train}
-    judged = np.concatenate([parts.validation, parts.test])
-    copies = sum(data.x[index].tobytes() in trained for index in judged)
-    if copies < COPIES * len(judged):
-        return ""
+def _check_copies(data: Data, parts: Split) -> str | None:
+    """Warn if validation and test examples are equal, to the last bit, to training examples."""
+    training = {data.x[index].tobytes() for index in parts.train}
+    evaluated = np.concatenate([parts.validation, parts.test])
+    copies = sum(data.x[index].tobytes() in training for index in evaluated)
+    if copies < MAX_COPIES * len(evaluated):
+        return None
     return (
-        f"{copies} of the {len(judged)} examples to select and test on are copies of training examples: results look "
+        f"{copies} of the {len(evaluated)} validation and test examples are copies of training examples: results look "
         "better than they are; remove the duplicates"
     )
 
 
-def _own_test(data: Data, plan: SplitPlan) -> str:
+def _check_official_test(data: Data, plan: SplitPlan) -> str | None:
     if not data.own_test or plan.test is None:
-        return ""
+        return None
     return (
-        f"{data.name!r} has an official test split of {data.own_test} examples, but another one is drawn: results cannot "
-        "be compared with published ones; leave the size of the test set out to keep the official one"
+        f"{data.name!r} has an official test split of {data.own_test} examples, but another one is drawn: results are not "
+        "comparable with published ones; to use the official split, remove the size of the test set"
     )
 
 
-def _missing(data: Data, parts: Split) -> list[str]:
-    found = []
-    for name, indices in named(parts).items():
+def _check_classes(data: Data, parts: Split) -> list[str]:
+    warnings = []
+    for name, indices in parts_by_name(parts).items():
         missing = np.setdiff1d(np.arange(data.classes), data.y[indices])
         if name != "rest" and len(missing):
-            found.append(f"{name} has no example of {len(missing)} of the {data.classes} classes, such as {missing[0]}")
-    return found
+            warnings.append(
+                f"{name} has no example of {len(missing)} of the {data.classes} classes, such as {missing[0]}"
+            )
+    return warnings

@@ -1,9 +1,10 @@
-"""Several processes that train one model, each on its share of every batch: the steps of one process, up to rounding.
+"""Data-parallel training: several ranks train one model, each on a share of every batch.
 
-Gradients are averaged by PyTorch's `DistributedDataParallel`. Batch normalisation takes its statistics over the whole batch,
-as one process would: PyTorch's own `SyncBatchNorm` does so on GPUs only, so this module has its arithmetic for any device.
-Dropout draws other masks than one process would, and on every rank its own. A model that draws which of its layers a batch
-goes through must not hold batch normalisation in those: the ranks wait for each other there.
+The optimizer steps equal those of a single process, up to rounding. Gradients are averaged by PyTorch's
+`DistributedDataParallel`. Batch normalization uses the statistics of the whole batch, as a single process does. PyTorch's
+`SyncBatchNorm` does so on GPUs only, so this module implements it for any device. Dropout differs from a single process:
+each rank draws its own masks. If a model chooses at random which layers a batch passes through, those layers must not
+contain batch normalization: all ranks have to take part in its computation, and would wait for each other forever.
 """
 
 from __future__ import annotations
@@ -21,32 +22,40 @@ from ogive.seeds import derive
 
 
 class DataParallel:
-    """This process's part in training `model`, inside a process group of its team.
+    """The part of this rank in training `model`; the process group of its team must be initialized.
 
     Attributes:
-        model: averages its gradients over the ranks in each backward pass.
+        model: the model, which averages its gradients over the ranks in each backward pass.
     """
 
     def __init__(self, model: nn.Module, team: Team) -> None:
         self.team = team
-        self._synchronised = _Switch()
+        self._synchronize = _Switch()
         for module in model.modules():
             if isinstance(module, _BatchNorm) and type(module).forward is _BatchNorm.forward:
-                module.forward = functools.partial(_forward, module, self._synchronised)  # type: ignore[method-assign]
-        # parameters that a batch does not use keep no gradient, as in one process; for buffers see `end_epoch`
+                module.forward = functools.partial(  # type: ignore[method-assign]
+                    _synchronized_forward, module, self._synchronize
+                )
+        # With find_unused_parameters, parameters that a batch does not use have no gradient, as in a single process.
+        # Buffers are broadcast once per epoch instead of at every step: see `end_epoch`.
         self.model = DistributedDataParallel(model, broadcast_buffers=False, find_unused_parameters=True)
         self._random_state = torch.get_rng_state()
 
     def begin_epoch(self, seed: int, number: int) -> None:
-        """Seed what this rank's model draws. Order and augmentation are drawn alike on every rank, for whole batches."""
-        own = derive(seed, "epoch", number, "rank", self.team.rank)
-        self._random_state = torch.Generator().manual_seed(own).get_state()
+        """Seed the random state in which this rank's model runs.
+
+        Order and augmentation use PyTorch's own random state, which is the same on all ranks.
+        """
+        rank_seed = derive(seed, "epoch", number, "rank", self.team.rank)
+        self._random_state = torch.Generator().manual_seed(rank_seed).get_state()
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-            torch.cuda.manual_seed(own)
+            torch.cuda.manual_seed(rank_seed)
 
     def end_epoch(self) -> None:
-        """Give every rank the buffers of rank 0, which are what a checkpoint holds: those of batch normalisation are equal,
-        and other layers may have taken theirs from a share of each batch.
+        """Copy the buffers of rank 0, which writes the checkpoints, to all ranks.
+
+        Buffers of batch normalization are equal on all ranks. Those of other layers may differ, because each rank computes
+        them from its share of the batches.
         """
         for buffer in self.model.module.buffers():
             value = buffer.contiguous()
@@ -55,58 +64,59 @@ class DataParallel:
                 buffer.copy_(value)
 
     def share(self, examples: int) -> tuple[slice, float]:
-        """Which of a batch's examples are this rank's, and their weight, so that the mean over ranks is the batch's mean.
+        """Return the part of a batch for this rank, and its weight.
 
-        A batch of fewer examples than ranks goes through every rank whole.
+        The mean over the ranks of the weighted means is the mean of the batch. If a batch has fewer examples than there are
+        ranks, each rank processes all of it.
         """
         rank, size = self.team.rank, self.team.size
-        self._synchronised.on = examples >= size
+        self._synchronize.on = examples >= size
         if examples < size:
             return slice(None), 1.0
         first, last = rank * examples // size, (rank + 1) * examples // size
         return slice(first, last), (last - first) * size / examples
 
     def forward(self, x: Tensor) -> Any:
-        """What the model returns for this rank's share, drawing from the rank's own random state."""
-        shared = torch.get_rng_state()
+        """Return the output of the model for this rank's share, computed with the random state of this rank."""
+        shared_state = torch.get_rng_state()
         torch.set_rng_state(self._random_state)
         try:
             return self.model(x)
         finally:
             self._random_state = torch.get_rng_state()
-            torch.set_rng_state(shared)
+            torch.set_rng_state(shared_state)
 
     def mean(self, value: Tensor) -> Tensor:
-        """The mean of a number over the ranks."""
+        """Return the mean of a scalar over the ranks."""
         distributed.all_reduce(value)
         return value / self.team.size
 
 
-def part_of(team: Team, examples: int) -> slice:
-    """Which of so many examples this rank evaluates."""
+def rank_slice(team: Team, examples: int) -> slice:
+    """Return the slice of `examples` examples that this rank evaluates."""
     return slice(team.rank * examples // team.size, (team.rank + 1) * examples // team.size)
 
 
-def joined(team: Team, examples: int, own: Tensor) -> Tensor:
-    """The values [examples] of all ranks, of which `own` are those of `part_of`."""
-    values = own.new_zeros(examples)
-    values[part_of(team, examples)] = own
-    distributed.all_reduce(values)
+def gather_values(team: Team, examples: int, rank_values: Tensor) -> Tensor:
+    """Return the values [examples] of all ranks; `rank_values` are those of `rank_slice`."""
+    values = rank_values.new_zeros(examples)
+    values[rank_slice(team, examples)] = rank_values
+    distributed.all_reduce(values)  # the sum over the ranks: each value is zero on all ranks but one
     return values
 
 
 class _Switch:
-    """Whether batch statistics are taken over all ranks now."""
+    """Whether the statistics of the current batch are computed over all ranks."""
 
     on = True
 
 
-def _forward(module: _BatchNorm, synchronised: _Switch, x: Tensor) -> Tensor:
-    """`module.forward` over the batches of all ranks; as ever in eval mode."""
-    if not (module.training and synchronised.on):
+def _synchronized_forward(module: _BatchNorm, synchronize: _Switch, x: Tensor) -> Tensor:
+    """Replace `module.forward`: use the statistics of all ranks in training, and the original in eval mode."""
+    if not (module.training and synchronize.on):
         return type(module).forward(module, x)
     module._check_input_dim(x)  # type: ignore[no-untyped-call]
-    y, mean, variance, count = _Normalise.apply(x, module.weight, module.bias, module.eps)  # type: ignore[no-untyped-call]
+    y, mean, variance, count = _Normalize.apply(x, module.weight, module.bias, module.eps)  # type: ignore[no-untyped-call]
     if module.track_running_stats and module.running_mean is not None and module.running_var is not None:
         assert module.num_batches_tracked is not None
         module.num_batches_tracked.add_(1)
@@ -117,10 +127,10 @@ def _forward(module: _BatchNorm, synchronised: _Switch, x: Tensor) -> Tensor:
     return y  # type: ignore[no-any-return]
 
 
-class _Normalise(torch.autograd.Function):
-    """Batch normalisation of x [b, channels, ...] with statistics over all ranks (Ioffe and Szegedy 2015, algorithm 1).
+class _Normalize(torch.autograd.Function):
+    """Batch normalization of x [b, channels, ...] with the statistics of all ranks (Ioffe and Szegedy 2015, algorithm 1).
 
-    Means and variances of the ranks are merged by the rule of Chan et al. (1979), which does not cancel.
+    Means and variances of the ranks are merged by the formula of Chan et al. (1979), which avoids cancellation.
     """
 
     @staticmethod
@@ -137,22 +147,30 @@ class _Normalise(torch.autograd.Function):
         mean = (counts * means).sum(0) / count
         variance = (squares + counts * (means - mean).square()).sum(0) / count
         scale = (variance + eps).rsqrt()
-        normal = (x - mean.view(shape)) * scale.view(shape)
-        ctx.save_for_backward(normal, scale, count, *(() if weight is None else (weight,)))
+        normalized = (x - mean.view(shape)) * scale.view(shape)
+        ctx.save_for_backward(normalized, scale, count, *(() if weight is None else (weight,)))
         ctx.has_bias = bias is not None
-        y = normal.clone() if weight is None else normal * weight.view(shape)  # what follows may work in place
+        y = (
+            normalized.clone() if weight is None else normalized * weight.view(shape)
+        )  # cloned: the next layer may be in-place
         y = y if bias is None else y + bias.view(shape)
         ctx.mark_non_differentiable(mean, variance, count)
         return y, mean, variance, count
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        normal, scale, count, *weights = ctx.saved_tensors
-        dims, shape = [0, *range(2, normal.ndim)], [1, -1] + [1] * (normal.ndim - 2)
-        of_bias, of_weight = gradient.sum(dims), (gradient * normal).sum(dims)
-        sums = torch.cat([of_bias, of_weight])  # of this rank: gradients of parameters are averaged with all others
+        normalized, scale, count, *weights = ctx.saved_tensors
+        dims, shape = [0, *range(2, normalized.ndim)], [1, -1] + [1] * (normalized.ndim - 2)
+        # The gradients of weight and bias are those of this rank: DistributedDataParallel averages them with all others.
+        bias_gradient, weight_gradient = gradient.sum(dims), (gradient * normalized).sum(dims)
+        sums = torch.cat([bias_gradient, weight_gradient])
         distributed.all_reduce(sums)
-        whole_bias, whole_weight = sums.view(2, -1) / count
-        inner = gradient - whole_bias.view(shape) - normal * whole_weight.view(shape)
+        mean_bias_gradient, mean_weight_gradient = sums.view(2, -1) / count
+        centred = gradient - mean_bias_gradient.view(shape) - normalized * mean_weight_gradient.view(shape)
         factor = scale * weights[0] if weights else scale
-        return inner * factor.view(shape), of_weight if weights else None, of_bias if ctx.has_bias else None, None
+        return (
+            centred * factor.view(shape),
+            weight_gradient if weights else None,
+            bias_gradient if ctx.has_bias else None,
+            None,
+        )

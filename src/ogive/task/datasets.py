@@ -1,4 +1,4 @@
-"""Data sets: a name, NumPy arrays or a `torch.utils.data.Dataset`, read into memory and checked once."""
+"""Data sets: read from a name, NumPy arrays or a `torch.utils.data.Dataset` into memory, and checked."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from ogive.registry import Registry
 
 Shape = tuple[int, ...]
 DataSource = Any
-"""A data set's name, arrays `(X, y)`, a map-style `torch.utils.data.Dataset` of `(x, y)` items, or `AcquisitionData`."""
+"""The name of a data set, arrays `(X, y)`, a map-style `torch.utils.data.Dataset` of `(x, y)` items, or a `Data`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Normalization:
-    """How raw values became features: `(raw / maximum - mean) / std`. Exported models apply it.
+    """The transformation of raw values into features: `(raw / maximum - mean) / std`. Exported models apply it.
 
     Attributes:
-        maximum: the largest raw value, of values from 0; None where raw values are not divided.
-        mean: subtracted, one number for each channel (the first dimension of an example), or one for all; empty for none.
-        std: divided by, likewise.
+        maximum: the largest raw value, for raw values from 0; None for no division.
+        mean: one value for each channel (the first dimension of an example), or one for all; empty for 0.
+        std: in the same way; empty for 1.
 
     Raises:
-        JobError: a number to divide by is not above 0.
+        JobError: `maximum` or `std` is not above 0.
     """
 
     maximum: float | None = None
@@ -42,10 +42,10 @@ class Normalization:
     def __post_init__(self) -> None:
         for name, values in (("maximum", () if self.maximum is None else (self.maximum,)), ("std", self.std)):
             if not all(value > 0 for value in values):
-                raise JobError(f"Normalization: {name}={getattr(self, name)!r}: numbers to divide by are above 0")
+                raise JobError(f"Normalization: {name} is {getattr(self, name)!r}, but must be above 0")
 
     def raw(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The raw values, float32 [n, *shape], of `features` of the same shape."""
+        """Return the raw values, float32 [n, *shape], of features of the same shape."""
         channels = (-1, *(1 for _ in features.shape[2:]))
         scaled = features * np.reshape(self.std or 1.0, channels) + np.reshape(self.mean or 0.0, channels)
         return np.asarray(scaled * (self.maximum or 1.0), dtype=np.float32)
@@ -53,16 +53,16 @@ class Normalization:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Labelled examples in memory, as `from_arrays` makes and checks them.
+    """Labelled examples in memory; created and checked by `from_arrays`.
 
     Attributes:
         x: features, float32 [n, *shape].
-        y: classes, int64 [n], each of 0..k-1 at least once.
-        name: where they come from.
-        preparation: how raw values became features, for whoever uses a trained model; "" where that is not known.
-        own_test: how many of the last examples are the official test split; 0 where the data have none.
-        normalization: the same as numbers, so that an exported model takes raw values; as it is, none.
-        class_names: a name for each class, 0 to k-1; empty where they have none.
+        y: classes, int64 [n]; each of 0..k-1 at least once.
+        name: the name of the data set.
+        preparation: a description of how raw values became features, for the user of a trained model; "" if unknown.
+        own_test: the last `own_test` examples are the official test split; 0 if there is none.
+        normalization: the transformation of raw values into features, for exported models; by default none.
+        class_names: the name of each class, 0 to k-1; empty if they have none.
     """
 
     x: NDArray[np.float32]
@@ -90,13 +90,13 @@ class Data:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The first 16 hexadecimal digits of the SHA-256 over shapes and contents."""
+        """The first 16 hexadecimal digits of the SHA-256 of shapes and contents."""
         shapes = repr((self.x.shape, self.y.shape)).encode()
         return hash_bytes(shapes, np.ascontiguousarray(self.x).data, np.ascontiguousarray(self.y).data)
 
 
 def digits() -> Data:
-    """The 1,797 handwritten digits of scikit-learn (Alpaydin and Kaynak 1998): [n, 1, 8, 8] scaled to [0, 1]."""
+    """Return the 1,797 handwritten digits of scikit-learn (Alpaydin and Kaynak 1998): [n, 1, 8, 8], scaled to [0, 1]."""
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
@@ -113,7 +113,7 @@ def digits() -> Data:
 
 
 def fashion_mnist() -> Data:
-    """Fashion-MNIST (Xiao et al. 2017): [70000, 1, 28, 28] scaled to [0, 1], the last 10,000 its official test split."""
+    """Return Fashion-MNIST (Xiao et al. 2017): [70000, 1, 28, 28], scaled to [0, 1]; the last 10,000 are the test split."""
     from ogive.task.fashion import CLASSES, arrays
 
     images, labels, own_test = arrays()
@@ -133,20 +133,20 @@ DATA_SETS: Registry[Data] = Registry("data set", (), {"digits": digits, "fashion
 
 
 def load(name: str) -> Data:
-    """The data set called `name`.
+    """Return the data set with this name.
 
     Raises:
-        JobError: there is none; the error lists what there is.
-        MissingExtra: it needs a package that is not installed.
+        JobError: there is no such data set; the message lists the names.
+        MissingExtra: the data set needs a package that is not installed.
     """
     return DATA_SETS.factory(name)()
 
 
-def read(source: DataSource) -> Data:
-    """Any supported source as data in memory: a name, `(X, y)`, a map-style dataset of `(x, y)` items, or `AcquisitionData`.
+def read_data(source: DataSource) -> Data:
+    """Return the data of any supported source (see `DataSource`).
 
     Raises:
-        JobError: it is none of these, or its contents are wrong.
+        JobError: the source is not supported, or its contents are not valid.
     """
     if isinstance(source, Data):
         return source
@@ -157,13 +157,14 @@ def read(source: DataSource) -> Data:
     if is_dataset(source):
         return from_dataset(source)
     raise JobError(
-        f"data: found {_describe(source)}; give the name of a data set ({', '.join(map(repr, DATA_SETS.names()))}), "
-        "a pair of arrays (X, y), or a torch.utils.data.Dataset with a length whose items are (x, y)"
+        f"data: found {_describe(source)}; allowed are the name of a data set "
+        f"({', '.join(map(repr, DATA_SETS.names()))}), a pair of arrays (X, y), and a torch.utils.data.Dataset that has a "
+        "length and items (x, y)"
     )
 
 
 def is_dataset(source: Any) -> bool:
-    """Whether `source` looks like a map-style dataset: items by position, a length, and no array or plain container."""
+    """Return whether `source` is a map-style dataset: it has items and a length, but is not an array or a container."""
     container = isinstance(source, (list, tuple, dict, str, bytes)) or hasattr(source, "dtype")
     return not container and hasattr(source, "__getitem__") and hasattr(source, "__len__")
 
@@ -177,55 +178,64 @@ def from_arrays(
     normalization: Normalization = Normalization(),
     class_names: Sequence[str] = (),
 ) -> Data:
-    """Check features [n, ...] and integer classes [n], and hold them as float32 and int64.
+    """Return checked data, stored as float32 and int64.
 
-    `preparation` says in words how raw values became these features, and `normalization` in numbers; exported models carry
-    them, and the `class_names`.
+    Args:
+        x: features [n, ...].
+        y: integer classes [n], each of 0..k-1.
+        name: the name of the data set.
+        preparation: a description of how raw values became these features; exported models contain it.
+        normalization: the same as a formula, which exported models apply.
+        class_names: the name of each class, for exported models; empty if they have none.
 
     Raises:
-        JobError: lengths differ; features are no finite numbers or have no shape; labels are not the integers 0..k-1
-            without gaps, or are of one class only; there are not as many names as classes.
+        JobError: the lengths differ; features are not finite numbers, or have no shape; labels are not the integers 0..k-1
+            without gaps, or all the same; the number of names is not the number of classes.
     """
-    features, labels = _features(np.asarray(x), name), _labels(np.asarray(y), name)
+    features, labels = _check_features(np.asarray(x), name), _check_labels(np.asarray(y), name)
     if len(features) != len(labels):
-        raise JobError(f"data {name!r}: {len(features)} examples but {len(labels)} labels; give one label an example")
+        raise JobError(
+            f"data {name!r}: {len(features)} examples but {len(labels)} labels; each example needs one label"
+        )
     data = Data(features, labels, name, preparation, normalization=normalization, class_names=tuple(class_names))
     if class_names and len(class_names) != data.classes:
-        raise JobError(f"data {name!r}: {len(class_names)} class_names for {data.classes} classes; give one for each")
+        raise JobError(
+            f"data {name!r}: {len(class_names)} class_names for {data.classes} classes; each class needs one"
+        )
     return data
 
 
 def from_dataset(dataset: Any) -> Data:
-    """Read every item of a map-style dataset once into memory.
+    """Read every item of a map-style dataset into memory, once and in order.
 
-    Items are read in order, each as it is at that moment: transforms belong to the data here, so they must not be random.
+    The features are the items after the transforms of the dataset; therefore transforms must not be random.
 
     Raises:
-        JobError: items are not pairs of an array and a class, differ in shape, or do not fit into memory; or their
-            contents are wrong as in `from_arrays`.
+        JobError: the items are not pairs of an array and a class, differ in shape, or do not fit into memory; or a check of
+            `from_arrays` fails.
     """
     name, n = type(dataset).__name__, len(dataset)
     if n == 0:
         raise JobError(f"data {name!r}: the data set is empty")
-    shape = _item(dataset, 0, name)[0].shape
+    shape = _read_item(dataset, 0, name)[0].shape
     _check_memory(n, shape, name)
     x, y = np.empty((n, *shape), dtype=np.float32), []
     for index in range(n):
-        features, label = _item(dataset, index, name)
+        features, label = _read_item(dataset, index, name)
         if features.shape != shape:
             raise JobError(
                 f"data {name!r}: item {index} has shape {features.shape}, but item 0 has {shape}; "
-                "bring all examples to one shape in the data set's transform"
+                "give all examples one shape in the transform of the data set"
             )
         x[index] = features
         y.append(label)
     data = from_arrays(x, np.stack(y), name)
-    names = getattr(dataset, "classes", ())  # as torchvision's data sets tell them
-    known = isinstance(names, (list, tuple)) and len(names) == data.classes
-    return replace(data, class_names=tuple(map(str, names))) if known else data
+    names = getattr(dataset, "classes", ())  # the data sets of torchvision have this attribute
+    has_names = isinstance(names, (list, tuple)) and len(names) == data.classes
+    return replace(data, class_names=tuple(map(str, names))) if has_names else data
 
 
-def _item(dataset: Any, index: int, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+def _read_item(dataset: Any, index: int, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     item = dataset[index]
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         raise JobError(f"data {name!r}: item {index} is {_describe(item)}; items must be pairs (x, y)")
@@ -233,41 +243,43 @@ def _item(dataset: Any, index: int, name: str) -> tuple[NDArray[Any], NDArray[An
     if not hasattr(features, "__array__") or not hasattr(features, "dtype"):
         raise JobError(
             f"data {name!r}: the x of item {index} is {_describe(features)}; it must be a tensor or an array: "
-            "let the data set's transform make one"
+            "convert it in the transform of the data set"
         )
     return np.asarray(features), np.asarray(label)
 
 
-def _features(x: NDArray[Any], name: str) -> NDArray[np.float32]:
+def _check_features(x: NDArray[Any], name: str) -> NDArray[np.float32]:
     if x.dtype.kind not in "biuf":
         raise JobError(f"data {name!r}: features have dtype {x.dtype}; they must be real numbers")
     if x.ndim < 2 or 0 in x.shape:
-        raise JobError(f"data {name!r}: features have shape {x.shape}; it must be [examples, ...], none of them zero")
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is reported below
+        raise JobError(
+            f"data {name!r}: features have shape {x.shape}; it must be [examples, ...], and no size may be zero"
+        )
+    with np.errstate(over="ignore"):  # values that overflow float32 become infinite, which is checked below
         features = np.ascontiguousarray(x, dtype=np.float32)
     finite = np.isfinite(features).reshape(len(features), -1).all(axis=1)
     if not finite.all():
-        bad = np.flatnonzero(~finite)
+        invalid = np.flatnonzero(~finite)
         raise JobError(
-            f"data {name!r}: {len(bad)} of {len(features)} examples hold NaN or infinite features, "
-            f"the first is example {bad[0]}; remove or fill them"
+            f"data {name!r}: {len(invalid)} of {len(features)} examples have NaN or infinite features, "
+            f"the first is example {invalid[0]}; remove these examples, or replace the values"
         )
     return features
 
 
-def _labels(y: NDArray[Any], name: str) -> IntArray:
+def _check_labels(y: NDArray[Any], name: str) -> IntArray:
     remedy = "number the classes 0..k-1, for example with numpy.unique(y, return_inverse=True)[1]"
     if y.ndim != 1:
-        raise JobError(f"data {name!r}: labels have shape {y.shape}; give one class an example, [examples]")
+        raise JobError(f"data {name!r}: labels have shape {y.shape}; it must be [examples], one class for each")
     if y.dtype.kind not in "iu":
         raise JobError(f"data {name!r}: labels have dtype {y.dtype}, but must be integers; {remedy}")
-    found = np.unique(y)
-    if len(found) == 1:
-        raise JobError(f"data {name!r}: all labels are {found[0]}; classification needs at least two classes")
-    if found[0] != 0 or found[-1] != len(found) - 1:
+    classes = np.unique(y)
+    if len(classes) == 1:
+        raise JobError(f"data {name!r}: all labels are {classes[0]}; classification needs at least two classes")
+    if classes[0] != 0 or classes[-1] != len(classes) - 1:
         raise JobError(
-            f"data {name!r}: {len(found)} different labels from {found[0]} to {found[-1]}, "
-            f"but they must be 0..{len(found) - 1}; {remedy}"
+            f"data {name!r}: {len(classes)} different labels from {classes[0]} to {classes[-1]}, "
+            f"but they must be 0..{len(classes) - 1}; {remedy}"
         )
     return np.ascontiguousarray(y, dtype=np.int64)
 
@@ -277,9 +289,9 @@ def _check_memory(n: int, shape: Shape, name: str) -> None:
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > physical:
         raise JobError(
-            f"data {name!r}: {n} examples of shape {shape} take {needed / 2**30:.1f} GiB as float32, this machine has "
-            f"{physical / 2**30:.1f} GiB; give a subset (torch.utils.data.Subset), smaller examples, or a train "
-            "function of your own that reads them piece by piece"
+            f"data {name!r}: {n} examples of shape {shape} need {needed / 2**30:.1f} GiB as float32, but this machine has "
+            f"{physical / 2**30:.1f} GiB; use a subset (torch.utils.data.Subset), smaller examples, or a train function "
+            "that reads them in parts"
         )
 
 

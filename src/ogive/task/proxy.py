@@ -1,4 +1,4 @@
-"""What makes a training cheaper than in full: less data, smaller images, a narrower or shallower model."""
+"""Proxies: training that is cheaper than full training, by fewer data, smaller images, or a narrower or shallower model."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-LEAST_SIDE = 4
-"""Pixels of a side below which an image is made no smaller: two levels of halving are left for a network to look at."""
+MIN_SIDE = 4
+"""The least height and width of an image in pixels: enough for a network that halves the resolution twice."""
 
 
 @dataclass(frozen=True)
 class Proxy:
-    """Shares of the full amounts, each above 0 and at most 1.
+    """A proxy, given by shares of the full amounts, each above 0 and at most 1.
 
     Attributes:
-        data_fraction: of the training part: a stratified subset, and a part of that of any larger share.
-        resolution: of each side of the images, to train and to select on.
-        width, depth: multipliers of what the space declares as `scaled`.
+        data_fraction: the share of the training examples. The subset is stratified, and part of every larger one.
+        resolution: the share of height and width of the images, in training and validation.
+        width, depth: multipliers of the values that the space declares as `scaled`.
 
     Raises:
         JobError: a share is out of its range.
@@ -42,47 +42,47 @@ class Proxy:
                 raise JobError(f"{name} is {share!r}, but must be a share of the full amount, above 0 and at most 1")
 
     def shares(self) -> dict[str, float]:
-        """All of them by name."""
+        """Return all shares, by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def reduced(self) -> dict[str, float]:
-        """Those that are below 1."""
+        """Return the shares below 1, by name."""
         return {name: share for name, share in self.shares().items() if share != 1}
 
     def at(self, fidelity: Mapping[str, float]) -> Proxy:
-        """This proxy at a fidelity, whose values are shares of what this proxy leaves; epochs are not looked at."""
+        """Return this proxy with each share multiplied by the value of the same name in `fidelity`; epochs are ignored."""
         return replace(self, **{name: share * fidelity.get(name, 1.0) for name, share in self.shares().items()})
 
     @property
     def multipliers(self) -> dict[str, float]:
-        """What the model is built with."""
+        """The multipliers below 1 that the model is built with."""
         return {name: share for name, share in self.reduced().items() if name in ("width", "depth")}
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of one example at this resolution.
+        """Return the shape of one example at this resolution.
 
         Raises:
-            JobError: the examples are no images, or would become smaller than `LEAST_SIDE`.
+            JobError: the examples are not images, or would be smaller than `MIN_SIDE`.
         """
         if self.resolution == 1:
             return shape
         if len(shape) != 3:
             raise JobError(
-                f"resolution={self.resolution:g} is for images [channels, height, width], and these examples have the shape "
-                f"{list(shape)}; leave it out"
+                f"resolution={self.resolution:g} needs images [channels, height, width], but the examples have the shape "
+                f"{list(shape)}; remove it"
             )
-        small = tuple(max(1, round(side * self.resolution)) for side in shape[1:])
-        if any(now < min(side, LEAST_SIDE) for side, now in zip(shape[1:], small, strict=True)):
-            least = max(LEAST_SIDE / side for side in shape[1:] if side > 1)
-            allowed = f"give at least {math.ceil(1000 * least) / 1000:g}" if least < 1 else "leave it out"
+        reduced = tuple(max(1, round(side * self.resolution)) for side in shape[1:])
+        if any(new < min(side, MIN_SIDE) for side, new in zip(shape[1:], reduced, strict=True)):
+            least = max(MIN_SIDE / side for side in shape[1:] if side > 1)
+            remedy = f"use at least {math.ceil(1000 * least) / 1000:g}" if least < 1 else "remove it"
             raise JobError(
-                f"resolution={self.resolution:g} would make images of {shape[1]} x {shape[2]} pixels {small[0]} x {small[1]}"
-                f", and below {LEAST_SIDE} pixels a side little is left to look at; {allowed}"
+                f"resolution={self.resolution:g} would reduce images of {shape[1]} x {shape[2]} pixels to {reduced[0]} x "
+                f"{reduced[1]}, but height and width must stay at least {MIN_SIDE} pixels; {remedy}"
             )
-        return (shape[0], *small)
+        return (shape[0], *reduced)
 
     def shrink(self, x: Tensor) -> Tensor:
-        """Images [n, channels, height, width] at this resolution; a pixel is the mean of those that it stands for."""
+        """Return images [n, channels, height, width] at this resolution, reduced by averaging the pixels of each area."""
         if self.resolution == 1:
             return x
         from torch.nn import functional as F
@@ -91,7 +91,7 @@ class Proxy:
         return F.adaptive_avg_pool2d(x, (height, width))
 
     def recipe(self, recipe: Recipe) -> Recipe:
-        """The recipe at this resolution: what it says in pixels shrinks with the images."""
+        """Return the recipe at this resolution: settings in pixels are reduced like the images."""
         if self.resolution == 1:
             return recipe
         pixels: dict[str, Any] = {n: round(getattr(recipe, n) * self.resolution) for n in ("shift", "cutout")}

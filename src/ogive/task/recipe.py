@@ -1,4 +1,4 @@
-"""The recipe of the built-in trainer: everything about training that is not data, architecture or seed."""
+"""The recipe of the built-in trainer: all training settings other than data, architecture and seed."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ OPTIMIZERS = ("adamw", "sgd")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a classifier is trained.
+    """The training settings of a classifier.
 
     Attributes:
-        epochs: the horizon of the learning rate's schedule, at least 1: the epochs of the *full* recipe. A trial that
-            is paused earlier has trained the first part of it, so that going on changes nothing.
-        optimizer: "adamw" (Loshchilov and Hutter 2019) or "sgd" with Nesterov's momentum.
-        learning_rate: at its peak, above 0.
-        weight_decay: of every parameter, at least 0; decoupled in AdamW.
-        momentum: of SGD, in [0, 1); AdamW does not use it.
-        batch_size: examples a step, at least 2, as batch normalisation needs.
+        epochs: the number of epochs of full training, at least 1, over which the learning rate decays. A trial that is
+            paused earlier has trained the first part of the same schedule, so that it can be continued.
+        optimizer: "adamw" (Loshchilov and Hutter 2019) or "sgd" with Nesterov momentum.
+        learning_rate: the peak learning rate, above 0.
+        weight_decay: the weight decay of all parameters, at least 0; decoupled in AdamW.
+        momentum: the momentum of SGD, in [0, 1); not used by AdamW.
+        batch_size: the number of examples per step, at least 2, as batch normalization needs.
         label_smoothing: in [0, 1) (Szegedy et al. 2016, section 7).
-        gradient_clip: largest norm of the whole gradient, above 0; None for no limit.
-        warmup: epochs of linear growth before the cosine decay to 0 (Loshchilov and Hutter 2017), at least 0 and below
-            `epochs`; may be a fraction.
-        shift: images are moved by up to so many pixels at random, at least 0; for images, as the next two.
-        flip: mirror half of the images, left to right.
-        cutout: side in pixels of the square that is blanked at a random place (DeVries and Taylor 2017); 0 for none.
+        gradient_clip: the maximum norm of the gradient of all parameters, above 0; None for no limit.
+        warmup: the number of epochs (or fraction of one) in which the learning rate grows linearly, before the cosine decay
+            to 0 (Loshchilov and Hutter 2017); at least 0 and below `epochs`.
+        shift: images are shifted by up to this number of pixels at random, at least 0. Images only, like the next two.
+        flip: whether half of the images are flipped horizontally at random.
+        cutout: the side in pixels of a square that is set to zero at a random place (DeVries and Taylor 2017); 0 for none.
 
     Raises:
-        JobError: a value is outside its range.
+        JobError: a value is out of its range.
     """
 
     epochs: int = 12
@@ -69,10 +69,10 @@ class Recipe:
 
 
 def override(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
-    """The recipe with some values replaced.
+    """Return the recipe with some values replaced.
 
     Raises:
-        JobError: a name is not in the recipe, or a value is outside its range.
+        JobError: the recipe has no such setting, or a value is out of its range.
     """
     names = tuple(field.name for field in fields(Recipe))
     unknown = sorted(set(settings) - set(names))
@@ -82,18 +82,18 @@ def override(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """The learning rate at optimizer step `step`, counted from 0 over all epochs: linear warm-up, then cosine decay.
+    """Return the learning rate of an optimizer step, counted from 0 over all epochs: linear warm-up, then cosine decay.
 
-    Loshchilov and Hutter (2017), "SGDR", equation 5 with one period and a lowest rate of 0.
+    Loshchilov and Hutter (2017), "SGDR", equation 5 with one period and a minimum of 0.
     """
     warmup = round(recipe.warmup * steps_per_epoch)
     if step < warmup:
         return recipe.learning_rate * (step + 1) / warmup
-    done = (step - warmup) / (recipe.epochs * steps_per_epoch - warmup)
-    return recipe.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
+    progress = (step - warmup) / (recipe.epochs * steps_per_epoch - warmup)
+    return recipe.learning_rate * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-def _check(name: str, value: Any, allowed: Callable[[float], bool], words: str) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or not allowed(value):
-        raise JobError(f"recipe: {name} is {value!r}, but must be a number {words}")
+def _check(name: str, value: Any, is_allowed: Callable[[float], bool], allowed: str) -> None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_number or not is_allowed(value):
+        raise JobError(f"recipe: {name} is {value!r}, but must be a number {allowed}")

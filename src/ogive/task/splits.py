@@ -1,4 +1,4 @@
-"""Splits: the test set is set aside first; what is left is split, stratified and shuffled, for training and selection."""
+"""Splits of a data set into training, validation and test, stratified and shuffled. The test set is drawn first."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from ogive.seeds import generator
 
 Indices = NDArray[np.int64]
 Amount = float | int
-"""A share strictly between 0 and 1, or a count of examples."""
+"""A share between 0 and 1, both excluded, or a number of examples."""
 
-TEST = 0.2
-"""The share of the test set, where data have no test split of their own."""
+TEST_SHARE = 0.2
+"""The default size of the test set, for data without an official test split."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which example serves what purpose. The four parts are disjoint and cover the data.
+    """The indices of the examples in each part. The four parts are disjoint and cover the data.
 
     Attributes:
-        train: what stage 1 trains on, int64 [n_train].
-        validation: what stage 1 selects on, int64 [n_validation].
-        test: read once, at the end, int64 [n_test].
-        rest: neither of them in stage 1, where `train` is a smaller search split, int64 [n_rest].
-        fingerprint: the first 16 hexadecimal digits of the SHA-256 over the indices and the data's fingerprint.
+        train: the training examples of the search, int64 [n_train].
+        validation: the examples that the search selects by, int64 [n_validation].
+        test: the test examples, which are read once, at the end, int64 [n_test].
+        rest: the examples that the search does not use, if `train` is limited, int64 [n_rest].
+        fingerprint: the first 16 hexadecimal digits of the SHA-256 of the indices and the fingerprint of the data.
     """
 
     train: Indices = field(repr=False, compare=False)
@@ -41,24 +41,27 @@ class Split:
 
     @property
     def full_train(self) -> Indices:
-        """What stage 2 trains on: all but the test set."""
+        """All examples but the test set."""
         return np.concatenate([self.train, self.validation, self.rest])
 
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """How data are to be split.
+    """The sizes of the parts of a split.
 
     Attributes:
-        test: share of all examples, or their number; None for the data's own test split, or 20 % where they have none.
-        validation: share of what the test set leaves, or the number of examples.
-        train: likewise; None for all that validation leaves.
-        seed: of the shuffling. The test set depends on `test` and `seed` alone.
-        second: validate on other examples than the plan without it does, and train on all others but the test set.
-        fraction: share of the training part that is used, in (0, 1]; a smaller share is part of every larger one.
+        test: the test set, as a share of all examples or a number; None for the official test split of the data, or 20 % if
+            they have none.
+        validation: as a share of all examples but the test set, or a number.
+        train: as a share of all examples but the test set, or a number; None for all that are not in validation.
+        seed: the seed of the shuffling. The test set depends on `test` and `seed` only.
+        second: validate on examples that the same plan with `second=False` does not validate on, and train on all others
+            but the test set.
+        fraction: the share of the training part that is used, in (0, 1]. A smaller share is part of every larger one.
 
     Raises:
-        JobError: an amount is neither a share nor a count, shares add up to more than 1, or the seed is no whole number.
+        JobError: a size is neither a share nor a number of examples, shares add up to more than 1, or the seed is not a
+            whole number.
     """
 
     test: Amount | None = None
@@ -76,18 +79,18 @@ class SplitPlan:
             raise JobError(f"split: the fraction of the training part is {self.fraction!r}, but must be in (0, 1]")
         if isinstance(self.train, float) and isinstance(self.validation, float) and self.train + self.validation > 1.0:
             raise JobError(
-                f"split: train={self.train} and validation={self.validation} are shares of what the test set leaves; "
-                "together they may be at most 1"
+                f"split: train={self.train} and validation={self.validation} are shares of all examples but the test set; "
+                "their sum must be at most 1"
             )
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise JobError(f"split: seed is {self.seed!r}, but must be a whole number of at least 0")
 
 
-def shares(text: str) -> dict[str, float]:
-    """`test` and `validation` of a plan from percentages of all examples to train, select and test on, such as 70/15/15.
+def parse_percentages(text: str) -> dict[str, float]:
+    """Return `test` and `validation` of a plan from percentages for training, validation and test, such as "70/15/15".
 
     Raises:
-        JobError: it is not three percentages that add up to 100.
+        JobError: the text is not three percentages that add up to 100.
     """
     parts = str(text).replace("%", "").split("/")
     try:
@@ -96,64 +99,77 @@ def shares(text: str) -> dict[str, float]:
         train = validation = test = 0.0
     if min(train, validation, test) <= 0 or not math.isclose(train + validation + test, 1.0):
         raise JobError(
-            f"split: found {text!r}; give percentages to train, select and test on that add up to 100, such as 70/15/15"
+            f"split is {text!r}, but must be percentages for training, validation and test that add up to 100, such as "
+            "70/15/15"
         )
     return {"test": test, "validation": validation / (1 - test)}
 
 
-def split(labels: NDArray[np.int64], plan: SplitPlan, data_fingerprint: str = "", own_test: int = 0) -> Split:
-    """Split examples with classes `labels` [n] by `plan`; a function of these alone.
+def draw_split(labels: NDArray[np.int64], plan: SplitPlan, data_fingerprint: str = "", own_test: int = 0) -> Split:
+    """Split examples with classes `labels` [n] as `plan` says; a deterministic function of its arguments.
 
-    The last `own_test` examples are the data's own test split, which is kept where the plan names no other.
+    Args:
+        labels: the class of each example.
+        plan: the sizes of the parts.
+        data_fingerprint: the fingerprint of the data, which becomes part of that of the split.
+        own_test: the last `own_test` examples are the official test split, which is used if the plan has no size for it.
 
     Raises:
-        JobError: there are fewer examples than asked for, or a part is smaller than the number of classes.
+        JobError: there are fewer examples than the plan needs, or a part is smaller than the number of classes.
     """
     n, classes = len(labels), len(np.unique(labels))
-    sizes = _sizes(n, plan, own_test)
+    sizes = _compute_sizes(n, plan, own_test)
     for name, size in sizes.items():
         _check_size(name, size, classes)
     everything = np.arange(n, dtype=np.int64)
     if plan.test is None and own_test:
-        left, test = np.split(everything, [n - own_test])
+        remaining, test = np.split(everything, [n - own_test])
     else:
-        test, left = _draw(everything, labels, sizes["test"], plan.seed, "test")
-    validation, left = _draw(left, labels, sizes["validation"], plan.seed, "validation")
+        test, remaining = _draw_part(everything, labels, sizes["test"], plan.seed, "test")
+    validation, remaining = _draw_part(remaining, labels, sizes["validation"], plan.seed, "validation")
     if plan.second:
-        first = validation
-        size = min(sizes["validation"], len(left) - classes)  # something must be left of a small one to train on
+        first_validation = validation
+        size = min(sizes["validation"], len(remaining) - classes)  # leaves at least one training example per class
         _check_size("the second validation part", size, classes)
-        validation, left = _draw(left, labels, size, plan.seed, "second validation")
-        left = np.sort(np.concatenate([left, first]))
-        sizes["train"] = len(left)
-    train, rest = _draw(left, labels, sizes["train"], plan.seed, "train")
+        validation, remaining = _draw_part(remaining, labels, size, plan.seed, "second validation")
+        remaining = np.sort(np.concatenate([remaining, first_validation]))
+        sizes["train"] = len(remaining)
+    train, rest = _draw_part(remaining, labels, sizes["train"], plan.seed, "train")
     if plan.fraction < 1:
         order = nested_order(labels[train], plan.seed)
         size = round(plan.fraction * len(train))
         _check_size(f"{plan.fraction:g} of train", size, classes)
         train, rest = train[order[:size]], np.concatenate([train[order[size:]], rest])
-    return Split(train, validation, test, rest, _fingerprint((train, validation, test, rest), data_fingerprint))
+    parts = (train, validation, test, rest)
+    return Split(train, validation, test, rest, _compute_fingerprint(parts, data_fingerprint))
 
 
 def nested_order(labels: NDArray[np.int64], seed: int) -> Indices:
-    """An order of examples with classes `labels` [n] whose every beginning is stratified: positions, int64 [n].
+    """Return an order of the examples of which every prefix is stratified: indices, int64 [n].
 
-    The first [k] are one of each class. In the first m, each class has its share of m, give or take two examples.
+    The first k examples (for k classes) are one of each class. Among the first m, the number of each class differs from its
+    share of m by at most two.
+
+    Args:
+        labels: the class of each example, int64 [n].
+        seed: the seed of the order.
     """
     rng = generator(seed, "split", "nested")
     shuffled = rng.permutation(len(labels))
-    place = np.empty(len(labels))
+    # The members of each class are spread evenly over [0, 1); sorting by this position interleaves the classes.
+    position = np.empty(len(labels))
     for label in np.unique(labels):
         members = shuffled[labels[shuffled] == label]
-        place[members] = (np.arange(len(members)) + rng.random()) / len(members)
-        place[members[0]] = -1.0
-    return shuffled[np.argsort(place[shuffled], kind="stable")].astype(np.int64)
+        position[members] = (np.arange(len(members)) + rng.random()) / len(members)
+        position[members[0]] = -1.0
+    return shuffled[np.argsort(position[shuffled], kind="stable")].astype(np.int64)
 
 
 def allocate(counts: NDArray[np.int64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """How many of `size` draws fall to each class so that shares stay as in `counts` [k]: largest remainders.
+    """Return how many of `size` examples each class gets, in proportion to `counts` [k], by the largest-remainder method.
 
-    Each class gets its exact quota rounded down; the draws left over go to the largest remainders, ties by lot.
+    Each class gets its quota rounded down. The remaining examples go to the classes with the largest remainders; ties are
+    broken at random.
     """
     total = int(counts.sum())
     quota, remainder = np.divmod(counts * size, total)
@@ -162,37 +178,38 @@ def allocate(counts: NDArray[np.int64], size: int, rng: np.random.Generator) -> 
     return quota
 
 
-def _draw(pool: Indices, labels: NDArray[np.int64], size: int, seed: int, part: str) -> tuple[Indices, Indices]:
-    """`size` examples of `pool`, stratified and shuffled, and those that are left, in their order."""
+def _draw_part(pool: Indices, labels: NDArray[np.int64], size: int, seed: int, part: str) -> tuple[Indices, Indices]:
+    """Return `size` examples of `pool`, stratified and shuffled, and the remaining ones in their order."""
     rng = generator(seed, "split", part)
     classes, counts = np.unique(labels[pool], return_counts=True)
-    wanted = allocate(counts, size, rng)
-    members = [rng.permutation(pool[labels[pool] == c])[:k] for c, k in zip(classes, wanted, strict=True)]
-    drawn = rng.permutation(np.concatenate(members))
-    return drawn, pool[~np.isin(pool, drawn)]
+    quotas = allocate(counts, size, rng)
+    members = [rng.permutation(pool[labels[pool] == c])[:k] for c, k in zip(classes, quotas, strict=True)]
+    sample = rng.permutation(np.concatenate(members))
+    return sample, pool[~np.isin(pool, sample)]
 
 
-def _sizes(n: int, plan: SplitPlan, own_test: int = 0) -> dict[str, int]:
-    test = own_test if plan.test is None and own_test else _size(TEST if plan.test is None else plan.test, n)
-    left = max(0, n - test)
-    validation = _size(plan.validation, left)
+def _compute_sizes(n: int, plan: SplitPlan, own_test: int = 0) -> dict[str, int]:
+    default = own_test or TEST_SHARE
+    test = _to_number(default if plan.test is None else plan.test, n)
+    available = max(0, n - test)
+    validation = _to_number(plan.validation, available)
     if plan.train is None:
-        train = left - validation
+        train = available - validation
     elif isinstance(plan.train, float):
-        train = min(_size(plan.train, left), left - validation)  # two shares, each rounded, may be one too many
+        train = min(_to_number(plan.train, available), available - validation)  # both shares may have been rounded up
     else:
         train = plan.train
-    asked = test + validation + train
-    if train <= 0 or asked > n:
+    total = test + validation + train
+    if train <= 0 or total > n:
         raise JobError(
-            f"split: {test} test + {validation} validation + {plan.train or 'at least 1'} train examples are asked for, "
-            f"but there are only {n}; ask for fewer"
+            f"split: {test} test + {validation} validation + {plan.train or 'at least 1'} train examples are needed, but "
+            f"the data have only {n}; reduce the sizes"
         )
     return {"test": test, "validation": validation, "train": train}
 
 
-def _size(amount: Amount, of: int) -> int:
-    return round(amount * of) if isinstance(amount, float) else amount
+def _to_number(amount: Amount, total: int) -> int:
+    return round(amount * total) if isinstance(amount, float) else amount
 
 
 def _check_size(part: str, size: int, classes: int) -> None:
@@ -201,14 +218,14 @@ def _check_size(part: str, size: int, classes: int) -> None:
 
 
 def _check_amount(name: str, amount: Any) -> None:
-    share = isinstance(amount, float) and 0.0 < amount < 1.0
-    count = isinstance(amount, int) and not isinstance(amount, bool) and amount >= 1
-    if not share and not count:
+    is_share = isinstance(amount, float) and 0.0 < amount < 1.0
+    is_number = isinstance(amount, int) and not isinstance(amount, bool) and amount >= 1
+    if not is_share and not is_number:
         raise JobError(
-            f"split: {name} is {amount!r}, but must be a share between 0 and 1, both excluded, or a count of examples"
+            f"split: {name} is {amount!r}, but must be a share between 0 and 1, both excluded, or a number of examples"
         )
 
 
-def _fingerprint(parts: tuple[Indices, ...], data_fingerprint: str) -> str:
+def _compute_fingerprint(parts: tuple[Indices, ...], data_fingerprint: str) -> str:
     contents = [(len(part).to_bytes(8, "little"), np.ascontiguousarray(part, dtype="<i8").data) for part in parts]
     return hash_bytes(data_fingerprint.encode(), *(piece for pair in contents for piece in pair))

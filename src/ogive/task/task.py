@@ -1,4 +1,4 @@
-"""A classification task: what to learn from, how it is split, and who may read which part."""
+"""A classification task: a data set with its splits."""
 
 from __future__ import annotations
 
@@ -7,29 +7,28 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ogive.errors import JobError
-from ogive.task.data_checks import data_warnings, named
-from ogive.task.datasets import DATA_SETS, Data, DataSource, read
-from ogive.task.splits import Amount, Indices, Split, SplitPlan, shares
-from ogive.task.splits import split as draw_split
+from ogive.task.data_checks import data_warnings, parts_by_name
+from ogive.task.datasets import DATA_SETS, Data, DataSource, read_data
+from ogive.task.splits import Amount, Indices, Split, SplitPlan, draw_split, parse_percentages
 
 if TYPE_CHECKING:
     from ogive.task.trainer import Examples
 
 
 class Task:
-    """A classification task; made by `classification`.
+    """A classification task; created by `classification`.
 
-    It is cheap to pickle: a named data set travels by name, a dataset object as it pickles, arrays by value. Data are
-    read when first needed, once in each process.
+    A pickled task contains the name of a data set, the dataset object, or the arrays. The data are read when they are first
+    needed, once in each process.
 
     Attributes:
-        plan: how the data are split.
+        plan: the sizes of the parts of the split.
     """
 
     def __init__(self, source: DataSource, plan: SplitPlan) -> None:
         self._source = source
         self.plan = plan
-        self._known: str | None = None
+        self._expected_fingerprint: str | None = None
         self._data: Data | None = None
         self._split: Split | None = None
 
@@ -37,33 +36,33 @@ class Task:
         return {**self.__dict__, "_data": None, "_split": None}
 
     def prepare(self) -> None:
-        """Read and split the data, unless this process has done so.
+        """Read and split the data, if this process has not done so.
 
         Raises:
-            JobError: the data are wrong, too few for the split, or other ones than where this task was first read.
-            MissingExtra: a named data set needs a package that is not installed.
+            JobError: the data are not valid, too few for the split, or different from those that another process read.
+            MissingExtra: the data set needs a package that is not installed.
         """
-        self._prepared()
+        self._read_and_split()
 
     def read(self) -> Data:
-        """All examples, read unless this process has done so; whoever takes them from here also takes the test set.
+        """Return all examples, including the test set; read them if this process has not done so.
 
         Raises:
-            JobError: the data are wrong, or other ones than where this task was first read.
-            MissingExtra: a named data set needs a package that is not installed.
+            JobError: the data are not valid, or different from those that another process read.
+            MissingExtra: the data set needs a package that is not installed.
         """
         if self._data is None:
-            self._data = read(self._source)
-            if self._known not in (None, self._data.fingerprint):
+            self._data = read_data(self._source)
+            if self._expected_fingerprint not in (None, self._data.fingerprint):
                 raise JobError(
-                    f"data {self._data.name!r}: fingerprint {self._data.fingerprint} here, {self._known} where the task was "
-                    "first read; the data must be the same in every process: put random transforms into the model or a "
-                    "train function"
+                    f"data {self._data.name!r}: fingerprint {self._data.fingerprint} in this process, but "
+                    f"{self._expected_fingerprint} where the task was first read; the data must be the same in every "
+                    "process: move random transforms into the model or a train function"
                 )
-            self._known = self._data.fingerprint
+            self._expected_fingerprint = self._data.fingerprint
         return self._data
 
-    def _prepared(self) -> tuple[Data, Split]:
+    def _read_and_split(self) -> tuple[Data, Split]:
         data = self.read()
         if self._split is None:
             self._split = draw_split(data.y, self.plan, data.fingerprint, data.own_test)
@@ -71,17 +70,17 @@ class Task:
 
     @property
     def data(self) -> Data:
-        """All examples, as `read` gives them. Experiments use the four parts below."""
+        """All examples, including the test set (see `read`)."""
         return self.read()
 
     @property
     def split(self) -> Split:
-        """Which example is in which part."""
-        return self._prepared()[1]
+        """The indices of the examples in each part."""
+        return self._read_and_split()[1]
 
     @property
     def example_input(self) -> tuple[int, ...]:
-        """The shape of one example, as `Space(example_input=...)` takes it."""
+        """The shape of one example, for `Space(example_input=...)`."""
         return self.data.shape
 
     @property
@@ -90,66 +89,67 @@ class Task:
         return self.data.classes
 
     def train(self) -> Examples:
-        """What stage 1 trains on: features float32 [n, *shape] and classes int64 [n]."""
+        """Return the training examples of the search: features float32 [n, *shape] and classes int64 [n]."""
         return self._part(self.split.train)
 
     def validation(self) -> Examples:
-        """What stage 1 selects on, as in `train`."""
+        """Return the validation examples, in the form of `train`."""
         return self._part(self.split.validation)
 
     def full_train(self) -> Examples:
-        """What stage 2 trains on: everything but the test set, as in `train`."""
+        """Return all examples but the test set, in the form of `train`."""
         return self._part(self.split.full_train)
 
     def test(self, on_read: Callable[[str], object]) -> Examples:
-        """The test set, as in `train`. It is read once, at the end of a run.
+        """Return the test examples, in the form of `train`. They are read once, at the end of a run.
 
         Args:
-            on_read: called with the split's fingerprint before anything is handed out; records the reading.
+            on_read: receives the fingerprint of the split before the examples are returned, to record that they were read.
         """
         fingerprint = self.split.fingerprint
         on_read(fingerprint)
         return self._part(self.split.test)
 
     def second_split(self) -> Task:
-        """The same data and test set, validated on other examples than this task validates on.
+        """Return a task with the same data and test set, and a different validation part.
 
-        They are drawn from what this task does not validate on; all else but the test set is trained on, this task's
-        validation part included. Of what was selected on the first validation part, this tells how far it had been chosen
-        for that part's own quirks.
+        The new validation part is drawn from the examples that this task does not validate on. All others but the test set
+        are for training, including the validation part of this task. The second split shows whether an architecture was
+        selected because it happens to fit the first validation part.
 
         Raises:
-            JobError: this is a second split already; (where data are read) too little is left to draw it from.
+            JobError: this task is a second split itself; (when the data are read) there are too few examples.
         """
         if self.plan.second:
-            raise JobError("this task is a second split already; take the second split of the first")
-        return self._planned(replace(self.plan, second=True, fraction=1.0))
+            raise JobError("this task is a second split already; call second_split() of the original task")
+        return self._with_plan(replace(self.plan, second=True, fraction=1.0))
 
     def subset(self, fraction: float) -> Task:
-        """The same task, trained on a share of its training part, stratified; smaller shares are parts of larger ones.
+        """Return the task with a stratified share of its training part; smaller shares are parts of larger ones.
 
         Args:
-            fraction: of the training part, in (0, 1]; what it leaves belongs to `rest`. Validation and test stay whole.
+            fraction: the share of the training part, in (0, 1]; the other training examples become part of `rest`.
+                Validation and test stay the same.
 
         Raises:
-            JobError: the fraction is outside its range; (where data are read) it leaves less than one example a class.
+            JobError: the fraction is out of its range; (when the data are read) it has fewer examples than classes.
         """
         checked = replace(self.plan, fraction=fraction)
-        return self._planned(replace(checked, fraction=self.plan.fraction * checked.fraction))
+        return self._with_plan(replace(checked, fraction=self.plan.fraction * checked.fraction))
 
-    def _planned(self, plan: SplitPlan) -> Task:
-        """The same data under another plan; they are not read again."""
-        other = Task(self._source, plan)
-        other._known, other._data = self._known, self._data
-        return other
+    def _with_plan(self, plan: SplitPlan) -> Task:
+        """Return a task with the same data, which are not read again, and another plan."""
+        task = Task(self._source, plan)
+        task._expected_fingerprint, task._data = self._expected_fingerprint, self._data
+        return task
 
     def fingerprints(self) -> dict[str, str]:
-        """Short hashes of the `data` and of the `split`."""
+        """Return short hashes of the `data` and of the `split`."""
         return {"data": self.data.fingerprint, "split": self.split.fingerprint}
 
     def describe(self) -> dict[str, Any]:
-        """The task for a run's manifest, as JSON."""
-        data, parts = self._prepared()
+        """Return a description of the task as JSON, for the manifest of a run."""
+        data, parts = self._read_and_split()
         return {
             "kind": "classification",
             "data": data.name,
@@ -161,14 +161,14 @@ class Task:
             "classes": data.classes,
             "class_counts": data.class_counts.tolist(),
             "asked": asdict(self.plan),
-            "sizes": {name: len(indices) for name, indices in named(parts).items()},
+            "sizes": {name: len(indices) for name, indices in parts_by_name(parts).items()},
             "fingerprints": self.fingerprints(),
             "warnings": self.warnings(),
         }
 
     def warnings(self) -> list[str]:
-        """What makes results on these data doubtful, one sentence each."""
-        data, parts = self._prepared()
+        """Return a warning for each problem of the data that makes results unreliable."""
+        data, parts = self._read_and_split()
         return data_warnings(data, self.plan, parts)
 
     def _part(self, indices: Indices) -> Examples:
@@ -186,42 +186,43 @@ def classification(
     split: str | None = None,
     seed: int = 0,
 ) -> Task:
-    """A classification task.
+    """Return a classification task.
 
-    The test set is set aside first: the data's own test split, or 20 % where they have none. Of what is left, stage 1
-    trains on 90 % and selects on the other 10 %, stratified and shuffled, unless told otherwise; stage 2 trains on all.
+    By default, the test set is the official test split of the data, or 20 % if they have none. Of the other examples, the
+    search trains on 90 % and validates on 10 %. Parts are stratified and shuffled.
 
     Args:
         data: the name of a data set, a pair of arrays (X, y) of shapes [n, ...] and [n], or a map-style
-            `torch.utils.data.Dataset` of (x, y); classes are the integers 0..k-1.
-        test: share of all examples, or their number.
-        validation: share of what the test set leaves, or the number of examples.
-        train: likewise, for a small search split; None for all that validation leaves.
-        split: instead of the three: percentages of all examples to train, select and test on, such as "70/15/15".
-        seed: of the split.
+            `torch.utils.data.Dataset` of (x, y). Classes are the integers 0..k-1.
+        test: the test set, as a share of all examples or a number.
+        validation: as a share of all examples but the test set, or a number.
+        train: as a share of all examples but the test set, or a number; None for all that are not in validation.
+        split: instead of the three: percentages for training, validation and test, such as "70/15/15".
+        seed: the seed of the split.
 
     Raises:
-        JobError: an amount is wrong or a data set's name is unknown. The data themselves are read when first needed.
+        JobError: a size is not valid, or there is no such data set. The data are read and checked when first needed.
     """
     if isinstance(data, str):
         DATA_SETS.factory(data)
     amounts = {"test": test, "validation": validation, "train": train}
-    given: dict[str, Any] = {name: amount for name, amount in amounts.items() if amount is not None}
+    sizes: dict[str, Any] = {name: amount for name, amount in amounts.items() if amount is not None}
     if split is not None:
-        if given:
-            raise JobError(f"split={split!r} and {', '.join(given)}: give either the one or the others")
-        given = shares(split)
-    return Task(data, SplitPlan(**given, seed=seed))
+        if sizes:
+            raise JobError(f"both split={split!r} and {', '.join(sizes)} are set; use either split or the single sizes")
+        sizes = parse_percentages(split)
+    return Task(data, SplitPlan(**sizes, seed=seed))
 
 
 def fashion_mnist(
     *, validation: Amount | None = None, train: Amount | None = None, split: str | None = None, seed: int = 0
 ) -> Task:
-    """Fashion-MNIST (Xiao et al. 2017), tested on its official test split; see `classification` for the rest.
+    """Return the task of Fashion-MNIST (Xiao et al. 2017) with its official test split.
 
-    With `split`, the official test split is pooled with the rest, and `Task.warnings` says so.
+    For the arguments see `classification`. With `split`, the examples of the official test split are mixed with the others,
+    and `Task.warnings` says so.
 
     Raises:
-        JobError: an amount is wrong; (when first read) the files are nowhere and cannot be downloaded.
+        JobError: a size is not valid; (when the data are read) the files are missing and cannot be downloaded.
     """
     return classification("fashion_mnist", validation=validation, train=train, split=split, seed=seed)

@@ -1,8 +1,8 @@
-"""The built-in trainer for classification: one epoch at a time, each a function of (state before it, seed, epoch).
+"""The built-in trainer for classification. Each epoch is a function of (state before it, seed, number of the epoch).
 
-No random state is carried from epoch to epoch, so training that was paused and restored goes on bit for bit as if it
-had run straight (on a CPU with an unchanged number of threads; on a GPU, kernels may add up in another order). Several
-processes may train one model together; see `ogive.task.data_parallel`.
+No random state passes from one epoch to the next. Therefore a training that is paused and restored continues exactly as
+without the pause (on a CPU with an unchanged number of threads; on a GPU, sums may be computed in another order). Several
+ranks can train one model together; see `ogive.task.data_parallel`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ogive.errors import JobError
+from ogive.formatting import plural
 from ogive.run.estimator import ALONE, Team
 from ogive.seeds import derive
 from ogive.task.augment import augment
-from ogive.task.data_parallel import DataParallel, joined, part_of
+from ogive.task.data_parallel import DataParallel, gather_values, rank_slice
 from ogive.task.recipe import Recipe, learning_rate
 
 Examples = tuple[Tensor, Tensor]
@@ -28,14 +29,15 @@ EVALUATION_BATCH = 512
 
 
 class Training:
-    """One model being trained on examples in memory.
+    """The training of one model on examples in memory.
 
     Args:
-        model: maps features [b, *shape] to logits [b, k]; moved to the examples' device.
+        model: maps features [b, *shape] to logits [b, k]; it is moved to the device of the examples.
         examples: all training examples, at least 2, on the device to train on.
-        classes: k.
-        seed: of all randomness of this training.
-        team: the processes that train it, of which each is given the same arguments and this one's rank.
+        classes: the number of classes, k.
+        recipe: the training settings.
+        seed: the seed of all randomness of this training.
+        team: the ranks that train the model together. Each of them creates a `Training` with the same other arguments.
     """
 
     def __init__(
@@ -47,33 +49,33 @@ class Training:
         self.recipe = recipe
         self.seed = seed
         self.optimizer = make_optimizer(self.model, recipe)
-        self._together = DataParallel(self.model, team) if team.size > 1 else None
+        self._data_parallel = DataParallel(self.model, team) if team.size > 1 else None
 
     def epoch(self, number: int) -> float:
-        """Train epoch `number`, counted from 1, and return the mean training loss per example, smoothing included.
+        """Train epoch `number`, counted from 1, and return the mean training loss per example, with label smoothing.
 
         Sets PyTorch's random state from (seed, number).
 
         Raises:
-            JobError: the epoch is beyond the recipe's horizon, or the model does not return one logit a class.
+            JobError: the recipe has fewer epochs, or the model does not return one logit per class.
         """
         if number > self.recipe.epochs:
             raise JobError(
-                f"epoch {number} is asked for, but the recipe's learning rate ends with epoch {self.recipe.epochs}; "
-                f"give the recipe epochs={number} or more, or search with fewer epochs"
+                f"epoch {number} was requested, but the learning rate of the recipe ends with epoch {self.recipe.epochs}; "
+                f"set epochs={number} or more in the recipe, or search with fewer epochs"
             )
         torch.manual_seed(derive(self.seed, "epoch", number))
         batches = split_batches(torch.randperm(len(self.y)), self.recipe.batch_size)
-        if self._together is not None:
-            self._together.begin_epoch(self.seed, number)
+        if self._data_parallel is not None:
+            self._data_parallel.begin_epoch(self.seed, number)
         total = torch.zeros((), dtype=torch.float64, device=self.x.device)
         self.model.train()
         for index, batch in enumerate(batches):
             rate = learning_rate(self.recipe, (number - 1) * len(batches) + index, len(batches))
             total += self._step(batch.to(self.x.device), rate).double() * len(batch)
-        if self._together is not None:
-            self._together.end_epoch()
-            total = self._together.mean(total)
+        if self._data_parallel is not None:
+            self._data_parallel.end_epoch()
+            total = self._data_parallel.mean(total)
         return total.item() / len(self.y)
 
     def _step(self, batch: Tensor, rate: float) -> Tensor:
@@ -88,28 +90,28 @@ class Training:
         return loss.detach()
 
     def _loss(self, x: Tensor, y: Tensor) -> Tensor:
-        """The mean loss of a batch; among several ranks, a number whose mean over them is that."""
+        """Return the mean loss of a batch; with several ranks, a value whose mean over the ranks is that loss."""
         forward: Callable[[Tensor], Any] = self.model
         weight = 1.0
-        if self._together is not None:
-            own, weight = self._together.share(len(y))
-            forward, x, y = self._together.forward, x[own], y[own]
+        if self._data_parallel is not None:
+            part, weight = self._data_parallel.share(len(y))
+            forward, x, y = self._data_parallel.forward, x[part], y[part]
         logits = check_logits(forward(x), len(y), self.classes)
         loss = F.cross_entropy(logits, y, label_smoothing=self.recipe.label_smoothing)
         return loss if weight == 1.0 else loss * weight
 
     def state(self) -> dict[str, Any]:
-        """All that the next epoch depends on: the state dicts of `model` and `optimizer`."""
+        """Return everything that the next epoch depends on: the state dicts of `model` and `optimizer`."""
         return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go back to a `state()`."""
+        """Restore a state that `state()` returned."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer over all parameters of `model`.
+    """Return the optimizer of the recipe for all parameters of `model`.
 
     Raises:
         JobError: the model has no parameters.
@@ -129,7 +131,7 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def split_batches(order: Tensor, batch_size: int) -> list[Tensor]:
-    """`order` [n] cut into batches; a last batch of one joins the one before it, since batch normalisation needs two."""
+    """Split `order` [n] into batches. A last batch of one example is added to the previous one: batch norm needs two."""
     batches = list(torch.split(order, batch_size))
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
@@ -137,71 +139,72 @@ def split_batches(order: Tensor, batch_size: int) -> list[Tensor]:
 
 
 def evaluate(model: nn.Module, examples: Examples, classes: int, team: Team = ALONE) -> dict[str, float]:
-    """`accuracy` in [0, 1] and `log_loss` in nats per example, in eval mode without gradients; each rank does its share.
+    """Return `accuracy` in [0, 1] and `log_loss` in nats per example, in eval mode; each rank evaluates its share.
 
     Raises:
-        JobError: the model does not return one logit a class.
+        JobError: the model does not return one logit per class.
     """
     if team.size == 1:
         return {name: values.mean().item() for name, values in score(model, examples, classes).items()}
     (x, y), n = examples, len(examples[1])
-    own = score(model, (x[part_of(team, n)], y[part_of(team, n)]), classes)
-    return {name: joined(team, n, values).mean().item() for name, values in own.items()}
+    part = rank_slice(team, n)
+    scores = score(model, (x[part], y[part]), classes)
+    return {name: gather_values(team, n, values).mean().item() for name, values in scores.items()}
 
 
 def score(model: nn.Module, examples: Examples, classes: int) -> dict[str, Tensor]:
-    """What each example adds to the means that `evaluate` returns, float64 [n]: whether its class was found, its log-loss.
+    """Return the metrics of each example, float64 [n]: `accuracy` (1 if it is classified correctly, else 0) and `log_loss`.
 
     Raises:
-        JobError: the model does not return one logit a class.
+        JobError: the model does not return one logit per class.
     """
     x, y = examples
-    found, losses = [], []
+    correct, losses = [], []
     model.eval()
     with torch.no_grad():
         for inputs, labels in zip(torch.split(x, EVALUATION_BATCH), torch.split(y, EVALUATION_BATCH), strict=True):
             logits = check_logits(model(inputs), len(labels), classes).double()
-            found.append(logits.argmax(dim=1) == labels)
+            correct.append(logits.argmax(dim=1) == labels)
             losses.append(F.cross_entropy(logits, labels, reduction="none"))
-    return {"accuracy": torch.cat(found).double(), "log_loss": torch.cat(losses)}
+    return {"accuracy": torch.cat(correct).double(), "log_loss": torch.cat(losses)}
 
 
 def check_logits(logits: Any, batch: int, classes: int) -> Tensor:
-    """`logits`, seen to be a tensor [batch, classes].
+    """Return `logits` if it is a tensor [batch, classes].
 
     Raises:
-        JobError: it is not.
+        JobError: it is something else.
     """
     if not isinstance(logits, Tensor) or logits.shape != (batch, classes):
-        found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        returned = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise JobError(
-            f"the model returned {found} for a batch of {batch}, but must return logits [{batch}, {classes}]: "
+            f"the model returned {returned} for a batch of {batch}, but must return logits [{batch}, {classes}]: "
             "one for each class of the task"
         )
     return logits
 
 
 def choose_device(name: str, team: Team = ALONE) -> torch.device:
-    """The device called `name`; "auto" is the first CUDA device where there is one, else the CPU.
+    """Return the device with this name; "auto" is the first CUDA device if there is one, otherwise the CPU.
 
-    Of a team on GPUs each process has one of its own, of those after the device's.
+    Ranks that train on GPUs get a device each: those that follow the named one.
 
     Raises:
-        JobError: the name is unknown, or that device is not there.
+        JobError: the name is not valid, or there are not enough such devices.
     """
-    device = _device(name)
+    device = _parse_device(name)
     if team.size == 1 or device.type == "cpu":
         return device
-    there = torch.cuda.device_count()
-    if there < team.size:
+    count = torch.cuda.device_count()
+    if count < team.size:
         raise JobError(
-            f"device is {name!r} and workers_per_trial is {team.size}, but PyTorch sees {there} CUDA "
-            f"device{'s' if there > 1 else ''} here, and each process needs its own; give at most {there}, or device 'cpu'"
+            f"device is {name!r} and workers_per_trial is {team.size}, but PyTorch finds {plural(count, 'CUDA device')} on "
+            f"this machine, and each rank needs one; use at most {count} workers per trial, or device 'cpu'"
         )
-    return torch.device("cuda", ((device.index or 0) + team.place) % there)
+    return torch.device("cuda", ((device.index or 0) + team.place) % count)
 
 
-def _device(name: str) -> torch.device:
+def _parse_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -212,6 +215,7 @@ def _device(name: str) -> torch.device:
         raise JobError(f"device is {name!r}, but must be 'cpu', 'cuda', 'cuda:N' or 'auto'")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise JobError(
-            f"device is {name!r}, but PyTorch sees {torch.cuda.device_count()} CUDA devices here; use 'auto'"
+            f"device is {name!r}, but PyTorch finds {plural(torch.cuda.device_count(), 'CUDA device')} on this machine; "
+            "use 'auto'"
         )
     return device
