@@ -30,8 +30,8 @@ from ogive.planner import (
     Timings,
     WorkerSplit,
     build_plan,
+    list_splits,
     simulate_split,
-    splits,
 )
 from ogive.seeds import generator
 
@@ -84,7 +84,7 @@ def truth(
 ) -> dict[WorkerSplit, tuple[float, float]]:
     """Mean seconds and mean regret of every split, on seeds that no plan has seen."""
     found = {}
-    for split in splits(workers, search.trials):
+    for split in list_splits(workers, search.trials):
         runs = [simulate_split(landscape(epochs, s), search, machine, split, s) for s in range(1000, 1000 + seeds)]
         found[split] = float(np.mean([r.seconds for r in runs])), float(np.mean([r.curve[-1, 1] for r in runs]))
     return found
@@ -113,7 +113,7 @@ def machines(samples: int) -> None:
                     lambda s: landscape(epochs, s),
                     workers,
                     seed=number,
-                    thinking=0.0,
+                    proposal_seconds=0.0,
                 )
                 own.append(true[plan.recommended][0] / fastest - 1)
                 fresh = simulate_split(
@@ -152,7 +152,7 @@ def compare_splits(seeds: int, trials: int) -> None:
             search = PlannedSearch(strategy, schedule, trials)
             runs = {
                 split: [simulate_split(landscape(epochs, s), search, GPUS, split, s) for s in range(seeds)]
-                for split in splits(workers, trials)
+                for split in list_splits(workers, trials)
             }
             regret = {split: np.array([run.curve[-1, 1] for run in own]) for split, own in runs.items()}
             hours = {split: np.array([run.seconds for run in own]) / 3600 for split, own in runs.items()}

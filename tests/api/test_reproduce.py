@@ -146,9 +146,9 @@ def test_what_cannot_be_repeated_is_one_clear_line(toy: ModuleType, tmp_path: Pa
     with pytest.raises(RunError, match=r"has no trial 7; there are 0 to 0$"):
         run.reproduce(7)
     (run.folder / "payload.pkl").unlink()
-    with pytest.raises(RunError, match=r"payload.pkl is gone; continue the search with the same call"):
+    with pytest.raises(RunError, match=r"payload.pkl does not exist any more; continue the search with the same call"):
         open_run(run.folder, trust=True)
-    with pytest.raises(RunError, match=r"open it with og.open_run\(folder, trust=True\)"):
+    with pytest.raises(RunError, match=r"open the run with og.open_run\(folder, trust=True\)"):
         open_run(run.folder).reproduce(0)
 
 

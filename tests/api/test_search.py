@@ -1,4 +1,4 @@
-"""`og.search` and `Run`: starting, continuing, refusing, reading back."""
+"""`og.search` and `Run`: start a run, continue it, refuse wrong arguments, open it again."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ogive.run.estimator import Estimator, Evaluation
 from ogive.run.events import Event, Kind
 from ogive.run.journal import Journal
 from ogive.schedule.base import Action
-from ogive.session.run_declaration import check_unchanged
+from ogive.session.declaration_changes import check_unchanged
 from ogive.testing.journals import comparable_events
 
 CALLS: list[Any] = []
 
 
-def judge(architecture: Any) -> dict[str, float]:
+def evaluate(architecture: Any) -> dict[str, float]:
     CALLS.append(architecture.id)
     return {
         "accuracy": -abs(architecture["width"] - 7) + architecture["depth"] / 10,
@@ -33,7 +33,7 @@ def judge(architecture: Any) -> dict[str, float]:
     }
 
 
-def by_width(architecture: Any) -> dict[str, float]:
+def evaluate_by_width(architecture: Any) -> dict[str, float]:
     return {"accuracy": architecture["width"] / 10}
 
 
@@ -44,37 +44,37 @@ def space(widths: int = 10) -> og.Space:
 
 def search(run: Path, **options: Any) -> og.Run:
     return og.search(
-        space(), og.estimate.function(judge), run=run, **{"executor": "inline", "max_trials": 12, **options}
+        space(), og.estimate.function(evaluate), run=run, **{"executor": "inline", "max_trials": 12, **options}
     )
 
 
-def test_a_search_finds_and_a_finished_run_can_be_read_and_continued(tmp_path: Path) -> None:
+def test_a_finished_run_can_be_read_and_continued(tmp_path: Path) -> None:
     run = search(tmp_path / "run")
     assert run.ended == "all 12 trials are done"
     assert len(run.trials) == 12
     assert run.best.metrics["accuracy"] == max(trial.metrics["accuracy"] for trial in run.trials)
     assert run.best.architecture.build() == dict(run.best.architecture)
-    again = search(tmp_path / "run", max_trials=20)
-    assert again.ended == "all 20 trials are done"
-    straight = search(tmp_path / "straight", max_trials=20)
-    assert [t.architecture for t in again.trials] == [t.architecture for t in straight.trials]
+    continued = search(tmp_path / "run", max_trials=20)
+    assert continued.ended == "all 20 trials are done"
+    uninterrupted = search(tmp_path / "uninterrupted", max_trials=20)
+    assert [t.architecture for t in continued.trials] == [t.architecture for t in uninterrupted.trials]
     opened = og.open_run(tmp_path / "run")
-    assert [t.metrics for t in opened.trials] == [t.metrics for t in again.trials]
-    assert opened.best.architecture.id == again.best.architecture.id
+    assert [t.metrics for t in opened.trials] == [t.metrics for t in continued.trials]
+    assert opened.best.architecture.id == continued.best.architecture.id
     assert list(opened.frame()["trial"]) == list(range(20))
     assert opened.top(3)[0] == opened.best
 
 
-def test_an_ended_search_is_left_as_it_is_until_there_is_more_to_do(tmp_path: Path, capsys: Any) -> None:
+def test_an_ended_search_is_unchanged_until_there_is_more_to_do(tmp_path: Path, capsys: Any) -> None:
     options = {"run": tmp_path / "run", "executor": "inline"}
-    before = og.search(space(), og.estimate.function(by_width), max_trials=4, **options)
+    before = og.search(space(), og.estimate.function(evaluate_by_width), max_trials=4, **options)
     events = list(Journal(before.folder / "journal.db", writable=False).read())
     capsys.readouterr()
-    again = og.search(space(), og.estimate.function(by_width), max_trials=4, **options)
+    again = og.search(space(), og.estimate.function(evaluate_by_width), max_trials=4, **options)
     assert list(Journal(before.folder / "journal.db", writable=False).read()) == events
     assert again.state.elapsed == before.state.elapsed
     assert "has ended: all 4 trials are done; nothing is left to do" in capsys.readouterr().err
-    assert len(og.search(space(), og.estimate.function(by_width), max_trials=5, **options).trials) == 5
+    assert len(og.search(space(), og.estimate.function(evaluate_by_width), max_trials=5, **options).trials) == 5
 
 
 def test_with_several_objectives_there_is_a_front_and_no_best(tmp_path: Path) -> None:
@@ -101,22 +101,22 @@ def test_with_several_objectives_there_is_a_front_and_no_best(tmp_path: Path) ->
         ({"epochs": 3}, "epochs: was None, and is 3"),
     ],
 )
-def test_what_cannot_change_is_refused_with_what_differs(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
+def test_changed_arguments_are_refused_by_name(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
     search(tmp_path / "run")
     with pytest.raises(OgiveError, match=message) as caught:
         search(tmp_path / "run", **changed)
     assert "start a new run in another folder" in str(caught.value)
 
 
-def test_a_changed_space_is_refused_decision_by_decision(tmp_path: Path) -> None:
+def test_a_changed_space_is_refused_with_the_changed_decision(tmp_path: Path) -> None:
     search(tmp_path / "run")
     with pytest.raises(RunError, match=r"decision 'width' has changed, labels"):
-        og.search(space(11), og.estimate.function(judge), run=tmp_path / "run", executor="inline")
+        og.search(space(11), og.estimate.function(evaluate), run=tmp_path / "run", executor="inline")
     with pytest.raises(RunError, match=r"decision 'width' has changed, labels"):
-        og.search(space(2), og.estimate.function(judge), run=tmp_path / "run", executor="inline")
+        og.search(space(2), og.estimate.function(evaluate), run=tmp_path / "run", executor="inline")
 
 
-def test_fewer_trials_and_settings_out_of_range_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
+def test_wrong_settings_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     search(tmp_path / "run")
     before = list(Journal(tmp_path / "run" / "journal.db").read())
     with pytest.raises(JobError, match="raised, not lowered"):
@@ -127,14 +127,14 @@ def test_fewer_trials_and_settings_out_of_range_are_refused_and_nothing_is_writt
     assert not (tmp_path / "new").exists()
 
 
-def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(RunError, match="holds no run"):
         search(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_an_unknown_schema_version_and_a_foreign_database_are_refused(tmp_path: Path) -> None:
+def test_another_schema_version_and_another_database_are_refused(tmp_path: Path) -> None:
     search(tmp_path / "run")
     with sqlite3.connect(tmp_path / "run" / "journal.db") as connection:
         connection.execute("UPDATE meta SET schema = 99")
@@ -150,41 +150,41 @@ def test_an_unknown_schema_version_and_a_foreign_database_are_refused(tmp_path: 
         og.open_run(tmp_path / "nowhere")
 
 
-def test_the_cache_shares_results_between_runs_of_one_recipe_and_can_be_turned_off(
+def test_the_cache_shares_results_between_runs_with_the_same_recipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OGIVE_CACHE", str(tmp_path / "cache"))
 
-    def one(name: str, recipe: dict[str, int], **options: Any) -> tuple[og.Run, int]:
+    def run_search(name: str, recipe: dict[str, int], **options: Any) -> tuple[og.Run, int]:
         CALLS.clear()
         run = og.search(
             space(),
-            og.estimate.function(judge, recipe=recipe),
+            og.estimate.function(evaluate, recipe=recipe),
             run=tmp_path / name,
             executor="inline",
             **{"max_trials": 10, **options},
         )
         return run, len(CALLS)
 
-    first, trained = one("first", {"rate": 1})
+    first, trained = run_search("first", {"rate": 1})
     assert trained == 10
-    second, trained = one("second", {"rate": 1})
+    second, trained = run_search("second", {"rate": 1})
     assert trained == 0
     assert all(trial.cached for trial in second.trials)
     assert [t.metrics for t in first.trials] == [t.metrics for t in second.trials]
-    assert one("third", {"rate": 1}, cache=False)[1] == 10
-    assert one("fourth", {"rate": 2})[1] == 10, "another recipe"
-    assert one("fifth", {"rate": 1}, seed=1)[1] > 0, "another seed"
-    assert one("sixth", {"rate": 1}, max_trials=12)[1] == 2, "only what is new"
+    assert run_search("third", {"rate": 1}, cache=False)[1] == 10
+    assert run_search("fourth", {"rate": 2})[1] == 10, "another recipe"
+    assert run_search("fifth", {"rate": 1}, seed=1)[1] > 0, "another seed"
+    assert run_search("sixth", {"rate": 1}, max_trials=12)[1] == 2, "only the new trials"
 
 
 def test_a_script_without_a_main_guard_searches_in_processes(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import ogive as og\n"
-        "def judge(a): return {'accuracy': a['w']}\n"
+        "def evaluate(a): return {'accuracy': a['w']}\n"
         "space = og.Space(og.layer(dict, w=og.one_of(1, 2, 3, 4, name='w')))\n"
-        "run = og.search(space, og.estimate.function(judge), max_trials=4, workers=2, run='run')\n"
+        "run = og.search(space, og.estimate.function(evaluate), max_trials=4, workers=2, run='run')\n"
         "print(run.best.metrics['accuracy'], run.best.architecture.build())\n"
     )
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
@@ -198,9 +198,9 @@ def test_the_same_seed_gives_the_same_run_under_another_hash_seed(tmp_path: Path
         "from ogive.run.journal import Journal\n"
         "from ogive.testing.journals import comparable_events\n"
         "import json\n"
-        "def judge(a): return {'accuracy': float(len(a)) + hash(1) * 0}\n"
+        "def evaluate(a): return {'accuracy': float(len(a)) + hash(1) * 0}\n"
         "space = og.Space(og.layer(dict, w=og.one_of(*'abcdef'), v=og.one_of(x=og.layer(dict, k=og.integer(1, 9)), y=2)))\n"
-        "run = og.search(space, og.estimate.function(judge), max_trials=30, run=sys.argv[1], executor='inline')\n"
+        "run = og.search(space, og.estimate.function(evaluate), max_trials=30, run=sys.argv[1], executor='inline')\n"
         "print(json.dumps(comparable_events(Journal(run.folder / 'journal.db').read())))\n"
     )
     results = []
@@ -218,7 +218,7 @@ def test_the_same_seed_gives_the_same_run_under_another_hash_seed(tmp_path: Path
     assert results[0] == results[1]
 
 
-def test_comparable_events_are_what_an_interruption_keeps(tmp_path: Path) -> None:
+def test_comparable_events_are_those_that_do_not_depend_on_interruptions(tmp_path: Path) -> None:
     run = search(tmp_path / "run")
     events = list(Journal(run.folder / "journal.db").read())
     kinds = {kind for kind, *_ in comparable_events(events)}
@@ -227,18 +227,18 @@ def test_comparable_events_are_what_an_interruption_keeps(tmp_path: Path) -> Non
     assert events[-1].kind is Kind.CLOSED
 
 
-def test_a_fault_in_the_call_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_wrong_arguments_leave_no_folder(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="max_epochs"):
         search(tmp_path / "run", schedule="asha")
     with pytest.raises(JobError, match="did you mean 'population'"):
         search(tmp_path / "run", strategy={"regularized_evolution": {"populaton": 5}})
-    with pytest.raises(JobError, match="one worker"):
+    with pytest.raises(JobError, match="only one worker"):
         search(tmp_path / "run", workers=2)
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("kind", ["schedule", "strategy"])
-def test_an_object_given_to_two_searches_carries_nothing_from_one_to_the_other(tmp_path: Path, kind: str) -> None:
+def test_an_object_that_is_used_in_two_searches_keeps_no_state(tmp_path: Path, kind: str) -> None:
     declared = space()
     objects = {
         "schedule": og.schedule.create("asha", objectives="accuracy", epochs=9),
@@ -247,7 +247,7 @@ def test_an_object_given_to_two_searches_carries_nothing_from_one_to_the_other(t
     runs = [
         og.search(
             declared,
-            og.estimate.function(judge),
+            og.estimate.function(evaluate),
             executor="inline",
             max_trials=20,
             epochs=9,
@@ -258,11 +258,11 @@ def test_an_object_given_to_two_searches_carries_nothing_from_one_to_the_other(t
     ]
     assert [t.architecture for t in runs[0].trials] == [t.architecture for t in runs[1].trials]
     assert [t.step for t in runs[0].trials] == [t.step for t in runs[1].trials]
-    with pytest.raises(RunError, match=f"give {kind}= again"):
-        og.search(declared, og.estimate.function(judge), executor="inline", max_trials=30, run=tmp_path / "0")
+    with pytest.raises(RunError, match=f"pass {kind}= again"):
+        og.search(declared, og.estimate.function(evaluate), executor="inline", max_trials=30, run=tmp_path / "0")
 
 
-def test_a_strategy_object_made_for_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_strategy_object_of_another_search_is_refused(tmp_path: Path) -> None:
     other = og.strategy.create("random", space(3), "accuracy")
     with pytest.raises(JobError, match="made for other space"):
         search(tmp_path / "run", strategy=other)
@@ -274,32 +274,32 @@ def test_a_strategy_object_made_for_something_else_is_refused(tmp_path: Path) ->
 def test_a_relative_folder_survives_a_change_of_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
-    def wander(architecture: og.Architecture) -> dict[str, float]:
+    def change_directory(architecture: og.Architecture) -> dict[str, float]:
         monkeypatch.chdir("/")
         return {"accuracy": float(architecture["width"])}
 
-    run = og.search(space(), og.estimate.function(wander), executor="inline", max_trials=3, run="relative")
+    run = og.search(space(), og.estimate.function(change_directory), executor="inline", max_trials=3, run="relative")
     assert run.best.metrics
     assert (tmp_path / "relative" / "journal.db").exists()
 
 
-def test_columns_of_the_frame_never_hide_one_another(tmp_path: Path) -> None:
-    def clash(architecture: og.Architecture) -> dict[str, float]:
+def test_columns_of_the_frame_have_different_names(tmp_path: Path) -> None:
+    def evaluate(architecture: og.Architecture) -> dict[str, float]:
         return {"accuracy": 1.0, "seconds": 123.0, "width": 7.0}
 
-    run = og.search(space(), og.estimate.function(clash), executor="inline", max_trials=2, run=tmp_path / "run")
+    run = og.search(space(), og.estimate.function(evaluate), executor="inline", max_trials=2, run=tmp_path / "run")
     frame = run.frame()
     assert frame["metric.seconds"].tolist() == [123.0, 123.0]
     assert frame["decision.width"].tolist() == [trial.architecture["width"] for trial in run.trials]
     assert frame["seconds"].max() < 1
 
 
-def test_results_that_depend_on_the_horizon_are_not_shared_between_horizons(
+def test_results_that_depend_on_the_number_of_epochs_are_not_shared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OGIVE_CACHE", str(tmp_path / "cache"))
 
-    class Horizon(Estimator):
+    class DependsOnEpochs(Estimator):
         def evaluate(self, evaluation: Evaluation) -> None:
             for step in range(1, evaluation.until + 1):
                 CALLS.append(step)
@@ -308,30 +308,28 @@ def test_results_that_depend_on_the_horizon_are_not_shared_between_horizons(
         def recipe(self) -> dict[str, int]:
             return {"rate": 1}
 
-    def one(name: str, epochs: int, estimator: Estimator) -> og.Run:
+    def run_search(name: str, epochs: int, estimator: Estimator) -> og.Run:
         CALLS.clear()
         return og.search(
             space(), estimator, epochs=epochs, max_trials=4, run=tmp_path / name, executor="inline", strategy="random"
         )
 
-    one("nine", 9, Horizon())
-    assert one("three", 3, Horizon()).best.metrics["accuracy"] == 1.0
+    run_search("nine", 9, DependsOnEpochs())
+    assert run_search("three", 3, DependsOnEpochs()).best.metrics["accuracy"] == 1.0
     assert len(CALLS) == 12
 
-    class Continuable(Horizon):
+    class Continuable(DependsOnEpochs):
         continuable = True
 
         def recipe(self) -> dict[str, int]:
             return {"rate": 2}
 
-    one("nine again", 9, Continuable())
-    assert all(trial.cached for trial in one("three again", 3, Continuable()).trials)
+    run_search("nine, continuable", 9, Continuable())
+    assert all(trial.cached for trial in run_search("three, continuable", 3, Continuable()).trials)
     assert not CALLS
 
 
-def test_asha_takes_what_it_can_from_the_cache_when_it_promotes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_promotions_of_asha_use_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OGIVE_CACHE", str(tmp_path / "cache"))
 
     class Stepwise(Estimator):
@@ -340,71 +338,69 @@ def test_asha_takes_what_it_can_from_the_cache_when_it_promotes(
         def evaluate(self, evaluation: Evaluation) -> None:
             for step in range(evaluation.reported + 1, evaluation.until + 1):
                 CALLS.append(step)
-                if evaluation.report(step, judge(evaluation.architecture)) is not Action.CONTINUE:
+                if evaluation.report(step, evaluate(evaluation.architecture)) is not Action.CONTINUE:
                     return
 
         def recipe(self) -> dict[str, int]:
             return {"rate": 3}
 
-    def one(name: str) -> tuple[og.Run, int]:
+    def run_search(name: str) -> tuple[og.Run, int]:
         CALLS.clear()
         run = og.search(
             space(), Stepwise(), schedule="asha", epochs=9, max_trials=20, run=tmp_path / name, executor="inline"
         )
         return run, len([call for call in CALLS if isinstance(call, int)])
 
-    first, steps = one("first")
+    first, steps = run_search("first")
     assert steps > 30
-    second, again = one("second")
-    assert again == 0
+    second, steps = run_search("second")
+    assert steps == 0
     assert [t.reports[-1].metrics for t in first.trials] == [t.reports[-1].metrics for t in second.trials]
     assert second.state.seconds == 0
 
 
-def test_an_alarm_of_the_user_still_rings(tmp_path: Path) -> None:
-    rung: list[int] = []
-    former = signal.signal(signal.SIGALRM, lambda number, frame: rung.append(number))
+def test_an_alarm_of_the_user_is_still_delivered(tmp_path: Path) -> None:
+    signals: list[int] = []
+    previous = signal.signal(signal.SIGALRM, lambda number, frame: signals.append(number))
     try:
         signal.setitimer(signal.ITIMER_REAL, 1.0)
         search(tmp_path / "run")
         deadline = time.monotonic() + 5
-        while not rung and time.monotonic() < deadline:
+        while not signals and time.monotonic() < deadline:
             time.sleep(0.05)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, former)
-    assert rung
+        signal.signal(signal.SIGALRM, previous)
+    assert signals
 
 
-def test_a_webhook_without_an_address_is_told_before_anything_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_webhook_without_an_address_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOOK", raising=False)
     with pytest.raises(JobError, match="the environment variable 'HOOK' holds no URL"):
         search(tmp_path / "run", alerts={"webhook": "env:HOOK"})
     assert not (tmp_path / "run").exists()
 
 
-def test_a_hard_constraint_on_what_is_not_known_before_training_is_refused(tmp_path: Path) -> None:
+def test_a_hard_constraint_on_an_unknown_metric_is_refused(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="hard, but the estimator does not know 'size' before training"):
         search(tmp_path / "run", constraints=og.Constraint("size", at_most=3, hard=True))
     assert not (tmp_path / "run").exists()
 
 
-def test_more_epochs_than_the_estimator_goes_are_refused_and_its_own_are_the_default(tmp_path: Path) -> None:
+def test_the_epochs_of_the_estimator_are_the_default_and_the_maximum(tmp_path: Path) -> None:
     class Nine(Estimator):
         epochs = 9
 
         def evaluate(self, evaluation: Evaluation) -> None:
             evaluation.report(evaluation.until, {"accuracy": 1.0})
 
-    with pytest.raises(JobError, match="goes up to 9 epochs"):
+    with pytest.raises(JobError, match="trains for at most 9 epochs"):
         og.search(space(), Nine(), epochs=12, executor="inline", run=tmp_path / "run")
     run = og.search(space(), Nine(), max_trials=2, executor="inline", run=tmp_path / "run")
     assert [trial.step for trial in run.trials] == [9, 9]
 
 
-def test_continuing_tells_of_changed_code_and_of_a_test_split_that_was_read(tmp_path: Path) -> None:
+def test_a_continued_run_warns_of_changed_code_and_of_a_read_test_split(tmp_path: Path) -> None:
     def other(architecture: og.Architecture) -> dict[str, float]:
         return {"accuracy": 0.5}
 
@@ -413,13 +409,13 @@ def test_continuing_tells_of_changed_code_and_of_a_test_split_that_was_read(tmp_
     journal.acquire()
     journal.append([Event(Kind.TEST_READ)])
     journal.close()
-    again = og.search(space(), og.estimate.function(other), executor="inline", max_trials=14, run=run.folder)
-    messages = [message for message, _ in again.state.warnings]
+    continued = og.search(space(), og.estimate.function(other), executor="inline", max_trials=14, run=run.folder)
+    messages = [message for message, _ in continued.state.warnings]
     assert any("code of the train function has changed: trials before 12" in message for message in messages)
     assert any("test split of this run has been read" in message for message in messages)
 
 
-def test_a_train_function_that_ends_early_is_told_of_once(tmp_path: Path) -> None:
+def test_a_train_function_that_ends_early_gives_one_warning(tmp_path: Path) -> None:
     class Once(Estimator):
         def evaluate(self, evaluation: Evaluation) -> None:
             evaluation.report(1, {"accuracy": 1.0})
@@ -429,7 +425,7 @@ def test_a_train_function_that_ends_early_is_told_of_once(tmp_path: Path) -> Non
     assert warning[0] == "trial 0: it ended by itself after step 1 of 3; its last value counts as its value"
 
 
-def test_a_feasible_trial_comes_before_violators_that_were_trained_further(tmp_path: Path) -> None:
+def test_a_feasible_trial_ranks_before_infeasible_ones_that_were_trained_further(tmp_path: Path) -> None:
     def train(model: dict[str, int], trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(accuracy=float(model["width"]), size=float(model["width"]))
@@ -449,18 +445,18 @@ def test_a_feasible_trial_comes_before_violators_that_were_trained_further(tmp_p
     assert run.best.metrics["size"] == 4
 
 
-def test_a_run_is_opened_where_its_modules_are_not(tmp_path: Path) -> None:
+def test_a_run_can_be_opened_from_another_folder_than_its_modules(tmp_path: Path) -> None:
     (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "own_module_of_a_user.py").write_text(
+    (tmp_path / "code" / "user_module.py").write_text(
         "import ogive as og\n"
         "space = og.Space(og.layer(dict, w=og.one_of(1, 2, name='w')))\n"
-        "def judge(a): return {'accuracy': a['w']}\n"
+        "def evaluate(a): return {'accuracy': a['w']}\n"
     )
-    (tmp_path / "code" / "go.py").write_text(
-        "import own_module_of_a_user as m, ogive as og\n"
-        "og.search(m.space, og.estimate.function(m.judge), max_trials=2, run='run')\n"
+    (tmp_path / "code" / "search.py").write_text(
+        "import user_module as m, ogive as og\n"
+        "og.search(m.space, og.estimate.function(m.evaluate), max_trials=2, run='run')\n"
     )
-    subprocess.run([sys.executable, tmp_path / "code" / "go.py"], cwd=tmp_path, check=True, timeout=120)
+    subprocess.run([sys.executable, tmp_path / "code" / "search.py"], cwd=tmp_path, check=True, timeout=120)
     elsewhere = "import ogive as og; print(og.open_run('run', trust=True).space.size())"
     done = subprocess.run([sys.executable, "-c", elsewhere], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "2", done.stderr
@@ -472,10 +468,10 @@ def test_another_recipe_is_refused_with_the_keys_that_differ() -> None:
         "fingerprints": {"recipe": "d719", "data": "aa"},
         "recipe": {"epochs": 9, "batch_size": 64},
     }
-    wanted = {"fingerprints": {"recipe": "1b2d", "data": "bb"}}
+    arguments = {"fingerprints": {"recipe": "1b2d", "data": "bb"}}
     with pytest.raises(RunError) as caught:
-        check_unchanged(stored, space(), wanted, "r", {"epochs": 8, "batch_size": 64, "flip": True})
+        check_unchanged(stored, space(), arguments, Path("r"), {"epochs": 8, "batch_size": 64, "flip": True})
     assert "the recipe: epochs: was 9, and is 8; flip: was left out, and is True\n" in str(caught.value)
     assert "the data: its fingerprint was aa, and is bb" in str(caught.value)
     with pytest.raises(RunError, match="the recipe: its fingerprint was d719, and is 1b2d"):
-        check_unchanged({**stored, "recipe": None}, space(), wanted, "r")
+        check_unchanged({**stored, "recipe": None}, space(), arguments, Path("r"))

@@ -1,4 +1,4 @@
-"""Schedules at work on real training: population based training, and fidelities that start again."""
+"""Schedules in real training: population based training, and fidelities that cannot be continued."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def space() -> og.Space:
 
 
 PBT = {"pbt": {"settings": {"learning_rate": [0.001, 0.3]}, "population": 4, "interval": 3, "quantile": 0.25}}
-SEEN: list[tuple[int, int, float, bool]] = []
+EPOCHS: list[tuple[int, int, float, bool]] = []
 
 
 def train(model: nn.Module, trial: Any) -> None:
-    """Learns a line; notes where each epoch's weights came from."""
-    own, inherited = trial.restore(), trial.inherited()
-    state = own or inherited
+    """Learn a linear function; record where the weights of each epoch came from."""
+    restored, inherited = trial.restore(), trial.inherited()
+    state = restored or inherited
     if state is not None:
         model.load_state_dict(state["model"])
     rate = trial.settings.get("learning_rate", 0.05)
@@ -46,13 +46,15 @@ def train(model: nn.Module, trial: Any) -> None:
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter -= rate * parameter.grad
-        SEEN.append((trial.id, epoch, trial.fidelity.get("data_fraction", 1.0), own is None and inherited is not None))
+        EPOCHS.append(
+            (trial.id, epoch, trial.fidelity.get("data_fraction", 1.0), restored is None and inherited is not None)
+        )
         trial.checkpoint(model=model.state_dict())
         trial.report(loss=float(loss.detach()))
 
 
 def search(run: Path, schedule: Any, fidelities: tuple[str, ...] = (), **options: Any) -> og.Run:
-    SEEN.clear()
+    EPOCHS.clear()
     return og.search(
         space(),
         og.estimate.train(train, fidelities=fidelities),
@@ -65,7 +67,7 @@ def search(run: Path, schedule: Any, fidelities: tuple[str, ...] = (), **options
     )
 
 
-def checkpoints(run: Path) -> set[str]:
+def list_checkpoints(run: Path) -> set[str]:
     return {path.parent.relative_to(run / "trials").parts[0] for path in run.rglob("checkpoint-*.pt")}
 
 
@@ -77,16 +79,16 @@ def test_pbt_copies_weights_and_perturbs_settings(tmp_path: Path) -> None:
         donor, step = child.proposal.inherit  # type: ignore[misc]
         parent = run.trials[donor]
         assert child.reports[0].step == step + 1
-        assert child.reports[0].metrics["loss"] <= parent.at(step)["loss"], "it goes on from the donor's weights"
+        assert child.reports[0].metrics["loss"] <= parent.at(step)["loss"], "it continues from the donor's weights"
         assert child.architecture == parent.architecture
-    assert {seen[0] for seen in SEEN if seen[3]} == {child.id for child in children}
+    assert {epoch[0] for epoch in EPOCHS if epoch[3]} == {child.id for child in children}
     assert run.best.step == 9
     finished = {f"{trial.id:06d}" for trial in run.trials if trial.status is Status.FINISHED}
-    assert checkpoints(tmp_path / "run") == finished, "those of members that were replaced are deleted"
+    assert list_checkpoints(tmp_path / "run") == finished, "checkpoints of replaced members are deleted"
 
 
-def skill(model: Any, trial: Any) -> None:
-    """Reports a number that its weights alone determine."""
+def train_skill(model: Any, trial: Any) -> None:
+    """Report a number that depends on the weights alone."""
     state = trial.restore() or trial.inherited() or {"skill": 0.0}
     for _ in trial.epochs():
         state["skill"] += trial.settings["rate"]
@@ -94,11 +96,11 @@ def skill(model: Any, trial: Any) -> None:
         trial.report(skill=state["skill"])
 
 
-def grown(run: Path, workers: int, observer: Any = None) -> og.Run:
+def search_skill(run: Path, workers: int, observer: Any = None) -> og.Run:
     schedule = {"pbt": {"settings": {"rate": [0.1, 1.0]}, "population": 4, "interval": 2, "quantile": 0.5}}
     return og.search(
         space(),
-        skill,
+        train_skill,
         objectives=og.Objective("skill", "maximize"),
         schedule=schedule,
         strategy="random",
@@ -112,7 +114,7 @@ def grown(run: Path, workers: int, observer: Any = None) -> og.Run:
 
 
 def check_weights(run: og.Run) -> int:
-    """See that every report follows from the weights that the trial is said to have begun with; how many inherit."""
+    """Check that reports follow from the weights that each trial inherited; return the number of these trials."""
     assert not [trial.reason for trial in run.trials if trial.status.failed]
     children = [trial for trial in run.trials if trial.proposal.inherit is not None]
     for child in children:
@@ -124,38 +126,38 @@ def check_weights(run: og.Run) -> int:
     return len(children)
 
 
-def test_pbt_inherits_from_members_that_are_trained_at_the_same_time(tmp_path: Path) -> None:
-    assert check_weights(grown(tmp_path / "run", workers=4)) > 3
+def test_members_of_pbt_inherit_from_others_that_train_in_parallel(tmp_path: Path) -> None:
+    assert check_weights(search_skill(tmp_path / "run", workers=4)) > 3
 
 
-def test_a_killed_pbt_goes_on_with_the_weights_that_were_handed_on(tmp_path: Path) -> None:
-    """Killed after each of the first events about trials that inherit, and continued."""
+def test_a_killed_pbt_continues_with_the_inherited_weights(tmp_path: Path) -> None:
+    """It is killed after several of the first events of trials that inherit, and continued."""
 
     class Killed(BaseException):
         pass
 
-    whole = grown(tmp_path / "whole", workers=1)
-    left = list(range(1, 40, 3))
-    seen = 0
+    whole = search_skill(tmp_path / "whole", workers=1)
+    remaining = list(range(1, 40, 3))
+    count = 0
 
-    def dies(state: Any, event: Any) -> None:
-        nonlocal seen
+    def kill(state: Any, event: Any) -> None:
+        nonlocal count
         if event is not None and event.trial is not None and state.trials[event.trial].proposal.inherit is not None:
-            seen += 1
-            if left and seen == left[0]:
-                left.pop(0)
+            count += 1
+            if remaining and count == remaining[0]:
+                remaining.pop(0)
                 raise Killed
 
     run = None
     while run is None:
         with suppress(Killed):
-            run = grown(tmp_path / "run", 1, dies)
+            run = search_skill(tmp_path / "run", 1, kill)
     assert check_weights(run) == check_weights(whole) > 3
     assert [trial.metrics for trial in run.trials] == [trial.metrics for trial in whole.trials]
 
 
-def counting(broken: set[str]) -> Any:
-    """A train function that counts the epochs of its weights; members that begin, or those that go on, fail while broken."""
+def make_counting(broken: set[str]) -> Any:
+    """Return a train function that counts the epochs of its weights; members of the kinds in `broken` fail."""
 
     def train(model: Any, trial: Any) -> None:
         state = trial.restore() or trial.inherited() or {"n": 0}
@@ -169,10 +171,10 @@ def counting(broken: set[str]) -> Any:
     return train
 
 
-def counted(run: Path, broken: set[str], retry_failed: bool = False) -> og.Run:
+def search_counting(run: Path, broken: set[str], retry_failed: bool = False) -> og.Run:
     done = og.search(
         space(),
-        counting(broken),
+        make_counting(broken),
         objectives="accuracy",
         schedule={"pbt": {"settings": {"rate": [0.1, 1.0]}, "population": 4, "interval": 2, "quantile": 0.25}},
         strategy="random",
@@ -189,12 +191,12 @@ def counted(run: Path, broken: set[str], retry_failed: bool = False) -> og.Run:
     return done
 
 
-def test_a_failed_member_is_repeated_with_its_settings_and_one_that_inherited_is_not(tmp_path: Path) -> None:
+def test_a_failed_member_is_repeated_with_its_settings(tmp_path: Path) -> None:
     broken = {"roots"}
-    failed = counted(tmp_path / "run", broken).trials
+    failed = search_counting(tmp_path / "run", broken).trials
     assert len(failed) == 3
     broken.clear()
-    run = counted(tmp_path / "run", broken, retry_failed=True)
+    run = search_counting(tmp_path / "run", broken, retry_failed=True)
     repeats = run.trials[3:6]
     assert [trial.proposal.settings for trial in repeats] == [trial.proposal.settings for trial in failed]
     assert [(trial.architecture, trial.seed) for trial in repeats] == [(t.architecture, t.seed) for t in failed]
@@ -203,24 +205,24 @@ def test_a_failed_member_is_repeated_with_its_settings_and_one_that_inherited_is
     assert not any("repeated" in message for message, _ in run.state.warnings)
 
 
-def test_what_cannot_be_repeated_is_said(tmp_path: Path) -> None:
+def test_a_warning_names_failed_trials_that_cannot_be_repeated(tmp_path: Path) -> None:
     broken = {"children"}
-    assert "max_failed_trials" in counted(tmp_path / "run", broken).ended
+    assert "max_failed_trials" in search_counting(tmp_path / "run", broken).ended
     broken.clear()
-    run = counted(tmp_path / "run", broken, retry_failed=True)
+    run = search_counting(tmp_path / "run", broken, retry_failed=True)
     children = [trial.id for trial in run.trials if trial.status.failed]
     assert len(children) == 4
     assert all(run.trials[number].goes_on for number in children)
-    (said,) = (message for message, _ in run.state.warnings if "repeated" in message)
-    assert said.startswith(
-        f"trials {', '.join(map(str, children))}: not repeated, since what failed went on from other"
+    (warning,) = (message for message, _ in run.state.warnings if "repeated" in message)
+    assert warning.startswith(
+        f"trials {', '.join(map(str, children))}: not repeated, because the failed trials continued"
     )
     assert run.state.total == 20
 
     def once(model: Any, trial: Any) -> None:
         if trial.id == 2:
             raise ValueError("once")
-        counting(set())(model, trial)
+        make_counting(set())(model, trial)
 
     options: dict[str, Any] = {
         "objectives": "accuracy",
@@ -233,15 +235,15 @@ def test_what_cannot_be_repeated_is_said(tmp_path: Path) -> None:
     }
     og.search(space(), once, **options)
     full = og.search(space(), once, retry_failed=True, **options)
-    (said,) = (message for message, _ in full.state.warnings if "repeated" in message)
-    assert said.startswith("trial 2: not repeated, because the schedule has replaced what failed by other trials")
+    (warning,) = (message for message, _ in full.state.warnings if "repeated" in message)
+    assert warning.startswith("trial 2: not repeated, because the schedule has replaced what failed by other trials")
 
 
 @pytest.mark.parametrize("epoch", ["last", "best"])
-def test_pbt_hands_on_the_weights_that_are_good_now(tmp_path: Path, epoch: str) -> None:
-    """What trial 0 has learned is best in the first epoch, NaN in the second, and useless from then on."""
+def test_pbt_passes_on_the_latest_weights(tmp_path: Path, epoch: str) -> None:
+    """Trial 0 is best in the first epoch, NaN in the second (or bad), and bad from then on."""
 
-    def fades(model: Any, trial: Any) -> None:
+    def train_fading(model: Any, trial: Any) -> None:
         state = trial.restore() or trial.inherited() or {"of": trial.id}
         for each in trial.epochs():
             faded = float("nan") if epoch == "best" and trial.began + each == 2 else 0.1
@@ -251,7 +253,7 @@ def test_pbt_hands_on_the_weights_that_are_good_now(tmp_path: Path, epoch: str) 
 
     run = og.search(
         space(),
-        fades,
+        train_fading,
         objectives=og.Objective("accuracy", "maximize", epoch=epoch),
         schedule={"pbt": {"settings": {"rate": [0.1, 1]}, "population": 4, "interval": 2, "quantile": 0.25}},
         strategy="random",
@@ -270,12 +272,12 @@ def test_pbt_hands_on_the_weights_that_are_good_now(tmp_path: Path, epoch: str) 
 
 @pytest.mark.parametrize("loss", [True, False], ids=("reports each epoch", "reports rarely"))
 @pytest.mark.parametrize("epoch", ["last", "best"])
-def test_a_member_that_inherits_after_the_last_validation_has_the_value_of_its_weights(
+def test_a_member_that_inherits_after_the_last_validation_has_the_value_of_the_donor(
     tmp_path: Path, epoch: str, loss: bool
 ) -> None:
-    """Every second of 9 epochs is validated, and members are compared after each second: some inherit at epoch 8."""
+    """Every second of 9 epochs is validated, and members are compared as often, so some inherit at epoch 8."""
 
-    def validates(model: Any, trial: Any) -> None:
+    def train_validating(model: Any, trial: Any) -> None:
         trial.restore() or trial.inherited()
         for each in trial.epochs():
             step = trial.began + each
@@ -286,7 +288,7 @@ def test_a_member_that_inherits_after_the_last_validation_has_the_value_of_its_w
 
     run = og.search(
         space(),
-        validates,
+        train_validating,
         objectives=og.Objective("accuracy", "maximize", epoch=epoch),
         schedule={"pbt": {"settings": {"rate": [0.1, 1]}, "population": 6, "interval": 2}},
         strategy="random",
@@ -307,10 +309,10 @@ def test_a_member_that_inherits_after_the_last_validation_has_the_value_of_its_w
         assert saved is not None
         assert load_checkpoint(saved.path)["epoch"] == 9
     assert [trial.metrics for trial in og.open_run(run.folder).trials] == [trial.metrics for trial in run.trials]
-    told = [
+    warnings = [
         message for message, _ in run.state.warnings if "accuracy was not reported after the trial went on" in message
     ]
-    assert len(told) == 1
+    assert len(warnings) == 1
 
 
 def test_a_fidelity_that_cannot_be_continued_starts_again(tmp_path: Path) -> None:
@@ -318,28 +320,28 @@ def test_a_fidelity_that_cannot_be_continued_starts_again(tmp_path: Path) -> Non
     run = search(tmp_path / "run", schedule, ("data_fraction",), max_trials=9)
     best = max(run.trials, key=lambda trial: trial.step)
     assert [report.step for report in best.reports] == list(range(1, 14))
-    epochs = [(epoch, fraction) for number, epoch, fraction, _ in SEEN if number == best.id]
+    epochs = [(epoch, fraction) for number, epoch, fraction, _ in EPOCHS if number == best.id]
     assert epochs == [(1, 0.25), *((e, 0.5) for e in (1, 2, 3)), *((e, 1.0) for e in range(1, 10))]
-    assert checkpoints(tmp_path / "run") == {f"{best.id:06d}"}
+    assert list_checkpoints(tmp_path / "run") == {f"{best.id:06d}"}
 
 
 def test_a_promoted_trial_repeats_no_epoch(tmp_path: Path) -> None:
     search(tmp_path / "run", "hyperband", max_trials=20)
-    epochs = [(number, epoch) for number, epoch, _, _ in SEEN]
+    epochs = [(number, epoch) for number, epoch, _, _ in EPOCHS]
     assert len(epochs) == len(set(epochs))
 
 
-def writes_none(model: nn.Module, trial: Any) -> None:
+def train_without_checkpoint(model: nn.Module, trial: Any) -> None:
     for epoch in trial.epochs():
         trial.report(loss=1.0 / (epoch + trial.id))
 
 
-def counts_itself(model: nn.Module, trial: Any) -> None:
+def train_own_loop(model: nn.Module, trial: Any) -> None:
     for epoch in range(1, 10):
         trial.report(loss=1.0 / (epoch + trial.id))
 
 
-def restores_none(model: nn.Module, trial: Any) -> None:
+def train_without_restore(model: nn.Module, trial: Any) -> None:
     for epoch in trial.epochs():
         trial.checkpoint(model=model.state_dict())
         trial.report(loss=1.0 / (epoch + trial.id))
@@ -348,16 +350,24 @@ def restores_none(model: nn.Module, trial: Any) -> None:
 @pytest.mark.parametrize(
     ("function", "schedule", "words"),
     [
-        (writes_none, "asha", "since the train function writes no checkpoint: call trial.restore() first"),
-        (counts_itself, "asha", "writes no checkpoint"),
-        (restores_none, "hyperband", "since the train function does not call trial.restore(), though it writes"),
-        (restores_none, PBT, "since the train function does not call trial.inherited(): state = trial.restore() or"),
-        (writes_none, "median", ""),
+        (train_without_checkpoint, "asha", "since the train function writes no checkpoint: call trial.restore() first"),
+        (train_own_loop, "asha", "writes no checkpoint"),
+        (
+            train_without_restore,
+            "hyperband",
+            "since the train function does not call trial.restore(), though it writes",
+        ),
+        (
+            train_without_restore,
+            PBT,
+            "since the train function does not call trial.inherited(): state = trial.restore() or",
+        ),
+        (train_without_checkpoint, "median", ""),
         (train, "asha", ""),
         (train, PBT, ""),
     ],
 )
-def test_a_train_function_that_cannot_go_on_is_told_of_once(
+def test_a_train_function_that_cannot_continue_gives_one_warning(
     tmp_path: Path, function: Any, schedule: Any, words: str
 ) -> None:
     run = og.search(
@@ -371,56 +381,55 @@ def test_a_train_function_that_cannot_go_on_is_told_of_once(
         executor="inline",
         run=tmp_path / "run",
     )
-    went_on = [trial for trial in run.trials if trial.attempts > 1 or trial.proposal.inherit is not None]
-    assert len(went_on) > 1 or schedule == "median"
-    told = [message for message, _ in run.state.warnings if not message.startswith(UNSAVED)]
-    assert len(told) == len(set(told))
-    assert any(words in message for message in told) == bool(words), told
+    continued = [trial for trial in run.trials if trial.attempts > 1 or trial.proposal.inherit is not None]
+    assert len(continued) > 1 or schedule == "median"
+    warnings = [message for message, _ in run.state.warnings if not message.startswith(UNSAVED)]
+    assert len(warnings) == len(set(warnings))
+    assert any(words in message for message in warnings) == bool(words), warnings
 
 
-def test_a_checkpoint_that_a_killed_session_had_no_time_to_delete_goes_when_it_is_continued(tmp_path: Path) -> None:
+def test_a_continued_run_deletes_checkpoints_that_a_killed_session_left(tmp_path: Path) -> None:
     class Killed(BaseException):
         pass
 
-    def dies(state: Any, event: Any) -> None:
+    def kill(state: Any, event: Any) -> None:
         if event is not None and event.kind is Kind.STOPPED:
             raise Killed
 
     schedule = {"asha": {"variant": "stopping"}}
     with pytest.raises(Killed):
-        search(tmp_path / "run", schedule, observer=dies)
+        search(tmp_path / "run", schedule, observer=kill)
     (stopped,) = (t for t in og.open_run(tmp_path / "run").trials if t.status is Status.STOPPED)
-    assert f"{stopped.id:06d}" in checkpoints(tmp_path / "run")
+    assert f"{stopped.id:06d}" in list_checkpoints(tmp_path / "run")
     run = search(tmp_path / "run", schedule)
     finished = {f"{trial.id:06d}" for trial in run.trials if trial.status is Status.FINISHED}
-    assert checkpoints(tmp_path / "run") == finished
+    assert list_checkpoints(tmp_path / "run") == finished
 
 
 @pytest.mark.parametrize("schedule", ["asha", "pasha", "hyperband", "successive_halving", "median", "curve"])
-def test_at_no_moment_is_there_a_checkpoint_that_nobody_can_need(tmp_path: Path, schedule: str) -> None:
-    """One of each trial that runs, is paused, or was trained in full; none of those that were stopped or dropped."""
-    gone: set[int] = set()
-    most = 0
+def test_unneeded_checkpoints_are_deleted_at_once(tmp_path: Path, schedule: str) -> None:
+    """Running, paused and finished trials have one checkpoint; stopped and dropped trials have none."""
+    ended: set[int] = set()
+    largest = 0
 
     def watch(state: Any, event: Any) -> None:
-        nonlocal most
-        if (
-            event is None or event.kind is not Kind.PROPOSED
-        ):  # else a trial that was stopped may not have left its worker yet
+        nonlocal largest
+        # At other events a stopped trial may still be in its worker.
+        if event is None or event.kind is not Kind.PROPOSED:
             return
         files = [path.parent.name for path in (tmp_path / "run").rglob("checkpoint-*.pt")]
         assert len(files) == len(set(files)), "a trial has one checkpoint"
-        assert not gone & set(map(int, files))
-        most = max(most, len(files))
+        assert not ended & set(map(int, files))
+        largest = max(largest, len(files))
         trials = list(state.trials.values())
-        gone.update(trial.id for trial in trials if trial.status.ended and trial.status is not Status.FINISHED)
+        ended.update(trial.id for trial in trials if trial.status.ended and trial.status is not Status.FINISHED)
 
     search(tmp_path / "run", schedule, max_trials=20, observer=watch)
-    assert 0 < most <= 20
-    assert gone or schedule in ("asha", "pasha")
+    assert 0 < largest <= 20
+    assert ended or schedule in ("asha", "pasha")
 
 
-def test_a_fidelity_that_the_estimator_does_not_know_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(JobError, match=r"'resolution', which the estimator does not know \(it knows epochs\)"):
+def test_a_fidelity_that_the_estimator_does_not_support_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match=r"'resolution', which the estimator does not support \(it supports epochs\)"):
         search(tmp_path / "run", {"asha": {"fidelities": {"resolution": 0.5}}})
     assert not (tmp_path / "run").exists()

@@ -296,7 +296,7 @@ def test_what_cannot_train_together_is_refused_before_anything_is_written(tmp_pa
     plain = og.estimate.function(lambda architecture: {"loss": 1.0})
     with pytest.raises(JobError, match="workers_per_trial=2, but a Function evaluates in one process"):
         og.search(space, plain, objectives="loss", workers_per_trial=2, run=tmp_path / "run")
-    with pytest.raises(JobError, match="workers_per_trial=2, but executor='inline' has one process"):
+    with pytest.raises(JobError, match="workers_per_trial=2, but executor='inline' has only one process"):
         og.search(space, train, objectives="loss", workers_per_trial=2, executor="inline", run=tmp_path / "run")
     with pytest.raises(
         JobError, match=r"workers_per_trial: found 4096 processes for each of 2 trials at a time, and \d"

@@ -186,7 +186,7 @@ CASES = {
     "a hard constraint on a metric that is unknown before training": (
         GOOD + "constraints:\n  - {metric: parametres, at_most: 10, hard: true}\n",
         "job.yaml:4: constraints: the constraint on 'parametres' is hard, but the estimator does not know 'parametres'",
-        "did you mean 'parameters'? Else make it soft",
+        "did you mean 'parameters'? Otherwise make it soft",
     ),
     "a zoo's space for other images": (
         "space: {zoo: chain}\ntask: {data: mine.py:images}\n",
@@ -272,7 +272,7 @@ CASES = {
     ),
     "simulated workers with unknown durations": (
         GOOD + "parallel_trials: 1000\nexecutor: {simulated: {startup: 30}}\n",
-        "job.yaml:5: executor: 'simulated' needs to know how long each trial takes",
+        "job.yaml:5: executor: 'simulated' needs the duration of each trial in advance",
         "og.bench.estimator(problem)",
     ),
     "a fault out of range": (

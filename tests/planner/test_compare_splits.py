@@ -1,4 +1,4 @@
-"""The plan: closed forms where there are some, the right split on machines that are known, and what else it tells."""
+"""Plans: closed forms of the time, the best split on known machines, intervals, prices, and JSON."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ from ogive.planner import (
     SimulatedSearch,
     WorkerSplit,
     build_plan,
-    compare_splits,
-    fit,
+    fit_machine,
+    list_splits,
     simulate_split,
-    splits,
 )
+from ogive.planner.recommendation import recommend_split
+from ogive.planner.split_forecasts import forecast_splits, predict_value
 from ogive.run.prices import Price
 from ogive.run.settings import Settings
 
@@ -45,16 +46,16 @@ def landscape(seed: int, epochs: int = 9) -> Landscape:
     return Landscape(SPACE, Objective("accuracy"), epochs, SHAPE, seed)
 
 
-def full(trials: int, **changes: Any) -> PlannedSearch:
+def full_training_of(trials: int, **changes: Any) -> PlannedSearch:
     return PlannedSearch(PluginSpec("random"), PluginSpec("full"), trials, **changes)
 
 
 @pytest.mark.parametrize("split", [WorkerSplit(1, 4), WorkerSplit(2, 2), WorkerSplit(4, 1), WorkerSplit(3, 1)])
 @pytest.mark.parametrize("trials", [7, 12])
-def test_with_constant_durations_the_time_is_the_closed_form(split: WorkerSplit, trials: int) -> None:
+def test_the_time_of_constant_durations_has_a_closed_form(split: WorkerSplit, trials: int) -> None:
     """Trials of equal length in rounds of P: ceil(trials / P) durations, after one start-up."""
     k = split.workers_per_trial
-    run = simulate_split(landscape(0), full(trials), CONSTANT, split, 0)
+    run = simulate_split(landscape(0), full_training_of(trials), CONSTANT, split, 0)
     trial = CONSTANT.attempt(k) + 9 * CONSTANT.epoch(k)
     rounds = math.ceil(trials / split.parallel_trials)
     assert run.seconds == pytest.approx(CONSTANT.start_up(k) + rounds * trial)
@@ -62,8 +63,8 @@ def test_with_constant_durations_the_time_is_the_closed_form(split: WorkerSplit,
     assert len(run.reports) == 9 * trials
 
 
-def test_a_trial_that_goes_on_does_not_repeat_epochs_but_begins_anew() -> None:
-    """Successive halving with one worker: rungs 1, 3 and 9; every start of an attempt is paid."""
+def test_a_promoted_trial_repeats_no_epochs_but_starts_another_attempt() -> None:
+    """Successive halving with one worker and rungs 1, 3 and 9; every attempt has its own start."""
     search = PlannedSearch(PluginSpec("random"), PluginSpec("successive_halving", {"eta": 3}), 9)
     run = simulate_split(landscape(0), search, CONSTANT, WorkerSplit(1, 1), 0)
     epochs, attempts = 9 * 1 + 3 * 2 + 1 * 6, 9 + 3 + 1
@@ -71,57 +72,65 @@ def test_a_trial_that_goes_on_does_not_repeat_epochs_but_begins_anew() -> None:
     assert run.seconds == pytest.approx(expected)
 
 
-def test_thinking_comes_on_top() -> None:
-    plain, thoughtful = (
-        simulate_split(landscape(0), full(10), CONSTANT, WorkerSplit(1, 1), 0, thinking=t) for t in (0.0, 3.0)
+def test_the_time_of_proposals_is_added() -> None:
+    fast, slow = (
+        simulate_split(landscape(0), full_training_of(10), CONSTANT, WorkerSplit(1, 1), 0, proposal_seconds=seconds)
+        for seconds in (0.0, 3.0)
     )
-    assert thoughtful.seconds == pytest.approx(plain.seconds + 30)
+    assert slow.seconds == pytest.approx(fast.seconds + 30)
 
 
-def test_splits_use_the_workers_and_waste_none_that_another_would_use() -> None:
-    assert splits(2, 100) == [WorkerSplit(2, 1), WorkerSplit(1, 2)]
-    assert splits(8, 100) == [WorkerSplit(8, 1), WorkerSplit(4, 2), WorkerSplit(2, 4), WorkerSplit(1, 8)]
-    assert WorkerSplit(21, 3) in splits(64, 100)
-    assert splits(64, 5)[0] == WorkerSplit(5, 12), "no more at a time than there are trials"
+def test_no_split_leaves_workers_idle_that_another_one_would_use() -> None:
+    assert list_splits(2, 100) == [WorkerSplit(2, 1), WorkerSplit(1, 2)]
+    assert list_splits(8, 100) == [WorkerSplit(8, 1), WorkerSplit(4, 2), WorkerSplit(2, 4), WorkerSplit(1, 8)]
+    assert WorkerSplit(21, 3) in list_splits(64, 100)
+    assert list_splits(64, 5)[0] == WorkerSplit(5, 12), "no more parallel trials than trials"
     for workers in (5, 12, 64):
-        assert all(workers / 2 < split.workers <= workers for split in splits(workers, 1000))
+        assert all(workers / 2 < split.workers <= workers for split in list_splits(workers, 1000))
 
 
 @pytest.mark.parametrize(
     ("machine", "best"),
     [
         (Machine(5.0, 0.0), WorkerSplit(8, 1)),  # nothing can be shared
-        (
-            Machine(0.0, 8.0),
-            WorkerSplit(1, 8),
-        ),  # everything can, and one at a time never leaves a worker idle at the end
+        # everything can be shared, and with one trial at a time no worker is idle at the end
+        (Machine(0.0, 8.0), WorkerSplit(1, 8)),
     ],
 )
-def test_the_right_split_is_recommended(machine: Machine, best: WorkerSplit) -> None:
-    plan = build_plan(measurements(machine, workers=(1, 2, 4, 8)), full(9), landscape, 8, seeds=3, thinking=0.0)
+def test_the_fastest_split_is_recommended(machine: Machine, best: WorkerSplit) -> None:
+    plan = build_plan(
+        measurements(machine, workers=(1, 2, 4, 8)), full_training_of(9), landscape, 8, seeds=3, proposal_seconds=0.0
+    )
     assert plan.recommended == plan.chosen == best
     assert plan.row.fastest == 1.0
     assert "a probability of over 99%" in plan.sure
     assert all(row.seconds.expected >= plan.row.seconds.expected for row in plan.rows)
 
 
-def test_a_split_that_was_not_measured_is_marked_and_less_sure() -> None:
+def test_a_split_that_was_not_measured_is_marked() -> None:
     machine = Machine(0.5, 4.0, 0.02, 3.0, 0.0, 0.0, 0.0, 0.3, 0.1)
-    plan = build_plan(measurements(machine), full(12), landscape, 16, seeds=3, thinking=0.0)
+    plan = build_plan(measurements(machine), full_training_of(12), landscape, 16, seeds=3, proposal_seconds=0.0)
     assert [row.split.workers_per_trial for row in plan.rows if row.beyond] == [5, 8, 16]
     widths = {row.split.workers_per_trial: row.epoch.high / row.epoch.low for row in plan.rows}
     assert any("were not measured" in line for line in plan.assumptions)
     assert any(
         re.search(r"0\.\d+ s \(0\.\d+ s to 0\.\d+ s\) serial, [\d.]+ s \([\d.]+ s to [\d.]+ s\) that is shared", line)
         for line in plan.assumptions
-    ), "the fitted terms are told with intervals"
+    ), "the fitted terms have intervals"
     assert all(width > 1 for width in widths.values())
 
 
-def test_the_plan_is_json_both_ways_and_tells_money_and_worker_hours() -> None:
+def test_a_plan_survives_json_and_holds_money_and_worker_hours() -> None:
     price = Price(3.0, "worker", "USD", "gpu")
     machine = Machine(0.5, 4.0, 0.02, 3.0, 0.0, 0.0, 0.0, 0.3, 0.1)
-    plan = build_plan(measurements(machine), full(12, price=price, devices=True), landscape, 4, seeds=3, thinking=0.0)
+    plan = build_plan(
+        measurements(machine),
+        full_training_of(12, price=price, devices=True),
+        landscape,
+        4,
+        seeds=3,
+        proposal_seconds=0.0,
+    )
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
     for row in plan.rows:
         hours = row.seconds.expected / 3600
@@ -129,81 +138,89 @@ def test_the_plan_is_json_both_ways_and_tells_money_and_worker_hours() -> None:
         assert row.money is not None
         assert row.money.expected == pytest.approx(3.0 * row.split.workers * hours)
         assert row.seconds.low <= row.seconds.expected <= row.seconds.high
-    by_threads = build_plan(measurements(machine), full(12, price=price), landscape, 4, seeds=3, thinking=0.0)
-    paid = {row.split.parallel_trials: row.money for row in by_threads.rows}
+    by_threads = build_plan(
+        measurements(machine), full_training_of(12, price=price), landscape, 4, seeds=3, proposal_seconds=0.0
+    )
+    money = {row.split.parallel_trials: row.money for row in by_threads.rows}
     hours = {row.split.parallel_trials: row.seconds.expected / 3600 for row in by_threads.rows}
-    assert paid[2] is not None
-    assert paid[2].expected == pytest.approx(3.0 * 2 * hours[2]), "processes are paid for, as a run counts them"
+    assert money[2] is not None
+    assert money[2].expected == pytest.approx(3.0 * 2 * hours[2]), "processes are billed, as a run counts them"
 
 
-def test_a_budget_ends_the_simulated_search_too() -> None:
+def test_a_budget_ends_the_simulated_search() -> None:
     machine = Machine(5.0, 0.0)
-    search = full(100, settings=Settings(budget=60 / 3600))
-    plan = build_plan(measurements(machine, workers=(1, 2)), search, landscape, 2, seeds=3, thinking=0.0)
+    search = full_training_of(100, settings=Settings(budget=60 / 3600))
+    plan = build_plan(measurements(machine, workers=(1, 2)), search, landscape, 2, seeds=3, proposal_seconds=0.0)
     assert all(row.seconds.expected <= 65 for row in plan.rows)
-    assert plan.recommended == WorkerSplit(2, 1), "of equal times, the one that finds more"
-    assert "as with any" in plan.why
+    assert plan.recommended == WorkerSplit(2, 1), "of splits with equal times, the one that finds better architectures"
+    assert "about the same as every other split" in plan.why
     assert "slowest" not in plan.why
 
 
-def test_stragglers_make_it_longer() -> None:
-    calm = build_plan(measurements(CONSTANT), full(12), landscape, 4, seeds=3, thinking=0.0)
-    rough = build_plan(
+def test_stragglers_lengthen_the_search() -> None:
+    plain = build_plan(measurements(CONSTANT), full_training_of(12), landscape, 4, seeds=3, proposal_seconds=0.0)
+    faulty = build_plan(
         measurements(CONSTANT),
-        full(12),
+        full_training_of(12),
         landscape,
         4,
         seeds=3,
-        thinking=0.0,
+        proposal_seconds=0.0,
         faults=FaultModel(straggle=0.3, slowdown=4),
     )
-    assert all(b.seconds.expected > a.seconds.expected for a, b in zip(calm.rows, rough.rows, strict=True))
+    assert all(b.seconds.expected > a.seconds.expected for a, b in zip(plain.rows, faulty.rows, strict=True))
 
 
-def test_durations_of_one_number_of_workers_give_one_row() -> None:
-    plan = build_plan(measurements(CONSTANT, workers=(2,)), full(12), landscape, 8, seeds=3, thinking=0.0)
+def test_a_single_measured_number_of_workers_gives_one_row() -> None:
+    plan = build_plan(
+        measurements(CONSTANT, workers=(2,)), full_training_of(12), landscape, 8, seeds=3, proposal_seconds=0.0
+    )
     assert [row.split for row in plan.rows] == [WorkerSplit(4, 2)]
     assert "only" in plan.why
 
 
-def test_the_intervals_of_plans_hold_searches_on_the_true_machine() -> None:
-    """Nominally 90 %: plans from six noisy trials, each judged by one search that it has not seen."""
+def test_intervals_cover_searches_on_the_true_machine() -> None:
+    """Nominal coverage 90 %: plans from six noisy trials, each compared with one search that was not simulated for it."""
     machine = Machine(0.5, 4.0, 0.05, 3.0, 0.5, 0.2, 0.0, 0.4, 0.05)
-    held = 0
+    covered = 0
     for seed in range(16):
-        plan = build_plan(measurements(machine, seed), full(8), landscape, 2, seeds=3, seed=seed, thinking=0.0)
-        unseen = simulate_split(landscape(500 + seed), full(8), machine, plan.chosen, 500 + seed)
-        held += plan.row.seconds.low <= unseen.seconds <= plan.row.seconds.high
-    assert held >= 11  # of 16; fewer once in 600 times
+        plan = build_plan(
+            measurements(machine, seed), full_training_of(8), landscape, 2, seeds=3, seed=seed, proposal_seconds=0.0
+        )
+        unseen = simulate_split(landscape(500 + seed), full_training_of(8), machine, plan.chosen, 500 + seed)
+        covered += plan.row.seconds.low <= unseen.seconds <= plan.row.seconds.high
+    assert covered >= 11  # of 16; fewer once in 600 times
 
 
-def test_the_value_that_is_foretold_is_that_of_a_search_and_not_of_their_mean() -> None:
-    """Nominally 90 % of searches that were not simulated, and never above what an accuracy can be."""
+def test_the_interval_of_the_value_covers_one_more_search() -> None:
+    """Nominal coverage 90 % for searches that were not simulated; an accuracy is never forecast above 1."""
     rng = np.random.default_rng(0)
-    held = 0
+    covered = 0
     for accuracies in 1 / (1 + np.exp(-rng.normal(3.0, 1.0, size=(400, 11)))):
-        value = compare_splits._values(accuracies[:10])
+        value = predict_value(accuracies[:10])
         assert 0 < value.low < value.expected < value.high < 1
-        held += value.low <= accuracies[10] <= value.high
-    assert 0.86 <= held / 400 <= 0.94  # 2.7 standard errors on both sides
+        covered += value.low <= accuracies[10] <= value.high
+    assert 0.86 <= covered / 400 <= 0.94  # 2.7 standard errors on both sides
 
 
-def test_the_value_that_is_expected_is_what_half_of_the_searches_reach() -> None:
-    """The mean of a loss that one search in ten has a hundred times as high is what none of them finds."""
-    value = compare_splits._values([0.5, 0.6, 0.7, 0.8, 0.9, 0.6, 0.7, 0.8, 0.7, 60.0])
+def test_the_expected_value_is_the_median_of_the_searches() -> None:
+    """If one search of ten has a loss a hundred times as high, no search finds the mean."""
+    value = predict_value([0.5, 0.6, 0.7, 0.8, 0.9, 0.6, 0.7, 0.8, 0.7, 60.0])
     assert value.expected == pytest.approx(0.7)
     assert value.low < 0.5
 
 
-def test_money_is_shown_with_its_interval_however_little_it_is() -> None:
+def test_small_amounts_of_money_are_shown_with_their_interval() -> None:
     from ogive.cli.plan import _interval, _money
 
     assert _interval(Interval(0.0331, 0.0344, 0.0356), _money) == "0.0344 (0.0331 to 0.0356)"
     assert _interval(Interval(0.9, 1.25, 1200.0), _money) == "1.25 (0.90 to 1,200.00)"
 
 
-def test_pace_is_of_the_chosen_split_and_ends_at_its_time() -> None:
-    plan = build_plan(measurements(replace(CONSTANT, spread=0.3)), full(12), landscape, 4, seeds=3, thinking=0.0)
+def test_the_pace_ends_at_the_time_of_the_split() -> None:
+    plan = build_plan(
+        measurements(replace(CONSTANT, spread=0.3)), full_training_of(12), landscape, 4, seeds=3, proposal_seconds=0.0
+    )
     reports = [point[0] for point in plan.row.pace]
     assert reports[0] == 1
     assert reports[-1] == 9 * 12
@@ -211,19 +228,25 @@ def test_pace_is_of_the_chosen_split_and_ends_at_its_time() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "chosen"), [(130.0, WorkerSplit(1, 2)), (1000.0, WorkerSplit(2, 1))])
-def test_better_architectures_are_worth_half_as_much_time_again_and_no_more(
-    seconds: float, chosen: WorkerSplit
-) -> None:
-    """The slower split finds better ones on every seed."""
+def test_better_architectures_are_worth_up_to_half_as_much_more_time(seconds: float, chosen: WorkerSplit) -> None:
+    """The slower split finds better architectures with every seed."""
 
-    def ended(time: float, regret: float, seed: int) -> SimulatedSearch:
+    def make_search(time: float, regret: float, seed: int) -> SimulatedSearch:
         curve = np.array([[time, regret + 0.001 * seed]])
-        return SimulatedSearch(time, time, np.array([time]), curve, 0.9 - regret, "", 0.0)
+        return SimulatedSearch(
+            seconds=time,
+            compute=time,
+            reports=np.array([time]),
+            curve=curve,
+            value=0.9 - regret,
+            ended="",
+            cpu_seconds=0.0,
+        )
 
-    found = {
-        WorkerSplit(2, 1): [ended(100.0, 0.2, seed) for seed in range(8)],
-        WorkerSplit(1, 2): [ended(seconds, 0.1 + 0.01 * (seed % 2), seed) for seed in range(8)],
+    searches = {
+        WorkerSplit(2, 1): [make_search(100.0, 0.2, seed) for seed in range(8)],
+        WorkerSplit(1, 2): [make_search(seconds, 0.1 + 0.01 * (seed % 2), seed) for seed in range(8)],
     }
-    fitted = fit(measurements(Machine(1.0, 1.0), workers=(1, 2)))
-    rows = compare_splits.rows_of(found, fitted, full(8), 0.3, 0)
-    assert compare_splits.choose(rows, found, fitted)[0] == chosen
+    fitted = fit_machine(measurements(Machine(1.0, 1.0), workers=(1, 2)))
+    rows = forecast_splits(searches, fitted, full_training_of(8), regret=0.3, seed=0)
+    assert recommend_split(rows, searches, fitted)[0] == chosen

@@ -1,4 +1,4 @@
-"""Forecast against fact: what was foretold is compared with what comes, and an alert says once when it does not hold."""
+"""The comparison of a search with its plan, and the alert if the plan does not hold."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ def landscape(seed: int) -> Landscape:
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    return build_plan(measurements(MACHINE, workers=(1, 2)), SEARCH, landscape, 2, thinking=0.0)
+    return build_plan(measurements(MACHINE, workers=(1, 2)), SEARCH, landscape, 2, proposal_seconds=0.0)
 
 
 def run_of(plan: Plan, factor: float = 1.0, until: int = 120, ended: bool = False, **settings: Any) -> State:
-    """A run that was begun with the plan, on a machine `factor` times as slow, as far as so many reports."""
+    """Return a run with the plan on a machine that is `factor` times as slow, up to `until` reports."""
     split = plan.chosen
     slow = replace(MACHINE, serial=factor * MACHINE.serial, parallel=factor * MACHINE.parallel)
     real = simulate_split(landscape(900), SEARCH, slow, split, 900)
-    own = {"max_trials": 20, "workers": split.parallel_trials, "threads": split.workers_per_trial} | settings
+    all_settings = {"max_trials": 20, "workers": split.parallel_trials, "threads": split.workers_per_trial} | settings
     created = {
         "space": SPACE.to_json(),
         "objectives": [{"metric": "accuracy", "goal": "maximize"}],
         "constraints": [],
-        "settings": Settings(**own).to_json(),
+        "settings": Settings(**all_settings).to_json(),
         "seed": 0,
     }
     events = [
         Event(Kind.CREATED, data=created),
-        Event(Kind.PROJECTED, data=plan.journalled()),
+        Event(Kind.PROJECTED, data=plan.to_event_data()),
         Event(Kind.OPENED, data={"host": "here", "workers": split.parallel_trials}),
     ]
     architecture = SPACE.sample(generator(0, "test"))
@@ -80,40 +80,38 @@ def run_of(plan: Plan, factor: float = 1.0, until: int = 120, ended: bool = Fals
 
 
 def causes(state: State, now: float | None = None) -> list[str]:
-    found = alert_rules.by_time(state, state.time if now is None else now)
-    return [alert.cause for alert in found if alert.cause.startswith("plan")]
+    alerts = alert_rules.by_time(state, state.time if now is None else now)
+    return [alert.cause for alert in alerts if alert.cause.startswith("plan")]
 
 
 @pytest.mark.parametrize("until", [1, 5, 33, 90, 120])
-def test_a_search_on_the_machine_that_was_planned_for_holds_the_plan(plan: Plan, until: int) -> None:
+def test_a_plan_holds_on_the_machine_that_it_was_made_for(plan: Plan, until: int) -> None:
     state = run_of(plan, until=until)
     assert causes(state) == []
     assert plan_line(state).endswith("it holds")
 
 
 @pytest.mark.parametrize(("factor", "cause"), [(2.0, "plan:slower"), (0.4, "plan:faster")])
-def test_a_machine_that_is_not_the_one_that_was_planned_for_is_told_of_once(
-    plan: Plan, factor: float, cause: str
-) -> None:
+def test_another_machine_than_planned_raises_one_alert(plan: Plan, factor: float, cause: str) -> None:
     state = run_of(plan, factor, until=60)
     (alert,) = [alert for alert in alert_rules.by_time(state, state.time) if alert.cause == cause]
     assert f"the search is {cause.removeprefix('plan:')}" in alert.message
     assert alert.numbers["total"] == pytest.approx(factor * plan.row.seconds.expected, rel=0.3)
-    assert of_a_session(alert.event()), "time decides it: a continued run may raise another"
+    assert of_a_session(alert.event()), "it depends on time, so a continued run may raise another one"
     state.apply(alert.event().at(state.time, 999))
     assert causes(state) == [], "one alert for each cause"
 
 
-def test_a_search_in_which_nothing_happens_is_slower_before_anything_is_reported(plan: Plan) -> None:
+def test_a_search_without_reports_is_slower_than_planned(plan: Plan) -> None:
     state = run_of(plan, until=0)
     assert causes(state, now=5.0) == []
     (alert,) = (alert for alert in alert_rules.by_time(state, 500.0) if alert.cause == "plan:slower")
     assert "no report came in 8 min 20 s, 5.1 s was foretold for the start" in alert.message
     late = 500.0 - plan.row.start_up.expected
-    assert alert.numbers["total"] == pytest.approx(plan.row.seconds.expected + late), "nothing is known of its pace yet"
+    assert alert.numbers["total"] == pytest.approx(plan.row.seconds.expected + late), "its pace is not known yet"
 
 
-def test_the_end_is_reviewed_like_any_projection(plan: Plan) -> None:
+def test_the_plan_is_reviewed_at_the_end_like_any_projection(plan: Plan) -> None:
     (review,) = reviews(run_of(plan, ended=True))
     assert review.done == 0
     assert review.held
@@ -123,7 +121,7 @@ def test_the_end_is_reviewed_like_any_projection(plan: Plan) -> None:
 
 
 @pytest.mark.parametrize("changed", [{"workers": 5}, {"max_trials": 40}, {"threads": 7}])
-def test_a_plan_says_nothing_of_a_search_that_was_changed(plan: Plan, changed: dict[str, Any]) -> None:
+def test_a_plan_is_not_compared_with_a_changed_search(plan: Plan, changed: dict[str, Any]) -> None:
     state = run_of(plan, 3.0, **changed)
     assert forecast_of(state) is None
     assert compare_with_plan(state) is None

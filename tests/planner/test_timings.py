@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ogive.errors import JobError
-from ogive.planner import Epoch, StartUp, Timings, read_timings, timings_of_run
+from ogive.planner import Epoch, StartUp, Timings, read_run_timings, read_timings
 from ogive.run.events import Event, Kind
 from ogive.run.settings import Settings
 from ogive.run.state import State
@@ -22,34 +22,34 @@ ROWS = "trial,workers,epoch,seconds,accuracy\na,1,0,4.5,\na,1,1,2.0,0.5\na,1,2,1
 
 def test_a_csv_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "durations.csv").write_text(ROWS)
-    found = read_timings(tmp_path / "durations.csv")
-    assert found.start_ups == (StartUp(1, 4.5),)
-    assert found.epochs[0] == Epoch("a", 1, 1, 2.0, True, {"accuracy": 0.5})
-    assert [epoch.first for epoch in found.epochs] == [True, False, True]
-    assert found.workers == (1, 2)
+    timings = read_timings(tmp_path / "durations.csv")
+    assert timings.start_ups == (StartUp(1, 4.5),)
+    assert timings.epochs[0] == Epoch("a", 1, 1, 2.0, True, {"accuracy": 0.5})
+    assert [epoch.first for epoch in timings.epochs] == [True, False, True]
+    assert timings.workers == (1, 2)
 
 
-def test_a_file_says_what_its_workers_are_and_may_have_the_mark_of_a_spreadsheet(tmp_path: Path) -> None:
+def test_a_file_may_have_a_unit_and_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "gpus.csv").write_text("\ufefftrial,unit,workers,epoch,seconds\na,devices,8,1,2\n", encoding="utf-8")
     assert read_timings(tmp_path / "gpus.csv").unit == "devices"
     assert read_timings(tmp_path / "gpus.csv").epochs == (Epoch("a", 8, 1, 2.0, True),)
 
 
 @pytest.mark.parametrize("timings", [3, {}, {"epochs": [{"trial": "a"}]}])
-def test_a_plan_that_is_none_is_named(tmp_path: Path, timings: object) -> None:
+def test_a_malformed_plan_is_refused(tmp_path: Path, timings: object) -> None:
     (tmp_path / "plan.json").write_text(json.dumps({"timings": timings}))
     with pytest.raises(JobError, match=r"plan.json is no plan"):
         read_timings(tmp_path / "plan.json")
 
 
-def test_what_a_plan_prints_for_a_metric_that_is_no_number_is_left_out(tmp_path: Path) -> None:
+def test_metrics_of_a_plan_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
     timings = Timings((Epoch("a", 1, 1, 2.0, True, {"loss": math.nan, "accuracy": 0.5}),)).to_json()
     timings["epochs"][0]["metrics"]["loss"] = "nan"
     (tmp_path / "plan.json").write_text(json.dumps({"timings": timings}))
     assert read_timings(tmp_path / "plan.json").epochs[0].metrics == {"accuracy": 0.5}
 
 
-def test_a_json_file_is_the_same(tmp_path: Path) -> None:
+def test_a_json_file_of_rows_is_read(tmp_path: Path) -> None:
     rows = [
         {"architecture": "a", "workers": 1, "epoch": 1, "seconds": 2.0},
         {"trial": "a", "workers": 1, "epoch": 0, "seconds": 1},
@@ -71,14 +71,14 @@ def test_a_json_file_is_the_same(tmp_path: Path) -> None:
         ("trial,unit,workers,epoch,seconds\na,gpus,1,1,2\n", r"unit is 'gpus'; allowed: one of threads, devices"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, text: str, words: str) -> None:
+def test_errors_in_a_file_name_the_row(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "durations.csv").write_text(text)
     with pytest.raises(JobError, match=words):
         read_timings(tmp_path / "durations.csv")
 
 
 def journal(threads: int, *, cached: bool = False, **varied: float) -> State:
-    """A run of two trials of two epochs on one worker that took 7 s to start; the second was paused and went on."""
+    """Return a run of two trials of two epochs on one worker that took 7 s to start; the second trial was paused once."""
     created = {
         "space": SPACE.to_json(),
         "objectives": [{"metric": "accuracy", "goal": "maximize"}],
@@ -124,30 +124,30 @@ def journal(threads: int, *, cached: bool = False, **varied: float) -> State:
     return State.of(event.at(event.time, number) for number, event in enumerate(events, 1))
 
 
-def test_a_journal_gives_epochs_first_ones_and_the_start_up() -> None:
-    found = timings_of_run(journal(threads=3), "a run")
-    assert found.start_ups == (StartUp(3, 7.0),)
-    assert [(e.trial, e.workers, e.epoch, e.seconds, e.first) for e in found.epochs] == [
+def test_a_journal_gives_epochs_and_start_ups() -> None:
+    timings = read_run_timings(journal(threads=3), "a run")
+    assert timings.start_ups == (StartUp(3, 7.0),)
+    assert [(e.trial, e.workers, e.epoch, e.seconds, e.first) for e in timings.epochs] == [
         ("0", 3, 1, 2.9, True),
         ("0", 3, 2, 1.9, False),
         ("1", 3, 1, 2.9, True),
-        ("1", 3, 2, 4.9, True),  # it went on in another attempt, which had to be begun
+        ("1", 3, 2, 4.9, True),  # it continued in another attempt
     ]
 
 
-def test_workers_that_a_journal_has_started_together_are_one_observation() -> None:
+def test_workers_that_start_together_give_one_start_up() -> None:
     state = journal(threads=3)
     state.spans.append(replace(state.spans[0], worker="worker-1", begin=109.0))
-    assert timings_of_run(state, "a run").start_ups == (StartUp(3, 8.0),)
+    assert read_run_timings(state, "a run").start_ups == (StartUp(3, 8.0),)
 
 
-def test_a_run_in_which_nothing_was_computed_is_refused() -> None:
+def test_a_run_without_computed_trials_is_refused() -> None:
     state = journal(1)
     state.trials.clear()
     with pytest.raises(JobError, match="no durations to plan with"):
-        timings_of_run(state, "a run")
+        read_run_timings(state, "a run")
 
 
-def test_a_run_whose_epochs_were_not_all_full_is_refused() -> None:
+def test_a_run_whose_schedule_varied_another_fidelity_is_refused() -> None:
     with pytest.raises(JobError, match="its schedule varied data_fraction"):
-        timings_of_run(journal(1, data_fraction=0.5), "a run")
+        read_run_timings(journal(1, data_fraction=0.5), "a run")

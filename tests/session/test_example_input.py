@@ -1,4 +1,4 @@
-"""An example input may be added to the space of a run, which goes on; another one may not be put in its place."""
+"""An example input may be added to the space of a run, but it may not be changed or removed."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def search(folder: Path, example: Any, max_trials: int = 3, cache: bool = False)
 
 def warnings(folder: Path) -> list[str]:
     journal = Journal(folder / "journal.db", writable=False)
-    found = [event.data["message"] for event in journal.read() if event.kind is Kind.WARNING]
+    messages = [event.data["message"] for event in journal.read() if event.kind is Kind.WARNING]
     journal.close()
-    return found
+    return messages
 
 
 def test_an_example_input_is_added_to_a_finished_run(tmp_path: Path) -> None:
@@ -42,13 +42,15 @@ def test_an_example_input_is_added_to_a_finished_run(tmp_path: Path) -> None:
     assert [(t.architecture, t.metrics) for t in run.trials] == [(t.architecture, t.metrics) for t in before]
     assert CALLS == []
     assert og.open_run(tmp_path, trust=True).space.example_input == (4,)
-    assert sum("was given an example_input" in message for message in warnings(tmp_path)) == 1, "said once"
+    assert sum("was given an example_input" in message for message in warnings(tmp_path)) == 1, (
+        "the notice is journalled once"
+    )
     assert [t.architecture for t in search(tmp_path, (4,), max_trials=5).trials[:3]] == [t.architecture for t in before]
 
 
 def test_results_from_before_are_found_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OGIVE_CACHE", str(tmp_path / "cache"))
-    CALLS.clear()  # what it holds belongs to the identity of the function that uses it
+    CALLS.clear()  # its contents are part of the identity of `evaluate`
     search(tmp_path / "a", None, cache=True)
     CALLS.clear()
     assert all(trial.cached for trial in search(tmp_path / "b", (4,), cache=True).trials)
@@ -56,7 +58,7 @@ def test_results_from_before_are_found_in_the_cache(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("changed", [(5,), None, lambda: (4,), {"x": (4,)}])
-def test_another_one_is_refused(changed: Callable[[], Any] | Any, tmp_path: Path) -> None:
+def test_another_example_input_is_refused(changed: Callable[[], Any] | Any, tmp_path: Path) -> None:
     search(tmp_path, (4,))
     with pytest.raises(
         RunError, match=r"its example_input was \(4,\), and is .*; lazy layers take their shapes from it"

@@ -1,4 +1,4 @@
-"""Results of former code are never taken for those of the present, and a run says when its code has changed."""
+"""Results of changed code are not shared, and a continued run warns that its code has changed."""
 
 from __future__ import annotations
 
@@ -26,61 +26,61 @@ def narrow(architecture):
     return "too wide" if architecture["n"] > 6 else None
 
 
-def judge(architecture):
+def evaluate(architecture):
     return {"accuracy": float(architecture.build().size)}
 
 
 space = og.Space(og.layer(Box, og.integer(1, 8, name="n")), constraint=narrow)
-estimator = og.estimate.function(judge, recipe={"rate": 1})
+estimator = og.estimate.function(evaluate, recipe={"rate": 1})
 """
 LAYER = ("2 * n", "3 * n")
 CONSTRAINT = ('["n"] > 6', '["n"] > 7')
-JUDGE = ("architecture.build().size", "architecture.build().size + 1")
+FUNCTION = ("architecture.build().size", "architecture.build().size + 1")
 
 Load = Callable[..., ModuleType]
 
 
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
-    """Import the user's module with an edit, as a program that starts now would."""
+    """Return a function that imports the user's module with an edit, as a new process would."""
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("OGIVE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
-    def loaded(before: str = "", after: str = "") -> ModuleType:
+    def load_module(before: str = "", after: str = "") -> ModuleType:
         (tmp_path / "edited.py").write_text(CODE.replace(before, after) if before else CODE)
         sys.modules.pop("edited", None)
         importlib.invalidate_caches()
         return importlib.import_module("edited")
 
-    yield loaded
+    yield load_module
     sys.modules.pop("edited", None)
 
 
 def search(module: ModuleType, folder: Path, **options: Any) -> og.Run:
-    given = {"strategy": "grid", "max_trials": 3, "executor": "inline", **options}
-    return og.search(module.space, module.estimator, run=folder, **given)
+    options = {"strategy": "grid", "max_trials": 3, "executor": "inline", **options}
+    return og.search(module.space, module.estimator, run=folder, **options)
 
 
 def warnings(run: og.Run) -> list[str]:
     return [message for message, _ in run.state.warnings]
 
 
-@pytest.mark.parametrize("edit", [LAYER, JUDGE], ids=["layer", "function"])
-def test_results_of_former_code_are_not_taken_from_the_cache(load: Load, tmp_path: Path, edit: tuple[str, str]) -> None:
-    former = search(load(), tmp_path / "former")
+@pytest.mark.parametrize("edit", [LAYER, FUNCTION], ids=["layer", "function"])
+def test_results_of_other_code_are_not_taken_from_the_cache(load: Load, tmp_path: Path, edit: tuple[str, str]) -> None:
+    original = search(load(), tmp_path / "original")
     assert all(trial.cached for trial in search(load(), tmp_path / "same").trials)
     changed = search(load(*edit), tmp_path / "changed")
     assert not any(trial.cached for trial in changed.trials)
-    assert [t.metrics for t in changed.trials] != [t.metrics for t in former.trials]
+    assert [t.metrics for t in changed.trials] != [t.metrics for t in original.trials]
     assert all(trial.cached for trial in search(load(), tmp_path / "put_back").trials)
 
 
-def test_a_continued_run_names_what_has_changed(load: Load, tmp_path: Path) -> None:
+def test_a_continued_run_names_the_changed_code(load: Load, tmp_path: Path) -> None:
     search(load(), tmp_path / "run")
     assert warnings(search(load(), tmp_path / "run", max_trials=4)) == []
     assert warnings(search(load(*LAYER), tmp_path / "run", max_trials=5)) == [
-        "the code of the layers has changed: trials before 4 were built from the former (layer edited.Box)"
+        "the code of the layers has changed: trials before 4 were built from the previous version (layer edited.Box)"
     ]
     module = load(*LAYER)
     module.space.constraint = lambda architecture: None
@@ -89,7 +89,7 @@ def test_a_continued_run_names_what_has_changed(load: Load, tmp_path: Path) -> N
     )
 
 
-def test_code_without_source_is_not_cached_and_the_run_says_so_once(load: Load, tmp_path: Path) -> None:
+def test_code_without_source_is_not_cached_and_one_warning_says_so(load: Load, tmp_path: Path) -> None:
     def without_source() -> ModuleType:
         module = load()
         exec("class Box:\n    def __init__(self, n): self.size = n\n", vars(module))
@@ -115,25 +115,26 @@ def test_a_file_that_is_edited_during_a_search_ends_its_use_of_the_cache(load: L
     (message,) = warnings(run)
     assert (
         message
-        == f"{tmp_path / 'edited.py'} was edited during the search: this session uses the evaluation cache no more"
+        == f"{tmp_path / 'edited.py'} was edited during the search: this session no longer uses the evaluation cache"
     )
-    assert [trial.cached for trial in search(load(), tmp_path / "again").trials] == [True, False, False]
+    assert [trial.cached for trial in search(load(), tmp_path / "repeated").trials] == [True, False, False]
 
 
-def test_a_second_stage_reuses_no_training_of_former_layers(load: Load, tmp_path: Path) -> None:
-    said: list[str] = []
+def test_full_training_reuses_no_training_of_other_layers(load: Load, tmp_path: Path) -> None:
+    messages: list[str] = []
 
     def finalize(module: ModuleType, **options: Any) -> None:
         run = search(module, tmp_path / "run")
-        said.clear()
-        run.finalize(top=1, executor="inline", say=said.append, **options)
+        messages.clear()
+        run.finalize(top=1, executor="inline", say=messages.append, **options)
 
     finalize(load())
     finalize(load(), seeds=(0, 1))
-    assert any("1 of 2 trainings are there already" in line for line in said)
+    assert any("1 of 2 trainings are there already" in line for line in messages)
     finalize(load(*LAYER), seeds=(0, 1))
     assert any(
-        line.startswith("nothing of the former second stage is reused, since the code of the layers") for line in said
+        line.startswith("nothing of the former second stage is reused, since the code of the layers")
+        for line in messages
     )
     assert (tmp_path / "run" / "final-1").is_dir()
 
@@ -141,6 +142,6 @@ def test_a_second_stage_reuses_no_training_of_former_layers(load: Load, tmp_path
 def test_opening_a_run_with_edited_layers_warns_before_full_training(load: Load, tmp_path: Path) -> None:
     search(load(), tmp_path / "run")
     load(*LAYER)
-    said: list[str] = []
-    og.open_run(tmp_path / "run", trust=True).finalize(top=1, executor="inline", say=said.append)
-    assert said[0].startswith("warning: the code of the layers has changed (layer edited.Box) since the search")
+    messages: list[str] = []
+    og.open_run(tmp_path / "run", trust=True).finalize(top=1, executor="inline", say=messages.append)
+    assert messages[0].startswith("warning: the code of the layers has changed (layer edited.Box) since the search")

@@ -25,7 +25,7 @@ from ogive.run.state import State
 from ogive.trial import Status
 
 PROBLEM = Chain(4, epochs=9, noise=0.05)
-WEATHER = {"startup": 40.0, "spread": 0.2, "straggle": 0.1, "fail": 0.05, "preempt": 20.0}
+FAULTS = {"startup": 40.0, "spread": 0.2, "straggle": 0.1, "fail": 0.05, "preempt": 20.0}
 CODE = """
 import ogive as og
 from ogive.bench.synthetic import Chain
@@ -45,27 +45,27 @@ executor: {simulated: {startup: 40, fail: 0.05, preempt: 20}}
 """
 
 
-def search(folder: Path, executor: Any, **given: Any) -> og.Run:
-    given = {
+def search(folder: Path, executor: Any, **options: Any) -> og.Run:
+    options = {
         "strategy": "random",
         "schedule": {"asha": {"eta": 3}},
         "max_trials": 100,
         "workers": 30,
         "seed": 3,
-        **given,
+        **options,
     }
-    judge = given.pop("estimator", estimator(PROBLEM))
-    return og.search(PROBLEM.space, judge, objectives=PROBLEM.objectives, run=folder, executor=executor, **given)
+    used = options.pop("estimator", estimator(PROBLEM))
+    return og.search(PROBLEM.space, used, objectives=PROBLEM.objectives, run=folder, executor=executor, **options)
 
 
-def course(state: State, began: float) -> list[tuple[object, ...]]:
-    """What became of each trial, and when, in milliseconds."""
+def list_outcomes(state: State, begin: float) -> list[tuple[object, ...]]:
+    """Return the outcome of each trial, with times in milliseconds after `begin`."""
     return [
         (
             t.architecture.id,
             t.status,
             t.fidelity["epochs"],
-            [(r.step, r.metrics["accuracy"], round(r.time - began, 3)) for r in t.reports],
+            [(r.step, r.metrics["accuracy"], round(r.time - begin, 3)) for r in t.reports],
         )
         for t in state.trials.values()
     ]
@@ -78,64 +78,64 @@ def events(folder: Path) -> list[tuple[float, str, int | None, dict[str, Any]]]:
 
 
 def test_a_search_in_virtual_time_is_the_simulation_of_the_benchmark(tmp_path: Path) -> None:
-    began = time.time()
-    run = search(tmp_path / "run", {"simulated": WEATHER}, cache=True)
-    witness = simulate(
+    begin = time.time()
+    run = search(tmp_path / "run", {"simulated": FAULTS}, cache=True)
+    simulated = simulate(
         PROBLEM,
         PluginSpec("random"),
         PluginSpec("asha", {"eta": 3}),
         trials=100,
         workers=30,
         seed=3,
-        faults=FaultModel(**WEATHER),
+        faults=FaultModel(**FAULTS),
     )
     stored = events(run.folder)
-    assert course(run.state, stored[0][0]) == course(witness, 0.0)
-    assert run.state.elapsed == pytest.approx(witness.elapsed, abs=1e-3)
-    assert run.state.elapsed > 30 + time.time() - began, "virtual, and more than real"
+    assert list_outcomes(run.state, stored[0][0]) == list_outcomes(simulated, 0.0)
+    assert run.state.elapsed == pytest.approx(simulated.elapsed, abs=1e-3)
+    assert run.state.elapsed > 30 + time.time() - begin, "virtual time is longer than real time"
     assert {trial.status for trial in run.state.trials.values()} >= {Status.ERROR, Status.FINISHED}
     assert not any(trial.cached for trial in run.state.trials.values())
     assert [message for message, _ in run.state.warnings if "time is virtual" in message and "30 simulated" in message]
-    assert "seconds" in run.best.metrics, "what the estimator reports in real time, it reports here"
+    assert "seconds" in run.best.metrics, "the estimator reports the same metrics as in real time"
 
 
-def test_the_seed_of_the_weather_is_that_of_the_search_unless_given(tmp_path: Path) -> None:
-    def failed(name: str, **options: Any) -> set[int]:
+def test_the_faults_have_the_seed_of_the_search_by_default(tmp_path: Path) -> None:
+    def list_failed(name: str, **options: Any) -> set[int]:
         run = search(tmp_path / name, {"simulated": {"fail": 0.3, **options}}, schedule="full")
         return {trial.id for trial in run.state.trials.values() if trial.status.failed}
 
-    assert failed("left_out") == failed("same", seed=3) != failed("other", seed=4)
+    assert list_failed("left_out") == list_failed("same", seed=3) != list_failed("other", seed=4)
 
 
-def test_a_continued_run_goes_on_at_its_last_event(tmp_path: Path) -> None:
+def test_a_continued_run_starts_at_the_time_of_its_last_event(tmp_path: Path) -> None:
     run = search(tmp_path / "run", "simulated", max_trials=60)
-    ended, took = events(run.folder)[-1][0], run.state.elapsed
-    again = search(tmp_path / "run", "simulated", max_trials=100, workers=500)
+    end, elapsed = events(run.folder)[-1][0], run.state.elapsed
+    continued = search(tmp_path / "run", "simulated", max_trials=100, workers=500)
     opened = [moment for moment, kind, _, _ in events(run.folder) if kind == "opened"]
-    assert opened[1] == pytest.approx(ended, abs=1e-3)
-    assert len(again.state.trials) == 100
-    assert again.state.elapsed > took
-    assert sum("time is virtual" in message for message, _ in again.state.warnings) == 1
-    with pytest.raises(RunError, match="is virtual, and would be real with executor='inline'"):
+    assert opened[1] == pytest.approx(end, abs=1e-3)
+    assert len(continued.state.trials) == 100
+    assert continued.state.elapsed > elapsed
+    assert sum("time is virtual" in message for message, _ in continued.state.warnings) == 1
+    with pytest.raises(RunError, match="measures virtual time, but executor='inline' measures real time"):
         search(tmp_path / "run", "inline", workers=1)
     with pytest.raises(JobError, match="was simulated: there is nothing to train in full"):
-        again.finalize(top=1, epochs=2)
+        continued.finalize(top=1, epochs=2)
     search(tmp_path / "real", "inline", workers=1, max_trials=2)
-    with pytest.raises(RunError, match="is real, and would be virtual with executor='simulated'"):
+    with pytest.raises(RunError, match="measures real time, but executor='simulated' measures virtual time"):
         search(tmp_path / "real", "simulated", max_trials=2)
 
 
-def test_the_launch_gate_asks_for_no_limits_of_what_trains_nothing(
+def test_the_launch_gate_asks_for_no_limits_if_nothing_is_trained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mine.py").write_text(CODE)
     (tmp_path / "job.yaml").write_text(JOB)
     with pytest.raises(SystemExit, match="0"):
         main(["check", str(tmp_path / "job.yaml")])
-    said = capsys.readouterr().out
-    assert "the job is valid" in said
-    assert "40 at a time" in said
-    assert "_limit" not in said
+    output = capsys.readouterr().out
+    assert "the job is valid" in output
+    assert "40 at a time" in output
+    assert "_limit" not in output
 
 
 def test_a_job_in_virtual_time_survives_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,11 +161,13 @@ def test_a_job_in_virtual_time_survives_kills(tmp_path: Path, capsys: pytest.Cap
     assert "150 trials" in capsys.readouterr().out
     stored = events(folder)
     times = [moment for moment, *_ in stored]
-    assert times == sorted(times), "the virtual clock never goes back"
+    assert times == sorted(times), "virtual time never decreases"
     opened = [number for number, (_, kind, _, _) in enumerate(stored) if kind == "opened"]
     assert len(opened) == 4
     for number in opened[1:]:
-        assert stored[number][0] == pytest.approx(stored[number - 1][0], abs=1e-3), "it stands still while nothing runs"
+        assert stored[number][0] == pytest.approx(stored[number - 1][0], abs=1e-3), (
+            "virtual time stands still between sessions"
+        )
     reports = [(trial, data["metrics"]["seconds"]) for _, kind, trial, data in stored if kind == "reported"]
     assert len(set(reports)) == len(reports), "no epoch is reported twice"
     run = og.open_run(folder)
@@ -174,22 +176,23 @@ def test_a_job_in_virtual_time_survives_kills(tmp_path: Path, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("options", "message"),
     [
         ({"executor": "simulate"}, "allowed: processes, inline, simulated, or"),
         ({"executor": {"simulated": {"stragglers": 0.1}}}, "options: startup, spread, straggle,"),
         ({"executor": {"inline": {"startup": 1}}}, "only `simulated` has options"),
         ({"executor": {"simulated": {"fail": 2}}}, "fail=2 of simulated workers: a number from 0 to 1"),
-        ({"executor": {"simulated": {"seed": -1}}}, "seed=-1 of simulated workers: a whole number, at least 0"),
+        (
+            {"executor": {"simulated": {"seed": -1}}},
+            "seed=-1 of simulated workers: expected a whole number, at least 0",
+        ),
         ({"estimator": og.estimate.function(lambda a: {"accuracy": 1.0})}, "allowed: the estimator of a benchmark"),
         ({"time_limit": 3.0}, "no time, memory or startup limit"),
     ],
 )
-def test_what_cannot_be_simulated_is_refused_before_anything_is_written(
-    tmp_path: Path, given: dict[str, Any], said: str
-) -> None:
-    with pytest.raises(OgiveError) as refused:
-        search(tmp_path / "run", **{"executor": "simulated", **given})
-    assert said in str(refused.value)
-    assert "\n" not in str(refused.value)
+def test_a_search_that_cannot_be_simulated_is_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OgiveError) as caught:
+        search(tmp_path / "run", **{"executor": "simulated", **options})
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()

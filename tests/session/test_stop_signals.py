@@ -1,4 +1,4 @@
-"""How a session answers signals, and that it leaves the process as it found it."""
+"""The reaction of a session to signals; the handlers are restored at its end."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ogive.run.stop_signals import signals
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 
 
-def test_a_termination_stops_gracefully_and_after_the_grace_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sigterm_stops_gracefully_and_immediately_after_the_grace_period(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stop_signals, "GRACE_SECONDS", 0.2)
-    former = [signal.getsignal(number) for number in NUMBERS]
+    previous = [signal.getsignal(number) for number in NUMBERS]
     stopped: list[str] = []
 
     def work() -> None:
@@ -30,7 +30,7 @@ def test_a_termination_stops_gracefully_and_after_the_grace_at_once(monkeypatch:
 
     with pytest.raises(KeyboardInterrupt), signals(stopped.append, print, lambda: False):
         work()
-    assert [signal.getsignal(number) for number in NUMBERS] == former
+    assert [signal.getsignal(number) for number in NUMBERS] == previous
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
@@ -42,7 +42,7 @@ def test_a_second_interrupt_waits_for_the_transaction() -> None:
         nonlocal busy
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.05)  # nothing has been raised so far
+        time.sleep(0.05)  # nothing is raised while the transaction is open
         busy = False
         time.sleep(60)
 
@@ -52,28 +52,28 @@ def test_a_second_interrupt_waits_for_the_transaction() -> None:
 
 
 def test_handlers_that_an_evaluation_sets_end_with_it(tmp_path: Path) -> None:
-    before = []
+    handlers = []
 
-    def judge(architecture: Any) -> dict[str, float]:
-        before.append(signal.getsignal(signal.SIGTERM))
+    def evaluate(architecture: Any) -> dict[str, float]:
+        handlers.append(signal.getsignal(signal.SIGTERM))
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         return {"accuracy": 0.5}
 
     space = og.Space(og.layer(dict, a=og.integer(0, 9, name="a")))
-    og.search(space, og.estimate.function(judge), max_trials=3, executor="inline", run=tmp_path / "run", cache=False)
-    assert len(set(before)) == 1
-    assert before[0] is not signal.SIG_IGN
+    og.search(space, og.estimate.function(evaluate), max_trials=3, executor="inline", run=tmp_path / "run", cache=False)
+    assert len(set(handlers)) == 1
+    assert handlers[0] is not signal.SIG_IGN
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_in_another_thread_signals_are_left_alone() -> None:
-    seen: list[object] = []
+    handlers: list[object] = []
 
-    def look() -> None:
-        with signals(lambda why: None, print, lambda: False):
-            seen.append(signal.getsignal(signal.SIGINT))
+    def record_handler() -> None:
+        with signals(lambda reason: None, print, lambda: False):
+            handlers.append(signal.getsignal(signal.SIGINT))
 
-    thread = threading.Thread(target=look)
+    thread = threading.Thread(target=record_handler)
     thread.start()
     thread.join()
-    assert seen == [signal.getsignal(signal.SIGINT)]
+    assert handlers == [signal.getsignal(signal.SIGINT)]

@@ -208,7 +208,7 @@ class Run(StoredRun):
 
         target = Path(path) if path is not None else self.folder / "report.html"
         if self.trust:
-            self._loaded()
+            self._load()
         return write_report(self.state, self.folder, target)
 
 

@@ -93,7 +93,7 @@ def _print(plan: Plan, job: Job) -> None:
     from rich.table import Table
 
     from ogive.formatting import number, plural
-    from ogive.planner.compare_splits import probability
+    from ogive.planner.recommendation import probability
 
     strategy, schedule = (next(iter(spec)) for spec in (job.strategy, job.schedule))
     print(

@@ -1,20 +1,20 @@
-"""How to use a number of workers, told before they are paid for: durations measured, every split of the workers simulated.
+"""How to use a number of workers: measure durations, simulate every split of the workers, and recommend one.
 
-`ogive.plan` makes a plan of what `ogive.search` is given; `ogive plan JOB` of a job. The steps are here: `Timings` of a few
-trials (`measure`, `of_run`, `read`), a `fit` of how they scale, and `make`, which simulates the search under its own
-strategy and schedule.
+`ogive.plan` makes a plan for the arguments of `ogive.search`, and `ogive plan JOB` for a job. This package holds the steps:
+`Timings` of a few trials (`measure_durations`, `read_run_timings`, `read_timings`), a model of how they scale
+(`fit_machine`), and `build_plan`, which simulates the search with its own strategy and schedule.
 """
 
 from __future__ import annotations
 
 from ogive.executors.simulated import FaultModel
 from ogive.planner.compare_splits import SEEDS, build_plan
-from ogive.planner.landscape import Landscape, Shape, bundled, learn, limited
-from ogive.planner.machine import Fit, Machine, fit
-from ogive.planner.measure_durations import EPOCHS, TRIALS, measure_durations, sizes, start_up
+from ogive.planner.landscape import Landscape, Shape, find_bundled_table, fit_shape, limit_epochs
+from ogive.planner.machine import Fit, Machine, fit_machine
+from ogive.planner.measure_durations import EPOCHS, TRIALS, list_sizes, measure_durations, start_up
 from ogive.planner.plan import Plan, Row
-from ogive.planner.simulated_split import PlannedSearch, SimulatedSearch, WorkerSplit, simulate_split, splits
-from ogive.planner.timings import Epoch, StartUp, Timings, read_timings, timings_of_run
+from ogive.planner.simulated_split import PlannedSearch, SimulatedSearch, WorkerSplit, list_splits, simulate_split
+from ogive.planner.timings import Epoch, StartUp, Timings, read_run_timings, read_timings
 
 __all__ = [
     "EPOCHS",
@@ -34,15 +34,15 @@ __all__ = [
     "Timings",
     "WorkerSplit",
     "build_plan",
-    "bundled",
-    "fit",
-    "learn",
-    "limited",
+    "find_bundled_table",
+    "fit_machine",
+    "fit_shape",
+    "limit_epochs",
+    "list_sizes",
+    "list_splits",
     "measure_durations",
+    "read_run_timings",
     "read_timings",
     "simulate_split",
-    "sizes",
-    "splits",
     "start_up",
-    "timings_of_run",
 ]

@@ -1,11 +1,12 @@
-"""How an epoch's time and a worker's start depend on the workers given to a trial: a model, fitted with its uncertainty.
+"""A model of how an epoch's time and a worker's start-up depend on the workers of a trial, fitted with its uncertainty.
 
-Symbols: k workers given to one trial; n trials measured; u_i the logarithm of architecture i's factor.
+Symbols: k workers of one trial; n trials measured, with K different numbers of workers; u_i the logarithm of the cost factor
+of architecture i.
 
     seconds of an epoch = (serial + parallel / k + communication (k - 1)) exp(u_i) exp(noise)
 
-The first two terms are Amdahl's law (1967); the third is what the exchange of gradients adds with every further worker.
-A worker's start-up, and what an attempt takes beside its epochs, are linear in k.
+The first two terms are Amdahl's law (1967). The third is the exchange of gradients, which takes longer with every further
+worker. A worker's start-up, and the time of an attempt beside its epochs, are linear in k.
 """
 
 from __future__ import annotations
@@ -22,26 +23,29 @@ from ogive.monitor.cost import Interval
 from ogive.planner.timings import Epoch, StartUp, Timings
 from ogive.seeds import generator
 
-DRAWS = 200
-"""Resamplings of the trials from which intervals are taken."""
+RESAMPLES = 200
+"""Resamplings of the trials from which intervals are computed."""
 LEVEL = 0.9
-"""What the intervals hold, as far as the model is right."""
+"""The nominal coverage of the intervals."""
 START_NOISE = 0.1
-"""The least that start-ups are taken to differ by from one start of the same workers to the next: the standard deviation of
-their logarithm. Few of them, or one, show less."""
-_Z = 1.6448536269514722  # of the normal distribution at LEVEL, both sides
+"""The least standard deviation of the logarithm of start-up times. A few measured start-ups, or one, show less."""
+_Z = 1.6448536269514722  # the (1 + LEVEL) / 2 quantile of the normal distribution
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The fitted model; all times in seconds.
+    """The parameters of the model; all times in seconds.
 
     Attributes:
-        serial, parallel, communication: of an epoch of an architecture of middle cost; none is negative.
-        start, start_each: a worker's start-up is `start + start_each k`.
-        extra, extra_each: what an attempt takes beside its epochs, likewise.
-        spread: standard deviation of the logarithm of the architectures' factors.
-        noise: of an epoch's own, likewise.
+        serial: the part of an epoch that does not get faster with more workers, of an architecture of median cost.
+        parallel: the part of an epoch that the workers share.
+        communication: the time by which an epoch takes longer with every further worker.
+        start: a worker's start-up is `start + start_each k`.
+        start_each: see `start`.
+        extra: the time of an attempt beside its epochs is `extra + extra_each k`.
+        extra_each: see `extra`.
+        spread: standard deviation of the logarithm of the architectures' cost factors.
+        noise: standard deviation of the logarithm of an epoch's own noise.
     """
 
     serial: float
@@ -55,142 +59,161 @@ class Machine:
     noise: float = 0.0
 
     def epoch(self, workers: int) -> float:
-        """Seconds of an epoch of an architecture of middle cost."""
+        """Return the seconds of an epoch of an architecture of median cost."""
         return self.serial + self.parallel / workers + self.communication * (workers - 1)
 
     def mean_epoch(self, workers: int) -> float:
-        """Seconds of an epoch, the mean over architectures."""
+        """Return the mean seconds of an epoch over architectures."""
         return self.epoch(workers) * math.exp((self.spread**2 + self.noise**2) / 2)
 
     def start_up(self, workers: int) -> float:
-        """Seconds before the first job of a worker that was just started."""
+        """Return the seconds from the start of a worker to its first job."""
         return self.start + self.start_each * workers
 
     def attempt(self, workers: int) -> float:
-        """Seconds of an attempt beside its epochs."""
+        """Return the seconds of an attempt beside its epochs."""
         return self.extra + self.extra_each * workers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Fit:
-    """A machine and how sure it is.
+    """A fitted machine and its uncertainty.
 
     Attributes:
-        machine: fitted to everything.
-        draws: fitted to resampled trials.
-        measured: the numbers of workers that a trial was given, in order.
+        machine: fitted to all trials.
+        resampled: machines that were fitted to resampled trials.
+        measured: the numbers of workers that were measured, in increasing order.
         trials: how many were measured.
-        widen: by how much the logarithms of the draws are stretched around the fit: few trials are resampled too narrowly.
+        widening: the factor by which the logarithms of `resampled` are stretched around the fit, because resampling few
+            trials gives intervals that are too narrow.
     """
 
     machine: Machine
-    draws: tuple[Machine, ...]
+    resampled: tuple[Machine, ...]
     measured: tuple[int, ...]
     trials: int
-    widen: float
+    widening: float
 
     @cached_property
-    def single(self) -> bool:
-        """Whether nothing is known of how an epoch scales."""
+    def has_one_size(self) -> bool:
+        """Whether only one number of workers was measured, so that the scaling is unknown."""
         return len(self.measured) == 1
 
     def ratios(self, workers: int) -> FloatArray:
-        """[draws] how many times as long an epoch may really take, on average over architectures."""
-        return self._stretched(lambda machine: machine.mean_epoch(workers))
+        """Return samples [draws] of the ratio of the true mean epoch to the fitted one."""
+        return self._widened_ratios(lambda machine: machine.mean_epoch(workers))
 
     def start_ratios(self, workers: int) -> FloatArray:
-        """[draws] the same of a worker's start-up; ones where it takes no time."""
-        return self._stretched(lambda machine: machine.start_up(workers))
+        """Return samples [draws] of the ratio of the true start-up to the fitted one; ones if it takes no time."""
+        return self._widened_ratios(lambda machine: machine.start_up(workers))
 
-    def _stretched(self, of: Callable[[Machine], float]) -> FloatArray:
-        middle = of(self.machine)
-        values = np.array([of(machine) for machine in self.draws])
-        if middle <= 0:
+    def _widened_ratios(self, quantity: Callable[[Machine], float]) -> FloatArray:
+        fitted = quantity(self.machine)
+        values = np.array([quantity(machine) for machine in self.resampled])
+        if fitted <= 0:
             return np.ones(len(values))
-        return np.asarray(np.maximum(values, 1e-3 * middle) / middle) ** self.widen
+        return np.asarray(np.maximum(values, 1e-3 * fitted) / fitted) ** self.widening
 
-    def interval(self, of: Callable[[Machine], float]) -> Interval:
-        """A quantity of the machine, and what it lies in at `LEVEL`."""
-        middle = of(self.machine)
-        low, high = np.quantile(self._stretched(of), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        return Interval(middle * min(1.0, float(low)), middle, middle * max(1.0, float(high)))
+    def interval(self, quantity: Callable[[Machine], float]) -> Interval:
+        """Return a positive quantity of the machine with its interval at `LEVEL`."""
+        fitted = quantity(self.machine)
+        low, high = np.quantile(self._widened_ratios(quantity), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return Interval(fitted * min(1.0, float(low)), fitted, fitted * max(1.0, float(high)))
 
-    def term(self, of: Callable[[Machine], float]) -> Interval:
-        """A term of the model, which may be 0, and what it lies in at `LEVEL`: differences from it are stretched."""
-        middle = of(self.machine)
-        values = middle + self.widen * (np.array([of(machine) for machine in self.draws]) - middle)
+    def term_interval(self, term: Callable[[Machine], float]) -> Interval:
+        """Return a term of the model, which may be 0, with its interval at `LEVEL`; differences are widened, not ratios."""
+        fitted = term(self.machine)
+        values = fitted + self.widening * (np.array([term(machine) for machine in self.resampled]) - fitted)
         low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        return Interval(max(0.0, min(middle, float(low))), middle, max(middle, float(high)))
+        return Interval(max(0.0, min(fitted, float(low))), fitted, max(fitted, float(high)))
 
 
-def fit(timings: Timings, seed: int = 0, draws: int = DRAWS) -> Fit:
-    """Fit the model; the trials, with all that was measured of each, are resampled for the intervals.
+def fit_machine(timings: Timings, seed: int = 0, resamples: int = RESAMPLES) -> Fit:
+    """Fit the model to measured durations, and to resampled trials for the intervals.
 
-    A trial that was measured with several numbers of workers tells how they scale, whatever its own cost. Two numbers of
-    workers tell of one term beside the serial one, a single number of none.
+    A trial is resampled with all of its measurements. A trial that was measured with several numbers of workers shows how
+    they scale, whatever its own cost is. Two numbers of workers determine one term beside the serial one; a single number
+    determines none.
+
+    Args:
+        timings: of at least one epoch.
+        seed: of the resampling.
+        resamples: how many times the trials are resampled.
     """
     from scipy.special import stdtrit
 
-    seen, n = _seen(timings), len(timings.trials)
-    rng, shaken = generator(seed, "plan", "resample"), generator(seed, "plan", "start")
-    least = START_NOISE / math.sqrt(max(1, len(timings.start_ups)))
-    machine = _fit(seen, timings.start_ups)
-    found = []
-    for _ in range(draws if n > 1 else 0):
-        chosen = seen.of(rng.integers(n, size=n))
-        factor = math.exp(least * shaken.normal())
-        starts = [StartUp(s.workers, s.seconds * factor) for s in _resampled(timings.start_ups, rng)]
-        # a resampling that has lost a number of workers says nothing of it
-        found.append(_fit(chosen, starts) if chosen.there.any(axis=0).all() else machine)
-    widen = math.sqrt(n / (n - 1)) * float(stdtrit(n - 1, (1 + LEVEL) / 2)) / _Z if n > 1 else 1.0
-    return Fit(machine, tuple(found) or (machine,), timings.workers, n, widen)
+    cells, n = _summarize(timings), len(timings.trials)
+    rng, start_rng = generator(seed, "plan", "resample"), generator(seed, "plan", "start")
+    start_noise = START_NOISE / math.sqrt(max(1, len(timings.start_ups)))
+    machine = _fit(cells, timings.start_ups)
+    resampled = []
+    for _ in range(resamples if n > 1 else 0):
+        chosen = cells.select(rng.integers(n, size=n))
+        factor = math.exp(start_noise * start_rng.normal())
+        starts = [StartUp(s.workers, s.seconds * factor) for s in _resample(timings.start_ups, rng)]
+        # A resample without any trial of some number of workers cannot be fitted; it keeps the machine of all trials.
+        resampled.append(_fit(chosen, starts) if chosen.is_measured.any(axis=0).all() else machine)
+    # Student's quantile over the normal one, and the bias of the resampled variance, correct for few trials.
+    widening = math.sqrt(n / (n - 1)) * float(stdtrit(n - 1, (1 + LEVEL) / 2)) / _Z if n > 1 else 1.0
+    return Fit(
+        machine=machine,
+        resampled=tuple(resampled) or (machine,),
+        measured=timings.workers,
+        trials=n,
+        widening=widening,
+    )
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """What was seen of n trials with K numbers of workers.
+@dataclass(frozen=True, kw_only=True)
+class _Cells:
+    """Measurements of n trials with K numbers of workers: a cell for each pair.
 
     Attributes:
-        workers: [K] the numbers.
-        means: [n, K] mean logarithm of an epoch's seconds, first epochs left out where there are others; 0 where nothing was
-            seen.
-        there: [n, K] whether something was.
-        noise: [n, K] variance of those logarithms; NaN where there are fewer than two.
-        extras: [n, K] by how many seconds the first epoch took longer than the others; NaN where that is not known.
+        workers: the K numbers.
+        means: [n, K] mean logarithm of an epoch's seconds, without first epochs if there are others; 0 in empty cells.
+        is_measured: [n, K] whether the cell has measurements.
+        noise: [n, K] variance of the logarithms; NaN with fewer than two.
+        extras: [n, K] seconds by which the first epoch took longer than the others; NaN if unknown.
     """
 
     workers: tuple[int, ...]
     means: FloatArray
-    there: BoolArray
+    is_measured: BoolArray
     noise: FloatArray
     extras: FloatArray
 
-    def of(self, trials: IntArray) -> _Seen:
-        """Of some of the trials, which may repeat."""
-        return _Seen(self.workers, self.means[trials], self.there[trials], self.noise[trials], self.extras[trials])
+    def select(self, trials: IntArray) -> _Cells:
+        """Return the cells of some of the trials, which may repeat."""
+        return _Cells(
+            workers=self.workers,
+            means=self.means[trials],
+            is_measured=self.is_measured[trials],
+            noise=self.noise[trials],
+            extras=self.extras[trials],
+        )
 
 
-def _seen(timings: Timings) -> _Seen:
+def _summarize(timings: Timings) -> _Cells:
     rows, columns = {name: i for i, name in enumerate(timings.trials)}, {k: i for i, k in enumerate(timings.workers)}
     cells: dict[tuple[int, int], list[Epoch]] = {}
     for epoch in timings.epochs:
         cells.setdefault((rows[epoch.trial], columns[epoch.workers]), []).append(epoch)
     means, noise, extras = np.zeros((3, len(rows), len(columns)))
-    there = np.zeros((len(rows), len(columns)), dtype=bool)
+    is_measured = np.zeros((len(rows), len(columns)), dtype=bool)
     noise[:], extras[:] = np.nan, np.nan
-    for place, epochs in cells.items():
+    for cell, epochs in cells.items():
         first, later = ([epoch.seconds for epoch in epochs if epoch.first is which] for which in (True, False))
         logs = np.log(later or first)
-        there[place], means[place] = True, logs.mean()
+        is_measured[cell], means[cell] = True, logs.mean()
         if len(logs) > 1:
-            noise[place] = logs.var(ddof=1)
+            noise[cell] = logs.var(ddof=1)
         if first and later:
-            extras[place] = max(0.0, float(np.mean(first) - np.mean(later)))
-    return _Seen(timings.workers, means, there, noise, extras)
+            extras[cell] = max(0.0, float(np.mean(first) - np.mean(later)))
+    return _Cells(workers=timings.workers, means=means, is_measured=is_measured, noise=noise, extras=extras)
 
 
-def _resampled(starts: Sequence[StartUp], rng: np.random.Generator) -> list[StartUp]:
-    """Start-ups resampled among those with as many workers."""
+def _resample(starts: Sequence[StartUp], rng: np.random.Generator) -> list[StartUp]:
+    """Return start-ups that are resampled among those with the same number of workers."""
     result = []
     for workers in sorted({start.workers for start in starts}):
         same = [start for start in starts if start.workers == workers]
@@ -198,66 +221,71 @@ def _resampled(starts: Sequence[StartUp], rng: np.random.Generator) -> list[Star
     return result
 
 
-def _fit(seen: _Seen, starts: Sequence[StartUp]) -> Machine:
-    levels, spread = _random_effects(seen)
-    serial, parallel, communication = _amdahl(seen.workers, np.exp(levels))
-    start, start_each = _line([(s.workers, s.seconds) for s in starts])
-    known = [(k, float(extra)) for k, column in zip(seen.workers, seen.extras.T, strict=True) for extra in column]
-    extra, extra_each = _line([(k, extra) for k, extra in known if not math.isnan(extra)])
-    within = seen.noise[~np.isnan(seen.noise)]
-    noise = math.sqrt(float(within.mean())) if len(within) else 0.0
+def _fit(cells: _Cells, starts: Sequence[StartUp]) -> Machine:
+    levels, spread = _fit_random_effects(cells)
+    serial, parallel, communication = _fit_amdahl(cells.workers, np.exp(levels))
+    start, start_each = _fit_line([(s.workers, s.seconds) for s in starts])
+    extras = [(k, float(extra)) for k, column in zip(cells.workers, cells.extras.T, strict=True) for extra in column]
+    extra, extra_each = _fit_line([(k, extra) for k, extra in extras if not math.isnan(extra)])
+    variances = cells.noise[~np.isnan(cells.noise)]
+    noise = math.sqrt(float(variances.mean())) if len(variances) else 0.0
     return Machine(serial, parallel, communication, start, start_each, extra, extra_each, spread, noise)
 
 
-def _random_effects(seen: _Seen) -> tuple[FloatArray, float]:
-    """[K] mean logarithms over architectures, and the spread between architectures.
+def _fit_random_effects(cells: _Cells) -> tuple[FloatArray, float]:
+    """Return the mean logarithms [K] over architectures, and the spread between architectures.
 
-    A model of random effects by generalised least squares (Swamy and Arora 1972): what a trial shows with one number of
-    workers is shifted by its own factor as what it shows with another is, so differences within trials tell the scaling.
+    A random-effects model by generalised least squares (Swamy and Arora 1972). A trial's cost factor shifts its durations
+    with every number of workers alike, so the differences within a trial show the scaling.
     """
-    there, counts = seen.there, seen.there.sum(axis=1)
-    levels, spread = _solve(seen, np.zeros(len(counts))), 0.0
-    for _ in range(3):  # from no effects to those that the residuals show
-        rests = np.where(there, seen.means - levels, 0.0)
-        effects = rests.sum(axis=1) / counts
+    is_measured, counts = cells.is_measured, cells.is_measured.sum(axis=1)
+    levels, spread = _solve_levels(cells, np.zeros(len(counts))), 0.0
+    for _ in range(3):  # the first pass has no effects; the next ones use the variances of the last residuals
+        # Variance components: within trials, and between the trials' mean residuals.
+        residuals = np.where(is_measured, cells.means - levels, 0.0)
+        effects = residuals.sum(axis=1) / counts
         degrees = int((counts - 1).sum())
-        inner = float((np.where(there, rests - effects[:, None], 0.0) ** 2).sum()) / degrees if degrees else 0.0
+        within = (
+            float((np.where(is_measured, residuals - effects[:, None], 0.0) ** 2).sum()) / degrees if degrees else 0.0
+        )
         between = float(effects.var(ddof=1)) if len(effects) > 1 else 0.0
-        spread = math.sqrt(max(0.0, between - inner / float(counts.mean())))
-        levels = _solve(seen, np.array([_share(inner, count * spread**2) for count in counts]))
+        spread = math.sqrt(max(0.0, between - within / float(counts.mean())))
+        # Least squares after a share of each trial's mean is subtracted.
+        levels = _solve_levels(cells, np.array([_demeaning_share(within, count * spread**2) for count in counts]))
     return levels, spread
 
 
-def _share(inner: float, outer: float) -> float:
-    """How much of a trial's own mean is its own; below 1, since nothing would be left to tell the level."""
-    return min(0.95, 1 - math.sqrt(inner / (inner + outer))) if inner + outer > 0 else 0.0
+def _demeaning_share(within: float, between: float) -> float:
+    """Return the share of a trial's mean to subtract, from its variances; below 1, or the level would be undetermined."""
+    return min(0.95, 1 - math.sqrt(within / (within + between))) if within + between > 0 else 0.0
 
 
-def _solve(seen: _Seen, shares: FloatArray) -> FloatArray:
-    """[K] levels by least squares, after each trial's own mean was taken off to its share [n]: the normal equations."""
-    there, counts = seen.there.astype(float), seen.there.sum(axis=1)
-    taken = 2 * shares - shares**2
-    matrix = np.diag(there.sum(axis=0)) - there.T @ (there * (taken / counts)[:, None])
-    right = seen.means.sum(axis=0) - there.T @ (taken * seen.means.sum(axis=1) / counts)
+def _solve_levels(cells: _Cells, shares: FloatArray) -> FloatArray:
+    """Return the levels [K] by least squares, after `shares` [n] of each trial's mean are subtracted (normal equations)."""
+    is_measured, counts = cells.is_measured.astype(float), cells.is_measured.sum(axis=1)
+    weights = 2 * shares - shares**2
+    matrix = np.diag(is_measured.sum(axis=0)) - is_measured.T @ (is_measured * (weights / counts)[:, None])
+    right = cells.means.sum(axis=0) - is_measured.T @ (weights * cells.means.sum(axis=1) / counts)
     return np.asarray(np.linalg.solve(matrix, right))
 
 
-def _amdahl(workers: Sequence[int], seconds: FloatArray) -> tuple[float, float, float]:
-    """Serial, parallel and communication, none negative, by least squares of the relative errors."""
+def _fit_amdahl(workers: Sequence[int], seconds: FloatArray) -> tuple[float, float, float]:
+    """Return serial, parallel and communication, all at least 0, by least squares of the relative errors."""
     from scipy.optimize import nnls
 
     k = np.array(workers, dtype=float)
     if len(k) == 1:
         return float(seconds[0]), 0.0, 0.0
     terms = np.stack([np.ones_like(k), 1 / k, k - 1], axis=1)
-    used = [0, 1, 2] if len(k) > 2 else [0, 1] if seconds[1] <= seconds[0] else [0, 2]  # no more than can be told apart
-    found = np.zeros(3)
-    found[used], _ = nnls(terms[:, used] / seconds[:, None], np.ones_like(k))
-    return float(found[0]), float(found[1]), float(found[2])
+    # Two numbers of workers determine two terms: the second is `parallel` if more workers are faster.
+    used = [0, 1, 2] if len(k) > 2 else [0, 1] if seconds[1] <= seconds[0] else [0, 2]
+    values = np.zeros(3)
+    values[used], _ = nnls(terms[:, used] / seconds[:, None], np.ones_like(k))
+    return float(values[0]), float(values[1]), float(values[2])
 
 
-def _line(pairs: Sequence[tuple[int, float]]) -> tuple[float, float]:
-    """Intercept and slope, none negative, of seconds over workers, by least squares of the relative errors."""
+def _fit_line(pairs: Sequence[tuple[int, float]]) -> tuple[float, float]:
+    """Return intercept and slope of seconds over workers, both at least 0, by least squares of the relative errors."""
     from scipy.optimize import nnls
 
     grouped: dict[int, list[float]] = {}
@@ -266,8 +294,8 @@ def _line(pairs: Sequence[tuple[int, float]]) -> tuple[float, float]:
     if not grouped:
         return 0.0, 0.0
     k = np.array(sorted(grouped), dtype=float)
-    middle = np.array([float(np.median(grouped[int(each)])) for each in k])
-    if len(k) == 1 or middle.min() <= 0:
-        return max(0.0, float(middle.mean())), 0.0
-    found, _ = nnls(np.stack([np.ones_like(k), k], axis=1) / middle[:, None], np.ones_like(k))
-    return float(found[0]), float(found[1])
+    medians = np.array([float(np.median(grouped[int(each)])) for each in k])
+    if len(k) == 1 or medians.min() <= 0:
+        return max(0.0, float(medians.mean())), 0.0
+    values, _ = nnls(np.stack([np.ones_like(k), k], axis=1) / medians[:, None], np.ones_like(k))
+    return float(values[0]), float(values[1])

@@ -1,7 +1,7 @@
-"""Durations measured here: random architectures of the job, trained briefly in fresh workers, as a search would train them.
+"""The measurement of durations: random architectures of the job are trained briefly in fresh workers, as a search would.
 
-With k workers a trial, as many trials train at a time as a search of W workers would have (W // k): what trials take from
-each other on one machine is in the numbers.
+With k workers a trial, W // k trials train at a time, as in a search with W workers, so the durations include what parallel
+trials on one machine cost each other.
 """
 
 from __future__ import annotations
@@ -25,23 +25,25 @@ from ogive.trial import Step, TrialId
 TRIALS = 6
 """Architectures that are timed."""
 EPOCHS = 3
-"""Epochs of each: the first, which an attempt begins with, and two like those that follow."""
-DRAWS, ATTEMPTS = 5, 20
-"""Architectures drawn for each that is timed: some cannot be trained. For each of them as many attempts: some are not
-allowed."""
+"""Epochs of each: the first of an attempt, and two later ones."""
+CANDIDATES = 5
+"""Architectures that are sampled for each that is timed, because some cannot be trained."""
+SAMPLES_EACH = 20
+"""Samples that are drawn for each candidate, because some are not allowed."""
 SLOWER = 1.25
-"""Where epochs take so many times as long with more workers, two trials are enough to see it, and more are not tried."""
+"""The ratio of epoch times from which more workers count as slower. Then two trials are enough, and larger numbers of
+workers are not measured."""
 POLL_SECONDS = 0.5
 
 Say = Callable[[str], object]
 
 
-def sizes(workers: int) -> list[int]:
-    """The numbers of workers to measure with: powers of two up to `workers`, and `workers` itself."""
-    found = [1]
-    while found[-1] * 2 <= workers:
-        found.append(found[-1] * 2)
-    return found if found[-1] == workers else [*found, workers]
+def list_sizes(workers: int) -> list[int]:
+    """Return the numbers of workers to measure with: the powers of two up to `workers`, and `workers` itself."""
+    sizes = [1]
+    while sizes[-1] * 2 <= workers:
+        sizes.append(sizes[-1] * 2)
+    return sizes if sizes[-1] == workers else [*sizes, workers]
 
 
 def measure_durations(
@@ -53,130 +55,165 @@ def measure_durations(
     unit: str = "threads",
     epochs: int | None,
     trials: int = TRIALS,
-    each: int = EPOCHS,
+    epochs_each: int = EPOCHS,
     seed: int = 0,
-    allowed: Callable[[Architecture], bool] = lambda architecture: True,
+    is_allowed: Callable[[Architecture], bool] = lambda architecture: True,
     time_limit: float | None = None,
     startup_limit: float | None = STARTUP_SECONDS,
     say: Say = lambda message: None,
 ) -> Timings:
-    """Time some architectures with every number of workers of `sizes(workers)`, the same ones with each.
+    """Time some architectures with every number of workers of `list_sizes(workers)`, the same architectures with each.
 
     Args:
-        space: to draw from.
+        space: from which the architectures are sampled.
         payload: the file from which workers load the space and the estimator.
-        folder: for the trials; its owner deletes it.
-        workers: of the search, all together.
+        folder: for the trials; the caller deletes it.
+        workers: of the search, in total.
         unit: "threads" of a CPU, or "devices".
-        epochs: how far the job trains; None where there are no epochs, and a whole evaluation is timed.
-        trials: how many architectures, at least: as many as train at a time, where those are more.
-        each: epochs of each.
-        seed: of the architectures.
-        allowed: whether a search would train an architecture.
-        time_limit: seconds of one trial.
-        startup_limit: seconds that a worker may take to load code and data.
-        say: told what is being done.
+        epochs: of a trial of the job; None if the estimator has no epochs, and a whole evaluation is timed.
+        trials: the least number of architectures; more are timed if more train at a time.
+        epochs_each: of each architecture.
+        seed: of the sample.
+        is_allowed: whether a search would train an architecture.
+        time_limit: of a trial, in seconds.
+        startup_limit: the longest time in which a worker must have loaded code and data, in seconds.
+        say: receives messages on the progress.
 
     Raises:
         RunError: the workers cannot start.
         JobError: no architecture can be trained.
     """
-    until = min(each, epochs) if epochs else None
-    drawn = _drawn(space, max(trials, workers) * DRAWS, seed, allowed)
-    found: list[_Stopwatch] = []
+    until = min(epochs_each, epochs) if epochs else None
+    candidates = _sample_candidates(space, max(trials, workers) * CANDIDATES, seed, is_allowed)
+    watches: list[_Stopwatch] = []
     notes: list[str] = []
-    for size in sizes(workers):
-        at_a_time = workers // size
-        wanted = max(trials, at_a_time)  # fewer would leave places empty, and take less from each other than a search's
-        say(f"measuring {plural(wanted, 'architecture')}, {at_a_time} at a time with {size} of {workers} {unit} each")
-        (own := folder / f"{size}").mkdir(parents=True)
+    for size in list_sizes(workers):
+        parallel_trials = workers // size
+        # With fewer trials some workers would be idle, and the trials would slow each other down less than in a search.
+        count = max(trials, parallel_trials)
+        say(
+            f"measuring {plural(count, 'architecture')}, {parallel_trials} at a time with {size} of {workers} {unit} each"
+        )
+        (size_folder := folder / f"{size}").mkdir(parents=True)
         watch = _Stopwatch(size, until or 1, time.monotonic())
-        given = {"threads": size} if unit == "threads" else {"ranks": size}
-        places = Processes(payload, own, at_a_time, time_limit=time_limit, startup_limit=startup_limit, **given)
+        options = {"threads": size} if unit == "threads" else {"ranks": size}
+        executor = Processes(
+            payload, size_folder, parallel_trials, time_limit=time_limit, startup_limit=startup_limit, **options
+        )
+        previous = watches[-1] if watches else None
         try:
-            _wait(places, watch, at_a_time)
-            queue = [(name, drawn[name]) for name in (found[0].done[:wanted] if found else drawn)]
-            _train(places, watch, queue, until, min(wanted, len(queue)), own, found[-1] if found else None)
+            _wait_until_ready(executor, watch, parallel_trials)
+            # Every number of workers trains the architectures that the first one could train.
+            names = watches[0].completed[:count] if watches else candidates
+            queue = [(name, candidates[name]) for name in names]
+            _train(
+                executor,
+                watch,
+                queue,
+                until,
+                count=min(count, len(queue)),
+                folder=size_folder,
+                previous=previous,
+            )
         finally:
-            places.close()
-        if not watch.done and not found:
-            raise JobError(f"none of {len(drawn)} sampled architectures could be trained; the last: {watch.reason}")
-        found.append(watch)
-        if len(found) > 1 and watch.slower(found[-2]):
-            notes.append(f"with {size} {unit} an epoch takes longer than with {found[-2].workers}")
+            executor.close()
+        if not watch.completed and not watches:
+            raise JobError(
+                f"none of {len(candidates)} sampled architectures could be trained; the last reason: {watch.reason}"
+            )
+        watches.append(watch)
+        if previous is not None and watch.is_slower_than(previous):
+            notes.append(f"with {size} {unit} an epoch takes longer than with {previous.workers}")
             break
-    measured = ", ".join(str(watch.workers) for watch in found)
-    trained = f"{len(found[0].done)} random architectures, {plural(until or 1, 'epoch')} each"
+    measured = ", ".join(str(watch.workers) for watch in watches)
+    trained = f"{len(watches[0].completed)} random architectures, {plural(until or 1, 'epoch')} each"
     return Timings(
-        tuple(epoch for watch in found for epoch in watch.warm()),
-        tuple(start for watch in found for start in watch.start_ups()),
-        unit,
-        f"measured here: {trained}, with {measured} {unit}",
-        tuple(notes),
+        epochs=tuple(epoch for watch in watches for epoch in watch.list_epochs()),
+        start_ups=tuple(watch.start_up() for watch in watches),
+        unit=unit,
+        source=f"measured here: {trained}, with {measured} {unit}",
+        notes=tuple(notes),
     )
 
 
 def start_up(payload: Path, folder: Path, workers: int, threads: int, limit: float | None = STARTUP_SECONDS) -> float:
-    """Seconds until `workers` fresh workers, started together, are ready: what a search waits before its first trials.
+    """Return the seconds until `workers` fresh workers, started together, are ready for their first trials.
+
+    Args:
+        payload: the file from which workers load the space and the estimator.
+        folder: for their files.
+        workers: how many.
+        threads: of each.
+        limit: the longest time, in seconds; None for no limit.
 
     Raises:
-        RunError: they cannot start, or not within `limit` seconds.
+        RunError: they cannot start, or not within the limit.
     """
     folder.mkdir(parents=True, exist_ok=True)
     watch = _Stopwatch(threads, 1, time.monotonic())
-    places = Processes(payload, folder, workers, threads=threads, startup_limit=limit)
+    executor = Processes(payload, folder, workers, threads=threads, startup_limit=limit)
     try:
-        _wait(places, watch, workers)
+        _wait_until_ready(executor, watch, workers)
     finally:
-        places.close()
+        executor.close()
     return max(watch.ready)
 
 
-def _drawn(space: Space, count: int, seed: int, allowed: Callable[[Architecture], bool]) -> Mapping[str, Architecture]:
-    """Different random architectures that are allowed, by their identities: up to `count`."""
-    found: dict[str, Architecture] = {}
-    for index in range(count * ATTEMPTS):
+def _sample_candidates(
+    space: Space, count: int, seed: int, is_allowed: Callable[[Architecture], bool]
+) -> Mapping[str, Architecture]:
+    """Return up to `count` different random architectures that are allowed, by their ids.
+
+    Raises:
+        JobError: none of the samples is allowed.
+    """
+    candidates: dict[str, Architecture] = {}
+    for index in range(count * SAMPLES_EACH):
         architecture = space.sample(generator(seed, "plan", index))
-        if architecture.id not in found and allowed(architecture):
-            found[architecture.id] = architecture
-        if len(found) == count:
+        if architecture.id not in candidates and is_allowed(architecture):
+            candidates[architecture.id] = architecture
+        if len(candidates) == count:
             break
-    if not found:
-        raise JobError(f"none of {count * ATTEMPTS} sampled architectures satisfies the hard constraints: loosen them")
-    return found
+    if not candidates:
+        raise JobError(
+            f"none of {count * SAMPLES_EACH} sampled architectures satisfies the hard constraints: loosen them"
+        )
+    return candidates
 
 
 @dataclass
 class _Stopwatch:
-    """Takes the time of what an executor tells.
+    """Times the trials of an executor with one number of workers a trial; the executor's listener.
 
     Attributes:
-        workers: given to each trial.
-        until: epochs of each.
-        began: when the workers were started.
-        ready: seconds that each took to be ready.
+        workers: of each trial.
+        until: epochs of each trial.
+        begin: when the workers were started, by the monotonic clock.
+        ready: seconds after which each worker was ready.
         epochs: in the order of their reports.
-        cold: trials that were the first of a fresh worker.
-        done: those that came to their end.
-        reason: why the last that did not, did not.
+        first_trials: the first trial of each worker, by worker.
+        completed: the trials that reached `until`.
+        reason: why the last trial that failed did so, or the last warning.
     """
 
     workers: int
     until: Step
-    began: float
+    begin: float
     ready: list[float] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
-    cold: dict[str, str] = field(default_factory=dict)  # by worker
-    done: list[str] = field(default_factory=list)
+    first_trials: dict[str, str] = field(default_factory=dict)
+    completed: list[str] = field(default_factory=list)
     reason: str = ""
-    _running: dict[TrialId, tuple[str, float]] = field(default_factory=dict)  # name, and when it was last heard of
+    _running: dict[TrialId, tuple[str, float]] = field(default_factory=dict)  # name, and the time of the last report
 
     @property
     def running(self) -> int:
+        """The number of running trials."""
         return len(self._running)
 
-    def begin(self, trial: TrialId, name: str, worker: str) -> None:
-        self.cold.setdefault(worker, name)
+    def start(self, trial: TrialId, name: str, worker: str) -> None:
+        """Take the time at which a trial starts on a worker."""
+        self.first_trials.setdefault(worker, name)
         self._running[trial] = name, time.monotonic()
 
     def on_report(self, trial: TrialId, step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
@@ -190,80 +227,85 @@ class _Stopwatch:
     def on_end(self, trial: TrialId, outcome: Outcome) -> None:
         name, _ = self._running.pop(trial)
         if any(epoch.trial == name and epoch.epoch >= self.until for epoch in self.epochs):
-            self.done.append(name)
+            self.completed.append(name)
         else:
             self.reason = outcome.reason or outcome.status.value
 
     def on_warning(self, message: str, trial: TrialId | None = None) -> None:
         self.reason = message
 
-    def slower(self, other: _Stopwatch) -> bool:
-        """Whether the trials that both have timed take clearly longer here."""
-        both = [name for name in self.done if name in other.done]
-        ratios = [median(self._later(name)) / median(other._later(name)) for name in both]
+    def is_slower_than(self, other: _Stopwatch) -> bool:
+        """Return whether the trials that both have timed take clearly longer here."""
+        common = [name for name in self.completed if name in other.completed]
+        ratios = [median(self._later_epochs(name)) / median(other._later_epochs(name)) for name in common]
         return len(ratios) > 1 and median(ratios) > SLOWER
 
-    def warm(self) -> list[Epoch]:
-        """The epochs of the trials that came to their end, without those that a fresh worker began with: what is loaded
-        and compiled then is start-up. A single epoch stays, since nothing tells the two apart.
-        """
-        fresh = set(self.cold.values()) if self.until > 1 else set()
-        return [e for e in self.epochs if e.trial in self.done and not (e.first and e.trial in fresh)]
+    def list_epochs(self) -> list[Epoch]:
+        """Return the epochs of the completed trials, without the first epochs of fresh workers.
 
-    def start_ups(self) -> list[StartUp]:
-        """Until a worker was ready, and by how much longer than others its first trial took to get going: of those that were
-        started together the median, since what slowed one down slowed them all.
+        Those include loading and compiling, which belong to the start-up. If only one epoch is measured, it is kept.
         """
-        extras = {name: self._extra(name) for name in self.done}
-        warm = [extra for name, extra in extras.items() if name not in self.cold.values()]
+        fresh = set(self.first_trials.values()) if self.until > 1 else set()
+        return [e for e in self.epochs if e.trial in self.completed and not (e.first and e.trial in fresh)]
+
+    def start_up(self) -> StartUp:
+        """Return the start-up of a worker: the time until it is ready, and the extra time of its first trial.
+
+        The extra time is that of its first epoch compared with those of later trials. Workers that start together slow each
+        other down, so they give one value, the median.
+        """
+        extras = {name: self._extra_seconds(name) for name in self.completed}
+        warm = [extra for name, extra in extras.items() if name not in self.first_trials.values()]
         usual = median(warm) if warm else 0.0
-        cold = [max(0.0, extras[name] - usual) for name in self.cold.values() if name in extras and self.until > 1]
-        return [StartUp(self.workers, median(self.ready) + (mean(cold) if cold else 0.0))]
+        cold = [
+            max(0.0, extras[name] - usual) for name in self.first_trials.values() if name in extras and self.until > 1
+        ]
+        return StartUp(self.workers, median(self.ready) + (mean(cold) if cold else 0.0))
 
-    def _extra(self, name: str) -> float:
+    def _extra_seconds(self, name: str) -> float:
+        """Return by how many seconds the first epoch of a trial took longer than its later ones."""
         first = next(epoch.seconds for epoch in self.epochs if epoch.trial == name)
-        return max(0.0, first - median(self._later(name)))
+        return max(0.0, first - median(self._later_epochs(name)))
 
-    def _later(self, name: str) -> list[float]:
-        own = [epoch.seconds for epoch in self.epochs if epoch.trial == name]
-        return own[1:] or own
+    def _later_epochs(self, name: str) -> list[float]:
+        seconds = [epoch.seconds for epoch in self.epochs if epoch.trial == name]
+        return seconds[1:] or seconds
 
 
-def _wait(places: Processes, watch: _Stopwatch, count: int) -> None:
-    """Until every worker is ready."""
+def _wait_until_ready(executor: Processes, watch: _Stopwatch, count: int) -> None:
+    """Wait until all `count` workers are ready."""
     while len(watch.ready) < count:
-        places.poll(watch, POLL_SECONDS)
-        watch.ready += [time.monotonic() - watch.began] * (places.idle - len(watch.ready))
+        executor.poll(watch, POLL_SECONDS)
+        watch.ready += [time.monotonic() - watch.begin] * (executor.idle - len(watch.ready))
 
 
 def _train(
-    places: Processes,
+    executor: Processes,
     watch: _Stopwatch,
     queue: list[tuple[str, Architecture]],
     until: Step | None,
-    wanted: int,
+    *,
+    count: int,
     folder: Path,
-    former: _Stopwatch | None,
+    previous: _Stopwatch | None,
 ) -> None:
-    """Train from the front of `queue` until `wanted` have come to their end, or it is clear that this is slower."""
+    """Train architectures from the front of `queue` until `count` are completed, or are clearly slower than `previous`."""
     number = 0
     while True:
-        enough = former is not None and watch.slower(former)
-        while places.idle and queue and not enough and len(watch.done) + watch.running < wanted:
+        enough = previous is not None and watch.is_slower_than(previous)
+        while executor.idle and queue and not enough and len(watch.completed) + watch.running < count:
             name, architecture = queue.pop(0)
-            fidelity = {} if until is None else {"epochs": until}
-            own, seed = str(folder / "trials" / f"{number:06d}"), derive(0, "plan", name)
             assignment = Assignment(
                 trial=number,
                 attempt=1,
                 choices=architecture.to_json(),
                 id=name,
-                fidelity=fidelity,
-                seed=seed,
-                folder=own,
+                fidelity={} if until is None else {"epochs": until},
+                seed=derive(0, "plan", name),
+                folder=str(folder / "trials" / f"{number:06d}"),
             )
-            watch.begin(number, name, places.submit(assignment))
+            watch.start(number, name, executor.submit(assignment))
             number += 1
         if not watch.running:
             return
-        places.poll(watch, POLL_SECONDS)
+        executor.poll(watch, POLL_SECONDS)

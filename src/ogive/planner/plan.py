@@ -1,4 +1,4 @@
-"""The plan: what every split of the workers comes to, with intervals, and the one to take."""
+"""A plan: the forecast of a search for every split of the workers, with intervals, and the recommended split."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from ogive.run.prices import Price
 from ogive.run.spending import HOUR
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
-    """What one split comes to. Intervals hold `LEVEL`, as far as the model is right.
+    """The forecast for one split. The intervals have a nominal coverage of `ogive.planner.machine.LEVEL`.
 
     Attributes:
         split: of the workers.
-        epoch, start_up: seconds of an epoch on average, and of a worker's start.
-        seconds: to the end of the search.
-        regret_seconds: until the regret of the plan is reached; None where most simulations did not reach it.
+        epoch: mean seconds of an epoch.
+        start_up: seconds of a worker's start-up.
+        seconds: from the start to the end of the search.
+        regret_seconds: seconds until the plan's regret is reached; None if most simulations did not reach it.
         worker_hours: of all workers of the split, busy or not.
-        money: None where there is no price.
-        value: truth of the best that a search finds, of the first objective.
-        fastest: the probability that no split is faster.
-        near: the probability that it takes at most `NEAR` times as long as the fastest.
-        pace: [reports, low, expected, high] seconds when so many reports have come.
-        beyond: whether more workers are given to a trial than was measured.
-        computes: seconds of all trials together, expected.
+        money: None without a price.
+        value: the true value of the best architecture that a search finds, of the first objective.
+        fastest: the probability that no other split is faster.
+        near: the probability that it takes at most `NEAR` times as long as the fastest split.
+        pace: tuples (reports, low, expected, high) of the seconds after which so many reports have arrived.
+        beyond: whether a trial has more workers than were measured.
+        computes: expected seconds of all trials together.
     """
 
     split: WorkerSplit
@@ -47,25 +48,27 @@ class Row:
     computes: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How to use a number of workers, and what that will take.
+    """The forecast of a search for each split of the workers, and the recommended split.
 
     Attributes:
         workers: to be split.
-        unit: what a worker is: "threads" or "devices".
-        rows: a row a split, most parallel trials first.
-        chosen: the split that is to be used.
-        recommended: the one that the plan advises.
-        why, sure: the reason, and how sure it is, in a sentence each.
-        metric: the first objective.
-        regret: the regret whose time is told, in the metric's unit.
-        trials, epochs: of the search.
-        seeds: how many searches of each split were simulated.
-        price: None where nothing is paid.
-        assumptions: what was measured and what was assumed, a sentence each.
-        timings: what the plan was made from.
-        fingerprint: of the job: what the plan is for.
+        unit: of the workers: "threads" or "devices".
+        rows: one for each split, most parallel trials first.
+        chosen: the split that a search with this plan uses.
+        recommended: the split that the plan recommends.
+        why: the reason for the recommendation, in a sentence.
+        sure: how certain it is, in a sentence.
+        metric: of the first objective.
+        regret: the regret of `Row.regret_seconds`, in the metric's unit.
+        trials: of the search.
+        epochs: of a trial; None without epochs.
+        seeds: the number of simulated searches of each split.
+        price: None without a price.
+        assumptions: what was measured and what was assumed, one sentence each.
+        timings: the durations that the plan was made from.
+        fingerprint: of the search that the plan is for.
     """
 
     workers: int
@@ -87,34 +90,37 @@ class Plan:
 
     @property
     def row(self) -> Row:
-        """Of the chosen split."""
-        return self.of(self.chosen)
+        """The forecast for the chosen split."""
+        return self.row_of(self.chosen)
 
-    def of(self, split: WorkerSplit) -> Row:
-        """The row of a split."""
+    def row_of(self, split: WorkerSplit) -> Row:
+        """Return the forecast for a split of the plan."""
         return next(row for row in self.rows if row.split == split)
 
     def using(self, parallel_trials: int) -> Plan | None:
-        """The plan with the split of so many parallel trials chosen; None where it has none."""
-        found = [row.split for row in self.rows if row.split.parallel_trials == parallel_trials]
-        return replace(self, chosen=found[0]) if found else None
+        """Return the plan with the split of that many parallel trials chosen; None if it has no such split."""
+        splits = [row.split for row in self.rows if row.split.parallel_trials == parallel_trials]
+        return replace(self, chosen=splits[0]) if splits else None
 
-    def journalled(self) -> dict[str, Any]:
-        """The forecast of the chosen split, as an event of `Kind.PROJECTED` holds it (`ogive.monitor.plan_comparison`)."""
+    def to_event_data(self) -> dict[str, Any]:
+        """Return the forecast for the chosen split as the data of an event `Kind.PROJECTED`.
+
+        `ogive.monitor.plan_comparison` reads it.
+        """
         row, money = self.row, self.row.money
         return {
             "done": 0,
             "trials": self.trials,
-            "hours": _triple(row.seconds.times(1 / HOUR)),
+            "hours": _to_list(row.seconds.times(1 / HOUR)),
             "compute_hours": [row.computes / HOUR] * 3,
-            "money": None if money is None else _triple(money),
+            "money": None if money is None else _to_list(money),
             "currency": self.price.currency if self.price else "",
             "plan": {
                 "parallel_trials": row.split.parallel_trials,
                 "workers_per_trial": row.split.workers_per_trial,
                 "unit": self.unit,
-                "start_up": _triple(row.start_up),
-                "epoch": _triple(row.epoch),
+                "start_up": _to_list(row.start_up),
+                "epoch": _to_list(row.epoch),
                 "pace": [list(point) for point in row.pace],
                 "why": self.why,
                 "sure": self.sure,
@@ -122,27 +128,29 @@ class Plan:
         }
 
     def to_json(self) -> dict[str, Any]:
+        """Return the plan as JSON; `from_json` is the inverse."""
         data = asdict(self)
         return {**data, "rows": [asdict(row) for row in self.rows], "timings": self.timings.to_json()}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Plan:
-        own = dict(data)
-        own["rows"] = tuple(_row_of(row) for row in data["rows"])
-        own["chosen"], own["recommended"] = WorkerSplit(**data["chosen"]), WorkerSplit(**data["recommended"])
-        own["price"] = Price(**data["price"]) if data["price"] else None
-        own["assumptions"] = tuple(data["assumptions"])
-        return Plan(**own | {"timings": Timings.from_json(data["timings"])})
+        """Return the plan that `to_json` wrote."""
+        fields = dict(data)
+        fields["rows"] = tuple(_read_row(row) for row in data["rows"])
+        fields["chosen"], fields["recommended"] = WorkerSplit(**data["chosen"]), WorkerSplit(**data["recommended"])
+        fields["price"] = Price(**data["price"]) if data["price"] else None
+        fields["assumptions"] = tuple(data["assumptions"])
+        return Plan(**fields | {"timings": Timings.from_json(data["timings"])})
 
 
 _INTERVALS = ("epoch", "start_up", "seconds", "regret_seconds", "worker_hours", "money", "value")
 
 
-def _row_of(data: Mapping[str, Any]) -> Row:
+def _read_row(data: Mapping[str, Any]) -> Row:
     intervals = {name: None if data[name] is None else Interval(**data[name]) for name in _INTERVALS}
     pace = tuple((int(p[0]), float(p[1]), float(p[2]), float(p[3])) for p in data["pace"])
     return Row(**{**data, **intervals, "split": WorkerSplit(**data["split"]), "pace": pace})
 
 
-def _triple(interval: Interval) -> list[float]:
+def _to_list(interval: Interval) -> list[float]:
     return [interval.low, interval.expected, interval.high]

@@ -1,7 +1,8 @@
-"""One search of one split in virtual time: the product's own controller, schedule and strategy on modelled durations."""
+"""One simulated search with one split of the workers, by the real controller, schedule and strategy, in virtual time."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,17 +23,17 @@ from ogive.run.state import State
 from ogive.seeds import generator
 from ogive.trial import Fidelity, Step, until
 
-POWERS = {"resolution": 2.0, "width": 1.3}
-"""With which power of a fidelity beside epochs the cost of an epoch grows, as `docs/guide.md` has measured; 1 for others."""
+COST_EXPONENTS = {"resolution": 2.0, "width": 1.3}
+"""The cost of an epoch grows with this power of a fidelity besides epochs, as measured in `docs/guide.md`; 1 for others."""
 
 
 @dataclass(frozen=True, order=True)
 class WorkerSplit:
-    """How workers are used.
+    """A split of the workers.
 
     Attributes:
-        parallel_trials: at a time.
-        workers_per_trial: given to each.
+        parallel_trials: the number of trials at a time.
+        workers_per_trial: the number of workers of each trial.
     """
 
     parallel_trials: int
@@ -40,33 +41,36 @@ class WorkerSplit:
 
     @property
     def workers(self) -> int:
+        """The number of workers that the split uses."""
         return self.parallel_trials * self.workers_per_trial
 
     def __str__(self) -> str:
         return f"{self.parallel_trials} x {self.workers_per_trial}"
 
 
-def splits(workers: int, max_trials: int) -> list[WorkerSplit]:
-    """The splits of so many workers of which none uses fewer workers for the same: most parallel trials first.
+def list_splits(workers: int, max_trials: int) -> list[WorkerSplit]:
+    """Return the splits of `workers` workers, most parallel trials first.
 
-    Parallel trials beyond `max_trials` would have nothing to do, and are left out where others remain.
+    A split is left out if another one gives each trial as many workers and runs more trials at a time. Splits with more
+    parallel trials than `max_trials` are left out, unless there are no others.
     """
-    found = {WorkerSplit(p, workers // p) for p in range(1, workers + 1)}
-    kept = [split for split in found if split.parallel_trials == workers // split.workers_per_trial]
-    useful = [split for split in kept if split.parallel_trials <= max_trials]
-    return sorted(useful or kept, reverse=True)
+    candidates = {WorkerSplit(p, workers // p) for p in range(1, workers + 1)}
+    complete = [split for split in candidates if split.parallel_trials == workers // split.workers_per_trial]
+    useful = [split for split in complete if split.parallel_trials <= max_trials]
+    return sorted(useful or complete, reverse=True)
 
 
 @dataclass(frozen=True)
 class PlannedSearch:
-    """What is simulated.
+    """The search that is simulated.
 
     Attributes:
-        strategy, schedule: of the job, by name.
+        strategy: by name.
+        schedule: by name.
         trials: `max_trials`.
-        settings: what else ends a search: its budget.
-        price: None where nothing is paid.
-        devices: whether a worker is a device, which is paid for, and not a thread.
+        settings: with the budget, which may also end the search.
+        price: None without a price.
+        devices: whether a worker is a device, which has a price of its own, or a thread.
     """
 
     strategy: PluginSpec
@@ -76,29 +80,31 @@ class PlannedSearch:
     price: Price | None = None
     devices: bool = False
 
-    def paid(self, split: WorkerSplit) -> int:
-        """Workers that the price is for, as a run counts them: devices, or processes, whatever threads these have."""
+    def count_billed_workers(self, split: WorkerSplit) -> int:
+        """Return the number of workers that are billed, as a run counts them: devices, or else processes of any threads."""
         return split.workers if self.devices else split.parallel_trials
 
-    def hours(self, split: WorkerSplit) -> float | None:
-        """When the budget is used up; None where there is none."""
-        own = self.settings
-        bought = None if own.money is None or self.price is None else own.money / self.price.rate(self.paid(split))
-        return min((hours for hours in (own.hours, bought) if hours is not None), default=None)
+    def budget_hours(self, split: WorkerSplit) -> float | None:
+        """Return the hours after which the budget is used up; None without a budget."""
+        settings = self.settings
+        paid_hours = None
+        if settings.money is not None and self.price is not None:
+            paid_hours = settings.money / self.price.rate(self.count_billed_workers(split))
+        return min((hours for hours in (settings.hours, paid_hours) if hours is not None), default=None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SimulatedSearch:
-    """What one simulated search came to; all times in virtual seconds.
+    """The result of one simulated search; times are virtual, in seconds.
 
     Attributes:
-        seconds: to the end.
+        seconds: from the start to the end.
         compute: of all trials together.
-        reports: when each came, in order.
-        curve: [m, 2] seconds and regret of the incumbent from then on.
-        value: the incumbent's truth at the end; NaN where there is none.
-        ended: why.
-        processor: seconds that this process took.
+        reports: the time of each report, in order.
+        curve: [m, 2] the times at which the incumbent changed, and its regret from then on.
+        value: the true value of the incumbent at the end; NaN without an incumbent.
+        ended: the reason why the search ended.
+        cpu_seconds: that the simulation took in this process.
     """
 
     seconds: float
@@ -107,46 +113,54 @@ class SimulatedSearch:
     curve: FloatArray
     value: float
     ended: str
-    processor: float
+    cpu_seconds: float
 
-    def reach(self, regret: float) -> float:
-        """Seconds until the incumbent's regret was at most `regret`; infinite where it never was."""
-        there = self.curve[self.curve[:, 1] <= regret] if len(self.curve) else self.curve
-        return float(there[0, 0]) if len(there) else float("inf")
+    @property
+    def final_regret(self) -> float:
+        """The regret of the incumbent at the end; infinity without an incumbent."""
+        return float(self.curve[-1, 1]) if len(self.curve) else math.inf
+
+    def time_to_regret(self, regret: float) -> float:
+        """Return the seconds until the incumbent's regret was at most `regret`; infinity if it never was."""
+        reached = self.curve[self.curve[:, 1] <= regret] if len(self.curve) else self.curve
+        return float(reached[0, 0]) if len(reached) else math.inf
 
 
-def evaluate_on(problem: Problem, machine: Machine, workers: int, seed: int, thinking: float = 0.0) -> Judge:
-    """How jobs go on: with the problem's metrics after the machine's seconds.
+def make_trajectories(
+    problem: Problem, machine: Machine, workers: int, seed: int, proposal_seconds: float = 0.0
+) -> Judge:
+    """Return a function that yields a trial's reports: the problem's metrics after the machine's durations.
 
     Args:
-        problem: for metrics.
-        machine: for seconds.
-        workers: given to each trial.
-        seed: of the architectures' factors and of the noise of epochs.
-        thinking: seconds of the controller for one new proposal; trials wait for it one after the other.
+        problem: gives the metrics.
+        machine: gives the durations.
+        workers: of each trial.
+        seed: of the architectures' cost factors and of the noise of epochs.
+        proposal_seconds: the controller's time for a new proposal; trials wait for it one after the other.
     """
 
-    def course(assignment: Assignment) -> Iterator[tuple[Step, Mapping[str, float], float]]:
+    def compute_trajectory(assignment: Assignment) -> Iterator[tuple[Step, Mapping[str, float], float]]:
         architecture = problem.space.architecture(assignment.choices)
-        architecture.__dict__["id"] = assignment.id
+        architecture.__dict__["id"] = assignment.id  # the cached property, which the controller has computed already
         factor = float(np.exp(generator(seed, "factor", assignment.id).normal(0, machine.spread)))
         noise = generator(seed, "epochs", assignment.id).normal(0, machine.noise, size=until(assignment.fidelity) + 1)
-        base = machine.epoch(workers) * factor * share(assignment.fidelity)
-        begun = machine.attempt(workers) + (thinking if assignment.reported == 0 else 0.0)
-        for seen in problem.evaluate(architecture, assignment.fidelity, assignment.seed):
-            if seen.step > assignment.reported:
-                yield seen.step, seen.metrics, begun + base * float(np.exp(noise[seen.step]))
-                begun = 0.0
+        epoch_seconds = machine.epoch(workers) * factor * relative_epoch_cost(assignment.fidelity)
+        start_seconds = machine.attempt(workers) + (proposal_seconds if assignment.reported == 0 else 0.0)
+        for observation in problem.evaluate(architecture, assignment.fidelity, assignment.seed):
+            if observation.step > assignment.reported:
+                seconds = start_seconds + epoch_seconds * float(np.exp(noise[observation.step]))
+                yield observation.step, observation.metrics, seconds
+                start_seconds = 0.0
 
-    return course
+    return compute_trajectory
 
 
-def share(fidelity: Fidelity) -> float:
-    """What an epoch at this fidelity costs, of a full one."""
+def relative_epoch_cost(fidelity: Fidelity) -> float:
+    """Return the cost of an epoch at this fidelity, relative to a full one."""
     product = 1.0
     for name, value in fidelity.items():
         if name != "epochs":
-            product *= float(value) ** POWERS.get(name, 1.0)
+            product *= float(value) ** COST_EXPONENTS.get(name, 1.0)
     return product
 
 
@@ -157,19 +171,19 @@ def simulate_split(
     split: WorkerSplit,
     seed: int,
     *,
-    thinking: float = 0.0,
+    proposal_seconds: float = 0.0,
     faults: FaultModel | None = None,
 ) -> SimulatedSearch:
-    """Simulate the search once.
+    """Simulate a search once.
 
     Args:
-        problem: whose metrics the schedule sees.
-        search: what is searched, and how.
-        machine: for the durations.
+        problem: gives the metrics.
+        search: what is simulated.
+        machine: gives the durations.
         split: of the workers.
-        seed: of the search, of the factors and of the faults.
-        thinking: seconds of the controller for one proposal.
-        faults: stragglers, failures and preemptions; the start-up is the machine's.
+        seed: of the search, of the cost factors and of the faults.
+        proposal_seconds: the controller's time for one proposal.
+        faults: stragglers, failures and preemptions; its `startup` is replaced by that of the machine.
     """
     recorder = Recorder(problem)
     reports: list[float] = []
@@ -179,8 +193,8 @@ def simulate_split(
         if event is not None and event.kind is Kind.REPORTED:
             reports.append(event.time)
 
-    given = vars(faults or FaultModel()) | {"startup": machine.start_up(split.workers_per_trial)}
-    began = time.process_time()
+    fault_options = vars(faults or FaultModel()) | {"startup": machine.start_up(split.workers_per_trial)}
+    begin = time.process_time()
     state = simulate(
         problem,
         search.strategy,
@@ -189,14 +203,23 @@ def simulate_split(
         workers=split.parallel_trials,
         seed=seed,
         observer=observe,
-        trajectory=evaluate_on(problem, machine, split.workers_per_trial, seed, thinking),
-        faults=FaultModel(**given),
-        hours=search.hours(split),
+        trajectory=make_trajectories(problem, machine, split.workers_per_trial, seed, proposal_seconds),
+        faults=FaultModel(**fault_options),
+        hours=search.budget_hours(split),
     )
-    processor = time.process_time() - began
+    cpu_seconds = time.process_time() - begin
     curve = np.array([(point.seconds, point.values[0]) for point in recorder.points]).reshape(-1, 2)
     best = problem.bounds[problem.objectives[0].metric].best
     sign = -1.0 if problem.objectives[0].goal == "maximize" else 1.0
-    value = best + sign * float(curve[-1, 1]) if len(curve) else float("nan")
-    elapsed = max(state.elapsed, thinking * len(state.trials))  # the controller thinks of one proposal at a time
-    return SimulatedSearch(elapsed, state.seconds, np.array(reports), curve, value, state.ended, processor)
+    value = best + sign * float(curve[-1, 1]) if len(curve) else math.nan
+    # The controller computes one proposal at a time, so the search takes at least the time of all proposals.
+    seconds = max(state.elapsed, proposal_seconds * len(state.trials))
+    return SimulatedSearch(
+        seconds=seconds,
+        compute=state.seconds,
+        reports=np.array(reports),
+        curve=curve,
+        value=value,
+        ended=state.ended,
+        cpu_seconds=cpu_seconds,
+    )

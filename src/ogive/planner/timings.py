@@ -1,4 +1,4 @@
-"""Durations that a plan is made from: measured for it, taken from an earlier run's journal, or read from a file."""
+"""The durations that a plan is made from: measured for it, taken from an earlier run, or read from a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ogive.run.state import State
 from ogive.trial import EMPTY
 
 COLUMNS = ("trial", "workers", "epoch", "seconds")
-NO_METRICS = (*COLUMNS, "architecture", "unit")
+NON_METRIC_COLUMNS = (*COLUMNS, "architecture", "unit")
 UNITS = ("threads", "devices")
 
 
@@ -25,12 +25,12 @@ class Epoch:
     """One epoch of one trial.
 
     Attributes:
-        trial: which; equal names are one architecture, however many workers it was given.
-        workers: given to the trial.
-        epoch: counted from 1.
-        seconds: on the wall.
-        first: whether an attempt began with it: building the network and the like are in it.
-        metrics: what it reported, where that is known.
+        trial: the name of the trial. The same name with other `workers` is the same architecture.
+        workers: that the trial had.
+        epoch: its number, from 1.
+        seconds: wall-clock time.
+        first: whether it is the first of an attempt, so that it includes building the network.
+        metrics: that it reported; empty if unknown.
     """
 
     trial: str
@@ -43,7 +43,12 @@ class Epoch:
 
 @dataclass(frozen=True)
 class StartUp:
-    """Seconds from the start of a worker process with so many `workers` to its first job; one for those started together."""
+    """A worker's start-up. Workers that start together give one value.
+
+    Attributes:
+        workers: threads, or data-parallel processes, of the worker.
+        seconds: from the start of the process to its first job.
+    """
 
     workers: int
     seconds: float
@@ -51,13 +56,14 @@ class StartUp:
 
 @dataclass(frozen=True)
 class Timings:
-    """What was measured.
+    """Measured durations.
 
     Attributes:
-        epochs, start_ups: one of each at least for epochs.
-        unit: what a worker is: "threads" of a CPU, or "devices" with a data-parallel process each.
-        source: where the numbers are from, in words.
-        notes: what a reader of the plan should know about them.
+        epochs: at least one.
+        start_ups: of workers; may be empty.
+        unit: of the workers: "threads" of a CPU, or "devices" with a data-parallel process each.
+        source: of the numbers, in words.
+        notes: for the reader of the plan, one sentence each.
     """
 
     epochs: tuple[Epoch, ...]
@@ -68,14 +74,16 @@ class Timings:
 
     @property
     def workers(self) -> tuple[int, ...]:
-        """How many workers a trial was given, in order."""
+        """The different numbers of workers that trials had, in increasing order."""
         return tuple(sorted({epoch.workers for epoch in self.epochs}))
 
     @property
     def trials(self) -> tuple[str, ...]:
+        """The names of the trials, in order of appearance."""
         return tuple(dict.fromkeys(epoch.trial for epoch in self.epochs))
 
     def to_json(self) -> dict[str, Any]:
+        """Return the durations as JSON; `from_json` is the inverse."""
         return {
             "epochs": [{**asdict(epoch), "metrics": dict(epoch.metrics)} for epoch in self.epochs],
             "start_ups": [asdict(start) for start in self.start_ups],
@@ -86,8 +94,9 @@ class Timings:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Timings:
+        """Return the durations that `to_json` wrote."""
         return Timings(
-            tuple(Epoch(**{**epoch, "metrics": _metrics(epoch["metrics"])}) for epoch in data["epochs"]),
+            tuple(Epoch(**{**epoch, "metrics": _read_metrics(epoch["metrics"])}) for epoch in data["epochs"]),
             tuple(StartUp(**start) for start in data["start_ups"]),
             data["unit"],
             data["source"],
@@ -95,68 +104,75 @@ class Timings:
         )
 
 
-def timings_of_run(state: State, source: str) -> Timings:
-    """The durations in a run's journal: the reports of its trials, and how long its workers took to start.
+def read_run_timings(state: State, source: str) -> Timings:
+    """Return the durations in a run's journal: the epochs of its trials and the start-ups of its workers.
 
-    How many workers a trial had is the number of threads of its worker, or of its data-parallel processes.
+    The number of workers of a trial is the number of its data-parallel processes, or else of its worker's threads.
+
+    Args:
+        state: of the run.
+        source: the run in words, for messages.
 
     Raises:
-        JobError: nothing was computed in it, or an epoch of it is not always a full one.
+        JobError: no trial was computed, or the schedule varied a fidelity besides epochs.
     """
     varied = sorted({name for trial in state.trials.values() for name in trial.fidelity} - {"epochs"})
     if varied:
         raise JobError(
-            f"{source}: its schedule varied {', '.join(varied)}, and its journal does not tell how long a full epoch takes; "
+            f"{source}: its schedule varied {', '.join(varied)}, so its journal does not show how long a full epoch takes; "
             "leave this source out, and durations are measured"
         )
     sessions = list(zip(state.stretches, state.sessions, strict=True))
-    begins = [stretch.begin for stretch, _ in sessions]
-    given = [_given(session) for _, session in sessions]
+    begins = [interval.begin for interval, _ in sessions]
+    workers = [_count_workers(session) for _, session in sessions]
     epochs: list[Epoch] = []
-    spans: dict[int, list[float]] = {}
+    attempt_begins: dict[int, list[float]] = {}
     for span in state.spans:
-        spans.setdefault(span.trial, []).append(span.begin)
+        attempt_begins.setdefault(span.trial, []).append(span.begin)
     for trial in state.trials.values():
         if trial.cached:
             continue
-        starts = list(spans.get(trial.id, ()))
+        remaining = list(attempt_begins.get(trial.id, ()))
         for report in trial.reports:
-            first = bool(starts) and report.time >= starts[0]
-            while starts and report.time >= starts[0]:
-                starts.pop(0)
+            # The first report after the begin of an attempt is that of its first epoch.
+            first = bool(remaining) and report.time >= remaining[0]
+            while remaining and report.time >= remaining[0]:
+                remaining.pop(0)
             session = max((i for i, begin in enumerate(begins) if begin <= report.time), default=-1)
             if report.seconds > 0 and session >= 0:
                 epochs.append(
-                    Epoch(f"{trial.id}", given[session], report.step, report.seconds, first, dict(report.metrics))
+                    Epoch(f"{trial.id}", workers[session], report.step, report.seconds, first, dict(report.metrics))
                 )
     if not epochs:
         raise JobError(f"{source}: no trial of this run was computed, so there are no durations to plan with")
     units = {"devices" if session.get("workers_per_trial", 1) > 1 else "threads" for _, session in sessions}
-    starts_up = []
-    for i, (stretch, _) in enumerate(sessions):
-        first_of: dict[str, float] = {}
+    start_ups = []
+    for i, (interval, _) in enumerate(sessions):
+        # The time from the start of the session to each worker's first trial; workers that start together give one value.
+        first_begins: dict[str, float] = {}
         for span in state.spans:
-            if stretch.begin <= span.begin <= stretch.end:
-                first_of.setdefault(span.worker, span.begin - stretch.begin)
-        if together := [seconds for seconds in first_of.values() if seconds > 0]:
-            starts_up.append(StartUp(given[i], median(together)))
-    return Timings(tuple(epochs), tuple(starts_up), "devices" if units == {"devices"} else "threads", source)
+            if interval.begin <= span.begin <= interval.end:
+                first_begins.setdefault(span.worker, span.begin - interval.begin)
+        if seconds := [begin for begin in first_begins.values() if begin > 0]:
+            start_ups.append(StartUp(workers[i], median(seconds)))
+    return Timings(tuple(epochs), tuple(start_ups), "devices" if units == {"devices"} else "threads", source)
 
 
-def _given(session: Mapping[str, Any]) -> int:
+def _count_workers(session: Mapping[str, Any]) -> int:
+    """Return the number of workers that each trial of a session had."""
     per_trial = int(session.get("workers_per_trial", 1))
     return per_trial if per_trial > 1 else int(session.get("threads", 1))
 
 
 def read_timings(path: Path) -> Timings:
-    """The durations in a file: CSV with the columns of `COLUMNS`, JSON with a list of such rows, or a plan as JSON.
+    """Read the durations in a file: CSV with the columns `COLUMNS`, JSON with a list of such rows, or a plan as JSON.
 
     `trial` is any name, `workers` and `epoch` are whole numbers, `seconds` is a number above 0. Epoch 0 is the start-up of a
-    worker; epoch 1 is the first of an attempt. A column `unit` says what a worker is, where it is not a thread: one of
-    `UNITS`. Columns beside these are metrics, where they are numbers.
+    worker; epoch 1 is the first of an attempt. An optional column `unit` is one of `UNITS` ("threads" by default). Other
+    columns are metrics if they hold numbers.
 
     Raises:
-        JobError: it cannot be read, or a row is not what it should be; says which.
+        JobError: the file cannot be read, or a row is wrong; the message names the row.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -171,35 +187,43 @@ def read_timings(path: Path) -> Timings:
             try:
                 return Timings.from_json(data["timings"])
             except (KeyError, TypeError, AttributeError) as error:
-                raise JobError(f"{path} is no plan as `ogive plan --json` prints it: {error!r}") from error
+                raise JobError(f"{path} is no plan in the format of `ogive plan --json`: {error!r}") from error
         rows = data if isinstance(data, list) else None
     else:
         rows = list(csv.DictReader(text.splitlines()))
     if not rows or not all(isinstance(row, Mapping) for row in rows):
-        raise JobError(f"{path}: found no rows; allowed: rows with {', '.join(COLUMNS)} (epoch 0: a worker's start-up)")
-    return timings_of_rows(rows, str(path))
+        raise JobError(
+            f"{path}: found no rows; allowed: rows with the columns {', '.join(COLUMNS)} (epoch 0: start-up)"
+        )
+    return parse_rows(rows, str(path))
 
 
-def timings_of_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Timings:
-    """Timings of rows with the keys of `COLUMNS`.
+def parse_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Timings:
+    """Return the durations in rows with the keys `COLUMNS`.
+
+    Args:
+        rows: as in a file.
+        source: the file, for messages.
 
     Raises:
-        JobError: a row is not what it should be, or no epoch is among them.
+        JobError: a row is wrong, or no row is an epoch above 0.
     """
     epochs, starts, units = [], [], set()
     for number, row in enumerate(rows, 1):
         units.add(row.get("unit") or UNITS[0])
         workers, epoch = (
-            _whole(row, name, low, f"{source}, row {number}") for name, low in (("workers", 1), ("epoch", 0))
+            _read_whole(row, name, low, f"{source}, row {number}") for name, low in (("workers", 1), ("epoch", 0))
         )
-        seconds = _seconds(row, f"{source}, row {number}")
+        seconds = _read_seconds(row, f"{source}, row {number}")
         if epoch == 0:
             starts.append(StartUp(workers, seconds))
             continue
         trial = row.get("trial", row.get("architecture"))
         if trial in (None, ""):
-            raise JobError(f"{source}, row {number}: no trial (or architecture); any name that tells it from others")
-        epochs.append(Epoch(str(trial), workers, epoch, seconds, epoch == 1, _metrics(row)))
+            raise JobError(
+                f"{source}, row {number}: no trial (or architecture); give each architecture a name of its own"
+            )
+        epochs.append(Epoch(str(trial), workers, epoch, seconds, epoch == 1, _read_metrics(row)))
     if not epochs:
         raise JobError(f"{source}: there is no epoch above 0, so there are no durations to plan with")
     if len(units) > 1 or not units <= set(UNITS):
@@ -207,36 +231,36 @@ def timings_of_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Timings:
     return Timings(tuple(epochs), tuple(starts), units.pop(), f"recorded in {source}")
 
 
-def _whole(row: Mapping[str, Any], name: str, low: int, where: str) -> int:
+def _read_whole(row: Mapping[str, Any], name: str, low: int, location: str) -> int:
     value = row.get(name)
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         number = math.nan
     if isinstance(value, bool) or not number.is_integer() or number < low:
-        raise JobError(f"{where}: {name} is {value!r}; allowed: a whole number, at least {low}")
+        raise JobError(f"{location}: {name} is {value!r}; allowed: a whole number, at least {low}")
     return int(number)
 
 
-def _seconds(row: Mapping[str, Any], where: str) -> float:
+def _read_seconds(row: Mapping[str, Any], location: str) -> float:
     value = row.get("seconds")
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         number = math.nan
     if isinstance(value, bool) or not math.isfinite(number) or number <= 0:
-        raise JobError(f"{where}: seconds is {value!r}; allowed: a number above 0")
+        raise JobError(f"{location}: seconds is {value!r}; allowed: a number above 0")
     return number
 
 
-def _metrics(row: Mapping[str, Any]) -> dict[str, float]:
-    """What beside the columns is a finite number."""
-    found = {}
+def _read_metrics(row: Mapping[str, Any]) -> dict[str, float]:
+    """Return the columns besides those of `NON_METRIC_COLUMNS` that hold finite numbers."""
+    metrics = {}
     for name, value in row.items():
         try:
-            number = math.nan if name in NO_METRICS else float(value)
+            number = math.nan if name in NON_METRIC_COLUMNS else float(value)
         except (TypeError, ValueError):
             continue
         if math.isfinite(number):
-            found[name] = number
-    return found
+            metrics[name] = number
+    return metrics

@@ -1,1 +1,1 @@
-"""One session of a run: its declaration, the checks before it, the controller that carries it out."""
+"""One session of a run: its declaration, the checks before it, and the controller that runs it."""

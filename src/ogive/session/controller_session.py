@@ -1,4 +1,4 @@
-"""One session of a run: the controller with all that it works with, from the first event to the last."""
+"""One session of a run: the controller with its strategy, schedule, executor, cache and subscribers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.run.stop_signals import signals
 from ogive.schedule.base import Schedule
-from ogive.session.executor_config import ExecutorConfig, simulated
+from ogive.session.executor_config import ExecutorConfig, make_simulated_executor
 from ogive.session.payload import PAYLOAD
 from ogive.session.run_declaration import RunSpec, make_schedule, make_strategy
 from ogive.session.search_code import SearchCode
@@ -40,100 +40,123 @@ from ogive.strategy.base import Strategy
 
 def make_plugins(
     declared: RunSpec,
-    given: Mapping[str, Any],
+    arguments: Mapping[str, Any],
     stored: Mapping[str, Any],
     screen: Callable[[Any], Mapping[str, float]],
 ) -> tuple[Strategy, Schedule]:
-    """The strategy and the schedule: as given in this call, or as stored."""
+    """Return the strategy and the schedule of a session.
+
+    Args:
+        declared: what the run searches.
+        arguments: of this call. Its `strategy` and `schedule`, if any, may be the user's objects.
+        stored: the data of the journal's first event, by which a plug-in that `arguments` leaves out is made.
+        screen: returns the metrics of an architecture that are known before training.
+    """
     named = {kind: {stored[kind]["name"]: stored[kind]["options"]} for kind in ("strategy", "schedule")}
     objectives = tuple(Objective(**item) for item in stored["objectives"])
     constraints = tuple(Constraint(**item) for item in stored["constraints"])
     strategy = make_strategy(
-        given.get("strategy") or named["strategy"],
+        arguments.get("strategy") or named["strategy"],
         declared.space,
         objectives,
         constraints,
-        screen,
-        stored.get("initial", ()),
-        stored.get("warm_start"),
+        screen=screen,
+        initial=stored.get("initial", ()),
+        warm_start=stored.get("warm_start"),
     )
-    schedule = make_schedule(given.get("schedule") or named["schedule"], objectives, constraints, stored["epochs"])
+    schedule = make_schedule(arguments.get("schedule") or named["schedule"], objectives, constraints, stored["epochs"])
     return strategy, schedule
 
 
 def run_session(
-    folder: Path,
     journal: Journal,
     events: list[Event],
     declared: RunSpec,
     estimator: Estimator,
+    *,
+    folder: Path,
     fixed: Mapping[str, Any],
-    where: ExecutorConfig,
-    cache: bool,
+    config: ExecutorConfig,
+    use_cache: bool,
     observer: Observer | None,
     subscribers: Sequence[Subscriber],
     clock: Clock,
-) -> str:
-    """One session of the controller, from its first event to its last. `events` ends with those not yet appended.
+) -> str | None:
+    """Run the controller until the search ends or is interrupted.
 
-    Returns by what it was interrupted, "" where it went on to the end.
+    Args:
+        journal: of the run; this process holds its lease.
+        events: of the journal, followed by those that open the session and are appended here.
+        declared: what the run searches.
+        estimator: evaluates its trials.
+        folder: of the run.
+        fixed: the arguments of this call that cannot change.
+        config: of the executor.
+        use_cache: whether results may be shared with other runs.
+        observer: receives every event; None for a live view.
+        subscribers: routes of alerts and sinks of metrics.
+        clock: real or virtual.
+
+    Returns:
+        What interrupted the session, such as "interrupted" or "terminated"; None if the search ended.
     """
-    screen = _remembering(estimator)
+    screen = _make_caching_screen(estimator)
     strategy, schedule = make_plugins(declared, fixed, events[0].data, screen)
-    shared = cache and not (schedule.hands_on or where.simulated)
-    results, unshared = _cache(declared.space, estimator, events) if shared else (None, None)
-    known = [event for event in events if event.seq]
-    known += journal.append(events[len(known) :])
-    state = State.of(known[:1], declared.space)
-    why, fault = "", None
+    # Results that depend on other trials' weights, or on virtual time, are not shared.
+    sharable = use_cache and not (schedule.hands_on or config.simulated)
+    cache, cache_warning = _open_cache(declared.space, estimator, events) if sharable else (None, None)
+    stored = [event for event in events if event.seq]
+    stored += journal.append(events[len(stored) :])
+    state = State.of(stored[:1], declared.space)
+    reason, error_text = "", None
     try:
-        settings = Settings.from_json({**events[0].data["settings"], **changed_settings(known)})
+        settings = Settings.from_json({**events[0].data["settings"], **changed_settings(stored)})
         with (
-            _view(observer) as view,
-            closing(_executor(where, folder, declared, estimator, settings, clock)) as places,
+            _open_view(observer) as view,
+            closing(_make_executor(config, folder, declared, estimator, settings=settings, clock=clock)) as executor,
         ):
             controller = Controller(
                 journal,
-                known[1:],
+                stored[1:],
                 state,
                 strategy,
                 schedule,
-                places,
+                executor,
                 folder,
                 screen=screen,
-                cache=results,
+                cache=cache,
                 clock=clock,
-                observer=_watching(journal, view),
+                observer=_checking_folder(journal, view),
                 subscribers=subscribers,
                 monitor=Advisor(state, clock),
             )
-            if unshared is not None:
-                controller.warn_once(unshared)
-            with signals(controller.stop, _say, lambda: journal.writing):
-                why = controller.run()
+            if cache_warning is not None:
+                controller.warn_once(cache_warning)
+            with signals(controller.stop, _print_message, lambda: journal.writing):
+                reason = controller.run()
     except BaseException as error:
-        why = type(error).__name__
-        fault = None if isinstance(error, KeyboardInterrupt) else f"{why}: {error}"
+        reason = type(error).__name__
+        error_text = None if isinstance(error, KeyboardInterrupt) else f"{reason}: {error}"
         problem = journal.place_problem() if isinstance(error, (OSError, RunError)) else None
-        if problem is not None and str(error) != problem:  # that is why something else failed
+        if problem is not None and str(error) != problem:  # the missing folder made something else fail
             raise RunError(problem) from error
         raise
     finally:
-        if results is not None:
-            results.close()
-        _close(journal, subscribers, why, fault)
+        if cache is not None:
+            cache.close()
+        _close(journal, subscribers, reason, error_text)
     if observer is None:
-        _say_hints(controller.state)
-    return "" if controller.state.ended else why
+        _print_hints(controller.state)
+    return None if controller.state.ended else reason
 
 
-def _cache(space: Space, estimator: Estimator, events: Sequence[Event]) -> tuple[Cache | None, str | None]:
-    """The results that this run shares with others; None where nobody knows what determines them, and what to say of it.
+def _open_cache(space: Space, estimator: Estimator, events: Sequence[Event]) -> tuple[Cache | None, str | None]:
+    """Return the evaluation cache, or None if this run cannot share results, and a warning that says why.
 
-    Where the number of processes that train a trial changes its result, and changed in this run, a trial may have begun with
-    one number and gone on with another.
+    If the number of processes that train a trial affects its result, and this number changed during the run, nothing is
+    shared: a trial may have started with one number and continued with another.
     """
-    recipe, ranks = estimator.recipe(), trial_worker_counts(events)
+    recipe, ranks = estimator.recipe(), list_trial_worker_counts(events)
     if estimator.rank_invariant:
         ranks = [1]
     if recipe is None or len(set(ranks)) > 1:
@@ -141,54 +164,61 @@ def _cache(space: Space, estimator: Estimator, events: Sequence[Event]) -> tuple
     code = SearchCode.of(space, estimator)
     if code.unidentified is not None:
         return None, code.unidentified
-    return Cache(space, recipe, code.result, estimator.continuable, ranks=ranks[-1], edited=code.edited), None
+    return Cache(space, recipe, code.result, estimator.continuable, ranks=ranks[-1], edited=code.find_edited_file), None
 
 
 def make_subscribers(
     folder: Path, events: Sequence[Event], routes: Sequence[RouteSpec] | None, sinks: Sequence[Any] | None
 ) -> list[Subscriber]:
-    """The routes and sinks of this session: as given in this call, or as stored."""
+    """Return the sinks and the alert routes of this session.
+
+    Args:
+        folder: of the run.
+        events: of the journal, with those that open the session.
+        routes: of this call; None for the stored ones.
+        sinks: of this call; None for the stored ones.
+    """
     settings = Settings.from_json({**events[0].data["settings"], **changed_settings(events)})
-    made: list[Subscriber] = []
-    wanted = settings.sinks if sinks is None else sinks
-    if wanted:
+    subscribers: list[Subscriber] = []
+    sinks = settings.sinks if sinks is None else sinks
+    if sinks:
         from ogive.sinks import create
         from ogive.sinks.follower import Followers
 
-        made.append(Followers(folder / JOURNAL, create(wanted, folder)))
-    chosen = settings.alerts if routes is None else routes
-    return [*made, AlertRoutes(chosen, folder)] if chosen else made
+        subscribers.append(Followers(folder / JOURNAL, create(sinks, folder)))
+    routes = settings.alerts if routes is None else routes
+    return [*subscribers, AlertRoutes(routes, folder)] if routes else subscribers
 
 
-def _close(journal: Journal, subscribers: Sequence[Subscriber], why: str, fault: str | None) -> None:
-    """End the session in the journal, with the error that ended it; routes and sinks are given a little time before."""
-    troubles: list[str] = []
+def _close(journal: Journal, subscribers: Sequence[Subscriber], reason: str, error_text: str | None) -> None:
+    """Close the subscribers, each within a limited time, and append the end of the session to the journal."""
+    failures: list[str] = []
     try:
         for subscriber in subscribers:
-            troubles += subscriber.close()
+            failures += subscriber.close()
     finally:
-        warnings = [Event(Kind.WARNING, data={"message": message}) for message in troubles]
-        data = {"why": why, **({} if fault is None else {"error": fault})}
+        warnings = [Event(Kind.WARNING, data={"message": message}) for message in failures]
+        data = {"why": reason, **({} if error_text is None else {"error": error_text})}
         journal.append([*warnings, Event(Kind.CLOSED, data=data)])
 
 
 def changed_settings(events: Iterable[Event]) -> dict[str, Any]:
-    """What the settings have become, of those that they were created with."""
+    """Return the settings that changed after the run was created, with their latest values."""
     changed: dict[str, Any] = {}
     for event in events:
         changed |= event.data if event.kind is Kind.CHANGED else {}
     return changed
 
 
-def trial_worker_counts(events: Sequence[Event]) -> list[int]:
-    """How many processes trained each trial: as the run was created, and as often as it was said anew."""
+def list_trial_worker_counts(events: Sequence[Event]) -> list[int]:
+    """Return `workers_per_trial` as the run was created, followed by each value that it was changed to."""
     name = "workers_per_trial"
     changed = [event.data[name] for event in events if event.kind is Kind.CHANGED and name in event.data]
     return [events[0].data["settings"].get(name, 1), *changed]
 
 
-def _watching(journal: Journal, observer: Observer) -> Observer:
-    """`observer`, and a check that the run's folder is where it was: after every event and every look at the workers."""
+def _checking_folder(journal: Journal, observer: Observer) -> Observer:
+    """Return `observer`, preceded by a check that the run's folder was not moved or deleted."""
 
     def observe(state: State, event: Event | None) -> None:
         journal.check_place()
@@ -198,8 +228,8 @@ def _watching(journal: Journal, observer: Observer) -> Observer:
 
 
 @contextmanager
-def _view(observer: Observer | None) -> Iterator[Observer]:
-    """`observer`, or a live view, which prints lines where standard error is no terminal."""
+def _open_view(observer: Observer | None) -> Iterator[Observer]:
+    """Yield `observer`, or a live view, which prints lines if standard error is not a terminal."""
     if observer is not None:
         yield observer
         return
@@ -209,12 +239,20 @@ def _view(observer: Observer | None) -> Iterator[Observer]:
         yield view
 
 
-def _executor(
-    where: ExecutorConfig, folder: Path, declared: RunSpec, estimator: Estimator, settings: Settings, clock: Clock
+def _make_executor(
+    config: ExecutorConfig,
+    folder: Path,
+    declared: RunSpec,
+    estimator: Estimator,
+    *,
+    settings: Settings,
+    clock: Clock,
 ) -> Executor:
     if isinstance(clock, VirtualClock):
-        return simulated(where, clock, declared.space, estimator, settings.workers, declared.seed)
-    if where.name == "inline":
+        return make_simulated_executor(
+            config, clock, declared.space, estimator, workers=settings.workers, seed=declared.seed
+        )
+    if config.name == "inline":
         return Inline(declared.space, estimator)
     return Processes(
         folder / PAYLOAD,
@@ -228,17 +266,17 @@ def _executor(
     )
 
 
-def _remembering(estimator: Estimator) -> Callable[[Any], Mapping[str, float]]:
-    """`estimator.screen`, asked once for each of the last architectures."""
+def _make_caching_screen(estimator: Estimator) -> Callable[[Any], Mapping[str, float]]:
+    """Return `estimator.screen` with a cache of its latest results."""
     return functools.lru_cache(maxsize=4096)(estimator.screen)
 
 
-def _say_hints(state: State) -> None:
-    """What a user should know at the end of a search beside its result."""
+def _print_hints(state: State) -> None:
+    """Print advice on the next search."""
     hint = overtraining(state) if state.ended else None
     if hint is not None:
         print(f"hint: {hint}", file=sys.stderr, flush=True)
 
 
-def _say(message: str) -> None:
+def _print_message(message: str) -> None:
     print(f"\n{message}", file=sys.stderr, flush=True)

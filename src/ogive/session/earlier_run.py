@@ -1,4 +1,4 @@
-"""`warm_start=`: what a search takes over from an earlier run, decided once and journalled with the run."""
+"""`warm_start=`: the architectures that a search takes over from an earlier run, chosen once and stored with the new run."""
 
 from __future__ import annotations
 
@@ -18,50 +18,54 @@ from ogive.space import Space
 from ogive.strategy.warm_start import TRIALS, transfer
 
 WarmStartSpec = StoredRun | str | os.PathLike[str] | Mapping[str, Any] | None
-"""An earlier run, its folder, or {"run": either, "trials": how many architectures to take over}."""
+"""An earlier run, its folder, or {"run": either, "trials": the number of architectures to take over}."""
 
 
-def earlier_run(spec: WarmStartSpec) -> tuple[Path, int]:
-    """The folder of the earlier run, and how many of its architectures are wanted.
+def find_earlier_run(spec: WarmStartSpec) -> tuple[Path, int]:
+    """Return the folder of the earlier run, and the number of architectures to take over.
 
     Raises:
-        JobError: `spec` is none of what is allowed, or there is no run.
+        JobError: `spec` has another form, or there is no run in the folder.
     """
-    given: Mapping[str, Any] = spec if isinstance(spec, Mapping) else {"run": spec}
-    run = given.get("run")
-    if set(given) - {"run", "trials"} or not isinstance(run, (StoredRun, str, os.PathLike)):
-        raise JobError(f"warm_start={spec!r}: an earlier run, its folder, or {{'run': folder, 'trials': number}}")
+    options: Mapping[str, Any] = spec if isinstance(spec, Mapping) else {"run": spec}
+    run = options.get("run")
+    if set(options) - {"run", "trials"} or not isinstance(run, (StoredRun, str, os.PathLike)):
+        raise JobError(
+            f"warm_start={spec!r}: expected an earlier run, its folder, or {{'run': folder, 'trials': number}}"
+        )
     folder = run.folder if isinstance(run, StoredRun) else Path(run)
     if not (folder / JOURNAL).is_file():
         raise JobError(f"warm_start: there is no run in {folder} (no {JOURNAL}); give the folder of an earlier search")
-    return folder.absolute(), whole("warm_start", "trials", given.get("trials", TRIALS), at_least=1)
+    return folder.absolute(), whole("warm_start", "trials", options.get("trials", TRIALS), at_least=1)
 
 
 def transferred(
     spec: WarmStartSpec, space: Space, objectives: ObjectiveSpec, constraints: Constraint | Iterable[Constraint]
 ) -> dict[str, Any]:
-    """What is journalled: which run, how the spaces match, and the architectures that are proposed first.
+    """Return the record of a warm start as it is journalled: the earlier run, its architectures, and how the spaces match.
 
-    The earlier trials are ordered by what this search is after; where the earlier one did not measure that, by what it was
-    after itself.
+    The earlier trials are ranked by the objectives and constraints of this search. If the earlier run did not measure
+    these metrics, its trials are ranked by its own objectives and constraints.
 
     Raises:
-        JobError: as `earlier_run` and `ogive.strategy.warm_start.transfer`.
+        JobError: there is no earlier run, or none of its architectures can be used in `space`.
     """
-    folder, count = earlier_run(spec)
+    folder, count = find_earlier_run(spec)
     state = StoredRun(folder).state
-    sought, limits = parse_objectives(objectives), parse_constraints(constraints)
+    ranked_by, within = parse_objectives(objectives), parse_constraints(constraints)
     trials = list(state.trials.values())
-    needed = [objective.metric for objective in sought]
-    measured = any(all(name in trial.metrics for name in needed) for trial in trials)
-    said = []
+    metrics = [objective.metric for objective in ranked_by]
+    measured = any(all(name in trial.metrics for name in metrics) for trial in trials)
+    messages = []
     if not measured:
-        said = [f"the earlier run did not measure {', '.join(needed)}: its trials are ordered as they were there"]
-        sought, limits = state.objectives, state.constraints
-    found = transfer(space, state.space, trials, sought, limits, count)
+        messages = [
+            f"the earlier run did not measure {', '.join(metrics)}: its trials are ranked by its own objectives"
+        ]
+        ranked_by, within = state.objectives, state.constraints
+    result = transfer(space, state.space, trials, ranked_by, within, count)
     return {
         "run": str(folder),
-        "architectures": [dict(choices) for choices in found.architectures],
-        "trials": list(found.trials),
-        "said": [*said, *found.said],
+        "architectures": [dict(choices) for choices in result.architectures],
+        "trials": list(result.trials),
+        "said": [*messages, *result.said],
     }

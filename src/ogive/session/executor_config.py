@@ -1,4 +1,4 @@
-"""Where trials are carried out: the executors by name, and what `simulated` takes."""
+"""The executors by name, and the options of the simulated one."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ ExecutorSpec = str | Mapping[str, Any]
 
 @dataclass(frozen=True)
 class ExecutorConfig:
-    """Where trials are carried out; made by `places_of`.
+    """An executor and its options; made by `executor_config`.
 
     Attributes:
-        name: of the executor.
-        faults: what befalls simulated workers.
-        seed: of the faults; None for that of the search.
+        name: one of `EXECUTORS`.
+        faults: of simulated workers.
+        seed: of the faults; None for the seed of the search.
     """
 
     name: str
@@ -40,15 +40,16 @@ class ExecutorConfig:
 
     @property
     def simulated(self) -> bool:
+        """Whether the trials run in virtual time."""
         return self.name == SIMULATED
 
-    def journalled(self) -> dict[str, Any]:
-        """What a session's first event tells of it."""
+    def session_fields(self) -> dict[str, Any]:
+        """Return the fields that the first event of a session has for this executor."""
         return {SIMULATED: {**asdict(self.faults), "seed": self.seed}} if self.simulated else {}
 
 
 def executor_config(spec: ExecutorSpec) -> ExecutorConfig:
-    """Read "name" or {"simulated": {option: value}}; the options are those of `FaultModel`, and `seed`.
+    """Parse "name" or {"simulated": {option: value}}; the options are those of `FaultModel`, and `seed`.
 
     Raises:
         JobError: there is no such executor or option, or a value is out of its range.
@@ -60,66 +61,86 @@ def executor_config(spec: ExecutorSpec) -> ExecutorConfig:
         return ExecutorConfig(name)
     if name != SIMULATED or not isinstance(options, Mapping) or not options.keys() <= set(OPTIONS):
         raise JobError(f"executor: found {spec!r}; only `simulated` has options: {', '.join(OPTIONS)}")
-    given = dict(options)
-    seed = given.pop("seed", None)
+    faults = dict(options)
+    seed = faults.pop("seed", None)
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
-        raise JobError(f"executor: seed={seed!r} of simulated workers: a whole number, at least 0")
+        raise JobError(f"executor: seed={seed!r} of simulated workers: expected a whole number, at least 0")
     try:
-        return ExecutorConfig(name, FaultModel(**given), seed)
+        return ExecutorConfig(name, FaultModel(**faults), seed)
     except JobError as error:
         raise JobError(f"executor: {error}") from error
 
 
-def check_simulated_times(places: ExecutorConfig, estimator: Estimator) -> None:
-    """See that simulated workers know how long a trial takes.
+def check_simulated_times(config: ExecutorConfig, estimator: Estimator) -> None:
+    """Check that the durations of trials are known if the executor is simulated.
 
     Raises:
-        JobError: nobody does.
+        JobError: the estimator is not that of a benchmark.
     """
-    if places.simulated and not isinstance(estimator, BenchmarkEstimator):
+    if config.simulated and not isinstance(estimator, BenchmarkEstimator):
         raise JobError(
-            f"executor: 'simulated' needs to know how long each trial takes, and a {type(estimator).__name__} tells it "
-            "only by training; allowed: the estimator of a benchmark, og.bench.estimator(problem); else use 'processes'"
+            f"executor: 'simulated' needs the duration of each trial in advance, which a {type(estimator).__name__} does "
+            "not know; allowed: the estimator of a benchmark, og.bench.estimator(problem); otherwise use 'processes'"
         )
 
 
-def simulated(
-    places: ExecutorConfig, clock: VirtualClock, space: Space, estimator: Estimator, workers: int, seed: int
+def make_simulated_executor(
+    config: ExecutorConfig,
+    clock: VirtualClock,
+    space: Space,
+    estimator: Estimator,
+    *,
+    workers: int,
+    seed: int,
 ) -> Simulated:
-    """Workers that answer as the estimator does, after the seconds that its table tells. `seed`: of the search."""
-    assert isinstance(estimator, BenchmarkEstimator)  # `check_known` has seen to it
+    """Return simulated workers that report the benchmark's metrics after the benchmark's durations.
+
+    Args:
+        config: of the executor.
+        clock: that the executor moves.
+        space: of the search.
+        estimator: of a benchmark, as `check_simulated_times` has checked.
+        workers: how many.
+        seed: of the search; it seeds the faults unless `config` has a seed.
+    """
+    assert isinstance(estimator, BenchmarkEstimator)
     problem = estimator.problem
 
-    def course(given: Assignment) -> Iterator[Next]:
-        architecture, spent = space.architecture(given.choices), 0.0
-        for seen in problem.evaluate(architecture, given.fidelity, given.seed):
-            spent += seen.seconds
-            if seen.step > given.reported:
-                yield seen.step, {**seen.metrics, "seconds": spent}, seen.seconds
+    def compute_trajectory(assignment: Assignment) -> Iterator[Next]:
+        architecture, elapsed = space.architecture(assignment.choices), 0.0
+        for observation in problem.evaluate(architecture, assignment.fidelity, assignment.seed):
+            elapsed += observation.seconds
+            if observation.step > assignment.reported:
+                yield observation.step, {**observation.metrics, "seconds": elapsed}, observation.seconds
 
-    return Simulated(clock, course, workers, places.faults, seed if places.seed is None else places.seed)
+    return Simulated(clock, compute_trajectory, workers, config.faults, seed if config.seed is None else config.seed)
 
 
-def check_same_time(places: ExecutorConfig, events: Sequence[Event], folder: object) -> None:
-    """See that the sessions of a run, `events` so far, are all simulated or all not: their times are added up.
+def check_same_clock(config: ExecutorConfig, events: Sequence[Event], folder: object) -> None:
+    """Check that all sessions of a run measure the same time, virtual or real, since their times are added up.
+
+    Args:
+        config: of the executor of this session.
+        events: of the earlier sessions.
+        folder: of the run, for the message.
 
     Raises:
-        RunError: they would not be.
+        RunError: the last session had the other kind of time.
     """
-    former = [SIMULATED in event.data for event in events if event.kind is Kind.OPENED]
-    if former and former[-1] != places.simulated:
-        was, now = ("virtual", "real") if former[-1] else ("real", "virtual")
+    simulated = [SIMULATED in event.data for event in events if event.kind is Kind.OPENED]
+    if simulated and simulated[-1] != config.simulated:
+        before, now = ("virtual", "real") if simulated[-1] else ("real", "virtual")
         raise RunError(
-            f"the time of the run in {folder} is {was}, and would be {now} with executor={places.name!r}; give "
-            f"{'the executor simulated' if former[-1] else 'processes or inline'}, or start a new run"
+            f"the run in {folder} measures {before} time, but executor={config.name!r} measures {now} time; use the "
+            f"executor {'simulated' if simulated[-1] else 'processes or inline'}, or start a new run"
         )
 
 
-def executor_warnings(places: ExecutorConfig, workers: int) -> list[str]:
-    """What a user who begins a run should know."""
-    if not places.simulated:
+def executor_warnings(config: ExecutorConfig, workers: int) -> list[str]:
+    """Return the warnings that a user who starts a run should read."""
+    if not config.simulated:
         return []
     return [
-        f"time is virtual: nothing is trained, each trial takes the seconds that the benchmark tells on one of {workers:,} "
-        "simulated workers, and hours, costs and forecasts are of that time"
+        f"time is virtual: nothing is trained, each trial takes the benchmark's duration on one of {workers:,} simulated "
+        "workers, and hours, costs and forecasts are in virtual time"
     ]

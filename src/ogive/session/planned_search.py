@@ -1,4 +1,4 @@
-"""The plan of a search: made for a declaration, checked against a search, and used by the search that begins with it."""
+"""The plan of a search: made for a declared search, checked against a search, and applied to the run that it creates."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ Say = Callable[[str], object]
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """What `plan` is asked, beside what the search is; see there.
+    """The arguments of `ogive.plan` that are not arguments of `ogive.search`; None for the default of each.
 
     Raises:
-        JobError: a value out of its range.
+        JobError: a value is out of its range.
     """
 
     workers: int | None = None
@@ -56,56 +56,71 @@ class PlanRequest:
         for name in ("workers", "measured_trials", "measured_epochs", "seeds"):
             value: object = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise JobError(f"{name}={value!r}: a whole number, at least 1")
+                raise JobError(f"{name}={value!r}: expected a whole number, at least 1")
         if self.regret is not None and not (isinstance(self.regret, (int, float)) and self.regret >= 0):
-            raise JobError(f"regret={self.regret!r}: a number, at least 0, in the unit of the first objective")
+            raise JobError(f"regret={self.regret!r}: expected a number, at least 0, in the unit of the first objective")
 
 
-def make_plan(declared: RunSpec, judge: Estimator, settings: Settings, wanted: PlanRequest, say: Say) -> Plan:
-    """The same of what a search was declared to be."""
+def make_plan(declared: RunSpec, estimator: Estimator, settings: Settings, request: PlanRequest, say: Say) -> Plan:
+    """Return the plan of a declared search.
+
+    Args:
+        declared: what is searched, with strategy and schedule by name.
+        estimator: evaluates the trials.
+        settings: `max_trials`, budget, price and limits of the search.
+        request: what the plan is made from.
+        say: receives messages on the progress.
+
+    Raises:
+        JobError: strategy or schedule is an object, or no architecture can be trained.
+        RunError: the workers cannot start.
+    """
     from ogive import planner
     from ogive.bench.simulated_search import PluginSpec
 
     for name, spec in (("strategy", declared.strategy), ("schedule", declared.schedule)):
         if ":" in spec.name:
             raise JobError(
-                f"{name}: found an object of class {spec.name}; a plan makes it anew many times: give its name"
+                f"{name}: found an object of class {spec.name}; a plan creates it many times, so give it by name"
             )
-    _, scheduled = make_plugins(declared, {}, declared.to_json(), judge.screen)
-    check_fidelities(scheduled, judge, declared.space)
-    if wanted.source is None:
-        timings = _measured(declared, judge, settings, wanted, say)
+    _, schedule = make_plugins(declared, {}, declared.to_json(), estimator.screen)
+    check_fidelities(schedule, estimator, declared.space)
+    if request.source is None:
+        timings = _measure(declared, estimator, settings, request, say)
     else:
-        timings = _recorded(wanted.source, declared)
+        timings = _read_source(request.source, declared)
     search = planner.PlannedSearch(
-        PluginSpec(declared.strategy.name, declared.strategy.options),
-        PluginSpec(declared.schedule.name, declared.schedule.options),
-        settings.max_trials,
-        Settings(budget=settings.budget, price=settings.price),
-        current_price(settings),
-        timings.unit == "devices",
+        strategy=PluginSpec(declared.strategy.name, declared.strategy.options),
+        schedule=PluginSpec(declared.schedule.name, declared.schedule.options),
+        trials=settings.max_trials,
+        settings=Settings(budget=settings.budget, price=settings.price),
+        price=current_price(settings),
+        devices=timings.unit == "devices",
     )
-    problems, told = _problems(declared, judge, timings)
-    told = [*told, *_left_out(declared, scheduled)]
+    problems, assumptions = _make_problems(declared, estimator, timings)
     return planner.build_plan(
         timings,
         search,
         problems,
-        wanted.workers or worker_units(judge)[1],
-        seeds=wanted.seeds or planner.SEEDS,
+        request.workers or worker_units(estimator)[1],
+        seeds=request.seeds or planner.SEEDS,
         seed=declared.seed,
-        regret=wanted.regret,
-        faults=wanted.faults,
-        assumptions=told,
+        regret=request.regret,
+        faults=request.faults,
+        assumptions=[*assumptions, *_list_simplifications(declared, schedule)],
         fingerprint=fingerprint(declared, settings),
         say=say,
     )
 
 
-def worker_units(judge: Estimator) -> tuple[str, int]:
-    """What this machine has for a search to split, and how many: threads of its cores, or GPUs where there are several."""
-    device = str(getattr(judge, "device", "cpu"))
-    if judge.parallel and (device == "auto" or device.startswith("cuda")):
+def worker_units(estimator: Estimator) -> tuple[str, int]:
+    """Return what this machine's workers are, "threads" or "devices", and how many it has.
+
+    Devices are GPUs; they are split if the estimator trains on GPUs and there are several. Otherwise threads of the cores
+    are split.
+    """
+    device = str(getattr(estimator, "device", "cpu"))
+    if estimator.parallel and (device == "auto" or device.startswith("cuda")):
         import torch
 
         if torch.cuda.device_count() > 1:
@@ -114,50 +129,51 @@ def worker_units(judge: Estimator) -> tuple[str, int]:
 
 
 def fingerprint(declared: RunSpec, settings: Settings) -> str:
-    """A hash of what a plan is about; a plan of another is no forecast of this search."""
+    """Return a hash of the search that a plan is for. A plan with another fingerprint does not forecast this search."""
     data = declared.to_json()
-    kept = ("objectives", "constraints", "strategy", "schedule", "epochs", "fingerprints")
-    own = {"space": declared.space.fingerprint, **{name: data[name] for name in kept}}
+    names = ("objectives", "constraints", "strategy", "schedule", "epochs", "fingerprints")
     limits = {"max_trials": settings.max_trials, "budget": settings.budget, "price": settings.price}
-    return hash_json({**own, **limits})
+    return hash_json({"space": declared.space.fingerprint, **{name: data[name] for name in names}, **limits})
 
 
-def _measured(declared: RunSpec, judge: Estimator, settings: Settings, wanted: PlanRequest, say: Say) -> Timings:
+def _measure(declared: RunSpec, estimator: Estimator, settings: Settings, request: PlanRequest, say: Say) -> Timings:
+    """Return durations of trials that are trained now on this machine."""
     from ogive import planner
 
-    unit, there = worker_units(judge)
-    workers = wanted.workers or there
+    unit, available = worker_units(estimator)
+    workers = request.workers or available
     with tempfile.TemporaryDirectory(prefix="ogive-plan-") as name:
         folder = Path(name)
-        write_payload(folder / PAYLOAD, declared.space, judge)
-        found = planner.measure_durations(
+        write_payload(folder / PAYLOAD, declared.space, estimator)
+        timings = planner.measure_durations(
             declared.space,
             folder / PAYLOAD,
             folder,
-            workers=min(workers, there),
+            workers=min(workers, available),
             unit=unit,
             epochs=declared.epochs,
-            trials=wanted.measured_trials or planner.TRIALS,
-            each=wanted.measured_epochs or planner.EPOCHS,
+            trials=request.measured_trials or planner.TRIALS,
+            epochs_each=request.measured_epochs or planner.EPOCHS,
             seed=declared.seed,
-            allowed=_allowed(declared, judge),
+            is_allowed=_make_hard_constraint_check(declared, estimator),
             time_limit=settings.time_limit,
             startup_limit=settings.startup_limit,
             say=say,
         )
-    if workers <= there:
-        return found
-    note = f"this machine has {there} {unit}; what more than {there} do is extrapolated"
-    return replace(found, notes=(*found.notes, note))
+    if workers <= available:
+        return timings
+    note = f"this machine has {available} {unit}; durations with more than {available} are extrapolated"
+    return replace(timings, notes=(*timings.notes, note))
 
 
-def _allowed(declared: RunSpec, judge: Estimator) -> Callable[[Architecture], bool]:
-    """Whether a search would train an architecture: what violates a hard constraint it does not."""
+def _make_hard_constraint_check(declared: RunSpec, estimator: Estimator) -> Callable[[Architecture], bool]:
+    """Return a predicate that is true for architectures that satisfy the hard constraints."""
     hard = [constraint for constraint in declared.constraints if constraint.hard]
-    return lambda architecture: not hard or violation(judge.screen(architecture), hard) == 0
+    return lambda architecture: not hard or violation(estimator.screen(architecture), hard) == 0
 
 
-def _recorded(source: str | os.PathLike[str] | StoredRun | Timings, declared: RunSpec) -> Timings:
+def _read_source(source: str | os.PathLike[str] | StoredRun | Timings, declared: RunSpec) -> Timings:
+    """Return the durations of an earlier run or of a file."""
     from ogive import planner
 
     if isinstance(source, planner.Timings):
@@ -165,112 +181,132 @@ def _recorded(source: str | os.PathLike[str] | StoredRun | Timings, declared: Ru
     if not isinstance(source, StoredRun):
         path = Path(source)
         if (path / JOURNAL).is_file():
-            return _recorded(StoredRun.open(path), declared)
+            return _read_source(StoredRun.open(path), declared)
         if path.is_dir() or not path.exists():
             raise JobError(f"{path} holds no run and is no file; give a run's folder, or durations as CSV or JSON")
         return planner.read_timings(path)
     created = source.state.created
-    found = planner.timings_of_run(source.state, f"the run in {source.folder}")
-    now, then = declared.fingerprints, created["fingerprints"]
-    other = sorted(name for name in {*now, *then} if now.get(name) != then.get(name))
+    timings = planner.read_run_timings(source.state, f"the run in {source.folder}")
+    now, before = declared.fingerprints, created["fingerprints"]
+    different = sorted(name for name in {*now, *before} if now.get(name) != before.get(name))
     if not is_same(Space.from_json(created["space"]), declared.space):
-        other.append("space")
-    if not other:
-        return found
-    note = f"that run was of another job (not the same: {', '.join(other)}); its durations are taken as they are"
-    return replace(found, notes=(*found.notes, note))
+        different.append("space")
+    if not different:
+        return timings
+    note = f"that run was of another job (different: {', '.join(different)}); its durations are used without adjustment"
+    return replace(timings, notes=(*timings.notes, note))
 
 
-def _problems(declared: RunSpec, judge: Estimator, timings: Timings) -> tuple[Callable[[int], Problem], list[str]]:
-    """What the schedule sees in a simulation, by seed, and how far that can be trusted."""
+def _make_problems(
+    declared: RunSpec, estimator: Estimator, timings: Timings
+) -> tuple[Callable[[int], Problem], list[str]]:
+    """Return the problem to simulate for each seed, and sentences on how far its metrics can be trusted."""
     from ogive import planner
     from ogive.bench.benchmark_estimator import BenchmarkEstimator
 
     objective = declared.objectives[0]
-    if isinstance(judge, BenchmarkEstimator) and judge.problem.objectives == (objective,):
-        return planner.limited(judge.problem, declared.epochs), [
-            f"metrics: those of the benchmark {judge.problem.name} itself, so they are exact"
+    if isinstance(estimator, BenchmarkEstimator) and estimator.problem.objectives == (objective,):
+        return planner.limit_epochs(estimator.problem, declared.epochs), [
+            f"metrics: those of the benchmark {estimator.problem.name} itself, so they are exact"
         ]
-    table = planner.bundled(declared.space, objective)
+    table = planner.find_bundled_table(declared.space, objective)
     if table is not None and declared.epochs is not None and declared.epochs <= (table.epochs or 0):
-        return planner.limited(table, declared.epochs), [
-            f"metrics: learning curves of the bundled benchmark {table.name}: of this space, but on its own data by its own "
+        return planner.limit_epochs(table, declared.epochs), [
+            f"metrics: learning curves of the bundled benchmark {table.name}, which has the same space but its own data and "
             "recipe"
         ]
-    shape = planner.learn(timings.epochs, objective, declared.epochs or 1)
+    shape = planner.fit_shape(timings.epochs, objective, declared.epochs or 1)
     space, epochs = declared.space, declared.epochs
 
-    def landscape(seed: int) -> Problem:
+    def make_landscape(seed: int) -> Problem:
         return planner.Landscape(space, objective, epochs, shape, seed)
 
-    told = [
-        f"metrics: a random landscape for each seed, with curves as {shape.basis}",
-        "so values and regrets say how splits compare; what your data will give only the search can tell",
+    assumptions = [
+        f"metrics: a random landscape for each seed, whose learning curves are {shape.basis}",
+        "values and regrets are for comparing splits; only the search can tell what your data will give",
     ]
-    return landscape, told
+    return make_landscape, assumptions
 
 
-def _left_out(declared: RunSpec, scheduled: Schedule) -> list[str]:
-    told = []
-    if scheduled.fidelities:
-        names = ", ".join(scheduled.fidelities)
-        told.append(f"the schedule varies {names}: less of it is taken to be cheaper, and to tell as much as all of it")
+def _list_simplifications(declared: RunSpec, schedule: Schedule) -> list[str]:
+    """Return the parts of the search that the simulation leaves out, one sentence each."""
+    sentences = []
+    if schedule.fidelities:
+        names = ", ".join(schedule.fidelities)
+        sentences.append(
+            f"the schedule varies {names}: training with less is assumed to be cheaper and to be as informative as with all"
+        )
     if len(declared.objectives) > 1:
-        told.append(f"of several objectives the first, {declared.objectives[0].metric}, is simulated")
+        sentences.append(f"of several objectives only the first, {declared.objectives[0].metric}, is simulated")
     if declared.constraints:
-        told.append("constraints take no part in the simulation; what hard ones forbid is not measured")
-    return told
+        sentences.append("constraints are not simulated; architectures that violate hard constraints were not measured")
+    return sentences
 
 
-# -- the plan that a search begins with ------------------------------------------------------------------------------
+# -- the plan of a new run -------------------------------------------------------------------------------------------
 
 
 def is_planned(workers: Any) -> bool:
-    """Whether `workers` of a search is not a number but a plan, or the wish for one.
+    """Return whether the argument `workers` of a search is a plan or "auto" rather than a number.
 
     Raises:
-        JobError: it is another text.
+        JobError: it is another string.
     """
     if isinstance(workers, str):
         if workers != AUTO:
-            raise JobError(f'workers={workers!r}: a whole number, at least 1, "auto", or a plan of og.plan')
+            raise JobError(f'workers={workers!r}: expected a whole number, at least 1, "auto", or a plan of og.plan')
         return True
     return type(workers).__name__ == "Plan" and type(workers).__module__.startswith("ogive.planner")
 
 
-def check_plan(workers: Any, declared: RunSpec, settings: Settings, executor: str) -> None:
-    """See that a plan, or the wish for one, is for this search.
+def check_plan(plan: Any, declared: RunSpec, settings: Settings, executor: str) -> None:
+    """Check that a search can use a plan.
+
+    Args:
+        plan: a `Plan`, or "auto" for a plan that is still to be made.
+        declared: what is searched.
+        settings: of the search.
+        executor: its name.
 
     Raises:
-        JobError: the plan is of another search, or there is nothing to split.
+        JobError: the plan is of another search, or the arguments fix the split of the workers.
     """
     if executor != "processes" or settings.workers_per_trial > 1 or settings.threads:
         raise JobError(
-            "a plan decides how many trials run at a time and what each is given: leave workers_per_trial out, and use "
-            "executor='processes'"
+            "a plan decides how many trials run at a time and how many workers each of them has: leave workers_per_trial "
+            "out, and use executor='processes'"
         )
-    if workers != AUTO and workers.fingerprint not in ("", fingerprint(declared, settings)):
+    if plan != AUTO and plan.fingerprint not in ("", fingerprint(declared, settings)):
         raise JobError(
             "workers=plan: the plan is of another search (its space, objectives, constraints, strategy, schedule, "
             "epochs, data, max_trials, budget or price differ); make it with the same arguments, or give workers='auto'"
         )
 
 
-def apply_plan(workers: Any, declared: RunSpec, judge: Estimator, settings: Settings) -> tuple[Settings, list[Event]]:
-    """The settings of a new run with the split of a plan, and the forecast as an event; a plan is made for "auto".
+def apply_plan(plan: Any, declared: RunSpec, estimator: Estimator, settings: Settings) -> tuple[Settings, list[Event]]:
+    """Return the settings of a new run with the plan's split of the workers, and the plan's forecast as an event.
+
+    Args:
+        plan: a `Plan`, or "auto" to make one now.
+        declared: what is searched.
+        estimator: evaluates the trials.
+        settings: of the search.
 
     Raises:
-        JobError: what was measured cannot be planned with.
+        JobError: no plan can be made.
     """
-    made = make_plan(declared, judge, settings, PlanRequest(), _say) if workers == AUTO else workers
-    split = made.chosen
-    each_has = f"{split.workers_per_trial} of {made.workers} {made.unit} each"
-    about = made.why if split == made.recommended else f"{duration(made.row.seconds.expected)}, as was asked for"
-    _say(f"plan: {plural(split.parallel_trials, 'trial')} at a time, {each_has}: {about}")
-    _say(f"plan: {made.sure}" if split == made.recommended else f"plan: {made.recommended} is recommended: {made.why}")
-    each: dict[str, Any] = {"threads" if made.unit == "threads" else "workers_per_trial": split.workers_per_trial}
-    return replace(settings, workers=split.parallel_trials, **each), [Event(Kind.PROJECTED, data=made.journalled())]
+    if plan == AUTO:
+        plan = make_plan(declared, estimator, settings, PlanRequest(), _print_message)
+    split = plan.chosen
+    is_recommended = split == plan.recommended
+    each = f"{split.workers_per_trial} of {plan.workers} {plan.unit} each"
+    reason = plan.why if is_recommended else f"{duration(plan.row.seconds.expected)}, the split that you chose"
+    _print_message(f"plan: {plural(split.parallel_trials, 'trial')} at a time, {each}: {reason}")
+    _print_message(f"plan: {plan.sure if is_recommended else f'{plan.recommended} is recommended: {plan.why}'}")
+    changed: dict[str, Any] = {"threads" if plan.unit == "threads" else "workers_per_trial": split.workers_per_trial}
+    forecast = Event(Kind.PROJECTED, data=plan.to_event_data())
+    return replace(settings, workers=split.parallel_trials, **changed), [forecast]
 
 
-def _say(message: str) -> None:
+def _print_message(message: str) -> None:
     print(message, file=sys.stderr, flush=True)

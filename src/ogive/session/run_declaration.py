@@ -1,4 +1,4 @@
-"""What a run is created with, and whether a call of `search` may continue it."""
+"""The declaration of a run, which cannot change while it is continued, and the making of its strategy and schedule."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ScheduleSpec = str | Mapping[str, Mapping[str, Any]] | Schedule | None
 
 
 class _LeftOut:
-    """The mark of an argument that was not given: as stored, or the default of a new run."""
+    """The type of `LEFT_OUT`, the value of arguments that a caller leaves out: stored values or defaults replace it."""
 
     def __repr__(self) -> str:
         return "<as stored, or the default>"
@@ -39,17 +39,21 @@ LEFT_OUT: Any = _LeftOut()
 
 @dataclass(frozen=True)
 class PluginSpec:
-    """A strategy or a schedule by its name and options, as it is journalled; an object of the user's by its class."""
+    """A strategy or a schedule by name and options, as it is journalled. An object of the user's is named by its class."""
 
     name: str
     options: Mapping[str, Any]
 
     @staticmethod
     def of(kind: str, spec: Any) -> PluginSpec:
-        """Read "name", {"name": {option: value}} or an object.
+        """Parse "name", {"name": {option: value}} or an object.
+
+        Args:
+            kind: "strategy" or "schedule", for the message.
+            spec: to parse.
 
         Raises:
-            JobError: it is none of these.
+            JobError: `spec` is none of these.
         """
         if isinstance(spec, str):
             return PluginSpec(spec, {})
@@ -59,11 +63,11 @@ class PluginSpec:
                 return PluginSpec(name, dict(options or {}))
         if isinstance(spec, (Strategy, Schedule)):
             return PluginSpec(f"{type(spec).__module__}:{type(spec).__qualname__}", {})
-        raise JobError(f"{kind}={spec!r}: a name, {{name: {{option: value}}}}, or an object")
+        raise JobError(f"{kind}={spec!r}: expected a name, {{name: {{option: value}}}}, or an object")
 
 
 def auto(max_trials: int) -> Mapping[str, Mapping[str, Any]]:
-    """The default strategy of a search of so many trials; what it chooses and why is in the notes of its proposals."""
+    """Return the default strategy of a search of `max_trials` trials. Its proposals note its choice and the reason."""
     return {AUTO: {"trials": max_trials}}
 
 
@@ -76,81 +80,109 @@ def make_strategy(
     initial: Sequence[Mapping[str, Any]] = (),
     warm_start: Mapping[str, Any] | None = None,
 ) -> Strategy:
-    """The strategy after the architectures of `initial` and of `warm_start`, without duplicates and within the hard
-    constraints.
+    """Return the strategy of a search, with the wrappers that all searches have.
 
-    A `listed` strategy keeps its duplicates: the same architecture may stand in the list with several settings.
+    It proposes the architectures of `initial` first, then those of `warm_start`, then those of the strategy itself. It skips
+    duplicates and architectures that violate a hard constraint. A `listed` strategy keeps its duplicates, because its list
+    may hold an architecture several times with different settings.
+
+    Args:
+        spec: the strategy.
+        space: of the search.
+        objectives: of the search.
+        constraints: of the search.
+        screen: returns the metrics of an architecture that are known before training.
+        initial: architectures, as names and labels.
+        warm_start: the record of a warm start (`ogive.session.earlier_run`).
+
+    Raises:
+        JobError: the name or an option is wrong, or an object was made for another search.
+        RunError: the run was created with an object, which must be passed again.
     """
-    repeats = False
     if isinstance(spec, Strategy):
-        strategy = _fitting(spec, space, objectives, constraints)
-        repeats = isinstance(strategy, Listed)
+        strategy = _copy_for_run(spec, space, objectives, constraints)
+        has_duplicates = isinstance(strategy, Listed)
     else:
-        named = _found("strategy", PluginSpec.of("strategy", spec))
+        named = _require_name("strategy", PluginSpec.of("strategy", spec))
         strategy = strategies.create(named.name, space, tuple(objectives), tuple(constraints), **named.options)
-        repeats = named.name == "listed"
+        has_duplicates = named.name == "listed"
     if warm_start:
         strategy = strategies.WarmStart(strategy, warm_start["architectures"], warm_start["trials"])
     if initial:
         strategy = strategies.Initial(strategy, initial)
-    if not repeats:
+    if not has_duplicates:
         strategy = strategies.Deduplicated(strategy)
     return strategies.Constrained(strategy, screen) if any(c.hard for c in constraints) else strategy
 
 
-def _fitting(
+def _copy_for_run(
     strategy: Strategy, space: Space, objectives: Sequence[Objective], constraints: Sequence[Constraint]
 ) -> Strategy:
-    """A copy of the user's object, since what one run tells it is not for the next; made for what the run searches."""
+    """Return a copy of the user's strategy, so that the trials of one run do not affect the next.
+
+    Raises:
+        JobError: it was made for another space, other objectives or other constraints.
+    """
     same = is_same(strategy.space, space)
-    for what, its, ours in (
+    for what, strategy_value, search_value in (
         ("space", strategy.space.fingerprint, strategy.space.fingerprint if same else space.fingerprint),
         ("objectives", strategy.objectives, tuple(objectives)),
         ("constraints", strategy.constraints, tuple(constraints)),
     ):
-        if its != ours:
+        if strategy_value != search_value:
             raise JobError(
-                f"strategy={type(strategy).__name__}(...) was made for other {what} than the search: {its} and {ours}; "
-                "make it for the same, or give its name"
+                f"strategy={type(strategy).__name__}(...) was made for other {what} than the search: {strategy_value} "
+                f"instead of {search_value}; make it for the same {what}, or give its name"
             )
     return copy.deepcopy(strategy, {id(strategy.space): space})
 
 
-def _found(kind: str, named: PluginSpec) -> PluginSpec:
-    if ":" in named.name:
-        raise RunError(f"the run was begun with an object of class {named.name} as its {kind}; give {kind}= again")
-    return named
+def _require_name(kind: str, plugin: PluginSpec) -> PluginSpec:
+    """Return `plugin` if it can be created by its name.
+
+    Raises:
+        RunError: it is the class of an object, which only the user can create.
+    """
+    if ":" in plugin.name:
+        raise RunError(f"the run was started with an object of class {plugin.name} as its {kind}; pass {kind}= again")
+    return plugin
 
 
 def schedule_for(strategy: StrategySpec, schedule: ScheduleSpec) -> ScheduleSpec:
-    """`schedule`, or the one that the strategy brings along (BOHB's, DEHB's).
+    """Return the schedule that the strategy brings along, as BOHB and DEHB do, or else `schedule`.
 
     Raises:
-        JobError: it brings one along, and another one is given.
+        JobError: the strategy brings a schedule along, and `schedule` is a different one.
     """
     if isinstance(strategy, Strategy):
         name, options = type(strategy).__name__, {o: getattr(strategy, o) for o in strategy.schedule_options}
-        own = {strategy.schedule: {o: v for o, v in options.items() if v is not None}} if strategy.schedule else None
+        included = {o: value for o, value in options.items() if value is not None}
+        brought = {strategy.schedule: included} if strategy.schedule else None
     else:
         named = PluginSpec.of("strategy", strategy)
-        name, own = named.name, strategies.brought(named.name, named.options)
-    if own is None:
+        name, brought = named.name, strategies.brought(named.name, named.options)
+    if brought is None:
         return schedule
-    if schedule is not None and PluginSpec.of("schedule", schedule) != PluginSpec.of("schedule", own):
+    if schedule is not None and PluginSpec.of("schedule", schedule) != PluginSpec.of("schedule", brought):
         raise JobError(
-            f"strategy {name!r} brings its own schedule, {next(iter(own))!r}; leave schedule={schedule!r} out (its options "
-            "are among the strategy's)"
+            f"strategy {name!r} brings its own schedule, {next(iter(brought))!r}; leave schedule={schedule!r} out (its "
+            "options are among the strategy's)"
         )
-    return own
+    return brought
 
 
 def make_schedule(
     spec: ScheduleSpec, objectives: Sequence[Objective], constraints: Sequence[Constraint], epochs: int | None
 ) -> Schedule:
-    """The schedule; `full` where none is named."""
+    """Return the schedule of a search; None means `full`.
+
+    Raises:
+        JobError: the name or an option is wrong.
+        RunError: the run was created with an object, which must be passed again.
+    """
     if isinstance(spec, Schedule):
-        return copy.deepcopy(spec)  # what one run tells it is not for the next
-    named = _found("schedule", PluginSpec.of("schedule", spec or "full"))
+        return copy.deepcopy(spec)  # the trials of one run do not affect the next
+    named = _require_name("schedule", PluginSpec.of("schedule", spec or "full"))
     return schedules.create(
         named.name, objectives=tuple(objectives), constraints=tuple(constraints), epochs=epochs, **named.options
     )
@@ -158,7 +190,22 @@ def make_schedule(
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What cannot change while a run is continued, as journalled in its first event."""
+    """The part of a search that cannot change while the run is continued, as journalled in its first event.
+
+    Attributes:
+        space: what is searched.
+        objectives: the metrics to optimize.
+        constraints: bounds on metrics.
+        strategy: by name and options.
+        schedule: by name and options.
+        epochs: the largest number of epochs of a trial; None if the estimator has no epochs.
+        seed: of all random choices.
+        estimator: the class of the estimator, as "module:name".
+        fingerprints: hashes of the estimator's data, split and recipe.
+        recipe: of the estimator; None if unknown.
+        initial: the architectures that are proposed first, as names and labels.
+        warm_start: the record of a warm start; None without one.
+    """
 
     space: Space
     objectives: tuple[Objective, ...]
@@ -186,30 +233,42 @@ class RunSpec:
         initial: Iterable[Mapping[str, Any]] = (),
         warm_start: Mapping[str, Any] | None = None,
     ) -> RunSpec:
+        """Return the declaration of a search with these arguments, which are those of `ogive.search`.
+
+        Raises:
+            JobError: an argument is wrong.
+        """
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-            raise JobError(f"seed={seed!r}: a whole number, at least 0")
+            raise JobError(f"seed={seed!r}: expected a whole number, at least 0")
         if epochs is not None and (not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1):
-            raise JobError(f"epochs={epochs!r}: a whole number, at least 1, or None where the estimator has no epochs")
+            raise JobError(
+                f"epochs={epochs!r}: expected a whole number, at least 1, or None if the estimator has no epochs"
+            )
         if epochs is not None and estimator.epochs is not None and epochs > estimator.epochs:
             raise JobError(
-                f"epochs={epochs}, but the estimator goes up to {estimator.epochs} epochs only; give both the same"
+                f"epochs={epochs}, but the estimator trains for at most {estimator.epochs} epochs; give both the same number"
             )
         return RunSpec(
-            space,
-            parse_objectives(objectives),
-            parse_constraints(constraints),
-            PluginSpec.of("strategy", strategy),
-            PluginSpec.of("schedule", schedule or "full"),
-            epochs,
-            seed,
-            f"{type(estimator).__module__}:{type(estimator).__qualname__}",
-            dict(estimator.fingerprints()),
-            estimator.recipe(),
-            _initial(space, initial),
-            warm_start,
+            space=space,
+            objectives=parse_objectives(objectives),
+            constraints=parse_constraints(constraints),
+            strategy=PluginSpec.of("strategy", strategy),
+            schedule=PluginSpec.of("schedule", schedule or "full"),
+            epochs=epochs,
+            seed=seed,
+            estimator=f"{type(estimator).__module__}:{type(estimator).__qualname__}",
+            fingerprints=dict(estimator.fingerprints()),
+            recipe=estimator.recipe(),
+            initial=_check_initial(space, initial),
+            warm_start=warm_start,
         )
 
     def to_json(self) -> dict[str, Any]:
+        """Return the data of the journal's first event, without the settings.
+
+        Raises:
+            JobError: an option or the recipe is not JSON.
+        """
         data = {
             "space": self.space.to_json(),
             "objectives": [objective.to_json() for objective in self.objectives],
@@ -225,59 +284,22 @@ class RunSpec:
             **({"warm_start": dict(self.warm_start)} if self.warm_start else {}),
         }
         try:
-            stored: dict[str, Any] = json.loads(json.dumps(data))  # as it will be read back
+            stored: dict[str, Any] = json.loads(json.dumps(data))  # as it is read from the journal
         except (TypeError, ValueError) as error:
             raise JobError(f"options of strategy and schedule, and the recipe, must be JSON: {error}") from error
         return stored
 
 
-def _initial(space: Space, architectures: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
-    """Architectures to propose first, as names and labels, each seen to be of the space."""
-    given = tuple(architectures)
-    if not given:
-        return ()
-    try:
-        return tuple(proposal.architecture.to_json() for proposal in check_list(space, given))
-    except JobError as error:
-        raise JobError(f"initial: {error}") from error
-
-
-def _differences(stored: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> str:
-    """`epochs: was 9, and is 8; ...`; "" where one is not known, or nothing differs."""
-    if not stored or not now:
-        return ""
-    missing = "left out"
-    pairs = ((key, stored.get(key, missing), now.get(key, missing)) for key in {**stored, **now})
-    return "; ".join(f"{key}: was {then}, and is {this}" for key, then, this in pairs if then != this)
-
-
-def check_unchanged(
-    stored: Mapping[str, Any],
-    space: Space,
-    wanted: Mapping[str, Any],
-    where: str,
-    recipe: Mapping[str, Any] | None = None,
-) -> None:
-    """See that `space` and the arguments that were given (`wanted`, as JSON) are those of the stored run.
-
-    `recipe` (as JSON) is what the recipe is now, so that the message can say which of its keys differ.
+def _check_initial(space: Space, architectures: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Return the architectures to propose first, as names and labels.
 
     Raises:
-        RunError: something differs; the message says what, and the remedy.
+        JobError: one of them is not an architecture of the space.
     """
-    lines = [f"the space: {line}" for line in Space.from_json(stored["space"]).differences(space)]
-    for name, value in wanted.items():
-        if name == "fingerprints":
-            for part in {**stored[name], **value}:
-                if stored[name].get(part) != value.get(part):
-                    keys = _differences(stored.get("recipe"), recipe) if part == "recipe" else ""
-                    prints = f"its fingerprint was {stored[name].get(part)}, and is {value.get(part)}"
-                    lines.append(f"the {part}: {keys or prints}")
-        elif stored.get(name, []) != value:  # runs of earlier versions have no `initial`
-            lines.append(f"{name}: was {stored.get(name, [])!r}, and is {value!r}")
-    if lines:
-        raise RunError(
-            f"the run in {where} cannot be continued, because this has changed:\n  "
-            + "\n  ".join(lines)
-            + "\nput it back as it was, or start a new run in another folder"
-        )
+    architectures = tuple(architectures)
+    if not architectures:
+        return ()
+    try:
+        return tuple(proposal.architecture.to_json() for proposal in check_list(space, architectures))
+    except JobError as error:
+        raise JobError(f"initial: {error}") from error

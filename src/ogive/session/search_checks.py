@@ -1,4 +1,4 @@
-"""What is seen to before a search writes anything, and what its user is warned of."""
+"""Checks of a search before it writes anything, and the warnings that its user receives."""
 
 from __future__ import annotations
 
@@ -25,142 +25,177 @@ from ogive.space import Space
 from ogive.space.training_decisions import training_decisions
 from ogive.user_code import RAISED
 
-TEST_WAS_READ = "the test split of this run has been read: what the search chooses from now on is not tested by it"
+TEST_WAS_READ = (
+    "the test split of this run has been read already, so it does not test what the search chooses from now on"
+)
 
 
 def as_estimator(estimator: Estimator | Callable[..., Any]) -> Estimator:
-    """An estimator as it is; a train function `f(model, trial)` wrapped."""
+    """Return an estimator unchanged, and a train function `f(model, trial)` as an estimator.
+
+    Raises:
+        JobError: `estimator` is neither.
+    """
     if isinstance(estimator, Estimator):
         return estimator
     if callable(estimator):
         from ogive.estimate import train
 
         return train(estimator)
-    raise JobError(f"estimator={estimator!r}: a train function f(model, trial), or an estimator of ogive.estimate")
+    raise JobError(
+        f"estimator={estimator!r}: expected a train function f(model, trial), or an estimator of ogive.estimate"
+    )
 
 
 def check_hard_constraints(space: Space, estimator: Estimator, constraints: Iterable[Constraint], seed: int) -> None:
-    """See that what hard constraints are about is known before training.
+    """Check that the metrics of hard constraints are known before training.
 
     Raises:
-        JobError: the estimator does not know it.
+        JobError: the estimator does not know one of them.
     """
     hard = [constraint.metric for constraint in constraints if constraint.hard]
     if not hard:
         return
     try:
-        known = estimator.screen(space.sample(generator(seed, "screen")))
+        screened = estimator.screen(space.sample(generator(seed, "screen")))
     except RAISED:  # an architecture that cannot be screened becomes a failed trial
         return
-    missing = [metric for metric in hard if metric not in known]
+    missing = [metric for metric in hard if metric not in screened]
     if missing:
         name = missing[0]
-        close = get_close_matches(name, {*known, "parameters"} - {name}, n=1)
-        remedy = f"did you mean {close[0]!r}? Else " if close else ""
+        close = get_close_matches(name, {*screened, "parameters"} - {name}, n=1)
+        remedy = f"did you mean {close[0]!r}? Otherwise " if close else ""
         remedy += "make it soft (leave `hard` out)"
         if name == "parameters":
             remedy += ", or let the estimator be og.estimate.train(f, count_parameters=True)"
         raise JobError(
             f"the constraint on {name!r} is hard, but the estimator does not know {name!r} before training (it knows "
-            f"{', '.join(known) or 'nothing'}): {remedy}"
+            f"{', '.join(screened) or 'no metric'}): {remedy}"
         )
 
 
 def current_price(settings: Settings) -> Price | None:
-    """What an hour costs, looked up now: the price file may change before the run is read."""
+    """Return the price of an hour, or None without a price. It is journalled, because the price file may change later.
+
+    Raises:
+        JobError: the price is not in the price file, or there is a budget of money without a price.
+    """
     price = find_price(settings.price)
     if settings.money is not None and price is None:
         raise JobError(
-            f"budget={settings.budget!r}: money, but no price; give price= as money per worker-hour, or a name in the price "
-            "file"
+            f"budget={settings.budget!r} limits the money, but there is no price; give price= as money per worker-hour, "
+            "or as a name in the price file"
         )
     return price
 
 
-def check_executor(where: ExecutorConfig, settings: Settings, estimator: Estimator) -> None:
-    """See that trials can be carried out as the settings say.
+def check_executor(config: ExecutorConfig, settings: Settings, estimator: Estimator) -> None:
+    """Check that the executor can run the trials of this estimator with these settings.
 
     Raises:
-        JobError: they cannot.
+        JobError: it cannot.
     """
-    check_simulated_times(where, estimator)
-    together = settings.workers_per_trial
-    if together > 1 and not estimator.parallel:
+    check_simulated_times(config, estimator)
+    workers_per_trial = settings.workers_per_trial
+    if workers_per_trial > 1 and not estimator.parallel:
         raise JobError(
-            f"workers_per_trial={together}, but a {type(estimator).__name__} evaluates in one process: give 1, or use the "
-            "built-in trainer or a train function f(model, trial)"
+            f"workers_per_trial={workers_per_trial}, but a {type(estimator).__name__} evaluates in one process; give 1, or "
+            "use the built-in trainer or a train function f(model, trial)"
         )
-    if together > 1 and where.name == "inline":
-        raise JobError(f"workers_per_trial={together}, but executor='inline' has one process; use 'processes'")
-    check_capacity(estimator, settings.workers, together)
+    if workers_per_trial > 1 and config.name == "inline":
+        raise JobError(
+            f"workers_per_trial={workers_per_trial}, but executor='inline' has only one process; use executor='processes'"
+        )
+    check_capacity(estimator, settings.workers, workers_per_trial)
     limited = settings.time_limit or settings.memory_limit or settings.startup_limit not in (None, STARTUP_SECONDS)
-    if where.name == "inline" and (limited or settings.workers > 1):
-        raise JobError("executor='inline' has one worker and no time, memory or startup limit; use 'processes'")
-    if where.simulated and limited:
+    if config.name == "inline" and (limited or settings.workers > 1):
+        raise JobError(
+            "executor='inline' has only one worker, and no time, memory or startup limit; use executor='processes'"
+        )
+    if config.simulated and limited:
         raise JobError("executor='simulated' trains nothing, so it has no time, memory or startup limit; leave it out")
 
 
-def check_capacity(estimator: Estimator, at_a_time: int, together: int) -> None:
-    """See that processes which train together have a core each, or a GPU: they wait for each other at every batch.
+def check_capacity(estimator: Estimator, parallel_trials: int, workers_per_trial: int) -> None:
+    """Check that each process of a data-parallel trial has a core or a GPU of its own.
+
+    The processes of a trial wait for each other at every batch, so two of them on one core would slow each other down.
 
     Raises:
-        JobError: there are too few.
+        JobError: there are too few cores or GPUs.
     """
     from ogive.estimate import Classifier
 
-    if together == 1:
+    if workers_per_trial == 1:
         return
-    there, what = cores(), "core"
+    available, unit = cores(), "core"
     if isinstance(estimator, Classifier) and (gpus := estimator.gpus()):
-        there, what = gpus, "GPU"
-    if at_a_time * together > there:
-        remedy = f"at most {plural(there // together, 'trial')} at a time" if together <= there else f"at most {there}"
+        available, unit = gpus, "GPU"
+    if parallel_trials * workers_per_trial > available:
+        fitting = available // workers_per_trial
+        remedy = f"at most {plural(fitting, 'trial')} at a time" if fitting else f"at most {available}"
         raise JobError(
-            f"workers_per_trial: found {together} processes for each of {plural(at_a_time, 'trial')} at a time, and "
-            f"{plural(there, what)}; each process needs one: give {remedy}"
+            f"workers_per_trial: found {workers_per_trial} processes for each of {plural(parallel_trials, 'trial')} at "
+            f"a time, and {plural(available, unit)}; each process needs one: give {remedy}"
         )
 
 
 def new_run_warnings(declared: RunSpec, estimator: Estimator) -> list[str]:
-    """What a user who begins this run should know."""
+    """Return the warnings that a user who starts this run should read."""
     names = training_decisions(declared.space)
     joint = [
-        f"the space holds decisions about training ({', '.join(names)}): architectures are found together with them, and "
-        "are good with them only"
+        f"the space holds decisions about training ({', '.join(names)}): each architecture is evaluated with its own "
+        "training settings, and its result may not hold with others"
     ]
     return (joint if names else []) + list(estimator.warnings())
 
 
 def continued_run_warnings(
-    events: Sequence[Event], estimator: Estimator, code: SearchCode, former: Settings, settings: Settings
+    events: Sequence[Event], estimator: Estimator, code: SearchCode, previous: Settings, settings: Settings
 ) -> list[str]:
-    """What a user who continues this run, with `settings` instead of the `former` ones, should know."""
-    doubts = []
+    """Return the warnings that a user who continues this run should read.
+
+    Args:
+        events: of the earlier sessions.
+        estimator: of this session.
+        code: of this session.
+        previous: the settings of the last session.
+        settings: of this session.
+    """
+    warnings = []
     number = sum(event.kind is Kind.PROPOSED for event in events)
-    before, now = former.workers_per_trial, settings.workers_per_trial
+    before, now = previous.workers_per_trial, settings.workers_per_trial
     if before != now and not estimator.rank_invariant:
-        doubts.append(
-            f"workers_per_trial was {before} and is {now}: unless the train function shares the same batches out among its "
-            f"processes, trials before {number} were trained with batches of another size"
+        warnings.append(
+            f"workers_per_trial was {before} and is {now}: unless the train function divides the same batches among its "
+            f"processes, trials before {number} were trained with another batch size"
         )
-    earlier = [event.data for event in events if event.kind is Kind.OPENED]
-    doubts += code.warnings(earlier[-1], number) if earlier else []
+    sessions = [event.data for event in events if event.kind is Kind.OPENED]
+    warnings += code.warnings(sessions[-1], number) if sessions else []
     if any(event.kind is Kind.TEST_READ for event in events):
-        doubts.append(TEST_WAS_READ)
-    return doubts
+        warnings.append(TEST_WAS_READ)
+    return warnings
 
 
 def added_example_warnings(stored: Mapping[str, Any], space: Space, events: Sequence[Event]) -> list[str]:
-    """A notice that `space` has an example input, which the space of the run (`stored`, as JSON) was begun without; once."""
+    """Return a notice that `space` has an example input that the stored space lacks; once in each run.
+
+    Args:
+        stored: the space of the run, as JSON.
+        space: of this session.
+        events: of the earlier sessions.
+    """
     if stored["fingerprint"] == space.fingerprint:
         return []
-    message = "the space was given an example_input after the run had begun; its architectures and results are the same"
-    known = any(event.kind is Kind.WARNING and event.data["message"] == message for event in events)
-    return [] if known else [message]
+    message = (
+        "the space was given an example_input after the run was started; its architectures and results are the same"
+    )
+    is_journalled = any(event.kind is Kind.WARNING and event.data["message"] == message for event in events)
+    return [] if is_journalled else [message]
 
 
 def check_fidelities(schedule: Schedule, estimator: Estimator, space: Space) -> None:
-    """See that the estimator knows the fidelities that the schedule names, and can do what its first job asks for.
+    """Check that the estimator supports the fidelities of the schedule, and can carry out the schedule's first job.
 
     Raises:
         JobError: it does not, or cannot.
@@ -171,11 +206,11 @@ def check_fidelities(schedule: Schedule, estimator: Estimator, space: Space) -> 
         remedy = (
             f"did you mean {close[0]!r}?"
             if close
-            else f"leave it out, or for a train function that obeys trial.fidelity[{unknown[0]!r}] say "
+            else f"leave it out, or, if your train function uses trial.fidelity[{unknown[0]!r}], give "
             f"og.estimate.train(f, fidelities=({unknown[0]!r},))"
         )
         raise JobError(
-            f"the schedule varies the fidelity {unknown[0]!r}, which the estimator does not know (it knows "
+            f"the schedule varies the fidelity {unknown[0]!r}, which the estimator does not support (it supports "
             f"{', '.join(('epochs', *estimator.fidelities))}); {remedy}"
         )
     first = schedule.next_job(generator(0, "check"))
@@ -184,9 +219,18 @@ def check_fidelities(schedule: Schedule, estimator: Estimator, space: Space) -> 
 
 
 def check_warm_start(stored: Mapping[str, Any] | None, earlier: Path, folder: Path) -> None:
-    """What was taken over stays as it was journalled; another run to take over from is refused."""
+    """Check that a continued run has the warm start with which it was created.
+
+    Args:
+        stored: the journalled record of the warm start; None without one.
+        earlier: the folder of the earlier run of this call.
+        folder: of the run.
+
+    Raises:
+        RunError: this call names another earlier run.
+    """
     if stored is None or Path(stored["run"]) != earlier:
-        began = "without a warm start" if stored is None else f"from {stored['run']}"
+        start = "without a warm start" if stored is None else f"with a warm start from {stored['run']}"
         raise RunError(
-            f"the run in {folder} was begun {began}, not from {earlier}; leave warm_start out, or start a new run"
+            f"the run in {folder} was started {start}, not from {earlier}; leave warm_start out, or start a new run"
         )

@@ -1,4 +1,4 @@
-"""The code of a search: what identifies it, what of it has changed, and whether results may be shared."""
+"""The user's code in a search: its identity, its changes since a session, and whether results may be shared."""
 
 from __future__ import annotations
 
@@ -13,89 +13,97 @@ from ogive.space import Space
 
 SOURCES = "sources"
 """The key of a session's record that holds the parts of its code."""
-LAYERS, RULES, JUDGE = "layers", "rules", "judge"
-_WORDS = {
+LAYERS, RULES, ESTIMATOR = "layers", "rules", "judge"
+"""The parts of the code, as they are named in journals."""
+_PHRASES = {
     LAYERS: ("layers", "built from"),
     RULES: ("space's constraint, canonical form or graph", "proposed under"),
-    JUDGE: ("train function", "judged by"),
+    ESTIMATOR: ("train function", "evaluated by"),
 }
-PARTS = tuple(_WORDS)
+PARTS = tuple(_PHRASES)
 
 
 @dataclass(frozen=True)
 class SearchCode:
-    """What identifies the code of a search.
+    """The identity of the code of a search.
 
     Attributes:
-        layers: what models are built from.
-        rules: constraint, canonical form and graph.
-        judge: the train function, or the estimator's class.
+        layers: the code that models are built from.
+        rules: the space's constraint, canonical form and graph.
+        estimator: the train function, or the estimator's class.
     """
 
     layers: CodeIdentity
     rules: CodeIdentity
-    judge: CodeIdentity
+    estimator: CodeIdentity
 
     @staticmethod
     def of(space: Space, estimator: Estimator) -> SearchCode:
-        """As it is loaded now."""
+        """Return the identity of the code that is loaded now."""
         return SearchCode(space.code(), space.rules(), estimator.identity())
 
     @property
     def result(self) -> str:
         """A hash of the code that determines the result of a trial."""
-        return hash_json([self.layers.hash, self.judge.hash])
+        return hash_json([self.layers.hash, self.estimator.hash])
 
     @property
     def unidentified(self) -> str | None:
-        """Why results of this code cannot be shared with other runs; None where they can."""
-        missing = [*self.layers.missing, *self.judge.missing]
+        """The reason why results of this code cannot be shared with other runs; None if they can."""
+        missing = [*self.layers.missing, *self.estimator.missing]
         if not missing:
             return None
         more = f"; and {len(missing) - 1} more" if len(missing) > 1 else ""
         return (
-            f"the evaluation cache is off, since not all code of the search can be identified: {missing[0]}{more}. "
-            "Define functions and classes in a file that is imported as it is"
+            f"the evaluation cache is off, because not all code of the search can be identified: {missing[0]}{more}. Define "
+            "functions and classes in a file that is imported without changes"
         )
 
-    def edited(self) -> str | None:
-        """Why results are not shared any more: a file was edited, and workers that start from now on import it anew."""
-        files = [*self.layers.edited(), *self.judge.edited()]
+    def find_edited_file(self) -> str | None:
+        """Return a message if a source file was edited during the session; None otherwise.
+
+        Workers that start later import the edited file, so their results are not those of this code.
+        """
+        files = [*self.layers.edited(), *self.estimator.edited()]
         if not files:
             return None
-        return f"{files[0]} was edited during the search: this session uses the evaluation cache no more"
+        return f"{files[0]} was edited during the search: this session no longer uses the evaluation cache"
 
     def to_json(self) -> dict[str, Any]:
-        """The parts, for the record of a session."""
-        return {part: dict(self._part(part).parts) for part in PARTS}
+        """Return the parts as a session records them."""
+        return {part: dict(identity.parts) for part, identity in self._identities.items()}
 
-    def changes(self, session: Mapping[str, Any], which: tuple[str, ...] = PARTS) -> dict[str, list[str]]:
-        """What has changed since a session: the names of functions and classes, by part.
+    def changes(self, session: Mapping[str, Any], parts: tuple[str, ...] = PARTS) -> dict[str, list[str]]:
+        """Return the functions and classes that have changed since a session, by part.
 
-        Of sessions that recorded no parts nothing is known, and nothing is returned.
+        Args:
+            session: the record of the session. If it holds no code, nothing is returned.
+            parts: to compare.
         """
         stored = session.get(SOURCES, {})
-        named = {part: differences(stored[part], self._part(part).parts) for part in which if part in stored}
-        return {part: names for part, names in named.items() if names}
+        changes = {part: differences(stored[part], self._identities[part].parts) for part in parts if part in stored}
+        return {part: names for part, names in changes.items() if names}
 
-    def sentences(self, session: Mapping[str, Any], which: tuple[str, ...] = PARTS) -> list[str]:
-        """`changes`, a sentence each: "the code of the layers has changed (layer space.Block)"."""
-        changes = self.changes(session, which)
-        return [f"{_changed(part, names)} ({', '.join(names)})" for part, names in changes.items()]
+    def sentences(self, session: Mapping[str, Any], parts: tuple[str, ...] = PARTS) -> list[str]:
+        """Return `changes` as sentences, such as "the code of the layers has changed (layer space.Block)"."""
+        changes = self.changes(session, parts)
+        return [f"{_format_change(part, names)} ({', '.join(names)})" for part, names in changes.items()]
 
     def warnings(self, session: Mapping[str, Any], trials: int) -> list[str]:
-        """What a user who continues after `session`, which left so many trials, should know."""
+        """Return warnings about changes since `session`, after which the run had `trials` trials."""
         return [
-            f"{_changed(part, names)}: trials before {trials} were {_WORDS[part][1]} the former ({', '.join(names)})"
+            f"{_format_change(part, names)}: trials before {trials} were {_PHRASES[part][1]} the previous version "
+            f"({', '.join(names)})"
             for part, names in self.changes(session).items()
         ]
 
-    def _part(self, name: str) -> CodeIdentity:
-        identity: CodeIdentity = getattr(self, name)
-        return identity
+    @property
+    def _identities(self) -> dict[str, CodeIdentity]:
+        return {LAYERS: self.layers, RULES: self.rules, ESTIMATOR: self.estimator}
 
 
-def _changed(part: str, names: Sequence[str]) -> str:
-    """What has changed; a list or dict that code fills while it runs is not its code."""
+def _format_change(part: str, names: Sequence[str]) -> str:
+    """Return "the code of the layers has changed", or "the data used by ..." if no code has changed."""
+    # A list or dict that code fills at run time is reported as data.
     what = "data used by" if all(name.startswith("data ") for name in names) else "code of"
-    return f"the {what} the {_WORDS[part][0]} has changed"
+    return f"the {what} the {_PHRASES[part][0]} has changed"

@@ -1,4 +1,4 @@
-"""A run in a folder, read from its journal whenever something is asked for. It begins nothing and writes nothing."""
+"""A run in a folder, read from its journal on every access. It starts nothing and writes nothing."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ogive.trial import Trial
 
 
 class StoredRun:
-    """A run: its folder, its trials and its best. `state` keeps up with the journal.
+    """A run: its folder, its trials and its best trial. Every access to `state` reads new events of the journal.
 
     Attributes:
-        folder: with the journal, and a folder for each trial under `trials/`.
-        trust: whether the user's code may be loaded from the folder, which runs it; see `open`.
+        folder: of the run; it holds the journal, and a folder for each trial in `trials/`.
+        trust: whether user code may be loaded from the folder; see `open`.
     """
 
     def __init__(
@@ -36,25 +36,25 @@ class StoredRun:
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], trust: bool = False) -> Self:
-        """Open a run that was begun earlier and may be running now.
+        """Open a run that was started earlier and may be running now.
 
         Args:
             folder: of the run.
-            trust: load the space's layers and the estimator too. That runs code: modules that the run names, and what
-                `payload.pkl` in the folder holds. Without it only the journal is read.
+            trust: Whether to load the space's layers and the estimator. This executes code: the modules that the run names,
+                and the contents of `payload.pkl` in the folder. If False, only the journal is read.
 
         Raises:
             RunError: there is no readable journal in `folder`, or the code cannot be loaded.
         """
         run = cls(Path(folder).absolute(), trust=trust)
-        _ = run.state  # raises where there is no run
+        _ = run.state  # raises RunError if there is no run
         if trust:
             _ = run.space
         return run
 
     @property
     def state(self) -> State:
-        """The state after all events that are in the journal now."""
+        """The state after all events that the journal holds now."""
         journal = Journal(self.folder / JOURNAL, writable=False)
         try:
             if self._state is None:
@@ -68,93 +68,96 @@ class StoredRun:
 
     @property
     def space(self) -> Space:
-        """The space with its layers.
+        """The search space with its layers.
 
         Raises:
             RunError: the run was opened without `trust`, or its code cannot be loaded.
         """
-        return self._loaded()[0]
+        return self._load()[0]
 
     @property
     def estimator(self) -> Estimator:
-        """What judged the trials.
+        """The estimator that evaluated the trials.
 
         Raises:
             RunError: as for `space`.
         """
-        return self._loaded()[1]
+        return self._load()[1]
 
-    def _loaded(self) -> tuple[Space, Estimator]:
+    def _load(self) -> tuple[Space, Estimator]:
         if self._space is None or self._estimator is None:
             from ogive.session.payload import PAYLOAD, load_payload
 
             path = self.folder / PAYLOAD
             if not self.trust:
                 raise RunError(
-                    f"this needs the layers and the train function of the run in {self.folder}, and loading them runs code "
-                    f"from {path.name}: open it with og.open_run(folder, trust=True) if you trust where it comes from"
+                    f"this needs the layers and the train function of the run in {self.folder}, and loading them executes "
+                    f"code from {path.name}: open the run with og.open_run(folder, trust=True) if you trust its source"
                 )
             try:
                 space, self._estimator = load_payload(path)
             except FileNotFoundError as error:
                 raise RunError(
-                    f"{path} is gone; continue the search with the same call, which writes it again"
+                    f"{path} does not exist any more; continue the search with the same call, which writes it again"
                 ) from error
             except (OSError, ImportError, AttributeError, EOFError, ValueError, TypeError, PickleError) as error:
                 raise RunError(
-                    f"the space and the estimator of this run cannot be loaded from {path}: {error}; call this where their "
-                    "modules can be imported"
+                    f"the space and the estimator of this run cannot be loaded from {path}: {error}; call this "
+                    "where their modules can be imported"
                 ) from error
-            if self._state is not None:  # its trials' architectures get layers, and no event is read again
+            if self._state is not None:  # the architectures of the trials get layers; no event is read again
                 space = self._state.space.adopt(space)
             self._space = space
         return self._space, self._estimator
 
     @property
     def trials(self) -> list[Trial]:
-        """All trials, in the order of proposal."""
+        """All trials, in the order in which they were proposed."""
         return list(self.state.trials.values())
 
     @property
     def ended(self) -> str:
-        """Why the search ended; "" where it was interrupted or goes on. `failed` says whether it was for failures."""
+        """The reason why the search ended; "" if it was interrupted or is running."""
         return self.state.ended
 
     @property
     def failed(self) -> bool:
-        """Whether failed trials ended the search: `max_failed_trials` of them, or the stop rule on failures."""
+        """Whether the search ended because of failed trials: `max_failed_trials`, or the stop rule on failures."""
         return self.state.ended_by_failures
 
     def top(self, k: int = 10) -> list[Trial]:
-        """The best `k` trials that satisfy all constraints, best first; several objectives by front and crowding.
+        """Return the best `k` trials that satisfy all constraints, best first.
 
-        Trials are compared at the highest fidelity that any has reached; those that have not come behind.
+        With several objectives, trials are ranked by Pareto front and crowding distance. Trials are compared at the highest
+        fidelity that any trial has reached; trials that have not reached it rank behind.
         """
         return top(self.state, k)
 
     @property
     def best(self) -> Trial:
-        """The best trial of the search; what full training chose is `delivery()`.
+        """The best trial of the search. The winner of full training is `delivery()`.
 
         Raises:
             RunError: no trial has a value yet, or none satisfies the constraints.
-            JobError: there are several objectives.
+            JobError: the search has several objectives.
         """
         if len(self.state.objectives) > 1:
             names = ", ".join(objective.metric for objective in self.state.objectives)
-            raise JobError(f"with several objectives ({names}) there is no single best trial; take one of run.front()")
-        found = self.top(1)
-        if not found:
+            raise JobError(
+                f"with several objectives ({names}) there is no single best trial; choose one of run.front()"
+            )
+        trials = self.top(1)
+        if not trials:
             raise RunError(f"the run in {self.folder} has no best trial: {why_none(self.state)}")
-        return found[0]
+        return trials[0]
 
     def front(self) -> list[Trial]:
-        """The trials that no other dominates, among those that satisfy all constraints, by the first objective."""
+        """Return the Pareto front of the trials that satisfy all constraints, sorted by the first objective."""
         return front(self.state)
 
     def __repr__(self) -> str:
         state = self.state
-        by = "by failures: " if state.ended_by_failures else ""
-        ended = f"ended: {by}{state.ended}" if state.ended else "not ended"
-        kept = ", no weights are kept" if any(m.startswith(UNSAVED) for m, _ in state.warnings) else ""
-        return f"<Run {self.folder}: {len(state.trials)} trials, {state.failed} failed{kept}, {ended}>"
+        cause = "by failures: " if state.ended_by_failures else ""
+        end = f"ended: {cause}{state.ended}" if state.ended else "not ended"
+        weights = ", no weights are kept" if any(m.startswith(UNSAVED) for m, _ in state.warnings) else ""
+        return f"<Run {self.folder}: {len(state.trials)} trials, {state.failed} failed{weights}, {end}>"

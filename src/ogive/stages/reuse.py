@@ -12,8 +12,9 @@ from ogive.run.estimator import Estimator
 from ogive.run.journal import JOURNAL, Journal
 from ogive.run.state import State
 from ogive.run.unsaved_weights import UNSAVED, why_unsaved
-from ogive.session.run_declaration import RunSpec, check_unchanged
-from ogive.session.search_code import JUDGE, LAYERS, SearchCode
+from ogive.session.declaration_changes import check_unchanged
+from ogive.session.run_declaration import RunSpec
+from ogive.session.search_code import ESTIMATOR, LAYERS, SearchCode
 from ogive.space import Space
 from ogive.stages.delivery import saved_by
 from ogive.stages.evaluation import Training, TrainingPlan, training_key, training_of, trainings
@@ -65,7 +66,7 @@ def former_stage(folder: Path, stage: TrainingPlan, say: Say) -> State | None:
     ).to_json()
     wanted = {name: declared[name] for name in ("objectives", "epochs", "estimator", "fingerprints")}
     try:
-        check_unchanged(stored.created, stage.space, wanted, str(folder), declared["recipe"])
+        check_unchanged(stored.created, stage.space, wanted, folder, declared["recipe"])
     except RunError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:-1]]
         _put_aside(folder, "; ".join(lines), say)
@@ -80,7 +81,7 @@ def former_stage(folder: Path, stage: TrainingPlan, say: Say) -> State | None:
 def _changes(space: Space, judge: Estimator, state: State) -> list[str]:
     """What of the code of layers and train function has changed since the last session of a run."""
     session = state.sessions[-1] if state.sessions else {}
-    return SearchCode.of(space, judge).sentences(session, (LAYERS, JUDGE))
+    return SearchCode.of(space, judge).sentences(session, (LAYERS, ESTIMATOR))
 
 
 def _put_aside(folder: Path, why: str, say: Say) -> None:

@@ -1,0 +1,100 @@
+"""The split of the workers that a plan recommends, with the reason and the certainty in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ogive.formatting import duration
+from ogive.planner.machine import Fit
+from ogive.planner.plan import Row
+from ogive.planner.simulated_split import WorkerSplit
+from ogive.planner.split_forecasts import NEAR, Searches
+
+MAX_SLOWDOWN = 1.5
+"""A split that finds better architectures is preferred if it takes at most this many times as long."""
+SIGNIFICANCE = 0.01
+"""The level of the test for better architectures."""
+TIE = 1.01
+"""Splits whose expected times differ by at most this factor are decided by the time to the regret."""
+
+
+def recommend_split(rows: Sequence[Row], searches: Searches, fitted: Fit) -> tuple[WorkerSplit, str, str]:
+    """Return the recommended split, the reason, and how certain it is.
+
+    It is the fastest split among those that no other split improves on significantly in what it finds.
+    """
+    good = [row for row in rows if not _finds_worse(row, rows, searches)]
+    best = min(good, key=lambda row: row.seconds.expected)
+    ties = [row for row in good if row.seconds.expected <= TIE * best.seconds.expected and row.regret_seconds]
+    if best.regret_seconds is None or len(ties) > 1:  # for example, if a budget of hours ends all searches
+        best = min(ties or [best], key=lambda row: row.regret_seconds.expected if row.regret_seconds else math.inf)
+    if len(rows) == 1:
+        reason = f"{duration(best.seconds.expected)}; it is the only split that can be forecast"
+        certainty = (
+            "it was not measured how an epoch's time depends on the workers of a trial"
+            if fitted.has_one_size
+            else "there is no other split"
+        )
+        return best.split, reason, certainty
+    return best.split, _format_reason(best, rows, good), _format_certainty(best, good, fitted)
+
+
+def _format_reason(best: Row, rows: Sequence[Row], good: Sequence[Row]) -> str:
+    slowest = max(row.seconds.expected for row in rows)
+    factor = slowest / best.seconds.expected
+    others = (
+        f"compared with {duration(slowest)} for the slowest split ({factor:.2g} times as long)"
+        if factor >= NEAR
+        else "about the same as every other split"
+    )
+    reason = f"{duration(best.seconds.expected)}, {others}"
+    if any(row.seconds.expected < best.seconds.expected for row in good):
+        reason += "; of the splits that take about as long, it reaches the regret first"
+    worse = [row for row in rows if row not in good]
+    if worse:
+        reason += f"; {', '.join(str(row.split) for row in worse)} would find worse architectures"
+    return reason
+
+
+def _format_certainty(best: Row, good: Sequence[Row], fitted: Fit) -> str:
+    near = f"within {NEAR - 1:.0%} of the fastest with a probability of {probability(best.near)}"
+    if any(row.seconds.expected < best.seconds.expected for row in good):
+        certainty = f"it is {near}"
+    else:
+        certainty = f"it is the fastest with a probability of {probability(best.fastest)}, and {near}"
+    if best.beyond:
+        certainty += (
+            f"; {best.split.workers_per_trial} workers a trial are more than were measured ({fitted.measured[-1]})"
+        )
+    rivals = [row for row in good if row is not best and row.near >= 0.5]
+    if rivals:
+        certainty += f"; {', '.join(str(row.split) for row in rivals[:3])} may be as fast"
+    return certainty
+
+
+def probability(share: float) -> str:
+    """Return a share of the draws as a probability in per cent, never as 0 % or 100 %."""
+    return "over 99%" if share > 0.99 else "below 1%" if share < 0.01 else f"{share:.0%}"
+
+
+def _finds_worse(row: Row, rows: Sequence[Row], searches: Searches) -> bool:
+    """Return whether another split finds significantly better architectures in at most `MAX_SLOWDOWN` times the time.
+
+    Student's t-test of the final regrets, paired by seed, one-sided, with Bonferroni's correction for the other splits.
+    """
+    from scipy.special import stdtr
+
+    regrets = np.array([run.final_regret for run in searches[row.split]])
+    for other in rows:
+        if other.seconds.expected > MAX_SLOWDOWN * row.seconds.expected:
+            continue
+        differences = regrets - np.array([run.final_regret for run in searches[other.split]])
+        n = len(regrets)
+        if n >= 3 and differences.mean() > 0 and np.ptp(differences) > 0:
+            t = float(differences.mean() / differences.std(ddof=1) * math.sqrt(n))
+            if stdtr(n - 1, -t) < SIGNIFICANCE / (len(rows) - 1):
+                return True
+    return False

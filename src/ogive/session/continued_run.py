@@ -1,0 +1,129 @@
+"""The first events of a session: whether a call may continue a run, what it changes, and which trials it repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ogive import formatting
+from ogive.run.estimator import Estimator
+from ogive.run.events import Event, Kind
+from ogive.run.journal import Journal
+from ogive.run.manifest import manifest
+from ogive.run.settings import Settings
+from ogive.run.state import State
+from ogive.session.controller_session import changed_settings
+from ogive.session.declaration_changes import check_unchanged
+from ogive.session.executor_config import ExecutorConfig, check_same_clock, executor_warnings
+from ogive.session.run_declaration import RunSpec
+from ogive.session.search_checks import (
+    TEST_WAS_READ,
+    added_example_warnings,
+    check_executor,
+    continued_run_warnings,
+    current_price,
+    new_run_warnings,
+)
+from ogive.session.search_code import SOURCES, SearchCode
+from ogive.trial import Status
+
+NOT_REPEATABLE = (
+    "not repeated, because the failed trials continued from other trials' weights, which have been deleted; a schedule that "
+    "passes on weights starts a new trial instead (a larger max_trials lets it start more)"
+)
+
+
+def open_session(
+    journal: Journal,
+    folder: Path,
+    declared: RunSpec,
+    estimator: Estimator,
+    *,
+    fixed: Mapping[str, Any],
+    changeable: Mapping[str, Any],
+    config: ExecutorConfig,
+) -> list[Event]:
+    """Return the events of the journal, followed by the events that open a new session (not yet appended).
+
+    Args:
+        journal: of the run.
+        folder: of the run.
+        declared: what this call searches.
+        estimator: evaluates its trials.
+        fixed: the arguments of this call that must be as stored.
+        changeable: the arguments of this call that may differ from the stored settings.
+        config: of the executor.
+
+    Raises:
+        JobError: the settings do not fit the executor or the estimator.
+        RunError: this call may not continue the run.
+    """
+    first, *events = journal.read()
+    data = declared.to_json()
+    checked = {name: data[name] for name in (*fixed, "estimator", "fingerprints")}
+    check_unchanged(State.of([first]).created, declared.space, checked, folder, data["recipe"])
+    stored = {**first.data["settings"], **changed_settings(events)}
+    previous = Settings.from_json(stored)
+    if changeable.get("workers", previous.workers) != previous.workers:
+        changeable = {**changeable, "threads": None}  # a plan's threads were for its own number of parallel trials
+    changes = previous.changes(changeable)
+    settings = Settings.from_json({**stored, **changes})
+    check_executor(config, settings, estimator)
+    check_same_clock(config, events, folder)
+    price = current_price(settings)
+    opening = [Event(Kind.CHANGED, data=changes)] if changes else []
+    code = SearchCode.of(declared.space, estimator)
+    opened = {
+        **manifest(settings.workers, settings.workers_per_trial, settings.threads),
+        "code": estimator.code(),
+        SOURCES: code.to_json(),
+        "trains_models": estimator.trains_models,
+        **config.session_fields(),
+    }
+    opening.append(Event(Kind.OPENED, data={**opened, "price": price.to_json()} if price else opened))
+    if any(event.kind is Kind.OPENED for event in events):
+        messages = continued_run_warnings(events, estimator, code, previous, settings)
+        messages += added_example_warnings(first.data["space"], declared.space, events)
+    else:
+        messages = new_run_warnings(declared, estimator)
+        messages += executor_warnings(config, settings.workers)
+        messages += added_example_warnings(first.data["space"], declared.space, events)
+        if "warm_start" in first.data:
+            warm_start = first.data["warm_start"]
+            messages.append(f"warm start from {warm_start['run']}: {'; '.join(warm_start['said'])}")
+    opening += [Event(Kind.WARNING, data={"message": message}) for message in messages]
+    return [first, *events, *opening]
+
+
+def find_end_reason(events: Sequence[Event]) -> str | None:
+    """Return why the search ended; None if it has not ended, or if this call extends it.
+
+    A call extends an ended search if it adds trials, repeats failed ones, or has something to warn of.
+    """
+    previous = [event for event in events if event.seq]
+    last = next((event for event in reversed(previous) if event.kind in (Kind.OPENED, Kind.ENDED)), None)
+    if last is None or last.kind is not Kind.ENDED or last.data.get("failures"):
+        return None
+    new = [event for event in events[len(previous) :] if event.kind is not Kind.OPENED]
+    if all(event.kind is Kind.WARNING and event.data["message"] == TEST_WAS_READ for event in new):
+        return str(last.data["why"])
+    return None
+
+
+def repeat_failed_trials(events: Sequence[Event]) -> list[Event]:
+    """Return the events by which the architectures of failed trials are proposed again; none if no trial has failed.
+
+    Trials that continued from the weights of other trials cannot be repeated, because those weights are deleted when they
+    are no longer needed. A warning names them, once for each set of such trials.
+    """
+    state = State.of(events)
+    failures = [t for t in state.trials.values() if t.status.failed and t.status is not Status.INFEASIBLE]
+    repeated = [trial.id for trial in failures if trial.id not in state.repeats and not trial.goes_on]
+    lost = [trial.id for trial in failures if trial.goes_on]
+    message = f"{formatting.trials(lost)}: {NOT_REPEATABLE}"
+    is_new = bool(lost) and all(warning != message for warning, _ in state.warnings)
+    return [
+        *([Event(Kind.REPEATING, data={"trials": repeated})] if repeated else []),
+        *([Event(Kind.WARNING, data={"message": message})] if is_new else []),
+    ]

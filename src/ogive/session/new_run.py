@@ -1,0 +1,101 @@
+"""The creation of a run: its arguments are checked, then its folder and the first events of its journal are written."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ogive.errors import RunError
+from ogive.run.database import is_draft
+from ogive.run.estimator import Estimator
+from ogive.run.events import Event, Kind
+from ogive.run.journal import JOURNAL, Journal
+from ogive.run.settings import Settings
+from ogive.session.controller_session import make_plugins
+from ogive.session.executor_config import ExecutorConfig
+from ogive.session.planned_search import apply_plan, check_plan
+from ogive.session.run_declaration import RunSpec
+from ogive.session.search_checks import check_executor, check_fidelities, check_hard_constraints, current_price
+
+
+def create_run(
+    folder: Path | None,
+    declared: RunSpec,
+    estimator: Estimator,
+    settings: Settings,
+    *,
+    config: ExecutorConfig,
+    plan: Any,
+    arguments: Mapping[str, Any],
+) -> Path:
+    """Create a run and return its folder.
+
+    Args:
+        folder: of the run; None for a new folder in `runs/`.
+        declared: what the run searches.
+        estimator: evaluates its trials.
+        settings: of the run.
+        config: of the executor.
+        plan: a `Plan`, "auto", or None for a search without a plan.
+        arguments: of the search, with the strategy and the schedule as names or objects.
+
+    Raises:
+        JobError: the arguments do not fit together.
+        RunError: the folder cannot be created, or holds other files.
+    """
+    check_executor(config, settings, estimator)
+    if plan is not None:
+        check_plan(plan, declared, settings, config.name)
+    current_price(settings)
+    check_hard_constraints(declared.space, estimator, declared.constraints, declared.seed)
+    # Strategy and schedule are made here once, so that errors in their options are raised before anything is written.
+    _, schedule = make_plugins(declared, arguments, declared.to_json(), estimator.screen)
+    check_fidelities(schedule, estimator, declared.space)
+    folder = folder or make_fresh_folder(Path("runs").absolute())
+    _prepare_folder(folder)
+    forecast: list[Event] = []
+    if plan is not None:
+        settings, forecast = apply_plan(plan, declared, estimator, settings)
+    created = Event(Kind.CREATED, data={**declared.to_json(), "settings": settings.to_json()})
+    Journal.create(folder / JOURNAL, [created, *forecast])
+    return folder
+
+
+def make_fresh_folder(parent: Path) -> Path:
+    """Create a folder in `parent` that is named after the current time, and return it.
+
+    The folder is created at once, so that two searches that start in the same second get different folders.
+
+    Raises:
+        RunError: it cannot be created.
+    """
+    name = time.strftime("%Y%m%d-%H%M%S")
+    for number in itertools.count(1):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RunError(
+                f"the run's folder {folder} cannot be created: {error}; name another one: run=..."
+            ) from error
+        return folder
+    raise AssertionError("unreachable")
+
+
+def _prepare_folder(folder: Path) -> None:
+    """Create the folder of a new run.
+
+    Raises:
+        RunError: it holds other files, or cannot be created.
+    """
+    if folder.exists() and (not folder.is_dir() or any(not is_draft(path) for path in folder.iterdir())):
+        raise RunError(f"{folder} exists already and holds no run; choose another folder, or an empty one")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"the run's folder {folder} cannot be created: {error}; choose another one") from error
