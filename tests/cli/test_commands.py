@@ -77,7 +77,7 @@ def test_a_search_with_nothing_left_to_propose_says_so(ogive, tmp_path: Path) ->
     for options in ([], ["--max-trials", "20"]):  # more trials change nothing
         done = ogive("search", "few.yaml", "--quiet", *options)
         assert done.code == 0
-        assert "the search ended: every architecture that the space allows was proposed: 3 were told" in done.out
+        assert "the search ended: every architecture that the space allows was proposed: 3 were evaluated" in done.out
         assert "go on:    nothing is left to propose; a wider space" in done.out
         assert "--max-trials" not in done.out
     assert open_run(tmp_path / "runs" / "few").state.exhausted

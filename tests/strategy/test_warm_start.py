@@ -49,7 +49,7 @@ def test_labels_are_kept_where_the_new_space_has_them_and_drawn_where_not() -> N
         "1 of 5 decisions are those of the earlier run",
         "with other alternatives: a, n",
         "new: d, e",
-        "gone: c",
+        "removed: c",
     )
     assert len(found.architectures) == len(found.trials) == 5
     assert list(found.trials) == sorted(found.trials, reverse=True), "the best first"
@@ -74,7 +74,7 @@ def test_in_the_same_space_the_best_are_taken_over_whole_and_once() -> None:
 
 def test_what_cannot_be_used_is_said() -> None:
     other = Space(layer(dict, one_of(1, 2, name="z")))
-    with pytest.raises(JobError, match=r"no decision of the earlier run is one of this space: 0 of 4 .* gone: z"):
+    with pytest.raises(JobError, match=r"no decision of the earlier run is one of this space: 0 of 4 .* removed: z"):
         transfer(OLD, other, earlier(3, other), ACCURACY)
     with pytest.raises(JobError, match="none of the 3 earlier trials has a value of loss"):
         transfer(OLD, OLD, earlier(3), objectives("loss"))

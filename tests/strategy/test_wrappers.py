@@ -35,7 +35,9 @@ def test_deduplicated_proposes_each_architecture_once_and_then_says_so() -> None
     assert len({proposal.architecture for proposal in proposals}) == 100
     assert {proposal.note.get("instead") for proposal in proposals} >= {None, "sample"}
     assert max(proposal.note.get("duplicates", 0) for proposal in proposals) == 20
-    with pytest.raises(SpaceExhausted, match="every architecture that the space allows was proposed: 100 were told"):
+    with pytest.raises(
+        SpaceExhausted, match="every architecture that the space allows was proposed: 100 were evaluated"
+    ):
         strategy.ask(generator(1), Pending(), {})
 
 
@@ -45,7 +47,7 @@ def test_deduplicated_counts_architectures_that_are_the_same_network_once() -> N
     pending: dict[int, Proposal] = {}
     for number in range(3):
         pending[number] = strategy.ask(generator(0, number), Pending(pending), {})
-    with pytest.raises(SpaceExhausted, match="0 were told, 3 are pending or rejected"):
+    with pytest.raises(SpaceExhausted, match="0 were evaluated, 3 are pending or rejected"):
         strategy.ask(generator(1), Pending(pending), {})
 
 

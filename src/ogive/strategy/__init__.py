@@ -1,4 +1,4 @@
-"""WHAT TO TRY NEXT: the contract (`ogive.strategy.base`), its implementations by name, and wrappers that fit them all."""
+"""Strategies propose architectures: their contract (`ogive.strategy.base`), a registry of them by name, and wrappers."""
 
 from __future__ import annotations
 
@@ -47,47 +47,67 @@ def create(
     constraints: Constraint | Sequence[Constraint] = (),
     **options: Any,
 ) -> Strategy:
-    """The bare strategy called `name`; its module is loaded now. Wrap it in `Deduplicated` and `Constrained` as needed.
+    """Return a new strategy of the name `name`, without wrappers; its module is imported now.
+
+    Wrap it in `Deduplicated` and `Constrained` where duplicates and violated hard constraints are not wanted.
+
+    Args:
+        name: a registered name, such as "regularized_evolution".
+        space: the search space.
+        objectives: a metric's name, an `Objective`, or a sequence of these.
+        constraints: one `Constraint` or several.
+        options: the options of the strategy; `options(name)` returns their defaults.
 
     Raises:
-        JobError: there is no such strategy, it has no such option, or an option or an objective is not what it should be.
+        JobError: there is no such strategy, it has no such option, or an option or an objective has a wrong value.
     """
     _REGISTRY.check_options(name, options)
     return _REGISTRY.factory(name)(space, parse_objectives(objectives), parse_constraints(constraints), **options)
 
 
 def names() -> tuple[str, ...]:
-    """The strategies that `create` knows."""
+    """Return the names of all registered strategies."""
     return _REGISTRY.names()
 
 
 def options(name: str) -> dict[str, Any]:
-    """The options of the strategy called `name`, with their defaults."""
+    """Return the options of the strategy `name` with their defaults."""
     return _REGISTRY.options(name)
 
 
 def brought(name: str, options: Mapping[str, Any]) -> dict[str, dict[str, Any]] | None:
-    """The schedule that a strategy brings along, as BOHB and DEHB do: {name: {option: value}}; None for most.
+    """Return the schedule that the strategy `name` was published with: {schedule: {option: value}}.
 
-    Such a strategy's class says `schedule`, its name, and `schedule_options`, which of the strategy's options are its.
+    None for most strategies. BOHB and DEHB have one: their classes name it as `schedule`, and list as `schedule_options`
+    which of the strategy's `options` belong to it.
     """
     factory = _REGISTRY.factory(name)
-    schedule = getattr(factory, "schedule", "")
-    theirs = getattr(factory, "schedule_options", ())
-    return {schedule: {o: options[o] for o in theirs if options.get(o) is not None}} if schedule else None
+    schedule = getattr(factory, "schedule", None)
+    if not schedule:
+        return None
+    option_names = getattr(factory, "schedule_options", ())
+    return {schedule: {option: options[option] for option in option_names if options.get(option) is not None}}
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """See that there is a strategy called `name`, and that `options` are options of it.
+    """Check that there is a strategy `name`, and that it has all of `options`.
 
     Raises:
-        JobError: there is none, one is unknown, or one without a default is missing.
+        JobError: there is no such strategy, an option is unknown, or an option without a default is missing.
     """
     _REGISTRY.check_options(name, options)
 
 
 def register(name: str, factory: str | Callable[..., Strategy]) -> None:
-    """Make `factory(space, objectives, constraints, **options)`, or "module:name" of one, known as `name`."""
+    """Register a strategy as `name`.
+
+    Args:
+        name: a name that is not registered yet.
+        factory: called as `factory(space, objectives, constraints, **options)`; or "module:name" of such a callable.
+
+    Raises:
+        JobError: the name is registered already.
+    """
     _REGISTRY.register(name, factory)
 
 

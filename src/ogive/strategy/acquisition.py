@@ -1,4 +1,7 @@
-"""How much a candidate promises. Symbols: m candidates, o objectives, f points of a front, k directions."""
+"""Acquisition functions: scores of candidates, computed from predicted means and standard deviations.
+
+Symbols: m candidates, o objectives, f points of a front, k directions, s samples. Costs are minimized.
+"""
 
 from __future__ import annotations
 
@@ -11,48 +14,59 @@ from ogive.arrays import FloatArray
 
 
 def expected_improvement(mean: FloatArray, deviation: FloatArray, best: float | FloatArray) -> FloatArray:
-    """E[max(best - Y, 0)] for Y ~ N(mean, deviation^2), elementwise: how far a candidate is expected below `best`.
+    """Return E[max(best - Y, 0)] for Y ~ N(mean, deviation^2), elementwise: the expected improvement below `best`.
 
     Jones, Schonlau and Welch, "Efficient global optimization of expensive black-box functions" (1998), equation 15.
     """
+    # Equation 15: (f_min - mean) Phi(z) + deviation phi(z), with z = (f_min - mean) / deviation.
     z = (best - mean) / deviation
     density = np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
     return np.asarray(deviation * (z * ndtr(z) + density))
 
 
 def probability_below(mean: FloatArray, deviation: FloatArray, threshold: float) -> FloatArray:
-    """P[Y <= threshold] for Y ~ N(mean, deviation^2), elementwise: the probability that a constraint is kept."""
+    """Return P[Y <= threshold] for Y ~ N(mean, deviation^2), elementwise: the probability that a constraint holds."""
     return np.asarray(ndtr((threshold - mean) / deviation))
 
 
-def expected_growth_of_area(
+def expected_area_improvement(
     mean: FloatArray, deviation: FloatArray, front: FloatArray, reference: FloatArray
 ) -> FloatArray:
-    """Expected growth of the hypervolume [m] of two objectives, exactly, by candidates N(mean, deviation^2), both [m, 2].
+    """Return the exact expected hypervolume improvement [m] of candidates for two objectives.
 
-    Emmerich, Giannakoglou and Naujoks (2006); here in one sum: between two neighbours of the `front` [f, 2], what can be
-    gained is as high as the upper one leaves it, and E[(h - Y2)+] is the expected height; a difference of E[(a - Y1)+] is
-    the expected width. `reference` [2] bounds the area.
+    Emmerich, Giannakoglou and Naujoks, "Single- and multiobjective evolutionary optimization assisted by Gaussian random
+    field metamodels" (2006). They sum over the cells of a grid. Here the sum is over f + 1 vertical strips, since the
+    height that a candidate gains in a strip does not depend on where in the strip its first cost lies.
+
+    Args:
+        mean: [m, 2] the means of the costs of each candidate, which are normally distributed and independent.
+        deviation: [m, 2] their standard deviations.
+        front: [f, 2] costs of the front so far.
+        reference: [2] the point that bounds the area.
     """
+    # Points that are not better than the reference in both objectives add no area.
     inside = front[(front < reference).all(axis=1)]
     inside = inside[np.lexsort((inside[:, 1], inside[:, 0]))]
-    edges = np.append(inside[:, 0], reference[0])  # [f + 1], right ends of the strips
+    # The front cuts the plane into strips: strip j ends at edges[j], and is free below heights[j].
+    edges = np.append(inside[:, 0], reference[0])  # [f + 1]
     heights = np.insert(np.minimum.accumulate(inside[:, 1]), 0, reference[1])  # [f + 1]
+    # E[(edge - Y1)+] increases from strip to strip; its difference is the expected width that is gained in a strip.
     below = expected_improvement(mean[:, :1], deviation[:, :1], edges)  # [m, f + 1]
     widths = np.diff(below, axis=1, prepend=0.0)
+    # The costs are independent, so the expected area of a strip is its expected width times the expected height.
     return np.asarray((widths * expected_improvement(mean[:, 1:], deviation[:, 1:], heights)).sum(axis=1))
 
 
-def directions(k: int, objectives: int, rng: np.random.Generator) -> FloatArray:
-    """k directions [k, o] of unit length, uniform over those with no negative part."""
+def sample_directions(k: int, objectives: int, rng: np.random.Generator) -> FloatArray:
+    """Return k directions [k, o] of unit length, uniform over those without negative components."""
     d = np.abs(rng.standard_normal((k, objectives)))
     return np.asarray(np.maximum(d, 1e-6) / np.linalg.norm(d, axis=1, keepdims=True))
 
 
 def hypervolume_scalarization(costs: FloatArray, reference: FloatArray, directions: FloatArray) -> FloatArray:
-    """[..., o] costs -> [..., k]: max(0, min_i (reference_i - cost_i) / direction_i)^o.
+    """Return max(0, min_i (reference_i - cost_i) / direction_i)^o, an array [..., k], for costs [..., o].
 
-    The mean over directions of the maximum over points is their hypervolume, but for a constant (Zhang and Golovin,
+    The hypervolume of points is a constant times the mean over directions of the maximum over points (Zhang and Golovin,
     "Random hypervolume scalarizations for provable multi-objective black box optimization", ICML 2020, lemma 5).
     """
     lengths = ((reference - costs)[..., None, :] / directions).min(axis=-1)
@@ -60,19 +74,23 @@ def hypervolume_scalarization(costs: FloatArray, reference: FloatArray, directio
 
 
 def hypervolume_constant(objectives: int) -> float:
-    """The constant: hypervolume = constant * mean over directions; pi^(o/2) / (2^o Gamma(o/2 + 1))."""
+    """Return the constant of `hypervolume_scalarization`: pi^(o/2) / (2^o Gamma(o/2 + 1))."""
     return float(math.pi ** (objectives / 2) / (2**objectives * math.gamma(objectives / 2 + 1)))
 
 
 def hypervolume_improvement(
     samples: FloatArray, front: FloatArray, reference: FloatArray, directions: FloatArray
 ) -> FloatArray:
-    """Expected growth of the hypervolume [m] by each candidate, from samples [s, m, o] of its costs.
+    """Return the expected hypervolume improvement [m] of candidates, estimated from samples of their costs.
 
-    `front` [f, o] is what was reached, and `reference` [o] bounds the volume. The expectation over directions is an
-    average over those that are given.
+    Args:
+        samples: [s, m, o] samples of the costs of each candidate.
+        front: [f, o] costs of the front so far.
+        reference: [o] the point that bounds the volume.
+        directions: [k, o] directions over which the scalarization is averaged.
     """
-    reached = hypervolume_scalarization(front, reference, directions).max(axis=0, initial=0.0)  # [k]
-    grown = hypervolume_scalarization(samples, reference, directions)  # [s, m, k]
-    gain = np.maximum(grown - reached, 0.0).mean(axis=(0, 2))
+    # Lemma 5 for the front, and for the front with one candidate: the maximum over points grows by the positive part.
+    front_values = hypervolume_scalarization(front, reference, directions).max(axis=0, initial=0.0)  # [k]
+    candidate_values = hypervolume_scalarization(samples, reference, directions)  # [s, m, k]
+    gain = np.maximum(candidate_values - front_values, 0.0).mean(axis=(0, 2))
     return np.asarray(hypervolume_constant(samples.shape[-1]) * gain)

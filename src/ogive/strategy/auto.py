@@ -1,9 +1,9 @@
-"""The default: the strategy that what was measured speaks for.
+"""The default strategy: Gaussian processes at first, evolution in long searches.
 
-What speaks for it is in `docs/measured.md`, printed by `benchmarks/strategies.py`: of the strategies measured there the
-Gaussian processes of `gp` need the fewest trials. What they cost is time: an ask takes tenths of a second. So a search
-of many thousand trials, which can only be one of cheap trials, is handed over to evolution, which answers within a
-millisecond and by then has a population to go on from.
+The choice follows from measurements (`docs/measured.md`, by `benchmarks/strategies.py`): of the strategies measured there,
+the Gaussian processes of `gp` need the fewest trials. But each of their asks takes tenths of a second. A search of many
+thousand trials can only be a search of cheap trials, so `auto` hands it over to evolution, which answers within a
+millisecond, and by then has a population to continue from.
 """
 
 from __future__ import annotations
@@ -24,23 +24,24 @@ from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 NAME = "strategy 'auto'"
 
 MODEL_TRIALS = 1000
-"""So many trials told, and the search is handed over to evolution."""
+"""The number of trials after which evolution takes over."""
 
 MODEL_WORKERS = 200
-"""With more trials in flight than this the model would believe more than it was told; evolution does not mind."""
+"""The largest number of running trials with the model: with more, it would condition on more predictions than results."""
 
 INITIAL = (3, 5)
-"""The fewest and the most random trials at the beginning; between them, an eighth of the budget."""
+"""The smallest and the largest number of random trials at the beginning; between them, an eighth of `trials`."""
 
 
 class Auto(Strategy):
-    """Model the objectives as long as that pays, then evolve.
+    """Propose by `gp` in the first 1,000 trials, then by `regularized_evolution`.
 
     Options:
-        trials: how many trials the search is to have, where that is known.
-        candidates: how many architectures the model weighs at each ask.
+        trials: the number of trials that the search will have, if it is known.
+        candidates: how many candidates `gp` scores at each ask.
 
-    Every proposal's note says in `auto` which strategy made it; the first ones, and those of evolution, say `why`.
+    Every proposal's note names in `auto` the strategy that made it. The first proposals, and all of evolution's, also give
+    the reason in `why`.
     """
 
     def __init__(
@@ -53,12 +54,12 @@ class Auto(Strategy):
     ) -> None:
         super().__init__(space, objectives, constraints)
         self.trials = None if trials is None else whole(NAME, "trials", trials, at_least=1)
-        least, most = INITIAL
-        initial = most if self.trials is None else min(most, max(least, self.trials // 8))
+        fewest, most = INITIAL
+        initial = most if self.trials is None else min(most, max(fewest, self.trials // 8))
         self._gp = GaussianProcess(space, objectives, constraints, initial=initial, candidates=candidates)
         self._evolution = RegularizedEvolution(space, objectives, constraints)
-        self._told: set[TrialId] = set()
-        self._said = False
+        self._trial_ids: set[TrialId] = set()
+        self._reason_given = False  # whether a trial that `tell` received has a note with the reason
 
     def allow_only(self, allowed: Callable[[Architecture], bool]) -> None:
         super().allow_only(allowed)
@@ -66,27 +67,35 @@ class Auto(Strategy):
         self._evolution.allow_only(allowed)
 
     def tell(self, trial: Trial) -> None:
-        self._told.add(trial.id)
-        self._said |= "auto" in trial.proposal.note  # not so of what a warm start proposed
+        self._trial_ids.add(trial.id)
+        # Trials of a warm start or a list have no such key, so they do not count.
+        self._reason_given |= "auto" in trial.proposal.note
         self._evolution.tell(trial)
-        if len(self._told) <= MODEL_TRIALS:
+        if len(self._trial_ids) <= MODEL_TRIALS:
             self._gp.tell(trial)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        name, why = self._choose(len(pending.in_flight))
+        name, reason = self._choose(len(pending.in_flight))
         strategy = self._gp if name == "gp" else self._evolution
         proposal = strategy.ask(rng, pending, fidelity)
-        said = {"auto": name} if self._said and name == "gp" else {"auto": name, "why": why}
-        return replace(proposal, note={**proposal.note, **said})
+        choice = {"auto": name} if self._reason_given and name == "gp" else {"auto": name, "why": reason}
+        return replace(proposal, note={**proposal.note, **choice})
 
-    def _choose(self, flying: int) -> tuple[str, str]:
-        if len(self._told) >= MODEL_TRIALS:
-            return "regularized_evolution", f"{MODEL_TRIALS} trials are told: from here on asks should cost no time"
-        if flying > MODEL_WORKERS:
-            return "regularized_evolution", f"more than {MODEL_WORKERS} trials are in flight, too many to guess"
+    def _choose(self, running: int) -> tuple[str, str]:
+        """Return the name of the strategy to ask while `running` trials are pending, and the reason."""
+        if len(self._trial_ids) >= MODEL_TRIALS:
+            return (
+                "regularized_evolution",
+                f"after {MODEL_TRIALS:,} trials evolution takes over: its asks take next to no time",
+            )
+        if running > MODEL_WORKERS:
+            return (
+                "regularized_evolution",
+                f"more than {MODEL_WORKERS} trials are running: too many results for the model to predict",
+            )
         outputs = len(self.objectives) + len(self.constraints)
         models = "a model" if outputs == 1 else f"{outputs} models of objectives and constraints"
         return (
             "gp",
-            f"{models}: gp needed the fewest trials where strategies were measured; up to {MODEL_TRIALS} trials",
+            f"{models}: gp needed the fewest trials in measurements; it is used for the first {MODEL_TRIALS:,} trials",
         )

@@ -1,7 +1,11 @@
-"""BANANAS: Bayesian optimisation with neural architectures for neural architecture search.
+"""BANANAS: Bayesian optimization with a neural predictor and a path encoding of architectures.
 
-White, Neiswanger and Savani (AAAI 2021), algorithm 1: an ensemble of networks predicts how good an architecture is from
-its path encoding; among mutations of the best so far, the one is evaluated that independent Thompson sampling chooses.
+White, Neiswanger and Savani, "BANANAS: Bayesian optimization with neural architectures for neural architecture search"
+(AAAI 2021), algorithm 1. An ensemble of networks predicts how good an architecture is; the next architecture is the mutation
+of one of the best so far that independent Thompson sampling selects.
+
+Symbols of the paper: t_0 initial trials, c candidates, x mutated architectures, phi acquisition function. Here n trials,
+m candidates, p columns of the encoding.
 """
 
 from __future__ import annotations
@@ -17,8 +21,9 @@ from ogive.registry import whole
 from ogive.seeds import generator
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
-from ogive.strategy.fallback import random_if_numbers_fail
-from ogive.strategy.observations import Observations, collect_observations, normal_scores
+from ogive.strategy.candidate_pool import first_allowed
+from ogive.strategy.fallback import random_on_numerical_error
+from ogive.strategy.observations import collect_observations, normal_scores
 from ogive.surrogates.graph_features import graph_of, paths
 from ogive.surrogates.metric_models import spread
 from ogive.surrogates.network_ensemble import Ensemble, fit_ensemble
@@ -28,22 +33,23 @@ NAME = "strategy 'bananas'"
 
 
 class Bananas(Strategy):
-    """Mutate the best, and propose what an ensemble of predictors thinks best, with its doubts drawn at random.
+    """Mutate the best architectures, and propose the mutation with the best score sampled from an ensemble of predictors.
 
     Options:
-        initial: how many trials need a value before the ensemble is used (t_0 in the paper); random until then.
-        members: networks of the ensemble.
-        candidates: mutations of the best that are weighed at each ask.
-        parents: how many of the best are mutated.
-        graph: of an architecture (see the strategy `gp`; by default the space's own, where it declares one): then
-            architectures are encoded by which paths from an input to an output there are, else by their choices (one-hot).
-        max_paths: columns of that encoding: the shortest paths of the architectures told are kept (the paper's
-            truncated path encoding, section 4).
-        max_fit: with more trials than this the ensemble is trained on a third of it, the best, and an even spread of
-            the others; the proposal's note then says on how many of how many.
+        initial: t_0, how many trials need a value before the ensemble is used; proposals are random until then.
+        members: the number of networks in the ensemble.
+        candidates: c, the number of mutations that are scored at each ask.
+        parents: x, how many of the best architectures are mutated.
+        graph: the graph of an architecture, as for the strategy `gp`; None for the graph that the space declares. With a
+            graph, architectures are encoded by the paths from an input to an output that they contain, otherwise by their
+            choices (one-hot).
+        max_paths: the number of columns of that encoding, one for each of the shortest paths (the paper's truncated path
+            encoding).
+        max_fit: with more trials than this, the ensemble is trained on the best third of this number, and on evenly spread
+            ranks of the others; the proposal's note gives the numbers as `fitted_on` and `of`.
 
-    The networks have 3 hidden layers of width 20 rather than the paper's 10, and are trained on normal scores of ranks
-    by the squared error: with several objectives or constraints ranks are what there is.
+    Differences from the paper: the networks have 3 hidden layers of width 20, the paper's have 10. They are trained on
+    normal scores of ranks with the squared error, since ranks are defined for several objectives and constraints as well.
     """
 
     def __init__(
@@ -68,72 +74,86 @@ class Bananas(Strategy):
         self.max_fit = whole(NAME, "max_fit", max_fit, at_least=3)
         self._graph = graph_of(graph, space)
         self._trials: dict[TrialId, Trial] = {}
-        self._trained: tuple[bytes, Ensemble] | None = None  # a cache
+        self._fitted: tuple[bytes, Ensemble] | None = None  # a cache: the latest training data, and the ensemble
 
     def tell(self, trial: Trial) -> None:
         self._trials[trial.id] = trial
 
-    @random_if_numbers_fail
+    @random_on_numerical_error
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         trials = list(self._trials.values())
-        known = collect_observations(
+        observations = collect_observations(
             trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4)
         )
-        if len(known.trials) < self.initial:
+        # Step 1: draw t_0 architectures at random.
+        if len(observations.trials) < self.initial:
             return Proposal(self.space.sample(rng), note={"origin": "random"})
-        taken = {trial.architecture.id for trial in trials} | {proposal.architecture.id for proposal in pending}
-        order = known.ranks()
-        best = [known.trials[row] for row in np.argsort(order, kind="stable")[: self.parents]]
-        found = self._mutations(best, taken, rng)
-        if not found:
+        # Step 2.ii: generate candidates by mutating the x best architectures.
+        ranks = observations.ranks()
+        best = [observations.trials[row] for row in np.argsort(ranks, kind="stable")[: self.parents]]
+        excluded = {trial.architecture.id for trial in trials} | {proposal.architecture.id for proposal in pending}
+        candidates, parents = self._mutate(best, excluded, rng)
+        if not candidates:
             return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_mutation": "all are known"})
-        rows = spread(order.astype(np.float64), self.max_fit)
-        scores = self._thompson(
-            known.rows(rows), normal_scores(order[rows].astype(np.float64)), [a for a, _ in found], rng
+        # Steps 2.i and 2.iii: train the ensemble, and evaluate the acquisition function phi at each candidate.
+        rows = spread(ranks.astype(np.float64), self.max_fit)
+        architectures = [observations.trials[row].architecture for row in rows]
+        scores = self._sample_scores(
+            architectures, normal_scores(ranks[rows].astype(np.float64)), candidates=candidates, rng=rng
         )
-        by_score = np.argsort(scores, kind="stable")
-        chosen = next((i for i in by_score if self.allowed(found[i][0])), by_score[0])
-        architecture, parent = found[chosen]
-        note = {"origin": "model", "parent": parent, "fitted_on": len(rows), "of": len(order)}
-        return Proposal(architecture, note=note)
+        # Step 2.iv: propose the candidate with the least phi. Here, the least among those that no wrapper would reject.
+        index = first_allowed(np.argsort(scores, kind="stable"), candidates, self.allowed)
+        note = {"origin": "model", "parent": parents[index], "fitted_on": len(rows), "of": len(ranks)}
+        return Proposal(candidates[index], note=note)
 
-    def _mutations(
-        self, best: Sequence[Trial], taken: set[str], rng: np.random.Generator
-    ) -> list[tuple[Architecture, TrialId]]:
-        """Different architectures that are one change away from one of the best, or two where the first is known."""
-        found: dict[str, tuple[Architecture, TrialId]] = {}
+    def _mutate(
+        self, best: Sequence[Trial], excluded: set[str], rng: np.random.Generator
+    ) -> tuple[list[Architecture], list[TrialId]]:
+        """Return different architectures whose ids are not `excluded`, and the id of the trial that each was made from.
+
+        Each is one change away from one of the `best`, or two changes if the first led to an architecture that is excluded
+        or a candidate already.
+        """
+        parent_of: dict[str, tuple[Architecture, TrialId]] = {}
         for i in range(self.candidates):
             parent = best[i % len(best)]
             try:
                 child = self.space.mutate(parent.architecture, rng)
-                if child.id in taken or child.id in found:
+                if child.id in excluded or child.id in parent_of:
                     child = self.space.mutate(child, rng)
-            except SpaceError:  # the space's constraint allows nothing so near
+            except SpaceError:  # the space's constraint allows no architecture that is one change away
                 continue
-            if child.id not in taken:
-                found.setdefault(child.id, (child, parent.id))
-        return list(found.values())
+            if child.id not in excluded:
+                parent_of.setdefault(child.id, (child, parent.id))
+        return [child for child, _ in parent_of.values()], [parent for _, parent in parent_of.values()]
 
-    def _thompson(
-        self, known: Observations, y: FloatArray, candidates: Sequence[Architecture], rng: np.random.Generator
+    def _sample_scores(
+        self,
+        architectures: Sequence[Architecture],
+        y: FloatArray,
+        *,
+        candidates: Sequence[Architecture],
+        rng: np.random.Generator,
     ) -> FloatArray:
-        """A draw for each candidate from N(mean, deviation^2) of the ensemble, independently of the others."""
-        architectures = [trial.architecture for trial in known.trials]
+        """Return one sample [m] of the score of each candidate, after training the ensemble on y [n] of `architectures`."""
         x, z = self._encode(architectures, candidates)
+        # Step 2.i. The ensemble is a function of its training data, so it is trained only when they have changed.
         key = x.tobytes() + y.tobytes()
-        if self._trained is None or self._trained[0] != key:
-            self._trained = key, fit_ensemble(x, y, generator(0, "bananas", len(y)), self.members)
-        predicted = self._trained[1].predict(z)  # [members, m]
-        return np.asarray(rng.normal(predicted.mean(axis=0), predicted.std(axis=0, ddof=1)))
+        if self._fitted is None or self._fitted[0] != key:
+            self._fitted = key, fit_ensemble(x, y, generator(0, "bananas", len(y)), self.members)
+        predictions = self._fitted[1].predict(z)  # [members, m]
+        # Step 2.iii, independent Thompson sampling: a draw from N(mean, deviation^2) of the ensemble for each candidate.
+        return np.asarray(rng.normal(predictions.mean(axis=0), predictions.std(axis=0, ddof=1)))
 
     def _encode(
-        self, known: Sequence[Architecture], candidates: Sequence[Architecture]
+        self, architectures: Sequence[Architecture], candidates: Sequence[Architecture]
     ) -> tuple[FloatArray, FloatArray]:
-        """[n] and [m] architectures -> [n, p] and [m, p]: path encoding, or one-hot without a graph."""
+        """Return the encodings [n, p] of `architectures` and [m, p] of `candidates`."""
         if self._graph is None:
-            return self.space.encode(known), self.space.encode(candidates)
-        rows = [frozenset(paths(*self._graph(a), self.max_paths)) for a in (*known, *candidates)]
-        there = frozenset().union(*rows[: len(known)])
-        shortest = sorted(there, key=lambda path: (len(path), path))[: self.max_paths]
-        encoded = np.array([[path in row for path in shortest] for row in rows], dtype=np.float64)
-        return encoded[: len(known)], encoded[len(known) :]
+            return self.space.encode(architectures), self.space.encode(candidates)
+        path_sets = [frozenset(paths(*self._graph(a), self.max_paths)) for a in (*architectures, *candidates)]
+        # The columns are the shortest paths among the training data: the ensemble could learn nothing of other paths.
+        trained_paths = frozenset().union(*path_sets[: len(architectures)])
+        shortest = sorted(trained_paths, key=lambda path: (len(path), path))[: self.max_paths]
+        encoding = np.array([[path in path_set for path in shortest] for path_set in path_sets], dtype=np.float64)
+        return encoding[: len(architectures)], encoding[len(architectures) :]

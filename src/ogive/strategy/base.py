@@ -1,19 +1,82 @@
-"""The contract of a strategy: WHAT TO TRY NEXT.
+"""The contract of a strategy. A strategy proposes architectures; it never trains, stores, waits or plots.
 
-A strategy never trains, stores, waits or plots. The controller asks it for a proposal and tells it about trials::
+The controller asks a strategy for a proposal with `ask`, and passes it the record of each trial with `tell`::
 
     strategy = og.strategy.create("regularized_evolution", space, "accuracy", population=50)
     proposal = strategy.ask(rng, Pending(), {"epochs": 3})
     strategy.tell(Trial(0, proposal, status=Status.FINISHED, reports=(Report(3, {"accuracy": 0.9}),)))
 
-What every implementation guarantees, and `ogive.testing.check_strategy` checks:
+Guarantees
+----------
+Every implementation gives these guarantees, and `ogive.testing.check_strategy` checks them:
 
-- `ask` is a function of what was told, `pending`, `fidelity` and `rng`, and of nothing else. It changes no later
-  answer: what an algorithm must remember about a proposal goes into `Proposal.note` and comes back with `tell`.
-- After the same tells in the same order, two instances give equal answers, in any process.
-- `tell` is called at each rung, each pause and at the end. The same trial told again replaces what was told before.
-- Failed trials (`trial.status.failed`) are told too; they have no value, and they never break an `ask`.
-- When nothing is left to propose, `ask` raises `SpaceExhausted`.
+- **Pure asks.** The answer of `ask` depends only on the trials passed to `tell` so far, and on `pending`, `fidelity` and
+  `rng`. An `ask` changes no later answer. An algorithm that has to remember something about a proposal writes it into
+  `Proposal.note`, and reads it from `Trial.proposal.note` when `tell` receives the trial.
+- **Determinism.** Two instances that received the same trials in the same order give equal answers, in any process. A
+  continued search relies on it: it rebuilds the strategy from the journal.
+- **Replacement.** `tell` receives a trial at each rung, at each pause and at its end. A later record of a trial replaces
+  the earlier one. A record that is passed twice counts once.
+- **Failures.** `tell` also receives failed trials (`trial.status.failed`). They have no value, and never make an `ask` fail.
+- **Unknown trials.** `tell` also receives trials that another strategy proposed (a warm start, a list, a wrapper). Their
+  notes may lack what this strategy writes, or hold something else under the same key.
+- **Exhaustion.** `ask` raises `SpaceExhausted` if there is nothing left to propose.
+
+Example
+-------
+A complete strategy, which mutates the best trial so far::
+
+    from ogive.errors import SpaceError
+    from ogive.strategy.base import Strategy
+    from ogive.strategy.ranking import find_best
+    from ogive.trial import Proposal
+
+    class MutateBest(Strategy):
+        def __init__(self, space, objectives, constraints=()):
+            super().__init__(space, objectives, constraints)
+            self._trials = {}
+
+        def tell(self, trial):
+            self._trials[trial.id] = trial  # replaces an earlier record of the same trial
+
+        def ask(self, rng, pending, fidelity):
+            parent = find_best(list(self._trials.values()), self.objectives, self.constraints)
+            if parent is None:  # no trial has a value yet
+                return Proposal(self.space.sample(rng), note={"origin": "random"})
+            try:
+                child = self.space.mutate(parent.architecture, rng)
+            except SpaceError:  # the space's constraint allows no architecture that is one change away
+                return Proposal(self.space.sample(rng), note={"origin": "random"})
+            return Proposal(child, note={"origin": "mutation", "parent": parent.id})
+
+`og.strategy.register("mutate_best", MutateBest)` makes it available to job files; its options are the parameters that follow
+`constraints`. Duplicates and hard constraints are left to the wrappers `Deduplicated` and `Constrained`.
+
+Keys of a proposal's note
+-------------------------
+A note may hold any JSON values. Reports, sinks and the controller read these keys:
+
+- `origin`: how the architecture was made, such as "random", "grid", "mutation", "crossover", "local search", "model",
+  "controller"; "listed", "initial" and "warm_start" mark architectures of a list. Reports colour trials by it.
+- `parent`: the id of the trial that was mutated, or the first parent of a crossover. Reports of strategies that write no
+  `origin` read it, and `fitted_on` as well, to find the first proposal that was not random.
+- `fitted_on`, `of`: to how many of how many trials a model was fitted.
+- `fallback`: why a model, or a part of it, was not used. The controller warns once for each search.
+- `schedule`: written by the controller: what the schedule noted about the trial, such as its bracket.
+- `repeats`: written by the controller: the id of the failed trial that this one repeats.
+
+Further keys explain a proposal to a reader of the journal:
+
+- `parents`: the ids of both parents of a crossover.
+- `candidate`: how the pool of candidates obtained the architecture (`gp`, `smac`).
+- `instead_of_model`, `instead_of_mutation`: why an architecture was drawn at random instead.
+- `duplicates`, `instead`: how many proposals `Deduplicated` rejected, and how it replaced the last of them.
+- `screened_out`: how many proposals `Constrained` rejected.
+- `auto`, `why`: the strategy that `auto` chose, and the reason.
+- `earlier_trial`: the trial of the earlier run that a warm start takes the architecture from.
+
+The remaining keys are what algorithms remember about a proposal: `listed` (an index of a list), `search` (local search),
+`slot`, `step` and `x` (differential evolution, DEHB), and `actions` (`reinforce`).
 """
 
 from __future__ import annotations
@@ -31,40 +94,46 @@ from ogive.trial import Fidelity, Pending, Proposal, Trial
 
 
 class Strategy(ABC):
-    """Chooses what to evaluate next. See the module's docstring for what implementations guarantee.
+    """The base class of strategies. The module's docstring lists what every implementation guarantees.
 
     Attributes:
-        schedule: the name of the schedule that it brings along, where it is published as a pair with one; no other is
-            allowed beside it.
-        schedule_options: which of its options are that schedule's.
+        schedule: the name of the schedule that the strategy was published with, as BOHB was with Hyperband; a search with
+            this strategy can use no other schedule. None for most strategies.
+        schedule_options: the names of those options of the strategy that are passed to that schedule.
     """
 
-    schedule: ClassVar[str] = ""
+    schedule: ClassVar[str | None] = None
     schedule_options: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, space: Space, objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()) -> None:
         self.space = space
         self.objectives = tuple(objectives)
         self.constraints = tuple(constraints)
-        self.allowed: Callable[[Architecture], bool] = _anything
+        self.allowed: Callable[[Architecture], bool] = _allow_every_architecture
 
     def allow_only(self, allowed: Callable[[Architecture], bool]) -> None:
-        """Be told by a wrapper what it will turn down. A strategy that ranks many candidates can pass such ones over by
-        `self.allowed`, which saves it from being asked again; it need not.
+        """Receive the filter of a wrapper, which rejects every architecture for which `allowed` returns False.
+
+        A strategy that ranks many candidates can skip those that `self.allowed` rejects, and so avoids being asked again.
+        A strategy may ignore the filter.
         """
         self.allowed = allowed
 
     @abstractmethod
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        """Propose an architecture to evaluate at `fidelity`, knowing that `pending` have no value yet."""
+        """Propose an architecture to evaluate at `fidelity`, while the trials of `pending` have no final value yet.
+
+        Raises:
+            SpaceExhausted: there is nothing left to propose.
+        """
 
     @abstractmethod
     def tell(self, trial: Trial) -> None:
-        """Take note of a trial that has reached a rung, was paused, or ended."""
+        """Receive the record of a trial that has reached a rung, was paused, or has ended."""
 
 
 def check_proposal(strategy: Strategy, answer: object) -> Proposal:
-    """`answer` of a strategy's `ask`, if it is a proposal.
+    """Return `answer`, which the `ask` of `strategy` returned, if it is a proposal.
 
     Raises:
         JobError: it is something else.
@@ -77,5 +146,5 @@ def check_proposal(strategy: Strategy, answer: object) -> Proposal:
     )
 
 
-def _anything(architecture: Architecture) -> bool:
+def _allow_every_architecture(architecture: Architecture) -> bool:
     return True

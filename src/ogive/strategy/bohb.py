@@ -1,8 +1,11 @@
-"""BOHB: Hyperband with architectures from kernel density estimators.
+"""BOHB: Hyperband, with architectures that are drawn from kernel density estimators.
 
 Falkner, Klein and Hutter, "BOHB: Robust and Efficient Hyperparameter Optimization at Scale" (ICML 2018), algorithm 2 and
-section 3.2. Symbols of the paper: rho random fraction, q top percentile, N_min fewest points of a density, N_s samples,
-b_w bandwidth factor. Which trials go on is the schedule `hyperband`.
+section 3.2. This module draws architectures; the schedule `hyperband` decides which trials are trained further.
+
+Symbols of the paper: rho the share of random proposals, q the percentile of good trials, N_min the fewest points of a
+density, N_s the number of samples, b_w the bandwidth factor, l(x) and g(x) the densities of good and of other trials, l'(x)
+the density l(x) with wider kernels.
 """
 
 from __future__ import annotations
@@ -17,32 +20,32 @@ from ogive.objective import Constraint, Objective
 from ogive.registry import positive, share, whole
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
-from ogive.strategy.density_ratio import GoodBadSplit, likeliest, split
-from ogive.strategy.fallback import random_if_numbers_fail
+from ogive.strategy.density_ratio import GoodBadSplit, maximize_density_ratio, split_good_bad
+from ogive.strategy.fallback import random_on_numerical_error
 from ogive.strategy.observations import collect_observations
-from ogive.surrogates.parzen import Mixture, columns, normal_reference_kernel
+from ogive.surrogates.parzen import Mixture, label_columns, normal_reference_kernel
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 NAME = "strategy 'bohb'"
 
 MIN_BANDWIDTH = 1e-3
-"""The least width of a kernel, as in the authors' program."""
+"""The smallest width of a kernel, as in the authors' program (HpBandSter)."""
 
 
 class BOHB(Strategy):
-    """Sample around the best share of the trials at the highest budget that has enough of them; else at random.
+    """Sample around the good trials of the highest budget with enough trials; until there is one, sample the space.
 
     Options:
-        random_fraction: rho, the share of proposals that are drawn at random whatever is known.
-        top_n_percent: q, the share of trials that is good, in percent.
-        samples: N_s, candidates at each ask.
-        bandwidth_factor: b_w, by how much wider kernels are from which numbers are drawn.
-        min_points: N_min; None: the number of decisions + 1. A model needs twice as many trials at one budget.
-        max_fit: with more trials at that budget than this, only the good ones and the latest of the others are used; the
-            proposal's note then says how many of how many.
-        min_epochs, max_epochs, eta: of the brackets; see the schedule `hyperband`, which this strategy brings along.
+        random_fraction: rho, the share of proposals that are drawn at random even with a model.
+        top_n_percent: q, the percentage of trials that counts as good.
+        samples: N_s, the number of candidates at each ask.
+        bandwidth_factor: b_w, the factor by which kernels of numbers are widened when candidates are drawn.
+        min_points: N_min; None for the number of decisions + 1. A model needs 2 N_min trials at one budget.
+        max_fit: with more trials than this at that budget, only the good ones and the latest of the others are used; the
+            proposal's note gives the numbers as `fitted_on` and `of`.
+        min_epochs, max_epochs, eta: options of the schedule `hyperband`, which is used with this strategy.
 
-    Trials in flight count among those that are not good. With several objectives or constraints "good" is by the ranks of
+    Pending trials count as not good. With several objectives or constraints, trials are ordered as in
     `ogive.objective.rank`.
     """
 
@@ -76,40 +79,58 @@ class BOHB(Strategy):
         self.max_fit = whole(NAME, "max_fit", max_fit, at_least=2 * self.min_points)
         self.min_epochs, self.max_epochs, self.eta = min_epochs, max_epochs, eta
         self._trials: dict[TrialId, Trial] = {}
-        self._known: GoodBadSplit | None = None  # a cache
+        self._split: GoodBadSplit | None = None  # a cache of `_split_trials`
 
     def tell(self, trial: Trial) -> None:
         self._trials[trial.id] = trial
-        self._known = None
+        self._split = None
 
-    @random_if_numbers_fail
+    @random_on_numerical_error
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        cut = self._cut()
-        if not cut.good or rng.random() < self.rho:
+        # Algorithm 2, lines 1 to 3: propose at random with probability rho, and while no budget has enough trials.
+        split = self._split_trials()
+        if not split.good or rng.random() < self.rho:
             return Proposal(self.space.sample(rng), note={"origin": "random"})
-        bad = [*cut.bad, *(proposal.architecture for proposal in pending)]
-        l, g = self._mixture(cut.good), self._mixture(bad)  # noqa: E741 - the paper's symbols
-        around = self._mixture(cut.good, self.bandwidth_factor)
-        found = likeliest(self.space, [Architecture(self.space, around.draw(rng)) for _ in range(self.samples)], l, g)
-        if found is None:
+        # Line 4: fit the densities. Pending trials are counted as bad, so that parallel asks do not repeat each other.
+        bad = [*split.bad, *(proposal.architecture for proposal in pending)]
+        l, g = self._density(split.good), self._density(bad)  # noqa: E741 - the paper's symbols
+        # Line 5: draw N_s samples from l'(x), whose kernels are b_w times as wide, to explore around the good trials.
+        wide = self._density(split.good, self.bandwidth_factor)
+        samples = [Architecture(self.space, wide.draw(rng)) for _ in range(self.samples)]
+        # Line 6: propose the sample with the greatest l(x) / g(x).
+        architecture = maximize_density_ratio(self.space, samples, l, g)
+        if architecture is None:
             return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_model": "none is allowed"})
-        return Proposal(found, note={"origin": "model", **cut.said})
+        return Proposal(architecture, note={"origin": "model", **split.note})
 
-    def _cut(self) -> GoodBadSplit:
-        """The trials at the highest budget with enough of them; none without a model."""
-        if self._known is None:
+    def _split_trials(self) -> GoodBadSplit:
+        """Return the good and the other trials at the highest budget with enough trials; no good ones if there is none."""
+        if self._split is None:
             trials = list(self._trials.values())
-            known = collect_observations(trials, self.objectives, self.constraints, at_least=2 * self.min_points)
-            n = len(known.trials)
+            # Line 2: the highest budget with enough trials. The paper asks for N_min + 2 trials; here it is 2 N_min, so
+            # that the two densities have N_min trials each and share none.
+            observations = collect_observations(trials, self.objectives, self.constraints, at_least=2 * self.min_points)
+            n = len(observations.trials)
             if n < 2 * self.min_points:
-                self._known = GoodBadSplit([], [], n)
+                self._split = GoodBadSplit(good=[], bad=[], total=n)
             else:
-                best = min(max(self.min_points, self.q * n // 100), self.max_fit // 2)
-                self._known = split(known, best, self.max_fit)
-        return self._known
+                # Equation 3: N_(b,l) = max(N_min, q N_b) trials are good.
+                good_count = min(max(self.min_points, self.q * n // 100), self.max_fit // 2)
+                self._split = split_good_bad(observations, good_count, self.max_fit)
+        return self._split
 
-    def _mixture(self, architectures: Sequence[Architecture], wider: float = 1.0) -> Mixture:
-        decisions, table = self.space.decisions, columns(self.space, architectures)
-        d, n = len(decisions), len(architectures)
-        kernels = [normal_reference_kernel(x.domain, table[x.name], d, MIN_BANDWIDTH, wider) for x in decisions]
+    def _density(self, architectures: Sequence[Architecture], bandwidth_factor: float = 1.0) -> Mixture:
+        """Return a kernel density estimator with equal weights (section 3.2), a product of kernels of all decisions."""
+        decisions, columns = self.space.decisions, label_columns(self.space, architectures)
+        kernels = [
+            normal_reference_kernel(
+                decision.domain,
+                columns[decision.name],
+                dimensions=len(decisions),
+                min_width=MIN_BANDWIDTH,
+                width_factor=bandwidth_factor,
+            )
+            for decision in decisions
+        ]
+        n = len(architectures)
         return Mixture(decisions, kernels, np.full(n, 1.0 / n))

@@ -1,27 +1,38 @@
-"""What a model-based strategy chooses among: all of a small space, or samples and moves around what is best."""
+"""The pool of candidates of a model-based strategy: all of a small space, or samples and moves around the best.
+
+Symbols: n architectures, m candidates, p columns of the embedding, b best architectures, N architectures of a space.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from ogive.arrays import FloatArray
+from ogive.arrays import FloatArray, IntArray
 from ogive.errors import SpaceError
 from ogive.space import Architecture, SizeBounds, Space
 from ogive.surrogates.architecture_kernel import Embedding
 
 ENUMERABLE = 50_000
-"""The largest number of architectures that are listed and embedded once for all, if that takes no more than ..."""
-ELEMENTS = 4_000_000
-"""... so many numbers (32 MB, and less than a second)."""
+"""The largest number of architectures of a space that is enumerated and embedded as a whole."""
+
+EMBEDDING_SIZE = 4_000_000
+"""The largest number of values in the embedding of an enumerated space: 32 MB, computed in less than a second."""
 
 
 @dataclass(frozen=True)
-class Candidates:
-    """Different architectures that may be proposed, with their embedding [m, p] and where each comes from."""
+class CandidateSet:
+    """Different architectures that may be proposed.
+
+    Attributes:
+        architectures: [m] the candidates.
+        x: [m, p] their embedding.
+        origins: [m] how each was obtained: "grid", "sample", "near the best", "mutation", "crossover" or "neighbor". It is
+            written to the proposal's note.
+    """
 
     architectures: list[Architecture]
     x: FloatArray
@@ -30,136 +41,157 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.architectures)
 
-    def leading(self, gain: FloatArray, count: int) -> Candidates:
-        """The `count` of most `gain` [m]."""
-        rows = np.argsort(-gain, kind="stable")[:count]
-        return Candidates([self.architectures[i] for i in rows], self.x[rows], [self.origins[i] for i in rows])
+    def top(self, scores: FloatArray, count: int) -> CandidateSet:
+        """Return the `count` candidates with the highest `scores` [m], best first."""
+        rows = np.argsort(-scores, kind="stable")[:count]
+        return CandidateSet([self.architectures[i] for i in rows], self.x[rows], [self.origins[i] for i in rows])
 
-    def plus(self, other: Candidates) -> Candidates:
-        """These, then the others."""
+    def plus(self, other: CandidateSet) -> CandidateSet:
+        """Return these candidates followed by the others."""
         x = np.concatenate([self.x, other.x])
-        return Candidates([*self.architectures, *other.architectures], x, [*self.origins, *other.origins])
+        return CandidateSet([*self.architectures, *other.architectures], x, [*self.origins, *other.origins])
+
+
+def first_allowed(
+    order: IntArray, architectures: Sequence[Architecture], allowed: Callable[[Architecture], bool]
+) -> int:
+    """Return the first index of `order` whose architecture is `allowed`.
+
+    If none is allowed, return the first index of all: the wrapper rejects the proposal, and asks again.
+    """
+    return next((int(index) for index in order if allowed(architectures[index])), int(order[0]))
 
 
 @dataclass
-class Source:
-    """Where candidates come from, and the embedding of architectures.
+class CandidatePool:
+    """Generates candidates, and embeds architectures.
 
-    In a space that is listed, architectures with equal ids have the mean of their embeddings, so that what is learned of
-    a network is known of all that are the same network, and a decision that makes no difference to it has no label.
+    In an enumerated space, architectures with equal ids (equal networks) have one embedding, the mean of theirs. So a model
+    applies what it learned from one of them to all of them, and ignores decisions that do not change the network.
     """
 
     space: Space
     embedding: Embedding
-    _cache: dict[Architecture, FloatArray] = field(default_factory=dict)
+    _embedded: dict[Architecture, FloatArray] = field(default_factory=dict)  # a cache
 
     @cached_property
-    def _listed(self) -> _Listed | None:
+    def _enumeration(self) -> _EnumeratedSpace | None:
+        """All architectures of the space; None if they are too many."""
         size = self.space.size()
         number = size.high if isinstance(size, SizeBounds) else size
-        if number > ENUMERABLE or number * len(self.embedding.component) > ELEMENTS:
+        if number > ENUMERABLE or number * len(self.embedding.component) > EMBEDDING_SIZE:
             return None
         everything = list(self.space.grid())
-        first: dict[str, Architecture] = {}
+        first_with_id: dict[str, Architecture] = {}
         for architecture in everything:
-            first.setdefault(architecture.id, architecture)
-        rows = {key: row for row, key in enumerate(first)}
+            first_with_id.setdefault(architecture.id, architecture)
+        row_of_id = {key: row for row, key in enumerate(first_with_id)}
         x = self.embedding(everything)
-        if len(first) < len(everything):
-            row_of = [rows[architecture.id] for architecture in everything]
-            sums = np.zeros((len(first), x.shape[1]))
-            np.add.at(sums, row_of, x)
-            x = sums / np.bincount(row_of)[:, None]
-        return _Listed(list(first.values()), x, rows)
+        if len(first_with_id) < len(everything):
+            # The mean of the embeddings of equal networks.
+            rows = [row_of_id[architecture.id] for architecture in everything]
+            sums = np.zeros((len(first_with_id), x.shape[1]))
+            np.add.at(sums, rows, x)
+            x = sums / np.bincount(rows)[:, None]
+        return _EnumeratedSpace(list(first_with_id.values()), x, row_of_id)
 
     @property
-    def listed(self) -> bool:
-        """Whether the space is small enough to weigh what all of it promises."""
-        return self._listed is not None
+    def is_enumerated(self) -> bool:
+        """Whether the space is small enough to score all of its architectures."""
+        return self._enumeration is not None
 
     def embed(self, architectures: Sequence[Architecture]) -> FloatArray:
-        """[n] architectures -> [n, p]; each is embedded once."""
-        if self._listed is not None and all(a.id in self._listed.rows for a in architectures):
-            return self._listed.x[[self._listed.rows[a.id] for a in architectures]]
-        new = [a for a in dict.fromkeys(architectures) if a not in self._cache]
+        """Return the embedding [n, p] of architectures; each architecture is embedded once, and cached."""
+        space = self._enumeration
+        if space is not None and all(a.id in space.row_of_id for a in architectures):
+            return space.x[[space.row_of_id[a.id] for a in architectures]]
+        new = [a for a in dict.fromkeys(architectures) if a not in self._embedded]
         if new:
-            self._cache.update(zip(new, self.embedding(new), strict=True))
-        return np.stack([self._cache[a] for a in architectures]) if architectures else self.embedding([])
+            self._embedded.update(zip(new, self.embedding(new), strict=True))
+        return np.stack([self._embedded[a] for a in architectures]) if architectures else self.embedding([])
 
     def draw(
-        self, best: Sequence[Architecture], taken: Collection[str], count: int, rng: np.random.Generator
-    ) -> Candidates:
-        """Up to `count` candidates whose ids are not `taken`, half of them near the `best`."""
-        if self._listed is not None:
-            return self._listed.draw(self.embed(best), taken, count, rng)
-        found = [(self.space.sample(rng), "sample") for _ in range(count // 2)]
-        found += self._moves(best, count - count // 2, rng)
-        return self._different(found, taken)
+        self, best: Sequence[Architecture], excluded: Collection[str], count: int, rng: np.random.Generator
+    ) -> CandidateSet:
+        """Return up to `count` candidates whose ids are not `excluded`, half of them near the `best`."""
+        if self._enumeration is not None:
+            return self._enumeration.draw(self.embed(best), excluded, count, rng)
+        candidates = [(self.space.sample(rng), "sample") for _ in range(count // 2)]
+        candidates += self._moves(best, count - count // 2, rng)
+        return self._candidate_set(candidates, excluded)
 
-    def near(
-        self, best: Sequence[Architecture], taken: Collection[str], count: int, rng: np.random.Generator
-    ) -> Candidates:
-        """Up to `count` candidates that are a few moves away from the `best`."""
-        return self._different(self._moves(best, count, rng), taken)
+    def draw_near(
+        self, best: Sequence[Architecture], excluded: Collection[str], count: int, rng: np.random.Generator
+    ) -> CandidateSet:
+        """Return up to `count` candidates that are a few moves away from the `best`, and whose ids are not `excluded`."""
+        return self._candidate_set(self._moves(best, count, rng), excluded)
 
-    def around(self, center: Architecture, taken: Collection[str], rng: np.random.Generator) -> Candidates:
-        """The neighbours of `center` whose ids are not `taken`."""
-        neighbors = [(neighbor, "neighbor") for neighbor in self.space.neighbors(center, rng)]
-        return self._different(neighbors, taken)
+    def neighbors(self, center: Architecture, excluded: Collection[str], rng: np.random.Generator) -> CandidateSet:
+        """Return the neighbours of `center` whose ids are not `excluded`."""
+        return self._candidate_set(((n, "neighbor") for n in self.space.neighbors(center, rng)), excluded)
 
     def _moves(
         self, best: Sequence[Architecture], count: int, rng: np.random.Generator
     ) -> list[tuple[Architecture, str]]:
-        """One, two or three mutations of the best in turn; every fourth is a crossover of two of them first."""
-        found: list[tuple[Architecture, str]] = []
+        """Return up to `count` moves away from the `best`, taken in turn, and the kind of each move.
+
+        Of each four moves, three are one to three mutations. The fourth is a crossover with a random one of the best, with
+        one mutation or none.
+        """
+        moves: list[tuple[Architecture, str]] = []
         for i in range(count):
-            parent, origin = best[i % len(best)], "mutation"
+            architecture, origin = best[i % len(best)], "mutation"
             try:
                 if i % 4 == 3 and len(best) > 1:
                     other = best[int(rng.integers(len(best)))]
-                    parent, origin = self.space.crossover(parent, other, rng), "crossover"
+                    architecture, origin = self.space.crossover(architecture, other, rng), "crossover"
                 for _ in range(1 + int(rng.integers(3)) if origin == "mutation" else int(rng.integers(2))):
-                    parent = self.space.mutate(parent, rng)
-            except SpaceError:  # the space's constraint allows nothing so near
+                    architecture = self.space.mutate(architecture, rng)
+            except SpaceError:  # the space's constraint allows no architecture that is one move away
                 continue
-            found.append((parent, origin))
-        return found
+            moves.append((architecture, origin))
+        return moves
 
-    def _different(self, found: Sequence[tuple[Architecture, str]], taken: Collection[str]) -> Candidates:
-        kept: dict[str, tuple[Architecture, str]] = {}
-        for architecture, origin in found:
-            if architecture.id not in taken:
-                kept.setdefault(architecture.id, (architecture, origin))
-        architectures = [architecture for architecture, _ in kept.values()]
-        x = self.embed(architectures) if self.listed else self.embedding(architectures)  # not all is worth remembering
-        return Candidates(architectures, x, [origin for _, origin in kept.values()])
+    def _candidate_set(self, candidates: Iterable[tuple[Architecture, str]], excluded: Collection[str]) -> CandidateSet:
+        """Return the candidates, given with their origins, without duplicates and without those that are `excluded`."""
+        by_id: dict[str, tuple[Architecture, str]] = {}
+        for architecture, origin in candidates:
+            if architecture.id not in excluded:
+                by_id.setdefault(architecture.id, (architecture, origin))
+        architectures = [architecture for architecture, _ in by_id.values()]
+        # Outside an enumerated space the embedding is not cached: most candidates are seen only once.
+        x = self.embed(architectures) if self.is_enumerated else self.embedding(architectures)
+        return CandidateSet(architectures, x, [origin for _, origin in by_id.values()])
 
 
 @dataclass(frozen=True)
-class _Listed:
+class _EnumeratedSpace:
     """Every architecture of a space, one for each id."""
 
     architectures: list[Architecture]
     x: FloatArray  # [N, p]
-    rows: dict[str, int]
+    row_of_id: dict[str, int]
 
     @cached_property
-    def _squares(self) -> FloatArray:  # [N]
+    def _squared_norms(self) -> FloatArray:  # [N]
         return np.asarray((self.x**2).sum(axis=1))
 
-    def draw(self, best: FloatArray, taken: Collection[str], count: int, rng: np.random.Generator) -> Candidates:
-        """All that is open where that is no more than `count`; else the nearest to the `best` [b, p], and random ones."""
-        is_open = np.ones(len(self.architectures), dtype=bool)
-        is_open[[self.rows[key] for key in taken if key in self.rows]] = False
-        rows = np.flatnonzero(is_open)
-        near = np.ones(len(rows), dtype=bool)
+    def draw(self, best: FloatArray, excluded: Collection[str], count: int, rng: np.random.Generator) -> CandidateSet:
+        """Return all architectures that are not `excluded` if they are at most `count`.
+
+        Otherwise return `count` of them: one half those nearest to the `best` [b, p], the other half random.
+        """
+        is_available = np.ones(len(self.architectures), dtype=bool)
+        is_available[[self.row_of_id[key] for key in excluded if key in self.row_of_id]] = False
+        rows = np.flatnonzero(is_available)
+        origins = ["grid" if len(rows) < count else "near the best"] * len(rows)
         if len(rows) > count:
-            x = self.x[rows]
-            distances = (self._squares[rows, None] - 2.0 * (x @ best.T) + (best**2).sum(axis=1)).min(axis=1)
-            near[:] = False
-            near[np.argsort(distances, kind="stable")[: count // 2]] = True
-            others = rng.choice(rows[~near], count - count // 2, replace=False)
-            rows = np.concatenate([rows[near], others])
-            near = np.arange(len(rows)) < count // 2
-        origins = ["near the best" if n else "sample" for n in near] if len(rows) == count else ["grid"] * len(rows)
-        return Candidates([self.architectures[row] for row in rows], self.x[rows], origins)
+            # |x - b|^2 = |x|^2 - 2 x.b + |b|^2, and of these the distance to the nearest of the best.
+            products = self.x[rows] @ best.T
+            distances = (self._squared_norms[rows, None] - 2.0 * products + (best**2).sum(axis=1)).min(axis=1)
+            is_near = np.zeros(len(rows), dtype=bool)
+            is_near[np.argsort(distances, kind="stable")[: count // 2]] = True
+            sample = rng.choice(rows[~is_near], count - count // 2, replace=False)
+            rows = np.concatenate([rows[is_near], sample])
+            origins = ["near the best"] * (count // 2) + ["sample"] * len(sample)
+        return CandidateSet([self.architectures[row] for row in rows], self.x[rows], origins)

@@ -1,4 +1,4 @@
-"""A wrapper that keeps hard constraints on what is known before training."""
+"""A wrapper that rejects architectures which violate a hard constraint on a metric known before training."""
 
 from __future__ import annotations
 
@@ -19,19 +19,24 @@ Screen = Callable[[Architecture], Metrics]
 
 
 class Constrained(Strategy):
-    """`strategy`, without architectures that `screen` shows to violate a hard constraint.
+    """`strategy` without architectures that violate a hard constraint before training.
 
-    `screen(architecture)` gives metrics known before training, cheap and always the same. A hard constraint on a metric
-    that it does not give cannot be kept here: it orders trials like a soft one. What is turned down is added to
-    `pending`, and the strategy is asked again, up to `tries` times; how often that was needed is in the proposal's note
-    as `screened_out`.
+    A rejected proposal is added to `pending`, and the strategy is asked again. The proposal's note gives the number of
+    rejected proposals as `screened_out`.
 
-    Wrap it around `Deduplicated`: then the same architecture is not screened twice in one `ask`, and a small space is
-    searched to its end.
+    Wrap it around `Deduplicated`. Then no architecture is screened twice in one `ask`, and a small space is searched
+    completely.
+
+    Args:
+        strategy: the strategy to ask.
+        screen: returns the metrics that are known before training. It must be cheap, and give the same metrics for the same
+            architecture each time. A hard constraint on another metric cannot be checked here; it then only affects the
+            order of trials, as a soft constraint does.
+        tries: the largest number of proposals that one `ask` rejects.
 
     Raises (from `ask`):
-        JobError: no proposal satisfied the constraints; says how often it was tried and what came nearest.
-        SpaceExhausted: all that satisfies them has been proposed.
+        JobError: none of `tries` proposals satisfied the constraints. The message names the nearest one.
+        SpaceExhausted: all architectures that satisfy the constraints were proposed.
     """
 
     def __init__(self, strategy: Strategy, screen: Screen, tries: int = 1000) -> None:
@@ -40,7 +45,7 @@ class Constrained(Strategy):
         self.tries = tries
         self._screen = lru_cache(maxsize=100_000)(screen)
         self._hard = tuple(constraint for constraint in self.constraints if constraint.hard)
-        self._told_any = False
+        self._has_trials = False
         strategy.allow_only(lambda architecture: self._violation(architecture) == 0)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
@@ -49,36 +54,39 @@ class Constrained(Strategy):
             try:
                 proposal = self.strategy.ask(rng, pending.plus(*rejected), fidelity)
             except SpaceExhausted as error:
-                if self._told_any or pending.in_flight or not rejected:
+                # With earlier trials, all that is feasible was proposed. Without any, nothing in the space is feasible.
+                if self._has_trials or pending.in_flight or not rejected:
                     raise
-                raise JobError(self._nothing(rejected)) from error
+                raise JobError(self._infeasible_message(rejected)) from error
             if self._violation(proposal.architecture) == 0:
-                return (
-                    replace(proposal, note={**proposal.note, "screened_out": len(rejected)}) if rejected else proposal
-                )
+                if not rejected:
+                    return proposal
+                return replace(proposal, note={**proposal.note, "screened_out": len(rejected)})
             rejected.append(proposal)
-        raise JobError(self._nothing(rejected))
+        raise JobError(self._infeasible_message(rejected))
 
     def tell(self, trial: Trial) -> None:
-        self._told_any = True
+        self._has_trials = True
         self.strategy.tell(trial)
 
-    def _applicable(self, architecture: Architecture) -> list[Constraint]:
+    def _screened_constraints(self, architecture: Architecture) -> list[Constraint]:
+        """Return the hard constraints on metrics that `screen` gives."""
         metrics = self._screen(architecture)
         return [constraint for constraint in self._hard if constraint.metric in metrics]
 
     def _violation(self, architecture: Architecture) -> float:
         try:
             self._screen(architecture)
-        except RAISED:  # it is let through, and becomes a failed trial where it is evaluated
+        except RAISED:
+            # Accept what cannot be screened: the controller screens it again, and records the error as a failed trial.
             return 0.0
-        return violation(self._screen(architecture), self._applicable(architecture))
+        return violation(self._screen(architecture), self._screened_constraints(architecture))
 
-    def _nothing(self, rejected: Sequence[Proposal]) -> str:
+    def _infeasible_message(self, rejected: Sequence[Proposal]) -> str:
         nearest = min((proposal.architecture for proposal in rejected), key=self._violation)
         metrics = self._screen(nearest)
-        failed = [c for c in self._applicable(nearest) if c.violation(metrics) > 0]
-        missed = " and ".join(f"{c} (it has {metrics[c.metric]:g})" for c in failed)
+        violated = [c for c in self._screened_constraints(nearest) if c.violation(metrics) > 0]
+        missed = " and ".join(f"{c} (it has {metrics[c.metric]:g})" for c in violated)
         return (
             f"none of {len(rejected)} proposals satisfies the hard constraints; the nearest, {nearest!r}, misses {missed}. "
             "Loosen the constraint, make it soft, or widen the space"

@@ -1,8 +1,11 @@
 """DEHB: differential evolution in Hyperband's brackets.
 
 Awad, Mallik and Hutter, "DEHB: Evolutionary Hyperband for Scalable, Robust and Efficient Hyperparameter Optimization"
-(IJCAI 2021), section 4: a subpopulation for each budget; within a bracket the mutants of a rung come from the best of the
-rung below (the parent pool), the target from the rung's own subpopulation. How brackets go on is the schedule `dehb`.
+(IJCAI 2021), section 4. Each budget has a subpopulation. In a rung of a bracket, the targets are members of the rung's own
+subpopulation, and the mutants are made from the best members of the rung below, the parent pool. Which trials are trained
+further is decided by the schedule `dehb`.
+
+Symbols: F scaling factor; "budget" is the paper's word for the number of epochs.
 """
 
 from __future__ import annotations
@@ -18,28 +21,29 @@ from ogive.objective import Constraint, Objective
 from ogive.registry import share
 from ogive.space import Space
 from ogive.strategy.base import Strategy
-from ogive.strategy.differential_evolution import Elite, Slots, Variation, begin
+from ogive.strategy.differential_evolution import ElitePopulation, SlotPopulation, Variation, propose_random
 from ogive.strategy.unit_cube import UnitCube
 from ogive.trial import Fidelity, Pending, Proposal, Step, Trial, TrialId, until
 
 NAME = "strategy 'dehb'"
 
 POPULATION = 20
-"""Of a subpopulation, where no schedule says how many trials its budget is for."""
+"""The size of a subpopulation if no schedule gives one."""
 
 
 class DEHB(Strategy):
-    """Evolve a subpopulation at each budget, from the best of the budget below.
+    """Evolve a subpopulation at each budget, with mutants from the best members at the budget below.
 
     Options:
-        F: scaling factor of the mutation.
-        crossover: the probability with which a coordinate comes from the mutant.
-        min_epochs, max_epochs, eta: of the brackets; see the schedule `dehb`, which this strategy brings along.
+        F: the scaling factor of the mutation.
+        crossover: the probability with which a coordinate of a child comes from the mutant.
+        min_epochs, max_epochs, eta: options of the schedule `dehb`, which is used with this strategy.
 
-    The schedule's note of a trial says which budget it is for, how large the subpopulations are, and from which budget, and
-    how many of its best, the mutants come. Where fewer than three trials have a value there, those of the other budgets
-    help out; where there are fewer than three at all, and for targets that are not there yet, architectures are drawn at
-    random. Asynchronous: the target is the member with the fewest children, told or in flight.
+    The schedule's note of a job gives the budget (`step`), the sizes of the subpopulations (`populations`), and the parent
+    pool: the best `best` members at the budget `from`. If fewer than three of those have a value, the members at the other
+    budgets are added. If there are still fewer than three, or the target has no value yet, the architecture is random.
+
+    Asynchronous: the target is the member with the fewest children, pending ones included.
     """
 
     schedule: ClassVar[str] = "dehb"
@@ -59,46 +63,52 @@ class DEHB(Strategy):
         super().__init__(space, objectives, constraints)
         self.min_epochs, self.max_epochs, self.eta = min_epochs, max_epochs, eta
         self._cube = UnitCube(space)
-        self._vary = Variation(self._cube, share(NAME, "F", F), share(NAME, "crossover", crossover), self._point)
+        self._variation = Variation(self._cube, share(NAME, "F", F), share(NAME, "crossover", crossover), self._point)
         self._trials: dict[TrialId, Trial] = {}
-        self._populations: dict[Step, Slots | Elite] = {}  # a cache: of what was told, at each budget asked for
+        # A cache: the subpopulation at each budget that was asked for. It is a function of the trials.
+        self._populations: dict[Step, SlotPopulation | ElitePopulation] = {}
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         job = pending.job
         step = int(job.get("step", until(fidelity)))
-        populations = {at: self._at(at, size) for at, size in job.get("populations", [(step, POPULATION)])}
-        here = populations[step]
-        children, members = here.children(pending), here.members()
-        target = min(range(here.size), key=lambda slot: (children[slot], slot))
-        pool = populations[int(job.get("from", step))].best(int(job.get("best", here.size)))
-        if len(pool) < 3:  # the global population of the paper
-            everyone = [trial for population in populations.values() for trial in population.members().values()]
+        populations = {at: self._population(at, size) for at, size in job.get("populations", [(step, POPULATION)])}
+        # The target comes from the subpopulation of this budget.
+        population = populations[step]
+        children, members = population.count_children(pending), population.members()
+        target = min(range(population.size), key=lambda slot: (children[slot], slot))
+        # The parent pool: the best members at the budget below.
+        pool = populations[int(job.get("from", step))].best(int(job.get("best", population.size)))
+        if len(pool) < 3:
+            # A mutant needs three trials. The paper fills the pool from the global population, of all budgets.
+            everyone = [trial for other in populations.values() for trial in other.members().values()]
             pool = list({trial.id: trial for trial in [*pool, *everyone]}.values())
-        made = None
+        # Mutation and crossover; a random architecture where there is nothing to make a child from.
+        child = None
         if target in members and len(pool) >= 3:
-            made = self._vary.child(members[target], pool, rng, slot=target, step=step)
-        return made or begin(self._cube, rng, slot=target, step=step)
+            child = self._variation.make_child(members[target], pool, rng, slot=target, step=step)
+        return child or propose_random(self._cube, rng, slot=target, step=step)
 
     def tell(self, trial: Trial) -> None:
         self._trials[trial.id] = trial
         for step, population in self._populations.items():
-            population.tell(_at(trial, step))
+            population.tell(_as_of_step(trial, step))
 
-    def _at(self, step: Step, size: int) -> Slots | Elite:
-        """The subpopulation of the trials that have come to `step`."""
+    def _population(self, step: Step, size: int) -> SlotPopulation | ElitePopulation:
+        """Return the subpopulation of the trials that have reached `step`."""
         population = self._populations.get(step)
         if population is None or population.size != size:
-            kind = Slots if len(self.objectives) == 1 else Elite
+            kind = SlotPopulation if len(self.objectives) == 1 else ElitePopulation
             population = self._populations[step] = kind(size, self.objectives, self.constraints, step)
             for trial in self._trials.values():
-                population.tell(_at(trial, step))
+                population.tell(_as_of_step(trial, step))
         return population
 
     def _point(self, trial: Trial) -> FloatArray:
-        return self._cube.read(trial.proposal.note, trial.architecture)
+        """Return the point [d] of a trial in the unit cube."""
+        return self._cube.from_note(trial.proposal.note, trial.architecture)
 
 
-def _at(trial: Trial, step: Step) -> Trial:
-    """What was known of the trial at `step`; without a value where it has not come there."""
+def _as_of_step(trial: Trial, step: Step) -> Trial:
+    """Return the trial as it was at `step`; without reports if it has not reached that step."""
     reports = tuple(report for report in trial.reports if report.step <= step) if trial.reaches(step) else ()
     return replace(trial, reports=reports)

@@ -1,7 +1,7 @@
-"""What TPE and BOHB have in common: trials cut into good ones and others, and the candidate that lies most with the good.
+"""The part that TPE and BOHB share: two groups of trials, and the candidate with the greatest ratio of their densities.
 
-Bergstra et al., "Algorithms for Hyper-Parameter Optimization" (NeurIPS 2011), section 4.1: l(x) is the density of the good
-ones, g(x) that of the others, and expected improvement grows with l(x) / g(x).
+Bergstra et al., "Algorithms for Hyper-Parameter Optimization" (NeurIPS 2011), section 4.1: with l(x) the density of the good
+trials and g(x) that of the others, the expected improvement increases with l(x) / g(x).
 """
 
 from __future__ import annotations
@@ -18,39 +18,56 @@ from ogive.trial import Trial
 
 
 class GoodBadSplit(NamedTuple):
-    """The architectures that two densities are made of, l(x) of the good ones and g(x) of the others, of `of` trials."""
+    """The architectures that the two densities are fitted to.
+
+    Attributes:
+        good: the architectures of l(x).
+        bad: the architectures of g(x).
+        total: the number of trials that were split; more than `good` and `bad` hold if some of the others were left out.
+    """
 
     good: list[Architecture]
     bad: list[Architecture]
-    of: int
+    total: int
 
     @property
-    def said(self) -> dict[str, int]:
-        """For a proposal's note, where they are not all of them."""
+    def note(self) -> dict[str, int]:
+        """The entries of a proposal's note that say to how many trials the densities were fitted; empty if to all."""
         fitted = len(self.good) + len(self.bad)
-        return {"fitted_on": fitted, "of": self.of} if fitted < self.of else {}
+        return {"fitted_on": fitted, "of": self.total} if fitted < self.total else {}
 
 
-def split(known: Observations, best: int, max_fit: int, in_order: bool = False) -> GoodBadSplit:
-    """The `best` trials, and the latest of the others, failed ones too, so that there are `max_fit` at most.
+def split_good_bad(
+    observations: Observations, good_count: int, max_fit: int, good_by_number: bool = False
+) -> GoodBadSplit:
+    """Split trials into the `good_count` best ones and the others; failed trials are among the others.
 
-    The good ones stand with the best first, or `in_order` of their numbers; the others in the order of theirs.
+    Of the others, only the latest are used, so that there are at most `max_fit` trials in all. They are in the order of
+    their numbers. The good trials are in the order of their ranks, or of their numbers if `good_by_number`.
     """
-    order = [known.trials[row] for row in np.argsort(known.ranks(), kind="stable")] if len(known.trials) else []
-    others = _by_number([*order[best:], *known.failed])
-    good = _by_number(order[:best]) if in_order else order[:best]
-    latest = others[-(max_fit - len(good)) :]
+    trials = observations.trials
+    ranked = [trials[row] for row in np.argsort(observations.ranks(), kind="stable")] if len(trials) else []
+    good = _sort_by_number(ranked[:good_count]) if good_by_number else ranked[:good_count]
+    bad = _sort_by_number([*ranked[good_count:], *observations.failed])[-(max_fit - len(good)) :]
     return GoodBadSplit(
-        [trial.architecture for trial in good], [trial.architecture for trial in latest], len(order) + len(known.failed)
+        good=[trial.architecture for trial in good],
+        bad=[trial.architecture for trial in bad],
+        total=len(ranked) + len(observations.failed),
     )
 
 
-def likeliest(space: Space, drawn: Sequence[Architecture], l: Mixture, g: Mixture) -> Architecture | None:  # noqa: E741
-    """Of `drawn` the one with the greatest l(x) / g(x) that the space's constraint allows; None where it allows none."""
-    scores = l.log_density(drawn) - g.log_density(drawn)
-    ordered = (drawn[i] for i in np.argsort(-scores, kind="stable"))
-    return next((architecture for architecture in ordered if space.violation(architecture) is None), None)
+def maximize_density_ratio(
+    space: Space,
+    candidates: Sequence[Architecture],
+    l: Mixture,  # noqa: E741 - the paper's symbol
+    g: Mixture,
+) -> Architecture | None:
+    """Return the candidate with the greatest l(x) / g(x) that the space's constraint allows; None if it allows none."""
+    log_ratios = l.log_density(candidates) - g.log_density(candidates)
+    best_first = (candidates[i] for i in np.argsort(-log_ratios, kind="stable"))
+    # The constraint is the user's function, and may be slow: it is called only until one candidate passes.
+    return next((candidate for candidate in best_first if space.violation(candidate) is None), None)
 
 
-def _by_number(trials: Sequence[Trial]) -> list[Trial]:
+def _sort_by_number(trials: Sequence[Trial]) -> list[Trial]:
     return sorted(trials, key=lambda trial: trial.id)

@@ -1,4 +1,4 @@
-"""What a strategy proposes where the numbers of its model fail: a random architecture, with a note."""
+"""Random proposals where the arithmetic of a model fails, with the reason in the proposal's note."""
 
 from __future__ import annotations
 
@@ -13,26 +13,30 @@ from ogive.surrogates.numerical_errors import NUMERICAL, one_line
 from ogive.trial import Fidelity, Pending, Proposal
 
 NOTE = "fallback"
-"""The entry of a proposal's note that says why a model, or a part of it, was not used. The controller warns of the first."""
+"""The key of a proposal's note that says why a model, or a part of it, was not used. The controller warns of the first."""
 
 S = TypeVar("S", bound=Strategy)
 Ask = Callable[[S, np.random.Generator, Pending, Fidelity], Proposal]
 
 
-def random_if_numbers_fail(ask: Ask[S]) -> Ask[S]:
-    """`ask` of a strategy with a model, which proposes at random where fitting or asking the model fails numerically."""
+def random_on_numerical_error(ask: Ask[S]) -> Ask[S]:
+    """Decorate the `ask` of a model-based strategy: propose at random if fitting or evaluating the model fails numerically.
+
+    So a model that cannot be fitted, for example because all values are equal or overflow, never ends a search.
+    """
 
     @wraps(ask)
-    def safe(self: S, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+    def ask_or_sample(self: S, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         try:
-            with np.errstate(all="ignore"):  # infinities are looked for where they matter
+            # NumPy's warnings are off: code that infinities or NaN could mislead checks for them itself.
+            with np.errstate(all="ignore"):
                 return ask(self, rng, pending, fidelity)
         except NUMERICAL as error:
             return Proposal(self.space.sample(rng), note={"origin": "random", NOTE: f"no model: {one_line(error)}"})
 
-    return safe
+    return ask_or_sample
 
 
-def noted(reason: str | None) -> dict[str, Any]:
-    """The entry of a note for `reason`, where there is one."""
+def fallback_note(reason: str | None) -> dict[str, Any]:
+    """Return the entry of a proposal's note that gives `reason`; empty if `reason` is None."""
     return {} if reason is None else {NOTE: reason}

@@ -1,11 +1,14 @@
-"""Bayesian optimisation with Gaussian processes over architectures.
+"""Bayesian optimization with Gaussian processes over architectures.
 
-The kernel knows categories, order, activity and equal alternatives (`ogive.surrogates.architecture_kernel`); its
-parameters are drawn from their posterior, and the acquisition is averaged over the draws (Snoek et al. 2012, section
-3.2). With one objective the acquisition is expected improvement, with several the expected improvement of the
-hypervolume (`ogive.strategy.acquisition`); either times the probability that every constraint is kept (Gardner et al.
-2014) and that the trial does not fail. Architectures in flight are believed to come out as predicted (Ginsbourger et
-al. 2010)."""
+- The kernel respects categories, order, inactive decisions and equal alternatives (`ogive.surrogates.architecture_kernel`).
+- Its parameters are drawn from their posterior, and the acquisition function is averaged over the draws (Snoek, Larochelle
+  and Adams, "Practical Bayesian optimization of machine learning algorithms", NeurIPS 2012, section 3.1).
+- The acquisition function is the expected improvement with one objective, and the expected hypervolume improvement with
+  several (`ogive.strategy.acquisition`), times the probability that every constraint holds (Gardner et al., "Bayesian
+  optimization with inequality constraints", ICML 2014) and that the trial does not fail.
+- The models are conditioned on pending architectures as if these had ended with the predicted values (Ginsbourger, Le Riche
+  and Carraro, "Kriging is well-suited to parallelize optimization", 2010: "Kriging believer").
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,8 @@ from ogive.objective import Constraint, Objective, pareto_front
 from ogive.registry import whole
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
-from ogive.strategy.candidate_pool import Candidates, Source
-from ogive.strategy.fallback import noted, random_if_numbers_fail
+from ogive.strategy.candidate_pool import CandidatePool, CandidateSet, first_allowed
+from ogive.strategy.fallback import fallback_note, random_on_numerical_error
 from ogive.strategy.gp_acquisition import Acquisition, AcquisitionData
 from ogive.strategy.local_search import LocalSearch
 from ogive.strategy.observations import Observations, collect_observations
@@ -31,38 +34,45 @@ from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 NAME = "strategy 'gp'"
 
 CORE = 150
-"""The largest number of trials from which the kernel's parameters are drawn; fewer where more than two outputs share it."""
+"""The largest number of trials from which the kernel's parameters are drawn; fewer if there are more than two outputs."""
 
 BEST = 5
-"""How many of the best trials candidates are drawn near to."""
+"""The number of best trials near which candidates are drawn."""
 
 REFINEMENTS = 2
-"""Rounds of moves around the most promising candidates, where the space is too large to list."""
+"""The number of rounds of moves around the best candidates, in a space that is too large to enumerate."""
+
+VOLUME_INTERVAL = 3
+"""With several objectives, every third ask uses the hypervolume, the others the rank."""
 
 
 class GaussianProcess(Strategy):
-    """Propose what promises most improvement: among all of a small space, else among samples and moves around the best.
+    """Propose the candidate with the best acquisition value.
+
+    The candidates are all architectures of a small space. In a larger one, they are random samples and moves around the best
+    architectures.
 
     Options:
-        initial: how many trials need a value before the model is used; random until then.
-        candidates: how many architectures are weighed at each ask; half of them where the space is too large to list.
-        draws: how many times the kernel's parameters are drawn from their posterior.
-        local: every so many asks only neighbours of the best are weighed that are not known yet: a step of local search,
-            which ends where the model is mistaken about them. Once all around the best one are known, and as many trials
-            were told after it as up to it, such an ask belongs to a local search that begins anew elsewhere, so that a
-            model which is sure of one part of the space does not stay there for good; 0 for never. Not with several
-            objectives, where the best are many and such steps were found to lose more than they gain.
-        max_fit: with more trials than this the model is fitted to a third of it, the best, and an even spread of the
-            others; the proposal's note then says to how many of how many. (Fitting takes time cubic in their number.)
-        graph: for the Weisfeiler-Lehman kernel and the paths, the graph of an architecture: a function that returns (labels
-            of nodes, edges as pairs of their numbers), "module:function" of one, or "decisions" for the graph of what
-            activates what. By default the space's own, where it declares one; without one, or with "none", the labels
-            of decisions with equal alternatives are counted.
-        depth: how many steps of the graph a label of that kernel takes in.
+        initial: how many trials need a value before the models are used; proposals are random until then.
+        candidates: the number of candidates at each ask; half of them if the space is too large to enumerate.
+        draws: the number of draws of the kernel's parameters from their posterior.
+        local: every `local`-th ask considers only the neighbours of the best architecture that have no trial yet. Such a
+            step of local search finds improvements that the model misjudges. If all neighbours of the best have a trial, and
+            at least as many trials came after the best one as up to it, the ask goes to a local search that starts
+            elsewhere; so a model that is certain of one part of the space does not stay there. 0 for never. Ignored with
+            several objectives, where many trials are best: there, these steps lost more than they gained.
+        max_fit: with more trials than this, the models are fitted to the best third of this number, and to evenly spread
+            ranks of the others; the proposal's note gives the numbers as `fitted_on` and `of`. (The time of a fit grows with
+            the cube of their number.)
+        graph: the graph of an architecture, for the Weisfeiler-Lehman kernel and the paths: a function that returns (labels
+            of nodes, edges as pairs of node indices), "module:function" of such a function, or "decisions" for the graph of
+            which decision activates which. None for the graph that the space declares. If it declares none, or with "none",
+            the labels of decisions with equal alternatives are counted instead.
+        depth: the number of iterations of the Weisfeiler-Lehman kernel.
 
-    With several objectives, every third ask improves on a model of each, by the hypervolume; the others on one model of
-    the rank among all (front, then crowding distance), which finds its way where the former is mistaken of the front.
-    Trials are compared at the highest step that a quarter of them have reached (at least `initial`).
+    With several objectives, every third ask uses one model of each objective and the hypervolume. The others use one model
+    of the rank among all trials (front, then crowding distance), which finds good trials where the former misjudges the
+    front. Trials are compared at the highest step that a quarter of them, and at least `initial`, have reached.
     """
 
     def __init__(
@@ -85,82 +95,110 @@ class GaussianProcess(Strategy):
         self.local = whole(NAME, "local", local, at_least=0) if len(self.objectives) == 1 else 0
         self.max_fit = whole(NAME, "max_fit", max_fit, at_least=3)
         embedding = Embedding(space, graph_of(graph, space), whole(NAME, "depth", depth, at_least=0))
-        self._source = Source(space, embedding)
+        self._pool = CandidatePool(space, embedding)
         self._surrogate = MetricModels(ArchitectureKernel(embedding), self.draws)
-        self._elsewhere = LocalSearch(space, objectives, constraints)
+        self._local_search = LocalSearch(space, objectives, constraints)
         self._trials: dict[TrialId, Trial] = {}
 
     def tell(self, trial: Trial) -> None:
         self._trials[trial.id] = trial
         if self.local:
-            self._elsewhere.tell(trial)
+            self._local_search.tell(trial)
 
-    @random_if_numbers_fail
+    @random_on_numerical_error
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+        # Step 1: collect the trials that can be compared. The first proposals are random.
         trials = list(self._trials.values())
-        known = collect_observations(
+        observations = collect_observations(
             trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4)
         )
-        if len(known.trials) < self.initial:
+        if len(observations.trials) < self.initial:
             return Proposal(self.space.sample(rng), note={"origin": "random"})
-        order = known.ranks().astype(np.float64)
-        number = len(trials) + len(pending)
-        by_rank = len(self.objectives) > 1 and number % 3 != 0
-        data = self._data(known, order, by_rank)
-        self._surrogate.trouble = None
-        waiting = self._source.embed([proposal.architecture for proposal in pending])
-        promise = Acquisition.of(self._surrogate, data, waiting)
-        taken = {trial.architecture.id for trial in trials} | {proposal.architecture.id for proposal in pending}
-        leaders = self._leaders(known, order, rng)
-        best = [known.trials[row].architecture for row in leaders]
-        found = None
-        if self.local and number % self.local == 0:
-            stuck = len(known.trials) >= 2 * (leaders[0] + 1)
-            found = self._steps(best[:1] if stuck else best, taken, rng)
-            if found is None and stuck:
-                return self._elsewhere.ask(rng, pending, fidelity)
-        if found is None:
-            found = self._found(best, taken, promise.glimpse(), rng)
-        gain = promise(found.x)
-        note = {"fitted_on": len(data.fitted), "of": len(known.trials), **noted(self._surrogate.trouble)}
-        if not len(found):
+        # Step 2: fit the models, with pending architectures as if they had ended with the predicted values.
+        ask_number = len(trials) + len(pending)
+        ranks = observations.ranks().astype(np.float64)
+        data = self._select_data(observations, ranks, by_rank=self._uses_rank(ask_number))
+        self._surrogate.failure_reason = None
+        pending_x = self._pool.embed([proposal.architecture for proposal in pending])
+        acquisition = Acquisition.fit(self._surrogate, data, pending_x)
+        # Step 3: collect candidates. At every `local`-th ask these are neighbours of the best, or local search takes over.
+        excluded = {trial.architecture.id for trial in trials} | {proposal.architecture.id for proposal in pending}
+        best_rows = self._best_rows(observations, ranks, rng)
+        best = [observations.trials[row].architecture for row in best_rows]
+        candidates = None
+        if self.local and ask_number % self.local == 0:
+            # Row i is the (i + 1)-th trial: stuck, if the best has not changed for as many trials as it took to find it.
+            is_stuck = len(observations.trials) >= 2 * (best_rows[0] + 1)
+            candidates = self._neighbors_of_first(best[:1] if is_stuck else best, excluded, rng)
+            if candidates is None and is_stuck:
+                return self._local_search.ask(rng, pending, fidelity)
+        if candidates is None:
+            candidates = self._draw_candidates(best, excluded, acquisition.cheap_score(), rng)
+        # Step 4: propose the candidate with the highest acquisition value among those that no wrapper would reject.
+        scores = acquisition(candidates.x)
+        note = {
+            "fitted_on": len(data.fitted),
+            "of": len(observations.trials),
+            **fallback_note(self._surrogate.failure_reason),
+        }
+        if not len(candidates):
             return Proposal(self.space.sample(rng), note={"origin": "random", **note})
-        by_gain = np.argsort(-gain, kind="stable")
-        chosen = next((i for i in by_gain if self.allowed(found.architectures[i])), by_gain[0])
-        origin = {"origin": "model", "candidate": found.origins[chosen]}
-        return Proposal(found.architectures[chosen], note={**origin, **note})
+        index = first_allowed(np.argsort(-scores, kind="stable"), candidates.architectures, self.allowed)
+        origin = {"origin": "model", "candidate": candidates.origins[index]}
+        return Proposal(candidates.architectures[index], note={**origin, **note})
 
-    def _leaders(self, known: Observations, order: FloatArray, rng: np.random.Generator) -> Sequence[int]:
-        """Rows of the best; with several objectives, of the Pareto front at random, or only its ends would lead."""
-        front = np.flatnonzero(known.feasible & pareto_front(np.where(known.feasible[:, None], known.costs, np.inf)))
+    def _uses_rank(self, ask_number: int) -> bool:
+        return len(self.objectives) > 1 and ask_number % VOLUME_INTERVAL != 0
+
+    def _best_rows(self, observations: Observations, ranks: FloatArray, rng: np.random.Generator) -> Sequence[int]:
+        """Return the rows of the best observations, near which candidates are drawn.
+
+        With several objectives these are random ones of the Pareto front. The first by rank would only be its ends, since
+        these have the greatest crowding distance.
+        """
+        feasible = observations.feasible
+        front = np.flatnonzero(feasible & pareto_front(np.where(feasible[:, None], observations.costs, np.inf)))
         if len(self.objectives) == 1 or not len(front):
-            return [int(row) for row in np.argsort(order, kind="stable")[:BEST]]
+            return [int(row) for row in np.argsort(ranks, kind="stable")[:BEST]]
         return [int(row) for row in rng.permutation(front)[: 4 * BEST]]
 
-    def _steps(self, centers: Sequence[Architecture], taken: set[str], rng: np.random.Generator) -> Candidates | None:
-        """The unknown neighbours of the first of these that has any."""
-        around = (self._source.around(center, taken, rng) for center in centers)
-        return next((found for found in around if len(found)), None)
+    def _neighbors_of_first(
+        self, centers: Sequence[Architecture], excluded: set[str], rng: np.random.Generator
+    ) -> CandidateSet | None:
+        """Return the neighbours that are not `excluded` of the first center that has any; None if none has."""
+        neighbors = (self._pool.neighbors(center, excluded, rng) for center in centers)
+        return next((candidates for candidates in neighbors if len(candidates)), None)
 
-    def _found(
-        self, best: Sequence[Architecture], taken: set[str], glimpse: Acquisition, rng: np.random.Generator
-    ) -> Candidates:
-        """What of the whole space is weighed closely."""
-        count = self.candidates if self._source.listed else self.candidates // 2
-        found = self._source.draw(best, taken, count, rng)
-        for _ in range(0 if self._source.listed else REFINEMENTS):
-            leaders = found.leading(glimpse(found.x), BEST).architectures
-            known = taken | {architecture.id for architecture in found.architectures}
-            found = found.plus(self._source.near(leaders, known, count // 4, rng))
-        return found.leading(glimpse(found.x), count // 4)
+    def _draw_candidates(
+        self, best: Sequence[Architecture], excluded: set[str], cheap_score: Acquisition, rng: np.random.Generator
+    ) -> CandidateSet:
+        """Return the candidates from the whole space that are worth the full acquisition function."""
+        count = self.candidates if self._pool.is_enumerated else self.candidates // 2
+        candidates = self._pool.draw(best, excluded, count, rng)
+        # In a large space, add moves around the candidates that look best so far.
+        for _ in range(0 if self._pool.is_enumerated else REFINEMENTS):
+            top = candidates.top(cheap_score(candidates.x), BEST).architectures
+            excluded_now = excluded | {architecture.id for architecture in candidates.architectures}
+            candidates = candidates.plus(self._pool.draw_near(top, excluded_now, count // 4, rng))
+        # The full acquisition is computed for a quarter of them.
+        return candidates.top(cheap_score(candidates.x), count // 4)
 
-    def _data(self, known: Observations, order: FloatArray, by_rank: bool) -> AcquisitionData:
-        n, measured = len(order), known.costs.shape[1] + known.excess.shape[1]
-        most = min(CORE, 2 * CORE // (measured + bool(known.failed)), self.max_fit)
-        mosts = [most] * measured + [most // 2]  # beside as many that failed
+    def _select_data(self, observations: Observations, ranks: FloatArray, by_rank: bool) -> AcquisitionData:
+        """Return the data of the models, with limits on the number of trials."""
+        n, outputs = len(ranks), observations.costs.shape[1] + observations.excess.shape[1]
+        # The time of drawing parameters is shared by all outputs.
+        limit = min(CORE, 2 * CORE // (outputs + bool(observations.failed)), self.max_fit)
+        limits = [limit] * outputs + [limit // 2]  # the model of failure has as many failed trials in addition
 
         def core(output: int) -> Rows:
-            first = np.arange(milestone(max(1, n - output)))  # one after another: not all in the same ask
-            return spread(known.rows(first).ranks().astype(np.float64), mosts[output])
+            # Parameters are drawn again at milestones. Each output has them at another trial, so that no ask draws all.
+            first_rows = np.arange(milestone(max(1, n - output)))
+            return spread(observations.rows(first_rows).ranks().astype(np.float64), limits[output])
 
-        return AcquisitionData(known, self._source.embed, spread(order, self.max_fit), core, by_rank)
+        return AcquisitionData(
+            observations=observations,
+            embed=self._pool.embed,
+            fitted=spread(ranks, self.max_fit),
+            core=core,
+            by_rank=by_rank,
+        )

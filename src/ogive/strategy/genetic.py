@@ -1,6 +1,6 @@
-"""A genetic algorithm: selection, crossover, mutation, and a population from which the oldest or the worst is dropped.
+"""A genetic algorithm: selection, crossover and mutation, in a population that drops its oldest or its worst member.
 
-Holland, "Adaptation in Natural and Artificial Systems" (1975); tournaments and fitness-proportional selection as compared by
+Holland, "Adaptation in Natural and Artificial Systems" (1975). Tournament and fitness-proportional selection are compared by
 Goldberg and Deb, "A comparative analysis of selection schemes used in genetic algorithms" (FOGA 1991).
 """
 
@@ -25,25 +25,25 @@ NAME = "strategy 'genetic'"
 SELECTIONS = ("tournament", "proportional")
 
 TRIES = 1000
-"""Mutations that are drawn until the space's constraint allows one."""
+"""The number of mutations that are drawn until the space's constraint allows one."""
 
 
 class Genetic(Strategy):
-    """Two parents are selected and crossed, their child is mutated and joins the population, and one member is dropped.
+    """Select two parents and cross them; their mutated child joins the population, and one member is dropped.
 
     Options:
-        population: how many are alive; until so many have a value or are on their way to one, architectures are drawn at
-            random.
-        selection: "tournament": the best of `sample` members drawn with replacement; "proportional": a member is drawn with
+        population: the number of members. Architectures are drawn at random until that many trials have a value or are
+            pending.
+        selection: "tournament": the best of `sample` members drawn with replacement. "proportional": a member is drawn with
             a probability proportional to its fitness.
-        sample: members in a tournament.
-        crossover: the probability that a child has two parents; each decision then comes from either.
-        mutation: the probability with which each active decision of a child changes, independently of the others; None:
-            1 / (active decisions with more than one alternative). In a child of one parent at least one changes.
-        drop: "oldest" or "worst": who leaves when one joins.
+        sample: the number of members in a tournament.
+        crossover: the probability that a child has two parents; each of its decisions then comes from either.
+        mutation: the probability with which each active decision of a child changes, independently of the others. None for
+            1 / (active decisions with more than one alternative). In a child of one parent at least one decision changes.
+        drop: the member that leaves when a trial joins: "oldest" or "worst".
 
-    The fitness of a member is by how much it is better than the worst one (Goldberg's windowing), with one objective and
-    where all keep the constraints; else it is the number of ranks below it.
+    The fitness of a member is the difference of its objective from the worst member's (Goldberg's windowing) if there is
+    one objective and all members satisfy the constraints; otherwise it is the number of ranks below it.
     """
 
     def __init__(
@@ -67,8 +67,10 @@ class Genetic(Strategy):
         self._population = Population(self.size, choice(NAME, "drop", drop, DROPS), objectives, constraints)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+        # The first population is random.
         if self._population.is_small(pending, least=2):
             return Proposal(self.space.sample(rng), note={"origin": "random"})
+        # Selection, crossover with the given probability, mutation.
         first, second = self._select(rng), self._select(rng)
         try:
             if rng.random() < self.crossover and first.id != second.id:
@@ -76,10 +78,11 @@ class Genetic(Strategy):
                 mutated = mutate(self.space, child, self.mutation, rng, at_least_one=False)
                 note = {"origin": "crossover", "parent": first.id, "parents": [first.id, second.id]}
                 return Proposal(mutated, note=note)
+            # A copy of its one parent would give no information: change at least one decision.
             mutated = mutate(self.space, first.architecture, self.mutation, rng, at_least_one=True)
             return Proposal(mutated, note={"origin": "mutation", "parent": first.id})
-        except SpaceError as isolated:  # the space's constraint allows nothing so near
-            return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_mutation": str(isolated)})
+        except SpaceError as error:  # the space's constraint allows no architecture that near
+            return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_mutation": str(error)})
 
     def tell(self, trial: Trial) -> None:
         self._population.tell(trial)
@@ -87,58 +90,63 @@ class Genetic(Strategy):
     def _select(self, rng: np.random.Generator) -> Trial:
         members = self._population.members()
         if self.selection == "tournament":
-            drawn = rng.integers(len(members), size=self.sample).tolist()
-            winner: int = min(drawn, key=lambda row: members[row][0])
+            entrants = rng.integers(len(members), size=self.sample).tolist()
+            winner: int = min(entrants, key=lambda row: members[row][0])
             return members[winner][1]
         fitness = self._fitness(members)
         return members[int(rng.choice(len(members), p=fitness / fitness.sum()))][1]
 
     def _fitness(self, members: Sequence[tuple[int, Trial]]) -> FloatArray:
-        """[P], at least one of them above 0."""
+        """Return the fitness [P] of the members, at least one of them above 0."""
         ranks = np.array([rank for rank, _ in members])
         fitness = (ranks.max() - ranks).astype(np.float64)
         step, _ = comparable([trial for _, trial in members])
         values = [trial.at(step) for _, trial in members]
+        # Windowing needs one scale on which all members can be compared.
         if len(self.objectives) == 1 and all(violation(metrics, self.constraints) == 0 for metrics in values):
             costs = np.array([self.objectives[0].cost(metrics) for metrics in values])
             if np.isfinite(costs).all():
                 fitness = costs.max() - costs
+        # If all are equally good, or the sum overflows, each is selected with the same probability.
         return fitness if fitness.any() and math.isfinite(fitness.sum()) else np.ones(len(members))
 
 
 def mutate(
     space: Space, architecture: Architecture, rate: float | None, rng: np.random.Generator, at_least_one: bool
 ) -> Architecture:
-    """`architecture` with each active decision changed with a probability, independently; what that activates is drawn.
+    """Return `architecture` with each active decision changed at random, independently of the others.
 
-    Under a constraint the changes are drawn until it allows them; as often as before they are none.
+    Decisions that a change activates are drawn at random. If the space has a constraint, changes are drawn until it allows
+    them; the probability that nothing changes is the same as without the constraint.
 
     Args:
-        space: of the architecture.
-        architecture: allowed by the space.
-        rate: the probability; None: 1 / (active decisions that have another alternative), one change on average.
-        rng: for what is drawn.
-        at_least_one: where none was drawn, change one, uniformly.
+        space: the space of the architecture.
+        architecture: an architecture that the space allows.
+        rate: the probability of a change of a decision. None for 1 / (active decisions that have another alternative), which
+            is one change on average.
+        rng: the source of random numbers.
+        at_least_one: if no change was drawn, change one decision, chosen uniformly.
 
     Raises:
-        SpaceError: nothing can be changed, or the space's constraint refused all of `TRIES` changes.
+        SpaceError: nothing can be changed, or the space's constraint rejected all of `TRIES` mutations.
     """
-    open_ones = [d for d in space.decisions if d.name in architecture and d.domain.size > 1]
-    if not open_ones:
+    changeable = [d for d in space.decisions if d.name in architecture and d.domain.size > 1]
+    if not changeable:
         if at_least_one:
             raise SpaceError(f"{architecture!r} cannot be mutated: each of its decisions has one alternative")
         return architecture
-    p = 1.0 / len(open_ones) if rate is None else rate
+    p = 1.0 / len(changeable) if rate is None else rate
     for _ in range(TRIES):
-        drawn = [d for d, u in zip(open_ones, rng.random(len(open_ones)).tolist(), strict=True) if u < p]
-        if not drawn:
+        changed = [d for d, u in zip(changeable, rng.random(len(changeable)).tolist(), strict=True) if u < p]
+        if not changed:
             if not at_least_one:
                 return architecture
-            drawn = [open_ones[int(rng.integers(len(open_ones)))]]
-        labels = {d.name: d.domain.pick_other(architecture[d.name], rng.random()) for d in drawn}
+            changed = [changeable[int(rng.integers(len(changeable)))]]
+        labels = {d.name: d.domain.pick_other(architecture[d.name], rng.random()) for d in changed}
         u = rng.random(len(space.decisions)).tolist()
         child = Architecture(space, complete(space.decisions, {**architecture, **labels}, u))
         if space.violation(child) is None:
             return child
-        at_least_one = True  # else a constraint would make unchanged children more frequent
+        # From the second try on, something must change: else the constraint would make unchanged children more frequent.
+        at_least_one = True
     raise SpaceError(f"the constraint refused all of {TRIES} mutations of {architecture!r}")

@@ -19,24 +19,22 @@ from ogive.trial import Fidelity, Pending, Proposal, Trial
 NAME = "strategy 'grid'"
 ORDERS = ("seeded", "lexicographic")
 
-LISTED = 200_000
-"""The largest number of architectures that are put into a random order."""
+SHUFFLED = 200_000
+"""The largest number of architectures that are shuffled."""
 
 
 class Grid(Strategy):
-    """One architecture after another, whatever was found.
+    """Propose one architecture after another, independently of all earlier trials.
 
     Options:
-        order: "lexicographic": as the space's table lists them, the last decision moving fastest; "seeded": in a random
-            order, so that a search that ends early has not seen one corner only.
-        seed: of the random order.
-        resolution: values of each real decision.
+        order: "seeded" for a random order, so that a search that ends early has covered more than one corner of the space.
+            "lexicographic" for the order of the space's table, in which the last decision changes fastest.
+        seed: the seed of the random order.
+        resolution: the number of values of each real decision.
 
-    A space of more than 200,000 architectures is too large for a random order: it is refused, unless the order is
-    lexicographic.
-
-    Raises (from `ask`):
-        SpaceExhausted: all of the grid was proposed.
+    Raises:
+        JobError: the order is "seeded", and the grid has more than 200,000 architectures.
+        SpaceExhausted (from `ask`): all architectures of the grid were proposed.
     """
 
     def __init__(
@@ -52,57 +50,61 @@ class Grid(Strategy):
         self.order = choice(NAME, "order", order, ORDERS)
         self.seed = whole(NAME, "seed", seed, at_least=0)
         self.resolution = whole(NAME, "resolution", resolution, at_least=2)
-        self._told: set[str] = set()
-        self._seen: list[Architecture] = []  # what of the grid was listed so far, one for each id
-        self._first = 0  # all before this place were told
-        self._rest: Iterator[Architecture] | None = None
+        self._evaluated: set[str] = set()  # ids of the architectures that have a trial
+        self._listed: list[Architecture] = []  # the beginning of the grid, one architecture for each id
+        self._remaining: Iterator[Architecture] | None = None  # the part of the grid that is not listed yet
+        self._first = 0  # the index of the first listed architecture without a trial
         if order == "seeded":
             self._shuffle()
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         rejected = {proposal.architecture.id for proposal in pending.rejected}
-        place = self._first
-        while (architecture := self._at(place)) is not None:
-            is_new = architecture.id not in self._told and architecture.id not in rejected
+        index = self._first
+        while (architecture := self._architecture_at(index)) is not None:
+            is_new = architecture.id not in self._evaluated and architecture.id not in rejected
             if is_new and not pending.holds(architecture.id):
                 return Proposal(architecture, note={"origin": "grid"})
-            place += 1
-        raise SpaceExhausted(f"all {place} architectures of the grid were proposed")
+            index += 1
+        raise SpaceExhausted(f"all {index} architectures of the grid were proposed")
 
     def tell(self, trial: Trial) -> None:
-        self._told.add(trial.architecture.id)
-        while self._first < len(self._seen) and self._seen[self._first].id in self._told:
+        self._evaluated.add(trial.architecture.id)
+        while self._first < len(self._listed) and self._listed[self._first].id in self._evaluated:
             self._first += 1
 
-    def _at(self, place: int) -> Architecture | None:
-        """The architecture at a place of the grid; None beyond its end. What is listed is kept."""
-        if self._rest is None:
-            self._rest = _different(self.space.grid(self.resolution))
-        self._seen += islice(self._rest, max(0, place + 1 - len(self._seen)))
-        return self._seen[place] if place < len(self._seen) else None
+    def _architecture_at(self, index: int) -> Architecture | None:
+        """Return the architecture at `index` of the grid, which is listed up to there; None beyond the end."""
+        if self._remaining is None:
+            self._remaining = _unique(self.space.grid(self.resolution))
+        self._listed += islice(self._remaining, max(0, index + 1 - len(self._listed)))
+        return self._listed[index] if index < len(self._listed) else None
 
     def _shuffle(self) -> None:
-        most = 0 if self._is_surely_large() else LISTED + 1
-        listed = list(islice(_different(self.space.grid(self.resolution)), most))
-        if not most or len(listed) > LISTED:
+        limit = 0 if self._is_surely_large() else SHUFFLED + 1
+        grid = list(islice(_unique(self.space.grid(self.resolution)), limit))
+        if not limit or len(grid) > SHUFFLED:
             raise JobError(
-                f"{NAME}: the grid has more than {LISTED:,} architectures, too many for a random order; say "
+                f"{NAME}: the grid has more than {SHUFFLED:,} architectures, too many for a random order; set "
                 "order='lexicographic', or use 'random'"
             )
-        self._seen = [listed[i] for i in generator(self.seed, "grid").permutation(len(listed))]
-        self._rest = iter(())
+        self._listed = [grid[i] for i in generator(self.seed, "grid").permutation(len(grid))]
+        self._remaining = iter(())
 
     def _is_surely_large(self) -> bool:
-        """Whether counting tells without listing: nothing is forbidden or merged, and there is no real decision."""
+        """Return whether the grid is too large to shuffle, as far as that is known without listing it.
+
+        It is known if no constraint forbids architectures, no canonical form merges them, and no decision is real.
+        """
         if self.space.constraint is not None or self.space.canonical is not None:
             return False
         size = self.space.size()
-        return LISTED < (size.low if isinstance(size, SizeBounds) else size) < math.inf
+        return SHUFFLED < (size.low if isinstance(size, SizeBounds) else size) < math.inf
 
 
-def _different(architectures: Iterator[Architecture]) -> Iterator[Architecture]:
-    seen: set[str] = set()
+def _unique(architectures: Iterator[Architecture]) -> Iterator[Architecture]:
+    """Yield the first architecture of each id."""
+    ids: set[str] = set()
     for architecture in architectures:
-        if architecture.id not in seen:
-            seen.add(architecture.id)
+        if architecture.id not in ids:
+            ids.add(architecture.id)
             yield architecture

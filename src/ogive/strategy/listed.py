@@ -1,7 +1,7 @@
-"""Given architectures, one after another: alone, or before another strategy.
+"""Architectures of a list, proposed in order: alone (`Listed`), or before another strategy (`Initial`).
 
-`listed` is the strategy of a full training or of a list made by hand. `Initial` puts a list in front of any strategy: what
-an earlier run found best, or networks that one would be ashamed not to have tried. No randomness is in either.
+Full training uses `Listed`. `Initial` puts a list before any strategy, for example the best architectures of an earlier run,
+or well-known networks that a search should not miss. Neither uses random numbers.
 """
 
 from __future__ import annotations
@@ -19,20 +19,22 @@ from ogive.strategy.base import Strategy
 from ogive.trial import EMPTY, Fidelity, Pending, Proposal, Trial
 
 Choices = Mapping[str, Any]
-PLACE = "listed"
-"""The note that tells which place of the list a proposal came from."""
+INDEX = "listed"
+"""The key of a proposal's note that holds its index in the list."""
 
 
 class Listed(Strategy):
-    """The architectures of a list, in order; the same one may stand there again, with other settings.
+    """Propose the architectures of a list, in order. An architecture may occur more than once, with different settings.
 
     Args:
-        architectures: names and labels of the active decisions, as `Architecture.to_json` gives them.
+        space, objectives, constraints: as for every strategy.
+        architectures: {decision: label} of the active decisions of each architecture, as `Architecture.to_json` returns it.
         settings: for each architecture its `Proposal.settings`; empty for none.
 
     Raises:
-        JobError: the list is empty, an item is no architecture of the space, or there are more or fewer settings.
-        SpaceExhausted (from `ask`): every place of the list was proposed.
+        JobError: the list is empty, an item is not an architecture of the space, or the numbers of architectures and
+            settings differ.
+        SpaceExhausted (from `ask`): the whole list was proposed.
     """
 
     def __init__(
@@ -45,22 +47,25 @@ class Listed(Strategy):
         settings: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         super().__init__(space, objectives, constraints)
-        self._list = _List(space, architectures, settings, "listed")
+        self._list = _ProposalList(space, architectures, settings, "listed")
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         proposal = self._list.next(pending)
         if proposal is None:
-            raise SpaceExhausted(f"all {len(self._list.items)} architectures of the list were proposed")
+            raise SpaceExhausted(f"all {len(self._list.proposals)} architectures of the list were proposed")
         return proposal
 
     def tell(self, trial: Trial) -> None:
-        self._list.told(trial)
+        self._list.tell(trial)
 
 
 class Initial(Strategy):
-    """`strategy`, after the architectures of a list. The strategy is told about those, too.
+    """Propose the architectures of a list, then those of `strategy`, which receives the trials of the list as well.
 
-    Put `Deduplicated` and `Constrained` around it: what of the list they turn down is passed over.
+    `Deduplicated` and `Constrained` go around it; architectures of the list that they reject are skipped.
+
+    Attributes:
+        origin: the value of `origin` in the notes of the list's proposals.
     """
 
     origin = "initial"
@@ -70,7 +75,7 @@ class Initial(Strategy):
     ) -> None:
         super().__init__(strategy.space, strategy.objectives, strategy.constraints)
         self.strategy = strategy
-        self._list = _List(strategy.space, architectures, settings, self.origin)
+        self._list = _ProposalList(strategy.space, architectures, settings, self.origin)
 
     def allow_only(self, allowed: Callable[[Architecture], bool]) -> None:
         super().allow_only(allowed)
@@ -80,40 +85,42 @@ class Initial(Strategy):
         return self._list.next(pending) or self.strategy.ask(rng, pending, fidelity)
 
     def tell(self, trial: Trial) -> None:
-        self._list.told(trial)
+        self._list.tell(trial)
         self.strategy.tell(trial)
 
 
-class _List:
-    """Proposals in order, and which of them were told."""
+class _ProposalList:
+    """Proposals in order, and which of them have a trial."""
 
     def __init__(
         self, space: Space, architectures: Sequence[Choices], settings: Sequence[Mapping[str, Any]], origin: str
     ) -> None:
-        self.items = check_list(space, architectures, settings)
+        self.proposals = check_list(space, architectures, settings)
         self._origin = origin
-        self._told: set[int] = set()
+        self._evaluated: set[int] = set()  # indices
 
     def next(self, pending: Pending) -> Proposal | None:
-        """The first place that was neither told nor is pending; None where there is none."""
-        taken = self._told | {place for proposal in pending if (place := self._place(proposal)) is not None}
-        place = next((place for place in range(len(self.items)) if place not in taken), None)
-        return None if place is None else replace(self.items[place], note={PLACE: place, "origin": self._origin})
+        """Return the first proposal that is not pending and has no trial; None if there is none."""
+        used = self._evaluated | {index for proposal in pending if (index := self._index(proposal)) is not None}
+        index = next((index for index in range(len(self.proposals)) if index not in used), None)
+        if index is None:
+            return None
+        return replace(self.proposals[index], note={INDEX: index, "origin": self._origin})
 
-    def told(self, trial: Trial) -> None:
-        place = self._place(trial.proposal)
-        if place is not None:
-            self._told.add(place)
+    def tell(self, trial: Trial) -> None:
+        index = self._index(trial.proposal)
+        if index is not None:
+            self._evaluated.add(index)
 
-    def _place(self, proposal: Proposal) -> int | None:
-        """Of this list; a warm start and a list of the user's may stand one before the other."""
-        return proposal.note.get(PLACE) if proposal.note.get("origin") == self._origin else None
+    def _index(self, proposal: Proposal) -> int | None:
+        # The origin tells apart the lists of a warm start and of the user, which may both precede a strategy.
+        return proposal.note.get(INDEX) if proposal.note.get("origin") == self._origin else None
 
 
 def check_list(
     space: Space, architectures: Sequence[Choices], settings: Sequence[Mapping[str, Any]] = ()
 ) -> tuple[Proposal, ...]:
-    """The proposals of a list, each seen to be an allowed architecture of the space.
+    """Return the proposals of a list, after checking that each is an architecture that the space allows.
 
     Raises:
         JobError: as `Listed`.
@@ -125,19 +132,19 @@ def check_list(
             f"settings: {len(settings)} for {len(architectures)} architectures; give one {{name: value}} for each"
         )
     return tuple(
-        Proposal(_architecture(space, place, choices), settings=dict(settings[place]) if settings else EMPTY)
-        for place, choices in enumerate(architectures)
+        Proposal(_parse_architecture(space, index, choices), settings=dict(settings[index]) if settings else EMPTY)
+        for index, choices in enumerate(architectures)
     )
 
 
-def _architecture(space: Space, place: int, choices: Choices) -> Architecture:
+def _parse_architecture(space: Space, index: int, choices: Choices) -> Architecture:
     if not isinstance(choices, Mapping):
-        raise JobError(f"architectures[{place}]: found {choices!r}; give {{decision: label, ...}}")
+        raise JobError(f"architectures[{index}]: found {choices!r}; give {{decision: label, ...}}")
     try:
         architecture = space.architecture(choices)
         reason = space.violation(architecture)
     except SpaceError as error:
-        raise JobError(f"architectures[{place}]: {error}") from error
+        raise JobError(f"architectures[{index}]: {error}") from error
     if reason is not None:
-        raise JobError(f"architectures[{place}]: the space's constraint does not allow it: {reason}")
+        raise JobError(f"architectures[{index}]: the space's constraint does not allow it: {reason}")
     return architecture

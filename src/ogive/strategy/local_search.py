@@ -1,7 +1,9 @@
 """Local search.
 
-White et al., "Exploring the Loss Landscape in Neural Architecture Search" (UAI 2021): evaluate the neighbours of the
-best architecture so far, move as soon as one is better, begin anew from random architectures at a local optimum.
+White, Nolen and Savani, "Exploring the Loss Landscape in Neural Architecture Search" (UAI 2021), algorithm 1: evaluate the
+neighbours of an architecture, move to a better one, and stop at a local optimum. As in the authors' program (naszilla), a
+search starts from the best of several random architectures, moves as soon as a neighbour is better, and starts again from
+random architectures after a local optimum.
 """
 
 from __future__ import annotations
@@ -17,24 +19,24 @@ from ogive.registry import whole
 from ogive.seeds import generator
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
-from ogive.strategy.ranking import ranked
+from ogive.strategy.ranking import rank_trials
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 NAME = "strategy 'local_search'"
 
 
 class LocalSearch(Strategy):
-    """Searches numbered 0, 1, 2 ...: each begins at random and goes from neighbour to neighbour to a local optimum.
+    """Run local searches, numbered 0, 1, 2 ..., each from random architectures to a local optimum.
 
     Options:
-        initial: how many random architectures a search begins with; it goes on from the best of them.
+        initial: the number of random architectures at the start of each search; it continues from the best of them.
 
-    A search is open while its best trial has a neighbour that was neither told nor is pending; the oldest open one is
-    carried on, and a new one begins when none is open. So no worker waits for the last neighbours of an optimum: should
-    one of them turn out better, its search is open again. A search also ends where others have seen all around it. With
-    several objectives, better means that it dominates.
+    Asynchronous: a search is open while its best trial has a neighbour that was not proposed yet. An ask continues the
+    oldest open search, or starts a new one if none is open. So no worker waits for the last neighbours of an optimum; if one
+    of them turns out better, its search is open again. A search also ends if other searches have evaluated all neighbours.
+    With several objectives, a trial is better than another if it dominates it.
 
-    Trials that another strategy proposed count as beginnings of search 0.
+    Trials that another strategy proposed count as random architectures at the start of search 0.
     """
 
     def __init__(
@@ -47,57 +49,74 @@ class LocalSearch(Strategy):
         super().__init__(space, objectives, constraints)
         self.initial = whole(NAME, "initial", initial, at_least=1)
         self._searches: dict[int, _Search] = {}
-        self._told: set[str] = set()  # ids of architectures
+        self._evaluated: set[str] = set()  # ids of the architectures that have a trial
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        taken = {proposal.architecture.id for proposal in pending}
-        begun = Counter(
-            _search_of(p) for i, p in pending.in_flight.items() if _is_beginning(p) and not self._knows(i, p)
-        )
-        numbers = sorted({*self._searches, *begun})
+        pending_ids = {proposal.architecture.id for proposal in pending}
+        pending_starts = self._count_pending_starts(pending)
+        numbers = sorted({*self._searches, *pending_starts})
         for number in numbers:
             search = self._searches.get(number, _Search())
-            if begun[number] + len(search.beginnings) < self.initial:
+            # Algorithm 1, step 1: start at random. Here from the best of `initial` random architectures.
+            if pending_starts[number] + len(search.starts) < self.initial:
                 return Proposal(self.space.sample(rng), note={"origin": "random", "search": number})
-            unseen = [n for n in self._neighbors(search) if n.id not in taken]
+            # Step 3: evaluate a neighbour of the best trial so far; `_best` moves as soon as one is better.
+            unseen = [n for n in self._neighbors(search) if n.id not in pending_ids]
             if unseen:
                 parent = self._best(search)
-                assert parent is not None
+                assert parent is not None, "a search without a best trial has no neighbours"
                 note = {"origin": "local search", "search": number, "parent": parent.id}
                 return Proposal(unseen[int(rng.integers(len(unseen)))], note=note)
+        # All searches are at a local optimum, as far as is known: start the next one.
         return Proposal(self.space.sample(rng), note={"origin": "random", "search": numbers[-1] + 1 if numbers else 0})
 
     def tell(self, trial: Trial) -> None:
-        self._told.add(trial.architecture.id)
-        search = self._searches.setdefault(_search_of(trial.proposal), _Search())
-        if _is_beginning(trial.proposal):
-            search.beginnings.add(trial.id)
-        known = search.trials.pop(trial.id, None) if trial.status.failed else search.trials.get(trial.id)
-        if not trial.status.failed:
+        self._evaluated.add(trial.architecture.id)
+        search = self._searches.setdefault(_search_number(trial.proposal), _Search())
+        if _is_start(trial.proposal):
+            search.starts.add(trial.id)
+        if trial.status.failed:
+            former = search.trials.pop(trial.id, None)
+        else:
+            former = search.trials.get(trial.id)
             search.trials[trial.id] = trial
-        if known is not None:
-            search.best = None  # told before: what was concluded from it may be otherwise now
-        elif search.best is not None and self._better(trial, search.best):
+        if former is not None:
+            search.best = None  # it may depend on the earlier record
+        elif search.best is not None and self._is_better(trial, search.best):
             search.best = trial
 
-    def _knows(self, trial: TrialId, proposal: Proposal) -> bool:
-        search = self._searches.get(_search_of(proposal))
-        return search is not None and trial in search.beginnings
+    def _count_pending_starts(self, pending: Pending) -> Counter[int]:
+        """Return for each search how many of its random architectures are pending and have no trial here yet."""
+        return Counter(
+            _search_number(proposal)
+            for trial, proposal in pending.in_flight.items()
+            if _is_start(proposal) and not self._is_known_start(trial, proposal)
+        )
 
-    def _better(self, trial: Trial, than: Trial) -> bool:
-        order = ranked([than, trial], self.objectives, self.constraints)
-        return len(order) == 2 and order[1][0] < order[0][0]
+    def _is_known_start(self, trial: TrialId, proposal: Proposal) -> bool:
+        search = self._searches.get(_search_number(proposal))
+        return search is not None and trial in search.starts
+
+    def _is_better(self, trial: Trial, other: Trial) -> bool:
+        ranked = rank_trials([other, trial], self.objectives, self.constraints)
+        return len(ranked) == 2 and ranked[1][0] < ranked[0][0]
 
     def _best(self, search: _Search) -> Trial | None:
-        """Where the search stands: the trials in the order of being told, moving whenever one is better."""
+        """Return the trial whose neighbours are evaluated.
+
+        It is found by going through the search's trials in their order, and moving to each one that is better.
+        """
         if search.best is None:
             for trial in search.trials.values():
-                if trial.reports and (search.best is None or self._better(trial, search.best)):
+                if trial.reports and (search.best is None or self._is_better(trial, search.best)):
                     search.best = trial
         return search.best
 
     def _neighbors(self, search: _Search) -> list[Architecture]:
-        """The neighbours, not told yet, of where the search stands; what a change activates is drawn once for all."""
+        """Return the neighbours of the search's best trial that have no trial yet.
+
+        Decisions that a change activates are drawn at random, in the same way each time for the same best architecture.
+        """
         best = self._best(search)
         if best is None:
             return []
@@ -105,23 +124,33 @@ class LocalSearch(Strategy):
         if search.center != center.id:
             search.center = center.id
             search.neighbors = list(self.space.neighbors(center, generator(0, "neighbors", center.id)))
-        search.neighbors = [neighbor for neighbor in search.neighbors if neighbor.id not in self._told]
+        search.neighbors = [neighbor for neighbor in search.neighbors if neighbor.id not in self._evaluated]
         return search.neighbors
 
 
 @dataclass
 class _Search:
-    beginnings: set[TrialId] = field(default_factory=set)  # that were told, failed ones included
-    trials: dict[TrialId, Trial] = field(default_factory=dict)  # not failed, in the order of being told
-    best: Trial | None = None  # a cache of `_best`; None: not known
-    center: str = ""  # the architecture whose neighbours were listed last
+    """One local search.
+
+    Attributes:
+        starts: the trials of its random architectures, failed ones included.
+        trials: its trials that have not failed, in the order in which `tell` first received them.
+        best: a cache of `LocalSearch._best`; None if it has to be computed.
+        center: the id of the architecture whose neighbours are in `neighbors`.
+        neighbors: a cache of `LocalSearch._neighbors`.
+    """
+
+    starts: set[TrialId] = field(default_factory=set)
+    trials: dict[TrialId, Trial] = field(default_factory=dict)
+    best: Trial | None = None
+    center: str | None = None
     neighbors: list[Architecture] = field(default_factory=list)
 
 
-def _search_of(proposal: Proposal) -> int:
+def _search_number(proposal: Proposal) -> int:
     number = proposal.note.get("search", 0)
     return number if isinstance(number, int) and number >= 0 else 0
 
 
-def _is_beginning(proposal: Proposal) -> bool:
+def _is_start(proposal: Proposal) -> bool:
     return "parent" not in proposal.note

@@ -1,7 +1,9 @@
-"""NSGA-II.
+"""NSGA-II, a genetic algorithm for several objectives.
 
 Deb, Pratap, Agarwal and Meyarivan, "A fast and elitist multiobjective genetic algorithm: NSGA-II" (IEEE Transactions on
-Evolutionary Computation 2002), section III. Symbols of the paper: N population size, P_t parents, Q_t offspring.
+Evolutionary Computation 2002), section III.
+
+Symbols of the paper: N population size, P_t parents, Q_t offspring.
 """
 
 from __future__ import annotations
@@ -23,20 +25,22 @@ NAME = "strategy 'nsga2'"
 
 
 class NSGA2(Strategy):
-    """Parents are the best N of the former parents and their offspring, by front and then crowding distance; two binary
-    tournaments choose the parents of a child.
+    """Cross and mutate parents that binary tournaments select from the best N parents and offspring.
+
+    The best are those with the least front and then the greatest crowding distance.
 
     Options:
         population: N.
-        crossover: the probability that a child has two parents, each decision then coming from either (uniform crossover).
-            The paper has 0.9.
-        mutation: the probability with which each active decision of a child changes, independently of the others; None:
-            1 / (active decisions with more than one alternative), as in the paper. In a child that would be a copy of a
-            parent at least one changes.
+        crossover: the probability that a child has two parents; each of its decisions then comes from either (uniform
+            crossover). The paper uses 0.9.
+        mutation: the probability with which each active decision of a child changes, independently of the others. None for
+            1 / (active decisions with more than one alternative), as in the paper. If the child is a copy of a parent
+            before the mutation, at least one decision changes.
 
-    Offspring compete as soon as they are told, so nobody waits for a generation to be complete; with every N of them the
-    losers are forgotten, as in the paper. With constraints "better" is constrained domination (section VI): feasible before
-    infeasible, then by violation. With one objective this is an elitist genetic algorithm.
+    Asynchronous: offspring compete as soon as they have a value, so no worker waits for a generation to be complete. With
+    every N offspring, the members that were not selected are dropped for good, as in the paper. Constraints are handled by
+    constrained domination (section VI): feasible before infeasible trials, then less violation. With one objective, this
+    is an elitist genetic algorithm.
     """
 
     def __init__(
@@ -55,25 +59,29 @@ class NSGA2(Strategy):
         self._population = Population(self.N, "worst", objectives, constraints)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+        # Section III-C: the first population is random.
         if self._population.is_small(pending, least=2):
             return Proposal(self.space.sample(rng), note={"origin": "random"})
-        first, second = self._tournament(rng), self._tournament(rng)
+        # Two binary tournaments select the parents. The population is P_t and the offspring that have a value.
+        first, second = self._select_by_tournament(rng), self._select_by_tournament(rng)
         note = {"origin": "mutation", "parent": first.id}
         try:
+            # Recombination and mutation make a child.
             child = first.architecture
             if rng.random() < self.crossover and first.id != second.id:
                 child = self.space.crossover(first.architecture, second.architecture, rng)
                 note = {"origin": "crossover", "parent": first.id, "parents": [first.id, second.id]}
-            copied = child in (first.architecture, second.architecture)  # it would tell nothing
-            return Proposal(mutate(self.space, child, self.mutation, rng, at_least_one=copied), note=note)
-        except SpaceError as isolated:  # the space's constraint allows nothing so near
-            return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_mutation": str(isolated)})
+            # A copy of a parent would give no information: change at least one decision.
+            is_copy = child in (first.architecture, second.architecture)
+            return Proposal(mutate(self.space, child, self.mutation, rng, at_least_one=is_copy), note=note)
+        except SpaceError as error:  # the space's constraint allows no architecture that near
+            return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_mutation": str(error)})
 
     def tell(self, trial: Trial) -> None:
         self._population.tell(trial)
 
-    def _tournament(self, rng: np.random.Generator) -> Trial:
-        """The better of two members by the crowded-comparison operator."""
+    def _select_by_tournament(self, rng: np.random.Generator) -> Trial:
+        """Return the better of two random members by the crowded-comparison operator (section III-B)."""
         members = self._population.members()
         a, b = (members[int(row)] for row in rng.choice(len(members), size=2, replace=False))
         return (a if a[0] <= b[0] else b)[1]

@@ -1,4 +1,7 @@
-"""What a model is fitted to: the costs, constraints and failures of trials, on scales that a Gaussian process can take."""
+"""The data that surrogates are fitted to: costs, constraints and failures of trials, and transforms that make them suitable.
+
+Symbols: n trials, m objectives, c constraints.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from ogive.arrays import BoolArray, FloatArray, IntArray
 from ogive.objective import Constraint, Objective, costs, rank
 from ogive.trial import Status, Trial, comparable
 
-CAUSED = (
+CAUSED_BY_ARCHITECTURE = (
     Status.ERROR,
     Status.OUT_OF_MEMORY,
     Status.TIME_LIMIT,
@@ -22,19 +25,19 @@ CAUSED = (
     Status.INFEASIBLE,
     Status.EXITED,
 )
-"""Failures that the architecture may have caused; a killed worker or a lost host says nothing of it."""
+"""Failures that the architecture may have caused. A killed worker or a lost host says nothing about the architecture."""
 
 
 @dataclass(frozen=True)
 class Observations:
-    """What is known of trials, at one step at which they can be compared.
+    """Measurements of trials, all at one step, so that they can be compared.
 
     Attributes:
-        trials: [n] those with a finite value of every objective.
-        costs: [n, m] of the objectives, less is better.
-        excess: [n, c] how far each constraint is missed, in its metric's unit; negative where it is kept with room to
-            spare, infinite where the metric was not reported.
-        failed: those that failed by what they are.
+        trials: [n] the trials with a finite value of every objective.
+        costs: [n, m] of the objectives; less is better.
+        excess: [n, c] the amount by which each constraint is violated, in the unit of its metric. Negative where there is
+            slack, infinite where the metric was not reported.
+        failed: the trials whose failure the architecture may have caused.
     """
 
     trials: Sequence[Trial]
@@ -44,35 +47,36 @@ class Observations:
 
     @property
     def feasible(self) -> BoolArray:
-        """[n] which trials keep every constraint."""
+        """Which trials satisfy every constraint [n]."""
         return np.asarray((self.excess <= 0).all(axis=1))
 
     def ranks(self) -> IntArray:
-        """[n] ranks, 0 the best, as `ogive.objective.rank` gives them."""
+        """Return the ranks [n] of the trials, 0 for the best, by `ogive.objective.rank`."""
         return rank(self.costs, np.maximum(self.excess, 0.0).sum(axis=1))
 
-    def rows(self, chosen: IntArray) -> Observations:
-        """Only these of the trials, and all that failed."""
-        return Observations([self.trials[row] for row in chosen], self.costs[chosen], self.excess[chosen], self.failed)
+    def rows(self, rows: IntArray) -> Observations:
+        """Return the observations of the trials in these rows, and of all failed trials."""
+        return Observations([self.trials[row] for row in rows], self.costs[rows], self.excess[rows], self.failed)
 
 
 def collect_observations(
     trials: Sequence[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint], at_least: int
 ) -> Observations:
-    """Compare `trials` at the highest step that `at_least` of them have reached."""
+    """Return the observations of `trials` at the highest step that `at_least` of them have reached."""
     step, reached = comparable(trials, at_least)
-    rows = [(trial, trial.at(step)) for trial in reached]
-    values = np.array([costs(metrics, objectives) for _, metrics in rows]).reshape(len(rows), len(objectives))
-    known = np.isfinite(values).all(axis=1)
-    rows = [row for row, keep in zip(rows, known, strict=True) if keep]
+    measured = [(trial, trial.at(step)) for trial in reached]
+    values = np.array([costs(metrics, objectives) for _, metrics in measured]).reshape(len(measured), len(objectives))
+    # A trial without a finite value of an objective, for example of a metric that was reported later, tells nothing.
+    is_finite = np.isfinite(values).all(axis=1)
+    measured = [item for item, finite in zip(measured, is_finite, strict=True) if finite]
     excess = [
-        [_excess(constraint, metrics.get(constraint.metric)) for constraint in constraints] for _, metrics in rows
+        [_excess(constraint, metrics.get(constraint.metric)) for constraint in constraints] for _, metrics in measured
     ]
     return Observations(
-        [trial for trial, _ in rows],
-        values[known],
-        np.array(excess).reshape(len(rows), len(constraints)),
-        [trial for trial in trials if trial.status in CAUSED],
+        trials=[trial for trial, _ in measured],
+        costs=values[is_finite],
+        excess=np.array(excess).reshape(len(measured), len(constraints)),
+        failed=[trial for trial in trials if trial.status in CAUSED_BY_ARCHITECTURE],
     )
 
 
@@ -83,34 +87,41 @@ def _excess(constraint: Constraint, value: float | None) -> float:
 
 
 def normal_scores(values: FloatArray) -> FloatArray:
-    """Normal scores [n] of the ranks of `values` [n]: no outlier, no scale, nothing of the distances is left."""
+    """Return the normal scores [n] of the ranks of `values` [n]; equal values share the mean of their ranks.
+
+    The scores keep the order of the values and nothing else, so neither outliers nor a skewed scale affect a model.
+    """
+    # SciPy's `rankdata` gives the same ranks, but importing `scipy.stats` takes half a second.
     _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(sizes) - (sizes - 1) / 2)[group]  # ties share the mean; SciPy's take half a second to import
+    ranks = (np.cumsum(sizes) - (sizes - 1) / 2)[group]
     return np.asarray(ndtri((ranks - 0.5) / len(values)))
 
 
-def winsorized(values: FloatArray) -> FloatArray:
-    """`values` [n], less is better, standardised; what is worse than twice the way from the best tenth to the median,
-    beyond the median, is drawn in to there. Distances among good ones are kept; how bad a bad one is does not matter.
+def winsorize(values: FloatArray) -> FloatArray:
+    """Return `values` [n], less is better, standardized after the poor ones were limited.
+
+    The limit is beyond the median by twice the distance from the best tenth to the median. So distances among good values
+    are kept, and it does not matter how poor a poor value is.
     """
     median = float(np.median(values))
     tenth = float(np.percentile(values, 10))
-    return standardized(np.minimum(values, median + 2.0 * (median - tenth)) if tenth < median else values)
+    return standardize(np.minimum(values, median + 2.0 * (median - tenth)) if tenth < median else values)
 
 
-def standardized(values: FloatArray) -> FloatArray:
-    """`values` [n] with mean 0 and standard deviation 1; zeros where all are equal."""
+def standardize(values: FloatArray) -> FloatArray:
+    """Return `values` [n] with mean 0 and standard deviation 1; zeros if all are equal."""
+    # Scale by a power of two to values below 1, which is exact: else sums and squares of the largest numbers overflow.
     exponent = int(np.frexp(abs(values).max())[1])
-    scaled = np.ldexp(values, -exponent)  # exact, and below 1: sums and squares of the largest numbers overflow
+    scaled = np.ldexp(values, -exponent)
     deviation = float(scaled.std())
     return np.asarray((scaled - scaled.mean()) / deviation if deviation > 1e-12 else 0.0 * scaled)
 
 
-def margins(excess: FloatArray) -> FloatArray:
-    """One constraint's excess [n] with its scale taken out and 0 kept where it is; at most 3 away from 0.
+def scale_excess(excess: FloatArray) -> FloatArray:
+    """Return the excess [n] of one constraint, divided by its median distance from 0 and limited to [-3, 3].
 
-    What was not reported is as far on the wrong side as anything.
+    The sign is kept, since 0 is the limit of the constraint. An infinite excess (a metric that was not reported) becomes 3.
     """
-    finite = np.abs(excess[np.isfinite(excess) & (excess != 0)])
-    scale = float(np.median(finite)) if len(finite) else 1.0
+    distances = np.abs(excess[np.isfinite(excess) & (excess != 0)])
+    scale = float(np.median(distances)) if len(distances) else 1.0
     return np.asarray(np.clip(excess / scale, -3.0, 3.0))

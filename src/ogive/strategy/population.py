@@ -1,6 +1,7 @@
-"""The population of an evolutionary strategy: which of the trials told are alive.
+"""The population of an evolutionary strategy: the trials that are alive.
 
-A function of what was told, in the order in which trials first got a value; a trial told again keeps its place in it.
+It depends only on the trials that `tell` received, in the order in which they first had a value. A later record of a trial
+replaces the earlier one and keeps its position.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from ogive.objective import Constraint, Objective
-from ogive.strategy.ranking import ranked
+from ogive.strategy.ranking import rank_trials
 from ogive.trial import Pending, Trial, TrialId
 
 DROPS = ("oldest", "worst")
@@ -18,21 +19,24 @@ DROPS = ("oldest", "worst")
 class Population:
     """Up to `size` of the trials that have a value.
 
-    `drop="oldest"`: the last `size` that got one (Real et al. 2019). `drop="worst"`: the best `size` of the survivors and
-    of those that came since; with every `size` newcomers, which are a generation, the others are forgotten for good
-    (elitism, Deb et al. 2002, section III-C).
+    Args:
+        size: the largest number of trials that are alive.
+        drop: "oldest": the last `size` trials that got a value are alive (Real et al. 2019, algorithm 1). "worst": the best
+            `size` of the survivors and the newcomers are alive. Each `size` newcomers are a generation; trials that do not
+            survive it never return (elitism, Deb et al. 2002, section III-C).
+        objectives, constraints: the order of trials, as in `ogive.objective.rank`.
     """
 
     def __init__(
         self, size: int, drop: str, objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()
     ) -> None:
         self.size, self.drop = size, drop
-        self._sought = tuple(objectives), tuple(constraints)
-        self._history: dict[TrialId, Trial] = {}  # all with a value, in the order of joining
-        self._place: dict[TrialId, int] = {}
-        self._generations: list[list[TrialId]] = []  # a cache: who survives each generation
+        self._ranking = tuple(objectives), tuple(constraints)
+        self._history: dict[TrialId, Trial] = {}  # all trials with a value, in the order of joining
+        self._index: dict[TrialId, int] = {}  # the position of each trial in the history
+        self._generations: list[list[TrialId]] = []  # a cache: the survivors of each generation
         self._members: list[tuple[int, Trial]] | None = None  # a cache of `members`
-        self._best_now: list[Trial] | None = None  # a cache of `_fittest`
+        self._survivors: list[Trial] | None = None  # a cache of `_best`
 
     def __contains__(self, trial: TrialId) -> bool:
         return trial in self._history
@@ -41,55 +45,60 @@ class Population:
         return min(self.size, len(self._history))
 
     def tell(self, trial: Trial) -> None:
-        """Take note of a trial: it joins with its first value, and leaves where it fails later."""
+        """Add or replace a trial that has a value; remove a trial that has failed."""
         if trial.status.failed or not trial.reports:
             if trial.id in self._history:
+                # All positions after it change, and with them the generations.
                 del self._history[trial.id]
-                self._place = {number: place for place, number in enumerate(self._history)}
+                self._index = {number: index for index, number in enumerate(self._history)}
                 self._generations = []
         else:
-            place = self._place.setdefault(trial.id, len(self._history))
+            index = self._index.setdefault(trial.id, len(self._history))
             self._history[trial.id] = trial
-            self._generations = self._generations[: place // self.size]
-        self._members = self._best_now = None
+            # A new value can change the survivors of its own generation, and of later ones.
+            self._generations = self._generations[: index // self.size]
+        self._members = self._survivors = None
 
     def is_small(self, pending: Pending, least: int = 1) -> bool:
-        """Whether fewer than `size` have a value or are on their way to one, or fewer than `least` have one."""
+        """Return whether fewer than `size` trials are alive or pending, or fewer than `least` trials are alive."""
         alive = len(self)
         if least <= alive == self.size:
             return False
         return alive < least or alive + sum(trial not in self._history for trial in pending.in_flight) < self.size
 
     def alive(self) -> list[Trial]:
-        """Those alive, the last that joined first."""
-        return self._youngest() if self.drop == "oldest" else self._fittest()
+        """Return the trials that are alive, the last one that joined first."""
+        return self._youngest() if self.drop == "oldest" else self._best()
 
     def members(self) -> list[tuple[int, Trial]]:
-        """(rank, trial) of those alive, in the same order; equals share a rank, and rank 0 is the best."""
+        """Return (rank, trial) of the trials that are alive, in the same order; rank 0 is the best, equals share a rank."""
         if self._members is None:
-            self._members = ranked(self.alive(), *self._sought)
+            self._members = rank_trials(self.alive(), *self._ranking)
         return self._members
 
     def _youngest(self) -> list[Trial]:
         return list(islice(reversed(self._history.values()), self.size))
 
-    def _fittest(self) -> list[Trial]:
-        if self._best_now is None:
-            self._best_now = self._select()
-        return self._best_now
+    def _best(self) -> list[Trial]:
+        if self._survivors is None:
+            self._survivors = self._select_survivors()
+        return self._survivors
 
-    def _select(self) -> list[Trial]:
+    def _select_survivors(self) -> list[Trial]:
         order = list(self._history)
         survivors = self._generations[-1] if self._generations else []
+        # Deb et al. 2002, section III-C: of the parents P_t and the offspring Q_t, the best N are the next parents.
         for generation in range(len(self._generations), len(order) // self.size):
-            survivors = self._best([*survivors, *order[generation * self.size :][: self.size]])
+            newcomers = order[generation * self.size :][: self.size]
+            survivors = self._select([*survivors, *newcomers])
             self._generations.append(survivors)
-        best = self._best([*survivors, *order[len(order) // self.size * self.size :]])
-        return [self._history[number] for number in best]
+        # Newcomers of the incomplete generation compete at once, so that no worker waits for the others.
+        newcomers = order[len(order) // self.size * self.size :]
+        return [self._history[number] for number in self._select([*survivors, *newcomers])]
 
-    def _best(self, numbers: Sequence[TrialId]) -> list[TrialId]:
-        """The best `size` of these, the last that joined first; of equals the younger."""
-        newest_first = sorted(numbers, key=self._place.__getitem__, reverse=True)
-        order = ranked([self._history[number] for number in newest_first], *self._sought)
-        best = sorted(range(len(order)), key=lambda row: order[row][0])[: self.size]
-        return [order[row][1].id for row in sorted(best)]
+    def _select(self, numbers: Sequence[TrialId]) -> list[TrialId]:
+        """Return the best `size` of these trials, the last one that joined first; of equally good ones the younger."""
+        newest_first = sorted(numbers, key=self._index.__getitem__, reverse=True)
+        ranked = rank_trials([self._history[number] for number in newest_first], *self._ranking)
+        best_rows = sorted(range(len(ranked)), key=lambda row: ranked[row][0])[: self.size]
+        return [ranked[row][1].id for row in sorted(best_rows)]

@@ -1,4 +1,4 @@
-"""Random search: every active decision uniform over its alternatives. The reference of every comparison."""
+"""Random search, the reference of every comparison: each active decision is uniform over its alternatives."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from ogive.trial import Fidelity, Pending, Proposal, Trial
 
 
 class Random(Strategy):
-    """Sample the space, whatever was found. See Li and Talwalkar, "Random search and reproducibility for NAS" (2020)."""
+    """Sample the space, independently of all earlier trials.
+
+    Li and Talwalkar, "Random search and reproducibility for neural architecture search" (UAI 2019).
+    """
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         return Proposal(self.space.sample(rng), note={"origin": "random"})
 
     def tell(self, trial: Trial) -> None:
-        pass
+        """Do nothing: a random search learns nothing from trials."""

@@ -1,4 +1,4 @@
-"""Trials in order, compared at one fidelity; what every strategy uses that asks which trial is better."""
+"""Trials in order, compared at one fidelity. Every strategy that asks which of two trials is better uses this module."""
 
 from __future__ import annotations
 
@@ -8,27 +8,37 @@ from ogive.objective import Constraint, Objective, ranks, sort_key
 from ogive.trial import Trial, comparable
 
 
-def ranked(
+def rank_trials(
     trials: Sequence[Trial],
     objectives: Sequence[Objective],
     constraints: Sequence[Constraint] = (),
     at_least: int | None = None,
 ) -> list[tuple[int, Trial]]:
-    """(rank, trial) of those trials that have a value, in the order given; rank 0 is the best, equals share a rank.
+    """Return (rank, trial) of the trials that have a value, in the order of `trials`.
 
-    They are compared at one step, the highest that `at_least` of them (by default all) have reached; trials that have
-    not reached it are left out. Feasible trials come before those that violate a constraint (`ogive.objective.rank`).
+    Rank 0 is the best; equally good trials share a rank. Trials are compared at one step, the highest that `at_least` of
+    them (by default all) have reached; trials that have not reached it are left out. Feasible trials come before trials
+    that violate a constraint, as in `ogive.objective.rank`.
     """
-    step, chosen = comparable(trials, at_least)
-    return list(zip(ranks([trial.at(step) for trial in chosen], objectives, constraints), chosen, strict=True))
+    step, compared = comparable(trials, at_least)
+    return list(zip(ranks([trial.at(step) for trial in compared], objectives, constraints), compared, strict=True))
 
 
-def best(
+def find_best(
     trials: Sequence[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()
 ) -> Trial | None:
-    """The best of the trials that have a value, of equals the first; None if none has."""
-    if len(objectives) == 1:  # what `ranked` says, without ranking the others
-        step, chosen = comparable(trials)
-        return min(chosen, key=lambda trial: sort_key(trial.at(step), objectives[0], constraints), default=None)
-    order = ranked(trials, objectives, constraints)
-    return min(order, key=lambda item: item[0])[1] if order else None
+    """Return the best of the trials that have a value, the first of equally good ones; None if no trial has a value."""
+    if len(objectives) == 1:
+        # The result is that of `rank_trials`, but one pass is enough to find the minimum.
+        step, compared = comparable(trials)
+        return min(compared, key=lambda trial: sort_key(trial.at(step), objectives[0], constraints), default=None)
+    ranked = rank_trials(trials, objectives, constraints)
+    return min(ranked, key=lambda item: item[0])[1] if ranked else None
+
+
+def sort_best_first(
+    trials: Sequence[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()
+) -> list[Trial]:
+    """Return the trials that have a value, best first; equally good trials keep their order in `trials`."""
+    ranked = rank_trials(trials, objectives, constraints)
+    return [trial for _, trial in sorted(ranked, key=lambda item: item[0])]

@@ -1,7 +1,8 @@
-"""Regularized (aging) evolution.
+"""Regularized evolution, also called aging evolution.
 
-Real et al., "Regularized Evolution for Image Classifier Architecture Search" (AAAI 2019), algorithm 1. Symbols of the
-paper: P population size, S sample size.
+Real, Aggarwal, Huang and Le, "Regularized Evolution for Image Classifier Architecture Search" (AAAI 2019), algorithm 1.
+
+Symbols of the paper: P population size, S sample size.
 """
 
 from __future__ import annotations
@@ -16,25 +17,25 @@ from ogive.registry import choice, whole
 from ogive.space import Space
 from ogive.strategy.base import Strategy
 from ogive.strategy.population import DROPS, Population
-from ogive.strategy.ranking import best
+from ogive.strategy.ranking import find_best
 from ogive.trial import Fidelity, Pending, Proposal, Trial
 
 NAME = "strategy 'regularized_evolution'"
 
 
 class RegularizedEvolution(Strategy):
-    """The population is the last P trials that got a value; the best of S of them, drawn with replacement, is mutated.
+    """Mutate the best of S random members of the population; the population is the last P trials that got a value.
 
     Options:
-        population: P. The paper has 100 for 20,000 trials; 30 suits the hundreds of trials of smaller searches, which
-            would else be random for the most part.
-        sample: S. The paper has 25; 10 keeps about its share of P.
-        drop: who leaves the population when one joins. "oldest", as in the paper; "worst" is the variant without ageing,
-            which under noise keeps those that were lucky once.
+        population: P. The paper uses 100 for 20,000 trials. The default of 30 suits searches of some hundred trials, most
+            of which would otherwise be random.
+        sample: S. The paper uses 25. The default of 10 is a similar share of P.
+        drop: the member that leaves when a trial joins: "oldest", as in the paper, or "worst", the variant without aging.
+            With noisy values, "worst" keeps trials that were lucky once.
 
-    Until P trials are in the population or on their way to it, architectures are drawn at random. A trial joins when it
-    is first told with a value and keeps its place when it is told again; a trial that fails does not count. Members are
-    compared at the highest step that all of the sample have reached.
+    Asynchronous: architectures are drawn at random until P trials are in the population or pending. A trial joins when it
+    first has a value. A failed trial is not a member. Members are compared at the highest step that all of the sample
+    have reached.
     """
 
     def __init__(
@@ -52,17 +53,22 @@ class RegularizedEvolution(Strategy):
         self._population = Population(self.P, choice(NAME, "drop", drop, DROPS), objectives, constraints)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+        # Algorithm 1, first loop: while |population| < P, add random architectures.
         if self._population.is_small(pending):
             return Proposal(self.space.sample(rng), note={"origin": "random"})
+        # Second loop: draw S candidates from the population, with replacement.
         population = self._population.alive()
         sample = [population[i] for i in rng.integers(len(population), size=self.S).tolist()]
-        parent = best(sample, self.objectives, self.constraints)
+        # parent = highest-accuracy model in sample
+        parent = find_best(sample, self.objectives, self.constraints)
         assert parent is not None, "every member of the population has a value"
+        # child.arch = mutate(parent.arch): one decision changes. The paper's choices of a mutation are those of its space.
         try:
             child = self.space.mutate(parent.architecture, rng)
-        except SpaceError as isolated:  # the space's constraint allows nothing that is one change away
-            return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_mutation": str(isolated)})
+        except SpaceError as error:  # the space's constraint allows no architecture that is one change away
+            return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_mutation": str(error)})
         return Proposal(child, note={"origin": "mutation", "parent": parent.id})
 
     def tell(self, trial: Trial) -> None:
+        # Add the child to the right of the population, and remove the oldest member from the left.
         self._population.tell(trial)

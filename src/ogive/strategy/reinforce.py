@@ -1,9 +1,14 @@
-"""A recurrent controller that is trained by REINFORCE. The one strategy that needs PyTorch, which its constructor loads.
+"""REINFORCE: a recurrent controller that is trained by policy gradients. Its constructor imports PyTorch.
 
 Zoph and Le, "Neural Architecture Search with Reinforcement Learning" (ICLR 2017), section 3.2: the controller samples one
-decision after another, and the policy gradient is the mean over m architectures of
-sum_t grad log P(a_t | a_(t-1:1)) (R - b), b an exponential moving average of rewards. The entropy bonus is that of Mnih et
-al. (2016).
+decision after another. Its update follows the policy gradient, the mean over m architectures of
+
+    sum_t grad log P(a_t | a_(t-1:1)) (R - b)
+
+where b is an exponential moving average of earlier rewards. The entropy bonus is that of Mnih et al., "Asynchronous methods
+for deep reinforcement learning" (ICML 2016).
+
+Symbols of the paper: m architectures of a batch, a_t the action at decision t, R reward, b baseline.
 """
 
 from __future__ import annotations
@@ -20,36 +25,40 @@ from ogive.registry import share, whole
 from ogive.space import Architecture, Space
 from ogive.space.domain import Label
 from ogive.strategy.base import Strategy
-from ogive.strategy.observations import CAUSED
-from ogive.strategy.ranking import ranked
-from ogive.surrogates.policy_network import Policy, Sample, parts
+from ogive.strategy.observations import CAUSED_BY_ARCHITECTURE
+from ogive.strategy.ranking import rank_trials
+from ogive.surrogates.policy_network import Actions, Policy, count_parts
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 NAME = "strategy 'reinforce'"
 
 TRIES = 20
-"""Architectures that are sampled until the space's constraint allows one; then one is drawn uniformly."""
+"""The number of architectures that the controller samples until the space's constraint allows one; then one is sampled from
+the space."""
 
-KEPT, EVERY = 20, 50
-"""The controller is kept after each of the last batches, and after every so many earlier ones, to go back to."""
+RECENT_SNAPSHOTS, SNAPSHOT_INTERVAL = 20, 50
+"""Snapshots of the controller are kept for each of the most recent batches, and for every 50th earlier one."""
 
 
 class Reinforce(Strategy):
-    """Sample from a controller, and make more probable what was better than expected.
+    """Sample architectures from a controller, and make those more probable that were better than expected.
 
     Options:
-        hidden: width of the LSTM and of the embeddings.
-        batch: m, architectures in an update.
+        hidden: the width of the LSTM and of the embeddings.
+        batch: m, the number of architectures of an update.
         learning_rate: of Adam.
-        entropy: weight of the entropy of the sampled decisions, which keeps the controller from settling too early.
-        baseline_decay: share of the old baseline in the new one.
-        window: a reward is the share of the last so many trials that a trial is better than (ties count half); at least
-            a batch.
+        entropy: the weight of the entropy bonus, which keeps the controller from converging too early.
+        baseline_decay: the share of the old baseline in the new one.
+        window: the number of latest trials that the reward compares a trial with; at least a batch.
 
-    So rewards have the same scale whatever the metric is, and several objectives and constraints need no weights: trials are
-    ordered as by `ogive.objective.rank`. (The paper takes the accuracy itself.) A trial that fails by what it is has reward
-    0. Numbers, and subsets of many labels, are sampled in up to 50 parts of equal size, and evenly within a part. What
-    another strategy proposed, or a wrapper drew instead of a duplicate, is compared with, but not learned from.
+    The reward of a trial is the share of the other trials in the window that it is better than; ties count half. (The
+    paper's reward is the accuracy.) So rewards have the same scale for every metric, and several objectives and constraints
+    need no weights: trials are ordered as in `ogive.objective.rank`. A trial that failed because of its architecture has
+    reward 0.
+
+    Numbers, and subsets of many labels, are cut into up to 50 parts of equal size. The controller samples a part; within the
+    part, the value is uniform. Trials of another strategy, or of a wrapper that replaced a duplicate, count in the window,
+    but the controller does not learn from them.
 
     Raises:
         MissingExtra: PyTorch is not installed.
@@ -74,16 +83,19 @@ class Reinforce(Strategy):
         for option, value in (("learning_rate", learning_rate), ("entropy", entropy)):
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < np.inf:
                 raise JobError(f"{NAME}: {option} is {value!r}, but must be a finite number of at least 0")
-        self._parts = [parts(decision.domain) for decision in space.decisions]
+        self._parts = [count_parts(decision.domain) for decision in space.decisions]
         hidden = whole(NAME, "hidden", hidden, at_least=1)
         self._policy = Policy(self._parts, hidden, float(learning_rate), float(entropy))
-        self._order: dict[TrialId, Trial] = {}  # all with a value or a failure of their own, in the order of joining
-        self._place: dict[TrialId, int] = {}
-        self._rewarded: list[list[float]] = []  # the rewards of each batch that was learned from
+        self._history: dict[
+            TrialId, Trial
+        ] = {}  # trials with a value or a failure of their own, in the order of joining
+        self._index: dict[TrialId, int] = {}  # the position of each trial in the history
+        self._batch_rewards: list[list[float]] = []  # the rewards of each batch that the controller was trained on
         self._baseline: float | None = None
-        self._kept = {0: _Kept(self._policy.state(), None)}  # the controller after so many batches
+        self._snapshots = {0: _Snapshot(self._policy.state(), None)}  # by the number of batches before it
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+        # Section 3.2: sample an architecture from the controller. Its actions are needed for the update, so note them.
         for _ in range(TRIES):
             architecture, actions = self._sample(rng)
             if self.space.violation(architecture) is None:
@@ -91,116 +103,125 @@ class Reinforce(Strategy):
         return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_model": "none is allowed"})
 
     def tell(self, trial: Trial) -> None:
-        known = self._place.get(trial.id)
-        joins = trial.status in CAUSED or (bool(trial.reports) and not trial.status.failed)
+        index = self._index.get(trial.id)
+        joins = trial.status in CAUSED_BY_ARCHITECTURE or (bool(trial.reports) and not trial.status.failed)
+        # A changed or removed trial may change the rewards of earlier batches: restore the controller from before them.
         if joins:
-            self._place.setdefault(trial.id, len(self._order))
-            self._order[trial.id] = trial
-            if known is not None:
-                self._learn_anew(known)
-        elif known is not None:
-            del self._order[trial.id]
-            self._place = {number: place for place, number in enumerate(self._order)}
-            self._go_back(known // self.batch)
-        self._learn()
+            self._index.setdefault(trial.id, len(self._history))
+            self._history[trial.id] = trial
+            if index is not None:
+                self._restore(self._first_changed_batch(index))
+        elif index is not None:
+            del self._history[trial.id]
+            self._index = {number: position for position, number in enumerate(self._history)}
+            self._restore(index // self.batch)
+        # Train on every batch that is complete and was not trained on, or no longer is.
+        while (len(self._batch_rewards) + 1) * self.batch <= len(self._history):
+            self._train_on_next_batch()
 
     def probability(self, architecture: Architecture) -> float:
-        """With which the controller samples this architecture now; of a part of equal size for a number.
+        """Return the probability with which the controller now samples this architecture.
 
         Raises:
-            JobError: its parts are not known: it has a number or a subset of more than 50 values.
+            JobError: a decision has more than 50 values, so that the controller samples parts of it.
         """
-        sample: Sample = []
+        actions: Actions = []
         for decision, n in zip(self.space.decisions, self._parts, strict=True):
             if decision.name not in architecture:
-                sample.append(None)
+                actions.append(None)
                 continue
             labels = [decision.domain.pick((k + 0.5) / n) for k in range(n)]
             if n != decision.domain.size:
                 raise JobError(f"{NAME}: decision {decision.name!r} is sampled in {n} parts")
-            sample.append(labels.index(architecture[decision.name]))
-        return float(np.exp(self._policy.log_probability(sample)))
+            actions.append(labels.index(architecture[decision.name]))
+        return float(np.exp(self._policy.log_probability(actions)))
 
-    def _sample(self, rng: np.random.Generator) -> tuple[Architecture, Sample]:
+    def _sample(self, rng: np.random.Generator) -> tuple[Architecture, Actions]:
+        """Return an architecture that the controller samples, and the action at each decision."""
         choices: dict[str, Label] = {}
-        actions: Sample = []
-        walk = self._policy.walk()
+        actions: Actions = []
+        sampler = self._policy.sampler()
         for number, decision in enumerate(self.space.decisions):
             if not decision.active(choices):
                 actions.append(None)
                 continue
-            p = walk.probabilities(number)
+            # a_t ~ P(a_t | a_(t-1:1)), by inverse transform sampling.
+            p = sampler.probabilities(number)
             action = min(int(np.searchsorted(np.cumsum(p), rng.random() * p.sum(), "right")), len(p) - 1)
-            walk.take(number, action)
+            sampler.take(number, action)
             actions.append(action)
+            # Uniform within the part; it is one label where there are as many parts as labels.
             choices[decision.name] = decision.domain.pick((action + min(rng.random(), 1 - 1e-9)) / len(p))
         return Architecture(self.space, choices), actions
 
-    def _learn(self) -> None:
-        """Update the controller with every batch that is full."""
-        while (len(self._rewarded) + 1) * self.batch <= len(self._order):
-            order = list(self._order.values())
-            first = len(self._rewarded) * self.batch
-            rewards = self._rewards(order, len(self._rewarded))
-            samples, gains = [], []
-            for trial, reward in zip(order[first : first + self.batch], rewards, strict=True):
-                sample = self._actions(trial)
-                if sample is None:
-                    continue
-                baseline = reward if self._baseline is None else self._baseline
-                samples.append(sample)
-                gains.append(reward - baseline)
-                self._baseline = self.baseline_decay * baseline + (1 - self.baseline_decay) * reward
-            if samples:
-                self._policy.update(samples, gains)
-            self._rewarded.append(rewards)
-            self._keep()
+    def _train_on_next_batch(self) -> None:
+        history = list(self._history.values())
+        batch = len(self._batch_rewards)
+        first = batch * self.batch
+        rewards = self._rewards(history, batch)
+        samples, gains = [], []
+        for trial, reward in zip(history[first : first + self.batch], rewards, strict=True):
+            actions = self._noted_actions(trial)
+            if actions is None:
+                continue
+            # Gain R - b. The baseline b does not depend on the current action, so the gradient stays unbiased.
+            baseline = reward if self._baseline is None else self._baseline
+            samples.append(actions)
+            gains.append(reward - baseline)
+            self._baseline = self.baseline_decay * baseline + (1 - self.baseline_decay) * reward
+        if samples:
+            self._policy.update(samples, gains)
+        self._batch_rewards.append(rewards)
+        self._save_snapshot()
 
-    def _learn_anew(self, place: int) -> None:
-        """Go back to the first batch that the trial at this place, told again, gives other rewards; mostly there is none,
-        since trials are compared where all of them have been.
+    def _first_changed_batch(self, index: int) -> int:
+        """Return the first batch whose rewards differ after the trial at `index` of the history was replaced.
+
+        Most replacements change no reward, since trials are compared at the highest step that all of a window have reached.
         """
-        order = list(self._order.values())
-        beside = range(place // self.batch, min(len(self._rewarded), (place + self.window) // self.batch))
-        changed = (batch for batch in beside if self._rewards(order, batch) != self._rewarded[batch])
-        self._go_back(next(changed, len(self._rewarded)))
+        history = list(self._history.values())
+        in_window = range(index // self.batch, min(len(self._batch_rewards), (index + self.window) // self.batch))
+        changed = (batch for batch in in_window if self._rewards(history, batch) != self._batch_rewards[batch])
+        return next(changed, len(self._batch_rewards))
 
-    def _rewards(self, order: Sequence[Trial], batch: int) -> list[float]:
-        """Of a batch, from 0 to 1: the share of the other trials of its window that each is better than."""
-        last = (batch + 1) * self.batch
-        trials = order[max(0, last - self.window) : last]
-        valued = ranked([trial for trial in trials if not trial.status.failed], self.objectives, self.constraints)
+    def _rewards(self, history: Sequence[Trial], batch: int) -> list[float]:
+        """Return the rewards [m] of a batch: the share of the other trials of its window that each trial is better than."""
+        end = (batch + 1) * self.batch
+        trials = history[max(0, end - self.window) : end]
+        ranked = rank_trials([trial for trial in trials if not trial.status.failed], self.objectives, self.constraints)
         rewards = {trial.id: 0.0 for trial in trials}
-        ranks = np.array([rank for rank, _ in valued])
-        failed = len(trials) - len(valued)
-        for rank, trial in valued:
+        ranks = np.array([rank for rank, _ in ranked])
+        failed = len(trials) - len(ranked)
+        for rank, trial in ranked:
             worse = failed + (ranks > rank).sum() + 0.5 * ((ranks == rank).sum() - 1)
             rewards[trial.id] = float(worse) / max(1, len(trials) - 1)
-        return [rewards[trial.id] for trial in order[last - self.batch : last]]
+        return [rewards[trial.id] for trial in history[end - self.batch : end]]
 
-    def _actions(self, trial: Trial) -> Sample | None:
-        """What the controller had sampled of it; None where it was not the controller."""
+    def _noted_actions(self, trial: Trial) -> Actions | None:
+        """Return the actions in the note of a trial; None if the controller did not propose it."""
         actions = trial.proposal.note.get("actions")
         return list(actions) if isinstance(actions, list) and len(actions) == len(self._parts) else None
 
-    def _keep(self) -> None:
-        self._kept[len(self._rewarded)] = _Kept(self._policy.state(), self._baseline)
-        old = len(self._rewarded) - KEPT
-        if old % EVERY and old in self._kept:
-            del self._kept[old]
+    def _save_snapshot(self) -> None:
+        self._snapshots[len(self._batch_rewards)] = _Snapshot(self._policy.state(), self._baseline)
+        old = len(self._batch_rewards) - RECENT_SNAPSHOTS
+        if old % SNAPSHOT_INTERVAL and old in self._snapshots:
+            del self._snapshots[old]
 
-    def _go_back(self, batches: int) -> None:
-        """To the controller before batch number `batches`, or earlier: what follows is learned again."""
-        if batches >= len(self._rewarded):
+    def _restore(self, batches: int) -> None:
+        """Restore the latest snapshot that was trained on at most the first `batches` batches."""
+        if batches >= len(self._batch_rewards):
             return
-        del self._rewarded[max(number for number in self._kept if number <= batches) :]
-        self._kept = {number: kept for number, kept in self._kept.items() if number <= len(self._rewarded)}
-        kept = self._kept[len(self._rewarded)]
-        self._policy.load(kept.state)
-        self._baseline = kept.baseline
+        del self._batch_rewards[max(number for number in self._snapshots if number <= batches) :]
+        count = len(self._batch_rewards)
+        self._snapshots = {number: snapshot for number, snapshot in self._snapshots.items() if number <= count}
+        self._policy.load(self._snapshots[count].policy)
+        self._baseline = self._snapshots[count].baseline
 
 
 @dataclass(frozen=True)
-class _Kept:
-    state: Any
+class _Snapshot:
+    """The state of the controller after a number of batches."""
+
+    policy: Any
     baseline: float | None

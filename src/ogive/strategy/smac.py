@@ -1,8 +1,10 @@
-"""SMAC: sequential model-based optimisation with a random forest.
+"""SMAC: sequential model-based optimization with a random forest.
 
 Hutter, Hoos and Leyton-Brown, "Sequential Model-Based Optimization for General Algorithm Configuration" (LION 2011),
-sections 4.1 to 4.3: the variance of a prediction is that within and between the trees, and the expected improvement is
-maximised by local search from the best, and among random configurations.
+sections 4.1 to 4.3: a random forest predicts means and variances. The expected improvement is maximized by local searches
+from the best configurations, and among random configurations.
+
+Symbols: n trials, m candidates, d columns of the encoding.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from ogive.registry import share, whole
 from ogive.space import Architecture, Space
 from ogive.strategy.acquisition import expected_improvement
 from ogive.strategy.base import Strategy
-from ogive.strategy.fallback import random_if_numbers_fail
+from ogive.strategy.candidate_pool import first_allowed
+from ogive.strategy.fallback import random_on_numerical_error
 from ogive.strategy.observations import Observations, collect_observations, normal_scores
 from ogive.surrogates.metric_models import spread
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
@@ -31,24 +34,24 @@ LEAF, FEATURES = 3, 5 / 6
 """The fewest trials in a leaf, and the share of columns that a split is chosen from, as in the authors' program."""
 
 NEIGHBORS, STEPS = 100, 10
-"""The most neighbours that are looked at in a step of local search, and the most steps."""
+"""The largest number of neighbours in a step of a local search, and the largest number of steps."""
 
 
 class SMAC(Strategy):
-    """Propose what a random forest expects to improve most.
+    """Propose the architecture with the greatest expected improvement by a random forest.
 
     Options:
-        initial: how many trials need a value before the forest is used; random until then.
-        trees: of the forest.
-        starts: local searches of expected improvement begin at so many of the best trials.
-        candidates: random architectures that are weighed beside what those find.
-        random_fraction: the share of proposals that are drawn at random whatever is known (in the paper every second).
-        max_fit: with more trials than this the forest is fitted to a third of it, the best, and an even spread of the
-            others; the proposal's note then says to how many of how many.
+        initial: how many trials need a value before the forest is used; proposals are random until then.
+        trees: the number of trees in the forest.
+        starts: the number of best trials from which local searches of the expected improvement start.
+        candidates: the number of random architectures that are scored together with the results of the local searches.
+        random_fraction: the share of proposals that are drawn at random even with a forest. (In the paper, every second.)
+        max_fit: with more trials than this, the forest is fitted to the best third of this number, and to evenly spread
+            ranks of the others; the proposal's note gives the numbers as `fitted_on` and `of`.
 
     The forest predicts normal scores of ranks (`ogive.objective.rank`), so that several objectives and constraints need no
-    scale; trials that failed by what they are count as the worst. Decisions that are not active have zeros in the encoding:
-    imputation by a constant. Trials in flight are believed to come out as predicted.
+    common scale. Trials that failed because of their architecture count as the worst. Inactive decisions are imputed by the
+    constant 0 in the encoding. The forest is fitted as if pending trials had ended with the predicted values.
 
     Raises:
         MissingExtra: scikit-learn is not installed.
@@ -75,127 +78,143 @@ class SMAC(Strategy):
         self.random_fraction = share(NAME, "random_fraction", random_fraction)
         self.max_fit = whole(NAME, "max_fit", max_fit, at_least=3)
         self._trials: dict[TrialId, Trial] = {}
-        self._known: _Incumbents | None = None  # a cache
+        self._fitted: _FittedModel | None = None  # a cache of `_model`
 
     def tell(self, trial: Trial) -> None:
         self._trials[trial.id] = trial
-        self._known = None
+        self._fitted = None
 
-    @random_if_numbers_fail
+    @random_on_numerical_error
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        known = self._fitted()
-        if known.forest is None or rng.random() < self.random_fraction:
+        # Section 4.3 interleaves random configurations, so that the search does not depend on the model alone.
+        model = self._model()
+        if model.forest is None or rng.random() < self.random_fraction:
             return Proposal(self.space.sample(rng), note={"origin": "random"})
-        taken = known.ids | {proposal.architecture.id for proposal in pending}
-        forest = self._believing(known, [proposal.architecture for proposal in pending])
-        found = self._candidates(forest, known, taken, rng)
-        if not found:
+        pending_architectures = [proposal.architecture for proposal in pending]
+        forest = self._condition_on_pending(model, pending_architectures)
+        # Section 4.3: candidates are the results of local searches of the expected improvement, and random configurations.
+        excluded = model.evaluated | {architecture.id for architecture in pending_architectures}
+        candidates, origins = self._collect_candidates(forest, model, excluded, rng)
+        if not candidates:
             return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_model": "all are known"})
-        gain = self._gain(forest, [architecture for architecture, _ in found], known.best_score)
-        by_gain = np.argsort(-gain, kind="stable")
-        chosen = next((i for i in by_gain if self.allowed(found[i][0])), by_gain[0])
-        architecture, origin = found[chosen]
-        return Proposal(architecture, note={"origin": "model", "candidate": origin, **known.said})
+        # Propose the one with the greatest expected improvement. Here, of those that no wrapper would reject.
+        improvement = self._expected_improvement(forest, candidates, model.best_score)
+        index = first_allowed(np.argsort(-improvement, kind="stable"), candidates, self.allowed)
+        return Proposal(candidates[index], note={"origin": "model", "candidate": origins[index], **model.note})
 
-    def _fitted(self) -> _Incumbents:
-        if self._known is None:
+    def _model(self) -> _FittedModel:
+        if self._fitted is None:
             trials = list(self._trials.values())
-            reached = collect_observations(
+            observations = collect_observations(
                 trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4)
             )
-            self._known = self._fit(reached, {trial.architecture.id for trial in trials})
-        return self._known
+            self._fitted = self._fit(observations, {trial.architecture.id for trial in trials})
+        return self._fitted
 
-    def _fit(self, reached: Observations, ids: set[str]) -> _Incumbents:
-        order = reached.ranks().astype(np.float64) if len(reached.trials) else np.zeros(0)
+    def _fit(self, observations: Observations, evaluated: set[str]) -> _FittedModel:
+        order = observations.ranks().astype(np.float64) if len(observations.trials) else np.zeros(0)
         if len(order) < self.initial:
-            return _Incumbents(None, ids, [], np.zeros((0, 0)), np.zeros(0), {})
-        failed = [trial.architecture for trial in reached.failed]
+            return _FittedModel(forest=None, evaluated=evaluated, best=[], x=np.zeros((0, 0)), y=np.zeros(0), note={})
+        # Failed trials share the rank behind the worst one.
+        failed = [trial.architecture for trial in observations.failed]
         ranks = np.concatenate([order, np.full(len(failed), order.max() + 1)])
+        architectures = [*(trial.architecture for trial in observations.trials), *failed]
+        # Section 4.1: fit a random forest.
         rows = spread(ranks, self.max_fit)
-        architectures = [*(trial.architecture for trial in reached.trials), *failed]
-        y = normal_scores(ranks[rows])
         x = self.space.encode([architectures[row] for row in rows])
-        best = [architectures[row] for row in np.argsort(ranks, kind="stable")[: self.starts]]
-        said = {"fitted_on": len(rows), "of": len(ranks)} if len(rows) < len(ranks) else {}
-        return _Incumbents(Forest.fit(x, y, self.trees), ids, best, x, y, said)
+        y = normal_scores(ranks[rows])
+        return _FittedModel(
+            forest=Forest.fit(x, y, self.trees),
+            evaluated=evaluated,
+            best=[architectures[row] for row in np.argsort(ranks, kind="stable")[: self.starts]],
+            x=x,
+            y=y,
+            note={"fitted_on": len(rows), "of": len(ranks)} if len(rows) < len(ranks) else {},
+        )
 
-    def _believing(self, known: _Incumbents, flying: Sequence[Architecture]) -> Forest:
-        """The forest, were what is in flight to come out as it predicts."""
-        assert known.forest is not None
-        if not flying:
-            return known.forest
-        z = self.space.encode(flying)
-        y = np.concatenate([known.y, known.forest.predict(z)[0]])
-        return Forest.fit(np.concatenate([known.x, z]), y, self.trees)
+    def _condition_on_pending(self, model: _FittedModel, pending: Sequence[Architecture]) -> Forest:
+        """Return the forest fitted as if pending architectures had the predicted values ("Kriging believer")."""
+        assert model.forest is not None
+        if not pending:
+            return model.forest
+        z = self.space.encode(pending)
+        y = np.concatenate([model.y, model.forest.predict(z)[0]])
+        return Forest.fit(np.concatenate([model.x, z]), y, self.trees)
 
-    def _candidates(
-        self, forest: Forest, known: _Incumbents, taken: set[str], rng: np.random.Generator
-    ) -> list[tuple[Architecture, str]]:
-        """What local searches end at, and random architectures; none of them `taken`."""
-        found: dict[str, tuple[Architecture, str]] = {}
-        for start in known.best:
-            for architecture in self._climb(forest, start, taken, known.best_score, rng):
-                found.setdefault(architecture.id, (architecture, "local search"))
+    def _collect_candidates(
+        self, forest: Forest, model: _FittedModel, excluded: set[str], rng: np.random.Generator
+    ) -> tuple[list[Architecture], list[str]]:
+        """Return different architectures whose ids are not `excluded`, and how each was obtained."""
+        by_id: dict[str, tuple[Architecture, str]] = {}
+        # The paper starts from the ten evaluated configurations with the greatest expected improvement; here, from the best.
+        for start in model.best:
+            for architecture in self._climb(forest, start, excluded, best=model.best_score, rng=rng):
+                by_id.setdefault(architecture.id, (architecture, "local search"))
         for _ in range(self.candidates):
             architecture = self.space.sample(rng)
-            if architecture.id not in taken:
-                found.setdefault(architecture.id, (architecture, "sample"))
-        return list(found.values())
+            if architecture.id not in excluded:
+                by_id.setdefault(architecture.id, (architecture, "sample"))
+        return [architecture for architecture, _ in by_id.values()], [origin for _, origin in by_id.values()]
 
     def _climb(
-        self, forest: Forest, start: Architecture, taken: set[str], best: float, rng: np.random.Generator
+        self, forest: Forest, start: Architecture, excluded: set[str], *, best: float, rng: np.random.Generator
     ) -> list[Architecture]:
-        """The steps of a local search from neighbour to neighbour, as long as more improvement is expected."""
+        """Return the steps of a local search, which moves to the best neighbour while the expected improvement increases."""
         steps: list[Architecture] = []
-        here, height = start, -np.inf
+        current, current_improvement = start, -np.inf
         for _ in range(STEPS):
-            around = self._around(here, taken, rng)
-            if not around:
+            neighbors = self._neighbors(current, excluded, rng)
+            if not neighbors:
                 break
-            gain = self._gain(forest, around, best)
-            top = int(np.argmax(gain))
-            if gain[top] <= height:
+            improvement = self._expected_improvement(forest, neighbors, best)
+            top = int(np.argmax(improvement))
+            if improvement[top] <= current_improvement:
                 break
-            here, height = around[top], float(gain[top])
-            steps.append(here)
+            current, current_improvement = neighbors[top], float(improvement[top])
+            steps.append(current)
         return steps
 
-    def _around(self, here: Architecture, taken: set[str], rng: np.random.Generator) -> list[Architecture]:
-        """Neighbours that are not taken; mutations where there are too many to look at all."""
-        if sum(min(self._sizes[name], NEIGHBORS) for name in here) <= NEIGHBORS:
-            return [n for n in self.space.neighbors(here, rng) if n.id not in taken]
-        found: dict[str, Architecture] = {}
+    def _neighbors(
+        self, architecture: Architecture, excluded: set[str], rng: np.random.Generator
+    ) -> list[Architecture]:
+        """Return neighbours whose ids are not `excluded`: all of them, or random ones if there are many."""
+        sizes = {decision.name: decision.domain.size for decision in self.space.decisions}
+        if sum(min(sizes[name], NEIGHBORS) for name in architecture) <= NEIGHBORS:
+            return [n for n in self.space.neighbors(architecture, rng) if n.id not in excluded]
+        by_id: dict[str, Architecture] = {}
         for _ in range(NEIGHBORS):
             try:
-                neighbor = self.space.mutate(here, rng)
-            except SpaceError:  # the space's constraint allows nothing so near
+                neighbor = self.space.mutate(architecture, rng)
+            except SpaceError:  # the space's constraint allows no architecture that is one change away
                 break
-            if neighbor.id not in taken:
-                found.setdefault(neighbor.id, neighbor)
-        return list(found.values())
+            if neighbor.id not in excluded:
+                by_id.setdefault(neighbor.id, neighbor)
+        return list(by_id.values())
 
-    @property
-    def _sizes(self) -> dict[str, float]:
-        return {decision.name: decision.domain.size for decision in self.space.decisions}
-
-    def _gain(self, forest: Forest, architectures: Sequence[Architecture], best: float) -> FloatArray:
+    def _expected_improvement(self, forest: Forest, architectures: Sequence[Architecture], best: float) -> FloatArray:
         mean, variance = forest.predict(self.space.encode(architectures))
         return expected_improvement(mean, np.sqrt(variance), best)
 
 
 @dataclass(frozen=True)
-class _Incumbents:
-    """The forest, None while there is too little for one, and what it was fitted to; ids that are known; where local
-    searches begin.
+class _FittedModel:
+    """A forest and its data.
+
+    Attributes:
+        forest: None while there are too few trials.
+        evaluated: the ids of all architectures that have a trial.
+        best: the architectures from which local searches start.
+        x: [n, d] the encoded architectures that the forest was fitted to.
+        y: [n] their normal scores; less is better.
+        note: the entries of a proposal's note that give the size of the data.
     """
 
     forest: Forest | None
-    ids: set[str]
+    evaluated: set[str]
     best: Sequence[Architecture]
     x: FloatArray
     y: FloatArray
-    said: Mapping[str, Any]
+    note: Mapping[str, Any]
 
     @property
     def best_score(self) -> float:
@@ -211,25 +230,32 @@ class Forest:
 
     @staticmethod
     def fit(x: FloatArray, y: FloatArray, trees: int) -> Forest:
-        """[n, d] encoded architectures and [n] targets; the same forest for the same data."""
+        """Return a forest fitted to encoded architectures `x` [n, d] and targets `y` [n]; equal data give equal forests."""
         model = _regressor()(
             n_estimators=trees, min_samples_leaf=LEAF, min_samples_split=LEAF, max_features=FEATURES, random_state=0
         )
         return Forest(model.fit(x, y))
 
     def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """[m, d] -> means [m] and variances [m]: the mean of the leaves' variances and the variance of their means.
+        """Return the means [m] and variances [m] at `x` [m, d].
 
-        Law of total variance (Hutter et al. 2014, "Algorithm runtime prediction", section 4.3.2).
+        By the law of total variance, the variance is the mean of the leaves' variances plus the variance of their means
+        (Hutter et al., "Algorithm runtime prediction: methods & evaluation", 2014, section 4.3.2).
         """
         x32 = np.ascontiguousarray(x, dtype=np.float32)
         leaves = [(tree, tree.apply(x32)) for tree in self._trees]
         means = np.array([tree.value[rows, 0, 0] for tree, rows in leaves])
+        # With the squared error as criterion, the impurity of a leaf is the variance of its targets.
         within = np.array([tree.impurity[rows] for tree, rows in leaves])
         return means.mean(axis=0), np.maximum(within.mean(axis=0) + means.var(axis=0), 1e-10)
 
 
 def _regressor() -> Any:
+    """Return scikit-learn's class, which is imported only here.
+
+    Raises:
+        MissingExtra: scikit-learn is not installed.
+    """
     try:
         from sklearn.ensemble import RandomForestRegressor
     except ImportError as error:

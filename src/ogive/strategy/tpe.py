@@ -1,8 +1,11 @@
-"""The tree-structured Parzen estimator.
+"""TPE: the tree-structured Parzen estimator.
 
-Bergstra, Bardenet, Bengio and Kegl, "Algorithms for Hyper-Parameter Optimization" (NeurIPS 2011), section 4. Symbols of the
-paper: l(x) the density of the best share gamma of the trials, g(x) that of all others; expected improvement grows with
-l(x) / g(x). The widths of kernels, the weights of trials and gamma are those of later practice (Watanabe 2023).
+Bergstra, Bardenet, Bengio and Kegl, "Algorithms for Hyper-Parameter Optimization" (NeurIPS 2011), section 4. Kernel widths,
+weights of trials, and gamma follow later practice: Watanabe, "Tree-structured Parzen estimator: understanding its algorithm
+components and their roles for better empirical performance" (2023).
+
+Symbols of the paper: gamma the share of trials that counts as good, l(x) the density of the good trials, g(x) the density of
+the others. Here n trials of a density.
 """
 
 from __future__ import annotations
@@ -19,37 +22,37 @@ from ogive.space import Architecture, Space
 from ogive.space.domain import Label
 from ogive.space.table import Decision
 from ogive.strategy.base import Strategy
-from ogive.strategy.density_ratio import GoodBadSplit, likeliest, split
-from ogive.strategy.fallback import random_if_numbers_fail
+from ogive.strategy.density_ratio import GoodBadSplit, maximize_density_ratio, split_good_bad
+from ogive.strategy.fallback import random_on_numerical_error
 from ogive.strategy.observations import collect_observations
-from ogive.surrogates.parzen import Mixture, columns, tpe_kernel
+from ogive.surrogates.parzen import Mixture, label_columns, tpe_kernel
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 NAME = "strategy 'tpe'"
 
 MOST_GOOD = 25
-"""The largest number of trials that l(x) is made of, and that have full weight in either density."""
+"""The largest number of good trials; also the number of latest trials that have full weight in either density."""
 
 TRIES = 20
-"""Architectures that are made until the space's constraint allows one; then one is drawn at random."""
+"""How many architectures are drawn until the space's constraint allows one; then one is sampled from the space."""
 
 
 class TPE(Strategy):
-    """Draw candidates from where good trials lie, and propose the one that lies least where the others do.
+    """Draw candidates from the density of the good trials, and propose the one with the greatest l(x) / g(x).
 
     Options:
-        initial: how many trials need a value before the model is used; random until then.
-        candidates: drawn from l(x) at each ask.
-        gamma: the share of trials that is good; 25 at most.
-        multivariate: one density of whole architectures; else one for each decision, of the trials in which it is active,
-            so that the tree of conditions is gone through from its root (as published).
-        prior_weight: of the uniform prior, in trials.
-        max_fit: with more trials than this only the good ones and the latest of the others are used; the proposal's note
-            then says how many of how many.
+        initial: how many trials need a value before the densities are used; proposals are random until then.
+        candidates: the number of candidates that are drawn from l(x) at each ask.
+        gamma: the share of trials that counts as good; never more than 25 trials.
+        multivariate: True for one density of whole architectures. False for a density of each decision, fitted to the trials
+            in which the decision is active; decisions are drawn from the root of the tree of conditions, as published.
+        prior_weight: the weight of the uniform prior; a recent trial has weight 1.
+        max_fit: with more trials than this, only the good ones and the latest of the others are used; the proposal's note
+            gives the numbers as `fitted_on` and `of`.
 
-    Trials are ordered as by `ogive.objective.rank`: with several objectives by front and crowding distance, with constraints
-    by violation where they are not kept. Trials that failed by what they are, and those in flight, count among the others
-    ("constant liar"). Trials are compared at the highest step that a quarter of them have reached (at least `initial`).
+    Trials are ordered as in `ogive.objective.rank`: several objectives by front and crowding distance, infeasible trials by
+    violation. Trials that failed because of their architecture, and pending trials, count among the others ("constant
+    liar"). Trials are compared at the highest step that a quarter of them, and at least `initial`, have reached.
     """
 
     def __init__(
@@ -72,79 +75,96 @@ class TPE(Strategy):
         self.prior_weight = positive(NAME, "prior_weight", prior_weight)
         self.max_fit = whole(NAME, "max_fit", max_fit, at_least=2 * MOST_GOOD)
         self._trials: dict[TrialId, Trial] = {}
-        self._known: GoodBadSplit | None = None  # a cache
+        self._split: GoodBadSplit | None = None  # a cache of `_split_trials`
 
     def tell(self, trial: Trial) -> None:
         self._trials[trial.id] = trial
-        self._known = None
+        self._split = None
 
-    @random_if_numbers_fail
+    @random_on_numerical_error
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        cut = self._cut()
-        if cut.of < self.initial:
+        # Section 4, equation 2: split the trials at the quantile gamma of their costs.
+        split = self._split_trials()
+        if split.total < self.initial:
             return Proposal(self.space.sample(rng), note={"origin": "random"})
-        bad = [*cut.bad, *(proposal.architecture for proposal in pending)]
-        make = self._jointly if self.multivariate else self._one_by_one
-        architecture = make(cut.good, bad, rng)
+        # Pending trials are counted as bad, so that parallel asks do not repeat each other.
+        bad = [*split.bad, *(proposal.architecture for proposal in pending)]
+        # Section 4.1: draw candidates from l(x), and propose the one with the greatest l(x) / g(x).
+        draw = self._draw_jointly if self.multivariate else self._draw_by_decision
+        architecture = draw(split.good, bad, rng)
         if architecture is None:
             return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_model": "none is allowed"})
-        return Proposal(architecture, note={"origin": "model", **cut.said})
+        return Proposal(architecture, note={"origin": "model", **split.note})
 
-    def _cut(self) -> GoodBadSplit:
-        """Good and other trials, each in the order of their numbers, so that the latest weigh most."""
-        if self._known is None:
+    def _split_trials(self) -> GoodBadSplit:
+        """Return the good and the other trials, both in the order of their numbers: later ones have more weight."""
+        if self._split is None:
             trials = list(self._trials.values())
-            known = collect_observations(
+            observations = collect_observations(
                 trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4)
             )
-            best = min(math.ceil(self.gamma * len(known.trials)), MOST_GOOD)
-            self._known = split(known, best, self.max_fit, in_order=True)
-        return self._known
+            good_count = min(math.ceil(self.gamma * len(observations.trials)), MOST_GOOD)
+            self._split = split_good_bad(observations, good_count, self.max_fit, good_by_number=True)
+        return self._split
 
-    def _jointly(
+    def _draw_jointly(
         self, good: Sequence[Architecture], bad: Sequence[Architecture], rng: np.random.Generator
     ) -> Architecture | None:
+        """Return the best of the candidates that are drawn from a density of whole architectures."""
         decisions = self.space.decisions
-        l, g = (self._mixture(decisions, columns(self.space, group)) for group in (good, bad))  # noqa: E741
-        drawn = [Architecture(self.space, l.draw(rng)) for _ in range(self.candidates)]
-        return likeliest(self.space, drawn, l, g)
+        l, g = (self._mixture(decisions, label_columns(self.space, group)) for group in (good, bad))  # noqa: E741
+        candidates = [Architecture(self.space, l.draw(rng)) for _ in range(self.candidates)]
+        return maximize_density_ratio(self.space, candidates, l, g)
 
-    def _one_by_one(
+    def _draw_by_decision(
         self, good: Sequence[Architecture], bad: Sequence[Architecture], rng: np.random.Generator
     ) -> Architecture | None:
-        tables = columns(self.space, good), columns(self.space, bad)
-        known: dict[str, tuple[Mixture, Mixture]] = {}
+        """Return an architecture whose labels are the best of the candidates of each decision."""
+        columns = label_columns(self.space, good), label_columns(self.space, bad)
+        densities: dict[str, tuple[Mixture, Mixture]] = {}  # l and g of each decision that was active so far
         for _ in range(TRIES):
             choices: dict[str, Label] = {}
+            # Section 4: follow the tree of conditions from its root; only active decisions are drawn.
             for decision in self.space.decisions:
                 if decision.active(choices):
                     name = decision.name
-                    if name not in known:
-                        l, g = (self._mixture([decision], {name: _active(table[name])}) for table in tables)  # noqa: E741
-                        known[name] = l, g
-                    choices[name] = self._label(decision, *known[name], rng)
+                    if name not in densities:
+                        l, g = (self._mixture([decision], {name: _active_labels(c[name])}) for c in columns)  # noqa: E741
+                        densities[name] = l, g
+                    choices[name] = self._draw_label(decision, *densities[name], rng)
             architecture = Architecture(self.space, choices)
             if self.space.violation(architecture) is None:
                 return architecture
         return None
 
-    def _label(self, decision: Decision, l: Mixture, g: Mixture, rng: np.random.Generator) -> Label:  # noqa: E741
+    def _draw_label(
+        self,
+        decision: Decision,
+        l: Mixture,  # noqa: E741 - the paper's symbol
+        g: Mixture,
+        rng: np.random.Generator,
+    ) -> Label:
+        """Return the label with the greatest l(x) / g(x) among candidates that are drawn from l(x)."""
         components = rng.choice(len(l.weights), size=self.candidates, p=l.weights)
-        drawn = [{decision.name: l.kernels[0].draw(int(c), rng)} for c in components]
-        return drawn[int(np.argmax(l.log_density(drawn) - g.log_density(drawn)))][decision.name]
+        candidates = [{decision.name: l.kernels[0].draw(int(component), rng)} for component in components]
+        log_ratios = l.log_density(candidates) - g.log_density(candidates)
+        return candidates[int(np.argmax(log_ratios))][decision.name]
 
-    def _mixture(self, decisions: Sequence[Decision], table: dict[str, list[Label | None]]) -> Mixture:
-        n = len(next(iter(table.values())))
-        weights = np.append(_weights(n), self.prior_weight)
-        kernels = [tpe_kernel(d.domain, table[d.name], self.prior_weight) for d in decisions]
+    def _mixture(self, decisions: Sequence[Decision], columns: dict[str, list[Label | None]]) -> Mixture:
+        """Return the density of `decisions` around the n trials of `columns`, and the prior as the last component."""
+        n = len(next(iter(columns.values())))
+        # Section 4.2: the prior is one more component of the mixture. The published weights are equal; those of
+        # `_trial_weights` come from later practice.
+        weights = np.append(_trial_weights(n), self.prior_weight)
+        kernels = [tpe_kernel(d.domain, columns[d.name], self.prior_weight) for d in decisions]
         return Mixture(decisions, kernels, weights / weights.sum())
 
 
-def _active(labels: Sequence[Label | None]) -> list[Label | None]:
+def _active_labels(labels: Sequence[Label | None]) -> list[Label | None]:
     return [label for label in labels if label is not None]
 
 
-def _weights(n: int) -> FloatArray:
-    """Of n trials in their order: 1 for the last 25, and less for earlier ones, down to 1 / n."""
+def _trial_weights(n: int) -> FloatArray:
+    """Return the weights [n] of n trials in their order: 1 for the last 25, linearly less before, down to 1 / n."""
     ramp = np.linspace(1.0 / max(n, 1), 1.0, num=max(0, n - MOST_GOOD))
     return np.concatenate([ramp, np.ones(min(n, MOST_GOOD))])

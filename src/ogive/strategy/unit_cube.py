@@ -1,8 +1,10 @@
-"""Architectures as points of the unit cube, one coordinate for each decision, for strategies that move through numbers.
+"""Architectures as points of the unit cube, for strategies that move through vectors of numbers.
 
 The encoding of Awad, Mallik and Hutter, "Differential Evolution for Neural Architecture Search" (NAS workshop at ICLR 2020),
-section 3.1: the coordinate of a decision is cut into equal bins, one for each alternative; a number is scaled. Here a subset
-has one coordinate for each of its labels.
+section 3.1: each decision has one coordinate, which is cut into equal bins, one for each alternative; numbers are scaled to
+[0, 1]. Here a subset has one coordinate for each of its labels.
+
+Symbol: d coordinates.
 """
 
 from __future__ import annotations
@@ -17,12 +19,13 @@ from ogive.space import Architecture, Space
 from ogive.space.domain import Categorical, Domain, IntegerRange, Label, RealRange, Subset
 
 DIGITS = 6
-"""Of coordinates, as they are noted with a proposal."""
+"""The number of decimal places of coordinates in a proposal's note."""
+
 BELOW_ONE = 1.0 - 1e-12
 
 
 class UnitCube:
-    """The way from [0, 1]^d to architectures and back. Decisions that are not active keep their coordinates, unread."""
+    """A mapping from [0, 1]^d to architectures, and back. The coordinates of inactive decisions are kept but not read."""
 
     def __init__(self, space: Space) -> None:
         self.space = space
@@ -31,54 +34,59 @@ class UnitCube:
 
     @property
     def dimensions(self) -> int:
-        """d"""
+        """The number of coordinates, d."""
         return int(self._starts[-1])
 
-    def architecture(self, x: FloatArray) -> Architecture:
-        """[d] coordinates -> the architecture in whose bin they lie; the space's constraint is not asked."""
+    def decode(self, x: FloatArray) -> Architecture:
+        """Return the architecture in whose bin the point `x` [d] lies; the space's constraint is not checked."""
         choices: dict[str, Label] = {}
         for decision, start in zip(self.space.decisions, self._starts, strict=False):
             if decision.active(choices):
-                choices[decision.name] = _label(decision.domain, x[start : start + _width(decision.domain)])
+                choices[decision.name] = _label_at(decision.domain, x[start : start + _width(decision.domain)])
         return Architecture(self.space, choices)
 
-    def point(self, architecture: Architecture) -> FloatArray:
-        """The middle of its bin [d]; coordinates of inactive decisions are random, a function of the architecture."""
+    def encode(self, architecture: Architecture) -> FloatArray:
+        """Return the center [d] of the architecture's bin.
+
+        The coordinates of inactive decisions are random, but always the same for an architecture.
+        """
         x = generator(0, "unit cube", architecture.id).random(self.dimensions)
         for decision, start in zip(self.space.decisions, self._starts, strict=False):
             if decision.name in architecture:
                 label = architecture[decision.name]
-                x[start : start + _width(decision.domain)] = _middle(decision.domain, label)
+                x[start : start + _width(decision.domain)] = _bin_center(decision.domain, label)
         return x
 
-    def noted(self, x: FloatArray) -> list[float]:
-        """[d] coordinates as JSON."""
+    def to_note(self, x: FloatArray) -> list[float]:
+        """Return the point `x` [d] as JSON, for a proposal's note."""
         return [round(float(value), DIGITS) for value in x]
 
-    def read(self, note: Mapping[str, object], architecture: Architecture) -> FloatArray:
-        """[d] the coordinates that are noted under `x`, if they are those of the architecture; else its middle."""
+    def from_note(self, note: Mapping[str, object], architecture: Architecture) -> FloatArray:
+        """Return the point [d] that a note holds under `x` if it decodes to `architecture`, else the center of its bin."""
         x = note.get("x")
         if isinstance(x, Sequence) and len(x) == self.dimensions and all(isinstance(v, (int, float)) for v in x):
             point = np.asarray(x, dtype=np.float64)
-            if self.architecture(point) == architecture:
+            if self.decode(point) == architecture:
                 return point
-        return self.point(architecture)
+        return self.encode(architecture)
 
 
 def _width(domain: Domain) -> int:
+    """Return the number of coordinates of a decision."""
     return len(domain.labels) if isinstance(domain, Subset) else 1
 
 
-def _label(domain: Domain, x: FloatArray) -> Label:
+def _label_at(domain: Domain, x: FloatArray) -> Label:
     if isinstance(domain, Subset):
         return domain.decode(x[None, :])[0]
     return domain.pick(min(float(x[0]), BELOW_ONE))
 
 
-def _middle(domain: Domain, label: Label) -> FloatArray | float:
-    """The coordinates that are farthest from other labels."""
+def _bin_center(domain: Domain, label: Label) -> FloatArray | float:
+    """Return the coordinates of `label` that are farthest from those of other labels."""
     match domain:
         case Subset():
+            # 0.75 for members and 0.25 for the others: labels above 0.5 are members.
             return np.asarray(0.25 + 0.5 * domain.encode([label])[0])
         case Categorical():
             return (domain.index[label] + 0.5) / domain.size
@@ -87,16 +95,17 @@ def _middle(domain: Domain, label: Label) -> FloatArray | float:
         case IntegerRange(log=False):
             return float(((label - domain.low) // domain.step + 0.5) / domain.size)
         case _:
-            return _bisected(domain, label)
+            # On a log scale the bins have different widths.
+            return _bisect(domain, label)
 
 
-def _bisected(domain: Domain, label: Label) -> float:
-    """A coordinate of `label`, where `pick` grows with its argument."""
+def _bisect(domain: Domain, label: Label) -> float:
+    """Return a coordinate of `label` in a domain whose `pick` is an increasing function."""
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        found = domain.pick(middle)
-        if found == label:
+        picked = domain.pick(middle)
+        if picked == label:
             return middle
-        low, high = (middle, high) if found < label else (low, middle)
+        low, high = (middle, high) if picked < label else (low, middle)
     return low

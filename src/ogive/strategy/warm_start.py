@@ -1,9 +1,9 @@
-"""Begin with what an earlier run found best: of the same space or of one that overlaps, also on another data set.
+"""A warm start: begin a search with the best architectures of an earlier run.
 
-The simple way to transfer between searches: the best architectures of the earlier one are evaluated first, and the strategy
-learns from their new values like from any other (Feurer, Springenberg and Hutter, "Initializing Bayesian hyperparameter
-optimization via meta-learning", AAAI 2015). Values of the earlier run, which may be of another data set or another training,
-are never mixed with new ones.
+The earlier run may be of the same space or of one with common decisions, and of another data set. Its best architectures are
+evaluated first, and the strategy learns from their new values as from any others (Feurer, Springenberg and Hutter,
+"Initializing Bayesian hyperparameter optimization via meta-learning", AAAI 2015). Values of the earlier run are not used,
+since those of another data set or another training are not comparable.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from ogive.seeds import derive, generator
 from ogive.space import Architecture, Space
 from ogive.space.domain import Domain, Label
 from ogive.strategy.base import Strategy
-from ogive.strategy.listed import PLACE, Choices, Initial
+from ogive.strategy.listed import INDEX, Choices, Initial
 from ogive.strategy.observations import collect_observations
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 TRIALS = 10
-"""How many architectures of the earlier run are tried first."""
+"""How many architectures of the earlier run are evaluated first."""
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """What of an earlier run can be used in a space.
+    """The architectures of an earlier run that can be used in another space.
 
     Attributes:
-        architectures: its best, the best first, as architectures of the new space.
-        trials: the earlier trial that each comes from.
-        said: how the spaces match, for the user.
+        architectures: the best ones as {decision: label} of the new space, best first.
+        trials: for each architecture the id of the earlier trial.
+        said: messages to the user about how the spaces match.
     """
 
     architectures: tuple[Choices, ...]
@@ -43,23 +43,23 @@ class Transfer:
 
 
 class WarmStart(Initial):
-    """`strategy`, after the architectures of a `transfer`; it is told about those, too.
+    """Propose the architectures of a `Transfer`, then those of `strategy`, which receives their trials as well.
 
-    Put `Deduplicated` and `Constrained` around it: what of the earlier run they turn down is passed over.
+    `Deduplicated` and `Constrained` go around it; architectures of the earlier run that they reject are skipped.
     """
 
     origin = "warm_start"
 
     def __init__(self, strategy: Strategy, architectures: Sequence[Choices], trials: Sequence[TrialId] = ()) -> None:
         super().__init__(strategy, architectures)
-        self._trials = tuple(trials)
+        self._earlier_trials = tuple(trials)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         proposal = self._list.next(pending)
         if proposal is None:
             return self.strategy.ask(rng, pending, fidelity)
-        earlier = {"earlier_trial": self._trials[proposal.note[PLACE]]} if self._trials else {}
-        return Proposal(proposal.architecture, note={**proposal.note, **earlier})
+        source = {"earlier_trial": self._earlier_trials[proposal.note[INDEX]]} if self._earlier_trials else {}
+        return Proposal(proposal.architecture, note={**proposal.note, **source})
 
 
 def transfer(
@@ -70,68 +70,71 @@ def transfer(
     constraints: Sequence[Constraint] = (),
     count: int = TRIALS,
 ) -> Transfer:
-    """The best `count` of an earlier run's trials as architectures of `space`.
+    """Return the best `count` trials of an earlier run as architectures of `space`.
 
-    A decision keeps its label where `space` has a decision of that name with that label; what is new there, or has lost the
-    label, is drawn at random, always the same for the same architecture. Architectures that become equal count once, and
-    those that the space's constraint does not allow are passed over.
+    A decision keeps its label if `space` has a decision of the same name with that label. Other decisions are drawn at
+    random, in the same way each time for the same architecture. Architectures that become equal count once; those that the
+    space's constraint does not allow are skipped.
 
     Args:
-        space: of the new search.
+        space: the space of the new search.
         earlier: the space of the earlier run.
-        trials: of the earlier run.
-        objectives: by which they are ordered, at the highest step that `count` of them have reached.
-        constraints: likewise.
-        count: how many are wanted.
+        trials: the trials of the earlier run.
+        objectives: the order of the trials, at the highest step that `count` of them have reached.
+        constraints: as `objectives`; infeasible trials come last.
+        count: the number of architectures; fewer are returned if the earlier run has fewer.
 
     Raises:
-        JobError: the spaces have no decision in common, or no trial has a value, or none is allowed here.
+        JobError: the spaces have no decision in common, no trial has a value, or `space` allows none of the architectures.
     """
-    matching, said = _match(space, earlier)
-    if not matching:
-        raise JobError(f"warm_start: no decision of the earlier run is one of this space: {'; '.join(said)}")
-    known = collect_observations(trials, objectives, constraints, at_least=count)
-    if not known.trials:
-        sought = ", ".join(o.metric for o in objectives)
-        raise JobError(f"warm_start: none of the {len(trials)} earlier trials has a value of {sought}")
-    found: dict[str, tuple[Architecture, TrialId, int]] = {}
-    for row in np.argsort(known.ranks(), kind="stable"):
-        trial = known.trials[row]
-        architecture, drawn = _adopt(space, matching, trial.architecture)
+    common, messages = _match_decisions(space, earlier)
+    if not common:
+        raise JobError(f"warm_start: no decision of the earlier run is one of this space: {'; '.join(messages)}")
+    observations = collect_observations(trials, objectives, constraints, at_least=count)
+    if not observations.trials:
+        metrics = ", ".join(o.metric for o in objectives)
+        raise JobError(f"warm_start: none of the {len(trials)} earlier trials has a value of {metrics}")
+    by_id: dict[str, tuple[Architecture, TrialId, int]] = {}  # with the number of decisions that were drawn
+    for row in np.argsort(observations.ranks(), kind="stable"):
+        trial = observations.trials[row]
+        architecture, drawn = _adapt(space, common, trial.architecture)
         if space.violation(architecture) is None:
-            found.setdefault(architecture.id, (architecture, trial.id, drawn))
-        if len(found) == count:
+            by_id.setdefault(architecture.id, (architecture, trial.id, drawn))
+        if len(by_id) == count:
             break
-    if not found:
+    if not by_id:
         raise JobError(
-            f"warm_start: the space's constraint allows none of the {len(known.trials)} earlier architectures"
+            f"warm_start: the space's constraint allows none of the {len(observations.trials)} earlier architectures"
         )
-    whole = sum(drawn == 0 for _, _, drawn in found.values())
-    said.append(f"{len(found)} architectures are taken over, {whole} of them with every decision")
-    architectures = tuple(architecture.to_json() for architecture, _, _ in found.values())
-    return Transfer(architectures, tuple(number for _, number, _ in found.values()), tuple(said))
+    complete = sum(drawn == 0 for _, _, drawn in by_id.values())
+    messages.append(f"{len(by_id)} architectures are taken over, {complete} of them with every decision")
+    return Transfer(
+        architectures=tuple(architecture.to_json() for architecture, _, _ in by_id.values()),
+        trials=tuple(number for _, number, _ in by_id.values()),
+        said=tuple(messages),
+    )
 
 
-def _match(space: Space, earlier: Space) -> tuple[frozenset[str], list[str]]:
-    """Names of decisions that can take over a label, and what is to be said of the others."""
-    there: Mapping[str, Domain] = {decision.name: decision.domain for decision in earlier.decisions}
-    here: Mapping[str, Domain] = {decision.name: decision.domain for decision in space.decisions}
-    common = [name for name in here if name in there and _share(here[name], there[name])]
-    changed = [name for name in common if here[name] != there[name]]
-    new, gone = ([name for name in one if name not in common] for one in (here, there))
-    said = [f"{len(common) - len(changed)} of {len(here)} decisions are those of the earlier run"]
-    for what, names in (("with other alternatives", changed), ("new", new), ("gone", gone)):
+def _match_decisions(space: Space, earlier: Space) -> tuple[frozenset[str], list[str]]:
+    """Return the names of the decisions with a label in both spaces, and messages about all decisions."""
+    old: Mapping[str, Domain] = {decision.name: decision.domain for decision in earlier.decisions}
+    new: Mapping[str, Domain] = {decision.name: decision.domain for decision in space.decisions}
+    common = [name for name in new if name in old and _has_common_label(new[name], old[name])]
+    changed = [name for name in common if new[name] != old[name]]
+    added, removed = ([name for name in names if name not in common] for names in (new, old))
+    messages = [f"{len(common) - len(changed)} of {len(new)} decisions are those of the earlier run"]
+    for description, names in (("with other alternatives", changed), ("new", added), ("removed", removed)):
         if names:
-            said.append(f"{what}: {', '.join(names[:5])}{f' and {len(names) - 5} more' if len(names) > 5 else ''}")
-    return frozenset(common), said
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            messages.append(f"{description}: {', '.join(names[:5])}{more}")
+    return frozenset(common), messages
 
 
-def _share(here: Domain, there: Domain) -> bool:
-    """Whether some label is in both."""
-    return here == there or any(_has(here, label) for label in there.all(100))
+def _has_common_label(new: Domain, old: Domain) -> bool:
+    return new == old or any(_has_label(new, label) for label in old.all(100))
 
 
-def _has(domain: Domain, label: Label) -> bool:
+def _has_label(domain: Domain, label: Label) -> bool:
     try:
         domain.parse(label)
     except ValueError:
@@ -139,8 +142,8 @@ def _has(domain: Domain, label: Label) -> bool:
     return True
 
 
-def _adopt(space: Space, matching: frozenset[str], earlier: Architecture) -> tuple[Architecture, int]:
-    """The architecture of `space` that is most like an earlier one, and how many of its decisions were drawn."""
+def _adapt(space: Space, common: frozenset[str], earlier: Architecture) -> tuple[Architecture, int]:
+    """Return the architecture of `space` that is most like an earlier one, and how many of its decisions were drawn."""
     u = generator(derive(0, "warm start", earlier.id)).random(len(space.decisions))
     choices: dict[str, Label] = {}
     drawn = 0
@@ -148,7 +151,7 @@ def _adopt(space: Space, matching: frozenset[str], earlier: Architecture) -> tup
         if not decision.active(choices):
             continue
         name, domain = decision.name, decision.domain
-        if name in matching and name in earlier and _has(domain, earlier[name]):
+        if name in common and name in earlier and _has_label(domain, earlier[name]):
             choices[name] = domain.parse(earlier[name])
         else:
             choices[name] = domain.pick(float(x))

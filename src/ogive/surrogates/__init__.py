@@ -1,1 +1,1 @@
-"""Models of how good architectures are: kernels, Gaussian processes, ensembles, densities."""
+"""Surrogates: models that predict how good architectures are. Kernels, Gaussian processes, ensembles and densities."""

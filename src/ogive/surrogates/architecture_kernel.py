@@ -1,25 +1,26 @@
-"""Kernels between architectures, which respect categories, order, activity and equal alternatives.
+"""Kernels between architectures that respect categories, order, inactive decisions and equal alternatives.
 
-Every decision is embedded in a few columns, and a component is a set of columns with a weight of its own. With D_c the
-squared distance within the columns of component c, the kernel is a sum of three:
+Every decision is embedded in a few columns. A component is a set of columns with a weight of its own. With D_c the squared
+distance of two architectures within the columns of component c, the kernel is a sum of three kernels:
 
-    k(x, x') = s_1 exp(-sum_c lambda_c D_c(x, x'))       all decisions together, with every interaction
-             + s_2 sum_c <x_c, x'_c> / C                 each decision by itself: a linear kernel
-             + s_3 sum_h exp(-mu_h |w_h - w'_h|^2) / H   the graph: which labels are there, wherever they stand
+    k(x, x') = s_1 exp(-sum_c lambda_c D_c(x, x'))       all decisions together, with all interactions
+             + s_2 sum_c 2 <x_c, x'_c> / C               each decision by itself: a linear kernel
+             + s_3 sum_h exp(-mu_h |w_h - w'_h|^2) / H   the graph: which labels occur, at any position
 
-- A `one_of` is one-hot, so that exp(-lambda D) is an exponentiated Hamming distance. A `some_of` is multi-hot.
-- A number u, scaled to [0, 1], is a point of a half circle, and an inactive decision is its centre: the arc kernel of
-  Swersky et al., "Raiders of the lost architecture: kernels for Bayesian optimization in conditional parameter spaces"
-  (2013), section 3. A component that is 1 where a conditional decision is active takes the part of their radius.
-  A `one_of` of three or more numbers has both kinds, and what it is weighs out.
-- w_0 counts labels over decisions that have equal alternatives. With a graph w_0 counts the labels of its nodes, w_1 labels
-  with their neighbours', and so on (Weisfeiler and Lehman), and the last w holds which paths there are: see
-  `ogive.surrogates.graph_features`.
+- A `one_of` is one-hot, so exp(-lambda D) is an exponentiated Hamming distance. A `some_of` is multi-hot.
+- A number u, scaled to [0, 1], is a point on a half circle, and an inactive decision is its center. This is the arc kernel
+  of Swersky et al., "Raiders of the lost architecture: kernels for Bayesian optimization in conditional parameter spaces"
+  (2013), section 3. In place of its radius, a component that is 1 where a conditional decision is active has a weight of
+  its own. A `one_of` of three or more numbers is embedded in both ways, and the weights decide between them.
+- Without a graph, w_0 counts labels over decisions that have equal alternatives. With a graph, w_0 counts the labels of its
+  nodes, w_1 labels together with those of their neighbours, and so on (Weisfeiler-Lehman), and the last w holds its paths:
+  see `ogive.surrogates.graph_features`.
 
-A squared distance in columns is conditionally negative definite, so each exponential is positive semi-definite
-(Schoenberg 1938), and so are sums of such.
+A squared distance of columns is conditionally negative definite, so each exponential is positive semi-definite (Schoenberg
+1938), and so are their sums.
 
-Symbols: n, m architectures; p columns; C components; H levels; theta the logarithms of all parameters.
+Symbols: n, m architectures; p columns, d of which embed decisions; C components of decisions; H components of the graph
+("levels"); theta the logarithms of all parameters.
 """
 
 from __future__ import annotations
@@ -37,26 +38,35 @@ from ogive.space.domain import Categorical, Domain, Subset
 from ogive.space.graph import Graph
 from ogive.surrogates.graph_features import WIDTH, features
 
+LAMBDA, MU = 3.7, 6.0
+"""The medians of lambda and mu in the prior, times the number of components that measure distances."""
+
+LINEAR, GRAPH, NOISE = 0.3, 0.5, 1e-2
+"""The medians of s_2, s_3 and the noise in the prior; that of s_1 is 1."""
+
 
 @dataclass(frozen=True)
 class Prior:
-    """Independent normal distributions of `theta`."""
+    """Independent normal distributions of the parameters theta."""
 
     mean: FloatArray
     deviation: FloatArray
 
 
 class Embedding:
-    """Columns of architectures: those of decisions [n, d], then those of the levels of the Weisfeiler-Lehman kernel.
+    """An embedding of architectures: first the columns of decisions, then those of the graph.
 
     Args:
-        space: its decisions are embedded.
-        graph: gives the graph of an architecture; without one, equal alternatives of decisions are counted.
-        depth: levels beyond the labels themselves; needs a graph.
+        space: the space whose decisions are embedded.
+        graph: returns the graph of an architecture. If None, the labels of decisions with equal alternatives are counted.
+        depth: the number of Weisfeiler-Lehman levels beyond the labels themselves; only used with a graph.
 
     Attributes:
-        component: [p] for each column, which component of `components` it belongs to; levels come last.
-        components: what each component is: (decision, "label" | "order" | "active"), ("graph", level) or ("graph", "paths").
+        component: [p] the index in `components` of the component that each column belongs to.
+        components: the kind of each component: (decision, "label" | "order" | "active"), ("graph", level) or ("graph",
+            "paths").
+        decision_columns: d, the number of columns of decisions.
+        decision_components: C, the number of components of decisions.
     """
 
     def __init__(self, space: Space, graph: Graph | None = None, depth: int = 0) -> None:
@@ -64,98 +74,112 @@ class Embedding:
         self.graph = graph
         self.depth = depth
         self.components: list[tuple[str, str]] = []
-        columns: list[int] = []
-        columns_of: dict[str, int] = {}
+        component_of_column: list[int] = []
+        label_column: dict[str, int] = {}  # the first column of a decision's labels
         for decision in space.decisions:
-            for kind, width in _blocks(decision.domain, decision.conditional):
+            for kind, width in _component_widths(decision.domain, decision.conditional):
                 if kind == "label":
-                    columns_of[decision.name] = len(columns)
-                columns += [len(self.components)] * width
+                    label_column[decision.name] = len(component_of_column)
+                component_of_column += [len(self.components)] * width
                 self.components.append((decision.name, kind))
-        self.decision_columns = len(columns)
+        self.decision_columns = len(component_of_column)
         self.decision_components = len(self.components)
-        self._counts = _counts(space, columns_of, len(columns))  # [d, w]: its product with the columns counts labels
-        levels = [str(level) for level in range(depth + 1)] + ["paths"]
-        widths = {"0": self._counts.shape[1]} if graph is None else dict.fromkeys(levels, WIDTH)
-        for level, width in widths.items():
+        self._counting = _counting_matrix(space, label_column, self.decision_columns)
+        if graph is None:
+            level_widths = {"0": self._counting.shape[1]}
+        else:
+            level_widths = dict.fromkeys([*(str(level) for level in range(depth + 1)), "paths"], WIDTH)
+        for level, width in level_widths.items():
             if width:
-                columns += [len(self.components)] * width
+                component_of_column += [len(self.components)] * width
                 self.components.append(("graph", level))
-        self.component = np.array(columns, dtype=np.int64)
+        self.component = np.array(component_of_column, dtype=np.int64)
 
     def __call__(self, architectures: Sequence[Architecture]) -> FloatArray:
-        """[n] architectures -> [n, p]."""
+        """Return the embedding [n, p] of n architectures."""
         blocks = [np.zeros((len(architectures), 0))]
         for decision in self.space.decisions:
             name, domain = decision.name, decision.domain
-            rows = [i for i, a in enumerate(architectures) if name in a]
-            labels = [architectures[i][name] for i in rows]
-            for kind, width in _blocks(domain, decision.conditional):
-                block = np.zeros((len(architectures), width))
-                if rows:
-                    block[rows] = _embed(domain, labels, kind)
+            active_rows = [i for i, a in enumerate(architectures) if name in a]
+            labels = [architectures[i][name] for i in active_rows]
+            for kind, width in _component_widths(domain, decision.conditional):
+                block = np.zeros((len(architectures), width))  # an inactive decision is the origin
+                if active_rows:
+                    block[active_rows] = _embed_labels(domain, labels, kind)
                 blocks.append(block)
         if self.graph is not None:
             blocks.append(features([self.graph(a) for a in architectures], self.depth))
         x = np.concatenate(blocks, axis=1)
-        return np.concatenate([x, x @ self._counts], axis=1) if self.graph is None else x
+        return np.concatenate([x, x @ self._counting], axis=1) if self.graph is None else x
 
 
-def _blocks(domain: Domain, conditional: bool) -> list[tuple[str, int]]:
-    """(kind, columns) of each component of a decision."""
-    blocks = [("active", 1)] if conditional else []
+def _component_widths(domain: Domain, conditional: bool) -> list[tuple[str, int]]:
+    """Return (kind, number of columns) of each component of a decision."""
+    widths = [("active", 1)] if conditional else []
     if isinstance(domain, (Categorical, Subset)):
-        blocks.append(("label", domain.width))
-    if _numbers(domain) is not None or domain.ordered:
-        blocks.append(("order", 2))
-    return blocks
+        widths.append(("label", domain.width))
+    if _number_positions(domain) is not None or domain.ordered:
+        widths.append(("order", 2))
+    return widths
 
 
-def _numbers(domain: Domain) -> Mapping[Any, float] | None:
-    """Places in [0, 1] of the labels of a `one_of` of three or more numbers, in their order; else None."""
+def _number_positions(domain: Domain) -> Mapping[Any, float] | None:
+    """Return evenly spaced positions in [0, 1] of the labels of a `one_of` of three or more numbers; None for others."""
     if not isinstance(domain, Categorical) or len(domain.labels) < 3:
         return None
     if not all(isinstance(label, (int, float)) and not isinstance(label, bool) for label in domain.labels):
         return None
-    return {label: place / (len(domain.labels) - 1) for place, label in enumerate(sorted(domain.labels))}
+    return {label: rank / (len(domain.labels) - 1) for rank, label in enumerate(sorted(domain.labels))}
 
 
-def _embed(domain: Domain, labels: Sequence[Any], kind: str) -> FloatArray:
-    """[n] labels -> [n, width of the component]; labels that have nothing in common are at distance 1."""
+def _embed_labels(domain: Domain, labels: Sequence[Any], kind: str) -> FloatArray:
+    """Return the columns [n, width] of a component for n labels; labels that have nothing in common are at distance 1."""
     if kind == "active":
         return np.ones((len(labels), 1))
     if kind == "label":
+        # Two different labels of a `one_of` differ in two columns, hence sqrt(1/2). A `some_of` has up to `high` members.
         members = domain.high if isinstance(domain, Subset) else 1
         return domain.encode(labels) * math.sqrt(0.5 / members)
-    numbers = _numbers(domain)
-    u = np.array([numbers[label] for label in labels]) if numbers else domain.encode(labels)[:, 0]
+    # Swersky et al., section 3: a number is a point on a half circle, here with radius 1/2.
+    positions = _number_positions(domain)
+    u = np.array([positions[label] for label in labels]) if positions else domain.encode(labels)[:, 0]
     return 0.5 * np.stack([np.sin(np.pi * u), np.cos(np.pi * u)], axis=1)
 
 
-def _counts(space: Space, columns_of: Mapping[str, int], d: int) -> FloatArray:
-    """[d, w]: a 1 takes the column of a label to the column that counts it, over decisions with equal alternatives."""
+def _counting_matrix(space: Space, label_column: Mapping[str, int], d: int) -> FloatArray:
+    """Return the matrix [d, w] by which columns of decisions are multiplied to count labels.
+
+    There is a column for each label of each set of equal alternatives that two or more decisions have.
+    """
     groups: dict[tuple[str, ...], list[tuple[str, Categorical]]] = {}
     for decision in space.decisions:
         if isinstance(decision.domain, Categorical):
             alternatives = tuple(sorted(map(repr, decision.domain.labels)))
             groups.setdefault(alternatives, []).append((decision.name, decision.domain))
     shared = {alternatives: group for alternatives, group in groups.items() if len(group) > 1}
-    counts = np.zeros((d, sum(map(len, shared))))
+    counting = np.zeros((d, sum(map(len, shared))))
     first = 0
     for alternatives, group in shared.items():
         for name, domain in group:
-            for place, label in enumerate(domain.labels):
-                counts[columns_of[name] + place, first + alternatives.index(repr(label))] = 1.0
+            for index, label in enumerate(domain.labels):
+                counting[label_column[name] + index, first + alternatives.index(repr(label))] = 1.0
         first += len(alternatives)
-    return counts
+    return counting
 
 
 class ArchitectureKernel:
-    """The kernel over an embedding's columns, with the prior of its parameters.
+    """The kernel on the columns of an embedding, with a prior of its parameters.
 
-    theta = log of (lambda [C], mu [H], s_1, s_2, s_3 where H > 0, noise): variances are in units of the target's, which
-    is standardised. The prior of lambda is such that, however many decisions there are, two random architectures are a
-    few units of distance apart.
+    theta holds the logarithms of lambda [C], mu [H], s_1, s_2, s_3 (only if H > 0) and the noise, in this order. Variances
+    are in units of the variance of the modelled values, which are standardized. By the prior of lambda, two random
+    architectures are a few units of distance apart, however many decisions there are.
+
+    Attributes:
+        component, components: of the embedding.
+        columns: d, the number of columns of decisions.
+        C: the number of components of decisions.
+        H: the number of components of the graph.
+        prior: the prior of theta.
     """
 
     def __init__(self, embedding: Embedding) -> None:
@@ -164,71 +188,74 @@ class ArchitectureKernel:
         self.columns = embedding.decision_columns
         self.C = embedding.decision_components
         self.H = len(embedding.components) - self.C
-        scales = max(1, sum(kind != "active" for _, kind in embedding.components[: self.C]))
-        mean = [math.log(LAMBDA / scales)] * self.C + [math.log(MU / scales)] * self.H
+        distances = max(1, sum(kind != "active" for _, kind in embedding.components[: self.C]))
+        mean = [math.log(LAMBDA / distances)] * self.C + [math.log(MU / distances)] * self.H
         deviation = [1.0] * (self.C + self.H)
         mean += [0.0, math.log(LINEAR)] + [math.log(GRAPH)] * (self.H > 0) + [math.log(NOISE)]
         deviation += [0.7, 1.0] + [1.0] * (self.H > 0) + [1.5]
         self.prior = Prior(np.array(mean), np.array(deviation))
 
     def noise(self, theta: FloatArray) -> float:
-        """The variance of the noise, with what keeps a Cholesky decomposition away from zero."""
+        """Return the variance of the noise, with a small constant that keeps the kernel matrix positive definite."""
         return math.exp(theta[-1]) + 1e-5
 
     def __call__(self, theta: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
-        """[n, p] and [m, p] -> [n, m], without noise."""
+        """Return k [n, m] between the rows of `a` [n, p] and `b` [m, p], without noise."""
         d = self.columns
-        weights = np.exp(theta[: self.C + self.H])[self.component]
-        variances = self._variances(theta)
-        k = _exponentiated(a[:, :d], b[:, :d], weights[:d], variances[0])
-        k += (a[:, :d] * (2.0 * variances[1] / max(1, self.C))) @ b[:, :d].T
+        weights = np.exp(theta[: self.C + self.H])[self.component]  # [p], lambda or mu of each column
+        s = self._variances(theta)
+        # s_1 exp(-sum_c lambda_c D_c)
+        k = _exponentiated(a[:, :d], b[:, :d], weights[:d], s[0])
+        # s_2 sum_c 2 <x_c, x'_c> / C
+        k += (a[:, :d] * (2.0 * s[1] / max(1, self.C))) @ b[:, :d].T
+        # s_3 sum_h exp(-mu_h |w_h - w'_h|^2) / H
         for level in range(self.H):
-            own = self.component == self.C + level
-            k += _exponentiated(a[:, own], b[:, own], weights[own], variances[2] / self.H)
+            columns = self.component == self.C + level
+            k += _exponentiated(a[:, columns], b[:, columns], weights[columns], s[2] / self.H)
         return k
 
     def diagonal(self, theta: FloatArray, a: FloatArray) -> FloatArray:
-        """k(x, x) [n] of [n, p], without noise."""
-        variances = self._variances(theta)
-        linear = variances[1] / max(1, self.C) * 2.0 * (a[:, : self.columns] ** 2).sum(axis=1)
-        return np.asarray(linear + variances[0] + (variances[2] if self.H else 0.0))
+        """Return k(x, x) [n] for the rows of `a` [n, p], without noise."""
+        s = self._variances(theta)
+        linear = s[1] / max(1, self.C) * 2.0 * (a[:, : self.columns] ** 2).sum(axis=1)
+        return np.asarray(linear + s[0] + (s[2] if self.H else 0.0))
 
-    def slopes(self, theta: FloatArray, a: FloatArray, g: FloatArray) -> FloatArray:
-        """sum_ij g_ij dk(a_i, a_j)/dtheta [len(theta)] of [n, p], with the noise, for a symmetric g [n, n]."""
+    def weighted_gradient(self, theta: FloatArray, a: FloatArray, g: FloatArray) -> FloatArray:
+        """Return sum_ij g_ij dk(a_i, a_j)/dtheta [len(theta)], noise included, for `a` [n, p] and symmetric `g` [n, n]."""
         d = self.columns
         weights = np.exp(theta[: self.C + self.H])[self.component]
-        variances = self._variances(theta)
-        g_k = g * _exponentiated(a[:, :d], a[:, :d], weights[:d], variances[0])
-        steepness = [weights[:d] * _squares(a[:, :d], g_k)]
-        heights = [g_k.sum(), 2.0 * variances[1] / max(1, self.C) * np.vdot(a[:, :d], g @ a[:, :d])]
+        s = self._variances(theta)
+        # By log s, each kernel is its own derivative. By log lambda_c, that of s_1 exp(...) is -lambda_c D_c times itself.
+        g_k = g * _exponentiated(a[:, :d], a[:, :d], weights[:d], s[0])
+        by_column = [weights[:d] * _weighted_squares(a[:, :d], g_k)]
+        by_variance = [g_k.sum(), 2.0 * s[1] / max(1, self.C) * np.vdot(a[:, :d], g @ a[:, :d])]
         for level in range(self.H):
-            own = self.component == self.C + level
-            g_k = g * _exponentiated(a[:, own], a[:, own], weights[own], variances[2] / self.H)
-            steepness.append(weights[own] * _squares(a[:, own], g_k))
-            heights[2:] = [sum(heights[2:]) + g_k.sum()]
-        lengths = -np.bincount(self.component, weights=np.concatenate(steepness), minlength=self.C + self.H)
-        return np.array([*lengths, *heights, math.exp(theta[-1]) * np.trace(g)])
+            columns = self.component == self.C + level
+            g_k = g * _exponentiated(a[:, columns], a[:, columns], weights[columns], s[2] / self.H)
+            by_column.append(weights[columns] * _weighted_squares(a[:, columns], g_k))
+            by_variance[2:] = [sum(by_variance[2:]) + g_k.sum()]
+        # D_c is a sum over the columns of a component.
+        by_weight = -np.bincount(self.component, weights=np.concatenate(by_column), minlength=self.C + self.H)
+        return np.array([*by_weight, *by_variance, math.exp(theta[-1]) * np.trace(g)])
 
     def _variances(self, theta: FloatArray) -> FloatArray:
+        """Return s_1, s_2 and, if H > 0, s_3."""
         return np.asarray(np.exp(theta[self.C + self.H : -1]))
 
 
-LAMBDA, MU = 3.7, 6.0
-LINEAR, GRAPH, NOISE = 0.3, 0.5, 1e-2
-"""Medians of the prior: lambda and mu times the number of components, s_2, s_3 and the noise beside s_1 = 1."""
-
-
 def _exponentiated(a: FloatArray, b: FloatArray, weights: FloatArray, variance: float) -> FloatArray:
-    """variance * exp(-sum_j weights_j (a_j - b_j)^2) [n, m] of [n, p] and [m, p], by one product of matrices."""
+    """Return variance * exp(-sum_j weights_j (a_j - b_j)^2) [n, m] for `a` [n, p] and `b` [m, p]."""
+    # -|a - b|^2 = 2 a.b - |a|^2 - |b|^2 takes one matrix product. In place, since n and m may be thousands.
     k = (a * (2.0 * weights)) @ b.T
     k -= (a * a @ weights)[:, None]
     k -= (b * b @ weights)[None, :]
+    # Rounding errors can make a distance of 0 slightly negative.
     np.minimum(k, 0.0, out=k)
     np.exp(k, out=k)
     k *= variance
     return np.asarray(k)
 
 
-def _squares(a: FloatArray, g: FloatArray) -> FloatArray:
-    """sum_ik g_ik (a_ij - a_kj)^2 [p] of [n, p], for a symmetric g [n, n]."""
+def _weighted_squares(a: FloatArray, g: FloatArray) -> FloatArray:
+    """Return sum_ik g_ik (a_ij - a_kj)^2 [p] for `a` [n, p] and a symmetric `g` [n, n]."""
     return np.asarray(2.0 * (g.sum(axis=1) @ (a * a) - np.einsum("ij,ij->j", a, g @ a)))

@@ -1,10 +1,11 @@
-"""Gaussian process regression with a posterior over the kernel's parameters.
+"""Gaussian process regression, with kernel parameters that are drawn from their posterior.
 
-Rasmussen and Williams, "Gaussian processes for machine learning" (2006), algorithm 2.1. The parameters are not fitted but
-drawn from their posterior by elliptical slice sampling (Murray, Adams and MacKay 2010), so that a decision that seems to
-matter little after a few trials is not written off.
+Rasmussen and Williams, "Gaussian processes for machine learning" (2006), algorithm 2.1. The parameters are not fitted, but
+drawn by elliptical slice sampling (Murray, Adams and MacKay, "Elliptical slice sampling", AISTATS 2010). So a decision that
+seems unimportant after a few trials is not ignored for good.
 
-Symbols: n trials, m points, p columns of the embedding, theta the logarithms of the kernel's parameters, S draws of them.
+Symbols: n trials, m points, w pending points, p columns of the embedding, theta the logarithms of the kernel's parameters,
+z theta in standard deviations from the mean of its prior, S draws of theta.
 """
 
 from __future__ import annotations
@@ -23,54 +24,73 @@ from ogive.surrogates.architecture_kernel import ArchitectureKernel
 LogLikelihood = Callable[[FloatArray], float]
 
 CLIMB, BURN = 20, 8
-"""Steps up to where the posterior is highest, and steps of the chain from there to the first draw."""
+"""The number of steps to the mode of the posterior, and of steps of the chain from there to the first draw."""
 
-FARTHEST = 8.0
-"""How far from the prior's mean the climb may go, in the prior's standard deviations: L-BFGS-B does not limit its steps, and
-parameters are logarithms."""
+MAX_DEVIATIONS = 8.0
+"""The farthest that the climb may go from the prior's mean, in the prior's standard deviations. L-BFGS-B does not limit its
+steps, and the exponential of a parameter must not overflow."""
 
 IMPOSSIBLE = 1e10
-"""The cost of parameters under which nothing can be computed."""
+"""The cost of parameters for which the likelihood cannot be computed."""
 
 
 @dataclass(frozen=True)
 class GPRegression:
-    """A Gaussian process with zero mean, conditioned on y [n] at x [n, p]."""
+    """A Gaussian process with mean zero, conditioned on y at x.
+
+    Attributes:
+        kernel: the kernel.
+        theta: its parameters.
+        x: [n, p] embedded architectures.
+        y: [n] values.
+        factor: [n, n] the lower Cholesky factor L of the kernel matrix with noise.
+        weights: [n] alpha, the inverse of that matrix times y.
+    """
 
     kernel: ArchitectureKernel
     theta: FloatArray
-    x: FloatArray  # [n, p]
-    y: FloatArray  # [n]
-    factor: FloatArray  # [n, n], lower Cholesky factor of the kernel matrix with noise
-    weights: FloatArray  # [n], kernel matrix^-1 y
+    x: FloatArray
+    y: FloatArray
+    factor: FloatArray
+    weights: FloatArray
 
     @property
     def log_marginal_likelihood(self) -> float:
+        """The log marginal likelihood of y (algorithm 2.1, line 7)."""
         n = len(self.y)
         half_log_determinant = np.log(np.diag(self.factor)).sum()
         return float(-0.5 * self.y @ self.weights - half_log_determinant - 0.5 * n * math.log(2 * math.pi))
 
     @property
-    def slopes(self) -> FloatArray:
-        """The gradient of the logarithm of the marginal likelihood by theta (equation 5.9)."""
+    def log_likelihood_gradient(self) -> FloatArray:
+        """The gradient of the log marginal likelihood with respect to theta (equation 5.9)."""
+        # 1/2 trace((alpha alpha^T - K^-1) dK/dtheta)
         inverse = cho_solve((self.factor, True), np.eye(len(self.y)), check_finite=False)
-        return self.kernel.slopes(self.theta, self.x, 0.5 * (np.outer(self.weights, self.weights) - inverse))
+        return self.kernel.weighted_gradient(self.theta, self.x, 0.5 * (np.outer(self.weights, self.weights) - inverse))
 
     @cached_property
-    def _inverse_factor(self) -> FloatArray:  # [n, n]; a product with it is quicker than solving for many points
+    def _inverse_factor(self) -> FloatArray:  # [n, n]
+        # For many points, one product with the inverse is faster than solving for each of them.
         n = len(self.factor)
         return np.asarray(solve_triangular(self.factor, np.eye(n), lower=True, check_finite=False))
 
     def predict(self, x: FloatArray, noise: bool = False) -> tuple[FloatArray, FloatArray]:
-        """Means [m] and standard deviations [m] at x [m, p]: of the function, or of what would be measured of it."""
+        """Return the means [m] and standard deviations [m] at `x` [m, p].
+
+        They are those of the function, or with `noise` those of a measurement.
+        """
+        # Algorithm 2.1, lines 4 to 6: mean k_*^T alpha, v = L \ k_*, variance k(x_*, x_*) - v^T v.
         cross = self.kernel(self.theta, self.x, x)  # [n, m]
-        half = self._inverse_factor @ cross  # [n, m]
-        variance = self.kernel.diagonal(self.theta, x) - np.einsum("ij,ij->j", half, half)
+        v = self._inverse_factor @ cross  # [n, m]
+        variance = self.kernel.diagonal(self.theta, x) - np.einsum("ij,ij->j", v, v)
         deviation = np.sqrt(np.maximum(variance, 1e-10) + noise * self.kernel.noise(self.theta))
         return cross.T @ self.weights, deviation
 
-    def believing(self, x: FloatArray) -> GPRegression:
-        """As if points in flight, x [w, p], had come out as predicted (Ginsbourger et al. 2010, "Kriging believer")."""
+    def condition_on_pending(self, x: FloatArray) -> GPRegression:
+        """Return the process as if pending points `x` [w, p] had ended with the predicted means.
+
+        Ginsbourger, Le Riche and Carraro, "Kriging is well-suited to parallelize optimization" (2010): "Kriging believer".
+        """
         if not len(x):
             return self
         y = np.concatenate([self.y, self.predict(x)[0]])
@@ -78,23 +98,30 @@ class GPRegression:
 
 
 def condition(kernel: ArchitectureKernel, theta: FloatArray, x: FloatArray, y: FloatArray) -> GPRegression:
-    """Condition on y [n] at x [n, p]."""
+    """Return the Gaussian process conditioned on y [n] at x [n, p].
+
+    Raises:
+        LinAlgError: the kernel matrix is not positive definite.
+    """
+    # Algorithm 2.1, lines 2 and 3: L = cholesky(K + noise I), alpha = L^T \ (L \ y).
     k = kernel(theta, x, x)
     k[np.diag_indices(len(x))] += kernel.noise(theta)
     factor = cholesky(k, lower=True, check_finite=False)
-    return GPRegression(kernel, theta, x, y, factor, cho_solve((factor, True), y, check_finite=False))
+    return GPRegression(
+        kernel=kernel, theta=theta, x=x, y=y, factor=factor, weights=cho_solve((factor, True), y, check_finite=False)
+    )
 
 
 def draw_parameters(
     kernel: ArchitectureKernel, x: FloatArray, y: FloatArray, draws: int, rng: np.random.Generator
 ) -> list[FloatArray]:
-    """S = `draws` vectors theta from their posterior given y [n] at x [n, p], one after another of a chain.
+    """Return S = `draws` vectors theta, successive steps of a Markov chain on their posterior given y [n] at x [n, p].
 
-    The chain begins where the posterior is highest: from the middle of the prior it would take hundreds of steps to where a
-    metric without noise, such as a latency from a table, has its parameters.
+    The chain starts at the mode of the posterior. From the mean of the prior it would take hundreds of steps to the
+    parameters of a metric without noise, such as a latency from a table.
 
     Raises:
-        FloatingPointError: the likelihood cannot be computed there.
+        FloatingPointError: the likelihood cannot be computed at the mode.
     """
     prior = kernel.prior
 
@@ -104,52 +131,67 @@ def draw_parameters(
     def log_likelihood(z: FloatArray) -> float:
         try:
             return model(z).log_marginal_likelihood
-        except (LinAlgError, ArithmeticError):  # not positive definite to the last digit: as good as impossible
+        except (LinAlgError, ArithmeticError):  # such parameters have, as far as can be computed, probability 0
             return -math.inf
 
-    z = _highest(model, len(prior.mean))
+    z = _find_mode(model, len(prior.mean))
     current = log_likelihood(z)
     if not math.isfinite(current):
         raise FloatingPointError("no parameters of the Gaussian process explain the data")
-    found = []
+    chain = []
     for _ in range(BURN + draws):
         z, current = elliptical_slice_step(z, current, log_likelihood, rng)
-        found.append(prior.mean + prior.deviation * z)
-    return found[BURN:]
+        chain.append(prior.mean + prior.deviation * z)
+    return chain[BURN:]
 
 
-def _highest(model: Callable[[FloatArray], GPRegression], parameters: int) -> FloatArray:
-    """Where the posterior of z, whose prior is a standard normal, is about the highest."""
-    from scipy.optimize import minimize  # a tenth of a second to import
+def _find_mode(model: Callable[[FloatArray], GPRegression], parameters: int) -> FloatArray:
+    """Return the approximate mode z of the posterior, whose prior is a standard normal distribution."""
+    from scipy.optimize import minimize  # the import takes a tenth of a second
 
     def cost(z: FloatArray) -> tuple[float, FloatArray]:
+        """Return minus the log posterior, up to a constant, and its gradient."""
         try:
-            here = model(z)
-            value = 0.5 * float(z @ z) - here.log_marginal_likelihood
-            slopes = z - here.kernel.prior.deviation * here.slopes
+            process = model(z)
+            value = 0.5 * float(z @ z) - process.log_marginal_likelihood
+            gradient = z - process.kernel.prior.deviation * process.log_likelihood_gradient
         except (LinAlgError, ArithmeticError):
             return IMPOSSIBLE, np.zeros(parameters)
-        return (value, slopes) if math.isfinite(value + slopes.sum()) else (IMPOSSIBLE, np.zeros(parameters))
+        return (value, gradient) if math.isfinite(value + gradient.sum()) else (IMPOSSIBLE, np.zeros(parameters))
 
-    start, bounds = np.zeros(parameters), [(-FARTHEST, FARTHEST)] * parameters
-    found = minimize(cost, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": CLIMB})
-    return np.asarray(found.x)
+    start, bounds = np.zeros(parameters), [(-MAX_DEVIATIONS, MAX_DEVIATIONS)] * parameters
+    result = minimize(cost, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": CLIMB})
+    return np.asarray(result.x)
 
 
 def elliptical_slice_step(
     z: FloatArray, current: float, log_likelihood: LogLikelihood, rng: np.random.Generator
 ) -> tuple[FloatArray, float]:
-    """One step of a chain whose prior is a standard normal (Murray et al. 2010, figure 2); with its log-likelihood."""
+    """Return the next state of a chain whose prior is a standard normal distribution, and its log likelihood.
+
+    Murray, Adams and MacKay (2010), figure 2.
+
+    Args:
+        z: the current state.
+        current: its log likelihood.
+        log_likelihood: returns the log likelihood of a state.
+        rng: the source of random numbers.
+    """
+    # Steps 1 and 2: choose an ellipse by a draw from the prior, and a threshold of the log likelihood.
     nu = rng.standard_normal(len(z))
     threshold = current + math.log(1.0 - rng.random())
+    # Step 3: draw a proposal on the ellipse, which also defines the bracket.
     angle = rng.uniform(0.0, 2.0 * math.pi)
     low, high = angle - 2.0 * math.pi, angle
     while True:
+        # Steps 4 to 6: accept the proposal if its likelihood is above the threshold.
         proposal = z * math.cos(angle) + nu * math.sin(angle)
         value = log_likelihood(proposal)
         if value > threshold:
             return proposal, value
+        # Steps 7 to 10: shrink the bracket towards the current state (angle 0), and try a new proposal.
         low, high = (angle, high) if angle < 0 else (low, angle)
-        if high - low < 1e-9:  # the bracket has shrunk to where the chain stands
+        # Not in the paper: rounding errors can reject every angle, so stay when the bracket has shrunk to the state itself.
+        if high - low < 1e-9:
             return z, current
         angle = rng.uniform(low, high)

@@ -1,9 +1,11 @@
-"""Graphs of architectures: the Weisfeiler-Lehman histograms of their labels, and their paths.
+"""Features of the graphs of architectures: Weisfeiler-Lehman histograms of their labels, and their paths.
 
-Shervashidze et al., "Weisfeiler-Lehman graph kernels" (JMLR 2011), section 3; for architectures: Ru et al.,
+Shervashidze et al., "Weisfeiler-Lehman graph kernels" (JMLR 2011), section 3. For architectures: Ru, Wan, Dong and Osborne,
 "Interpretable neural architecture search via Bayesian optimisation with Weisfeiler-Lehman kernels" (NAS-BOWL, ICLR 2021).
 
-A graph is (labels, edges): a label for each node, and (from, to) pairs of the nodes' numbers. Operations are nodes.
+A graph is (labels, edges): a label for each node, and (from, to) pairs of node indices. Operations are nodes.
+
+Symbol: n graphs.
 """
 
 from __future__ import annotations
@@ -24,19 +26,23 @@ from ogive.space.graph import Edges, Graph, Labels, checked_graph
 from ogive.space.table import matches
 
 WIDTH = 64
-"""Columns of the histogram of a level, and of paths; they are hashed to them (Weinberger et al. 2009, without signs)."""
+"""The number of columns of a histogram, and of the paths. Labels and paths are hashed to columns (Weinberger et al.,
+"Feature hashing for large scale multitask learning", ICML 2009, but without signs)."""
 
 PATHS = 100
-"""The shortest paths of a graph that are looked at."""
+"""The largest number of paths of a graph; longer paths are ignored first."""
 
 
 def graph_of(spec: Any, space: Space) -> Graph | None:
-    """The graph function behind an option: None for the space's own, "none", "decisions", "module:function", or a function.
+    """Return the graph function that an option names; what a user's function returns is checked at each call.
 
-    What a user's function returns is checked at each call.
+    Args:
+        spec: None for the graph that the space declares, "none" for no graph, "decisions" for `decision_graph`, a function
+            of an architecture, or "module:function".
+        space: the search space.
 
     Raises:
-        JobError: it is none of these, or cannot be imported.
+        JobError: `spec` is none of these, or cannot be imported.
     """
     if spec is None:
         return None if space.graph is None else partial(checked_graph, space.graph)
@@ -49,25 +55,25 @@ def graph_of(spec: Any, space: Space) -> Graph | None:
     if isinstance(spec, str) and ":" in spec:
         module, _, name = spec.partition(":")
         try:
-            found = getattr(import_module(module), name)
+            function = getattr(import_module(module), name)
         except (ImportError, AttributeError) as error:
             raise JobError(f"graph={spec!r} cannot be imported: {error}") from error
-        if callable(found):
-            return partial(checked_graph, found)
+        if callable(function):
+            return partial(checked_graph, function)
     raise JobError(f'graph={spec!r}: a function of an architecture, "module:function", "decisions", "none", or None')
 
 
 def decision_graph(architecture: Architecture) -> tuple[Labels, Edges]:
-    """A graph of any declared space: active decisions, each below those whose labels activate it.
+    """Return a graph that exists for every space: the active decisions, with edges from those whose labels activate them.
 
-    A node is labelled with its decision's alternatives and its choice, not with its decision's name: equal choices at
-    different places are equal nodes.
+    The label of a node consists of the decision's alternatives and its choice, without the decision's name. So equal choices
+    of different decisions are equal nodes.
     """
     active = [decision for decision in architecture.space.decisions if decision.name in architecture]
-    number = {decision.name: i for i, decision in enumerate(active)}
+    index = {decision.name: i for i, decision in enumerate(active)}
     labels = [(repr(d.domain.describe()), repr(architecture[d.name])) for d in active]
     edges = {
-        (number[name], number[decision.name])
+        (index[name], index[decision.name])
         for decision in active
         for conjunction in decision.when
         if all(name in architecture and matches(architecture[name], labels) for name, labels in conjunction)
@@ -76,73 +82,93 @@ def decision_graph(architecture: Architecture) -> tuple[Labels, Edges]:
     return labels, sorted(edges)
 
 
-def relabelled(labels: Labels, edges: Edges, depth: int) -> Iterator[list[str]]:
-    """Labels of all nodes at level 0 ... `depth`: at each, a node's label with the sorted ones before and after it."""
+def relabel(labels: Labels, edges: Edges, depth: int) -> Iterator[list[str]]:
+    """Yield the labels of all nodes at the levels 0 ... `depth` of the Weisfeiler-Lehman algorithm.
+
+    At each level, a node's label is combined with the sorted labels of its predecessors and of its successors. (The paper
+    has undirected graphs, with one set of neighbours.)
+    """
     current = [repr(label) for label in labels]
     yield current
-    before: list[list[int]] = [[] for _ in current]
-    after: list[list[int]] = [[] for _ in current]
+    predecessors: list[list[int]] = [[] for _ in current]
+    successors: list[list[int]] = [[] for _ in current]
     for source, target in edges:
-        before[target].append(source)
-        after[source].append(target)
+        predecessors[target].append(source)
+        successors[source].append(target)
     for _ in range(depth):
+        # Algorithm 1, steps 1 and 2: determine the multisets of neighbours' labels, and sort them.
         current = [
-            f"{own}<{sorted(current[i] for i in sources)}>{sorted(current[i] for i in targets)}"
-            for own, sources, targets in zip(current, before, after, strict=True)
+            f"{label}<{sorted(current[i] for i in sources)}>{sorted(current[i] for i in targets)}"
+            for label, sources, targets in zip(current, predecessors, successors, strict=True)
         ]
-        current = [f"{zlib.crc32(label.encode()):08x}" for label in current]  # compressed, as in the paper
+        # Steps 3 and 4: compress the labels, and relabel the nodes.
+        current = [f"{zlib.crc32(label.encode()):08x}" for label in current]
         yield current
 
 
 def features(graphs: Sequence[tuple[Labels, Edges]], depth: int) -> FloatArray:
-    """[n] graphs -> [n, (depth + 2) * WIDTH]: their histograms, then which paths there are; equal graphs are seen once."""
+    """Return the features [n, (depth + 2) * WIDTH] of n graphs: their histograms, level after level, then their paths.
+
+    Equal graphs are computed once.
+    """
     keys = [(tuple(labels), tuple(edges)) for labels, edges in graphs]
-    rows = {key: row for row, key in enumerate(dict.fromkeys(keys))}
-    found = np.concatenate([histograms(list(rows), depth), path_columns(list(rows))], axis=1)
-    return np.asarray(found[[rows[key] for key in keys]])
+    row_of = {key: row for row, key in enumerate(dict.fromkeys(keys))}
+    rows = np.concatenate([histograms(list(row_of), depth), path_columns(list(row_of))], axis=1)
+    return np.asarray(rows[[row_of[key] for key in keys]])
 
 
 def histograms(graphs: Sequence[tuple[Labels, Edges]], depth: int) -> FloatArray:
-    """[n] graphs -> [n, (depth + 1) * WIDTH]: counts of labels, level after level, scaled so that two graphs that differ
-    in one node are at squared distance 1 at level 0.
+    """Return the counts of labels [n, (depth + 1) * WIDTH] at each level.
+
+    They are scaled so that two graphs that differ in the label of one node have the squared distance 1 at level 0.
     """
     counts = np.zeros((len(graphs), depth + 1, WIDTH))
     for row, (labels, edges) in enumerate(graphs):
-        for level, current in enumerate(relabelled(labels, edges, depth)):
+        for level, current in enumerate(relabel(labels, edges, depth)):
             for label in current:
                 counts[row, level, zlib.crc32(label.encode()) % WIDTH] += math.sqrt(0.5)
     return counts.reshape(len(graphs), (depth + 1) * WIDTH)
 
 
 def path_columns(graphs: Sequence[tuple[Labels, Edges]]) -> FloatArray:
-    """[n] graphs -> [n, WIDTH]: which paths there are; where one stands for another the squared distance is 1."""
-    there = np.zeros((len(graphs), WIDTH))
+    """Return the paths [n, WIDTH] of each graph: a column is above 0 if the graph has a path that is hashed to it.
+
+    They are scaled so that two graphs of which each has one path that the other lacks have the squared distance 1.
+    """
+    has_path = np.zeros((len(graphs), WIDTH))
     for row, (labels, edges) in enumerate(graphs):
-        there[row, [zlib.crc32("\0".join(path).encode()) % WIDTH for path in paths(labels, edges)]] = math.sqrt(0.5)
-    return there
+        has_path[row, [zlib.crc32("\0".join(path).encode()) % WIDTH for path in paths(labels, edges)]] = math.sqrt(0.5)
+    return has_path
 
 
 def paths(labels: Labels, edges: Edges, most: int = PATHS) -> list[tuple[str, ...]]:
-    """The sequences of labels on ways from a node without predecessors to one without successors, the `most` shortest: the
-    truncated path encoding of White et al. (BANANAS, AAAI 2021, section 4). The graph has no circles.
+    """Return the label sequences of the `most` shortest paths from nodes without predecessors to nodes without successors.
+
+    This is the truncated path encoding of White, Neiswanger and Savani (BANANAS, AAAI 2021).
+
+    Args:
+        labels: the labels of the nodes.
+        edges: (from, to) pairs of node indices, without cycles.
+        most: the largest number of paths.
     """
-    after: list[list[int]] = [[] for _ in labels]
-    entered = set()
+    successors: list[list[int]] = [[] for _ in labels]
+    has_predecessor = set()
     for source, target in edges:
-        after[source].append(target)
-        entered.add(target)
-    known: dict[int, list[tuple[str, ...]]] = {}
+        successors[source].append(target)
+        has_predecessor.add(target)
+    from_node: dict[int, list[tuple[str, ...]]] = {}
 
-    def ways(node: int) -> list[tuple[str, ...]]:
-        if node not in known:
-            own = (str(labels[node]),)
-            known[node] = _shortest(
-                {own + rest for following in after[node] for rest in ways(following)} or {own}, most
-            )
-        return known[node]
+    def paths_from(node: int) -> list[tuple[str, ...]]:
+        if node not in from_node:
+            label = (str(labels[node]),)
+            # Keeping the shortest ones at each node suffices: the beginning of a path is the same for all of them.
+            longer = {label + path for successor in successors[node] for path in paths_from(successor)}
+            from_node[node] = _shortest(longer or {label}, most)
+        return from_node[node]
 
-    return _shortest({way for node in range(len(labels)) if node not in entered for way in ways(node)}, most)
+    sources = [node for node in range(len(labels)) if node not in has_predecessor]
+    return _shortest({path for node in sources for path in paths_from(node)}, most)
 
 
-def _shortest(found: set[tuple[str, ...]], most: int) -> list[tuple[str, ...]]:
-    return sorted(found, key=lambda path: (len(path), path))[:most]
+def _shortest(candidates: set[tuple[str, ...]], most: int) -> list[tuple[str, ...]]:
+    return sorted(candidates, key=lambda path: (len(path), path))[:most]

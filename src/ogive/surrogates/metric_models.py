@@ -1,7 +1,9 @@
 """Models of all that is measured of a trial: its objectives, its constraints, and whether it fails.
 
-Each is a Gaussian process of its own, in several copies with parameters drawn from their posterior
-(`ogive.surrogates.gp_regression`). What is computed here is a function of what was told, and is kept as long as that stays.
+Each output has a Gaussian process of its own, in several copies with different draws of the kernel's parameters
+(`ogive.surrogates.gp_regression`). Models are cached, and depend only on the data that they are fitted to.
+
+Symbols: n trials, k trials of the core, p columns of the embedding.
 """
 
 from __future__ import annotations
@@ -21,22 +23,21 @@ from ogive.surrogates.numerical_errors import NUMERICAL, one_line
 Rows = NDArray[np.int64]
 
 GROWTH = 1.1
-"""Parameters are drawn anew when the number of trials has grown by this factor."""
-
+"""Parameters are drawn again when the number of trials has grown by this factor."""
 
 THIN = 4
-"""Steps of the chain of parameters from one draw to the next."""
+"""The number of steps of the Markov chain from one draw of the parameters to the next."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelledOutput:
-    """Something that is measured.
+    """The data of one output.
 
     Attributes:
-        name: what the models are remembered under.
-        x, y: [n, p] embedded architectures and [n] values, on the scale that is modelled, to condition on.
-        core_x, core_y: [k, p] and [k] from which the parameters are drawn.
-        turn: which of the draws are taken: those with the same remainder, divided by THIN, are.
+        name: the key under which its models are cached; their random numbers depend on it.
+        x, y: [n, p] embedded architectures and [n] values, on the scale that is modelled, to condition the models on.
+        core_x, core_y: [k, p] and [k] the data from which the kernel's parameters are drawn.
+        turn: selects the draws: every THIN-th step of the chain, from step `turn` modulo THIN.
     """
 
     name: str
@@ -49,40 +50,44 @@ class ModelledOutput:
 
 @dataclass
 class MetricModels:
-    """Models of outputs by name; remembers the latest ones.
+    """Fits models of outputs, and caches the latest ones of each output.
 
     Attributes:
-        trouble: why models have the mean of the prior as parameters, since it was last set to None; None where all were
-            drawn.
+        kernel: the kernel of all models.
+        draws: the number of draws of the kernel's parameters, and of models for each output.
+        failure_reason: why the parameters of an output could not be drawn, so that its models use the mean of the prior.
+            The first such reason since it was last set to None.
     """
 
     kernel: ArchitectureKernel
     draws: int
-    trouble: str | None = None
+    failure_reason: str | None = None
     _parameters: dict[str, tuple[bytes, Sequence[FloatArray], str | None]] = field(default_factory=dict)
     _models: dict[str, tuple[bytes, list[GPRegression]]] = field(default_factory=dict)
 
     def models(self, output: ModelledOutput) -> list[GPRegression]:
-        """One Gaussian process for each draw of the parameters."""
-        thetas = self._drawn(output)[output.turn % THIN :: THIN]
+        """Return a Gaussian process for each draw of the parameters."""
+        thetas = self._cached_parameters(output)[output.turn % THIN :: THIN]
         key = output.x.tobytes() + output.y.tobytes() + np.concatenate(thetas).tobytes()
-        known = self._models.get(output.name)
-        if known is None or known[0] != key:
-            known = key, [condition(self.kernel, theta, output.x, output.y) for theta in thetas]
-            self._models[output.name] = known
-        return known[1]
+        cached = self._models.get(output.name)
+        if cached is None or cached[0] != key:
+            cached = key, [condition(self.kernel, theta, output.x, output.y) for theta in thetas]
+            self._models[output.name] = cached
+        return cached[1]
 
-    def _drawn(self, output: ModelledOutput) -> Sequence[FloatArray]:
+    def _cached_parameters(self, output: ModelledOutput) -> Sequence[FloatArray]:
+        """Return all steps of the chain of parameters."""
         key = output.core_x.tobytes() + output.core_y.tobytes()
-        known = self._parameters.get(output.name)
-        if known is None or known[0] != key:
-            known = (key, *self._draw(output))
-            self._parameters[output.name] = known
-        self.trouble = self.trouble or known[2]
-        return known[1]
+        cached = self._parameters.get(output.name)
+        if cached is None or cached[0] != key:
+            cached = (key, *self._draw_parameters(output))
+            self._parameters[output.name] = cached
+        self.failure_reason = self.failure_reason or cached[2]
+        return cached[1]
 
-    def _draw(self, output: ModelledOutput) -> tuple[Sequence[FloatArray], str | None]:
-        """Parameters, and why they are no more than the mean of the prior, where they are."""
+    def _draw_parameters(self, output: ModelledOutput) -> tuple[Sequence[FloatArray], str | None]:
+        """Return all steps of the chain; if they cannot be computed, the mean of the prior, and the reason."""
+        # The seed does not depend on the run, so that a continued search draws the same parameters.
         rng = generator(0, "parameters", output.name)
         try:
             return draw_parameters(self.kernel, output.core_x, output.core_y, self.draws * THIN, rng), None
@@ -92,18 +97,21 @@ class MetricModels:
 
 
 def milestone(n: int) -> int:
-    """The last number up to `n` at which parameters are drawn: 1, 2, ... and from 20 on a tenth part more each time."""
+    """Return the last number up to `n` at which parameters are drawn: each number up to 20, then a tenth more each time."""
     number = 1
     while (following := max(number + 1, int(number * GROWTH))) <= n:
         number = following
     return number
 
 
-def spread(values: FloatArray, most: int) -> Rows:
-    """Rows of `values` [n], in order: all, or the `most // 3` least and an even spread of the others."""
-    if len(values) <= most:
+def spread(values: FloatArray, limit: int) -> Rows:
+    """Return the rows of `values` [n], in order, if they are at most `limit`.
+
+    Otherwise return `limit` of them: a third are the smallest values, the others have evenly spread ranks.
+    """
+    if len(values) <= limit:
         return np.arange(len(values))
     order = np.argsort(values, kind="stable")
-    rest = order[most // 3 :]
-    chosen = np.linspace(0, len(rest) - 1, most - most // 3).round().astype(int)
-    return np.sort(np.concatenate([order[: most // 3], rest[chosen]]))
+    others = order[limit // 3 :]
+    ranks = np.linspace(0, len(others) - 1, limit - limit // 3).round().astype(int)
+    return np.sort(np.concatenate([order[: limit // 3], others[ranks]]))

@@ -1,6 +1,6 @@
-"""An ensemble of small networks that predict how good architectures are: NumPy, all members at once.
+"""An ensemble of small networks that predict how good architectures are, written in NumPy; all members train at once.
 
-Symbols: n architectures, p columns, M members, h width of the hidden layers.
+Symbols: n architectures, p columns of the encoding, M members, h width of a hidden layer.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 from ogive.arrays import FloatArray
 
 Layers = list[tuple[FloatArray, FloatArray]]
-"""Weights [M, in, out] and biases [M, 1, out] of each layer."""
+"""The weights [M, in, out] and biases [M, 1, out] of each layer."""
 
 RATE, BETA1, BETA2, EPSILON = 0.01, 0.9, 0.999, 1e-8
-"""Of Adam (Kingma and Ba 2015)."""
+"""The parameters of Adam (Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1)."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Ensemble:
     layers: Layers
 
     def predict(self, x: FloatArray) -> FloatArray:
-        """[n, p] -> [M, n]."""
+        """Return the predictions [M, n] of all members at `x` [n, p]."""
         return _forward(self.layers, x)[-1][..., 0]
 
 
@@ -36,26 +36,38 @@ def fit_ensemble(
     y: FloatArray,
     rng: np.random.Generator,
     members: int = 5,
+    *,
     width: int = 20,
     depth: int = 3,
     steps: int = 200,
     decay: float = 1e-3,
 ) -> Ensemble:
-    """Train on y [n] at x [n, p] by `steps` steps of Adam on the mean squared error, all of the data in each step.
+    """Train networks on y [n] at x [n, p], by Adam on the mean squared error of all data in each step.
 
-    There are `members` networks with `depth` hidden layers of `width`; `decay` is that of the weights (L2).
+    Args:
+        x: [n, p] inputs.
+        y: [n] targets.
+        rng: the source of the initial weights.
+        members: M, the number of networks.
+        width: h, the width of the hidden layers.
+        depth: the number of hidden layers.
+        steps: the number of steps of Adam.
+        decay: the weight of the squared weights in the loss (L2 regularization).
     """
     sizes = [x.shape[1], *[width] * depth, 1]
+    # He initialization, for ReLU.
     layers: Layers = [
         (rng.standard_normal((members, a, b)) * math.sqrt(2.0 / max(a, 1)), np.zeros((members, 1, b)))
         for a, b in pairwise(sizes)
     ]
-    first = [np.zeros_like(part) for layer in layers for part in layer]
-    second = [np.zeros_like(part) for layer in layers for part in layer]
+    parameters = [part for layer in layers for part in layer]
+    first_moments = [np.zeros_like(part) for part in parameters]
+    second_moments = [np.zeros_like(part) for part in parameters]
     for step in range(1, steps + 1):
         gradients = _gradients(layers, x, y, decay)
+        # Adam: the correction of the moments' bias is part of the learning rate.
         rate = RATE * math.sqrt(1 - BETA2**step) / (1 - BETA1**step)
-        for part, g, m, v in zip((part for layer in layers for part in layer), gradients, first, second, strict=True):
+        for part, g, m, v in zip(parameters, gradients, first_moments, second_moments, strict=True):
             m += (1 - BETA1) * (g - m)
             v += (1 - BETA2) * (g * g - v)
             part -= rate * m / (np.sqrt(v) + EPSILON)
@@ -63,7 +75,7 @@ def fit_ensemble(
 
 
 def _forward(layers: Layers, x: FloatArray) -> list[FloatArray]:
-    """Activations of every layer: x [1, n, p], then [M, n, h] ..., at last the output [M, n, 1]."""
+    """Return the activations of every layer: the input [1, n, p], hidden layers [M, n, h], the output [M, n, 1]."""
     activations = [x[None]]
     for number, (weights, biases) in enumerate(layers):
         z = activations[-1] @ weights + biases
@@ -72,8 +84,12 @@ def _forward(layers: Layers, x: FloatArray) -> list[FloatArray]:
 
 
 def _gradients(layers: Layers, x: FloatArray, y: FloatArray, decay: float) -> list[FloatArray]:
-    """Of mean((output - y)^2) + decay |weights|^2 / 2 by weights and biases, layer after layer."""
+    """Return the gradients of the loss by weights and biases, layer after layer.
+
+    The loss of a member is mean((output - y)^2) + decay |weights|^2 / 2.
+    """
     activations = _forward(layers, x)
+    # Backpropagation: delta is the gradient by the inputs of a layer's activation function.
     delta = 2.0 * (activations[-1] - y[None, :, None]) / len(y)  # [M, n, 1]
     gradients: list[FloatArray] = []
     for number in range(len(layers) - 1, -1, -1):

@@ -1,13 +1,13 @@
-"""The errors by which the numbers of a model fail."""
+"""The exceptions that a model raises when its arithmetic fails."""
 
 from __future__ import annotations
 
 from numpy.linalg import LinAlgError
 
 NUMERICAL = (ArithmeticError, LinAlgError, ValueError)
-"""Overflow and division by zero; a matrix that is not positive definite or singular; what is not finite."""
+"""Overflow or division by zero; a singular matrix, or one that is not positive definite; infinite or NaN input."""
 
 
 def one_line(error: BaseException) -> str:
-    """An error on one line."""
+    """Return the type and the message of an error on one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())

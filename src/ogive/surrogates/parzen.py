@@ -1,8 +1,10 @@
-"""Parzen estimators of where architectures lie: mixtures with one component around each of n architectures.
+"""Parzen estimators: densities of architectures, as mixtures with one component around each of n architectures.
 
 A component is a product of kernels, one for each decision (Bergstra et al. 2011, section 4; Falkner et al. 2018, section
-3.2). Conditions are respected: a decision that is not active in an architecture has no part in its density, and one that
-was not active in a component is uniform there. Symbols: n components, m architectures, K labels.
+3.2). Conditions are respected: a decision that is inactive in an architecture has no factor in its density; a decision that
+is inactive in the architecture of a component is uniform in that component.
+
+Symbols: n components, m architectures, K labels, d decisions.
 """
 
 from __future__ import annotations
@@ -14,78 +16,80 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from ogive.arrays import FloatArray
+from ogive.arrays import BoolArray, FloatArray
 from ogive.space import Architecture, Space
 from ogive.space.domain import Categorical, Domain, IntegerRange, Label, RealRange, Subset
 from ogive.space.table import Decision
 
 Labels = Sequence[Label | None]
-"""Of one decision in several architectures; None where it is not active."""
+"""The labels of one decision in several architectures; None where the decision is inactive."""
 
 TINY = 1e-300
-REDRAWN = 20
-"""How often a subset is drawn until it has as many members as it may."""
+"""Added to probabilities before their logarithm is taken."""
+
+REDRAWS = 20
+"""How many times a subset is drawn until its number of members is allowed."""
 
 
 class ParzenKernel(ABC):
-    """The n components' densities of one decision's label."""
+    """The densities of one decision's labels, one for each of n components."""
 
     @abstractmethod
     def log_density(self, labels: Labels) -> FloatArray:
-        """[m, n]; 0 where the decision is not active."""
+        """Return the log densities [m, n] of the labels in each component; 0 where the decision is inactive."""
 
     @abstractmethod
     def draw(self, component: int, rng: np.random.Generator) -> Label:
-        """A label from one component."""
+        """Draw a label from one component."""
 
 
 @dataclass(frozen=True)
 class Discrete(ParzenKernel):
-    """Labels without order: a probability for each label in each component, `p` [n, K]."""
+    """Unordered labels: `p` [n, K] holds the probability of each label in each component."""
 
     domain: Categorical
     p: FloatArray
 
     def log_density(self, labels: Labels) -> FloatArray:
-        known = np.array([label is not None for label in labels])
         columns = [0 if label is None else self.domain.index[label] for label in labels]
-        return np.where(known[:, None], np.log(self.p[:, columns].T + TINY), 0.0)
+        return np.where(_is_active(labels)[:, None], np.log(self.p[:, columns].T + TINY), 0.0)
 
     def draw(self, component: int, rng: np.random.Generator) -> Label:
-        row = np.cumsum(self.p[component])
-        return self.domain.labels[min(int(np.searchsorted(row, rng.random() * row[-1], "right")), len(row) - 1)]
+        cumulative = np.cumsum(self.p[component])
+        index = int(np.searchsorted(cumulative, rng.random() * cumulative[-1], "right"))
+        return self.domain.labels[min(index, len(cumulative) - 1)]
 
 
 @dataclass(frozen=True)
 class Members(ParzenKernel):
-    """Subsets: for each component and label the probability that it is a member, `p` [n, K], independently.
+    """Subsets: `p` [n, K] holds the probability that a label is a member, independently of the other labels.
 
-    That a subset has a least and a greatest number of members is left out of the density; the ratio of two such estimators
-    hardly feels it.
+    The density ignores that the number of members is bounded; the normalizing constants of l(x) and g(x) differ little, so
+    their ratio hardly changes.
     """
 
     domain: Subset
     p: FloatArray
 
     def log_density(self, labels: Labels) -> FloatArray:
-        known = np.array([label is not None for label in labels])
-        x = self.domain.encode([() if label is None else label for label in labels])
-        log_p = x @ np.log(self.p + TINY).T + (1 - x) @ np.log1p(-np.minimum(self.p, 1 - 1e-12)).T
-        return np.where(known[:, None], log_p, 0.0)
+        is_member = self.domain.encode([() if label is None else label for label in labels])  # [m, K], 0 or 1
+        log_p = is_member @ np.log(self.p + TINY).T + (1 - is_member) @ np.log1p(-np.minimum(self.p, 1 - 1e-12)).T
+        return np.where(_is_active(labels)[:, None], log_p, 0.0)
 
     def draw(self, component: int, rng: np.random.Generator) -> Label:
-        for _ in range(REDRAWN):
-            chosen = rng.random(len(self.domain.labels)) < self.p[component]
-            if self.domain.low <= chosen.sum() <= self.domain.high:
+        for _ in range(REDRAWS):
+            is_member = rng.random(len(self.domain.labels)) < self.p[component]
+            if self.domain.low <= is_member.sum() <= self.domain.high:
                 break
-        return self.domain.decode(np.where(chosen, 0.5, 0.0)[None] + 0.5 * self.p[component][None])[0]
+        # `decode` bounds the number of members. Drawn labels come first, and labels of greater probability before others.
+        return self.domain.decode(np.where(is_member, 0.5, 0.0)[None] + 0.5 * self.p[component][None])[0]
 
 
 @dataclass(frozen=True)
 class Normal(ParzenKernel):
-    """Numbers: normal distributions of mean `mu` [n] and deviation `sigma` [n], cut off at the ends of [0, 1].
+    """Numbers: normal distributions with mean `mu` [n] and deviation `sigma` [n], truncated to [0, 1].
 
-    A whole number has the probability of its bin, a real number its density.
+    An integer has the probability of its bin, a real number its density.
     """
 
     domain: IntegerRange | RealRange
@@ -93,22 +97,24 @@ class Normal(ParzenKernel):
     sigma: FloatArray
 
     def log_density(self, labels: Labels) -> FloatArray:
-        known = np.array([label is not None for label in labels])
-        first = next((label for label in labels if label is not None), None)
-        if first is None:
+        any_active = next((label for label in labels if label is not None), None)
+        if any_active is None:
             return np.zeros((len(labels), len(self.mu)))
-        filled = [first if label is None else label for label in labels]
+        # Inactive rows are filled with some label, and set to 0 at the end.
+        filled = [any_active if label is None else label for label in labels]
         inside = ndtr((1 - self.mu) / self.sigma) - ndtr(-self.mu / self.sigma)
         if isinstance(self.domain, RealRange):
             z = (coordinates(self.domain, filled)[:, None] - self.mu) / self.sigma
             log_p = -0.5 * z * z - np.log(self.sigma * np.sqrt(2 * np.pi))
         else:
-            low, high = edges(self.domain, filled)
+            low, high = bin_edges(self.domain, filled)
             mass = ndtr((high[:, None] - self.mu) / self.sigma) - ndtr((low[:, None] - self.mu) / self.sigma)
             log_p = np.log(mass + TINY)
-        return np.where(known[:, None], log_p - np.log(inside), 0.0)
+        # Truncation: divide by the mass of the normal distribution within [0, 1].
+        return np.where(_is_active(labels)[:, None], log_p - np.log(inside), 0.0)
 
     def draw(self, component: int, rng: np.random.Generator) -> Label:
+        # Inverse transform sampling of the truncated normal distribution.
         mu, sigma = self.mu[component], self.sigma[component]
         low, high = ndtr(-mu / sigma), ndtr((1 - mu) / sigma)
         u = mu + sigma * float(ndtri(low + rng.random() * (high - low)))
@@ -116,18 +122,19 @@ class Normal(ParzenKernel):
 
 
 def coordinates(domain: Domain, labels: Sequence[Label]) -> FloatArray:
-    """[m] numbers -> [m] places in [0, 1], where `domain.pick` finds them."""
+    """Return the coordinates [m] in [0, 1] of m numbers: `domain.pick` returns the number at its coordinate."""
     if isinstance(domain, IntegerRange):
-        low, high = edges(domain, labels)
+        low, high = bin_edges(domain, labels)
         return np.asarray((low + high) / 2)
     return np.asarray(domain.encode(list(labels))[:, 0])
 
 
-def edges(domain: IntegerRange, labels: Sequence[Label]) -> tuple[FloatArray, FloatArray]:
-    """[m] whole numbers -> the ends of their bins in [0, 1], [m] each: half a step to both sides."""
+def bin_edges(domain: IntegerRange, labels: Sequence[Label]) -> tuple[FloatArray, FloatArray]:
+    """Return the lower and upper ends [m] of the bins of m integers in [0, 1]; a bin is half a step wide to both sides."""
     values, half = np.asarray(labels, dtype=np.float64), 0.5 * domain.step
     bottom, top = domain.low - half, domain.low + (domain.size - 0.5) * domain.step
     if domain.log:
+        # On a log scale the lower end of the range must stay positive.
         bottom = max(bottom, 0.5 * domain.low)
         scale = np.log(top / bottom)
         low = np.log(np.maximum(values - half, bottom) / bottom) / scale
@@ -137,21 +144,28 @@ def edges(domain: IntegerRange, labels: Sequence[Label]) -> tuple[FloatArray, Fl
 
 @dataclass(frozen=True)
 class Mixture:
-    """`weights` [n], which sum to 1, of n components, and a kernel for each of the `decisions`."""
+    """A mixture of n components.
+
+    Attributes:
+        decisions: the decisions that the density is over.
+        kernels: the kernel of each decision, with n components.
+        weights: [n] of the components; they sum to 1.
+    """
 
     decisions: Sequence[Decision]
     kernels: Sequence[ParzenKernel]
     weights: FloatArray
 
     def log_density(self, choices: Sequence[Mapping[str, Label]]) -> FloatArray:
-        """[m] architectures -> [m]."""
-        total = np.repeat(np.log(self.weights + TINY)[None], len(choices), axis=0)
+        """Return the log densities [m] of architectures."""
+        # log sum_i weight_i prod_decision kernel_i(label)
+        log_terms = np.repeat(np.log(self.weights + TINY)[None], len(choices), axis=0)  # [m, n]
         for decision, kernel in zip(self.decisions, self.kernels, strict=True):
-            total += kernel.log_density([c.get(decision.name) for c in choices])
-        return np.asarray(np.logaddexp.reduce(total, axis=1))
+            log_terms += kernel.log_density([c.get(decision.name) for c in choices])
+        return np.asarray(np.logaddexp.reduce(log_terms, axis=1))
 
     def draw(self, rng: np.random.Generator) -> dict[str, Label]:
-        """Labels of all active decisions, from one component."""
+        """Draw one component, and from it the labels of all active decisions."""
         component = int(rng.choice(len(self.weights), p=self.weights))
         choices: dict[str, Label] = {}
         for decision, kernel in zip(self.decisions, self.kernels, strict=True):
@@ -161,73 +175,89 @@ class Mixture:
 
 
 def tpe_kernel(domain: Domain, labels: Labels, prior_weight: float) -> ParzenKernel:
-    """The kernels of TPE around `labels`, and at last the prior, which is uniform or nearly so.
+    """Return the kernel of TPE: a component around each of the n `labels`, and the prior as the last component.
 
-    Numbers: as wide as the farther of the two neighbours is away, at least 1 / min(100, n + 2) of the range and at most all
-    of it. Labels: `prior_weight` / (n + 1) is added to each and the sum made 1. (Bergstra et al. 2011, section 4.2; with the
-    bounds and weights of Watanabe, "Tree-structured Parzen estimator: understanding its algorithm components", 2023.)
+    Bergstra et al. (2011), section 4.2, with the bounds and weights of Watanabe, "Tree-structured Parzen estimator:
+    understanding its algorithm components and their roles for better empirical performance" (2023).
+
+    Args:
+        domain: the domain of the decision.
+        labels: [n] the decision's labels in n trials.
+        prior_weight: the weight of the prior, relative to a recent trial.
     """
     n = len(labels)
-    components = [*labels, None]
+    components = [*labels, None]  # None is uniform, or nearly so, as an inactive label is: that is the prior
+    is_active = _is_active(components)
     match domain:
         case Categorical() | Subset():
-            p = _seen(domain, components)
+            p = _is_label(domain, components)
+            # Section 4.2, discrete variables: add a count to every label, and normalize.
             smoothing = prior_weight / (n + 1)
             if isinstance(domain, Categorical):
-                return Discrete(domain, _uniform_where_unseen(domain, components, p, smoothing))
-            active = np.array([label is not None for label in components])[:, None]
-            return Members(domain, np.where(active, (p + smoothing) / (1 + 2 * smoothing), 0.5))
+                return Discrete(domain, _normalize(p, is_active, smoothing))
+            return Members(domain, np.where(is_active[:, None], (p + smoothing) / (1 + 2 * smoothing), 0.5))
         case IntegerRange() | RealRange():
-            active = np.array([label is not None for label in components])
+            # Section 4.2, numbers: the width is the distance to the farther of the two neighbours. Watanabe: at least
+            # 1 / min(100, n + 2) of the range. The prior is a normal distribution as wide as the range.
             mu, sigma = np.full(n + 1, 0.5), np.ones(n + 1)
-            places = coordinates(domain, [label for label in labels if label is not None])
-            mu[active] = places
-            sigma[active] = np.clip(_to_neighbours(places), 1.0 / min(100.0, n + 2.0), 1.0)
+            centers = coordinates(domain, [label for label in labels if label is not None])
+            mu[is_active] = centers
+            sigma[is_active] = np.clip(_neighbour_distances(centers), 1.0 / min(100.0, n + 2.0), 1.0)
             return Normal(domain, mu, sigma)
     raise TypeError(f"no kernel for {domain!r}")
 
 
 def normal_reference_kernel(
-    domain: Domain, labels: Labels, dimensions: int, least: float, wider: float
+    domain: Domain, labels: Labels, *, dimensions: int, min_width: float, width_factor: float
 ) -> ParzenKernel:
-    """Kernels of one width for all components: 1.06 sigma n^(-1 / (4 + d)) (Scott's normal reference rule).
+    """Return the kernel of BOHB: a component around each of the n `labels`, all of one width.
 
-    Labels have Aitchison and Aitken's kernel: another label has a share of that width. Their sigma^2 is half the Gini index,
-    which for two labels is the variance, and does not depend on the order of labels.
+    The width is 1.06 sigma n^(-1 / (4 + d)), Scott's normal reference rule. Unordered labels have the kernel of Aitchison
+    and Aitken (1976), in which all other labels together have that width as their probability; sigma^2 is half the Gini
+    index. For two labels that is the variance; for more it does not depend on an order of the labels.
 
     Args:
-        domain: of the decision.
-        labels: of the n components.
-        dimensions: d.
-        least: the least width.
-        wider: a factor for the width of numbers.
+        domain: the domain of the decision.
+        labels: [n] the decision's labels in n trials.
+        dimensions: d, the number of decisions.
+        min_width: the smallest width.
+        width_factor: a factor for the width of numbers.
     """
-    seen = [label for label in labels if label is not None]
-    rate = 1.06 * max(len(seen), 1) ** (-1.0 / (4 + dimensions))
+    is_active = _is_active(labels)
+    active_labels = [label for label in labels if label is not None]
+    rate = 1.06 * max(len(active_labels), 1) ** (-1.0 / (4 + dimensions))
     match domain:
         case Categorical():
-            shares = _seen(domain, labels).sum(axis=0) / max(len(seen), 1)
-            width = rate * np.sqrt(max(0.0, 1.0 - float((shares**2).sum())) / 2) if seen else 1.0
-            width = min(max(width, least), 1.0 - 1.0 / domain.size)
-            p = _seen(domain, labels)
+            p = _is_label(domain, labels)
+            shares = p.sum(axis=0) / max(len(active_labels), 1)
+            gini = max(0.0, 1.0 - float((shares**2).sum()))
+            width = rate * np.sqrt(gini / 2) if active_labels else 1.0
+            # At the upper bound the kernel is uniform.
+            width = min(max(width, min_width), 1.0 - 1.0 / domain.size)
             p = np.where(p > 0, 1.0 - width, width / max(domain.size - 1, 1))
-            return Discrete(domain, _uniform_where_unseen(domain, labels, p, 0.0))
+            return Discrete(domain, _normalize(p, is_active, 0.0))
         case Subset():
-            p = _seen(domain, labels)
-            width = np.clip(rate * (p[[x is not None for x in labels]].std(axis=0) if seen else 0.5), least, 0.5)
-            active = np.array([label is not None for label in labels])[:, None]
-            return Members(domain, np.where(active, np.where(p > 0, 1.0 - width, width), 0.5))
+            # Each label is a variable of its own, which is 1 if the label is a member.
+            p = _is_label(domain, labels)
+            width = np.clip(rate * (p[is_active].std(axis=0) if active_labels else 0.5), min_width, 0.5)
+            return Members(domain, np.where(is_active[:, None], np.where(p > 0, 1.0 - width, width), 0.5))
         case IntegerRange() | RealRange():
-            active = np.array([label is not None for label in labels])
             mu, sigma = np.full(len(labels), 0.5), np.ones(len(labels))
-            mu[active] = coordinates(domain, seen)
-            sigma[active] = wider * max(rate * float(mu[active].std()), least) if seen else 1.0
+            mu[is_active] = coordinates(domain, active_labels)
+            sigma[is_active] = (
+                width_factor * max(rate * float(mu[is_active].std()), min_width) if active_labels else 1.0
+            )
             return Normal(domain, mu, sigma)
     raise TypeError(f"no kernel for {domain!r}")
 
 
-def _seen(domain: Categorical | Subset, labels: Labels) -> FloatArray:
-    """[n, K] 1 where a component has the label, or has it as a member."""
+def _is_active(labels: Labels) -> BoolArray:
+    """Return [n], False where a label is None."""
+    return np.array([label is not None for label in labels], dtype=bool)
+
+
+def _is_label(domain: Categorical | Subset, labels: Labels) -> FloatArray:
+    """Return [n, K], 1 where a component has the label, or has it as a member."""
     p = np.zeros((len(labels), len(domain.labels)))
     for row, label in enumerate(labels):
         if label is not None:
@@ -235,25 +265,28 @@ def _seen(domain: Categorical | Subset, labels: Labels) -> FloatArray:
     return p
 
 
-def _uniform_where_unseen(domain: Categorical, labels: Labels, p: FloatArray, smoothing: float) -> FloatArray:
-    unseen = np.array([label is None for label in labels])
+def _normalize(p: FloatArray, is_active: BoolArray, smoothing: float) -> FloatArray:
+    """Return probabilities [n, K] that are proportional to `p` + `smoothing`; uniform where a label is inactive."""
     p = p + smoothing
-    p[unseen] = 1.0
+    p[~is_active] = 1.0
     return np.asarray(p / p.sum(axis=1, keepdims=True))
 
 
-def _to_neighbours(places: FloatArray) -> FloatArray:
-    """[n] the distance to the farther of two neighbours; the outermost have one, a single one the farther end."""
-    n = len(places)
+def _neighbour_distances(centers: FloatArray) -> FloatArray:
+    """Return the distance [n] of each center to the farther of its two neighbours.
+
+    The outermost centers have one neighbour. A single center has the distance to the farther end of [0, 1].
+    """
+    n = len(centers)
     if n == 1:
-        return np.maximum(places, 1 - places)
-    order = np.argsort(places, kind="stable")
-    gaps = np.diff(places[order])
+        return np.maximum(centers, 1 - centers)
+    order = np.argsort(centers, kind="stable")
+    gaps = np.diff(centers[order])
     widths = np.empty(n)
     widths[order] = np.maximum(np.append(gaps, 0.0), np.insert(gaps, 0, 0.0)) if n else widths
     return widths
 
 
-def columns(space: Space, architectures: Sequence[Architecture]) -> dict[str, list[Label | None]]:
-    """For each decision its labels in the architectures."""
+def label_columns(space: Space, architectures: Sequence[Architecture]) -> dict[str, list[Label | None]]:
+    """Return for each decision its labels [n] in the architectures, None where it is inactive."""
     return {d.name: [a.get(d.name) for a in architectures] for d in space.decisions}
