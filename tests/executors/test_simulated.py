@@ -29,7 +29,7 @@ def evaluate(assignment: Assignment) -> Iterator[Next]:
 def simulate(workers: int, faults: FaultModel | None = None, **declared: Any) -> tuple[State, VirtualClock]:
     log, clock = ListLog([declare(**declared)]), VirtualClock()
     controller = session(log, Curve(), Path("unused"), clock)
-    controller.executor = Simulated(clock, evaluate, workers, faults)
+    controller.executor = Simulated(clock, evaluate, workers, faults=faults)
     controller.run()
     return controller.state, clock
 

@@ -266,7 +266,9 @@ class LateEnds(Executor):
         self.jobs = self.jobs[1:]
         self.ending = []
         for job in jobs:
-            outcome = evaluate(SPACE, self.estimator, job, partial(listener.on_report, job.trial), lambda: False)
+            outcome = evaluate(
+                SPACE, self.estimator, job, partial(listener.on_report, job.trial), is_leaving=lambda: False
+            )
             self.ending.append((job.trial, outcome))
         for trial, outcome in ended:
             listener.on_end(trial, outcome)

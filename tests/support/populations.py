@@ -58,7 +58,10 @@ def population(workers: int, seed: int, epochs: int = 20, jitter: float = JITTER
     clock = VirtualClock()
     executor = Simulated(clock, simulate, workers)
     strategy = Random(SPACE, OBJECTIVES, ())
-    Controller(MemoryLog(), [], state, strategy, schedule, executor, NOWHERE, clock=clock).run()
+    controller = Controller(
+        MemoryLog(), [], state, strategy=strategy, schedule=schedule, executor=executor, folder=NOWHERE, clock=clock
+    )
+    controller.run()
     return state
 
 

@@ -152,15 +152,15 @@ def simulate(
     state = State.of(
         [Event(Kind.CREATED, data=_created(problem, strategy, schedule, seed, settings), seq=1)], problem.space
     )
-    places = Simulated(clock, course or evaluate(problem), workers, faults, seed)
+    places = Simulated(clock, course or evaluate(problem), workers, faults=faults, seed=seed)
     controller = Controller(
         MemoryLog(),
         [Event(Kind.OPENED, data={"workers": workers}, seq=1)],
         state,
-        make_strategy(strategy, problem, trials),
-        make_schedule(schedule, problem),
-        places,
-        NOWHERE,
+        strategy=make_strategy(strategy, problem, trials),
+        schedule=make_schedule(schedule, problem),
+        executor=places,
+        folder=NOWHERE,
         screen=_remembering(problem),
         clock=clock,
         observer=lambda state, event: _watch(controller, observer, cost, hours, event),

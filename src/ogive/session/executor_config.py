@@ -97,7 +97,8 @@ def simulated(
             if seen.step > given.reported:
                 yield seen.step, {**seen.metrics, "seconds": spent}, seen.seconds
 
-    return Simulated(clock, course, workers, places.faults, seed if places.seed is None else places.seed)
+    own_seed = seed if places.seed is None else places.seed
+    return Simulated(clock, course, workers, faults=places.faults, seed=own_seed)
 
 
 def check_same_time(places: ExecutorConfig, events: Sequence[Event], folder: object) -> None:
