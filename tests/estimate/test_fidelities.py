@@ -135,7 +135,11 @@ FLAT = og.Space(og.layer(nn.Sequential, og.layer(nn.Flatten), og.layer(nn.Linear
     [
         (SPACE, {"width": 0.5}, r"width=0.5: nothing in the space is scaled by 'width'.*og.scaled\(value, 'width'\)"),
         (FLAT, {"resolution": 0.5}, r"resolution=0.5: none of 5 models takes an example of 1 x 4 x 4 .*global pooling"),
-        (CHAIN, {"resolution": 0.01}, r"reduce images of 8 x 8 pixels to 1 x 1, but .* at least 4 pixels; use at least 0\.5"),
+        (
+            CHAIN,
+            {"resolution": 0.01},
+            r"reduce images of 8 x 8 pixels to 1 x 1, but .* at least 4 pixels; use at least 0\.5",
+        ),
         (SPACE, {"data_fraction": 0.01}, "0.01 of train has 2 examples for 10 classes"),
         (
             CHAIN,

@@ -1,4 +1,4 @@
-"""Messages in frames: split in any way they arrive whole, and anything else is one clear error."""
+"""Messages in frames: they arrive complete however their bytes are split, and other bytes are a clear error."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ def test_messages_do_not_depend_on_how_their_bytes_are_split(messages: list[obje
 
 
 @given(MESSAGES, st.binary(min_size=1), st.lists(st.integers(0), max_size=20))
-def test_bytes_between_messages_are_an_error_whatever_the_split(
-    messages: list[object], rubbish: bytes, cuts: list[int]
+def test_bytes_between_messages_are_an_error_however_they_are_split(
+    messages: list[object], garbage: bytes, cuts: list[int]
 ) -> None:
-    whole = b"".join(encode(message) for message in messages)  # type: ignore[arg-type]
-    if MAGIC.startswith(rubbish[: len(MAGIC)]):
-        rubbish = b"\0" + rubbish
+    data = b"".join(encode(message) for message in messages)  # type: ignore[arg-type]
+    if MAGIC.startswith(garbage[: len(MAGIC)]):
+        garbage = b"\0" + garbage
     received: list[object] = []
     with pytest.raises(ProtocolError, match=r"found .* where a message begins"):
-        decode(pieces(whole + rubbish, cuts), received)
+        decode(pieces(data + garbage, cuts), received)
     assert received == messages
 
 
@@ -120,7 +120,7 @@ def ends() -> Iterator[tuple[Channel, socket.socket]]:
     theirs.close()
 
 
-def test_a_channel_never_waits(ends: tuple[Channel, socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_channel_never_blocks(ends: tuple[Channel, socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:
     channel, other = ends
     assert channel.receive() is None
     assert channel.is_drained
@@ -143,14 +143,16 @@ def test_a_channel_never_waits(ends: tuple[Channel, socket.socket], monkeypatch:
     other.close()
     assert channel.receive() is None
     assert channel.closed
-    channel.send(large)  # to nobody
+    channel.send(large)  # the other end is closed
 
     monkeypatch.setattr(framing, "MAX_BYTES", 1000)
     with pytest.raises(ProtocolError, match="at most"):
         encode(large)
 
 
-def test_a_flood_is_read_in_turns(ends: tuple[Channel, socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flood_of_bytes_is_read_in_turns(
+    ends: tuple[Channel, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(framing, "TURN_BYTES", 1000)
     monkeypatch.setattr(framing, "CHUNK_BYTES", 500)
     channel, other = ends
@@ -162,25 +164,25 @@ def test_a_flood_is_read_in_turns(ends: tuple[Channel, socket.socket], monkeypat
     assert turns == len(frame) // 1000 + 1
 
 
-def test_a_line_notices_that_its_descriptor_is_closed_or_another_files() -> None:
+def test_a_blocking_channel_notices_that_its_descriptor_is_closed_or_reused() -> None:
     ours, theirs = socket.socketpair()
     descriptor = theirs.detach()
-    line = BlockingChannel(descriptor)
-    line.send({"is": "ready"})
+    channel = BlockingChannel(descriptor)
+    channel.send({"is": "ready"})
     with open(os.devnull, "r+b") as file:
         os.dup2(file.fileno(), descriptor)
     for closed in (False, True):
         if closed:
             os.close(descriptor)
         with pytest.raises(Disconnected):
-            line.send({"is": "ready"})
+            channel.send({"is": "ready"})
         with pytest.raises(Disconnected):
-            line.receive()
+            channel.receive()
     assert ours.recv(100) == encode({"is": "ready"})
     ours.close()
 
 
-def test_a_report_may_go_past_the_fidelity_while_a_metric_is_awaited() -> None:
+def test_a_report_may_be_beyond_the_fidelity_while_a_metric_is_missing() -> None:
     assignment = Assignment(
         trial=0,
         attempt=1,

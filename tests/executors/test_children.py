@@ -1,4 +1,4 @@
-"""Child processes of user code: signals do in them what they do in the children of any Python program."""
+"""Child processes of user code: signals have the same effect as in the children of any Python program."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ENDED_BY_TERM = -signal.SIGTERM
 
 
 def fork_and_signal() -> int:
-    """The signal arrives before the child has run its first instruction of Python."""
+    """Send a signal that arrives before the child has executed any Python code."""
     pid = os.fork()
     if pid == 0:
         time.sleep(60)
@@ -53,7 +53,7 @@ def pool() -> int:
 
 def data_loader() -> int:
     for _ in DataLoader(PARTS, num_workers=2, multiprocessing_context="fork"):
-        break  # the loader ends its workers in the middle of their work
+        break  # the loader kills its workers while they are working
     return ENDED_BY_TERM
 
 
@@ -63,9 +63,9 @@ def subprocess_of_python() -> int:
 
 
 def handlers_of_a_child() -> int:
-    """SIGINT and SIGTERM have the handlers of a fresh interpreter, also in a grandchild.
+    """Check that SIGINT and SIGTERM have the handlers of a new interpreter, also in a grandchild.
 
-    A shell lets commands that it starts in the background ignore SIGINT.
+    (A shell makes background commands ignore SIGINT.)
     """
     pid = os.fork()
     if pid == 0:
@@ -78,16 +78,16 @@ def handlers_of_a_child() -> int:
     return ENDED_BY_TERM if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0 else 0
 
 
-WAYS = (fork_and_signal, fork_in_thread, pool, data_loader, subprocess_of_python, handlers_of_a_child)
+CHECKS = (fork_and_signal, fork_in_thread, pool, data_loader, subprocess_of_python, handlers_of_a_child)
 
 
 class WithChildren(Estimator):
     def evaluate(self, evaluation: Evaluation) -> None:
-        evaluation.report(1, {"accuracy": 0.5, **{way.__name__: way() for way in WAYS}})
+        evaluation.report(1, {"accuracy": 0.5, **{check.__name__: check() for check in CHECKS}})
 
 
 @pytest.mark.parametrize("executor", ["processes", "inline"])
-def test_a_signal_ends_a_child_of_user_code(tmp_path: Path, executor: str) -> None:
+def test_a_signal_ends_a_child_process_of_user_code(tmp_path: Path, executor: str) -> None:
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     limit: dict[str, Any] = {"time_limit": 60} if executor == "processes" else {}
     run = og.search(
@@ -95,14 +95,14 @@ def test_a_signal_ends_a_child_of_user_code(tmp_path: Path, executor: str) -> No
     )
     for trial in run.trials:
         assert trial.status is Status.FINISHED, trial.reason
-        codes = {way.__name__: trial.metrics[way.__name__] for way in WAYS}
+        codes = {check.__name__: trial.metrics[check.__name__] for check in CHECKS}
         assert codes == dict.fromkeys(codes, ENDED_BY_TERM)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert left_running(run.folder) == []
 
 
-class ForksOnItsWay(Estimator):
-    """A child that comes back from the evaluation as if it were the parent."""
+class ForksWithoutExit(Estimator):
+    """Forks a child that returns from the evaluation, as its parent does."""
 
     def evaluate(self, evaluation: Evaluation) -> None:
         if os.fork() == 0:
@@ -112,14 +112,14 @@ class ForksOnItsWay(Estimator):
 
 
 @pytest.mark.parametrize("executor", ["processes", "inline"])
-def test_a_forked_child_never_acts_for_its_parent(tmp_path: Path, executor: str) -> None:
-    run = og.search(SPACE, ForksOnItsWay(), run=tmp_path / "run", strategy="random", max_trials=3, executor=executor)
+def test_a_forked_child_never_reports_in_place_of_its_parent(tmp_path: Path, executor: str) -> None:
+    run = og.search(SPACE, ForksWithoutExit(), run=tmp_path / "run", strategy="random", max_trials=3, executor=executor)
     assert [trial.status for trial in run.trials] == [Status.FINISHED] * 3
     assert run.state.warnings == []
 
 
 class KeepsItsLoader(Estimator):
-    """A loader with persistent workers, made in the first trial that needs it."""
+    """Keeps a loader with persistent workers after its trial."""
 
     def evaluate(self, evaluation: Evaluation) -> None:
         global loader
@@ -128,7 +128,7 @@ class KeepsItsLoader(Estimator):
         evaluation.report(1, {"accuracy": total})
 
 
-def test_a_loader_that_outlives_its_trial_is_ended_and_the_worker_is_not(tmp_path: Path) -> None:
+def test_a_loader_that_outlives_its_trial_is_killed_but_the_worker_is_not(tmp_path: Path) -> None:
     run = og.search(SPACE, KeepsItsLoader(), run=tmp_path / "run", strategy="random", max_trials=4)
     assert [(trial.status, trial.metrics["accuracy"]) for trial in run.trials] == [(Status.FINISHED, 28.0)] * 4
     assert run.state.warnings == []
@@ -142,13 +142,13 @@ import ogive as og
 def square(number):
     return number * number
 
-def judge(architecture):
+def evaluate(architecture):
     with multiprocessing.get_context("fork").Pool(1) as pool:
         return {"accuracy": sum(pool.map(square, range(3)))}
 
 if __name__ == "__main__":
     space = og.Space(og.layer(dict, a=og.integer(0, 9, name="a")))
-    run = og.search(space, og.estimate.function(judge), max_trials=2, run="run")
+    run = og.search(space, og.estimate.function(evaluate), max_trials=2, run="run")
     print(*[(trial.status.value, trial.reason) for trial in run.trials])
 """
 
@@ -156,5 +156,5 @@ if __name__ == "__main__":
 def test_a_pool_finds_the_functions_of_the_script(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     command = [sys.executable, "script.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)
-    assert done.stdout == "('finished', '') ('finished', '')\n"
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)
+    assert result.stdout == "('finished', '') ('finished', '')\n"

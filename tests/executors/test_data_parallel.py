@@ -1,4 +1,4 @@
-"""Several processes train one trial: the same curves, one set of reports, and what becomes of all when one of them dies."""
+"""Several processes train a trial: the curves are those of one process, and a fault of one rank ends the attempt."""
 
 from __future__ import annotations
 
@@ -31,32 +31,32 @@ from ogive.task import Recipe
 from ogive.task.trainer import Training
 from ogive.trial import Status
 
-DEEDS = (
+BEHAVIOURS = (
     "good",
-    "rank_0_alone_reports",
-    "counts_alone",
+    "only_rank_0_reports",
+    "reports_without_epochs",
     "raises",
     "is_killed",
     "kills_worker",
-    "unaware",
-    "strands",
+    "ignores_ranks",
+    "exits",
     "interrupts",
-    "writes_rubbish",
+    "writes_garbage",
     "last",
 )
 
 
-def normalised(yes: bool) -> nn.Module:
-    """With odd sizes, weights that not every batch uses, and three kinds of batch norm where so wanted."""
+def normalised(with_norm: bool) -> nn.Module:
+    """Return a network with odd sizes, and optionally three kinds of batch norm."""
     norm: tuple[nn.Module, ...] = (nn.Identity(), nn.Identity(), nn.Identity())
-    if yes:
+    if with_norm:
         norm = (nn.BatchNorm2d(6), nn.BatchNorm1d(20, momentum=None), nn.BatchNorm2d(6, affine=False))
     convolution = nn.Sequential(nn.Conv2d(1, 6, 3, stride=2), norm[0], norm[2], nn.ReLU(inplace=True), nn.Flatten())
     return nn.Sequential(convolution, nn.Linear(54, 20), norm[1], nn.ReLU(), nn.Linear(20, 10))
 
 
-def test_the_curves_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
-    """At the same global batch, with augmentation, a gradient limit, a batch of three at the end, and a pause between."""
+def test_two_processes_give_the_curves_of_one(tmp_path: Path) -> None:
+    """With the same global batch, augmentation, gradient clipping, a last batch of three examples, and a pause."""
     space = og.Space(og.layer(normalised, og.one_of(False, True, name="normalised")), example_input=(1, 8, 8))
     task = og.task.classification("digits", test=500, validation=501, train=131)
     recipe = Recipe(epochs=4, batch_size=64, shift=1, gradient_clip=1.0, label_smoothing=0.1)
@@ -70,14 +70,14 @@ def test_the_curves_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
             max_trials=2,
             workers_per_trial=ranks,
             cache=False,
-            run=tmp_path / f"{ranks} of them",
+            run=tmp_path / f"{ranks} ranks",
         )
         for ranks in (1, 2)
     ]
     for one, two in zip(*(run.trials for run in runs), strict=True):
         assert two.reason == ""
         assert len(one.reports) == len(two.reports) >= 1
-        rel = 1e-3 if one.architecture["normalised"] else 1e-5  # batch norm of few values makes rounding grow
+        rel = 1e-3 if one.architecture["normalised"] else 1e-5  # batch norm of few values amplifies rounding errors
         for alone, together in zip(one.reports, two.reports, strict=True):
             for metric in ("train_loss", "log_loss"):
                 assert together.metrics[metric] == pytest.approx(alone.metrics[metric], rel=rel), metric
@@ -91,8 +91,8 @@ def test_the_curves_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
     assert left_running(runs[1].folder) == []
 
 
-def trained(team: Team, results: Any) -> None:
-    """An epoch of a model whose layer takes statistics of its rank's share of each batch."""
+def train_one_epoch(team: Team, results: Any) -> None:
+    """Train a model with a layer that computes statistics of its rank's share of each batch."""
     with process_group(team):
         torch.manual_seed(0)
         model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.InstanceNorm2d(2, track_running_stats=True), nn.Flatten())
@@ -105,19 +105,19 @@ def trained(team: Team, results: Any) -> None:
 def test_all_ranks_have_the_buffers_that_rank_0_would_save(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
-    teams = [Team(rank, 2, rank, tmp_path / "they meet here") for rank in (0, 1)]
-    processes = [context.Process(target=trained, args=(team, results)) for team in teams]
+    teams = [Team(rank, 2, rank, tmp_path / "rendezvous") for rank in (0, 1)]
+    processes = [context.Process(target=train_one_epoch, args=(team, results)) for team in teams]
     for process in processes:
         process.start()
     first, second = results.get(timeout=300), results.get(timeout=300)
     for process in processes:
         process.join()
     assert first == second
-    assert first[0] != [0.0, 0.0], "they have learned something"
+    assert first[0] != [0.0, 0.0], "the buffers have been trained"
 
 
-def waited(team: Team, results: Any) -> None:
-    """Rank 0 is kept waiting for longer than the process group's patience, while the others wait for it."""
+def wait_long(team: Team, results: Any) -> None:
+    """Let rank 0 wait longer than the timeout of the process group, while the other rank waits for it."""
     with process_group(team) as any_of:
         _set_pg_timeout(timedelta(seconds=1), distributed.group.WORLD)
         for wait in (lambda: any_of(team.rank == 0), lambda: distributed.all_reduce(torch.zeros(1))):
@@ -128,30 +128,30 @@ def waited(team: Team, results: Any) -> None:
                 results.put((team.rank, "Timed out" in str(error)))
 
 
-def test_ranks_wait_for_the_controller_beyond_the_time_limit_of_what_they_train(tmp_path: Path) -> None:
-    """The second wait is the witness that the limit was short, and holds for what they train."""
+def test_ranks_wait_for_the_controller_longer_than_for_each_other(tmp_path: Path) -> None:
+    """The second wait shows that the timeout is short, and that it holds for training."""
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
-    teams = [Team(rank, 2, rank, tmp_path / "they meet here") for rank in (0, 1)]
-    processes = [context.Process(target=waited, args=(team, results)) for team in teams]
+    teams = [Team(rank, 2, rank, tmp_path / "rendezvous") for rank in (0, 1)]
+    processes = [context.Process(target=wait_long, args=(team, results)) for team in teams]
     for process in processes:
         process.start()
-    told = [results.get(timeout=100) for _ in range(3)]
+    answers = [results.get(timeout=100) for _ in range(3)]
     for process in processes:
         process.kill()
-    assert sorted(told[:2]) == [(0, True), (1, True)]
-    assert told[2] == (1, True), "here its time was up"
+    assert sorted(answers[:2]) == [(0, True), (1, True)]
+    assert answers[2] == (1, True), "the second wait timed out"
 
 
-def doer(deed: str) -> nn.Module:
+def build(behaviour: str) -> nn.Module:
     model = nn.Linear(3, 1)
-    model.deed = deed  # type: ignore[assignment]
+    model.behaviour = behaviour  # type: ignore[assignment]
     return model
 
 
 def train(model: Any, trial: Any) -> None:
-    """Learns a line from this rank's share of 7 points; some deeds end badly, those that can be retried only once."""
-    if model.deed == "unaware":
+    """Fit a line to this rank's share of 7 points; some behaviours are faults, which a second attempt does not repeat."""
+    if model.behaviour == "ignores_ranks":
         for _ in trial.epochs():
             trial.report(loss=1.0)
         return
@@ -161,7 +161,7 @@ def train(model: Any, trial: Any) -> None:
     together = DistributedDataParallel(model) if trial.ranks > 1 else model
     x = torch.arange(21.0).reshape(7, 3) / 21
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    if model.deed == "counts_alone":
+    if model.behaviour == "reports_without_epochs":
         for _ in range(99):
             optimizer.zero_grad()
             together(x[trial.rank :: trial.ranks]).square().mean().backward()
@@ -172,84 +172,86 @@ def train(model: Any, trial: Any) -> None:
         optimizer.zero_grad()
         together(x[trial.rank :: trial.ranks]).square().mean().backward()
         optimizer.step()
-        if epoch == 2 and (trial.rank == 1 or model.deed == "interrupts"):
-            misbehave(model.deed, trial.folder)
-        if model.deed == "strands" and epoch == 2 and trial.rank == 0:
-            time.sleep(1000)  # as one who waits where no broken connection is noticed
-        if model.deed == "rank_0_alone_reports" and trial.rank > 0:
+        if epoch == 2 and (trial.rank == 1 or model.behaviour == "interrupts"):
+            cause_fault(model.behaviour, trial.folder)
+        if model.behaviour == "exits" and epoch == 2 and trial.rank == 0:
+            time.sleep(1000)  # like a call that does not notice a broken connection
+        if model.behaviour == "only_rank_0_reports" and trial.rank > 0:
             continue
         trial.checkpoint(model=model.state_dict())
         trial.report(loss=float(epoch), rank=trial.rank, orphans=len(orphans(trial.folder)))
 
 
-def misbehave(deed: str, folder: Path) -> None:
-    if deed == "interrupts":
+def cause_fault(behaviour: str, folder: Path) -> None:
+    if behaviour == "interrupts":
         raise KeyboardInterrupt
-    if deed == "raises":
+    if behaviour == "raises":
         raise ZeroDivisionError("on this rank only")
-    if deed == "strands":
+    if behaviour == "exits":
         os._exit(3)
-    if deed == "writes_rubbish":
+    if behaviour == "writes_garbage":
         for number in range(3, 64):
             with suppress(OSError), socket.socket(fileno=os.dup(number)) as end:
                 if end.family == socket.AF_UNIX:
-                    end.send(b"rubbish")
+                    end.send(b"garbage")
         time.sleep(1000)
-    first = len((folder / "pids-1").read_text().split()) == 1
-    if deed == "is_killed" and first:
+    is_first_attempt = len((folder / "pids-1").read_text().split()) == 1
+    if behaviour == "is_killed" and is_first_attempt:
         os.kill(os.getpid(), signal.SIGKILL)
-    if deed == "kills_worker" and first:
+    if behaviour == "kills_worker" and is_first_attempt:
         os.kill(os.getppid(), signal.SIGKILL)
 
 
 def orphans(folder: Path) -> list[int]:
-    """Processes of former attempts that are still there."""
+    """Return the ids of processes of earlier attempts that are still running."""
     former = [int(pid) for path in folder.glob("pids-*") for pid in path.read_text().split()[:-1]]
     return [pid for pid in former if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
 
 
-def test_a_train_function_of_ones_own_and_ranks_that_end_badly(tmp_path: Path) -> None:
+def test_a_train_function_with_several_ranks_and_faults_of_ranks(tmp_path: Path) -> None:
     run = og.search(
-        og.Space(og.layer(doer, og.one_of(*DEEDS, name="deed"))),
+        og.Space(og.layer(build, og.one_of(*BEHAVIOURS, name="behaviour"))),
         train,
         objectives="loss",
         strategy={"grid": {"order": "lexicographic"}},
         epochs=3,
-        max_trials=len(DEEDS),
+        max_trials=len(BEHAVIOURS),
         max_failed_trials=99,
         workers_per_trial=2,
         time_limit=300,
         memory_limit=3,
         run=tmp_path / "run",
     )
-    trials = {str(trial.architecture["deed"]): trial for trial in run.trials}
-    expected = dict.fromkeys(DEEDS, (Status.FINISHED, 1))
-    expected |= {"raises": (Status.ERROR, 1), "unaware": (Status.ERROR, 1), "strands": (Status.EXITED, 1)}
-    expected |= {"interrupts": (Status.ERROR, 1), "writes_rubbish": (Status.EXITED, 1)}
+    trials = {str(trial.architecture["behaviour"]): trial for trial in run.trials}
+    expected = dict.fromkeys(BEHAVIOURS, (Status.FINISHED, 1))
+    expected |= {"raises": (Status.ERROR, 1), "ignores_ranks": (Status.ERROR, 1), "exits": (Status.EXITED, 1)}
+    expected |= {"interrupts": (Status.ERROR, 1), "writes_garbage": (Status.EXITED, 1)}
     expected |= {"is_killed": (Status.FINISHED, 2), "kills_worker": (Status.FINISHED, 2)}
-    assert {deed: (trial.status, trial.attempts) for deed, trial in trials.items()} == expected
+    assert {behaviour: (trial.status, trial.attempts) for behaviour, trial in trials.items()} == expected
     assert trials["raises"].reason == "rank 1 of 2: ZeroDivisionError: on this rank only"
-    assert "in misbehave" in trials["raises"].traceback
-    assert trials["strands"].reason == "the evaluation ended rank 1 of 2 with exit code 3"
-    assert "wrote something else than messages to rank 1's channel: found b'rubbish'" in trials["writes_rubbish"].reason
+    assert "in cause_fault" in trials["raises"].traceback
+    assert trials["exits"].reason == "the evaluation ended rank 1 of 2 with exit code 3"
+    assert "wrote something else than messages to rank 1's channel: found b'garbage'" in trials["writes_garbage"].reason
     assert trials["interrupts"].reason == "KeyboardInterrupt"
-    assert "asks for neither trial.rank nor trial.ranks" in trials["unaware"].reason
-    for deed, (status, _) in expected.items():
+    assert "asks for neither trial.rank nor trial.ranks" in trials["ignores_ranks"].reason
+    for behaviour, (status, _) in expected.items():
         if status is Status.FINISHED:
-            assert [report.step for report in trials[deed].reports] == [1, 2, 3], deed
-            assert trials[deed].metrics.get("rank", 0) == trials[deed].metrics.get("orphans", 0) == 0, deed
+            assert [report.step for report in trials[behaviour].reports] == [1, 2, 3], behaviour
+            assert trials[behaviour].metrics.get("rank", 0) == trials[behaviour].metrics.get("orphans", 0) == 0, (
+                behaviour
+            )
     assert run.state.lost_attempts == {trials["is_killed"].id: 1, trials["kills_worker"].id: 1}
     assert not [message for message, _ in run.state.warnings if not message.startswith(UNSAVED)]
     assert left_running(run.folder) == []
 
 
 def multiplies(model: Any, trial: Any) -> None:
-    """Gives each process a batch of its own, as `DistributedSampler` does: two have batches twice as large."""
+    """Give each process a batch of its own, as `DistributedSampler` does: the global batch of two is twice as large."""
     for _ in trial.epochs():
         trial.report(loss=8.0 * trial.ranks)
 
 
-def test_results_of_one_process_and_of_two_are_not_taken_for_each_other(
+def test_results_of_one_process_and_of_two_are_cached_separately(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OGIVE_CACHE", str(tmp_path / "cache"))
@@ -271,11 +273,13 @@ def test_results_of_one_process_and_of_two_are_not_taken_for_each_other(
 
     assert losses("one", 1) == ([8.0, 8.0], [False, False])
     assert losses("two", 2) == ([16.0, 16.0], [False, False])
-    assert losses("two again", 2) == ([16.0, 16.0], [True, True])
+    assert losses("two, second time", 2) == ([16.0, 16.0], [True, True])
     assert losses("two", 1, trials=3) == ([16.0, 16.0, 8.0], [False, False, False]), "trials may have begun with two"
     messages = [message for message, _ in og.open_run(tmp_path / "two").state.warnings]
     assert any("workers_per_trial was 2 and is 1: " in message for message in messages)
-    assert losses("one again", 1, trials=3)[1] == [True, True, False], "what a mixed run found is not shared"
+    assert losses("one, second time", 1, trials=3)[1] == [True, True, False], (
+        "results of a run with both numbers are not shared"
+    )
 
 
 def test_results_of_the_built_in_trainer_are_shared_between_numbers_of_processes(
@@ -291,8 +295,8 @@ def test_results_of_the_built_in_trainer_are_shared_between_numbers_of_processes
     assert [[trial.cached for trial in run.trials] for run in runs] == [[False, False], [True, True]]
 
 
-def test_what_cannot_train_together_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    space = og.Space(og.layer(doer, og.one_of(*DEEDS)))
+def test_estimators_that_cannot_train_in_parallel_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    space = og.Space(og.layer(build, og.one_of(*BEHAVIOURS)))
     plain = og.estimate.function(lambda architecture: {"loss": 1.0})
     with pytest.raises(JobError, match="workers_per_trial=2, but a Function evaluates in one process"):
         og.search(space, plain, objectives="loss", workers_per_trial=2, run=tmp_path / "run")

@@ -1,4 +1,4 @@
-"""Worker processes: warm, clean between trials, and clear about what is wrong with them."""
+"""Worker processes: they stay warm, are cleaned up between trials, and their errors are clear."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def search(folder: Path, estimator: Estimator, **options: object) -> og.Run:
     return og.search(SPACE, estimator, run=folder, strategy="random", **options)  # type: ignore[arg-type]
 
 
-class Curious(Estimator):
-    """Reports what a worker looks like from inside, and leaves it untidy."""
+class Probe(Estimator):
+    """Reports the state of its worker, and then changes it."""
 
     def __init__(self) -> None:
         self.prepared = 0
 
     def prepare(self) -> None:
         self.prepared += 1
-        self.here = Path.cwd()
+        self.start_folder = Path.cwd()
         self.helper = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(1000,), daemon=True)
         self.helper.start()
 
@@ -40,8 +40,8 @@ class Curious(Estimator):
             "accuracy": 0.5,
             "pid": os.getpid(),
             "prepared": self.prepared,
-            "at_home": Path.cwd() == self.here,
-            "helped": self.helper.is_alive(),
+            "in_start_folder": Path.cwd() == self.start_folder,
+            "helper_alive": self.helper.is_alive(),
             "threads": int(os.environ["OMP_NUM_THREADS"]),
             "hash": hash("ogive"),
         }
@@ -51,16 +51,16 @@ class Curious(Estimator):
         evaluation.report(1, metrics)
 
 
-def test_workers_are_warm_and_tidied_between_trials(tmp_path: Path) -> None:
-    run = search(tmp_path / "run", Curious(), workers=2, max_trials=40)
+def test_workers_stay_warm_and_are_cleaned_up_between_trials(tmp_path: Path) -> None:
+    run = search(tmp_path / "run", Probe(), workers=2, max_trials=40)
     trials = [trial.metrics for trial in run.trials]
     assert run.state.count[Status.FINISHED] == 40
     assert 1 <= len({trial["pid"] for trial in trials}) <= 2
     assert {trial["prepared"] for trial in trials} == {1}
-    assert {trial["at_home"] for trial in trials} == {1.0}
-    assert {trial["helped"] for trial in trials} == {1.0}, "what the estimator itself has started stays"
+    assert {trial["in_start_folder"] for trial in trials} == {1.0}
+    assert {trial["helper_alive"] for trial in trials} == {1.0}, "processes of the estimator itself are spared"
     assert {trial["threads"] for trial in trials} == {max(1, cores() // 2)}
-    assert len({trial["hash"] for trial in trials}) == 1, "all workers hash alike"
+    assert len({trial["hash"] for trial in trials}) == 1, "all workers have the same hash seed"
     assert run.state.warnings == []
     assert left_running(run.folder) == []
 
@@ -70,22 +70,22 @@ class Pooled(Estimator):
         for method in ("fork", "forkserver"):
             pool = multiprocessing.get_context(method).Pool(2)
             evaluated = sum(pool.map(abs, [-1, 2, -3]))
-            pool.terminate()  # by SIGTERM, which means something else to the worker itself
+            pool.terminate()  # by SIGTERM, for which the worker has a handler
             pool.join()
         evaluation.report(1, {"accuracy": evaluated})
 
 
-def test_a_trial_may_use_multiprocessing_again_and_again(tmp_path: Path) -> None:
+def test_a_trial_may_use_multiprocessing_repeatedly(tmp_path: Path) -> None:
     run = search(tmp_path / "run", Pooled(), max_trials=3, time_limit=60)
     assert [(trial.status, trial.metrics) for trial in run.trials] == [(Status.FINISHED, {"accuracy": 6.0})] * 3
 
 
 class Broken(Estimator):
-    def __init__(self, how: str) -> None:
-        self.how = how
+    def __init__(self, fault: str) -> None:
+        self.fault = fault
 
     def prepare(self) -> None:
-        if self.how == "raise":
+        if self.fault == "raise":
             raise FileNotFoundError("no data in data/train.npz")
         print("the last words", flush=True)
         os._exit(7)
@@ -95,15 +95,15 @@ class Broken(Estimator):
 
 
 @pytest.mark.parametrize(
-    ("how", "words"),
+    ("fault", "message"),
     [
         ("raise", r"the workers cannot start: FileNotFoundError: no data in data/train.npz\n[\s\S]*in prepare"),
         ("exit", r"a worker ended while it was starting \(.*exit code 7\); .*worker-0.log ends with:\nthe last words"),
     ],
 )
-def test_workers_that_cannot_start_end_the_search_with_the_reason(tmp_path: Path, how: str, words: str) -> None:
-    with pytest.raises(RunError, match=words):
-        search(tmp_path / "run", Broken(how))
+def test_workers_that_cannot_start_end_the_search_with_the_reason(tmp_path: Path, fault: str, message: str) -> None:
+    with pytest.raises(RunError, match=message):
+        search(tmp_path / "run", Broken(fault))
     assert left_running(tmp_path / "run") == []
 
 
@@ -115,7 +115,7 @@ class Loud(Estimator):
         evaluation.report(1, {"accuracy": 0.5})
 
 
-def test_output_goes_to_the_trials_folder(tmp_path: Path) -> None:
+def test_output_is_written_to_the_folder_of_the_trial(tmp_path: Path) -> None:
     run = search(tmp_path / "run", Loud(), max_trials=2)
     for trial in run.trials:
         output = (run.folder / f"trials/{trial.id:06d}/output.txt").read_text().splitlines()
@@ -128,11 +128,11 @@ class FailsToReport(Estimator):
         for step in range(1, 4):
             try:
                 evaluation.report(step, {"accuracy": 0.5})
-            except BaseException:  # noqa: BLE001 - as careless users do
+            except BaseException:  # noqa: BLE001 - users may do this
                 (evaluation.folder / "swallowed").touch()
 
 
-def test_the_controllers_own_failure_is_never_a_trials(tmp_path: Path) -> None:
+def test_an_error_of_the_controller_is_not_a_failure_of_a_trial(tmp_path: Path) -> None:
     def fail(state: object, event: object) -> None:
         if event is not None and event.step == 2:  # type: ignore[attr-defined]
             raise ZeroDivisionError("in the observer")

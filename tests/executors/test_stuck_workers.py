@@ -1,4 +1,4 @@
-"""Workers that hang, or whose channel to the controller is misused: each costs one worker, and the search goes on."""
+"""Workers that hang, or whose channel is misused: each time one worker is lost, and the search continues."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from ogive.trial import Status
 
 REJECTED = "wrote something else than messages to its worker's channel"
 LIMIT = "the time limit of 5 s is used up"
-DEEDS = {
+FAULTS = {
     "good": (Status.FINISHED, ""),
     "stop_in_a_message": (Status.TIME_LIMIT, LIMIT),
     "stop_before_the_answer": (Status.TIME_LIMIT, LIMIT),
-    "leave_a_child_at_the_channel": (Status.TIME_LIMIT, LIMIT),
-    "write_rubbish": (Status.EXITED, REJECTED),
+    "leave_a_child_with_the_channel": (Status.TIME_LIMIT, LIMIT),
+    "write_garbage": (Status.EXITED, REJECTED),
     "write_half_a_header": (Status.EXITED, REJECTED),
-    "write_a_frame_of_nonsense": (Status.EXITED, REJECTED),
-    "announce_too_much": (Status.EXITED, REJECTED),
+    "write_an_invalid_frame": (Status.EXITED, REJECTED),
+    "announce_a_huge_message": (Status.EXITED, REJECTED),
     "flood": (Status.EXITED, REJECTED),
     "flood_with_reports": (Status.EXITED, REJECTED),
-    "say_that_it_cannot_start": (Status.EXITED, REJECTED),
+    "send_broken": (Status.EXITED, REJECTED),
     "close_all": (Status.EXITED, "closed its worker's connection to the controller"),
     "replace_all": (Status.EXITED, "closed its worker's connection to the controller"),
-    "report_too_much": (Status.ERROR, "of 1 metrics, is a message of 6"),
-    "break_off_a_report": (Status.FINISHED, ""),
+    "send_a_huge_report": (Status.ERROR, "of 1 metrics, is a message of 6"),
+    "interrupt_a_report": (Status.FINISHED, ""),
 }
 
 
 def sockets() -> list[int]:
-    """The descriptors of sockets in this process: the worker's end of its channel."""
+    """Return the descriptors of the sockets of this process: the worker's end of its channel."""
     numbers = []
     for number in range(3, 64):
         try:
@@ -53,9 +53,9 @@ def sockets() -> list[int]:
     return numbers
 
 
-class Misusing(Estimator):
+class MisusesChannel(Estimator):
     def evaluate(self, evaluation: Evaluation) -> None:
-        getattr(self, str(evaluation.architecture["deed"]))(evaluation)
+        getattr(self, str(evaluation.architecture["fault"]))(evaluation)
         evaluation.report(2, {"accuracy": 0.5})
 
     def good(self, evaluation: Evaluation) -> None:
@@ -69,24 +69,24 @@ class Misusing(Estimator):
         os.write(sockets()[0], encode({"is": "report", "step": 1, "metrics": {}, "seconds": 0.0}))
         os.kill(os.getpid(), signal.SIGSTOP)
 
-    def leave_a_child_at_the_channel(self, evaluation: Evaluation) -> None:
+    def leave_a_child_with_the_channel(self, evaluation: Evaluation) -> None:
         if os.fork() == 0:
             os.setsid()
             time.sleep(1000)
         time.sleep(1000)
 
-    def write_rubbish(self, evaluation: Evaluation) -> None:
+    def write_garbage(self, evaluation: Evaluation) -> None:
         os.write(sockets()[0], b"\0\0\0\5hello")
         time.sleep(1000)
 
     def write_half_a_header(self, evaluation: Evaluation) -> None:
-        os.write(sockets()[0], MAGIC[:2])  # what the worker itself writes next does not continue it
+        os.write(sockets()[0], MAGIC[:2])  # the next bytes, written by the worker, do not continue it
 
-    def write_a_frame_of_nonsense(self, evaluation: Evaluation) -> None:
+    def write_an_invalid_frame(self, evaluation: Evaluation) -> None:
         os.write(sockets()[0], MAGIC + b"\0\0\0\2{}")
         time.sleep(1000)
 
-    def announce_too_much(self, evaluation: Evaluation) -> None:
+    def announce_a_huge_message(self, evaluation: Evaluation) -> None:
         os.write(sockets()[0], MAGIC + b"\xff\xff\xff\xff")
         time.sleep(1000)
 
@@ -98,7 +98,7 @@ class Misusing(Estimator):
         while True:
             os.write(sockets()[0], encode({"is": "report", "step": 1, "metrics": {"accuracy": 0.5}, "seconds": 0.0}))
 
-    def say_that_it_cannot_start(self, evaluation: Evaluation) -> None:
+    def send_broken(self, evaluation: Evaluation) -> None:
         message = {"is": "broken", "status": "error", "reason": "x", "traceback": "", "seconds": 0.0}
         os.write(sockets()[0], encode(message))
         time.sleep(1000)
@@ -111,11 +111,11 @@ class Misusing(Estimator):
         for number in sockets():
             os.dup2(file, number)
 
-    def report_too_much(self, evaluation: Evaluation) -> None:
+    def send_a_huge_report(self, evaluation: Evaluation) -> None:
         evaluation.report(1, {"x" * (MAX_BYTES + 1): 0.5})
 
-    def break_off_a_report(self, evaluation: Evaluation) -> None:
-        """As a careful user does who limits the time of a step, reports included."""
+    def interrupt_a_report(self, evaluation: Evaluation) -> None:
+        """Users may limit the time of a step, reports included."""
 
         def raise_timeout(*_: Any) -> None:
             raise TimeoutError
@@ -126,14 +126,14 @@ class Misusing(Estimator):
             evaluation.report(1, {"accuracy": 0.25})
 
 
-def test_a_channel_that_is_misused_costs_one_worker(tmp_path: Path) -> None:
+def test_misuse_of_a_channel_affects_only_one_worker(tmp_path: Path) -> None:
     def slow(state: Any, event: Any) -> None:
         if event is not None and event.data.get("metrics") == {"accuracy": 0.25}:
-            time.sleep(0.5)  # the answer comes later than the evaluation waits
+            time.sleep(0.5)  # the answer comes after the timeout of the evaluation
 
     run = og.search(
-        og.Space(og.layer(dict, deed=og.one_of(*DEEDS))),
-        Misusing(),
+        og.Space(og.layer(dict, fault=og.one_of(*FAULTS))),
+        MisusesChannel(),
         run=tmp_path / "run",
         strategy="random",
         epochs=2,
@@ -143,18 +143,18 @@ def test_a_channel_that_is_misused_costs_one_worker(tmp_path: Path) -> None:
         time_limit=5,
         observer=slow,
     )
-    trials = {str(trial.architecture["deed"]): trial for trial in run.trials}
-    for deed, (status, reason) in DEEDS.items():
-        trial = trials[deed]
-        assert (trial.status, trial.attempts) == (status, 1), (deed, trial.reason)
-        assert reason in trial.reason, deed
+    trials = {str(trial.architecture["fault"]): trial for trial in run.trials}
+    for fault, (status, reason) in FAULTS.items():
+        trial = trials[fault]
+        assert (trial.status, trial.attempts) == (status, 1), (fault, trial.reason)
+        assert reason in trial.reason, fault
     assert not (run.folder / f"trials/{trials['replace_all'].id:06d}/mine").read_bytes()
     assert run.state.warnings == []
     assert left_running(run.folder) == []
 
 
 class HangsAtTheStart(Estimator):
-    """Hangs while it starts, in every process but the first `good` ones."""
+    """Hangs in `prepare`, in every process except the first `good` ones."""
 
     def __init__(self, folder: Path, good: int) -> None:
         self.folder, self.good = folder, good
@@ -201,7 +201,7 @@ def test_a_replaced_worker_that_hangs_while_it_starts_is_replaced_again(tmp_path
 
 
 class HangsOnce(HangsAtTheStart):
-    """The second process hangs while it starts; the third does not."""
+    """Hangs in `prepare` in the second process, but not in the third."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, 1)
@@ -212,16 +212,16 @@ class HangsOnce(HangsAtTheStart):
         super().prepare()
 
 
-def test_a_limit_of_the_start_is_checked(tmp_path: Path) -> None:
+def test_the_startup_limit_is_validated(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="startup_limit=0: a number above 0"):
-        og.search(SPACE, Misusing(), run=tmp_path / "run", startup_limit=0)
+        og.search(SPACE, MisusesChannel(), run=tmp_path / "run", startup_limit=0)
     with pytest.raises(JobError, match="no time, memory or startup limit"):
-        og.search(SPACE, Misusing(), run=tmp_path / "run", startup_limit=5, executor="inline")
+        og.search(SPACE, MisusesChannel(), run=tmp_path / "run", startup_limit=5, executor="inline")
     assert not (tmp_path / "run").exists()
 
 
 class LosesItsFolder(Estimator):
-    """Deletes the folder in which the search was started, and leaves a thread that does not end."""
+    """Deletes the working directory of the search, and leaves a thread running."""
 
     def evaluate(self, evaluation: Evaluation) -> None:
         threading.Thread(target=time.sleep, args=(1000,)).start()
@@ -229,7 +229,7 @@ class LosesItsFolder(Estimator):
         evaluation.report(1, {"accuracy": 0.5})
 
 
-def test_a_working_directory_that_goes_away_ends_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deleting_the_working_directory_ends_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(

@@ -186,7 +186,7 @@ def test_on_a_terminal_ctrl_c_ends_the_search_and_its_message_is_seen(tmp_path: 
         shown += chunk
     assert process.wait() != 0, shown.decode()
     text = shown.decode()
-    assert "stopping: running trials go on" in text
+    assert "stopping: running trials continue" in text
     assert "not ended, can be continued" in text
     assert "the same call continues it" in text
     assert "back" not in text.splitlines()

@@ -20,7 +20,16 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LARGEST_PACKAGE = 0.10
 """Of all lines."""
 
-SAME_NAME = {"cost.py", "dehb.py", "finalize.py", "full_training.py", "plan.py", "replay.py", "reproduce.py", "space.py"}
+SAME_NAME = {
+    "cost.py",
+    "dehb.py",
+    "finalize.py",
+    "full_training.py",
+    "plan.py",
+    "replay.py",
+    "reproduce.py",
+    "space.py",
+}
 """Pairs of files that are the same thing in two packages: a function and its command, a computation and its section."""
 
 ALGORITHMS = ("strategy", "schedule", "supernet", "estimate", "stats")

@@ -12,12 +12,12 @@ ROOT = Path(__file__).parents[2]
 THIS = Path(__file__)
 
 PHRASES = (
-    "afresh", "alike", "anew", "aught", "befall", "befalls", "before long", "begets", "believing", "by dint of", "dearer",
-    "dwells", "erstwhile", "forebode", "foretell", "foretells", "foretold", "glimpse", "goes on to", "hence", "hereby",
-    "herein", "hither", "hitherto", "in vain", "lest", "lived", "mend", "mended", "mends", "nought", "of old", "on the way there",
-    "promise of", "put aside", "see that", "seen to", "so many", "spoilt", "stretches", "strays", "the dead", "thereby",
-    "therein", "thereof", "told", "upon", "weather", "what befalls", "what is left", "whence", "whereby", "whereof", "whom",
-    "whosoever", "wont", "yonder",
+    "afresh", "alike", "anew", "aught", "befall", "befalls", "before long", "begets", "believing", "by dint of",
+    "dearer", "dwells", "erstwhile", "forebode", "foretell", "foretells", "foretold", "glimpse", "goes on to",
+    "hence", "hereby", "herein", "hither", "hitherto", "in vain", "lest", "lived", "mend", "mended", "mends",
+    "nought", "of old", "on the way there", "promise of", "put aside", "see that", "seen to", "so many", "spoilt",
+    "stretches", "strays", "the dead", "thereby", "therein", "thereof", "told", "upon", "weather", "what befalls",
+    "what is left", "whence", "whereby", "whereof", "whom", "whosoever", "wont", "yonder",
 )  # fmt: skip
 """Old-fashioned or literary words, and phrases that have to be read twice."""
 

@@ -1,4 +1,4 @@
-"""Every strategy runs under every schedule, with several objectives and a hard constraint, and resumes from its journal."""
+"""Every strategy works with every schedule, with several objectives and a hard constraint, and can be continued."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     "pbt": {"settings": {"learning_rate": [0.001, 0.1]}, "population": 4, "interval": 3},
     "progressive_dynamic_hurdles": {"models": 5},
 }
-OPTIONS: dict[str, dict[str, Any]] = {  # small models: what matters here is that the parts fit together
+OPTIONS: dict[str, dict[str, Any]] = {  # small models, since only the interfaces are tested here
     "auto": {"candidates": 16},
     "bananas": {"initial": 4, "candidates": 8, "members": 2, "max_fit": 8},
     "gp": {"candidates": 16, "draws": 1, "max_fit": 8},
@@ -37,23 +37,23 @@ TRIALS = 14
 
 
 def every_third(assignment: Assignment) -> Iterator[Next]:
-    """Validates in each third epoch only; goes on for a first value, as train functions do."""
+    """Report the metrics in every third epoch only, and continue up to the first value, as train functions do."""
     last = max(until(assignment.fidelity), assignment.limit if assignment.awaits else 0)
-    for step, metrics, seconds in judge(replace(assignment, fidelity={**assignment.fidelity, "epochs": last})):
+    for step, metrics, seconds in evaluate(replace(assignment, fidelity={**assignment.fidelity, "epochs": last})):
         yield step, metrics if step % 3 == 0 else {"train_loss": 1 / step}, seconds
 
 
-def judge(assignment: Assignment) -> Iterator[Next]:
+def evaluate(assignment: Assignment) -> Iterator[Next]:
     architecture = SPACE.architecture(assignment.choices)
     seconds = float(generator(9, assignment.trial).integers(1, 20))
     for step in range(assignment.reported + 1, until(assignment.fidelity) + 1):
         yield step, {"accuracy": value(architecture) - 1 / step, "latency": float(architecture["depth"])}, seconds
 
 
-def run(log: ListLog, judge: Callable[[Assignment], Iterator[Next]] = judge) -> ListLog:
+def run(log: ListLog, evaluate: Callable[[Assignment], Iterator[Next]] = evaluate) -> ListLog:
     clock = VirtualClock(log.events[-1].time)
     controller = session(log, Curve(), Path("unused"), clock)
-    controller.executor = Simulated(clock, judge, workers=1)
+    controller.executor = Simulated(clock, evaluate, workers=1)
     controller.run()
     return log
 
@@ -68,24 +68,25 @@ def test_any_strategy_with_any_schedule(strategy: str, schedule: str) -> None:
         constraints=[Constraint("parameters", at_most=15, hard=True)],
         max_trials=TRIALS,
     )
-    whole = run(ListLog([created]))
-    proposed = [event for event in whole.events if event.kind == "proposed"]
+    log = run(ListLog([created]))
+    proposed = [event for event in log.events if event.kind == "proposed"]
     assert len(proposed) == (TRIALS if schedule != "pbt" else len(proposed))
     assert all(event.data["screened"]["parameters"] <= 15 for event in proposed)
-    cut = len(whole.events) * 2 // 3
-    assert comparable_events(run(ListLog(whole.events[:cut])).events) == comparable_events(whole.events)
+    cut = len(log.events) * 2 // 3
+    assert comparable_events(run(ListLog(log.events[:cut])).events) == comparable_events(log.events)
 
 
-@pytest.mark.parametrize("judge", [judge, every_third])
+@pytest.mark.parametrize("evaluate", [evaluate, every_third])
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_a_search_continued_from_any_prefix_of_its_journal_takes_the_same_decisions(
-    schedule: str, judge: Callable[[Assignment], Iterator[Next]]
+    schedule: str, evaluate: Callable[[Assignment], Iterator[Next]]
 ) -> None:
     created = declare(strategy="random", schedule={schedule: SCHEDULES[schedule]}, max_trials=TRIALS)
-    whole = run(ListLog([created]), judge)
-    never = ("full", "curve") if judge is every_third else ("full",)  # `curve` judges what reports every epoch
-    assert {"paused", "stopped"} & {event.kind for event in whole.events} or schedule in never
-    assert not any(event.kind == "failed" for event in whole.events)
-    for cut in range(1, len(whole.events)):
-        again = run(ListLog(whole.events[:cut]), judge)
-        assert comparable_events(again.events) == comparable_events(whole.events), f"differs when cut after event {cut}"
+    log = run(ListLog([created]), evaluate)
+    # `curve` stops only trials that report every epoch.
+    never_stopping = ("full", "curve") if evaluate is every_third else ("full",)
+    assert {"paused", "stopped"} & {event.kind for event in log.events} or schedule in never_stopping
+    assert not any(event.kind == "failed" for event in log.events)
+    for cut in range(1, len(log.events)):
+        continued = run(ListLog(log.events[:cut]), evaluate)
+        assert comparable_events(continued.events) == comparable_events(log.events), f"differs after event {cut}"

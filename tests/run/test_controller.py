@@ -1,4 +1,4 @@
-"""The controller: what it records, when it stops, and that a run continued from any prefix is the same run."""
+"""The controller: what it records, when it stops, and that a run continued from any prefix gives the same events."""
 
 from __future__ import annotations
 
@@ -38,49 +38,49 @@ def run(folder: Path, estimator: Curve | None = None, **settings: object) -> tup
 @pytest.mark.parametrize("schedule", [None, ASHA])
 def test_a_run_continued_from_any_prefix_of_its_journal_is_the_same_run(tmp_path: Path, schedule: object) -> None:
     log, _, _ = run(tmp_path, schedule=schedule, max_trials=25)
-    whole = comparable_events(log.events)
-    assert len(whole) > 50
+    uninterrupted = comparable_events(log.events)
+    assert len(uninterrupted) > 50
     for cut in range(1, len(log.events), 3):
-        again = ListLog(log.events[:cut])
-        session(again, Curve(), tmp_path).run()
-        ended = [event for event in again.events if event.kind is Kind.ENDED]
-        again.events = [e for e in again.events if e.kind is not Kind.ENDED] + ended[-1:]
-        assert comparable_events(again.events) == whole, f"differs when cut after event {cut}"
+        continued = ListLog(log.events[:cut])
+        session(continued, Curve(), tmp_path).run()
+        ended = [event for event in continued.events if event.kind is Kind.ENDED]
+        continued.events = [e for e in continued.events if e.kind is not Kind.ENDED] + ended[-1:]
+        assert comparable_events(continued.events) == uninterrupted, f"differs when cut after event {cut}"
 
 
-def test_asha_pauses_promotes_and_goes_on_where_it_paused(tmp_path: Path) -> None:
+def test_asha_pauses_trials_and_resumes_them_where_they_paused(tmp_path: Path) -> None:
     estimator = Curve()
     _, state, _ = run(tmp_path, estimator, schedule=ASHA, max_trials=30)
     steps = {trial.step for trial in state.trials.values()}
     assert steps == {1, 3, 9}
     promoted = [trial for trial in state.trials.values() if trial.step == 9]
     assert all(trial.status is Status.FINISHED and len(trial.reports) == 9 for trial in promoted)
-    assert {reported for _, reported in estimator.begun} == {0, 1, 3}, "each attempt goes on after the last report"
+    assert {reported for _, reported in estimator.attempts} == {0, 1, 3}, "each attempt continues after the last report"
 
 
-def test_the_state_read_from_json_is_the_state_that_was_lived(tmp_path: Path) -> None:
+def test_the_state_read_from_the_journal_equals_the_state_in_memory(tmp_path: Path) -> None:
     log, state, _ = run(tmp_path, schedule=ASHA, max_trials=12)
-    read = State.of(log.events)  # without the declared space, as `ogive status` does
-    assert read.trials == state.trials
-    assert [t.architecture.id for t in read.trials.values()] == [t.architecture.id for t in state.trials.values()]
-    assert (read.count, read.ended, read.seconds) == (state.count, state.ended, state.seconds)
+    stored = State.of(log.events)  # without the declared space, as `ogive status` does
+    assert stored.trials == state.trials
+    assert [t.architecture.id for t in stored.trials.values()] == [t.architecture.id for t in state.trials.values()]
+    assert (stored.count, stored.ended, stored.seconds) == (state.count, state.ended, state.seconds)
 
 
-def spoil(**kinds: object) -> Curve:
-    """An estimator whose trials 0, 1, 2 ... go wrong in the ways listed."""
-    ways = list(kinds.values())
+def failing(**faults: object) -> Curve:
+    """Return an estimator whose trials 0, 1, 2, ... have the given faults: an exception, or wrong metrics."""
+    by_trial = list(faults.values())
 
-    def one(trial: int, step: int) -> dict[str, float] | None:
-        way = ways[trial] if trial < len(ways) else None
-        if isinstance(way, BaseException):
-            raise way
-        return way  # type: ignore[return-value]
+    def fail(trial: int, step: int) -> dict[str, float] | None:
+        fault = by_trial[trial] if trial < len(by_trial) else None
+        if isinstance(fault, BaseException):
+            raise fault
+        return fault  # type: ignore[return-value]
 
-    return Curve(one)
+    return Curve(fail)
 
 
-def test_each_way_to_fail_is_a_status_of_its_own_and_the_search_goes_on(tmp_path: Path) -> None:
-    estimator = spoil(
+def test_each_kind_of_failure_has_its_own_status_and_the_search_continues(tmp_path: Path) -> None:
+    estimator = failing(
         error=ValueError("no"),
         memory=RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"),
         numpy=MemoryError(),
@@ -105,17 +105,17 @@ def test_each_way_to_fail_is_a_status_of_its_own_and_the_search_goes_on(tmp_path
     )
 
 
-def test_the_search_stops_itself_at_max_failed_trials_and_says_so(tmp_path: Path) -> None:
+def test_the_search_ends_at_max_failed_trials_with_the_reason(tmp_path: Path) -> None:
     kinds = (ValueError, KeyError, TypeError)
-    log, state, why = run(tmp_path, spoil(**{f"trial{n}": kinds[n % 3]("no") for n in range(30)}), max_trials=30)
+    log, state, why = run(tmp_path, failing(**{f"trial{n}": kinds[n % 3]("no") for n in range(30)}), max_trials=30)
     assert (len(state.trials), state.failed) == (10, 10)
     assert why == state.ended == "10 trials have failed, and max_failed_trials is 10"
     assert state.ended_by_failures
     assert log.events[-1].kind is Kind.ENDED
     log.events = [event for event in log.events if event.kind is not Kind.CLOSED]
-    again = session(log, Curve(), tmp_path)  # repaired: the failures until then do not end it again
-    assert again.run() == "all 30 trials are done"
-    assert again.state.failed == 10
+    continued = session(log, Curve(), tmp_path)  # with a repaired estimator; the earlier failures do not end it again
+    assert continued.run() == "all 30 trials are done"
+    assert continued.state.failed == 10
 
 
 @pytest.mark.parametrize(("workers", "trials"), [(1, 3), (2, 4), (8, 10)])
@@ -125,28 +125,28 @@ def test_the_same_failure_of_the_first_trials_ends_the_search(tmp_path: Path, wo
     assert (len(state.trials), state.ended_by_failures) == (trials, True)
 
 
-def test_repeated_failures_are_those_of_the_session_whatever_the_clock_says() -> None:
-    story = History(max_trials=30)
-    story.time = 9000.0
-    story.runs([1.0] * 3, [None] * 3)
-    assert find_repeated_failure(story.state) is not None
-    story.time = 0.0  # set back, and the cause repaired
-    story.tell(Kind.OPENED, data=story.opened)
-    assert find_repeated_failure(story.state) is None
-    story.runs([1.0] * 3, [None] * 3)
-    assert find_repeated_failure(story.state) is not None
+def test_repeated_failures_are_those_of_the_session_even_if_the_clock_is_set_back() -> None:
+    history = History(max_trials=30)
+    history.time = 9000.0
+    history.runs([1.0] * 3, [None] * 3)
+    assert find_repeated_failure(history.state) is not None
+    history.time = 0.0  # the clock was set back, and the cause fixed
+    history.tell(Kind.OPENED, data=history.opened)
+    assert find_repeated_failure(history.state) is None
+    history.runs([1.0] * 3, [None] * 3)
+    assert find_repeated_failure(history.state) is not None
 
 
-def test_a_value_that_a_running_trial_has_reported_is_a_value() -> None:
-    story = History(max_trials=30, workers=2)
-    healthy = story.start(epochs=9)
-    story.runs([1.0] * 4, [None] * 4)
-    assert find_repeated_failure(story.state) is not None
-    story.report(healthy, 0.5, 1.0)
-    assert find_repeated_failure(story.state) is None
+def test_a_report_of_a_running_trial_counts_as_a_value() -> None:
+    history = History(max_trials=30, workers=2)
+    healthy = history.start(epochs=9)
+    history.runs([1.0] * 4, [None] * 4)
+    assert find_repeated_failure(history.state) is not None
+    history.report(healthy, 0.5, 1.0)
+    assert find_repeated_failure(history.state) is None
 
 
-def test_one_value_among_the_first_trials_is_enough_to_go_on(tmp_path: Path) -> None:
+def test_the_search_continues_if_one_of_the_first_trials_has_a_value(tmp_path: Path) -> None:
     _, _, why = run(tmp_path, Curve(lambda trial, step: None if trial == 2 else {"accuracy": 1 / 0}), max_trials=30)
     assert why.startswith(
         "10 trials have failed, and max_failed_trials is 10, all with the same failure: error: ZeroDiv"
@@ -162,7 +162,7 @@ def test_a_finite_space_is_searched_to_its_end(tmp_path: Path) -> None:
     assert "6" in why or "space" in why
 
 
-def test_the_budget_counts_all_sessions_and_no_time_between_them(tmp_path: Path) -> None:
+def test_the_budget_counts_all_sessions_but_not_the_time_between_them(tmp_path: Path) -> None:
     clock = StoppedClock()
 
     def an_hour(trial: int, step: int) -> None:
@@ -179,9 +179,9 @@ def test_the_budget_counts_all_sessions_and_no_time_between_them(tmp_path: Path)
     assert controller.state.ended == "the budget of 3 h is used up"
     assert 3 <= len(controller.state.trials) <= 4
     clock.seconds += 1e6
-    again = session(Timed(log.events), Curve(an_hour), tmp_path, clock)
-    again.run()
-    assert len(again.state.trials) == len(controller.state.trials), "a continued run has no budget left"
+    continued = session(Timed(log.events), Curve(an_hour), tmp_path, clock)
+    continued.run()
+    assert len(continued.state.trials) == len(controller.state.trials), "a continued run has no budget left"
 
 
 def test_hard_constraints_cost_no_training_and_soft_ones_rank(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_hard_constraints_cost_no_training_and_soft_ones_rank(tmp_path: Path) ->
         run(tmp_path, constraints=impossible)
 
 
-def test_an_exception_after_the_last_report_changes_no_result_and_is_told(tmp_path: Path) -> None:
+def test_an_exception_after_the_last_report_is_a_warning_and_changes_no_result(tmp_path: Path) -> None:
     class Late(Curve):
         def evaluate(self, evaluation):  # type: ignore[no-untyped-def]
             super().evaluate(evaluation)
@@ -205,17 +205,17 @@ def test_an_exception_after_the_last_report_changes_no_result_and_is_told(tmp_pa
     assert "the disk went away" in state.warnings[0][0]
 
 
-def test_a_criterion_that_no_trial_reports_is_told_once(tmp_path: Path) -> None:
+def test_a_criterion_that_no_trial_reports_is_one_warning(tmp_path: Path) -> None:
     log = ListLog([declare(max_trials=3, criteria=[{"metric": "acuracy", "at_least": 0.5}])])
     session(log, Curve(), tmp_path).run()
     session(log := ListLog(log.events[:-3]), Curve(), tmp_path).run()
-    told = [event.data["message"] for event in log.events if event.kind is Kind.WARNING]
-    assert len(told) == 1
-    assert told[0].startswith("criterion on 'acuracy': the first trial did not report it; reported are: ")
-    assert told[0].endswith("did you mean 'accuracy'?")
+    messages = [event.data["message"] for event in log.events if event.kind is Kind.WARNING]
+    assert len(messages) == 1
+    assert messages[0].startswith("criterion on 'acuracy': the first trial did not report it; reported are: ")
+    assert messages[0].endswith("did you mean 'accuracy'?")
 
 
-def test_a_trial_that_returns_early_is_finished_with_what_it_has(tmp_path: Path) -> None:
+def test_a_trial_that_returns_early_is_finished_with_its_last_report(tmp_path: Path) -> None:
     _, state, _ = run(tmp_path, Curve(lambda trial, step: {} if step > 4 else None), max_trials=3)
     assert [(trial.status, trial.step) for trial in state.trials.values()] == [(Status.FINISHED, 4)] * 3
 
@@ -230,7 +230,7 @@ def test_trials_of_one_seed_share_their_random_numbers_across_runs(tmp_path: Pat
     assert len(set(seeds.values())) == 30
 
 
-def test_a_stop_puts_the_running_trial_back_at_its_next_report(tmp_path: Path) -> None:
+def test_stop_puts_the_running_trial_back_at_its_next_report(tmp_path: Path) -> None:
     log = ListLog([declare(max_trials=10)])
     controller = session(
         log, Curve(lambda trial, step: controller.stop("interrupted") if (trial, step) == (2, 4) else None), tmp_path
@@ -244,8 +244,8 @@ def test_a_stop_puts_the_running_trial_back_at_its_next_report(tmp_path: Path) -
     assert len(steps) == len(set(steps)) == 90
 
 
-class LatePlaces(Executor):
-    """Two places; an attempt's end is told one poll after its last report, when the other place may be idle again."""
+class LateEnds(Executor):
+    """Two workers; `on_end` is called one poll after the last report, when the other worker may be idle already."""
 
     def __init__(self, estimator: Curve) -> None:
         self.estimator = estimator
@@ -266,13 +266,15 @@ class LatePlaces(Executor):
         self.jobs = self.jobs[1:]
         self.ending = []
         for job in jobs:
-            outcome = evaluate(SPACE, self.estimator, job, partial(listener.on_report, job.trial), lambda: False)
+            outcome = evaluate(
+                SPACE, self.estimator, job, partial(listener.on_report, job.trial), is_leaving=lambda: False
+            )
             self.ending.append((job.trial, outcome))
         for trial, outcome in ended:
             listener.on_end(trial, outcome)
 
     def recall(self) -> None:
-        raise AssertionError("nobody stops this run")
+        raise AssertionError("this run is not stopped")
 
     def close(self) -> None:
         return
@@ -281,7 +283,7 @@ class LatePlaces(Executor):
 def test_a_promoted_trial_waits_until_its_former_worker_has_left_it(tmp_path: Path) -> None:
     log = ListLog([declare(max_trials=40, workers=2, schedule=ASHA)])
     controller = session(log, Curve(), tmp_path)
-    controller.executor = LatePlaces(Curve())
+    controller.executor = LateEnds(Curve())
     controller.run()
     finished = [trial for trial in controller.state.trials.values() if trial.status is Status.FINISHED]
     assert finished
@@ -289,7 +291,7 @@ def test_a_promoted_trial_waits_until_its_former_worker_has_left_it(tmp_path: Pa
     assert {trial.step for trial in controller.state.trials.values()} == {1, 3, 9}
 
 
-def test_space_with_layers_is_not_needed_to_continue_reading() -> None:
+def test_a_journal_can_be_read_without_the_layers_of_the_space() -> None:
     assert State.of([declare()]).space.fingerprint == SPACE.fingerprint
 
 
@@ -297,7 +299,7 @@ def test_time_in_which_no_controller_ran_is_not_counted() -> None:
     def at(time: float, kind: Kind, **data: object) -> Event:
         return Event(kind, data=data, time=time)
 
-    events = [declare(), at(100, Kind.OPENED), at(130, Kind.WARNING, message="still here")]  # and killed
+    events = [declare(), at(100, Kind.OPENED), at(130, Kind.WARNING, message="text")]  # then the controller is killed
     later = [
         at(9000, Kind.CHANGED, max_trials=50),
         at(9000, Kind.OPENED),
@@ -307,8 +309,8 @@ def test_time_in_which_no_controller_ran_is_not_counted() -> None:
     assert State.of([*events, *later]).elapsed == 50
 
 
-class Proposing(Strategy):
-    """Proposes what it is given."""
+class FixedProposals(Strategy):
+    """Makes the given proposals."""
 
     def __init__(self, *proposals: Proposal) -> None:
         super().__init__(SPACE, (Objective("accuracy"),))
@@ -324,11 +326,11 @@ class Proposing(Strategy):
 def proposing(folder: Path, *proposals: Proposal) -> tuple[ListLog, Controller]:
     log = ListLog([declare(max_trials=2)])
     controller = session(log, Curve(), folder)
-    controller.strategy = Proposing(*proposals)
+    controller.strategy = FixedProposals(*proposals)
     return log, controller
 
 
-def test_what_the_journal_could_not_give_back_never_gets_into_it(tmp_path: Path) -> None:
+def test_a_proposal_that_the_journal_cannot_store_is_refused(tmp_path: Path) -> None:
     good = SPACE.architecture({"width": 3, "depth": 2})
     foreign = Space(layer(dict, a=one_of(1, 2, name="a"))).architecture({"a": 1})
     for proposal, message in [
@@ -343,18 +345,18 @@ def test_what_the_journal_could_not_give_back_never_gets_into_it(tmp_path: Path)
         assert not [event for event in log.events if event.kind is Kind.PROPOSED]
 
 
-def test_a_note_is_the_same_now_and_when_it_is_read_again(tmp_path: Path) -> None:
+def test_a_note_is_the_same_in_memory_and_when_it_is_read_back(tmp_path: Path) -> None:
     good = SPACE.architecture({"width": 3, "depth": 2})
     log, controller = proposing(
         tmp_path, Proposal(good, note={"parents": (1, 2)}), Proposal(good, settings={"rate": 0.1})
     )
     controller.run()
-    read = State.of(log.events)
-    assert [t.proposal for t in controller.state.trials.values()] == [t.proposal for t in read.trials.values()]
+    stored = State.of(log.events)
+    assert [t.proposal for t in controller.state.trials.values()] == [t.proposal for t in stored.trials.values()]
 
 
 def test_an_architecture_that_cannot_be_screened_is_a_failed_trial(tmp_path: Path) -> None:
-    class Choosy(Curve):
+    class EvenWidthsOnly(Curve):
         def screen(self, architecture: object) -> dict[str, float]:
             if architecture["width"] % 2:  # type: ignore[index]
                 raise Infeasible("odd widths cannot be built")
@@ -362,7 +364,7 @@ def test_an_architecture_that_cannot_be_screened_is_a_failed_trial(tmp_path: Pat
 
     for constraints in ((), (Constraint("parameters", at_most=15, hard=True),)):
         log = ListLog([declare(max_trials=12, max_failed_trials=12, strategy="random", constraints=constraints)])
-        controller = session(log, Choosy(), tmp_path)
+        controller = session(log, EvenWidthsOnly(), tmp_path)
         controller.run()
         statuses = {t.status for t in controller.state.trials.values() if t.architecture["width"] % 2}
         assert statuses == {Status.INFEASIBLE}
@@ -370,7 +372,7 @@ def test_an_architecture_that_cannot_be_screened_is_a_failed_trial(tmp_path: Pat
 
 
 @pytest.mark.parametrize("steps", [(1, 1), (2, 1), (0,), (10,), (1.5,)])
-def test_steps_out_of_order_or_range_are_the_estimators_error(tmp_path: Path, steps: tuple[float, ...]) -> None:
+def test_steps_out_of_order_or_range_are_an_error_of_the_estimator(tmp_path: Path, steps: tuple[float, ...]) -> None:
     class Wild(Curve):
         def evaluate(self, evaluation: Evaluation) -> None:
             for step in steps:
@@ -384,7 +386,7 @@ def test_steps_out_of_order_or_range_are_the_estimators_error(tmp_path: Path, st
 def test_a_first_attempt_finds_its_folder_empty(tmp_path: Path) -> None:
     class Looking(Curve):
         def evaluate(self, evaluation: Evaluation) -> None:
-            assert not list(evaluation.folder.iterdir()), "left by a start that never reached the journal"
+            assert not list(evaluation.folder.iterdir()), "the files of a trial that never reached the journal"
             super().evaluate(evaluation)
 
     stale = tmp_path / "trials" / "000000"
@@ -394,7 +396,7 @@ def test_a_first_attempt_finds_its_folder_empty(tmp_path: Path) -> None:
     assert state.trials[0].status is Status.FINISHED
 
 
-def test_a_schedule_can_resume_only_what_is_paused(tmp_path: Path) -> None:
+def test_a_schedule_can_resume_only_paused_trials(tmp_path: Path) -> None:
     log = ListLog([declare(max_trials=3)])
     controller = session(log, Curve(), tmp_path)
     jobs = [Start({"epochs": 9}), Resume(0, {"epochs": 9})]
@@ -403,18 +405,18 @@ def test_a_schedule_can_resume_only_what_is_paused(tmp_path: Path) -> None:
         controller.run()
 
 
-def test_a_proposal_that_inherits_gets_the_folder_and_the_step(tmp_path: Path) -> None:
-    seen: list[object] = []
+def test_a_trial_that_inherits_receives_the_folder_and_the_step_of_its_donor(tmp_path: Path) -> None:
+    inherited: list[object] = []
 
-    class Heir(Curve):
+    class Recorder(Curve):
         def evaluate(self, evaluation: Evaluation) -> None:
-            seen.append(evaluation.inherit)
+            inherited.append(evaluation.inherit)
             super().evaluate(evaluation)
 
     good = SPACE.architecture({"width": 3, "depth": 2})
     log = ListLog([declare(max_trials=2)])
-    controller = session(log, Heir(), tmp_path)
-    controller.strategy = Proposing(Proposal(good), Proposal(good, inherit=(0, 9)))
+    controller = session(log, Recorder(), tmp_path)
+    controller.strategy = FixedProposals(Proposal(good), Proposal(good, inherit=(0, 9)))
     controller.run()
-    assert seen == [None, (tmp_path / "trials" / "000000", 9)]
+    assert inherited == [None, (tmp_path / "trials" / "000000", 9)]
     assert controller.state.trials[1].proposal.inherit == (0, 9)

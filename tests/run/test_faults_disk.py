@@ -1,4 +1,4 @@
-"""Disks that are full or read-only, and what becomes of a run on them."""
+"""Runs on disks that are full or read-only."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ogive.testing.journals import comparable_events
 
 
 class Bulky(Staged):
-    """Needs a megabyte beside its progress, and so runs out of space before the journal does."""
+    """Needs a megabyte beside its progress, so that it runs out of space before the journal does."""
 
     def evaluate(self, evaluation: object) -> None:
         with (evaluation.folder / "bulk").open("wb") as file:  # type: ignore[attr-defined]
-            os.posix_fallocate(file.fileno(), 0, 1_000_000)  # all or nothing: what is left is left to the journal
+            os.posix_fallocate(file.fileno(), 0, 1_000_000)  # all or nothing, so that the journal still has space
             file.truncate(0)
         super().evaluate(evaluation)  # type: ignore[arg-type]
 
@@ -43,28 +43,28 @@ def search(folder: Path, estimator: Staged, observer: object = None, executor: s
 @pytest.mark.parametrize(
     ("estimator", "spare"), [(Staged(0.0), 0), (Bulky(0.0), 500_000)], ids=["the journal", "a trial"]
 )
-def test_a_full_disk_stops_the_search_and_space_lets_it_go_on(
+def test_a_full_disk_stops_the_search_which_continues_when_there_is_space(
     tmp_path: Path, estimator: Staged, spare: int, executor: str
 ) -> None:
     with tmpfs(tmp_path / "disk", "4m") as disk:
 
-        def hurt(state: State, event: Event | None) -> None:
+        def fill_disk(state: State, event: Event | None) -> None:
             if event and event.kind is Kind.FINISHED and event.trial == 4:
                 fill(disk, spare)
 
         with pytest.raises(RunError, match=r"full.*free some space and run the same command again"):
-            search(disk / "run", estimator, hurt, executor)
+            search(disk / "run", estimator, fill_disk, executor)
         assert left_running(disk / "run") == []
-        assert state(disk / "run").failed == 0, "the disk is not the fault of an architecture"
+        assert state(disk / "run").failed == 0, "a full disk is no fault of an architecture"
         with pytest.raises(RunError, match=r"free some space"):  # still full
             search(disk / "run", estimator, None, executor)
         (disk / "filler").unlink()
         search(disk / "run", estimator, None, executor)
-        whole = search(tmp_path / "whole", estimator, None, "inline")
-        assert comparable_events(events(disk / "run")) == comparable_events(events(whole.folder))
+        uninterrupted = search(tmp_path / "uninterrupted", estimator, None, "inline")
+        assert comparable_events(events(disk / "run")) == comparable_events(events(uninterrupted.folder))
 
 
-def test_a_full_disk_refuses_a_new_run_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_new_run_on_a_full_disk_is_refused_and_leaves_no_files(tmp_path: Path) -> None:
     with tmpfs(tmp_path / "disk", "1m") as disk:
         folder = disk / "run"
         folder.mkdir()
@@ -74,15 +74,15 @@ def test_a_full_disk_refuses_a_new_run_and_leaves_nothing_behind(tmp_path: Path)
         assert list(folder.iterdir()) == []
 
 
-def test_a_read_only_disk_refuses_the_search_and_can_be_read(tmp_path: Path) -> None:
+def test_a_run_on_a_read_only_disk_can_be_read_but_not_continued(tmp_path: Path) -> None:
     with tmpfs(tmp_path / "disk", "8m") as disk:
         run = search(disk / "run", Staged(0.0))
-        found = [trial.metrics for trial in run.trials]
+        metrics = [trial.metrics for trial in run.trials]
         remount(disk, "ro")
         with pytest.raises(RunError, match=r"read-?only"):
             search(disk / "run", Staged(0.0))
         with pytest.raises(RunError, match=r"(?i)read-only"):
             search(disk / "other", Staged(0.0))
-        assert [trial.metrics for trial in og.open_run(disk / "run").trials] == found
+        assert [trial.metrics for trial in og.open_run(disk / "run").trials] == metrics
         remount(disk, "rw")
         assert search(disk / "run", Staged(0.0)).ended

@@ -1,4 +1,4 @@
-"""`kill -9` at random moments, signals to the controller, and two controllers at once."""
+"""SIGKILL at random moments, signals to the controller, and several controllers at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sql
 from faults import events, eventually, finish, kill_tree, left_running, start, state, wait_for
-from staged import SPACE, Staged, journey
+from staged import SPACE, Staged, started_steps
 
 import ogive as og
 from ogive.errors import RunError
@@ -21,11 +21,11 @@ from ogive.run.journal import Journal
 from ogive.testing.journals import comparable_events
 from ogive.trial import Status
 
-Essence = list[tuple[str, int | None, int | None, str]]
+Events = list[tuple[str, int | None, int | None, str]]
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Essence:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Events:
     folder = tmp_path_factory.mktemp("whole") / "run"
     process = start(folder, workers=0, pause=0.0)
     code, out, err = finish(process)
@@ -34,8 +34,8 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Essence:
     return comparable_events(events(folder))
 
 
-def _killed_again_and_again(folder: Path, workers: int, kills: int, seed: int) -> None:
-    """Start the search and kill it, `kills` times; then let it end."""
+def kill_repeatedly(folder: Path, workers: int, kills: int, seed: int) -> None:
+    """Start the search and kill it, `kills` times; then let it finish."""
     rng = random.Random(seed)
     for number in range(kills):
         process = start(folder, workers)
@@ -51,26 +51,28 @@ def _killed_again_and_again(folder: Path, workers: int, kills: int, seed: int) -
     assert left_running(folder) == []
 
 
-def test_killed_at_random_moments_with_one_worker(tmp_path: Path, uninterrupted: Essence) -> None:
+def test_a_search_killed_at_random_moments_with_one_worker_gives_the_same_events(
+    tmp_path: Path, uninterrupted: Events
+) -> None:
     folder = tmp_path / "run"
-    _killed_again_and_again(folder, 1, kills=18, seed=1)
+    kill_repeatedly(folder, 1, kills=18, seed=1)
     assert comparable_events(events(folder)) == uninterrupted
 
 
-def test_killed_at_random_moments_with_two_workers(tmp_path: Path) -> None:
+def test_a_search_killed_at_random_moments_with_two_workers_finishes_every_trial(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    _killed_again_and_again(folder, 2, kills=12, seed=2)
-    found = state(folder)
-    assert found.count[Status.FINISHED] == 60 == len(found.trials)
-    for trial in found.trials.values():
+    kill_repeatedly(folder, 2, kills=12, seed=2)
+    final = state(folder)
+    assert final.count[Status.FINISHED] == 60 == len(final.trials)
+    for trial in final.trials.values():
         assert [report.step for report in trial.reports] == [1, 2, 3, 4, 5]
 
 
-def test_workers_die_with_a_controller_that_is_killed_alone(tmp_path: Path) -> None:
+def test_workers_end_when_only_their_controller_is_killed(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     process = start(folder, workers=2, pause=1000.0)
     wait_for(process, "started")
-    eventually(lambda: (folder / "trials/000000/journey.txt").exists())
+    eventually(lambda: (folder / "trials/000000/steps.txt").exists())
     assert len(left_running(folder)) == 2
     process.kill()
     process.communicate()
@@ -81,30 +83,30 @@ def test_workers_die_with_a_controller_that_is_killed_alone(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_one_signal_puts_the_running_trials_back(tmp_path: Path, number: int, uninterrupted: Essence) -> None:
+def test_one_signal_puts_the_running_trials_back(tmp_path: Path, number: int, uninterrupted: Events) -> None:
     folder = tmp_path / "run"
     process = start(folder, pause=0.2)
     wait_for(process, "reported")
     process.send_signal(number)
     code, out, err = finish(process)
-    assert code != 0, "what follows a search in a program must not happen to half a search"
+    assert code != 0, "a program must not continue after an interrupted search"
     assert "ended" not in out.splitlines()[-1]
     assert "stopping: " in err
     assert "KeyboardInterrupt: the search in" in err
     assert "the same call continues it" in err
-    found = state(folder)
-    assert found.count[Status.WAITING] == 1
-    assert found.trials[0].reason == "interrupted"
-    assert not found.open
+    stopped = state(folder)
+    assert stopped.count[Status.WAITING] == 1
+    assert stopped.trials[0].reason == "interrupted"
+    assert not stopped.open
     assert left_running(folder) == []
     code, _, err = finish(start(folder, pause=0.0))
     assert code == 0, err
     assert comparable_events(events(folder)) == uninterrupted
-    steps = [step for _, step in journey(folder / "trials/000000")]
-    assert steps == [1, 2, 3, 4, 5], "it went on from its checkpoint"
+    steps = [step for _, step in started_steps(folder / "trials/000000")]
+    assert steps == [1, 2, 3, 4, 5], "it continued from its checkpoint"
 
 
-def test_two_interrupts_stop_at_once(tmp_path: Path) -> None:
+def test_two_interrupts_stop_a_search_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     process = start(folder, pause=1000.0)
     wait_for(process, "started")
@@ -121,7 +123,7 @@ def test_two_interrupts_stop_at_once(tmp_path: Path) -> None:
     assert state(folder).count[Status.FINISHED] == 60
 
 
-def test_a_second_controller_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+def test_a_second_controller_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     first = start(folder, pause=1000.0)
     wait_for(first, "started")
@@ -130,27 +132,29 @@ def test_a_second_controller_is_refused_until_the_first_is_gone(tmp_path: Path) 
         og.search(SPACE, Staged(0.0), run=folder)
     assert len(events(folder)) == before
     first.kill()
-    # not waited for: the killed controller is a zombie, whose lease is taken over all the same
+    # Nobody waits for the killed controller, so it is a zombie; its lease is taken over nevertheless.
     eventually(lambda: _lease_is_free(folder))
     first.communicate()
     code, _, err = finish(start(folder, pause=0.0))
     assert code == 0, err
 
 
-def test_of_controllers_that_begin_together_one_is_refused_clearly_and_one_searches(tmp_path: Path) -> None:
+def test_of_controllers_that_start_together_exactly_one_searches(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     ended = [finish(process) for process in [start(folder, pause=0.0) for _ in range(3)]]
     assert sorted(code for code, _, _ in ended) == [0, 1, 1]
     for code, _, err in ended:
-        assert code == 0 or re.search(r"RunError: .*(held by|exists already|is there already|has just taken)", err), err
+        assert code == 0 or re.search(
+            r"RunError: .*(exists already|is there already|has just started|is executing this run)", err
+        ), err
     assert state(folder).count[Status.FINISHED] == 60
 
 
-def test_a_controller_killed_while_it_makes_the_journal_is_no_obstacle(tmp_path: Path) -> None:
+def test_a_controller_killed_while_it_creates_the_journal_leaves_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "journal.db.4711.draft").write_bytes(b"half")
     (tmp_path / "journal.db.4711.draft-wal").touch()
-    for left in tmp_path.iterdir():  # long enough ago that nobody can be working on it
-        os.utime(left, (0, 0))
+    for file in tmp_path.iterdir():  # so old that no living controller can be writing it
+        os.utime(file, (0, 0))
     code, _, err = finish(start(tmp_path, pause=0.0))
     assert code == 0, err
     assert not list(tmp_path.glob("*draft*"))
@@ -167,24 +171,24 @@ def _lease_is_free(folder: Path) -> bool:
     return True
 
 
-def test_a_controller_that_slept_through_a_takeover_cannot_append(tmp_path: Path) -> None:
+def test_a_controller_that_was_suspended_during_a_takeover_cannot_append(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    sleeper = start(folder, pause=0.05)
-    wait_for(sleeper, "reported")
-    sleeper.send_signal(signal.SIGSTOP)
+    suspended = start(folder, pause=0.05)
+    wait_for(suspended, "reported")
+    suspended.send_signal(signal.SIGSTOP)
     engine = sql.create_engine(f"sqlite:///{folder / 'journal.db'}")
-    with engine.begin() as connection:  # as if it were on another host, where only the heartbeat tells
+    with engine.begin() as connection:  # as if it were on another host, of which only the heartbeat is known
         connection.execute(sql.text('UPDATE lease SET holder = replace(holder, \'"host": "\', \'"host": "not-\')'))
     engine.dispose()
-    thief = Journal(folder / "journal.db")
-    thief.acquire(patience=1.0)
+    successor = Journal(folder / "journal.db")
+    successor.acquire(patience=1.0)
     before = len(events(folder))
-    sleeper.send_signal(signal.SIGCONT)
-    code, _, err = finish(sleeper)
+    suspended.send_signal(signal.SIGCONT)
+    code, _, err = finish(suspended)
     assert code != 0
     assert "another controller has taken over this run" in err
-    assert [event.kind for event in thief.read(after=before)] == []
-    thief.close()
+    assert [event.kind for event in successor.read(after=before)] == []
+    successor.close()
     assert left_running(folder) == []
     code, _, err = finish(start(folder, pause=0.0))
     assert code == 0, err
@@ -197,13 +201,13 @@ def test_a_reader_follows_a_running_search(tmp_path: Path) -> None:
     process = start(folder, workers=2, pause=0.005)
     wait_for(process, "started")
     run = og.open_run(folder)
-    seen = []
+    numbers = []
     while not run.ended:
-        seen.append(run.state.seq)
-        assert state(folder).seq >= seen[-1], "what is read anew holds at least what was followed"
+        numbers.append(run.state.seq)
+        assert state(folder).seq >= numbers[-1], "a new reader sees at least the events of an older one"
     code, _, err = finish(process)
     assert code == 0, err
-    assert len(set(seen)) > 10
-    assert seen == sorted(seen)
+    assert len(set(numbers)) > 10
+    assert numbers == sorted(numbers)
     assert comparable_events(events(folder))[-1][0] == "ended"
     assert run.state.done == 60

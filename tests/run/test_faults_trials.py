@@ -1,4 +1,4 @@
-"""Trials that misbehave: each is one failed trial with the right status, and the search ends normally."""
+"""Faults of trials: each gives one failed trial with the right status, and the search ends normally."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from faults import events, left_running, with_command_line
-from staged import BAD_SPACE, MISDEEDS, SPACE, Misbehaving, Staged, journey, nap
+from staged import FAULT_SPACE, FAULTS, SPACE, Faulty, Staged, sleep_seconds, started_steps
 
 import ogive as og
 from ogive.executors.limits import MAX_OUTPUT
@@ -24,28 +24,28 @@ from ogive.trial import Status
 
 EXPECTED = {
     "hang": (Status.TIME_LIMIT, "the time limit of 10 s is used up"),
-    "eat": (Status.OUT_OF_MEMORY, "Unable to allocate"),
-    "eat_in_children": (Status.OUT_OF_MEMORY, "more than the memory limit of 0.6 GB"),
+    "use_memory": (Status.OUT_OF_MEMORY, "Unable to allocate"),
+    "use_memory_in_children": (Status.OUT_OF_MEMORY, "more than the memory limit of 0.6 GB"),
     "exit_0": (Status.EXITED, "exit code 0"),
     "exit_3": (Status.EXITED, "exit code 3"),
     "sys_exit": (Status.EXITED, "sys.exit('enough')"),
     "segfault": (Status.EXITED, "SIGSEGV"),
     "unpicklable": (Status.ERROR, "Unpicklable: with a lock inside"),
-    "unspeakable": (Status.ERROR, "Unspeakable: (its message cannot be shown: ValueError)"),
+    "without_message": (Status.ERROR, "WithoutMessage: (its message cannot be shown: ValueError)"),
     "interrupt": (Status.ERROR, "KeyboardInterrupt"),
     "infeasible": (Status.INFEASIBLE, "too narrow"),
     "disconnect": (Status.EXITED, "closed its worker's connection"),
-    "daemonise_and_die": (Status.EXITED, "exit code 9"),
+    "detach_and_die": (Status.EXITED, "exit code 9"),
     "nan": (Status.NOT_FINITE, "accuracy is nan"),
-    "mute": (Status.MISSING_METRIC, "accuracy was never reported"),
+    "no_report": (Status.MISSING_METRIC, "accuracy was never reported"),
 }
 
 
-def test_each_misbehaving_trial_is_one_trial_with_the_right_status(tmp_path: Path) -> None:
-    """One search for all, since many of them cost a new worker."""
+def test_each_fault_of_a_trial_gives_one_trial_with_the_right_status(tmp_path: Path) -> None:
+    """All faults are in one search, since starting workers takes long."""
     run = og.search(
-        BAD_SPACE,
-        Misbehaving(),
+        FAULT_SPACE,
+        Faulty(),
         run=tmp_path / "run",
         strategy="random",
         workers=2,
@@ -56,20 +56,20 @@ def test_each_misbehaving_trial_is_one_trial_with_the_right_status(tmp_path: Pat
     )
     assert "every architecture that the space allows was proposed" in run.ended
     assert run.state.warnings == []
-    trials = {str(trial.architecture["deed"]): trial for trial in run.trials}
-    expected = {deed: EXPECTED.get(deed, (Status.FINISHED, ""))[0] for deed in MISDEEDS}
-    assert {deed: trial.status for deed, trial in trials.items()} == expected
+    trials = {str(trial.architecture["fault"]): trial for trial in run.trials}
+    expected = {fault: EXPECTED.get(fault, (Status.FINISHED, ""))[0] for fault in FAULTS}
+    assert {fault: trial.status for fault, trial in trials.items()} == expected
     assert {trial.attempts for trial in trials.values()} == {1}
-    for deed, (_, reason) in EXPECTED.items():
-        assert reason in trials[deed].reason
+    for fault, (_, reason) in EXPECTED.items():
+        assert reason in trials[fault].reason
     assert "in _unpicklable" in trials["unpicklable"].traceback
     check_output(run.folder / f"trials/{trials['print'].id:06d}/output.txt")
     assert left_running(run.folder) == []
-    assert with_command_line("sleep", nap(run_mark(run.folder))) == []
+    assert with_command_line("sleep", sleep_seconds(run_mark(run.folder))) == []
 
 
 def check_output(path: Path) -> None:
-    """A gigantic output is bounded and keeps its ends."""
+    """Check that a very long output was shortened to its beginning and end."""
     assert path.stat().st_size <= MAX_OUTPUT
     text = path.read_text()
     assert text.startswith("the first words\n")
@@ -77,8 +77,8 @@ def check_output(path: Path) -> None:
     assert "is left out here" in text
 
 
-class Saboteur:
-    """An observer that sends trial 1's worker the next of `signals` whenever that reports `step` or a later one."""
+class SignalSender:
+    """An observer that sends the worker of trial 1 the next of `signals` after each report of `step` or a later one."""
 
     def __init__(self, folder: Path, step: int, signals: Sequence[int]) -> None:
         self.folder, self.step, self.signals = folder, step, iter(signals)
@@ -86,7 +86,7 @@ class Saboteur:
     def __call__(self, state: State, event: Event | None) -> None:
         if event and event.kind is Kind.REPORTED and event.trial == 1 and (event.step or 0) >= self.step:
             for number in islice(self.signals, 1):
-                os.kill(journey(self.folder / "trials/000001")[-1][0], number)
+                os.kill(started_steps(self.folder / "trials/000001")[-1][0], number)
 
 
 @pytest.mark.parametrize(
@@ -94,29 +94,29 @@ class Saboteur:
     [([signal.SIGKILL] * 2, 2), ([signal.SIGTERM] * 3 + [signal.SIGKILL], 1)],
     ids=["killed", "asked to leave, then killed"],
 )
-def test_a_trial_whose_worker_is_ended_from_outside_goes_on_from_its_checkpoint(
+def test_a_trial_whose_worker_is_killed_continues_from_its_checkpoint(
     tmp_path: Path, signals: list[int], lost: int
 ) -> None:
     folder = tmp_path / "run"
-    run = search(folder, Saboteur(folder, 3, signals))
+    run = search(folder, SignalSender(folder, 3, signals))
     trial = run.trials[1]
     attempts = len(signals) + 1
     assert (trial.status, trial.attempts, run.state.lost_attempts[1]) == (Status.FINISHED, attempts, lost)
-    assert [step for _, step in journey(folder / "trials/000001")] == [*range(1, 9)], "no step was done twice"
-    assert len({pid for pid, _ in journey(folder / "trials/000001")}) == attempts
+    assert [step for _, step in started_steps(folder / "trials/000001")] == [*range(1, 9)], "no step was done twice"
+    assert len({pid for pid, _ in started_steps(folder / "trials/000001")}) == attempts
     plain = search(tmp_path / "plain", None)
     assert comparable_events(events(run.folder)) == comparable_events(events(plain.folder))
 
 
 def test_a_trial_whose_worker_is_killed_too_often_fails(tmp_path: Path) -> None:
-    run = search(tmp_path / "run", Saboteur(tmp_path / "run", 2, [signal.SIGKILL] * 99))
+    run = search(tmp_path / "run", SignalSender(tmp_path / "run", 2, [signal.SIGKILL] * 99))
     trial = run.trials[1]
     assert (trial.status, trial.attempts, trial.step) == (Status.KILLED, 3, 4)
     assert "SIGKILL" in trial.reason
     assert [t.status for t in run.trials].count(Status.FINISHED) == 3
 
 
-def search(folder: Path, observer: Saboteur | None) -> og.Run:
+def search(folder: Path, observer: SignalSender | None) -> og.Run:
     return og.search(
         SPACE,
         Staged(0.0),
@@ -129,10 +129,10 @@ def search(folder: Path, observer: Saboteur | None) -> og.Run:
 
 
 def test_both_executors_record_the_same_events(tmp_path: Path) -> None:
-    deeds = ("good", "nan", "mute", "infeasible", "unpicklable", "unspeakable", "sys_exit")
-    space = og.Space(og.layer(dict, deed=og.one_of(*deeds)))
+    faults = ("good", "nan", "no_report", "infeasible", "unpicklable", "without_message", "sys_exit")
+    space = og.Space(og.layer(dict, fault=og.one_of(*faults)))
     runs = [
-        og.search(space, Misbehaving(), run=tmp_path / name, strategy="random", max_failed_trials=99, executor=name)
+        og.search(space, Faulty(), run=tmp_path / name, strategy="random", max_failed_trials=99, executor=name)
         for name in ("inline", "processes")
     ]
     inline, processes = (comparable_events(events(run.folder)) for run in runs)
@@ -166,16 +166,16 @@ def test_a_thousand_trials_leak_no_descriptors_and_no_processes(tmp_path: Path) 
             for pid in [os.getpid(), *find_marked(run_mark(folder))]:
                 counts.setdefault(pid, []).append(len(os.listdir(f"/proc/{pid}/fd")))
 
-    big = og.Space(og.layer(dict, a=og.integer(0, 10**6), deed="good"))
+    big = og.Space(og.layer(dict, a=og.integer(0, 10**6), fault="good"))
     run = og.search(big, Quick(), run=folder, strategy="random", workers=2, max_trials=1000, observer=count)
     assert run.state.done == 1000
     assert len(counts) == 3
-    assert all(max(some[20:]) <= max(some[:20]) + 5 for some in counts.values()), (
+    assert all(max(series[20:]) <= max(series[:20]) + 5 for series in counts.values()), (
         counts
-    )  # one a trial would be hundreds
+    )  # a leak of one for each trial would be hundreds
     assert not [thread for thread in threading.enumerate() if thread.name == "ogive-heartbeat"]
 
 
-class Quick(Misbehaving):
+class Quick(Faulty):
     def evaluate(self, evaluation: object) -> None:
         evaluation.report(1, {"accuracy": 0.5})  # type: ignore[attr-defined]

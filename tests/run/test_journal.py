@@ -1,4 +1,4 @@
-"""The journal: whole or not at all, one writer, and clear errors for files that are something else."""
+"""The journal: complete transactions, one writer, and clear errors for files that are not journals."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ def warning(number: int) -> Event:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    made = tmp_path / "a%20b?c#" / "journal.db"  # what a URL would take for something else
-    made.parent.mkdir()
-    Journal.create(made, [declare()])
-    return made
+    path = tmp_path / "a%20b?c#" / "journal.db"  # characters with a meaning in URLs
+    path.parent.mkdir()
+    Journal.create(path, [declare()])
+    return path
 
 
 @pytest.fixture
 def journal(path: Path) -> Iterator[Journal]:
-    opened = Journal(path)
-    opened.acquire()
-    yield opened
-    opened.close()
+    journal = Journal(path)
+    journal.acquire()
+    yield journal
+    journal.close()
 
 
-def test_what_is_appended_is_read_in_order(journal: Journal) -> None:
+def test_events_are_read_in_the_order_in_which_they_were_appended(journal: Journal) -> None:
     appended = journal.append([warning(0), Event(Kind.STARTED, 3, data={"worker": "ü\udc80"})])
     appended += journal.append([Event(Kind.REPORTED, 3, 1, {"metrics": {"loss": float("inf")}})])
     assert [event.seq for event in appended] == [2, 3, 4]
@@ -57,15 +57,17 @@ def test_what_is_appended_is_read_in_order(journal: Journal) -> None:
     assert journal.append([]) == []
 
 
-def test_a_step_is_reported_once(journal: Journal) -> None:
+def test_a_step_can_be_reported_only_once(journal: Journal) -> None:
     report = Event(Kind.REPORTED, 0, 1, {"metrics": {}})
     journal.append([report])
     with pytest.raises(RunError, match="has this event already"):
         journal.append([warning(1), report])
-    assert [event.seq for event in journal.append([warning(2)])] == [3], "nothing of the refused ones was written"
+    assert [event.seq for event in journal.append([warning(2)])] == [3], (
+        "no event of the refused transaction was written"
+    )
 
 
-def test_a_second_interrupt_at_any_moment_leaves_whole_appends(journal: Journal) -> None:
+def test_a_second_interrupt_at_any_moment_leaves_complete_transactions(journal: Journal) -> None:
     rng = random.Random(3)
 
     def write() -> None:
@@ -76,21 +78,21 @@ def test_a_second_interrupt_at_any_moment_leaves_whole_appends(journal: Journal)
             time.sleep(0.001)
 
     for _ in range(40):
-        with pytest.raises(KeyboardInterrupt), signals(lambda why: None, lambda text: None, lambda: journal.writing):
+        with pytest.raises(KeyboardInterrupt), signals(lambda reason: None, lambda text: None, lambda: journal.writing):
             write()
-    found = list(journal.read())
-    assert len(found) > 100
-    assert [event.seq for event in found] == list(range(1, len(found) + 1))
+    events = list(journal.read())
+    assert len(events) > 100
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
 
 
-def test_creating_twice_is_refused(path: Path) -> None:
+def test_a_journal_cannot_be_created_twice(path: Path) -> None:
     with pytest.raises(RunError, match="exists already"):
         Journal.create(path, [declare(seed=7)])
     assert State.of(Journal(path, writable=False).read()).created["seed"] == 5
     assert [file.name for file in path.parent.iterdir() if "draft" in file.name] == []
 
 
-def test_a_second_writer_is_refused_and_the_lease_can_be_given_back(path: Path, journal: Journal) -> None:
+def test_a_second_writer_is_refused_until_the_first_gives_the_lease_back(path: Path, journal: Journal) -> None:
     other = Journal(path)
     with pytest.raises(RunError, match=r"another controller \(process \d+ on"):
         other.acquire()
@@ -100,17 +102,17 @@ def test_a_second_writer_is_refused_and_the_lease_can_be_given_back(path: Path, 
     other.close()
 
 
-def test_a_writer_that_was_taken_over_cannot_write(path: Path, journal: Journal) -> None:
+def test_a_writer_that_has_lost_the_lease_cannot_append(path: Path, journal: Journal) -> None:
     _pretend_holder(path, LeaseHolder("another-host", 1, "then"))
-    thief = Journal(path)
-    thief.acquire(patience=0.5)
+    successor = Journal(path)
+    successor.acquire(patience=0.5)
     with pytest.raises(LeaseLost, match="another controller has taken over this run"):
         journal.append([warning(1)])
     journal.close()
-    thief.append([warning(2)])
-    thief.close()
-    found = list(Journal(path, writable=False).read(after=1))
-    assert [event.data["message"] for event in found] == ["2"]
+    successor.append([warning(2)])
+    successor.close()
+    events = list(Journal(path, writable=False).read(after=1))
+    assert [event.data["message"] for event in events] == ["2"]
 
 
 def _pretend_holder(path: Path, holder: LeaseHolder) -> None:
@@ -119,14 +121,14 @@ def _pretend_holder(path: Path, holder: LeaseHolder) -> None:
     connection.close()
 
 
-def test_a_holder_elsewhere_lives_while_its_heart_beats() -> None:
-    elsewhere = LeaseHolder("another-host", 1, "then")
+def test_a_holder_on_another_host_is_alive_while_it_renews_the_lease() -> None:
+    other_host = LeaseHolder("another-host", 1, "then")
     beats = iter([5, 5, 6])
-    assert is_alive(elsewhere, lambda: next(beats), 5, patience=10, wait=lambda seconds: None)
-    assert not is_alive(elsewhere, lambda: 5, 5, patience=10, wait=lambda seconds: None)
+    assert is_alive(other_host, lambda: next(beats), 5, patience=10, wait=lambda seconds: None)
+    assert not is_alive(other_host, lambda: 5, 5, patience=10, wait=lambda seconds: None)
 
 
-def test_a_holder_here_lives_while_its_process_does() -> None:
+def test_a_holder_on_this_host_is_alive_while_its_process_is() -> None:
     def never() -> int:
         raise AssertionError("the heartbeat is not needed")
 
@@ -138,7 +140,7 @@ def test_a_holder_here_lives_while_its_process_does() -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 1, 50, 100, 4096, 5000, 20_000, -4096])
-def test_a_truncated_journal_is_refused_and_not_made_worse(tmp_path: Path, keep: int) -> None:
+def test_a_truncated_journal_is_refused_and_left_unchanged(tmp_path: Path, keep: int) -> None:
     run = og.search(SPACE, Staged(0.0), run=tmp_path / "run", strategy="random", max_trials=40, executor="inline")
     path = run.folder / "journal.db"
     content = path.read_bytes()
@@ -152,7 +154,7 @@ def test_a_truncated_journal_is_refused_and_not_made_worse(tmp_path: Path, keep:
     assert path.read_bytes() == before
 
 
-def test_a_log_that_was_cut_loses_its_end_only(tmp_path: Path, journal: Journal) -> None:
+def test_a_truncated_write_ahead_log_loses_only_its_last_events(tmp_path: Path, journal: Journal) -> None:
     for number in range(20):
         journal.append([warning(number)])
     for cut in (1, 100, 5000, 20_000):
@@ -161,34 +163,34 @@ def test_a_log_that_was_cut_loses_its_end_only(tmp_path: Path, journal: Journal)
         shutil.copy(journal.path, copy / "journal.db")
         log = journal.path.with_name("journal.db-wal").read_bytes()
         (copy / "journal.db-wal").write_bytes(log[:-cut])
-        found = [e.data["message"] for e in Journal(copy / "journal.db", writable=False).read(after=1)]
-        assert len(found) < 20
-        assert found == [str(number) for number in range(len(found))]
+        messages = [e.data["message"] for e in Journal(copy / "journal.db", writable=False).read(after=1)]
+        assert len(messages) < 20
+        assert messages == [str(number) for number in range(len(messages))]
 
 
-def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
+def test_files_that_are_not_journals_are_refused_and_left_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     with pytest.raises(RunError, match=r"there is no journal at .*give the folder of a run"):
         og.open_run(tmp_path)
     path.write_text("# Notes\n" * 1000)
-    _refused(path, "not a database: the file was overwritten by something else; restore")
+    check_refused(path, "not a database: the file was overwritten by something else; restore")
     path.unlink()
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE meta (owner TEXT)")
     connection.close()
-    _refused(path, "is not an Ogive journal")
+    check_refused(path, "is not an Ogive journal")
 
 
 def test_an_unknown_schema_is_refused(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE meta SET schema = 99")
     connection.close()
-    _refused(
+    check_refused(
         path, "schema version 99, but this version of Ogive reads version 1; use the version of Ogive that wrote it"
     )
 
 
-def _refused(path: Path, match: str) -> None:
+def check_refused(path: Path, match: str) -> None:
     before = path.read_bytes()
     with pytest.raises(RunError, match=match):
         Journal(path, writable=False)
@@ -198,7 +200,7 @@ def _refused(path: Path, match: str) -> None:
 
 
 def test_a_reader_follows_a_journal_without_a_write_ahead_log(path: Path) -> None:
-    """As on file systems that cannot have one."""
+    """Some file systems cannot have one."""
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA journal_mode=DELETE").fetchone() == ("delete",)
         reader = Journal(path, writable=False)
@@ -211,7 +213,7 @@ def test_a_reader_follows_a_journal_without_a_write_ahead_log(path: Path) -> Non
     assert [file.name for file in path.parent.iterdir()] == ["journal.db"]
 
 
-def test_a_line_changed_by_hand_is_named(path: Path, journal: Journal) -> None:
+def test_the_error_names_an_event_that_was_damaged(path: Path, journal: Journal) -> None:
     journal.append([warning(1)])
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE events SET data = '{' WHERE seq = 2")
@@ -221,7 +223,7 @@ def test_a_line_changed_by_hand_is_named(path: Path, journal: Journal) -> None:
 
 
 class SetBack:
-    """A clock that somebody sets back by an hour at every reading."""
+    """A clock that is set back by an hour at every reading."""
 
     def __init__(self) -> None:
         self.seconds = 1e9
@@ -234,27 +236,27 @@ class SetBack:
         return 0.0
 
 
-def test_a_clock_that_is_set_back_changes_no_order_and_no_lease(path: Path) -> None:
+def test_setting_the_clock_back_changes_neither_the_order_nor_the_lease(path: Path) -> None:
     journal = Journal(path, clock=SetBack())
     journal.acquire()
     opened = Event(Kind.OPENED, data={})
     events = journal.append([opened]) + journal.append([warning(1)]) + journal.append([warning(2)])
     assert [event.time for event in events] == sorted((event.time for event in events), reverse=True)
-    found = State.of(journal.read())
-    assert [message for message, _ in found.warnings] == ["1", "2"]
-    assert found.elapsed == 0.0, "time that runs backwards uses up no budget"
+    state = State.of(journal.read())
+    assert [message for message, _ in state.warnings] == ["1", "2"]
+    assert state.elapsed == 0.0, "time that runs backwards does not count towards the budget"
     journal.close()
 
 
-def test_a_clock_that_is_set_during_a_session_is_not_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setting_the_clock_during_a_session_has_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, real = WallClock(), time.time
     before = clock.now()
     monkeypatch.setattr(time, "time", lambda: real() + 1e6)
-    assert 0 <= clock.now() - before < 1000, "a clock set forward would spend a budget of hours"
-    assert WallClock().now() - before > 1e5, "the next session begins at the time that it is then"
+    assert 0 <= clock.now() - before < 1000, "setting the clock forward would use up a budget"
+    assert WallClock().now() - before > 1e5, "a later session uses the new time"
 
 
-def test_what_a_program_has_frozen_stays_so_when_a_run_is_read() -> None:
+def test_objects_that_a_program_has_frozen_stay_frozen_when_a_run_is_read() -> None:
     gc.freeze()
     try:
         with uncollected():

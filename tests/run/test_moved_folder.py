@@ -1,4 +1,4 @@
-"""The run's folder is moved, deleted or replaced during a search: it stops, says what happened, and makes nothing new."""
+"""The folder of a run is moved, deleted or replaced during a search: it stops with a clear error and creates nothing."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ogive.run.journal import Journal
 from ogive.trial import Status
 
 
-def search_until(folder: Path, hurt: Callable[[], object], workers: int = 1) -> str:
-    """Start a search of long trials, hurt its folder after a report, and return its error."""
+def search_until(folder: Path, cause_fault: Callable[[], object], workers: int = 1) -> str:
+    """Start a search of long trials, cause a fault after a report, and return the error of the search."""
     process = start(folder, workers, pause=0.3)
     wait_for(process, "reported")
-    hurt()
+    cause_fault()
     code, _, err = finish(process)
     assert code == 1, err
     assert left_running(folder) == []
@@ -30,7 +30,7 @@ def search_until(folder: Path, hurt: Callable[[], object], workers: int = 1) -> 
 
 
 @pytest.mark.parametrize("workers", [0, 1], ids=["inline", "processes"])
-def test_a_moved_run_stops_and_goes_on_at_its_new_place(tmp_path: Path, workers: int) -> None:
+def test_a_run_that_is_moved_stops_and_can_be_continued_at_its_new_path(tmp_path: Path, workers: int) -> None:
     folder, moved = tmp_path / "run", tmp_path / "moved"
     err = search_until(folder, lambda: folder.rename(moved), workers)
     assert f"the run's folder {folder} was moved or deleted while the search was running" in err
@@ -43,7 +43,7 @@ def test_a_moved_run_stops_and_goes_on_at_its_new_place(tmp_path: Path, workers:
     assert state(moved).count[Status.FINISHED] == 60
 
 
-def test_a_deleted_run_stops_and_is_not_made_again(tmp_path: Path) -> None:
+def test_a_run_that_is_deleted_stops_and_is_not_created_again(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     err = search_until(folder, lambda: shutil.rmtree(folder))
     assert f"the run's folder {folder} was moved or deleted" in err
@@ -51,10 +51,10 @@ def test_a_deleted_run_stops_and_is_not_made_again(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_that_is_replaced_by_another_leaves_the_other_alone(tmp_path: Path) -> None:
+def test_a_run_that_is_replaced_by_another_run_does_not_change_the_other(tmp_path: Path) -> None:
     folder, moved, other = tmp_path / "run", tmp_path / "moved", tmp_path / "other"
     og.search(SPACE, Staged(0.0), run=other, strategy="random", max_trials=2, executor="inline")
-    # but the folder of the trial that is in flight at that moment, to which its evaluation writes by its path
+    # The folder of the running trial is left out, since its evaluation writes to it by its path.
     files = [path for path in other.rglob("*") if path.is_file() and "000000" not in path.parts]
     before = {path: path.read_bytes() for path in files}
 
@@ -81,7 +81,7 @@ def test_a_journal_that_is_restored_from_a_backup_during_a_search_stops_it(tmp_p
     assert "its journal was deleted, with all reports" in err
 
 
-def test_a_log_that_is_deleted_during_a_search_stops_it_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_a_search_whose_log_is_deleted_stops_and_loses_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     err = search_until(folder, (folder / "journal.db-wal").unlink)
     assert f"the run's write-ahead log {folder}/journal.db-wal was moved or deleted" in err
@@ -91,24 +91,24 @@ def test_a_log_that_is_deleted_during_a_search_stops_it_and_nothing_is_lost(tmp_
     assert code == 0, err
 
 
-def test_a_folder_that_is_back_within_a_heartbeat_was_never_away(tmp_path: Path) -> None:
+def test_a_folder_may_be_missing_for_less_than_a_heartbeat(tmp_path: Path) -> None:
     folder, moved = tmp_path / "run", tmp_path / "moved"
     folder.mkdir()
     (folder / "journal.db").touch()
     seconds = 0.0
-    place = FolderIdentity(folder / "journal.db", 5.0, lambda: seconds)
-    for at in (1.0, 5.0):
+    files = FolderIdentity(folder / "journal.db", 5.0, lambda: seconds)
+    for absence in (1.0, 5.0):
         folder.rename(moved)
-        place.check()
-        seconds += at
-        if at < 5.0:
-            place.check()
+        files.check()
+        seconds += absence
+        if absence < 5.0:
+            files.check()
         else:
             with pytest.raises(RunError, match="was moved or deleted"):
-                place.check()
+                files.check()
         moved.rename(folder)
-        place.check()
-    assert place.unchanged
+        files.check()
+    assert files.unchanged
 
 
 def test_a_reader_changes_nothing_and_cannot_append(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_reader_changes_nothing_and_cannot_append(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 
-def test_a_reader_sees_whether_a_controller_lives_and_takes_nothing_from_it(tmp_path: Path) -> None:
+def test_a_reader_sees_whether_a_controller_is_alive_and_does_not_disturb_it(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     process = start(folder, pause=0.05)
     wait_for(process, "reported")
@@ -139,11 +139,11 @@ def test_a_reader_sees_whether_a_controller_lives_and_takes_nothing_from_it(tmp_
     reader.close()
     process.kill()
     process.communicate()
-    left = {path.name for path in folder.iterdir()}
+    names = {path.name for path in folder.iterdir()}
     reader = Journal(folder / "journal.db", writable=False)
     reader.check_idle()
     assert len(list(reader.read())) > 3
     reader.close()
-    assert {path.name for path in folder.iterdir()} == left, "the log of a killed controller is left to the next one"
+    assert {path.name for path in folder.iterdir()} == names, "a reader leaves the log of a killed controller"
     code, _, err = finish(start(folder, pause=0.0))
     assert code == 0, err

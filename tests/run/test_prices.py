@@ -1,4 +1,4 @@
-"""The price file: the examples that come with Ogive load, and every slip gets one line with the remedy."""
+"""The price file: the example file loads, and every error is one line with the remedy."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ogive.errors import JobError
 from ogive.run.prices import PRICES_VARIABLE, Price, find_price, price_file, read_prices
 
 
-def test_the_examples_load_and_claim_no_date_at_which_they_were_looked_up() -> None:
-    known = read_prices(price_file())
-    assert len(known) >= 5
+def test_the_example_prices_load_and_have_no_date() -> None:
+    prices = read_prices(price_file())
+    assert len(prices) >= 5
     assert all(
-        "example, not looked up" in price.source and not price.date and price.currency for price in known.values()
+        "example, not looked up" in price.source and not price.date and price.currency for price in prices.values()
     )
-    assert {price.per for price in known.values()} == {"worker", "machine"}
+    assert {price.per for price in prices.values()} == {"worker", "machine"}
 
 
-def test_a_file_of_ones_own_by_variable_or_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_price_file_is_found_by_variable_or_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("currency: EUR\ndevices:\n  ours: {price: 1.25, date: 2026-01-31}\n")
     assert find_price(f"{file}:ours") == Price(1.25, "worker", "EUR", "ours", "2026-01-31")
@@ -47,7 +47,7 @@ def test_a_file_of_ones_own_by_variable_or_by_path(tmp_path: Path, monkeypatch: 
         ("3", "found 3; allowed: the keys currency, devices and machines"),
     ],
 )
-def test_a_slip_in_the_file_is_one_clear_line(tmp_path: Path, text: str, message: str) -> None:
+def test_an_error_in_the_price_file_is_one_line_with_the_remedy(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "prices.yaml"
     file.write_text(text)
     with pytest.raises(JobError, match=message) as caught:
@@ -56,6 +56,6 @@ def test_a_slip_in_the_file_is_one_clear_line(tmp_path: Path, text: str, message
     assert str(file) in str(caught.value)
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_price_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="cannot be read"):
         find_price(f"{tmp_path / 'none.yaml'}:h100")

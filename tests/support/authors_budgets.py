@@ -1,8 +1,8 @@
-"""The sequences of budgets of the authors' programs, which the tests and benchmarks/schedules.py hold Ogive's against.
+"""The sequences of budgets of the authors' programs, to which the tests and benchmarks/schedules.py compare those of Ogive.
 
 Recorded with one worker, minimum budget 1, eta 3: dehb 0.1.2 (`DEHB.ask` and `tell`; Awad et al. 2021) and hpbandster 0.7.4
-(`HyperBand.get_next_iteration`; by the authors of BOHB, Falkner et al. 2018). Pairs of a budget and how many trials are
-evaluated at it in a row.
+(`HyperBand.get_next_iteration`; by the authors of BOHB, Falkner et al. 2018). A pair is a budget, and the number of
+trials that are evaluated at it one after the other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HPBANDSTER = {
         ([5], [81]),
     ],
 }
-DEHB = {  # of the first brackets, the second round included, in which trials are no longer promoted
+DEHB = {  # the first brackets, with the second round, in which trials are no longer promoted
     9: [(1, 9), (3, 3), (9, 1), (3, 3), (9, 1), (9, 3), (1, 9), (3, 3), (9, 1), (3, 3), (9, 1), (9, 3), (1, 9), (3, 3)],
     27: [
         *[(1, 27), (3, 9), (9, 3), (27, 1), (3, 9), (9, 3), (27, 1), (9, 6), (27, 2), (27, 4)],
@@ -37,13 +37,14 @@ DEHB = {  # of the first brackets, the second round included, in which trials ar
 
 
 def budgets(schedule: Hyperband, jobs: int) -> list[int]:
-    """Of the first evaluations, on one worker."""
+    """Return the budgets of the first jobs, on one worker."""
     log = Workers(schedule, WORLDS["level"], tiny(), jobs, 1).run()
-    found = [
+    fidelities = [
         job.fidelity if isinstance(job, Start) else job.until for _, job in log.jobs if isinstance(job, (Start, Resume))
     ]
-    return [int(fidelity["epochs"]) for fidelity in found][:jobs]
+    return [int(fidelity["epochs"]) for fidelity in fidelities][:jobs]
 
 
 def unrolled(runs: list[tuple[int, int]]) -> list[int]:
+    """Return a list with the budget of each trial, from pairs of a budget and a number of trials."""
     return [budget for budget, count in runs for _ in range(count)]

@@ -1,4 +1,4 @@
-"""Networks of a user's module: some can be traced, others only be delivered as source, and some not at all."""
+"""Networks of a user's module: some can be traced, some can only be exported as source, and some not at all."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def factor(name: str) -> float:
 
 
 class Branch(nn.Module):
-    """A data-dependent branch, which no trace can follow."""
+    """A data-dependent branch, which cannot be traced."""
 
     def __init__(self, config: Config, mode: Mode, tail: list[nn.Module]) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Branch(nn.Module):
 
 
 class Meta(nn.Module):
-    """An attribute named as one of torch.fx's own: it can be traced, and its program cannot be loaded."""
+    """An attribute with the name of one of torch.fx: it can be traced, but its program cannot be loaded."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class Nested(nn.Module):
 
 
 class Disagrees(nn.Module):
-    """Another function while it is traced."""
+    """Computes another function while it is traced."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class Disagrees(nn.Module):
 
 
 class Clock(Disagrees):
-    """A function of the time."""
+    """An output that depends on the time."""
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.linear(x)
@@ -110,7 +110,7 @@ class Clock(Disagrees):
 
 
 class Fixed(Disagrees):
-    """Computes with its batch size, which torch.export takes for a constant."""
+    """An output that depends on the batch size, which torch.export treats as a constant."""
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.linear(x)
@@ -118,7 +118,7 @@ class Fixed(Disagrees):
 
 
 class Unkept(nn.Module):
-    """Draws weights that its state dict does not hold."""
+    """Random weights that its state dict does not contain."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ def branch() -> og.Space:
 
 
 class OfBatch(nn.Module):
-    """A dict by the name of a parameter."""
+    """A dict as the argument, with the keys of two inputs."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -160,7 +160,7 @@ class Branching(Disagrees):
 
 
 class Talkative(Branching):
-    """Prints what it is given; complex outputs, and some that are not finite."""
+    """Prints the shape of its input; has complex outputs, and outputs that are not finite."""
 
     def forward(self, x: Tensor) -> Any:
         print("given", list(x.shape))

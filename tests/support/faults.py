@@ -1,4 +1,4 @@
-"""Starting searches in processes of their own, and hurting them."""
+"""Starting searches in processes of their own, and causing faults: kills, full disks, missing folders."""
 
 from __future__ import annotations
 
@@ -24,33 +24,34 @@ SCRIPT = Path(__file__).with_name("search_script.py")
 
 
 def start(folder: Path, workers: int = 1, pause: float = 0.01, script: Path = SCRIPT) -> subprocess.Popen[str]:
-    """Start a search in a process of its own; what it prints is to be read from `stdout`."""
+    """Start a search in a process of its own; its output can be read from `stdout`."""
     command = [sys.executable, str(script), str(folder), str(workers), str(pause)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(process: subprocess.Popen[str], word: str) -> None:
-    """Read what a search prints until a line begins with `word`."""
+    """Read the output of a search until a line begins with `word`."""
     assert process.stdout is not None
-    seen = []
+    lines = []
     for line in process.stdout:
-        seen.append(line)
+        lines.append(line)
         if line.startswith(word):
             return
     assert process.stderr is not None
-    raise AssertionError(f"{word!r} was never printed, but {seen[-5:]}; {process.stderr.read()}")
+    raise AssertionError(f"{word!r} was never printed; the last lines are {lines[-5:]}; {process.stderr.read()}")
 
 
 def finish(process: subprocess.Popen[str], timeout: float = 60) -> tuple[int, str, str]:
+    """Wait for the end of a process; return its exit code, output and errors."""
     out, err = process.communicate(timeout=timeout)
     return process.returncode, out, err
 
 
 def kill_tree(process: subprocess.Popen[str]) -> None:
-    """`kill -9` of a process and everything below it."""
+    """Kill a process and all of its descendants with SIGKILL."""
     with suppress(psutil.NoSuchProcess):
-        top = psutil.Process(process.pid)
-        for member in [top, *top.children(recursive=True)]:
+        root = psutil.Process(process.pid)
+        for member in [root, *root.children(recursive=True)]:
             with suppress(psutil.NoSuchProcess):
                 member.kill()
     process.communicate()
@@ -69,50 +70,51 @@ def state(folder: Path) -> State:
 
 
 def left_running(folder: Path) -> list[int]:
-    """Processes that still work for a run."""
+    """Return the ids of the processes that still work for a run."""
     return find_marked(run_mark(folder))
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until something is so; fail where it takes too long."""
+    """Wait until a condition is true; fail after a number of seconds."""
     until = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < until, f"not so within {seconds} s"
+        assert time.monotonic() < until, f"the condition was not true within {seconds} s"
         time.sleep(0.05)
 
 
 def with_command_line(*words: str) -> list[int]:
-    """Processes whose command line has all of `words`."""
-    found = []
+    """Return the ids of the processes whose command line contains all of `words`."""
+    pids = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.status() != psutil.STATUS_ZOMBIE and set(words) <= set(process.cmdline()):
-                found.append(process.pid)
-    return found
+                pids.append(process.pid)
+    return pids
 
 
 @contextmanager
 def tmpfs(folder: Path, size: str) -> Iterator[Path]:
-    """A small disk of its own, where mounting is permitted."""
+    """Mount a small disk at `folder`; skip the test where mounting is not permitted."""
     folder.mkdir()
     mount = shutil.which("mount")
     if not sys.platform.startswith("linux") or mount is None or os.geteuid() != 0:
         pytest.skip("mounting a small disk needs Linux and root")
-    done = subprocess.run([mount, "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True)
-    if done.returncode:
-        pytest.skip(f"mounting is not permitted here: {done.stderr.decode().strip()}")
+    result = subprocess.run([mount, "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True)
+    if result.returncode:
+        pytest.skip(f"mounting is not permitted here: {result.stderr.decode().strip()}")
     try:
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def remount(folder: Path, how: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], check=True)
+def remount(folder: Path, options: str) -> None:
+    """Mount a disk again with other options, such as "ro"."""
+    subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
 
 
 def fill(folder: Path, spare: int = 0) -> Path:
-    """Use up the rest of a disk but for `spare` bytes; returns the file to remove."""
+    """Fill a disk except for `spare` bytes; return the file to delete."""
     filler = folder / "filler"
     with suppress(OSError), filler.open("wb", buffering=0) as file:
         while file.write(b"\0" * 4096):

@@ -1,4 +1,4 @@
-"""Journals written by hand: trials with given times and durations, folded into a state."""
+"""Journals written by hand: trials with given times and durations, and the state after them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOUR = 3600.0
 
 
 class History:
-    """Events in the order in which they are told; `time` is the clock's."""
+    """The events of a run, in the order in which `tell` adds them; `time` is the time of the clock, in seconds."""
 
     def __init__(self, price: dict[str, Any] | None = None, **settings: Any) -> None:
         self.time = 0.0
@@ -33,7 +33,7 @@ class History:
         self.events.append(Event(kind, trial, step, data or {}, self.time, len(self.events) + 1))
 
     def start(self, epochs: int = 1) -> int:
-        """Propose and start one trial now."""
+        """Propose and start a trial now; return its number."""
         number = self.trials
         self.trials += 1
         trial = Trial(number, Proposal(SPACE.sample(generator(0, number))), {"epochs": epochs}, seed=number)
@@ -47,7 +47,7 @@ class History:
         self.tell(Kind.REPORTED, trial, step, {"metrics": {"accuracy": accuracy}, "seconds": seconds, **data})
 
     def run(self, seconds: float, accuracy: float | None = 0.5) -> int:
-        """One trial after the other: start, compute for `seconds`, and finish; or fail where there is no accuracy."""
+        """Start a trial, train it for `seconds`, and finish it; let it fail if there is no accuracy. Return its number."""
         trial = self.start()
         self.time += seconds
         if accuracy is None:
@@ -58,6 +58,7 @@ class History:
         return trial
 
     def runs(self, seconds: Iterable[float], accuracies: Sequence[float] | None = None) -> History:
+        """Run one trial after the other."""
         for i, duration in enumerate(seconds):
             self.run(duration, accuracies[i] if accuracies else 0.5)
         return self

@@ -1,4 +1,4 @@
-"""Journals written by hand: what the events of a search with known values are, without running one."""
+"""Journals written by hand: the events of a search with known values, without running it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,18 @@ def events_of(
     ended: str = "all trials are done",
     **settings: Any,
 ) -> list[Event]:
-    """One worker, trials of `seconds` each: an accuracy, metrics, metrics at steps 1, 2, ..., or None for a failure.
+    """Return the events of a search with one worker.
 
-    A trial of several steps is paused after the last where that is below the largest number of steps.
+    Args:
+        values: for each trial its accuracy, its metrics, its metrics at steps 1, 2, ..., or None for a failure. A trial with
+            fewer steps than others is paused after its last one.
+        objectives: as JSON.
+        constraints: as JSON.
+        strategy: the name of the strategy.
+        seconds: the duration of each trial.
+        price: the price of the session, as JSON.
+        ended: why the search is over; "" if it is not.
+        **settings: settings of the run.
     """
     rows = [_steps(value) for value in values]
     longest = max((len(row) for row in rows), default=1)
@@ -40,28 +49,28 @@ def events_of(
         "seed": 0,
     }
     opened = {"host": "here", "pid": 1, "workers": stored["workers"]}
-    found = [
+    events = [
         Event(Kind.CREATED, data=created),
         Event(Kind.OPENED, data={**opened, "price": price} if price else opened),
     ]
     time = 0.0
     for number, steps in enumerate(rows):
         trial = Trial(number, Proposal(SPACE.architecture({"x": number % 50})), {"epochs": max(1, len(steps))}, number)
-        found += [_at(time, make_proposed_event(trial)), Event(Kind.STARTED, number, data={"worker": "0"}, time=time)]
+        events += [_at(time, make_proposed_event(trial)), Event(Kind.STARTED, number, data={"worker": "0"}, time=time)]
         for step, metrics in enumerate(steps, 1):
             time += seconds / len(steps)
             data = {"metrics": dict(metrics), "seconds": seconds / len(steps)}
-            found.append(Event(Kind.REPORTED, number, step, data, time))
+            events.append(Event(Kind.REPORTED, number, step, data, time))
         if not steps:
             time += seconds
-            found.append(
+            events.append(
                 Event(Kind.FAILED, number, data={"status": "error", "reason": "no", "seconds": seconds}, time=time)
             )
         else:
-            found.append(Event(Kind.FINISHED if len(steps) == longest else Kind.PAUSED, number, time=time))
+            events.append(Event(Kind.FINISHED if len(steps) == longest else Kind.PAUSED, number, time=time))
     if ended:
-        found.append(Event(Kind.ENDED, data={"why": ended}, time=time))
-    return [Event(e.kind, e.trial, e.step, e.data, e.time, seq) for seq, e in enumerate(found, 1)]
+        events.append(Event(Kind.ENDED, data={"why": ended}, time=time))
+    return [Event(e.kind, e.trial, e.step, e.data, e.time, seq) for seq, e in enumerate(events, 1)]
 
 
 def _steps(value: Values) -> list[Mapping[str, float]]:

@@ -10,7 +10,7 @@ from ogive.planner import Epoch, Machine, StartUp, Timings
 
 
 def measurements(machine: Machine, seed: int = 0, workers: tuple[int, ...] = (1, 2, 4), trials: int = 6) -> Timings:
-    """Three epochs of each trial with every number of workers, and two workers' start; the machine's own noise."""
+    """Return three epochs of each trial for every number of workers, and two start-ups, with the noise of the machine."""
     rng = np.random.default_rng(seed)
     epochs, starts = [], []
     for trial in range(trials):
@@ -18,8 +18,8 @@ def measurements(machine: Machine, seed: int = 0, workers: tuple[int, ...] = (1,
         for k in workers:
             for epoch in (1, 2, 3):
                 seconds = machine.epoch(k) * factor * math.exp(rng.normal(0, machine.noise))
-                begun = machine.attempt(k) if epoch == 1 else 0.0
-                epochs.append(Epoch(f"{trial}", k, epoch, seconds + begun, epoch == 1))
+                start_seconds = machine.attempt(k) if epoch == 1 else 0.0
+                epochs.append(Epoch(f"{trial}", k, epoch, seconds + start_seconds, epoch == 1))
     for k in workers:
         starts += [StartUp(k, machine.start_up(k) * math.exp(rng.normal(0, machine.noise))) for _ in range(2)]
     return Timings(tuple(epochs), tuple(starts), "threads", "a simulated machine")

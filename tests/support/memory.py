@@ -1,4 +1,4 @@
-"""A run in memory: a list for a journal, a clock that stands still, the controller in this process."""
+"""A run in memory: a list as the journal, a clock that stands still, and the controller in this process."""
 
 from __future__ import annotations
 
@@ -47,15 +47,20 @@ class StoppedClock:
 
 @dataclass
 class Curve(Estimator):
-    """Reports `step` metrics of an architecture, epoch by epoch; `spoil(trial, step)` may raise or replace them."""
+    """Reports an accuracy that grows from epoch to epoch.
 
-    spoil: Callable[[int, int], dict[str, float] | None] = lambda trial, step: None
-    begun: list[tuple[int, int]] = field(default_factory=list)
+    Attributes:
+        change: called with (trial, step); it may raise an exception, or return other metrics. No metrics mean no report.
+        attempts: (trial, last reported step) of each attempt.
+    """
+
+    change: Callable[[int, int], dict[str, float] | None] = lambda trial, step: None
+    attempts: list[tuple[int, int]] = field(default_factory=list)
 
     def evaluate(self, evaluation: Evaluation) -> None:
-        self.begun.append((evaluation.trial, evaluation.reported))
+        self.attempts.append((evaluation.trial, evaluation.reported))
         for step in range(evaluation.reported + 1, evaluation.until + 1):
-            metrics = self.spoil(evaluation.trial, step)
+            metrics = self.change(evaluation.trial, step)
             if metrics is None:
                 metrics = {"accuracy": value(evaluation.architecture) - 1 / step}
             if metrics and evaluation.report(step, metrics) is not Action.CONTINUE:
@@ -66,6 +71,7 @@ class Curve(Estimator):
 
 
 def value(architecture: Any) -> float:
+    """Return the accuracy of an architecture after infinitely many epochs."""
     return 1.0 - abs(architecture["width"] - 11) / 20 - abs(architecture["depth"] - 3) / 10
 
 
@@ -73,7 +79,7 @@ SPACE = Space(layer(dict, width=one_of(*range(20), name="width"), depth=integer(
 
 
 def declare(space: Space = SPACE, **settings: Any) -> Event:
-    """The event that a run begins with."""
+    """Return the first event of a run."""
     defaults = {
         "objectives": "accuracy",
         "constraints": (),
@@ -82,9 +88,9 @@ def declare(space: Space = SPACE, **settings: Any) -> Event:
         "epochs": 9,
         "seed": 5,
     }
-    chosen = {name: settings.pop(name, default) for name, default in defaults.items()}
-    declared = RunSpec.of(space, Curve(), **chosen)
-    return Event(Kind.CREATED, data={**declared.to_json(), "settings": Settings(**settings).to_json()}, seq=1)
+    arguments = {name: settings.pop(name, default) for name, default in defaults.items()}
+    spec = RunSpec.of(space, Curve(), **arguments)
+    return Event(Kind.CREATED, data={**spec.to_json(), "settings": Settings(**settings).to_json()}, seq=1)
 
 
 def session(
@@ -95,34 +101,34 @@ def session(
     space: Space = SPACE,
     **options: Any,
 ) -> Controller:
-    """A controller that continues `log`, with everything rebuilt from its first event."""
-    created, *rest = log.events
+    """Return a controller that continues `log`, with a strategy and a schedule as its first event names them."""
+    created, *events = log.events
     state = State.of([created], space)
-    named = {kind: created.data[kind] for kind in ("strategy", "schedule")}
+    plugins = {kind: created.data[kind] for kind in ("strategy", "schedule")}
     strategy = make_strategy(
-        {named["strategy"]["name"]: named["strategy"]["options"]},
+        {plugins["strategy"]["name"]: plugins["strategy"]["options"]},
         space,
         state.objectives,
         state.constraints,
         estimator.screen,
     )
     schedule = schedules.create(
-        named["schedule"]["name"],
+        plugins["schedule"]["name"],
         objectives=state.objectives,
         constraints=state.constraints,
         epochs=created.data["epochs"],
-        **named["schedule"]["options"],
+        **plugins["schedule"]["options"],
     )
-    rest += log.append([Event(Kind.OPENED, data={"host": "here"})])
+    events += log.append([Event(Kind.OPENED, data={"host": "here"})])
     clock = clock or StoppedClock()
     return Controller(
         log,
-        rest,
+        events,
         state,
-        strategy,
-        schedule,
-        Inline(space, estimator),
-        folder,
+        strategy=strategy,
+        schedule=schedule,
+        executor=Inline(space, estimator),
+        folder=folder,
         screen=estimator.screen,
         clock=clock,
         monitor=Advisor(state, clock),

@@ -1,4 +1,4 @@
-"""The NAS-Bench-201 table (CIFAR-10) as a space and an objective, for tests of what strategies find."""
+"""The NAS-Bench-201 table (CIFAR-10) as a space and an objective, for tests of the results of strategies."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ SPACE = Space(layer(cell, *(one_of(*OPERATIONS, name=edge) for edge in EDGES)), 
 
 
 def data_folder() -> Path:
-    """Where the benchmark data lie: OGIVE_TEST_DATA, else `shared/data` beside the repository."""
+    """Return the folder of the benchmark data: OGIVE_TEST_DATA, or `shared/data` beside the repository."""
     default = Path(__file__).resolve().parents[3] / "shared" / "data"
     return Path(os.environ.get("OGIVE_TEST_DATA", default))
 
 
 @cache
 def column(name: str) -> dict[tuple[str, ...], float]:
-    """A column of the table by the six operations in the order of `EDGES`; skips the test if the table is absent."""
+    """Return a column of the table, by the six operations in the order of `EDGES`; skip the test without the table."""
     path = data_folder() / "nasbench201_cifar10.csv.gz"
     if not path.exists():
-        pytest.skip(f"no benchmark table at {path}; set OGIVE_TEST_DATA to the folder that holds it")
+        pytest.skip(f"no benchmark table at {path}; set OGIVE_TEST_DATA to its folder")
     with gzip.open(path, "rt") as file:
         return {_operations(row["architecture"]): float(row[name]) for row in csv.DictReader(file)}
 
 
 def accuracies() -> dict[tuple[str, ...], float]:
-    """Accuracy in % after full training."""
+    """Return the accuracies after full training, in %."""
     return column(COLUMN)
 
 
@@ -71,7 +71,7 @@ def finished(number: int, proposal: Proposal, value: float) -> Trial:
 
 
 def regrets(strategy: Strategy, trials: int, seed: int) -> np.ndarray:
-    """Accuracy points that the best so far is away from the table's best, after 1 ... `trials` trials: [trials]."""
+    """Return the regret after 1, ..., `trials` trials, in accuracy points: [trials]."""
     optimum = max(accuracies().values())
     values = []
     for number in range(trials):

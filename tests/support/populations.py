@@ -1,4 +1,4 @@
-"""Population based training in virtual time, of a model whose skill grows at a speed that depends on its learning rate."""
+"""Population based training in virtual time, of a model that learns at a speed that depends on its learning rate."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ SPACE = Space(layer(dict, a=one_of(*range(60), name="a")))
 OBJECTIVES = (Objective("accuracy"),)
 RANGES = {"lr": [1e-4, 1.0]}
 JITTER = 0.1
-"""Standard deviation of the logarithm of an epoch's seconds."""
+"""The standard deviation of the logarithm of the seconds of an epoch."""
 
 
 def population(workers: int, seed: int, epochs: int = 20, jitter: float = JITTER, **options: object) -> State:
-    """The state at the end of a search with so many workers; by default of 10 members, compared after every second epoch."""
-    chosen = {"population": 10, "interval": 2, "quantile": 0.2, **options}
-    schedule = PBT(RANGES, OBJECTIVES, epochs=epochs, **chosen)  # type: ignore[arg-type]
+    """Return the state at the end of a search, by default with 10 members that are compared after every second epoch."""
+    arguments = {"population": 10, "interval": 2, "quantile": 0.2, **options}
+    schedule = PBT(RANGES, OBJECTIVES, epochs=epochs, **arguments)  # type: ignore[arg-type]
     created = {
         "space": SPACE.to_json(),
         "objectives": [{"metric": "accuracy", "goal": "maximize"}],
@@ -43,7 +43,7 @@ def population(workers: int, seed: int, epochs: int = 20, jitter: float = JITTER
     state = State.of([Event(Kind.CREATED, data=created, seq=1)], SPACE)
     skills: dict[tuple[int, Step], float] = {}
 
-    def course(assignment: Assignment) -> Iterator[tuple[Step, Mapping[str, float], float]]:
+    def simulate(assignment: Assignment) -> Iterator[tuple[Step, Mapping[str, float], float]]:
         number, first = assignment.trial, assignment.reported
         skill = skills[number, first] if first else 0.0
         if assignment.inherit and not first:
@@ -56,25 +56,28 @@ def population(workers: int, seed: int, epochs: int = 20, jitter: float = JITTER
             yield step, {"accuracy": skill}, math.exp(generator(seed, "seconds", number, step).normal(0, jitter))
 
     clock = VirtualClock()
-    executor = Simulated(clock, course, workers)
+    executor = Simulated(clock, simulate, workers)
     strategy = Random(SPACE, OBJECTIVES, ())
-    Controller(MemoryLog(), [], state, strategy, schedule, executor, NOWHERE, clock=clock).run()
+    controller = Controller(
+        MemoryLog(), [], state, strategy=strategy, schedule=schedule, executor=executor, folder=NOWHERE, clock=clock
+    )
+    controller.run()
     return state
 
 
 def replaced(state: State, interval: int = 2, epochs: int = 20) -> float:
-    """The share of comparisons at which a member was replaced."""
+    """Return the share of comparisons at which a member was replaced."""
     children = sum(trial.proposal.inherit is not None for trial in state.trials.values())
-    compared = sum(
+    comparisons = sum(
         1
         for trial in state.trials.values()
         for report in trial.reports
         if report.step % interval == 0 and report.step < epochs
     )
-    return children / compared
+    return children / comparisons
 
 
 def final(state: State) -> float:
-    """The mean accuracy of the members at the end."""
+    """Return the mean accuracy of the members at the end."""
     values = [trial.metrics["accuracy"] for trial in state.trials.values() if trial.status is Status.FINISHED]
     return sum(values) / len(values)

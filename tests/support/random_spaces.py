@@ -11,7 +11,7 @@ from ogive import space as og
 
 
 def made(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
-    """The factory of the tests: it shows what it was called with."""
+    """Return the arguments; the factory of the tests."""
     return ("made", args, tuple(kwargs.items()))
 
 
@@ -38,7 +38,7 @@ def _number(draw: st.DrawFn, reals: bool) -> og.Choice:
 
 
 def _shared(draw: st.DrawFn, level: int, depth: int, reals: bool) -> og.Choice:
-    """A named choice: the same labels everywhere, other layers at each place, which hold no names of lower levels."""
+    """Draw a named choice: the same labels everywhere, with different layers at each place, without lower levels."""
     name = f"shared{level}"
     match level:
         case 0:
@@ -52,7 +52,7 @@ def _shared(draw: st.DrawFn, level: int, depth: int, reals: bool) -> og.Choice:
 
 
 def _any(draw: st.DrawFn, depth: int, level: int, reals: bool) -> Any:
-    """An expression of at most `depth` nested holders, with named choices from `level` on."""
+    """Draw an expression of at most `depth` nested containers, with named choices of `level` and above."""
     kinds = ["constant", "number", "number", "derived"]
     if level <= 2:
         kinds += ["shared", "shared"]

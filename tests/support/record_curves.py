@@ -1,10 +1,10 @@
-"""Runs the four searches whose curves are in recorded_curves.json: accuracy by trial, None where a trial failed.
+"""Record the curves of recorded_curves.json from four searches: the accuracy of each trial, None for a failed trial.
 
 - rising then flat: regularized evolution on the NAS-Bench-201 table.
-- noisy: the same, each accuracy as it would be measured on 200 images.
+- noisy: the same, with each accuracy as it would be measured on 200 images.
 - failing: random search on the table, where networks with two or more 3x3 convolutions do not fit in memory.
-- flat: regularized evolution over chains of convolutions, trained on scikit-learn's digits with shuffled labels: there is
-  nothing to learn.
+- flat: regularized evolution over chains of convolutions, trained on scikit-learn's digits with shuffled labels, so that
+  nothing can be learned.
 
     python tests/support/record_curves.py
 """
@@ -24,8 +24,6 @@ from sklearn.datasets import load_digits
 from torch.nn.functional import cross_entropy
 
 import ogive as og
-
-Judge = Callable[[og.Architecture], dict[str, float]]
 
 torch.set_num_threads(1)
 images, labels = load_digits(return_X_y=True)
@@ -66,13 +64,13 @@ def _number(architecture: og.Architecture) -> int:
 
 
 def record(
-    space: og.Space, judge: Callable[[og.Architecture], dict[str, float]], strategy: str, n: int
+    space: og.Space, evaluate: Callable[[og.Architecture], dict[str, float]], strategy: str, n: int
 ) -> list[float | None]:
-    """The accuracies of a search of n trials, in order."""
+    """Return the accuracies of a search of n trials, in order."""
     with tempfile.TemporaryDirectory() as folder:
         run = og.search(
             space,
-            og.estimate.function(judge),
+            og.estimate.function(evaluate),
             strategy=strategy,
             max_trials=n,
             max_failed_trials=n,

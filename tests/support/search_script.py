@@ -1,6 +1,6 @@
-"""A search as a user's script: `python search_script.py FOLDER WORKERS`, with a line on its output for every event.
+"""A search as a user's script: `python search_script.py FOLDER WORKERS PAUSE` prints a line for every event.
 
-It has no `__main__` guard, and a part of the estimator is defined here, so that it travels to the workers by value.
+It has no `__main__` guard, and a part of the estimator is defined here, so that it is pickled by value.
 """
 
 import sys
@@ -10,15 +10,15 @@ from staged import SPACE, Staged
 import ogive as og
 
 
-class Mine(Staged):
-    """Nothing new, but of `__main__`."""
+class ScriptEstimator(Staged):
+    """A subclass without changes, defined in `__main__`."""
 
 
 folder, workers, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 options = {"executor": "inline"} if workers == 0 else {"workers": workers}
 run = og.search(
     SPACE,
-    Mine(pause),
+    ScriptEstimator(pause),
     run=folder,
     strategy="regularized_evolution",
     epochs=5,

@@ -1,7 +1,7 @@
-"""Simulated searches whose level is known: what the stop rules are measured on, here and in benchmarks/stopping.py.
+"""Simulated searches with a known level, on which the stop rules are tested, here and in benchmarks/stopping.py.
 
-A search is a level (the expectation of the rewards, which rises as the strategy learns) and rewards around it. All
-quantities are in units of the level's whole rise.
+A search has a level (the expectation of the rewards, which rises as the strategy learns) and rewards around it. All
+quantities are in units of the whole rise of the level.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ NEVER_SETTLED = ("line", "logarithm", "flat")
 
 @dataclass(frozen=True)
 class Search:
-    """`level` and `rewards` [n]; `change` is the trial after which all but 5 % of the level's rise is done."""
+    """One simulated search.
+
+    Attributes:
+        level: the level at each trial [n].
+        rewards: the reward of each trial [n].
+        change: the trial after which all but 5 % of the level's rise is done.
+    """
 
     shape: str
     level: FloatArray
@@ -31,7 +37,7 @@ class Search:
 
 
 def level(shape: str, n: int, rng: np.random.Generator) -> FloatArray:
-    """A rise from 0 to 1 over n trials (0 throughout where `flat`): [n]."""
+    """Return a rise from 0 to 1 over n trials, or zeros for "flat": [n]."""
     t, end = np.arange(1, n + 1), n * rng.uniform(0.1, 0.7)
     match shape:
         case "saturating":
@@ -47,11 +53,11 @@ def level(shape: str, n: int, rng: np.random.Generator) -> FloatArray:
             middle = n * rng.uniform(0.1, 0.5)
             s = 1 / (1 + np.exp(-(np.arange(n + 1) - middle) / middle * rng.uniform(2.5, 5)))
             return (s[1:] - s[0]) / (1 - s[0])
-        case "second wind":  # it rises, rests, and rises again
-            rest = n * rng.uniform(0.15, 0.3)
-            again = rest + n * rng.uniform(0.03, 0.12)
+        case "second wind":  # two rises, with a plateau between them
+            plateau = n * rng.uniform(0.15, 0.3)
+            second = plateau + n * rng.uniform(0.03, 0.12)
             share = rng.uniform(0.5, 0.8)
-            return np.interp(t, [0, rest, again, again + n * rng.uniform(0.1, 0.3)], [0, share, share, 1])
+            return np.interp(t, [0, plateau, second, second + n * rng.uniform(0.1, 0.3)], [0, share, share, 1])
         case "line":
             return t / n
         case "logarithm":
@@ -64,8 +70,17 @@ def level(shape: str, n: int, rng: np.random.Generator) -> FloatArray:
 
 
 def simulate(seed: int, shape: str = "", n: int = 0, loudness: float | None = None) -> Search:
-    """A search of 100 to 2,000 trials: a random shape; a spread that falls from 0.15 ... 0.6 to `loudness`, by default
-    0.01 ... 0.3, as the level rises; normal, left-skewed or heavy-tailed rewards; in half of them 5 % poor outliers."""
+    """Return a random search.
+
+    It has normal, left-skewed or heavy-tailed rewards, and in half of the searches 5 % poor outliers. The standard
+    deviation of the rewards falls as the level rises, from a value in [0.15, 0.6] to `loudness`.
+
+    Args:
+        seed: the seed of the search.
+        shape: the shape of its level, one of `SHAPES`; by default a random one.
+        n: the number of trials; by default a random number from 100 to 2,000.
+        loudness: the last standard deviation; by default a random value in [0.01, 0.3].
+    """
     rng = np.random.default_rng([2022, seed])
     n = n or round(np.exp(rng.uniform(np.log(100), np.log(2000))))
     shape = shape or str(rng.choice(SHAPES))
@@ -75,12 +90,12 @@ def simulate(seed: int, shape: str = "", n: int = 0, loudness: float | None = No
     noise = (rng.normal(size=n), 2 - rng.gamma(4, 0.5, size=n), np.minimum(rng.standard_t(3, size=n) / np.sqrt(3), 2))
     rewards = mean + (last + (first - last) * (1 - mean)) * noise[rng.integers(3)]
     rewards -= (rng.random(n) < rng.choice([0, 0.05])) * rng.exponential(size=n)
-    settled = n if shape in NEVER_SETTLED else int(np.argmax(mean >= 0.95 * mean[-1])) + 1
-    return Search(shape, mean, rewards, settled)
+    change = n if shape in NEVER_SETTLED else int(np.argmax(mean >= 0.95 * mean[-1])) + 1
+    return Search(shape, mean, rewards, change)
 
 
 def stop(rewards: FloatArray, strategy: str = "regularized_evolution") -> tuple[int, str]:
-    """The trial at which the statistical rules first stop a search with these rewards [n], and the rule; (n, "") if none."""
+    """Return the trial at which a statistical rule first stops a search with rewards [n], and the rule; else (n, "")."""
     n = len(rewards)
     for at in sorted({last_look(k) for k in range(1, n)} - {0}):
         series = of_one(rewards[:at])
@@ -91,13 +106,13 @@ def stop(rewards: FloatArray, strategy: str = "regularized_evolution") -> tuple[
 
 
 def lost(rewards: FloatArray, at: int) -> float:
-    """By how much the best of `rewards` [n] is above the best of the first `at`, as a share of what that had gained."""
+    """Return what a stop after `at` trials loses of the best reward [n], as a share of what was gained before it."""
     gained = rewards[:at].max() - np.median(rewards[: max(2, at // 5)])
     return float((rewards.max() - rewards[:at].max()) / gained)
 
 
 def is_false(search: Search, at: int, rule: str) -> bool:
-    """Whether a stop is false, as `ogive.monitor.stop_rules` says."""
+    """Return whether a stop is false, as defined in `ogive.monitor.stop_rules`."""
     if rule == "converged":
         return lost(search.rewards, at) > 0.1
     spread = float(np.std(search.rewards[:at]))
@@ -105,5 +120,5 @@ def is_false(search: Search, at: int, rule: str) -> bool:
 
 
 def delay(search: Search, at: int) -> float:
-    """Trials from the change point to the stop, as a share of the trials planned; 0 before the change point."""
+    """Return the trials from the change point to the stop, as a share of all trials; 0 for a stop before it."""
     return max(0, at - search.change) / len(search.rewards)

@@ -1,4 +1,4 @@
-"""Reading back what the sinks have written, with the other tools' own readers where they have one."""
+"""Readers of the files of the sinks; those of other tools where they have one."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ def jsonl(folder: Path, run: str) -> Any:
 
 
 def tables(folder: Path, run: str) -> Any:
-    found = {}
+    rows = {}
     for name in ("trials", "reports"):
         with (folder / "csv" / f"{name}.csv").open(newline="") as file:
-            found[name] = list(csv.DictReader(file))
-    return found
+            rows[name] = list(csv.DictReader(file))
+    return rows
 
 
 def tensorboard(folder: Path, run: str) -> Any:
-    """For each run every tag with its (step, value), as the event files have them, duplicates included."""
+    """Return, for each run and tag, all events of the event files, duplicates included."""
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-    found: dict[str, list[Any]] = {}
+    events: dict[str, list[Any]] = {}
     for path in sorted(folder.rglob("events.out.tfevents.*")):
         for event in EventFileLoader(str(path)).Load():
             for value in event.summary.value:
                 plugin = value.metadata.plugin_data.content.hex()
                 tensor = str(value.tensor)
-                found.setdefault(f"{path.parent.name}/{value.tag}", []).append(
+                events.setdefault(f"{path.parent.name}/{value.tag}", []).append(
                     (event.step, event.wall_time, tensor, plugin)
                 )
-    return found
+    return events
 
 
 def mlflow(folder: Path, run: str) -> Any:
-    """For each run of the search, by its name: tags, parameters, the whole history of each metric, status and times."""
+    """Return, for each run of the search, tags, parameters, the history of each metric, status and times."""
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("ogive")
-    found = {}
+    runs = {}
     for item in client.search_runs([experiment.experiment_id], f"tags.`ogive.run` = '{run}'"):
         tags = {key: value for key, value in item.data.tags.items() if key != "mlflow.parentRunId"}
         history = {
@@ -52,17 +52,17 @@ def mlflow(folder: Path, run: str) -> Any:
         }
         times = item.info.start_time, item.info.end_time
         name = tags["ogive.trial"]
-        assert name not in found, f"trial {name} is there twice"
-        found[name] = (tags, item.data.params, history, item.info.status, times)
-    return found
+        assert name not in runs, f"there are two runs of trial {name}"
+        runs[name] = (tags, item.data.params, history, item.info.status, times)
+    return runs
 
 
-OWN = ("_runtime", "_timestamp", "trials_table/")
-"""What differs from one writing to the next: the clock, and the address of the table, which is read from its file."""
+VARYING = ("_runtime", "_timestamp", "trials_table/")
+"""Keys whose values differ between two runs of the same search: times, and the path of the table."""
 
 
 def wandb(folder: Path, run: str) -> Any:
-    """Every row of the history of the run's one transaction log, the table, and the configuration."""
+    """Return the rows of the history, the configuration, the summary and the table, from the transaction log of the run."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     (log,) = (folder / "wandb" / "wandb").glob("offline-run-*/*.wandb")
@@ -71,7 +71,7 @@ def wandb(folder: Path, run: str) -> Any:
         record = Record.FromString(data)
         if record.HasField("history"):
             row = {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
-            rows.append({key: value for key, value in sorted(row.items()) if not key.startswith(OWN)})
+            rows.append({key: value for key, value in sorted(row.items()) if not key.startswith(VARYING)})
         for item in record.run.config.update if record.HasField("run") else ():
             config[item.key] = json.loads(item.value_json)
         for item in record.summary.update if record.HasField("summary") else ():
@@ -86,20 +86,20 @@ def _table(folder: Path) -> Any:
 
 
 def _records(data: bytes) -> Any:
-    """The records of a LevelDB log: blocks of 32 KiB, a header of 7 bytes for the file and for each chunk."""
-    block, place, whole = 32768, 7, b""
-    while place + 7 <= len(data):
-        if block - place % block < 7:
-            place += block - place % block
+    """Yield the records of a LevelDB log: blocks of 32 KiB, a header of 7 bytes for the file and for each chunk."""
+    block, position, record = 32768, 7, b""
+    while position + 7 <= len(data):
+        if block - position % block < 7:
+            position += block - position % block
             continue
-        _, size, kind = struct.unpack_from("<IHB", data, place)
+        _, size, kind = struct.unpack_from("<IHB", data, position)
         if kind == 0:
             return
-        chunk = data[place + 7 : place + 7 + size]
-        place += 7 + size
-        whole = chunk if kind in (1, 2) else whole + chunk
+        chunk = data[position + 7 : position + 7 + size]
+        position += 7 + size
+        record = chunk if kind in (1, 2) else record + chunk
         if kind in (1, 4):
-            yield whole
+            yield record
 
 
 READERS = {"jsonl": jsonl, "csv": tables, "tensorboard": tensorboard, "mlflow": mlflow, "wandb": wandb}

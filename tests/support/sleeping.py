@@ -1,4 +1,4 @@
-"""An estimator whose epochs take a time that is known: it sleeps, and less with more threads."""
+"""An estimator whose epochs take a known time: it sleeps, and shorter with more threads."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ogive.space import Space, layer, one_of
 
 SPACE = Space(layer(dict, width=one_of(*range(40), name="width")))
 START, SERIAL, PARALLEL = 0.2, 0.03, 0.2
-WRONG = 29  # the second that a plan draws
+WRONG = 29  # the width of the second architecture that a plan draws
 
 
 class Sleeper(Estimator):
-    """An epoch takes `SERIAL + PARALLEL / threads` seconds, of which a process shares nothing with others; getting ready
-    takes `START`. The width `WRONG` fails.
+    """An epoch takes `SERIAL + PARALLEL / threads` seconds, whatever other processes do, and `prepare` takes `START`
+    seconds. The width `WRONG` fails.
     """
 
     epochs = 4
@@ -28,7 +28,7 @@ class Sleeper(Estimator):
         time.sleep(START)
 
     def evaluate(self, evaluation: Evaluation) -> None:
-        threads = int(os.environ.get("OMP_NUM_THREADS", 1))  # which a worker of its own is given
+        threads = int(os.environ.get("OMP_NUM_THREADS", 1))  # set for each worker
         width = evaluation.architecture["width"]
         if width == WRONG:
             raise ValueError("wrong width")
@@ -43,4 +43,4 @@ class Sleeper(Estimator):
 
 
 SLEEPER = Sleeper()
-"""For jobs."""
+"""The estimator, for job files."""

@@ -1,4 +1,4 @@
-"""Estimators for fault tests: cheap ones that save their progress, and ones that misbehave. Workers import this module."""
+"""Estimators for fault tests: a fast one that saves its progress, and one that causes faults. Workers import this module."""
 
 from __future__ import annotations
 
@@ -26,9 +26,12 @@ SPACE = Space(layer(dict, a=one_of(*range(12)), b=one_of(*range(12))))
 
 @dataclass
 class Staged(Estimator):
-    """Reports a value a step that depends on all steps before; saves its progress in the trial's folder.
+    """Reports values that depend on all earlier steps, and saves its progress in the folder of the trial.
 
-    `journey.txt` tells who did which step.
+    `steps.txt` has a line for each step that was started, with the process that started it.
+
+    Attributes:
+        pause: the duration of a step, in seconds.
     """
 
     pause: float = 0.01
@@ -43,21 +46,21 @@ class Staged(Estimator):
             time.sleep(self.pause)
             rng = np.random.default_rng([evaluation.seed, step])
             value = round(0.5 * value + evaluation.architecture["a"] + rng.random(), 6)
-            aside = saved.with_suffix(".tmp")
-            aside.write_text(json.dumps([step, value]))
-            aside.replace(saved)
+            draft = saved.with_suffix(".tmp")
+            draft.write_text(json.dumps([step, value]))
+            draft.replace(saved)
             if evaluation.report(step, {"accuracy": value}) is not Action.CONTINUE:
                 return
 
 
 def _note(folder: Path, step: int) -> None:
-    with (folder / "journey.txt").open("a") as file:
+    with (folder / "steps.txt").open("a") as file:
         file.write(f"{os.getpid()} {step}\n")
 
 
-def journey(folder: Path) -> list[tuple[int, int]]:
-    """(worker's process, step) of each step that was begun."""
-    lines = (folder / "journey.txt").read_text().split("\n")[:-1]
+def started_steps(folder: Path) -> list[tuple[int, int]]:
+    """Return (process id of the worker, step) for each step that was started."""
+    lines = (folder / "steps.txt").read_text().split("\n")[:-1]
     return [(int(pid), int(step)) for pid, step in (line.split() for line in lines)]
 
 
@@ -70,7 +73,7 @@ class Unpicklable(Exception):
         raise TypeError("cannot be pickled")
 
 
-class Unspeakable(Exception):
+class WithoutMessage(Exception):
     def __str__(self) -> str:
         raise ValueError("no words")
 
@@ -79,17 +82,17 @@ def _hang() -> None:
     ctypes.PyDLL(None).sleep(1000)  # holds the interpreter's lock: no signal handler and no thread runs
 
 
-def _eat() -> None:
-    kept = [np.ones(40_000_000) for _ in range(20)]
-    raise AssertionError(f"{len(kept)} arrays were allowed")
+def _use_memory() -> None:
+    arrays = [np.ones(40_000_000) for _ in range(20)]
+    raise AssertionError(f"{len(arrays)} arrays were allocated")
 
 
-def _eat_in_children() -> None:
-    for _ in range(8):  # each below the limit, but not together
+def _use_memory_in_children() -> None:
+    for _ in range(8):  # each is below the limit, but not all together
         if os.fork() == 0:
-            kept = np.ones(25_000_000)
+            array = np.ones(25_000_000)
             time.sleep(1000)
-            os._exit(len(kept))
+            os._exit(len(array))
     time.sleep(1000)
 
 
@@ -101,8 +104,8 @@ def _unpicklable() -> None:
     raise Unpicklable("with a lock inside")
 
 
-def _unspeakable() -> None:
-    raise Unspeakable
+def _without_message() -> None:
+    raise WithoutMessage
 
 
 def _interrupt() -> None:
@@ -139,67 +142,67 @@ def _fork() -> None:
             os._exit(0)
 
 
-def nap(mark: str) -> str:
-    """A long time in seconds that only this run's trials sleep, by which they are found whatever else they hide."""
+def sleep_seconds(mark: str) -> str:
+    """Return a number of seconds that only trials of this run sleep, so that these processes can be found by it."""
     return f"1000.{int(mark[:8], 16)}"
 
 
-def _daemonise() -> None:
+def _detach() -> None:
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
             time.sleep(1000)
         os._exit(0)
-    subprocess.Popen(["sleep", nap(os.environ[MARK])], env={}, start_new_session=True)  # without the mark
+    subprocess.Popen(["sleep", sleep_seconds(os.environ[MARK])], env={}, start_new_session=True)  # without the mark
 
 
-def _daemonise_and_die() -> None:
+def _detach_and_die() -> None:
     if os.fork() == 0:
         os.setsid()
         time.sleep(1000)
-    subprocess.Popen(["sleep", nap(os.environ[MARK])], env={})
+    subprocess.Popen(["sleep", sleep_seconds(os.environ[MARK])], env={})
     os._exit(9)
 
 
 def _fork_back() -> None:
-    os.fork()  # and both go on
+    os.fork()  # both processes continue
 
 
 def _nothing() -> None:
     pass
 
 
-MISDEEDS = {
+FAULTS = {
     "hang": _hang,
-    "eat": _eat,
-    "eat_in_children": _eat_in_children,
+    "use_memory": _use_memory,
+    "use_memory_in_children": _use_memory_in_children,
     "exit_0": lambda: os._exit(0),
     "exit_3": lambda: os._exit(3),
     "sys_exit": lambda: sys.exit("enough"),
     "segfault": _segfault,
     "unpicklable": _unpicklable,
-    "unspeakable": _unspeakable,
+    "without_message": _without_message,
     "interrupt": _interrupt,
     "infeasible": _infeasible,
     "disconnect": _disconnect,
-    "daemonise_and_die": _daemonise_and_die,
+    "detach_and_die": _detach_and_die,
     "nan": _nothing,
-    "mute": _nothing,
+    "no_report": _nothing,
     "close_output": _close_output,
     "print": _print,
     "fork": _fork,
-    "daemonise": _daemonise,
+    "detach": _detach,
     "fork_back": _fork_back,
     "good": _nothing,
 }
-BAD_SPACE = Space(layer(dict, deed=one_of(*MISDEEDS)))
+FAULT_SPACE = Space(layer(dict, fault=one_of(*FAULTS)))
 
 
-class Misbehaving(Estimator):
-    """Does what the architecture says, and then reports."""
+class Faulty(Estimator):
+    """Causes the fault that the architecture names, and then reports."""
 
     def evaluate(self, evaluation: Evaluation) -> None:
-        deed = str(evaluation.architecture["deed"])
-        MISDEEDS[deed]()
-        if deed != "mute":
-            evaluation.report(1, {"accuracy": float("nan") if deed == "nan" else 0.5})
+        fault = str(evaluation.architecture["fault"])
+        FAULTS[fault]()
+        if fault != "no_report":
+            evaluation.report(1, {"accuracy": float("nan") if fault == "nan" else 0.5})

@@ -153,15 +153,15 @@ def simulate(
     state = State.of(
         [Event(Kind.CREATED, data=_created(problem, strategy, schedule, seed, settings), seq=1)], problem.space
     )
-    executor = Simulated(clock, trajectory or make_trajectory(problem), workers, faults, seed)
+    executor = Simulated(clock, trajectory or make_trajectory(problem), workers, faults=faults, seed=seed)
     controller = Controller(
         MemoryLog(),
         [Event(Kind.OPENED, data={"workers": workers}, seq=1)],
         state,
-        make_strategy(strategy, problem, trials),
-        make_schedule(schedule, problem),
-        executor,
-        NOWHERE,
+        strategy=make_strategy(strategy, problem, trials),
+        schedule=make_schedule(schedule, problem),
+        executor=executor,
+        folder=NOWHERE,
         screen=_cached_screen(problem),
         clock=clock,
         observer=lambda state, event: _observe(controller, observer, cost, hours, event),

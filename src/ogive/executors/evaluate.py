@@ -26,6 +26,7 @@ def evaluate(
     estimator: Estimator,
     assignment: Assignment,
     deliver: Deliver,
+    *,
     is_leaving: Callable[[], bool],
     team: Team = ALONE,
 ) -> Outcome:

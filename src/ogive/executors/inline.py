@@ -55,7 +55,7 @@ class Inline(Executor):
 
         make_folder(assignment)
         try:
-            outcome = evaluate(self._space, self._estimator, assignment, deliver, lambda: self._recalled)
+            outcome = evaluate(self._space, self._estimator, assignment, deliver, is_leaving=lambda: self._recalled)
         finally:
             if os.getpid() != process:
                 os._exit(0)

@@ -93,7 +93,7 @@ class Processes(Executor):
     def _launch(self, name: str) -> WorkerClient:
         process_index = int(name.rpartition("-")[2]) * self._start_message["ranks"]
         start = {**self._start_message, "process_index": process_index}
-        return WorkerClient(name, self._mark, self._threads, start, self._folder / f"{name}.log")
+        return WorkerClient(name, mark=self._mark, threads=self._threads, start=start, log=self._folder / f"{name}.log")
 
     @property
     def idle(self) -> int:

@@ -176,11 +176,11 @@ class RankGroup:
             # The lock is not released before this process exits. `settle` needs it, so the attempt cannot end a second time.
             on_stuck(self._outcome_of(cause, 0.0))
 
-    def settle(self, own: Outcome) -> tuple[Outcome, bool]:
+    def settle(self, outcome: Outcome) -> tuple[Outcome, bool]:
         """Wait for the ranks to end.
 
         Args:
-            own: the outcome of rank 0.
+            outcome: the outcome of rank 0.
 
         Returns:
             The outcome of the attempt, and whether all processes can continue with another assignment.
@@ -188,17 +188,17 @@ class RankGroup:
         with self._changed:
             self._working = False
             self._changed.notify_all()
-            lost_a_rank = own.status.failed and _LOST_A_RANK.search(own.reason)
-            if own.status.failed and not lost_a_rank:
-                return own, False
+            lost_a_rank = outcome.status.failed and _LOST_A_RANK.search(outcome.reason)
+            if outcome.status.failed and not lost_a_rank:
+                return outcome, False
             all_ended = self._changed.wait_for(
                 lambda: all(rank.outcome or rank.disconnected for rank in self._ranks),
                 CAUSE_SECONDS if lost_a_rank else ENDING_SECONDS,
             )
             cause = self._find_cause()
         if cause is not None:
-            return self._outcome_of(cause, own.seconds), False
-        return own, all_ended and not lost_a_rank and not any(rank.failed for rank in self._ranks)
+            return self._outcome_of(cause, outcome.seconds), False
+        return outcome, all_ended and not lost_a_rank and not any(rank.failed for rank in self._ranks)
 
     def _find_cause(self) -> _Rank | None:
         """Return the rank that made the others fail: one that has died, or one that failed for a reason of its own."""

@@ -78,7 +78,7 @@ def _carry_out(space: Space, estimator: Estimator, message: Mapping[str, Any], t
 
     try:
         with output_to(Path(assignment.folder)), memory_limited(message["memory_limit"]):
-            return evaluate(space, estimator, assignment, deliver, lambda: False, team)
+            return evaluate(space, estimator, assignment, deliver, is_leaving=lambda: False, team=team)
     except (RunError, OSError, KeyboardInterrupt) as error:
         return classify(error)
 

@@ -115,7 +115,7 @@ class Simulated(Executor):
 
     Args:
         clock: the clock of the controller, which this executor moves.
-        judge: returns the reports of an assignment.
+        simulate: returns the reports of an assignment.
         workers: the number of workers.
         faults: the faults of the workers; None for none.
         seed: the seed of the faults. The faults of a trial depend only on the seed and on the number of the trial.
@@ -124,10 +124,10 @@ class Simulated(Executor):
     virtual = True
 
     def __init__(
-        self, clock: VirtualClock, judge: Judge, workers: int, faults: FaultModel | None = None, seed: int = 0
+        self, clock: VirtualClock, simulate: Judge, workers: int, *, faults: FaultModel | None = None, seed: int = 0
     ) -> None:
         self.clock, self.faults, self.seed = clock, faults or FaultModel(), seed
-        self._get_reports = judge
+        self._simulate = simulate
         self._starting = set(range(workers)) if self.faults.startup else set()  # workers that have still to start up
         self._free = list(range(workers))  # a heap: the idle worker with the lowest number is next
         self._pace: dict[int, float] = {}
@@ -159,7 +159,7 @@ class Simulated(Executor):
         job = _Job(
             assignment=assignment,
             worker=worker,
-            trajectory=self._get_reports(assignment),
+            trajectory=self._simulate(assignment),
             pace=pace,
             failing_step=failing_step,
             preempted_at=preempted_at,

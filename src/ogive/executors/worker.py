@@ -169,7 +169,9 @@ class _Worker:
             team = ALONE if self.ranks is None else self._begin_team(self.ranks, message, folder, process_index)
             with output_to(folder), memory_limited(message["memory_limit"]):
                 try:
-                    outcome = evaluate(space, estimator, assignment, self._deliver, self._has_to_end, team)
+                    outcome = evaluate(
+                        space, estimator, assignment, self._deliver, is_leaving=self._has_to_end, team=team
+                    )
                 except KeyboardInterrupt as error:  # raised by the evaluation itself: signals only set `leaving`
                     outcome = classify(error)
             if self.ranks is not None:

@@ -52,7 +52,7 @@ class WorkerClient:
         kill_outcome: the outcome of its attempt if the controller has killed it; else None.
     """
 
-    def __init__(self, name: str, mark: str, threads: int, start: Mapping[str, Any], log: Path) -> None:
+    def __init__(self, name: str, *, mark: str, threads: int, start: Mapping[str, Any], log: Path) -> None:
         self.name = name
         self.log = log
         self.ready = False

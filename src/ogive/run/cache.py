@@ -38,7 +38,7 @@ class Cache:
     Args:
         space: the space of the run.
         recipe: the recipe of the estimator (`Estimator.recipe`).
-        code: a hash of the code of layers and estimator; results of different code are kept apart.
+        code: a hash of the code of layers and estimator; results of different code have different keys.
         continuable: whether the reports of a longer job serve a shorter one (`Estimator.continuable`).
         path: the file of the cache; by default `default_path()`.
         ranks: the number of processes that train a trial together, if the results depend on it; else 1.

@@ -128,7 +128,7 @@ class Estimator(ABC):
             "data_fraction". Each is a share of the full amount, in (0, 1].
         parallel: several processes can carry out an evaluation together (`workers_per_trial`).
         rank_invariant: several processes give the same results as one, up to rounding. If false, the evaluation cache
-            keeps the results of different numbers of processes apart.
+            stores the results of different numbers of processes separately.
         trains_models: trials train a model and store its weights as `model` in their checkpoints.
         is_stored: the user's code in the estimator is the copy that is stored with the run, because it was defined in a
             script and cannot be imported; false if it is the present version of the code.

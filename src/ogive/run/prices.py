@@ -115,11 +115,13 @@ def read_prices(path: Path) -> dict[str, Price]:
         for name, entry in entries.items():
             if str(name) in prices:
                 raise JobError(f"price: {path}: {name!r} is a device and a machine; give one another name")
-            prices[str(name)] = _parse_price(entry, str(name), per, currency, f"{path}: {section}: {name}")
+            prices[str(name)] = _parse_price(
+                entry, f"{path}: {section}: {name}", name=str(name), per=per, currency=currency
+            )
     return prices
 
 
-def _parse_price(entry: object, name: str, per: str, currency: str, where: str) -> Price:
+def _parse_price(entry: object, where: str, *, name: str, per: str, currency: str) -> Price:
     if not isinstance(entry, Mapping):
         raise JobError(f"price: {where}: found {entry!r}; allowed: {{price: money, date: YYYY-MM-DD, source: text}}")
     _check_keys(entry, _KEYS, where)

@@ -25,7 +25,7 @@ _LEAST_COUNTS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Limits and resources of a run. Changes of them are journalled.
 

@@ -20,7 +20,7 @@ HOUR = 3600.0
 """Seconds of an hour."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Spending:
     """What was spent in one stage on one device.
 
@@ -51,7 +51,7 @@ def spend(state: State, now: float | None = None, price: Price | None = None, st
         price: a price to use instead of those of the sessions.
         stage: the name of the stage, for the result.
     """
-    return _add_up(stage, "all", state, _intervals(state, now), price)
+    return _add_up(state, _intervals(state, now), price, stage=stage, device="all")
 
 
 def spend_by(stages: Mapping[str, State], now: float | None = None, price: Price | None = None) -> list[Spending]:
@@ -67,7 +67,7 @@ def spend_by(stages: Mapping[str, State], now: float | None = None, price: Price
         groups: dict[str, list[SessionInterval]] = {}
         for interval in _intervals(state, now):
             groups.setdefault(interval.device, []).append(interval)
-        lines += [_add_up(stage, device, state, group, price) for device, group in groups.items()]
+        lines += [_add_up(state, group, price, stage=stage, device=device) for device, group in groups.items()]
     return lines
 
 
@@ -80,7 +80,7 @@ def _intervals(state: State, now: float | None) -> list[SessionInterval]:
 
 
 def _add_up(
-    stage: str, device: str, state: State, intervals: Sequence[SessionInterval], price: Price | None
+    state: State, intervals: Sequence[SessionInterval], price: Price | None, *, stage: str, device: str
 ) -> Spending:
     # A session without a price is billed at the price of the last session that had one.
     prices = [(interval, price or interval.price or state.price) for interval in intervals]

@@ -56,7 +56,7 @@ def signals(stop: Callable[[str], None], say: Callable[[str], None], busy: Calla
             return
         stop_requested = True
         say_from_thread(
-            "stopping: running trials go on to their next report and will be continued later; Ctrl-C again stops at once"
+            "stopping: running trials continue to their next report and can be resumed later; Ctrl-C again stops at once"
         )
         stop("interrupted")
 
@@ -64,7 +64,7 @@ def signals(stop: Callable[[str], None], say: Callable[[str], None], busy: Calla
         nonlocal stop_requested
         stop_requested = True
         say_from_thread(
-            f"stopping: running trials have {GRACE_SECONDS:g} s to reach their next report and will be continued later"
+            f"stopping: running trials have {GRACE_SECONDS:g} s to reach their next report and can be resumed later"
         )
         stop("terminated")
         set_alarm(GRACE_SECONDS)
