@@ -198,7 +198,8 @@ def test_the_command_plans_and_the_search_takes_it_up(tmp_path: Path, capsys: py
     command("status", path)
     shown = capsys.readouterr().out
     assert "workers   2" in shown
-    assert "plan      of 6 trials, foretold" in shown
+    assert "plan      forecast " in shown
+    assert " for 6 trials; it took " in shown
 
 
 def test_a_search_that_says_how_many_goes_with_the_forecast_for_so_many(tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ def test_a_criterion_that_no_trial_reports_is_told_once(tmp_path: Path) -> None:
     session(log := ListLog(log.events[:-3]), Curve(), tmp_path).run()
     told = [event.data["message"] for event in log.events if event.kind is Kind.WARNING]
     assert len(told) == 1
-    assert told[0].startswith("criterion on 'acuracy': the first trial did not report it; reported are: ")
+    assert told[0].startswith("criterion on 'acuracy': the first trial did not report it; it reported: ")
     assert told[0].endswith("did you mean 'accuracy'?")
 
 
