@@ -80,9 +80,9 @@ class Advisor:
         """Return the warnings, alerts and projection that are due, and whether a stop rule ends the search."""
         warnings, alerts, verdict = self._metric_warnings(), self._alerts(), self._stop()
         return Advice(
-            warnings,
-            [alert.event() for alert in alerts],
-            None if verdict is None else f"stop rule {verdict.rule}: {verdict.reason}",
+            warnings=warnings,
+            alerts=[alert.event() for alert in alerts],
+            stop=None if verdict is None else f"stop rule {verdict.rule}: {verdict.reason}",
             failures=verdict is not None and verdict.rule == "failures",
             projection=self._projection() if verdict is None else None,
         )

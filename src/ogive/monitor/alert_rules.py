@@ -125,7 +125,7 @@ def at_the_end(state: State) -> list[Alert]:
 
 
 def _low_diversity(state: State) -> Iterator[Alert]:
-    """The last architectures are much more alike than random ones."""
+    """The last architectures are much more similar to each other than random ones."""
     if "diversity" in state.alerted or len(state.trials) < WINDOW or len(state.trials) % EVERY:
         return
     recent = [trial.architecture for trial in islice(reversed(state.trials.values()), WINDOW)]

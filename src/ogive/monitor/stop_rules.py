@@ -232,13 +232,13 @@ def _convergence_reason(result: Convergence, n: int) -> str:
     if result.converged:
         return (
             f"{where} rewards rose at less than a third of their earlier pace (p = {result.growth_p:.2g}), the best would "
-            f"gain {result.gain:.1%} more in as many trials again, and the spread of the rewards fell {spread}"
+            f"gain {result.gain:.1%} more in another {n:,} trials, and the spread of the rewards fell {spread}"
         )
     not_met = []
     if math.isnan(result.gain):
         not_met.append("the best has not risen above the level of the first trials")
     elif result.gain > GAIN:
-        not_met.append(f"the best still grows: by {result.gain:.0%} of its gain in as many trials again")
+        not_met.append(f"the best still grows: by {result.gain:.0%} of its gain in another {n:,} trials")
     if result.growth_p >= GROWTH_LEVEL:
         not_met.append(f"rewards may still rise at a third of their earlier pace (p = {result.growth_p:.2g})")
     if not result.spread_fell:

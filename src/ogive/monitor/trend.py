@@ -9,7 +9,7 @@ assumption of normality, because rewards have a long tail of poor architectures.
 - *The growth has fallen.* The best of a search is one of its rewards, so the growth of the rewards is tested: by Mann's test
   for trend (Mann, "Nonparametric Tests Against Trend", Econometrica 1945, with Kendall's tau) of the recent rewards minus a
   line. The rejected hypothesis is that rewards still rise at a third (`PACE`) of their earlier pace. In addition, the recent
-  rise of the running best must be so small that in as many trials again, at this pace, it would be at most a tenth (`GAIN`)
+  rise of the running best must be so small that at this pace another n trials would add at most a tenth (`GAIN`)
   of its total gain.
 - *The spread has fallen.* The absolute deviations from the median of the recent rewards and of the first fifth are compared
   by the Mann-Whitney test (Levene's test with the median of Brown and Forsythe, and ranks instead of the t distribution).
