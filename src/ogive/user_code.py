@@ -43,7 +43,7 @@ def blaming(role: str, function: Any, about: Mapping[str, Any] | None = None) ->
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # the user's own exception class may not derive from Exception
-        raise fault(role, function, _describe_event(error), about, error) from error
+        raise fault(role, function, _describe_event(error), about=about, error=error) from error
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Alerts reach console, file, webhook and functions; nothing that goes wrong there hurts or delays a run."""
+"""Alerts are delivered to the console, files, webhooks and functions; their failures do not affect or delay a run."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ogive.run.alerts import Alert
 from ogive.run.events import Kind
 from ogive.run.journal import Journal
 
-WARNING = Alert("warning", "budget:hours:3:80%", "2.4 of 3 hours are used", {"used": 2.4})
+WARNING = Alert("warning", "budget:hours:3:80%", "2 h 24 min of 3 h are used", {"used": 2.4})
 INFO = Alert("info", "diversity", "low", trial=3)
 
 
 @pytest.fixture
 def server() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A local server that keeps what is posted to /ok and answers 500 to everything else."""
+    """A local server that records all posts; it answers 200 at /ok and 500 elsewhere."""
     posted: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -41,72 +41,74 @@ def server() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         def log_message(self, *arguments: object) -> None:
             return
 
-    made = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    http_server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=http_server.serve_forever, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{made.server_port}", posted
-    made.shutdown()
-    made.server_close()
+    yield f"http://127.0.0.1:{http_server.server_port}", posted
+    http_server.shutdown()
+    http_server.server_close()
     thread.join()
 
 
 @pytest.fixture
-def deaf() -> Iterator[str]:
-    """The address of a server that takes connections and never answers."""
+def hanging_server() -> Iterator[str]:
+    """The address of a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/secret-token"
 
 
-def test_each_route_gets_what_it_wants(
+def test_each_route_receives_the_alerts_of_its_severity(
     tmp_path: Path, server: tuple[str, list[dict[str, Any]]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     url, posted = server
-    seen: list[Alert] = []
-    specs = ["console", {"file": "alerts.jsonl"}, {"webhook": f"{url}/ok", "severity": "warning"}, seen.append]
-    sending = AlertRoutes(check_routes(specs), tmp_path)
+    received: list[Alert] = []
+    specs = ["console", {"file": "alerts.jsonl"}, {"webhook": f"{url}/ok", "severity": "warning"}, received.append]
+    routes = AlertRoutes(check_routes(specs), tmp_path)
     for alert in (WARNING, INFO):
-        sending.send(alert)
-    assert sending.close() == []
-    assert seen == [WARNING, INFO]
+        routes.send(alert)
+    assert routes.close() == []
+    assert received == [WARNING, INFO]
     lines = [json.loads(line) for line in (tmp_path / "alerts.jsonl").read_text().splitlines()]
     assert [line["cause"] for line in lines] == [WARNING.cause, INFO.cause]
     assert posted == lines[:1]
-    assert posted[0]["text"] == f"[warning] {tmp_path.name}: 2.4 of 3 hours are used"
+    assert posted[0]["text"] == f"[warning] {tmp_path.name}: 2 h 24 min of 3 h are used"
     assert posted[0]["numbers"] == {"used": 2.4}
-    assert f"warning: {tmp_path.name}: 2.4 of 3 hours are used\n" in capsys.readouterr().err
+    assert f"warning: {tmp_path.name}: 2 h 24 min of 3 h are used\n" in capsys.readouterr().err
 
 
-def test_what_goes_wrong_is_told_once_and_the_other_routes_go_on(
+def test_a_failing_route_is_reported_once_and_the_others_continue(
     tmp_path: Path, server: tuple[str, list[dict[str, Any]]]
 ) -> None:
     url, posted = server
-    seen: list[Alert] = []
+    received: list[Alert] = []
 
     def broken(alert: Alert) -> None:
         raise ValueError("no")
 
     (tmp_path / "blocked").write_text("a file")
-    sending = AlertRoutes([{"webhook": f"{url}/gone"}, {"file": "blocked/alerts.jsonl"}, broken, seen.append], tmp_path)
+    routes = AlertRoutes(
+        [{"webhook": f"{url}/gone"}, {"file": "blocked/alerts.jsonl"}, broken, received.append], tmp_path
+    )
     for _ in range(3):
-        sending.send(WARNING)
-    found = sorted(sending.close())
-    assert len(found) == 3
-    assert found[0].startswith(f"alerts could not be sent to the file {tmp_path / 'blocked/alerts.jsonl'}: ")
-    assert found[1].startswith("alerts could not be sent to the function broken: ValueError: no")
-    assert found[2] == (
+        routes.send(WARNING)
+    failures = sorted(routes.close())
+    assert len(failures) == 3
+    assert failures[0].startswith(f"alerts could not be sent to the file {tmp_path / 'blocked/alerts.jsonl'}: ")
+    assert failures[1].startswith("alerts could not be sent to the function broken: ValueError: no")
+    assert failures[2] == (
         "alerts could not be sent to the webhook 127.0.0.1: OSError: it answered 500 Internal Server Error; the journal "
         "has them"
     )
-    assert len(posted) == 3, "a webhook that failed is tried again with the next alert"
-    assert seen == [WARNING] * 3
+    assert len(posted) == 3, "a webhook that has failed is used again for the next alert"
+    assert received == [WARNING] * 3
 
 
-def test_a_webhook_that_hangs_delays_no_run_and_becomes_one_warning(
-    tmp_path: Path, deaf: str, monkeypatch: pytest.MonkeyPatch
+def test_a_webhook_that_hangs_does_not_delay_a_run_and_is_one_warning(
+    tmp_path: Path, hanging_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alert_routes, "TIMEOUT_SECONDS", 1000.0)
     monkeypatch.setattr(alert_routes, "CLOSE_SECONDS", 0.5)
-    rested: list[int] = []
+    done: list[int] = []
     run = og.search(
         SPACE,
         Staged(0.0),
@@ -117,10 +119,10 @@ def test_a_webhook_that_hangs_delays_no_run_and_becomes_one_warning(
         executor="inline",
         cache=False,
         criteria=Constraint("accuracy", at_least=-1e9),
-        alerts=[{"webhook": deaf}, {"file": "alerts.jsonl"}],
-        observer=lambda state, event: rested.append(state.done),
+        alerts=[{"webhook": hanging_server}, {"file": "alerts.jsonl"}],
+        observer=lambda state, event: done.append(state.done),
     )
-    assert rested[-1] == 6, "it went on while the webhook hung"
+    assert done[-1] == 6, "the search continued while the webhook hung"
     assert [alert.cause for alert in run.state.alerts] == ["stop:criteria"]
     ((message, _),) = run.state.warnings
     assert message.startswith(
@@ -130,7 +132,7 @@ def test_a_webhook_that_hangs_delays_no_run_and_becomes_one_warning(
     assert b"secret-token" not in (tmp_path / "run/journal.db").read_bytes(), "a literal URL may be a secret"
 
 
-def test_secrets_and_functions_are_not_stored_and_variables_are_read(
+def test_secrets_and_functions_are_not_stored_and_environment_variables_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     specs = ["console", {"file": "a"}, {"webhook": "https://example.org/x"}, {"webhook": "env:HOOK"}, print]
@@ -140,15 +142,15 @@ def test_secrets_and_functions_are_not_stored_and_variables_are_read(
         AlertRoutes([{"webhook": "env:HOOK"}], tmp_path)
 
 
-def test_routes_that_are_stored_are_those_of_the_next_session(tmp_path: Path) -> None:
+def test_the_next_session_uses_the_stored_routes(tmp_path: Path) -> None:
     common: dict[str, Any] = {"objectives": "accuracy", "epochs": 5, "executor": "inline", "cache": False}
-    given: dict[str, Any] = {"alerts": {"file": "alerts.jsonl"}, "run": tmp_path / "run"}
-    og.search(SPACE, Staged(0.0), **common, **given, max_trials=3)
-    again = {**common, "run": tmp_path / "run", "criteria": [Constraint("accuracy", at_least=-1e9)], "stop": "auto"}
-    run = og.search(SPACE, Staged(0.0), **again, max_trials=9)
-    assert len(run.trials) == 3, "the criteria are reached by what there is"
+    first: dict[str, Any] = {"alerts": {"file": "alerts.jsonl"}, "run": tmp_path / "run"}
+    og.search(SPACE, Staged(0.0), **common, **first, max_trials=3)
+    second = {**common, "run": tmp_path / "run", "criteria": [Constraint("accuracy", at_least=-1e9)], "stop": "auto"}
+    run = og.search(SPACE, Staged(0.0), **second, max_trials=9)
+    assert len(run.trials) == 3, "an existing trial reaches the criteria"
     assert json.loads((tmp_path / "run/alerts.jsonl").read_text())["severity"] == "info"
-    og.search(SPACE, Staged(0.0), **again, max_trials=9)
+    og.search(SPACE, Staged(0.0), **second, max_trials=9)
     assert len((tmp_path / "run/alerts.jsonl").read_text().splitlines()) == 1, "once for each cause"
     journal = Journal(tmp_path / "run/journal.db", writable=False)
     changed = [event.data for event in journal.read() if event.kind is Kind.CHANGED]

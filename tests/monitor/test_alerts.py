@@ -1,4 +1,4 @@
-"""Alerts and stop rules in a run: with a virtual clock each fires when it should, once, and as in an uninterrupted run."""
+"""Alerts and stop rules in a run with a virtual clock: each is raised once, at the right time, also in a continued run."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ def causes(alerts: Sequence[Alert]) -> list[str]:
     return [alert.cause for alert in alerts]
 
 
-def at(story: History, hours: float, rule: str = "") -> list[str]:
-    """The causes of what is due at a time, of one rule or all."""
+def due_at(story: History, hours: float, rule: str = "") -> list[str]:
+    """Return the causes of the alerts that are due at a time, of one rule or of all."""
     return [cause for cause in causes(alert_rules.by_time(story.state, hours * HOUR)) if cause.startswith(rule)]
 
 
-def raised(story: History, *found: str) -> History:
-    for cause in found:
+def with_alerts(story: History, *raised: str) -> History:
+    """Return a history in which alerts with these causes were raised."""
+    for cause in raised:
         story.tell(Kind.ALERT, data={"severity": "info", "cause": cause, "message": "", "numbers": {}})
     return story
 
@@ -44,40 +45,40 @@ def raised(story: History, *found: str) -> History:
 def test_a_budget_warns_at_80_per_cent_stops_at_100_and_is_critical_past_120() -> None:
     story = History(budget=10.0, patience=1000.0)
     story.start()
-    assert at(story, 7.9) == []
-    assert at(story, 8.0) == ["budget:hours:10:80%"]
-    assert at(story, 10.0) == ["budget:hours:10:100%"]
+    assert due_at(story, 7.9) == []
+    assert due_at(story, 8.0) == ["budget:hours:10:80%"]
+    assert due_at(story, 10.0) == ["budget:hours:10:100%"]
     (critical,) = alert_rules.by_time(story.state, 12.1 * HOUR)
     assert (critical.severity, critical.cause) == ("critical", "budget:hours:10:120%")
-    assert "1 trial still in flight" in critical.message
-    assert at(raised(story, "budget:hours:10:80%"), 8.5) == [], "once per cause"
+    assert "1 trial still pending" in critical.message
+    assert due_at(with_alerts(story, "budget:hours:10:80%"), 8.5) == [], "once per cause"
     story.tell(Kind.CHANGED, data={"budget": 10.5})
-    assert at(story, 8.5) == ["budget:hours:10.5:80%"], "another budget is another cause"
+    assert due_at(story, 8.5) == ["budget:hours:10.5:80%"], "another budget is another cause"
 
 
-def test_a_budget_of_money_is_spent_by_workers_that_are_held() -> None:
+def test_reserved_workers_use_up_a_budget_of_money() -> None:
     price = Price(3.0, currency="EUR").to_json()
     story = History(budget={"money": 60.0}, workers=2, price=price, patience=1000.0)
-    assert at(story, 7.9) == []
+    assert due_at(story, 7.9) == []
     (alert,) = alert_rules.by_time(story.state, 8 * HOUR)
     assert alert.cause == "budget:money:60:80%"
-    assert alert.message == "48 of 60 EUR are used, 80% of the budget"
+    assert alert.message == "48.00 of 60 EUR are used, 80% of the budget"
 
 
-def test_no_improvement_counts_the_time_in_which_a_controller_ran() -> None:
+def test_patience_counts_only_the_time_in_which_a_controller_runs() -> None:
     story = History(patience=5.0).runs([HOUR, HOUR], [0.6, 0.5])
-    assert at(story, 5.9, "patience") == []
-    assert at(story, 6.0, "patience") == ["patience:0"]
+    assert due_at(story, 5.9, "patience") == []
+    assert due_at(story, 6.0, "patience") == ["patience:0"]
     story.tell(Kind.CLOSED)
     story.time += 100 * HOUR
     story.tell(Kind.OPENED, data=story.opened)
-    assert at(story, 105.9, "patience") == []
-    assert at(story, 106.0, "patience") == ["patience:0"]
+    assert due_at(story, 105.9, "patience") == []
+    assert due_at(story, 106.0, "patience") == ["patience:0"]
     story.run(HOUR, 0.7)
-    assert at(story, 107.9, "patience") == []
+    assert due_at(story, 107.9, "patience") == []
 
 
-def test_a_trial_over_twice_its_expected_duration_and_longer_than_any_before() -> None:
+def test_a_trial_is_overdue_at_twice_its_expected_duration_if_none_took_as_long() -> None:
     story = History(patience=1000.0).runs([100.0, 110.0, 90.0, 100.0, 100.0])
     slow = story.start()
     now = story.time
@@ -86,11 +87,11 @@ def test_a_trial_over_twice_its_expected_duration_and_longer_than_any_before() -
     assert (alert.cause, alert.trial, alert.numbers["expected"]) == (f"slow:{slow}", slow, 100.0)
     wide = History(patience=1000.0).runs([10.0, 10.0, 10.0, 10.0, 400.0])
     wide.start()
-    assert alert_rules.by_time(wide.state, wide.time + 399) == [], "a trial has taken as long before, and was well"
+    assert alert_rules.by_time(wide.state, wide.time + 399) == [], "another trial has taken as long and finished"
     assert len(alert_rules.by_time(wide.state, wide.time + 401)) == 1
 
 
-def test_a_trial_that_goes_on_is_expected_to_keep_its_own_pace() -> None:
+def test_the_expected_duration_of_a_running_trial_follows_its_own_epochs() -> None:
     story = History(epochs=9, patience=1000.0)
     trial = story.start(epochs=3)
     story.time += 1000
@@ -99,21 +100,21 @@ def test_a_trial_that_goes_on_is_expected_to_keep_its_own_pace() -> None:
     assert causes(alert_rules.by_time(story.state, story.time + 5100)) == [f"slow:{trial}"]
 
 
-def test_workers_that_mostly_wait() -> None:
+def test_workers_that_mostly_wait_raise_an_alert_while_there_are_trials_to_start() -> None:
     story = History(workers=2, patience=1000.0)
     for _ in range(10):
         story.run(90.0)
-        story.time += 30.0  # two workers for 120 s, one of them busy for 90
-    assert at(story, story.time / HOUR) == ["utilisation"]
+        story.time += 30.0  # two workers for 120 s, one of which is busy for 90 s
+    assert due_at(story, story.time / HOUR) == ["utilisation"]
     story.trials = 100
     done = History(workers=2, max_trials=10, patience=1000.0)
     for _ in range(10):
         done.run(90.0)
         done.time += 30.0
-    assert at(done, done.time / HOUR) == [], "at the end there is nothing left to start"
+    assert due_at(done, done.time / HOUR) == [], "at the end there are no trials to start"
 
 
-def test_failures_of_the_last_trials_are_told_before_they_are_many_of_all() -> None:
+def test_failures_of_the_last_trials_raise_an_alert_before_many_trials_have_failed() -> None:
     story = History().runs([1.0] * 100)
     for _ in range(4):
         story.run(1.0, accuracy=None)
@@ -124,14 +125,14 @@ def test_failures_of_the_last_trials_are_told_before_they_are_many_of_all() -> N
     assert "trial 104: error" in alert.message
 
 
-def test_low_diversity_is_measured_against_random_architectures() -> None:
+def test_low_diversity_is_relative_to_random_architectures() -> None:
     one = SPACE.architecture({"width": 3, "depth": 2})
     near = [SPACE.architecture({"width": 3, "depth": depth}) for depth in (1, 2)]
     assert mean_distance([one]) == mean_distance([]) == 0.0
     assert mean_distance(near) == 0.5
     assert mean_distance([one, one]) == 0.0
     story = History().runs([1.0] * 60)
-    assert alert_rules.by_trials(story.state) == [], "random ones"
+    assert alert_rules.by_trials(story.state) == [], "these are random"
     same = [replace(e, data={**e.data, "proposal": story.events[2].data["proposal"]}) if e.kind is Kind.PROPOSED else e
             for e in story.events]  # fmt: skip
     (alert,) = alert_rules.by_trials(State.of(same, SPACE))
@@ -139,14 +140,14 @@ def test_low_diversity_is_measured_against_random_architectures() -> None:
 
 
 @pytest.mark.parametrize("conditional", [False, True])
-def test_the_mean_distance_is_that_of_the_pairs(conditional: bool) -> None:
+def test_the_mean_distance_equals_that_of_all_pairs(conditional: bool) -> None:
     rng = random.Random(3)
     some = [{name: rng.randrange(3) for name in "abcde" if not conditional or rng.random() < 0.7} for _ in range(12)]
     pairs = [sum(a.get(name) != b.get(name) for name in a | b) / max(1, len(a | b)) for a, b in combinations(some, 2)]
     assert mean_distance(some) == pytest.approx(fmean(pairs))
 
 
-def test_the_diversity_of_a_window_equals_that_of_all_pairs() -> None:
+def test_the_diversity_of_a_window_is_the_mean_distance_of_its_pairs() -> None:
     trials = [trial.architecture for trial in History().runs([1.0] * 30).state.trials.values()]
     curve = diversity(trials, window=10, points=7)
     assert len(curve) == len(places(30, 7)) == 7
@@ -162,7 +163,7 @@ GOOD = (Constraint("accuracy", at_least=0.6),)
 
 
 class Timed(ListLog):
-    """A journal that keeps the times it is given."""
+    """A journal whose events have the time of the clock."""
 
     def __init__(self, clock: StoppedClock, events: Sequence[Event] = ()) -> None:
         super().__init__(events)
@@ -193,7 +194,7 @@ def test_a_continued_run_advises_and_stops_as_the_uninterrupted_one(tmp_path: Pa
         assert comparable_events(again.events) == expected, f"differs when cut after event {cut}"
 
 
-def test_criteria_that_are_set_later_are_held_against_all_trials(tmp_path: Path) -> None:
+def test_new_criteria_are_compared_with_all_trials(tmp_path: Path) -> None:
     log = ListLog([declare(max_trials=20)])
     session(log, Curve(), tmp_path).run()
     log.append([Event(Kind.CHANGED, data={"criteria": Settings(criteria=GOOD).to_json()["criteria"], "stop": "auto"})])
@@ -203,7 +204,7 @@ def test_criteria_that_are_set_later_are_held_against_all_trials(tmp_path: Path)
     assert len(again.state.trials) == 20
 
 
-def test_alerts_of_time_are_raised_once_and_the_budget_ends_the_search(tmp_path: Path) -> None:
+def test_time_alerts_are_raised_once_and_the_budget_ends_the_search(tmp_path: Path) -> None:
     clock = StoppedClock()
 
     def half_an_hour(trial: int, step: int) -> None:
@@ -215,8 +216,8 @@ def test_alerts_of_time_are_raised_once_and_the_budget_ends_the_search(tmp_path:
     controller.run()
     state = controller.state
     assert state.ended == "the money budget of 4.50 is used up"
-    found = [alert.cause for alert in state.alerts if alert.cause.startswith("budget")]
-    assert found == ["budget:hours:5:80%", "budget:money:4.5:80%", "budget:money:4.5:100%"]
+    raised = [alert.cause for alert in state.alerts if alert.cause.startswith("budget")]
+    assert raised == ["budget:hours:5:80%", "budget:money:4.5:80%", "budget:money:4.5:100%"]
 
 
 def test_a_projection_is_journalled_at_shares_of_the_trials(tmp_path: Path) -> None:
@@ -228,33 +229,35 @@ def test_a_projection_is_journalled_at_shares_of_the_trials(tmp_path: Path) -> N
     log = Timed(clock, [declare(max_trials=40)])
     controller = session(log, Curve(a_minute), tmp_path, clock)
     controller.run()
-    assert [data["done"] for data in controller.state.projected] == [10, 20], "a quarter and a half; before are too few"
+    assert [data["done"] for data in controller.state.projected] == [10, 20], (
+        "a quarter and a half; a tenth are too few"
+    )
     assert controller.state.count[Status.FINISHED] == 40
 
 
-class Companion:
-    """Notes what it is told, and says once that something went wrong."""
+class Subscriber:
+    """A subscriber that records events and reports one failure."""
 
     def __init__(self) -> None:
-        self.seen: list[Event] = []
-        self.trouble = ["the webhook is gone"]
+        self.events: list[Event] = []
+        self.pending_failures = ["the webhook is gone"]
 
     def __call__(self, state: State, event: Event | None) -> None:
         assert event is not None
-        self.seen.append(event)
+        self.events.append(event)
 
     def failures(self) -> list[str]:
-        told, self.trouble = self.trouble, []
-        return told
+        failures, self.pending_failures = self.pending_failures, []
+        return failures
 
     def close(self) -> list[str]:
         return []
 
 
-def test_companions_see_every_event_and_what_goes_wrong_is_one_warning(tmp_path: Path) -> None:
-    log, companion = ListLog([declare(max_trials=5)]), Companion()
-    session(log, Curve(), tmp_path, subscribers=[companion]).run()
-    assert companion.seen == log.events[2:]
+def test_subscribers_receive_every_event_and_a_failure_is_one_warning(tmp_path: Path) -> None:
+    log, subscriber = ListLog([declare(max_trials=5)]), Subscriber()
+    session(log, Curve(), tmp_path, subscribers=[subscriber]).run()
+    assert subscriber.events == log.events[2:]
     warnings = [event.data["message"] for event in log.events if event.kind is Kind.WARNING]
     assert warnings == ["the webhook is gone"]
 
@@ -284,12 +287,12 @@ def test_companions_see_every_event_and_what_goes_wrong_is_one_warning(tmp_path:
         ({"sinks": [object()]}, "sinks="),
     ],
 )
-def test_settings_that_are_wrong_say_what_is_allowed(wrong: dict[str, object], message: str) -> None:
+def test_errors_of_settings_say_what_is_allowed(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(JobError, match=message):
         Settings(**wrong)  # type: ignore[arg-type]
 
 
-def test_settings_survive_json_and_compare_what_is_equal() -> None:
+def test_settings_survive_json_and_equal_settings_are_no_changes() -> None:
     settings = Settings(budget={"hours": 2}, criteria=GOOD, alerts=("console", {"file": "a.jsonl"}), price="h100")
     assert settings.budget == 2.0
     assert Settings.from_json(settings.to_json()) == settings

@@ -1,4 +1,4 @@
-"""Spend, projection, cost per point and the ledger, from journals whose durations and prices are known."""
+"""Spending, projections, the cost of a point and the ledger, from journals with known durations and prices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ogive.run.state import State
 GPU = Price(3.0, currency="EUR", name="gpu")
 
 
-def test_workers_are_paid_while_they_are_held_and_not_between_sessions() -> None:
+def test_workers_are_paid_for_while_they_are_reserved_but_not_between_sessions() -> None:
     story = History(workers=2, price=GPU.to_json()).runs([HOUR, HOUR])
     story.tell(Kind.CLOSED)
     story.time += 100 * HOUR
@@ -28,31 +28,31 @@ def test_workers_are_paid_while_they_are_held_and_not_between_sessions() -> None
     assert (spent.hours, spent.worker_hours, spent.compute_hours) == (2.5, 5.0, 2.5)
     assert spent.money == pytest.approx(2 * 2 * 3.0 + 0.5 * 8.0), "a device for each worker, then one machine for both"
     assert [(line.device, line.money) for line in spending.spend_by({"search": state})] == [("gpu", 12.0), ("box", 4.0)]
-    assert spending.spend(state, now=story.time + HOUR).money == pytest.approx(16 + 8), "the open session goes on"
+    assert spending.spend(state, now=story.time + HOUR).money == pytest.approx(16 + 8), "the open session continues"
     assert spending.spend(state, price=Price(1.0)).money == pytest.approx(5.0), "at another price"
 
 
-def test_a_projection_holds_as_often_as_it_says() -> None:
+def test_the_interval_of_a_projection_contains_the_actual_time_often_enough() -> None:
     rng = np.random.default_rng(0)
-    for measured, spread, least in ((10, 0.3, 0.9), (20, 0.5, 0.9), (100, 0.5, 0.9)):
-        held = 0
+    for measured, spread, level in ((10, 0.3, 0.9), (20, 0.5, 0.9), (100, 0.5, 0.9)):
+        count = 0
         for _ in range(150):
             durations = lognormal(rng, 200, spread)
             story = History(max_trials=200).runs(durations[:measured])
-            found = cost.projection(story.state)
-            assert found is not None
-            held += found.compute_hours.low <= sum(durations) / HOUR <= found.compute_hours.high
-        assert held / 150 >= least - 2 * np.sqrt(0.09 / 150), f"{measured} measured: {held / 150:.2f}"
+            projection = cost.projection(story.state)
+            assert projection is not None
+            count += projection.compute_hours.low <= sum(durations) / HOUR <= projection.compute_hours.high
+        assert count / 150 >= level - 2 * np.sqrt(0.09 / 150), f"{measured} measured: {count / 150:.2f}"
 
 
-def test_a_projection_of_equal_trials_is_exact_and_knows_workers_prices_and_the_end() -> None:
+def test_a_projection_of_equal_trials_is_exact_and_reviewed_at_the_end() -> None:
     story = History(max_trials=40, price=GPU.to_json()).runs([360.0] * 10)
-    found = cost.projection(story.state)
-    assert found is not None
-    assert found.hours.low == pytest.approx(4.0) == pytest.approx(found.hours.high)
-    assert found.money is not None
-    assert found.money.expected == pytest.approx(12.0)
-    story.tell(Kind.PROJECTED, data=found.to_json())
+    projection = cost.projection(story.state)
+    assert projection is not None
+    assert projection.hours.low == pytest.approx(4.0) == pytest.approx(projection.hours.high)
+    assert projection.money is not None
+    assert projection.money.expected == pytest.approx(12.0)
+    story.tell(Kind.PROJECTED, data=projection.to_json())
     story.runs([360.0] * 30)
     story.tell(Kind.ENDED, data={"why": "all 40 trials are done"})
     (review,) = cost.reviews(story.state)
@@ -60,37 +60,37 @@ def test_a_projection_of_equal_trials_is_exact_and_knows_workers_prices_and_the_
     assert review.actual_money == pytest.approx(12.0)
 
 
-def test_late_trials_do_not_make_a_projection_sure_of_the_end() -> None:
+def test_a_projection_with_late_trials_keeps_its_uncertainty() -> None:
     story = History(max_trials=13, workers=3).runs([300.0, 420.0] * 5)
     late = [story.start(epochs=2) for _ in range(3)]
     story.time += HOUR
     for trial in late:
         story.report(trial, 0.5, HOUR)
-    found = cost.projection(story.state)
-    assert found is not None
-    assert found.compute_hours.low == pytest.approx(1 + 3)
-    assert found.compute_hours.high > 4.05
+    projection = cost.projection(story.state)
+    assert projection is not None
+    assert projection.compute_hours.low == pytest.approx(1 + 3)
+    assert projection.compute_hours.high > 4.05
 
 
-def test_too_few_trials_are_no_projection_and_no_gain() -> None:
+def test_too_few_trials_have_no_projection_and_no_gain() -> None:
     story = History(max_trials=40).runs([60.0] * 9)
     assert cost.projection(story.state) is None
     assert cost.gain(story.state) is None
     assert spending.spend(History().state).money is None
 
 
-def test_what_a_point_of_accuracy_cost() -> None:
+def test_the_cost_of_a_point_of_accuracy() -> None:
     accuracies = [0.80] * 10 + [0.85, 0.895, 0.90]
-    found = cost.gain(History(price=GPU.to_json()).runs([HOUR] * 13, accuracies).state)
-    assert found is not None
-    assert (found.start, found.best) == (0.80, 0.90)
-    assert found.points == pytest.approx(10.0)
-    assert found.hours_per_point == pytest.approx(1.3)
-    assert found.money_per_point == pytest.approx(3.9)
-    assert found.last_point == pytest.approx(1.0), "0.895 is within a point of 0.90, one trial before"
+    gain = cost.gain(History(price=GPU.to_json()).runs([HOUR] * 13, accuracies).state)
+    assert gain is not None
+    assert (gain.start, gain.best) == (0.80, 0.90)
+    assert gain.points == pytest.approx(10.0)
+    assert gain.hours_per_point == pytest.approx(1.3)
+    assert gain.money_per_point == pytest.approx(3.9)
+    assert gain.last_point == pytest.approx(1.0), "0.895, one trial before, is within a point of 0.90"
 
 
-def test_the_ledger_of_what_was_saved_and_wasted() -> None:
+def test_the_ledger_of_saved_and_wasted_time() -> None:
     story = History(price=GPU.to_json(), epochs=9)
     stopped = story.start(epochs=9)
     story.time += 300
@@ -103,7 +103,7 @@ def test_the_ledger_of_what_was_saved_and_wasted() -> None:
     lost = story.start()
     story.time += 50
     story.tell(Kind.PUT_BACK, lost, data={"reason": "killed", "status": "killed", "seconds": 50.0})
-    story.time += 40  # nobody has anything to do
+    story.time += 40  # the worker is idle
     story.tell(Kind.WARNING, data={"message": "idle"})
     lines = {line.what: line for line in cost.ledger(story.state)}
     seconds = {what: round(line.worker_hours * HOUR, 6) for what, line in lines.items()}
@@ -113,10 +113,10 @@ def test_the_ledger_of_what_was_saved_and_wasted() -> None:
     assert lines["failures"].money == pytest.approx(-100 / HOUR * 3.0)
     final = History().runs([5000.0, 5000.0]).state
     proxy = {line.what: line.worker_hours for line in cost.ledger(story.state, [final])}["cheap estimates"]
-    assert proxy * HOUR == pytest.approx(3 * 5000 - 450 - 10_000), "three trials at rest"
+    assert proxy * HOUR == pytest.approx(3 * 5000 - 450 - 10_000), "three inactive trials"
 
 
-def test_utilisation_counts_held_time_only_and_is_a_share() -> None:
+def test_utilisation_is_a_share_of_the_reserved_time() -> None:
     story = History(workers=2)
     story.run(HOUR)  # one of two workers
     story.tell(Kind.CLOSED)
@@ -127,16 +127,16 @@ def test_utilisation_counts_held_time_only_and_is_a_share() -> None:
     for trial in (first, second):
         story.report(trial, 0.5, HOUR)
         story.tell(Kind.FINISHED, trial)
-    found = utilisation(story.state, bins=4)
-    np.testing.assert_allclose(found.hours, [0, 0.5, 1, 1.5, 2])
-    np.testing.assert_allclose(found.share, [0.5, 0.5, 1.0, 1.0])
-    assert found.mean == pytest.approx(0.75)
+    busy = utilisation(story.state, bins=4)
+    np.testing.assert_allclose(busy.hours, [0, 0.5, 1, 1.5, 2])
+    np.testing.assert_allclose(busy.share, [0.5, 0.5, 1.0, 1.0])
+    assert busy.mean == pytest.approx(0.75)
     running = story.start()
     assert utilisation(story.state, bins=1, now=story.time + 2 * HOUR, last=2 * HOUR).mean == pytest.approx(0.5)
     assert story.state.running[0].trial == running
 
 
-def test_a_controller_that_was_killed_leaves_no_attempt_running() -> None:
+def test_no_attempt_is_running_after_its_controller_was_killed() -> None:
     story = History()
     story.start()
     story.time += 10
@@ -149,7 +149,7 @@ def test_a_controller_that_was_killed_leaves_no_attempt_running() -> None:
     assert state.elapsed == 10.0
 
 
-def test_older_journals_without_workers_and_prices_are_read() -> None:
+def test_older_journals_without_workers_and_prices_can_be_read() -> None:
     story = History()
     story.events[1] = Event(Kind.OPENED, data={"host": "here", "pid": 1}, seq=2)
     for name in ("price", "stop", "criteria", "patience", "alerts", "sinks"):

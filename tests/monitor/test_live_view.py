@@ -1,4 +1,4 @@
-"""The live view: what it tells, that it agrees with the state, and that it lets Ctrl-C through."""
+"""The live view: its texts, that it agrees with the state, and that it passes on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 import ogive as og
-from ogive.monitor.live_view import _drawn
+from ogive.monitor.live_view import _create_table
 from ogive.monitor.progress import Progress
 from ogive.report import live_view, plain_view
 from ogive.run.alerts import Alert
@@ -27,7 +27,7 @@ from ogive.trial import Proposal, Report, Status, Trial
 SPACE = og.Space(og.layer(dict, a=og.one_of(*range(8)), b=og.one_of(*range(8)), c=og.one_of(*range(4))))
 
 
-def judge(a: og.Architecture) -> dict[str, float]:
+def evaluate(a: og.Architecture) -> dict[str, float]:
     if a["c"] == 3:
         raise ValueError("three is not allowed")
     return {"accuracy": a["a"] / 8 - abs(a["b"] - 3) / 20, "parameters": 100 * a["a"] + a["b"]}
@@ -36,21 +36,21 @@ def judge(a: og.Architecture) -> dict[str, float]:
 def search(folder: Path, observer: object, **options: object) -> og.Run:
     settings = {"max_trials": 40, "max_failed_trials": 40, "seed": 3, "strategy": "random", **options}
     return og.search(
-        SPACE, og.estimate.function(judge), run=folder, executor="inline", cache=False, observer=observer, **settings
+        SPACE, og.estimate.function(evaluate), run=folder, executor="inline", cache=False, observer=observer, **settings
     )
 
 
 @pytest.mark.parametrize("several", [False, True])
-def test_the_best_kept_up_event_by_event_is_the_best_of_the_state(tmp_path: Path, several: bool) -> None:
-    tally, checked = Progress(), []
+def test_the_incrementally_updated_best_equals_that_of_the_state(tmp_path: Path, several: bool) -> None:
+    progress, checked = Progress(), []
 
     def observe(state: State, event: Event | None) -> None:
-        tally.note(state, event)
+        progress.note(state, event)
         if len(state.trials) % 7 == 0 and state.done:
             expected = front(state) if several else top(state, 1)
             if expected:
                 values = {tuple(t.metrics[o.metric] for o in state.objectives) for t in expected}
-                assert {tuple(t.metrics[o.metric] for o in state.objectives) for t in tally.best} == values
+                assert {tuple(t.metrics[o.metric] for o in state.objectives) for t in progress.best} == values
                 checked.append(len(expected))
 
     objectives = ["accuracy", og.Objective("parameters", "minimize")] if several else ["accuracy"]
@@ -58,51 +58,51 @@ def test_the_best_kept_up_event_by_event_is_the_best_of_the_state(tmp_path: Path
     assert len(checked) > 5
 
 
-def test_a_trial_that_came_further_replaces_a_better_one_that_did_not() -> None:
+def test_a_trial_at_a_higher_step_replaces_a_better_one_at_a_lower_step() -> None:
 
     architecture = SPACE.sample(np.random.default_rng(0))
     early = Trial(0, Proposal(architecture), status=Status.PAUSED, reports=(Report(1, {"accuracy": 0.9}),))
     late = Trial(1, Proposal(architecture), status=Status.FINISHED, reports=(Report(3, {"accuracy": 0.8}),))
     created = {"epochs": 3}
     state = State(SPACE, created, {"max_trials": 5}, (og.Objective("accuracy"),), (), {0: early})
-    tally = Progress()
-    tally.note(state, None)
-    assert tally.best == [early]
+    progress = Progress()
+    progress.note(state, None)
+    assert progress.best == [early]
     state.trials[1] = late
-    tally.note(state, Event(Kind.FINISHED, 1))
-    assert tally.best == [late]
-    tally.note(state, Event(Kind.PAUSED, 0))  # better, but not as far
-    assert tally.best == [late]
+    progress.note(state, Event(Kind.FINISHED, 1))
+    assert progress.best == [late]
+    progress.note(state, Event(Kind.PAUSED, 0))  # better, but at a lower step
+    assert progress.best == [late]
     state.trials[1] = replace(late, status=Status.KILLED)
-    tally.note(state, Event(Kind.FAILED, 1))
-    assert tally.best == [early]
+    progress.note(state, Event(Kind.FAILED, 1))
+    assert progress.best == [early]
 
 
-def test_time_left_is_of_this_session_and_leaves_out_what_the_cache_gave() -> None:
+def test_the_remaining_time_is_estimated_from_this_session_without_cached_trials() -> None:
 
     architecture = SPACE.sample(np.random.default_rng(0))
     now = [100.0]
     state = State(SPACE, {}, {"max_trials": 24, "budget": None}, (og.Objective("accuracy"),), (), elapsed=1000.0)
     state.count[Status.FINISHED] = 10
-    tally = Progress(clock=lambda: now[0])
-    tally.note(state, None)
-    assert tally.left is None
+    progress = Progress(clock=lambda: now[0])
+    progress.note(state, None)
+    assert progress.remaining is None
 
     state.trials[20] = Trial(20, Proposal(architecture), cached=True)
-    tally.note(state, Event(Kind.PROPOSED, 20))
-    state.count[Status.FINISHED] = 15  # one of them from the cache: 4 in 8 s
+    progress.note(state, Event(Kind.PROPOSED, 20))
+    state.count[Status.FINISHED] = 15  # one of the five is from the cache: 4 trials in 8 s
     now[0] += 8
-    assert tally.left == pytest.approx((24 - 15) * 8 / 4)
-    assert tally.elapsed == pytest.approx(1008)
+    assert progress.remaining == pytest.approx((24 - 15) * 8 / 4)
+    assert progress.elapsed == pytest.approx(1008)
     state.settings["budget"] = 1010 / 3600
-    assert tally.left == pytest.approx(2)
+    assert progress.remaining == pytest.approx(2)
     state.ended = "all done"
-    assert tally.left is None
+    assert progress.remaining is None
 
 
-def test_plain_lines_come_at_tenths_and_end_with_a_summary(tmp_path: Path) -> None:
+def test_plain_lines_are_printed_at_tenths_and_end_with_a_summary(tmp_path: Path) -> None:
     out = io.StringIO()
-    with live_view(out) as view:  # no terminal, so plain
+    with live_view(out) as view:  # not a terminal, so the view is plain
         run = search(tmp_path / "r", view)
     printed = out.getvalue().splitlines()
     alerts = [line for line in printed if line.startswith("warning: ")]
@@ -117,7 +117,7 @@ def test_plain_lines_come_at_tenths_and_end_with_a_summary(tmp_path: Path) -> No
 
 
 def test_an_alert_that_a_route_prints_is_not_printed_again(tmp_path: Path) -> None:
-    for name, routes, told in (
+    for name, routes, is_printed in (
         ("all", ["console"], False),
         ("some", [{"console": True, "severity": "critical"}], True),
     ):
@@ -125,18 +125,18 @@ def test_an_alert_that_a_route_prints_is_not_printed_again(tmp_path: Path) -> No
         with live_view(out) as view:
             run = search(tmp_path / name, view, alerts=routes)
         assert "warning" in {alert.severity for alert in run.state.alerts}
-        assert ("warning: " in out.getvalue()) is told
+        assert ("warning: " in out.getvalue()) is is_printed
 
 
 @pytest.mark.parametrize("width", [10, 24, 200])
-def test_drawing_fits_any_width(tmp_path: Path, width: int) -> None:
-    tally = Progress()
-    run = search(tmp_path / "r", tally.note)
+def test_the_view_fits_any_width(tmp_path: Path, width: int) -> None:
+    progress = Progress()
+    run = search(tmp_path / "r", progress.note)
     run.state.alerts.append(Alert("warning", "slow", "a [bold]long[/bold] warning\nof two lines " * 5, {}))
-    tally = Progress()
-    tally.note(run.state, None)
+    progress = Progress()
+    progress.note(run.state, None)
     console = Console(file=io.StringIO(), width=width, color_system=None)
-    console.print(_drawn(tally))
+    console.print(_create_table(progress))
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert all(len(line.rstrip()) <= width for line in lines)
     if width == 200:
@@ -144,7 +144,7 @@ def test_drawing_fits_any_width(tmp_path: Path, width: int) -> None:
         assert any(line.startswith("failed") and "error" in line for line in lines)
 
 
-def test_nothing_is_printed_where_nothing_was_seen_and_errors_pass_through() -> None:
+def test_nothing_is_printed_before_the_first_event_and_errors_are_passed_on() -> None:
     out = io.StringIO()
     with pytest.raises(KeyboardInterrupt), plain_view(out):
         raise KeyboardInterrupt
@@ -154,28 +154,28 @@ def test_nothing_is_printed_where_nothing_was_seen_and_errors_pass_through() -> 
 PROGRAM = """
 import os, signal, sys
 sys.path.insert(0, {here!r})
-from test_live_view import SPACE, judge
+from test_live_view import SPACE
 import ogive as og
 
-def judged(a):
-    judged.n += 1
-    if judged.n == 20:
+def evaluate(a):
+    evaluate.calls += 1
+    if evaluate.calls == 20:
         os.kill(os.getpid(), signal.SIGINT)
     return {{"accuracy": a["a"]}}
-judged.n = 0
+evaluate.calls = 0
 
-og.search(SPACE, og.estimate.function(judged), run={folder!r}, executor="inline", max_trials=60, cache=False)
+og.search(SPACE, og.estimate.function(evaluate), run={folder!r}, executor="inline", max_trials=60, cache=False)
 print("back", flush=True)
 """
 
 
-def test_on_a_terminal_ctrl_c_ends_the_search_and_its_message_is_seen(tmp_path: Path) -> None:
+def test_on_a_terminal_ctrl_c_ends_the_search_with_a_message(tmp_path: Path) -> None:
     program = PROGRAM.format(here=str(Path(__file__).parent), folder=str(tmp_path / "r"))
     controller, terminal = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "60", "LINES": "20"}
     process = subprocess.Popen([sys.executable, "-c", program], stdout=terminal, stderr=terminal, env=environment)
     os.close(terminal)
-    shown = b""
+    output = b""
     while True:
         try:
             chunk = os.read(controller, 4096)
@@ -190,6 +190,6 @@ def test_on_a_terminal_ctrl_c_ends_the_search_and_its_message_is_seen(tmp_path: 
     assert "not ended, can be continued" in text
     assert "the same call continues it" in text
     assert "back" not in text.splitlines()
-    assert "\x1b[?25l" in text  # the cursor was hidden while drawing ...
+    assert "\x1b[?25l" in text  # the cursor is hidden while drawing ...
     assert text.count("\x1b[?25h") >= 1  # ... and shown again
     assert og.open_run(tmp_path / "r").ended == ""

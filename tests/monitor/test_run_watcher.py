@@ -1,4 +1,4 @@
-"""The watcher: a controller that is killed is told of once, journalled, and by the routes of the run."""
+"""The watcher: the death of a controller is reported once, in the journal and by the routes of the run."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from ogive.run.lease import LeaseHolder
 
 
 def ogive(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exit_info:
         main(["watch", *arguments])
-    return int(left.value.code or 0), capsys.readouterr().out
+    return int(exit_info.value.code or 0), capsys.readouterr().out
 
 
-def test_a_killed_controller_is_told_of_once_and_journalled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_killed_controller_is_reported_once_and_journalled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder, file = tmp_path / "run", tmp_path / "alerts.jsonl"
     process = start(folder, pause=1000.0)
     wait_for(process, "started")
@@ -32,12 +34,12 @@ def test_a_killed_controller_is_told_of_once_and_journalled(tmp_path: Path, caps
     code, out = ogive(capsys, str(folder), "--once", "--file", str(file))
     assert code == 1
     assert f"the controller (process {process.pid} on " in out
-    assert "has died: 1 trial in flight" in out
+    assert "has died: 1 trial pending" in out
     (alert,) = state(folder).alerts
     assert (alert.severity, alert.cause) == ("critical", "controller:died:1")
-    told = json.loads(file.read_text())
-    assert told["cause"] == "controller:died:1"
-    assert told["time"] == pytest.approx(alert.time, abs=60), "as in the journal"
+    written = json.loads(file.read_text())
+    assert written["cause"] == "controller:died:1"
+    assert written["time"] == pytest.approx(alert.time, abs=60), "as in the journal"
     assert ogive(capsys, str(folder), "--once", "--file", str(file)) == (0, ""), "once for each death"
     elapsed = state(folder).elapsed
     process.communicate()
@@ -45,7 +47,7 @@ def test_a_killed_controller_is_told_of_once_and_journalled(tmp_path: Path, caps
     assert code == 0, err
     assert state(folder).ended
     assert state(folder).elapsed < elapsed + 300
-    assert ogive(capsys, str(folder)) == (0, ""), "nothing is left to watch, so it leaves"
+    assert ogive(capsys, str(folder)) == (0, ""), "there is nothing left to watch"
 
 
 def _lives(folder: Path) -> bool:
@@ -53,7 +55,7 @@ def _lives(folder: Path) -> bool:
     return watched.look() is None
 
 
-def test_a_controller_that_stands_still_is_told_of(tmp_path: Path) -> None:
+def test_a_controller_that_does_not_respond_is_reported(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     process = start(folder, pause=1000.0)
     wait_for(process, "started")
@@ -74,13 +76,15 @@ def test_a_controller_that_stands_still_is_told_of(tmp_path: Path) -> None:
         process.communicate()
 
 
-def test_a_controller_elsewhere_is_judged_by_its_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_controller_on_another_machine_is_checked_by_its_heartbeat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "run"
     process = start(folder, pause=1000.0)
     wait_for(process, "started")
-    elsewhere = LeaseHolder("elsewhere", process.pid, "long ago")
+    other_machine = LeaseHolder("elsewhere", process.pid, "long ago")
     holder = Journal.holder
-    monkeypatch.setattr(Journal, "holder", lambda self: (elsewhere, holder(self)[1]))
+    monkeypatch.setattr(Journal, "holder", lambda self: (other_machine, holder(self)[1]))
     now = [0.0]
     watched = RunWatcher(folder / "journal.db", clock=lambda: now[0])
     assert watched.look() is None
@@ -97,8 +101,8 @@ def test_a_controller_elsewhere_is_judged_by_its_heartbeat(tmp_path: Path, monke
     assert alert.cause == "controller:died:1"
 
 
-def test_what_is_no_run_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
+def test_a_folder_without_a_run_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
         main(["watch", str(tmp_path / "none"), "--once"])
-    assert left.value.code == 2
+    assert exit_info.value.code == 2
     assert capsys.readouterr().err.startswith("error: there is no ")

@@ -88,7 +88,7 @@ def causes(state: State, now: float | None = None) -> list[str]:
 def test_a_plan_holds_on_the_machine_that_it_was_made_for(plan: Plan, until: int) -> None:
     state = run_of(plan, until=until)
     assert causes(state) == []
-    assert plan_line(state).endswith("it holds")
+    assert plan_line(state).endswith("the plan holds")
 
 
 @pytest.mark.parametrize(("factor", "cause"), [(2.0, "plan:slower"), (0.4, "plan:faster")])
@@ -106,7 +106,7 @@ def test_a_search_without_reports_is_slower_than_planned(plan: Plan) -> None:
     state = run_of(plan, until=0)
     assert causes(state, now=5.0) == []
     (alert,) = (alert for alert in alert_rules.by_time(state, 500.0) if alert.cause == "plan:slower")
-    assert "no report came in 8 min 20 s, 5.1 s was foretold for the start" in alert.message
+    assert "no report came in 8 min 20 s, the forecast for the start was 5.1 s" in alert.message
     late = 500.0 - plan.row.start_up.expected
     assert alert.numbers["total"] == pytest.approx(plan.row.seconds.expected + late), "its pace is not known yet"
 

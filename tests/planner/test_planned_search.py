@@ -205,7 +205,8 @@ def test_the_search_uses_the_plan_of_the_command(tmp_path: Path, capsys: pytest.
     command("status", path)
     shown = capsys.readouterr().out
     assert "workers   2" in shown
-    assert "plan      of 6 trials, foretold" in shown
+    assert "plan      forecast " in shown
+    assert " for 6 trials; it took " in shown
 
 
 def test_a_search_with_a_number_of_parallel_trials_uses_the_forecast_for_it(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_a_criterion_on_a_metric_that_never_comes_is_named(tmp_path: Path, capsy
     said = [message for message, _ in found.state.warnings if "criterion on 'f1'" in message]
     assert len(said) == 1
     status(found.folder)
-    assert "no trial reports 'f1' (reported are: accuracy, size)" in " ".join(capsys.readouterr().out.split())
+    assert "no trial reports 'f1' (they report: accuracy, size)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_what_violates_a_constraint_is_no_result_beside_what_does_not(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_two_equal_short_rankings_have_a_wide_interval() -> None:
 
 
 def test_too_few_pairs_have_no_interval_and_invalid_arguments_are_errors() -> None:
-    assert both([1, 2], [3, 5])[0] == Correlation("kendall", 1.0, None, None, 2)
+    assert both([1, 2], [3, 5])[0] == Correlation(statistic="kendall", value=1.0, low=None, high=None, pairs=2)
     assert both([1, 1, 1], [1, 2, 3])[1].value is None
     for arguments in (([1, 2], [1]), ([1, math.nan], [1, 2])):
         with pytest.raises(ValueError, match="equally long lists of finite numbers"):

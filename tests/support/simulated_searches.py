@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ogive.monitor.rewards import of_one
+from ogive.monitor.rewards import rewards_of_one
 from ogive.monitor.stop_rules import converged, no_trend
 from ogive.monitor.trend import last_look
 
@@ -98,7 +98,7 @@ def stop(rewards: FloatArray, strategy: str = "regularized_evolution") -> tuple[
     """Return the trial at which a statistical rule first stops a search with rewards [n], and the rule; else (n, "")."""
     n = len(rewards)
     for at in sorted({last_look(k) for k in range(1, n)} - {0}):
-        series = of_one(rewards[:at])
+        series = rewards_of_one(rewards[:at])
         for verdict in (converged(series, at), no_trend(series, at, strategy)):
             if verdict.stop:
                 return at, verdict.rule

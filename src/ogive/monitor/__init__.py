@@ -1,1 +1,1 @@
-"""What watches a run: its costs and forecasts, stop rules, alerts and their routes, and the live view."""
+"""Monitoring of runs: costs and projections, stop rules, alerts, the live view, and the watcher of controllers."""

@@ -1,7 +1,7 @@
-"""Where alerts go beside the journal: the console, a file, a webhook, any function. None of them can hurt the run.
+"""Delivery of alerts to the console, a file, a webhook or a function. A failure of a route does not affect the run.
 
-Each route has a thread of its own that takes alerts from a queue, so a webhook that hangs delays nothing. What goes wrong
-is told once for each route.
+Each route has a thread of its own that takes alerts from a queue, so a webhook that does not respond delays nothing. Only
+the first failure of a route is reported.
 """
 
 from __future__ import annotations
@@ -29,104 +29,108 @@ TIMEOUT_SECONDS = 10.0
 """How long a webhook may take to answer."""
 
 CLOSE_SECONDS = 5.0
-"""How long all routes together may take at the end for what they have not sent yet."""
+"""How long all routes together may take at the end to send the alerts that are still queued."""
 
 
 class AlertRoutes:
-    """The routes of one session, or of a watcher. It is an observer of the controller.
+    """The routes of one session, or of a watcher. It is a subscriber of the controller.
 
     Args:
-        specs: as `check_routes` returns them; the file of `{"file": path}` is relative to the run's folder.
+        specs: as `check_routes` returns them. The path in `{"file": path}` is relative to the run's folder.
         run: the run's folder, named in every message.
 
     Raises:
-        JobError: the environment variable of a webhook is missing.
+        JobError: the environment variable of a webhook is not set.
     """
 
     def __init__(self, specs: Iterable[RouteSpec], run: Path) -> None:
-        self._failed: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._threads = [_Route(*_sender(spec, run), failed=self._failed) for spec in specs]
+        self._failures: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._threads = [_RouteThread(*_create_sender(spec, run), failures=self._failures) for spec in specs]
         for thread in self._threads:
             thread.start()
 
     def __call__(self, state: State, event: Event | None) -> None:
-        """Send an alert that was journalled; never waits."""
+        """Send an alert that was journalled, without waiting."""
         if event is not None and event.kind is Kind.ALERT:
             self.send(Alert.of(event))
 
     def send(self, alert: Alert) -> None:
-        """Send an alert by every route that wants its severity; never waits."""
+        """Send an alert by all routes that accept its severity, without waiting."""
         for thread in self._threads:
-            thread.offer(alert)
+            thread.enqueue(alert)
 
     def failures(self) -> list[str]:
-        """What has gone wrong since this was last asked, at most one message for each route in all."""
-        found = []
-        while not self._failed.empty():
-            found.append(self._failed.get())
-        return found
+        """Return the failures since the last call; at most one message for each route in total."""
+        messages = []
+        while not self._failures.empty():
+            messages.append(self._failures.get())
+        return messages
 
     def close(self) -> list[str]:
-        """Send what has not been sent yet, as far as `CLOSE_SECONDS` allow; what went wrong, as `failures` tells it."""
-        until = time.monotonic() + CLOSE_SECONDS
+        """Send the queued alerts within `CLOSE_SECONDS`, and end the threads; return the failures like `failures`."""
+        deadline = time.monotonic() + CLOSE_SECONDS
         for thread in self._threads:
             thread.end()
         for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
+            thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
-                thread.fail(f"not all alerts were sent within {CLOSE_SECONDS:g} s of the end")
+                thread.report_failure(f"not all alerts were sent within {CLOSE_SECONDS:g} s of the end")
         self._threads = []
         return self.failures()
 
 
-class _Route(threading.Thread):
-    """Sends alerts one after the other; goes on after a failure, which is told the first time."""
+class _RouteThread(threading.Thread):
+    """Sends alerts one after another. It continues after a failure, and reports the first one."""
 
-    def __init__(self, name: str, severity: str, send: Send, failed: queue.SimpleQueue[str]) -> None:
-        super().__init__(name=f"ogive-alerts-{name}", daemon=True)  # one that hangs must not keep the program alive
-        self._least = SEVERITIES.index(severity)
-        self._waiting: queue.SimpleQueue[Alert | None] = queue.SimpleQueue()
-        self._route, self._send, self._failed = name, send, failed
-        self._told = threading.Lock()
+    def __init__(self, name: str, severity: str, send: Send, failures: queue.SimpleQueue[str]) -> None:
+        super().__init__(name=f"ogive-alerts-{name}", daemon=True)  # a route that hangs must not keep the program alive
+        self._least_severity = SEVERITIES.index(severity)
+        self._queue: queue.SimpleQueue[Alert | None] = queue.SimpleQueue()
+        self._route, self._send, self._failures = name, send, failures
+        self._reported = threading.Lock()  # acquired by the first failure
 
-    def offer(self, alert: Alert) -> None:
-        if SEVERITIES.index(alert.severity) >= self._least:
-            self._waiting.put(alert)
+    def enqueue(self, alert: Alert) -> None:
+        """Queue an alert, if it is severe enough for this route."""
+        if SEVERITIES.index(alert.severity) >= self._least_severity:
+            self._queue.put(alert)
 
     def end(self) -> None:
-        self._waiting.put(None)
+        """End the thread after the queued alerts."""
+        self._queue.put(None)
 
-    def fail(self, why: str) -> None:
-        """Tell that something went wrong, unless it was told before."""
-        if self._told.acquire(blocking=False):
-            self._failed.put(f"alerts could not be sent to {self._route}: {why}; the journal has them")
+    def report_failure(self, reason: str) -> None:
+        """Report a failure, unless one was reported before."""
+        if self._reported.acquire(blocking=False):
+            self._failures.put(f"alerts could not be sent to {self._route}: {reason}; the journal has them")
 
     def run(self) -> None:
-        while (alert := self._waiting.get()) is not None:
+        """Send alerts until the thread is ended."""
+        while (alert := self._queue.get()) is not None:
             try:
                 self._send(alert)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - of anybody's code or network; told to the controller
-                self.fail(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - user code or network; reported to the controller
+                self.report_failure(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
 
 
-def _sender(spec: RouteSpec, run: Path) -> tuple[str, str, Send]:
-    """The name of a route, the least severity it wants, and what sends an alert."""
+def _create_sender(spec: RouteSpec, run: Path) -> tuple[str, str, Send]:
+    """Return the name of a route, the least severity that it accepts, and the function that sends an alert."""
     if callable(spec):
         return f"the function {getattr(spec, '__name__', type(spec).__name__)}", "info", spec
-    given: Mapping[str, Any] = {"console": True} if isinstance(spec, str) else spec
-    severity = given.get("severity", "info")
-    if "console" in given:
+    options: Mapping[str, Any] = {"console": True} if isinstance(spec, str) else spec
+    severity = options.get("severity", "info")
+    if "console" in options:
         return "the console", severity, lambda alert: _print(alert, run)
-    if "file" in given:
-        path = run / Path(given["file"]).expanduser()
+    if "file" in options:
+        path = run / Path(options["file"]).expanduser()
         return f"the file {path}", severity, lambda alert: _append(path, alert, run)
-    url = address(given["webhook"])
-    shown = given["webhook"] if given["webhook"].startswith(ENV) else urllib.parse.urlsplit(url).hostname
-    return f"the webhook {shown}", severity, lambda alert: _post(url, alert, run)
+    url = address(options["webhook"])
+    # Messages name the variable or the host, because the URL may contain a secret.
+    public_name = options["webhook"] if options["webhook"].startswith(ENV) else urllib.parse.urlsplit(url).hostname
+    return f"the webhook {public_name}", severity, lambda alert: _post(url, alert, run)
 
 
 def message(alert: Alert, run: Path) -> dict[str, Any]:
-    """What files and webhooks get. `text` is what chat services show."""
+    """Return the JSON object that files and webhooks receive. Chat services show its field `text`."""
     text = f"[{alert.severity}] {run.name}: {alert.message}"
     return {"text": text, "run": str(run), "host": socket.gethostname(), **alert.to_json()}
 
@@ -137,14 +141,14 @@ def _print(alert: Alert, run: Path) -> None:
 
 def _append(path: Path, alert: Alert, run: Path) -> None:
     if not run.is_dir():
-        raise FileNotFoundError(f"the run's folder {run} is not there")
+        raise FileNotFoundError(f"the run's folder {run} does not exist")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(message(alert, run)) + "\n")
 
 
 def _post(url: str, alert: Alert, run: Path) -> None:
-    import urllib.error  # these two take longer to import than all of `ogive.run`
+    import urllib.error  # the import of these two takes longer than that of all of `ogive.run`
     import urllib.request
 
     body = json.dumps(message(alert, run)).encode()
@@ -155,4 +159,4 @@ def _post(url: str, alert: Alert, run: Path) -> None:
             return
     except urllib.error.HTTPError as error:
         error.close()
-        raise OSError(f"it answered {error.code} {error.reason}") from None  # not the URL, which may be secret
+        raise OSError(f"it answered {error.code} {error.reason}") from None  # without the URL, which may be secret

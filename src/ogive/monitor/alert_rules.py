@@ -1,7 +1,7 @@
-"""Which alerts are due: pure functions of the state, and some of the time.
+"""The alerts that are due: pure functions of the state and, for some, of the time.
 
-`by_trials` depends on the trials alone, so a continued run raises the same ones; `by_time` on what time has passed, too. An
-alert whose cause is in `state.alerted` was raised already and is not due again.
+`by_trials` depends on the trials alone, so a continued run raises the same alerts. `by_time` also depends on the time. An
+alert whose cause is in `state.alerted` was raised before and is not due again.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from statistics import fmean
 
 import numpy as np
 
-from ogive.formatting import duration, number, plural
+from ogive.formatting import duration, of_limit, plural
 from ogive.monitor import plan_comparison
 from ogive.monitor.diversity import WINDOW, mean_distance, random_distance
 from ogive.monitor.overtraining import FEWEST_TRIALS, overtraining
+from ogive.monitor.rewards import count_inactive
 from ogive.monitor.stop_rules import StopVerdict
 from ogive.monitor.utilisation import utilisation
 from ogive.objective import costs, pareto_front, violation
@@ -29,58 +30,62 @@ from ogive.trial import Status, Trial, comparable
 
 HOUR = 3600.0
 WARN_SHARE, STOP_SHARE, CRITICAL_SHARE = 0.8, 1.0, 1.2
-"""Of a budget: when to warn, when the search stops, and when the trials in flight have overspent badly."""
+"""The shares of a budget at which a warning is due, the search stops, and the pending trials have overspent badly."""
 
 FAILED_SHARE = 0.2
 FAILED_WINDOW = LAST_ENDED
-"""So many of the last trials are looked at: a sudden failure of everything shows long before its share of all does."""
+"""The number of recent trials whose failures are counted. A sudden series of failures shows up here first."""
 
 LOW_DIVERSITY = 0.25
-"""Of the mean distance of random architectures of the space."""
+"""Diversity is low below this share of the mean distance of random architectures."""
 EVERY = 10
-"""Diversity is looked at when so many more trials were proposed: it changes slowly, and looking takes a millisecond."""
+"""Diversity is computed each time this many trials were proposed: it changes slowly, and takes a millisecond."""
 
 LOW_USE = 0.5
 USE_SECONDS = 3600.0
 USE_LEAST_SECONDS = 600.0
-"""Utilisation is that of the last hour, and not judged before the run is ten minutes old."""
+"""Utilisation is that of the last hour. No alert is raised in the first ten minutes of a session."""
 
 OVERDUE = 2.0
 OVERDUE_TRIALS = 5
-"""A trial is overdue at twice the expected duration, which is known from this many trials or from its own epochs."""
+"""A trial is overdue at twice its expected duration, which is estimated from its own epochs, or from this many trials."""
 LEAST_PATIENCE_HOURS, PATIENCE_SHARE = 1.0, 0.25
 
 
 def by_trials(state: State, verdicts: Sequence[StopVerdict] = (), proposed: bool = True) -> list[Alert]:
-    """The alerts that the trials alone decide, those of stop rules included. `proposed`: some were, since this was asked
-    last; else their diversity is what it was.
+    """Return the alerts that depend on the trials alone.
+
+    Args:
+        state: of the run.
+        verdicts: of the stop rules; each one that says stop is an alert.
+        proposed: whether trials were proposed since the last call; otherwise their diversity has not changed.
     """
-    diversity = _diversity(state) if proposed else ()
-    return _new(state, [*_verdicts(verdicts), *_failures(state), *diversity, *_overtraining(state)])
+    diversity = _low_diversity(state) if proposed else ()
+    return _not_raised(state, [*_stop_verdicts(verdicts), *_many_failures(state), *diversity, *_overtraining(state)])
 
 
 def by_time(state: State, now: float) -> list[Alert]:
-    """The alerts that depend on the time `now`, by the clock of the journal."""
-    rules = (_budget, _patience, _overdue, _use, _plan)
-    return _new(state, [alert for rule in rules for alert in rule(state, now)])
+    """Return the alerts that depend on the time `now`, by the clock of the journal."""
+    rules = (_budget_used, _no_improvement, _overdue_trials, _low_utilisation, _off_plan)
+    return _not_raised(state, [alert for rule in rules for alert in rule(state, now)])
 
 
 def of_budget(state: State, now: float) -> list[Alert]:
-    """Those of `by_time` that cost no look at every trial."""
-    return _new(state, _budget(state, now))
+    """Return the alerts of `by_time` about the budget, which are fast because they do not go through the trials."""
+    return _not_raised(state, _budget_used(state, now))
 
 
-def _new(state: State, alerts: Iterable[Alert]) -> list[Alert]:
+def _not_raised(state: State, alerts: Iterable[Alert]) -> list[Alert]:
     return [alert for alert in alerts if alert.cause not in state.alerted]
 
 
-# -- of the trials ---------------------------------------------------------------------------------------------------
+# -- by trials -------------------------------------------------------------------------------------------------------
 
 _SEVERITY = {"failures": "warning", "no_trend": "warning"}
 
 
-def _verdicts(verdicts: Sequence[StopVerdict]) -> Iterator[Alert]:
-    """Each stop rule that says stop; the budget has alerts of its own."""
+def _stop_verdicts(verdicts: Sequence[StopVerdict]) -> Iterator[Alert]:
+    """Each stop rule that says stop, except the budget, which has its own alerts."""
     for verdict in verdicts:
         if verdict.stop and verdict.rule != "budget":
             severity = _SEVERITY.get(verdict.rule, "info")
@@ -88,99 +93,108 @@ def _verdicts(verdicts: Sequence[StopVerdict]) -> Iterator[Alert]:
             yield Alert(severity, f"stop:{verdict.rule}", message, dict(verdict.numbers))
 
 
-def _failures(state: State) -> Iterator[Alert]:
+def _many_failures(state: State) -> Iterator[Alert]:
+    """More than 20 % of the last trials failed."""
     if "failures" in state.alerted or state.failed < FAILED_SHARE * FAILED_WINDOW:
         return
     ended = [state.trials[number] for number in sorted(state.last_ended, reverse=True)]
     failed = [trial for trial in ended if trial.status.failed]
     if len(ended) == FAILED_WINDOW and len(failed) > FAILED_SHARE * FAILED_WINDOW:
-        last = failed[0]
-        how = f"trial {last.id}: {last.status.value.replace('_', ' ')}"
-        message = f"{len(failed)} of the last {FAILED_WINDOW} trials failed, the last of them {how}"
+        latest = failed[0]
+        how = f"trial {latest.id}: {latest.status.value.replace('_', ' ')}"
+        message = f"{len(failed)} of the last {FAILED_WINDOW} trials failed, most recently {how}"
         numbers = {"failed": len(failed), "of": FAILED_WINDOW, "share": len(failed) / FAILED_WINDOW}
         yield Alert("warning", "failures", message, numbers | {"limit": FAILED_SHARE})
 
 
 def _overtraining(state: State) -> Iterator[Alert]:
-    """Looked for at the end too (`at_the_end`): these looks, at trials at rest whose number doubles, tell it early."""
-    rest = state.done + state.count[Status.PAUSED]
-    if "overtraining" not in state.alerted and rest >= FEWEST_TRIALS and (rest - FEWEST_TRIALS).bit_count() <= 1:
+    """Overtraining, checked early at numbers of inactive trials that double; `at_the_end` checks it again."""
+    inactive = count_inactive(state)
+    is_due = inactive >= FEWEST_TRIALS and (inactive - FEWEST_TRIALS).bit_count() <= 1
+    if "overtraining" not in state.alerted and is_due:
         yield from at_the_end(state)
 
 
 def at_the_end(state: State) -> list[Alert]:
-    """Alerts about all trials of a search that ends."""
-    found = overtraining(state)
-    if found is None:
+    """Return the alerts about all trials of a search that ends."""
+    result = overtraining(state)
+    if result is None:
         return []
-    numbers = {"better": found.better, "of": found.of, "best_step": found.best_step, "last_step": found.last_step}
-    return _new(state, [Alert("info", "overtraining", str(found), numbers)])
+    numbers = {"better": result.better, "of": result.of, "best_step": result.best_step, "last_step": result.last_step}
+    return _not_raised(state, [Alert("info", "overtraining", str(result), numbers)])
 
 
-def _diversity(state: State) -> Iterator[Alert]:
+def _low_diversity(state: State) -> Iterator[Alert]:
+    """The last architectures are much more similar to each other than random ones."""
     if "diversity" in state.alerted or len(state.trials) < WINDOW or len(state.trials) % EVERY:
         return
     recent = [trial.architecture for trial in islice(reversed(state.trials.values()), WINDOW)]
-    distance, usual = mean_distance(recent), _usual(state.space)
-    if distance < LOW_DIVERSITY * usual:
+    distance, random = mean_distance(recent), _random_distance(state.space)
+    if distance < LOW_DIVERSITY * random:
         message = (
             f"the last {WINDOW} architectures differ in {distance:.1%} of their decisions on average, random ones in "
-            f"{usual:.1%}: the search looks at one place only"
+            f"{random:.1%}: the search explores only a small part of the space"
         )
-        yield Alert(
-            "info", "diversity", message, {"distance": distance, "random": usual, "limit": LOW_DIVERSITY * usual}
-        )
+        numbers = {"distance": distance, "random": random, "limit": LOW_DIVERSITY * random}
+        yield Alert("info", "diversity", message, numbers)
 
 
 @functools.lru_cache(maxsize=4)
-def _usual(space: Space) -> float:
-    return random_distance(Space.from_json(space.to_json()))  # without a constraint, which may be slow to satisfy
+def _random_distance(space: Space) -> float:
+    return random_distance(Space.from_json(space.to_json()))  # without its constraint, which may rarely be satisfied
 
 
-# -- of the time -----------------------------------------------------------------------------------------------------
+# -- by time ---------------------------------------------------------------------------------------------------------
 
 
-def _budget(state: State, now: float) -> Iterator[Alert]:
+def _budget_used(state: State, now: float) -> Iterator[Alert]:
+    """80 %, 100 % or 120 % of the hours or of the money are used."""
     if state.settings.get("budget") is None:
         return
     settings, spent = Settings.from_json(state.settings), spending.spend(state, now)
-    unit = f" {spent.currency}" if spent.currency else " of money"
-    for name, limit, used, word in (
-        ("hours", settings.hours, spent.hours, " hours"),
-        ("money", settings.money, spent.money, unit),
-    ):
-        if limit is None or used is None:
-            continue
-        numbers = {"used": used, "budget": limit, "share": used / limit, "in_flight": len(state.in_flight)}
-        what = f"{number(used)} of {number(limit)}{word} are used, {used / limit:.0%} of the budget"
+    budgets = []
+    if settings.hours is not None:
+        text = f"{duration(spent.hours * HOUR)} of {duration(settings.hours * HOUR)}"
+        budgets.append(("hours", settings.hours, spent.hours, text))
+    if settings.money is not None and spent.money is not None:
+        text = of_limit(spent.money, settings.money, spent.currency)
+        budgets.append(("money", settings.money, spent.money, text))
+    for name, limit, used, text in budgets:
+        pending = len(state.in_flight)
+        numbers = {"used": used, "budget": limit, "share": used / limit, "in_flight": pending}
+        message = f"{text} are used, {used / limit:.0%} of the budget"
         if used >= CRITICAL_SHARE * limit:
-            flying = len(state.in_flight)
-            how = f": {plural(flying, 'trial')} still in flight; Ctrl-C twice ends them at once" if flying else ""
-            yield Alert("critical", f"budget:{name}:{limit:g}:120%", f"{what}{how}", numbers)
+            hint = f": {plural(pending, 'trial')} still pending; press Ctrl-C twice to end the search now"
+            message += hint if pending else ""
+            yield Alert("critical", f"budget:{name}:{limit:g}:120%", message, numbers)
         elif used >= STOP_SHARE * limit:
-            yield Alert("warning", f"budget:{name}:{limit:g}:100%", f"{what}: the search stops", numbers)
+            yield Alert("warning", f"budget:{name}:{limit:g}:100%", f"{message}: the search stops", numbers)
         elif used >= WARN_SHARE * limit:
-            yield Alert("warning", f"budget:{name}:{limit:g}:80%", what, numbers)
+            yield Alert("warning", f"budget:{name}:{limit:g}:80%", message, numbers)
 
 
-def _patience(state: State, now: float) -> Iterator[Alert]:
+def _no_improvement(state: State, now: float) -> Iterator[Alert]:
+    """The best trial has not improved for `patience` hours (default: a quarter of the time so far, at least an hour)."""
     elapsed = state.elapsed + max(0.0, now - state.time)
     limit = Settings.from_json(state.settings).patience or max(LEAST_PATIENCE_HOURS, PATIENCE_SHARE * elapsed / HOUR)
     if state.ended or elapsed / HOUR < limit:
         return
-    found = last_improvement(state)
-    if found is None:
+    improvement = last_improvement(state)
+    if improvement is None:
         return
-    trial, when = found
-    since = _held_since(state, when, now) / HOUR
-    if since >= limit:
-        message = f"no improvement for {since:.3g} hours, since trial {trial.id}"
-        numbers = {"hours": since, "limit": limit}
+    trial, when = improvement
+    hours = _session_seconds_since(state, when, now) / HOUR
+    if hours >= limit:
+        message = f"no improvement for {duration(hours * HOUR)}, since trial {trial.id}"
+        numbers = {"hours": hours, "limit": limit}
         yield Alert("warning", f"patience:{trial.id}", message, numbers, trial=trial.id)
 
 
 def last_improvement(state: State) -> tuple[Trial, float] | None:
-    """The trial that last improved what is best (or the front), and when; among those that came furthest."""
+    """Return the trial that last improved the best value (or the front), and the time of its last report.
+
+    Only trials that were trained furthest are compared.
+    """
     _, trials = comparable([t for t in state.trials.values() if t.status is not Status.RUNNING], at_least=1)
     feasible = [trial for trial in trials if violation(trial.metrics, state.constraints) == 0] or trials
     if not feasible:
@@ -192,72 +206,78 @@ def last_improvement(state: State) -> tuple[Trial, float] | None:
         first = min(best, key=lambda trial: trial.reports[-1].time)
         return first, first.reports[-1].time
     on_front = [feasible[i] for i in np.flatnonzero(pareto_front(points))]
-    last = max(on_front, key=lambda trial: trial.reports[-1].time, default=None)
-    return None if last is None else (last, last.reports[-1].time)
+    latest = max(on_front, key=lambda trial: trial.reports[-1].time, default=None)
+    return None if latest is None else (latest, latest.reports[-1].time)
 
 
-def _held_since(state: State, when: float, now: float) -> float:
-    """Seconds since `when` in which a controller ran."""
-    before = sum(max(0.0, stretch.end - max(stretch.begin, when)) for stretch in state.stretches)
-    return before + (max(0.0, now - state.time) if state.open else 0.0)
+def _session_seconds_since(state: State, when: float, now: float) -> float:
+    """Return the seconds since `when` in which a controller ran."""
+    seconds = sum(max(0.0, session.end - max(session.begin, when)) for session in state.stretches)
+    return seconds + (max(0.0, now - state.time) if state.open else 0.0)
 
 
-def _overdue(state: State, now: float) -> Iterator[Alert]:
-    """Running trials: an epoch that takes more than twice what epochs take, and longer than any took before."""
+def _overdue_trials(state: State, now: float) -> Iterator[Alert]:
+    """A running trial takes more than twice its expected time, and longer than any trial before it."""
     running = state.running
     if not running:
         return
-    last = islice(reversed(state.trials.values()), 200)
-    others = [trial for trial in last if trial.status is not Status.RUNNING and trial.step and trial.seconds]
-    usual = [trial.seconds / trial.step for trial in others if not trial.cached]
-    for span in running:
-        trial = state.trials[span.trial]
-        own = [report.seconds for report in trial.reports if report.seconds > 0]
-        if not own and len(usual) < OVERDUE_TRIALS:
+    recent = islice(reversed(state.trials.values()), 200)
+    others = [trial for trial in recent if trial.status is not Status.RUNNING and trial.step and trial.seconds]
+    others_epochs = [trial.seconds / trial.step for trial in others if not trial.cached]
+    for attempt in running:
+        trial = state.trials[attempt.trial]
+        epochs = [report.seconds for report in trial.reports if report.seconds > 0]
+        if not epochs and len(others_epochs) < OVERDUE_TRIALS:
             continue
-        epoch, longest = (fmean(own), max(own)) if own else (fmean(usual), max(usual))
-        left = max(1, trial.until - _step_at_start(trial, span.begin))
-        taken, expected = now - span.begin, epoch * left
-        if taken > max(OVERDUE * expected, longest * left, 1.0):
-            message = f"trial {trial.id} has run for {duration(taken)}, {taken / expected:.1f} times what was expected"
-            numbers = {"seconds": taken, "expected": expected, "limit": OVERDUE * expected}
+        mean, longest = (fmean(epochs), max(epochs)) if epochs else (fmean(others_epochs), max(others_epochs))
+        remaining = max(1, trial.until - _step_at_start(trial, attempt.begin))
+        elapsed, expected = now - attempt.begin, mean * remaining
+        if elapsed > max(OVERDUE * expected, longest * remaining, 1.0):
+            message = (
+                f"trial {trial.id} has run for {duration(elapsed)}, {elapsed / expected:.1f} times the expected "
+                f"{duration(expected)}"
+            )
+            numbers = {"seconds": elapsed, "expected": expected, "limit": OVERDUE * expected}
             yield Alert("warning", f"slow:{trial.id}", message, numbers, trial=trial.id)
 
 
 def _step_at_start(trial: Trial, begin: float) -> int:
-    """The step from which the attempt that began at `begin` went on."""
+    """Return the step at which the attempt that began at the time `begin` started."""
     return max((report.step for report in trial.reports if report.time < begin), default=trial.began)
 
 
-def _use(state: State, now: float) -> Iterator[Alert]:
-    """Workers that mostly wait, while there are trials to start."""
+def _low_utilisation(state: State, now: float) -> Iterator[Alert]:
+    """Workers are idle for most of the time, although there are trials to start."""
     elapsed = state.stretches[-1].seconds if state.stretches else 0.0
     if "utilisation" in state.alerted or elapsed < USE_LEAST_SECONDS or not state.open:
         return
     if len(state.trials) >= state.total:
         return
-    found = utilisation(state, bins=1, now=now, last=min(USE_SECONDS, elapsed))
-    if found.mean < LOW_USE:
+    last_seconds = min(USE_SECONDS, elapsed)
+    busy = utilisation(state, bins=1, now=now, last=last_seconds)
+    if busy.mean < LOW_USE:
         message = (
-            f"workers had a trial for {found.mean:.0%} of the last {found.held_hours:.3g} worker-hours only: they wait for "
-            "proposals, or for others (a synchronous schedule); fewer workers would do as much"
+            f"workers had a trial for only {busy.mean:.0%} of the last {duration(last_seconds)}: they wait for proposals, "
+            "or for each other (a synchronous schedule); fewer workers would do as much"
         )
-        yield Alert("info", "utilisation", message, {"share": found.mean, "limit": LOW_USE})
+        yield Alert("info", "utilisation", message, {"share": busy.mean, "limit": LOW_USE})
 
 
-def _plan(state: State, now: float) -> Iterator[Alert]:
-    """The plan that the run was begun with does not hold: reports come later, or sooner, than its interval says."""
-    found = plan_comparison.compare_with_plan(state, now)
-    if found is None or not found.verdict or f"plan:{found.verdict}" in state.alerted:
+def _off_plan(state: State, now: float) -> Iterator[Alert]:
+    """Reports arrive later or sooner than the interval of the plan that the run was started with."""
+    comparison = plan_comparison.compare_with_plan(state, now)
+    if comparison is None or comparison.verdict is None or f"plan:{comparison.verdict}" in state.alerted:
         return
-    foretold = found.forecast
-    usual = duration(foretold.epoch.expected)
-    pace = f"; an epoch takes {duration(found.epoch)} instead of {usual}" if found.epoch else ""
+    forecast = comparison.forecast
+    pace = ""
+    if comparison.epoch:
+        pace = f"; an epoch takes {duration(comparison.epoch)} instead of {duration(forecast.epoch.expected)}"
     message = (
-        f"the plan does not hold, the search is {found.verdict}: {found.so_far}{pace}; at this pace the whole search takes "
-        f"{duration(found.total)} rather than {duration(foretold.seconds.expected)}"
+        f"the search is {comparison.verdict} than planned: {comparison.so_far}{pace}; at this pace the whole search takes "
+        f"{duration(comparison.total)} rather than {duration(forecast.seconds.expected)}"
     )
-    low, high = found.bounds
-    numbers = {"seconds": found.seconds, "expected": found.expected.expected, "low": low, "high": high}
-    severity = "warning" if found.verdict == "slower" else "info"
-    yield Alert(severity, f"plan:{found.verdict}", message, numbers | {"reports": found.reports, "total": found.total})
+    low, high = comparison.bounds
+    numbers = {"seconds": comparison.seconds, "expected": comparison.expected.expected, "low": low, "high": high}
+    numbers |= {"reports": comparison.reports, "total": comparison.total}
+    severity = "warning" if comparison.verdict == "slower" else "info"
+    yield Alert(severity, f"plan:{comparison.verdict}", message, numbers)

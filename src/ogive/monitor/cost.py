@@ -1,6 +1,6 @@
-"""What a search is expected to cost, the cost per point gained, and the ledger of hours saved and wasted.
+"""The projected cost of a search, the cost of its improvement, and the ledger of time saved and wasted.
 
-All functions are pure: they read the state that is folded from the journal.
+All functions are pure: they read the state that is computed from the journal.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ogive.arrays import FloatArray
 from ogive.formatting import duration
 from ogive.run.prices import Price
 from ogive.run.spending import HOUR, spend
@@ -22,41 +23,46 @@ if TYPE_CHECKING:
     from ogive.run.state import State
 
 LEVEL = 0.9
-"""What the interval of a projection holds at least, where `Projection.method` applies."""
+"""The probability that the interval of a projection contains the actual value, at least."""
 
 ENOUGH = 10
-"""Measured trials before anything is projected."""
+"""The fewest measured trials for a projection."""
 
 POINT = 0.01
-"""A point of a metric: a percentage point of an accuracy."""
+"""A point of a metric, such as a percentage point of an accuracy."""
 
 _NOMINAL = 0.95
-"""The level at which Student's interval is taken: durations are skewed, and it holds less than it says."""
+"""The nominal level of Student's interval. Durations are skewed, so its actual level is lower: at least `LEVEL`."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An expected amount, and what it lies in with a probability of at least `LEVEL`."""
+    """An expected amount, and an interval that contains the actual amount with a probability of at least `LEVEL`."""
 
     low: float
     expected: float
     high: float
 
     def times(self, factor: float) -> Interval:
+        """Return the interval of the amount multiplied by `factor`."""
         return Interval(self.low * factor, self.expected * factor, self.high * factor)
 
     def plus(self, amount: float) -> Interval:
+        """Return the interval of the amount plus a known one."""
         return Interval(self.low + amount, self.expected + amount, self.high + amount)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Projection:
-    """What the whole search will have taken when `max_trials` are done, what is spent already included.
+    """The total cost of a search when `max_trials` trials are done, including what is already spent.
 
     Attributes:
-        done, trials: at rest now, and in the end.
-        money: None where there is no price.
-        method: how it was computed, and when it holds.
+        done: the number of inactive trials now.
+        trials: their number at the end.
+        hours, compute_hours: see `ogive.run.spending`.
+        money: None if there is no price.
+        currency: of the money; empty if there is no price.
+        method: how it was computed, for the report.
     """
 
     done: int
@@ -68,7 +74,7 @@ class Projection:
     method: str
 
     def to_json(self) -> dict[str, Any]:
-        """As it is journalled; an interval as [low, expected, high]."""
+        """Return the projection as it is journalled; an interval is [low, expected, high]."""
         data: dict[str, Any] = {"done": self.done, "trials": self.trials, "currency": self.currency}
         for name in ("hours", "compute_hours", "money"):
             value: Interval | None = getattr(self, name)
@@ -78,7 +84,14 @@ class Projection:
 
 @dataclass(frozen=True)
 class Saving:
-    """A line of the ledger. `worker_hours` is positive where they were saved and negative where they were wasted."""
+    """A line of the ledger.
+
+    Attributes:
+        what: what saved or wasted the time.
+        worker_hours: positive if they were saved, negative if they were wasted.
+        money: their price, with the same sign; None if there is no price.
+        basis: how the time was counted, for the report.
+    """
 
     what: str
     worker_hours: float
@@ -86,57 +99,74 @@ class Saving:
     basis: str
 
 
-# -- projected -------------------------------------------------------------------------------------------------------
+# -- projected cost --------------------------------------------------------------------------------------------------
 
 
 def projection(state: State, now: float | None = None, price: Price | None = None) -> Projection | None:
-    """What the whole search will take; None before `ENOUGH` trials were measured.
+    """Return the projected cost of the whole search; None before `ENOUGH` trials were measured.
 
-    The trials that are left are taken to be like those that were measured, independent and as long: for their sum,
-    Student's prediction interval, m x_bar +- t s sqrt(m + m^2 / n) of n measured and m left (Hahn and Meeker,
-    "Statistical Intervals", 1991, section 4). The hours follow from the share of the held time in which workers
-    computed so far, and the last trials leave workers idle. What a later promotion costs is known from those before.
+    The compute time of the remaining trials is that of independent trials with the same distribution as the measured ones
+    (see `_sum_interval`). Wall-clock time follows from the share of the reserved time in which workers have computed so far,
+    plus the time at the end in which workers run out of trials. Promotions cost as much as those before.
+
+    Args:
+        state: of the run.
+        now: the clock's time, to include the open session up to it; by default up to the last event.
+        price: to use instead of the price that was paid.
     """
-    measured = np.array([t.seconds for t in _at_rest(state) if not t.cached and t.seconds > 0])
+    measured = np.array([t.seconds for t in _inactive_trials(state) if not t.cached and t.seconds > 0])
     spent = spend(state, now, price)
     if len(measured) < ENOUGH or spent.worker_hours <= 0 or spent.compute_hours <= 0:
         return None
-    done, trials = len(_at_rest(state)), max(state.total, len(state.trials))
+    done, trials = len(_inactive_trials(state)), max(state.total, len(state.trials))
     if state.ended:
         trials = done
     mean = float(measured.mean())
-    begun = sum(min(state.trials[number].seconds, mean) for number in state.in_flight)  # one that is late saves no time
-    left = _sum_of(measured, trials - done, begun).times(1 / HOUR)
+    # A pending trial saves at most the mean: one that takes longer does not make the others shorter.
+    pending_seconds = sum(min(state.trials[number].seconds, mean) for number in state.in_flight)
+    compute = _sum_interval(measured, trials - done, pending_seconds).times(1 / HOUR)
     busy = min(1.0, spent.compute_hours / spent.worker_hours)
     workers = state.stretches[-1].workers
+    # When no trial is left to start, the workers finish one after another. On average a trial is half done at that time.
     tail = mean / HOUR * (workers - 1) / (2 * workers) if trials > done else 0.0
-    wall = left.times(1 / (workers * busy)).plus(tail)
-    paid = price or state.price
+    wall = compute.times(1 / (workers * busy)).plus(tail)
+    price = price or state.price
     return Projection(
-        done,
-        trials,
-        wall.plus(spent.hours),
-        left.plus(spent.compute_hours),
-        wall.times(paid.rate(state.stretches[-1].paid)).plus(spent.money or 0.0) if paid else None,
-        paid.currency if paid else "",
-        f"Student's prediction interval from {len(measured)} measured trials, for {trials - done} more like them; "
+        done=done,
+        trials=trials,
+        hours=wall.plus(spent.hours),
+        compute_hours=compute.plus(spent.compute_hours),
+        money=wall.times(price.rate(state.stretches[-1].paid)).plus(spent.money or 0.0) if price else None,
+        currency=price.currency if price else "",
+        method=f"Student's prediction interval from {len(measured)} measured trials, for {trials - done} more like them; "
         f"workers computed {busy:.0%} of the time",
     )
 
 
-def _sum_of(measured: Any, more: int, begun: float) -> Interval:
-    """The sum of `more` further durations, less what of them was computed already."""
+def _sum_interval(measured: FloatArray, count: int, done_seconds: float) -> Interval:
+    """Return the interval of the sum of `count` further durations, less `done_seconds` that were already computed.
+
+    Student's prediction interval for the sum of m values, given n measured ones: m x_bar +- t s sqrt(m + m^2 / n) (Hahn and
+    Meeker, "Statistical Intervals", 1991, section 4).
+    """
     from scipy.special import stdtrit  # the quantile of Student's distribution
 
     n, mean = len(measured), float(measured.mean())
-    spread = float(stdtrit(n - 1, (1 + _NOMINAL) / 2) * measured.std(ddof=1) * math.sqrt(more + more * more / n))
-    bounds = [max(0.0, value - begun) for value in (more * mean - spread, more * mean, more * mean + spread)]
+    spread = float(stdtrit(n - 1, (1 + _NOMINAL) / 2) * measured.std(ddof=1) * math.sqrt(count + count * count / n))
+    bounds = [max(0.0, value - done_seconds) for value in (count * mean - spread, count * mean, count * mean + spread)]
     return Interval(*bounds)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ForecastReview:
-    """A journalled projection against what it came to."""
+    """A journalled projection with the actual cost of the search.
+
+    Attributes:
+        done: the number of inactive trials at the time of the projection; 0 for a plan.
+        trials: the number of trials that it was for.
+        hours, money: as projected.
+        actual_hours, actual_money: as spent.
+    """
 
     done: int
     trials: int
@@ -147,44 +177,45 @@ class ForecastReview:
 
     @property
     def held(self) -> bool:
-        """Whether the hours came to lie in the interval."""
+        """Whether the actual hours are in the projected interval."""
         return self.hours.low <= self.actual_hours <= self.hours.high
 
 
 def reviews(state: State) -> list[ForecastReview]:
-    """Projected against actual, after the run: of the projections for as many trials as there came to be."""
-    total = len(_at_rest(state))
+    """Return the reviews of all projections for the number of trials that the search had; empty before its end."""
+    total = len(_inactive_trials(state))
     if not state.ended:
         return []
     actual = spend(state)
     return [
         ForecastReview(
-            data["done"],
-            data["trials"],
-            Interval(*data["hours"]),
-            actual.hours,
-            Interval(*data["money"]) if data.get("money") else None,
-            actual.money,
+            done=data["done"],
+            trials=data["trials"],
+            hours=Interval(*data["hours"]),
+            actual_hours=actual.hours,
+            money=Interval(*data["money"]) if data.get("money") else None,
+            actual_money=actual.money,
         )
         for data in state.projected
         if data["trials"] == total
     ]
 
 
-# -- for what --------------------------------------------------------------------------------------------------------
+# -- cost of the improvement -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Gain:
-    """What was gained for what was spent, of the first objective.
+    """The improvement of the first objective, and its cost.
 
     Attributes:
-        start: the median of the first values: what an architecture has that nobody searched for.
-        best: the best so far.
-        points: the difference in hundredths of the metric's unit: percentage points of an accuracy.
-        worker_hours, money: spent on the way there; money is None where there is no price.
-        last_point: compute hours between the first trial within one point of the best and the best; None where the gain
-            is less than a point.
+        metric: the objective's metric.
+        start: the median of the first trials, which a search without learning would have.
+        best: the best value so far.
+        points: their difference in hundredths of the metric's unit, which are percentage points for an accuracy.
+        worker_hours, money: spent so far; money is None if there is no price.
+        last_point: compute hours from the first trial within one point of the best up to the best; None if the gain is less
+            than a point.
     """
 
     metric: str
@@ -197,24 +228,31 @@ class Gain:
 
     @property
     def hours_per_point(self) -> float:
+        """The worker-hours for each point."""
         return self.worker_hours / self.points
 
     @property
     def money_per_point(self) -> float | None:
+        """The money for each point; None if there is no price."""
         return None if self.money is None else self.money / self.points
 
 
 def gain(state: State, price: Price | None = None, first: int = 10) -> Gain | None:
-    """What a point of the first objective cost; None where nothing was gained over the first trials yet.
+    """Return the improvement over the first trials, and its cost; None if there is no improvement yet.
 
-    Trials are compared at the highest step that any has reached.
+    Trials are compared at the highest step that any trial has reached.
+
+    Args:
+        state: of the run.
+        price: to use instead of the price that was paid.
+        first: the number of first trials whose median is the starting value.
     """
     objective = state.objectives[0]
     _, trials = comparable(list(state.trials.values()), at_least=1)
-    found = sorted(
+    in_order = sorted(
         ((t.reports[-1].time, -objective.cost(t.metrics), t.seconds) for t in trials), key=lambda row: row[0]
     )
-    rows = [(merit, seconds) for _, merit, seconds in found if math.isfinite(merit)]  # more is better
+    rows = [(merit, seconds) for _, merit, seconds in in_order if math.isfinite(merit)]  # more is better
     if len(rows) <= first:
         return None
     merits = [merit for merit, _ in rows]
@@ -223,52 +261,53 @@ def gain(state: State, price: Price | None = None, first: int = 10) -> Gain | No
     if points <= 0:
         return None
     near = next(i for i, merit in enumerate(merits) if merit >= best - POINT)
-    last = sum(seconds for _, seconds in rows[near + 1 : merits.index(best) + 1]) / HOUR
+    last_point = sum(seconds for _, seconds in rows[near + 1 : merits.index(best) + 1]) / HOUR
     sign = 1 if objective.goal == "maximize" else -1
     spent = spend(state, price=price)
     return Gain(
-        objective.metric,
-        sign * start,
-        sign * best,
-        points,
-        spent.worker_hours,
-        spent.money,
-        last if best - start >= POINT else None,
+        metric=objective.metric,
+        start=sign * start,
+        best=sign * best,
+        points=points,
+        worker_hours=spent.worker_hours,
+        money=spent.money,
+        last_point=last_point if best - start >= POINT else None,
     )
 
 
-# -- saved and wasted ------------------------------------------------------------------------------------------------
+# -- saved and wasted time -------------------------------------------------------------------------------------------
 
 
 def ledger(state: State, finals: Sequence[State] = (), price: Price | None = None) -> list[Saving]:
-    """What was saved (positive) and wasted (negative), in worker-hours; lines without anything are left out.
+    """Return the worker-hours that were saved (positive) and wasted (negative), without lines that are zero.
 
     Args:
         state: of the search.
-        finals: the runs that trained the best from scratch; with them it is known what full training of all would cost.
-        price: instead of the one that was paid.
+        finals: the runs of full training. With them, the cost of training all trials in full is known.
+        price: to use instead of the price that was paid.
     """
     trials = list(state.trials.values())
-    over = (Status.STOPPED, Status.PAUSED) if state.ended else (Status.STOPPED,)  # a paused trial may go on
-    stopped = [trial for trial in trials if trial.status in over]
+    # After the end of the search a paused trial is not resumed.
+    stopped_statuses = (Status.STOPPED, Status.PAUSED) if state.ended else (Status.STOPPED,)
+    stopped = [trial for trial in trials if trial.status in stopped_statuses]
     epochs = [report.seconds / steps for trial in trials for report, steps in _epochs(trial) if report.seconds > 0]
     typical = median(epochs) if epochs else 0.0
     failed = [trial for trial in trials if trial.status.failed]
     spent = spend(state, price=price)
     full = int(state.created.get("epochs") or 0)
-    idle = sum(stretch.seconds * stretch.workers for stretch in state.stretches) - state.seconds
+    idle = sum(session.seconds * session.workers for session in state.stretches) - state.seconds
     lines = [
         (
             "early stopping",
-            sum(_left(trial, full, typical) for trial in stopped),
+            sum(_remaining_seconds(trial, full, typical) for trial in stopped),
             f"{len(stopped)} trials not trained to the end, at their own pace",
         ),
         ("evaluation cache", state.saved, "what the cached reports took when they were computed"),
-        *_proxy(state, trials, finals),
+        *_saved_by_cheap_evaluation(state, trials, finals),
         ("failures", -sum(t.seconds for t in failed), f"computed in {len(failed)} failed trials"),
         ("lost attempts", -state.retried, "computed since the last report by attempts that ended without a result"),
-        ("repeats", -_repeated(trials), "computed for architectures that had been evaluated before"),
-        ("idle workers", -max(0.0, idle), "held, but not computing: starting, waiting, the end of the search"),
+        ("repeats", -_repeated_seconds(trials), "computed for architectures that had been evaluated before"),
+        ("idle workers", -max(0.0, idle), "reserved, but not computing: starting, waiting, the end of the search"),
     ]
     per_hour = spent.money / spent.worker_hours if spent.money is not None and spent.worker_hours else None
     return [
@@ -278,9 +317,11 @@ def ledger(state: State, finals: Sequence[State] = (), price: Price | None = Non
     ]
 
 
-def _left(trial: Trial, full: int, typical: float) -> float:
-    """Seconds that the rest of a trial would have taken, at the pace of its own epochs: of the median one without the first,
-    in which a worker may have loaded code and data. Of a single epoch no more than a `typical` one of the search counts.
+def _remaining_seconds(trial: Trial, full: int, typical: float) -> float:
+    """Return the seconds that a trial would have taken up to its last epoch, at its own pace.
+
+    The pace is the median of its epochs without the first, in which a worker may have loaded code and data. If there is only
+    one epoch, the pace is at most `typical`.
     """
     epochs = [report.seconds / steps for report, steps in _epochs(trial)]
     if not epochs:
@@ -290,31 +331,35 @@ def _left(trial: Trial, full: int, typical: float) -> float:
 
 
 def _epochs(trial: Trial) -> Iterator[tuple[Report, int]]:
-    """The reports of a trial, each with the epochs since the one before."""
+    """Yield the reports of a trial, each with the number of epochs since the one before."""
     step = 0
     for report in trial.reports:
         yield report, max(1, report.step - step)
         step = report.step
 
 
-def _proxy(state: State, trials: Sequence[Trial], finals: Sequence[State]) -> list[tuple[str, float, str]]:
+def _saved_by_cheap_evaluation(
+    state: State, trials: Sequence[Trial], finals: Sequence[State]
+) -> list[tuple[str, float, str]]:
+    """Return what full training of all trials would have cost more than the search and the full training of some."""
     full = [t.seconds for final in finals for t in final.trials.values() if t.status is Status.FINISHED and t.seconds]
-    tried = [trial for trial in trials if trial.status.ended or trial.status is Status.PAUSED]
-    if not full or not tried:
+    evaluated = [trial for trial in trials if trial.status.ended or trial.status is Status.PAUSED]
+    if not full or not evaluated:
         return []
-    saved = len(tried) * median(full) - state.seconds - sum(final.seconds for final in finals)
-    basis = f"{len(tried)} full trainings of {duration(median(full))} (median), less the search and the final stage"
+    saved = len(evaluated) * median(full) - state.seconds - sum(final.seconds for final in finals)
+    basis = f"{len(evaluated)} full trainings of {duration(median(full))} (median), less the search and full training"
     return [("cheap estimates", saved, basis)]
 
 
-def _repeated(trials: Sequence[Trial]) -> float:
-    seen: set[str] = set()
+def _repeated_seconds(trials: Sequence[Trial]) -> float:
+    """Return the compute time of trials whose architecture an earlier trial had."""
+    ids: set[str] = set()
     seconds = 0.0
     for trial in trials:
-        seconds += trial.seconds if trial.architecture.id in seen else 0.0
-        seen.add(trial.architecture.id)
+        seconds += trial.seconds if trial.architecture.id in ids else 0.0
+        ids.add(trial.architecture.id)
     return seconds
 
 
-def _at_rest(state: State) -> list[Trial]:
+def _inactive_trials(state: State) -> list[Trial]:
     return [t for t in state.trials.values() if t.status.ended or t.status is Status.PAUSED]

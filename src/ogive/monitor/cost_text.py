@@ -1,13 +1,13 @@
-"""What a run costs, what is to be expected, what the stop rules say and which alerts there were, in words."""
+"""Texts for `ogive status`: the cost of a run and its projection, the verdicts of the stop rules, and the alerts."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ogive.formatting import amount, duration, number, of_limit
+from ogive.formatting import amount, duration, number, of_limit, plural
 from ogive.monitor import cost, plan_comparison
 from ogive.monitor.stop_rules import StopVerdict
 from ogive.run import spending
@@ -16,10 +16,11 @@ from ogive.run.state import State
 
 HOUR = 3600.0
 Line = tuple[str, str]
+"""A label and a text."""
 
 
 def spent_line(state: State, now: float | None = None) -> str:
-    """`1 h 5 min (36% of 3 h), 6.43 of 50 USD (13%)`."""
+    """Return what was spent, as `1 h 5 min (36% of 3 h), 6.43 of 50 USD (13%)`."""
     settings, spent = Settings.from_json(state.settings), spending.spend(state, now)
     share = f" ({spent.hours / settings.hours:.0%} of {duration(settings.hours * HOUR)})" if settings.hours else ""
     text = f"{duration(spent.hours * HOUR)}{share}"
@@ -31,125 +32,143 @@ def spent_line(state: State, now: float | None = None) -> str:
     return text
 
 
-def projected_line(found: cost.Projection | None) -> str:
-    """`2 h 58 min (2 h 40 min to 3 h 20 min), 19.30 USD (17.10 to 22.40)`, or "" where nothing can be said."""
-    if found is None:
-        return ""
-    text = f"{duration(found.hours.expected * HOUR)} {_between(found.hours, lambda x: duration(x * HOUR))}"
-    if found.money is not None:
-        text += f", {amount(found.money.expected, found.currency)} {_between(found.money, lambda x: amount(x))}"
+def projected_line(projection: cost.Projection) -> str:
+    """Return a projection, as `2 h 58 min (2 h 40 min to 3 h 20 min), 19.30 USD (17.10 to 22.40)`."""
+    hours, money = projection.hours, projection.money
+    text = f"{_hours(hours.expected)} {_range(hours, _hours)}"
+    if money is not None:
+        text += f", {amount(money.expected, projection.currency)} {_range(money, amount)}"
     return text
 
 
-def _between(interval: cost.Interval, say: Any) -> str:
-    return f"({say(interval.low)} to {say(interval.high)})"
+def _hours(hours: float) -> str:
+    return duration(hours * HOUR)
 
 
-def cost_lines(found: dict[str, State], now: float | None = None) -> list[Line]:
-    """Everything about cost that can be said of a run and its second stage, a label and a text each."""
-    state = found["search"]
+def _range(interval: cost.Interval, format_amount: Callable[[float], str]) -> str:
+    return f"({format_amount(interval.low)} to {format_amount(interval.high)})"
+
+
+def cost_lines(states: dict[str, State], now: float | None = None) -> list[Line]:
+    """Return all lines about the cost of a run and of its full training.
+
+    Args:
+        states: by stage; the stage "search" is required.
+        now: the clock's time, to include the open session up to it; by default up to the last event.
+    """
+    state = states["search"]
     settings = Settings.from_json(state.settings)
-    told = state.price is not None or settings.budget is not None  # else there is nothing beside the time to be said
-    lines = [("spent", spent_line(state, now))] if told else []
-    by = spending.spend_by(found, now)
-    if len(by) > 1:
-        lines += [(f"  {line.stage}", _stage(line)) for line in by]
+    # Without a price and a budget, the time is all there is to say, and the line "time" of the status has it.
+    has_cost = state.price is not None or settings.budget is not None
+    lines = [("spent", spent_line(state, now))] if has_cost else []
+    by_stage = spending.spend_by(states, now)
+    if len(by_stage) > 1:
+        lines += [(f"  {line.stage}", _stage_text(line)) for line in by_stage]
     if state.price is not None:
         lines.append(("price", str(state.price)))
-    expected = cost.projection(state, now)
-    if expected is not None and not state.ended and expected.done < expected.trials:
-        lines.append(("projected", f"{projected_line(expected)}; {cost.LEVEL:.0%} interval"))
-    foretold = plan_line(state, now)
-    if foretold:
-        lines.append(("plan", foretold))
-    lines += [("projected" if review.done else "plan", _review(review)) for review in cost.reviews(state)]
-    gained = cost.gain(state)
-    if gained is not None:
-        lines.append(("a point", _gain(gained)))
-    ledger = cost.ledger(state, [final for stage, final in found.items() if stage != "search"])
-    lines += _ledger("saved", [line for line in ledger if line.worker_hours > 0])
-    return lines + _ledger("wasted", [line for line in ledger if line.worker_hours < 0])
+    projection = cost.projection(state, now)
+    if projection is not None and not state.ended and projection.done < projection.trials:
+        lines.append(("projected", f"{projected_line(projection)}; {cost.LEVEL:.0%} interval"))
+    plan = plan_line(state, now)
+    if plan is not None:
+        lines.append(("plan", plan))
+    lines += [("projected" if review.done else "plan", _review_text(review)) for review in cost.reviews(state)]
+    gain = cost.gain(state)
+    if gain is not None:
+        lines.append(("gain", _gain_text(gain, spending.spend(state).currency)))
+    ledger = cost.ledger(state, [final for stage, final in states.items() if stage != "search"])
+    lines += _ledger_line("saved", [line for line in ledger if line.worker_hours > 0])
+    return lines + _ledger_line("wasted", [line for line in ledger if line.worker_hours < 0])
 
 
-def plan_line(state: State, now: float | None = None) -> str:
-    """How a search that goes on stands against the plan it was begun with; "" where there is none."""
-    found = None if state.ended else plan_comparison.compare_with_plan(state, now)
-    if found is None:
-        return ""
-    foretold = found.forecast
-    between = _between(foretold.seconds, duration)
-    whole = f"{duration(foretold.seconds.expected)} {between} foretold with {foretold.split}"
-    verdict = f"it does not hold, the search is {found.verdict}" if found.verdict else "it holds"
-    return f"{whole}; {found.so_far}: {verdict}"
+def plan_line(state: State, now: float | None = None) -> str | None:
+    """Return how a running search compares with the plan that it was started with; None if there is no plan."""
+    comparison = None if state.ended else plan_comparison.compare_with_plan(state, now)
+    if comparison is None:
+        return None
+    seconds = comparison.forecast.seconds
+    forecast = f"forecast {duration(seconds.expected)} {_range(seconds, duration)} with {comparison.forecast.split}"
+    verdict = f"the search is {comparison.verdict} than planned" if comparison.verdict else "the plan holds"
+    return f"{forecast}; {comparison.so_far}: {verdict}"
 
 
-def _stage(line: spending.Spending) -> str:
+def _stage_text(line: spending.Spending) -> str:
     money = "" if line.money is None else f", {amount(line.money, line.currency)}"
-    computing = f"{duration(line.compute_hours * HOUR)} of {duration(line.worker_hours * HOUR)} held computing"
-    return f"{duration(line.hours * HOUR)} on {line.device}, {computing}{money}"
+    computing = (
+        f"workers computed for {_hours(line.compute_hours)} of the {_hours(line.worker_hours)} they were reserved"
+    )
+    return f"{_hours(line.hours)} on {line.device}, {computing}{money}"
 
 
-def _review(review: cost.ForecastReview) -> str:
-    verdict = "held" if review.held else "did not hold"
-    interval = _between(review.hours, lambda x: duration(x * HOUR))
-    when = f"after {review.done} of {review.trials} trials" if review.done else f"of {review.trials} trials, foretold"
+def _review_text(review: cost.ForecastReview) -> str:
+    interval = f"{_hours(review.hours.expected)} {_range(review.hours, _hours)}"
+    forecast = f"forecast {interval} for {plural(review.trials, 'trial')}"  # by the plan, before the search
+    if review.done:
+        forecast = f"{interval} after {review.done} of {plural(review.trials, 'trial')}"
+    verdict = "within" if review.held else "outside"
+    return f"{forecast}; it took {_hours(review.actual_hours)}, {verdict} the interval"
+
+
+def _gain_text(gain: cost.Gain, currency: str) -> str:
+    money = f" and {amount(gain.money_per_point, currency)}" if gain.money_per_point is not None else ""
+    last = f"; the last point took {_hours(gain.last_point)} of computing" if gain.last_point else ""
     return (
-        f"{when} {duration(review.hours.expected * HOUR)} {interval}; "
-        f"it took {duration(review.actual_hours * HOUR)}: the interval {verdict}"
+        f"{gain.metric} from {number(gain.start)} (median of the first trials) to {number(gain.best)}: a point took "
+        f"{_hours(gain.hours_per_point)} of worker time{money}{last}"
     )
 
 
-def _gain(gained: cost.Gain) -> str:
-    money = f", {amount(gained.money_per_point)}" if gained.money_per_point is not None else ""
-    last = f"; the last point took {duration(gained.last_point * HOUR)} of computing" if gained.last_point else ""
-    return (
-        f"of {gained.metric}, from {number(gained.start)} (median of the first trials) to {number(gained.best)}: "
-        f"{duration(gained.hours_per_point * HOUR)} of worker time{money}{last}"
-    )
-
-
-def _ledger(word: str, lines: Sequence[cost.Saving]) -> list[Line]:
-    shown = [line for line in lines if abs(line.worker_hours) * HOUR >= 0.1]
-    return (
-        [(word, "; ".join(f"{line.what} {duration(abs(line.worker_hours) * HOUR)}" for line in shown))] if shown else []
-    )
+def _ledger_line(label: str, lines: Sequence[cost.Saving]) -> list[Line]:
+    """Return one line with all entries of at least 0.1 s, or none."""
+    texts = [f"{s.what} {_hours(abs(s.worker_hours))}" for s in lines if abs(s.worker_hours) * HOUR >= 0.1]
+    return [(label, "; ".join(texts))] if texts else []
 
 
 def advice_lines(verdicts: Sequence[StopVerdict]) -> list[Line]:
-    """What each stop rule says: first those that say stop."""
+    """Return the verdict of each stop rule, those that say stop first."""
     ordered = sorted(verdicts, key=lambda verdict: not verdict.stop)
     return [("STOP" if v.stop else "go on", f"{v.rule.replace('_', ' ')}: {v.reason}") for v in ordered]
 
 
 def alert_lines(state: State) -> list[Line]:
-    """The alerts, the last ones first."""
-    when = [time.strftime("%Y-%m-%d %H:%M", time.localtime(alert.time)) for alert in state.alerts]
-    return [(a.severity, f"{at}: {a.message}") for a, at in reversed(list(zip(state.alerts, when, strict=True)))]
+    """Return the alerts with their times, the latest first."""
+    lines = []
+    for alert in reversed(state.alerts):
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(alert.time))
+        lines.append((alert.severity, f"{when}: {alert.message}"))
+    return lines
 
 
-def cost_json(found: dict[str, State], now: float | None = None) -> dict[str, Any]:
-    """The same numbers for scripts."""
-    state = found["search"]
-    expected, gained = cost.projection(state, now), cost.gain(state)
-    finals = [final for stage, final in found.items() if stage != "search"]
+def cost_json(states: dict[str, State], now: float | None = None) -> dict[str, Any]:
+    """Return the numbers of `cost_lines` for `ogive status --json`."""
+    state = states["search"]
+    projection, gain = cost.projection(state, now), cost.gain(state)
+    finals = [final for stage, final in states.items() if stage != "search"]
     settings = Settings.from_json(state.settings)
     return {
         "budget": {"hours": settings.hours, "money": settings.money},
         "spent": asdict(spending.spend(state, now)),
-        "by_stage_and_device": [asdict(line) for line in spending.spend_by(found, now)],
+        "by_stage_and_device": [asdict(line) for line in spending.spend_by(states, now)],
         "price": state.price.to_json() if state.price else None,
-        "projected": {**expected.to_json(), "method": expected.method} if expected else None,
+        "projected": {**projection.to_json(), "method": projection.method} if projection else None,
         "projected_against_actual": [{**asdict(review), "held": review.held} for review in cost.reviews(state)],
         "plan": plan_json(state, now),
-        "gain": asdict(gained) if gained else None,
+        "gain": asdict(gain) if gain else None,
         "ledger": [asdict(line) for line in cost.ledger(state, finals)],
     }
 
 
 def plan_json(state: State, now: float | None = None) -> dict[str, Any] | None:
-    """Forecast against fact for scripts; None where the search was begun without a plan."""
-    found = plan_comparison.compare_with_plan(state, now)
-    if found is None:
+    """Return the comparison with the plan for `ogive status --json`; None if the search was started without a plan."""
+    comparison = plan_comparison.compare_with_plan(state, now)
+    if comparison is None:
         return None
-    own = {name: getattr(found, name) for name in ("reports", "seconds", "epoch", "verdict", "total")}
-    return {**own, "expected": asdict(found.expected), "foretold": asdict(found.forecast)}
+    return {
+        "reports": comparison.reports,
+        "seconds": comparison.seconds,
+        "epoch": comparison.epoch,
+        "verdict": comparison.verdict or "",
+        "total": comparison.total,
+        "expected": asdict(comparison.expected),
+        "foretold": asdict(comparison.forecast),
+    }

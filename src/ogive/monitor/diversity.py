@@ -1,7 +1,7 @@
-"""How different the architectures are that a search tries: the mean pairwise distance of a population.
+"""The diversity of the architectures that a search proposes: the mean distance of all pairs.
 
-The distance of two architectures is the share of the decisions active in either that differ; 0 for the same labels, 1 where
-nothing is shared.
+The distance of two architectures is the share of decisions in which they differ, of those that are active in either of them:
+0 for equal architectures, and 1 if nothing is shared.
 """
 
 from __future__ import annotations
@@ -15,27 +15,30 @@ from ogive.seeds import generator
 from ogive.space import Space
 
 WINDOW = 50
-"""The recent population: so many of the last proposals."""
+"""The number of latest proposals whose diversity is computed."""
 
 
 def mean_distance(architectures: Sequence[Mapping[str, object]]) -> float:
-    """The mean distance of all pairs, in [0, 1]; 0 for one architecture or none."""
+    """Return the mean distance of all pairs, in [0, 1]; 0 for fewer than two architectures."""
     n = len(architectures)
     if n < 2:
         return 0.0
-    codes = _codes(architectures)
-    if codes.size and codes.min() >= 0:  # every decision is active, so pairs need only be counted
-        alike = sum(int((np.bincount(column) ** 2).sum()) for column in codes.T)
-        return float((n * n - alike / codes.shape[1]) / (n * (n - 1)))
-    differ, active = np.zeros((n, n)), np.zeros((n, n))
+    codes = _label_codes(architectures)
+    # If every decision is active everywhere, equal pairs follow from the counts of each label, without a pass over all
+    # pairs.
+    if codes.size and codes.min() >= 0:
+        equal_pairs = sum(int((np.bincount(column) ** 2).sum()) for column in codes.T)
+        return float((n * n - equal_pairs / codes.shape[1]) / (n * (n - 1)))
+    different, active = np.zeros((n, n)), np.zeros((n, n))
     for column in codes.T:
-        differ += column[:, None] != column[None, :]
+        different += column[:, None] != column[None, :]
         active += (column[:, None] >= 0) | (column[None, :] >= 0)
-    return float((differ / np.maximum(active, 1)).sum()) / (n * (n - 1))  # each pair twice; none differs from itself
+    # The matrix has each pair twice, and zeros on its diagonal.
+    return float((different / np.maximum(active, 1)).sum()) / (n * (n - 1))
 
 
 def diversity(architectures: Sequence[Mapping[str, object]], window: int = WINDOW, points: int = 200) -> list[float]:
-    """The mean distance among the last `window` architectures, at up to `points` places evenly spread.
+    """Return the mean distance among the last `window` architectures, at up to `points` evenly spaced positions.
 
     Returns:
         A value for each of `places(len(architectures), points)`.
@@ -44,18 +47,18 @@ def diversity(architectures: Sequence[Mapping[str, object]], window: int = WINDO
 
 
 def places(count: int, points: int = 200) -> list[int]:
-    """How many architectures there were at each of up to `points` places; the last one is `count`."""
+    """Return up to `points` evenly spaced positions, as numbers of architectures; the last one is `count`."""
     return sorted({round(i * count / points) for i in range(1, points + 1)} - {0}) if count else []
 
 
 def random_distance(space: Space, draws: int = 64) -> float:
-    """What random sampling has: the yardstick of what is diverse in this space."""
+    """Return the mean distance of random architectures of a space, as a reference."""
     rng = generator(0, "diversity")
     return mean_distance([space.sample(rng) for _ in range(draws)])
 
 
-def _codes(architectures: Sequence[Mapping[str, object]]) -> IntArray:
-    """[n, decisions]: a number for each label, -1 where the decision is not active."""
+def _label_codes(architectures: Sequence[Mapping[str, object]]) -> IntArray:
+    """Return [n, decisions]: a number for each label, and -1 where the decision is not active."""
     columns: dict[str, int] = {}
     labels: list[dict[object, int]] = []
     for architecture in architectures:

@@ -1,4 +1,4 @@
-"""The live view of a running search: an observer `(State, Event | None) -> None` for the controller."""
+"""The live view of a running search, an observer of the controller."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Observer = Callable[[State, Event | None], None]
 REDRAW_SECONDS = 0.25
 LINE_SECONDS = 10.0
 STEPS = 10
-"""A plain view prints a line each time a further 1/STEPS of the trials is done."""
+"""A plain view prints a line each time another 1/STEPS of the trials is inactive."""
 
 
 @contextmanager
 def live_view(stream: TextIO | None = None) -> Iterator[Observer]:
-    """A view that redraws itself on a terminal, and `plain_view` where `stream` is none.
+    """Show a view that is redrawn on a terminal; `plain_view` if `stream` is not a terminal.
 
-    What others print to stdout and stderr meanwhile appears above the view. Ctrl-C passes through.
+    Other output to stdout and stderr appears above the view. Ctrl-C is passed on.
 
     Args:
         stream: where to draw; by default stderr.
@@ -42,101 +42,103 @@ def live_view(stream: TextIO | None = None) -> Iterator[Observer]:
         with plain_view(out) as observe:
             yield observe
         return
-    tally = Progress()
+    progress = Progress()
     try:
         with Live(console=console, auto_refresh=False, transient=True) as live:
-            due = 0.0
+            next_redraw = 0.0
 
             def observe_live(state: State, event: Event | None) -> None:
-                nonlocal due
-                tally.note(state, event)
+                nonlocal next_redraw
+                progress.note(state, event)
                 if event is not None and event.kind is Kind.WARNING:
-                    live.console.print(Text(f"warning: {_about(event)}", style="yellow"), soft_wrap=True)
+                    live.console.print(Text(f"warning: {_warning_text(event)}", style="yellow"), soft_wrap=True)
                 now = time.monotonic()
-                if now >= due:
-                    due = now + REDRAW_SECONDS
-                    live.update(_drawn(tally), refresh=True)
+                if now >= next_redraw:
+                    next_redraw = now + REDRAW_SECONDS
+                    live.update(_create_table(progress), refresh=True)
 
             yield observe_live
     finally:
-        if tally.seen:
-            console.print(Text(tally.summary()), soft_wrap=True)
+        if progress.has_begun:
+            console.print(Text(progress.summary()), soft_wrap=True)
 
 
 @contextmanager
 def plain_view(stream: TextIO | None = None) -> Iterator[Observer]:
-    """A line every ten seconds or tenth of the trials, for logs, one for each warning and alert, and one at the end.
+    """Print lines for logs: every ten seconds or tenth of the trials, for each warning and alert, and at the end.
 
     Args:
         stream: where to print; by default stderr.
     """
     out = stream if stream is not None else sys.stderr
-    tally = Progress()
-    due, tenths = 0.0, 0
+    progress = Progress()
+    next_line, printed_tenths = 0.0, 0
 
     def observe(state: State, event: Event | None) -> None:
-        nonlocal due, tenths
-        tally.note(state, event)
+        nonlocal next_line, printed_tenths
+        progress.note(state, event)
         if event is not None and event.kind is Kind.WARNING:
-            print(f"warning: {_about(event)}", file=out, flush=True)
-        if event is not None and event.kind is Kind.ALERT and not _on_console(state):
+            print(f"warning: {_warning_text(event)}", file=out, flush=True)
+        if event is not None and event.kind is Kind.ALERT and not _is_routed_to_console(state):
             print(f"{state.alerts[-1].severity}: {state.alerts[-1].message}", file=out, flush=True)
-        now, done = time.monotonic(), STEPS * tally.at_rest // tally.total
-        if (now >= due and due) or done > tenths:
-            print(_line(tally), file=out, flush=True)
-            due, tenths = now + LINE_SECONDS, max(done, tenths)
-        due = due or now + LINE_SECONDS
+        now, tenths = time.monotonic(), STEPS * progress.inactive // progress.total
+        if (now >= next_line and next_line) or tenths > printed_tenths:
+            print(_plain_line(progress), file=out, flush=True)
+            next_line, printed_tenths = now + LINE_SECONDS, max(tenths, printed_tenths)
+        next_line = next_line or now + LINE_SECONDS
 
     try:
         yield observe
     finally:
-        if tally.seen:
-            print(tally.summary(), file=out, flush=True)
+        if progress.has_begun:
+            print(progress.summary(), file=out, flush=True)
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether somebody is looking; a process without a console has None for its streams."""
+    """Return whether `stream` is a terminal. The streams of a process without a console are None."""
     return stream is not None and stream.isatty()
 
 
-def _about(event: Event) -> str:
-    """The message of a warning, with its trial, on one line."""
+def _warning_text(event: Event) -> str:
+    """Return the message of a warning, with its trial, in one line."""
     about = "" if event.trial is None else f"trial {event.trial}: "
     return " ".join(f"{about}{event.data['message']}".split())
 
 
-def _on_console(state: State) -> bool:
-    """Whether a route of the run prints its last alert already."""
+def _is_routed_to_console(state: State) -> bool:
+    """Return whether a route of the run prints the last alert already."""
     severity = SEVERITIES.index(state.alerts[-1].severity)
     routes = [{route: True} if isinstance(route, str) else route for route in state.settings.get("alerts", ())]
     return any("console" in r and severity >= SEVERITIES.index(r.get("severity", "info")) for r in routes)
 
 
-def _line(tally: Progress) -> str:
-    failed = f", failed {tally.failures()}" if tally.failures() else ""
-    return f"{tally.progress()}{failed}; best: {tally.best_so_far(False)}; {tally.times()}"
+def _plain_line(progress: Progress) -> str:
+    failures = progress.failures()
+    failed = "" if failures is None else f", failed {failures}"
+    return f"{progress.progress()}{failed}; best: {progress.best_so_far(False)}; {progress.times()}"
 
 
-def _drawn(tally: Progress) -> Table:
-    """The bar and, under it, a line for each thing worth knowing; lines that are too long are cut."""
+def _create_table(progress: Progress) -> Table:
+    """Return the bar and the lines below it. Lines that are too long are cut."""
     rows = Table.grid(padding=(0, 1), expand=True)
     rows.add_column(style="dim", no_wrap=True, min_width=8)
     rows.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    rows.add_row("", ProgressBar(total=tally.total, completed=min(tally.at_rest, tally.total)))
-    rows.add_row("trials", tally.progress())
-    rows.add_row("best", Text(tally.best_so_far(), style="bold"))
-    if len(tally.best) == 1:
-        chosen = ", ".join(f"{name} {label}" for name, label in tally.best[0].architecture.items())
-        rows.add_row("", Text(chosen, style="dim"))
-    if tally.failures():
-        rows.add_row("failed", Text(tally.failures(), style="red"))
-    rows.add_row("time", tally.times())
-    if tally.spent:
-        rows.add_row("cost", tally.spent)
-    if tally.state.alerts:
-        alert = tally.state.alerts[-1]
+    rows.add_row("", ProgressBar(total=progress.total, completed=min(progress.inactive, progress.total)))
+    rows.add_row("trials", progress.progress())
+    rows.add_row("best", Text(progress.best_so_far(), style="bold"))
+    if len(progress.best) == 1:
+        choices = ", ".join(f"{name} {label}" for name, label in progress.best[0].architecture.items())
+        rows.add_row("", Text(choices, style="dim"))
+    failures, spent = progress.failures(), progress.spent
+    if failures is not None:
+        rows.add_row("failed", Text(failures, style="red"))
+    rows.add_row("time", progress.times())
+    if spent is not None:
+        rows.add_row("cost", spent)
+    if progress.state.alerts:
+        alert = progress.state.alerts[-1]
         style = {"info": "cyan", "warning": "yellow", "critical": "bold red"}[alert.severity]
         rows.add_row(alert.severity, Text(" ".join(alert.message.split()), style=style))
-    if tally.state.ended:
-        rows.add_row("ended", Text(tally.state.ended))
+    if progress.state.ended:
+        rows.add_row("ended", Text(progress.state.ended))
     return rows

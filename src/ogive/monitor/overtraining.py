@@ -21,13 +21,13 @@ MEDIAN_STEP = 0.954
 
 @dataclass(frozen=True, kw_only=True)
 class Overtraining:
-    """Most trials were better at an earlier epoch.
+    """The finding that most trials were better at an earlier epoch.
 
     Attributes:
-        objective: by which they were better.
-        better: how many trials were.
-        of: how many were looked at.
-        best_step: the median of their best epochs.
+        objective: the objective.
+        better: how many trials were better.
+        of: how many trials were examined.
+        best_step: the median of the best epochs of the trials that were better.
         last_step: the median of their last epochs.
     """
 
@@ -41,39 +41,43 @@ class Overtraining:
         name, goal = self.objective.metric, self.objective.goal
         return (
             f"{self.better} of {self.of} trials had a clearly better {name} earlier than at their last epoch (median: epoch "
-            f"{self.best_step} of {self.last_step}), and the last epoch is a trial's value: train for fewer epochs, or take "
-            f"the best one: Objective({name!r}, {goal!r}, epoch='best'), in a job {{metric: {name}, goal: {goal}, "
+            f"{self.best_step} of {self.last_step}), but the value of a trial is its last epoch: train for fewer epochs, or "
+            f"use the best epoch: Objective({name!r}, {goal!r}, epoch='best'), in a job {{metric: {name}, goal: {goal}, "
             "epoch: best}"
         )
 
 
 def overtraining(state: State) -> Overtraining | None:
-    """Whether most trials at rest were clearly better at an earlier epoch; None where not, or where the best one counts."""
+    """Check whether most inactive trials were clearly better at an earlier epoch.
+
+    Returns:
+        None if they were not, or if the value of a trial is its best epoch.
+    """
     objective = state.objectives[0]
     if state.best_epoch_of is not None:
         return None
     trials = [t for t in state.trials.values() if t.status is Status.PAUSED or (t.status.ended and not t.status.failed)]
     curves = [(trial, _curve(trial, objective)) for trial in trials]
-    long = [(trial, costs) for trial, costs in curves if len(costs) >= FEWEST_REPORTS]
-    better = [(trial, costs) for trial, costs in long if is_overtrained([cost for _, cost in costs])]
-    if len(better) < FEWEST_TRIALS or 2 * len(better) <= len(long):
+    examined = [(trial, curve) for trial, curve in curves if len(curve) >= FEWEST_REPORTS]
+    better = [(trial, curve) for trial, curve in examined if is_overtrained([cost for _, cost in curve])]
+    if len(better) < FEWEST_TRIALS or 2 * len(better) <= len(examined):
         return None
-    best_steps = [min(costs, key=lambda pair: pair[1])[0] for _, costs in better]
+    best_steps = [min(curve, key=lambda pair: pair[1])[0] for _, curve in better]
     return Overtraining(
         objective=objective,
         better=len(better),
-        of=len(long),
+        of=len(examined),
         best_step=round(median(best_steps)),
         last_step=round(median(trial.step for trial, _ in better)),
     )
 
 
 def is_overtrained(costs: Sequence[float]) -> bool:
-    """Whether the least of `costs`, in the order of epochs, is clearly below the last.
+    """Return whether the least of `costs`, one for each epoch, is clearly below the last.
 
-    It is clear where the gap exceeds what noise alone gives: of n values without a trend the least lies about
-    sqrt(2 ln n) standard deviations below their mean, and the last one within two above it. The standard deviation is
-    estimated from the differences of neighbours, which a slow trend hardly changes.
+    It is, if the gap is larger than noise alone would explain: of n values without a trend, the least is about sqrt(2 ln n)
+    standard deviations below the mean, and the last one at most two above it. The standard deviation is estimated from the
+    differences of successive values, which a slow trend hardly changes.
     """
     gap = costs[-1] - min(costs)
     deviation = float(np.median(np.abs(np.diff(costs)))) / MEDIAN_STEP
@@ -81,7 +85,7 @@ def is_overtrained(costs: Sequence[float]) -> bool:
 
 
 def _curve(trial: Trial, objective: Objective) -> list[tuple[Step, float]]:
-    """Step and cost of the trial's reports at its present fidelity that have a value."""
+    """Return the step and the cost of each report at the trial's present fidelity that has a finite value."""
     reports = [report for report in trial.reports if report.began == trial.reports[-1].began]
     costs = [(report.step, objective.cost(report.metrics)) for report in reports]
     return [(step, cost) for step, cost in costs if math.isfinite(cost)]

@@ -1,4 +1,4 @@
-"""What a plan foretold of a search, against what happens: pure over the journal's state."""
+"""The comparison of a running search with the forecast of its plan: pure functions of the state."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from ogive.run.spending import HOUR
 from ogive.run.state import State
 
 SLACK = 1.1
-"""A search that takes so many times as long, or as short, as was expected is no news, however narrow the interval."""
+"""A deviation from the expected time by less than this factor is ignored, however narrow the interval is."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PlannedDuration:
-    """The forecast that a run was begun with.
+    """The forecast of the plan that a run was started with.
 
     Attributes:
         seconds: of the whole search.
-        trials: that it is about.
-        split: parallel trials and workers of each, in words.
-        start_up, epoch: seconds of a worker's start, and of an epoch on average.
-        pace: (reports, when so many have come) in order of reports.
+        trials: the number of trials.
+        split: the parallel trials and the workers of each, in words.
+        start_up: seconds of the start of a worker.
+        epoch: seconds of an epoch, on average.
+        pace: (number of reports, seconds until then), in ascending order.
     """
 
     seconds: Interval
@@ -34,17 +35,17 @@ class PlannedDuration:
     pace: tuple[tuple[int, Interval], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PlanComparison:
-    """Where a search is, against its forecast.
+    """The progress of a search compared with its forecast.
 
     Attributes:
         forecast: of the plan.
-        reports: that have come; of the cache's none counts.
-        seconds: that they took, all sessions together, start-up included.
-        expected: what they were to take.
-        bounds: seconds below which the search is faster than was foretold, and above which it is slower.
-        epoch: seconds of an epoch so far, on average; None before the first.
+        reports: the number of reports so far, without those of the cache.
+        seconds: the time so far, of all sessions, including their start.
+        expected: the forecast of that time.
+        bounds: seconds below which the search is faster than planned, and above which it is slower.
+        epoch: seconds of an epoch so far, on average; None before the first report.
     """
 
     forecast: PlannedDuration
@@ -55,27 +56,32 @@ class PlanComparison:
     epoch: float | None
 
     @property
-    def verdict(self) -> str:
-        """ "slower" or "faster" than the interval says; "" where the plan holds."""
+    def verdict(self) -> str | None:
+        """ "slower" or "faster" than planned; None if the time is within the bounds."""
         low, high = self.bounds
-        return "slower" if self.seconds > high else "faster" if self.seconds < low else ""
+        return "slower" if self.seconds > high else "faster" if self.seconds < low else None
 
     @property
     def total(self) -> float:
-        """Seconds of the whole search, were it to go on as it has; before the first report only its start is late."""
-        whole, due = self.forecast.seconds.expected, self.expected.expected
-        return whole * self.seconds / due if self.reports and due > 0 else whole + self.seconds - due
+        """Seconds of the whole search at the present pace. Before the first report only the start is late."""
+        whole, expected = self.forecast.seconds.expected, self.expected.expected
+        return whole * self.seconds / expected if self.reports and expected > 0 else whole + self.seconds - expected
 
     @property
     def so_far(self) -> str:
-        """Where it is, in words."""
-        came = f"{plural(self.reports, 'report')} took" if self.reports else "no report came in"
-        what = "was foretold" if self.reports else "was foretold for the start"
-        return f"{came} {duration(self.seconds)}, {duration(self.expected.expected)} {what}"
+        """The time so far and its forecast, in words."""
+        expected = duration(self.expected.expected)
+        if not self.reports:
+            return f"no report came in {duration(self.seconds)}, the forecast for the start was {expected}"
+        return f"{plural(self.reports, 'report')} took {duration(self.seconds)}, the forecast was {expected}"
 
 
 def forecast_of(state: State) -> PlannedDuration | None:
-    """The forecast in a run's journal; None where it was begun without a plan, or with other trials or workers than now."""
+    """Return the forecast in a run's journal.
+
+    Returns:
+        None if the run was started without a plan, or if its number of trials or workers has changed since then.
+    """
     data = next((data for data in state.projected if "plan" in data), None)
     if data is None:
         return None
@@ -85,54 +91,58 @@ def forecast_of(state: State) -> PlannedDuration | None:
     if state.settings["max_trials"] != data["trials"] or (state.settings["workers"], each or split[1]) != split:
         return None
     return PlannedDuration(
-        Interval(*data["hours"]).times(HOUR),
-        data["trials"],
-        f"{split[0]} x {split[1]} {plan['unit']}",
-        Interval(*plan["start_up"]),
-        Interval(*plan["epoch"]),
-        tuple((int(point[0]), Interval(*point[1:])) for point in plan["pace"]),
+        seconds=Interval(*data["hours"]).times(HOUR),
+        trials=data["trials"],
+        split=f"{split[0]} x {split[1]} {plan['unit']}",
+        start_up=Interval(*plan["start_up"]),
+        epoch=Interval(*plan["epoch"]),
+        pace=tuple((int(point[0]), Interval(*point[1:])) for point in plan["pace"]),
     )
 
 
 def compare_with_plan(state: State, now: float | None = None) -> PlanComparison | None:
-    """Forecast against fact, as far as the search has come; None where there is no forecast, or nothing to compare yet.
+    """Return the comparison of a search with its plan so far; None without a forecast, or before any time has passed.
 
-    Reports are what progress is counted in: under every schedule there are only more of them.
+    Progress is measured in reports, because their number only increases under every schedule.
 
     Args:
         state: of the run.
-        now: the clock's time, to count the open session up to it; by default up to the last event.
+        now: the clock's time, to include the open session up to it; by default up to the last event.
     """
     forecast = forecast_of(state)
     if forecast is None or not forecast.pace:
         return None
     reports = sum(len(trial.reports) for trial in state.trials.values() if not trial.cached)
-    more = (
-        max(0, len(state.stretches) - 1) * forecast.start_up.expected
-    )  # every further session starts its workers again
-    seconds = state.elapsed + (max(0.0, now - state.time) if now is not None and state.open else 0.0) - more
+    # The plan has one session. Each further one starts its workers again.
+    restarts = max(0, len(state.stretches) - 1) * forecast.start_up.expected
+    seconds = state.elapsed + (max(0.0, now - state.time) if now is not None and state.open else 0.0) - restarts
     if seconds <= 0:
         return None
     epoch = state.seconds / reports if reports else None
-    due = forecast.seconds if state.ended else next((i for n, i in forecast.pace if n > reports), forecast.seconds)
+    # The search is late if the next point of the forecast is overdue, and early if the last one it has passed was not due.
+    next_point = (
+        forecast.seconds if state.ended else next((i for n, i in forecast.pace if n > reports), forecast.seconds)
+    )
     passed = [interval.low for number, interval in forecast.pace if number <= reports]
     low = forecast.seconds.low if state.ended else passed[-1] if passed else 0.0
-    expected = _expected(forecast, reports)
-    bounds = min(low, expected.expected / SLACK), max(due.high, due.expected * SLACK)
-    return PlanComparison(forecast, reports, seconds, expected, bounds, epoch)
+    expected = _expected_seconds(forecast, reports)
+    bounds = min(low, expected.expected / SLACK), max(next_point.high, expected.expected * SLACK)
+    return PlanComparison(
+        forecast=forecast, reports=reports, seconds=seconds, expected=expected, bounds=bounds, epoch=epoch
+    )
 
 
-def _expected(forecast: PlannedDuration, reports: int) -> Interval:
-    """When so many reports were to have come: between the points that were foretold, in proportion."""
-    before, start = 0, forecast.start_up
+def _expected_seconds(forecast: PlannedDuration, reports: int) -> Interval:
+    """Return the forecast of the time until this many reports, interpolated between the points of the forecast."""
+    previous_number, previous = 0, forecast.start_up
     for number, interval in forecast.pace:
         if reports <= number:
-            share = (reports - before) / (number - before)
-            return _mix(start, interval, share)
-        before, start = number, interval
-    return start.times(reports / before)
+            share = (reports - previous_number) / (number - previous_number)
+            return _interpolate(previous, interval, share)
+        previous_number, previous = number, interval
+    return previous.times(reports / previous_number)
 
 
-def _mix(a: Interval, b: Interval, share: float) -> Interval:
+def _interpolate(a: Interval, b: Interval, share: float) -> Interval:
     pairs: Any = zip((a.low, a.expected, a.high), (b.low, b.expected, b.high), strict=True)
     return Interval(*(x + share * (y - x) for x, y in pairs))

@@ -1,4 +1,4 @@
-"""What a live view shows, kept up event by event: the best so far, the pace, the time left."""
+"""The progress of a running search, for the live view: the best so far, the pace, the remaining time, the cost."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ogive.formatting import amount, counts, duration, number, of_limit, plural
 from ogive.monitor import cost
 from ogive.monitor.plan_comparison import forecast_of
+from ogive.monitor.rewards import count_inactive
 from ogive.objective import violation
 from ogive.run import spending
 from ogive.run.events import Event, Kind
@@ -18,31 +19,35 @@ from ogive.run.unsaved_weights import UNSAVED
 from ogive.trial import Status, Trial, finite
 
 _RANKED = (Kind.FINISHED, Kind.STOPPED, Kind.PAUSED)
+"""The events after which a trial has a value that counts."""
 ENOUGH = 3
-"""Trials that this session must have brought to rest before a time left is estimated."""
+"""The number of trials that must have become inactive in this session before the remaining time is estimated."""
 
 
 class Progress:
-    """Follows a run. `note` costs little: it looks at one trial, and at those that were best before.
+    """The progress of a run, updated with every event.
+
+    `note` is fast: it compares one trial with those that were best before.
 
     Attributes:
-        best: the best trials so far: one, or those that no other dominates; the first come of equals.
+        best: the best trial so far or, with several objectives, the trials that no other dominates. Of equal trials, the
+            first that reported is kept.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._state: State | None = None
         self._began = 0.0  # by the clock
-        self._elapsed_before = 0.0
-        self._rest_before = 0
-        self._cached = 0
-        self._step = 0
+        self._elapsed_before = 0.0  # seconds of earlier sessions
+        self._inactive_before = 0  # trials that were inactive when this session began
+        self._cached_count = 0  # trials of this session from the cache
+        self._step = 0  # the step of the best trials
         self._projected_at = -1
-        self._projected: cost.Projection | None = None
+        self._projection: cost.Projection | None = None
         self.best: list[Trial] = []
 
     def note(self, state: State, event: Event | None) -> None:
-        """Take note of an event that `state` has applied; None is the passing of time."""
+        """Record an event that `state` has applied; None if only time has passed."""
         if self._state is None:
             self._begin(state, event)
         elif event is not None and event.trial is not None:
@@ -50,146 +55,151 @@ class Progress:
             if trial is not None and event.kind in _RANKED:
                 self._consider(trial)
             elif trial is not None and event.kind is Kind.PROPOSED:
-                self._cached += trial.cached
+                self._cached_count += trial.cached
             elif trial is not None and any(best.id == trial.id for best in self.best):
-                self._recount()  # the best has failed when it was resumed
+                self._recompute_best()  # the best trial was resumed and has failed
 
     @property
-    def seen(self) -> bool:
-        """Whether anything was noted."""
+    def has_begun(self) -> bool:
+        """Whether `note` was called."""
         return self._state is not None
 
     @property
     def state(self) -> State:
+        """The state of the run."""
         assert self._state is not None, "note() comes first"
         return self._state
 
     def _begin(self, state: State, event: Event | None) -> None:
         self._state = state
         self._began, self._elapsed_before = self._clock(), state.elapsed
-        self._rest_before = self.at_rest - (event is not None and event.kind in _RANKED)
-        self._recount()
+        self._inactive_before = self.inactive - (event is not None and event.kind in _RANKED)
+        self._recompute_best()
 
-    def _recount(self) -> None:
+    def _recompute_best(self) -> None:
         self._step = 0
-        self._compare_again()
+        self._compare_all()
 
-    def _compare_again(self) -> None:
-        """Compare all trials at rest; those that ended by themselves have a value at any step."""
+    def _compare_all(self) -> None:
+        """Compare all inactive trials that have not failed."""
         self.best = []
         for trial in self.state.trials.values():
             if trial.status is Status.PAUSED or (trial.status.ended and not trial.status.failed):
                 self._consider(trial)
 
     def _consider(self, trial: Trial) -> None:
-        """Values at unequal steps are not compared: who came furthest counts."""
+        """Add a trial to the best ones if it belongs to them. Only trials at the highest step are compared."""
         if not trial.reaches(self._step) or not finite(trial.metrics, (o.metric for o in self.state.objectives)):
             return
         if violation(trial.metrics, self.state.constraints) > 0:
             return
         if trial.step > self._step:
             self._step = trial.step
-            self._compare_again()
+            self._compare_all()
         if not any(self._dominates(best, trial, ties=True) for best in self.best):
             self.best = [best for best in self.best if not self._dominates(trial, best, ties=False)] + [trial]
 
     def _dominates(self, a: Trial, b: Trial, ties: bool) -> bool:
-        """Whether `a` is better than `b` in no objective worse; of equals `ties` says."""
+        """Return whether `a` is not worse than `b` in any objective and better in one; `ties` if both are equal in all."""
         costs = [(objective.cost(a.metrics), objective.cost(b.metrics)) for objective in self.state.objectives]
         return all(x <= y for x, y in costs) and (ties or any(x < y for x, y in costs))
 
-    # -- what is shown -------------------------------------------------------------------------------------------
+    # -- texts ---------------------------------------------------------------------------------------------------
 
     @property
     def total(self) -> int:
+        """The number of trials of the search."""
         return self.state.total
 
     @property
-    def at_rest(self) -> int:
-        """Trials that ended or are paused."""
-        return self.state.done + self.state.count[Status.PAUSED]
+    def inactive(self) -> int:
+        """The number of trials that are paused or have ended."""
+        return count_inactive(self.state)
 
     @property
     def elapsed(self) -> float:
-        """Seconds that all sessions took until now."""
+        """The seconds of all sessions up to now."""
         return max(self.state.elapsed, self._elapsed_before + self._clock() - self._began)
 
     @property
-    def left(self) -> float | None:
-        """Seconds to the end at this session's pace, or to the budget's; None while nothing can be said.
+    def remaining(self) -> float | None:
+        """The estimated seconds to the end, at the pace of this session or by the budget; None if there is no estimate.
 
-        A trial that is promoted later costs more than it seems to now, and `max_failed_trials` may end the run before.
+        It does not foresee that a paused trial is promoted later, or that `max_failed_trials` ends the run.
         """
         if self.state.ended:
             return None
-        rested = self.at_rest - self._rest_before - self._cached
+        computed = self.inactive - self._inactive_before - self._cached_count
         estimates = []
-        if rested >= ENOUGH:
-            estimates.append((self.total - self.at_rest) * (self._clock() - self._began) / rested)
+        if computed >= ENOUGH:
+            estimates.append((self.total - self.inactive) * (self._clock() - self._began) / computed)
         hours = Settings.from_json(self.state.settings).hours
         if hours is not None:
             estimates.append(max(0.0, hours * 3600 - self.elapsed))
         return min(estimates, default=None)
 
     def progress(self) -> str:
-        """`57/100 trials, 2 running, 3 paused`."""
-        parts = [f"{self.at_rest:,}/{self.total:,} trials"]
+        """Return the counts of trials, as `57/100 trials, 2 running, 3 paused`."""
+        parts = [f"{self.inactive:,}/{self.total:,} trials"]
         for status in (Status.RUNNING, Status.WAITING, Status.PAUSED):
             if self.state.count[status]:
                 parts.append(f"{self.state.count[status]:,} {status.value}")
         return ", ".join(parts)
 
     def best_so_far(self, details: bool = True) -> str:
-        """`trial 41, accuracy 0.957, parameters 45,210 ...`, or the front and its ends."""
+        """Return the best trial, as `trial 41, accuracy 0.957, parameters 45,210 ...`, or the front and its ends."""
         if not self.best:
-            valued = self.state.constraints and self.at_rest > self.state.failed
-            return "none satisfies the constraints yet" if valued else "none yet"
+            has_values = self.state.constraints and self.inactive > self.state.failed
+            return "none satisfies the constraints yet" if has_values else "none yet"
         state = self.state
         if len(state.objectives) == 1:
             best = self.best[0]
-            values = shown_metrics(best.metrics, state.metrics_needed if details else [state.objectives[0].metric])
-            shown = ", ".join(f"{name} {number(value)}" for name, value in values.items())
+            metrics = shown_metrics(best.metrics, state.metrics_needed if details else [state.objectives[0].metric])
+            values = ", ".join(f"{name} {number(value)}" for name, value in metrics.items())
             epochs = f", after {plural(self._step, 'epoch')}" if details and state.created.get("epochs") else ""
-            return f"{trial_name(best)}, {shown}{epochs}"
+            return f"{trial_name(best)}, {values}{epochs}"
         ends = []
         for objective in state.objectives:
             end = min(self.best, key=lambda trial: objective.cost(trial.metrics))
             ends.append(f"{objective.metric} {number(end.metrics[objective.metric])} ({trial_name(end)})")
         return f"front of {plural(len(self.best), 'trial')}, {', '.join(ends)}"
 
-    def failures(self) -> str:
-        """`3: 2 error, 1 time limit`, or "" where there are none."""
+    def failures(self) -> str | None:
+        """Return the failed trials by cause, as `3: 2 error, 1 time limit`; None if there are none."""
         failed = {status: n for status, n in self.state.count.items() if status.failed}
-        return f"{self.state.failed:,}: {counts(failed)}" if self.state.failed else ""
+        return f"{self.state.failed:,}: {counts(failed)}" if self.state.failed else None
 
     def times(self) -> str:
-        """`1 min 20 s, about 40 s left`, and what the plan foretold where there is one."""
-        left = f", about {duration(self.left)} left" if self.left else ""
+        """Return the elapsed and the remaining time, as `1 min 20 s, about 40 s left`, and the forecast of the plan."""
+        remaining = f", about {duration(self.remaining)} left" if self.remaining else ""
         plan = forecast_of(self.state)
-        foretold = f"; {duration(plan.seconds.expected)} foretold in all" if plan else ""
-        return duration(self.elapsed) + left + foretold
+        forecast = f"; the plan's forecast was {duration(plan.seconds.expected)} in total" if plan else ""
+        return duration(self.elapsed) + remaining + forecast
 
     @property
-    def spent(self) -> str:
-        """`6.43 of 50 USD (13%), 17.10 to 22.40 in the end`; "" where there is no price."""
+    def spent(self) -> str | None:
+        """The money so far and its projection, as `6.43 of 50 USD (13%), 17.10 to 22.40 at the end`.
+
+        None if there is no price.
+        """
         settings = Settings.from_json(self.state.settings)
-        found = spending.spend(self.state, self.state.time + self.elapsed - self.state.elapsed)
-        if found.money is None:
-            return ""
-        paid = amount(found.money, found.currency)
+        spent = spending.spend(self.state, self.state.time + self.elapsed - self.state.elapsed)
+        if spent.money is None:
+            return None
+        paid = amount(spent.money, spent.currency)
         if settings.money is not None:
-            paid = f"{of_limit(found.money, settings.money, found.currency)} ({found.money / settings.money:.0%})"
-        if self.state.done != self._projected_at:  # costs a look at every trial
-            self._projected_at, self._projected = self.state.done, cost.projection(self.state)
-        expected = self._projected.money if self._projected else None
-        return paid + (f", {amount(expected.low)} to {amount(expected.high)} in the end" if expected else "")
+            paid = f"{of_limit(spent.money, settings.money, spent.currency)} ({spent.money / settings.money:.0%})"
+        if self.state.done != self._projected_at:  # a projection goes through all trials
+            self._projected_at, self._projection = self.state.done, cost.projection(self.state)
+        expected = self._projection.money if self._projection else None
+        return paid + (f", {amount(expected.low)} to {amount(expected.high)} at the end" if expected else "")
 
     def summary(self) -> str:
-        """One line at the end of the session."""
+        """Return one line for the end of the session."""
         failed = f", {self.state.failed:,} failed" if self.state.failed else ""
         by = "by failures: " if self.state.ended_by_failures else ""
-        why = f"ended: {by}{self.state.ended}" if self.state.ended else "not ended, can be continued"
+        end = f"ended: {by}{self.state.ended}" if self.state.ended else "not ended, can be continued"
         unsaved = next((f"; {m}" for m, _ in self.state.warnings if m.startswith(UNSAVED)), "")
         return (
-            f"{self.progress()}{failed}, in {duration(self.elapsed)}; best: {self.best_so_far(False)}; {why}{unsaved}"
+            f"{self.progress()}{failed}, in {duration(self.elapsed)}; best: {self.best_so_far(False)}; {end}{unsaved}"
         )

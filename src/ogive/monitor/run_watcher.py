@@ -1,7 +1,7 @@
-"""Watching runs from another process: whether their controllers live, by the heartbeat of the lease.
+"""A watcher of runs, in another process: it tells from the heartbeat of the lease whether a controller lives.
 
-A watcher needs nothing of the controller's: it reads the journal's lease. What it finds is journalled, where the lease is
-free to be taken, so of each death there is one alert, however often a watcher looks.
+The watcher needs nothing but the journal. It journals the alert that a controller has died, if it can take the lease, so
+that there is one alert for each death, however often a watcher looks.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from ogive.run.settings import Settings
 from ogive.run.state import State
 
 STALE_BEATS = 6
-"""A controller whose heartbeat has stood still for so many beats does not respond."""
+"""A controller that has missed this many heartbeats does not respond."""
 
 
 @dataclass
 class RunWatcher:
-    """One run under watch. `look` is to be called again and again.
+    """A watched run. `look` is to be called again and again.
 
     Attributes:
         journal: the path of its journal.
-        clock: seconds that never go back.
+        clock: a monotonic clock, in seconds.
     """
 
     journal: Path
     clock: Callable[[], float] = time.monotonic
-    _beat: int | None = None
-    _since: float = 0.0
-    _state: State | None = None
-    _local: bool = True
-    _moved: bool = False
-    _told: set[str] = field(default_factory=set)
+    _beat: int | None = None  # the number of the last heartbeat
+    _beat_since: float = 0.0  # when it was first seen, by the clock
+    _beat_has_changed: bool = False
+    _is_local: bool = True  # whether the controller is on this machine
+    _last_state: State | None = None
+    _raised: set[str] = field(default_factory=set)  # the causes of the alerts that were returned
 
     def look(self) -> Alert | None:
-        """An alert where the controller has died or does not respond, once for each session; journalled where that can be.
+        """Return an alert if the controller has died or does not respond, once for each session.
 
         Raises:
             RunError: there is no journal, or it cannot be read.
@@ -55,74 +55,87 @@ class RunWatcher:
             self._read(journal)
         finally:
             journal.close()
-        state = self._known
-        self._local = holder is None or holder.host == socket.gethostname()
+        self._is_local = holder is None or holder.host == socket.gethostname()
         if beat != self._beat:
-            self._moved = self._beat is not None
-            self._beat, self._since = beat, self.clock()
-        found = self._diagnosis(state, holder)
-        if found is None or found.cause in state.alerted or found.cause in self._told:
+            self._beat_has_changed = self._beat is not None
+            self._beat, self._beat_since = beat, self.clock()
+        alert = self._diagnose(self._state, holder)
+        if alert is None or alert.cause in self._state.alerted or alert.cause in self._raised:
             return None
-        self._told.add(found.cause)
-        return replace(found, time=WallClock().now())  # for files and webhooks; the journal has its own
+        self._raised.add(alert.cause)
+        return replace(alert, time=WallClock().now())  # for files and webhooks; the journal adds its own time
 
     @property
-    def _known(self) -> State:
-        assert self._state is not None, "_read() comes first"
-        return self._state
+    def _state(self) -> State:
+        assert self._last_state is not None, "_read() comes first"
+        return self._last_state
 
     @property
     def settings(self) -> Settings:
-        """Those of the run, as of the last look."""
-        return Settings.from_json(self._known.settings)
+        """The settings of the run, as of the last look."""
+        return Settings.from_json(self._state.settings)
 
     @property
     def sure(self) -> bool:
-        """Whether it is known by now if the controller lives: by its process on this machine, by its heartbeat elsewhere,
-        which has moved by now or stood still for long enough.
+        """Whether it is certain by now if the controller lives.
+
+        On this machine the process shows it at once. On another machine the heartbeat must have changed, or must have
+        stopped for long enough.
         """
-        still = self.clock() - self._since
-        return self._local or not self._known.open or self._moved or still >= STALE_BEATS * BEAT_SECONDS
+        return (
+            self._is_local
+            or not self._state.open
+            or self._beat_has_changed
+            or self._seconds_without_beat() >= STALE_BEATS * BEAT_SECONDS
+        )
 
     @property
     def over(self) -> bool:
-        """Whether the search has ended, and its session too: there is nothing left to watch."""
-        return bool(self._known.ended) and not self._known.open
+        """Whether the search and its session have ended, so that there is nothing left to watch."""
+        return bool(self._state.ended) and not self._state.open
+
+    def _seconds_without_beat(self) -> float:
+        return self.clock() - self._beat_since
 
     def _read(self, journal: Journal) -> None:
-        if self._state is None:
-            self._state = State.of(journal.read())
+        if self._last_state is None:
+            self._last_state = State.of(journal.read())
         else:
-            for event in journal.read(after=self._state.seq):
-                self._state.apply(event)
+            for event in journal.read(after=self._last_state.seq):
+                self._last_state.apply(event)
 
-    def _diagnosis(self, state: State, holder: LeaseHolder | None) -> Alert | None:
+    def _diagnose(self, state: State, holder: LeaseHolder | None) -> Alert | None:
         if not state.open:
             return None
         session = len(state.sessions)
-        ago = f"{plural(len(state.running), 'trial')} in flight; search again with the same call to go on"
+        died, silent = f"controller:died:{session}", f"controller:silent:{session}"
+        consequence = f"{plural(len(state.running), 'trial')} pending; the same call of the search continues it"
         numbers: dict[str, float] = {"session": session, "running": len(state.running)}
         if holder is None:
-            message = f"the controller has ended without saying why: {ago}"
-            return Alert("critical", f"controller:died:{session}", message, numbers)
+            message = f"the controller has ended without closing its session: {consequence}"
+            return Alert("critical", died, message, numbers)
         if holder.host == socket.gethostname() and process_start(holder.pid) != holder.born:
-            return Alert(
-                "critical", f"controller:died:{session}", f"the controller ({holder}) has died: {ago}", numbers
-            )
-        still = self.clock() - self._since
-        if still < STALE_BEATS * BEAT_SECONDS:
+            message = f"the controller ({holder}) has died: {consequence}"
+            return Alert("critical", died, message, numbers)
+        seconds = self._seconds_without_beat()
+        if seconds < STALE_BEATS * BEAT_SECONDS:
             return None
-        numbers["still_seconds"] = still
+        numbers["still_seconds"] = seconds
         if holder.host == socket.gethostname():
-            message = f"the controller ({holder}) does not respond: its process is there, its heartbeat stands still"
-            return Alert("critical", f"controller:silent:{session}", message, numbers)
-        message = f"the controller ({holder}) has died or cannot reach the journal: its heartbeat stands still"
-        return Alert("critical", f"controller:died:{session}", message, numbers)
+            message = f"the controller ({holder}) does not respond: its process exists, but its heartbeat has stopped"
+            return Alert("critical", silent, message, numbers)
+        message = f"the controller ({holder}) has died or cannot reach the journal: its heartbeat has stopped"
+        return Alert("critical", died, message, numbers)
 
-    def keep(self, alert: Alert) -> str:
-        """Journal an alert; why that cannot be, "" where it can. The journal of a controller that lives is its own."""
+    def keep(self, alert: Alert) -> str | None:
+        """Journal an alert.
+
+        Returns:
+            Why it could not be journalled; None if it was. An alert about a controller that may live is not journalled,
+            because only that controller may write.
+        """
         if alert.cause.startswith("controller:silent"):
-            return ""
+            return None
         try:
             journal = Journal(self.journal)
             try:
@@ -132,4 +145,4 @@ class RunWatcher:
                 journal.close()
         except RunError as error:
             return str(error)
-        return ""
+        return None

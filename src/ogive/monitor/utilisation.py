@@ -1,4 +1,4 @@
-"""How busy the workers were: the share of the time for which they were held in which they had a trial."""
+"""The utilisation of the workers: the share of the reserved time in which they had a trial."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Utilisation:
-    """The busy share over time; stretches in which no controller ran are left out.
+    """The utilisation over time, in the run's own time, which leaves out the gaps between sessions.
 
     Attributes:
-        hours: [n + 1] edges of the bins, in hours of the run's own time.
-        share: [n] in [0, 1] for each bin; NaN where no worker was held.
-        busy_hours, held_hours: of all workers together.
+        hours: [n + 1], the edges of the bins.
+        share: [n], in [0, 1], for each bin; NaN where no worker was reserved.
+        busy_hours, held_hours: the busy and the reserved worker-hours.
     """
 
     hours: FloatArray
@@ -32,66 +32,71 @@ class Utilisation:
 
     @property
     def mean(self) -> float:
-        """The share over the whole time; 0 where no worker was held."""
+        """The share over the whole time; 0 if no worker was reserved."""
         return self.busy_hours / self.held_hours if self.held_hours else 0.0
 
 
 def utilisation(state: State, bins: int = 60, now: float | None = None, last: float | None = None) -> Utilisation:
-    """The busy share of the workers over the run's time.
+    """Return the utilisation of the workers over the run's own time.
 
     Args:
         state: of the run.
-        bins: of equal length.
-        now: the time until which running trials are counted; by default that of the last event.
-        last: seconds to look back; by default to the beginning.
+        bins: the number of bins, of equal length.
+        now: the clock's time, up to which running trials are counted; by default up to the last event.
+        last: seconds to look back; by default up to the beginning.
     """
-    stretches = _until(state, now)
-    total = sum(stretch.seconds for stretch in stretches)
+    sessions = _sessions_until(state, now)
+    total = sum(session.seconds for session in sessions)
     edges = np.linspace(0.0 if last is None else max(0.0, total - last), total, bins + 1)
-    held = np.interp(edges, *_held(stretches)) if stretches else np.zeros(bins + 1)
-    busy = _busy(_own_time(state.spans, stretches), edges)
+    reserved = np.interp(edges, *_reserved_seconds(sessions)) if sessions else np.zeros(bins + 1)
+    busy = _busy_seconds(_in_own_time(state.spans, sessions), edges)
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(np.diff(held) > 0, np.diff(busy) / np.diff(held), np.nan)
-    return Utilisation(edges / 3600, np.clip(share, 0.0, 1.0), (busy[-1] - busy[0]) / 3600, (held[-1] - held[0]) / 3600)
+        share = np.where(np.diff(reserved) > 0, np.diff(busy) / np.diff(reserved), np.nan)
+    return Utilisation(
+        edges / 3600, np.clip(share, 0.0, 1.0), (busy[-1] - busy[0]) / 3600, (reserved[-1] - reserved[0]) / 3600
+    )
 
 
-def _until(state: State, now: float | None) -> list[SessionInterval]:
-    """The stretches; the last one, if its session goes on, until `now`."""
-    stretches = list(state.stretches)
-    if stretches and state.open and now is not None and now > state.time:
-        last = stretches[-1]
-        stretches[-1] = SessionInterval(last.begin, last.end + now - state.time, last.workers)
-    return stretches
+def _sessions_until(state: State, now: float | None) -> list[SessionInterval]:
+    """Return the sessions; an open one is extended to `now`."""
+    sessions = list(state.stretches)
+    if sessions and state.open and now is not None and now > state.time:
+        last = sessions[-1]
+        sessions[-1] = SessionInterval(last.begin, last.end + now - state.time, last.workers)
+    return sessions
 
 
-def _held(stretches: Sequence[SessionInterval]) -> tuple[FloatArray, FloatArray]:
-    """The run's own time at the ends of the stretches, and the worker-seconds held until then."""
-    seconds = np.array([stretch.seconds for stretch in stretches])
-    workers = np.array([stretch.workers for stretch in stretches])
+def _reserved_seconds(sessions: Sequence[SessionInterval]) -> tuple[FloatArray, FloatArray]:
+    """Return the run's own time at the ends of the sessions, and the reserved worker-seconds up to each of them."""
+    seconds = np.array([session.seconds for session in sessions])
+    workers = np.array([session.workers for session in sessions])
     return np.concatenate([[0.0], np.cumsum(seconds)]), np.concatenate([[0.0], np.cumsum(seconds * workers)])
 
 
-def _own_time(spans: Sequence[AttemptInterval], stretches: Sequence[SessionInterval]) -> FloatArray:
-    """[n, 2] begin and end of the attempts in the run's own time, without the gaps between sessions."""
-    if not spans or not stretches:
+def _in_own_time(attempts: Sequence[AttemptInterval], sessions: Sequence[SessionInterval]) -> FloatArray:
+    """Return [n, 2], the begin and the end of each attempt in the run's own time."""
+    if not attempts or not sessions:
         return np.zeros((0, 2))
-    end = max(stretch.end for stretch in stretches)
-    begins, ends = [span.begin for span in spans], [end if span.end is None else span.end for span in spans]
-    given = np.stack([begins, ends], axis=1)
-    clock = np.array([[stretch.begin, stretch.end] for stretch in stretches])
-    own = np.concatenate([[0.0], np.cumsum(clock[:, 1] - clock[:, 0])])
-    before = np.maximum(0, np.searchsorted(clock[:, 0], given, side="right") - 1)
-    inside = np.minimum(given, clock[before, 1]) - clock[before, 0]
-    return np.asarray(own[before] + np.maximum(0.0, inside))
+    last_end = max(session.end for session in sessions)
+    begins = [attempt.begin for attempt in attempts]
+    ends = [last_end if attempt.end is None else attempt.end for attempt in attempts]
+    times = np.stack([begins, ends], axis=1)
+    clock = np.array([[session.begin, session.end] for session in sessions])
+    own_begins = np.concatenate([[0.0], np.cumsum(clock[:, 1] - clock[:, 0])])
+    # The session in which each time lies, or the last one before it; a time in a gap counts as the end of that session.
+    index = np.maximum(0, np.searchsorted(clock[:, 0], times, side="right") - 1)
+    since_begin = np.minimum(times, clock[index, 1]) - clock[index, 0]
+    return np.asarray(own_begins[index] + np.maximum(0.0, since_begin))
 
 
-def _busy(spans: FloatArray, at: FloatArray) -> FloatArray:
-    """The seconds of all attempts together that lie before each of the times `at`."""
+def _busy_seconds(attempts: FloatArray, at: FloatArray) -> FloatArray:
+    """Return the seconds of all attempts [n, 2] together before each of the times `at`."""
 
-    def passed(moments: FloatArray) -> FloatArray:
+    def seconds_after(moments: FloatArray) -> FloatArray:
+        """Return for each time t in `at` the sum of t - moment over all earlier moments."""
         ordered = np.sort(moments)
         sums = np.concatenate([[0.0], np.cumsum(ordered)])
         count = np.searchsorted(ordered, at)
         return np.asarray(count * at - sums[count])
 
-    return passed(spans[:, 0]) - passed(spans[:, 1])
+    return seconds_after(attempts[:, 0]) - seconds_after(attempts[:, 1])

@@ -24,7 +24,7 @@ RESAMPLED = 0.25
 """The probability that a setting is resampled rather than multiplied by one of `FACTORS`."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Member:
     """A member of the population.
 
@@ -181,7 +181,7 @@ class PBT(Schedule):
         donor_reports = self._donor_reports(trial)
         if number in self._members:
             self._replaced.append(self._members[number].record.id)
-        self._members[number] = Member(_with_donor_reports(trial, donor_reports), len(donor_reports))
+        self._members[number] = Member(record=_with_donor_reports(trial, donor_reports), inherited=len(donor_reports))
         self._member_of[trial.id] = number
 
     def _donor_reports(self, trial: Trial) -> tuple[Report, ...]:

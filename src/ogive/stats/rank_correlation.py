@@ -39,7 +39,7 @@ _TOLERANCE = 1e-9
 """Statistics that differ by less than this are equal."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Correlation:
     """A rank correlation in [-1, 1] with its confidence interval [low, high].
 
@@ -72,12 +72,12 @@ def correlation(statistic: str, a: ArrayLike, b: ArrayLike, confidence: float = 
     if x.ndim != 1 or x.shape != y.shape or not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ValueError(f"expected two equally long lists of finite numbers, but got shapes {x.shape} and {y.shape}")
     n = len(x)
-    if n < 2 or (x == x[0]).all() or (y == y[0]).all():
-        return Correlation(statistic, None, None, None, n, confidence)
-    value = float(STATISTICS[statistic](x[None], y[None])[0])
-    if n < FEWEST:
-        return Correlation(statistic, value, None, None, n, confidence)
-    return Correlation(statistic, value, *interval(statistic, n, value, confidence), n, confidence)
+    value = low = high = None
+    if n >= 2 and not (x == x[0]).all() and not (y == y[0]).all():
+        value = float(STATISTICS[statistic](x[None], y[None])[0])
+        if n >= FEWEST:
+            low, high = interval(statistic, n, value, confidence)
+    return Correlation(statistic=statistic, value=value, low=low, high=high, pairs=n, confidence=confidence)
 
 
 def interval(statistic: str, n: int, value: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
