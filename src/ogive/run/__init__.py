@@ -1,0 +1,1 @@
+"""Runs: their events, journal, state and settings, and the controller that executes them."""

@@ -25,7 +25,7 @@ from ogive.schedule.base import Action
 from ogive.trial import RETRIED, Report, Status, Step, Trial, TrialId
 
 REPORTED_LATE = (
-    "has not been reported when the schedule first compares trials: each trial continues until it reports a value, and is "
+    "had not been reported when the schedule first compared trials: each trial continues until it reports a value, and is "
     "compared then; report it earlier, or raise min_epochs of the schedule"
 )
 VALUE_INHERITED = (
