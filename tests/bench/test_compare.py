@@ -219,9 +219,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert (tmp_path / "comparison" / "report.html").exists()
     nobody = ogive(*words, "--against", "gp")
     assert nobody.returncode == 2
-    assert nobody.stderr == (
-        "error: --against: there is no entrant 'gp' to compare with; there are local_search, random\n"
-    )
+    assert nobody.stderr == ("error: --against: found 'gp'; allowed are the compared methods: local_search, random\n")
     for option, value in (("--cost", "0"), ("--cost", "-1")):
         wrong = ogive(*words, option, value, "--out", "new")
         assert wrong.stderr == f"error: compare: cost is {float(value)!r}, but must be a number above 0\n"

@@ -196,10 +196,10 @@ def test_the_value_that_is_expected_is_what_half_of_the_searches_reach() -> None
 
 
 def test_money_is_shown_with_its_interval_however_little_it_is() -> None:
-    from ogive.cli.plan import _interval, _money
+    from ogive.cli.plan import _format_interval, _format_money
 
-    assert _interval(Interval(0.0331, 0.0344, 0.0356), _money) == "0.0344 (0.0331 to 0.0356)"
-    assert _interval(Interval(0.9, 1.25, 1200.0), _money) == "1.25 (0.90 to 1,200.00)"
+    assert _format_interval(Interval(0.0331, 0.0344, 0.0356), _format_money) == "0.0344 (0.0331 to 0.0356)"
+    assert _format_interval(Interval(0.9, 1.25, 1200.0), _format_money) == "1.25 (0.90 to 1,200.00)"
 
 
 def test_pace_is_of_the_chosen_split_and_ends_at_its_time() -> None:
