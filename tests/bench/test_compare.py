@@ -220,7 +220,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert (tmp_path / "comparison" / "report.html").exists()
     unknown = ogive(*words, "--against", "gp")
     assert unknown.returncode == 2
-    assert unknown.stderr == ("error: --against: the comparison has no method 'gp'; it has local_search, random\n")
+    assert unknown.stderr == ("error: --against: found 'gp'; allowed are the compared methods: local_search, random\n")
     for option, value in (("--cost", "0"), ("--cost", "-1")):
         wrong = ogive(*words, option, value, "--out", "new")
         assert wrong.stderr == f"error: compare: cost is {float(value)!r}, but must be a number above 0\n"

@@ -18,7 +18,7 @@ import ogive as og
 
 space = og.Space(og.layer(dict, a=og.one_of(1, 2, 3, name="a"), b=og.integer(0, 9, name="b")))
 
-def judge(architecture):
+def evaluate(architecture):
     if architecture["a"] == 3:
         raise ValueError("three is too many")
     return {"accuracy": architecture["b"] / 9, "size": architecture["a"]}
@@ -28,16 +28,16 @@ def fail(architecture):
 
 def slow(architecture):
     time.sleep(0.3)
-    return judge(architecture)
+    return evaluate(architecture)
 
-class Broken(type(og.estimate.function(judge))):
+class Broken(type(og.estimate.function(evaluate))):
     def fingerprints(self):
         return 1 / 0
 
-good = og.estimate.function(judge)
+good = og.estimate.function(evaluate)
 failing = og.estimate.function(fail)
 slowly = og.estimate.function(slow)
-broken = Broken(judge, None)
+broken = Broken(evaluate, None)
 """
 JOB = """\
 space: toy.py:space
@@ -49,11 +49,11 @@ max_failed_trials: 11
 executor: inline
 """
 
-Ogive = Callable[..., "Done"]
+Ogive = Callable[..., "CommandResult"]
 
 
-class Done:
-    """What a command printed, and its exit code."""
+class CommandResult:
+    """Output and exit code of a command."""
 
     def __init__(self, code: int, out: str, err: str) -> None:
         self.code, self.out, self.err = code, out, err
@@ -74,12 +74,12 @@ def ogive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     (tmp_path / "broken.yaml").write_text(JOB.replace("{objectives}", "accuracy").replace("good", "broken"))
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str) -> Done:
+    def run(*arguments: str) -> CommandResult:
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exit_info:
             main(arguments)
         printed = capsys.readouterr()
-        code = ended.value.code
-        return Done(code if isinstance(code, int) else 0, printed.out, printed.err)
+        code = exit_info.value.code
+        return CommandResult(code if isinstance(code, int) else 0, printed.out, printed.err)
 
     return run

@@ -32,7 +32,7 @@ print(*sys.modules)
 
 
 def loaded(folder: Path, *arguments: str) -> set[str]:
-    """Which of the heavy packages a process has loaded after a command."""
+    """Return the heavy packages that a process has loaded after a command."""
     command = [sys.executable, "-c", SCRIPT, *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     return {*HEAVY} & {*done.stdout.splitlines()[-1].split()}
@@ -49,28 +49,28 @@ def test_reading_a_run_loads_no_torch(ogive, tmp_path: Path) -> None:
         assert "torch" not in loaded(tmp_path, command, "runs/job")
 
 
-def test_a_search_says_what_it_found_and_how_to_go_on(ogive) -> None:
+def test_a_search_prints_its_result_and_how_to_continue(ogive) -> None:
     done = ogive("search", "job.yaml", "--quiet", "--seed", "1")
     assert done.code == 0
     assert "12 trials in" in done.out
     assert "the search ended: all 12 trials are done" in done.out
     assert "ValueError: three is too many" in done.out
     assert "ogive report runs/job" in done.out
-    assert "go on:    ogive search job.yaml --seed 1 --max-trials 24" in done.out.replace("  --", " --")
+    assert "continue: ogive search job.yaml --seed 1 --max-trials 24" in done.out.replace("  --", " --")
 
 
-def test_a_search_whose_budget_is_used_up_goes_on_with_a_larger_one(ogive, tmp_path: Path) -> None:
+def test_a_search_whose_budget_is_used_up_continues_with_a_larger_one(ogive, tmp_path: Path) -> None:
     done = ogive("search", "slow.yaml", "--quiet", "--budget", "0.0001")
     assert "the budget of 0.4 s is used up" in done.out
-    assert "go on:    ogive search slow.yaml --budget 0.0002" in done.out
+    assert "continue: ogive search slow.yaml --budget 0.0002" in done.out
     before = len(open_run(tmp_path / "runs" / "slow").trials)
     assert ogive("search", "slow.yaml", "--quiet", "--json", "--budget", "1").json["trials"] == 12 > before
     priced = (tmp_path / "slow.yaml").read_text() + "price: 1\nbudget: {money: 0.0001}\nrun: other\n"
     (tmp_path / "slow.yaml").write_text(priced)
-    assert "go on:    raise `budget` in slow.yaml, then ogive search" in ogive("search", "slow.yaml", "--quiet").out
+    assert "continue: raise `budget` in slow.yaml, then ogive search" in ogive("search", "slow.yaml", "--quiet").out
 
 
-def test_a_search_with_nothing_left_to_propose_says_so(ogive, tmp_path: Path) -> None:
+def test_a_search_that_has_proposed_every_architecture_ends(ogive, tmp_path: Path) -> None:
     space = """og.Space(og.layer(dict, og.one_of(1, 2, 3, name="b"), og.one_of(0, name="a")))"""
     (tmp_path / "few.py").write_text((tmp_path / "toy.py").read_text() + f"\nspace = {space}\n")
     (tmp_path / "few.yaml").write_text((tmp_path / "job.yaml").read_text().replace("toy.py", "few.py"))
@@ -78,14 +78,14 @@ def test_a_search_with_nothing_left_to_propose_says_so(ogive, tmp_path: Path) ->
         done = ogive("search", "few.yaml", "--quiet", *options)
         assert done.code == 0
         assert "the search ended: every architecture that the space allows was proposed: 3 were evaluated" in done.out
-        assert "go on:    nothing is left to propose; a wider space" in done.out
+        assert "continue: not possible: there are no architectures left to propose" in done.out
         assert "--max-trials" not in done.out
     assert open_run(tmp_path / "runs" / "few").state.exhausted
     (tmp_path / "all.yaml").write_text((tmp_path / "few.yaml").read_text().replace("max_trials: 12", "max_trials: 3"))
-    assert "go on:    nothing is left to propose" in ogive("search", "all.yaml", "--quiet").out
+    assert "continue: not possible: every architecture was tried" in ogive("search", "all.yaml", "--quiet").out
 
 
-def test_a_search_goes_on_with_more_trials(ogive) -> None:
+def test_a_search_continues_with_more_trials(ogive) -> None:
     assert ogive("search", "job.yaml", "--quiet", "--json").json["trials"] == 12
     more = ogive("search", "job.yaml", "--quiet", "--json", "--max-trials", "15")
     assert (more.code, more.json["trials"], more.json["run"]) == (0, 15, "runs/job")
@@ -100,24 +100,24 @@ def test_a_search_without_a_result_fails(ogive) -> None:
     ]
 
 
-def test_a_search_that_always_fails_stops_and_goes_on_after_a_repair(ogive, tmp_path: Path) -> None:
+def test_a_search_that_always_fails_stops_and_continues_after_the_error_is_fixed(ogive, tmp_path: Path) -> None:
     stopped = ogive("search", "failing.yaml", "--quiet")
     assert stopped.code == 1
     assert "the first 3 trials all ended with the same failure: error: ValueError: nothing works" in stopped.out
     assert f"({tmp_path / 'toy.py'}:" in stopped.out
     code = (tmp_path / "toy.py").read_text()
     (tmp_path / "toy.py").write_text(
-        code.replace('raise ValueError("nothing works")', "return judge({**architecture, 'a': 1})")
+        code.replace('raise ValueError("nothing works")', "return evaluate({**architecture, 'a': 1})")
     )
     done = ogive("search", "failing.yaml", "--quiet", "--retry-failed")
     assert done.code == 0, done.err
     trials = open_run(tmp_path / "runs" / "failing").trials
     assert [trial.status.failed for trial in trials] == [True] * 3 + [False] * 12
     assert [t.architecture for t in trials[3:6]] == [t.architecture for t in trials[:3]]
-    assert "15 of 15 (3 of them repeat failed ones)" in ogive("status", "failing.yaml").out
+    assert "15 of 15 (3 of them repeat failed trials)" in ogive("status", "failing.yaml").out
 
 
-def test_a_search_that_an_error_ended_says_so(ogive, tmp_path: Path) -> None:
+def test_a_search_that_was_ended_by_an_error_shows_it(ogive, tmp_path: Path) -> None:
     def never(architecture: Any) -> None:
         raise ValueError("too wide")
 
@@ -127,7 +127,7 @@ def test_a_search_that_an_error_ended_says_so(ogive, tmp_path: Path) -> None:
     status = ogive("status", "odd").out
     assert "state     ended by an error: UserCodeError: the constraint" in status
     assert "raised ValueError: too wide" in status
-    assert "advice    correct the error, then go on with the same call" in status
+    assert "advice    fix the error, then continue with the same call" in status
     assert "no trial has a value yet; the last session ended with UserCodeError: " in ogive("top", "odd").out
 
 
@@ -138,13 +138,15 @@ def test_status_top_and_front_agree_with_the_run(ogive, tmp_path: Path) -> None:
     assert status["state"] == "ended"
     assert sum(status["trials"].values()) == status["max_trials"] == 12
     assert status["trials"]["error"] == run.state.failed == status["failures"][0]["count"]
-    top = ogive("top", "two.yaml", "-k", "3", "--json").json  # a job stands for its run
+    top = ogive("top", "two.yaml", "-k", "3", "--json").json  # a job means its run
     assert [row["trial"] for row in top] == [trial.id for trial in run.top(3)]
     front = ogive("front", "runs/two", "--json").json
     assert [row["metrics"] for row in front] == [dict(trial.metrics) for trial in run.front()]
     for command in ("status", "top", "front"):
         assert ogive(command, "runs/two").code == 0
-    assert f"trial {run.top(1)[0].id}" not in ogive("status", "runs/two").out  # with two objectives none is the best
+    assert (
+        f"trial {run.top(1)[0].id}" not in ogive("status", "runs/two").out
+    )  # with two objectives there is no single best
 
 
 def test_the_table_shows_objectives_and_choices(ogive, tmp_path: Path) -> None:
@@ -157,7 +159,7 @@ def test_the_table_shows_objectives_and_choices(ogive, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("status", "nowhere"), "error: there is no nowhere; give the folder of a run"),
         (("status", "."), "error: . holds no run; give the folder of a run, or a job file"),
@@ -167,15 +169,15 @@ def test_the_table_shows_objectives_and_choices(ogive, tmp_path: Path) -> None:
         (("space", "toy.py:spaces"), "error: toy.py: space: toy.py: there is no name 'spaces'; did you mean 'space'?"),
     ],
 )
-def test_errors_are_one_clear_line(ogive, arguments: tuple[str, ...], said: str) -> None:
+def test_errors_are_one_clear_line(ogive, arguments: tuple[str, ...], message: str) -> None:
     done = ogive(*arguments)
     assert done.code == 2
     assert done.out == ""
-    assert done.err.startswith(said)
+    assert done.err.startswith(message)
     assert len(done.err.splitlines()) == 1
 
 
-def test_what_nobody_expected_keeps_its_traceback(ogive, tmp_path: Path) -> None:
+def test_an_unexpected_error_keeps_its_traceback(ogive, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ogive", "search", "broken.yaml", "--quiet"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -211,7 +213,7 @@ def test_json_is_printed_or_written_to_a_file_or_into_a_folder(ogive, tmp_path: 
         assert (tmp_path / path).read_text() == printed
 
 
-def test_what_is_printed_is_relative_to_where_the_user_is(ogive, tmp_path: Path) -> None:
+def test_printed_paths_are_relative_to_the_working_directory(ogive, tmp_path: Path) -> None:
     search = ogive("search", "job.yaml", "--quiet", "--run", str(tmp_path / "a run"))
     status = ogive("status", "a run")
     assert "ogive report 'a run'" in search.out
@@ -221,7 +223,7 @@ def test_what_is_printed_is_relative_to_where_the_user_is(ogive, tmp_path: Path)
 
 
 def test_a_table_fits_the_terminal(ogive) -> None:
-    """What is long is folded, and nothing is cut."""
+    """Long cells are folded, not truncated."""
     ogive("search", "job.yaml", "--quiet")
     command = f"TERM=xterm COLUMNS=40 {sys.executable} -m ogive top runs/job -k 2"
     script = ["-c", f"import pty; pty.spawn(['sh', '-c', {command!r}])"]
@@ -232,7 +234,7 @@ def test_a_table_fits_the_terminal(ogive) -> None:
     assert "…" not in "".join(plain)
 
 
-def test_an_interrupted_search_says_how_to_continue_and_does(ogive, tmp_path: Path) -> None:
+def test_an_interrupted_search_prints_how_to_continue_and_can_be_continued(ogive, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ogive", "search", "slow.yaml", "--quiet"]
     journal = tmp_path / "runs" / "slow" / "journal.db"
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as search:
@@ -241,21 +243,21 @@ def test_an_interrupted_search_says_how_to_continue_and_does(ogive, tmp_path: Pa
             time.sleep(0.05)
         search.send_signal(signal.SIGINT)
         assert search.stderr is not None
-        said = search.stderr.read()
+        output = search.stderr.read()
     assert search.returncode == 130
-    assert said.rstrip().endswith("Continue with: ogive search slow.yaml")
+    assert output.rstrip().endswith("Continue with: ogive search slow.yaml")
     assert ogive("status", "slow.yaml", "--json").json["state"] == "interrupted"
     assert ogive("search", "slow.yaml", "--json").json["trials"] == 12
 
 
-def test_status_and_report_of_a_run_that_ended_say_the_same_of_its_budget(ogive, tmp_path: Path) -> None:
+def test_status_and_report_of_a_run_that_ended_agree_on_its_budget(ogive, tmp_path: Path) -> None:
     ogive("search", "job.yaml", "--quiet")
-    told = ogive("status", "job.yaml").out
-    assert "advice    none, the search has ended; the rules said at its end:" in told
-    assert "  STOP    budget: used up: 12 of 12 trials" in told
+    status = ogive("status", "job.yaml").out
+    assert "advice    none: the search has ended; at its end the stop rules advised:" in status
+    assert "  STOP    budget: used up: 12 of 12 trials" in status
     ogive("report", "job.yaml", "--to", "md")
     page = (tmp_path / "runs" / "job" / "report.md").read_text()
-    assert "The search has ended. What each stop rule said at its end" in page
+    assert "The search has ended. The advice of each stop rule at its end" in page
     assert "| budget | stop | used up: 12 of 12 trials |" in page
 
 

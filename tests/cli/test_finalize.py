@@ -21,15 +21,15 @@ def test_the_example_is_searched_trained_in_full_and_exported(tmp_path: Path) ->
     networks = {network["name"]: network for network in result["networks"]}
     assert list(networks)[-1] == "baseline"
     assert len(networks) == 3
-    winner, drawn = networks[result["winners"][0]], networks["baseline"]
-    said = ogive(tmp_path, "finalize", job, *options)  # trained and tested already
-    pairs = zip(winner["test"]["accuracy"], drawn["test"]["accuracy"], strict=True)
+    winner, baseline = networks[result["winners"][0]], networks["baseline"]
+    output = ogive(tmp_path, "finalize", job, *options)  # trained and tested already
+    pairs = zip(winner["test"]["accuracy"], baseline["test"]["accuracy"], strict=True)
     difference = sum(a - b for a, b in pairs) / 2
-    assert f"accuracy: {difference:+.3g}, 95 % interval [" in said
-    assert f"{winner['parameters']:,} in {winner['name']}, 65,834 in baseline" in said
-    assert f"{winner['name']} is the best of 2 finalists after full training" in said
-    assert "on the test split: accuracy" in said
-    assert str(tmp_path) not in said
+    assert f"accuracy: {difference:+.3g}, 95 % interval [" in output
+    assert f"{winner['parameters']:,} in {winner['name']}, 65,834 in baseline" in output
+    assert f"{winner['name']} is the best of 2 finalists after full training" in output
+    assert "on the test split: accuracy" in output
+    assert str(tmp_path) not in output
     page = Path(tmp_path / ogive(tmp_path, "report", job).strip()).read_text()
     assert "Search against full training" in page
     card = (tmp_path / "runs" / "digits" / "final" / "MODEL_CARD.md").read_text()

@@ -1,4 +1,4 @@
-"""A newcomer's first steps, as real commands: init, check, search, status, top, report, export."""
+"""The first commands of a new user, in processes: init, check, search, status, top, report, export."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 
 def ogive(folder: Path, *arguments: str) -> str:
-    """Run the command in `folder`; what it printed."""
+    """Run the command in `folder`, and return its output."""
     command = [sys.executable, "-m", "ogive", *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -55,12 +55,12 @@ def test_the_best_model_is_exported_from_anywhere(searched: Path, tmp_path: Path
     assert "width" in json.dumps(described)
 
 
-def test_init_overwrites_nothing(searched: Path) -> None:
+def test_init_does_not_replace_files(searched: Path) -> None:
     before = (searched / "digits" / "space.py").read_text()
     command = [sys.executable, "-m", "ogive", "init", "digits"]
     done = subprocess.run(command, cwd=searched, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "job.yaml, space.py, train.py is there already" in done.stderr
+    assert "job.yaml, space.py, train.py exist already" in done.stderr
     assert (searched / "digits" / "space.py").read_text() == before
 
 

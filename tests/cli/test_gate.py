@@ -1,4 +1,4 @@
-"""`ogive check` as a launch gate, what it forecasts, and the question before a dear search."""
+"""`ogive check`: the launch gate, the forecast, and the confirmation before an expensive search."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def jobs(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_gate_names_what_is_not_set_and_strict_refuses(jobs: Path, ogive) -> None:
+def test_the_gate_names_missing_keys_and_strict_refuses_them(jobs: Path, ogive) -> None:
     done = ogive("check", "bare.yaml", "--json", "--samples", "4")
     missing = {item["name"]: item for item in done.json["gate"] if item["verdict"] == "missing"}
     assert set(missing) == {"split", "time limit", "memory limit", "cost cap", "criteria"}
@@ -61,7 +61,7 @@ def test_the_forecast_is_measured_and_capped_by_the_budget(jobs: Path, ogive) ->
     assert "scaled by examples and epochs" in forecast["method"]
 
 
-def test_only_what_the_command_spends_is_asked_about(jobs: Path, ogive) -> None:
+def test_only_the_cost_of_the_command_itself_needs_confirmation(jobs: Path, ogive) -> None:
     text = (jobs / "careful.yaml").read_text().replace("confirm_above: 1", "confirm_above: 0.02")
     capped = text.replace("money: 900", "money: 0.02").replace("epochs: 24", "epochs: 24000")
     (jobs / "capped.yaml").write_text(capped)
@@ -69,23 +69,23 @@ def test_only_what_the_command_spends_is_asked_about(jobs: Path, ogive) -> None:
     expected = forecast(job)
     assert expected is not None
     assert expected.parts[1].money is not None
-    assert expected.parts[1].money.low > 0.02, "full training is a command of its own"
+    assert expected.parts[1].money.low > 0.02, "full training is a separate command"
     assert expected.money == pytest.approx(0.02)
     confirm(job, yes=False)
     shown = ogive("check", "capped.yaml", "--samples", "4").out
     assert "at most" not in shown
-    assert "(a command of its own: ogive finalize)" in shown
+    assert "(a separate command: ogive finalize)" in shown
 
 
-def test_a_dear_search_is_not_started_without_a_yes(jobs: Path, ogive) -> None:
+def test_an_expensive_search_does_not_start_without_confirmation(jobs: Path, ogive) -> None:
     done = ogive("search", "careful.yaml", "--quiet")
     assert done.code == 2
     assert "`confirm_above` is 1" in done.err
-    assert "say --yes" in done.err
+    assert "add --yes" in done.err
     assert not (jobs / "runs").exists()
 
 
-def test_what_a_train_function_does_not_save_is_told(tmp_path: Path, ogive) -> None:
+def test_a_train_function_without_checkpoints_is_named(tmp_path: Path, ogive) -> None:
     ogive("init", "made")
     gate = {i["name"]: i["verdict"] for i in ogive("check", "made/job.yaml", "--json", "--samples", "4").json["gate"]}
     assert gate["checkpoints"] == "set"
@@ -93,11 +93,11 @@ def test_what_a_train_function_does_not_save_is_told(tmp_path: Path, ogive) -> N
         (tmp_path / "made" / "train.py").read_text().replace("trial.checkpoint(", "print(").replace("restore", "seed")
     )
     (tmp_path / "made" / "train.py").write_text(text)
-    found = ogive("check", "made/job.yaml", "--json", "--samples", "4").json
-    told = next(item for item in found["gate"] if item["name"] == "checkpoints")
-    assert told["verdict"] == "missing"
-    assert "no trial.checkpoint() and no trial.restore()" in told["why"]
-    assert found["forecast"] is None
+    checked = ogive("check", "made/job.yaml", "--json", "--samples", "4").json
+    finding = next(item for item in checked["gate"] if item["name"] == "checkpoints")
+    assert finding["verdict"] == "missing"
+    assert "no trial.checkpoint() and no trial.restore()" in finding["why"]
+    assert checked["forecast"] is None
 
 
 def test_a_joint_search_is_a_note_and_a_warning_of_the_run(tmp_path: Path, ogive) -> None:

@@ -1,4 +1,4 @@
-"""`ogive replay`, as it is typed."""
+"""The command `ogive replay`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ def test_replay_of_a_search(ogive: Any) -> None:
     assert done.code == 0
     assert "they were proposed to maximize accuracy" in done.out
     assert "reaches all success criteria" in done.out
-    assert "at this price; nothing was asked for" in done.out
+    assert "at this price; the run had no price" in done.out
     answer = ogive("replay", "job.yaml", "--objective", "size:minimize", "--stop", "budget", "--json").json
     assert answer["chosen"][0]["metrics"]["size"] == 1
     assert [stop["rule"] for stop in answer["stops"]] == ["budget"]
 
 
-def test_what_is_wrong_is_one_line(ogive: Any) -> None:
+def test_errors_are_one_line(ogive: Any) -> None:
     ogive("search", "job.yaml")
     for arguments, message in (
         (("--objective", "energy"), "objective 'energy' was not recorded by any trial"),
         (("--objective", "accurcy"), "cannot be replayed; did you mean 'accuracy'? what was: accuracy, size"),
         (("--objective", "size"), "--objective size:maximize or size:minimize"),
         (("--objective", "size:most"), "goal 'most' is not 'maximize' or 'minimize'"),
-        (("--constraint", "size<2"), "--constraint 'size<2': a metric, <= or >=, and a number, such as 'latency<=5'"),
+        (
+            ("--constraint", "size<2"),
+            "--constraint 'size<2'; allowed: a metric, <= or >=, and a number, such as 'latency<=5'",
+        ),
         (("--criterion", "size<=x"), "--criterion 'size<=x'"),
         (("--stop", "boredom"), "'boredom' is no stop rule; the rules are"),
         (("--hours", "-1"), "budget={'hours': -1.0}"),

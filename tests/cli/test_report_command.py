@@ -21,11 +21,11 @@ space = og.Space(og.layer(
     none=[og.one_of(*range(4), name=f"none{i}") for i in range(3)]
 ))
 
-def judge(architecture):
+def evaluate(architecture):
     worth = {1: 0.1, 2: 0.2, 3: 0.8, 4: 0.9}[architecture["a"]] + 0.02 * architecture["b"]
     return {"accuracy": worth, "size": 1 + architecture["a"] ** 2 + architecture["b"]}
 
-good = og.estimate.function(judge)
+good = og.estimate.function(evaluate)
 """
 
 
@@ -33,14 +33,14 @@ def job(folder: Path, **keys: object) -> str:
     folder.mkdir(parents=True)
     (folder / "toy.py").write_text(CODE)
     path = folder / "job.yaml"
-    told = {
+    defaults = {
         "space": "toy.py:space",
         "train": "toy.py:good",
         "strategy": "random",
         "max_trials": 300,
         "executor": "inline",
     }
-    path.write_text(yaml.safe_dump({**told, "cache": False, **keys}))
+    path.write_text(yaml.safe_dump({**defaults, "cache": False, **keys}))
     return str(path)
 
 
@@ -64,7 +64,7 @@ def test_the_suggested_job_loads_runs_and_starts_from_the_best(tmp_path: Path, o
     assert "a: [4]" in page
 
 
-def test_formats_are_told_by_suffix_or_by_to(tmp_path: Path, ogive: Ogive) -> None:
+def test_the_format_is_chosen_by_suffix_or_by_to(tmp_path: Path, ogive: Ogive) -> None:
     path = job(tmp_path / "work", max_trials=4)
     assert ogive("search", path).code == 0
     done = ogive("report", path, "--to", "md")

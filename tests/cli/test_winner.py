@@ -1,4 +1,4 @@
-"""After `ogive finalize`, every command names and delivers the winner of full training, under the search's trial number."""
+"""After `ogive finalize`, every command names and exports the winner of full training, by its trial number in the search."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def finalized(ogive: Ogive, tmp_path: Path) -> dict[int, int]:
     return {trial.architecture["width"]: trial.id for trial in open_run(tmp_path / "runs" / "win").trials}
 
 
-def test_every_command_takes_the_winner(ogive: Ogive, finalized: dict[int, int], tmp_path: Path) -> None:
+def test_every_command_uses_the_winner(ogive: Ogive, finalized: dict[int, int], tmp_path: Path) -> None:
     ogive("export", "win.yaml", "--to", "torch", "-o", "model")
     about = json.loads((tmp_path / "model" / "architecture.json").read_text())
     for exported in (about, ogive("export", "runs/win").json):
@@ -94,13 +94,13 @@ def test_every_command_takes_the_winner(ogive: Ogive, finalized: dict[int, int],
     ogive("report", "runs/win", "--to", "md")
     page = (tmp_path / "runs" / "win" / "report.md").read_text()
     assert f"Trial {finalized[3]} is the winner of full training, of 2 finalists: accuracy 0.9" in page
-    assert f"In the search it had accuracy 0.5, and the best was trial {finalized[2]} with 0.6." in page
+    assert f"In the search the winner had accuracy 0.5; the best was trial {finalized[2]} with 0.6." in page
     assert "accuracy of the winner, trained in full" in page
     assert f"1. trial {finalized[3]}, the winner" in page
     assert "--to torch" in page
     card = (tmp_path / "runs" / "win" / "final" / "MODEL_CARD.md").read_text()
     assert f"# Model card: trial {finalized[3]} of run win" in card
-    # the second stage's own run names networks by the search's numbers, too
+    # the run of full training names networks by their numbers in the search, too
     assert f": trial {finalized[3]}, seed 0" in ogive("status", "runs/win/final").out
 
 
@@ -123,7 +123,7 @@ def test_sigterm_ends_an_export_and_leaves_nothing_half_written(
     def terminate(*arguments: Any) -> None:
         drafts.extend(tmp_path.glob(".ogive-export-*"))
         os.kill(os.getpid(), signal.SIGTERM)
-        raise AssertionError("it went on")
+        raise AssertionError("the export continued")
 
     monkeypatch.setattr("ogive.export.torch_export.trace", terminate)
     assert ogive("export", "win.yaml", "--to", "torch", "-o", "model").code == 128 + signal.SIGTERM
@@ -143,20 +143,20 @@ def test_no_code_of_a_runs_folder_is_run_without_trust(ogive: Ogive, finalized: 
         assert "the space and the estimator of this run cannot be loaded" in done.err
 
 
-def test_a_search_that_keeps_no_weights_says_so_at_its_end(ogive: Ogive, tmp_path: Path) -> None:
+def test_a_search_without_weights_shows_the_reason_at_its_end(ogive: Ogive, tmp_path: Path) -> None:
     write(tmp_path, CODE.replace("trial.checkpoint(model=model.state_dict())", "pass"))
     done = ogive("search", "win.yaml")
-    said = "the train function came to the end of a trial without calling trial.checkpoint()"
-    assert f"no weights: {said}" in done.out
+    reason = "the train function came to the end of a trial without calling trial.checkpoint()"
+    assert f"no weights: {reason}" in done.out
     assert "--to torch" not in done.out
-    assert f"no weights are kept: {said}" in done.err  # the live view's last line
+    assert f"no weights are kept: {reason}" in done.err  # the live view's last line
     for command in ("status", "top"):
-        assert f"no weights: {said}" in ogive(command, "win.yaml").out
+        assert f"no weights: {reason}" in ogive(command, "win.yaml").out
     ogive("report", "win.yaml", "--to", "md")
-    assert f"has no weights: {said}" in (tmp_path / "runs" / "win" / "report.md").read_text()
+    assert f"has no weights: {reason}" in (tmp_path / "runs" / "win" / "report.md").read_text()
     done = ogive("finalize", "win.yaml", "--epochs", "1")
-    assert done.err.startswith(f"warning: full training will leave no weights either: {said}")
-    assert f"weights:  none: {said}" in done.out
+    assert done.err.startswith(f"warning: full training will leave no weights either: {reason}")
+    assert f"weights:  none: {reason}" in done.out
     done = ogive("finalize", "win.yaml", "--epochs", "1", "--retrain")
     assert "0 of 2 trainings are there already; 2 that left no weights are repeated" in done.err
     assert ogive("export", "win.yaml", "--to", "torch").code == 2

@@ -183,9 +183,9 @@ def test_on_a_terminal_ctrl_c_ends_the_search_with_a_message(tmp_path: Path) -> 
             break
         if not chunk:
             break
-        shown += chunk
-    assert process.wait() != 0, shown.decode()
-    text = shown.decode()
+        output += chunk
+    assert process.wait() != 0, output.decode()
+    text = output.decode()
     assert "stopping: running trials continue" in text
     assert "not ended, can be continued" in text
     assert "the same call continues it" in text

@@ -210,11 +210,11 @@ def test_the_expected_value_is_the_median_of_the_searches() -> None:
     assert value.low < 0.5
 
 
-def test_small_amounts_of_money_are_shown_with_their_interval() -> None:
-    from ogive.cli.plan import _interval, _money
+def test_money_is_shown_with_its_interval_however_little_it_is() -> None:
+    from ogive.cli.plan import _format_interval, _format_money
 
-    assert _interval(Interval(0.0331, 0.0344, 0.0356), _money) == "0.0344 (0.0331 to 0.0356)"
-    assert _interval(Interval(0.9, 1.25, 1200.0), _money) == "1.25 (0.90 to 1,200.00)"
+    assert _format_interval(Interval(0.0331, 0.0344, 0.0356), _format_money) == "0.0344 (0.0331 to 0.0356)"
+    assert _format_interval(Interval(0.9, 1.25, 1200.0), _format_money) == "1.25 (0.90 to 1,200.00)"
 
 
 def test_the_pace_ends_at_the_time_of_the_split() -> None:

@@ -1,4 +1,4 @@
-"""A search in which no trial satisfies the constraints has no best trial, and says so everywhere."""
+"""A search in which no trial satisfies the constraints has no best trial, in every output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import ogive as og
-from ogive.cli.search import _failed
+from ogive.cli.search import _has_failed
 from ogive.errors import JobError, RunError
 from ogive.monitor.progress import Progress
 
@@ -51,16 +51,16 @@ def test_the_commands_name_none(run: og.Run, capsys: pytest.CaptureFixture[str])
     from ogive.cli.top import top
 
     status(run.folder)
-    said = capsys.readouterr().out
-    assert "best      none: no trial satisfies the constraints; trial" in said
+    output = capsys.readouterr().out
+    assert "best      none: no trial satisfies the constraints; trial" in output
     top(run.folder)
-    said = capsys.readouterr().out
-    assert said.startswith("no trial satisfies the constraints; trial")
-    assert "rank" not in said
-    assert len(said.splitlines()) == 10, "all eight are listed, the nearest first"
+    output = capsys.readouterr().out
+    assert output.startswith("no trial satisfies the constraints; trial")
+    assert "rank" not in output
+    assert len(output.splitlines()) == 10, "all eight are listed, the nearest first"
     top(run.folder, as_json=True)
     assert capsys.readouterr().out.strip() == "[]"
-    assert _failed(run), "ogive search exits with 1"
+    assert _has_failed(run), "ogive search exits with 1"
 
 
 def test_the_page_and_the_live_view_name_none(run: og.Run) -> None:
@@ -69,13 +69,15 @@ def test_the_page_and_the_live_view_name_none(run: og.Run) -> None:
     assert "Loosen the constraints" in page
     assert "best accuracy" not in page
     assert "1. trial" not in page
-    tally = Progress()
-    tally.note(run.state, None)
-    assert tally.best == []
-    assert tally.best_so_far() == "none satisfies the constraints yet"
+    progress = Progress()
+    progress.note(run.state, None)
+    assert progress.best == []
+    assert progress.best_so_far() == "none satisfies the constraints yet"
 
 
-def test_a_criterion_on_a_metric_that_never_comes_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_criterion_on_a_metric_that_no_trial_reports_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from ogive.cli.status import status
 
     found = og.search(
@@ -89,13 +91,13 @@ def test_a_criterion_on_a_metric_that_never_comes_is_named(tmp_path: Path, capsy
         executor="inline",
         run=tmp_path / "run",
     )
-    said = [message for message, _ in found.state.warnings if "criterion on 'f1'" in message]
-    assert len(said) == 1
+    output = [message for message, _ in found.state.warnings if "criterion on 'f1'" in message]
+    assert len(output) == 1
     status(found.folder)
     assert "no trial reports 'f1' (they report: accuracy, size)" in " ".join(capsys.readouterr().out.split())
 
 
-def test_what_violates_a_constraint_is_no_result_beside_what_does_not(tmp_path: Path) -> None:
+def test_trials_that_violate_a_constraint_are_not_among_the_best(tmp_path: Path) -> None:
     found = og.search(
         SPACE,
         train,

@@ -22,7 +22,7 @@ from ogive.report.checklists import fill_in_checklists
 from ogive.report.run_figures import failing_ranges, omitted_outliers, search_curve
 from ogive.report.run_page import render
 from ogive.report.subject import Subject
-from ogive.report.summary import certainty, gap_of_best
+from ogive.report.summary import describe_certainty, describe_gap
 from ogive.run.estimator import Estimator, Evaluation
 from ogive.run.journal import Journal
 from ogive.run.results import CurvePoint
@@ -369,7 +369,7 @@ def test_only_trials_with_the_same_number_of_epochs_are_called_close(tmp_path: P
     steps = [trial.step for trial in subject.best_trials]
     reached = steps.count(9)
     assert 1 < reached < 5
-    gap = gap_of_best(subject)
+    gap = describe_gap(subject)
     assert gap is not None
     assert gap.startswith(f"The {reached} best trials that reached 9 epochs differ by at most")
     page = parse_and_check(found.report().read_text())
@@ -386,5 +386,5 @@ def test_a_random_trial_that_is_the_best_is_not_compared_with_random_trials(
     subject = Subject(found.state, found.folder, "r")
     origin = next(point.origin for point in subject.curve_points if point.trial == found.best.id)
     assert (origin == "random") is at_random
-    assert ("It is itself a random trial" in certainty(subject)) is at_random
-    assert ("the expected best of" in certainty(subject)) is not at_random
+    assert ("It is itself a random trial" in describe_certainty(subject)) is at_random
+    assert ("the expected best of" in describe_certainty(subject)) is not at_random

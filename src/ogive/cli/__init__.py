@@ -1,1 +1,1 @@
-"""The command `ogive`: one file a command; each parses, calls and prints. Help loads nothing but typer."""
+"""The command line: one module for each command of `ogive`."""

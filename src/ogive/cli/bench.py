@@ -1,4 +1,4 @@
-"""`ogive bench`: benchmarks with known answers, and strategies compared on them."""
+"""`ogive bench`: list, show and build benchmarks, and compare strategies on them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ if TYPE_CHECKING:
 
 bench = typer.Typer(
     name="bench",
-    help="Benchmarks with known answers: list and show them, build one, compare strategies on them.",
+    help="Compare strategies on benchmarks with known answers.",
     no_args_is_help=True,
 )
 
 
 @bench.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List the benchmarks, and what each needs to be told."""
+    """List the benchmarks and their required options.
+
+    Example: ogive bench list
+    """
     from ogive.bench import catalog
     from ogive.bench.wrappers import WRAPPERS
 
@@ -33,31 +36,39 @@ def list_(as_json: AsJson = False) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("benchmark", "needs", "what it is"):
+    for heading in ("benchmark", "required options", "description"):
         table.add_column(heading, overflow="fold")
     for name, needs, about in rows:
         table.add_row(name, ", ".join(f"{option}=" for option in needs), about)
     print_table(table)
-    print(f"\nwith options: nk:n=8,k=2   wrapped: {', '.join(f'{name}=' for name in WRAPPERS)}, as in nk:noise=0.05")
+    print(f"\noptions: nk:n=8,k=2   wrappers: {', '.join(f'{name}=' for name in WRAPPERS)}, as in nk:noise=0.05")
 
 
 @bench.command()
 def show(
-    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="Such as digits, or nk:n=8,k=2.")],
+    benchmark: Annotated[
+        str, typer.Argument(metavar="BENCHMARK", help="Name with options, such as digits or nk:n=8,k=2.")
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Show a benchmark: its space, what is known of it, and how far its signal can be trusted."""
+    """Show the space, the best values and the noise of a benchmark.
+
+    For tables it also shows how well the ranks by different seeds, and by few
+    epochs, agree.
+
+    Example: ogive bench show nk:n=8,k=2
+    """
     from ogive.bench import load
 
-    found = _facts(load(benchmark))
+    facts = _problem_facts(load(benchmark))
     if as_json:
-        print_json(found)
+        print_json(facts)
         return
-    for name, value in found.items():
-        print(f"{name:<24}{_text(value)}")
+    for name, value in facts.items():
+        print(f"{name:<24}{_format_fact(value)}")
 
 
-def _facts(problem: Problem) -> dict[str, Any]:
+def _problem_facts(problem: Problem) -> dict[str, Any]:
     from ogive.bench import Table
     from ogive.cli.space import size_json
 
@@ -94,11 +105,11 @@ def _table_facts(table: Table) -> dict[str, Any]:
     return facts
 
 
-def _text(value: Any) -> str:
+def _format_fact(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name}: {_text(item)}" for name, item in value.items())
+        return ", ".join(f"{name}: {_format_fact(item)}" for name, item in value.items())
     if isinstance(value, list):
-        return ", ".join(_text(item) for item in value)
+        return ", ".join(_format_fact(item) for item in value)
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""`ogive bench build`: a table of learning curves, by training every architecture of a small space."""
+"""`ogive bench build`: build a table of learning curves by training every architecture of a small space."""
 
 from __future__ import annotations
 
@@ -7,41 +7,47 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ogive.cli.common import shown
+from ogive.cli.common import relative_path
 
 if TYPE_CHECKING:
     from ogive.bench import Curves
     from ogive.space import Space
 
-LARGEST = 50_000
-"""Architectures; more would not be trained one by one."""
+MOST_ARCHITECTURES = 50_000
+"""The most architectures of a table."""
 METRICS = ("log_loss", "accuracy")
-ENOUGH = 0.7
-"""Rank correlation between seeds below which a table's winner is decided by luck."""
+LEAST_CORRELATION = 0.7
+"""The least rank correlation between seeds: below it, chance decides which architecture is the best of a table."""
 
 
 def build(
-    out: Annotated[Path, typer.Argument(metavar="FILE.npz", help="Where the table goes.")],
+    out: Annotated[Path, typer.Argument(metavar="FILE.npz", help="File for the table.")],
     space: Annotated[
-        str | None, typer.Option(metavar="JOB|FILE.py:NAME", help="The space; without it, the bundled benchmark's.")
+        str | None, typer.Option(metavar="JOB|FILE.py:NAME", help="The space. Default: of the bundled benchmark.")
     ] = None,
-    data: Annotated[str, typer.Option(help="A data set's name.")] = "digits",
-    train: Annotated[int, typer.Option(min=1, help="Examples to train on.")] = 300,
-    validation: Annotated[int, typer.Option(min=1, help="Examples to select by.")] = 500,
-    test: Annotated[int, typer.Option(min=1, help="Examples that reports judge by.")] = 997,
-    epochs: Annotated[int, typer.Option(min=1, help="Length of the curves.")] = 32,
-    learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 0.01,
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each architecture.")] = 3,
+    data: Annotated[str, typer.Option(help="Name of a data set.")] = "digits",
+    train: Annotated[int, typer.Option(min=1, help="Number of examples for training.")] = 300,
+    validation: Annotated[int, typer.Option(min=1, help="Number of examples for validation.")] = 500,
+    test: Annotated[int, typer.Option(min=1, help="Number of examples for test values.")] = 997,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each training.")] = 32,
+    learning_rate: Annotated[float, typer.Option(help="Largest learning rate.")] = 0.01,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of trainings of each architecture.")] = 3,
     metric: Annotated[
-        str, typer.Option(help="log_loss or accuracy: by which the table's signal is judged.")
+        str, typer.Option(help="Metric whose rank correlation is tested: log_loss or accuracy.")
     ] = "log_loss",
-    workers: Annotated[int, typer.Option(min=1, help="Architectures at a time.")] = 1,
-    run: Annotated[Path | None, typer.Option(help="The run's folder; by default beside the table.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Number of architectures at a time.")] = 1,
+    run: Annotated[Path | None, typer.Option(help="Folder of the run. Default: beside the table.")] = None,
 ) -> None:
-    """Train every architecture of a small space from several seeds, and write all their learning curves to a table.
+    """Train every architecture of a small space and write a table.
 
-    It is a run like any other: interrupted at any moment, the same command goes on. Without options it makes the bundled
-    benchmark again. The rank correlation between seeds is printed; below 0.7 the exit code is 1.
+    The table has the learning curves of all architectures and seeds. It is built
+    by a run, so the same command continues after an interruption. Without
+    options it builds the bundled benchmark.
+
+    Example: ogive bench build table.npz --space space.py:space --seeds 2
+
+    Exit codes: 0 - the table is written. 1 - it is written, but the rank
+    correlation between seeds is below 0.7.
     """
     from ogive.bench import digits
     from ogive.bench.curve_estimator import Curves
@@ -50,25 +56,27 @@ def build(
     from ogive.task import Recipe, classification
 
     choice("bench build", "metric", metric, METRICS)
-    found = load_space(space) if space else digits.space()
+    searched = load_space(space) if space else digits.space()
     task = classification(data, test=test, validation=validation, train=train)
     curves = Curves(task, Recipe(epochs=epochs, learning_rate=learning_rate), seeds)
-    size = _size(found)
-    trained = _train(found, curves, size, run or out.with_suffix(".run"), workers)
-    meta = _write(out, trained, found, curves)
-    _judge(out, metric, meta)
+    size = _count_architectures(searched)
+    trained = _train_all(searched, curves, size=size, folder=run or out.with_suffix(".run"), workers=workers)
+    meta = _write_table(out, trained, searched, curves)
+    _check_rank_correlation(out, metric, meta)
 
 
-def _size(space: Space) -> int:
+def _count_architectures(space: Space) -> int:
     from ogive.errors import JobError
 
     size = space.size()
-    if not isinstance(size, int) or size > LARGEST:
-        raise JobError(f"the space has {size} architectures; a table can be built of at most {LARGEST:,}: narrow it")
-    return sum(1 for _ in space.grid())  # without those that its constraint forbids
+    if not isinstance(size, int) or size > MOST_ARCHITECTURES:
+        raise JobError(
+            f"the space has {size} architectures; allowed: at most {MOST_ARCHITECTURES:,}; narrow it with `only`"
+        )
+    return sum(1 for _ in space.grid())  # without those that a constraint of the space excludes
 
 
-def _train(space: Space, curves: Curves, size: int, folder: Path, workers: int) -> Any:
+def _train_all(space: Space, curves: Curves, *, size: int, folder: Path, workers: int) -> Any:
     from ogive.api import search
 
     return search(
@@ -85,7 +93,7 @@ def _train(space: Space, curves: Curves, size: int, folder: Path, workers: int) 
     )
 
 
-def _write(out: Path, run: Any, space: Space, curves: Curves) -> dict[str, Any]:
+def _write_table(out: Path, run: Any, space: Space, curves: Curves) -> dict[str, Any]:
     from dataclasses import asdict
 
     from ogive.bench import curve_file
@@ -102,22 +110,25 @@ def _write(out: Path, run: Any, space: Space, curves: Curves) -> dict[str, Any]:
         "source": f"{len(choices):,} architectures on {curves.task.data.name}, {curves.seeds} seeds, built by Ogive",
     }
     curve_file.write(out, space, choices, values, meta)
-    print(f"{len(choices):,} architectures x {curves.seeds} seeds x {curves.epochs} epochs -> {shown(out)}", end=" ")
+    print(
+        f"{len(choices):,} architectures x {curves.seeds} seeds x {curves.epochs} epochs -> {relative_path(out)}",
+        end=" ",
+    )
     print(f"({out.stat().st_size / 1e6:.2f} MB)")
     return meta
 
 
-def _judge(out: Path, metric: str, meta: dict[str, Any]) -> None:
+def _check_rank_correlation(out: Path, metric: str, meta: dict[str, Any]) -> None:
     from ogive.bench import curve_file
 
     if meta["seeds"] < 2:
-        print("one seed: how far the table can be trusted is not known")
+        print("with one seed the noise of the table is unknown")
         return
     table = curve_file.load(out, metric)
-    found = curve_file.rank_correlations(table, metric)
-    by_epoch = ", ".join(f"{epoch}: {rho:.3f}" for epoch, rho in found.items())
+    correlations = curve_file.rank_correlations(table, metric)
+    by_epoch = ", ".join(f"{epoch}: {rho:.3f}" for epoch, rho in correlations.items())
     print(f"rank correlation between single seeds, {metric}, by epoch: {by_epoch}")
-    last = found[table.levels[-1]]
-    if not last >= ENOUGH:
-        print(f"below {ENOUGH}: who wins is decided by luck; change the recipe, the metric or the number of seeds")
+    last = correlations[table.levels[-1]]
+    if not last >= LEAST_CORRELATION:
+        print(f"below {LEAST_CORRELATION}: chance decides which is the best; change recipe, metric or number of seeds")
         raise typer.Exit(1)

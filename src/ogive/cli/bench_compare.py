@@ -1,4 +1,4 @@
-"""`ogive bench compare`: strategies and schedules against each other, by the field's protocol."""
+"""`ogive bench compare`: compare methods (strategies with schedules) on benchmarks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ogive.cli.common import AsJson, print_json, print_table, shown
+from ogive.cli.common import AsJson, print_json, print_table, relative_path
 from ogive.errors import JobError, MissingExtra
 
 if TYPE_CHECKING:
@@ -18,52 +18,58 @@ if TYPE_CHECKING:
     from ogive.bench.comparison import Progress
 
 INTERRUPTED = 130
+"""The exit code after Ctrl-C, as in shells."""
 
 
 def compare(
     benchmark: Annotated[
         list[str] | None,
-        typer.Option(
-            help="A benchmark, such as nk:k=5; may be given again. By default digits. See `ogive bench list`."
-        ),
+        typer.Option(help="Benchmark, such as nk:k=5; see `ogive bench list`. May be repeated. Default: digits."),
     ] = None,
     strategies: Annotated[
         list[str] | None,
         typer.Option(
-            help='Names with options, separated by spaces: "gp regularized_evolution:population=20 random@asha:eta=3"; '
-            '"all" for all that bring no schedule.'
+            help='Names with options, and @schedule, such as "gp regularized_evolution:population=20 random@asha:eta=3". '
+            "May be repeated. Default: all, that is all without a schedule of their own."
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Searches of each strategy on each benchmark.")] = 30,
-    trials: Annotated[int, typer.Option(min=1, help="Trials of a search, at most.")] = 300,
-    workers: Annotated[int, typer.Option(min=1, help="Simulated evaluations at a time.")] = 1,
-    cost: Annotated[float | None, typer.Option(help="Ends a search: training spent, in full trainings.")] = None,
-    processes: Annotated[int | None, typer.Option(min=1, help="Searches at a time; by default one a core.")] = None,
-    against: Annotated[
-        str | None, typer.Option(help="Whom the others are tested against; by default the first.")
+    seeds: Annotated[int, typer.Option(min=1, help="Number of searches of each method on each benchmark.")] = 30,
+    trials: Annotated[int, typer.Option(min=1, help="Most trials of a search.")] = 300,
+    workers: Annotated[int, typer.Option(min=1, help="Number of simulated workers of a search.")] = 1,
+    cost: Annotated[
+        float | None, typer.Option(help="Budget of a search, in full trainings. Default: no limit.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="The comparison's folder.")] = Path("comparison"),
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Number of searches at a time. Default: one per core.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Method that the others are tested against. Default: the first.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the comparison.")] = Path("comparison"),
     as_json: AsJson = False,
 ) -> None:
-    """Compare strategies on benchmarks; random search is always among them.
+    """Compare strategies on benchmarks.
 
-    Each search runs in memory on a virtual clock and is kept as soon as it ends; the same command goes on after an
-    interruption, and more benchmarks, strategies or seeds can be added to the same folder. Writes report.html, report.md
-    and figures.
+    Random search is always compared, too. Each search runs in virtual time and is
+    stored when it ends: the same command continues after an interruption, and
+    benchmarks, strategies and seeds can be added to the same folder later.
+    Writes report.html, report.md and figures.
+
+    Example: ogive bench compare --benchmark nk:k=5 --strategies "gp random"
     """
     from ogive.bench import Protocol, write_report
     from ogive.bench import compare as run
     from ogive.run.manifest import cores
 
     benchmarks = benchmark or ["digits"]
-    chosen = _names(strategies, benchmarks, trials)
-    _check_reference(against, chosen)
+    methods = _expand_names(strategies, benchmarks, trials)
+    _check_reference(against, methods)
     protocol = Protocol(trials=trials, workers=workers, cost=cost)
     try:
         with _progress(as_json) as progress:
-            done = run(
+            comparison = run(
                 benchmarks,
-                chosen,
+                methods,
                 out,
                 seeds=seeds,
                 protocol=protocol,
@@ -71,52 +77,62 @@ def compare(
                 progress=progress,
             )
     except KeyboardInterrupt:
-        print("interrupted; the searches that have ended are kept. The same command goes on.", file=sys.stderr)
+        print("interrupted; completed searches are not lost. The same command continues.", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
-    page = write_report(done, against)
+    page = write_report(comparison, against)
     if as_json:
-        print_json(_summary(done, page))
+        print_json(_summary_json(comparison, page))
         return
-    _print(done)
-    print(f"\nreport: {shown(page)}")
+    _print(comparison)
+    print(f"\nreport: {relative_path(page)}")
 
 
-def _names(given: list[str] | None, benchmarks: list[str], trials: int) -> list[str]:
-    found: list[str] = []
-    for word in " ".join(given or ["all"]).split():
-        found += _all(benchmarks, trials) if word == "all" else [word]
-    return found
+def _expand_names(strategies: list[str] | None, benchmarks: list[str], trials: int) -> list[str]:
+    """Return the names of methods, with "all" replaced by the names that it means."""
+    names: list[str] = []
+    for name in " ".join(strategies or ["all"]).split():
+        names += _all_strategies(benchmarks, trials) if name == "all" else [name]
+    return names
 
 
-def _all(benchmarks: list[str], trials: int) -> list[str]:
-    """The strategies that need no options, bring no schedule of their own, and fit every benchmark; says which do not."""
+def _all_strategies(benchmarks: list[str], trials: int) -> list[str]:
+    """Return the strategies that require no options, have no schedule of their own, and suit every benchmark.
+
+    Strategies that do not suit a benchmark are named on standard error.
+    """
     import inspect
 
     from ogive import strategy as registry
     from ogive.bench.catalog import brought, load
     from ogive.bench.simulated_search import PluginSpec, make_strategy
 
-    ready = [name for name in registry.names() if inspect.Parameter.empty not in registry.options(name).values()]
-    alone = [name for name in ready if brought(PluginSpec(name)) is None]
+    without_options = [
+        name for name in registry.names() if inspect.Parameter.empty not in registry.options(name).values()
+    ]
+    suitable = [name for name in without_options if brought(PluginSpec(name)) is None]
     for spec in benchmarks:
         problem = load(spec)
-        for name in list(alone):
+        for name in list(suitable):
             try:
                 make_strategy(PluginSpec(name), problem, trials)
             except (JobError, MissingExtra) as error:
                 print(f"without {name}, which does not fit {spec}: {error}", file=sys.stderr)
-                alone.remove(name)
-    return alone
+                suitable.remove(name)
+    return suitable
 
 
-def _check_reference(against: str | None, chosen: list[str]) -> None:
-    """Check that `against` is one of the methods, before the comparison starts."""
+def _check_reference(against: str | None, methods: list[str]) -> None:
+    """Check before the searches start that `against` is one of the compared methods.
+
+    Raises:
+        JobError: it is not.
+    """
     from ogive.bench.catalog import parse_method
     from ogive.bench.comparison import RANDOM
 
-    methods = [*dict.fromkeys([*(str(parse_method(spec)) for spec in chosen), RANDOM])]
-    if against is not None and against not in methods:
-        raise JobError(f"--against: the comparison has no method {against!r}; it has {', '.join(methods)}")
+    names = [*dict.fromkeys([*(str(parse_method(spec)) for spec in methods), RANDOM])]
+    if against is not None and against not in names:
+        raise JobError(f"--against: found {against!r}; allowed are the compared methods: {', '.join(names)}")
 
 
 @contextmanager
@@ -132,30 +148,30 @@ def _progress(quiet: bool) -> Iterator[Progress]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _print(done: Comparison) -> None:
+def _print(comparison: Comparison) -> None:
     from rich.table import Table
 
     from ogive.bench.comparison_page import tables
 
-    for spec, grids in tables(done):
+    for spec, grids in tables(comparison):
         for grid in grids:
             print(f"\n{spec}: {grid.title}")
             table = Table(box=None, pad_edge=False, header_style="bold")
-            for place, heading in enumerate(grid.head):
-                table.add_column(heading, justify="left" if place == 0 else "right", overflow="fold")
+            for i, heading in enumerate(grid.head):
+                table.add_column(heading, justify="left" if i == 0 else "right", overflow="fold")
             for row in grid.rows:
                 table.add_row(*map(str, row))
             print_table(table)
             print(grid.note)
 
 
-def _summary(done: Comparison, page: Path) -> dict[str, Any]:
+def _summary_json(comparison: Comparison, page: Path) -> dict[str, Any]:
     from ogive.bench.comparison_results import all_results
 
     return {
-        "protocol": done.protocol.hash,
-        "seeds": list(done.seeds),
-        "report": str(shown(page)),
+        "protocol": comparison.protocol.hash,
+        "seeds": list(comparison.seeds),
+        "report": str(relative_path(page)),
         "benchmarks": {
             item.spec: {
                 "measure": item.measures[-1],
@@ -164,6 +180,6 @@ def _summary(done: Comparison, page: Path) -> dict[str, Any]:
                 "regret": {name: row.tolist() for name, row in zip(item.names, item.final, strict=True)},
                 "at_optimum": {name: item.at_optimum(name) for name in item.names},
             }
-            for item in all_results(done)
+            for item in all_results(comparison)
         },
     }

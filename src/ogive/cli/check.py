@@ -1,4 +1,4 @@
-"""`ogive check`: see that a job can run, and should, before anything trains."""
+"""`ogive check`: find errors in a job, and forecast its cost, before anything is trained."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ogive.cli.common import AsJson, JobFile, console, print_json, shown
+from ogive.cli.common import AsJson, JobFile, console, print_json, relative_path
 from ogive.cli.cost_prompt import print_forecast
 from ogive.cli.space import size_json, size_text
 
@@ -20,18 +20,29 @@ if TYPE_CHECKING:
 
 def check(
     job: JobFile,
-    samples: Annotated[int, typer.Option(min=1, help="Architectures to build and run in the preflight.")] = 200,
+    samples: Annotated[int, typer.Option(min=1, help="Number of architectures to build and run once.")] = 200,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse a job that lacks what a careful team would set.")
+        bool, typer.Option("--strict", help="Exit with 1 if a recommended key is missing. Default: off.")
     ] = False,
-    no_forecast: Annotated[bool, typer.Option("--no-forecast", help="Time no training.")] = False,
+    no_forecast: Annotated[
+        bool,
+        typer.Option("--no-forecast", help="Do not train three architectures for the forecast. Default: off."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Validate a job, count its space, call its functions, build and run sampled architectures and the baseline, forecast
-    the cost, and name what is not set.
+    """Check a job before it runs, and forecast its cost.
 
-    Exit code 1 where the preflight finds an architecture that cannot be built or run, and with --strict where something is
-    missing; 2 where the job is wrong, or a constraint, canonical form, graph or baseline fails.
+    Validates the file, counts the space, calls the job's functions, builds and
+    runs sampled architectures and the baseline, trains three of them briefly to
+    forecast time and money, and names recommended keys that are missing.
+
+    Example: ogive check job.yaml --strict
+
+    Exit codes:
+    0 - the job can run.
+    1 - an architecture cannot be built or run; with --strict, a key is missing.
+    2 - an error in the job, or in its constraint, canonical form, graph or
+        baseline.
     """
     from ogive.job import load_job
     from ogive.job.cost_forecast import forecast
@@ -42,29 +53,30 @@ def check(
     if not as_json:
         print(f"{job}: the job is valid")
         _print_job(loaded)
-    tried = check_space_functions(loaded, samples)
-    preflight = _preflight(loaded, samples)
+    checked = check_space_functions(loaded, samples)
+    preflight = _run_preflight(loaded, samples)
     check_baseline(loaded)
     expected = None if no_forecast or (preflight is not None and not preflight.ok) else forecast(loaded)
     gate = launch_gate(loaded, preflight, expected)
     missing = [finding for finding in gate if finding.verdict == MISSING]
-    fine = (preflight is None or preflight.ok) and not (strict and missing)
+    ok = (preflight is None or preflight.ok) and not (strict and missing)
     if as_json:
         costs = None if expected is None else expected.to_json()
-        found = {**_json(preflight), "forecast": costs, "gate": [finding.to_json() for finding in gate]}
+        results = {**_preflight_json(preflight), "forecast": costs, "gate": [finding.to_json() for finding in gate]}
         size = size_json(loaded.space)
-        print_json({"job": str(job), "size": size, "run": str(shown(loaded.run)), **found, "ok": fine})
+        print_json({"job": str(job), "size": size, "run": str(relative_path(loaded.run)), **results, "ok": ok})
     else:
-        none = "none, since the space has no example_input; with one, architectures are built and run here"
-        if tried:
-            print(f"functions: constraint, canonical form and graph answer for {tried:,} architectures")
-        print(f"preflight: {preflight or none}")
+        if checked:
+            print(f"functions: constraint, canonical form and graph work for {checked:,} architectures")
+        print(
+            f"preflight: {preflight or 'skipped: set example_input in the space, then architectures are built and run'}"
+        )
         if not no_forecast:
             print_forecast(expected)
         _print_gate(gate)
         if strict and missing:
             print(f"refused (--strict): {len(missing)} missing")
-    if not fine:
+    if not ok:
         raise typer.Exit(1)
 
 
@@ -78,51 +90,48 @@ def _print_job(job: Job) -> None:
     from ogive.formatting import plural
 
     for phase in job.phases:
-        given = phase.finalize
-        what = (
-            _search(phase.job)
-            if phase.job
-            else f"full training of the best {given['top']}, {plural(len(given['seeds']), 'seed')}"
-        )
-        print(f"phase:     {phase.name}: {what}")
+        if phase.job:
+            text = _format_search(phase.job)
+        else:
+            options = phase.finalize
+            text = f"full training of the best {options['top']}, {plural(len(options['seeds']), 'seed')}"
+        print(f"phase:     {phase.name}: {text}")
     if not job.phases:
-        print(f"search:    {_search(job)}")
-    print(f"run:       {shown(job.run)}")
+        print(f"search:    {_format_search(job)}")
+    print(f"run:       {relative_path(job.run)}")
 
 
-def _search(job: Job) -> str:
+def _format_search(job: Job) -> str:
+    """Return `20 trials with random and full, up to 6 epochs each, on 0.1 of the training examples, 2 at a time`."""
     from ogive.formatting import plural
 
     (strategy, schedule) = (next(iter(spec)) for spec in (job.strategy, job.schedule))
     epochs = f", up to {plural(job.epochs, 'epoch')} each" if job.epochs else ""
     share = job.keys.proxy.data_fraction
-    data = f" on {share:.3g} of the training part" if share < 1 else ""
-    others = job.keys.proxy.model_dump(exclude={"data_fraction"})
-    data += "".join(f", {name} {value:.3g}" for name, value in others.items() if value < 1)
-    return f"{job.keys.max_trials} trials by {strategy} under {schedule}{epochs}{data}, {_at_a_time(job)}"
-
-
-def _at_a_time(job: Job) -> str:
-    return "as many at a time as a plan recommends" if job.planned else f"{job.parallel_trials} at a time"
+    data = f", on {share:.3g} of the training examples" if share < 1 else ""
+    other_proxies = job.keys.proxy.model_dump(exclude={"data_fraction"})
+    data += "".join(f", {name} {value:.3g}" for name, value in other_proxies.items() if value < 1)
+    parallel = "as many at a time as a plan recommends" if job.planned else f"{job.parallel_trials} at a time"
+    return f"{job.keys.max_trials} trials with strategy {strategy} and schedule {schedule}{epochs}{data}, {parallel}"
 
 
 def _print_gate(gate: Sequence[Finding]) -> None:
-    """What is set in a line, and each missing thing with its reason and the line to add."""
+    """Print the recommended keys that are set on one line, then each missing one with its reason and a line to add."""
     from ogive.job.launch_gate import MISSING, NOTE, SET
 
-    there = [finding.name for finding in gate if finding.verdict == SET]
-    print(f"\nlaunch gate: {', '.join(there)} set" if there else "\nlaunch gate:")
+    names = [finding.name for finding in gate if finding.verdict == SET]
+    print(f"\nlaunch gate: {', '.join(names)} set" if names else "\nlaunch gate:")
     out = console()
-    for verdict, mark in ((MISSING, "missing"), (NOTE, "note")):
+    for verdict, label in ((MISSING, "missing"), (NOTE, "note")):
         for finding in gate:
             if finding.verdict == verdict:
-                out.print(f"  {mark}: {finding.name}: {finding.reason}", markup=False, highlight=False)
+                out.print(f"  {label}: {finding.name}: {finding.reason}", markup=False, highlight=False)
                 if finding.line:
                     out.print(f"      {finding.line}", markup=False, highlight=False)
 
 
-def _preflight(job: Job, samples: int) -> Preflight | None:
-    """What the preflight found; None where the space cannot tell how models are called."""
+def _run_preflight(job: Job, samples: int) -> Preflight | None:
+    """Build and run sampled architectures; return None for a space without an example input."""
     from ogive import hardware
 
     if job.space.example_input is None:
@@ -130,11 +139,11 @@ def _preflight(job: Job, samples: int) -> Preflight | None:
     return hardware.preflight(job.space, samples=samples, seed=job.keys.seed)
 
 
-def _json(preflight: Preflight | None) -> dict[str, Any]:
+def _preflight_json(preflight: Preflight | None) -> dict[str, Any]:
     if preflight is None:
         return {"preflight": None}
     spreads = {name: getattr(preflight, name) for name in ("parameters", "flops", "activation_memory")}
-    found = {
+    counts = {
         name: getattr(preflight, name) for name in ("samples", "draws", "infeasible", "duplicates", "failed", "notes")
     }
     failures = [
@@ -145,4 +154,4 @@ def _json(preflight: Preflight | None) -> dict[str, Any]:
         for failure in preflight.failures
     ]
     costs = {name: asdict(spread) if spread else None for name, spread in spreads.items()}
-    return {"preflight": {**found, **costs, "failures": failures}}
+    return {"preflight": {**counts, **costs, "failures": failures}}

@@ -1,4 +1,4 @@
-"""What several commands share. Whatever takes time to import is imported inside the functions."""
+"""Functions that several commands share. Modules that take long to import are imported inside the functions."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ if TYPE_CHECKING:
     from ogive.stages.delivery import Delivery
     from ogive.trial import Trial
 
-JobFile = Annotated[Path, typer.Argument(metavar="JOB", help="The job's YAML file.")]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or the job's file that it belongs to.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+JobFile = Annotated[Path, typer.Argument(metavar="JOB", help="The YAML file of a job.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, or the file of its job.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts. Default: text.")]
 
 
 def open_run(run_or_job: Path, trust: bool = False) -> Run:
-    """The run in a folder, or of a job. Reads the journal; loads no PyTorch, and the user's code only with `trust`."""
+    """Return the run in a folder, or of a job.
+
+    Only the journal is read. PyTorch is not loaded; the code of the run is loaded only with `trust`.
+    """
     from ogive import api
     from ogive.job import add_code_folders, run_folder
 
@@ -39,8 +42,8 @@ def open_run(run_or_job: Path, trust: bool = False) -> Run:
 
 
 @contextmanager
-def watching(quiet: bool) -> Iterator[Observer]:
-    """What watches a search: a live view, or nothing."""
+def live_observer(quiet: bool) -> Iterator[Observer]:
+    """Return an observer that shows the search in a live view, or one that does nothing if `quiet`."""
     if quiet:
         yield lambda state, event: None
         return
@@ -50,72 +53,72 @@ def watching(quiet: bool) -> Iterator[Observer]:
         yield view
 
 
-def shown(path: Path) -> Path:
-    """`path` as its user would type it: relative to the working directory where it lies below it."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+def relative_path(path: Path) -> Path:
+    """Return a path below the working directory relative to it, and any other path unchanged."""
+    current = Path.cwd()
+    return path.relative_to(current) if path.is_relative_to(current) else path
 
 
 def console() -> Console:
-    """Standard output; never narrower than a table needs where it is not a terminal."""
+    """Return standard output: as wide as the terminal, or 200 characters wide if it is not a terminal."""
     from rich.console import Console
 
     return Console(soft_wrap=True) if sys.stdout.isatty() else Console(width=200, soft_wrap=True)
 
 
 def print_table(table: Table) -> None:
-    """A table: as wide as the terminal, whose columns that may fold do so; as wide as it needs elsewhere."""
+    """Print a table: folded to the width of the terminal, or unfolded if standard output is not a terminal."""
     console().print(table, markup=False, soft_wrap=not sys.stdout.isatty())
 
 
 def print_json(value: Any) -> None:
-    """`value` as JSON on standard output; what JSON cannot hold as a number (NaN, infinity) becomes a text."""
-    print(json.dumps(_plain(value), indent=2))
+    """Print `value` as JSON; numbers that JSON does not have (NaN, infinity) become texts."""
+    print(json.dumps(_strict_json(value), indent=2))
 
 
-def _plain(value: Any) -> Any:
+def _strict_json(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _strict_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_strict_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
 
 
-def choices(trial: Trial) -> str:
-    """The active decisions of a trial's architecture, in one line; of a baseline in the second stage, that it is one."""
+def format_choices(trial: Trial) -> str:
+    """Return the active decisions of a trial on one line; of the baseline in full training, that it is hand-drawn."""
     from ogive.estimate.full_training import BASELINE
     from ogive.run.trial_labels import STAGE
 
     if trial.proposal.settings.get(STAGE, {}).get("network") == BASELINE:
-        return "drawn by hand"
-    return ", ".join(f"{name}={_label(label)}" for name, label in trial.architecture.items())
+        return "hand-drawn baseline"
+    return ", ".join(f"{name}={_format_label(label)}" for name, label in trial.architecture.items())
 
 
-def _label(label: Any) -> str:
+def _format_label(label: Any) -> str:
     return "+".join(map(str, label)) if isinstance(label, tuple) else str(label)
 
 
-def shown_metrics(state: State, trials: Iterable[Trial]) -> list[str]:
-    """The metrics worth a column: objectives, constraints, and the cost that most want to see."""
-    there = {name for trial in trials for name in trial.metrics}
-    extra = [name for name in ("accuracy", "log_loss", "parameters") if name in there]
+def metric_columns(state: State, trials: Iterable[Trial]) -> list[str]:
+    """Return the metrics that get a column: objectives, constraints, and some that are usually of interest."""
+    reported = {name for trial in trials for name in trial.metrics}
+    extra = [name for name in ("accuracy", "log_loss", "parameters") if name in reported]
     return list(dict.fromkeys([*state.metrics_needed, *extra]))
 
 
 def print_trials(state: State, trials: Sequence[Trial], ranked: bool = True) -> None:
-    """A table of trials of the search, best first where they are `ranked`."""
+    """Print a table of trials of the search; with their rank if they are `ranked`, best first."""
     _print_ranking(
         state,
         [(trial, trial.metrics, trial.step, trial.status.value) for trial in trials],
-        shown_metrics(state, trials),
+        metric_columns(state, trials),
         ranked,
     )
 
 
 def print_networks(state: State, networks: Sequence[Delivery]) -> None:
-    """A table of networks, best first: metrics, epochs and status are those of the stage that trained them last."""
+    """Print a table of networks, best first; metrics, epochs and status are from the last stage that trained each."""
     from ogive.stages.delivery import SEARCH
 
     rows = []
@@ -124,10 +127,10 @@ def print_networks(state: State, networks: Sequence[Delivery]) -> None:
         if network.stage != SEARCH:
             status = f"{'winner, ' if network.is_winner else ''}{network.stage}"
         rows.append((network.trial, network.mean, network.training.step, status))
-    _print_ranking(state, rows, shown_metrics(state, [network.trial for network in networks]))
+    _print_ranking(state, rows, metric_columns(state, [network.trial for network in networks]))
     seeds = sorted({len(network.seeds) for network in networks if network.stage != SEARCH})
     if seeds and seeds[-1] > 1:
-        print(f"values after full training are means over {' or '.join(map(str, seeds))} seeds")
+        print(f"values of full training are means over {' or '.join(map(str, seeds))} seeds")
 
 
 def _print_ranking(
@@ -146,30 +149,32 @@ def _print_ranking(
         table.add_column(name, justify="right", overflow="fold")
     table.add_column("status", overflow="fold")
     table.add_column("architecture", overflow="fold")
-    for rank, (trial, own, step, status) in enumerate(rows, 1):
-        values = [number(own[name]) if name in own else "-" for name in metrics]
-        place = [str(rank)] if ranked else []
-        table.add_row(*place, trial_name(trial).removeprefix("trial "), *values, str(step), status, choices(trial))
+    for rank, (trial, measured, step, status) in enumerate(rows, 1):
+        values = [number(measured[name]) if name in measured else "-" for name in metrics]
+        rank_cell = [str(rank)] if ranked else []
+        table.add_row(
+            *rank_cell, trial_name(trial).removeprefix("trial "), *values, str(step), status, format_choices(trial)
+        )
     print_table(table)
 
 
 def print_notes(run: Run) -> None:
-    """What to know before the winner is used, and why it has no weights where it has none."""
+    """Print what to know before the winner is used, and why it has no weights if it has none."""
     for note in run.stages.notes:
         console().print(f"note: {note}", markup=False, highlight=False)
-    for line in unsaved(run):
+    for line in reasons_without_weights(run):
         console().print(f"no weights: {line}", markup=False, highlight=False)
 
 
-def unsaved(run: Run) -> list[str]:
-    """Why winners have no weights, where they should have; empty where they have them, or train no models."""
+def reasons_without_weights(run: Run) -> list[str]:
+    """Return why winners have no weights; empty if they have them, or if the estimator trains no models."""
     stages = run.stages
     missing = [winner.missing for winner in stages.winners if winner.state.trains_models]
     return list(dict.fromkeys(text for text in missing if text is not None))
 
 
 def trial_json(trial: Trial) -> dict[str, Any]:
-    """A trial for scripts."""
+    """Return a trial for scripts."""
     return {
         "trial": trial.id,
         "status": trial.status.value,
@@ -184,17 +189,17 @@ def trial_json(trial: Trial) -> dict[str, Any]:
 
 
 def network_json(network: Delivery) -> dict[str, Any]:
-    """A network for scripts: number and architecture of its trial, and what the stage that trained it last tells of it.
+    """Return a network for scripts: number and architecture of its trial, and results of the last stage that trained it.
 
-    Of several seeds `metrics` are the means; `seconds`, `attempts` and `cached` are of the training that left the weights.
+    `metrics` are means over seeds; `seconds`, `attempts` and `cached` are of the training that the weights belong to.
     """
     training = trial_json(network.training)
-    own = {name: training[name] for name in ("seconds", "attempts", "cached")}
-    return {**trial_json(network.trial), **own, **network.to_json()}
+    training_facts = {name: training[name] for name in ("seconds", "attempts", "cached")}
+    return {**trial_json(network.trial), **training_facts, **network.to_json()}
 
 
-def failures(state: State) -> list[dict[str, Any]]:
-    """How trials failed, the most frequent first: status, how many, and the first one with its reason."""
+def failure_digest(state: State) -> list[dict[str, Any]]:
+    """Return for each status of failed trials, the most frequent first: its count, and the first trial with its reason."""
     groups: dict[str, list[Trial]] = {}
     for trial in state.trials.values():
         if trial.status.failed:
@@ -207,14 +212,14 @@ def failures(state: State) -> list[dict[str, Any]]:
 
 
 def print_failures(state: State, run: Path) -> None:
-    """A digest of what failed, and where its output is."""
-    for item in failures(state):
+    """Print a line for each status of failed trials, with the file of the first one's output."""
+    for item in failure_digest(state):
         output = run / "trials" / f"{item['trial']:06d}" / "output.txt"
         line = f"{item['count']} x {item['status']}, first trial {item['trial']}: {first_line(item['reason'])}"
-        print(f"failed: {line}{f' (its output: {shown(output)})' if output.is_file() else ''}")
+        print(f"failed: {line}{f' (its output: {relative_path(output)})' if output.is_file() else ''}")
 
 
 def first_line(text: str) -> str:
-    """The first line of a reason, cut to what fits."""
+    """Return the first line of a reason, at most 160 characters."""
     line = text.strip().splitlines()[0] if text.strip() else ""
     return line if len(line) <= 160 else f"{line[:157]}..."

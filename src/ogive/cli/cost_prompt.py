@@ -1,4 +1,4 @@
-"""What a job will cost, as the commands show it and ask about it."""
+"""Show the forecast of a job's cost, and ask for confirmation before an expensive search."""
 
 from __future__ import annotations
 
@@ -14,74 +14,85 @@ if TYPE_CHECKING:
 
 
 def print_forecast(forecast: CostForecast | None) -> None:
-    """The forecast, a line for each part."""
+    """Print the forecast, with a line for each part."""
     from ogive.formatting import duration, plural
 
     if forecast is None:
-        print("forecast:  none: only the train function knows how long it trains; the first trials will tell")
+        print("forecast:  none: the duration of a train function is unknown until the first trials have ended")
         return
     for part in forecast.parts:
-        command = " (a command of its own: ogive finalize)" if part.separate_command else ""
-        cost = "" if part.money is None or forecast.price is None else f", {_money(part.money, forecast)}"
+        command = " (a separate command: ogive finalize)" if part.separate_command else ""
+        cost = "" if part.money is None or forecast.price is None else f", {_format_money(part.money, forecast)}"
         print(
-            f"forecast:  {part.name}: {plural(part.trainings, 'training')} of {_times(part.seconds)}: about "
-            f"{_times(part.hours.times(3600))}{cost}{command}"
+            f"forecast:  {part.name}: {plural(part.trainings, 'training')} of {_format_times(part.seconds)}: about "
+            f"{_format_times(part.hours.times(3600))}{cost}{command}"
         )
     if forecast.ratio is not None:
-        print(f"           one full training costs {forecast.ratio:.3g} times one of the first search")
+        print(
+            f"           one full training costs {forecast.ratio:.3g} times as much as one training of the first search"
+        )
     print(f"           {forecast.measurement};")
     print(
-        f"           on this machine as it is now, {duration(forecast.start_up)} for the start of workers included; larger "
-        "networks come on top"
+        f"           measured on this machine in its present state, including {duration(forecast.start_up)} for starting "
+        "workers; larger networks take longer"
     )
 
 
 def confirm(job: Job, yes: bool) -> None:
-    """Ask before a search that may cost more than the job's `confirm_above`; a run that goes on is not asked about again.
+    """Ask before a search starts that may cost more than `confirm_above` of the job; never before it is continued.
+
+    Args:
+        job: of the search.
+        yes: the user has confirmed already.
 
     Raises:
-        RunError: it may cost more, and nobody can be asked or said no.
+        RunError: the search may cost more, and the answer was no, or there is no terminal to ask at.
     """
     from ogive.job.cost_forecast import forecast
 
     limit = job.keys.confirm_above
-    if limit is None or yes or _begun(job):
+    if limit is None or yes or _has_started(job):
         return
     expected = forecast(job)
-    capped = [search.settings.money for search in ([p.job for p in job.phases if p.job] or [job])]
-    trains_best = any(phase.job is None for phase in job.phases)  # whom no budget of a search ends
-    cap = None if trains_best or None in capped else sum(amount for amount in capped if amount is not None)
+    budgets = [search.settings.money for search in ([p.job for p in job.phases if p.job] or [job])]
+    # The budgets of the searches do not limit a phase of full training.
+    has_full_training = any(phase.job is None for phase in job.phases)
+    total_budget = (
+        None if has_full_training or None in budgets else sum(money for money in budgets if money is not None)
+    )
     if expected is not None and expected.price is not None and expected.money is not None:
         if expected.money <= limit:
             return
         print_forecast(expected)
         about = f"may cost about {expected.price.amount(expected.money)}"
-    elif cap is not None and cap <= limit:
+    elif total_budget is not None and total_budget <= limit:
         return
+    elif total_budget is not None:
+        about = f"may spend its budget of {total_budget:g}"
     else:
-        about = "has a cost that cannot be forecast" if cap is None else f"may spend its budget of {cap:g}"
-    about = f"the search {about}, and `confirm_above` is {limit:g}"
+        about = "has a cost that cannot be forecast"
+    message = f"the search {about}, and `confirm_above` is {limit:g}"
     if not sys.stdin.isatty():
-        raise RunError(f"{about}: nobody is at a terminal to confirm it; say --yes, or raise `confirm_above`")
-    print(f"{about}. Start it? [y/N] ", end="", file=sys.stderr, flush=True)
+        raise RunError(f"{message}: it cannot be confirmed without a terminal; add --yes, or raise `confirm_above`")
+    print(f"{message}. Start it? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise RunError("not started")
+        raise RunError("the search was not started: it was not confirmed")
 
 
-def _begun(job: Job) -> bool:
+def _has_started(job: Job) -> bool:
     from ogive.api.funnel import FUNNEL
     from ogive.run.journal import JOURNAL
 
     return any((Path(job.run) / name).exists() for name in (JOURNAL, FUNNEL))
 
 
-def _times(seconds: Range) -> str:
+def _format_times(seconds: Range) -> str:
     from ogive.formatting import duration
 
     low, middle, high = (duration(value) for value in (seconds.low, seconds.middle, seconds.high))
     return f"{middle} ({low} to {high})" if low != high else middle
 
 
-def _money(money: Range, forecast: CostForecast) -> str:
+def _format_money(money: Range, forecast: CostForecast) -> str:
     assert forecast.price is not None
     return f"{forecast.price.amount(money.middle)} ({money.low:,.2f} to {money.high:,.2f})"

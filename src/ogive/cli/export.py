@@ -1,4 +1,4 @@
-"""`ogive export`: an architecture, or a trained model that runs without Ogive."""
+"""`ogive export`: write an architecture, or a trained model that runs without Ogive."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from typing import Annotated
 
 import typer
 
-from ogive.cli.common import RunPath, open_run, print_json, shown
+from ogive.cli.common import RunPath, open_run, print_json, relative_path
 from ogive.run import signal_handlers
 
 OUTPUT = (
-    "Where to. json: a folder, or a file that ends in .json; printed where left out. "
-    "torch: a folder; exports/TRIAL in the run where left out."
+    "json: a folder, or a file that ends in .json; default: standard output. torch: a folder; default: exports/TRIAL in the "
+    "run."
 )
 INPUT = (
-    "torch: an input of the model, [NAME=]SHAPE[:DTYPE], the shape of one example without the batch: 1,28,28 or "
-    "tokens=16:int64. Once for each input. Default: the space's example_input."
+    "torch: shape of one example without the batch, [NAME=]SHAPE[:DTYPE], such as 1,28,28 or tokens=16:int64. Repeat it for "
+    "each input. Default: example_input of the space."
 )
 
 
 class Form(StrEnum):
-    """What to write."""
+    """The forms of an export."""
 
     JSON = "json"
     TORCH = "torch"
@@ -37,18 +37,23 @@ def export(
     run: RunPath,
     trial: Annotated[
         str,
-        typer.Option(help="winner: of full training, else of the search. best: of the search. Or a trial's number."),
+        typer.Option(
+            help="Network: winner (of full training, else of the search), best (of the search), or a trial's number."
+        ),
     ] = "winner",
     to: Annotated[
-        Form, typer.Option(help="json: the architecture. torch: a program that runs without Ogive.")
+        Form, typer.Option(help="Form: json (the architecture) or torch (a model that runs without Ogive).")
     ] = Form.JSON,
     output: Annotated[Path | None, typer.Option("-o", "--output", help=OUTPUT)] = None,
     inputs: Annotated[list[str] | None, typer.Option("--input", metavar="SHAPE", help=INPUT)] = None,
 ) -> None:
-    """Export a network: its architecture as JSON, or its trained model as a PyTorch program.
+    """Export an architecture as JSON, or a trained model for PyTorch.
 
-    Metrics and weights are of the same training. A trial that was trained in full is delivered as full training left it;
-    only `--trial best` takes what the search left.
+    Metrics and weights are of the same training. A network that was trained in
+    full has those of full training; `--trial best` exports the result of the
+    search instead.
+
+    Example: ogive export runs/digits --to torch -o model
     """
     from ogive import report
 
@@ -59,7 +64,7 @@ def export(
     if to is Form.JSON and output is None:
         print_json(report.export_json(delivery))
         return
-    with _terminable():
+    with _exit_on_sigterm():
         path = opened.export(
             trial,
             to=to.value,
@@ -68,14 +73,14 @@ def export(
             say=lambda message: print(message, file=sys.stderr),
         )
     for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-        print(shown(file))
+        print(relative_path(file))
     if delivery.weights is not None and to is Form.TORCH:
-        print(f"{delivery.title}; weights of {shown(delivery.weights)}", file=sys.stderr)
+        print(f"{delivery.title}; weights of {relative_path(delivery.weights)}", file=sys.stderr)
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM leaves as Ctrl-C does: what is half written is removed."""
+def _exit_on_sigterm() -> Iterator[None]:
+    """Raise SystemExit at SIGTERM, so that incomplete files are deleted as after Ctrl-C."""
 
     def terminated(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)

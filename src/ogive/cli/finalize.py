@@ -1,4 +1,4 @@
-"""`ogive finalize`: full training of the best, ranked anew, beside the job's baseline."""
+"""`ogive finalize`: train the best trials of a search in full, and select the winner."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ogive.cli.common import AsJson, RunPath, open_run, print_json, print_table, shown, unsaved
+from ogive.cli.common import AsJson, RunPath, open_run, print_json, print_table, reasons_without_weights, relative_path
 from ogive.errors import JobError
 
 if TYPE_CHECKING:
@@ -18,39 +18,69 @@ if TYPE_CHECKING:
     from ogive.stages.full_training_result import FullTrainingResult
 
 INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it."""
+"""The exit code after Ctrl-C, as in shells."""
 
 
 def finalize(
     run: RunPath,
-    top: Annotated[int | None, typer.Option(min=1, help="How many of the best to train; 10.")] = None,
-    seeds: Annotated[
-        int | None, typer.Option(min=1, help="Trainings of each network, with seeds 0, 1, ...; 1.")
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Number of the best trials to train. Default: of the job, or 10.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of full training; as the recipe says.")] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Number of trainings of each network, with seeds 0, 1, ... Default: of the job, or 1."
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs of full training. Default: of the job, or of the recipe.")
+    ] = None,
     change: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="What differs from the search's recipe, such as flip=true."),
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Change of the recipe of the search, such as flip=true. May be repeated. Default: of the job.",
+        ),
     ] = None,
     from_weights: Annotated[
-        bool | None, typer.Option("--from-weights/--from-scratch", help="Start from what the search has trained.")
+        bool | None,
+        typer.Option(
+            "--from-weights/--from-scratch", help="Start from the weights of the search. Default: of the job, or not."
+        ),
     ] = None,
     retrain: Annotated[
-        bool, typer.Option("--retrain", help="Repeat trainings that left no weights, or whose weights are gone.")
+        bool,
+        typer.Option("--retrain", help="Repeat trainings whose weights were not saved or are deleted. Default: off."),
     ] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Repeat trainings that failed.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Repeat trainings that failed. Default: off.")
+    ] = False,
     baseline: Annotated[
-        str | None, typer.Option(help="A function that makes a network by hand: file.py:name or package.module:name.")
+        str | None,
+        typer.Option(
+            help="Function that returns a hand-drawn network, file.py:name or package.module:name. Default: of the job."
+        ),
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Trainings at a time; as in the search.")] = None,
-    budget: Annotated[float | None, typer.Option(help="Hours that this stage may take.")] = None,
-    time_limit: Annotated[float | None, typer.Option(help="Seconds of one training.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Number of trainings at a time. Default: as in the search.")
+    ] = None,
+    budget: Annotated[float | None, typer.Option(help="Hours that full training may take. Default: no limit.")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(help="Seconds that one training may take. Default: no limit.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train the best in full, rank them anew, and read the test split once for the winner.
+    """Train the best in full and select the winner.
 
-    What is left out is as the job's `finalize` says. Interrupted, the same command goes on; what is trained already is not
-    trained again. Exit code 130 when it was interrupted.
+    Ranks the best trials of a search by full training, compares them with the
+    baseline, and reads the test split once for the winner. The same command
+    continues an interrupted full training; completed trainings are not repeated.
+
+    Example: ogive finalize runs/digits --top 5 --seeds 3
+
+    Exit codes: 0 - full training has ended. 2 - an error that you can correct.
+    130 - interrupted.
     """
     from ogive.job import load_baseline, load_finalize_arguments
 
@@ -59,62 +89,61 @@ def finalize(
     arguments: dict[str, Any] = {
         **load_finalize_arguments(opened.folder),
         **{name: value for name, value in limits.items() if value is not None},
-        "baseline": load_baseline(opened.folder) if baseline is None else _drawn(baseline),
+        "baseline": load_baseline(opened.folder) if baseline is None else _load_baseline(baseline),
         "workers": workers,
         "retrain": retrain,
         "retry_failed": retry_failed,
         "say": lambda message: print(message, file=sys.stderr),
     }
-    given = {
+    options = {
         "top": top,
         "epochs": epochs,
         "from_weights": from_weights,
         "seeds": None if seeds is None else range(seeds),
     }
-    arguments |= {name: value for name, value in given.items() if value is not None}
+    arguments |= {name: value for name, value in options.items() if value is not None}
     if change:
-        arguments["recipe"] = {**(arguments.get("recipe") or {}), **_changes(change)}
+        arguments["recipe"] = {**(arguments.get("recipe") or {}), **_parse_changes(change)}
     try:
         result = opened.finalize(**arguments)
     except KeyboardInterrupt:
-        again = shlex.join(["ogive", *sys.argv[1:]])
-        print(f"interrupted; what is trained is kept. Continue with: {again}", file=sys.stderr)
+        command = shlex.join(["ogive", *sys.argv[1:]])
+        print(f"interrupted; completed trainings are not lost. Continue with: {command}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     if as_json:
-        print_json({**result.to_json(), "no_weights": unsaved(opened)})
+        print_json({**result.to_json(), "no_weights": reasons_without_weights(opened)})
     else:
         _print(opened, result)
 
 
-def _changes(items: Sequence[str]) -> dict[str, Any]:
-    """NAME=VALUE as YAML reads the values: numbers, true, false, null, text."""
+def _parse_changes(items: Sequence[str]) -> dict[str, Any]:
+    """Return the changes NAME=VALUE by name; values are read as YAML: numbers, true, false, null, text."""
     import yaml
 
-    found: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
     for item in items:
         name, equals, text = item.partition("=")
         if not name or not equals:
-            raise JobError(f"--set: found {item!r}; give NAME=VALUE, such as --set learning_rate=0.001")
+            raise JobError(f"--set: found {item!r}; allowed: NAME=VALUE, such as --set learning_rate=0.001")
         try:
-            found[name.strip()] = yaml.safe_load(text)
+            changes[name.strip()] = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise JobError(f"--set {name}: {text!r} cannot be read: {error}") from error
-    return found
+    return changes
 
 
-def _drawn(reference: str) -> Callable[[], Any]:
-    """The function that `reference` names; a file is looked for in the working directory."""
+def _load_baseline(reference: str) -> Callable[[], Any]:
+    """Return the function that `reference` names; a file is looked up in the working directory."""
     from ogive.job.user_modules import CodeImporter
     from ogive.job.yaml_source import Source
 
-    where, _, name = reference.rpartition(":")
-    file = Path(where)
-    inside = f"{file.name if where.endswith('.py') else where}:{name}"
-    source = Source(
-        file if where.endswith(".py") else Path("the command line"), {"baseline": inside}, {}, frozenset({"baseline"})
-    )
-    found: Callable[[], Any] = CodeImporter(source).resolve(("baseline",), inside)
-    return found
+    module, _, name = reference.rpartition(":")
+    is_file = module.endswith(".py")
+    path = Path(module) if is_file else Path("the command line")
+    value = f"{path.name if is_file else module}:{name}"
+    source = Source(path, {"baseline": value}, {}, frozenset({"baseline"}))
+    function: Callable[[], Any] = CodeImporter(source).resolve(("baseline",), value)
+    return function
 
 
 def _print(run: Run, result: FullTrainingResult) -> None:
@@ -134,30 +163,30 @@ def _print(run: Run, result: FullTrainingResult) -> None:
         print(line)
     _print_comparison(run)
     folder = run.folder / "final"
-    card = shown(folder / "MODEL_CARD.md")
+    card = relative_path(folder / "MODEL_CARD.md")
     print(f"\ncard:     {card}")
     winner = run.stages.winners[0]
     if winner.missing is None:
-        print(f"weights:  {shown(folder / 'weights.pt')}")
-        which = f" --trial {winner.trial.id}" if len(result.winners) > 1 else ""
-        print(f"export:   ogive export {shlex.quote(str(shown(run.folder)))}{which} --to torch")
+        print(f"weights:  {relative_path(folder / 'weights.pt')}")
+        trial = f" --trial {winner.trial.id}" if len(result.winners) > 1 else ""
+        print(f"export:   ogive export {shlex.quote(str(relative_path(run.folder)))}{trial} --to torch")
     else:
         print(f"weights:  none: {winner.missing}")
-    print(f"report:   ogive report {shlex.quote(str(shown(run.folder)))}")
+    print(f"report:   ogive report {shlex.quote(str(relative_path(run.folder)))}")
 
 
 def _print_comparison(run: Run) -> None:
-    """What sets the winner apart from the baseline, metric by metric."""
+    """Print the difference between the winner and the baseline for each metric."""
     from ogive.report import read_comparison
     from ogive.stages.comparison_text import known_goal, verdict
 
     comparison = read_comparison(run.folder)
     if comparison is None:
         return
-    found, baseline = comparison.found, comparison.baseline
+    winner, baseline = comparison.found, comparison.baseline
     goals = {objective.metric: objective.goal for objective in run.state.objectives}
-    print(f"\n{found.name} minus {baseline.name} on the {comparison.split} split, paired by seed, the mean:")
+    print(f"\n{winner.name} minus {baseline.name} on the {comparison.split} split, paired by seed, means:")
     for metric, difference in comparison.differences.items():
         print(f"  {verdict(metric, difference, goals.get(metric) or known_goal(metric), len(comparison.seeds))}")
-    if found.parameters is not None and baseline.parameters is not None:
-        print(f"  parameters: {found.parameters:,} in {found.name}, {baseline.parameters:,} in {baseline.name}")
+    if winner.parameters is not None and baseline.parameters is not None:
+        print(f"  parameters: {winner.parameters:,} in {winner.name}, {baseline.parameters:,} in {baseline.name}")

@@ -1,4 +1,4 @@
-"""`ogive front`: the trials of a run that no other dominates."""
+"""`ogive front`: list the Pareto front of a run."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
 
 def front(run: RunPath, as_json: AsJson = False) -> None:
-    """List the trials that no other dominates in all objectives, by the first objective, and name the knee.
+    """List the Pareto front of a run.
 
-    Where the best were trained in full, those that no other dominates after it are listed below: the winners.
+    The front has the trials that no other trial dominates, sorted by the first
+    objective. Its knee is the trial furthest from the plane through the ends of
+    the front: there a small loss in one objective gains most in the others.
+    After full training, the front of full training is listed below.
 
-    The knee is the trial that lies furthest before the plane through the front's ends: there, giving up a little of one
-    objective gains most of the others.
+    Example: ogive front runs/digits
     """
     from ogive.formatting import plural
     from ogive.report.subject import Subject
@@ -38,9 +40,9 @@ def front(run: RunPath, as_json: AsJson = False) -> None:
     knee = Subject(opened.state, None, "").knee
     stages = opened.stages
     winners = stages.winners if stages.result is not None else []
-    won = {winner.trial.id: winner.to_json() for winner in winners}
     if as_json:
-        print_json([_row(trial, knee, won) for trial in trials])
+        results = {winner.trial.id: winner.to_json() for winner in winners}
+        print_json([_row_json(trial, knee, results) for trial in trials])
     elif trials:
         print_trials(opened.state, trials)
         if knee is not None:
@@ -50,14 +52,14 @@ def front(run: RunPath, as_json: AsJson = False) -> None:
             print_networks(opened.state, winners)
         print_notes(opened)
     else:
-        what = "satisfies all constraints" if opened.state.constraints else "has a value of every objective"
-        print(f"no trial {what} yet; {opened.state.failed:,} of {plural(len(opened.state.trials), 'trial')} failed")
+        missing = "satisfies all constraints" if opened.state.constraints else "has a value of every objective"
+        print(f"no trial {missing} yet; {opened.state.failed:,} of {plural(len(opened.state.trials), 'trial')} failed")
 
 
-def _row(trial: Trial, knee: Knee | None, won: Mapping[int, Any]) -> dict[str, Any]:
-    """A trial of the front for scripts; `full_training` is what the second stage made of a winner, else null."""
+def _row_json(trial: Trial, knee: Knee | None, full_training: Mapping[int, Any]) -> dict[str, Any]:
+    """Return a trial of the front for scripts; `full_training` has the results of winners, by the number of the trial."""
     return {
         **trial_json(trial),
         "knee": knee is not None and knee.trial == trial.id,
-        "full_training": won.get(trial.id),
+        "full_training": full_training.get(trial.id),
     }

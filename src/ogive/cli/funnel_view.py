@@ -1,4 +1,4 @@
-"""A funnel of phases, as `ogive search` carries it out and `ogive status` shows it."""
+"""Run the phases of a funnel for `ogive search`, and show them for `ogive status`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from ogive.cli.common import console, print_json, print_notes, print_table, shown, unsaved, watching
+from ogive.cli.common import (
+    console,
+    live_observer,
+    print_json,
+    print_notes,
+    print_table,
+    reasons_without_weights,
+    relative_path,
+)
 
 if TYPE_CHECKING:
     from ogive.api import Funnel
@@ -23,39 +31,51 @@ if TYPE_CHECKING:
 def search_phases(
     job: Job, quiet: bool, as_json: bool, interrupted: Callable[[], NoReturn], retry_failed: bool = False
 ) -> None:
-    """Go through a job's phases; each verdict is told when it is given."""
+    """Run the phases of a job; print each verdict as soon as it is known.
+
+    Args:
+        job: with phases.
+        quiet: do not show the live view.
+        as_json: print JSON at the end.
+        interrupted: called after Ctrl-C.
+        retry_failed: repeat failed trials.
+
+    Raises:
+        typer.Exit: with code 1, a phase has not passed its test.
+    """
     from ogive.job import run_funnel
 
     def say(message: str) -> None:
         print(message, file=sys.stderr)
 
-    def watch(name: str, verdict: PhaseVerdict | None) -> None:
+    def report_phase(name: str, verdict: PhaseVerdict | None) -> None:
         number = [phase.name for phase in job.phases].index(name) + 1
+        title = f"phase {number} of {len(job.phases)}: {name}"
         if verdict is None:
-            say(f"phase {number} of {len(job.phases)}: {name}")
+            say(title)
         else:
-            reasons = "; ".join(verdict.reasons)
-            say(f"phase {number} of {len(job.phases)}: {name}: {'go' if verdict.go else 'NO GO'}: {reasons}")
+            say(f"{title}: {'go' if verdict.go else 'NO GO'}: {'; '.join(verdict.reasons)}")
 
     try:
-        done = run_funnel(job, lambda: watching(quiet or as_json), watch, say, retry_failed)
+        funnel = run_funnel(job, lambda: live_observer(quiet or as_json), report_phase, say, retry_failed)
     except KeyboardInterrupt:
         interrupted()
-    show_funnel(done, as_json)
-    if done.stopped is not None:
+    show_funnel(funnel, as_json)
+    if funnel.stopped is not None:
         if not as_json:
-            name = done.stopped.phase
+            name = funnel.stopped.phase
+            job_file, phase_folder = relative_path(job.path), relative_path(funnel.folder / name)
             print(
-                f"\nthe funnel stops after {name!r}. Give it more trials or loosen its `go` in {shown(job.path)}, and the "
-                f"same command judges it anew; after other changes remove {shown(done.folder / name)} first"
+                f"\nthe funnel stops after phase {name!r}. Give it more trials or loosen its `go` in {job_file}, then the "
+                f"same command tests it again; after other changes delete {phase_folder} first"
             )
         raise typer.Exit(1)
     if not as_json:
-        _print_next(done)
+        _print_next(funnel)
 
 
 def funnel_of(run_or_job: Path) -> Funnel | None:
-    """The funnel in a folder, or of a job; None where there is none."""
+    """Return the funnel in a folder, or of a job; None if there is none."""
     from ogive.api import open_funnel
     from ogive.job import find_folder
 
@@ -63,42 +83,42 @@ def funnel_of(run_or_job: Path) -> Funnel | None:
 
 
 def show_funnel(funnel: Funnel, as_json: bool) -> None:
-    """Every phase: where it stands, its trials, its best, what was decided and why."""
+    """Print for every phase its state, trials, best value, verdict and reasons."""
     from rich.table import Table
 
-    rows = [_row(funnel, name) for name in funnel.phases]
-    spent = _spent(funnel)
+    rows = [_phase_json(funnel, name) for name in funnel.phases]
+    spent = _spending(funnel)
     if as_json:
-        told = {"ended": funnel.ended, "phases": rows, "spent": [asdict(line) for line in spent]}
-        print_json({"run": str(shown(funnel.folder)), **told})
+        summary = {"ended": funnel.ended, "phases": rows, "spent": [asdict(line) for line in spent]}
+        print_json({"run": str(relative_path(funnel.folder)), **summary})
         return
     from ogive.formatting import duration, number
 
-    print(f"funnel    {shown(funnel.folder)}")
+    print(f"funnel    {relative_path(funnel.folder)}")
     if spent:
-        print(f"spent     {_spent_line(spent)}")
+        print(f"spent     {_format_spending(spent)}")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("phase", "state"):
         table.add_column(name)
-    for name in ("trials", "failed", "best", "a trial", "in all"):
+    for name in ("trials", "failed", "best", "per trial", "in total"):
         table.add_column(name, justify="right")
     table.add_column("verdict")
     for row in rows:
         best = ", ".join(f"{metric} {number(value)}" for metric, value in row["best"].items()) or "-"
         best += f" (trial {row['winner']})" if "winner" in row else ""
-        done = max(1, row["trials"] - row["failed"])
-        times = (duration(row["seconds"] / done), duration(row["seconds"])) if row["trials"] else ("-", "-")
+        succeeded = max(1, row["trials"] - row["failed"])
+        times = (duration(row["seconds"] / succeeded), duration(row["seconds"])) if row["trials"] else ("-", "-")
         trials = f"{row['trials']} of {row['max_trials']}" if row["max_trials"] else str(row["trials"] or "-")
-        go = {True: "go", False: "NO GO", None: ""}[row["go"]]
-        table.add_row(row["phase"], row["state"], trials, str(row["failed"]), best, *times, go)
+        verdict = {True: "go", False: "NO GO", None: ""}[row["go"]]
+        table.add_row(row["phase"], row["state"], trials, str(row["failed"]), best, *times, verdict)
     print_table(table)
     for row in rows:
         for reason in row["reasons"]:
             console().print(f"{row['phase']}: {reason}", markup=False, highlight=False)
 
 
-def _row(funnel: Funnel, name: str) -> dict[str, Any]:
-    """A phase, for scripts."""
+def _phase_json(funnel: Funnel, name: str) -> dict[str, Any]:
+    """Return a phase for scripts."""
     from ogive.api import open_run
 
     verdict = funnel.verdicts.get(name)
@@ -118,15 +138,15 @@ def _row(funnel: Funnel, name: str) -> dict[str, Any]:
         row["seconds"] = verdict.numbers["seconds"]
     folder = funnel.runs.get(name)
     if name == funnel.last:
-        return row | _last(funnel, verdict)
+        return row | _full_training_json(funnel, verdict)
     if folder is None:
         return row
     run = open_run(folder)
     state = run.state
     best = run.top(1)
     return row | {
-        "run": str(shown(folder)),
-        "state": _state(state, verdict),
+        "run": str(relative_path(folder)),
+        "state": _search_state(state, verdict),
         "trials": len(state.trials),
         "max_trials": state.settings["max_trials"],
         "failed": state.failed,
@@ -135,37 +155,39 @@ def _row(funnel: Funnel, name: str) -> dict[str, Any]:
     }
 
 
-def _spent(funnel: Funnel) -> list[Spending]:
-    """What was spent so far, by phase and device."""
+def _spending(funnel: Funnel) -> list[Spending]:
+    """Return what was spent so far, by phase and device."""
     from ogive.api import open_run
     from ogive.run.spending import spend_by
     from ogive.stages.stage_states import stage_states
 
-    found: dict[str, State] = {}
+    states: dict[str, State] = {}
     for name, folder in funnel.runs.items():
-        of_run = stage_states(folder, open_run(folder).state)
-        found[name] = of_run["search"]
-        if "final" in of_run:
-            found[funnel.last or f"{name}/final"] = of_run["final"]
-    return spend_by(found)
+        by_stage = stage_states(folder, open_run(folder).state)
+        states[name] = by_stage["search"]
+        if "final" in by_stage:
+            states[funnel.last or f"{name}/final"] = by_stage["final"]
+    return spend_by(states)
 
 
-def _spent_line(spent: Sequence[Spending]) -> str:
-    """`1 h 5 min, 6.43 USD: smoke 2 min, 0.20 USD; ...`, money for each currency that was paid in."""
+def _format_spending(spent: Sequence[Spending]) -> str:
+    """Return `1 h 5 min, 6.43 USD: smoke 2 min, 0.20 USD; ...`, with an amount for each currency."""
     from ogive.formatting import amount, duration
+    from ogive.run.spending import HOUR
 
-    def text(hours: float, lines: Sequence[Spending]) -> str:
+    def format_total(lines: Sequence[Spending]) -> str:
+        hours = sum(line.hours for line in lines)
         sums: dict[str, float] = {}
         for line in lines:
             if line.money is not None:
                 sums[line.currency] = sums.get(line.currency, 0.0) + line.money
-        return ", ".join([duration(3600 * hours), *(amount(money, currency) for currency, money in sums.items())])
+        return ", ".join([duration(HOUR * hours), *(amount(money, currency) for currency, money in sums.items())])
 
-    each = "; ".join(f"{line.stage} {text(line.hours, [line])}" for line in spent)
-    return f"{text(sum(line.hours for line in spent), spent)}: {each}"
+    by_phase = "; ".join(f"{line.stage} {format_total([line])}" for line in spent)
+    return f"{format_total(spent)}: {by_phase}"
 
 
-def _state(state: State, verdict: PhaseVerdict | None) -> str:
+def _search_state(state: State, verdict: PhaseVerdict | None) -> str:
     if verdict is not None or state.ended:
         return "ended"
     if state.error is not None:
@@ -173,40 +195,45 @@ def _state(state: State, verdict: PhaseVerdict | None) -> str:
     return "running" if state.open else "interrupted"
 
 
-def _last(funnel: Funnel, verdict: PhaseVerdict | None) -> dict[str, Any]:
-    """What is known of full training."""
+def _full_training_json(funnel: Funnel, verdict: PhaseVerdict | None) -> dict[str, Any]:
+    """Return the state and the result of the phase of full training; {} before it has started."""
     from ogive.api import open_run
     from ogive.run.journal import JOURNAL
     from ogive.stages.full_training_result import FOLDER
 
     if not funnel.runs:
         return {}
-    searched = list(funnel.runs.values())[-1]
-    begun = (searched / FOLDER / JOURNAL).is_file()
+    last_search = list(funnel.runs.values())[-1]
     if verdict is None:
-        return {"state": "begun"} if begun else {}
-    stages = open_run(searched).stages
+        has_started = (last_search / FOLDER / JOURNAL).is_file()
+        return {"state": "begun"} if has_started else {}
+    stages = open_run(last_search).stages
     if stages.result is None:
         return {"state": "begun"}
     winner = stages.winners[0]
     best = {o.metric: winner.mean[o.metric] for o in stages.state.objectives if o.metric in winner.mean}
-    return {"state": "trained", "best": best, "winner": winner.trial.id, "run": str(shown(searched / FOLDER))}
+    return {
+        "state": "trained",
+        "best": best,
+        "winner": winner.trial.id,
+        "run": str(relative_path(last_search / FOLDER)),
+    }
 
 
 def _print_next(funnel: Funnel) -> None:
     import shlex
 
-    folder = shlex.quote(str(shown(funnel.run.folder)))
+    folder = shlex.quote(str(relative_path(funnel.run.folder)))
     print(f"\nreport:   ogive report {folder}")
     if not funnel.last:
         print(f"finalize: ogive finalize {folder}")
-    elif not unsaved(funnel.run):
+    elif not reasons_without_weights(funnel.run):
         print(f"export:   ogive export {folder} --to torch")
     print_notes(funnel.run)
 
 
-def show_where_there_is_one(run_or_job: Path, as_json: bool) -> bool:
-    """Show the funnel that a folder or a job has; False where it has none."""
+def show_if_funnel(run_or_job: Path, as_json: bool) -> bool:
+    """Show the funnel of a folder or a job, and return whether there is one."""
     funnel = funnel_of(run_or_job)
     if funnel is not None:
         show_funnel(funnel, as_json)

@@ -1,4 +1,4 @@
-"""`ogive init`: a job to start from."""
+"""`ogive init`: write a job to start from."""
 
 from __future__ import annotations
 
@@ -10,20 +10,28 @@ import typer
 from ogive.errors import JobError
 
 TEMPLATES = {"job.yaml": "job.yaml", "space.py": "space.py.txt", "train.py": "train.py.txt"}
-"""What is written, and the template that it is made of."""
+"""The template of each file."""
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; is made where it is not there.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder for the files; it is created if it does not exist.")
+    ],
 ) -> None:
-    """Write a commented job, a small space and a train function to start from. Nothing is overwritten."""
+    """Write a job, a space and a train function to start from.
+
+    The job file shows every key in a comment. Existing files are not replaced.
+
+    Example: ogive init digits
+    """
     from importlib.resources import files
 
     from ogive.run.manifest import cores
 
-    there = [name for name in TEMPLATES if (folder / name).exists()]
-    if there:
-        raise JobError(f"{folder}: {', '.join(there)} is there already; choose another folder, or remove it first")
+    existing = [name for name in TEMPLATES if (folder / name).exists()]
+    if existing:
+        exist = "exists" if len(existing) == 1 else "exist"
+        raise JobError(f"{folder}: {', '.join(existing)} {exist} already; choose another folder, or delete them first")
     templates = files("ogive.cli") / "templates"
     try:
         folder.mkdir(parents=True, exist_ok=True)

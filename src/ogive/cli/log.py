@@ -1,4 +1,4 @@
-"""`ogive log`: a run as files, or in another tool."""
+"""`ogive log`: write the metrics of a run to files or to another tool."""
 
 from __future__ import annotations
 
@@ -7,34 +7,39 @@ from typing import Annotated
 
 import typer
 
-from ogive.cli.common import RunPath, open_run, shown
+from ogive.cli.common import RunPath, open_run, relative_path
 from ogive.errors import JobError
 
 
 def log(
     run: RunPath,
-    to: Annotated[str, typer.Option(help="jsonl, csv, tensorboard, mlflow or wandb.")],
+    to: Annotated[str, typer.Option(help="The format: jsonl, csv, tensorboard, mlflow or wandb.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The file or folder; in sinks/ of the run where left out.")
+        Path | None, typer.Option("-o", "--output", help="File or folder. Default: in sinks/ of the run.")
     ] = None,
     options: Annotated[
-        list[str] | None, typer.Option("--set", help="An option of the sink, as name=value; may be given again.")
+        list[str] | None,
+        typer.Option("--set", help="An option of the sink, NAME=VALUE. May be repeated. Default: none."),
     ] = None,
 ) -> None:
-    """Write a run's journal for other tools: trials, metrics per step, hyperparameters, the best so far.
+    """Write a run's metrics to CSV, TensorBoard, MLflow or others.
 
-    What is there already is added to. A search does the same while it runs, with `sinks: csv` in the job.
+    Writes trials, metrics per step, decisions and the best so far. A file that
+    has a part of the run already is completed. With `sinks: csv` in the job, a
+    search does the same while it runs.
+
+    Example: ogive log runs/digits --to tensorboard
     """
-    given = dict(_option(text) for text in options or ())
+    sink_options = dict(_parse_option(text) for text in options or ())
     if output is not None:
-        given["path"] = str(output.absolute())
-    place = open_run(run).log(to, **given)
-    path = Path(place)
-    print(shown(path) if path.exists() else place)
+        sink_options["path"] = str(output.absolute())
+    target = open_run(run).log(to, **sink_options)
+    path = Path(target)
+    print(relative_path(path) if path.exists() else target)
 
 
-def _option(text: str) -> tuple[str, str]:
+def _parse_option(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise JobError(f"--set: found {text!r}; give name=value, such as experiment=digits")
+        raise JobError(f"--set: found {text!r}; allowed: NAME=VALUE, such as experiment=digits")
     return name, value

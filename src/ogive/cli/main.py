@@ -27,12 +27,13 @@ from ogive.cli.top import top
 from ogive.cli.watch import watch
 from ogive.errors import OgiveError
 
-WRONG = 2
-"""The exit code of an error that its user can mend."""
+USER_ERROR = 2
+"""The exit code of an error that the user can correct."""
+ABOUT = "Neural architecture search: declare a space, search it, and continue after any interruption."
 
 app = typer.Typer(
     name="ogive",
-    help="Neural architecture search: declare a space once, search it, and never lose work.",
+    help=ABOUT,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -58,15 +59,19 @@ for command in (
 app.add_typer(bench)
 
 
-@app.callback()
+@app.callback(help=ABOUT)
 def ogive() -> None:
-    """Neural architecture search: declare a space once, search it, and never lose work."""
+    """Do nothing: the callback only makes `ogive` a group of commands."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command with `arguments` (those of the process where None), and exit.
+    """Run the command and exit.
 
-    What a user can mend is one `error:` line on standard error and exit code 2; anything else keeps its traceback.
+    An error that the user can correct is printed as one `error:` line on standard error, with exit code 2. Any other error
+    keeps its traceback.
+
+    Args:
+        arguments: of the command; None for those of the process.
     """
     try:
         try:
@@ -76,10 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OgiveError as error:
         for line in str(error).splitlines():
             print(line if line.startswith(" ") else f"error: {line}", file=sys.stderr)
-        sys.exit(WRONG)
+        sys.exit(USER_ERROR)
     except OSError as error:
         if error.errno != errno.ENOSPC or error.filename is not None:
             raise
         print(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the rest of the buffer can be flushed
-        sys.exit(WRONG)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that flushing the rest of the buffer at exit does not fail
+        sys.exit(USER_ERROR)

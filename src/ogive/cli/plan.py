@@ -1,15 +1,16 @@
-"""`ogive plan`: how to use a number of workers, before they are paid for."""
+"""`ogive plan`: forecast a job for each split of the workers."""
 
 from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ogive.cli.common import AsJson, JobFile, print_json, print_table, shown
+from ogive.cli.common import AsJson, JobFile, print_json, print_table, relative_path
 
 if TYPE_CHECKING:
     from ogive.job import Job
@@ -21,63 +22,76 @@ if TYPE_CHECKING:
 def plan(
     job: JobFile,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Workers to split: threads, or GPUs where the job trains on several.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of workers: GPUs if a job trains on several, else threads. Default: all of this machine.",
+        ),
     ] = None,
     source: Annotated[
         Path | None,
         typer.Option(
             "--from",
             metavar="RUN|FILE",
-            help="Recorded durations: a run's folder, CSV or JSON with trial, workers, epoch (0: start-up), seconds, or a "
-            "plan's JSON. Default: train some architectures now.",
+            help="Durations to use: the folder of a run, a CSV or JSON file with trial, workers, epoch (0 for the start-up) "
+            "and seconds, or a plan's JSON. Default: measure now.",
         ),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="Simulated searches of each split, at least; 10 by default.")
+        int | None, typer.Option(min=1, help="Fewest simulated searches of each split. Default: 10.")
     ] = None,
     regret: Annotated[
-        float | None, typer.Option(min=0, help="Tell the time to this regret, in the first objective's unit.")
+        float | None,
+        typer.Option(
+            min=0,
+            help="Regret whose time is forecast, in units of the first objective. Default: one that 75 % of searches reach.",
+        ),
     ] = None,
-    trials: Annotated[
-        int | None, typer.Option(min=1, help="Architectures to train for a moment, at least; 6 by default.")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each; 3 by default.")] = None,
-    phase: Annotated[str | None, typer.Option(help="The phase to plan, of a job that has some.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Fewest architectures to measure. Default: 6.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs to train each of them. Default: 3.")] = None,
+    phase: Annotated[str | None, typer.Option(help="Name of the phase to plan. Default: the job itself.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Forecast a job's time, money and result for every split of the workers into parallel trials and workers per trial.
+    """Forecast time and cost of a job for each split of the workers.
 
-    Trains a few random architectures briefly in fresh workers, fits how an epoch's time depends on the workers that a trial
-    is given, and simulates the search under its own strategy and schedule. The plan is kept beside the run's folder:
-    `ogive search` journals its forecast and says when it no longer holds, and `parallel_trials: auto` uses its split.
+    A split is a number of parallel trials and of workers per trial. Trains a few
+    random architectures briefly, fits how the time of an epoch depends on the
+    workers of a trial, and simulates the search with its own strategy and
+    schedule. The plan is written beside the run's folder: `ogive search`
+    compares the search with its forecast, and `parallel_trials: auto` uses its
+    recommended split.
+
+    Example: ogive plan job.yaml --workers 8
     """
     from ogive.job import load_job
     from ogive.job.stored_plan import plan_job, save_plan
     from ogive.session.planned_search import PlanRequest
 
-    loaded = _phase(load_job(job), phase)
-    wanted = PlanRequest(workers, source, trials, epochs, seeds, regret)
-    made = plan_job(loaded, wanted, say=lambda message: print(message, file=sys.stderr, flush=True))
-    kept = save_plan(loaded, made)
+    loaded = _select_phase(load_job(job), phase)
+    request = PlanRequest(
+        workers=workers, source=source, measured_trials=trials, measured_epochs=epochs, seeds=seeds, regret=regret
+    )
+    result = plan_job(loaded, request, say=lambda message: print(message, file=sys.stderr, flush=True))
+    path = save_plan(loaded, result)
     if as_json:
-        print_json(made.to_json() | {"kept": str(shown(kept))})
+        print_json(result.to_json() | {"kept": str(relative_path(path))})
         return
-    _print(made, loaded)
-    print(f"\nkept in {shown(kept)}; {_use(loaded)}")
+    _print(result, loaded)
+    print(f"\nwritten to {relative_path(path)}; {_usage(loaded)}")
 
 
-def _use(job: Job) -> str:
-    """How the plan comes to be used."""
+def _usage(job: Job) -> str:
+    """Return how the plan is used by a search."""
     from ogive.run.journal import JOURNAL
 
     if (job.run / JOURNAL).is_file():
-        return f"the run in {shown(job.run)} has begun and keeps its split; a new one takes it up"
+        return f"the run in {relative_path(job.run)} has started and keeps its split; only a new run uses the plan"
     if job.planned:
-        return f"ogive search {job.path} takes it up"
-    return f"use it: ogive search {job.path} --parallel-trials auto"
+        return f"ogive search {job.path} uses it"
+    return f"to use it: ogive search {job.path} --parallel-trials auto"
 
 
-def _phase(job: Job, name: str | None) -> Job:
+def _select_phase(job: Job, name: str | None) -> Job:
     from ogive.errors import JobError
 
     if name is None:
@@ -86,7 +100,7 @@ def _phase(job: Job, name: str | None) -> Job:
         if phase.name == name and phase.job is not None:
             return phase.job
     names = ", ".join(phase.name for phase in job.phases if phase.job is not None) or "none"
-    raise JobError(f"--phase: found {name!r}; the phases of {job.path} that search: {names}")
+    raise JobError(f"--phase: found {name!r}; allowed are the phases of {job.path} that search: {names}")
 
 
 def _print(plan: Plan, job: Job) -> None:
@@ -97,65 +111,67 @@ def _print(plan: Plan, job: Job) -> None:
 
     strategy, schedule = (next(iter(spec)) for spec in (job.strategy, job.schedule))
     print(
-        f"{plan.trials} trials by {strategy} under {schedule} on {_units(plan)}; {plural(plan.seeds, 'simulation')} each\n"
+        f"{plan.trials} trials with strategy {strategy} and schedule {schedule} on {_format_workers(plan)}; "
+        f"{plural(plan.seeds, 'simulation')} of each split\n"
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
-    priced = plan.price is not None
-    heads = [
+    has_price = plan.price is not None
+    headings = [
         "",
-        "trials x each",
+        "trials x workers",
         "start-up",
-        "an epoch",
-        "the search",
+        "epoch",
+        "search",
         f"to regret {number(plan.regret)}",
         "worker-hours",
-    ]
-    for head in [
-        *heads,
         *([f"{plan.price.currency or 'money'}"] if plan.price else []),
-        f"{plan.metric} of the best",
+        f"best {plan.metric}",
         "fastest",
-    ]:
-        table.add_column(head, overflow="fold")
+    ]
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
     for row in plan.rows:
         mark = ">" if row.split == plan.recommended else ""
-        table.add_row(mark, f"{row.split}{' *' if row.beyond else ''}", *_cells(row, priced), probability(row.fastest))
+        table.add_row(
+            mark, f"{row.split}{' *' if row.beyond else ''}", *_cells(row, has_price), probability(row.fastest)
+        )
     print_table(table)
     if any(row.beyond for row in plan.rows):
-        print("* more workers a trial than were measured")
+        print("* more workers per trial than were measured")
     split, unit = plan.recommended, plan.unit.removesuffix("s")
     best = f"{plural(split.parallel_trials, 'trial')} at a time, {plural(split.workers_per_trial, unit)} each"
     print(f"\nrecommended: {best}: {plan.why}")
     print(f"how sure:    {plan.sure}")
-    print("made from:")
+    print("based on:")
     for assumption in plan.assumptions:
         print(f"  - {assumption}")
-    print("  - times are means with 90 % intervals, on this machine as it is now")
+    print("  - times are means with 90 % intervals, on this machine in its present state")
 
 
-def _units(plan: Plan) -> str:
+def _format_workers(plan: Plan) -> str:
     from ogive.formatting import plural
 
     return plural(plan.workers, plan.unit.removesuffix("s"))
 
 
-def _cells(row: Row, priced: bool) -> list[str]:
+def _cells(row: Row, has_price: bool) -> list[str]:
     from ogive.formatting import duration, number
 
-    cells = [_interval(interval, duration) for interval in (row.start_up, row.epoch, row.seconds)]
-    cells.append("not reached" if row.regret_seconds is None else _interval(row.regret_seconds, duration))
-    cells.append(_interval(row.worker_hours, number))
-    if priced and row.money is not None:
-        cells.append(_interval(row.money, _money))
-    return [*cells, _interval(row.value, number)]
+    cells = [_format_interval(interval, duration) for interval in (row.start_up, row.epoch, row.seconds)]
+    cells.append("not reached" if row.regret_seconds is None else _format_interval(row.regret_seconds, duration))
+    cells.append(_format_interval(row.worker_hours, number))
+    if has_price and row.money is not None:
+        cells.append(_format_interval(row.money, _format_money))
+    return [*cells, _format_interval(row.value, number)]
 
 
-def _money(money: float) -> str:
-    """In cents; of less than ten of them three digits, else an interval would not show."""
+def _format_money(money: float) -> str:
+    """Return an amount with two decimals; below 0.1 with three digits, so that the ends of an interval differ."""
     return f"{money:,.2f}" if money >= 0.1 else f"{money:.3g}"
 
 
-def _interval(interval: Interval, say: object) -> str:
-    assert callable(say)
-    low, middle, high = (say(x) if math.isfinite(x) else "?" for x in (interval.low, interval.expected, interval.high))
-    return f"{middle} ({low} to {high})" if low != high else f"{middle}"
+def _format_interval(interval: Interval, text_of: Callable[[float], str]) -> str:
+    """Return `45 s (40 s to 51 s)`, or only the expected value if the ends are shown alike; "?" for infinity."""
+    values = (interval.low, interval.expected, interval.high)
+    low, expected, high = (text_of(value) if math.isfinite(value) else "?" for value in values)
+    return f"{expected} ({low} to {high})" if low != high else expected

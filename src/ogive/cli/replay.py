@@ -1,4 +1,4 @@
-"""`ogive replay`: a run under another objective, constraint, price or stop rule."""
+"""`ogive replay`: evaluate a run under another objective, constraint, price or stop rule."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ogive.cli.common import AsJson, RunPath, choices, open_run, print_json, print_table, shown, shown_metrics
+from ogive.cli.common import (
+    AsJson,
+    RunPath,
+    format_choices,
+    metric_columns,
+    open_run,
+    print_json,
+    print_table,
+    relative_path,
+)
 from ogive.errors import JobError
 
 if TYPE_CHECKING:
@@ -19,17 +28,31 @@ if TYPE_CHECKING:
 _BOUND = re.compile(r"\s*([^<>=\s]+)\s*(<=|>=)\s*(\S+)\s*")
 
 Objectives = Annotated[
-    list[str], typer.Option("--objective", metavar="METRIC[:GOAL]", help="Such as score:maximize; may be repeated.")
+    list[str],
+    typer.Option(
+        "--objective", metavar="METRIC[:GOAL]", help="Such as score:maximize. May be repeated. Default: of the run."
+    ),
 ]
 Bounds = Annotated[
     list[str],
-    typer.Option("--constraint", metavar="BOUND", help="Such as 'latency<=5'; may be repeated; 'none' for none."),
+    typer.Option(
+        "--constraint", metavar="BOUND", help="Such as 'latency<=5', or none. May be repeated. Default: of the run."
+    ),
 ]
 Criteria = Annotated[
-    list[str], typer.Option("--criterion", metavar="BOUND", help="Success means all of them, such as 'accuracy>=0.9'.")
+    list[str],
+    typer.Option(
+        "--criterion",
+        metavar="BOUND",
+        help="Bound for success, such as 'accuracy>=0.9'. May be repeated. Default: of the run.",
+    ),
 ]
-Rules = Annotated[list[str], typer.Option("--stop", metavar="RULE", help="A stop rule; may be repeated. Default: all.")]
-PriceOf = Annotated[str | None, typer.Option(help="Money per worker-hour, or a name in the price file.")]
+Rules = Annotated[
+    list[str], typer.Option("--stop", metavar="RULE", help="Stop rule to apply. May be repeated. Default: all.")
+]
+PriceOf = Annotated[
+    str | None, typer.Option(help="Money per worker-hour, or a name in the price file. Default: of the run.")
+]
 
 
 def replay(
@@ -39,39 +62,45 @@ def replay(
     criterion: Criteria = [],  # noqa: B006
     price: PriceOf = None,
     stop: Rules = [],  # noqa: B006
-    hours: Annotated[float | None, typer.Option(help="Another budget of hours.")] = None,
-    money: Annotated[float | None, typer.Option(help="Another budget of money.")] = None,
-    max_trials: Annotated[int | None, typer.Option(help="Another number of trials.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many trials to choose.")] = 10,
+    hours: Annotated[float | None, typer.Option(help="Budget in hours. Default: of the run.")] = None,
+    money: Annotated[float | None, typer.Option(help="Budget in money. Default: of the run.")] = None,
+    max_trials: Annotated[int | None, typer.Option(help="Number of trials. Default: of the run.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Number of trials to choose.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Ask of what was trained: what would have been chosen, when would it have stopped, what would it have cost?
+    """Evaluate a run under another objective, price or stop rule.
 
-    Nothing is trained; the run may still go on. Under another objective the search would have proposed other
-    architectures: the answer is the best among those that were trained.
+    Shows which trials would be chosen, when each stop rule would have ended the
+    search, and what the search would have cost. Nothing is trained. Under
+    another objective the search would have proposed other architectures, so the
+    answer is the best of those that were trained.
+
+    Example: ogive replay runs/digits --objective latency:minimize
     """
     from ogive.api.replay import check_recorded
 
     opened = open_run(run)
     check_recorded(opened.state, "objective", [text.partition(":")[0] for text in objective])
     budget = {name: value for name, value in (("hours", hours), ("money", money)) if value is not None}
-    found = opened.replay(
-        objectives=[_objective(text) for text in objective] or None,
-        constraints=[] if constraint == ["none"] else [_bound(text, "--constraint") for text in constraint] or None,
-        criteria=[_bound(text, "--criterion") for text in criterion] or None,
-        price=_price(price),
+    result = opened.replay(
+        objectives=[_parse_objective(text) for text in objective] or None,
+        constraints=[]
+        if constraint == ["none"]
+        else [_parse_bound(text, "--constraint") for text in constraint] or None,
+        criteria=[_parse_bound(text, "--criterion") for text in criterion] or None,
+        price=_parse_price(price),
         stop=stop or None,
         budget=budget or None,
         max_trials=max_trials,
         top=top,
     )
     if as_json:
-        print_json({**found.to_json(), "run": str(shown(opened.folder))})
+        print_json({**result.to_json(), "run": str(relative_path(opened.folder))})
     else:
-        _print(found, opened.state)
+        _print(result, opened.state)
 
 
-def _objective(text: str) -> Objective:
+def _parse_objective(text: str) -> Objective:
     from ogive.objective import Objective
 
     metric, _, goal = text.partition(":")
@@ -81,12 +110,12 @@ def _objective(text: str) -> Objective:
         if goal:
             raise
     raise JobError(
-        f"--objective {text!r} needs a goal, for its name does not tell it: --objective {metric}:maximize or "
+        f"--objective {text!r} needs a goal, because its name does not show it: --objective {metric}:maximize or "
         f"{metric}:minimize"
     )
 
 
-def _bound(text: str, option: str) -> Constraint:
+def _parse_bound(text: str, option: str) -> Constraint:
     from ogive.objective import Constraint
 
     match = _BOUND.fullmatch(text)
@@ -94,108 +123,111 @@ def _bound(text: str, option: str) -> Constraint:
         metric, sign, threshold = match.groups() if match else ("", "", "")
         value = float(threshold)
     except ValueError as error:
-        raise JobError(f"{option} {text!r}: a metric, <= or >=, and a number, such as 'latency<=5'") from error
+        raise JobError(f"{option} {text!r}; allowed: a metric, <= or >=, and a number, such as 'latency<=5'") from error
     return Constraint(metric, at_most=value) if sign == "<=" else Constraint(metric, at_least=value)
 
 
-def _price(text: str | None) -> float | str | None:
+def _parse_price(text: str | None) -> float | str | None:
     try:
         return None if text is None else float(text)
     except ValueError:
         return text
 
 
-def _print(found: Replay, state: State) -> None:
+def _print(result: Replay, state: State) -> None:
     from ogive.formatting import plural
 
-    goals = ", ".join(f"{o.goal} {o.metric}" for o in found.objectives)
-    within = f" with {' and '.join(map(str, found.constraints))}" if found.constraints else ""
-    print(f"question  {goals}{within}")
-    own = ", ".join(f"{o.goal} {o.metric}" for o in state.objectives)
-    print(f"answer    the best of the {found.valued:,} of {plural(found.trials, 'trial')} that can be compared")
-    if (found.objectives, found.constraints) != (state.objectives, state.constraints):
-        print(f"          they were proposed to {own}; a search for this question would have proposed others")
-    if found.front:
-        print(f"front     {plural(len(found.front), 'trial')}")
-    _print_chosen(found, state)
-    _print_stops(found)
-    _print_cost(found)
+    goals = ", ".join(f"{o.goal} {o.metric}" for o in result.objectives)
+    constraints = f" with {' and '.join(map(str, result.constraints))}" if result.constraints else ""
+    print(f"question  {goals}{constraints}")
+    print(f"answer    the best of the {result.valued:,} of {plural(result.trials, 'trial')} that can be compared")
+    if (result.objectives, result.constraints) != (state.objectives, state.constraints):
+        goals_of_search = ", ".join(f"{o.goal} {o.metric}" for o in state.objectives)
+        print(f"          they were proposed to {goals_of_search}; another search would have proposed others")
+    if result.front:
+        print(f"front     {plural(len(result.front), 'trial')}")
+    _print_chosen(result, state)
+    _print_stops(result)
+    _print_cost(result)
 
 
-def _print_chosen(found: Replay, state: State) -> None:
+def _print_chosen(result: Replay, state: State) -> None:
     from rich.table import Table
 
     from ogive.formatting import number
 
     print()
-    if not found.chosen:
+    if not result.chosen:
         print("chosen    none: no trial has a value under these objectives and satisfies these constraints")
         return
-    trials = [choice.trial for choice in found.chosen]
-    asked = [o.metric for o in found.objectives] + [c.metric for c in found.constraints]
-    metrics = list(dict.fromkeys([*asked, *shown_metrics(state, trials)]))
+    trials = [choice.trial for choice in result.chosen]
+    replayed = [o.metric for o in result.objectives] + [c.metric for c in result.constraints]
+    metrics = list(dict.fromkeys([*replayed, *metric_columns(state, trials)]))
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("rank", "was", "trial", *metrics, "epochs"):
+    for name in ("rank", "rank in run", "trial", *metrics, "epochs"):
         table.add_column(name, justify="right", overflow="fold")
-    several = len(found.objectives) > 1
-    if several:
+    has_front = len(result.objectives) > 1
+    if has_front:
         table.add_column("on the front")
     table.add_column("architecture", overflow="fold")
-    for choice in found.chosen:
+    for choice in result.chosen:
         trial = choice.trial
         values = [number(trial.metrics[name]) if name in trial.metrics else "-" for name in metrics]
-        was = "-" if choice.was is None else str(choice.was)
-        said = ["yes" if choice.on_front else "no"] if several else []
-        table.add_row(str(choice.rank), was, str(trial.id), *values, str(trial.step), *said, choices(trial))
+        rank_in_run = "-" if choice.was is None else str(choice.was)
+        on_front = ["yes" if choice.on_front else "no"] if has_front else []
+        ranks = (str(choice.rank), rank_in_run, str(trial.id))
+        table.add_row(*ranks, *values, str(trial.step), *on_front, format_choices(trial))
     print_table(table)
     if len({trial.step for trial in trials}) > 1:
-        print("those trained for more epochs come first, whatever their values")
+        print("trials with more epochs come first, whatever their values")
 
 
-def _print_stops(found: Replay) -> None:
+def _print_stops(result: Replay) -> None:
     from rich.table import Table
 
     print()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("stop rule", "at trial", "chosen", "would lose", "would save", "because"):
-        table.add_column(name, justify="right" if name in ("at trial", "chosen") else "left", overflow="fold")
-    for stop in found.stops:
-        table.add_row(stop.rule, *_stop_cells(stop, found), stop.reason)
+    for name in ("stop rule", "at trial", "best by then", "loses", "saves", "reason"):
+        table.add_column(name, justify="right" if name in ("at trial", "best by then") else "left", overflow="fold")
+    for stop in result.stops:
+        table.add_row(stop.rule, *_stop_cells(stop, result), stop.reason)
     print_table(table)
 
 
-def _stop_cells(stop: ReplayedStop, found: Replay) -> tuple[str, str, str, str]:
+def _stop_cells(stop: ReplayedStop, result: Replay) -> tuple[str, str, str, str]:
     from ogive.formatting import duration, number
+    from ogive.run.spending import HOUR
 
     if not stop.stops:
         return "-", "-", "-", "-"
     if stop.lost is None:
-        lost = "unknown: nothing feasible by then"
-    elif len(found.objectives) > 1:
+        lost = "unknown: no feasible trial by then"
+    elif len(result.objectives) > 1:
         lost = f"{stop.lost:.1%} of the front"
     else:
-        lost = f"{number(stop.lost)} {found.objectives[0].metric}" if stop.lost > 0 else "nothing"
-    money = f", {_money(stop.saved)}" if stop.saved.money is not None else ""
+        lost = f"{number(stop.lost)} {result.objectives[0].metric}" if stop.lost > 0 else "nothing"
+    money = f", {_format_money(stop.saved)}" if stop.saved.money is not None else ""
     chosen = "-" if stop.chosen is None else str(stop.chosen)
-    return f"{stop.trials} of {found.trials}", chosen, lost, f"{duration(stop.saved.hours * 3600)}{money}"
+    return f"{stop.trials} of {result.trials}", chosen, lost, f"{duration(HOUR * stop.saved.hours)}{money}"
 
 
-def _print_cost(found: Replay) -> None:
+def _print_cost(result: Replay) -> None:
     from ogive.formatting import duration
+    from ogive.run.spending import HOUR
 
     print()
-    paid, would = found.paid, found.would_pay
-    time = f"{duration(paid.hours * 3600)} ({paid.worker_hours:.3g} worker-hours)"
-    if paid.money is None and would.money is None:
-        print(f"cost      {time}; no price: --price names one")
-    elif paid.money == would.money:
-        print(f"cost      {time}, {_money(paid)}")
+    paid, replayed = result.paid, result.would_pay
+    time = f"{duration(HOUR * paid.hours)}, with {duration(HOUR * paid.worker_hours)} of worker time"
+    if paid.money is None and replayed.money is None:
+        print(f"cost      {time}; no price is known, add --price")
+    elif paid.money == replayed.money:
+        print(f"cost      {time}, {_format_money(paid)}")
     else:
-        was = "nothing was asked for" if paid.money is None else f"{_money(paid)} was paid"
-        print(f"cost      {time}, {_money(would)} at this price; {was}")
+        run_price = "the run had no price" if paid.money is None else f"the run paid {_format_money(paid)}"
+        print(f"cost      {time}, {_format_money(replayed)} at this price; {run_price}")
 
 
-def _money(spent: Spending) -> str:
+def _format_money(spent: Spending) -> str:
     from ogive.formatting import amount
 
     return amount(spent.money or 0.0, spent.currency)

@@ -1,4 +1,4 @@
-"""`ogive report`: what a run has found, on one page."""
+"""`ogive report`: write the report of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ogive.cli.common import RunPath, open_run, shown
+from ogive.cli.common import RunPath, open_run, relative_path
 
 
 class Format(StrEnum):
@@ -23,32 +23,42 @@ def report(
     run: RunPath,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--out", "--output", help="Where to; its suffix, .html or .md, says the format."),
+        typer.Option(
+            "-o", "--out", "--output", help="File that ends in .html or .md. Default: report.html in the run."
+        ),
     ] = None,
-    to: Annotated[Format | None, typer.Option(help="HTML or Markdown, as report.html or report.md in the run.")] = None,
+    to: Annotated[
+        Format | None, typer.Option(help="Format of report.html or report.md in the run. Default: html.")
+    ] = None,
     trust: Annotated[
         bool,
-        typer.Option("--trust", help="Load the run's code, to draw layers; the name of a job's file means it, too."),
+        typer.Option("--trust", help="Load the code of the run, to draw layers. Default: only if RUN is a job's file."),
     ] = False,
 ) -> None:
-    """Write the report of a run, and print its path.
+    """Write the report of a run as HTML or Markdown.
 
-    HTML is one page that needs nothing else; the drawings of Markdown go into a folder beside it. Where the evidence carries
-    a narrower space and the run was started with a job, suggested.yaml in the run is a job that searches it. No code from a
-    run's folder is run, so networks are shown as their decisions; with `--trust`, or where RUN is a job's file, their layers
-    are drawn.
+    Prints the path of the report. HTML is a single file; the drawings of
+    Markdown are written to a folder beside it. Code in a run's folder is not
+    loaded, so networks are shown as lists of decisions; with --trust, or if RUN
+    is a job's file, it is loaded and their layers are drawn. If the report
+    suggests a narrower space and the run was started with a job, a job that
+    searches it is written to suggested.yaml in the run's folder.
+
+    Example: ogive report runs/digits --to md
     """
     from ogive.errors import JobError
     from ogive.job.next_job import write_suggested
     from ogive.report.subject import Subject
 
     if output is not None and to is not None and output.suffix != f".{to.value}":
-        raise JobError(f"--out {output} and --to {to.value}: give one of the two, or a name that ends in .{to.value}")
+        raise JobError(
+            f"--out {output} and --to {to.value} disagree; give one of the two, or a name that ends in .{to.value}"
+        )
     opened = open_run(run, trust=trust or run.is_file())
     target = output if output is not None else opened.folder / f"report.{to.value if to else 'html'}"
-    print(shown(opened.report(target)))
+    print(relative_path(opened.report(target)))
     subject = Subject(opened.state, opened.folder, opened.folder.name)
     restriction = subject.narrower_space
     suggested = write_suggested(opened.folder, restriction, subject.best_trials) if restriction else None
     if suggested is not None:
-        print(f"a job for a narrower space: {shown(suggested)}", file=sys.stderr)
+        print(f"a job for a narrower space: {relative_path(suggested)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`ogive reproduce`: one trial again, value by value."""
+"""`ogive reproduce`: repeat a trial and compare its metrics with the journal."""
 
 from __future__ import annotations
 
@@ -8,77 +8,85 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ogive.cli.common import AsJson, RunPath, open_run, print_json, print_table, shown
+from ogive.cli.common import AsJson, RunPath, open_run, print_json, print_table, relative_path
 
 if TYPE_CHECKING:
     from ogive.api.reproduce import Reproduction
 
-MOST = 20
-"""Differences that are listed."""
+MOST_LISTED = 20
+"""The most differences that are listed."""
 
 
 def reproduce(
     run: RunPath,
-    trial: Annotated[int, typer.Option(min=0, help="The trial's number.")],
+    trial: Annotated[int, typer.Option(min=0, help="Number of the trial.")],
     ignore: Annotated[
-        list[str] | None, typer.Option(help="A metric that is not compared, such as 'latency*'; may be given again.")
+        list[str] | None,
+        typer.Option(help="Metric that is not compared, such as 'latency*'. May be repeated. Default: none."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Where to; reproduced/TRIAL in the run where left out.")
+        Path | None,
+        typer.Option("-o", "--output", help="Folder of the repetition. Default: reproduced/TRIAL in the run."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Repeat a trial in a fresh process and compare every metric at every step. The run itself is not changed.
+    """Repeat a trial and compare every metric with the journal.
 
-    Says first what is different from when the trial ran. Metrics of the clock (`seconds`, names that end in `_seconds`)
-    are not compared. Exit code 0 when every value is equal, bit for bit, 1 when one is not, 2 for an error that you can
-    mend.
+    The trial is trained in a new process; the run itself is not changed. First,
+    differences to the environment in which the trial ran are listed. Metrics of
+    the clock (`seconds`, names that end in `_seconds`) are not compared.
+
+    Example: ogive reproduce runs/digits --trial 12
+
+    Exit codes: 0 - all values are equal, bit for bit. 1 - a value differs.
+    2 - an error that you can correct.
     """
     opened = open_run(run, trust=True)
-    found = opened.reproduce(
+    result = opened.reproduce(
         trial, ignore=ignore or (), folder=output, say=lambda message: print(message, file=sys.stderr)
     )
     if as_json:
-        print_json(found.to_json())
+        print_json(result.to_json())
     else:
-        _print(found)
-    if not found.same:
+        _print(result)
+    if not result.same:
         raise typer.Exit(1)
 
 
-def _print(found: Reproduction) -> None:
+def _print(result: Reproduction) -> None:
     from ogive.formatting import plural
 
-    if not found.environment:
-        print("the environment is as it was when the trial ran")
-    ignored = f"; not compared: {', '.join(found.ignored)}" if found.ignored else ""
-    compared = f"{plural(found.values, 'value')} at {plural(found.steps, 'step')}"
-    if found.same and not found.values:
-        print(f"trial {found.trial} reported nothing, and ended in the same way again")
+    if not result.environment:
+        print("the environment is the same as when the trial ran")
+    ignored = f"; not compared: {', '.join(result.ignored)}" if result.ignored else ""
+    compared = f"{plural(result.values, 'value')} at {plural(result.steps, 'step')}"
+    if result.same and not result.values:
+        print(f"trial {result.trial} reported nothing, and the repetition ended in the same way")
         return
-    if found.same:
-        print(f"trial {found.trial} is the same again: {compared} are equal{ignored}")
+    if result.same:
+        print(f"trial {result.trial} was reproduced: {compared} are equal{ignored}")
         return
-    different = len(found.differences)
-    print(f"trial {found.trial} is not the same again: {different} of {compared} differ{ignored}")
-    if found.ended:
-        print(f"it ended differently: {found.ended}")
-    _print_differences(found)
-    print(f"its output: {shown(Path(found.folder))}")
+    different = len(result.differences)
+    print(f"trial {result.trial} was not reproduced: {different} of {compared} differ{ignored}")
+    if result.ended:
+        print(f"it ended differently: {result.ended}")
+    _print_differences(result)
+    print(f"its output: {relative_path(Path(result.folder))}")
 
 
-def _print_differences(found: Reproduction) -> None:
+def _print_differences(result: Reproduction) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("step", "metric", "journal", "again", "difference"):
+    for name in ("step", "metric", "journal", "repetition", "difference"):
         table.add_column(name, justify="left" if name == "metric" else "right")
-    for item in found.differences[:MOST]:
+    for item in result.differences[:MOST_LISTED]:
         values = [repr(value) if value is not None else "not reported" for value in (item.journal, item.again)]
-        both = item.journal is not None and item.again is not None
-        gap = f"{item.again - item.journal:.3g}" if both else ""  # type: ignore[operator]
-        table.add_row(str(item.step), item.metric, *values, gap)
-    if found.differences:
+        difference = ""
+        if item.journal is not None and item.again is not None:
+            difference = f"{item.again - item.journal:.3g}"
+        table.add_row(str(item.step), item.metric, *values, difference)
+    if result.differences:
         print_table(table)
-    if len(found.differences) > MOST:
-        print(f"and {len(found.differences) - MOST} more (--json lists all)")
+    if len(result.differences) > MOST_LISTED:
+        print(f"and {len(result.differences) - MOST_LISTED} more (--json lists all)")

@@ -13,15 +13,15 @@ from ogive.cli.common import (
     AsJson,
     JobFile,
     console,
-    failures,
+    failure_digest,
+    live_observer,
     network_json,
     print_failures,
     print_json,
     print_networks,
     print_notes,
-    shown,
-    unsaved,
-    watching,
+    reasons_without_weights,
+    relative_path,
 )
 from ogive.cli.cost_prompt import confirm
 from ogive.cli.funnel_view import search_phases
@@ -31,82 +31,107 @@ if TYPE_CHECKING:
     from ogive.run.state import State
 
 INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it."""
-SHOWN = 5
+"""The exit code after Ctrl-C, as in shells."""
+MOST_SHOWN = 5
+"""The most networks that are shown at the end."""
 
 
 def search(
     job: JobFile,
-    max_trials: Annotated[int | None, typer.Option(help="Architectures to try; upwards in a run that goes on.")] = None,
+    max_trials: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of architectures to try; can only grow in a run that is continued. Default: of the job."
+        ),
+    ] = None,
     parallel_trials: Annotated[
         str | None,
         typer.Option(
-            "--parallel-trials", "--workers", metavar="N|auto", help="Trials at a time; auto: as a plan recommends."
+            "--parallel-trials",
+            "--workers",
+            metavar="N|auto",
+            help="Number of trials at a time; auto: as a plan recommends. Default: of the job.",
         ),
     ] = None,
-    workers_per_trial: Annotated[int | None, typer.Option(help="Processes that train each trial together.")] = None,
-    budget: Annotated[float | None, typer.Option(help="Hours that the search may take.")] = None,
-    run: Annotated[Path | None, typer.Option(help="The run's folder.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of all random choices.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Start whatever it may cost; see `confirm_above`.")] = False,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Train what an earlier run has trained, too.")] = False,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Repeat the architectures that failed, after a repair.")
+    workers_per_trial: Annotated[
+        int | None, typer.Option(help="Number of processes that train a trial together. Default: of the job.")
+    ] = None,
+    budget: Annotated[float | None, typer.Option(help="Hours that the search may take. Default: of the job.")] = None,
+    run: Annotated[Path | None, typer.Option(help="Folder of the run. Default: of the job.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all random choices. Default: of the job.")] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Start without asking, whatever the cost. Default: ask above `confirm_above`.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No live view.")] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Do not use results of earlier runs. Default: of the job.")
+    ] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="Repeat failed trials, after you have fixed the error. Default: off."),
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not show the live view. Default: off.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Start a job's search, or its phases, or continue them where they stopped. Options override the job's keys.
+    """Start the search of a job, or continue it.
 
-    Exit code 0 when the search has ended with a result, 1 when it ended without one, by too many failures or with a phase
-    that said no, 2 for an error that you can mend, 130 when it was interrupted; the same command then continues it.
+    The search is continued if the run's folder exists. If the job has phases,
+    they run one after the other. Options replace keys of the job.
+
+    Example: ogive search job.yaml --max-trials 100
+
+    Exit codes:
+    0 - the search has ended with a result.
+    1 - the search has ended without a result or because of failures, or a phase
+        has not passed its test.
+    2 - an error that you can correct.
+    130 - the search was interrupted; the same command continues it.
     """
     from ogive.job import load_job, run_job
 
-    given = {
+    values = {
         "max_trials": max_trials,
-        "parallel_trials": _number_or_text(parallel_trials),
+        "parallel_trials": _int_or_text(parallel_trials),
         "workers_per_trial": workers_per_trial,
         "budget": budget,
         "run": run and str(run),
         "seed": seed,
     }
-    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    options: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
     if no_cache:
         options["cache"] = False
     loaded = load_job(job, options)
     confirm(loaded, yes)
     if loaded.phases:
-        search_phases(loaded, quiet, as_json, lambda: _interrupted(_command(job, options)), retry_failed)
+        search_phases(loaded, quiet, as_json, lambda: _exit_interrupted(_command(job, options)), retry_failed)
         return
     try:
-        with watching(quiet or as_json) as view:
-            done = run_job(loaded, view, retry_failed=retry_failed)
+        with live_observer(quiet or as_json) as observer:
+            result = run_job(loaded, observer, retry_failed=retry_failed)
     except KeyboardInterrupt:
-        _interrupted(_command(job, options))
+        _exit_interrupted(_command(job, options))
     if as_json:
-        print_json(_summary(done))
+        print_json(_summary_json(result))
     else:
-        _print(done, _more(job, options, done.state))
-    if _failed(done):
+        _print(result, _how_to_continue(job, options, result.state))
+    if _has_failed(result):
         raise typer.Exit(1)
 
 
-def _number_or_text(value: str | None) -> int | str | None:
-    """As the job's file would have it, whose check tells what is wrong with it."""
+def _int_or_text(value: str | None) -> int | str | None:
+    """Return the value as it would be in the job's file, whose check reports what is wrong with it."""
     try:
         return value if value is None else int(value)
     except ValueError:
         return value
 
 
-def _interrupted(again: str) -> NoReturn:
-    print(f"interrupted; nothing that was reported is lost. Continue with: {again}", file=sys.stderr)
+def _exit_interrupted(command: str) -> NoReturn:
+    print(f"interrupted; no reported result is lost. Continue with: {command}", file=sys.stderr)
     raise typer.Exit(INTERRUPTED)
 
 
 def _command(job: Path, options: Mapping[str, Any]) -> str:
-    """The command that goes on with this search."""
+    """Return the command that continues this search."""
     import shlex
 
     words = ["ogive", "search", str(job)]
@@ -115,56 +140,60 @@ def _command(job: Path, options: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
-def _more(job: Path, options: Mapping[str, Any], state: State) -> str:
-    """How a search that has ended is given more of what it has used up."""
+def _how_to_continue(job: Path, options: Mapping[str, Any], state: State) -> str:
+    """Return how to continue a search that has ended: the command with more trials or a larger budget, or an advice."""
     from ogive.run.settings import Settings
     from ogive.run.spending import spend
 
     if state.exhausted:
-        return "nothing is left to propose; a wider space, or another strategy, is another search (see `warm_start`)"
+        return (
+            "not possible: there are no architectures left to propose; start a new search with a wider space or another "
+            "strategy (see `warm_start`)"
+        )
     settings, spent = Settings.from_json(state.settings), spend(state)
-    if len(state.seen) == state.space.size():  # every architecture was tried
-        return "nothing is left to propose; a wider space is another search (see `warm_start`)"
-    late = settings.hours is not None and spent.hours >= settings.hours
-    dear = settings.money is not None and spent.money is not None and spent.money >= settings.money
-    if len(state.trials) >= state.total or not (late or dear):
+    if len(state.seen) == state.space.size():
+        return "not possible: every architecture was tried; start a new search with a wider space (see `warm_start`)"
+    hours_used_up = settings.hours is not None and spent.hours >= settings.hours
+    money_used_up = settings.money is not None and spent.money is not None and spent.money >= settings.money
+    if len(state.trials) >= state.total or not (hours_used_up or money_used_up):
         return _command(job, {**options, "max_trials": 2 * settings.max_trials})
     if settings.money is None and settings.hours is not None:
         return _command(job, {**options, "budget": f"{2 * settings.hours:.6g}"})
     return f"raise `budget` in {job}, then {_command(job, options)}"
 
 
-def _failed(run: Run) -> bool:
+def _has_failed(run: Run) -> bool:
     return not run.top(1) or run.failed
 
 
-def _summary(run: Run) -> dict[str, Any]:
+def _summary_json(run: Run) -> dict[str, Any]:
     state = run.state
     return {
-        "run": str(shown(run.folder)),
+        "run": str(relative_path(run.folder)),
         "why": state.ended,
         "ended_by_failures": state.ended_by_failures,
-        "no_weights": unsaved(run),
+        "no_weights": reasons_without_weights(run),
         "trials": len(state.trials),
         "elapsed_seconds": state.elapsed,
         "trial_seconds": state.seconds,
-        "top": [network_json(network) for network in run.stages.ranked(SHOWN)],
-        "failures": failures(state),
+        "top": [network_json(network) for network in run.stages.ranked(MOST_SHOWN)],
+        "failures": failure_digest(state),
     }
 
 
-def _print(run: Run, more: str) -> None:
+def _print(run: Run, how_to_continue: str) -> None:
     import shlex
 
-    from ogive.formatting import duration
+    from ogive.formatting import duration, plural
     from ogive.monitor.overtraining import overtraining
     from ogive.report import draw_text
     from ogive.run.results import why_none
 
     state = run.state
-    by = " by failures" if run.failed else ""
-    print(f"{len(state.trials)} trials in {duration(state.elapsed)}; the search ended{by}: {state.ended}")
-    best = run.stages.ranked(SHOWN)
+    because = " because of failures" if run.failed else ""
+    trials = plural(len(state.trials), "trial")
+    print(f"{trials} in {duration(state.elapsed)}; the search ended{because}: {state.ended}")
+    best = run.stages.ranked(MOST_SHOWN)
     if best:
         print_networks(state, best)
     for network in best:
@@ -177,10 +206,10 @@ def _print(run: Run, more: str) -> None:
     if not best:
         print(why_none(state))
         return
-    folder = shlex.quote(str(shown(run.folder)))
+    folder = shlex.quote(str(relative_path(run.folder)))
     print(f"\nreport:   ogive report {folder}")
-    to = " --to torch" if best[0].weights is not None else ""
-    which = f" --trial {best[0].trial.id}" if len(run.stages.winners) > 1 else ""
-    print(f"export:   ogive export {folder}{which}{to}")
+    trial = f" --trial {best[0].trial.id}" if len(run.stages.winners) > 1 else ""
+    to_torch = " --to torch" if best[0].weights is not None else ""
+    print(f"export:   ogive export {folder}{trial}{to_torch}")
     print_notes(run)
-    print(f"go on:    {more}")
+    print(f"continue: {how_to_continue}")

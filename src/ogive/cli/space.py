@@ -1,4 +1,4 @@
-"""`ogive space`: what a space holds."""
+"""`ogive space`: show a search space."""
 
 from __future__ import annotations
 
@@ -13,35 +13,41 @@ if TYPE_CHECKING:
 
 
 def space(
-    of: Annotated[str, typer.Argument(metavar="JOB|FILE.py:NAME", help="A job's file, or where the space is.")],
-    sample: Annotated[int, typer.Option(min=0, help="Architectures to sample.")] = 3,
-    seed: Annotated[int, typer.Option(min=0, help="Of the samples.")] = 0,
+    of: Annotated[
+        str, typer.Argument(metavar="JOB|FILE.py:NAME", help="The file of a job, or a space in a Python file.")
+    ],
+    sample: Annotated[int, typer.Option(min=0, help="Number of architectures to sample.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Count a space, list its decisions, and sample architectures."""
+    """Count a space, list its decisions, and sample architectures.
+
+    Example: ogive space space.py:space --sample 5
+    """
+    from ogive.formatting import plural
     from ogive.job import load_space
     from ogive.seeds import generator
 
-    found = load_space(of)
+    loaded = load_space(of)
     rng = generator(seed, "space")
-    samples = [found.sample(rng) for _ in range(sample)]
+    samples = [loaded.sample(rng) for _ in range(sample)]
     if as_json:
         rows = [{"id": architecture.id, "architecture": architecture.to_json()} for architecture in samples]
-        print_json({**found.to_json(), "size": size_json(found), "samples": rows})
+        print_json({**loaded.to_json(), "size": size_json(loaded), "samples": rows})
         return
-    print(f"{size_text(found)} in {len(found.decisions)} decisions")
-    _print_decisions(found)
+    print(f"{size_text(loaded)} in {plural(len(loaded.decisions), 'decision')}")
+    _print_decisions(loaded)
     for architecture in samples:
         print(f"sample: {', '.join(f'{name}={label}' for name, label in architecture.items())}")
 
 
-def _print_decisions(found: Space) -> None:
+def _print_decisions(space: Space) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("decision", "alternatives", "active when"):
         table.add_column(heading, overflow="fold")
-    for decision in found.decisions:
+    for decision in space.decisions:
         table.add_row(decision.name, _alternatives(decision), _condition(decision))
     print_table(table)
 
@@ -54,23 +60,23 @@ def _alternatives(decision: Decision) -> str:
 
 
 def _condition(decision: Decision) -> str:
-    """The conditions, any of which makes the decision active; empty where it always is."""
-    any_of = [
+    """Return the condition under which a decision is active; "" for one that always is."""
+    alternatives = [
         " and ".join(f"{name} in {{{', '.join(map(str, sorted(labels, key=str)))}}}" for name, labels in conjunction)
         for conjunction in decision.when
     ]
-    return "" if "" in any_of else " or ".join(any_of)
+    return "" if "" in alternatives else " or ".join(alternatives)
 
 
-def size_text(found: Space) -> str:
-    """How many architectures there are, in words."""
-    size = found.size()
+def size_text(space: Space) -> str:
+    """Return the number of architectures, in words."""
+    size = space.size()
     if isinstance(size, int):
         return f"{size:,} architectures" if size < 10**15 else f"{size:.3g} architectures"
     return "infinitely many architectures" if isinstance(size, float) else f"{size} architectures"
 
 
-def size_json(found: Space) -> Any:
-    """The exact size; {low, high} where only bounds are known, "inf" with real decisions."""
-    size = found.size()
+def size_json(space: Space) -> Any:
+    """Return the number of architectures for scripts; {low, high} if only bounds are known, infinity with real decisions."""
+    size = space.size()
     return size if isinstance(size, (int, float)) else {"low": size.low, "high": size.high}

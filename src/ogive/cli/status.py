@@ -1,4 +1,4 @@
-"""`ogive status`: how far a run is."""
+"""`ogive status`: show the progress, cost and best trial of a run."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from ogive.cli.common import (
     AsJson,
     RunPath,
-    choices,
-    failures,
+    failure_digest,
+    format_choices,
     network_json,
     open_run,
     print_failures,
     print_json,
     print_notes,
-    shown,
-    unsaved,
+    reasons_without_weights,
+    relative_path,
 )
 
 if TYPE_CHECKING:
@@ -28,8 +28,14 @@ if TYPE_CHECKING:
 
 
 def status(run: RunPath, as_json: AsJson = False) -> None:
-    """Show how far a run is: trials, best so far, failures, cost, what the stop rules advise, alerts."""
-    from ogive.cli.funnel_view import show_where_there_is_one
+    """Show the progress, cost and best trial of a run.
+
+    Also shows failures, the advice of the stop rules, alerts and warnings. The
+    run may be running, interrupted or ended.
+
+    Example: ogive status runs/digits
+    """
+    from ogive.cli.funnel_view import show_if_funnel
     from ogive.formatting import duration, number, plural
     from ogive.monitor import cost_text
     from ogive.monitor.stop_rules import verdicts
@@ -38,28 +44,26 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     from ogive.run.trial_labels import trial_name
     from ogive.stages.stage_states import stage_states
 
-    if show_where_there_is_one(run, as_json):
+    if show_if_funnel(run, as_json):
         return
     opened = open_run(run)
     state = opened.state
     best = top(state, 1) if len(state.objectives) == 1 else []
-    summary = _summary(opened, state)
+    summary = _summary_json(opened, state)
     now = time.time() if summary["state"] == "running" else None
-    states, busy, advice = (
-        stage_states(opened.folder, state),
-        utilisation(state, bins=1, now=now),
-        verdicts(state, now=now),
-    )
-    followed = opened.stages
-    winners = followed.winners if followed.result is not None else []
+    states = stage_states(opened.folder, state)
+    busy = utilisation(state, bins=1, now=now)
+    advice = verdicts(state, now=now)
+    stages = opened.stages
+    winners = stages.winners if stages.result is not None else []
     if as_json:
         more = {
-            "best": network_json(followed.searched(best[0])) if best else None,
+            "best": network_json(stages.searched(best[0])) if best else None,
             "winners": [
                 {**winner.to_json(), "architecture": winner.trial.architecture.to_json()} for winner in winners
             ],
-            "notes": followed.notes,
-            "no_weights": unsaved(opened),
+            "notes": stages.notes,
+            "no_weights": reasons_without_weights(opened),
             "cost": cost_text.cost_json(states, now),
             "utilisation": busy.mean,
             "advice": [{**asdict(verdict), "numbers": dict(verdict.numbers)} for verdict in advice],
@@ -67,54 +71,55 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
         }
         print_json(summary | more)
         return
-    print(f"run       {shown(opened.folder)}")
-    why = state.ended or state.error
-    print(f"state     {summary['state']}{f': {why}' if why else ''}")
+    print(f"run       {relative_path(opened.folder)}")
+    reason = state.ended or state.error
+    print(f"state     {summary['state']}{f': {reason}' if reason else ''}")
     counts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in summary["trials"].items())
-    repeats = f" ({len(state.repeats):,} of them repeat failed ones)" if state.repeats else ""
+    repeats = f" ({len(state.repeats):,} of them repeat failed trials)" if state.repeats else ""
     print(f"trials    {len(state.trials):,} of {state.total:,}{repeats}{f': {counts}' if counts else ''}")
-    print(f"time      {duration(state.elapsed)}; the workers computed {duration(state.seconds)}")
+    print(f"time      {duration(state.elapsed)}; compute time of all trials {duration(state.seconds)}")
     if best:
         values = ", ".join(f"{o.metric} {number(best[0].metrics[o.metric])}" for o in state.objectives)
-        of = " of the search" if winners else ""
-        print(f"best      {values}: {trial_name(best[0])}{of}, {choices(best[0])}")
+        stage = " of the search" if winners else ""
+        print(f"best      {values}: {trial_name(best[0])}{stage}, {format_choices(best[0])}")
     elif nearest(state, 1) and not top(state, 1):
         print(f"best      none: {why_none(state)}")
     elif len(state.objectives) > 1:
-        print(f"front     {plural(len(opened.front()), 'trial')}: ogive front {shown(opened.folder)}")
+        print(f"front     {plural(len(opened.front()), 'trial')}: ogive front {relative_path(opened.folder)}")
     for winner in winners:
         values = ", ".join(f"{o.metric} {number(winner.mean[o.metric])}" for o in state.objectives)
-        print(f"winner    {values}: {winner.title}, {choices(winner.trial)}")
+        print(f"winner    {values}: {winner.title}, {format_choices(winner.trial)}")
     print_notes(opened)
-    together = state.settings.get("workers_per_trial", 1)
-    each = f" of {together} processes each" if together > 1 else ""
-    print(f"workers   {state.settings['workers']}{each}, with a trial for {busy.mean:.0%} of the time")
+    per_trial = state.settings.get("workers_per_trial", 1)
+    processes = f" of {per_trial} processes each" if per_trial > 1 else ""
+    print(f"workers   {state.settings['workers']}{processes}, busy for {busy.mean:.0%} of the time")
     for label, text in cost_text.cost_lines(states, now):
         print(f"{label:<9} {text}")
-    print(f"advice    {_advice(state, advice)}")
+    print(f"advice    {_format_advice(state, advice)}")
     for label, text in cost_text.advice_lines(advice):
         print(f"  {label:<7} {text}")
     for label, text in cost_text.alert_lines(state):
         print(f"{label:<9} {text}")
     if state.warnings:
-        print(f"warnings  {len(state.warnings)}, the last: {state.warnings[-1][0]}")
+        print(f"warnings  {len(state.warnings)}, the last one: {state.warnings[-1][0]}")
     print_failures(state, opened.folder)
 
 
-def _advice(state: State, verdicts: Sequence[StopVerdict]) -> str:
-    """What the rules come to; a search that has ended can follow none."""
+def _format_advice(state: State, verdicts: Sequence[StopVerdict]) -> str:
+    """Return the advice of all stop rules together, with the effect that it has."""
     if state.ended:
-        return "none, the search has ended; the rules said at its end:"
+        return "none: the search has ended; at its end the stop rules advised:"
     if state.error is not None:
-        return "correct the error, then go on with the same call; the rules say:"
-    mode = "auto: a rule ends the search" if state.settings.get("stop") == "auto" else "advise: rules only tell"
-    return f"{'stop' if any(verdict.stop for verdict in verdicts) else 'go on'} ({mode})"
+        return "fix the error, then continue with the same call; the stop rules advise:"
+    is_automatic = state.settings.get("stop") == "auto"
+    effect = "with `stop: auto` the search ends by itself" if is_automatic else "with `stop: advise` you decide"
+    return f"{'stop' if any(verdict.stop for verdict in verdicts) else 'continue'} ({effect})"
 
 
-def _summary(run: Run, state: State) -> dict[str, Any]:
+def _summary_json(run: Run, state: State) -> dict[str, Any]:
     return {
-        "run": str(shown(run.folder)),
-        "state": _state(state),
+        "run": str(relative_path(run.folder)),
+        "state": _run_state(state),
         "why": state.ended,
         "error": state.error,
         "ended_by_failures": state.ended_by_failures,
@@ -123,14 +128,14 @@ def _summary(run: Run, state: State) -> dict[str, Any]:
         "objectives": [{"metric": o.metric, "goal": o.goal} for o in state.objectives],
         "elapsed_seconds": state.elapsed,
         "trial_seconds": state.seconds,
-        "failures": failures(state),
+        "failures": failure_digest(state),
         "warnings": [message for message, _ in state.warnings],
         "test_reads": state.test_reads,
     }
 
 
-def _state(state: State) -> str:
-    """Whether the search has ended, goes on, was interrupted, ended by an error, or lost its controller."""
+def _run_state(state: State) -> str:
+    """Return whether the search is running, was interrupted, or has ended, by itself or by an error."""
     import socket
 
     import psutil

@@ -1,4 +1,4 @@
-"""`ogive top`: the best networks of a run."""
+"""`ogive top`: list the best networks of a run."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ from ogive.cli.common import (
 
 def top(
     run: RunPath,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of networks.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """List the best networks of a run, best first; where none satisfies the constraints, those that come nearest.
+    """List the best networks of a run.
 
-    Those that were trained in full come first, by their rank there and with the metrics of full training; the others have
-    those of the search. Numbers are the search's.
+    Networks that were trained in full come first, with the ranks and metrics of
+    full training; the others have the metrics of the search. If no trial
+    satisfies the constraints, those that come nearest are listed.
+
+    Example: ogive top runs/digits -k 3
     """
     from ogive.run.results import nearest, why_none
 
@@ -39,6 +42,6 @@ def top(
         print_notes(opened)
     else:
         print(why_none(opened.state))
-        near = nearest(opened.state, k)
-        if near:
-            print_trials(opened.state, near, ranked=False)
+        trials = nearest(opened.state, k)
+        if trials:
+            print_trials(opened.state, trials, ranked=False)

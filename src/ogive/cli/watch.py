@@ -1,4 +1,4 @@
-"""`ogive watch`: look after runs from another process, and tell when a controller has died."""
+"""`ogive watch`: watch runs from another process, and send an alert when a controller has died."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ogive.cli.common import AsJson, print_json, shown
+from ogive.cli.common import AsJson, print_json, relative_path
 
 if TYPE_CHECKING:
     from ogive.monitor.run_watcher import RunWatcher
@@ -17,18 +17,26 @@ if TYPE_CHECKING:
 
 
 def watch(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs' folders, or the jobs' files.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or files of their jobs.")],
     once: Annotated[
-        bool, typer.Option("--once", help="Look once and leave, for cron: exit code 1 if one died.")
+        bool, typer.Option("--once", help="Check once, for cron. Default: until all runs have ended.")
     ] = False,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 5.0,
-    webhook: Annotated[list[str] | None, typer.Option(help="Post alerts to this URL, or env:NAME. Repeatable.")] = None,
-    file: Annotated[Path | None, typer.Option(help="Append alerts to this file, as JSON lines.")] = None,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two checks.")] = 5.0,
+    webhook: Annotated[
+        list[str] | None, typer.Option(help="Post alerts to this URL, or env:NAME. May be repeated. Default: none.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="Append alerts to this file, as JSON lines. Default: none.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell when a controller has died while its search had not ended: on the console, and by the routes of the run.
+    """Send an alert if the controller of a run has died.
 
-    Of each death there is one alert, in the run's journal too. Without --once, ends when all the runs have ended.
+    A controller has died if its process is gone and the search has not ended.
+    There is one alert for each death: on the console, by the routes of the run
+    and of this command, and in the run's journal.
+
+    Example: ogive watch runs/digits --webhook env:ALERT_URL
+
+    Exit codes: 0 - no controller has died. 1 - a controller has died.
     """
     from ogive.job import run_folder
     from ogive.monitor.run_watcher import RunWatcher
@@ -37,32 +45,32 @@ def watch(
     watched = {folder: RunWatcher(folder / JOURNAL) for folder in map(run_folder, runs)}
     extra: list[Any] = [{"webhook": url} for url in webhook or []]
     extra += [{"file": str(file.absolute())}] if file else []
-    told: list[tuple[Path, Alert]] = []
+    alerts: list[tuple[Path, Alert]] = []
     while True:
         for folder, run in watched.items():
             alert = run.look()
             if alert is not None:
-                told.append((folder, alert))
+                alerts.append((folder, alert))
                 if not as_json:
-                    print(f"{alert.severity}: {shown(folder)}: {alert.message}", flush=True)
+                    print(f"{alert.severity}: {relative_path(folder)}: {alert.message}", flush=True)
                 _send(folder, run, alert, extra)
         if all(run.over for run in watched.values()) or (once and all(run.sure for run in watched.values())):
             break
         time.sleep(min(every, 1.0) if once else every)
     if as_json:
-        print_json([{"run": str(shown(folder)), **alert.to_json()} for folder, alert in told])
-    if told:
+        print_json([{"run": str(relative_path(folder)), **alert.to_json()} for folder, alert in alerts])
+    if alerts:
         raise typer.Exit(1)
 
 
 def _send(folder: Path, run: RunWatcher, alert: Alert, extra: list[Any]) -> None:
-    """By the routes that the run stored and those of this command; journalled first, so that it is told once."""
+    """Send an alert by the routes of the run and of this command. It is journalled first, so that it is sent only once."""
     from ogive.monitor.alert_routes import AlertRoutes
     from ogive.run.alert_route_specs import check_routes
 
-    trouble = run.keep(alert)
-    if trouble:
-        print(f"warning: the alert could not be journalled and will be told again: {trouble}", file=sys.stderr)
+    error = run.keep(alert)
+    if error:
+        print(f"warning: the alert could not be journalled, so the next check sends it again: {error}", file=sys.stderr)
     stored = [spec for spec in run.settings.alerts if spec != "console"]
     routes = AlertRoutes([*stored, *check_routes(extra)], folder)
     routes.send(alert)

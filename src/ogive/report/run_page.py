@@ -31,21 +31,21 @@ from ogive.stages.baseline_comparison import BaselineComparison, read_comparison
 FOOTER = "Written by Ogive from the run's journal."
 
 SECTIONS: Sequence[Callable[[Subject], Section | None]] = (
-    search_curve.section,
-    pareto_front.section,
-    winner.section,
-    full_training.section,
-    winner.baseline,
-    decisions.section,
-    decisions.narrowing,
-    cost.section,
-    advice.section,
-    winner.rungs,
-    failed_trials.section,
-    behaviour.section,
-    advice.messages,
-    checklist.section,
-    reproduction.section,
+    search_curve.build_section,
+    pareto_front.build_section,
+    winner.build_section,
+    full_training.build_section,
+    winner.build_baseline,
+    decisions.build_section,
+    decisions.build_narrowing,
+    cost.build_section,
+    advice.build_section,
+    winner.build_rungs,
+    failed_trials.build_section,
+    behaviour.build_section,
+    advice.build_messages,
+    checklist.build_section,
+    reproduction.build_section,
 )
 """The sections in the order of the page. A function returns None if its section does not apply to this kind of run."""
 
@@ -89,5 +89,11 @@ def render(state: State, name: str, comparison: BaselineComparison | None = None
 def build_page(subject: Subject) -> Page:
     """Return the content of the report, before it is HTML or Markdown."""
     sections = [section for build in SECTIONS if (section := build(subject)) is not None]
-    lead, rows, tiles = summary.lead(subject), summary.summary_rows(subject), summary.tiles(subject)
-    return Page(subject.name, lead, sections, FOOTER, rows, tiles)
+    return Page(
+        title=subject.name,
+        lead=summary.describe_search(subject),
+        sections=sections,
+        footer=FOOTER,
+        summary=summary.collect_summary(subject),
+        tiles=summary.collect_tiles(subject),
+    )

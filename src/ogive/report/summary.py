@@ -24,7 +24,7 @@ WORTH_MENTIONING = 0.01
 """The least share of the compute time from which the time of failed trials is mentioned."""
 
 
-def lead(subject: Subject) -> str:
+def describe_search(subject: Subject) -> str:
     """Return what was searched, in one sentence."""
     state = subject.state
     created = state.created
@@ -40,7 +40,7 @@ def lead(subject: Subject) -> str:
     )
 
 
-def tiles(subject: Subject) -> list[tuple[str, str]]:
+def collect_tiles(subject: Subject) -> list[tuple[str, str]]:
     """Return value and name of the run's main figures."""
     state = subject.state
     failed_by_status = {status: n for status, n in state.count.items() if status.failed}
@@ -73,23 +73,23 @@ def _metric_tiles(subject: Subject) -> list[tuple[str, str]]:
     return []
 
 
-def summary_rows(subject: Subject) -> list[tuple[str, str]]:
+def collect_summary(subject: Subject) -> list[tuple[str, str]]:
     """Return the questions of a quick reader, with their answers."""
     rows = [
-        ("Found", found(subject)),
-        ("How sure", certainty(subject)),
-        ("Cost", cost(subject)),
-        ("Continue?", continuation(subject)),
-        ("Next", next_step(subject)),
+        ("Found", describe_result(subject)),
+        ("How sure", describe_certainty(subject)),
+        ("Cost", describe_cost(subject)),
+        ("Continue?", describe_continuation(subject)),
+        ("Next", describe_next_step(subject)),
     ]
-    notes = notes_before_use(subject)
+    notes = collect_notes(subject)
     return [*rows, ("Note", " ".join(capitalized(note) for note in notes))] if notes else rows
 
 
 # -- found -----------------------------------------------------------------------------------------------------------
 
 
-def found(subject: Subject) -> str:
+def describe_result(subject: Subject) -> str:
     """Return the winner of the last stage that has one."""
     state, best = subject.state, subject.best_trials
     if subject.full_training is not None:
@@ -122,7 +122,7 @@ def _winner(subject: Subject, result: FullTrainingResult) -> str:
     return f"Trial {winner.trial.id} is the winner of full training, of {finalists}: {metrics}{seeds}."
 
 
-def search_against_full_training(subject: Subject) -> str | None:
+def describe_search_ranks(subject: Subject) -> str | None:
     """Return how the search had ranked the winner of full training; None for several objectives."""
     if subject.full_training is None or subject.has_several_objectives:
         return None
@@ -138,7 +138,7 @@ def search_against_full_training(subject: Subject) -> str | None:
 # -- how sure --------------------------------------------------------------------------------------------------------
 
 
-def certainty(subject: Subject) -> str:
+def describe_certainty(subject: Subject) -> str:
     """Return how certain it is that the best is the best, as far as the journal shows."""
     if not subject.best_trials:
         return "There is no result yet."
@@ -188,7 +188,7 @@ def _against_random(subject: Subject) -> str | None:
     return f"it is {comparison} {number(expected)}, the expected best of {n} random trials"
 
 
-def gap_of_best(subject: Subject) -> str | None:
+def describe_gap(subject: Subject) -> str | None:
     """Return how close the best trials of the search are: one training each cannot rank trials that are close.
 
     None if they cannot be compared, or if full training has compared them already.
@@ -208,7 +208,7 @@ def gap_of_best(subject: Subject) -> str | None:
     return f"The {len(comparable)} best trials{which} differ by at most {gap} in {metric}, with one training each."
 
 
-def epoch_of_value(subject: Subject) -> str | None:
+def describe_value_epoch(subject: Subject) -> str | None:
     """Return which epoch gives a trial its value, if the best epoch does, or if an earlier one is better than the last."""
     state = subject.state
     if not subject.best_trials:
@@ -226,7 +226,7 @@ def epoch_of_value(subject: Subject) -> str | None:
 # -- cost ------------------------------------------------------------------------------------------------------------
 
 
-def cost(subject: Subject) -> str:
+def describe_cost(subject: Subject) -> str:
     """Return what was spent, and what the whole search is expected to take."""
     state = subject.state
     if not state.trials:
@@ -250,7 +250,7 @@ def _money_spent(state: State, prefix: str) -> str:
 # -- continue --------------------------------------------------------------------------------------------------------
 
 
-def continuation(subject: Subject) -> str:
+def describe_continuation(subject: Subject) -> str:
     """Return whether the search should continue, according to the stop rules."""
     state = subject.state
     # The budget of a search that has ended is used up in most cases, which says nothing about the worth of more trials.
@@ -278,7 +278,7 @@ def _advice(verdicts: Sequence[StopVerdict]) -> str:
 # -- next ------------------------------------------------------------------------------------------------------------
 
 
-def next_step(subject: Subject) -> str:
+def describe_next_step(subject: Subject) -> str:
     """Return what to do next."""
     state = subject.state
     if not state.trials:
@@ -307,7 +307,7 @@ def _use_of_winner(subject: Subject, winner: Delivery) -> str:
     return f"Export the winner: `ogive export {subject.folder_argument}{option} --to torch`; {tested}."
 
 
-def notes_before_use(subject: Subject) -> list[str]:
+def collect_notes(subject: Subject) -> list[str]:
     """Return what to know before the best network is used: notes of the last stage, and missing weights."""
     notes = list(subject.stages.notes)
     network = subject.best_network

@@ -11,7 +11,7 @@ from ogive.report.subject import MOST_ROWS, Subject
 _SEVERITY = {"info": 0, "warning": 1, "critical": 2}
 
 
-def section(subject: Subject) -> Section:
+def build_section(subject: Subject) -> Section:
     title = "Whether to continue"
     if not subject.state.trials:
         return Section("advice", title, [Text("No trial was started, so no stop rule applies yet.")])
@@ -25,7 +25,7 @@ def section(subject: Subject) -> Section:
     return Section("advice", title, [Text(lead), Table(["rule", "advice", "reason"], rows, frozenset({1, 2}))])
 
 
-def messages(subject: Subject) -> Section:
+def build_messages(subject: Subject) -> Section:
     state = subject.state
     title = "Alerts and warnings"
     warnings = _warnings(subject)

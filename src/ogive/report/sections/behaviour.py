@@ -16,7 +16,7 @@ POINTS = 80
 """The most points of the diversity curve."""
 
 
-def section(subject: Subject) -> Section:
+def build_section(subject: Subject) -> Section:
     title = "Diversity and utilisation"
     parts = [part for part in (_diversity(subject), _utilisation(subject)) if part is not None]
     if not parts:

@@ -7,7 +7,7 @@ from ogive.report.checklists import fill_in_checklists
 from ogive.report.subject import Subject
 
 
-def section(subject: Subject) -> Section:
+def build_section(subject: Subject) -> Section:
     lists = fill_in_checklists(subject)
     verdicts = [answer.verdict for items in lists.values() for _, answer in items]
     lead = (

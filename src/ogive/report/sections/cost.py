@@ -22,7 +22,7 @@ from ogive.run.spending import HOUR, Spending, spend_by
 TITLE = "Cost and savings"
 
 
-def section(subject: Subject) -> Section:
+def build_section(subject: Subject) -> Section:
     state = subject.state
     if not state.stretches:
         return Section("cost", TITLE, [Text("No session was recorded, so nothing was spent.")])

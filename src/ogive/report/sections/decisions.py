@@ -20,7 +20,7 @@ IMPORTANCE_TITLE = "Which decisions mattered"
 NARROWER_TITLE = "A narrower space"
 
 
-def section(subject: Subject) -> Section:
+def build_section(subject: Subject) -> Section:
     result = subject.importance
     if result.reason is not None:
         return Section("mattered", IMPORTANCE_TITLE, [Text(f"Not computed: {result.reason}.")])
@@ -94,7 +94,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.0995 or share == 0 else f"{100 * share:.1f} %"
 
 
-def narrowing(subject: Subject) -> Section:
+def build_narrowing(subject: Subject) -> Section:
     """Return the suggestion of a narrower space, if the evidence suffices for one."""
     result, restriction = subject.importance, subject.narrower_space
     if result.reason is not None:

@@ -12,7 +12,7 @@ MOST_GROUPS = 12
 """The most groups of failures that are shown."""
 
 
-def section(subject: Subject) -> Section:
+def build_section(subject: Subject) -> Section:
     if not subject.failed_trials:
         return Section("failures", "Failures", [Text("No trial has failed.")])
     groups = group_failures(subject.failed_trials)

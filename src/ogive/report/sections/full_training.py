@@ -5,14 +5,14 @@ from __future__ import annotations
 from ogive.document.blocks import Block, Drawing, Fold, Items, Section, Table, Text
 from ogive.report import run_figures
 from ogive.report.subject import Subject
-from ogive.report.summary import search_against_full_training
+from ogive.report.summary import describe_search_ranks
 from ogive.stages import full_training_text
 from ogive.stages.full_training_result import FOLDER, FullTrainingResult
 
 TITLE = "Search against full training"
 
 
-def section(subject: Subject) -> Section:
+def build_section(subject: Subject) -> Section:
     result = subject.full_training
     if result is None:
         if subject.folder is not None and (subject.folder / FOLDER).is_dir():
@@ -22,7 +22,7 @@ def section(subject: Subject) -> Section:
         return Section("stages", TITLE, [Text(text)])
     head, rows = full_training_text.rows(result)
     lead, *details = full_training_text.sentences(result)
-    ranks = search_against_full_training(subject)
+    ranks = describe_search_ranks(subject)
     items = details if ranks is None else [ranks, *details]
     blocks: list[Block] = [Text(lead), *_scatter_plots(result), Table(head, rows), Items(items)]
     failures = [f"{network.name}: {text}" for network in result.networks for text in network.failures]

@@ -19,7 +19,7 @@ MOST_FIGURES = 6
 """The most pairs of objectives that are drawn."""
 
 
-def section(subject: Subject) -> Section | None:
+def build_section(subject: Subject) -> Section | None:
     """Return the section; None for a single objective, which has no front."""
     if not subject.has_several_objectives:
         return None

@@ -10,7 +10,7 @@ from ogive.report.subject import Subject
 TITLE = "How to reproduce it"
 
 
-def section(subject: Subject) -> Section:
+def build_section(subject: Subject) -> Section:
     reproduction = facts.reproduction_facts(subject.state)
     blocks: list[Block] = []
     if subject.best_network is not None:

@@ -17,7 +17,7 @@ from ogive.run.spending import HOUR
 TITLE = "Search curve"
 
 
-def section(subject: Subject) -> Section:
+def build_section(subject: Subject) -> Section:
     state = subject.state
     blocks: list[Block] = []
     own_values, note = subject.random_reference

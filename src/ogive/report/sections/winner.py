@@ -10,7 +10,7 @@ from ogive.drawing.layer_tree import NO_LAYERS, plain
 from ogive.formatting import capitalized, duration, plural
 from ogive.report.facts import format_plugin
 from ogive.report.subject import Subject, format_metric
-from ogive.report.summary import epoch_of_value, gap_of_best
+from ogive.report.summary import describe_gap, describe_value_epoch
 from ogive.run.results import by_rung, why_none
 from ogive.run.trial_folder import trial_folder
 from ogive.stages.comparison_text import comparison_tables
@@ -24,14 +24,16 @@ MOST_RUNGS = 12
 """The most rungs in the table."""
 
 
-def section(subject: Subject) -> Section:
+def build_section(subject: Subject) -> Section:
     networks = subject.drawn_networks
     if not networks:
         return Section("best", "The best architectures", [Text(capitalized(why_none(subject.state)))])
     title = "The best architecture" if len(networks) == 1 else f"The best {len(networks)} architectures"
     cards = Cards([_card(subject, rank, network) for rank, network in enumerate(networks, 1)])
     notes = [
-        text for text in (_comparability(networks), gap_of_best(subject), epoch_of_value(subject)) if text is not None
+        text
+        for text in (_comparability(networks), describe_gap(subject), describe_value_epoch(subject))
+        if text is not None
     ]
     blocks: list[Block] = [Text(text) for text in notes]
     if subject.state.space.tree is None:
@@ -82,7 +84,7 @@ def _training_note(subject: Subject, network: Delivery) -> str:
     return ", ".join(parts)
 
 
-def baseline(subject: Subject) -> Section:
+def build_baseline(subject: Subject) -> Section:
     """Return the comparison of the winner with a hand-drawn baseline."""
     if subject.comparison is None:
         text = "No baseline was compared; name a `baseline` in the job, or pass one to `run.finalize`."
@@ -94,7 +96,7 @@ def baseline(subject: Subject) -> Section:
     return Section("baseline", BASELINE_TITLE, blocks)
 
 
-def rungs(subject: Subject) -> Section | None:
+def build_rungs(subject: Subject) -> Section | None:
     """Return how many trials reached each rung; None if the schedule trains every trial equally far."""
     state = subject.state
     if state.created["schedule"]["name"] == "full":
