@@ -37,7 +37,7 @@ class Deduplicated(Strategy):
         super().__init__(strategy.space, strategy.objectives, strategy.constraints)
         self.strategy = strategy
         self.tries = tries
-        self._trial_architectures: set[str] = set()  # ids
+        self._evaluated: set[str] = set()  # ids of the architectures that have a trial
         self._remaining: dict[str, Architecture] | None = None  # a cache of `_remaining_architectures`
 
     def allow_only(self, allowed: Callable[[Architecture], bool]) -> None:
@@ -64,18 +64,18 @@ class Deduplicated(Strategy):
         return Proposal(architecture, note={"origin": "random", "duplicates": duplicates, "instead": "grid"})
 
     def tell(self, trial: Trial) -> None:
-        self._trial_architectures.add(trial.architecture.id)
+        self._evaluated.add(trial.architecture.id)
         self.strategy.tell(trial)
 
     def _is_new(self, architecture: Architecture, pending: Pending) -> bool:
-        return architecture.id not in self._trial_architectures and not pending.holds(architecture.id)
+        return architecture.id not in self._evaluated and not pending.holds(architecture.id)
 
     def _remaining_architectures(self) -> list[Architecture]:
         """Return all architectures without a trial, one for each id; none if the space is too large to enumerate."""
         if self._remaining is None:
             is_enumerable = self._size() <= ENUMERABLE
             self._remaining = {a.id: a for a in self.space.grid()} if is_enumerable else {}
-        self._remaining = {key: a for key, a in self._remaining.items() if key not in self._trial_architectures}
+        self._remaining = {key: a for key, a in self._remaining.items() if key not in self._evaluated}
         return list(self._remaining.values())
 
     def _size(self) -> float:
@@ -83,8 +83,8 @@ class Deduplicated(Strategy):
         return size.high if isinstance(size, SizeBounds) else size
 
     def _exhausted_message(self, pending_ids: set[str]) -> str:
-        known = self._trial_architectures
-        counts = f"{len(known)} were evaluated, {len(pending_ids - known)} are pending or rejected"
+        evaluated = self._evaluated
+        counts = f"{len(evaluated)} were evaluated, {len(pending_ids - evaluated)} are pending or rejected"
         if self._size() <= ENUMERABLE:
             return f"every architecture that the space allows was proposed: {counts}; widen the space to continue"
         return (
