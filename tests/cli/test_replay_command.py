@@ -21,7 +21,7 @@ def test_errors_are_one_line(ogive: Any) -> None:
     ogive("search", "job.yaml")
     for arguments, message in (
         (("--objective", "energy"), "objective 'energy' was not recorded by any trial"),
-        (("--objective", "accurcy"), "cannot be replayed; did you mean 'accuracy'? what was: accuracy, size"),
+        (("--objective", "accurcy"), "cannot be replayed; did you mean 'accuracy'? recorded metrics: accuracy, size"),
         (("--objective", "size"), "--objective size:maximize or size:minimize"),
         (("--objective", "size:most"), "goal 'most' is not 'maximize' or 'minimize'"),
         (
