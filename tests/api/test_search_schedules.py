@@ -350,17 +350,21 @@ def train_without_restore(model: nn.Module, trial: Any) -> None:
 @pytest.mark.parametrize(
     ("function", "schedule", "words"),
     [
-        (train_without_checkpoint, "asha", "since the train function writes no checkpoint: call trial.restore() first"),
+        (
+            train_without_checkpoint,
+            "asha",
+            "because the train function writes no checkpoint: call trial.restore() first",
+        ),
         (train_own_loop, "asha", "writes no checkpoint"),
         (
             train_without_restore,
             "hyperband",
-            "since the train function does not call trial.restore(), though it writes",
+            "because the train function does not call trial.restore(), although it writes",
         ),
         (
             train_without_restore,
             PBT,
-            "since the train function does not call trial.inherited(): state = trial.restore() or",
+            "because the train function does not call trial.inherited(): state = trial.restore() or",
         ),
         (train_without_checkpoint, "median", ""),
         (train, "asha", ""),

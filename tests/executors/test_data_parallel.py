@@ -233,7 +233,7 @@ def test_a_train_function_with_several_ranks_and_faults_of_ranks(tmp_path: Path)
     assert trials["exits"].reason == "the evaluation ended rank 1 of 2 with exit code 3"
     assert "wrote something else than messages to rank 1's channel: found b'garbage'" in trials["writes_garbage"].reason
     assert trials["interrupts"].reason == "KeyboardInterrupt"
-    assert "asks for neither trial.rank nor trial.ranks" in trials["ignores_ranks"].reason
+    assert "uses neither trial.rank nor trial.ranks" in trials["ignores_ranks"].reason
     for behaviour, (status, _) in expected.items():
         if status is Status.FINISHED:
             assert [report.step for report in trials[behaviour].reports] == [1, 2, 3], behaviour

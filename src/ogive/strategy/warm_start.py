@@ -143,7 +143,7 @@ def _has_label(domain: Domain, label: Label) -> bool:
 
 
 def _adapt(space: Space, common: frozenset[str], earlier: Architecture) -> tuple[Architecture, int]:
-    """Return the architecture of `space` that is most like an earlier one, and the number of its decisions that are random."""
+    """Return the architecture of `space` most like an earlier one, and the number of its random decisions."""
     u = generator(derive(0, "warm start", earlier.id)).random(len(space.decisions))
     choices: dict[str, Label] = {}
     random_count = 0
