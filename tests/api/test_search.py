@@ -144,7 +144,7 @@ def test_another_schema_version_and_another_database_are_refused(tmp_path: Path)
     foreign.mkdir()
     with sqlite3.connect(foreign / "journal.db") as connection:
         connection.execute("CREATE TABLE songs (title TEXT)")
-    with pytest.raises(RunError, match=r"no journal of Ogive's"):
+    with pytest.raises(RunError, match=r"is not an Ogive journal"):
         og.open_run(foreign)
     with pytest.raises(RunError, match="no journal"):
         og.open_run(tmp_path / "nowhere")

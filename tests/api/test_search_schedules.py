@@ -310,7 +310,7 @@ def test_a_member_that_inherits_after_the_last_validation_has_the_value_of_the_d
         assert load_checkpoint(saved.path)["epoch"] == 9
     assert [trial.metrics for trial in og.open_run(run.folder).trials] == [trial.metrics for trial in run.trials]
     warnings = [
-        message for message, _ in run.state.warnings if "accuracy was not reported after the trial went on" in message
+        message for message, _ in run.state.warnings if "accuracy was not reported by a trial that continues" in message
     ]
     assert len(warnings) == 1
 

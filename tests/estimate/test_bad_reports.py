@@ -16,8 +16,8 @@ from ogive.trial import Status
 FAULTS = {
     "twice": "trial.report() was called twice in epoch 2; report all metrics of an epoch in one call",
     "out_of_order": "trial.epochs() was called after trial.report(); call trial.report() only inside",
-    "nothing": "loss was never reported; what was: nothing; a train function calls trial.report(loss=...)",
-    "something_else": "loss was never reported; what was: accuracy; a train function calls trial.report(loss=...)",
+    "nothing": "loss was never reported, nor was any other metric; call trial.report(loss=...) in each epoch",
+    "something_else": "loss was never reported, only accuracy was; call trial.report(loss=...) in each epoch",
     "empty": "trial.report() was called without metrics",
     "text": "metric 'loss' is a str, but must be a single number",
 }

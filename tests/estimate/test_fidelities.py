@@ -146,7 +146,7 @@ FLAT = og.Space(og.layer(nn.Sequential, og.layer(nn.Flatten), og.layer(nn.Linear
         (
             CHAIN,
             {"patience": 0.5},
-            r"'patience', which .* \(it knows epochs, data_fraction, resolution, width, depth\)",
+            r"'patience', which .* \(it supports epochs, data_fraction, resolution, width, depth\)",
         ),
     ],
 )

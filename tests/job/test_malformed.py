@@ -350,7 +350,7 @@ CASES = {
     "an unknown alert": (GOOD + "alerts: [email]\n", "job.yaml:4: alerts[0]: found 'email'", "webhook"),
     "a webhook that is no URL": (
         GOOD + "alerts:\n  - console\n  - {webhook: example}\n",
-        "job.yaml:6: alerts[1]: webhook 'example'",
+        "job.yaml:6: alerts[1]: webhook: found 'example'",
         "https://",
     ),
     "an unknown sink": (GOOD + "sinks: [tensorbord]\n", "job.yaml:4: sinks[0]: ", "did you mean 'tensorboard'?"),

@@ -32,14 +32,8 @@ SAME_NAME = {
 }
 """Pairs of files that are the same thing in two packages: a function and its command, a computation and its section."""
 
-ALGORITHMS = ("strategy", "schedule", "supernet", "estimate", "stats")
+ALGORITHMS = ("strategy", "schedule", "estimate", "stats")
 COMMENTS_PER_THOUSAND = 15
-
-LONGEST_FILE = 350
-LONGER = {
-    "run/controller.py": "the loop of the kernel, which is read as a whole",
-}
-"""Files that may be longer, each with the reason."""
 
 RUN_OF_LINES = 6
 DUPLICATED = 0.02
@@ -104,11 +98,6 @@ def test_file_names_are_unique() -> None:
     assert {name for name, count in counts.items() if count == 2} == SAME_NAME
     assert len(SAME_NAME) <= 10
     assert max(counts.values()) == 2
-
-
-def test_files_are_short() -> None:
-    long = {str(path.relative_to(PACKAGE)) for path in FILES if len(lines_of(path)) > LONGEST_FILE}
-    assert long == set(LONGER)
 
 
 def own_line_comments(path: Path) -> int:

@@ -83,19 +83,19 @@ def test_a_comparison_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_the_verdict_follows_goal_and_interval() -> None:
     made = comparison().differences["accuracy"]
-    assert "found is better" in verdict("accuracy", made, "maximize", 3)
-    assert "found is worse" in verdict("accuracy", made, "minimize", 3)
+    assert "network of the search is better" in verdict("accuracy", made, "maximize", 3)
+    assert "network of the search is worse" in verdict("accuracy", made, "minimize", 3)
     even = BaselineComparison.of(
         ComparedNetwork("a", {"x": [1, 2, 3]}), ComparedNetwork("b", {"x": [2, 1, 3]}), [0, 1, 2], "test"
     )
-    assert "do not tell the two apart" in verdict("x", even.differences["x"], "", 3)
-    assert "tells nothing of the spread" in verdict("accuracy", comparison(1).differences["accuracy"], "maximize", 1)
+    assert "the difference is not significant" in verdict("x", even.differences["x"], "", 3)
+    assert "does not show the spread" in verdict("accuracy", comparison(1).differences["accuracy"], "maximize", 1)
     coarse = BaselineComparison.of(
         ComparedNetwork("a", {"x": [0.9, 0.8, 0.7]}), ComparedNetwork("b", {"x": [0.8, 0.7, 0.6]}), [0, 1, 2], "test"
     )
     assert coarse.differences["x"].low == -math.inf, "an interval of width 0 would be certainty from three seeds"
     assert verdict("x", coarse.differences["x"], "maximize", 3) == (
-        "x: +0.1, 95 % interval none. Equal differences in all 3 seeds tell nothing of the spread."
+        "x: +0.1, 95 % interval none. Equal differences in all 3 seeds do not show the spread."
     )
     shown = comparison_tables(comparison(), [og.Objective("accuracy")])
     assert shown["rows"][1] == ("parameters", "45,210", "65,834", "0.69 times", "")

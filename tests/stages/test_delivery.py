@@ -114,7 +114,7 @@ def test_an_unfinished_full_training_does_not_deliver_silently(tmp_path: Path) -
     assert note.startswith(
         "full training has not ended, 1 training left: the winner is still that of the search; `ogive"
     )
-    assert note.endswith("finalize --top 2 --epochs 2` goes on")
+    assert note.endswith("finalize --top 2 --epochs 2` continues it")
     said: list[str] = []
     run.finalize(seeds=range(1), executor="inline", say=said.append)  # what was asked for is kept
     assert said[0] == "as in the last call: top=2, epochs=2"
@@ -123,7 +123,7 @@ def test_an_unfinished_full_training_does_not_deliver_silently(tmp_path: Path) -
         finalize(run, seeds=(0, 1), observer=lambda state, event: die(3, state, event))
     assert (run.delivery().stage, run.delivery().seeds) == (FULL, (0,))
     assert run.stages.notes[0].startswith(
-        "full training has not ended, 1 training left: the winner is that of the former"
+        "full training has not ended, 1 training left: the winner is that of the earlier ones"
     )
 
 
@@ -138,7 +138,7 @@ def test_a_search_that_went_on_is_told(tmp_path: Path) -> None:
     assert run.delivery().trial.id == 0  # the accuracy of full training is that of its own trials' numbers
     run = search(tmp_path / "run", more, max_trials=3)
     (note,) = run.stages.notes
-    assert note.startswith("the search went on after full training: its best is now trial 2 (accuracy 0.2)")
+    assert note.startswith("the search continued after full training: its best is now trial 2 (accuracy 0.2)")
 
 
 def test_several_objectives_ask_for_a_choice_among_the_winners(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_several_objectives_ask_for_a_choice_among_the_winners(tmp_path: Path) -
     assert run.model().out_features == 2  # alone on the front of the search
     finalize(run, top=3)
     numbers = by_width(run)
-    with pytest.raises(RunError, match="full training leaves trials") as error:
+    with pytest.raises(RunError, match="full training selects trials") as error:
         run.model()
     assert all(str(numbers[width]) in str(error.value) for width in (2, 3))
     assert run.model(numbers[3]).out_features == 3
@@ -242,7 +242,7 @@ def test_code_that_has_changed_since_the_training_is_named(tmp_path: Path, modul
     opened = og.open_run(run.folder, trust=True)
     change = r"the code of the layers has changed (layer code_of_delivery.Net)"
     for which, title in (("winner", "full training of 1 epoch"), ("best", "search of 1 epoch")):
-        told = f"{title}: {change} since it was trained: its metrics are of the former code, the model is built from"
+        told = f"{title}: {change} since it was trained: its metrics were measured with the previous code"
         with pytest.warns(UserWarning, match=re.escape(told)) as caught:
             opened.model(which)
         assert caught[0].filename == __file__
@@ -269,7 +269,7 @@ def test_json_is_not_written_over_what_an_exported_model_needs(tmp_path: Path) -
     assert run.export() == folder
     assert run.export(to="json") == folder / "architecture.json"  # all of it is there
     other = next(trial.id for trial in run.trials if trial.id != run.delivery().trial.id)
-    with pytest.raises(RunError, match=r"belongs to an exported model, which needs it; choose another place with -o"):
+    with pytest.raises(RunError, match=r"belongs to an exported model, which needs it; choose another file with -o"):
         run.export(other, to="json", output=folder)
     assert "call" in json.loads((folder / "architecture.json").read_text())
     (tmp_path / "architecture.json").write_text("{}")
@@ -288,37 +288,35 @@ def test_a_train_function_that_saves_nothing_is_told_by_its_first_trial_and_can_
     events = list(Journal(run.folder / "journal.db", writable=False).read())
     (told,) = [event for event in events if event.kind == "warning"]
     assert told.trial == 0
-    assert "no weights are kept: the train function came to the end of a trial without calling" in told.data["message"]
+    assert "no weights are kept: the train function finished a trial without calling" in told.data["message"]
     assert told.seq < next(event.seq for event in events if event.kind == "started" and event.trial == 1)
-    with pytest.raises(
-        RunError, match=r"no weights: .*let it call trial.checkpoint\(model=model.state_dict\(\), ...\)"
-    ):
+    with pytest.raises(RunError, match=r"no weights: .*call trial.checkpoint\(model=model.state_dict\(\), ...\)"):
         run.model()
 
     said: list[str] = []
     finalize(run, said, epochs=1, executor=executor)
-    assert said[0].startswith("warning: full training will leave no weights either: the train function came to the end")
-    assert "no weights: the train function came to the end" in " ".join(said[1:])
-    assert "| weights | none: the train function came" in (run.folder / "final" / "MODEL_CARD.md").read_text()
+    assert said[0].startswith("warning: full training will save no weights either: the train function finished a trial")
+    assert "no weights: the train function finished a trial" in " ".join(said[1:])
+    assert "| weights | none: the train function finished" in (run.folder / "final" / "MODEL_CARD.md").read_text()
     finalize(run, said := [], epochs=1, executor=executor)
-    assert "2 of 2 trainings are there already" in said
+    assert "2 of 2 trainings are reused" in said
 
     module(SAVING)
     opened = og.open_run(run.folder, trust=True)
     said = []
     finalize(opened, said, epochs=1, executor=executor)
     (aside,) = [
-        message for message in said if message.startswith("nothing of the former second stage is reused, since ")
+        message for message in said if message.startswith("nothing of the earlier full training is reused, because ")
     ]
     assert aside.endswith("it is kept in final-1")
     (changed,) = [message for message in said if "since the search" in message]
     assert changed.startswith("warning: the code of the train function has changed (")
-    assert changed.endswith("whose values are those of the former: finalize uses the present version")
+    assert changed.endswith("whose values are those of the previous version: finalize uses the present version")
     assert not any("no weights" in message for message in said)
     assert opened.model().out_features == 3
     assert "seed 0" in (run.folder / "final" / "MODEL_CARD.md").read_text()
     finalize(opened, said := [], epochs=1, executor=executor)
-    assert "2 of 2 trainings are there already" in said
+    assert "2 of 2 trainings are reused" in said
 
 
 def test_a_train_function_that_saves_nothing_is_told_where_the_schedule_pauses_it(tmp_path: Path, module: Any) -> None:
@@ -329,7 +327,10 @@ def test_a_train_function_that_saves_nothing_is_told_where_the_schedule_pauses_i
         event for event in Journal(run.folder / "journal.db", writable=False).read() if event.kind == "warning"
     )
     assert first.trial == 0
-    assert "no weights are kept of trials that are paused: the train function had not called" in first.data["message"]
+    assert (
+        "no weights are kept of paused trials: the schedule paused or stopped a trial before the train function had called"
+        in first.data["message"]
+    )
     assert "no trial can be exported; call trial.checkpoint" in str(run.delivery().missing)
 
 
@@ -396,7 +397,7 @@ def test_of_a_script_the_stored_version_is_used_and_named(tmp_path: Path) -> Non
     stored = "defined in a script or inside a function: finalize uses the version that is stored with the run"
     first, second = done.stdout.split(stored)
     assert "trained in" in first
-    assert "1 of 1 trainings are there already" in second
+    assert "1 of 1 trainings are reused" in second
 
 
 def test_a_run_that_failures_ended_says_so(tmp_path: Path) -> None:
@@ -449,7 +450,7 @@ def test_the_winners_weights_beside_its_card_stand_for_its_checkpoint(tmp_path: 
     of_another = search(tmp_path / "other", max_trials=1, seed=1)
     finalize(of_another, top=1)
     shutil.copy(of_another.folder / "final" / "weights.pt", final)
-    with pytest.raises(RunError, match=r"weights.pt is not the file that `ogive finalize` has written"):
+    with pytest.raises(RunError, match=r"weights.pt is not the file that `ogive finalize` wrote"):
         run.model()
     shutil.copy(of_another.folder / "final" / "weights.json", final)
     assert run.delivery().weights is None
@@ -498,5 +499,5 @@ def test_a_winner_that_violates_a_constraint_and_weights_of_another_epoch_are_na
     said: list[str] = []
     finalize(run, said, epochs=2)
     assert any(
-        "violates a constraint: latency 2, not latency <= 1; no network that was trained keeps all" in s for s in said
+        "violates a constraint: latency 2, not latency <= 1; no trained network satisfies all" in s for s in said
     )

@@ -101,7 +101,7 @@ def test_what_is_trained_is_not_trained_again_and_the_test_split_not_read_again(
     first = final(run)
     said: list[str] = []
     assert final(run, said=said) == first
-    assert said[0] == "4 of 4 trainings are there already"
+    assert said[0] == "4 of 4 trainings are reused"
     assert said[1:] == [f"winner: {run.delivery().title}: log_loss {first.winner.mean('log_loss'):.4g}"]
     assert kinds(run.folder).count(Kind.TEST_READ) == 1
     started = kinds(run.folder / "final").count(Kind.STARTED)
@@ -131,7 +131,7 @@ def test_a_killed_stage_goes_on(run: og.Run) -> None:
     assert read_full_training(run.folder) is None
     said: list[str] = []
     result = final(run, said=said)
-    assert said[0] == "2 of 4 trainings are there already"
+    assert said[0] == "2 of 4 trainings are reused"
     assert kinds(run.folder / "final").count(Kind.FINISHED) == 4
     straight = final(og.open_run(shutil.copytree(run.folder, run.folder.with_name("b"), ignore=_no_final), trust=True))
     assert [n.values["log_loss"] for n in result.finalists] == [n.values["log_loss"] for n in straight.finalists]
@@ -150,7 +150,7 @@ def test_from_weights_starts_where_the_search_ended(run: og.Run) -> None:
     assert torch.allclose(weights[0], searched[name], atol=1e-6)
     assert not torch.allclose(weights[1], searched[name], atol=1e-3)
     shutil.rmtree(run.folder / "trials")
-    with pytest.raises(RunError, match=r"left no weights in .* to start from: its checkpoint is gone"):
+    with pytest.raises(RunError, match=r"has no weights in .* to start from: its checkpoint was deleted"):
         final(run, top=1, from_weights=True)
 
 
@@ -180,11 +180,11 @@ def test_missing_weights_and_wrong_arguments_are_told(run: og.Run, tmp_path: Pat
         final(run, top=1)
     said: list[str] = []
     assert final(run, top=1, retrain=True, said=said).winner.weights[0].startswith("final/trials/000001/")
-    assert "0 of 1 trainings are there already; 1 that left no weights are repeated" in said
+    assert "0 of 1 trainings are reused; 1 without weights are repeated" in said
     for wrong, message in (
         ({"top": 0}, "top=0"),
-        ({"seeds": (1, 1)}, "none of them twice"),
-        ({"baseline": drawn()}, "not a network itself"),
+        ({"seeds": (1, 1)}, "different whole numbers"),
+        ({"baseline": drawn()}, "must be a function without arguments that returns a network"),
         ({"recipe": {"colour": 1}}, "there is no 'colour'"),
     ):
         with pytest.raises(JobError, match=message):
@@ -223,10 +223,10 @@ def test_a_train_function_is_finalized_by_itself(tmp_path: Path) -> None:
     assert not result.new_validation
     assert not result.winner.test
     assert any("only the train function knows its data" in message for message in said)
-    assert any("holds no weights under 'model'" in message for message in said)
+    assert any("has no weights under 'model'" in message for message in said)
     assert not (run.folder / "final" / "weights.pt").exists()
     assert result.probability is None
-    assert "never tested on data that nothing was chosen by" in (run.folder / "final" / "MODEL_CARD.md").read_text()
+    assert "not tested on data by which nothing was chosen" in (run.folder / "final" / "MODEL_CARD.md").read_text()
 
 
 def test_with_several_objectives_the_front_is_trained_and_all_that_are_not_dominated_win(tmp_path: Path) -> None:
@@ -260,11 +260,9 @@ def test_failed_trainings_are_repeated_where_it_is_asked_for(tmp_path: Path) -> 
     assert final(run, top=2, said=said).winner.trial == next(t.id for t in run.trials if t.architecture["width"] == 2)
     (tmp_path / "disk is back").touch()
     assert final(run, top=2, said=said).winner.trial == next(t.id for t in run.trials if t.architecture["width"] == 2)
-    assert "2 of 2 trainings are there already; 1 of them failed, and are repeated with retry_failed=True" in " ".join(
-        said
-    )
+    assert "2 of 2 trainings are reused; 1 of them failed, and are repeated with retry_failed=True" in " ".join(said)
     result = final(run, top=2, said=said, retry_failed=True)
-    assert "1 of 2 trainings are there already; 1 that failed are repeated" in said
+    assert "1 of 2 trainings are reused; 1 that failed are repeated" in said
     assert result.winner.values["accuracy"] == [0.3]
     assert run.model().out_features == 3
 
@@ -283,11 +281,11 @@ def test_networks_with_fewer_seeds_and_an_end_by_failures_are_told(tmp_path: Pat
     run = og.search(space, train, epochs=1, max_trials=4, executor="inline", run=tmp_path / "run")
     failing |= {0, 1, 2}
     with pytest.raises(
-        RunError, match=r"3 of 4 trainings\): the first 3 trials all ended with .*: the disk is away .*repeats"
+        RunError, match=r"3 of 4 trainings: the first 3 trials all ended with .*: the disk is away .*repeat"
     ):
         final(run)
     (note,) = run.stages.notes
-    assert note.startswith("full training was ended by failures, so the winner is not of it: the first 3 trials")
+    assert note.startswith("full training was ended by failures, so the winner is not from it: the first 3 trials")
     assert run.delivery().stage == "search"
     failing -= {0, 2}
     final(run, seeds=(0, 1, 2), retry_failed=True)

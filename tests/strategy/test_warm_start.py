@@ -131,12 +131,14 @@ def test_the_warm_start_of_a_run_cannot_be_changed(tmp_path: Path) -> None:
         run_search(tmp_path / name, OLD, max_trials=3)
     run_search(tmp_path / "c", OLD, max_trials=2, warm_start=tmp_path / "a")
     assert len(run_search(tmp_path / "c", OLD, max_trials=3, warm_start=tmp_path / "a").trials) == 3
-    with pytest.raises(RunError, match=r"was begun from .*a, not from .*b; leave warm_start out"):
+    with pytest.raises(RunError, match=r"was started with a warm start from .*a, not from .*b; leave warm_start out"):
         run_search(tmp_path / "c", OLD, max_trials=3, warm_start=tmp_path / "b")
-    with pytest.raises(RunError, match=r"was begun without a warm start, not from .*b"):
+    with pytest.raises(RunError, match=r"was started without a warm start, not from .*b"):
         run_search(tmp_path / "a", OLD, max_trials=3, warm_start=tmp_path / "b")
     with pytest.raises(JobError, match=r"there is no run in .*nowhere \(no journal.db\)"):
         run_search(tmp_path / "d", OLD, warm_start=tmp_path / "nowhere")
-    with pytest.raises(JobError, match=r"warm_start=\{'run': '.*', 'top': 3\}: an earlier run, its folder, or"):
+    with pytest.raises(
+        JobError, match=r"warm_start=\{'run': '.*', 'top': 3\}: expected an earlier run, its folder, or"
+    ):
         run_search(tmp_path / "d", OLD, warm_start={"run": str(tmp_path / "a"), "top": 3})
     assert not (tmp_path / "d").exists()

@@ -303,6 +303,7 @@ def _train(
                 fidelity={} if until is None else {"epochs": until},
                 seed=derive(0, "plan", name),
                 folder=str(folder / "trials" / f"{number:06d}"),
+                settings={},
             )
             watch.start(number, name, executor.submit(assignment))
             number += 1
