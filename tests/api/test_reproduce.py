@@ -138,7 +138,7 @@ def test_changed_code_is_named_and_its_numbers_are_compared(toy: ModuleType, tmp
     assert done.returncode == 1, done.stderr
     (line,) = done.stderr.splitlines()
     assert line == "the code of the train function has changed (train function toy_again.train)"
-    assert "not the same again: 3 of 8 values at 4 steps differ; not compared: seconds, latency_ms" in done.stdout
+    assert "was not reproduced: 3 of 8 values at 4 steps differ; not compared: seconds, latency_ms" in done.stdout
 
 
 def test_what_cannot_be_repeated_is_one_clear_line(toy: ModuleType, tmp_path: Path) -> None:
@@ -174,7 +174,5 @@ def test_real_training_is_equal_bit_for_bit_in_a_process_with_another_hash_seed(
         cwd=tmp_path, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONHASHSEED": "77"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "the environment is as it was" in done.stdout
-    assert (
-        f"trial {best.id} is the same again: 12 values at 3 steps are equal; not compared: epoch_seconds" in done.stdout
-    )
+    assert "the environment is the same as when the trial ran" in done.stdout
+    assert f"trial {best.id} was reproduced: 12 values at 3 steps are equal; not compared: epoch_seconds" in done.stdout
