@@ -1,4 +1,4 @@
-"""Drawings show what was chosen, collapse what repeats, and stay well-formed whatever the labels are."""
+"""Drawings show the chosen alternatives, merge equal layers, and are well-formed for all labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def text(architecture: og.Architecture, width: int = 200) -> list[str]:
 
 
 def lines_of(svg: str) -> list[str]:
-    """The lines of text of an SVG, which is parsed as XML on the way."""
+    """Return the lines of text of an SVG, which is parsed as XML."""
     return ["".join(element.itertext()) for element in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 
 
@@ -34,7 +34,7 @@ class Block(nn.Module):
         super().__init__()
 
 
-def test_a_chain_is_drawn_layer_by_layer_with_what_was_chosen_first() -> None:
+def test_a_chain_is_drawn_layer_by_layer_with_chosen_settings_first() -> None:
     labels = {"depth": 2, "channels0": 16, "kernel0": 5, "channels1": 32, "kernel1": 3}
     architecture = og.zoo.chain().architecture(labels)
     assert text(architecture) == [
@@ -49,7 +49,7 @@ def test_a_chain_is_drawn_layer_by_layer_with_what_was_chosen_first() -> None:
     assert "kernel: kernel0" in draw_svg(architecture)  # the tooltip names the decision
 
 
-def test_equal_layers_in_a_row_are_one_and_equal_means_looking_equal() -> None:
+def test_consecutive_layers_that_look_equal_are_merged() -> None:
     def block(i: int) -> object:
         op = og.one_of(conv=og.layer(nn.ReLU), skip=None, name=f"op{i}")
         return og.layer(Block, 8, og.one_of(8, 16, name=f"w{i}"), op)
@@ -66,7 +66,7 @@ def test_equal_layers_in_a_row_are_one_and_equal_means_looking_equal() -> None:
     assert "Block x2" in lines_of(draw_svg(space.architecture({"times": 4, **same})))
 
 
-def test_a_nasbench201_cell_reads_as_its_nodes() -> None:
+def test_a_nasbench201_cell_is_drawn_as_its_nodes() -> None:
     string = "|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"
     architecture = og.zoo.nasbench201().architecture(og.zoo.nasbench201_choices(string))
     nodes = [
@@ -81,7 +81,7 @@ def test_a_nasbench201_cell_reads_as_its_nodes() -> None:
         assert lines_of(draw_svg(architecture)).count(node) == 3
 
 
-def test_a_long_chain_stays_readable() -> None:
+def test_a_long_chain_is_drawn_in_several_columns() -> None:
     layers = [og.layer(nn.Conv2d, 3, og.one_of(8, 16, name=f"w{i}"), 1 + 2 * (i % 2)) for i in range(60)]
     architecture = og.Space(og.layer(nn.Sequential, *layers)).sample(np.random.default_rng(0))
     svg = draw_svg(architecture)
@@ -121,7 +121,7 @@ def test_labels_are_text_never_markup() -> None:
     assert len(line) < 400
 
 
-def test_a_space_from_a_journal_is_drawn_as_decisions_and_says_so() -> None:
+def test_a_space_from_a_journal_is_drawn_as_a_list_of_decisions() -> None:
     space = og.zoo.chain()
     architecture = space.sample(np.random.default_rng(1))
     bare = og.Space.from_json(space.to_json()).architecture(architecture.to_json())
@@ -131,7 +131,7 @@ def test_a_space_from_a_journal_is_drawn_as_decisions_and_says_so() -> None:
     assert any("read from a journal" in line for line in lines_of(draw_svg(bare)))
 
 
-def test_importing_the_room_loads_neither_matplotlib_nor_torch() -> None:
+def test_importing_the_report_package_loads_neither_matplotlib_nor_torch() -> None:
     program = (
         "import sys, ogive.report as r; r.draw_text; r.live_view; r.BaselineComparison; r.export_json; "
         "sys.exit(' '.join(m for m in ('torch', 'matplotlib', 'pandas') if m in sys.modules) or 0)"

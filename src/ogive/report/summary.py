@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ogive.formatting import capitalized, counts, duration, number, plural
+from ogive.formatting import amount, capitalized, counts, duration, number, plural
 from ogive.monitor.cost import projection
 from ogive.monitor.overtraining import overtraining
 from ogive.monitor.stop_rules import StopVerdict
 from ogive.report import facts
-from ogive.report.sections.cost import format_money, format_projection
+from ogive.report.sections.cost import format_projection
 from ogive.report.subject import Subject, format_metric
 from ogive.run.results import expected_best, why_none
 from ogive.run.spending import spend
@@ -232,9 +232,9 @@ def describe_cost(subject: Subject) -> str:
     if not state.trials:
         return "Nothing yet."
     workers = plural(state.settings["workers"], "worker")
-    text = f"{duration(state.elapsed)} on {workers}{_money_spent(state, ' for ')}"
+    text = f"{duration(state.elapsed)} on {workers}{_money_spent(state)}"
     for final in subject.later_states.values():
-        text += f", and {duration(final.elapsed)}{_money_spent(final, ' for ')} for full training"
+        text += f", and full training {duration(final.elapsed)}{_money_spent(final)}"
     failed_seconds = sum(trial.seconds for trial in subject.failed_trials)
     if failed_seconds >= WORTH_MENTIONING * state.seconds > 0:
         text += f"; failed trials took {duration(failed_seconds)} of {duration(state.seconds)} of compute"
@@ -242,9 +242,9 @@ def describe_cost(subject: Subject) -> str:
     return f"{text}; {format_projection(projected)}." if projected else f"{text}."
 
 
-def _money_spent(state: State, prefix: str) -> str:
+def _money_spent(state: State) -> str:
     spent = spend(state)
-    return "" if spent.money is None else prefix + format_money(spent.money, spent.currency or "of money")
+    return "" if spent.money is None else f" at a cost of {amount(spent.money, spent.currency)}"
 
 
 # -- continue --------------------------------------------------------------------------------------------------------
