@@ -201,14 +201,14 @@ def _make_search(source: Source, keys: JobKeys, shared: _SharedParts) -> Job:
     estimator = estimator_parts.make_estimator(source, keys, shared.code, task=shared.task, space=shared.space)
     epochs = keys.epochs if keys.task is None else keys.epochs or estimator_parts.make_recipe(source, keys).epochs
     estimator_parts.check_metrics(source, keys, estimator)
-    goals: dict[str, Any] = {"objectives": objectives, "constraints": constraints}
-    make_strategy = functools.partial(strategies.create, space=shared.space, **goals)
+    objective_arguments: dict[str, Any] = {"objectives": objectives, "constraints": constraints}
+    make_strategy = functools.partial(strategies.create, space=shared.space, **objective_arguments)
     search_parts.check_options(source, "strategy", keys.strategy, make_strategy)
-    make_schedule = functools.partial(schedules.create, epochs=epochs, **goals)
+    make_schedule = functools.partial(schedules.create, epochs=epochs, **objective_arguments)
     search_parts.check_options(source, "schedule", keys.schedule, make_schedule)
     estimator_parts.check_execution(source, keys, estimator, space=shared.space, make_schedule=make_schedule)
     if not (shared.run / JOURNAL).is_file():
-        search_parts.check_warm_start(source, keys, shared.space, **goals)
+        search_parts.check_warm_start(source, keys, shared.space, **objective_arguments)
     return Job(
         source=source,
         keys=keys,
