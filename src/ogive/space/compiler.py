@@ -108,7 +108,7 @@ class _Compiler:
         position = (id(value), "")
         if isinstance(value.factory, functools.partial):
             _check_constant((value.factory.args, value.factory.keywords), f"{path or 'the root'} (in a partial)")
-        args = self._items(value.args, path, when, position, _parameter_names(value.factory))
+        args = self._items(value.args, path, when, position, names=_parameter_names(value.factory))
         kwargs = {k: self.node(v, _join(path, k), when, _inside(position, k)) for k, v in value.kwargs.items()}
         return Call(path, value.factory, args, kwargs)
 
@@ -137,7 +137,7 @@ class _Compiler:
 
     def _choice(self, value: Choice, path: str, when: Conjunction, position: _Position) -> Node:
         decision = value.name or path or "root"
-        self._record(decision, value, path, when, position)
+        self._record(decision, value, path=path, when=when, position=position)
         if value.alternatives is None:
             return Value(path, decision)
         nodes: dict[Label, Node] = {}
@@ -151,7 +151,7 @@ class _Compiler:
         kind = Choose if isinstance(value.domain, Categorical) else ChooseSome
         return kind(path, decision, nodes)
 
-    def _record(self, decision: str, value: Choice, path: str, when: Conjunction, position: _Position) -> None:
+    def _record(self, decision: str, value: Choice, *, path: str, when: Conjunction, position: _Position) -> None:
         """Record that `value` is used at `path`, and check that it is the same decision at every use."""
         if value.name is None:
             first_position, first_path = self.positions.setdefault(id(value), (position, path))
