@@ -125,6 +125,7 @@ def kill_strays(spare: set[int]) -> None:
             strays = find_descendants() - spare - _multiprocessing_servers()
             if not strays:
                 return
+            # Zombies have to be waited for, or they would be found again in the next round.
             killed = [pid for pid in strays if _kill(pid)]
             for pid in killed:
                 with suppress(ChildProcessError):  # a grandchild: it will be a child of this process in the next round

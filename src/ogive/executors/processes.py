@@ -115,6 +115,7 @@ class Processes(Executor):
                 if worker.assignment is None and worker.ready:
                     listener.on_warning(f"{worker.name} is replaced: {error}")
             if worker.channel.closed:
+                # Its process usually ends at the same moment. Without waiting, the next check would find it.
                 worker.wait_briefly()
                 if worker.has_ended:
                     self._replace(worker, listener)

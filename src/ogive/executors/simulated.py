@@ -197,6 +197,7 @@ class Simulated(Executor):
         except Exception as error:  # noqa: BLE001 - a failure of the trial
             job.next = classify(error)
         seconds = 0.0 if isinstance(job.next, Outcome) else job.next[2] * job.pace
+        # Events at the same time happen in the order in which they were scheduled.
         self._order += 1
         heapq.heappush(self._events, (min(job.last_time + seconds, job.preempted_at), self._order, job))
 

@@ -138,6 +138,7 @@ class _Worker:
         if self.ranks is not None and (broken := self.ranks.wait_until_ready()):
             self._send(broken)
             return
+        # Processes that the estimator started in `prepare` are needed by every evaluation, so they are not killed.
         estimator_processes = find_descendants() - self._rank_processes()
         faulthandler.cancel_dump_traceback_later()
         self._send({"is": "ready"})

@@ -116,6 +116,7 @@ class WorkerClient:
         """Send an assignment to the worker."""
         self.assignment = assignment
         self._last_report, self._compute_seconds, self._last_step = time.monotonic(), 0.0, 0
+        # The memory limit counts what the trial takes beyond the loaded code and data.
         measure = family_memory if self._has_ranks else resident
         self._memory_before = measure(self.process.pid) if memory_limit else 0
         self.channel.send({"assignment": vars(assignment), "memory_limit": memory_limit})

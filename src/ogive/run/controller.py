@@ -283,7 +283,7 @@ class Controller:
         elif trial.step >= trial.until:  # it was trained beyond that step already
             self.fold.write(make_promoted_event(trial))
             self.attempts.write_pending_decision(self.state.trials[trial.id])
-        elif trial.id in self.attempts.running:
+        elif trial.id in self.attempts.running:  # its worker may still be writing the checkpoint, so it waits
             self.fold.write(make_promoted_event(trial))
         else:
             self._start(trial, [make_promoted_event(trial)])

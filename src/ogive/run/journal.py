@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sql
 from sqlalchemy.exc import DatabaseError, IntegrityError
@@ -23,10 +22,8 @@ from ogive.run.clock import Clock, WallClock
 from ogive.run.database import DAMAGED, create_engine, explain, is_draft, message_of, publish
 from ogive.run.events import Event, Kind
 from ogive.run.folder_identity import FolderIdentity
+from ogive.run.journal_tables import EVENTS, INSERT_EVENTS, LEASE, META, RENEW_LEASE, SCHEMA, TABLES, event_row
 from ogive.run.lease import LeaseHolder, is_alive
-
-SCHEMA = 1
-"""The version of the tables."""
 
 JOURNAL = "journal.db"
 """The name of the journal in a run's folder."""
@@ -36,29 +33,6 @@ BEAT_SECONDS = 5.0
 
 STALE_SECONDS = 3600.0
 """The age from which the draft of a journal is taken to be that of a controller that was killed."""
-
-_tables = sql.MetaData()
-_meta = sql.Table("meta", _tables, sql.Column("schema", sql.Integer, nullable=False))
-_lease = sql.Table(
-    "lease",
-    _tables,
-    sql.Column("token", sql.Integer, nullable=False),
-    sql.Column("beat", sql.Integer, nullable=False),
-    sql.Column("holder", sql.Text, nullable=False),
-)
-_events = sql.Table(
-    "events",
-    _tables,
-    sql.Column("seq", sql.Integer, primary_key=True),
-    sql.Column("time", sql.Float, nullable=False),
-    sql.Column("kind", sql.String(16), nullable=False),
-    sql.Column("trial", sql.Integer),
-    sql.Column("step", sql.Integer),
-    sql.Column("data", sql.Text, nullable=False),
-    sql.UniqueConstraint("trial", "step"),
-)
-_insert = _events.insert()
-_renew = _lease.update().where(_lease.c.token == sql.bindparam("mine")).values(beat=_lease.c.beat + 1)
 
 _leased: set[Path] = set()
 """The journals whose lease this process holds."""
@@ -122,10 +96,10 @@ class Journal:
         try:
             with engine.begin() as connection:
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-                _tables.create_all(connection)
-                connection.execute(_meta.insert(), {"schema": SCHEMA})
-                connection.execute(_lease.insert(), {"token": 0, "beat": 0, "holder": ""})
-                connection.execute(_insert, [_row(event.at(now), i + 1) for i, event in enumerate(first)])
+                TABLES.create_all(connection)
+                connection.execute(META.insert(), {"schema": SCHEMA})
+                connection.execute(LEASE.insert(), {"token": 0, "beat": 0, "holder": ""})
+                connection.execute(INSERT_EVENTS, [event_row(event.at(now), i + 1) for i, event in enumerate(first)])
             engine.dispose()
             publish(draft, path)
         except FileExistsError as error:
@@ -144,7 +118,7 @@ class Journal:
         Raises:
             RunError: the database cannot be read, or an event is damaged.
         """
-        query = sql.select(_events).where(_events.c.seq > after).order_by(_events.c.seq)
+        query = sql.select(EVENTS).where(EVENTS.c.seq > after).order_by(EVENTS.c.seq)
         with self._errors():
             rows = self._connection.execute(query).all()
             self._connection.rollback()
@@ -167,7 +141,7 @@ class Journal:
                 f"{self.path} is not an Ogive journal: it is empty, or a database of another program; give the folder of a "
                 "run, or restore the journal from a backup"
             )
-        version = self._connection.execute(sql.select(_meta.c.schema)).scalar()
+        version = self._connection.execute(sql.select(META.c.schema)).scalar()
         self._connection.rollback()
         if version != SCHEMA:
             raise RunError(
@@ -192,8 +166,9 @@ class Journal:
         with self._errors():
             self._prepare_file()
             self.check_idle(patience)
+            # Several controllers may get here at the same time. Only the first one changes the row with this token.
             token, beat, _ = self._lease_row()
-            take = _lease.update().where(_lease.c.token == token)
+            take = LEASE.update().where(LEASE.c.token == token)
             values = {"token": token + 1, "holder": LeaseHolder.mine().text(), "beat": beat + 1}
             changed_rows = self._connection.execute(take.values(**values)).rowcount
             self._connection.commit()
@@ -255,7 +230,7 @@ class Journal:
         return is_alive(holder, lambda: self._lease_row()[1], beat, patience)
 
     def _lease_row(self) -> tuple[int, int, str]:
-        row = self._connection.execute(sql.select(_lease)).one()
+        row = self._connection.execute(sql.select(LEASE)).one()
         self._connection.rollback()
         return row.token, row.beat, row.holder
 
@@ -266,7 +241,7 @@ class Journal:
                 continue  # a new connection might open the journal of another run
             try:
                 with self._engine.begin() as connection:
-                    connection.execute(_renew, {"mine": self._token})
+                    connection.execute(RENEW_LEASE, {"mine": self._token})
             except DatabaseError:
                 continue  # the next append reports the problem
 
@@ -286,13 +261,14 @@ class Journal:
         try:
             with self._errors():
                 if self._last_seq is None:
-                    self._last_seq = self._connection.execute(sql.select(sql.func.max(_events.c.seq))).scalar() or 0
+                    self._last_seq = self._connection.execute(sql.select(sql.func.max(EVENTS.c.seq))).scalar() or 0
                     self._connection.rollback()
-                rows = [_row(event, self._last_seq + 1 + i) for i, event in enumerate(events)]
-                if self._connection.execute(_renew, {"mine": self._token}).rowcount != 1:
+                rows = [event_row(event, self._last_seq + 1 + i) for i, event in enumerate(events)]
+                # In the same transaction: if another controller has taken the lease, no row has this token any more.
+                if self._connection.execute(RENEW_LEASE, {"mine": self._token}).rowcount != 1:
                     raise LeaseLost(f"{self.path}: another controller has taken over this run, so this one stops")
                 if rows:
-                    self._connection.execute(_insert, rows)
+                    self._connection.execute(INSERT_EVENTS, rows)
                 self._connection.commit()
             self._last_seq += len(rows)
         finally:
@@ -307,7 +283,7 @@ class Journal:
             self._heartbeat = None
         try:
             if self._token is not None:
-                give_back = _lease.update().where(_lease.c.token == self._token).values(holder="")
+                give_back = LEASE.update().where(LEASE.c.token == self._token).values(holder="")
                 with self._errors():
                     self._connection.execute(give_back)
                     self._connection.commit()
@@ -344,15 +320,3 @@ def _delete_drafts(draft: Path, now: float) -> None:
         with suppress(OSError):  # on a read-only disk no draft was written
             if file.name.startswith(draft.name) or (is_draft(file) and now - file.stat().st_mtime > STALE_SECONDS):
                 file.unlink()
-
-
-def _row(event: Event, seq: int) -> dict[str, Any]:
-    data = json.dumps(dict(event.data), separators=(",", ":"))
-    return {
-        "seq": seq,
-        "time": event.time,
-        "kind": event.kind.value,
-        "trial": event.trial,
-        "step": event.step,
-        "data": data,
-    }

@@ -56,6 +56,7 @@ def _before_fork() -> None:
 def _after_fork_in_child() -> None:
     for number in {number for number, _ in _replaced}:
         handler = inherited = signal.getsignal(number)
+        # A handler of this module may have replaced another one of it; the child gets the one before all of them.
         while (number, handler) in _replaced:
             handler = _replaced[number, handler]
         if handler is not inherited:
