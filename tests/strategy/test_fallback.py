@@ -1,4 +1,4 @@
-"""Numerical failures of a model: bounded steps, the prior's parameters, a random proposal; never the end of a search."""
+"""Numerical errors of a model: bounded steps, the prior's parameters, or a random proposal; none ends a search."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import ogive as og
 from ogive import strategy as strategies
 from ogive.objective import Objective
-from ogive.strategy.observations import standardized
+from ogive.strategy.observations import standardize
 from ogive.surrogates import gp_regression, metric_models
 from ogive.testing.episodes import extreme, play
 from ogive.testing.spaces import conditional
@@ -29,31 +29,33 @@ def make(name: str) -> strategies.Strategy:
     return strategies.create(name, conditional(), (Objective("accuracy"),), (), **OPTIONS[name])
 
 
-def test_the_climb_to_the_mode_stays_where_logarithms_of_parameters_have_an_exponential() -> None:
-    """A likelihood that rises for ever along a line, whose first step from the start would be of 1e6 deviations."""
+def test_the_search_for_the_mode_stays_where_parameters_do_not_overflow() -> None:
+    """The likelihood increases without bound along a line; the first step would be 1e6 deviations long."""
 
     class Rising:
         def __init__(self, z: np.ndarray) -> None:
             math.exp(abs(z).max() * 50)  # raises OverflowError beyond 14 deviations
-            self.log_marginal_likelihood, self.slopes = 1e6 * z[0], np.array([1e6, 0.0])
+            self.log_marginal_likelihood, self.log_likelihood_gradient = 1e6 * z[0], np.array([1e6, 0.0])
             self.kernel = type("K", (), {"prior": type("P", (), {"deviation": np.ones(2)})})
 
-    found = gp_regression._highest(Rising, 2)  # type: ignore[arg-type]
-    assert found == pytest.approx([gp_regression.FARTHEST, 0.0])
+    mode = gp_regression._find_mode(Rising, 2)  # type: ignore[arg-type]
+    assert mode == pytest.approx([gp_regression.MAX_DEVIATIONS, 0.0])
 
 
 def test_values_of_any_size_are_standardized() -> None:
     for values in ([1.7e308, -1.7e308, 1e308], [5e-324, 0.0, 1e-323], [1e12, 0.1, 0.2]):
-        found = standardized(np.array(values))
-        assert (found.mean(), found.std()) == pytest.approx((0.0, 1.0), abs=1e-9)
-    assert standardized(np.full(3, 1e300)).tolist() == [0.0, 0.0, 0.0]
+        scaled = standardize(np.array(values))
+        assert (scaled.mean(), scaled.std()) == pytest.approx((0.0, 1.0), abs=1e-9)
+    assert standardize(np.full(3, 1e300)).tolist() == [0.0, 0.0, 0.0]
 
 
-def test_parameters_that_cannot_be_drawn_are_the_priors_and_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*arguments: Any) -> Any:
+def test_parameters_that_cannot_be_drawn_are_those_of_the_prior_and_the_note_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def raise_error(*arguments: Any, **keywords: Any) -> Any:
         raise OverflowError("math range error")
 
-    monkeypatch.setattr(metric_models, "draw_parameters", fails)
+    monkeypatch.setattr(metric_models, "draw_parameters", raise_error)
     notes = [ask.answer.note for ask in play(make("gp"), extreme, 12).asks]
     fitted = [note for note in notes if "fitted_on" in note]
     assert fitted
@@ -61,16 +63,16 @@ def test_parameters_that_cannot_be_drawn_are_the_priors_and_noted(monkeypatch: p
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_a_model_that_fails_is_noted_and_warned_of_once(
+def test_the_note_names_the_error_of_a_model_and_the_controller_warns_once(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     strategy = make(name)
 
-    def fails(*arguments: Any, **options: Any) -> Any:
+    def raise_error(*arguments: Any, **keywords: Any) -> Any:
         raise np.linalg.LinAlgError("2-th leading minor\nnot positive definite")
 
     for module in ("gaussian_process", "bananas", "smac", "tpe", "bohb"):
-        monkeypatch.setattr(f"ogive.strategy.{module}.collect_observations", fails)
+        monkeypatch.setattr(f"ogive.strategy.{module}.collect_observations", raise_error)
     run = og.search(
         conditional(),
         lambda model, trial: trial.report(accuracy=0.5),

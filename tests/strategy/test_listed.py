@@ -1,4 +1,4 @@
-"""Given architectures are proposed in order: alone, and before another strategy."""
+"""The architectures of a list are proposed in order: alone, and before another strategy."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ GRID = [architecture.to_json() for architecture in SPACE.grid()]
 SEEDS = [{"seed": 0}, {"seed": 1}]
 
 
-def proposed_by(strategy: Listed | Initial | Deduplicated, count: int) -> list[Trial]:
-    """The first `count` trials, each told as failed before the next is asked for."""
+def failed_trials(strategy: Listed | Initial | Deduplicated, count: int) -> list[Trial]:
+    """Return the first `count` trials of a search in which each trial fails before the next is asked for."""
     trials = []
     for number in range(count):
         proposal = strategy.ask(generator(0, number), Pending(), {})
@@ -34,40 +34,40 @@ def proposed_by(strategy: Listed | Initial | Deduplicated, count: int) -> list[T
     return trials
 
 
-def test_both_conform() -> None:
-    def whole(space: Space, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> Listed:
+def test_both_strategies_conform() -> None:
+    def make_listed(space: Space, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> Listed:
         grid = [a.to_json() for a in islice(space.grid(resolution=2), 40)]
         return Listed(space, objectives, constraints, architectures=grid)
 
-    def before(space: Space, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> Initial:
+    def make_initial(space: Space, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> Initial:
         inner = LocalSearch(space, tuple(objectives), tuple(constraints), initial=2)
         return Initial(inner, [space.sample(generator(n)).to_json() for n in range(3)])
 
-    check_strategy(whole)
-    check_strategy(before)
+    check_strategy(make_listed)
+    check_strategy(make_initial)
 
 
-def test_a_list_is_proposed_in_order_with_its_settings_also_twice_the_same_architecture() -> None:
+def test_a_list_is_proposed_in_order_with_its_settings_and_may_repeat_an_architecture() -> None:
     strategy = create("listed", SPACE, architectures=[GRID[3], GRID[3], GRID[0]], settings=[*SEEDS, {}])
-    asked = [trial.proposal for trial in proposed_by(strategy, 3)]  # type: ignore[arg-type]
-    assert [p.architecture.to_json() for p in asked] == [GRID[3], GRID[3], GRID[0]]
-    assert [dict(p.settings) for p in asked] == [*SEEDS, {}]
-    assert [json.loads(json.dumps(dict(p.note)))["origin"] for p in asked] == ["listed"] * 3
+    proposals = [trial.proposal for trial in failed_trials(strategy, 3)]  # type: ignore[arg-type]
+    assert [p.architecture.to_json() for p in proposals] == [GRID[3], GRID[3], GRID[0]]
+    assert [dict(p.settings) for p in proposals] == [*SEEDS, {}]
+    assert [json.loads(json.dumps(dict(p.note)))["origin"] for p in proposals] == ["listed"] * 3
     with pytest.raises(SpaceExhausted, match="all 3 architectures of the list were proposed"):
         strategy.ask(generator(0), Pending(), {})
 
 
-def test_what_is_in_flight_is_not_proposed_again() -> None:
+def test_a_pending_architecture_is_not_proposed_again() -> None:
     strategy = Listed(SPACE, (Objective("accuracy"),), architectures=GRID[:2])
     first = strategy.ask(generator(0), Pending(), {})
     second = strategy.ask(generator(0), Pending({0: first}), {})
     assert [first.architecture.to_json(), second.architecture.to_json()] == GRID[:2]
 
 
-def test_the_inner_strategy_takes_over_and_has_been_told_of_the_list() -> None:
+def test_the_inner_strategy_receives_the_trials_of_the_list_and_continues_after_them() -> None:
     inner = create("regularized_evolution", SPACE, population=2, sample=2)
-    strategy = Deduplicated(Initial(inner, [GRID[2], GRID[2], GRID[5]]))  # a duplicate is passed over
-    origins = [t.proposal.note.get("origin") for t in proposed_by(strategy, 8)]
+    strategy = Deduplicated(Initial(inner, [GRID[2], GRID[2], GRID[5]]))  # the duplicate is skipped
+    origins = [t.proposal.note.get("origin") for t in failed_trials(strategy, 8)]
     assert origins[:2] == ["initial", "initial"]
     assert "initial" not in origins[2:]
     with pytest.raises(SpaceExhausted):
@@ -75,7 +75,7 @@ def test_the_inner_strategy_takes_over_and_has_been_told_of_the_list() -> None:
 
 
 @pytest.mark.parametrize(
-    ("architectures", "settings", "text"),
+    ("architectures", "settings", "message"),
     [
         ([], (), "the list is empty"),
         ([GRID[0], {"a": 7}], (), r"architectures\[1\]: decision 'a': .*7"),
@@ -83,12 +83,12 @@ def test_the_inner_strategy_takes_over_and_has_been_told_of_the_list() -> None:
         ([GRID[0]], SEEDS, "settings: 2 for 1 architectures"),
     ],
 )
-def test_a_wrong_list_is_told(architectures: list[object], settings: object, text: str) -> None:
-    with pytest.raises(JobError, match=text):
+def test_an_error_names_the_wrong_item_of_a_list(architectures: list[object], settings: object, message: str) -> None:
+    with pytest.raises(JobError, match=message):
         create("listed", SPACE, architectures=architectures, settings=settings)
 
 
-def test_an_architecture_that_the_space_does_not_allow_is_told() -> None:
+def test_an_architecture_that_the_space_does_not_allow_is_an_error() -> None:
     choices = {"n": 9, "rate": 0.5, "set": ["a"], "act": "relu"}
     with pytest.raises(JobError, match="does not allow it: n and rate are both large"):
         create("listed", mixed(), architectures=[choices])

@@ -1,10 +1,9 @@
-"""BOHB and DEHB: budgets as in their authors' programs, models and subpopulations by hand, other schedules refused."""
+"""BOHB and DEHB: budgets as in their authors' programs, models and subpopulations, and an error for other schedules."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from itertools import groupby, islice
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -43,9 +42,9 @@ def test_both_conform_with_other_options() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"overlap": False}, {"fidelities": {"data_fraction": 0.1}}])
-def test_the_brackets_conform(options: dict[str, Any]) -> None:
-    def make(sought: Any, rest: Any) -> DEHBBrackets:
-        return DEHBBrackets(sought, rest, epochs=9, **options)
+def test_the_schedule_of_dehb_conforms(options: dict[str, Any]) -> None:
+    def make(objectives: Any, constraints: Any) -> DEHBBrackets:
+        return DEHBBrackets(objectives, constraints, epochs=9, **options)
 
     check_schedule(make, another_process=False)
 
@@ -73,77 +72,81 @@ PUBLISHED = {
 }
 
 
-def budgets(made: Any) -> Any:
-    """The budget of every job of one worker, without end; each trial's value is random."""
+def budgets(brackets: Any) -> Any:
+    """Yield without end the budget of each job of one worker, and whether it resumes a trial; values are random."""
     trials: dict[int, Trial] = {}
     rng = generator(0, "values")
     while True:
-        job = made.next_job(rng)
+        job = brackets.next_job(rng)
         if not isinstance(job, (Start, Resume)):
-            made.on_end(trials[job.trial])
+            brackets.on_end(trials[job.trial])
             continue
         number = len(trials) if isinstance(job, Start) else job.trial
         fidelity = job.fidelity if isinstance(job, Start) else job.until
         proposal = Proposal(SPACE.sample(rng)) if isinstance(job, Start) else trials[number].proposal
-        former = trials[number].reports if isinstance(job, Resume) else ()
-        reports = (*former, Report(int(fidelity["epochs"]), {"accuracy": float(rng.random())}))
+        earlier = trials[number].reports if isinstance(job, Resume) else ()
+        reports = (*earlier, Report(int(fidelity["epochs"]), {"accuracy": float(rng.random())}))
         trials[number] = Trial(number, proposal, fidelity, status=Status.RUNNING, reports=reports)
-        made.on_job(trials[number], job)
+        brackets.on_job(trials[number], job)
         yield int(fidelity["epochs"]), isinstance(job, Resume)
-        if str(made.on_report(trials[number], reports[-1])) == "continue":
+        if str(brackets.on_report(trials[number], reports[-1])) == "continue":
             trials[number] = Trial(number, proposal, fidelity, status=Status.FINISHED, reports=reports)
-            made.on_end(trials[number])
+            brackets.on_end(trials[number])
 
 
 @pytest.mark.parametrize("name", ["dehb", "hyperband"])
 @pytest.mark.parametrize(("top", "eta"), PUBLISHED)
 def test_the_sequence_of_budgets_is_that_of_the_authors_programs(name: str, top: int, eta: int) -> None:
     expected = [tuple(map(int, part.split("x"))) for part in PUBLISHED[top, eta].replace(" |", "").split()]
-    made = schedule.create(name, epochs=top, eta=eta)
-    jobs = list(islice(budgets(made), sum(n for _, n in expected)))
-    found: list[tuple[int, int]] = []
-    for budget, _ in jobs:  # neighbouring groups of one budget, cut as in the list
-        if found and found[-1][0] == budget and found[-1][1] < expected[len(found) - 1][1]:
-            found[-1] = budget, found[-1][1] + 1
+    brackets = schedule.create(name, epochs=top, eta=eta)
+    jobs = list(islice(budgets(brackets), sum(n for _, n in expected)))
+    groups: list[tuple[int, int]] = []
+    for budget, _ in jobs:  # successive jobs of one budget are separate groups where they are so in the list
+        if groups and groups[-1][0] == budget and groups[-1][1] < expected[len(groups) - 1][1]:
+            groups[-1] = budget, groups[-1][1] + 1
         else:
-            found.append((budget, 1))
-    assert found == expected
+            groups.append((budget, 1))
+    assert groups == expected
     first_round = sum(n for _, n in expected[: sum(range(1, 2 + round(np.log(top) / np.log(eta))))])
-    resumed = {later for later, _ in groupby(was for _, was in jobs[first_round:])}
-    assert resumed <= ({False} if name == "dehb" else {False, True})
-    assert any(was for _, was in jobs[:first_round]), "in the first round the best go on"
+    resumed_later = {resumed for _, resumed in jobs[first_round:]}
+    assert resumed_later <= ({False} if name == "dehb" else {False, True})
+    assert any(resumed for _, resumed in jobs[:first_round]), "in the first round the best trials continue"
 
 
-def reported(number: int, proposal: Proposal, *values: tuple[int, float], **note: Any) -> Trial:
+def trial_with_reports(number: int, proposal: Proposal, *values: tuple[int, float], **note: Any) -> Trial:
     proposal = Proposal(proposal.architecture, note={**proposal.note, **note})
     reports = tuple(Report(step, {"accuracy": value}) for step, value in values)
     return Trial(number, proposal, {"epochs": values[-1][0]}, status=Status.FINISHED, reports=reports)
 
 
 def test_mutants_of_a_rung_come_from_the_best_of_the_rung_below() -> None:
-    """All that is good at budget 1 has label 2 or 3 everywhere, the members at budget 3 have label 0."""
+    """Good trials at budget 1 have only labels 2 and 3; the members at budget 3 have only label 0."""
     strategy, space = DEHB(SPACE, ACCURACY, crossover=1.0), SPACE
     for number in range(9):
         label = 2 + number % 2 if number < 4 else 1
         architecture = space.architecture({f"d{i}": label for i in range(4)})
-        strategy.tell(reported(number, Proposal(architecture), (1, 1.0 if number < 4 else 0.1)))
+        strategy.tell(trial_with_reports(number, Proposal(architecture), (1, 1.0 if number < 4 else 0.1)))
     for number in range(9, 12):
         architecture = space.architecture({f"d{i}": 0 for i in range(4)})
-        strategy.tell(reported(number, Proposal(architecture), (3, 0.5), slot=number - 9, step=3))
+        strategy.tell(trial_with_reports(number, Proposal(architecture), (3, 0.5), slot=number - 9, step=3))
     job = {"step": 3, "from": 1, "best": 4, "populations": [[1, 9], [3, 3]]}
     proposals = [strategy.ask(generator(0, i), Pending(job=job), {"epochs": 3}) for i in range(50)]
-    assert {p.note["parent"] for p in proposals} == {9}, "the member with the fewest children, the first of them"
+    assert {p.note["parent"] for p in proposals} == {9}, "the first of the members with the fewest children"
     labels = [label for p in proposals for label in p.architecture.values()]
-    assert np.mean([label >= 1 for label in labels]) > 0.8, "each coordinate is the mutant's, or drawn anew at the edge"
-    in_flight = Pending({12: proposals[0]}, job=job)
-    assert strategy.ask(generator(1), in_flight, {"epochs": 3}).note["slot"] == 1
+    assert np.mean([label >= 1 for label in labels]) > 0.8, (
+        "each coordinate is the mutant's, or random where the mutant is outside the cube"
+    )
+    pending = Pending({12: proposals[0]}, job=job)
+    assert strategy.ask(generator(1), pending, {"epochs": 3}).note["slot"] == 1
 
 
-def test_a_trial_that_went_on_belongs_to_the_subpopulation_of_every_budget_it_reached() -> None:
+def test_a_trial_belongs_to_the_subpopulation_of_every_budget_that_it_reached() -> None:
     strategy = DEHB(SPACE, ACCURACY)
     for number in range(6):
         strategy.tell(
-            reported(number, Proposal(SPACE.sample(generator(0, number))), (1, number / 6), (3, 1 - number / 6))
+            trial_with_reports(
+                number, Proposal(SPACE.sample(generator(0, number))), (1, number / 6), (3, 1 - number / 6)
+            )
         )
     populations = [[1, 6], [3, 6]]
     for step, best in ((1, 5), (3, 0)):
@@ -152,41 +155,41 @@ def test_a_trial_that_went_on_belongs_to_the_subpopulation_of_every_budget_it_re
         assert strategy._populations[step].best(1)[0].id == best
 
 
-def test_bohb_splits_and_samples_as_its_program_does() -> None:
+def test_bohb_splits_and_samples_as_its_authors_program() -> None:
     space = Space(layer(dict, real(0.0, 1.0, name="x"), real(0.0, 1.0, name="y")))
     strategy = BOHB(space, ACCURACY, random_fraction=0.0)
     assert strategy.min_points == 3
     for number in range(40):
         x = space.architecture({"x": number / 40, "y": (number * 7 % 40) / 40})
-        strategy.tell(reported(number, Proposal(x), (1, -abs(number / 40 - 0.25))))
+        strategy.tell(trial_with_reports(number, Proposal(x), (1, -abs(number / 40 - 0.25))))
         note = strategy.ask(generator(0), Pending(), {"epochs": 1}).note
         assert note["origin"] == ("model" if number >= 5 else "random"), "a model needs 2 N_min trials"
-    good, bad, of = strategy._cut()
-    assert (len(good), len(bad), of) == (6, 34, 40), "15 % are good"
+    good, bad, total = strategy._split_trials()
+    assert (len(good), len(bad), total) == (6, 34, 40), "15 % are good"
     assert {round(a["x"] * 40) for a in good} in ({7, 8, 9, 10, 11, 12}, {8, 9, 10, 11, 12, 13}), (
         "the six nearest to 10"
     )
-    found = [strategy.ask(generator(1, i), Pending(), {"epochs": 1}).architecture["x"] for i in range(60)]
-    assert abs(np.median(found) - 0.25) < 0.1
-    for number in range(40, 46):  # the model goes over to the higher budget as soon as that has enough
+    samples = [strategy.ask(generator(1, i), Pending(), {"epochs": 1}).architecture["x"] for i in range(60)]
+    assert abs(np.median(samples) - 0.25) < 0.1
+    for number in range(40, 46):  # the model uses the higher budget as soon as that has enough trials
         x = space.architecture({"x": 0.8 + number / 1000, "y": 0.5})
-        strategy.tell(reported(number, Proposal(x), (1, -1.0), (3, 1.0 - number / 100)))
-    assert strategy._cut()[2] == 6
+        strategy.tell(trial_with_reports(number, Proposal(x), (1, -1.0), (3, 1.0 - number / 100)))
+    assert strategy._split_trials().total == 6
     random = BOHB(space, ACCURACY)
     for number in range(40):
-        random.tell(reported(number, Proposal(space.sample(generator(0, number))), (1, number / 40)))
+        random.tell(trial_with_reports(number, Proposal(space.sample(generator(0, number))), (1, number / 40)))
     origins = [random.ask(generator(2, i), Pending(), {}).note["origin"] for i in range(300)]
     assert 70 < origins.count("random") < 130, "a third"
 
 
 @pytest.mark.parametrize("name", ["bohb", "dehb"])
 @pytest.mark.parametrize("workers", [1, 6])
-def test_a_search_runs_with_either_and_spends_less_on_the_bad(name: str, workers: int) -> None:
+def test_a_search_with_either_spends_less_on_poor_trials(name: str, workers: int) -> None:
     problem = Chain()
-    own = brought(name, {})
-    assert own is not None
-    ((by, options),) = own.items()
-    state = simulate(problem, PluginSpec(name), PluginSpec(by, options), trials=60, workers=workers)
+    paired = brought(name, {})
+    assert paired is not None
+    ((schedule_name, options),) = paired.items()
+    state = simulate(problem, PluginSpec(name), PluginSpec(schedule_name, options), trials=60, workers=workers)
     steps = [trial.step for trial in state.trials.values()]
     assert len(steps) == 60
     assert min(steps) < np.mean(steps) < max(steps)
@@ -194,9 +197,9 @@ def test_a_search_runs_with_either_and_spends_less_on_the_bad(name: str, workers
 
 
 @pytest.mark.parametrize("kind", [BOHB, DEHB])
-def test_what_is_proposed_is_a_function_of_what_was_told(kind: type[Strategy], monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a search with its schedule's notes: whoever was only told proposes what the one proposes that lived through it."""
-    compared = []
+def test_proposals_depend_only_on_the_trials(kind: type[Strategy], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a search with its schedule's notes, a new instance that received the trials proposes the same as the old one."""
+    is_equal = []
 
     class Watched(kind):  # type: ignore[misc,valid-type]
         def __init__(self, space: Space, objectives: Any, constraints: Any = ()) -> None:
@@ -212,20 +215,20 @@ def test_what_is_proposed_is_a_function_of_what_was_told(kind: type[Strategy], m
             for trial in self.records:
                 fresh.tell(trial)
             expected = fresh.ask(copy.deepcopy(rng), pending, fidelity)
-            found: Proposal = super().ask(rng, pending, fidelity)
-            compared.append(found == expected)
-            return found
+            proposal: Proposal = super().ask(rng, pending, fidelity)
+            is_equal.append(proposal == expected)
+            return proposal
 
     monkeypatch.setattr(strategies._REGISTRY, "_factories", {**strategies._REGISTRY._factories, "watched": Watched})
     simulate(Chain(), PluginSpec("watched"), PluginSpec(kind.schedule), trials=150, workers=6)
-    assert len(compared) >= 150
-    assert all(compared)
+    assert len(is_equal) >= 150
+    assert all(is_equal)
 
 
 @pytest.mark.parametrize("name", ["bohb", "dehb"])
-def test_several_objectives(name: str) -> None:
-    sought = (Objective("accuracy"), Objective("latency"))
-    strategy = create(name, SPACE, sought, **({"min_points": 3} if name == "bohb" else {}))
+def test_both_work_with_several_objectives(name: str) -> None:
+    both = (Objective("accuracy"), Objective("latency"))
+    strategy = create(name, SPACE, both, **({"min_points": 3} if name == "bohb" else {}))
     for number in range(60):
         proposal = strategy.ask(generator(0, number), Pending(), {"epochs": 1})
         value = float(sum(proposal.architecture.values()))
@@ -234,16 +237,12 @@ def test_several_objectives(name: str) -> None:
     assert strategy.ask(generator(1), Pending(), {"epochs": 1}).note["origin"] in ("random", "model", "mutation")
 
 
-def refused(**given: Any) -> Callable[[], Any]:
-    judge = estimate.function(lambda architecture: {"accuracy": 1.0})
-    return lambda: search(SPACE, judge, executor="inline", **given)
-
-
-def test_another_schedule_beside_them_is_refused() -> None:
-    text = "strategy '{}' brings its own schedule, '{}'; leave schedule=.* out"
-    with pytest.raises(JobError, match=text.format("bohb", "hyperband")):
-        refused(strategy="bohb", schedule="asha")()
-    with pytest.raises(JobError, match=text.format("DEHB", "dehb")):
-        refused(strategy=DEHB(SPACE, ACCURACY), schedule={"hyperband": {"eta": 4}})()
+def test_another_schedule_with_either_is_an_error() -> None:
+    estimator = estimate.function(lambda architecture: {"accuracy": 1.0})
+    message = "strategy '{}' brings its own schedule, '{}'; leave schedule=.* out"
+    with pytest.raises(JobError, match=message.format("bohb", "hyperband")):
+        search(SPACE, estimator, executor="inline", strategy="bohb", schedule="asha")
+    with pytest.raises(JobError, match=message.format("DEHB", "dehb")):
+        search(SPACE, estimator, executor="inline", strategy=DEHB(SPACE, ACCURACY), schedule={"hyperband": {"eta": 4}})
     assert brought("bohb", {"eta": 4, "samples": 3}) == {"hyperband": {"eta": 4}}
     assert brought("random", {}) is None

@@ -1,4 +1,4 @@
-"""The learned controller: its probabilities, its gradient, and that it settles on the best."""
+"""The controller: its probabilities, its gradient, and its convergence to the best architecture."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ BEST = (1, 3, 0, 2, 2)
 SPACE = Space(layer(dict, *(one_of(0, 1, 2, 3, name=f"d{i}") for i in range(5))))
 
 
-def told(number: int, proposal: Proposal, value: float, status: Status = Status.FINISHED) -> Trial:
+def finished_trial(number: int, proposal: Proposal, value: float, status: Status = Status.FINISHED) -> Trial:
     return Trial(number, proposal, status=status, reports=(Report(1, {"accuracy": value}),))
 
 
-def trained(trials: int, seed: int = 0) -> Reinforce:
+def trained_strategy(trials: int, seed: int = 0) -> Reinforce:
     strategy = create("reinforce", SPACE)
     assert isinstance(strategy, Reinforce)
     for number in range(trials):
         proposal = strategy.ask(generator(seed, number), Pending(), {})
-        right = sum(a == b for a, b in zip(proposal.architecture.values(), BEST, strict=True))
-        strategy.tell(told(number, proposal, right / 5))
+        correct = sum(a == b for a, b in zip(proposal.architecture.values(), BEST, strict=True))
+        strategy.tell(finished_trial(number, proposal, correct / 5))
     return strategy
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_settles_on_the_best(seed: int) -> None:
     best = SPACE.architecture({f"d{i}": label for i, label in enumerate(BEST)})
-    assert trained(400, seed).probability(best) > 0.9
+    assert trained_strategy(400, seed).probability(best) > 0.9
 
 
-def test_probabilities_sum_to_one_over_a_conditional_space_and_are_what_is_sampled() -> None:
+def test_probabilities_sum_to_one_over_a_conditional_space_and_samples_follow_them() -> None:
     space = tiny()
     strategy = create("reinforce", space, batch=2)
     assert isinstance(strategy, Reinforce)
     for number in range(20):
         proposal = strategy.ask(generator(0, number), Pending(), {})
-        strategy.tell(told(number, proposal, float(proposal.architecture["a"] == 3)))
+        strategy.tell(finished_trial(number, proposal, float(proposal.architecture["a"] == 3)))
     p = {a: strategy.probability(a) for a in space.grid()}
     assert sum(p.values()) == pytest.approx(1.0, abs=1e-5)
-    drawn = [strategy.ask(generator(1, i), Pending(), {}).architecture for i in range(4000)]
-    assert sum(abs(drawn.count(a) / 4000 - share) for a, share in p.items()) < 0.08, "total variation"
+    samples = [strategy.ask(generator(1, i), Pending(), {}).architecture for i in range(4000)]
+    assert sum(abs(samples.count(a) / 4000 - share) for a, share in p.items()) < 0.08, "total variation"
 
 
 def test_the_update_is_along_the_policy_gradient() -> None:
-    """One decision: after a step of plain descent the logits' bias has moved by rate * gain * (one-hot - p)."""
+    """With one decision, the gradient by the bias of the logits is -gain * (one-hot - p)."""
     policy = Policy([3], hidden=2, learning_rate=0.0, entropy=0.0)
     head = policy._network["heads"][0]
-    p = policy.walk().probabilities(0)
+    p = policy.sampler().probabilities(0)
     policy.update([[2], [0]], [0.5, -0.25])
     expected = -(0.5 * (np.eye(3)[2] - p) - 0.25 * (np.eye(3)[0] - p)) / 2
     assert head.bias.grad.numpy() == pytest.approx(expected, abs=1e-6)
@@ -66,53 +66,52 @@ def test_the_update_is_along_the_policy_gradient() -> None:
     with torch.no_grad():
         entropic._network["heads"][0].bias[:] = torch.tensor([2.0, 0.0, 0.0])
     entropic._weights = None
-    q = entropic.walk().probabilities(0)
+    q = entropic.sampler().probabilities(0)
     entropic.update([[0]], [0.0])
     entropy = -(q * np.log(q)).sum()
     gradient = q * (np.log(q) + entropy)  # of minus the entropy, by the logits
     assert entropic._network["heads"][0].bias.grad.numpy() == pytest.approx(gradient, abs=1e-6)
 
 
-def test_gains_are_rewards_less_their_moving_average(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By hand: the share of the others that each is better than, ties half; b is the first reward, then 0.5 b + 0.5 R."""
-    gained: list[float] = []
-    monkeypatch.setattr(Policy, "update", lambda policy, samples, gains: gained.extend(gains))
+def test_gains_are_rewards_minus_their_moving_average(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reward is the share of other trials that are worse, ties count half; b is the first reward, then 0.5 b + 0.5 R."""
+    all_gains: list[float] = []
+    monkeypatch.setattr(Policy, "update", lambda policy, samples, gains: all_gains.extend(gains))
     strategy = create("reinforce", SPACE, batch=2, window=4, baseline_decay=0.5)
     values = [0.2, 0.1, 0.2, None]
     for number, value in enumerate(values):
         proposal = strategy.ask(generator(3, number), Pending(), {})
-        failed = Trial(number, proposal, status=Status.OUT_OF_MEMORY)
-        strategy.tell(failed if value is None else told(number, proposal, value))
+        failed_trial = Trial(number, proposal, status=Status.OUT_OF_MEMORY)
+        strategy.tell(failed_trial if value is None else finished_trial(number, proposal, value))
     rewards = [1.0, 0.0, 2.5 / 3, 0.0]
     baselines = [1.0, 1.0, 0.5, 0.5 * 0.5 + 0.5 * 2.5 / 3]
-    assert gained == pytest.approx([r - b for r, b in zip(rewards, baselines, strict=True)])
+    assert all_gains == pytest.approx([r - b for r, b in zip(rewards, baselines, strict=True)])
 
 
-def test_what_is_told_again_is_learned_again() -> None:
-    """A trial deep in the past that turns out otherwise: as if it had been told so at once."""
-    lived, fresh = create("reinforce", SPACE), create("reinforce", SPACE)
-    proposals = [lived.ask(generator(2, n), Pending(), {}) for n in range(23)]
+def test_a_changed_trial_is_learned_as_if_it_had_the_new_value_from_the_start() -> None:
+    changed, expected = create("reinforce", SPACE), create("reinforce", SPACE)
+    proposals = [changed.ask(generator(2, n), Pending(), {}) for n in range(23)]
     for number, proposal in enumerate(proposals):
-        lived.tell(told(number, proposal, number / 23))
-        lived.ask(generator(0), Pending(), {})
+        changed.tell(finished_trial(number, proposal, number / 23))
+        changed.ask(generator(0), Pending(), {})
     for number, proposal in enumerate(proposals):
-        fresh.tell(told(number, proposal, 1.0 if number == 3 else number / 23))
-    lived.tell(told(3, proposals[3], 1.0))
-    assert isinstance(lived, Reinforce)
-    assert isinstance(fresh, Reinforce)
+        expected.tell(finished_trial(number, proposal, 1.0 if number == 3 else number / 23))
+    changed.tell(finished_trial(3, proposals[3], 1.0))
+    assert isinstance(changed, Reinforce)
+    assert isinstance(expected, Reinforce)
     for proposal in proposals:
-        assert lived.probability(proposal.architecture) == fresh.probability(proposal.architecture)
+        assert changed.probability(proposal.architecture) == expected.probability(proposal.architecture)
 
 
 def test_promotions_that_change_no_reward_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under early stopping most trials stay at the lowest rung, and there all of a window are compared."""
+    """With early stopping most trials stay at the lowest rung, at which all trials of a window are compared."""
     updates = []
-    learn = Policy.update
-    monkeypatch.setattr(Policy, "update", lambda *given: (updates.append(1), learn(*given)))
+    update = Policy.update
+    monkeypatch.setattr(Policy, "update", lambda *arguments: (updates.append(1), update(*arguments)))
     strategy, fresh = create("reinforce", SPACE), create("reinforce", SPACE)
     proposals = [strategy.ask(generator(5, n), Pending(), {}) for n in range(120)]
     for number, proposal in enumerate(proposals):
-        strategy.tell(told(number, proposal, number % 7, Status.PAUSED))
+        strategy.tell(finished_trial(number, proposal, number % 7, Status.PAUSED))
     assert len(updates) == 24
     records = []
     for number, proposal in enumerate(proposals):
@@ -132,7 +131,7 @@ def test_promotions_that_change_no_reward_cost_nothing(monkeypatch: pytest.Monke
 def test_a_window_holds_at_least_a_batch() -> None:
     strategy = create("reinforce", SPACE, batch=8, window=2)
     for number in range(16):
-        strategy.tell(told(number, strategy.ask(generator(6, number), Pending(), {}), number))
+        strategy.tell(finished_trial(number, strategy.ask(generator(6, number), Pending(), {}), number))
 
 
 def test_torch_is_loaded_by_the_constructor_and_not_before() -> None:

@@ -1,4 +1,4 @@
-"""SMAC's forest against scikit-learn's predictions and the law of total variance; its local search against enumeration."""
+"""SMAC's forest compared with scikit-learn and the law of total variance, and its local search with enumeration."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ogive.trial import Pending, Proposal, Report, Status, Trial
 SPACE = Space(layer(dict, *(one_of(0, 1, 2, 3, name=f"d{i}") for i in range(4))))
 
 
-def told(number: int, proposal: Proposal, **metrics: float) -> Trial:
+def finished_trial(number: int, proposal: Proposal, **metrics: float) -> Trial:
     return Trial(number, proposal, status=Status.FINISHED, reports=(Report(1, metrics),))
 
 
-def filled(trials: int, **options: float) -> SMAC:
+def strategy_with_trials(trials: int, **options: float) -> SMAC:
     strategy = create("smac", SPACE, **options)
     assert isinstance(strategy, SMAC)
     for number in range(trials):
         architecture = SPACE.sample(generator(0, number))
-        strategy.tell(told(number, Proposal(architecture), accuracy=float(sum(architecture.values()))))
+        strategy.tell(finished_trial(number, Proposal(architecture), accuracy=float(sum(architecture.values()))))
     return strategy
 
 
@@ -39,69 +39,70 @@ def test_the_forest_predicts_means_and_variances() -> None:
         leaves, targets = tree.apply(x[rows].astype(np.float32)), y[rows]
         groups = [targets[leaves == leaf] for leaf in tree.apply(z.astype(np.float32))]
         moments.append([(group.mean(), (group**2).mean()) for group in groups])
-    first, second = np.array(moments).mean(axis=0).T  # of the mixture of all leaves
+    first, second = np.array(moments).mean(axis=0).T  # moments of the mixture of all leaves
     assert mean == pytest.approx(first)
     assert variance == pytest.approx(np.maximum(second - first**2, 1e-10), abs=1e-9)
 
 
-def test_what_is_proposed_promises_most_of_all_that_is_open() -> None:
-    strategy = filled(40, random_fraction=0.0)
-    known = strategy._fitted()
-    assert known.forest is not None
-    rest = [a for a in SPACE.grid() if a.id not in known.ids]
-    gains = strategy._gain(known.forest, rest, known.best_score)
+def test_the_proposal_has_the_greatest_expected_improvement_of_all_new_architectures() -> None:
+    strategy = strategy_with_trials(40, random_fraction=0.0)
+    model = strategy._model()
+    assert model.forest is not None
+    new = [a for a in SPACE.grid() if a.id not in model.evaluated]
+    improvements = strategy._expected_improvement(model.forest, new, model.best_score)
     proposal = strategy.ask(generator(0), Pending(), {})
-    assert strategy._gain(known.forest, [proposal.architecture], known.best_score)[0] == pytest.approx(gains.max())
-    pending, found = {}, set()
+    improvement = strategy._expected_improvement(model.forest, [proposal.architecture], model.best_score)[0]
+    assert improvement == pytest.approx(improvements.max())
+    pending, ids = {}, set()
     for number in range(10):
         pending[100 + number] = strategy.ask(generator(1, number), Pending(pending), {})
-        found.add(pending[100 + number].architecture.id)
-    assert len(found) == 10, "none twice while they are in flight"
-    assert not found & known.ids
+        ids.add(pending[100 + number].architecture.id)
+    assert len(ids) == 10, "no pending architecture is proposed again"
+    assert not ids & model.evaluated
 
 
-def test_what_is_in_flight_is_believed_to_come_out_as_predicted() -> None:
-    strategy = filled(40, random_fraction=0.0)
-    known = strategy._fitted()
-    assert known.forest is not None
-    flying = [a for a in SPACE.grid() if a.id not in known.ids][:60]
-    before = known.forest.predict(SPACE.encode(flying))
-    after = strategy._believing(known, flying).predict(SPACE.encode(flying))
+def test_the_forest_is_fitted_as_if_pending_trials_had_the_predicted_values() -> None:
+    strategy = strategy_with_trials(40, random_fraction=0.0)
+    model = strategy._model()
+    assert model.forest is not None
+    pending = [a for a in SPACE.grid() if a.id not in model.evaluated][:60]
+    before = model.forest.predict(SPACE.encode(pending))
+    after = strategy._condition_on_pending(model, pending).predict(SPACE.encode(pending))
     assert np.corrcoef(after[0], before[0])[0, 1] > 0.95
-    assert np.median(after[1]) < 0.5 * np.median(before[1]), "it is known by then, so there is less to learn"
+    assert np.median(after[1]) < 0.5 * np.median(before[1]), "pending architectures are less uncertain"
     favourite = strategy.ask(generator(0), Pending(), {})
-    near = [a for a in SPACE.neighbors(favourite.architecture) if a.id not in known.ids]
-    beside = strategy.ask(generator(0), Pending({100 + i: Proposal(a) for i, a in enumerate(near)}), {})
-    assert beside.architecture != favourite.architecture, "though it is not in flight itself"
+    neighbors = [a for a in SPACE.neighbors(favourite.architecture) if a.id not in model.evaluated]
+    other = strategy.ask(generator(0), Pending({100 + i: Proposal(a) for i, a in enumerate(neighbors)}), {})
+    assert other.architecture != favourite.architecture, "though it is not pending itself"
 
 
-def test_what_failed_by_itself_counts_as_the_worst() -> None:
-    strategy = filled(40)
-    before = strategy._fitted().forest
+def test_a_failed_architecture_counts_as_the_worst() -> None:
+    strategy = strategy_with_trials(40)
+    before = strategy._model().forest
     failing = [a for a in SPACE.grid() if a["d0"] == 3][:30]
     for number, architecture in enumerate(failing, 40):
         strategy.tell(Trial(number, Proposal(architecture), status=Status.OUT_OF_MEMORY))
-    after = strategy._fitted().forest
+    after = strategy._model().forest
     assert before is not None
     assert after is not None
     others = SPACE.encode([a for a in SPACE.grid() if a["d0"] == 3][30:])
-    rest = SPACE.encode([a for a in SPACE.grid() if a["d0"] == 2])
-    assert before.predict(others)[0].mean() < before.predict(rest)[0].mean(), "3 is the better label"
-    assert after.predict(others)[0].mean() > after.predict(rest)[0].mean(), "but it fails"
+    second_best = SPACE.encode([a for a in SPACE.grid() if a["d0"] == 2])
+    assert before.predict(others)[0].mean() < before.predict(second_best)[0].mean(), "3 is the better label"
+    assert after.predict(others)[0].mean() > after.predict(second_best)[0].mean(), "but it fails"
 
 
-def test_finds_the_best_of_a_space_without_traps_in_few_trials() -> None:
+def test_the_best_of_256_architectures_is_found_in_60_trials() -> None:
     strategy = create("smac", SPACE)
     for number in range(60):
         proposal = strategy.ask(generator(3, number), Pending(), {})
-        strategy.tell(told(number, proposal, accuracy=float(sum(proposal.architecture.values()))))
+        strategy.tell(finished_trial(number, proposal, accuracy=float(sum(proposal.architecture.values()))))
         if sum(proposal.architecture.values()) == 12:
             return
     pytest.fail("the best of 256 architectures was not found in 60 trials")
 
 
-def test_random_ones_are_interleaved_and_long_searches_subsample() -> None:
-    strategy = filled(60, random_fraction=0.5, max_fit=30)
+def test_random_proposals_are_interleaved_and_long_searches_subsample() -> None:
+    strategy = strategy_with_trials(60, random_fraction=0.5, max_fit=30)
     notes = [strategy.ask(generator(4, i), Pending(), {}).note for i in range(60)]
     random = sum(note["origin"] == "random" for note in notes)
     assert 18 < random < 42

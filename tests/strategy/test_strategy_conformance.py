@@ -1,7 +1,9 @@
-"""Every strategy, bare and wrapped, keeps the contract; and the suite notices those that do not."""
+"""Every strategy fulfils the contract, with and without wrappers; and the suite detects strategies that do not."""
 
 from __future__ import annotations
 
+import inspect
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +14,7 @@ from ogive import strategy as strategies
 from ogive.errors import SpaceExhausted
 from ogive.objective import Constraint, Objective
 from ogive.space import Architecture, Space
-from ogive.strategy import Constrained, Deduplicated
+from ogive.strategy import Constrained, Deduplicated, base
 from ogive.strategy.random import Random
 from ogive.testing.strategies import check_strategy
 from ogive.trial import Fidelity, Pending, Proposal, Trial
@@ -34,14 +36,27 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.timeout(900)  # model-based ones take a minute
-@pytest.mark.parametrize("name", sorted({*strategies.names()} - {"listed"}))  # a list belongs to one space: test_listed
+@pytest.mark.timeout(900)  # model-based strategies take a minute
+@pytest.mark.parametrize(
+    "name", sorted({*strategies.names()} - {"listed"})
+)  # a list belongs to one space; see test_listed
 def test_every_registered_strategy_conforms(name: str) -> None:
     options = OPTIONS.get(name, {})
     check_strategy(
-        lambda space, objectives, rest: strategies.create(name, space, objectives, rest, **options),
-        another_process=name != "auto",  # what it hands over to is held to that itself
+        lambda space, objectives, constraints: strategies.create(name, space, objectives, constraints, **options),
+        another_process=name != "auto",  # the strategies that it uses are checked themselves
     )
+
+
+def test_the_example_of_the_contract_conforms() -> None:
+    """The example is read from the docstring of `ogive.strategy.base`, so that it stays correct."""
+    documentation = inspect.getdoc(base) or ""
+    example = (
+        documentation.partition("A complete strategy")[2].partition("::\n")[2].partition("`og.strategy.register")[0]
+    )
+    namespace: dict[str, Any] = {}
+    exec(textwrap.dedent(example), namespace)
+    check_strategy(namespace["MutateBest"])
 
 
 def test_wrapped_strategies_conform() -> None:
@@ -53,13 +68,13 @@ def test_wrapped_strategies_conform() -> None:
 
 
 class HiddenState(Random):
-    """Every second answer is another one."""
+    """Counts its asks, so that its answers depend on them."""
 
-    asked = 0
+    asks = 0
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        self.asked += 1
-        return Proposal(self.space.sample(rng), note={"asked": self.asked})
+        self.asks += 1
+        return Proposal(self.space.sample(rng), note={"asks": self.asks})
 
 
 class OwnRandomNumbers(Random):
@@ -68,38 +83,38 @@ class OwnRandomNumbers(Random):
 
 
 class HashOrder(Random):
-    """Picks by Python's hash of a string, which differs from process to process."""
+    """Chooses by Python's hash of a string, which differs between processes."""
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         return Proposal(min((self.space.sample(rng) for _ in range(4)), key=lambda a: hash(a.id)))
 
 
 class CountsTells(Random):
-    """A trial that is told twice counts twice."""
+    """Counts records instead of trials."""
 
-    told = 0
+    records = 0
 
     def tell(self, trial: Trial) -> None:
-        self.told += 1
+        self.records += 1
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        return Proposal(self.space.sample(rng), note={"told": self.told})
+        return Proposal(self.space.sample(rng), note={"records": self.records})
 
 
 class LearnsFromAsking(Random):
-    """Remembers at `ask` what should come back with `tell`: lost when a run is resumed."""
+    """Remembers in `ask` what it should write into the note: it is lost when a run is continued."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.told: set[int] = set()
+        self.trials: set[int] = set()
         self.asked_at: set[int] = set()
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        self.asked_at.add(len(self.told))
+        self.asked_at.add(len(self.trials))
         return Proposal(self.space.sample(rng), note={"asked_at": sorted(self.asked_at)})
 
     def tell(self, trial: Trial) -> None:
-        self.told.add(trial.id)
+        self.trials.add(trial.id)
 
 
 class CrashesOnFailure(Random):
@@ -133,13 +148,13 @@ class NoteIsNotJson(Random):
 
 
 class GivesUpEarly(Random):
-    told = 0
+    last = 0
 
     def tell(self, trial: Trial) -> None:
-        self.told = max(self.told, trial.id)
+        self.last = max(self.last, trial.id)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        if self.told > 2:
+        if self.last > 2:
             raise SpaceExhausted("nothing left")
         return super().ask(rng, pending, fidelity)
 
@@ -160,6 +175,6 @@ class GivesUpEarly(Random):
         (GivesUpEarly, "exhausts"),
     ],
 )
-def test_the_suite_names_the_rule_that_is_broken(broken: type[Random], rule: str) -> None:
+def test_the_suite_names_the_broken_rule(broken: type[Random], rule: str) -> None:
     with pytest.raises(AssertionError, match=f"rule '{rule}' is broken"):
         check_strategy(broken)

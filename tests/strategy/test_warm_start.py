@@ -1,4 +1,4 @@
-"""A warm start: what is taken over from an earlier run, and a search that begins with it."""
+"""A warm start: the architectures that are transferred from an earlier run, and a search that begins with them."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ OLD = Space(
 NEW = Space(
     layer(
         dict,
-        one_of(2, 3, 4, name="a"),  # has lost 1, and has a new label
-        one_of("x", "y", name="b"),  # is the same
-        integer(1, 4, name="n"),  # is narrower
-        one_of(no=layer(dict), yes=layer(dict, one_of(5, 6, name="e")), name="d"),  # is new
+        one_of(2, 3, 4, name="a"),  # without 1, and with a new label
+        one_of("x", "y", name="b"),  # equal
+        integer(1, 4, name="n"),  # a smaller range
+        one_of(no=layer(dict), yes=layer(dict, one_of(5, 6, name="e")), name="d"),  # new
     )
 )
 
 
-def earlier(count: int, space: Space = OLD) -> list[Trial]:
+def earlier_trials(count: int, space: Space = OLD) -> list[Trial]:
     trials = []
     for number in range(count):
         proposal = Proposal(space.sample(generator(0, number)))
@@ -42,54 +42,54 @@ def earlier(count: int, space: Space = OLD) -> list[Trial]:
     return trials
 
 
-def test_labels_are_kept_where_the_new_space_has_them_and_drawn_where_not() -> None:
-    trials = earlier(40)
-    found = transfer(NEW, OLD, trials, ACCURACY, count=5)
-    assert found.said[:4] == (
+def test_labels_are_kept_if_the_new_space_has_them_and_drawn_otherwise() -> None:
+    trials = earlier_trials(40)
+    transferred = transfer(NEW, OLD, trials, ACCURACY, count=5)
+    assert transferred.said[:4] == (
         "1 of 5 decisions are those of the earlier run",
         "with other alternatives: a, n",
         "new: d, e",
         "removed: c",
     )
-    assert len(found.architectures) == len(found.trials) == 5
-    assert list(found.trials) == sorted(found.trials, reverse=True), "the best first"
-    for choices, number in zip(found.architectures, found.trials, strict=True):
-        was = trials[number].architecture
+    assert len(transferred.architectures) == len(transferred.trials) == 5
+    assert list(transferred.trials) == sorted(transferred.trials, reverse=True), "the best first"
+    for choices, number in zip(transferred.architectures, transferred.trials, strict=True):
+        old = trials[number].architecture
         assert NEW.architecture(choices).to_json() == choices
-        assert choices["b"] == was["b"]
-        assert choices["a"] == was["a"] or was["a"] == 1
-        assert choices["n"] == was["n"] or was["n"] > 4
-    assert found == transfer(NEW, OLD, trials, ACCURACY, count=5), "what is drawn is always the same"
+        assert choices["b"] == old["b"]
+        assert choices["a"] == old["a"] or old["a"] == 1
+        assert choices["n"] == old["n"] or old["n"] > 4
+    assert transferred == transfer(NEW, OLD, trials, ACCURACY, count=5), "drawn labels are reproducible"
 
 
-def test_in_the_same_space_the_best_are_taken_over_whole_and_once() -> None:
-    trials = [*earlier(40), Trial(40, Proposal(OLD.sample(generator(1))), status=Status.ERROR)]
-    found = transfer(OLD, OLD, trials, ACCURACY, count=4)
+def test_in_the_same_space_the_best_are_transferred_completely_and_once() -> None:
+    trials = [*earlier_trials(40), Trial(40, Proposal(OLD.sample(generator(1))), status=Status.ERROR)]
+    transferred = transfer(OLD, OLD, trials, ACCURACY, count=4)
     best = list(dict.fromkeys(trial.architecture.id for trial in reversed(trials[:40])))[:4]
-    assert [OLD.architecture(choices).id for choices in found.architectures] == best
-    assert found.said[-1] == "4 architectures are taken over, 4 of them with every decision"
-    small = transfer(OLD, OLD, trials, ACCURACY, (Constraint("size", at_most=20),), count=4)
-    assert small.trials[0] == 20, "what violates a constraint comes behind"
+    assert [OLD.architecture(choices).id for choices in transferred.architectures] == best
+    assert transferred.said[-1] == "4 architectures are taken over, 4 of them with every decision"
+    feasible = transfer(OLD, OLD, trials, ACCURACY, (Constraint("size", at_most=20),), count=4)
+    assert feasible.trials[0] == 20, "infeasible trials come last"
 
 
-def test_what_cannot_be_used_is_said() -> None:
+def test_an_error_says_why_an_earlier_run_cannot_be_used() -> None:
     other = Space(layer(dict, one_of(1, 2, name="z")))
     with pytest.raises(JobError, match=r"no decision of the earlier run is one of this space: 0 of 4 .* removed: z"):
-        transfer(OLD, other, earlier(3, other), ACCURACY)
+        transfer(OLD, other, earlier_trials(3, other), ACCURACY)
     with pytest.raises(JobError, match="none of the 3 earlier trials has a value of loss"):
-        transfer(OLD, OLD, earlier(3), objectives("loss"))
+        transfer(OLD, OLD, earlier_trials(3), objectives("loss"))
 
-    def nothing(architecture: Architecture) -> str:
-        return "closed"
+    def forbid(architecture: Architecture) -> str:
+        return "forbidden"
 
-    closed = Space(layer(dict, one_of(1, 2, 3, name="a")), constraint=nothing)
+    forbidden = Space(layer(dict, one_of(1, 2, 3, name="a")), constraint=forbid)
     with pytest.raises(JobError, match="the space's constraint allows none of the 3 earlier architectures"):
-        transfer(closed, OLD, earlier(3), ACCURACY)
+        transfer(forbidden, OLD, earlier_trials(3), ACCURACY)
 
 
-def test_the_wrapper_conforms_and_stands_beside_a_list() -> None:
-    def make(space: Space, sought: Sequence[Objective], rest: Sequence[Constraint]) -> WarmStart:
-        inner = create("regularized_evolution", space, tuple(sought), tuple(rest), population=4)
+def test_the_wrapper_conforms_and_can_be_combined_with_a_list() -> None:
+    def make(space: Space, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> WarmStart:
+        inner = create("regularized_evolution", space, tuple(objectives), tuple(constraints), population=4)
         return WarmStart(inner, [space.sample(generator(n)).to_json() for n in range(3)], [7, 8, 9])
 
     check_strategy(make, another_process=False)
@@ -103,40 +103,40 @@ def test_the_wrapper_conforms_and_stands_beside_a_list() -> None:
     assert notes == [("initial", None), ("warm_start", 3), ("random", None)]
 
 
-def judge(architecture: Any) -> dict[str, float]:
+def evaluate(architecture: Any) -> dict[str, float]:
     return {"accuracy": float(architecture["n"]) / 8 + 0.1 * (architecture["b"] == "y")}
 
 
-def begun(folder: Path, space: Space, **given: Any) -> Any:
-    return search(space, estimate.function(judge), run=folder, executor="inline", strategy="random", **given)
+def run_search(folder: Path, space: Space, **arguments: Any) -> Any:
+    return search(space, estimate.function(evaluate), run=folder, executor="inline", strategy="random", **arguments)
 
 
-def test_a_search_begins_with_the_best_of_an_earlier_one_and_journals_what_it_took_over(tmp_path: Path) -> None:
-    first = begun(tmp_path / "a", OLD, max_trials=20)
-    second = begun(tmp_path / "b", NEW, max_trials=4, warm_start={"run": tmp_path / "a", "trials": 3})
+def test_a_search_begins_with_the_best_of_an_earlier_one_and_journals_the_transfer(tmp_path: Path) -> None:
+    first = run_search(tmp_path / "a", OLD, max_trials=20)
+    second = run_search(tmp_path / "b", NEW, max_trials=4, warm_start={"run": tmp_path / "a", "trials": 3})
     stored = second.state.created["warm_start"]
     trials = list(second.state.trials.values())
     assert [t.architecture.to_json() for t in trials[:3]] == stored["architectures"]
     assert [t.proposal.note["origin"] for t in trials] == ["warm_start"] * 3 + ["random"]
     assert first.state.trials[trials[0].proposal.note["earlier_trial"]].metrics == first.best.metrics
     assert any("warm start from" in message for message, _ in second.state.warnings)
-    (tmp_path / "a" / "journal.db").rename(tmp_path / "gone.db")  # the journal of the new run has all it needs
-    again = begun(tmp_path / "b", NEW, max_trials=6)
-    assert len(again.trials) == 6
+    (tmp_path / "a" / "journal.db").rename(tmp_path / "moved.db")  # the journal of the new run has all it needs
+    continued = run_search(tmp_path / "b", NEW, max_trials=6)
+    assert len(continued.trials) == 6
     assert open_run(tmp_path / "b").state.created["warm_start"] == stored
 
 
-def test_a_warm_start_does_not_change(tmp_path: Path) -> None:
+def test_the_warm_start_of_a_run_cannot_be_changed(tmp_path: Path) -> None:
     for name in "ab":
-        begun(tmp_path / name, OLD, max_trials=3)
-    begun(tmp_path / "c", OLD, max_trials=2, warm_start=tmp_path / "a")
-    assert len(begun(tmp_path / "c", OLD, max_trials=3, warm_start=tmp_path / "a").trials) == 3
+        run_search(tmp_path / name, OLD, max_trials=3)
+    run_search(tmp_path / "c", OLD, max_trials=2, warm_start=tmp_path / "a")
+    assert len(run_search(tmp_path / "c", OLD, max_trials=3, warm_start=tmp_path / "a").trials) == 3
     with pytest.raises(RunError, match=r"was begun from .*a, not from .*b; leave warm_start out"):
-        begun(tmp_path / "c", OLD, max_trials=3, warm_start=tmp_path / "b")
+        run_search(tmp_path / "c", OLD, max_trials=3, warm_start=tmp_path / "b")
     with pytest.raises(RunError, match=r"was begun without a warm start, not from .*b"):
-        begun(tmp_path / "a", OLD, max_trials=3, warm_start=tmp_path / "b")
+        run_search(tmp_path / "a", OLD, max_trials=3, warm_start=tmp_path / "b")
     with pytest.raises(JobError, match=r"there is no run in .*nowhere \(no journal.db\)"):
-        begun(tmp_path / "d", OLD, warm_start=tmp_path / "nowhere")
+        run_search(tmp_path / "d", OLD, warm_start=tmp_path / "nowhere")
     with pytest.raises(JobError, match=r"warm_start=\{'run': '.*', 'top': 3\}: an earlier run, its folder, or"):
-        begun(tmp_path / "d", OLD, warm_start={"run": str(tmp_path / "a"), "top": 3})
+        run_search(tmp_path / "d", OLD, warm_start={"run": str(tmp_path / "a"), "top": 3})
     assert not (tmp_path / "d").exists()

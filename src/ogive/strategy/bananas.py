@@ -24,8 +24,8 @@ from ogive.strategy.base import Strategy
 from ogive.strategy.candidate_pool import first_allowed
 from ogive.strategy.fallback import random_on_numerical_error
 from ogive.strategy.observations import collect_observations, normal_scores
-from ogive.surrogates.graph_features import graph_of, paths
-from ogive.surrogates.metric_models import spread
+from ogive.surrogates.graph_features import parse_graph_option, paths
+from ogive.surrogates.metric_models import subsample_rows
 from ogive.surrogates.network_ensemble import Ensemble, fit_ensemble
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
@@ -72,7 +72,7 @@ class Bananas(Strategy):
         self.parents = whole(NAME, "parents", parents, at_least=1)
         self.max_paths = whole(NAME, "max_paths", max_paths, at_least=1)
         self.max_fit = whole(NAME, "max_fit", max_fit, at_least=3)
-        self._graph = graph_of(graph, space)
+        self._graph = parse_graph_option(graph, space)
         self._trials: dict[TrialId, Trial] = {}
         self._fitted: tuple[bytes, Ensemble] | None = None  # a cache: the latest training data, and the ensemble
 
@@ -96,7 +96,7 @@ class Bananas(Strategy):
         if not candidates:
             return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_mutation": "all are known"})
         # Steps 2.i and 2.iii: train the ensemble, and evaluate the acquisition function phi at each candidate.
-        rows = spread(ranks.astype(np.float64), self.max_fit)
+        rows = subsample_rows(ranks.astype(np.float64), self.max_fit)
         architectures = [observations.trials[row].architecture for row in rows]
         scores = self._sample_scores(
             architectures, normal_scores(ranks[rows].astype(np.float64)), candidates=candidates, rng=rng

@@ -37,7 +37,7 @@ class Deduplicated(Strategy):
         super().__init__(strategy.space, strategy.objectives, strategy.constraints)
         self.strategy = strategy
         self.tries = tries
-        self._trial_architectures: set[str] = set()  # ids
+        self._evaluated: set[str] = set()  # ids of the architectures that have a trial
         self._remaining: dict[str, Architecture] | None = None  # a cache of `_remaining_architectures`
 
     def allow_only(self, allowed: Callable[[Architecture], bool]) -> None:
@@ -45,7 +45,8 @@ class Deduplicated(Strategy):
         self.strategy.allow_only(allowed)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        extended = pending  # with the duplicates of this ask
+        # First choice: a proposal of the strategy. Each duplicate is pending in the next ask, which can avoid it.
+        extended = pending
         duplicates = 0
         while duplicates < self.tries:
             proposal = check_proposal(self.strategy, self.strategy.ask(rng, extended, fidelity))
@@ -53,10 +54,12 @@ class Deduplicated(Strategy):
                 return _with_note(proposal, duplicates=duplicates) if duplicates else proposal
             duplicates += 1
             extended = extended.plus(proposal)
+        # Second choice: a random architecture. This is fast, and succeeds unless most of the space was evaluated.
         for _ in range(SAMPLES):
             architecture = self.space.sample(rng)
             if self._is_new(architecture, pending):
                 return Proposal(architecture, note={"origin": "random", "duplicates": duplicates, "instead": "sample"})
+        # Last choice: a random one of those that enumeration finds to be new.
         remaining = [a for a in self._remaining_architectures() if not pending.holds(a.id)]
         if not remaining:
             raise SpaceExhausted(self._exhausted_message({proposal.architecture.id for proposal in pending}))
@@ -64,18 +67,18 @@ class Deduplicated(Strategy):
         return Proposal(architecture, note={"origin": "random", "duplicates": duplicates, "instead": "grid"})
 
     def tell(self, trial: Trial) -> None:
-        self._trial_architectures.add(trial.architecture.id)
+        self._evaluated.add(trial.architecture.id)
         self.strategy.tell(trial)
 
     def _is_new(self, architecture: Architecture, pending: Pending) -> bool:
-        return architecture.id not in self._trial_architectures and not pending.holds(architecture.id)
+        return architecture.id not in self._evaluated and not pending.holds(architecture.id)
 
     def _remaining_architectures(self) -> list[Architecture]:
         """Return all architectures without a trial, one for each id; none if the space is too large to enumerate."""
         if self._remaining is None:
             is_enumerable = self._size() <= ENUMERABLE
             self._remaining = {a.id: a for a in self.space.grid()} if is_enumerable else {}
-        self._remaining = {key: a for key, a in self._remaining.items() if key not in self._trial_architectures}
+        self._remaining = {key: a for key, a in self._remaining.items() if key not in self._evaluated}
         return list(self._remaining.values())
 
     def _size(self) -> float:
@@ -83,8 +86,8 @@ class Deduplicated(Strategy):
         return size.high if isinstance(size, SizeBounds) else size
 
     def _exhausted_message(self, pending_ids: set[str]) -> str:
-        known = self._trial_architectures
-        counts = f"{len(known)} were evaluated, {len(pending_ids - known)} are pending or rejected"
+        evaluated = self._evaluated
+        counts = f"{len(evaluated)} were evaluated, {len(pending_ids - evaluated)} are pending or rejected"
         if self._size() <= ENUMERABLE:
             return f"every architecture that the space allows was proposed: {counts}; widen the space to continue"
         return (

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ogive.strategy.base import Strategy
-from ogive.surrogates.numerical_errors import NUMERICAL, one_line
+from ogive.surrogates.numerical_errors import NUMERICAL, format_error
 from ogive.trial import Fidelity, Pending, Proposal
 
 NOTE = "fallback"
@@ -32,7 +32,7 @@ def random_on_numerical_error(ask: Ask[S]) -> Ask[S]:
             with np.errstate(all="ignore"):
                 return ask(self, rng, pending, fidelity)
         except NUMERICAL as error:
-            return Proposal(self.space.sample(rng), note={"origin": "random", NOTE: f"no model: {one_line(error)}"})
+            return Proposal(self.space.sample(rng), note={"origin": "random", NOTE: f"no model: {format_error(error)}"})
 
     return ask_or_sample
 

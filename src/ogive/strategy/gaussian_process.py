@@ -27,8 +27,8 @@ from ogive.strategy.gp_acquisition import Acquisition, AcquisitionData
 from ogive.strategy.local_search import LocalSearch
 from ogive.strategy.observations import Observations, collect_observations
 from ogive.surrogates.architecture_kernel import ArchitectureKernel, Embedding
-from ogive.surrogates.graph_features import graph_of
-from ogive.surrogates.metric_models import MetricModels, Rows, milestone, spread
+from ogive.surrogates.graph_features import parse_graph_option
+from ogive.surrogates.metric_models import MetricModels, Rows, last_milestone, subsample_rows
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 NAME = "strategy 'gp'"
@@ -94,7 +94,7 @@ class GaussianProcess(Strategy):
         self.draws = whole(NAME, "draws", draws, at_least=1)
         self.local = whole(NAME, "local", local, at_least=0) if len(self.objectives) == 1 else 0
         self.max_fit = whole(NAME, "max_fit", max_fit, at_least=3)
-        embedding = Embedding(space, graph_of(graph, space), whole(NAME, "depth", depth, at_least=0))
+        embedding = Embedding(space, parse_graph_option(graph, space), whole(NAME, "depth", depth, at_least=0))
         self._pool = CandidatePool(space, embedding)
         self._surrogate = MetricModels(ArchitectureKernel(embedding), self.draws)
         self._local_search = LocalSearch(space, objectives, constraints)
@@ -137,7 +137,7 @@ class GaussianProcess(Strategy):
         # Step 4: propose the candidate with the highest acquisition value among those that no wrapper would reject.
         scores = acquisition(candidates.x)
         note = {
-            "fitted_on": len(data.fitted),
+            "fitted_on": len(data.fit_rows),
             "of": len(observations.trials),
             **fallback_note(self._surrogate.failure_reason),
         }
@@ -190,15 +190,15 @@ class GaussianProcess(Strategy):
         limit = min(CORE, 2 * CORE // (outputs + bool(observations.failed)), self.max_fit)
         limits = [limit] * outputs + [limit // 2]  # the model of failure has as many failed trials in addition
 
-        def core(output: int) -> Rows:
+        def core_rows(output: int) -> Rows:
             # Parameters are drawn again at milestones. Each output has them at another trial, so that no ask draws all.
-            first_rows = np.arange(milestone(max(1, n - output)))
-            return spread(observations.rows(first_rows).ranks().astype(np.float64), limits[output])
+            first_rows = np.arange(last_milestone(max(1, n - output)))
+            return subsample_rows(observations.select(first_rows).ranks().astype(np.float64), limits[output])
 
         return AcquisitionData(
             observations=observations,
             embed=self._pool.embed,
-            fitted=spread(ranks, self.max_fit),
-            core=core,
+            fit_rows=subsample_rows(ranks, self.max_fit),
+            core_rows=core_rows,
             by_rank=by_rank,
         )

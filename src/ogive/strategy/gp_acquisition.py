@@ -23,7 +23,7 @@ from ogive.strategy.acquisition import (
 )
 from ogive.strategy.observations import Observations, normal_scores, scale_excess, winsorize
 from ogive.surrogates.gp_regression import GPRegression
-from ogive.surrogates.metric_models import MetricModels, ModelledOutput, Rows, milestone
+from ogive.surrogates.metric_models import MetricModels, ModelledOutput, Rows, last_milestone
 
 Transform = Callable[[FloatArray], FloatArray]
 
@@ -44,53 +44,53 @@ class AcquisitionData:
     Attributes:
         observations: the observations of all trials.
         embed: returns the embedding [k, p] of k architectures.
-        fitted: the rows of the observations that the models are conditioned on.
-        core: returns the rows from which the kernel's parameters are drawn, for the number of an output. The outputs are the
-            objectives, the constraints, and failure, in this order.
+        fit_rows: the rows of the observations that the models are conditioned on.
+        core_rows: returns the rows from which the kernel's parameters are drawn, for the number of an output. The outputs
+            are the objectives, the constraints, and failure, in this order.
         by_rank: True to model the rank among the rows in place of the objectives.
     """
 
     observations: Observations
     embed: Callable[[Sequence[Architecture]], FloatArray]
-    fitted: Rows
-    core: Callable[[int], Rows]
+    fit_rows: Rows
+    core_rows: Callable[[int], Rows]
     by_rank: bool
 
-    def x(self, rows: Rows) -> FloatArray:
+    def embed_rows(self, rows: Rows) -> FloatArray:
         """Return the embedding [k, p] of k rows."""
         return self.embed([self.observations.trials[row].architecture for row in rows])
 
-    def costs(self, rows: Rows) -> FloatArray:
+    def select_costs(self, rows: Rows) -> FloatArray:
         """Return the modelled costs [k, o] of k rows. They depend on these rows only, also if they are ranks."""
-        observations = self.observations.rows(rows)
+        observations = self.observations.select(rows)
         return observations.ranks().astype(np.float64)[:, None] if self.by_rank else observations.costs
 
-    def output(self, name: str, number: int, values: Callable[[Rows], FloatArray]) -> ModelledOutput:
+    def make_output(self, name: str, number: int, values: Callable[[Rows], FloatArray]) -> ModelledOutput:
         """Return the output with this number, whose values [k] for k rows are `values(rows)`."""
-        core = self.core(number)
+        core = self.core_rows(number)
         # Models of ranks use other draws of the parameters at each ask, else many asks would share the same few draws. In
         # docs/measured.md, two objectives reach 98.10 % (0.14) of the hypervolume so, and 98.01 % (0.10) with equal draws.
         turn = len(self.observations.trials) if self.by_rank else 0
         return ModelledOutput(
             name=name,
-            x=self.x(self.fitted),
-            y=values(self.fitted),
-            core_x=self.x(core),
+            x=self.embed_rows(self.fit_rows),
+            y=values(self.fit_rows),
+            core_x=self.embed_rows(core),
             core_y=values(core),
             turn=turn,
         )
 
-    def failure(self) -> ModelledOutput:
+    def make_failure_output(self) -> ModelledOutput:
         """Return the output that is 1 for failed trials, and -1 for others."""
         failed = [trial.architecture for trial in self.observations.failed]
-        core = self.core(self.observations.costs.shape[1] + self.observations.excess.shape[1])
-        core_failed = failed[: min(milestone(len(failed)), len(core))]
-        x, y = self._failure_data(self.fitted, failed[: len(self.fitted)])
+        core = self.core_rows(self.observations.costs.shape[1] + self.observations.excess.shape[1])
+        core_failed = failed[: min(last_milestone(len(failed)), len(core))]
+        x, y = self._failure_data(self.fit_rows, failed[: len(self.fit_rows)])
         core_x, core_y = self._failure_data(core, core_failed)
         return ModelledOutput(name="failure", x=x, y=y, core_x=core_x, core_y=core_y)
 
     def _failure_data(self, rows: Rows, failed: Sequence[Architecture]) -> tuple[FloatArray, FloatArray]:
-        x = np.concatenate([self.x(rows), self.embed(failed)])
+        x = np.concatenate([self.embed_rows(rows), self.embed(failed)])
         return x, np.repeat([-1.0, 1.0], [len(rows), len(failed)])
 
 
@@ -118,13 +118,17 @@ class Acquisition:
 
         def fit_objective(j: int, name: str) -> list[GPRegression]:
             transform = TRANSFORMS[name]
-            output = data.output(f"{name} {j} of {outputs}", j, lambda rows: transform(data.costs(rows)[:, j]))
-            return surrogate.models(output)
+            output = data.make_output(
+                f"{name} {j} of {outputs}", j, lambda rows: transform(data.select_costs(rows)[:, j])
+            )
+            return surrogate.fit(output)
 
         def fit_limit(j: int) -> list[GPRegression]:
             number = observations.costs.shape[1] + j
-            output = data.output(f"constraint {j}", number, lambda rows: scale_excess(observations.excess[rows, j]))
-            return surrogate.models(output)
+            output = data.make_output(
+                f"constraint {j}", number, lambda rows: scale_excess(observations.excess[rows, j])
+            )
+            return surrogate.fit(output)
 
         # Ginsbourger et al. (2010), "Kriging believer": condition on pending architectures with their predicted costs.
         objectives = []
@@ -134,8 +138,8 @@ class Acquisition:
         # A constraint that no trial has violated needs no model, and failure needs one if a trial has failed.
         limits = [fit_limit(j) for j, column in enumerate(observations.excess.T) if (column > 0).any()]
         if observations.failed:
-            limits.append(surrogate.models(data.failure()))
-        return Acquisition(objectives, limits, observations.feasible[data.fitted])
+            limits.append(surrogate.fit(data.make_failure_output()))
+        return Acquisition(objectives, limits, observations.feasible[data.fit_rows])
 
     def cheap_score(self) -> Acquisition:
         """Return the acquisition by the first models of each list only: faster, and enough to drop poor candidates."""

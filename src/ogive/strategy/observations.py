@@ -54,7 +54,7 @@ class Observations:
         """Return the ranks [n] of the trials, 0 for the best, by `ogive.objective.rank`."""
         return rank(self.costs, np.maximum(self.excess, 0.0).sum(axis=1))
 
-    def rows(self, rows: IntArray) -> Observations:
+    def select(self, rows: IntArray) -> Observations:
         """Return the observations of the trials in these rows, and of all failed trials."""
         return Observations([self.trials[row] for row in rows], self.costs[rows], self.excess[rows], self.failed)
 

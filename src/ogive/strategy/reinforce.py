@@ -86,9 +86,7 @@ class Reinforce(Strategy):
         self._parts = [count_parts(decision.domain) for decision in space.decisions]
         hidden = whole(NAME, "hidden", hidden, at_least=1)
         self._policy = Policy(self._parts, hidden, float(learning_rate), float(entropy))
-        self._history: dict[
-            TrialId, Trial
-        ] = {}  # trials with a value or a failure of their own, in the order of joining
+        self._history: dict[TrialId, Trial] = {}  # trials that have a reward, in the order of joining
         self._index: dict[TrialId, int] = {}  # the position of each trial in the history
         self._batch_rewards: list[list[float]] = []  # the rewards of each batch that the controller was trained on
         self._baseline: float | None = None

@@ -25,7 +25,7 @@ from ogive.strategy.base import Strategy
 from ogive.strategy.candidate_pool import first_allowed
 from ogive.strategy.fallback import random_on_numerical_error
 from ogive.strategy.observations import Observations, collect_observations, normal_scores
-from ogive.surrogates.metric_models import spread
+from ogive.surrogates.metric_models import subsample_rows
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 NAME = "strategy 'smac'"
@@ -120,7 +120,7 @@ class SMAC(Strategy):
         ranks = np.concatenate([order, np.full(len(failed), order.max() + 1)])
         architectures = [*(trial.architecture for trial in observations.trials), *failed]
         # Section 4.1: fit a random forest.
-        rows = spread(ranks, self.max_fit)
+        rows = subsample_rows(ranks, self.max_fit)
         x = self.space.encode([architectures[row] for row in rows])
         y = normal_scores(ranks[rows])
         return _FittedModel(
@@ -196,7 +196,7 @@ class SMAC(Strategy):
         return expected_improvement(mean, np.sqrt(variance), best)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _FittedModel:
     """A forest and its data.
 

@@ -94,19 +94,20 @@ def transfer(
     if not observations.trials:
         metrics = ", ".join(o.metric for o in objectives)
         raise JobError(f"warm_start: none of the {len(trials)} earlier trials has a value of {metrics}")
-    by_id: dict[str, tuple[Architecture, TrialId, int]] = {}  # with the number of decisions that were drawn
+    # Go through the earlier trials, best first, until `count` different architectures are allowed.
+    by_id: dict[str, tuple[Architecture, TrialId, int]] = {}  # with the number of random decisions
     for row in np.argsort(observations.ranks(), kind="stable"):
         trial = observations.trials[row]
-        architecture, drawn = _adapt(space, common, trial.architecture)
+        architecture, random_count = _adapt(space, common, trial.architecture)
         if space.violation(architecture) is None:
-            by_id.setdefault(architecture.id, (architecture, trial.id, drawn))
+            by_id.setdefault(architecture.id, (architecture, trial.id, random_count))
         if len(by_id) == count:
             break
     if not by_id:
         raise JobError(
             f"warm_start: the space's constraint allows none of the {len(observations.trials)} earlier architectures"
         )
-    complete = sum(drawn == 0 for _, _, drawn in by_id.values())
+    complete = sum(random_count == 0 for _, _, random_count in by_id.values())
     messages.append(f"{len(by_id)} architectures are taken over, {complete} of them with every decision")
     return Transfer(
         architectures=tuple(architecture.to_json() for architecture, _, _ in by_id.values()),
@@ -143,17 +144,18 @@ def _has_label(domain: Domain, label: Label) -> bool:
 
 
 def _adapt(space: Space, common: frozenset[str], earlier: Architecture) -> tuple[Architecture, int]:
-    """Return the architecture of `space` that is most like an earlier one, and how many of its decisions were drawn."""
+    """Return the architecture of `space` that is most like an earlier one, and the number of its random decisions."""
     u = generator(derive(0, "warm start", earlier.id)).random(len(space.decisions))
     choices: dict[str, Label] = {}
-    drawn = 0
+    random_count = 0
     for decision, x in zip(space.decisions, u, strict=True):
         if not decision.active(choices):
             continue
         name, domain = decision.name, decision.domain
+        # The spaces may share a decision but not all of its labels, and it may be inactive in the earlier architecture.
         if name in common and name in earlier and _has_label(domain, earlier[name]):
             choices[name] = domain.parse(earlier[name])
         else:
             choices[name] = domain.pick(float(x))
-            drawn += 1
-    return Architecture(space, choices), drawn
+            random_count += 1
+    return Architecture(space, choices), random_count

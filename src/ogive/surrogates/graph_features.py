@@ -33,7 +33,7 @@ PATHS = 100
 """The largest number of paths of a graph; longer paths are ignored first."""
 
 
-def graph_of(spec: Any, space: Space) -> Graph | None:
+def parse_graph_option(spec: Any, space: Space) -> Graph | None:
     """Return the graph function that an option names; what a user's function returns is checked at each call.
 
     Args:
@@ -113,11 +113,11 @@ def features(graphs: Sequence[tuple[Labels, Edges]], depth: int) -> FloatArray:
     """
     keys = [(tuple(labels), tuple(edges)) for labels, edges in graphs]
     row_of = {key: row for row, key in enumerate(dict.fromkeys(keys))}
-    rows = np.concatenate([histograms(list(row_of), depth), path_columns(list(row_of))], axis=1)
+    rows = np.concatenate([compute_histograms(list(row_of), depth), encode_paths(list(row_of))], axis=1)
     return np.asarray(rows[[row_of[key] for key in keys]])
 
 
-def histograms(graphs: Sequence[tuple[Labels, Edges]], depth: int) -> FloatArray:
+def compute_histograms(graphs: Sequence[tuple[Labels, Edges]], depth: int) -> FloatArray:
     """Return the counts of labels [n, (depth + 1) * WIDTH] at each level.
 
     They are scaled so that two graphs that differ in the label of one node have the squared distance 1 at level 0.
@@ -130,7 +130,7 @@ def histograms(graphs: Sequence[tuple[Labels, Edges]], depth: int) -> FloatArray
     return counts.reshape(len(graphs), (depth + 1) * WIDTH)
 
 
-def path_columns(graphs: Sequence[tuple[Labels, Edges]]) -> FloatArray:
+def encode_paths(graphs: Sequence[tuple[Labels, Edges]]) -> FloatArray:
     """Return the paths [n, WIDTH] of each graph: a column is above 0 if the graph has a path that is hashed to it.
 
     They are scaled so that two graphs of which each has one path that the other lacks have the squared distance 1.

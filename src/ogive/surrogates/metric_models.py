@@ -18,7 +18,7 @@ from ogive.arrays import FloatArray
 from ogive.seeds import generator
 from ogive.surrogates.architecture_kernel import ArchitectureKernel
 from ogive.surrogates.gp_regression import GPRegression, condition, draw_parameters
-from ogive.surrogates.numerical_errors import NUMERICAL, one_line
+from ogive.surrogates.numerical_errors import NUMERICAL, format_error
 
 Rows = NDArray[np.int64]
 
@@ -65,7 +65,7 @@ class MetricModels:
     _parameters: dict[str, tuple[bytes, Sequence[FloatArray], str | None]] = field(default_factory=dict)
     _models: dict[str, tuple[bytes, list[GPRegression]]] = field(default_factory=dict)
 
-    def models(self, output: ModelledOutput) -> list[GPRegression]:
+    def fit(self, output: ModelledOutput) -> list[GPRegression]:
         """Return a Gaussian process for each draw of the parameters."""
         thetas = self._cached_parameters(output)[output.turn % THIN :: THIN]
         key = output.x.tobytes() + output.y.tobytes() + np.concatenate(thetas).tobytes()
@@ -90,13 +90,14 @@ class MetricModels:
         # The seed does not depend on the run, so that a continued search draws the same parameters.
         rng = generator(0, "parameters", output.name)
         try:
-            return draw_parameters(self.kernel, output.core_x, output.core_y, self.draws * THIN, rng), None
+            chain = draw_parameters(self.kernel, output.core_x, output.core_y, draws=self.draws * THIN, rng=rng)
+            return chain, None
         except NUMERICAL as error:
-            reason = f"parameters of the prior for {output.name}: {one_line(error)}"
+            reason = f"parameters of the prior for {output.name}: {format_error(error)}"
             return [self.kernel.prior.mean] * (self.draws * THIN), reason
 
 
-def milestone(n: int) -> int:
+def last_milestone(n: int) -> int:
     """Return the last number up to `n` at which parameters are drawn: each number up to 20, then a tenth more each time."""
     number = 1
     while (following := max(number + 1, int(number * GROWTH))) <= n:
@@ -104,7 +105,7 @@ def milestone(n: int) -> int:
     return number
 
 
-def spread(values: FloatArray, limit: int) -> Rows:
+def subsample_rows(values: FloatArray, limit: int) -> Rows:
     """Return the rows of `values` [n], in order, if they are at most `limit`.
 
     Otherwise return `limit` of them: a third are the smallest values, the others have evenly spread ranks.
