@@ -52,7 +52,7 @@ def test_values_of_any_size_are_standardized() -> None:
 def test_parameters_that_cannot_be_drawn_are_those_of_the_prior_and_the_note_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def raise_error(*arguments: Any) -> Any:
+    def raise_error(*arguments: Any, **keywords: Any) -> Any:
         raise OverflowError("math range error")
 
     monkeypatch.setattr(metric_models, "draw_parameters", raise_error)
@@ -68,7 +68,7 @@ def test_the_note_names_the_error_of_a_model_and_the_controller_warns_once(
 ) -> None:
     strategy = make(name)
 
-    def raise_error(*arguments: Any, **options: Any) -> Any:
+    def raise_error(*arguments: Any, **keywords: Any) -> Any:
         raise np.linalg.LinAlgError("2-th leading minor\nnot positive definite")
 
     for module in ("gaussian_process", "bananas", "smac", "tpe", "bohb"):

@@ -182,9 +182,9 @@ def test_parameters_are_drawn_rarely_and_not_for_all_outputs_at_once(monkeypatch
     """Otherwise an ask takes long: the parameters of the rank would be drawn again after every trial."""
     draws: list[int] = []  # of each ask
 
-    def count_draws(*args: Any) -> Any:
+    def count_draws(*arguments: Any, **keywords: Any) -> Any:
         draws[-1] += 1
-        return draw_parameters(*args)
+        return draw_parameters(*arguments, **keywords)
 
     def evaluate(architecture: Architecture) -> Metrics | None:
         cost = float(architecture["n"] + architecture["d0"])

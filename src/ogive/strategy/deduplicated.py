@@ -45,7 +45,8 @@ class Deduplicated(Strategy):
         self.strategy.allow_only(allowed)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        extended = pending  # with the duplicates of this ask
+        # First choice: a proposal of the strategy. Each duplicate is pending in the next ask, which can avoid it.
+        extended = pending
         duplicates = 0
         while duplicates < self.tries:
             proposal = check_proposal(self.strategy, self.strategy.ask(rng, extended, fidelity))
@@ -53,10 +54,12 @@ class Deduplicated(Strategy):
                 return _with_note(proposal, duplicates=duplicates) if duplicates else proposal
             duplicates += 1
             extended = extended.plus(proposal)
+        # Second choice: a random architecture. This is fast, and succeeds unless most of the space was evaluated.
         for _ in range(SAMPLES):
             architecture = self.space.sample(rng)
             if self._is_new(architecture, pending):
                 return Proposal(architecture, note={"origin": "random", "duplicates": duplicates, "instead": "sample"})
+        # Last choice: a random one of those that enumeration finds to be new.
         remaining = [a for a in self._remaining_architectures() if not pending.holds(a.id)]
         if not remaining:
             raise SpaceExhausted(self._exhausted_message({proposal.architecture.id for proposal in pending}))

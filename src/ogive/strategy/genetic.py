@@ -112,7 +112,7 @@ class Genetic(Strategy):
 
 
 def mutate(
-    space: Space, architecture: Architecture, rate: float | None, rng: np.random.Generator, at_least_one: bool
+    space: Space, architecture: Architecture, rate: float | None, rng: np.random.Generator, *, at_least_one: bool
 ) -> Architecture:
     """Return `architecture` with each active decision changed at random, independently of the others.
 

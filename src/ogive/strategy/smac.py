@@ -196,7 +196,7 @@ class SMAC(Strategy):
         return expected_improvement(mean, np.sqrt(variance), best)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _FittedModel:
     """A forest and its data.
 

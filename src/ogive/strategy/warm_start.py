@@ -94,6 +94,7 @@ def transfer(
     if not observations.trials:
         metrics = ", ".join(o.metric for o in objectives)
         raise JobError(f"warm_start: none of the {len(trials)} earlier trials has a value of {metrics}")
+    # Go through the earlier trials, best first, until `count` different architectures are allowed.
     by_id: dict[str, tuple[Architecture, TrialId, int]] = {}  # with the number of random decisions
     for row in np.argsort(observations.ranks(), kind="stable"):
         trial = observations.trials[row]
@@ -143,7 +144,7 @@ def _has_label(domain: Domain, label: Label) -> bool:
 
 
 def _adapt(space: Space, common: frozenset[str], earlier: Architecture) -> tuple[Architecture, int]:
-    """Return the architecture of `space` most like an earlier one, and the number of its random decisions."""
+    """Return the architecture of `space` that is most like an earlier one, and the number of its random decisions."""
     u = generator(derive(0, "warm start", earlier.id)).random(len(space.decisions))
     choices: dict[str, Label] = {}
     random_count = 0
@@ -151,6 +152,7 @@ def _adapt(space: Space, common: frozenset[str], earlier: Architecture) -> tuple
         if not decision.active(choices):
             continue
         name, domain = decision.name, decision.domain
+        # The spaces may share a decision but not all of its labels, and it may be inactive in the earlier architecture.
         if name in common and name in earlier and _has_label(domain, earlier[name]):
             choices[name] = domain.parse(earlier[name])
         else:

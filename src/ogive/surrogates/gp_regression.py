@@ -34,7 +34,7 @@ IMPOSSIBLE = 1e10
 """The cost of parameters for which the likelihood cannot be computed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GPRegression:
     """A Gaussian process with mean zero, conditioned on y at x.
 
@@ -113,7 +113,7 @@ def condition(kernel: ArchitectureKernel, theta: FloatArray, x: FloatArray, y: F
 
 
 def draw_parameters(
-    kernel: ArchitectureKernel, x: FloatArray, y: FloatArray, draws: int, rng: np.random.Generator
+    kernel: ArchitectureKernel, x: FloatArray, y: FloatArray, *, draws: int, rng: np.random.Generator
 ) -> list[FloatArray]:
     """Return S = `draws` vectors theta, successive steps of a Markov chain on their posterior given y [n] at x [n, p].
 

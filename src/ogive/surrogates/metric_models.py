@@ -90,7 +90,8 @@ class MetricModels:
         # The seed does not depend on the run, so that a continued search draws the same parameters.
         rng = generator(0, "parameters", output.name)
         try:
-            return draw_parameters(self.kernel, output.core_x, output.core_y, self.draws * THIN, rng), None
+            chain = draw_parameters(self.kernel, output.core_x, output.core_y, draws=self.draws * THIN, rng=rng)
+            return chain, None
         except NUMERICAL as error:
             reason = f"parameters of the prior for {output.name}: {format_error(error)}"
             return [self.kernel.prior.mean] * (self.draws * THIN), reason
