@@ -1,4 +1,4 @@
-"""One trial again, in a fresh process: the same numbers where nothing has changed, and what is said where something has."""
+"""The repetition of a trial in a fresh process: equal numbers if nothing has changed, and the changes by name."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def train(model, trial):
 
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A module with a space and a train function, which a test may change."""
+    """Return a module with a space and a train function, which a test may edit."""
     (tmp_path / "toy_again.py").write_text(CODE)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
@@ -52,84 +52,90 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 class Fixed(Strategy):
-    """Proposes the architectures with these `a`, the last one inheriting."""
+    """Proposes the architectures with these values of `a`; the last one inherits weights."""
 
-    def __init__(self, space: og.Space, heir: Callable[[], tuple[int, int] | None], wanted: tuple[int, ...]) -> None:
-        self.space, self.heir, self.wanted = space, heir, wanted
+    def __init__(self, space: og.Space, parent: Callable[[], tuple[int, int] | None], values: tuple[int, ...]) -> None:
+        self.space, self.parent, self.values = space, parent, values
         self.objectives, self.constraints = (og.Objective("accuracy", "maximize"),), ()
-        self.asked = 0
+        self.proposed = 0
 
     def ask(self, rng: Any, pending: Any, fidelity: Any) -> Proposal:
-        number = self.asked
-        architecture = self.space.architecture({"a": self.wanted[number], "n": "x"})
-        return Proposal(architecture, self.heir() if number == len(self.wanted) - 1 else None)
+        number = self.proposed
+        architecture = self.space.architecture({"a": self.values[number], "n": "x"})
+        return Proposal(architecture, self.parent() if number == len(self.values) - 1 else None)
 
     def tell(self, trial: og.Trial) -> None:
-        self.asked = max(self.asked, trial.id + 1)
+        self.proposed = max(self.proposed, trial.id + 1)
 
 
-def searched(toy: ModuleType, folder: Path, **options: Any) -> Run:
-    given = {"strategy": "random", "epochs": 4, "max_trials": 4, "cache": False, "observer": lambda state, event: None}
-    return og.search(toy.space, toy.train, run=folder, **{**given, **options})
+def run_search(toy: ModuleType, folder: Path, **options: Any) -> Run:
+    defaults = {
+        "strategy": "random",
+        "epochs": 4,
+        "max_trials": 4,
+        "cache": False,
+        "observer": lambda state, event: None,
+    }
+    return og.search(toy.space, toy.train, run=folder, **{**defaults, **options})
 
 
-def events(folder: Path) -> int:
+def count_events(folder: Path) -> int:
     journal = Journal(folder / "journal.db", writable=False)
-    found = len(list(journal.read()))
+    count = len(list(journal.read()))
     journal.close()
-    return found
+    return count
 
 
-def test_trials_of_a_search_with_halving_give_the_same_numbers_again(toy: ModuleType, tmp_path: Path) -> None:
-    run = searched(toy, tmp_path / "run", schedule={"asha": {}}, max_trials=6)
+def test_repeated_trials_of_a_search_with_asha_give_the_same_numbers(toy: ModuleType, tmp_path: Path) -> None:
+    run = run_search(toy, tmp_path / "run", schedule={"asha": {}}, max_trials=6)
     assert {trial.step for trial in run.trials} >= {1, 4}  # paused early, and promoted to the end
     assert any(trial.status is Status.ERROR for trial in run.trials)
-    before = events(run.folder)
-    kinds = {(trial.status, trial.step): trial for trial in run.trials}  # one of each is enough
+    before = count_events(run.folder)
+    kinds = {(trial.status, trial.step): trial for trial in run.trials}  # one of each kind
     for trial in kinds.values():
-        said: list[str] = []
-        again = run.reproduce(trial.id, ignore=["latency*"], say=said.append)
-        assert again.same, again
-        assert (again.steps, again.values) == (trial.step, 2 * trial.step)
-        assert set(again.ignored) == {"seconds", "latency_ms"}
-        assert said == []
-    assert events(run.folder) == before
+        messages: list[str] = []
+        result = run.reproduce(trial.id, ignore=["latency*"], say=messages.append)
+        assert result.same, result
+        assert (result.steps, result.values) == (trial.step, 2 * trial.step)
+        assert set(result.ignored) == {"seconds", "latency_ms"}
+        assert messages == []
+    assert count_events(run.folder) == before
 
 
-def test_what_measures_time_differs_unless_it_is_ignored(toy: ModuleType, tmp_path: Path) -> None:
-    run = searched(toy, tmp_path / "run", strategy=Fixed(toy.space, lambda: None, (1,)), max_trials=1, epochs=1)
-    again = run.reproduce(0)
-    assert [(item.step, item.metric) for item in again.differences] == [(1, "latency_ms")]
-    assert not again.same
+def test_metrics_that_measure_time_differ_unless_they_are_ignored(toy: ModuleType, tmp_path: Path) -> None:
+    run = run_search(toy, tmp_path / "run", strategy=Fixed(toy.space, lambda: None, (1,)), max_trials=1, epochs=1)
+    result = run.reproduce(0)
+    assert [(item.step, item.metric) for item in result.differences] == [(1, "latency_ms")]
+    assert not result.same
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_an_heir_starts_from_its_parent_even_if_the_checkpoint_is_gone(
-    toy: ModuleType, tmp_path: Path, kept: bool
-) -> None:
-    run = searched(toy, tmp_path / "run", strategy=Fixed(toy.space, lambda: (0, 4), (1, 2)), max_trials=2)
+def test_an_inherited_checkpoint_that_was_deleted_is_trained_again(toy: ModuleType, tmp_path: Path, kept: bool) -> None:
+    run = run_search(toy, tmp_path / "run", strategy=Fixed(toy.space, lambda: (0, 4), (1, 2)), max_trials=2)
     assert run.trials[1].metrics["epochs_in_all"] == 8
     if not kept:
         for path in (run.folder / "trials" / "000000").glob("checkpoint-*"):
             path.unlink()
-    said: list[str] = []
-    assert run.reproduce(1, ignore=["latency*"], say=said.append).same
-    assert [line for line in said if "trial 0 is trained again first, up to step 4" in line] == said
-    assert bool(said) is not kept
+    messages: list[str] = []
+    assert run.reproduce(1, ignore=["latency*"], say=messages.append).same
+    assert [line for line in messages if "trial 0 is trained again first, up to step 4" in line] == messages
+    assert bool(messages) is not kept
 
 
 def test_a_cached_trial_is_trained(toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OGIVE_CACHE", str(tmp_path / "cache"))
-    judge = og.estimate.train(toy.train, recipe={"toy": 1})
+    estimator = og.estimate.train(toy.train, recipe={"toy": 1})
     quiet: dict[str, Any] = {"epochs": 2, "max_trials": 1, "observer": lambda state, event: None}
     for name in ("first", "second"):
-        run = og.search(toy.space, judge, run=tmp_path / name, strategy=Fixed(toy.space, lambda: None, (2,)), **quiet)
+        run = og.search(
+            toy.space, estimator, run=tmp_path / name, strategy=Fixed(toy.space, lambda: None, (2,)), **quiet
+        )
     assert run.trials[0].cached
     assert run.reproduce(0, ignore=["latency*"]).same
 
 
-def test_changed_code_is_named_and_its_numbers_are_compared(toy: ModuleType, tmp_path: Path) -> None:
-    searched(toy, tmp_path / "run", strategy=Fixed(toy.space, lambda: None, (1,)), max_trials=1)
+def test_changed_code_is_named_and_values_are_compared(toy: ModuleType, tmp_path: Path) -> None:
+    run_search(toy, tmp_path / "run", strategy=Fixed(toy.space, lambda: None, (1,)), max_trials=1)
     (tmp_path / "toy_again.py").write_text(CODE.replace("0.5 * value", "0.75 * value"))
     done = subprocess.run(
         [sys.executable, "-m", "ogive", "reproduce", "run", "--trial", "0", "--ignore", "latency*"],
@@ -141,8 +147,8 @@ def test_changed_code_is_named_and_its_numbers_are_compared(toy: ModuleType, tmp
     assert "not the same again: 3 of 8 values at 4 steps differ; not compared: seconds, latency_ms" in done.stdout
 
 
-def test_what_cannot_be_repeated_is_one_clear_line(toy: ModuleType, tmp_path: Path) -> None:
-    run = searched(toy, tmp_path / "run", strategy=Fixed(toy.space, lambda: None, (1,)), max_trials=1)
+def test_trials_that_cannot_be_repeated_are_refused(toy: ModuleType, tmp_path: Path) -> None:
+    run = run_search(toy, tmp_path / "run", strategy=Fixed(toy.space, lambda: None, (1,)), max_trials=1)
     with pytest.raises(RunError, match=r"has no trial 7; there are 0 to 0$"):
         run.reproduce(7)
     (run.folder / "payload.pkl").unlink()
@@ -152,10 +158,10 @@ def test_what_cannot_be_repeated_is_one_clear_line(toy: ModuleType, tmp_path: Pa
         open_run(run.folder).reproduce(0)
 
 
-def test_real_training_is_equal_bit_for_bit_in_a_process_with_another_hash_seed(tmp_path: Path) -> None:
+def test_training_is_equal_bit_for_bit_with_another_hash_seed(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     task = og.task.classification("digits", test=0.2, validation=300, train=400)
-    judge = og.estimate.classifier(task, og.task.Recipe(batch_size=64), epochs=3)
+    estimator = og.estimate.classifier(task, og.task.Recipe(batch_size=64), epochs=3)
     nn = torch.nn
     net = og.layer(
         nn.Sequential,
@@ -164,7 +170,7 @@ def test_real_training_is_equal_bit_for_bit_in_a_process_with_another_hash_seed(
     )  # fmt: skip
     space = og.Space(net, example_input=(1, 8, 8))
     run = og.search(
-        space, judge, objectives="log_loss", strategy="random", schedule={"asha": {}}, max_trials=2,
+        space, estimator, objectives="log_loss", strategy="random", schedule={"asha": {}}, max_trials=2,
         run=tmp_path / "run", cache=False, observer=lambda state, event: None,
     )  # fmt: skip
     best = max(run.trials, key=lambda trial: trial.step)

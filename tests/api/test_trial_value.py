@@ -1,4 +1,4 @@
-"""What a trial's value is: early ends, the best epoch, objectives that are reported rarely or never."""
+"""The value of a trial: early ends, the best epoch, objectives that are reported rarely or never."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def search(run: Path, train: Callable[..., object], **options: Any) -> og.Run:
     return og.search(space, train, run=run, **{**defaults, **options})
 
 
-def patient(model: dict[str, int], trial: Any) -> None:
-    """Stops when the accuracy no longer rises: wide models after 4 epochs at 0.95, narrow ones only reach 0.57."""
+def train_until_flat(model: dict[str, int], trial: Any) -> None:
+    """Stop when the accuracy no longer rises: wide models end after 4 epochs at 0.95, narrow ones reach 0.57."""
     accuracy = 0.3
     for _ in trial.epochs():
         new = min(0.95, accuracy + 0.3) if model["width"] > 20 else min(0.60, accuracy + 0.03)
@@ -54,13 +54,13 @@ def patient(model: dict[str, int], trial: Any) -> None:
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
 def test_a_trial_that_ends_by_itself_has_its_last_value_under_every_schedule(tmp_path: Path, schedule: Any) -> None:
-    run = search(tmp_path / "run", patient, schedule=schedule)
+    run = search(tmp_path / "run", train_until_flat, schedule=schedule)
     assert run.best.architecture["width"] > 20
     assert run.best.metrics["accuracy"] == 0.95
 
 
-def test_hyperband_sends_the_best_that_go_on_beside_those_that_ended_by_themselves(tmp_path: Path) -> None:
-    """Of nine trials three have places on the second rung; two that ended before take two of them."""
+def test_trials_that_end_early_take_places_of_a_rung(tmp_path: Path) -> None:
+    """The second rung has three of nine trials; two that ended early take two of its places."""
 
     def train(model: dict[str, int], trial: Any) -> None:
         for epoch in trial.epochs():
@@ -85,8 +85,8 @@ def test_hyperband_sends_the_best_that_go_on_beside_those_that_ended_by_themselv
     assert [trial.architecture["width"] for trial in run.top(3)] == [9, 8, 7]
 
 
-def overfits(model: dict[str, int], trial: Any) -> None:
-    """The error is least at epoch 3 and rises after."""
+def train_overfitting(model: dict[str, int], trial: Any) -> None:
+    """The error is lowest at epoch 3 and rises afterwards."""
     state = trial.restore() or {"done": 0}
     for epoch in trial.epochs():
         trial.checkpoint(done=epoch, before=state["done"])
@@ -97,7 +97,7 @@ def overfits(model: dict[str, int], trial: Any) -> None:
 @pytest.mark.parametrize("schedule", ["full", {"asha": {"min_epochs": 2}}], ids=str)
 def test_the_best_epoch_is_the_value_and_its_checkpoint_is_kept(tmp_path: Path, schedule: Any) -> None:
     objective = og.Objective("rmse", "minimize", epoch="best")
-    run = search(tmp_path / "run", overfits, objectives=objective, schedule=schedule, max_trials=6)
+    run = search(tmp_path / "run", train_overfitting, objectives=objective, schedule=schedule, max_trials=6)
     widths = [trial.architecture["width"] for trial in run.trials if trial.step >= 3]
     assert run.best.metrics["rmse"] == 1 + min(widths) / 100
     assert run.best.step == EPOCHS
@@ -114,8 +114,8 @@ def test_the_best_epoch_is_the_value_and_its_checkpoint_is_kept(tmp_path: Path, 
     assert reopened.best.metrics == run.best.metrics
 
 
-def measured_at_the_end(model: dict[str, int], trial: Any) -> None:
-    """The accuracy falls from the first epoch on; the latency is measured in the last two."""
+def train_with_late_latency(model: dict[str, int], trial: Any) -> None:
+    """The accuracy falls from the first epoch; the latency is measured in the last two epochs."""
     state = trial.restore() or {"done": 0}
     for epoch in trial.epochs():
         trial.checkpoint(done=epoch, before=state["done"])
@@ -125,18 +125,18 @@ def measured_at_the_end(model: dict[str, int], trial: Any) -> None:
 
 
 ACCURACY = og.Objective("accuracy", "maximize", epoch="best")
-SOUGHT: list[dict[str, Any]] = [
+GOALS: list[dict[str, Any]] = [
     {"objectives": ACCURACY, "constraints": og.Constraint("latency_ms", at_most=100)},
     {"objectives": [ACCURACY, og.Objective("latency_ms", "minimize")]},
 ]
 
 
-@pytest.mark.parametrize("sought", SOUGHT, ids=("constraint", "objective"))
+@pytest.mark.parametrize("goals", GOALS, ids=("constraint", "objective"))
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
-def test_the_best_epoch_is_one_in_which_all_that_is_sought_was_measured(
-    tmp_path: Path, schedule: Any, sought: dict[str, Any]
+def test_the_best_epoch_has_all_objectives_and_constraints(
+    tmp_path: Path, schedule: Any, goals: dict[str, Any]
 ) -> None:
-    run = search(tmp_path / "run", measured_at_the_end, schedule=schedule, max_trials=9, **sought)
+    run = search(tmp_path / "run", train_with_late_latency, schedule=schedule, max_trials=9, **goals)
     assert not any(trial.status.failed for trial in run.trials)
     for trial in run.trials:
         assert trial.metrics["latency_ms"] == trial.architecture["width"]
@@ -148,10 +148,10 @@ def test_the_best_epoch_is_one_in_which_all_that_is_sought_was_measured(
     assert (saved.step, dict(saved.metrics)) == (EPOCHS - 1, dict(best.metrics))
 
 
-def test_an_epoch_that_is_not_finite_is_no_value_where_the_best_counts_and_a_failure_where_the_last_does(
+def test_an_epoch_that_is_not_finite_fails_a_trial_only_if_it_is_its_value(
     tmp_path: Path,
 ) -> None:
-    """Width 1, 2, 3: NaN in that epoch; 4: in none; 5: in all; 6: in all, and it returns early."""
+    """Widths 1, 2 and 3 report NaN in that epoch, 4 in none, 5 in all, and 6 in all and ends early."""
 
     def train(model: dict[str, int], trial: Any) -> None:
         for epoch in trial.epochs():
@@ -182,15 +182,15 @@ def test_an_epoch_that_is_not_finite_is_no_value_where_the_best_counts_and_a_fai
         if epoch == "best":
             assert failed[5] == "no epoch had finite values of accuracy: accuracy is nan at step 3"
             assert failed[6] == "no epoch had finite values of accuracy: accuracy is nan at step 2"
-            third = of_value(trial_folder(run.folder, run.trials[3]))
-            assert third is not None
-            assert third.step == 2
+            saved = of_value(trial_folder(run.folder, run.trials[3]))
+            assert saved is not None
+            assert saved.step == 2
 
 
-def test_by_default_one_is_told_where_most_trials_were_better_earlier(
+def test_a_hint_names_trials_that_were_better_at_an_earlier_epoch(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = search(tmp_path / "run", overfits, objectives="rmse", max_trials=4, observer=None)
+    run = search(tmp_path / "run", train_overfitting, objectives="rmse", max_trials=4, observer=None)
     assert run.best.metrics["rmse"] == 9 + min(trial.architecture["width"] for trial in run.trials) / 100
     hint = "4 of 4 trials had a clearly better rmse earlier than at their last epoch (median: epoch 3 of 9)"
     assert hint in capsys.readouterr().err
@@ -203,29 +203,29 @@ def test_by_default_one_is_told_where_most_trials_were_better_earlier(
     assert not any(alert.cause == "overtraining" for alert in steady.state.alerts)
 
 
-def test_only_one_objective_chooses_the_epoch_and_a_continued_run_keeps_it(tmp_path: Path) -> None:
+def test_only_one_objective_may_choose_the_epoch(tmp_path: Path) -> None:
     best = [og.Objective("rmse", "minimize", epoch="best"), og.Objective("accuracy", epoch="best")]
     with pytest.raises(JobError, match="one objective alone can choose its epoch"):
-        search(tmp_path / "run", overfits, objectives=best)
-    search(tmp_path / "run", overfits, objectives="rmse", max_trials=2)
+        search(tmp_path / "run", train_overfitting, objectives=best)
+    search(tmp_path / "run", train_overfitting, objectives="rmse", max_trials=2)
     with pytest.raises(RunError, match=r"objectives: was .* and is"):
-        search(tmp_path / "run", overfits, objectives=og.Objective("rmse", epoch="best"), max_trials=2)
+        search(tmp_path / "run", train_overfitting, objectives=og.Objective("rmse", epoch="best"), max_trials=2)
     with pytest.raises(JobError, match="epoch 'median' is not 'last' or 'best'"):
         og.Objective("rmse", epoch="median")
 
 
-def validates_rarely(model: dict[str, int], trial: Any) -> None:
+def train_validating_rarely(model: dict[str, int], trial: Any) -> None:
     for epoch in trial.epochs():
         trial.report(train_loss=1 / epoch, **({"accuracy": model["width"] * epoch / 1000} if epoch % 4 == 0 else {}))
 
 
-def reports_rarely(model: dict[str, int], trial: Any) -> None:
+def train_reporting_rarely(model: dict[str, int], trial: Any) -> None:
     for epoch in trial.epochs():
         if epoch % 4 == 0:
             trial.report(accuracy=model["width"] * epoch / 1000)
 
 
-def reports_rarely_with_checkpoints(model: dict[str, int], trial: Any) -> None:
+def train_reporting_rarely_with_checkpoints(model: dict[str, int], trial: Any) -> None:
     trial.restore()
     for epoch in trial.epochs():
         trial.checkpoint(epoch=epoch)
@@ -233,7 +233,9 @@ def reports_rarely_with_checkpoints(model: dict[str, int], trial: Any) -> None:
             trial.report(accuracy=model["width"] * epoch / 1000)
 
 
-@pytest.mark.parametrize("train", [validates_rarely, reports_rarely, reports_rarely_with_checkpoints])
+@pytest.mark.parametrize(
+    "train", [train_validating_rarely, train_reporting_rarely, train_reporting_rarely_with_checkpoints]
+)
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
 def test_reports_without_the_objective_decide_nothing(tmp_path: Path, schedule: Any, train: Any) -> None:
     run = search(tmp_path / "run", train, schedule=schedule, max_trials=12)
@@ -247,23 +249,23 @@ def test_reports_without_the_objective_decide_nothing(tmp_path: Path, schedule: 
     )
 
 
-def test_worker_processes_go_on_for_a_first_value_too(tmp_path: Path) -> None:
-    """The space is of this module, so workers import the train function by its name."""
+def test_worker_processes_continue_until_a_first_value(tmp_path: Path) -> None:
+    """The workers import the train function from this module by its name."""
     options: dict[str, Any] = {"schedule": "asha", "max_trials": 4, "executor": "processes", "workers": 2}
-    run = search(tmp_path / "run", reports_rarely_with_checkpoints, **options)
+    run = search(tmp_path / "run", train_reporting_rarely_with_checkpoints, **options)
     assert not any(trial.status.failed for trial in run.trials)
     assert {trial.step for trial in run.trials} <= {4, 8}
 
 
-def rarely_and_slow_to_leave(model: dict[str, int], trial: Any) -> None:
-    reports_rarely_with_checkpoints(model, trial)
+def train_and_end_slowly(model: dict[str, int], trial: Any) -> None:
+    train_reporting_rarely_with_checkpoints(model, trial)
     time.sleep(0.2)
 
 
 @pytest.mark.parametrize("schedule", ["hyperband", "successive_halving"])
-def test_a_rung_that_is_passed_is_decided_while_the_worker_is_busy(tmp_path: Path, schedule: str) -> None:
+def test_a_rung_is_decided_while_the_worker_is_busy(tmp_path: Path, schedule: str) -> None:
     options: dict[str, Any] = {"schedule": schedule, "max_trials": 6, "executor": "processes", "workers": 2}
-    run = search(tmp_path / "run", rarely_and_slow_to_leave, **options)
+    run = search(tmp_path / "run", train_and_end_slowly, **options)
     assert not any(trial.status.failed for trial in run.trials)
     assert all(trial.status.ended for trial in run.trials)
 
@@ -285,7 +287,7 @@ def test_a_trial_that_never_reports_the_objective_fails_with_one_reason(tmp_path
     )
 
 
-def test_a_report_after_the_loop_counts_and_trains_no_further(tmp_path: Path) -> None:
+def test_a_report_after_the_loop_counts(tmp_path: Path) -> None:
     trained: list[int] = []
 
     def train(model: dict[str, int], trial: Any) -> None:
@@ -296,12 +298,11 @@ def test_a_report_after_the_loop_counts_and_trains_no_further(tmp_path: Path) ->
 
     run = search(tmp_path / "run", train, schedule={"asha": {"min_epochs": 3}}, max_trials=3)
     assert [trial.step for trial in run.trials].count(3) == 2
-    assert trained.count(1) == 3 + [trial.step for trial in run.trials].count(
-        9
-    )  # without restore() a promoted one begins again
+    promoted = [trial.step for trial in run.trials].count(9)
+    assert trained.count(1) == 3 + promoted, "without restore() a promoted trial starts again"
 
 
-def test_the_same_failure_of_the_first_trials_stops_the_search_and_a_repair_goes_on(tmp_path: Path) -> None:
+def test_the_same_failure_of_the_first_trials_ends_the_search_until_it_is_fixed(tmp_path: Path) -> None:
     broken = {"on": True}
 
     def train(model: dict[str, int], trial: Any) -> None:
@@ -314,21 +315,19 @@ def test_the_same_failure_of_the_first_trials_stops_the_search_and_a_repair_goes
     assert len(run.trials) == 3
     assert "the first 3 trials all ended with the same failure: error: ValueError: a layer of" in run.ended
     assert f"({__file__}:" in run.ended
-    again = search(tmp_path / "run", train, **options)  # not repaired: it stops as soon
-    assert len(again.trials) == 6
+    run = search(tmp_path / "run", train, **options)  # not fixed: it ends as early
+    assert len(run.trials) == 6
     broken["on"] = False
-    repaired = search(tmp_path / "run", train, retry_failed=True, **options)
-    assert repaired.ended == "all 15 trials are done"
-    failed, repeats = repaired.trials[:6], repaired.trials[6:12]
+    fixed = search(tmp_path / "run", train, retry_failed=True, **options)
+    assert fixed.ended == "all 15 trials are done"
+    failed, repeats = fixed.trials[:6], fixed.trials[6:12]
     assert [trial.architecture for trial in repeats] == [trial.architecture for trial in failed]
     assert [trial.seed for trial in repeats] == [trial.seed for trial in failed]
     assert {trial.status for trial in repeats} == {Status.FINISHED}
-    assert (
-        search(tmp_path / "run", train, retry_failed=True, **options).ended == repaired.ended
-    )  # nothing is left to repeat
+    assert search(tmp_path / "run", train, retry_failed=True, **options).ended == fixed.ended  # nothing to repeat
 
 
-def test_failures_that_differ_and_infeasible_architectures_do_not_stop_it(tmp_path: Path) -> None:
+def test_different_failures_and_infeasible_architectures_do_not_end_the_search(tmp_path: Path) -> None:
     def train(model: dict[str, int], trial: Any) -> None:
         if trial.id < 3:
             raise [ValueError, KeyError, TypeError][trial.id]("no")

@@ -1,4 +1,4 @@
-"""What a user's functions raise in the controller's process is one error, and the same call goes on after the repair."""
+"""Exceptions of user functions in the controller's process: one error, and the same call continues after a fix."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ HERE = Path(__file__)
 BROKEN = 12
 
 
-def expression() -> Any:
+def make_expression() -> Any:
     return og.layer(dict, a=og.integer(0, 30, name="a"), b=og.integer(0, 3, name="b"))
 
 
-def judge(architecture: Architecture) -> dict[str, float]:
+def evaluate(architecture: Architecture) -> dict[str, float]:
     return {"accuracy": float(architecture["a"])}
 
 
@@ -40,28 +40,28 @@ def train(model: Any, trial: Any) -> None:
         trial.report(accuracy=model["a"])
 
 
-def raising(architecture: Architecture) -> None:
+def raise_error(architecture: Architecture) -> None:
     if architecture["a"] == BROKEN:
-        raise ValueError("twelve\nis too much")  # line of raising
+        raise ValueError("twelve\nis too much")  # line of raise_error
 
 
-def leaving(architecture: Architecture) -> None:
+def exit_process(architecture: Architecture) -> None:
     if architecture["a"] == BROKEN:
-        sys.exit(4)  # line of leaving
+        sys.exit(4)  # line of exit_process
 
 
-class Hostile(BaseException):
-    """No Exception, as `except Exception` would catch it."""
+class NoException(BaseException):
+    """An exception that `except Exception` does not catch."""
 
 
-def hostile(architecture: Architecture) -> None:
+def raise_base_exception(architecture: Architecture) -> None:
     if architecture["a"] == BROKEN:
-        raise Hostile("let me out")  # line of hostile
+        raise NoException("let me out")  # line of raise_base_exception
 
 
-def endless(architecture: Architecture) -> None:
+def recurse(architecture: Architecture) -> None:
     if architecture["a"] == BROKEN:
-        endless(architecture)
+        recurse(architecture)
 
 
 def line_of(text: str) -> str:
@@ -70,46 +70,44 @@ def line_of(text: str) -> str:
 
 
 def search(folder: Path, space: Space, **options: Any) -> og.Run:
-    given = {"strategy": "random", "max_trials": 124, "executor": "inline", **options}
-    return og.search(space, given.pop("estimator", og.estimate.function(judge)), run=folder, **given)
+    options = {"strategy": "random", "max_trials": 124, "executor": "inline", **options}
+    return og.search(space, options.pop("estimator", og.estimate.function(evaluate)), run=folder, **options)
 
 
 @pytest.mark.parametrize(
-    ("function", "happened"),
+    ("function", "event"),
     [
-        (raising, "raised ValueError: twelve,"),
-        (leaving, "called sys.exit(4),"),
-        (hostile, "raised Hostile: let me out,"),
-        (endless, "raised RecursionError: maximum recursion depth exceeded"),
+        (raise_error, "raised ValueError: twelve,"),
+        (exit_process, "called sys.exit(4),"),
+        (raise_base_exception, "raised NoException: let me out,"),
+        (recurse, "raised RecursionError: maximum recursion depth exceeded"),
     ],
 )
 @pytest.mark.parametrize("role", ["constraint", "canonical"])
-def test_one_error_names_function_line_and_architecture_and_the_same_call_goes_on(
-    tmp_path: Path, function: Any, happened: str, role: str
-) -> None:
+def test_the_error_names_function_line_and_architecture(tmp_path: Path, function: Any, event: str, role: str) -> None:
     def canonical(architecture: Architecture) -> Any:
         function(architecture)
         return architecture
 
     broken = {"constraint": function, "canonical": canonical}[role]
     with pytest.raises(UserCodeError) as raised:
-        search(tmp_path / "run", og.Space(expression(), **{role: broken}))
+        search(tmp_path / "run", og.Space(make_expression(), **{role: broken}))
     text = str(raised.value)
-    assert f"{broken.__name__}() {happened}" in text
-    assert f"at {HERE}:" in text if function is endless else f"at {line_of(function.__name__)}: " in text
+    assert f"{broken.__name__}() {event}" in text
+    assert f"at {HERE}:" in text if function is recurse else f"at {line_of(function.__name__)}: " in text
     assert f"for the architecture a={BROKEN}, b=" in text
-    stopped = og.open_run(tmp_path / "run")
-    assert 0 < len(stopped.trials) < 124
-    assert all(trial.status is Status.FINISHED for trial in stopped.trials)
-    assert stopped.state.error == f"UserCodeError: {text}"
-    done = search(tmp_path / "run", og.Space(expression()))
+    interrupted = og.open_run(tmp_path / "run")
+    assert 0 < len(interrupted.trials) < 124
+    assert all(trial.status is Status.FINISHED for trial in interrupted.trials)
+    assert interrupted.state.error == f"UserCodeError: {text}"
+    done = search(tmp_path / "run", og.Space(make_expression()))
     assert len(done.trials) == 124
     assert done.ended
     assert done.state.error is None
 
 
-class Repairable(Strategy):
-    """Fails with two trials in flight until it is repaired."""
+class FixableStrategy(Strategy):
+    """Fails if two trials are pending, until it is fixed."""
 
     broken = True
 
@@ -122,31 +120,31 @@ class Repairable(Strategy):
         return
 
 
-def test_running_trials_are_put_back_and_a_repaired_strategy_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    space = og.Space(expression())
+def test_running_trials_are_put_back_when_a_strategy_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = og.Space(make_expression())
 
-    def go() -> og.Run:
-        strategy = Repairable(space, (og.Objective("accuracy"),))
+    def run_search() -> og.Run:
+        strategy = FixableStrategy(space, (og.Objective("accuracy"),))
         options: dict[str, Any] = {"executor": "processes", "workers": 3, "epochs": 20, "max_trials": 4}
         return search(tmp_path / "run", space, estimator=train, strategy=strategy, **options)
 
-    with pytest.raises(UserCodeError, match="strategy Repairable raised LookupError: nothing to propose") as raised:
-        go()
+    with pytest.raises(
+        UserCodeError, match="strategy FixableStrategy raised LookupError: nothing to propose"
+    ) as raised:
+        run_search()
     assert f"at {line_of('ask')}" in str(raised.value)
     journal = Journal(tmp_path / "run" / "journal.db", writable=False)
     kinds = [event.kind for event in journal.read()]
     journal.close()
     assert kinds.count(Kind.PUT_BACK) == 2
     assert kinds[-1] is Kind.CLOSED
-    monkeypatch.setattr(Repairable, "broken", False)
-    done = go()
+    monkeypatch.setattr(FixableStrategy, "broken", False)
+    done = run_search()
     assert [trial.status for trial in done.trials] == [Status.FINISHED] * 4
 
 
-class Forgetful(Full):
-    """Fails in one of its methods at the third trial until it is repaired."""
+class FixableSchedule(Full):
+    """Fails in one of its methods at the third trial, until it is fixed."""
 
     broken = ""
 
@@ -166,22 +164,22 @@ class Forgetful(Full):
 
 
 @pytest.mark.parametrize("method", ["on_job", "on_report", "on_end"])
-def test_a_schedule_that_raises_is_named_and_a_repaired_one_goes_on(
+def test_a_schedule_that_raises_is_named_and_continues_after_a_fix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    def go() -> og.Run:
-        schedule = Forgetful((og.Objective("accuracy"),))
-        return search(tmp_path / "run", og.Space(expression()), schedule=schedule, max_trials=4)
+    def run_search() -> og.Run:
+        schedule = FixableSchedule((og.Objective("accuracy"),))
+        return search(tmp_path / "run", og.Space(make_expression()), schedule=schedule, max_trials=4)
 
-    monkeypatch.setattr(Forgetful, "broken", method)
-    for _ in range(2):  # what is journalled is read again
+    monkeypatch.setattr(FixableSchedule, "broken", method)
+    for _ in range(2):  # the second call reads the journal
         with pytest.raises(
-            UserCodeError, match=f"schedule Forgetful raised LookupError: no such .* {method}"
+            UserCodeError, match=f"schedule FixableSchedule raised LookupError: no such .* {method}"
         ) as raised:
-            go()
+            run_search()
         assert f"at {line_of('fail')}" in str(raised.value)
-    monkeypatch.setattr(Forgetful, "broken", "")
-    done = go()
+    monkeypatch.setattr(FixableSchedule, "broken", "")
+    done = run_search()
     assert [trial.status for trial in done.trials] == [Status.FINISHED] * 4
 
 
@@ -203,45 +201,45 @@ def test_a_schedule_that_raises_is_named_and_a_repaired_one_goes_on(
         ),
     ],
 )
-def test_what_a_function_must_not_return_is_an_error_with_the_architecture(functions: Any, message: str) -> None:
-    space = og.Space(expression(), **functions)
+def test_wrong_return_values_are_errors_with_the_architecture(functions: Any, message: str) -> None:
+    space = og.Space(make_expression(), **functions)
     with pytest.raises(UserCodeError, match=message) as raised:
         probe(space)
     assert "for the architecture a=0, b=0" in str(raised.value)
 
 
-def test_a_small_space_is_probed_whole_and_a_large_one_by_a_sample() -> None:
-    asked: list[Architecture] = []
-    assert probe(og.Space(expression())) == 0, "no function to call"
-    assert probe(og.Space(expression(), constraint=asked.append)) == 124
-    assert len(set(asked)) == 124
+def test_a_small_space_is_probed_completely_and_a_large_one_by_a_sample() -> None:
+    probed: list[Architecture] = []
+    assert probe(og.Space(make_expression())) == 0, "no function to call"
+    assert probe(og.Space(make_expression(), constraint=probed.append)) == 124
+    assert len(set(probed)) == 124
     large = og.Space(og.layer(dict, *(og.integer(0, 99) for _ in range(5))), constraint=lambda a: None)
     assert 300 <= probe(large, samples=300) <= 2000
 
 
-def test_ctrl_c_inside_a_function_is_no_error_of_the_function(tmp_path: Path) -> None:
-    def interrupted(architecture: Architecture) -> None:
+def test_ctrl_c_inside_a_function_is_not_an_error_of_the_function(tmp_path: Path) -> None:
+    def interrupt(architecture: Architecture) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        search(tmp_path / "run", og.Space(expression(), constraint=interrupted))
+        search(tmp_path / "run", og.Space(make_expression(), constraint=interrupt))
 
 
 def test_a_layer_that_exits_while_it_is_screened_is_a_failed_trial(tmp_path: Path) -> None:
-    class Screening(type(og.estimate.function(judge))):  # type: ignore[misc]
+    class Screening(type(og.estimate.function(evaluate))):  # type: ignore[misc]
         def screen(self, architecture: Architecture) -> dict[str, float]:
-            leaving(architecture)
+            exit_process(architecture)
             return {}
 
-    run = search(tmp_path / "run", og.Space(expression()), estimator=Screening(judge, None))
+    run = search(tmp_path / "run", og.Space(make_expression()), estimator=Screening(evaluate, None))
     assert [t.architecture["a"] for t in run.trials if t.status is Status.EXITED] == [BROKEN] * 4
 
 
-def test_a_baseline_that_fails_is_told_before_full_training(tmp_path: Path) -> None:
+def test_a_baseline_that_fails_is_refused_before_full_training(tmp_path: Path) -> None:
     def baseline() -> None:
         sys.exit("no network")  # line of baseline
 
-    run = search(tmp_path / "run", og.Space(expression()), max_trials=2)
+    run = search(tmp_path / "run", og.Space(make_expression()), max_trials=2)
     with pytest.raises(UserCodeError, match=r"baseline .*baseline\(\) called sys.exit\('no network'\)") as raised:
         run.finalize(top=1, baseline=baseline, executor="inline")
     assert f"at {line_of('baseline')}" in str(raised.value)
@@ -249,7 +247,7 @@ def test_a_baseline_that_fails_is_told_before_full_training(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("answer", [None, "a", {"a": 1}])
-def test_a_strategy_that_proposes_something_else_is_named(tmp_path: Path, answer: Any) -> None:
+def test_a_strategy_that_returns_no_proposal_is_named(tmp_path: Path, answer: Any) -> None:
     class Odd(Strategy):
         def ask(self, rng: Any, pending: Any, fidelity: Any) -> Any:
             return answer
@@ -257,7 +255,7 @@ def test_a_strategy_that_proposes_something_else_is_named(tmp_path: Path, answer
         def tell(self, trial: Any) -> None:
             pass
 
-    space = og.Space(expression())
+    space = og.Space(make_expression())
     strategy = Odd(space, (og.Objective("accuracy"),), ())
     estimator = og.estimate.function(lambda a: {"accuracy": 0.5})
     with pytest.raises(JobError, match=r"strategy Odd returned .* from ask\(\); it must return a Proposal"):

@@ -21,7 +21,7 @@ def test_what_is_wrong_is_one_line(ogive: Any) -> None:
     ogive("search", "job.yaml")
     for arguments, message in (
         (("--objective", "energy"), "objective 'energy' was not recorded by any trial"),
-        (("--objective", "accurcy"), "cannot be replayed; did you mean 'accuracy'? what was: accuracy, size"),
+        (("--objective", "accurcy"), "cannot be replayed; did you mean 'accuracy'? recorded metrics: accuracy, size"),
         (("--objective", "size"), "--objective size:maximize or size:minimize"),
         (("--objective", "size:most"), "goal 'most' is not 'maximize' or 'minimize'"),
         (("--constraint", "size<2"), "--constraint 'size<2': a metric, <= or >=, and a number, such as 'latency<=5'"),

@@ -109,7 +109,7 @@ def test_a_changed_train_function_is_named_from_a_job(ogive: Ogive, finalized: d
     command = [sys.executable, "-m", "ogive", "finalize", "win.yaml", "--top", "2", "--epochs", "3"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "warning: the code of the train function has changed" in done.stderr
-    assert "whose values are those of the former: finalize uses the present version" in done.stderr
+    assert "whose values are those of the previous version: finalize uses the present version" in done.stderr
     assert "it is kept in final-1" in done.stderr
     assert ogive("export", "win.yaml").json["metrics"] == {"accuracy": 0.8}
     assert ogive("export", "win.yaml").json["trial"] == finalized[3]
@@ -155,8 +155,8 @@ def test_a_search_that_keeps_no_weights_says_so_at_its_end(ogive: Ogive, tmp_pat
     ogive("report", "win.yaml", "--to", "md")
     assert f"has no weights: {said}" in (tmp_path / "runs" / "win" / "report.md").read_text()
     done = ogive("finalize", "win.yaml", "--epochs", "1")
-    assert done.err.startswith(f"warning: full training will leave no weights either: {said}")
+    assert done.err.startswith(f"warning: full training will save no weights either: {said}")
     assert f"weights:  none: {said}" in done.out
     done = ogive("finalize", "win.yaml", "--epochs", "1", "--retrain")
-    assert "0 of 2 trainings are there already; 2 that left no weights are repeated" in done.err
+    assert "0 of 2 trainings are reused; 2 without weights are repeated" in done.err
     assert ogive("export", "win.yaml", "--to", "torch").code == 2

@@ -160,7 +160,7 @@ def test_phases_that_changed_behind_the_funnel_are_refused(tmp_path: Path) -> No
     [
         ([], "the first one is a search"),
         ([Phase("full")], "the first one is a search"),
-        ([Phase("a", print), Phase("a", print)], "'a' stands there twice"),
+        ([Phase("a", print), Phase("a", print)], "'a' appears twice"),
         ([Phase("a", print), Phase("b"), Phase("c", print)], "'b' has no search; full training of the best comes last"),
     ],
 )

@@ -130,10 +130,10 @@ def test_full_training_reuses_no_training_of_other_layers(load: Load, tmp_path: 
 
     finalize(load())
     finalize(load(), seeds=(0, 1))
-    assert any("1 of 2 trainings are there already" in line for line in messages)
+    assert any("1 of 2 trainings are reused" in line for line in messages)
     finalize(load(*LAYER), seeds=(0, 1))
     assert any(
-        line.startswith("nothing of the former second stage is reused, since the code of the layers")
+        line.startswith("nothing of the earlier full training is reused, because the code of the layers")
         for line in messages
     )
     assert (tmp_path / "run" / "final-1").is_dir()

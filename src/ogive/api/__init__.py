@@ -1,6 +1,6 @@
-"""The place where the rooms meet: start a search, continue it, read what it found.
+"""The Python interface: start a search, continue it, and read its results.
 
-Reading a run loads neither strategies nor schedules, which would take longer than the reading.
+Reading a run imports neither strategies nor schedules, whose import would take longer than the reading.
 """
 
 from __future__ import annotations

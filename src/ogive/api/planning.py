@@ -1,4 +1,4 @@
-"""`plan`: how to use a number of workers, before a search is paid for."""
+"""`plan`: how to use a number of workers in a search that is not started yet."""
 
 from __future__ import annotations
 
@@ -42,49 +42,68 @@ def plan(
     faults: FaultModel | None = None,
     say: Say = lambda message: None,
 ) -> Plan:
-    """Forecast a search for every split of `workers` into parallel trials and workers per trial, and recommend one.
+    """Forecast a search for every split of the workers into parallel trials and workers per trial, and recommend one.
 
-    A few random architectures are trained briefly in fresh workers, or durations that were recorded are taken; how an epoch
-    scales is fitted to them, and the search is simulated under its own strategy and schedule (`ogive.planner`). Use the
-    plan with `ogive.search(..., workers=plan)`.
+    A few random architectures are trained briefly in fresh workers, unless recorded durations are given. A model of how an
+    epoch's time depends on the workers is fitted to the durations. Then the search is simulated with its own strategy and
+    schedule for each split. Use the plan with `ogive.search(..., workers=plan)`.
 
     Args:
-        space: as for `ogive.search`.
-        estimator: likewise.
-        objectives: likewise; of several only the first takes part in the simulation.
-        constraints: likewise; they take no part in it, but what hard ones forbid is not measured.
-        strategy: by name.
-        schedule: by name.
-        epochs: as for `ogive.search`.
-        max_trials: likewise.
-        seed: likewise; also of what is measured and simulated.
-        budget: likewise.
-        price: likewise.
-        workers: to be split. Default: the cores of this machine, or its GPUs where the estimator trains on several.
-        source: a run or its folder, a file of recorded durations (`ogive.planner.read`), or `Timings`. Default: measure.
-        measured_trials: how many architectures to train, at least: as many as train at a time, where those are more.
+        space: The search space.
+        estimator: A train function `f(model, trial)`, or an estimator of `ogive.estimate`.
+        objectives: As for `ogive.search`. Only the first objective is simulated. Default: "accuracy".
+        constraints: As for `ogive.search`. They are not simulated, but architectures that violate a hard constraint are not
+            measured. Default: none.
+        strategy: A name, or {name: {option: value}}; objects are refused. Default: "auto".
+        schedule: A name, or {name: {option: value}}; objects are refused. Default: "full", or the strategy's own schedule.
+        epochs: The largest number of epochs of a trial, at least 1, or None if the estimator has no epochs. Default: the
+            estimator's own number.
+        max_trials: The number of trials of the search, at least 1. Default: 100.
+        seed: The seed of the search, of the measured architectures and of the simulations, at least 0. Default: 0.
+        budget: The hours that the search may take, or {"hours": h, "money": m} with one or both. Default: no limit.
+        price: As for `ogive.search`: money per worker-hour, or a name in the price file. Default: no price.
+        workers: The number of workers to split, at least 1. With more than this machine has, durations are extrapolated.
+            Default: the cores of this machine, or its GPUs if the estimator trains on GPUs and there are several.
+        source: Recorded durations: a run or its folder, a file (`ogive.planner.read_timings`), or `Timings`. Default:
+            durations are measured now.
+        measured_trials: The least number of architectures to measure, at least 1; more are measured if more train at a time.
             Default: 6.
-        measured_epochs: for how long. Default: 3.
-        seeds: simulations of each split; up to four times as many where they do not decide. Default: 10.
-        regret: whose time is forecast, in the unit of the first objective. Default: what three of four simulated searches
-            reach.
-        faults: stragglers, failures and preemptions. Default: none.
-        say: told what is being done.
+        measured_epochs: The number of epochs of each measured architecture, at least 1. Default: 3.
+        seeds: The number of simulated searches of each split, at least 1. Up to four times as many are simulated if they do
+            not decide, and fewer if the strategy is slow. Default: 10.
+        regret: The regret whose time is forecast, at least 0, in the unit of the first objective. Default: the regret that
+            three of four simulated searches reach.
+        faults: Stragglers, failures and preemptions of the workers (`ogive.planner.FaultModel`). Default: none.
+        say: A function that receives messages on the progress. Default: messages are dropped.
+
+    Returns:
+        The plan. Its `rows` hold the forecast for each split; `recommended`, `why` and `sure` hold the recommendation.
 
     Raises:
-        JobError: an argument is not what it should be, or no architecture can be trained.
-        RunError: the workers cannot start.
+        JobError: An argument has a wrong type or is out of its range, or no architecture can be trained.
+        RunError: The workers cannot start.
     """
-    judge = as_estimator(estimator)
+    estimator = as_estimator(estimator)
     strategy = auto(max_trials) if strategy in (AUTO, {AUTO: {}}) else strategy
-    arguments: dict[str, Any] = {
-        "objectives": objectives,
-        "constraints": constraints,
-        "strategy": strategy,
-        "schedule": schedule_for(strategy, schedule),
-        "epochs": judge.epochs if epochs is LEFT_OUT else epochs,
-        "seed": seed,
-    }
+    schedule = schedule_for(strategy, schedule)
     settings = Settings(max_trials=max_trials, budget=budget, price=price)
-    wanted = PlanRequest(workers, source, measured_trials, measured_epochs, seeds, regret, faults)
-    return make_plan(RunSpec.of(space, judge, **arguments), judge, settings, wanted, say)
+    request = PlanRequest(
+        workers=workers,
+        source=source,
+        measured_trials=measured_trials,
+        measured_epochs=measured_epochs,
+        seeds=seeds,
+        regret=regret,
+        faults=faults,
+    )
+    declared = RunSpec.of(
+        space,
+        estimator,
+        objectives=objectives,
+        constraints=constraints,
+        strategy=strategy,
+        schedule=schedule,
+        epochs=estimator.epochs if epochs is LEFT_OUT else epochs,
+        seed=seed,
+    )
+    return make_plan(declared, estimator, settings, request, say)

@@ -1,32 +1,31 @@
-"""One trial again: the same architecture, seed, settings, fidelity and threads in a fresh worker, value by value.
+"""The repetition of a trial with the same architecture, seed, settings, fidelity and threads, compared value by value.
 
-Nothing is written into the run's journal or its trials; the repetition has a folder of its own. On a CPU, with the same
-versions and code, the built-in trainer and every train function whose randomness comes from the random states that
-Ogive sets give the same numbers, bit for bit.
+The repetition runs in a fresh worker and writes to a folder of its own; the run's journal and trials are not changed. On a
+CPU, with the same versions and code, the built-in trainer gives the same numbers, bit for bit. So does every train function
+whose random numbers come from the generators that Ogive seeds.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ogive.api.trial_history import Segment, TrialHistory, trial_history
+from ogive.api.environment_changes import list_environment_changes
+from ogive.api.trial_history import Segment, TrialHistory, read_trial_history
 from ogive.errors import RunError
 from ogive.estimate.checkpoint import newest
 from ogive.executors.processes import Processes
 from ogive.run.executor import Assignment, Outcome
-from ogive.run.journal import Journal
-from ogive.run.manifest import cores, manifest
+from ogive.run.journal import JOURNAL, Journal
+from ogive.run.manifest import cores
 from ogive.run.settings import Settings
 from ogive.run.trial_folder import trial_folder
 from ogive.schedule.base import Action
 from ogive.session.payload import PAYLOAD
-from ogive.session.search_code import SearchCode
-from ogive.space import Space
 from ogive.trial import Status, Step, TrialId
 
 if TYPE_CHECKING:
@@ -36,14 +35,22 @@ Say = Callable[[str], object]
 Metrics = Mapping[str, float]
 
 CLOCKS = ("seconds", "*_seconds")
-"""Metrics that are the clock's, which are never compared."""
+"""Patterns of metrics that measure time and are never compared."""
 REPEATABLE = (Status.ERROR, Status.INFEASIBLE, Status.OUT_OF_MEMORY, Status.EXITED)
-"""Failures that the repetition is expected to end with, too."""
+"""Failures that the repetition is expected to repeat."""
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class MetricDifference:
-    """A value that is not what the journal has; None where it was not reported."""
+    """A value that differs between the journal and the repetition.
+
+    Attributes:
+        step: of the trial.
+        metric: its name.
+        journal: the value in the journal; None if it was not reported.
+        again: the value of the repetition; None if it was not reported.
+    """
 
     step: Step
     metric: str
@@ -51,18 +58,19 @@ class MetricDifference:
     again: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reproduction:
-    """A trial beside its repetition.
+    """The comparison of a trial with its repetition.
 
     Attributes:
-        environment: what is different from when the trial ran, a line each.
-        steps: how many were compared.
-        values: how many were compared.
-        ignored: metrics that were reported and not compared.
-        differences: values that are not equal, bit for bit.
-        ended: "" where it ended as the trial did; else how both ended.
-        folder: where the repetition has left its output and its checkpoint.
+        trial: its number.
+        environment: what has changed since the trial ran, one sentence each.
+        steps: the number of compared steps.
+        values: the number of compared values.
+        ignored: metrics that were reported but not compared.
+        differences: the values that are not equal, bit for bit.
+        ended: how both ended, if they ended differently; "" otherwise.
+        folder: with the output and the checkpoint of the repetition.
     """
 
     trial: TrialId
@@ -76,10 +84,11 @@ class Reproduction:
 
     @property
     def same(self) -> bool:
-        """Every compared value is equal, and it ended in the same way."""
+        """Whether every compared value is equal, and the repetition ended like the trial."""
         return not self.differences and not self.ended
 
     def to_json(self) -> dict[str, Any]:
+        """Return the comparison as JSON."""
         return {"same": self.same, **asdict(self)}
 
 
@@ -93,94 +102,67 @@ def reproduce(
 ) -> Reproduction:
     """Repeat a trial and compare every metric at every step.
 
-    A trial that was paused and promoted is repeated as one uninterrupted training to the same step; one from the
-    evaluation cache is trained; one that failed is expected to fail again. Where the checkpoint that it inherited from
-    is gone, that is trained again first.
+    A trial that was paused and promoted is repeated as one uninterrupted training to the same step. A trial from the
+    evaluation cache is trained. A trial that failed is expected to fail again. If the checkpoint that a trial inherited from
+    was deleted, that trial is trained again first.
 
     Args:
-        run: with its payload, which is what `search` has left for its workers.
+        run: opened with `trust`.
         trial: its number.
-        ignore: patterns of metrics that are not compared, such as "latency*", beside those of the clock.
-        folder: where to; `reproduced/` and the trial's number in the run's folder where None. What is there is replaced.
-        say: is told what differs in the environment before anything is trained, and what happens.
+        ignore: patterns of metrics that are not compared, such as "latency*", in addition to `CLOCKS`.
+        folder: of the repetition; existing files are replaced. None for `reproduced/TRIAL` in the run's folder.
+        say: receives messages: first what differs in the environment, then the progress.
 
     Raises:
         RunError: there is no such trial, it has nothing to compare, or it cannot be repeated.
     """
     state = run.state
     if trial not in state.trials:
-        there = f"there are 0 to {len(state.trials) - 1}" if state.trials else "it has none yet"
-        raise RunError(f"{run.folder} has no trial {trial}; {there}")
-    journal = Journal(run.folder / "journal.db", writable=False)
-    try:
-        lived = trial_history(journal.read(), trial)
-    finally:
-        journal.close()
-    _check_repeatable(run, lived)
+        numbers = f"there are 0 to {len(state.trials) - 1}" if state.trials else "it has none yet"
+        raise RunError(f"{run.folder} has no trial {trial}; {numbers}")
+    history = _read_history(run, trial)
+    _check_repeatable(run, history)
     target = (folder or run.folder / "reproduced" / f"{trial:06d}").absolute()
-    environment = tuple(_environment(run, lived))
+    environment = tuple(list_environment_changes(run, history))
     for line in environment:
         say(line)
-    with _Repetition(run, lived.threads or cores(), target, say) as repetition:
-        found = [repetition.leg(lived.trial, leg, target / f"leg-{number}") for number, leg in enumerate(lived.legs)]
-    return _compare(run, lived, found, (*CLOCKS, *ignore), environment, target)
+    with _Repetition(run, history.threads or cores(), target, say) as repetition:
+        repeated = [
+            repetition.train_segment(trial, segment, target / f"leg-{number}")
+            for number, segment in enumerate(history.segments)
+        ]
+    return _compare(
+        run,
+        history,
+        repeated,
+        ignore=(*CLOCKS, *ignore),
+        environment=environment,
+        folder=target,
+    )
 
 
-def _check_repeatable(run: Run, lived: TrialHistory) -> None:
-    trial = run.state.trials[lived.trial]
-    fails = trial.status in REPEATABLE and lived.started
-    if not any(leg.reports for leg in lived.legs) and not fails:
-        why = f"{trial.status.value}: {trial.reason}" if trial.reason else trial.status.value
-        raise RunError(f"trial {trial.id} has reported nothing ({why}), so there is nothing to compare with")
+def _read_history(run: Run, trial: TrialId) -> TrialHistory:
+    journal = Journal(run.folder / JOURNAL, writable=False)
+    try:
+        return read_trial_history(journal.read(), trial)
+    finally:
+        journal.close()
 
 
-# -- what is different now ---------------------------------------------------------------------------------------
+def _check_repeatable(run: Run, history: TrialHistory) -> None:
+    """Raise RunError if the trial has neither reports nor a failure that can be repeated."""
+    trial = run.state.trials[history.trial]
+    fails = trial.status in REPEATABLE and history.started
+    if not any(segment.reports for segment in history.segments) and not fails:
+        reason = f"{trial.status.value}: {trial.reason}" if trial.reason else trial.status.value
+        raise RunError(f"trial {trial.id} has reported nothing ({reason}), so there is nothing to compare with")
 
 
-def _environment(run: Run, lived: TrialHistory) -> Iterator[str]:
-    """What is not as it was when the trial ran, a line each."""
-    space, estimator = run.space, run.estimator
-    created, session = run.state.created, lived.session
-    now = manifest(1)
-    yield from _unlike("host", session.get("host"), now["host"])
-    yield from _unlike("machine", session.get("machine"), now["machine"])
-    yield from _unlike("Python", session.get("python"), now["python"])
-    then = session.get("versions", {})
-    for package in sorted({*then, *now["versions"]}):
-        yield from _unlike(package, then.get(package), now["versions"].get(package))
-    yield from SearchCode.of(space, estimator).sentences(session)
-    yield from (f"space: {line}" for line in Space.from_json(created["space"]).differences(space))
-    stored, found = created["fingerprints"], estimator.fingerprints()
-    for part in sorted({*stored, *found}):
-        yield from _unlike(f"fingerprint of the {part}", stored.get(part), found.get(part))
-    if len(lived.all_threads) > 1:
-        yield f"threads: its attempts had {', '.join(map(str, lived.all_threads))}; it is repeated with {lived.threads}"
-    if lived.threads is None:
-        yield f"threads: not recorded; it is repeated with {cores()}"
-    elif lived.inline:
-        yield (
-            "threads: it ran inline, in the search's own process, whose number of threads is not recorded; it is repeated "
-            f"with {lived.threads}"
-        )
-    device = (created.get("recipe") or {}).get("device", "cpu")
-    if device != "cpu":
-        yield f"device: {device}, which does not promise equal numbers"
+# -- the repetition ----------------------------------------------------------------------------------------------
 
 
-def _unlike(what: str, then: Any, now: Any) -> Iterator[str]:
-    if then != now:
-        yield f"{what}: {_shown(then)} then, {_shown(now)} now"
-
-
-def _shown(value: Any) -> str:
-    return "unknown" if value in (None, "") else str(value)
-
-
-# -- again -------------------------------------------------------------------------------------------------------
-
-
-class _Listener:
-    """Takes the reports of one leg, and ends it where the journal's end."""
+class _SegmentListener:
+    """Collects the reports of a repeated segment, and stops it after the step `last`."""
 
     def __init__(self, last: Step, say: Say) -> None:
         self.reports: dict[Step, Metrics] = {}
@@ -189,8 +171,8 @@ class _Listener:
         self._say = say
 
     def on_report(self, trial: TrialId, step: Step, metrics: Metrics, seconds: float) -> Action:
-        former = self.reports[max(self.reports)] if self.reports else {}
-        self.reports[step] = {**former, **metrics}
+        previous = self.reports[max(self.reports)] if self.reports else {}
+        self.reports[step] = {**previous, **metrics}
         return Action.STOP if step >= self._last else Action.CONTINUE
 
     def on_end(self, trial: TrialId, outcome: Outcome) -> None:
@@ -201,7 +183,7 @@ class _Listener:
 
 
 class _Repetition:
-    """A fresh worker that trains what is asked for."""
+    """A fresh worker that repeats segments of trials."""
 
     def __init__(self, run: Run, threads: int, folder: Path, say: Say) -> None:
         self._run = run
@@ -209,7 +191,7 @@ class _Repetition:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"{folder} cannot be made: {error}; name another folder") from error
+            raise RunError(f"{folder} cannot be created: {error}; name another folder") from error
         self._folder = folder
         settings = Settings.from_json(run.state.settings)
         self._executor = Processes(
@@ -228,105 +210,123 @@ class _Repetition:
     def __exit__(self, *error: object) -> None:
         self._executor.close()
 
-    def leg(self, number: TrialId, leg: Segment, folder: Path, last: Step | None = None) -> _Listener:
-        """Train a trial from the beginning of a leg up to the step `last` of it; by default where the journal's ends.
+    def train_segment(
+        self, number: TrialId, segment: Segment, folder: Path, last: Step | None = None
+    ) -> _SegmentListener:
+        """Train a segment of a trial from its start.
 
-        A leg that ended by a failure that comes again goes on until it fails.
+        Args:
+            number: of the trial.
+            segment: of the trial.
+            folder: for the repetition.
+            last: the step of the segment after which it is stopped. None for the last reported step; a segment that ended in
+                a repeatable failure then continues until it fails.
         """
-        run = self._run
-        trial = run.state.trials[number]
-        fails = leg.final and trial.status in REPEATABLE and last is None
-        listener = _Listener(last or (leg.until if fails else max(leg.reports)), self._say)
+        trial = self._run.state.trials[number]
+        fails = segment.final and trial.status in REPEATABLE and last is None
+        listener = _SegmentListener(last or (segment.until if fails else max(segment.reports)), self._say)
         assignment = Assignment(
-            number,
-            1,
-            trial.architecture.to_json(),
-            trial.architecture.id,
-            dict(leg.fidelity),
-            trial.seed,
-            str(folder),
-            dict(trial.proposal.settings),
-            self._inherited(trial.proposal.inherit),
-            began=leg.began,
+            trial=number,
+            attempt=1,
+            choices=trial.architecture.to_json(),
+            id=trial.architecture.id,
+            fidelity=dict(segment.fidelity),
+            seed=trial.seed,
+            folder=str(folder),
+            settings=dict(trial.proposal.settings),
+            inherit=self._find_inherited(trial.proposal.inherit),
+            began=segment.began,
         )
         while not self._executor.idle:
-            self._executor.poll(listener, 0.5)
+            self._executor.poll(listener, POLL_SECONDS)
         self._executor.submit(assignment)
         while listener.outcome is None:
-            self._executor.poll(listener, 0.5)
+            self._executor.poll(listener, POLL_SECONDS)
         return listener
 
-    def _inherited(self, source: tuple[TrialId, Step] | None) -> tuple[str, Step] | None:
-        """The folder and the step to inherit from, as that trial's leg counts it: the run's own, or trained again."""
+    def _find_inherited(self, source: tuple[TrialId, Step] | None) -> tuple[str, Step] | None:
+        """Return the folder with the inherited checkpoint, and its step in the parent's segment.
+
+        If the run has deleted the checkpoint, the parent is trained again up to this step.
+        """
         if source is None:
             return None
         number, step = source
         parent = self._run.state.trials[number]
-        kept = trial_folder(self._run.folder, parent)
-        saved = newest(kept) if kept.is_dir() else None
+        parent_folder = trial_folder(self._run.folder, parent)
+        saved = newest(parent_folder) if parent_folder.is_dir() else None
         if saved is not None and saved.step == step - parent.began:
-            return str(kept), saved.step
+            return str(parent_folder), saved.step
         self._say(
-            f"trial {number} is trained again first, up to step {step}: its checkpoint, which is inherited, is gone"
+            f"trial {number} is trained again first, up to step {step}, because its checkpoint, which is inherited, was "
+            "deleted"
         )
-        journal = Journal(self._run.folder / "journal.db", writable=False)
-        try:
-            legs = trial_history(journal.read(), number).legs
-        finally:
-            journal.close()
-        leg = [leg for leg in legs if leg.began < step][-1]
+        segments = _read_history(self._run, number).segments
+        segment = [segment for segment in segments if segment.began < step][-1]
         folder = self._folder / f"inherited-{number:06d}-{step}"
-        listener = self.leg(number, leg, folder, step - leg.began)
-        if max(listener.reports, default=0) != step - leg.began or newest(folder) is None:
-            why = listener.outcome.reason if listener.outcome else ""
-            raise RunError(f"trial {number}, which is inherited from, could not be trained again to step {step}: {why}")
-        return str(folder), step - leg.began
+        listener = self.train_segment(number, segment, folder, step - segment.began)
+        if max(listener.reports, default=0) != step - segment.began or newest(folder) is None:
+            reason = listener.outcome.reason if listener.outcome else ""
+            raise RunError(
+                f"trial {number}, from which weights are inherited, could not be trained again to step {step}: {reason}"
+            )
+        return str(folder), step - segment.began
 
 
-# -- and compared ------------------------------------------------------------------------------------------------
+# -- the comparison ----------------------------------------------------------------------------------------------
 
 
 def _compare(
     run: Run,
-    lived: TrialHistory,
-    found: Sequence[_Listener],
+    history: TrialHistory,
+    repeated: Sequence[_SegmentListener],
+    *,
     ignore: Sequence[str],
     environment: tuple[str, ...],
     folder: Path,
 ) -> Reproduction:
-    trial = run.state.trials[lived.trial]
+    trial = run.state.trials[history.trial]
     differences: list[MetricDifference] = []
     ignored: dict[str, None] = {}
     steps = values = 0
-    for leg, listener in zip(lived.legs, found, strict=True):
-        for step in sorted({*leg.reports, *listener.reports}):
-            then, again = leg.reports.get(step, {}), listener.reports.get(step, {})
+    for segment, listener in zip(history.segments, repeated, strict=True):
+        for step in sorted({*segment.reports, *listener.reports}):
+            stored, new = segment.reports.get(step, {}), listener.reports.get(step, {})
             steps += 1
-            for metric in dict.fromkeys([*then, *again]):
+            for metric in dict.fromkeys([*stored, *new]):
                 if any(fnmatchcase(metric, pattern) for pattern in ignore):
                     ignored[metric] = None
                     continue
                 values += 1
-                if not _equal(then.get(metric), again.get(metric)):
-                    differences.append(MetricDifference(leg.began + step, metric, then.get(metric), again.get(metric)))
-    outcome = found[-1].outcome
+                if not _is_equal(stored.get(metric), new.get(metric)):
+                    differences.append(
+                        MetricDifference(segment.began + step, metric, stored.get(metric), new.get(metric))
+                    )
+    outcome = repeated[-1].outcome
     assert outcome is not None
-    ended = _ended(trial.status, trial.reason, outcome)
     return Reproduction(
-        trial.id, environment, steps, values, tuple(ignored), tuple(differences), ended, str(folder)
-    )  # fmt: skip
+        trial=trial.id,
+        environment=environment,
+        steps=steps,
+        values=values,
+        ignored=tuple(ignored),
+        differences=tuple(differences),
+        ended=_format_ends(trial.status, trial.reason, outcome),
+        folder=str(folder),
+    )
 
 
-def _equal(a: float | None, b: float | None) -> bool:
+def _is_equal(a: float | None, b: float | None) -> bool:
     if a is None or b is None:
         return a is b
     return a == b or (math.isnan(a) and math.isnan(b))
 
 
-def _ended(then: Status, reason: str, outcome: Outcome) -> str:
-    """How both ended, where that is not the same; "" where it is."""
-    expected = then if then in REPEATABLE else Status.FINISHED
+def _format_ends(status: Status, reason: str, outcome: Outcome) -> str:
+    """Return how the trial and its repetition ended, if that differs; "" otherwise."""
+    expected = status if status in REPEATABLE else Status.FINISHED
     if outcome.status is expected:
         return ""
-    was = f"{then.value}: {reason}" if reason else then.value
-    return f"the trial: {was}; again: {outcome.status.value}{f': {outcome.reason}' if outcome.reason else ''}"
+    original = f"{status.value}: {reason}" if reason else status.value
+    repetition = f"{outcome.status.value}{f': {outcome.reason}' if outcome.reason else ''}"
+    return f"the trial: {original}; the repetition: {repetition}"

@@ -1,4 +1,4 @@
-"""A run as its user sees it: what was found, read from the journal whenever it is asked for."""
+"""A run as its user sees it: its trials, its best networks, and what can be done with them."""
 
 from __future__ import annotations
 
@@ -25,38 +25,44 @@ if TYPE_CHECKING:
 
 
 class Run(StoredRun):
-    """A search: its trials, its best, its folder. Everything is read from the journal; `state` keeps up with it.
+    """A search with its trials, its best networks and its folder; returned by `ogive.search` and `ogive.open_run`.
+
+    Everything is read from the journal. A run that another process is working on can be read at any time; every access to
+    `state`, and to what depends on it, reads the new events.
 
     Attributes:
-        folder: with the journal, and a folder for each trial under `trials/`.
-        trust: whether the user's code may be loaded from the folder, which runs it; see `open_run`.
+        folder: The folder of the run, with the journal and a folder for each trial in `trials/`.
+        trust: Whether user code may be loaded from the folder; see `open_run`.
     """
 
     @property
     def stages(self) -> Stages:
-        """The search and what followed it: which network each stage chose."""
+        """The search and full training, each with the networks that it selects."""
         return Stages(self.state, self.folder)
 
     def delivery(self, trial: str | int = "winner") -> Delivery:
-        """A network as its stage left it: which trial, its metrics, and the weights that these are of.
+        """Return a network with its metrics and the weights that they belong to.
 
         Args:
-            trial: "winner" of the last stage with a result (full training, else the search); "best" of the search, with what
-                the search left; or a trial's number, as full training left it where it was trained in full.
+            trial: "winner": the winner of the last stage that has a result, which is full training or else the search.
+                "best": the best trial of the search, with the search's weights. Or the number of a trial, with the weights
+                of full training if it was a finalist. Default: "winner".
 
         Raises:
-            RunError: there is no such trial, none has a value, or several objectives leave several to choose from.
+            RunError: There is no such trial, no trial has a value, or several objectives leave several winners.
         """
         return self.stages.delivery(trial)
 
     def model(self, trial: str | int = "winner") -> torch.nn.Module:
-        """The trained network, on the CPU and in eval mode. A `UserWarning` names code of its layers that has changed since.
+        """Return a trained network, on the CPU and in eval mode.
+
+        If the code of its layers has changed since the training, a `UserWarning` names the changes.
 
         Args:
-            trial: as for `delivery`.
+            trial: As for `delivery`. Default: "winner".
 
         Raises:
-            RunError: as `delivery`; the run was opened without `trust`; or there are no weights, or they do not fit.
+            RunError: As for `delivery`; or the run was opened without `trust`, there are no weights, or they do not fit.
         """
         from ogive.stages.trained_model import load_model
 
@@ -70,31 +76,36 @@ class Run(StoredRun):
         inputs: Any = None,
         say: Say | None = None,
     ) -> Path:
-        """Write a network: "torch", its weights and a program that runs without Ogive, or "json", its architecture.
+        """Export a network: with its weights as a program that runs without Ogive, or its architecture as JSON.
 
         Args:
-            trial: as for `delivery`.
-            to: "torch" or "json".
-            output: a folder; for "json" also a file that ends in `.json`. `exports/TRIAL` in the run's folder where None.
-            inputs: example inputs, where the space has none: a shape without the batch such as (1, 28, 28), a tensor, or a
-                dict of these by name.
-            say: called with messages: the form of the export, how far its outputs differ, warnings; prints them to standard
-                error by default.
+            trial: As for `delivery`. Default: "winner".
+            to: "torch" for the program, which needs PyTorch alone, or "json" for the architecture. Default: "torch".
+            output: A folder; for "json" also a file that ends in `.json`. Default: `exports/TRIAL` in the run's folder.
+            inputs: Example inputs, if the space has none: a shape without the batch dimension such as (1, 28, 28), a tensor,
+                or a dict of these by name. Default: those of the task or the space.
+            say: A function that receives messages: the form of the export, how much its outputs differ from the model's,
+                and warnings. Default: messages are printed to standard error.
 
         Returns:
-            the folder, or the JSON file.
+            The folder, or the JSON file.
 
         Raises:
-            JobError, RunError: as `model`; also where it cannot be written.
+            JobError: `to` has another value.
+            RunError: As for `model`; or the export does not compute what the model computes, or cannot be written.
         """
         from ogive.stages.finalize import to_stderr
         from ogive.stages.trained_model import export
 
         target = None if output is None else Path(output)
-        return export(self, self.delivery(trial), to, target, inputs, say or to_stderr)
+        return export(self, self.delivery(trial), to, target, inputs=inputs, say=say or to_stderr)
 
     def frame(self) -> pd.DataFrame:
-        """A row for each trial: status, step, metrics, seconds, and a column for each decision."""
+        """Return a table with a row for each trial: status, step, metrics, seconds, and a column for each decision.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
         try:
             import pandas as pd
         except ImportError:
@@ -119,7 +130,51 @@ class Run(StoredRun):
         observer: Observer | None = None,
         **settings: Any,
     ) -> FullTrainingResult:
-        """Train the best in full, rank them anew, and read the test split for the winner; see `ogive.stages.finalize`."""
+        """Train the best trials of the search for all epochs, rank them again, and test the winner.
+
+        The built-in trainer trains the finalists on all data except the test split and a second validation split, which the
+        search did not use and which selects the winner. The test split is read once, for the winner and the baseline, after
+        everything is selected. A train function is called as in the search, with the epochs, seeds and settings of full
+        training; it must read the test data itself.
+
+        Trainings are stored in `final/` in the run's folder. They are not repeated if epochs, recipe and code are the same;
+        otherwise the previous full training is moved to `final-1`, `final-2`, and so on. For `top`, `seeds`, `epochs`,
+        `recipe` and `from_weights`, None means the value of the last call, if its full training is in the folder.
+
+        The present version of a train function is used if it can be imported. A train function that was defined in a script
+        cannot be imported; then the version that is stored with the run is used, unless this process called `ogive.search`.
+        Messages to `say` name code that differs from that of the search.
+
+        Args:
+            top: The number of finalists, at least 1, in the order of `run.top`: with several objectives, the Pareto front
+                first, then the following fronts. Default: 10.
+            seeds: The seeds, each at least 0; every network is trained once with each seed. Default: (0,).
+            epochs: The number of epochs of a training, at least 1. Default: that of the search's recipe; for a train
+                function, `epochs` of the search.
+            recipe: Values that replace those of the search's recipe, such as {"flip": True}; for a train function, values of
+                `trial.settings`. Default: none.
+            from_weights: Whether training starts from the weights that the search saved instead of from scratch. A train
+                function receives them from `trial.inherited()`. Default: False.
+            retrain: Repeat trainings whose weights were not saved or were deleted. Default: False.
+            retry_failed: Repeat trainings that failed. Default: False.
+            baseline: A function that returns a hand-drawn model to compare with, such as `og.zoo.baselines.small_cnn`.
+                It is trained like the finalists. Default: no baseline.
+            random: A random search of the same space with the same estimator, for the report. Default: none.
+            workers: The number of parallel trainings, at least 1. Default: as in the search.
+            executor: "processes" or "inline", as for `ogive.search`. Default: "processes".
+            say: A function that receives messages on the progress. Default: messages are printed to standard error.
+            observer: As for `ogive.search`.
+            settings: Arguments of `ogive.search` that may change while a run is continued, such as `budget`, `time_limit` or
+                `retries`. Default: retries, price and startup limit of the search.
+
+        Returns:
+            The ranked networks with their metrics and the winners.
+
+        Raises:
+            KeyboardInterrupt: Interrupted by Ctrl-C or SIGTERM; the same call continues.
+            JobError: An argument has a wrong type or is out of its range, or no trial of the search has a value.
+            RunError: No training succeeded, not all trainings were carried out, or files are missing.
+        """
         from ogive.stages.finalize import finalize, to_stderr
 
         return finalize(
@@ -142,25 +197,26 @@ class Run(StoredRun):
 
     @property
     def full_training(self) -> FullTrainingResult | None:
-        """What the last second stage came to; None where there was none."""
+        """The result of full training; None if there is none."""
         return read_full_training(self.folder)
 
     def log(self, to: str, **options: str) -> str:
-        """Bring the run's journal into another form or tool: "jsonl", "csv", "tensorboard", "mlflow" or "wandb".
+        """Write the run's journal to a sink: "jsonl", "csv", "tensorboard", "mlflow" or "wandb".
 
-        What is there already is added to, never doubled. `search(..., sinks=...)` does the same while it runs.
+        A sink that already holds part of the run is completed; nothing is written twice. `search(..., sinks=...)` writes to
+        a sink while the search runs.
 
         Args:
-            to: a sink by name; see `ogive.sinks`.
-            options: of the sink, such as `path`, relative to `sinks/` in the run's folder.
+            to: The name of a sink; see `ogive.sinks`.
+            options: Options of the sink, such as `path`, which is relative to `sinks/` in the run's folder.
 
         Returns:
-            where it is now: a file, a folder, or an address.
+            Where the data are: a file, a folder, or an address.
 
         Raises:
-            JobError: there is no such sink or option.
-            MissingExtra: the sink's package is not installed.
-            RunError: its place holds something else, or cannot be written.
+            JobError: There is no such sink or option.
+            MissingExtra: The package of the sink is not installed.
+            RunError: The sink holds something else, or cannot be written.
         """
         from ogive import sinks
 
@@ -182,14 +238,40 @@ class Run(StoredRun):
         folder: str | os.PathLike[str] | None = None,
         say: Say = lambda message: None,
     ) -> Reproduction:
-        """Repeat a trial in a fresh process and compare every metric at every step; see `ogive.api.reproduce`."""
+        """Repeat a trial in a fresh process and compare every metric at every step. The run itself is not changed.
+
+        Args:
+            trial: The number of the trial.
+            ignore: Patterns of metrics that are not compared, such as "latency*". Metrics of the clock (`seconds`, and names
+                that end in `_seconds`) are never compared.
+            folder: Where the repetition writes; existing files are replaced. Default: `reproduced/TRIAL` in the run's
+                folder.
+            say: A function that receives messages: first what differs in the environment, then the progress. Default:
+                messages are dropped.
+
+        Returns:
+            The compared values, and the differences.
+
+        Raises:
+            RunError: There is no such trial, it has nothing to compare, or it cannot be repeated.
+        """
         from ogive.api.reproduce import reproduce
 
         return reproduce(self, trial, ignore=ignore, folder=None if folder is None else Path(folder), say=say)
 
     def replay(self, **question: Any) -> Replay:
-        """What would have been chosen, stopped and paid under other `objectives`, `constraints`, `price`, `stop`,
-        `criteria`, `budget`, `max_trials` or `top`, of what was trained; see `ogive.api.replay`.
+        """Evaluate the run under other arguments of the search; nothing is trained.
+
+        Returns which of the trained trials would be selected, when the search would have stopped, and what it would have
+        cost.
+
+        Args:
+            question: Any of `objectives`, `constraints`, `price`, `criteria`, `budget`, `max_trials` (as for
+                `ogive.search`), `stop` (names of stop rules) and `top` (the number of trials); see `ogive.api.replay`.
+
+        Raises:
+            JobError: A metric was not recorded, or an argument is out of its range.
+            RunError: There is no readable journal.
         """
         from ogive.api.replay import replay
 
@@ -200,9 +282,12 @@ class Run(StoredRun):
             journal.close()
 
     def report(self, path: str | os.PathLike[str] | None = None) -> Path:
-        """Write one self-contained HTML page; by default `report.html` in the run's folder.
+        """Write a report as one HTML page, and return its path.
 
-        Networks are drawn layer by layer where the run may load its code (see `open_run`), else as a list of decisions.
+        Networks are drawn layer by layer if the run may load its code (see `open_run`), else as a list of decisions.
+
+        Args:
+            path: The file. Default: `report.html` in the run's folder.
         """
         from ogive.report import write_report
 
@@ -213,15 +298,15 @@ class Run(StoredRun):
 
 
 def open_run(folder: str | os.PathLike[str], trust: bool = False) -> Run:
-    """A run that was begun earlier, possibly still going on elsewhere.
+    """Open a run that was started earlier and may still be running.
 
     Args:
-        folder: of the run.
-        trust: load the space's layers and the estimator too, so that architectures build, and `model`, `export`, `finalize`
-            and `reproduce` work. That runs code: modules that the run names, and what `payload.pkl` in the folder holds.
-            Without it only the journal is read.
+        folder: The folder of the run.
+        trust: Whether to load the space's layers and the estimator, so that architectures can be built and `model`,
+            `export`, `finalize` and `reproduce` work. This executes code: the modules that the run names, and the contents
+            of `payload.pkl` in the folder. If False, only the journal is read. Default: False.
 
     Raises:
-        RunError: there is no readable journal in `folder`, or the code cannot be loaded.
+        RunError: There is no readable journal in `folder`, or the code cannot be loaded.
     """
     return Run.open(folder, trust)

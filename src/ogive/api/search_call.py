@@ -1,4 +1,4 @@
-"""`search`: the search of `ogive.session.start`, which returns a `Run` with all that can be done with it."""
+"""`search` as users call it: the search of `ogive.session.start`, which returns a `Run` with all its methods."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from ogive.session.stored_run import StoredRun
 P = ParamSpec("P")
 
 
-def _returning_run(begin: Callable[P, StoredRun]) -> Callable[P, Run]:
-    @functools.wraps(begin)
+def _return_run(search_function: Callable[P, StoredRun]) -> Callable[P, Run]:
+    """Return `search_function` with its result as a `Run`."""
+
+    @functools.wraps(search_function)
     def search(*args: P.args, **kwargs: P.kwargs) -> Run:
-        run = begin(*args, **kwargs)
+        run = search_function(*args, **kwargs)
         return Run(run.folder, run.space, run.estimator, trust=True)
 
     return search
 
 
-search = _returning_run(start.search)
+search = _return_run(start.search)

@@ -1,4 +1,4 @@
-"""How one trial was carried out, read from the journal: on which legs, in which sessions, with how many threads."""
+"""How one trial was carried out, read from the journal: its segments, sessions and threads."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ogive.trial import EMPTY, Fidelity, Step, TrialId, until
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of a trial from a start to where it ended, pauses left out.
+    """A part of a trial that was trained from its own start, without its pauses.
 
     Attributes:
-        began: the trial's step that those of this leg are counted from; above 0 where the trial started again.
-        fidelity: the furthest that it was told to go.
-        reports: metrics by the step within the leg; what was not repeated is carried forward.
-        final: it is the trial's last.
+        began: the step of the trial from which the segment's steps are counted; above 0 if the trial started again.
+        fidelity: the highest that the trial was promoted to in this segment.
+        reports: all known metrics by the step in the segment; a metric keeps its value until it is reported again.
+        final: whether it is the last segment of the trial.
     """
 
     began: Step
@@ -28,23 +28,26 @@ class Segment:
 
     @property
     def until(self) -> Step:
+        """The last step of the fidelity."""
         return until(self.fidelity)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrialHistory:
     """How a trial was carried out.
 
     Attributes:
-        session: what the session that it last ran in, or was proposed in, recorded of itself.
-        threads: of its last attempt; None where that is not recorded.
-        all_threads: the different numbers of threads that its attempts had.
-        started: a worker had it; else it came from the cache, or failed before.
-        inline: its last attempt ran in the controller's own process.
+        trial: its number.
+        segments: those with reports; the last one in any case.
+        session: the record of the session in which it last ran, or else was proposed.
+        threads: of its last attempt; None if not recorded.
+        all_threads: the different numbers of threads of its attempts.
+        started: whether a worker received it; False if it came from the cache, or failed before.
+        inline: whether its last attempt ran in the controller's process.
     """
 
     trial: TrialId
-    legs: tuple[Segment, ...]
+    segments: tuple[Segment, ...]
     session: Mapping[str, Any]
     threads: int | None
     all_threads: tuple[int, ...]
@@ -53,53 +56,66 @@ class TrialHistory:
 
 
 @dataclass
-class _Notes:
-    legs: list[tuple[Step, Fidelity, dict[Step, dict[str, float]]]] = field(default_factory=list)
+class _Record:
+    """The events of a trial, collected.
+
+    Attributes:
+        segments: the first step, the fidelity and the reports of each.
+        proposed_in: the record of the session of the proposal.
+        started_in: the record of the session of each attempt.
+        worker: of the last attempt.
+    """
+
+    segments: list[tuple[Step, Fidelity, dict[Step, dict[str, float]]]] = field(default_factory=list)
     proposed_in: Mapping[str, Any] = EMPTY
     started_in: list[Mapping[str, Any]] = field(default_factory=list)
     worker: str = ""
 
 
-def trial_history(events: Iterable[Event], trial: TrialId) -> TrialHistory:
-    """Read how `trial`, which is in the journal, was carried out."""
+def read_trial_history(events: Iterable[Event], trial: TrialId) -> TrialHistory:
+    """Return how `trial`, which must be in the journal, was carried out."""
     session: Mapping[str, Any] = EMPTY
-    notes = _Notes()
+    record = _Record()
     for event in events:
         if event.kind is Kind.OPENED:
             session = event.data
         elif event.trial == trial:
-            _note(notes, event, session)
-    last = notes.started_in[-1] if notes.started_in else notes.proposed_in
-    every = [found for item in notes.started_in if (found := item.get("threads")) is not None]
-    legs = [(began, fidelity, reports) for began, fidelity, reports in notes.legs if reports] or notes.legs[-1:]
+            _add_event(record, event, session)
+    last = record.started_in[-1] if record.started_in else record.proposed_in
+    threads = [number for item in record.started_in if (number := item.get("threads")) is not None]
+    segments = [segment for segment in record.segments if segment[2]] or record.segments[-1:]
     return TrialHistory(
-        trial,
-        tuple(Segment(*leg, final=number == len(legs)) for number, leg in enumerate(legs, 1)),
-        last,
-        last.get("threads"),
-        tuple(dict.fromkeys(every)),
-        bool(notes.started_in),
-        notes.worker == "inline",
+        trial=trial,
+        segments=tuple(
+            Segment(began, fidelity, reports, final=number == len(segments))
+            for number, (began, fidelity, reports) in enumerate(segments, 1)
+        ),
+        session=last,
+        threads=last.get("threads"),
+        all_threads=tuple(dict.fromkeys(threads)),
+        started=bool(record.started_in),
+        inline=record.worker == "inline",
     )
 
 
-def _note(notes: _Notes, event: Event, session: Mapping[str, Any]) -> None:
+def _add_event(record: _Record, event: Event, session: Mapping[str, Any]) -> None:
     match event.kind:
         case Kind.PROPOSED:
-            notes.proposed_in = session
-            notes.legs.append((event.data.get("began", 0), event.data["fidelity"], {}))
+            record.proposed_in = session
+            record.segments.append((event.data.get("began", 0), event.data["fidelity"], {}))
         case Kind.PROMOTED:
             began = event.data.get("began", 0)
-            if notes.legs[-1][0] == began:  # it goes on from its checkpoint
-                notes.legs[-1] = began, event.data["fidelity"], notes.legs[-1][2]
+            last_began, _, reports = record.segments[-1]
+            if last_began == began:  # the trial continues from its checkpoint
+                record.segments[-1] = began, event.data["fidelity"], reports
             else:
-                notes.legs.append((began, event.data["fidelity"], {}))
+                record.segments.append((began, event.data["fidelity"], {}))
         case Kind.STARTED:
-            notes.started_in.append(session)
-            notes.worker = event.data["worker"]
+            record.started_in.append(session)
+            record.worker = event.data["worker"]
         case Kind.REPORTED:
-            began, _, reports = notes.legs[-1]
-            former = reports[max(reports)] if reports else {}
-            reports[(event.step or 0) - began] = {**former, **event.data["metrics"]}
+            began, _, reports = record.segments[-1]
+            previous = reports[max(reports)] if reports else {}
+            reports[(event.step or 0) - began] = {**previous, **event.data["metrics"]}
         case _:
             pass

@@ -11,7 +11,8 @@ from ogive.cli.common import AsJson, RunPath, choices, open_run, print_json, pri
 from ogive.errors import JobError
 
 if TYPE_CHECKING:
-    from ogive.api.replay import Replay, ReplayedStop
+    from ogive.api.replay import Replay
+    from ogive.api.replayed_stops import ReplayedStop
     from ogive.objective import Constraint, Objective
     from ogive.run.spending import Spending
     from ogive.run.state import State

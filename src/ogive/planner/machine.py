@@ -235,8 +235,8 @@ def _fit(cells: _Cells, starts: Sequence[StartUp]) -> Machine:
 def _fit_random_effects(cells: _Cells) -> tuple[FloatArray, float]:
     """Return the mean logarithms [K] over architectures, and the spread between architectures.
 
-    A random-effects model by generalised least squares (Swamy and Arora 1972). A trial's cost factor shifts its durations
-    with every number of workers alike, so the differences within a trial show the scaling.
+    A random-effects model by generalised least squares (Swamy and Arora 1972). A trial's cost factor
+    multiplies its durations with every number of workers, so the differences within a trial show the scaling.
     """
     is_measured, counts = cells.is_measured, cells.is_measured.sum(axis=1)
     levels, spread = _solve_levels(cells, np.zeros(len(counts))), 0.0

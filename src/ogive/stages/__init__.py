@@ -1,1 +1,1 @@
-"""What follows a search: full training of the best, funnels of searches, and the network that they deliver."""
+"""The stages after a search: full training of the best, its result, and the network that a run delivers."""

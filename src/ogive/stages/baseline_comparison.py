@@ -1,4 +1,4 @@
-"""The comparison of what was found with a hand-drawn baseline under the same recipe, over the same seeds."""
+"""The comparison of a network of the search with a hand-drawn baseline, trained with the same recipe and seeds."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ogive.files import replace_text
 from ogive.stats.paired import paired_difference
 
 EQUAL = 1e-9
-"""What differs by less differs by rounding."""
+"""Smaller differences are rounding errors."""
 FILE = "comparison.json"
-"""Its name in a run's folder."""
+"""The name of the file in a run's folder."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class ComparedNetwork:
     """One side of a comparison.
 
     Attributes:
-        name: for the reader, such as "trial 41" or "hand-drawn CNN".
-        metrics: for each metric its values, one for each seed.
-        parameters: number of trainable parameters; None where unknown.
+        name: such as "trial 41" or "hand-drawn CNN".
+        metrics: the values of each metric, one for each seed.
+        parameters: the number of trainable parameters; None if unknown.
     """
 
     name: str
@@ -36,9 +36,14 @@ class ComparedNetwork:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """found minus baseline: the mean over the seeds and its confidence interval [low, high].
+    """The difference of a metric, found minus baseline, paired by seed.
 
-    The bounds are infinite where nothing is known of the spread: with a single seed, or the same difference in all.
+    Attributes:
+        mean: over the seeds.
+        low: the lower bound of the confidence interval.
+        high: the upper bound. Both bounds are infinite if the spread is unknown: with a single seed, or if all differences
+            are equal.
+        confidence: of the interval, in (0, 1).
     """
 
     mean: float
@@ -49,7 +54,13 @@ class PairedDifference:
 
 @dataclass(frozen=True)
 class RandomReference:
-    """Values of one metric from a random search on the same space with the same recipe, one for each trial."""
+    """The result of a random search of the same space with the same recipe.
+
+    Attributes:
+        metric: its name.
+        values: one for each trial.
+        note: for the reader; "" for none.
+    """
 
     metric: str
     values: Sequence[float]
@@ -58,16 +69,18 @@ class RandomReference:
 
 @dataclass(frozen=True)
 class BaselineComparison:
-    """Two networks trained alike, and what sets them apart.
+    """A comparison of two networks that were trained with the same recipe and seeds.
 
     Attributes:
-        split: what the metrics were measured on, such as "test" or "validation".
-        seeds: of the trainings; the i-th value of every metric belongs to the i-th seed, on both sides.
-        differences: for each metric that both sides have.
-        random_reference: None where no separate random search was made.
+        found: the network of the search.
+        baseline: the hand-drawn network.
+        seeds: of the trainings; the i-th value of every metric belongs to the i-th seed, for both networks.
+        split: on which the metrics were measured, such as "test" or "validation".
+        differences: of each metric that both networks have.
+        random_reference: None without a separate random search.
 
     Raises:
-        RunError: a metric has not one value for each seed.
+        RunError: a metric does not have one value for each seed.
     """
 
     found: ComparedNetwork
@@ -83,7 +96,7 @@ class BaselineComparison:
                 if len(values) != len(self.seeds):
                     raise RunError(
                         f"the comparison: {metric} of {network.name} has {len(values)} values for {len(self.seeds)} seeds; "
-                        "give one for each seed, in their order"
+                        "give one for each seed, in the order of the seeds"
                     )
 
     @staticmethod
@@ -95,30 +108,42 @@ class BaselineComparison:
         random_reference: RandomReference | None = None,
         confidence: float = 0.95,
     ) -> BaselineComparison:
-        """The comparison with its paired differences, for every metric that both sides have."""
-        bare = BaselineComparison(found, baseline, tuple(seeds), split)  # checks that values and seeds go together
+        """Return the comparison, with the paired difference of every metric that both networks have.
+
+        Args:
+            found: the network of the search.
+            baseline: the hand-drawn network.
+            seeds: of the trainings, in the order of the values.
+            split: on which the metrics were measured.
+            random_reference: of a separate random search.
+            confidence: of the intervals, in (0, 1).
+
+        Raises:
+            RunError: a metric does not have one value for each seed.
+        """
+        checked = BaselineComparison(found, baseline, tuple(seeds), split)
         differences = {
             metric: PairedDifference(
-                *_with_spread(*paired_difference(values, baseline.metrics[metric], confidence)), confidence
+                *_without_false_certainty(*paired_difference(values, baseline.metrics[metric], confidence)), confidence
             )
             for metric, values in found.metrics.items()
             if metric in baseline.metrics
         }
-        return BaselineComparison(bare.found, bare.baseline, bare.seeds, split, differences, random_reference)
+        return BaselineComparison(checked.found, checked.baseline, checked.seeds, split, differences, random_reference)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON; `from_json` reads it back. An infinite bound is written as null."""
+        """Return the comparison as JSON; infinite bounds become null. `from_json` is the inverse."""
         data = asdict(self)
         for difference in data["differences"].values():
-            difference.update({side: _finite(difference[side]) for side in ("low", "high")})
+            difference.update({side: _finite_or_none(difference[side]) for side in ("low", "high")})
         return data
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> BaselineComparison:
-        """What `to_json` wrote.
+        """Return the comparison that `to_json` wrote.
 
         Raises:
-            RunError: something is missing or is not what it should be.
+            RunError: something is missing or has a wrong type.
         """
         try:
             reference = data.get("random_reference")
@@ -127,22 +152,22 @@ class BaselineComparison:
                 ComparedNetwork(**data["baseline"]),
                 tuple(data["seeds"]),
                 str(data["split"]),
-                {name: _difference(item) for name, item in data["differences"].items()},
+                {name: _read_difference(item) for name, item in data["differences"].items()},
                 RandomReference(**reference) if reference else None,
             )
         except (KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"the comparison is not one of Ogive's: {type(error).__name__}: {error}") from error
+            raise RunError(f"the comparison was not written by Ogive: {type(error).__name__}: {error}") from error
 
 
 def write_comparison(comparison: BaselineComparison, folder: Path) -> Path:
-    """Write it where `write_report` finds it: `comparison.json` in the run's folder."""
+    """Write a comparison to `comparison.json` in the run's folder, where `write_report` reads it; return the path."""
     path = folder / FILE
     replace_text(path, json.dumps(comparison.to_json(), indent=1) + "\n")
     return path
 
 
 def read_comparison(folder: Path) -> BaselineComparison | None:
-    """The comparison of the run in `folder`; None where there is none.
+    """Return the comparison of the run in `folder`, or None if there is none.
 
     Raises:
         RunError: it cannot be read.
@@ -156,16 +181,16 @@ def read_comparison(folder: Path) -> BaselineComparison | None:
         raise RunError(f"{path} cannot be read: {error}; write it again, or remove it") from error
 
 
-def _with_spread(mean: float, low: float, high: float) -> tuple[float, float, float]:
-    """No interval where all differences are equal, as those of an accuracy on few examples may be: that is no certainty."""
+def _without_false_certainty(mean: float, low: float, high: float) -> tuple[float, float, float]:
+    """Return an infinite interval if all differences are equal, as they may be for an accuracy on few examples."""
     return (mean, low, high) if high - low > EQUAL else (mean, -math.inf, math.inf)
 
 
-def _finite(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _difference(data: Mapping[str, Any]) -> PairedDifference:
+def _read_difference(data: Mapping[str, Any]) -> PairedDifference:
     low, high = data["low"], data["high"]
     return PairedDifference(
         data["mean"],

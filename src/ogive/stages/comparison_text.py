@@ -1,4 +1,4 @@
-"""A comparison in words and tables."""
+"""A comparison with a baseline as sentences and tables."""
 
 from __future__ import annotations
 
@@ -13,21 +13,33 @@ from ogive.stages.baseline_comparison import BaselineComparison, ComparedNetwork
 
 
 def comparison_tables(comparison: BaselineComparison, objectives: Sequence[Objective]) -> dict[str, Any]:
-    """What a page shows of a comparison. Metrics that are no objective have a goal where their name tells."""
-    found, baseline, seeds = comparison.found, comparison.baseline, comparison.seeds
+    """Return the tables and sentences of a comparison for a report.
+
+    Args:
+        comparison: of two networks.
+        objectives: of the search. The goal of other metrics is derived from their names, if possible.
+    """
+    searched, baseline, seeds = comparison.found, comparison.baseline, comparison.seeds
     goals = {objective.metric: objective.goal for objective in objectives}
     rows = [
-        (metric, _mean(found, metric), _mean(baseline, metric), signed(difference.mean), bounds(difference))
+        (
+            metric,
+            _format_mean(searched, metric),
+            _format_mean(baseline, metric),
+            signed(difference.mean),
+            format_interval(difference),
+        )
         for metric, difference in comparison.differences.items()
     ]
-    if found.parameters is not None and baseline.parameters is not None:
-        ratio = f"{found.parameters / baseline.parameters:.2f} times" if baseline.parameters else ""
-        rows.append(("parameters", f"{found.parameters:,}", f"{baseline.parameters:,}", ratio, ""))
-    metrics = [*dict.fromkeys([*found.metrics, *baseline.metrics])]
+    if searched.parameters is not None and baseline.parameters is not None:
+        ratio = f"{searched.parameters / baseline.parameters:.2f} times" if baseline.parameters else ""
+        rows.append(("parameters", f"{searched.parameters:,}", f"{baseline.parameters:,}", ratio, ""))
+    metrics = [*dict.fromkeys([*searched.metrics, *baseline.metrics])]
     return {
-        "lead": f"{found.name} against {baseline.name}, both trained alike with {plural(len(seeds), 'seed')}, measured on "
-        f"the {comparison.split} split. A difference is found minus baseline, paired by seed.",
-        "head": ["metric (mean)", found.name, baseline.name, "difference", "confidence interval"],
+        "lead": f"{searched.name} against {baseline.name}, both trained with the same recipe and "
+        f"{plural(len(seeds), 'seed')}, measured on the {comparison.split} split. A difference is {searched.name} minus "
+        f"{baseline.name}, paired by seed.",
+        "head": ["metric (mean)", searched.name, baseline.name, "difference", "confidence interval"],
         "rows": rows,
         "verdicts": [
             verdict(metric, difference, goals.get(metric) or known_goal(metric), len(seeds))
@@ -37,46 +49,47 @@ def comparison_tables(comparison: BaselineComparison, objectives: Sequence[Objec
         "seeds_rows": [
             (f"{metric}, {network.name}", *(number(value) for value in network.metrics[metric]))
             for metric in metrics
-            for network in (found, baseline)
+            for network in (searched, baseline)
             if metric in network.metrics
         ],
     }
 
 
 def verdict(metric: str, difference: PairedDifference, goal: str, seeds: int) -> str:
-    """One sentence on a difference: better, worse, or not told apart."""
-    shown = f"{metric}: {signed(difference.mean)}, {100 * difference.confidence:g} % interval {bounds(difference)}"
+    """Return a sentence on a difference: better, worse, or not significant. `goal` is "" if it is unknown."""
+    interval = f"{100 * difference.confidence:g} % interval {format_interval(difference)}"
+    text = f"{metric}: {signed(difference.mean)}, {interval}"
     if not math.isfinite(difference.low):
-        why = "A single seed tells" if seeds == 1 else f"Equal differences in all {seeds} seeds tell"
-        return f"{shown}. {why} nothing of the spread."
+        reason = "A single seed does" if seeds == 1 else f"Equal differences in all {seeds} seeds do"
+        return f"{text}. {reason} not show the spread."
     if difference.low <= 0 <= difference.high:
-        return f"{shown}. The interval holds 0: {plural(seeds, 'seed')} do not tell the two apart."
+        return f"{text}. The interval contains 0: with {plural(seeds, 'seed')}, the difference is not significant."
     if not goal:
-        return f"{shown}."
+        return f"{text}."
     better = (difference.mean > 0) == (goal == "maximize")
-    return f"{shown}. What was found is {'better' if better else 'worse'}."
+    return f"{text}. The network of the search is {'better' if better else 'worse'}."
 
 
-def bounds(difference: PairedDifference) -> str:
-    """`[-0.01, +0.02]`."""
+def format_interval(difference: PairedDifference) -> str:
+    """Return the interval as `[-0.01, +0.02]`, or "none"."""
     if not math.isfinite(difference.low):
         return "none"
     return f"[{signed(difference.low)}, {signed(difference.high)}]"
 
 
 def signed(value: float) -> str:
-    """With its sign."""
+    """Return a value with its sign."""
     return f"{value:+.3g}"
 
 
 def known_goal(metric: str) -> str:
-    """The goal that a metric's name tells; "" where it does not."""
+    """Return the goal that is known for a metric of this name; "" if none is."""
     try:
         return Objective(metric).goal
     except JobError:
         return ""
 
 
-def _mean(network: ComparedNetwork, metric: str) -> str:
+def _format_mean(network: ComparedNetwork, metric: str) -> str:
     values = network.metrics[metric]
     return number(sum(values) / len(values))

@@ -1,4 +1,4 @@
-"""What full training was last asked for, kept with the run, so that it can be asked for again without its arguments."""
+"""The arguments of the last full training, stored with the run, so that the next call can leave them out."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ TOP, SEEDS = 10, (0,)
 
 @dataclass(frozen=True, kw_only=True)
 class FinalizeRequest:
-    """The arguments of `run.finalize` that say what is trained.
+    """The arguments of `run.finalize` that define the trainings.
 
     Attributes:
-        top: how many of the best.
+        top: the number of finalists.
         seeds: each network is trained once with each.
-        epochs: of full training; None for those of the recipe.
-        recipe: what replaces values of the search's recipe.
-        from_weights: whether training starts from the weights that the search left.
+        epochs: of a training; None for those of the recipe.
+        recipe: values that replace those of the search's recipe.
+        from_weights: whether training starts from the weights that the search saved.
     """
 
     top: int = TOP
@@ -37,7 +37,7 @@ class FinalizeRequest:
 
     @property
     def command(self) -> str:
-        """The command that asks for it: `ogive finalize --top 3 --epochs 4`; without options where it is the default."""
+        """The command with these arguments, such as `ogive finalize --top 3 --epochs 4`; defaults are left out."""
         words = ["ogive", "finalize"]
         words += ["--top", str(self.top)] if self.top != TOP else []
         count = len(self.seeds)
@@ -49,7 +49,7 @@ class FinalizeRequest:
 
 
 def write_request(request: FinalizeRequest, run: Path) -> None:
-    """Write it into the run's folder.
+    """Write a request into the folder of a run.
 
     Raises:
         RunError: it cannot be written.
@@ -62,7 +62,7 @@ def write_request(request: FinalizeRequest, run: Path) -> None:
 
 
 def read_request(run: Path | None) -> FinalizeRequest | None:
-    """The last request whose full training is in the run's folder; None where there is none.
+    """Return the last request, or None if its full training is not in the run's folder.
 
     Raises:
         RunError: it cannot be read.
@@ -74,5 +74,5 @@ def read_request(run: Path | None) -> FinalizeRequest | None:
         return FinalizeRequest(**{**data, "seeds": tuple(data["seeds"])})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
-            f"{run / FILE} cannot be read: {error}; delete it and name top, seeds and epochs again"
+            f"{run / FILE} cannot be read: {error}; delete it and give top, seeds and epochs again"
         ) from error

@@ -1,4 +1,4 @@
-"""The record of a second stage: what the search had promised of each network, and what full training made of it."""
+"""The result of full training: each network's metrics in the search and after full training, and the winners."""
 
 from __future__ import annotations
 
@@ -16,32 +16,36 @@ from ogive.stats.paired import paired_difference
 from ogive.stats.rank_correlation import Correlation
 
 FOLDER = "final"
-"""Of the second stage, in a run's folder."""
+"""The folder of full training in a run's folder."""
 FILE = "result.json"
 
 Values = Mapping[str, Sequence[float]]
+"""For each metric, one value for each seed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainedNetwork:
-    """One network of the second stage.
+    """A network of full training.
 
     Attributes:
         name: "trial 12", or "baseline".
-        trial: of the search; None for the baseline.
-        parameters: trainable ones; None where unknown.
+        trial: its number in the search; None for the baseline.
+        parameters: the number of trainable parameters; None if unknown.
         searched: its metrics in the search; empty for the baseline.
-        epochs: trained in the search; 0 for the baseline.
-        rank_before, rank_after: from 1, equals share the best of their places; in the search, by the mean over seeds. None
-            for the baseline, and after where no training succeeded.
+        epochs: for which the search trained it; 0 for the baseline.
+        rank_before: its rank in the search, from 1; None for the baseline.
+        rank_after: its rank by the means over seeds, from 1; equal networks share the best of their ranks. None for the
+            baseline, and if no training succeeded.
         seeds: of the trainings that succeeded.
-        values: for each metric the values on the second stage's validation part, one for each of `seeds`.
-        weights: files below the run's folder, one for each of `seeds`; "" where a train function saved none.
-        trainings: trials of the second stage's journal, one for each of `seeds`; empty in records of earlier versions.
-        failures: how its other trainings failed.
-        probability: that its true value is the best of all finalists; None where that cannot be told.
-        test: metrics on the test split, one for each of `seeds`; empty where it was not read for this network.
-        seconds: of all its trainings together; `search_seconds` of its trial in the search.
+        values: for each metric the values on the second validation split, one for each of `seeds`.
+        weights: files relative to the run's folder, one for each of `seeds`; "" if the train function saved none.
+        failures: of the trainings that failed, one sentence each.
+        probability: that its true value is the best of all finalists; None if unknown.
+        test: metrics on the test split, one value for each of `seeds`; empty if it was not read for this network.
+        seconds: compute time of all its trainings together.
+        search_seconds: compute time of its trial in the search.
+        trainings: the numbers of the trials in the journal of full training, one for each of `seeds`; empty in results of
+            earlier versions.
     """
 
     name: str
@@ -62,16 +66,20 @@ class TrainedNetwork:
     trainings: Sequence[int] = field(default_factory=list)
 
     def mean(self, metric: str) -> float | None:
-        """The mean of a metric over seeds; None where it was not measured."""
+        """Return the mean of a metric over seeds; None if it was not measured."""
         values = self.values.get(metric, ())
         return sum(values) / len(values) if values else None
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far the search's values of one metric predict those of full training: both rank correlations over finalists.
+    """The rank correlations, over the finalists, of a metric in the search and after full training.
 
-    `note` says why there are none, or over which finalists they are.
+    Attributes:
+        metric: its name.
+        kendall: Kendall's tau; None if it cannot be computed.
+        spearman: Spearman's rho; None if it cannot be computed.
+        note: why they are missing, or which finalists are left out; "" for neither.
     """
 
     metric: str
@@ -82,7 +90,15 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Bias:
-    """Mean difference b - a over networks or seeds with its 95 % interval; None where a single pair tells no spread."""
+    """The mean difference b - a of a metric, over networks or seeds.
+
+    Attributes:
+        metric: its name.
+        mean: of the differences.
+        low: the lower bound of its 95 % interval; None with a single pair.
+        high: the upper bound; None with a single pair.
+        pairs: how many.
+    """
 
     metric: str
     mean: float
@@ -92,30 +108,32 @@ class Bias:
 
     @staticmethod
     def of(metric: str, a: Sequence[float], b: Sequence[float]) -> Bias:
+        """Return the mean difference b - a over the pairs of `a` and `b`."""
         mean, low, high = paired_difference(b, a)
         bounds = [value if math.isfinite(value) else None for value in (low, high)]
         return Bias(metric, mean, bounds[0], bounds[1], len(a))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class FullTrainingResult:
-    """What came of a second stage.
+    """The result of full training.
 
     Attributes:
-        objectives: metric and goal of each, the first one leading.
-        networks: the finalists in the order of the search, the baseline last.
-        agreement: for each objective that training changes.
-        probability: that the search's best is the true best of the finalists; None where it cannot be told.
-        probability_note: what it counts, or why there is none.
-        winners: names; one with a single objective, with several those that no other dominates.
-        bias: full training on the second validation part minus the search's value on the first, over finalists.
-        chosen_bias: test minus second validation of the first winner, over seeds; None where the test was not read.
-        recipe: of full training, with its `epochs`; of a train function without a recipe its replaced `settings` alone.
-        new_validation: validated on other examples than the search did.
-        splits: fingerprints of the parts: `search`, `second`; empty where only a train function knows.
-        cost_ratio: compute time of one full training over that of one training in the search, means over finalists; None
-            where the search's came from the cache.
-        judged: how many trainings had ended when it was written; 0 in records of earlier versions.
+        objectives: the metric and the goal of each; the first one leads.
+        networks: the finalists in the order of the search, then the baseline.
+        agreement: of the search with full training, for each objective that training changes.
+        probability: that the search's best is the true best of the finalists; None if unknown.
+        probability_note: what the probability accounts for, or why it is unknown.
+        winners: the names of the winners: one, or with several objectives those that no other network dominates.
+        bias: for each objective, full training on the second validation split minus the search on the first, over finalists.
+        chosen_bias: for each metric, test split minus second validation split of the first winner, over seeds; empty if the
+            test split was not read.
+        recipe: of full training, with its `epochs`; for a train function without a recipe, only its changed `settings`.
+        new_validation: whether other validation examples were used than in the search.
+        splits: fingerprints of the splits: `search`, `second`; empty if only a train function knows them.
+        cost_ratio: the mean compute time of a full training relative to one in the search; None if the search's results came
+            from the cache.
+        judged: how many trainings had ended when the result was computed; 0 in results of earlier versions.
     """
 
     objectives: Sequence[tuple[str, str]]
@@ -133,10 +151,10 @@ class FullTrainingResult:
     judged: int = 0
 
     def __repr__(self) -> str:
-        return f"<TwoStage: {', '.join(self.winners)} of {len(self.finalists)} finalists>"
+        return f"<FullTrainingResult: {', '.join(self.winners)} of {len(self.finalists)} finalists>"
 
     def __str__(self) -> str:
-        """The networks as a table, and what there is to say of them."""
+        """Return the networks as a table, followed by the conclusions."""
         head, body = rows(self)
         widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
         lines = ["  ".join(map(str.rjust, row, widths)) for row in [head, *body]]
@@ -144,7 +162,7 @@ class FullTrainingResult:
 
     @property
     def finalists(self) -> list[TrainedNetwork]:
-        """All networks but the baseline."""
+        """The networks without the baseline."""
         return [network for network in self.networks if network.trial is not None]
 
     @property
@@ -154,31 +172,32 @@ class FullTrainingResult:
 
     @property
     def baseline(self) -> TrainedNetwork | None:
-        """The hand-drawn network; None where there was none."""
+        """The hand-drawn network; None without one."""
         return next((network for network in self.networks if network.trial is None), None)
 
     def best_seed(self, network: TrainedNetwork) -> int:
-        """The place in `network.seeds` of the training with the best value of the first objective, chosen by validation."""
+        """Return the index in `network.seeds` of the training with the best validation value of the first objective."""
         metric, goal = self.objectives[0]
         values = list(network.values.get(metric, ()))
         return values.index((max if goal == "maximize" else min)(values)) if values else 0
 
     def __getitem__(self, name: str) -> TrainedNetwork:
+        """Return the network of that name."""
         for network in self.networks:
             if network.name == name:
                 return network
         raise KeyError(f"{name!r}; there are {', '.join(network.name for network in self.networks)}")
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON; `from_json` reads it back."""
+        """Return the result as JSON; `from_json` is the inverse."""
         return asdict(self)
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> FullTrainingResult:
-        """What `to_json` wrote.
+        """Return the result that `to_json` wrote.
 
         Raises:
-            RunError: something is missing or is not what it should be.
+            RunError: something is missing or has a wrong type.
         """
         try:
             return FullTrainingResult(
@@ -186,17 +205,21 @@ class FullTrainingResult:
                     **data,
                     "objectives": [(metric, goal) for metric, goal in data["objectives"]],
                     "networks": [TrainedNetwork(**item) for item in data["networks"]],
-                    "agreement": [_agreement(item) for item in data["agreement"]],
+                    "agreement": [_read_agreement(item) for item in data["agreement"]],
                     "bias": [Bias(**item) for item in data["bias"]],
                     "chosen_bias": [Bias(**item) for item in data["chosen_bias"]],
                 }
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RunError(f"this is no second stage of Ogive's: {type(error).__name__}: {error}") from error
+            raise RunError(f"this is no result of full training by Ogive: {type(error).__name__}: {error}") from error
 
 
 def write_full_training(result: FullTrainingResult, run: Path) -> Path:
-    """Write it where the report finds it: `final/result.json` in the run's folder."""
+    """Write a result to `final/result.json` in the run's folder, and return the path.
+
+    Raises:
+        RunError: it cannot be written.
+    """
     path = run / FOLDER / FILE
     try:
         replace_text(path, json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n")
@@ -206,7 +229,7 @@ def write_full_training(result: FullTrainingResult, run: Path) -> Path:
 
 
 def read_full_training(run: Path) -> FullTrainingResult | None:
-    """The second stage of the run in `run`; None where none has come to its end.
+    """Return the result of full training of the run in the folder `run`, or None if there is none.
 
     Raises:
         RunError: it cannot be read.
@@ -217,9 +240,9 @@ def read_full_training(run: Path) -> FullTrainingResult | None:
     try:
         return FullTrainingResult.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RunError) as error:
-        raise RunError(f"{path} cannot be read: {error}; run `ogive finalize` again, which writes it anew") from error
+        raise RunError(f"{path} cannot be read: {error}; run `ogive finalize` again, which writes it again") from error
 
 
-def _agreement(data: Mapping[str, Any]) -> Agreement:
-    found = {name: Correlation(**data[name]) if data[name] else None for name in ("kendall", "spearman")}
-    return Agreement(**{**data, **found})
+def _read_agreement(data: Mapping[str, Any]) -> Agreement:
+    correlations = {name: Correlation(**data[name]) if data[name] else None for name in ("kendall", "spearman")}
+    return Agreement(**{**data, **correlations})

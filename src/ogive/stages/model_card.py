@@ -1,4 +1,4 @@
-"""A model card (Mitchell et al., "Model Cards for Model Reporting", 2019) for what a second stage has chosen."""
+"""A model card (Mitchell et al., "Model Cards for Model Reporting", 2019) for the winner of full training."""
 
 from __future__ import annotations
 
@@ -18,17 +18,23 @@ FILE = "MODEL_CARD.md"
 
 
 def write_card(
-    state: State, result: FullTrainingResult, network: TrainedNetwork, place: int, facts: Mapping[str, Any], run: Path
+    state: State,
+    result: FullTrainingResult,
+    network: TrainedNetwork,
+    index: int,
+    *,
+    facts: Mapping[str, Any],
+    run: Path,
 ) -> Path:
-    """Write `final/MODEL_CARD.md`.
+    """Write `final/MODEL_CARD.md`, and return its path.
 
     Args:
         state: of the search.
-        result: of the second stage.
-        network: what the card is for.
-        place: that of its delivered training in `network.seeds`.
+        result: of full training.
+        network: of the card.
+        index: of its delivered training in `network.seeds`.
         facts: `task`: `Task.describe()`; `cost`: of one example; `trained`: epochs; `weights`: why there are none. Each may
-            be left out.
+            be missing.
         run: the search's folder.
 
     Raises:
@@ -36,41 +42,49 @@ def write_card(
     """
     path = run / FOLDER / FILE
     try:
-        replace_text(path, card(state, result, network, place, facts, run.name))
+        replace_text(path, format_card(state, result, network, index, facts=facts, name=run.name))
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error}; check space and permissions") from error
     return path
 
 
-def card(
-    state: State, result: FullTrainingResult, network: TrainedNetwork, place: int, facts: Mapping[str, Any], name: str
+def format_card(
+    state: State,
+    result: FullTrainingResult,
+    network: TrainedNetwork,
+    index: int,
+    *,
+    facts: Mapping[str, Any],
+    name: str,
 ) -> str:
-    """The card as Markdown: a function of these alone."""
+    """Return the card as Markdown; it depends on the arguments alone. `name`: of the run."""
     parts = [
         f"# Model card: {network.name} of run {name}",
-        "Every figure here was measured by the run; what is not known is said to be unknown. What the model must not be "
-        "used for, only you can add.",
-        _section("Model", _model(state, network, place, facts)),
-        _section("Intended data", _data(facts.get("task"))),
-        _section("Training", _training(result, network, place, facts)),
-        "## How good it is\n\n" + "\n\n".join(_quality(result, network, place, facts)),
-        _section("How it was chosen", _choice(state, result, network)),
-        _section("Environment", _environment(state)),
-        "## Limits\n\n" + "\n".join(f"- {line}" for line in _limits(result, network, facts.get("task"))),
+        "The run measured every number here; unknown facts are marked as unknown. Add yourself what the model must not be "
+        "used for.",
+        _format_section("Model", _list_model(state, network, index, facts)),
+        _format_section("Intended data", _list_data(facts.get("task"))),
+        _format_section("Training", _list_training(result, network, facts)),
+        "## How good it is\n\n" + "\n\n".join(_list_quality(result, network, index, facts)),
+        _format_section("How it was chosen", _list_choice(state, result, network)),
+        _format_section("Environment", _list_environment(state)),
+        "## Limits\n\n" + "\n".join(f"- {line}" for line in _list_limits(result, network, facts.get("task"))),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _section(title: str, rows: Iterable[tuple[str, object]]) -> str:
-    lines = [f"| {name} | {_cell(value)} |" for name, value in rows]
+def _format_section(title: str, rows: Iterable[tuple[str, object]]) -> str:
+    lines = [f"| {name} | {_format_cell(value)} |" for name, value in rows]
     return "\n".join([f"## {title}", "", "| | |", "|---|---|", *lines])
 
 
-def _cell(value: object) -> str:
+def _format_cell(value: object) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 
-def _model(state: State, network: TrainedNetwork, place: int, facts: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
+def _list_model(
+    state: State, network: TrainedNetwork, index: int, facts: Mapping[str, Any]
+) -> Iterable[tuple[str, object]]:
     trial = state.trials[network.trial or 0]
     cost: Mapping[str, Any] = facts.get("cost", {})
     parameters = network.parameters if network.parameters is not None else cost.get("parameters")
@@ -81,34 +95,33 @@ def _model(state: State, network: TrainedNetwork, place: int, facts: Mapping[str
         yield "FLOPs of one example", f"{cost['flops']:,} ({cost['convention']})"
         yield "activation memory of one example", f"{cost['activation_memory']:,} bytes"
     else:
-        yield "FLOPs of one example", f"unknown: {cost.get('not counted', 'the space tells no example input')}"
+        yield "FLOPs of one example", f"unknown: {cost.get('not counted', 'the space has no example input')}"
     if facts.get("weights"):
         yield "weights", f"none: {facts['weights']}"
         return
-    yield "weights", f"`weights.pt` beside this card, seed {network.seeds[place]}"
+    yield "weights", f"`weights.pt` beside this card, seed {network.seeds[index]}"
     yield "use", f"`ogive export RUN --trial {trial.id} --to torch` writes a program that runs without Ogive"
 
 
-def _data(task: Mapping[str, Any] | None) -> Iterable[tuple[str, object]]:
+def _list_data(task: Mapping[str, Any] | None) -> Iterable[tuple[str, object]]:
     if task is None:
         yield "data", "unknown: only the train function knows them"
         return
     yield "data", f"{task['data']}, {task['examples']:,} examples in {task['classes']} classes"
-    yield "one example", f"float32 {task['shape']}; {task['preparation'] or 'prepared as the data that were given'}"
+    yield "one example", f"float32 {task['shape']}; {task['preparation'] or 'prepared like the data of the task'}"
     sizes = task["sizes"]
     yield "trained on", f"{sizes['train']:,} examples"
-    yield "chosen on", f"{sizes['validation']:,} examples, which the search did not validate on"
-    yield "tested on", f"{sizes['test']:,} examples, which nothing was chosen by"
+    yield "chosen on", f"{sizes['validation']:,} examples, which the search did not use"
+    yield "tested on", f"{sizes['test']:,} examples, by which nothing was chosen"
     yield "fingerprints", ", ".join(f"{name} {value}" for name, value in task["fingerprints"].items())
 
 
-def _training(
-    result: FullTrainingResult, network: TrainedNetwork, place: int, facts: Mapping[str, Any]
+def _list_training(
+    result: FullTrainingResult, network: TrainedNetwork, facts: Mapping[str, Any]
 ) -> Iterable[tuple[str, object]]:
-    hidden = ("task", "versions", "estimator", "trainer", "settings")
-    recipe = {name: value for name, value in result.recipe.items() if name not in hidden} | dict(
-        result.recipe.get("settings", {})
-    )
+    left_out = ("task", "versions", "estimator", "trainer", "settings")
+    recipe = {name: value for name, value in result.recipe.items() if name not in left_out}
+    recipe |= dict(result.recipe.get("settings", {}))
     yield "epochs", facts.get("trained") or "the train function's own"
     yield "recipe", ", ".join(f"{name} {value}" for name, value in recipe.items()) or "that of the train function"
     yield "seeds", ", ".join(map(str, network.seeds))
@@ -117,33 +130,38 @@ def _training(
         yield "cost of full training", f"{number(result.cost_ratio)} times a training in the search"
 
 
-def _quality(
-    result: FullTrainingResult, network: TrainedNetwork, place: int, facts: Mapping[str, Any]
+def _list_quality(
+    result: FullTrainingResult, network: TrainedNetwork, index: int, facts: Mapping[str, Any]
 ) -> Iterable[str]:
-    """The metrics with their intervals over seeds."""
+    """Yield the metrics with their intervals over seeds, and what they mean."""
     names = [name for name in network.values if not name.endswith("seconds") and name != "parameters"]
-    where = "second validation part" if result.new_validation else "validation data of the train function"
+    where = "second validation split" if result.new_validation else "validation data of the train function"
     head = f"| metric | {where} | test split |\n|---|---|---|"
-    rows = [f"| {name} | {_over(network.values[name])} | {_over(network.test.get(name, ()))} |" for name in names]
+    rows = [
+        f"| {name} | {_format_mean(network.values[name])} | {_format_mean(network.test.get(name, ()))} |"
+        for name in names
+    ]
     yield "\n".join([head, *rows])
-    yield from _delivered(network, place, facts.get("task"))
+    yield from _list_test_accuracy(network, index, facts.get("task"))
     seeds = plural(len(network.seeds), "seed")
     yield (
-        f"Means over {seeds} with 95 % intervals by Student's t over seeds; the delivered weights are of one of them."
+        f"Means over {seeds} with 95 % intervals by Student's t over seeds; the delivered weights are of one of the seeds."
         if len(network.seeds) > 1
-        else "A single seed: nothing is known of the spread from seed to seed."
+        else "With a single seed, the spread from seed to seed is unknown."
     )
-    drawn = result.baseline
-    if drawn is not None and drawn.seeds:
-        parts = [f"{name} {_over(own)}" for name, own in (drawn.test or drawn.values).items() if name in names]
-        yield f"The hand-drawn baseline under the same recipe: {', '.join(parts)}."
+    baseline = result.baseline
+    if baseline is not None and baseline.seeds:
+        values = baseline.test or baseline.values
+        parts = [f"{name} {_format_mean(of_metric)}" for name, of_metric in values.items() if name in names]
+        yield f"The hand-drawn baseline with the same recipe: {', '.join(parts)}."
 
 
-def _delivered(network: TrainedNetwork, place: int, task: Mapping[str, Any] | None) -> Iterable[str]:
-    """The test accuracy of the delivered weights, with Wilson's interval over the test examples."""
+def _list_test_accuracy(network: TrainedNetwork, index: int, task: Mapping[str, Any] | None) -> Iterable[str]:
+    """Yield the test accuracy of the delivered weights, with Wilson's interval over the test examples."""
     if "accuracy" not in network.test or task is None:
         return
-    p, n, z = network.test["accuracy"][place], task["sizes"]["test"], 1.96
+    p, n, z = network.test["accuracy"][index], task["sizes"]["test"], 1.96
+    # Wilson's score interval (1927) at 95 %.
     middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     low, high = ((middle + side * half) / (1 + z * z / n) for side in (-1, 1))
     yield (
@@ -152,23 +170,23 @@ def _delivered(network: TrainedNetwork, place: int, task: Mapping[str, Any] | No
     )
 
 
-def _over(values: Sequence[float]) -> str:
+def _format_mean(values: Sequence[float]) -> str:
     if not values:
         return "not read"
     mean = sum(values) / len(values)
-    spread = Bias.of("", [0.0] * len(values), values)
-    bounds = "" if spread.low is None or spread.high is None else f" [{number(spread.low)}, {number(spread.high)}]"
-    return f"{number(mean)}{bounds}"
+    bias = Bias.of("", [0.0] * len(values), values)  # the mean difference from 0 has the interval of the mean
+    interval = "" if bias.low is None or bias.high is None else f" [{number(bias.low)}, {number(bias.high)}]"
+    return f"{number(mean)}{interval}"
 
 
-def _choice(state: State, result: FullTrainingResult, network: TrainedNetwork) -> Iterable[tuple[str, object]]:
+def _list_choice(state: State, result: FullTrainingResult, network: TrainedNetwork) -> Iterable[tuple[str, object]]:
     created = state.created
     yield (
         "searched",
         f"{plural(len(state.trials), 'trial')}, strategy {created['strategy']['name']}, seed {created['seed']}",
     )
     yield "space", f"fingerprint {state.space.fingerprint}"
-    yield "sought", " and ".join(f"{goal} {metric}" for metric, goal in result.objectives)
+    yield "objectives", " and ".join(f"{goal} {metric}" for metric, goal in result.objectives)
     if state.constraints:
         yield "constraints", ", ".join(map(str, state.constraints))
     yield (
@@ -187,25 +205,25 @@ def _choice(state: State, result: FullTrainingResult, network: TrainedNetwork) -
         yield "probability that it is the true best of the finalists", f"{network.probability:.0%}"
 
 
-def _environment(state: State) -> Iterable[tuple[str, object]]:
+def _list_environment(state: State) -> Iterable[tuple[str, object]]:
     session = state.sessions[-1] if state.sessions else {}
     yield "machine", session.get("machine", "unknown")
     yield "versions", ", ".join(f"{name} {v}" for name, v in session.get("versions", {}).items()) or "unknown"
     yield "python", session.get("python", "unknown")
 
 
-def _limits(result: FullTrainingResult, network: TrainedNetwork, task: Mapping[str, Any] | None) -> Iterable[str]:
+def _list_limits(result: FullTrainingResult, network: TrainedNetwork, task: Mapping[str, Any] | None) -> Iterable[str]:
     if not network.test:
-        yield "It was never tested on data that nothing was chosen by; test it before you trust its figures."
+        yield "It was not tested on data by which nothing was chosen; test it before you trust its metrics."
     if not result.new_validation:
-        yield "It was chosen on the data that the search validated on, so its validation values flatter it."
+        yield "It was chosen on the validation data of the search, so its validation metrics are too optimistic."
     if len(result.finalists) > 1:
         count = len(result.finalists)
-        yield f"It was chosen as the best of {count} by validation, which flatters its validation value a little."
+        yield f"It was chosen as the best of {count} by validation, so its validation metrics are slightly too optimistic."
     if len(result.winners) > 1:
         others = ", ".join(name for name in result.winners if name != network.name)
         yield f"It is one of {len(result.winners)} winners, of which none is better in all objectives; the others: {others}."
     for failure in network.failures:
         yield f"One of its trainings failed ({failure})."
     yield from task["warnings"] if task else ()
-    yield "Nothing is known of inputs that are unlike the data above, of other groups of people, or of later times."
+    yield "It was not evaluated on inputs that differ from the data above, such as other groups of people or later times."

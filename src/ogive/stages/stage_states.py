@@ -1,4 +1,4 @@
-"""The states of a run's stages: the search, and full training where there is one."""
+"""The states of a run's stages: the search, and full training if there is one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from ogive.stages.full_training_result import FOLDER
 
 
 def stage_states(folder: Path, state: State) -> dict[str, State]:
-    """The search, and the second stage where there is one."""
-    found = {"search": state}
+    """Return the states by stage: "search", and "final" if full training was started.
+
+    Args:
+        folder: of the run.
+        state: of the search.
+    """
+    states = {"search": state}
     if (folder / FOLDER / JOURNAL).is_file():
         journal = Journal(folder / FOLDER / JOURNAL, writable=False)
         try:
-            found["final"] = State.of(journal.read())
+            states["final"] = State.of(journal.read())
         finally:
             journal.close()
-    return found
+    return states

@@ -1,4 +1,4 @@
-"""A trial as JSON; trained models are exported by `ogive.export`."""
+"""A network as JSON. Trained models are exported by `ogive.export`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ogive.stages.delivery import Delivery
 
 
 def export_json(delivery: Delivery) -> dict[str, Any]:
-    """A network as JSON: architecture, the metrics of its weights, and how the stage that left them trained it."""
+    """Return a network as JSON: its architecture, its metrics, and how the stage that delivers it trained it."""
     trial, training = delivery.trial, delivery.training
     searched, created = delivery.search.created, delivery.state.created
     return {

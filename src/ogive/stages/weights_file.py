@@ -1,4 +1,4 @@
-"""The first winner's weights in the folder of full training, with the training that they are of, told without PyTorch."""
+"""The file with the first winner's weights, and a text that identifies their training and is read without PyTorch."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from ogive.estimate.checkpoint import SavedCheckpoint
 from ogive.trial import Step, Trial
 
-WEIGHTS, BESIDE = "weights.pt", "weights.json"
+WEIGHTS, DESCRIPTION = "weights.pt", "weights.json"
 OF = "of"
-"""The name in `WEIGHTS` under which the text of `identity` stands."""
+"""The key in `WEIGHTS` of the text of `describe_weights`."""
 
 
-def identity(training: Trial, step: Step) -> str:
-    """What weights that a training left at a step of it are known by, as the journal tells: a text, to be compared."""
+def describe_weights(training: Trial, step: Step) -> str:
+    """Return a text that identifies the weights of a training at a step, by what the journal has."""
     reported = next((report for report in training.reports if report.step == training.began + step), None)
     facts = {
         "training": training.id,
@@ -26,15 +26,15 @@ def identity(training: Trial, step: Step) -> str:
     return json.dumps(facts, sort_keys=True)
 
 
-def kept_weights(training: Trial, stage: Path) -> SavedCheckpoint | None:
-    """`WEIGHTS` in the folder `stage`, if it is of `training`; None where it is not, or nothing tells of which it is."""
+def find_winner_weights(training: Trial, folder: Path) -> SavedCheckpoint | None:
+    """Return `WEIGHTS` in the folder of full training if it holds the weights of `training`, or None."""
     try:
-        text = (stage / BESIDE).read_text(encoding="utf-8")
+        text = (folder / DESCRIPTION).read_text(encoding="utf-8")
         step = int(json.loads(text)["step"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
-    path = stage / WEIGHTS
+    path = folder / WEIGHTS
     reported = any(report.step == training.began + step for report in training.reports)
-    if not reported or text != identity(training, step) or not path.is_file():
+    if not reported or text != describe_weights(training, step) or not path.is_file():
         return None
     return SavedCheckpoint(step, json.loads(text)["metrics"], True, path, ("model", "metrics", OF))

@@ -1,0 +1,55 @@
+"""What has changed since a trial ran: host, versions, code, data and threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ogive.api.trial_history import TrialHistory
+from ogive.run.manifest import cores, manifest
+from ogive.session.search_code import SearchCode
+from ogive.space import Space
+
+if TYPE_CHECKING:
+    from ogive.api.run import Run
+
+
+def list_environment_changes(run: Run, history: TrialHistory) -> Iterator[str]:
+    """Yield what has changed since the trial ran, one sentence each."""
+    space, estimator = run.space, run.estimator
+    created, session = run.state.created, history.session
+    now = manifest(1)
+    yield from _list_change("host", session.get("host"), now["host"])
+    yield from _list_change("machine", session.get("machine"), now["machine"])
+    yield from _list_change("Python", session.get("python"), now["python"])
+    versions = session.get("versions", {})
+    for package in sorted({*versions, *now["versions"]}):
+        yield from _list_change(package, versions.get(package), now["versions"].get(package))
+    yield from SearchCode.of(space, estimator).sentences(session)
+    yield from (f"space: {line}" for line in Space.from_json(created["space"]).differences(space))
+    stored, fingerprints = created["fingerprints"], estimator.fingerprints()
+    for part in sorted({*stored, *fingerprints}):
+        yield from _list_change(f"fingerprint of the {part}", stored.get(part), fingerprints.get(part))
+    if len(history.all_threads) > 1:
+        yield (
+            f"threads: its attempts had {', '.join(map(str, history.all_threads))}; it is repeated with {history.threads}"
+        )
+    if history.threads is None:
+        yield f"threads: not recorded; it is repeated with {cores()}"
+    elif history.inline:
+        yield (
+            "threads: it ran inline, in the search's own process, whose number of threads is not recorded; it is repeated "
+            f"with {history.threads}"
+        )
+    device = (created.get("recipe") or {}).get("device", "cpu")
+    if device != "cpu":
+        yield f"device: {device}, on which equal numbers are not guaranteed"
+
+
+def _list_change(what: str, before: Any, now: Any) -> Iterator[str]:
+    if before != now:
+        yield f"{what}: {_format_value(before)} then, {_format_value(now)} now"
+
+
+def _format_value(value: Any) -> str:
+    return "unknown" if value in (None, "") else str(value)

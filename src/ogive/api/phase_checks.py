@@ -1,0 +1,129 @@
+"""The checks that a phase of a funnel must pass before the next phase starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ogive.formatting import number
+from ogive.objective import Constraint, violation
+from ogive.run.settings import Settings
+from ogive.run.state import State
+from ogive.stages.full_training_result import FullTrainingResult
+
+if TYPE_CHECKING:
+    from ogive.task import Task
+
+MAX_CHANCE_P = 1e-3
+"""The largest p-value at which the best accuracy of a phase counts as better than guessing."""
+
+
+class Check(NamedTuple):
+    """The result of one check, with a sentence on what was found."""
+
+    passed: bool
+    reason: str
+
+
+def check_values(valued: int, trials: int) -> Check:
+    """Check that a trial has a value."""
+    return Check(valued > 0, f"{valued} of {trials} trials have a value")
+
+
+def check_failures(state: State, max_share: float | None) -> Check:
+    """Check that not too many trials failed.
+
+    Args:
+        state: of the phase's run.
+        max_share: the largest share of trials that may fail, in [0, 1]; None for the run's own limit alone.
+    """
+    failed, trials = state.failed, max(1, len(state.trials))
+    if max_share is not None and failed > max_share * trials:
+        return Check(False, f"{failed} of {trials} trials failed; at most {max_share:.0%} may fail")
+    limit = Settings.from_json(state.settings).failures_allowed
+    if failed >= limit:
+        return Check(False, f"{failed} trials failed, and the search ends at {limit}")
+    return Check(True, f"{failed} of {trials} trials failed")
+
+
+def check_thresholds(thresholds: Sequence[Constraint], metrics: Sequence[Mapping[str, float]]) -> Check:
+    """Check that one trial reached all thresholds together.
+
+    Args:
+        thresholds: at least one.
+        metrics: of each trial.
+    """
+    text = " and ".join(map(str, thresholds))
+    if not metrics:
+        return Check(False, f"no trial reached {text}")
+    nearest = min(metrics, key=lambda values: (violation(values, thresholds), _threshold_cost(values, thresholds[0])))
+    values = ", ".join(f"{c.metric} {number(nearest[c.metric])}" for c in thresholds if c.metric in nearest)
+    reached = violation(nearest, thresholds) == 0
+    return Check(reached, f"{'a' if reached else 'no'} trial reached {text}{f' (best: {values})' if values else ''}")
+
+
+def _threshold_cost(metrics: Mapping[str, float], threshold: Constraint) -> float:
+    """Return the metric of a threshold as a cost: less is better; infinity if it is unknown."""
+    value = metrics.get(threshold.metric, math.nan)
+    return math.inf if math.isnan(value) else value if threshold.at_most is not None else -value
+
+
+def check_learning(accuracies: Sequence[float], task: Task) -> tuple[Check, float]:
+    """Check that the best accuracy is better than that of always predicting the largest class.
+
+    An exact binomial test on the validation examples, with Bonferroni's correction for the trials.
+
+    Args:
+        accuracies: of the trials, on the validation split.
+        task: that they were trained on.
+
+    Returns:
+        The check and its p-value.
+    """
+    from scipy.stats import binom
+
+    labels = task.data.y[task.split.validation]
+    n, chance = len(labels), float(np.bincount(labels).max() / len(labels))
+    if not accuracies:
+        return Check(False, "nothing learns: no trial reported accuracy"), 1.0
+    best = max(accuracies)
+    p = float(min(1.0, len(accuracies) * binom.sf(round(best * n) - 1, n, chance)))
+    details = f"best accuracy {best:.3f} on {n} examples, guessing gives {chance:.3f} (p = {p:.1g})"
+    learns = p < MAX_CHANCE_P
+    return Check(learns, f"it learns: {details}" if learns else f"nothing learns: {details}"), p
+
+
+def check_full_training(
+    result: FullTrainingResult, thresholds: Sequence[Constraint], max_share: float | None
+) -> tuple[list[Check], dict[str, float]]:
+    """Check the result of full training.
+
+    Args:
+        result: of full training.
+        thresholds: that a winner must reach together.
+        max_share: the largest share of trainings that may fail, in [0, 1]; None for no limit.
+
+    Returns:
+        The checks, and the numbers of trainings, of failed ones, and of seconds.
+    """
+    means = {
+        network.name: {name: float(np.mean(values)) for name, values in network.values.items() if len(values)}
+        for network in result.finalists
+    }
+    failed = sum(len(network.failures) for network in result.finalists)
+    trainings = failed + sum(len(network.seeds) for network in result.finalists)
+    checks = [Check(bool(result.winners), f"winner of full training: {', '.join(result.winners) or 'none'}")]
+    if max_share is not None or failed:
+        passed = max_share is None or failed <= max_share * trainings
+        limit = "" if passed else f"; at most {max_share:.0%} may fail"
+        checks.append(Check(passed, f"{failed} of {trainings} full trainings failed{limit}"))
+    if thresholds:
+        checks.append(check_thresholds(thresholds, [means[name] for name in result.winners if name in means]))
+    if result.cost_ratio is not None:
+        reason = f"one full training took {result.cost_ratio:.3g} times the compute time of one in the search"
+        checks.append(Check(True, reason))
+    seconds = sum(network.seconds for network in result.networks)
+    return checks, {"trials": float(trainings), "failed": float(failed), "seconds": seconds}

@@ -1,0 +1,119 @@
+"""The notes on a winner that a user should read before using it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ogive.formatting import number, plural
+from ogive.stages.finalize_request import read_request
+from ogive.stages.full_training_result import FOLDER
+
+if TYPE_CHECKING:
+    from ogive.stages.delivery import Stages
+
+
+def list_notes(stages: Stages) -> list[str]:
+    """Return the notes on the winners of a run, one sentence each.
+
+    They name full training that has not ended, trainings that failed, a better trial that the search found later, a better
+    baseline, violated constraints, and weights of another epoch than the value.
+    """
+    return [
+        *_note_unfinished(stages),
+        *_note_failed(stages),
+        *_note_later_best(stages),
+        *_note_better_baseline(stages),
+        *_note_violations(stages),
+        *_note_other_epoch(stages),
+    ]
+
+
+def _note_unfinished(stages: Stages) -> Sequence[str]:
+    """Note full training that was started but is not evaluated, and what is delivered instead."""
+    final, result = stages.final, stages.result
+    if final is None:
+        return []
+    remaining = final.total - final.done
+    has_new = result is not None and 0 < result.judged < final.done
+    if remaining <= 0 and result is not None and not has_new:
+        return []
+    if remaining <= 0 and final.failed == final.done:
+        return ["all trainings of full training failed: the winner is still that of the search"]
+    if final.ended_by_failures and remaining > 0:
+        return [f"full training was ended by failures, so the winner is not from it: {final.ended}"]
+    missing = f"{plural(remaining, 'training')} left" if remaining > 0 else "its trainings are not evaluated"
+    winner = "the winner is still that of the search" if result is None else "the winner is that of the earlier ones"
+    aside = [path.name for path in sorted((stages.folder or Path()).glob(f"{FOLDER}-*"))]
+    aside_note = f" (an earlier full training is kept in {', '.join(aside)})" if aside and result is None else ""
+    request = read_request(stages.folder)
+    command = request.command if request is not None else "ogive finalize"
+    return [f"full training has not ended, {missing}: {winner}{aside_note}; `{command}` continues it"]
+
+
+def _note_failed(stages: Stages) -> Iterator[str]:
+    """Note failed trainings of networks that have other trainings, so that their values are from fewer seeds."""
+    for network in stages.result.networks if stages.result is not None else ():
+        if network.seeds and network.failures:
+            trained = len(network.seeds) + len(network.failures)
+            yield (
+                f"{len(network.failures)} of {plural(trained, 'training')} of {network.name} failed "
+                f"({network.failures[0]}), so its values are of {plural(len(network.seeds), 'seed')} only; "
+                "`ogive finalize --retry-failed` repeats them"
+            )
+
+
+def _note_later_best(stages: Stages) -> Sequence[str]:
+    """Note a best trial of the search that was found after full training."""
+    state = stages.state
+    if stages.result is None or len(state.objectives) > 1 or not stages.best_of_search:
+        return []
+    best, metric = state.trials[stages.best_of_search[0]], state.objectives[0].metric
+    if any(network.trial == best.id for network in stages.result.finalists):
+        return []
+    return [
+        f"the search continued after full training: its best is now trial {best.id} ({metric} "
+        f"{number(best.metrics[metric])}), which was not trained in full; `ogive finalize` trains it too"
+    ]
+
+
+def _note_better_baseline(stages: Stages) -> Sequence[str]:
+    """Note a hand-drawn baseline that is better than the winner; a baseline is never a winner."""
+    result = stages.result
+    if result is None or result.baseline is None or len(stages.state.objectives) > 1:
+        return []
+    objective = stages.state.objectives[0]
+    baseline, winner = result.baseline.mean(objective.metric), result.winner.mean(objective.metric)
+    if baseline is None or winner is None:
+        return []
+    if objective.cost({objective.metric: baseline}) >= objective.cost({objective.metric: winner}):
+        return []
+    return [
+        f"the hand-drawn baseline is better than the winner: {objective.metric} {number(baseline)} against "
+        f"{number(winner)} on the validation data"
+    ]
+
+
+def _note_violations(stages: Stages) -> Iterator[str]:
+    """Note constraints that a winner violates, since full training may change metrics that the search measured."""
+    for winner in stages.winners:
+        violated = [c for c in stages.state.constraints if c.violation(winner.mean) > 0]
+        values = ", ".join(f"{c.metric} {number(winner.mean.get(c.metric, math.nan))}, not {c}" for c in violated)
+        if violated:
+            yield (
+                f"the winner, {winner.title}, violates a constraint: {values}; no trained network satisfies all "
+                "constraints"
+            )
+
+
+def _note_other_epoch(stages: Stages) -> Iterator[str]:
+    """Note weights of another epoch than that of the winner's value."""
+    for winner in stages.winners:
+        report = winner.training.value_report
+        if winner.weights is not None and report is not None and report.step != winner.step:
+            yield (
+                f"the value of {winner.title} is of epoch {report.step}, but its weights are of epoch {winner.step}, "
+                "the nearest that was saved; let the train function call trial.checkpoint(...) in every epoch"
+            )

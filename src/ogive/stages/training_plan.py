@@ -1,0 +1,211 @@
+"""The trainings of full training: which networks, with which seeds, from which weights, and by which estimator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ogive.errors import JobError, RunError
+from ogive.objective import Objective
+from ogive.run.results import why_none
+from ogive.run.state import State
+from ogive.run.trial_labels import STAGE
+from ogive.session.executor_config import SIMULATED
+from ogive.space import Space
+from ogive.stages.finalize_request import FinalizeRequest
+from ogive.stages.full_training_result import TrainedNetwork
+from ogive.strategy.listed import Listed
+from ogive.trial import Trial
+
+if TYPE_CHECKING:
+    from ogive.estimate import Classifier
+    from ogive.estimate.full_training import FullTraining, TrainingOrder
+    from ogive.session.stored_run import StoredRun
+
+Training = tuple[Mapping[str, Any], Mapping[str, Any]]
+"""The labels of an architecture, and the settings with which its training is proposed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlan:
+    """The trainings of full training.
+
+    Attributes:
+        space: of the search.
+        finalists: trials of the search, the best first.
+        seeds: of the trainings.
+        estimator: for all trainings.
+        epochs: of a training; None if the estimator has no epochs.
+        objectives: those of the search that training changes.
+        orders: for each training, the labels of the architecture, the settings of the searched trial, and the order.
+    """
+
+    space: Space
+    finalists: tuple[Trial, ...]
+    seeds: tuple[int, ...]
+    estimator: FullTraining
+    epochs: int | None
+    objectives: tuple[Objective, ...]
+    orders: tuple[tuple[Mapping[str, Any], Mapping[str, Any], TrainingOrder], ...]
+
+    def list_trainings(self) -> list[Training]:
+        """Return the trainings as they are read back from a journal."""
+        trainings: list[Training] = []
+        for choices, settings, order in self.orders:
+            choices, settings = json.loads(json.dumps([choices, {**settings, STAGE: order.to_json()}]))
+            trainings.append((choices, settings))
+        return trainings
+
+    @property
+    def classifier(self) -> Classifier | None:
+        """The built-in trainer with the splits of full training; None if the estimator is the user's."""
+        from ogive.estimate import Classifier
+
+        return self.estimator.judge if isinstance(self.estimator.judge, Classifier) else None
+
+    def build(self, network: TrainedNetwork, seed: int, run: StoredRun) -> Any:
+        """Return an untrained model of a network of the plan."""
+        from ogive.estimate.full_training import DrawnBaseline
+
+        if network.trial is None:
+            return DrawnBaseline(self.estimator.baseline).build(seed)
+        return run.state.trials[network.trial].architecture.build(seed)
+
+    def make_strategy(self, trainings: Sequence[Training]) -> Listed:
+        """Return a strategy that proposes the trainings in their order."""
+        choices, settings = zip(*trainings, strict=True)
+        return Listed(self.space, self.objectives, architectures=choices, settings=settings)
+
+
+def read_training(trial: Trial) -> Training:
+    """Return the training that a trial of full training carries out."""
+    return trial.architecture.to_json(), dict(trial.proposal.settings)
+
+
+def training_key(training: Training) -> str:
+    """Return a key that a training and its repetitions share."""
+    choices, settings = training
+    order = {name: value for name, value in settings[STAGE].items() if name != "again"}
+    return json.dumps([choices, {**settings, STAGE: order}], sort_keys=True)
+
+
+def index_trainings(state: State) -> dict[str, Trial]:
+    """Return the trials of full training by the key of their training; of repeated ones the last."""
+    return {training_key(read_training(trial)): trial for trial in state.trials.values()}
+
+
+def make_training_plan(run: StoredRun, request: FinalizeRequest, baseline: Callable[[], Any] | None) -> TrainingPlan:
+    """Return the plan of full training. All arguments are checked here, before anything is written.
+
+    Args:
+        run: the search.
+        request: the arguments of `run.finalize`.
+        baseline: returns a hand-drawn model; None without a baseline.
+
+    Raises:
+        JobError: an argument is wrong, or there is nothing to train.
+        RunError: weights to start from are missing.
+    """
+    from ogive.estimate import Classifier
+    from ogive.estimate.full_training import DrawnBaseline, FullTraining
+
+    seeds, epochs = request.seeds, request.epochs
+    _check_arguments(request.top, seeds, epochs)
+    if any(SIMULATED in session for session in run.state.sessions):
+        raise JobError(f"the search in {run.folder} was simulated: there is nothing to train in full")
+    searched = run.estimator
+    finalists = run.top(request.top)
+    if not finalists:
+        raise JobError(f"there is nothing to train in full in {run.folder}: {why_none(run.state)}")
+    if baseline is not None:
+        DrawnBaseline(baseline).build(0)  # so that a baseline that cannot be built is refused now
+    replaced = dict(request.recipe or {})
+    if isinstance(searched, Classifier):
+        full = searched.full_training({**replaced, **({} if epochs is None else {"epochs": epochs})})
+        estimator = FullTraining(full, baseline, {})
+        max_epochs: int | None = full.epochs
+    else:
+        estimator = FullTraining(searched, baseline, replaced)
+        max_epochs = epochs or run.state.created["epochs"]
+    objectives = [
+        objective for objective in run.state.objectives if objective.metric in finalists[0].reports[-1].metrics
+    ]
+    if not objectives:
+        raise JobError(
+            "no objective of this search is measured by training, so full training would not change any of them"
+        )
+    return TrainingPlan(
+        space=run.space,
+        finalists=tuple(finalists),
+        seeds=tuple(seeds),
+        estimator=estimator,
+        epochs=max_epochs,
+        objectives=tuple(objectives),
+        orders=tuple(_list_orders(run, finalists, seeds, request.from_weights, baseline)),
+    )
+
+
+def _check_arguments(top: int, seeds: Sequence[int], epochs: int | None) -> None:
+    for name, value in (("top", top), ("epochs", 1 if epochs is None else epochs)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise JobError(f"{name}={value!r}: expected a whole number, at least 1")
+    if not seeds or len(set(seeds)) < len(seeds) or not all(isinstance(s, int) and s >= 0 for s in seeds):
+        raise JobError(f"seeds={list(seeds)!r}: expected different whole numbers, at least 0, one or more of them")
+
+
+def _list_orders(
+    run: StoredRun,
+    finalists: Sequence[Trial],
+    seeds: Sequence[int],
+    from_weights: bool,
+    baseline: Callable[[], Any] | None,
+) -> list[tuple[Mapping[str, Any], Mapping[str, Any], TrainingOrder]]:
+    """Return the orders of a plan: all networks with the first seed, then with the second, and so on."""
+    from ogive.estimate.full_training import BASELINE, DrawnBaseline, TrainingOrder
+
+    starts = {trial.id: _find_start(run, trial) if from_weights else None for trial in finalists}
+    orders: list[tuple[Mapping[str, Any], Mapping[str, Any], TrainingOrder]] = []
+    for seed in seeds:
+        for trial in finalists:
+            order = TrainingOrder(f"trial {trial.id}", trial.id, seed, starts[trial.id])
+            orders.append((trial.architecture.to_json(), trial.proposal.settings, order))
+        if baseline is not None:
+            # A trial needs an architecture, but the baseline is not in the space: the first finalist's is a placeholder.
+            order = TrainingOrder(BASELINE, None, seed, drawn=DrawnBaseline(baseline).hash)
+            orders.append((finalists[0].architecture.to_json(), {}, order))
+    return orders
+
+
+def _find_start(run: StoredRun, trial: Trial) -> tuple[str, int]:
+    """Return the folder with the weights of a searched trial, relative to the run's, and the step of its checkpoint.
+
+    Raises:
+        RunError: there are no weights.
+        JobError: they are those of a proxy, which do not fit the network.
+    """
+    from ogive.estimate import Classifier
+    from ogive.estimate.checkpoint import newest
+    from ogive.run.trial_folder import trial_folder
+
+    folder = trial_folder(run.folder, trial)
+    saved = newest(folder) if folder.is_dir() else None
+    if saved is None:
+        reason = (
+            "its result came from the evaluation cache" if trial.cached else "its checkpoint was deleted or never saved"
+        )
+        raise RunError(
+            f"trial {trial.id} has no weights in {folder} to start from: {reason}; train from scratch (without "
+            "from_weights)"
+        )
+    if isinstance(run.estimator, Classifier) and (
+        proxy := run.estimator.other_weights(trial.architecture, trial.fidelity)
+    ):
+        shares = " and ".join(f"{name} {share:g}" for name, share in proxy.items())
+        raise JobError(
+            f"the search trained trial {trial.id} as a proxy of {shares}, whose weights do not fit the full network: train "
+            f"from scratch (without from_weights), or search with the full network (without {' and '.join(proxy)}, or with "
+            "a schedule whose last rung has the full network)"
+        )
+    return str(folder.relative_to(run.folder)), saved.step
