@@ -264,4 +264,7 @@ def test_no_single_best_is_exported_of_several_objectives(ogive) -> None:
     done = ogive("export", "two.yaml")
     assert done.code == 2
     numbers = ", ".join(str(trial["trial"]) for trial in ogive("front", "two.yaml", "--json").json)
-    assert f"search selects trials {numbers}, of which none is better in all objectives; give the number of one" in done.err
+    assert (
+        f"search selects trials {numbers}, of which none is better in all objectives; give the number of one"
+        in done.err
+    )

@@ -229,7 +229,17 @@ def _fit(cells: _Cells, starts: Sequence[StartUp]) -> Machine:
     extra, extra_each = _fit_line([(k, extra) for k, extra in extras if not math.isnan(extra)])
     variances = cells.noise[~np.isnan(cells.noise)]
     noise = math.sqrt(float(variances.mean())) if len(variances) else 0.0
-    return Machine(serial, parallel, communication, start, start_each, extra, extra_each, spread, noise)
+    return Machine(
+        serial=serial,
+        parallel=parallel,
+        communication=communication,
+        start=start,
+        start_each=start_each,
+        extra=extra,
+        extra_each=extra_each,
+        spread=spread,
+        noise=noise,
+    )
 
 
 def _fit_random_effects(cells: _Cells) -> tuple[FloatArray, float]:

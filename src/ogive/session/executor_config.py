@@ -113,7 +113,8 @@ def make_simulated_executor(
             if observation.step > assignment.reported:
                 yield observation.step, {**observation.metrics, "seconds": elapsed}, observation.seconds
 
-    return Simulated(clock, compute_trajectory, workers, config.faults, seed if config.seed is None else config.seed)
+    fault_seed = seed if config.seed is None else config.seed
+    return Simulated(clock, compute_trajectory, workers, faults=config.faults, seed=fault_seed)
 
 
 def check_same_clock(config: ExecutorConfig, events: Sequence[Event], folder: object) -> None:

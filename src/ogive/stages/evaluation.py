@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def evaluate_finalists(
-    run: StoredRun, plan: TrainingPlan, final: State, on_read: Callable[[str], object], say: Callable[[str], object]
+    run: StoredRun, plan: TrainingPlan, final: State, *, on_read: Callable[[str], object], say: Callable[[str], object]
 ) -> FullTrainingResult:
     """Return the result of full training.
 
@@ -105,7 +105,7 @@ def _collect_networks(
         index = indices.get(name)
         searched = None if index is None else plan.finalists[index]
         rank_before = None if index is None else index + 1
-        networks.append(_make_network(run, name, searched, rank_before, by_name[name]))
+        networks.append(_make_network(run, name, searched, rank_before=rank_before, trainings=by_name[name]))
         for failure in networks[-1].failures:
             say(f"warning: {name}: {failure}")
     return networks
@@ -115,6 +115,7 @@ def _make_network(
     run: StoredRun,
     name: str,
     searched: Trial | None,
+    *,
     rank_before: int | None,
     trainings: Sequence[tuple[int, Trial]],
 ) -> TrainedNetwork:

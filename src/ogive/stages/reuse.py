@@ -94,7 +94,7 @@ def find_reusable(folder: Path, plan: TrainingPlan, say: Say) -> State | None:
     ).to_json()
     arguments = {name: declared[name] for name in ("objectives", "epochs", "estimator", "fingerprints")}
     try:
-        check_unchanged(stored.created, plan.space, arguments, folder, declared["recipe"])
+        check_unchanged(stored.created, plan.space, arguments, folder=folder, recipe=declared["recipe"])
     except RunError as error:
         differences = [line.strip() for line in str(error).splitlines()[1:-1]]
         _move_aside(folder, "; ".join(differences), say)
