@@ -470,8 +470,10 @@ def test_another_recipe_is_refused_with_the_keys_that_differ() -> None:
     }
     arguments = {"fingerprints": {"recipe": "1b2d", "data": "bb"}}
     with pytest.raises(RunError) as caught:
-        check_unchanged(stored, space(), arguments, Path("r"), {"epochs": 8, "batch_size": 64, "flip": True})
+        check_unchanged(
+            stored, space(), arguments, folder=Path("r"), recipe={"epochs": 8, "batch_size": 64, "flip": True}
+        )
     assert "the recipe: epochs: was 9, and is 8; flip: was left out, and is True\n" in str(caught.value)
     assert "the data: its fingerprint was aa, and is bb" in str(caught.value)
     with pytest.raises(RunError, match="the recipe: its fingerprint was d719, and is 1b2d"):
-        check_unchanged({**stored, "recipe": None}, space(), arguments, Path("r"))
+        check_unchanged({**stored, "recipe": None}, space(), arguments, folder=Path("r"))

@@ -1,4 +1,4 @@
-"""The paired difference, its file, and the random reference, each against an outside witness."""
+"""Paired differences, the comparison with a baseline, and the random reference, against independent computations."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from ogive.run.results import curve, random_values, running_best
 from ogive.stages.comparison_text import comparison_tables, verdict
 
 
-def test_paired_difference_is_students_t() -> None:
-    """Three pairs, so t(0.975, 2) = 4.302653 (any table); and SciPy's paired test for others."""
+def test_the_interval_of_a_paired_difference_is_students() -> None:
+    """With three pairs, t(0.975, 2) = 4.302653; other cases are compared with SciPy's paired test."""
     a, b = [0.981, 0.979, 0.985], [0.972, 0.976, 0.974]
     mean, low, high = paired_difference(a, b)
     d = [0.009, 0.003, 0.011]
@@ -42,14 +42,14 @@ def test_paired_difference_is_students_t() -> None:
         assert paired_difference(a, b, confidence)[1:] == pytest.approx((interval.low, interval.high))
 
 
-def test_one_pair_has_no_interval_and_bad_arguments_are_named() -> None:
+def test_one_pair_has_no_interval_and_wrong_arguments_are_refused() -> None:
     assert paired_difference([0.9], [0.8]) == (pytest.approx(0.1), -math.inf, math.inf)
     for arguments in (([1.0], [1.0, 2.0]), ([], []), ([1.0, 2.0], [1.0, 2.0], 95)):
         with pytest.raises(ValueError, match=r"expected as many|a share between 0 and 1"):
             paired_difference(*arguments)
 
 
-def comparison(seeds: int = 3) -> BaselineComparison:
+def make_comparison(seeds: int = 3) -> BaselineComparison:
     rng = np.random.default_rng(1)
     found = ComparedNetwork(
         "trial 7", {"accuracy": [*rng.normal(0.98, 0.001, seeds)], "log_loss": [0.1] * seeds}, 45210
@@ -61,18 +61,18 @@ def comparison(seeds: int = 3) -> BaselineComparison:
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_a_comparison_comes_back_from_its_file(tmp_path: Path, seeds: int) -> None:
-    made = comparison(seeds)
+def test_a_comparison_is_read_back_from_its_file(tmp_path: Path, seeds: int) -> None:
+    written = make_comparison(seeds)
     assert read_comparison(tmp_path) is None
-    write_comparison(made, tmp_path)
+    write_comparison(written, tmp_path)
     read = read_comparison(tmp_path)
     assert read is not None
-    assert json.dumps(read.to_json()) == json.dumps(made.to_json())
+    assert json.dumps(read.to_json()) == json.dumps(written.to_json())
     assert list(read.differences) == ["accuracy"]  # the baseline has no log_loss
     assert math.isinf(read.differences["accuracy"].low) == (seeds == 1)
 
 
-def test_a_comparison_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_malformed_comparison_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"accuracy of a has 2 values for 3 seeds"):
         BaselineComparison.of(ComparedNetwork("a", {"accuracy": [1, 2]}), ComparedNetwork("b", {}), [0, 1, 2], "test")
     for text in ("{", "[]", '{"found": {}}', '{"found": {"name": 1, "metrics": {}, "x": 2}}'):
@@ -81,24 +81,24 @@ def test_a_comparison_that_is_none_is_refused(tmp_path: Path) -> None:
             read_comparison(tmp_path)
 
 
-def test_the_verdict_follows_goal_and_interval() -> None:
-    made = comparison().differences["accuracy"]
-    assert "network of the search is better" in verdict("accuracy", made, "maximize", 3)
-    assert "network of the search is worse" in verdict("accuracy", made, "minimize", 3)
-    even = BaselineComparison.of(
+def test_the_verdict_depends_on_goal_and_interval() -> None:
+    difference = make_comparison().differences["accuracy"]
+    assert "The network of the search is better" in verdict("accuracy", difference, "maximize", 3)
+    assert "The network of the search is worse" in verdict("accuracy", difference, "minimize", 3)
+    equal = BaselineComparison.of(
         ComparedNetwork("a", {"x": [1, 2, 3]}), ComparedNetwork("b", {"x": [2, 1, 3]}), [0, 1, 2], "test"
     )
-    assert "the difference is not significant" in verdict("x", even.differences["x"], "", 3)
-    assert "does not show the spread" in verdict("accuracy", comparison(1).differences["accuracy"], "maximize", 1)
-    coarse = BaselineComparison.of(
+    assert "the difference is not significant" in verdict("x", equal.differences["x"], "", 3)
+    assert "does not show the spread" in verdict("accuracy", make_comparison(1).differences["accuracy"], "maximize", 1)
+    constant = BaselineComparison.of(
         ComparedNetwork("a", {"x": [0.9, 0.8, 0.7]}), ComparedNetwork("b", {"x": [0.8, 0.7, 0.6]}), [0, 1, 2], "test"
     )
-    assert coarse.differences["x"].low == -math.inf, "an interval of width 0 would be certainty from three seeds"
-    assert verdict("x", coarse.differences["x"], "maximize", 3) == (
+    assert constant.differences["x"].low == -math.inf, "an interval of width 0 would be too certain"
+    assert verdict("x", constant.differences["x"], "maximize", 3) == (
         "x: +0.1, 95 % interval none. Equal differences in all 3 seeds do not show the spread."
     )
-    shown = comparison_tables(comparison(), [og.Objective("accuracy")])
-    assert shown["rows"][1] == ("parameters", "45,210", "65,834", "0.69 times", "")
+    tables = comparison_tables(make_comparison(), [og.Objective("accuracy")])
+    assert tables["rows"][1] == ("parameters", "45,210", "65,834", "0.69 times", "")
 
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=7), st.sampled_from(["maximize", "minimize"]))
@@ -124,38 +124,38 @@ def run(folder: Path, f: object = lambda a: {"accuracy": a["a"] + a["b"] / 10}, 
     return og.search(SPACE, og.estimate.function(f), run=folder, executor="inline", cache=False, **settings)  # type: ignore[arg-type]
 
 
-def test_the_random_reference_is_the_runs_own_random_beginning(tmp_path: Path) -> None:
-    found = run(tmp_path / "a")
-    values, note = random_values(found.state)
-    assert values == [trial.metrics["accuracy"] for trial in found.trials[:12]]
+def test_the_random_reference_is_the_random_start_of_the_run(tmp_path: Path) -> None:
+    searched = run(tmp_path / "a")
+    values, note = random_values(searched.state)
+    assert values == [trial.metrics["accuracy"] for trial in searched.trials[:12]]
     assert "the first 12 trials" in note
     values, note = random_values(run(tmp_path / "b", strategy="random").state)
     assert len(values) == 40
     assert "all 40 trials" in note
-    two = run(
+    several = run(
         tmp_path / "c", objectives=["accuracy", og.Objective("a", "minimize")], f=lambda a: {**a, "accuracy": 1.0}
     )
-    assert random_values(two.state)[0] == []
-    limited = run(tmp_path / "d", constraints=[og.Constraint("accuracy", at_most=5)])
-    values, note = random_values(limited.state)
+    assert random_values(several.state)[0] == []
+    constrained = run(tmp_path / "d", constraints=[og.Constraint("accuracy", at_most=5)])
+    values, note = random_values(constrained.state)
     assert values == []
     assert "violate a constraint" in note
 
 
-def test_the_running_best_is_in_the_order_of_the_search(tmp_path: Path) -> None:
-    def judge(a: og.Architecture) -> dict[str, float]:
+def test_the_running_best_follows_the_order_of_the_search(tmp_path: Path) -> None:
+    def evaluate(a: og.Architecture) -> dict[str, float]:
         if a["a"] == 9:
             raise ValueError("no nine")
         return {"accuracy": a["a"] + a["b"] / 10}
 
-    found = run(tmp_path / "r", judge, strategy="random", constraints=[og.Constraint("accuracy", at_most=7.5)])
-    points = curve(found.state, found.state.objectives[0])
+    searched = run(tmp_path / "r", evaluate, strategy="random", constraints=[og.Constraint("accuracy", at_most=7.5)])
+    points = curve(searched.state, searched.state.objectives[0])
     assert [p.place for p in points] == list(range(1, 41))
-    assert sum(math.isnan(p.value) for p in points) == found.state.failed > 0
+    assert sum(math.isnan(p.value) for p in points) == searched.state.failed > 0
     places, values = running_best(points, "maximize")
     allowed = [(p.place, p.value) for p in points if p.value <= 7.5]
     assert list(zip(places, values, strict=True))[: len(allowed)] == [
         (place, max(v for q, v in allowed if q <= place)) for place, _ in allowed
     ]
-    assert values[-1] == found.best.metrics["accuracy"]
+    assert values[-1] == searched.best.metrics["accuracy"]
     assert places[-1] == 40

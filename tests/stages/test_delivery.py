@@ -1,4 +1,4 @@
-"""What a run delivers: the winner of its last stage, with that stage's metrics beside that stage's weights."""
+"""The network that a run delivers: the winner of its last stage, with the metrics and weights of that stage."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from ogive.run.state import State
 from ogive.stages.delivery import FULL, SEARCH, Stages
 
 SPACE = og.Space(og.layer(nn.Linear, 4, og.one_of(2, 3, 4, name="width")), example_input=(4,))
-LATE = {2: (0.6, 0.6), 3: (0.5, 0.9), 4: (0.4, 0.7)}
-"""Accuracy after one epoch, and after more: the search prefers width 2, full training width 3."""
+ACCURACIES = {2: (0.6, 0.6), 3: (0.5, 0.9), 4: (0.4, 0.7)}
+"""Accuracies after one epoch and after more epochs: width 2 is best in the search, width 3 in full training."""
 
 
-def weights_of(width: int, epoch: int, seed: int) -> float:
-    """What every weight is set to, so that weights tell which training they are of."""
+def weight_value(width: int, epoch: int, seed: int) -> float:
+    """Return the value of every weight, which identifies the training."""
     return width + epoch / 10 + (seed % 7) / 100
 
 
@@ -41,10 +41,10 @@ def train(model: nn.Linear, trial: og.estimate.LiveTrial) -> None:
     width = trial.architecture["width"]
     for epoch in trial.epochs():
         with torch.no_grad():
-            model.weight.fill_(weights_of(width, epoch, trial.seed))
+            model.weight.fill_(weight_value(width, epoch, trial.seed))
         trial.checkpoint(model=model.state_dict())
         better = (trial.seed % 7) / 1000 if epoch > 1 else 0.0
-        trial.report(accuracy=LATE[width][min(epoch, 2) - 1] + better)
+        trial.report(accuracy=ACCURACIES[width][min(epoch, 2) - 1] + better)
 
 
 def search(folder: Path, estimator: Any = train, **options: Any) -> og.Run:
@@ -52,35 +52,35 @@ def search(folder: Path, estimator: Any = train, **options: Any) -> og.Run:
     return og.search(SPACE, estimator, run=folder, **arguments)
 
 
-def finalize(run: og.Run, said: list[str] | None = None, **options: Any) -> Any:
-    told = said if said is not None else []
-    return run.finalize(**{"top": 2, "epochs": 2, "executor": "inline", "say": told.append, **options})
+def finalize(run: og.Run, messages: list[str] | None = None, **options: Any) -> Any:
+    messages = messages if messages is not None else []
+    return run.finalize(**{"top": 2, "epochs": 2, "executor": "inline", "say": messages.append, **options})
 
 
-def by_width(run: og.Run) -> dict[int, int]:
+def numbers_by_width(run: og.Run) -> dict[int, int]:
     return {trial.architecture["width"]: trial.id for trial in run.trials}
 
 
-def test_the_winner_of_full_training_is_delivered_with_its_own_metrics_and_weights(tmp_path: Path) -> None:
+def test_the_winner_of_full_training_is_delivered_with_its_metrics_and_weights(tmp_path: Path) -> None:
     run = search(tmp_path / "run")
     assert run.delivery().stage == SEARCH
     assert run.model().out_features == 2
     finalize(run, seeds=(0, 3, 5), top=3)
-    numbers = by_width(run)
+    numbers = numbers_by_width(run)
     winner = run.delivery()
     assert (winner.trial.id, winner.stage, winner.seed, winner.seeds) == (numbers[3], FULL, 5, (0, 3, 5))
     assert winner.metrics["accuracy"] == pytest.approx(0.905)
     assert winner.mean["accuracy"] == pytest.approx(0.9 + 8 / 3000)
     model = run.model()
     assert not model.training
-    assert (model.out_features, model.weight[0, 0].item()) == (3, pytest.approx(weights_of(3, 2, 5)))
+    assert (model.out_features, model.weight[0, 0].item()) == (3, pytest.approx(weight_value(3, 2, 5)))
 
     best = run.delivery("best")
     assert (best.trial.id, best.stage, best.metrics) == (numbers[2], SEARCH, {"accuracy": 0.6})
-    assert run.model("best").weight[0, 0].item() == pytest.approx(weights_of(2, 1, best.trial.seed))
+    assert run.model("best").weight[0, 0].item() == pytest.approx(weight_value(2, 1, best.trial.seed))
     finalist = run.delivery(numbers[4])
     assert (finalist.stage, finalist.metrics["accuracy"]) == (FULL, pytest.approx(0.705))
-    assert run.model(str(numbers[4])).weight[0, 0].item() == pytest.approx(weights_of(4, 2, 5))
+    assert run.model(str(numbers[4])).weight[0, 0].item() == pytest.approx(weight_value(4, 2, 5))
     with pytest.raises(RunError, match="found 7; allowed: winner, best, or a number from 0 to 2"):
         run.delivery(7)
 
@@ -90,68 +90,68 @@ def test_the_winner_of_full_training_is_delivered_with_its_own_metrics_and_weigh
     assert about["metrics"]["accuracy"] == pytest.approx(0.905)
     assert about["provenance"]["epochs"] == 2
     assert about["provenance"]["search"]["metrics"] == {"accuracy": 0.5}
-    assert load_file(folder / "weights.safetensors")["weight"][0, 0].item() == pytest.approx(weights_of(3, 2, 5))
+    assert load_file(folder / "weights.safetensors")["weight"][0, 0].item() == pytest.approx(weight_value(3, 2, 5))
     as_json = json.loads(run.export("best", to="json", output=tmp_path / "best.json").read_text())
     assert (as_json["architecture"], as_json["metrics"], as_json["step"]) == ({"width": 2}, {"accuracy": 0.6}, 1)
     ranked = [(network.trial.architecture["width"], network.is_winner) for network in run.stages.ranked(3)]
     assert ranked == [(3, True), (4, False), (2, False)]
 
 
-def test_an_unfinished_full_training_does_not_deliver_silently(tmp_path: Path) -> None:
+def test_a_note_says_that_full_training_has_not_ended(tmp_path: Path) -> None:
     run = search(tmp_path / "run")
 
-    class Died(BaseException):
+    class Killed(BaseException):
         pass
 
-    def die(done: int, state: State, event: Event | None) -> None:
+    def kill(done: int, state: State, event: Event | None) -> None:
         if event is not None and state.done == done:
-            raise Died
+            raise Killed
 
-    with pytest.raises(Died):
-        finalize(run, observer=lambda state, event: die(1, state, event))
+    with pytest.raises(Killed):
+        finalize(run, observer=lambda state, event: kill(1, state, event))
     assert run.delivery().stage == SEARCH
     (note,) = run.stages.notes
     assert note.startswith(
         "full training has not ended, 1 training left: the winner is still that of the search; `ogive"
     )
     assert note.endswith("finalize --top 2 --epochs 2` continues it")
-    said: list[str] = []
-    run.finalize(seeds=range(1), executor="inline", say=said.append)  # what was asked for is kept
-    assert said[0] == "as in the last call: top=2, epochs=2"
+    messages: list[str] = []
+    run.finalize(seeds=range(1), executor="inline", say=messages.append)  # the arguments of the last call
+    assert messages[0] == "as in the last call: top=2, epochs=2"
     assert run.stages.notes == []
-    with pytest.raises(Died):  # one more seed of both: none of its trainings is judged yet
-        finalize(run, seeds=(0, 1), observer=lambda state, event: die(3, state, event))
+    with pytest.raises(Killed):  # one more seed for both networks, whose trainings are not evaluated yet
+        finalize(run, seeds=(0, 1), observer=lambda state, event: kill(3, state, event))
     assert (run.delivery().stage, run.delivery().seeds) == (FULL, (0,))
     assert run.stages.notes[0].startswith(
-        "full training has not ended, 1 training left: the winner is that of the earlier ones"
+        "full training has not ended, 1 training left: the winner is that of the earlier"
     )
 
 
-def test_a_search_that_went_on_is_told(tmp_path: Path) -> None:
-    def more(model: nn.Linear, trial: og.estimate.LiveTrial) -> None:
+def test_a_note_names_a_better_trial_that_was_found_later(tmp_path: Path) -> None:
+    def train(model: nn.Linear, trial: og.estimate.LiveTrial) -> None:
         for _ in trial.epochs():
             trial.checkpoint(model=model.state_dict())
             trial.report(accuracy=trial.id / 10)
 
-    run = search(tmp_path / "run", more, max_trials=2)
+    run = search(tmp_path / "run", train, max_trials=2)
     finalize(run, epochs=1)
-    assert run.delivery().trial.id == 0  # the accuracy of full training is that of its own trials' numbers
-    run = search(tmp_path / "run", more, max_trials=3)
+    assert run.delivery().trial.id == 0  # its accuracy depends on the numbers of the trials of full training
+    run = search(tmp_path / "run", train, max_trials=3)
     (note,) = run.stages.notes
     assert note.startswith("the search continued after full training: its best is now trial 2 (accuracy 0.2)")
 
 
-def test_several_objectives_ask_for_a_choice_among_the_winners(tmp_path: Path) -> None:
-    def two(model: nn.Linear, trial: og.estimate.LiveTrial) -> None:
+def test_with_several_winners_one_must_be_named(tmp_path: Path) -> None:
+    def train(model: nn.Linear, trial: og.estimate.LiveTrial) -> None:
         for epoch in trial.epochs():
             trial.checkpoint(model=model.state_dict())
-            trial.report(accuracy=LATE[model.out_features][min(epoch, 2) - 1], width=model.out_features)
+            trial.report(accuracy=ACCURACIES[model.out_features][min(epoch, 2) - 1], width=model.out_features)
 
     objectives = ["accuracy", og.Objective("width", "minimize")]
-    run = search(tmp_path / "run", two, objectives=objectives)
+    run = search(tmp_path / "run", train, objectives=objectives)
     assert run.model().out_features == 2  # alone on the front of the search
     finalize(run, top=3)
-    numbers = by_width(run)
+    numbers = numbers_by_width(run)
     with pytest.raises(RunError, match="full training selects trials") as error:
         run.model()
     assert all(str(numbers[width]) in str(error.value) for width in (2, 3))
@@ -159,15 +159,15 @@ def test_several_objectives_ask_for_a_choice_among_the_winners(tmp_path: Path) -
     assert run.model("best").out_features == 2
 
 
-def test_the_best_epoch_is_delivered_where_it_is_the_value(tmp_path: Path) -> None:
-    def falling(model: nn.Linear, trial: og.estimate.LiveTrial) -> None:
+def test_the_best_epoch_is_delivered_if_it_is_the_value(tmp_path: Path) -> None:
+    def train(model: nn.Linear, trial: og.estimate.LiveTrial) -> None:
         for epoch in trial.epochs():
             with torch.no_grad():
                 model.weight.fill_(epoch)
             trial.checkpoint(model=model.state_dict())
             trial.report(accuracy=0.9 - epoch / 10 + (epoch == 2) / 2)
 
-    run = search(tmp_path / "run", falling, objectives=og.Objective("accuracy", epoch="best"), epochs=3, max_trials=1)
+    run = search(tmp_path / "run", train, objectives=og.Objective("accuracy", epoch="best"), epochs=3, max_trials=1)
     finalize(run, epochs=4)
     for which, stage in (("best", SEARCH), ("winner", FULL)):
         delivery = run.delivery(which)
@@ -175,14 +175,14 @@ def test_the_best_epoch_is_delivered_where_it_is_the_value(tmp_path: Path) -> No
         assert run.model(which).weight[0, 0].item() == 2
 
 
-def test_metrics_are_those_of_the_epoch_that_left_the_weights(tmp_path: Path) -> None:
-    def now_and_then(model: nn.Linear, trial: og.estimate.LiveTrial) -> None:
+def test_metrics_belong_to_the_epoch_of_the_weights(tmp_path: Path) -> None:
+    def train(model: nn.Linear, trial: og.estimate.LiveTrial) -> None:
         for epoch in trial.epochs():
             if epoch == 2:
                 trial.checkpoint(model=model.state_dict())
             trial.report(accuracy=epoch / 10)
 
-    run = search(tmp_path / "run", now_and_then, epochs=3, max_trials=1)
+    run = search(tmp_path / "run", train, epochs=3, max_trials=1)
     assert run.best.metrics["accuracy"] == pytest.approx(0.3)
     assert (run.delivery().metrics["accuracy"], run.delivery().step) == (pytest.approx(0.2), 2)
     assert run.state.warnings == []
@@ -205,7 +205,7 @@ SAVING = SILENT.replace(
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Write the code of a module that a search uses, and import it as it is then."""
+    """Return a function that writes a module and imports it."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
@@ -229,7 +229,7 @@ class Net(nn.Linear):
 """ + SAVING.replace("og.layer(nn.Linear", "og.layer(Net")
 
 
-def test_code_that_has_changed_since_the_training_is_named(tmp_path: Path, module: Any) -> None:
+def test_changed_code_of_layers_is_named(tmp_path: Path, module: Any) -> None:
     code = module(LAYERS)
     run = og.search(
         code.space, code.train, epochs=1, max_trials=2, executor="inline", cache=False, run=tmp_path / "run"
@@ -242,32 +242,32 @@ def test_code_that_has_changed_since_the_training_is_named(tmp_path: Path, modul
     opened = og.open_run(run.folder, trust=True)
     change = r"the code of the layers has changed (layer code_of_delivery.Net)"
     for which, title in (("winner", "full training of 1 epoch"), ("best", "search of 1 epoch")):
-        told = f"{title}: {change} since it was trained: its metrics were measured with the previous code"
-        with pytest.warns(UserWarning, match=re.escape(told)) as caught:
+        message = f"{title}: {change} since it was trained: its metrics were measured with the previous code"
+        with pytest.warns(UserWarning, match=re.escape(message)) as caught:
             opened.model(which)
         assert caught[0].filename == __file__
-    said: list[str] = []
-    folder = opened.export(say=said.append)
-    assert said[0].startswith("warning: trial ")
-    assert f"full training of 1 epoch: {change} since it was trained" in said[0]
+    messages: list[str] = []
+    folder = opened.export(say=messages.append)
+    assert messages[0].startswith("warning: trial ")
+    assert f"full training of 1 epoch: {change} since it was trained" in messages[0]
     assert json.loads((folder / "architecture.json").read_text())["code"] == [change]
     assert f"{change} since the network was trained" in (folder / "README.md").read_text().replace("The", "the")
 
-    module(LAYERS.replace("accuracy=model", "accuracy=1 + model"))  # no matter: the train function is not exported
-    opened, said = og.open_run(run.folder, trust=True), []
+    module(LAYERS.replace("accuracy=model", "accuracy=1 + model"))  # the train function is not exported
+    opened, messages = og.open_run(run.folder, trust=True), []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         opened.model()
-    folder = opened.export(say=said.append)
-    assert not any("changed" in message for message in said)
+    folder = opened.export(say=messages.append)
+    assert not any("changed" in message for message in messages)
     assert json.loads((folder / "architecture.json").read_text())["code"] == []
 
 
-def test_json_is_not_written_over_what_an_exported_model_needs(tmp_path: Path) -> None:
+def test_json_does_not_replace_a_file_of_an_exported_model(tmp_path: Path) -> None:
     run = search(tmp_path / "run")
     folder = run.export(to="json").parent
     assert run.export() == folder
-    assert run.export(to="json") == folder / "architecture.json"  # all of it is there
+    assert run.export(to="json") == folder / "architecture.json"  # the file has the description already
     other = next(trial.id for trial in run.trials if trial.id != run.delivery().trial.id)
     with pytest.raises(RunError, match=r"belongs to an exported model, which needs it; choose another file with -o"):
         run.export(other, to="json", output=folder)
@@ -279,78 +279,83 @@ def test_json_is_not_written_over_what_an_exported_model_needs(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("executor", ["inline", "processes"])
-def test_a_train_function_that_saves_nothing_is_told_by_its_first_trial_and_can_be_repaired(
+def test_a_train_function_without_checkpoints_gives_a_warning_after_the_first_trial(
     tmp_path: Path, module: Any, executor: str
 ) -> None:
     code = module(SILENT)
     options = {"epochs": 2, "max_trials": 2, "executor": executor, "cache": False, "run": tmp_path / "run"}
     run = og.search(code.space, code.train, **options)
     events = list(Journal(run.folder / "journal.db", writable=False).read())
-    (told,) = [event for event in events if event.kind == "warning"]
-    assert told.trial == 0
-    assert "no weights are kept: the train function finished a trial without calling" in told.data["message"]
-    assert told.seq < next(event.seq for event in events if event.kind == "started" and event.trial == 1)
-    with pytest.raises(RunError, match=r"no weights: .*call trial.checkpoint\(model=model.state_dict\(\), ...\)"):
+    (warning,) = [event for event in events if event.kind == "warning"]
+    assert warning.trial == 0
+    assert (
+        "no weights are kept: the train function came to the end of a trial without calling" in warning.data["message"]
+    )
+    assert warning.seq < next(event.seq for event in events if event.kind == "started" and event.trial == 1)
+    with pytest.raises(
+        RunError, match=r"no weights: .*let it call trial.checkpoint\(model=model.state_dict\(\), ...\)"
+    ):
         run.model()
 
-    said: list[str] = []
-    finalize(run, said, epochs=1, executor=executor)
-    assert said[0].startswith("warning: full training will save no weights either: the train function finished a trial")
-    assert "no weights: the train function finished a trial" in " ".join(said[1:])
-    assert "| weights | none: the train function finished" in (run.folder / "final" / "MODEL_CARD.md").read_text()
-    finalize(run, said := [], epochs=1, executor=executor)
-    assert "2 of 2 trainings are reused" in said
+    messages: list[str] = []
+    finalize(run, messages, epochs=1, executor=executor)
+    assert messages[0].startswith(
+        "warning: full training will save no weights either: the train function came to the end"
+    )
+    assert "no weights: the train function came to the end" in " ".join(messages[1:])
+    assert "| weights | none: the train function came" in (run.folder / "final" / "MODEL_CARD.md").read_text()
+    finalize(run, messages := [], epochs=1, executor=executor)
+    assert "2 of 2 trainings are reused" in messages
 
     module(SAVING)
     opened = og.open_run(run.folder, trust=True)
-    said = []
-    finalize(opened, said, epochs=1, executor=executor)
+    messages = []
+    finalize(opened, messages, epochs=1, executor=executor)
     (aside,) = [
-        message for message in said if message.startswith("nothing of the earlier full training is reused, because ")
+        message
+        for message in messages
+        if message.startswith("nothing of the earlier full training is reused, because ")
     ]
     assert aside.endswith("it is kept in final-1")
-    (changed,) = [message for message in said if "since the search" in message]
+    (changed,) = [message for message in messages if "since the search" in message]
     assert changed.startswith("warning: the code of the train function has changed (")
     assert changed.endswith("whose values are those of the previous version: finalize uses the present version")
-    assert not any("no weights" in message for message in said)
+    assert not any("no weights" in message for message in messages)
     assert opened.model().out_features == 3
     assert "seed 0" in (run.folder / "final" / "MODEL_CARD.md").read_text()
-    finalize(opened, said := [], epochs=1, executor=executor)
-    assert "2 of 2 trainings are reused" in said
+    finalize(opened, messages := [], epochs=1, executor=executor)
+    assert "2 of 2 trainings are reused" in messages
 
 
-def test_a_train_function_that_saves_nothing_is_told_where_the_schedule_pauses_it(tmp_path: Path, module: Any) -> None:
+def test_a_train_function_without_checkpoints_gives_a_warning_at_a_pause(tmp_path: Path, module: Any) -> None:
     code = module(SILENT)
     options = {"schedule": "asha", "epochs": 9, "max_trials": 4, "executor": "inline", "cache": False}
     run = og.search(code.space, code.train, run=tmp_path / "run", **options)
-    first = next(
+    warning = next(
         event for event in Journal(run.folder / "journal.db", writable=False).read() if event.kind == "warning"
     )
-    assert first.trial == 0
-    assert (
-        "no weights are kept of paused trials: the schedule paused or stopped a trial before the train function had called"
-        in first.data["message"]
-    )
-    assert "no trial can be exported; call trial.checkpoint" in str(run.delivery().missing)
+    assert warning.trial == 0
+    assert "no weights are kept of trials that are paused: the train function had not called" in warning.data["message"]
+    assert "nothing can be exported of its trials; let it call trial.checkpoint" in str(run.delivery().missing)
 
 
-def test_checkpoints_without_model_are_told_too(tmp_path: Path) -> None:
-    def other(model: nn.Linear, trial: og.estimate.LiveTrial) -> None:
+def test_checkpoints_without_model_give_a_warning(tmp_path: Path) -> None:
+    def train(model: nn.Linear, trial: og.estimate.LiveTrial) -> None:
         for _ in trial.epochs():
             trial.checkpoint(weights=model.state_dict())
             trial.report(accuracy=0.5)
 
-    run = search(tmp_path / "run", other)
+    run = search(tmp_path / "run", train)
     ((message, trial),) = run.state.warnings
     assert trial == 0
     assert "the train function calls trial.checkpoint() without model=" in message
     with pytest.raises(RunError, match="without model="):
         run.model()
-    # what only reports metrics has no weights to keep
-    plain = search(tmp_path / "plain", og.estimate.function(lambda a: {"accuracy": 1.0}), epochs=None)
-    assert plain.state.warnings == []
+    # an estimator that only reports metrics has no weights to keep
+    run = search(tmp_path / "plain", og.estimate.function(lambda a: {"accuracy": 1.0}), epochs=None)
+    assert run.state.warnings == []
     with pytest.raises(RunError, match="reports metrics and keeps no model"):
-        plain.model()
+        run.model()
 
 
 def test_only_trust_loads_the_code_of_a_run(tmp_path: Path, module: Any) -> None:
@@ -391,7 +396,7 @@ if __name__ == "__main__":
 """
 
 
-def test_of_a_script_the_stored_version_is_used_and_named(tmp_path: Path) -> None:
+def test_the_stored_version_of_a_script_is_used_and_named(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
     stored = "defined in a script or inside a function: finalize uses the version that is stored with the run"
@@ -400,7 +405,7 @@ def test_of_a_script_the_stored_version_is_used_and_named(tmp_path: Path) -> Non
     assert "1 of 1 trainings are reused" in second
 
 
-def test_a_run_that_failures_ended_says_so(tmp_path: Path) -> None:
+def test_the_text_of_a_run_names_an_end_by_failures(tmp_path: Path) -> None:
     def fail(model: nn.Linear, trial: og.estimate.LiveTrial) -> None:
         if trial.id > 0:
             raise ValueError("no")
@@ -415,7 +420,7 @@ def test_a_run_that_failures_ended_says_so(tmp_path: Path) -> None:
     assert rule.failed == rule.ended.startswith("stop rule failures")
 
 
-def test_weights_that_were_deleted_are_told_and_trained_again(tmp_path: Path) -> None:
+def test_deleted_weights_are_named_and_can_be_trained_again(tmp_path: Path) -> None:
     run = search(tmp_path / "run")
     finalize(run)
     shutil.rmtree(run.folder / "final" / "trials")
@@ -430,51 +435,51 @@ def test_weights_that_were_deleted_are_told_and_trained_again(tmp_path: Path) ->
     assert Stages(run.state, None).winners[0].weights is None
 
 
-def test_the_winners_weights_beside_its_card_stand_for_its_checkpoint(tmp_path: Path) -> None:
+def test_the_winners_weights_file_replaces_a_deleted_checkpoint(tmp_path: Path) -> None:
     run = search(tmp_path / "run")
     finalize(run, seeds=(0, 3, 5))
-    final, numbers = run.folder / "final", by_width(run)
+    final, numbers = run.folder / "final", numbers_by_width(run)
     before = run.delivery()
     shutil.rmtree(final / "trials")
     winner = run.delivery()
     assert winner.weights == final / "weights.pt"
     assert (winner.metrics, winner.step, winner.seed, winner.missing) == (before.metrics, 2, 5, None)
-    assert run.model().weight[0, 0].item() == pytest.approx(weights_of(3, 2, 5))
+    assert run.model().weight[0, 0].item() == pytest.approx(weight_value(3, 2, 5))
     assert json.loads((run.export() / "architecture.json").read_text())["seed"] == 5
     assert run.delivery("best").weights != winner.weights
     with pytest.raises(RunError, match="its checkpoint was deleted"):  # of a finalist that is no winner
         run.model(numbers[2])
-    finalize(run, seeds=(0, 3, 5))  # nothing to train: what is delivered stays
-    assert run.model().weight[0, 0].item() == pytest.approx(weights_of(3, 2, 5))
+    finalize(run, seeds=(0, 3, 5))  # nothing to train: the delivery is the same
+    assert run.model().weight[0, 0].item() == pytest.approx(weight_value(3, 2, 5))
 
-    of_another = search(tmp_path / "other", max_trials=1, seed=1)
-    finalize(of_another, top=1)
-    shutil.copy(of_another.folder / "final" / "weights.pt", final)
+    other = search(tmp_path / "other", max_trials=1, seed=1)
+    finalize(other, top=1)
+    shutil.copy(other.folder / "final" / "weights.pt", final)
     with pytest.raises(RunError, match=r"weights.pt is not the file that `ogive finalize` wrote"):
         run.model()
-    shutil.copy(of_another.folder / "final" / "weights.json", final)
+    shutil.copy(other.folder / "final" / "weights.json", final)
     assert run.delivery().weights is None
-    (final / "weights.json").unlink()  # as earlier versions left it: nothing proves whose weights these are
+    (final / "weights.json").unlink()  # as in earlier versions: the training of the weights is unknown
     assert run.delivery().weights is None
     finalize(run, seeds=(0, 3, 5))
     assert not (final / "weights.pt").exists()
 
 
-class Drawn(nn.Linear):
-    """A layer that draws numbers which its state dict does not keep, as random features do."""
+class RandomLayer(nn.Linear):
+    """A layer with random numbers that are not in its state dict, like random features."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs)
         self.draws = (float(torch.rand(())), float(np.random.rand()), random.random())
 
 
-def test_a_layer_that_draws_while_it_is_built_is_delivered_as_it_was_trained(tmp_path: Path) -> None:
-    def train(model: Drawn, trial: og.estimate.LiveTrial) -> None:
+def test_a_layer_with_random_numbers_is_delivered_as_it_was_trained(tmp_path: Path) -> None:
+    def train(model: RandomLayer, trial: og.estimate.LiveTrial) -> None:
         for _ in trial.epochs():
             trial.checkpoint(model=model.state_dict())
             trial.report(accuracy=model.out_features / 10, **dict(zip("abc", model.draws, strict=True)))
 
-    space = og.Space(og.layer(Drawn, 4, og.one_of(2, 3, name="width")), example_input=(4,))
+    space = og.Space(og.layer(RandomLayer, 4, og.one_of(2, 3, name="width")), example_input=(4,))
     run = og.search(space, train, epochs=1, max_trials=2, executor="inline", run=tmp_path / "run")
     for which in ("winner", "0", "1"):
         metrics = run.delivery(which).metrics
@@ -484,7 +489,7 @@ def test_a_layer_that_draws_while_it_is_built_is_delivered_as_it_was_trained(tmp
     assert run.model().draws == pytest.approx([metrics[name] for name in "abc"])
 
 
-def test_a_winner_that_violates_a_constraint_and_weights_of_another_epoch_are_named(tmp_path: Path) -> None:
+def test_notes_name_violated_constraints_and_weights_of_another_epoch(tmp_path: Path) -> None:
     def train(model: nn.Linear, trial: og.estimate.LiveTrial) -> None:
         for epoch in trial.epochs():
             trial.report(accuracy=0.9 - epoch / 10, latency=float(epoch))
@@ -494,10 +499,11 @@ def test_a_winner_that_violates_a_constraint_and_weights_of_another_epoch_are_na
     run = search(tmp_path / "run", train, objectives=objective, epochs=2)
     (note,) = run.stages.notes
     assert "is of epoch 1, but its weights are of epoch 2, the nearest that was saved; let the train function" in note
-    held = og.Constraint("latency", at_most=1.0)
-    run = search(tmp_path / "held", train, constraints=held, epochs=1)
-    said: list[str] = []
-    finalize(run, said, epochs=2)
+    constraint = og.Constraint("latency", at_most=1.0)
+    run = search(tmp_path / "constrained", train, constraints=constraint, epochs=1)
+    messages: list[str] = []
+    finalize(run, messages, epochs=2)
     assert any(
-        "violates a constraint: latency 2, not latency <= 1; no trained network satisfies all" in s for s in said
+        "violates a constraint: latency 2, not latency <= 1; no trained network satisfies all constraints" in s
+        for s in messages
     )

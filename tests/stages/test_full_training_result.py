@@ -1,4 +1,4 @@
-"""The record of a second stage and its sentences; what is no record is refused."""
+"""The result of full training, its file and its sentences."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def network(trial: int, before: float, after: list[float], rank: int) -> Trained
     )
 
 
-def record() -> FullTrainingResult:
+def make_result() -> FullTrainingResult:
     networks = [network(i, 0.8 - i / 100, [0.9 + i / 100, 0.91 + i / 100], 4 - i) for i in range(4)]
     networks[3] = replace(networks[3], test={"accuracy": [0.92, 0.93]}, failures=["seed 2: error: gone"])
     before, after = [n.searched["accuracy"] for n in networks], [n.mean("accuracy") or 0.0 for n in networks]
@@ -47,7 +47,7 @@ def record() -> FullTrainingResult:
         networks=networks,
         agreement=[Agreement("accuracy", *both(before, after))],
         probability=0.25,
-        probability_note="counts nothing",
+        probability_note="accounts for nothing",
         winners=["trial 3"],
         bias=[Bias.of("accuracy", before, after)],
         chosen_bias=[Bias.of("accuracy", [0.93, 0.94], [0.92, 0.93])],
@@ -58,12 +58,12 @@ def record() -> FullTrainingResult:
     )
 
 
-def test_it_comes_back_from_its_file(tmp_path: Path) -> None:
+def test_a_result_is_read_back_from_its_file(tmp_path: Path) -> None:
     assert read_full_training(tmp_path) is None
     (tmp_path / "final").mkdir()
-    path = write_full_training(record(), tmp_path)
-    assert read_full_training(tmp_path) == record()
-    for text in ("{", "[]", "{}", json.dumps({**record().to_json(), "networks": [{"name": 1}]})):
+    path = write_full_training(make_result(), tmp_path)
+    assert read_full_training(tmp_path) == make_result()
+    for text in ("{", "[]", "{}", json.dumps({**make_result().to_json(), "networks": [{"name": 1}]})):
         path.write_text(text)
         with pytest.raises(
             RunError, match=r"result.json cannot be read: .*`ogive finalize` again, which writes it again"
@@ -71,32 +71,32 @@ def test_it_comes_back_from_its_file(tmp_path: Path) -> None:
             read_full_training(tmp_path)
 
 
-def test_its_sentences_tell_who_won_and_what_the_search_was_worth() -> None:
-    said = " ".join(sentences(record()))
-    assert "trial 3 is the best of 4 finalists after full training, which had rank 4 in the search." in said
-    assert "trial 3 on the test split: accuracy 0.925, mean over 2 seeds." in said
-    assert "Kendall's tau -1.00, 95 % interval [-1.00, " in said
-    assert "true best of the finalists with probability 0.25" in said
-    assert "accuracy, test split minus second validation split, trial 3, 2 seeds: -0.01, 95 % interval" in said
-    assert "20 times the compute time" in said
-    head, cells = rows(record())
+def test_the_sentences_name_the_winner_and_the_agreement_with_the_search() -> None:
+    text = " ".join(sentences(make_result()))
+    assert "trial 3 is the best of 4 finalists after full training, which had rank 4 in the search." in text
+    assert "trial 3 on the test split: accuracy 0.925, mean over 2 seeds." in text
+    assert "Kendall's tau -1.00, 95 % interval [-1.00, " in text
+    assert "true best of the finalists with probability 0.25" in text
+    assert "accuracy, test split minus second validation split, trial 3, 2 seeds: -0.01, 95 % interval" in text
+    assert "20 times the compute time" in text
+    head, cells = rows(make_result())
     assert dict(zip(head, cells[3], strict=True))["seeds"] == "2 of 3"
-    silent = replace(
-        record(), agreement=[Agreement("accuracy", None, None, "2 finalists")], probability=None, chosen_bias=[]
+    result = replace(
+        make_result(), agreement=[Agreement("accuracy", None, None, "2 finalists")], probability=None, chosen_bias=[]
     )
-    assert "no rank correlation (2 finalists)." in " ".join(sentences(silent))
-    assert "nan" not in " ".join(sentences(silent))
+    assert "no rank correlation (2 finalists)." in " ".join(sentences(result))
+    assert "nan" not in " ".join(sentences(result))
 
 
-def test_with_several_objectives_nobody_is_called_the_best() -> None:
-    several = replace(record(), objectives=[("accuracy", "maximize"), ("parameters", "minimize")], probability=None)
-    said = " ".join(sentences(several))
-    assert "trial 3 is the only one of 4 finalists on the front after full training." in said
-    assert "best of 4" not in said
-    assert "true best" not in said
+def test_with_several_objectives_no_network_is_called_the_best() -> None:
+    result = replace(make_result(), objectives=[("accuracy", "maximize"), ("parameters", "minimize")], probability=None)
+    text = " ".join(sentences(result))
+    assert "trial 3 is the only one of 4 finalists on the front after full training." in text
+    assert "best of 4" not in text
+    assert "true best" not in text
 
 
-def test_what_training_does_not_change_is_no_forecast() -> None:
+def test_metrics_that_training_does_not_change_are_not_compared() -> None:
     networks = [network(i, 0.8, [0.9], 1) for i in range(3)]
     fixed = [replace(n, searched={**n.searched, "size": 5.0}, values={**n.values, "size": [5.0]}) for n in networks]
     assert not _is_changed("size", fixed)

@@ -1,4 +1,4 @@
-"""Trials as JSON say where they come from."""
+"""Networks as JSON, with their provenance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import ogive as og
 from ogive.report import export_json
 
 
-def test_json_tells_where_a_trial_comes_from(tmp_path: Path) -> None:
+def test_json_holds_the_provenance_of_a_trial(tmp_path: Path) -> None:
     space = og.Space(og.layer(dict, a=og.one_of(1, 2), s=og.some_of((1, 2), "x", "y", name="s")))
     estimator = og.estimate.function(lambda a: {"accuracy": a["a"] / 2}, recipe={"f": 1})
     run = og.search(space, estimator, max_trials=3, seed=5, run=tmp_path / "r", executor="inline", cache=False)

@@ -106,4 +106,4 @@ def plan(
         epochs=estimator.epochs if epochs is LEFT_OUT else epochs,
         seed=seed,
     )
-    return make_plan(declared, estimator, settings, request, say)
+    return make_plan(declared, estimator, settings, request, say=say)

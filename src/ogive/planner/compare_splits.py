@@ -84,14 +84,14 @@ def build_plan(
             say(f"simulating {plural(len(splits), 'split')}" + (": more searches, to decide" if number else ""))
         problem = first_problem if number == 0 else problems(number)
         if proposal_seconds is None:
-            proposal_seconds = _measure_proposal_seconds(problem, search, fitted, splits[0], faults)
+            proposal_seconds = _measure_proposal_seconds(problem, search, fitted, splits[0], faults=faults)
         for split in splits:
             run = simulate_split(
                 problem,
                 search,
                 fitted.machine,
                 split,
-                seed + number,
+                seed=seed + number,
                 proposal_seconds=proposal_seconds,
                 faults=faults,
             )
@@ -101,7 +101,7 @@ def build_plan(
     if regret is None:
         final_regrets = [run.final_regret for runs in searches.values() for run in runs]
         regret = float(np.quantile(final_regrets, REACHED))
-    rows = forecast_splits(searches, fitted, search, regret, seed)
+    rows = forecast_splits(searches, fitted, search, regret=regret, seed=seed)
     recommended, reason, certainty = recommend_split(rows, searches, fitted)
     measured = _list_assumptions(timings, fitted, rows)
     if proposal_seconds:
@@ -136,10 +136,10 @@ def _is_decided(searches: Searches, fitted: Fit, seed: int) -> bool:
 
 
 def _measure_proposal_seconds(
-    problem: Problem, search: PlannedSearch, fitted: Fit, split: WorkerSplit, faults: FaultModel | None
+    problem: Problem, search: PlannedSearch, fitted: Fit, split: WorkerSplit, *, faults: FaultModel | None
 ) -> float:
     """Return the seconds of this process for one proposal, its reports included; 0 if they are negligible."""
-    run = simulate_split(problem, search, fitted.machine, split, 0, faults=faults)
+    run = simulate_split(problem, search, fitted.machine, split, seed=0, faults=faults)
     return 0.0 if run.cpu_seconds < NEGLIGIBLE * run.seconds else run.cpu_seconds / search.trials
 
 

@@ -229,14 +229,24 @@ def _fit(cells: _Cells, starts: Sequence[StartUp]) -> Machine:
     extra, extra_each = _fit_line([(k, extra) for k, extra in extras if not math.isnan(extra)])
     variances = cells.noise[~np.isnan(cells.noise)]
     noise = math.sqrt(float(variances.mean())) if len(variances) else 0.0
-    return Machine(serial, parallel, communication, start, start_each, extra, extra_each, spread, noise)
+    return Machine(
+        serial=serial,
+        parallel=parallel,
+        communication=communication,
+        start=start,
+        start_each=start_each,
+        extra=extra,
+        extra_each=extra_each,
+        spread=spread,
+        noise=noise,
+    )
 
 
 def _fit_random_effects(cells: _Cells) -> tuple[FloatArray, float]:
     """Return the mean logarithms [K] over architectures, and the spread between architectures.
 
-    A random-effects model by generalised least squares (Swamy and Arora 1972). A trial's cost factor shifts its durations
-    with every number of workers alike, so the differences within a trial show the scaling.
+    A random-effects model by generalised least squares (Swamy and Arora 1972). A trial's cost factor
+    multiplies its durations with every number of workers, so the differences within a trial show the scaling.
     """
     is_measured, counts = cells.is_measured, cells.is_measured.sum(axis=1)
     levels, spread = _solve_levels(cells, np.zeros(len(counts))), 0.0

@@ -220,7 +220,16 @@ class _Stopwatch:
         name, last = self._running[trial]
         now = time.monotonic()
         first = all(epoch.trial != name for epoch in self.epochs)
-        self.epochs.append(Epoch(name, self.workers, step, now - last, first, dict(metrics)))
+        self.epochs.append(
+            Epoch(
+                trial=name,
+                workers=self.workers,
+                epoch=step,
+                seconds=now - last,
+                first=first,
+                metrics=dict(metrics),
+            )
+        )
         self._running[trial] = name, now
         return Action.CONTINUE if step < self.until else Action.STOP
 

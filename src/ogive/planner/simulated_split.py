@@ -127,7 +127,7 @@ class SimulatedSearch:
 
 
 def make_trajectories(
-    problem: Problem, machine: Machine, workers: int, seed: int, proposal_seconds: float = 0.0
+    problem: Problem, machine: Machine, workers: int, *, seed: int, proposal_seconds: float = 0.0
 ) -> Judge:
     """Return a function that yields a trial's reports: the problem's metrics after the machine's durations.
 
@@ -203,7 +203,9 @@ def simulate_split(
         workers=split.parallel_trials,
         seed=seed,
         observer=observe,
-        trajectory=make_trajectories(problem, machine, split.workers_per_trial, seed, proposal_seconds),
+        trajectory=make_trajectories(
+            problem, machine, split.workers_per_trial, seed=seed, proposal_seconds=proposal_seconds
+        ),
         faults=FaultModel(**fault_options),
         hours=search.budget_hours(split),
     )

@@ -34,7 +34,7 @@ Searches = Mapping[WorkerSplit, Sequence[SimulatedSearch]]
 """The simulated searches of each split, one for each seed; every split has the same seeds."""
 
 
-def forecast_splits(searches: Searches, fitted: Fit, planned: PlannedSearch, regret: float, seed: int) -> list[Row]:
+def forecast_splits(searches: Searches, fitted: Fit, planned: PlannedSearch, *, regret: float, seed: int) -> list[Row]:
     """Return the forecast for each split.
 
     Args:

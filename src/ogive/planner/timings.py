@@ -96,11 +96,11 @@ class Timings:
     def from_json(data: Mapping[str, Any]) -> Timings:
         """Return the durations that `to_json` wrote."""
         return Timings(
-            tuple(Epoch(**{**epoch, "metrics": _read_metrics(epoch["metrics"])}) for epoch in data["epochs"]),
-            tuple(StartUp(**start) for start in data["start_ups"]),
-            data["unit"],
-            data["source"],
-            tuple(data["notes"]),
+            epochs=tuple(Epoch(**{**epoch, "metrics": _read_metrics(epoch["metrics"])}) for epoch in data["epochs"]),
+            start_ups=tuple(StartUp(**start) for start in data["start_ups"]),
+            unit=data["unit"],
+            source=data["source"],
+            notes=tuple(data["notes"]),
         )
 
 
@@ -141,7 +141,14 @@ def read_run_timings(state: State, source: str) -> Timings:
             session = max((i for i, begin in enumerate(begins) if begin <= report.time), default=-1)
             if report.seconds > 0 and session >= 0:
                 epochs.append(
-                    Epoch(f"{trial.id}", workers[session], report.step, report.seconds, first, dict(report.metrics))
+                    Epoch(
+                        trial=f"{trial.id}",
+                        workers=workers[session],
+                        epoch=report.step,
+                        seconds=report.seconds,
+                        first=first,
+                        metrics=dict(report.metrics),
+                    )
                 )
     if not epochs:
         raise JobError(f"{source}: no trial of this run was computed, so there are no durations to plan with")
@@ -223,7 +230,16 @@ def parse_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Timings:
             raise JobError(
                 f"{source}, row {number}: no trial (or architecture); give each architecture a name of its own"
             )
-        epochs.append(Epoch(str(trial), workers, epoch, seconds, epoch == 1, _read_metrics(row)))
+        epochs.append(
+            Epoch(
+                trial=str(trial),
+                workers=workers,
+                epoch=epoch,
+                seconds=seconds,
+                first=epoch == 1,
+                metrics=_read_metrics(row),
+            )
+        )
     if not epochs:
         raise JobError(f"{source}: there is no epoch above 0, so there are no durations to plan with")
     if len(units) > 1 or not units <= set(UNITS):

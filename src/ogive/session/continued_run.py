@@ -62,7 +62,7 @@ def open_session(
     first, *events = journal.read()
     data = declared.to_json()
     checked = {name: data[name] for name in (*fixed, "estimator", "fingerprints")}
-    check_unchanged(State.of([first]).created, declared.space, checked, folder, data["recipe"])
+    check_unchanged(State.of([first]).created, declared.space, checked, folder=folder, recipe=data["recipe"])
     stored = {**first.data["settings"], **changed_settings(events)}
     previous = Settings.from_json(stored)
     if changeable.get("workers", previous.workers) != previous.workers:
@@ -83,7 +83,7 @@ def open_session(
     }
     opening.append(Event(Kind.OPENED, data={**opened, "price": price.to_json()} if price else opened))
     if any(event.kind is Kind.OPENED for event in events):
-        messages = continued_run_warnings(events, estimator, code, previous, settings)
+        messages = continued_run_warnings(events, estimator, code, previous=previous, settings=settings)
         messages += added_example_warnings(first.data["space"], declared.space, events)
     else:
         messages = new_run_warnings(declared, estimator)

@@ -14,6 +14,7 @@ def check_unchanged(
     stored: Mapping[str, Any],
     space: Space,
     arguments: Mapping[str, Any],
+    *,
     folder: Path,
     recipe: Mapping[str, Any] | None = None,
 ) -> None:

@@ -62,7 +62,7 @@ def transferred(
             f"the earlier run did not measure {', '.join(metrics)}: its trials are ranked by its own objectives"
         ]
         ranked_by, within = state.objectives, state.constraints
-    result = transfer(space, state.space, trials, ranked_by, within, count)
+    result = transfer(space, state.space, trials, ranked_by, constraints=within, count=count)
     return {
         "run": str(folder),
         "architectures": [dict(choices) for choices in result.architectures],

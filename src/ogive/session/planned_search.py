@@ -86,7 +86,7 @@ def make_plan(declared: RunSpec, estimator: Estimator, settings: Settings, reque
     _, schedule = make_plugins(declared, {}, declared.to_json(), estimator.screen)
     check_fidelities(schedule, estimator, declared.space)
     if request.source is None:
-        timings = _measure(declared, estimator, settings, request, say)
+        timings = _measure(declared, estimator, settings, request, say=say)
     else:
         timings = _read_source(request.source, declared)
     search = planner.PlannedSearch(
@@ -136,7 +136,7 @@ def fingerprint(declared: RunSpec, settings: Settings) -> str:
     return hash_json({"space": declared.space.fingerprint, **{name: data[name] for name in names}, **limits})
 
 
-def _measure(declared: RunSpec, estimator: Estimator, settings: Settings, request: PlanRequest, say: Say) -> Timings:
+def _measure(declared: RunSpec, estimator: Estimator, settings: Settings, request: PlanRequest, *, say: Say) -> Timings:
     """Return durations of trials that are trained now on this machine."""
     from ogive import planner
 
@@ -219,7 +219,7 @@ def _make_problems(
     space, epochs = declared.space, declared.epochs
 
     def make_landscape(seed: int) -> Problem:
-        return planner.Landscape(space, objective, epochs, shape, seed)
+        return planner.Landscape(space, objective, epochs, shape, seed=seed)
 
     assumptions = [
         f"metrics: a random landscape for each seed, whose learning curves are {shape.basis}",
@@ -296,7 +296,7 @@ def apply_plan(plan: Any, declared: RunSpec, estimator: Estimator, settings: Set
         JobError: no plan can be made.
     """
     if plan == AUTO:
-        plan = make_plan(declared, estimator, settings, PlanRequest(), _print_message)
+        plan = make_plan(declared, estimator, settings, PlanRequest(), say=_print_message)
     split = plan.chosen
     is_recommended = split == plan.recommended
     each = f"{split.workers_per_trial} of {plan.workers} {plan.unit} each"

@@ -188,7 +188,7 @@ def make_schedule(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunSpec:
     """The part of a search that cannot change while the run is continued, as journalled in its first event.
 

@@ -151,7 +151,7 @@ def new_run_warnings(declared: RunSpec, estimator: Estimator) -> list[str]:
 
 
 def continued_run_warnings(
-    events: Sequence[Event], estimator: Estimator, code: SearchCode, previous: Settings, settings: Settings
+    events: Sequence[Event], estimator: Estimator, code: SearchCode, *, previous: Settings, settings: Settings
 ) -> list[str]:
     """Return the warnings that a user who continues this run should read.
 

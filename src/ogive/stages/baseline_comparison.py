@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,7 @@ class BaselineComparison:
             for metric, values in found.metrics.items()
             if metric in baseline.metrics
         }
-        return BaselineComparison(checked.found, checked.baseline, checked.seeds, split, differences, random_reference)
+        return replace(checked, differences=differences, random_reference=random_reference)
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as JSON; infinite bounds become null. `from_json` is the inverse."""
@@ -148,12 +148,12 @@ class BaselineComparison:
         try:
             reference = data.get("random_reference")
             return BaselineComparison(
-                ComparedNetwork(**data["found"]),
-                ComparedNetwork(**data["baseline"]),
-                tuple(data["seeds"]),
-                str(data["split"]),
-                {name: _read_difference(item) for name, item in data["differences"].items()},
-                RandomReference(**reference) if reference else None,
+                found=ComparedNetwork(**data["found"]),
+                baseline=ComparedNetwork(**data["baseline"]),
+                seeds=tuple(data["seeds"]),
+                split=str(data["split"]),
+                differences={name: _read_difference(item) for name, item in data["differences"].items()},
+                random_reference=RandomReference(**reference) if reference else None,
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise RunError(f"the comparison was not written by Ogive: {type(error).__name__}: {error}") from error

@@ -19,27 +19,27 @@ def comparison_tables(comparison: BaselineComparison, objectives: Sequence[Objec
         comparison: of two networks.
         objectives: of the search. The goal of other metrics is derived from their names, if possible.
     """
-    found, baseline, seeds = comparison.found, comparison.baseline, comparison.seeds
+    searched, baseline, seeds = comparison.found, comparison.baseline, comparison.seeds
     goals = {objective.metric: objective.goal for objective in objectives}
     rows = [
         (
             metric,
-            _format_mean(found, metric),
+            _format_mean(searched, metric),
             _format_mean(baseline, metric),
             signed(difference.mean),
             format_interval(difference),
         )
         for metric, difference in comparison.differences.items()
     ]
-    if found.parameters is not None and baseline.parameters is not None:
-        ratio = f"{found.parameters / baseline.parameters:.2f} times" if baseline.parameters else ""
-        rows.append(("parameters", f"{found.parameters:,}", f"{baseline.parameters:,}", ratio, ""))
-    metrics = [*dict.fromkeys([*found.metrics, *baseline.metrics])]
+    if searched.parameters is not None and baseline.parameters is not None:
+        ratio = f"{searched.parameters / baseline.parameters:.2f} times" if baseline.parameters else ""
+        rows.append(("parameters", f"{searched.parameters:,}", f"{baseline.parameters:,}", ratio, ""))
+    metrics = [*dict.fromkeys([*searched.metrics, *baseline.metrics])]
     return {
-        "lead": f"{found.name} against {baseline.name}, both trained with the same recipe and "
-        f"{plural(len(seeds), 'seed')}, measured on the {comparison.split} split. A difference is {found.name} minus "
+        "lead": f"{searched.name} against {baseline.name}, both trained with the same recipe and "
+        f"{plural(len(seeds), 'seed')}, measured on the {comparison.split} split. A difference is {searched.name} minus "
         f"{baseline.name}, paired by seed.",
-        "head": ["metric (mean)", found.name, baseline.name, "difference", "confidence interval"],
+        "head": ["metric (mean)", searched.name, baseline.name, "difference", "confidence interval"],
         "rows": rows,
         "verdicts": [
             verdict(metric, difference, goals.get(metric) or known_goal(metric), len(seeds))
@@ -49,7 +49,7 @@ def comparison_tables(comparison: BaselineComparison, objectives: Sequence[Objec
         "seeds_rows": [
             (f"{metric}, {network.name}", *(number(value) for value in network.metrics[metric]))
             for metric in metrics
-            for network in (found, baseline)
+            for network in (searched, baseline)
             if metric in network.metrics
         ],
     }

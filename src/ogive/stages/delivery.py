@@ -290,7 +290,7 @@ def _find_training(final: State, network: TrainedNetwork, index: int) -> Trial:
 
 def _find_weights(training: Trial, run: Path | None) -> tuple[SavedCheckpoint | None, Mapping[str, float]]:
     """Return the checkpoint of a training, and the metrics at its step; later reports belong to other weights."""
-    saved = (saved_by(training, run) or find_winner_weights(training, run)) if run is not None else None
+    saved = (find_checkpoint(training, run) or find_winner_weights(training, run)) if run is not None else None
     if saved is None:
         return None, training.metrics
     step = training.began + saved.step
@@ -298,7 +298,7 @@ def _find_weights(training: Trial, run: Path | None) -> tuple[SavedCheckpoint | 
     return saved, {**training.screened, **(report.metrics if report is not None else {})}
 
 
-def saved_by(training: Trial, run: Path) -> SavedCheckpoint | None:
+def find_checkpoint(training: Trial, run: Path) -> SavedCheckpoint | None:
     """Return the checkpoint whose weights have a training's value, or None; `run` is the folder of the stage."""
     folder = trial_folder(run, training)
     return of_value(folder) if folder.is_dir() else None

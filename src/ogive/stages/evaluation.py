@@ -12,7 +12,7 @@ from ogive.errors import RunError
 from ogive.formatting import plural
 from ogive.objective import Objective, costs, pareto_front, ranks, violation
 from ogive.run.state import State
-from ogive.stages.delivery import saved_by
+from ogive.stages.delivery import find_checkpoint
 from ogive.stages.full_training_result import FOLDER, Agreement, Bias, FullTrainingResult, TrainedNetwork
 from ogive.stages.network_scores import add_best_probabilities, measure_on_test_split
 from ogive.stages.training_plan import TrainingPlan, index_trainings, training_key
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def evaluate_finalists(
-    run: StoredRun, plan: TrainingPlan, final: State, on_read: Callable[[str], object], say: Callable[[str], object]
+    run: StoredRun, plan: TrainingPlan, final: State, *, on_read: Callable[[str], object], say: Callable[[str], object]
 ) -> FullTrainingResult:
     """Return the result of full training.
 
@@ -105,7 +105,7 @@ def _collect_networks(
         index = indices.get(name)
         searched = None if index is None else plan.finalists[index]
         rank_before = None if index is None else index + 1
-        networks.append(_make_network(run, name, searched, rank_before, by_name[name]))
+        networks.append(_make_network(run, name, searched, rank_before=rank_before, trainings=by_name[name]))
         for failure in networks[-1].failures:
             say(f"warning: {name}: {failure}")
     return networks
@@ -115,6 +115,7 @@ def _make_network(
     run: StoredRun,
     name: str,
     searched: Trial | None,
+    *,
     rank_before: int | None,
     trainings: Sequence[tuple[int, Trial]],
 ) -> TrainedNetwork:
@@ -147,7 +148,7 @@ def _make_network(
 
 def _find_weights_file(run: StoredRun, trial: Trial) -> str:
     """Return the file with the weights of a training, relative to the run's folder; "" without weights."""
-    saved = saved_by(trial, run.folder / FOLDER)
+    saved = find_checkpoint(trial, run.folder / FOLDER)
     return str(saved.path.relative_to(run.folder)) if saved is not None and saved.has_model else ""
 
 

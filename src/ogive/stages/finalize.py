@@ -92,7 +92,7 @@ def finalize(
         observer=observer,
         settings=settings,
     )
-    result = evaluate_finalists(run, plan, final, lambda split: _record_reading(run, split, say), say)
+    result = evaluate_finalists(run, plan, final, on_read=lambda split: _record_reading(run, split, say), say=say)
     write_full_training(result, run.folder)
     _write_comparison(run, result, random)
     write_winner(run, plan, result, say)
@@ -165,7 +165,8 @@ def _record_reading(run: StoredRun, split: str, say: Say) -> None:
         journal.acquire()
         events = [Event(Kind.TEST_READ, data={"split": split, "by": "finalize"})]
         if before:
-            message = f"the test split has been read before ({before}x), so it does not test what was chosen since then"
+            times = plural(before, "time")
+            message = f"the test split has been read before ({times}), so it does not test what was chosen since then"
             events.append(Event(Kind.WARNING, data={"message": message}))
             say(f"warning: {message}")
         journal.append(events)

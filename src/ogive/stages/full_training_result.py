@@ -111,7 +111,7 @@ class Bias:
         """Return the mean difference b - a over the pairs of `a` and `b`."""
         mean, low, high = paired_difference(b, a)
         bounds = [value if math.isfinite(value) else None for value in (low, high)]
-        return Bias(metric, mean, bounds[0], bounds[1], len(a))
+        return Bias(metric=metric, mean=mean, low=bounds[0], high=bounds[1], pairs=len(a))
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -54,14 +54,14 @@ def run_trainings(
     from ogive.session.start import search
 
     previous = [] if stored is None else list(stored.trials.values())
-    known = {} if stored is None else index_trainings(stored)
+    stored_trials = {} if stored is None else index_trainings(stored)
     # A continued run lists its own trainings first, then new ones, then repeated ones.
     trainings = [read_training(trial) for trial in previous]
-    trainings += [training for training in plan.list_trainings() if training_key(training) not in known]
+    trainings += [training for training in plan.list_trainings() if training_key(training) not in stored_trials]
     trainings += repeated
     ended = [trial for trial in previous if trial.status.ended]
     if stored is not None and previous:
-        say(describe_reuse(known, plan, repeated))
+        say(describe_reuse(stored_trials, plan, repeated))
     if stored is not None and len(ended) == len(trainings):
         return stored
     searched = Settings.from_json(run.state.settings)

@@ -89,11 +89,12 @@ def _format_cautions(result: FullTrainingResult) -> Iterator[str]:
     """Yield how the validation data and the selection of finalists affect the values above."""
     if not result.new_validation:
         yield (
-            "They were evaluated on the same examples by which the search selected them, so their values are too optimistic."
+            "The finalists were evaluated on the examples by which the search selected them, so their values are too "
+            "optimistic."
         )
     if any(item.kendall for item in result.agreement):
         yield (
-            "These are correlations among the best of the search, which differ little; over the whole space, correlations "
+            "The rank correlations are those among the best of the search, which differ little; over the whole space, they "
             "are usually higher."
         )
 

@@ -61,7 +61,7 @@ def add_best_probabilities(
         "freedom)"
     )
     note += (
-        "; the effect of the choice of validation examples is not known"
+        "; the effect of the choice of validation examples is unknown"
         if training_noise.examples is None
         else " and for the choice of validation examples"
     )

@@ -17,7 +17,7 @@ from ogive.session.declaration_changes import check_unchanged
 from ogive.session.run_declaration import RunSpec
 from ogive.session.search_code import ESTIMATOR, LAYERS, SearchCode
 from ogive.space import Space
-from ogive.stages.delivery import saved_by
+from ogive.stages.delivery import find_checkpoint
 from ogive.stages.full_training_result import FOLDER
 from ogive.stages.training_plan import Training, TrainingPlan, index_trainings, read_training, training_key
 from ogive.trial import Trial
@@ -94,7 +94,7 @@ def find_reusable(folder: Path, plan: TrainingPlan, say: Say) -> State | None:
     ).to_json()
     arguments = {name: declared[name] for name in ("objectives", "epochs", "estimator", "fingerprints")}
     try:
-        check_unchanged(stored.created, plan.space, arguments, folder, declared["recipe"])
+        check_unchanged(stored.created, plan.space, arguments, folder=folder, recipe=declared["recipe"])
     except RunError as error:
         differences = [line.strip() for line in str(error).splitlines()[1:-1]]
         _move_aside(folder, "; ".join(differences), say)
@@ -136,10 +136,10 @@ def list_repeats(
     """
     from ogive.estimate.full_training import TrainingOrder
 
-    known = {} if stored is None else index_trainings(stored)
+    stored_trials = {} if stored is None else index_trainings(stored)
     repeats: list[Training] = []
     for training in plan.list_trainings():
-        trial = known.get(training_key(training))
+        trial = stored_trials.get(training_key(training))
         if trial is None or not trial.status.ended:
             continue
         lacks_weights = retrain and plan.estimator.trains_models and not _has_weights(trial, folder)
@@ -151,24 +151,24 @@ def list_repeats(
 
 
 def _has_weights(trial: Trial, folder: Path) -> bool:
-    saved = saved_by(trial, folder)
+    saved = find_checkpoint(trial, folder)
     return saved is not None and saved.has_model
 
 
-def describe_reuse(known: Mapping[str, Trial], plan: TrainingPlan, repeats: Sequence[Training]) -> str:
+def describe_reuse(stored_trials: Mapping[str, Trial], plan: TrainingPlan, repeats: Sequence[Training]) -> str:
     """Return a sentence on how many trainings are reused, and how many are repeated.
 
     Args:
-        known: trials of the earlier full training, by the key of their training.
+        stored_trials: trials of the earlier full training, by the key of their training.
         plan: of full training.
         repeats: the trainings that are repeated.
     """
     ended = [
         trial
         for training in plan.list_trainings()
-        if (trial := known.get(training_key(training))) and trial.status.ended
+        if (trial := stored_trials.get(training_key(training))) and trial.status.ended
     ]
-    repeated_failures = sum(known[training_key(training)].status.failed for training in repeats)
+    repeated_failures = sum(stored_trials[training_key(training)].status.failed for training in repeats)
     without_weights = len(repeats) - repeated_failures
     text = f"{len(ended) - len(repeats)} of {len(plan.orders)} trainings are reused"
     text += f"; {without_weights} without weights are repeated" if without_weights else ""

@@ -47,10 +47,10 @@ def _note_unfinished(stages: Stages) -> Sequence[str]:
     missing = f"{plural(remaining, 'training')} left" if remaining > 0 else "its trainings are not evaluated"
     winner = "the winner is still that of the search" if result is None else "the winner is that of the earlier ones"
     aside = [path.name for path in sorted((stages.folder or Path()).glob(f"{FOLDER}-*"))]
-    kept = f" (an earlier full training is kept in {', '.join(aside)})" if aside and result is None else ""
+    aside_note = f" (an earlier full training is kept in {', '.join(aside)})" if aside and result is None else ""
     request = read_request(stages.folder)
     command = request.command if request is not None else "ogive finalize"
-    return [f"full training has not ended, {missing}: {winner}{kept}; `{command}` continues it"]
+    return [f"full training has not ended, {missing}: {winner}{aside_note}; `{command}` continues it"]
 
 
 def _note_failed(stages: Stages) -> Iterator[str]:

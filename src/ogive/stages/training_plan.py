@@ -143,7 +143,7 @@ def make_training_plan(run: StoredRun, request: FinalizeRequest, baseline: Calla
         estimator=estimator,
         epochs=max_epochs,
         objectives=tuple(objectives),
-        orders=tuple(_list_orders(run, finalists, seeds, request.from_weights, baseline)),
+        orders=tuple(_list_orders(run, finalists, seeds, from_weights=request.from_weights, baseline=baseline)),
     )
 
 
@@ -159,6 +159,7 @@ def _list_orders(
     run: StoredRun,
     finalists: Sequence[Trial],
     seeds: Sequence[int],
+    *,
     from_weights: bool,
     baseline: Callable[[], Any] | None,
 ) -> list[tuple[Mapping[str, Any], Mapping[str, Any], TrainingOrder]]:

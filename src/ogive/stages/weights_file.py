@@ -37,4 +37,5 @@ def find_winner_weights(training: Trial, folder: Path) -> SavedCheckpoint | None
     reported = any(report.step == training.began + step for report in training.reports)
     if not reported or text != describe_weights(training, step) or not path.is_file():
         return None
-    return SavedCheckpoint(step, json.loads(text)["metrics"], True, path, ("model", "metrics", OF))
+    metrics = json.loads(text)["metrics"]
+    return SavedCheckpoint(step=step, metrics=metrics, reported=True, path=path, keys=("model", "metrics", OF))
