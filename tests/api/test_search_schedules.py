@@ -348,10 +348,10 @@ def restores_none(model: nn.Module, trial: Any) -> None:
 @pytest.mark.parametrize(
     ("function", "schedule", "words"),
     [
-        (writes_none, "asha", "since the train function writes no checkpoint: call trial.restore() first"),
+        (writes_none, "asha", "because the train function writes no checkpoint: call trial.restore() first"),
         (counts_itself, "asha", "writes no checkpoint"),
-        (restores_none, "hyperband", "since the train function does not call trial.restore(), though it writes"),
-        (restores_none, PBT, "since the train function does not call trial.inherited(): state = trial.restore() or"),
+        (restores_none, "hyperband", "because the train function does not call trial.restore(), although it writes"),
+        (restores_none, PBT, "because the train function does not call trial.inherited(): state = trial.restore() or"),
         (writes_none, "median", ""),
         (train, "asha", ""),
         (train, PBT, ""),

@@ -75,5 +75,5 @@ def test_a_preflight_that_fails_fails_the_check(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ogive", "check", "job.yaml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "smallest such architecture: Architecture(kernel=9)" in done.stdout
+    assert "smallest architecture with this failure: Architecture(kernel=9)" in done.stdout
     assert "Conv2d" in done.stdout

@@ -146,7 +146,7 @@ def test_no_code_of_a_runs_folder_is_run_without_trust(ogive: Ogive, finalized: 
 def test_a_search_that_keeps_no_weights_says_so_at_its_end(ogive: Ogive, tmp_path: Path) -> None:
     write(tmp_path, CODE.replace("trial.checkpoint(model=model.state_dict())", "pass"))
     done = ogive("search", "win.yaml")
-    said = "the train function came to the end of a trial without calling trial.checkpoint()"
+    said = "the train function finished a trial without calling trial.checkpoint()"
     assert f"no weights: {said}" in done.out
     assert "--to torch" not in done.out
     assert f"no weights are kept: {said}" in done.err  # the live view's last line

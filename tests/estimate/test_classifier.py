@@ -1,4 +1,4 @@
-"""The built-in trainer as an estimator, and stage 2."""
+"""The built-in trainer as an estimator of the search and of full training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def digits() -> task.Task:
     return task.classification("digits", test=500, validation=500, train=200)
 
 
-def timeless(reports: dict[int, dict[str, float]]) -> dict[int, dict[str, float]]:
+def without_time(reports: dict[int, dict[str, float]]) -> dict[int, dict[str, float]]:
     return {step: {k: v for k, v in metrics.items() if k != "epoch_seconds"} for step, metrics in reports.items()}
 
 
@@ -34,22 +34,24 @@ def test_conformance(digits: task.Task) -> None:
     check_estimator(lambda: estimate.classifier(digits, Recipe(epochs=3), count_parameters=True), SPACE)
 
 
-def test_paused_after_1_and_2_epochs_it_gives_the_7_epochs_of_a_straight_run(digits: task.Task, tmp_path: Path) -> None:
+def test_a_trial_paused_twice_gives_the_reports_of_an_uninterrupted_one(digits: task.Task, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    straight, paused = Driver(tmp_path / "a"), Driver(tmp_path / "b")
-    straight.run(estimate.classifier(digits, epochs=7), 7)
+    uninterrupted, paused = Driver(tmp_path / "a"), Driver(tmp_path / "b")
+    uninterrupted.run(estimate.classifier(digits, epochs=7), 7)
     for until in (1, 3, 7):
         paused.run(estimate.classifier(digits, epochs=7), until)
-    assert timeless(paused.reports) == timeless(straight.reports)
-    assert straight.reports[7].keys() == {"accuracy", "log_loss", "train_loss", "parameters", "epoch_seconds"}
-    one, other = (torch.load(driver.folder / "checkpoint-7.pt", weights_only=True) for driver in (straight, paused))
+    assert without_time(paused.reports) == without_time(uninterrupted.reports)
+    assert uninterrupted.reports[7].keys() == {"accuracy", "log_loss", "train_loss", "parameters", "epoch_seconds"}
+    one, other = (
+        torch.load(driver.folder / "checkpoint-7.pt", weights_only=True) for driver in (uninterrupted, paused)
+    )
     assert one["model"].keys() == ARCHITECTURE.build().state_dict().keys()
     for name, value in one["model"].items():
         assert torch.equal(value, other["model"][name]), name
 
 
-def test_what_it_reports_is_what_its_checkpoint_scores_on_the_validation_split(
+def test_the_reports_are_the_scores_of_the_checkpoint_on_the_validation_split(
     digits: task.Task, tmp_path: Path
 ) -> None:
     (metrics,) = Driver(tmp_path).run(estimate.classifier(digits, epochs=4)).values()
@@ -60,21 +62,21 @@ def test_what_it_reports_is_what_its_checkpoint_scores_on_the_validation_split(
     assert metrics["parameters"] == 4 * 9 + 4 + 2 * 4 + 4 * 36 * 10 + 10
 
 
-def test_parameters_are_known_before_training_when_asked(digits: task.Task) -> None:
+def test_parameters_can_be_screened_metrics(digits: task.Task) -> None:
     assert dict(estimate.classifier(digits).screen(ARCHITECTURE)) == {}
     counted = estimate.classifier(digits, count_parameters=True).screen(ARCHITECTURE)
     assert counted == {"parameters": sum(p.numel() for p in ARCHITECTURE.build().parameters())}
 
 
-def test_recipe_and_fingerprints_tell_all_that_matters(digits: task.Task) -> None:
-    def prints(**changed: Any) -> dict[str, str]:
+def test_recipe_and_fingerprints_cover_everything_that_determines_a_result(digits: task.Task) -> None:
+    def fingerprints(**changed: Any) -> dict[str, str]:
         return dict(estimate.classifier(digits, Recipe(**changed)).fingerprints())
 
-    assert prints() == prints(epochs=12)
-    assert prints().keys() == {"data", "split", "recipe"}
-    assert prints(weight_decay=0.1)["recipe"] != prints()["recipe"]
+    assert fingerprints() == fingerprints(epochs=12)
+    assert fingerprints().keys() == {"data", "split", "recipe"}
+    assert fingerprints(weight_decay=0.1)["recipe"] != fingerprints()["recipe"]
     other = task.classification("digits", test=500, validation=500, train=200, seed=1)
-    assert estimate.classifier(other).fingerprints()["split"] != prints()["split"]
+    assert estimate.classifier(other).fingerprints()["split"] != fingerprints()["split"]
     recipe = json.loads(json.dumps(estimate.classifier(digits).recipe()))
     assert recipe["versions"]["torch"] == torch.__version__
     assert recipe["task"] == digits.fingerprints()
@@ -86,12 +88,12 @@ def test_settings_override_the_recipe(digits: task.Task, tmp_path: Path) -> None
         (tmp_path / name).mkdir()
     plain = Driver(tmp_path / "a").run(estimate.classifier(digits, Recipe(epochs=2, learning_rate=0.1)), 2)
     same = Driver(tmp_path / "b").run(estimate.classifier(digits, epochs=2), 2, settings={"learning_rate": 0.1})
-    assert timeless(plain) == timeless(same)
+    assert without_time(plain) == without_time(same)
     with pytest.raises(JobError, match="there is no 'lr'"):
         Driver(tmp_path / "c").run(estimate.classifier(digits), settings={"lr": 0.1})
 
 
-def test_inheriting_starts_from_the_others_weights(digits: task.Task, tmp_path: Path) -> None:
+def test_an_heir_starts_from_the_weights_of_another_trial(digits: task.Task, tmp_path: Path) -> None:
     (tmp_path / "parent").mkdir()
     (tmp_path / "child").mkdir()
     parent = Driver(tmp_path / "parent").run(estimate.classifier(digits, epochs=8), 8)
@@ -100,12 +102,12 @@ def test_inheriting_starts_from_the_others_weights(digits: task.Task, tmp_path: 
     assert first["log_loss"] < (parent[1]["log_loss"] + parent[8]["log_loss"]) / 2
     torch.save({"model": nn.Linear(2, 2).state_dict()}, tmp_path / "parent" / "checkpoint-8.pt")
     (tmp_path / "other").mkdir()
-    with pytest.raises(JobError, match="the inherited checkpoint is of another architecture"):
+    with pytest.raises(JobError, match="the inherited checkpoint belongs to another architecture"):
         Driver(tmp_path / "other").run(estimate.classifier(digits), inherit=(tmp_path / "parent", 8))
 
 
-def test_wrong_arguments_are_clear_errors(digits: task.Task, tmp_path: Path) -> None:
-    with pytest.raises(JobError, match=r"trained for 9 epochs, but the recipe ends after 3; give .*epochs=9"):
+def test_invalid_arguments_are_errors(digits: task.Task, tmp_path: Path) -> None:
+    with pytest.raises(JobError, match=r"needs 9 epochs, but the recipe has 3; call .*epochs=9"):
         Driver(tmp_path).run(estimate.classifier(digits, epochs=3), 9)
     with pytest.raises(JobError, match="task is a str"):
         estimate.classifier("digits")  # type: ignore[arg-type]
@@ -113,7 +115,7 @@ def test_wrong_arguments_are_clear_errors(digits: task.Task, tmp_path: Path) -> 
         estimate.classifier(digits, {"epochs": 3})  # type: ignore[arg-type]
 
 
-def test_a_data_fraction_trains_on_a_part_and_validates_on_all(digits: task.Task, tmp_path: Path) -> None:
+def test_a_data_fraction_reduces_the_training_examples_only(digits: task.Task, tmp_path: Path) -> None:
     proxy = estimate.classifier(digits, epochs=1, data_fraction=0.25)
     (metrics,) = Driver(tmp_path).run(proxy).values()
     examples = digits.subset(0.25).train()
@@ -129,7 +131,7 @@ def test_a_data_fraction_trains_on_a_part_and_validates_on_all(digits: task.Task
             estimate.classifier(digits, data_fraction=wrong)
 
 
-def test_the_second_stage_trains_on_all_that_the_second_split_leaves(digits: task.Task) -> None:
+def test_full_training_uses_the_second_split_without_proxy(digits: task.Task) -> None:
     full = estimate.classifier(digits, epochs=2, data_fraction=0.25).full_training({"epochs": 4, "flip": True})
     assert (full.training.epochs, full.training.flip, full.proxy) == (4, True, Proxy())
     split = full.task.split
@@ -138,8 +140,8 @@ def test_the_second_stage_trains_on_all_that_the_second_split_leaves(digits: tas
     assert full.task.split.test.tolist() == digits.split.test.tolist()
 
 
-def test_it_trains_networks_on_arrays(tmp_path: Path) -> None:
-    """Two well separated clouds: a linear model learns them, and the best log-loss is near 0."""
+def test_networks_are_trained_on_arrays(tmp_path: Path) -> None:
+    """A linear model separates two distant clouds of points, with a log-loss near 0."""
     generator = torch.Generator().manual_seed(0)
     y = torch.arange(200) % 2
     x = torch.randn(200, 2, generator=generator) + 6.0 * y[:, None]

@@ -1,4 +1,4 @@
-"""The conformance suite itself: each guarantee that an estimator breaks is named."""
+"""The conformance suite of estimators: it reports each broken guarantee."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ from ogive.schedule.base import Action
 from ogive.testing.estimators import check_estimator
 
 
-class Honest(Estimator):
-    """Restarts from step 1 and keeps no state; what it reports is a function of (architecture, step)."""
+class Correct(Estimator):
+    """A correct estimator: it keeps no state, and its reports are a function of (architecture, step)."""
 
     def evaluate(self, evaluation: Evaluation) -> None:
         for step in range(evaluation.reported + 1, evaluation.until + 1):
-            answer = evaluation.report(step, self.metrics(evaluation, step))
-            if answer != Action.CONTINUE:
+            action = evaluation.report(step, self.metrics(evaluation, step))
+            if action != Action.CONTINUE:
                 return
 
     def metrics(self, evaluation: Evaluation, step: int) -> dict[str, Any]:
         return {"score": step + 0.1 * evaluation.architecture["width"]}
 
 
-class Silent(Honest):
+class Silent(Correct):
     def evaluate(self, evaluation: Evaluation) -> None: ...
 
 
-class Beyond(Honest):
+class Beyond(Correct):
     def evaluate(self, evaluation: Evaluation) -> None:
         super().evaluate(evaluation)
         evaluation.report(evaluation.until + 1, {"score": 0})
 
 
-class Repeats(Honest):
+class Repeats(Correct):
     def evaluate(self, evaluation: Evaluation) -> None:
         for step in range(1, evaluation.until + 1):
             if evaluation.report(step, self.metrics(evaluation, step)) != Action.CONTINUE:
                 return
 
 
-class Stubborn(Honest):
+class IgnoresStop(Correct):
     def evaluate(self, evaluation: Evaluation) -> None:
         for step in range(evaluation.reported + 1, evaluation.until + 1):
             evaluation.report(step, self.metrics(evaluation, step))
 
 
-class Forgetful(Honest):
+class Forgetful(Correct):
     def metrics(self, evaluation: Evaluation, step: int) -> dict[str, Any]:
         return {"score": step - evaluation.reported}
 
 
-class Leaks(Honest):
+class Leaks(Correct):
     calls = 0
 
     def metrics(self, evaluation: Evaluation, step: int) -> dict[str, Any]:
@@ -62,22 +62,22 @@ class Leaks(Honest):
         return {"score": self.calls - evaluation.reported}
 
 
-class Swallows(Honest):
+class Swallows(Correct):
     def evaluate(self, evaluation: Evaluation) -> None:
         with suppress(BaseException):
             super().evaluate(evaluation)
 
 
-class Fickle(Honest):
-    asked = 0
+class Inconsistent(Correct):
+    calls = 0
 
     def screen(self, architecture: Any) -> dict[str, float]:
-        self.asked += 1
-        return {"parameters": self.asked}
+        self.calls += 1
+        return {"parameters": self.calls}
 
 
-def test_an_honest_estimator_passes() -> None:
-    check_estimator(Honest, SPACE)
+def test_a_correct_estimator_passes() -> None:
+    check_estimator(Correct, SPACE)
 
 
 @pytest.mark.parametrize(
@@ -86,13 +86,13 @@ def test_an_honest_estimator_passes() -> None:
         (Silent, "without a report"),
         (Beyond, "step 4 was reported, beyond the 3 asked for"),
         (Repeats, "step 1 was reported after step 1; steps must increase"),
-        (Stubborn, "told to stop at step 1, it reported"),
+        (IgnoresStop, "told to stop at step 1, it reported"),
         (Forgetful, "when it went on after 1 epochs, step 2 gave"),
         (Leaks, "after another evaluation in the same worker, step 1 gave"),
         (Swallows, "what went wrong while it reported was swallowed"),
-        (Fickle, "screen.. gave two answers"),
+        (Inconsistent, "screen.. gave two answers"),
     ],
 )
-def test_a_broken_one_is_caught_and_told_why(broken: type[Honest], message: str) -> None:
+def test_a_broken_guarantee_is_reported(broken: type[Correct], message: str) -> None:
     with pytest.raises(AssertionError, match=message):
         check_estimator(broken, SPACE)

@@ -1,4 +1,4 @@
-"""What makes a training of the built-in trainer cheaper, alone and as a schedule's fidelities."""
+"""Proxies of the built-in trainer, and the fidelities of a schedule."""
 
 from __future__ import annotations
 
@@ -32,49 +32,49 @@ def blocks(state: dict[str, Any]) -> list[list[int]]:
     return [list(value.shape) for name, value in state["model"].items() if value.ndim == 4 and "blocks" in name]
 
 
-def test_multipliers_shrink_what_is_scaled_and_nothing_else() -> None:
+def test_multipliers_reduce_scaled_values_only() -> None:
     assert CHAIN.multipliers == {"width", "depth"}
-    whole = ARCHITECTURE.build(seed=1)
-    assert [list(b[0].weight.shape) for b in whole.blocks] == [[8, 1, 3, 3], *[[8, 8, 3, 3]] * 3]
+    full = ARCHITECTURE.build(seed=1)
+    assert [list(b[0].weight.shape) for b in full.blocks] == [[8, 1, 3, 3], *[[8, 8, 3, 3]] * 3]
     half = ARCHITECTURE.build(seed=1, multipliers={"width": 0.5, "depth": 0.5})
     assert [list(b[0].weight.shape) for b in half.blocks] == [[4, 1, 3, 3], [4, 4, 3, 3]]
     cell = og.zoo.nasbench201(channels=8, cells=2)
     smaller = cell.sample(np.random.default_rng(0)).build(multipliers={"width": 0.5, "depth": 0.1})
     assert (
         len(smaller) == len(cell.sample(np.random.default_rng(0)).build()) - 3
-    )  # one cell of two in each stage is left
+    )  # one of two cells remains in each stage
     assert smaller[0][0].out_channels == 4
 
 
 @pytest.mark.parametrize(
     ("name", "factor"), [("width", 0), ("width", 1.5), ("depth", True), ("width", "0.5"), ("height", 0.5)]
 )
-def test_a_multiplier_that_cannot_be_is_refused(name: str, factor: Any) -> None:
+def test_invalid_multipliers_are_errors(name: str, factor: Any) -> None:
     with pytest.raises(og.OgiveError, match="above 0 and at most 1" if name != "height" else "scaled by 'height'"):
         ARCHITECTURE.build(multipliers={name: factor})
 
 
 def counting(bias: bool, rates: int) -> nn.Module:
-    """A model whose factory computes with values, as those of stochastic depth do."""
+    """A model that computes with values while it is built, as models with stochastic depth do."""
     drop = [rate.item() for rate in torch.linspace(0, 0.1, rates)]
     return nn.Sequential(nn.Flatten(), nn.Dropout(drop[-1]), nn.LazyLinear(10, bias=bias))
 
 
-def test_models_that_compute_while_they_are_built_can_be_made_smaller() -> None:
+def test_models_that_compute_while_they_are_built_accept_multipliers() -> None:
     space = og.Space(og.layer(counting, og.one_of(True, False), og.scaled(4, "depth")), example_input=(1, 8, 8))
     og.estimate.classifier(TASK, depth=0.5).check(space, {}, {})
 
 
-def test_what_is_scaled_is_the_same_space() -> None:
-    def declared(width: Any, times: Any) -> og.Space:
+def test_scaled_values_do_not_change_the_space() -> None:
+    def declare(width: Any, times: Any) -> og.Space:
         return og.Space(og.layer(nn.Sequential, og.repeat(og.layer(nn.Linear, width, width), times)))
 
-    def open_() -> tuple[Any, Any]:
+    def choices() -> tuple[Any, Any]:
         return og.one_of(2, 4, name="w"), og.integer(1, 3)
 
-    plain = declared(*open_())
-    width, times = open_()
-    scaled = declared(og.scaled(width, "width"), og.scaled(times, "depth"))
+    plain = declare(*choices())
+    width, times = choices()
+    scaled = declare(og.scaled(width, "width"), og.scaled(times, "depth"))
     assert scaled.fingerprint == plain.fingerprint
     assert [d.describe() for d in scaled.decisions] == [d.describe() for d in plain.decisions]
     assert scaled.restricted({"w": [4]}).multipliers == {"width", "depth"}
@@ -88,7 +88,9 @@ def test_a_proxy_trains_a_smaller_model_on_smaller_images(tmp_path: Path) -> Non
     proxy = og.estimate.classifier(TASK, epochs=1, data_fraction=0.5, resolution=0.5, width=0.5, depth=0.5)
     (metrics,) = Driver(tmp_path, ARCHITECTURE).run(proxy).values()
     assert blocks(load_checkpoint(tmp_path)) == [[4, 1, 3, 3], [4, 4, 3, 3]]
-    assert metrics["parameters"] == sum(p.numel() for p in ARCHITECTURE.build().parameters()), "those in full"
+    assert metrics["parameters"] == sum(p.numel() for p in ARCHITECTURE.build().parameters()), (
+        "the parameters of the architecture in full size"
+    )
     (x, y), (u, _) = proxy.examples()
     full = TASK.subset(0.5).train()[0]
     assert (x.shape, u.shape, len(y)) == ((100, 1, 4, 4), (300, 1, 4, 4), 100)
@@ -98,8 +100,8 @@ def test_a_proxy_trains_a_smaller_model_on_smaller_images(tmp_path: Path) -> Non
     assert proxy.fingerprints()["recipe"] != og.estimate.classifier(TASK, epochs=1, data_fraction=0.5).fingerprints()
 
 
-def test_a_schedule_grows_several_fidelities_at_once_from_a_job(tmp_path: Path) -> None:
-    """Three trials at the lowest rung, one of them in full: each starts again on a rung, with what that rung asks for."""
+def test_a_schedule_of_a_job_increases_several_fidelities_at_once(tmp_path: Path) -> None:
+    """Three trials train at the lowest rung, and one of them at full fidelity: it starts again with a larger model."""
     job = tmp_path / "job.yaml"
     job.write_text(
         """
@@ -134,8 +136,12 @@ FLAT = og.Space(og.layer(nn.Sequential, og.layer(nn.Flatten), og.layer(nn.Linear
     ("space", "fidelities", "message"),
     [
         (SPACE, {"width": 0.5}, r"width=0.5: nothing in the space is scaled by 'width'.*og.scaled\(value, 'width'\)"),
-        (FLAT, {"resolution": 0.5}, r"resolution=0.5: none of 5 models takes an example of 1 x 4 x 4 .*global pooling"),
-        (CHAIN, {"resolution": 0.01}, r"reduce images of 8 x 8 pixels to 1 x 1, but .* at least 4 pixels; use at least 0\.5"),
+        (FLAT, {"resolution": 0.5}, r"resolution=0.5: none of 5 sampled models accepts .* 1 x 4 x 4 .*global pooling"),
+        (
+            CHAIN,
+            {"resolution": 0.01},
+            r"reduce images of 8 x 8 pixels to 1 x 1, but .* at least 4 pixels; use at least 0\.5",
+        ),
         (SPACE, {"data_fraction": 0.01}, "0.01 of train has 2 examples for 10 classes"),
         (
             CHAIN,
@@ -144,7 +150,7 @@ FLAT = og.Space(og.layer(nn.Sequential, og.layer(nn.Flatten), og.layer(nn.Linear
         ),
     ],
 )
-def test_a_fidelity_that_cannot_be_is_refused_before_anything_is_written(
+def test_invalid_fidelities_are_errors_before_anything_is_written(
     tmp_path: Path, space: og.Space, fidelities: dict[str, float], message: str
 ) -> None:
     with pytest.raises(JobError, match=message):
@@ -157,7 +163,7 @@ def test_a_fidelity_that_cannot_be_is_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
-def test_what_are_no_images_have_no_resolution() -> None:
+def test_resolution_needs_images() -> None:
     clouds = og.task.classification((np.random.default_rng(0).normal(size=(200, 3)), np.arange(200) % 2))
     with pytest.raises(JobError, match=r"resolution=0.5 needs images .* have the shape \[3\]"):
         og.estimate.classifier(clouds, resolution=0.5).check(SPACE, {}, {})
@@ -165,7 +171,7 @@ def test_what_are_no_images_have_no_resolution() -> None:
         og.estimate.classifier(clouds, resolution=1.5)
 
 
-def test_a_job_names_the_key_of_a_proxy_that_cannot_be(tmp_path: Path) -> None:
+def test_the_error_of_a_job_names_the_key_of_an_invalid_proxy(tmp_path: Path) -> None:
     (tmp_path / "space.py").write_text(
         "import ogive as og\nfrom torch import nn\n"
         "space = og.Space(og.layer(nn.Sequential, og.layer(nn.Flatten), og.layer(nn.LazyLinear, 10, "
@@ -182,10 +188,10 @@ def test_a_job_names_the_key_of_a_proxy_that_cannot_be(tmp_path: Path) -> None:
 
 
 def test_population_based_training_of_the_built_in_trainer(tmp_path: Path) -> None:
-    """A child goes on from its parent's weights, at its parent's place in the learning rate's decay."""
+    """A child continues with the weights of its parent, at the same epoch of the decay of the learning rate."""
     ranges = {"learning_rate": [1e-5, 0.03], "weight_decay": [1e-4, 0.3]}
     recipe = Recipe(epochs=6)
-    for name in ("first", "again"):  # what the evaluation cache knows has no weights to hand on
+    for name in ("first", "second"):  # in the second run, trials from the evaluation cache have no weights to inherit
         run = og.search(
             CHAIN,
             og.estimate.classifier(TASK, recipe),
@@ -216,12 +222,12 @@ def test_population_based_training_of_the_built_in_trainer(tmp_path: Path) -> No
         settings = trial.proposal.settings
         assert group["weight_decay"] == pytest.approx(settings["weight_decay"])
         batches = -(-200 // recipe.batch_size)
-        last = 0.5 * (1 + np.cos(np.pi * (6 * batches - 1) / (6 * batches)))  # the end of the decay, for a child too
+        last = 0.5 * (1 + np.cos(np.pi * (6 * batches - 1) / (6 * batches)))  # children also reach the end of the decay
         assert group["lr"] == pytest.approx(settings["learning_rate"] * last)
-    assert any(trial.began for trial in done), "a child came to the end"
+    assert any(trial.began for trial in done), "a child has finished"
 
 
-def test_settings_that_the_recipe_does_not_have_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_unknown_settings_are_errors_before_anything_is_written(tmp_path: Path) -> None:
     schedule = {"pbt": {"settings": {"lr": [0.001, 0.1]}, "population": 4}}
     with pytest.raises(JobError, match="there is no 'lr'; there are epochs, optimizer, learning_rate"):
         og.search(CHAIN, og.estimate.classifier(TASK, epochs=3), schedule=schedule, run=tmp_path / "run")

@@ -1,4 +1,4 @@
-"""A user's own code as an estimator."""
+"""Train functions and plain functions as estimators."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ogive.testing.estimators import check_estimator
 
 
 def fit(model: Any, trial: LiveTrial) -> None:
-    """Learns nothing useful, but depends on weights, batch norm, dropout and every source of randomness."""
+    """Depends on weights, batch norm, dropout and all sources of randomness; it learns nothing useful."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     state = trial.restore()
     if state is not None:
@@ -56,7 +56,7 @@ def test_conformance(make: Any) -> None:
     check_estimator(make, SPACE)
 
 
-def test_seeds_decide_everything(tmp_path: Path) -> None:
+def test_seeds_determine_all_randomness(tmp_path: Path) -> None:
     def f(model: Any, trial: LiveTrial) -> None:
         weight = next(model.parameters()).sum()
         trial.report(weight=weight, a=random.random(), b=np.random.rand(), c=torch.rand(()))
@@ -93,10 +93,10 @@ def generator(model: Any, trial: Any) -> Any:
         (lambda model, trial, extra: None, r"missing a required argument: 'extra'"),
         (lambda *, model, trial: None, r"cannot be called as f\(model, trial\)"),
         (generator, "generator is a generator or a coroutine, which does nothing when called"),
-        (3, "found 3, which cannot be called; give a function of .model, trial."),
+        (3, "found 3, which cannot be called; expected a function of .model, trial."),
     ],
 )
-def test_a_wrong_train_function_is_found_up_front(f: Any, message: str) -> None:
+def test_an_invalid_train_function_is_an_error_at_once(f: Any, message: str) -> None:
     with pytest.raises(JobError, match=message):
         train(f)
 
@@ -111,23 +111,23 @@ def test_callables_of_every_kind_are_accepted() -> None:
 
 @pytest.mark.parametrize("returned", [None, 0.9, {}, [1]])
 def test_a_function_must_return_metrics(tmp_path: Path, returned: Any) -> None:
-    with pytest.raises(JobError, match="must return its metrics by name"):
+    with pytest.raises(JobError, match="must return metrics by name"):
         Driver(tmp_path).run(function(lambda architecture: returned))
 
 
 def test_a_function_reports_once(tmp_path: Path) -> None:
-    asked: list[Architecture] = []
+    evaluated: list[Architecture] = []
 
     def f(architecture: Architecture) -> dict[str, Any]:
-        asked.append(architecture)
+        evaluated.append(architecture)
         return {"score": np.float64(0.5)}
 
     driver = Driver(tmp_path)
     assert driver.run(function(f)) == driver.run(function(f)) == {1: {"score": 0.5}}
-    assert asked == [ARCHITECTURE]
+    assert evaluated == [ARCHITECTURE]
 
 
-def test_recipes_make_results_shareable() -> None:
+def test_a_recipe_allows_results_to_be_shared() -> None:
     assert train(fit).recipe() is None
     assert dict(train(fit).fingerprints()) == {}
     one, other = train(fit, {"lr": 0.1, "batch": 8}), train(fit, {"batch": 8, "lr": 0.1})

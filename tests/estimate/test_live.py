@@ -1,4 +1,4 @@
-"""The live trial: steps, answers, and what is left on disk when a process dies at the worst moment."""
+"""The live trial: steps, answers to reports, and the files on disk after a crash."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ogive.estimate import LiveTrial, load_checkpoint
 from ogive.schedule.base import Action
 
 
-def kept(folder: Path) -> list[str]:
+def files_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
 def counting(order: str, trained: list[int], restore: bool = True) -> Callable[[Any, LiveTrial], None]:
-    """A train function whose state is the sum of its epochs; `order` of checkpoint ("c") and report ("r")."""
+    """A train function whose state is the sum of its epochs; `order` is that of checkpoint ("c") and report ("r")."""
 
     def f(model: Any, trial: LiveTrial) -> None:
         state = (trial.restore() if restore else None) or {"sum": 0}
@@ -39,13 +39,13 @@ def counting(order: str, trained: list[int], restore: bool = True) -> Callable[[
     return f
 
 
-STRAIGHT = {step: {"sum": step * (step + 1) / 2, "first": 1.0} for step in range(1, 6)}
+ALL_REPORTS = {step: {"sum": step * (step + 1) / 2, "first": 1.0} for step in range(1, 6)}
 
 
 @pytest.mark.parametrize("order", ["cr", "rc", "r"])
 @pytest.mark.parametrize("restore", [True, False])
-def test_wherever_it_dies_every_report_is_there_once_and_right(tmp_path: Path, order: str, restore: bool) -> None:
-    """Metrics that are not repeated carry forward across deaths too."""
+def test_after_a_crash_at_any_moment_every_report_is_sent_once(tmp_path: Path, order: str, restore: bool) -> None:
+    """Metrics that are not reported again keep their values, also after a crash."""
     for die in range(1, 6):
         for stage in ("before the report is stored", "after it", "in the next epoch"):
             driver, trained = Driver(tmp_path / f"{die}-{stage}"), []
@@ -73,22 +73,22 @@ def test_wherever_it_dies_every_report_is_there_once_and_right(tmp_path: Path, o
             if die < 5 or stage == "before the report is stored":
                 with pytest.raises(Dead):
                     driver.run(dying, 5, **({"answer": answer} if answer else {}))
-            assert driver.run(f, 5) == STRAIGHT
+            assert driver.run(f, 5) == ALL_REPORTS
             if order == "cr" and restore:
-                assert trained.count(die) == 1, "a checkpoint that was in place was not used"
+                assert trained.count(die) == 1, "an existing checkpoint was not used"
 
 
-def test_a_report_lost_between_rename_and_journal_is_sent_again_before_anything_is_trained(tmp_path: Path) -> None:
+def test_a_stored_report_that_the_journal_lacks_is_sent_before_training(tmp_path: Path) -> None:
     driver, trained = Driver(tmp_path), []
     with pytest.raises(Dead):
         driver.run(counting("cr", trained), 3, answer=die_at(3))
     assert list(driver.reports) == [1, 2]
-    assert driver.run(counting("cr", trained), 3) == {step: STRAIGHT[step] for step in (1, 2, 3)}
+    assert driver.run(counting("cr", trained), 3) == {step: ALL_REPORTS[step] for step in (1, 2, 3)}
     assert trained == [1, 2, 3]
 
 
 @pytest.mark.parametrize("action", [Action.PAUSE, Action.STOP])
-def test_the_answer_to_a_report_sent_again_counts(tmp_path: Path, action: Action) -> None:
+def test_the_answer_to_a_stored_report_counts(tmp_path: Path, action: Action) -> None:
     driver, trained = Driver(tmp_path), []
     with pytest.raises(Dead):
         driver.run(counting("cr", trained), 5, answer=die_at(3))
@@ -98,44 +98,42 @@ def test_the_answer_to_a_report_sent_again_counts(tmp_path: Path, action: Action
 
 
 @pytest.mark.parametrize("order", ["cr", "rc", "r"])
-def test_pause_ends_the_epochs_and_resuming_goes_on(tmp_path: Path, order: str) -> None:
+def test_a_pause_ends_the_epochs_and_training_continues_after_it(tmp_path: Path, order: str) -> None:
     driver, trained = Driver(tmp_path), []
     driver.run(counting(order, trained), 5, answer=lambda step: Action.PAUSE)
     assert list(driver.reports) == trained == [1]
     driver.run(counting(order, trained), 3)
-    assert driver.run(counting(order, trained), 5) == STRAIGHT
+    assert driver.run(counting(order, trained), 5) == ALL_REPORTS
     assert trained == ([1, 2, 3, 4, 5] if "c" in order else [1, 1, 2, 3, 1, 2, 3, 4, 5])
 
 
-def test_one_whole_checkpoint_is_there_at_every_moment(tmp_path: Path) -> None:
+def test_there_is_a_complete_checkpoint_at_every_moment(tmp_path: Path) -> None:
     driver = Driver(tmp_path)
-    seen: list[list[str]] = []
+    files: list[list[str]] = []
 
     def answer(step: int) -> Action:
-        seen.append(kept(tmp_path))
+        files.append(files_in(tmp_path))
         assert load_checkpoint(tmp_path) == {"sum": step * (step + 1) / 2}
         return Action.CONTINUE
 
     (tmp_path / "checkpoint-best.pt").write_text("the user's own")
     driver.run(counting("cr", []), 3, answer=answer)
-    assert seen[1] == ["checkpoint-2.json", "checkpoint-2.pickle", "checkpoint-best.pt"]
-    assert kept(tmp_path) == ["checkpoint-3.json", "checkpoint-3.pickle", "checkpoint-best.pt"]
+    assert files[1] == ["checkpoint-2.json", "checkpoint-2.pickle", "checkpoint-best.pt"]
+    assert files_in(tmp_path) == ["checkpoint-3.json", "checkpoint-3.pickle", "checkpoint-best.pt"]
 
 
-def test_what_a_killed_write_leaves_behind_is_ignored_and_removed(tmp_path: Path) -> None:
+def test_files_of_a_killed_attempt_are_ignored_and_deleted(tmp_path: Path) -> None:
     driver, trained = Driver(tmp_path), []
     driver.run(counting("cr", trained), 2)
-    (tmp_path / "checkpoint-3.pt.tmp").write_bytes(b"torn")
-    (tmp_path / "checkpoint-3.json").write_text('{"step": 3, "metr')  # renames follow later: no state, no checkpoint
-    assert driver.run(counting("cr", trained), 5) == STRAIGHT
+    (tmp_path / "checkpoint-3.pt.tmp").write_bytes(b"incomplete")
+    (tmp_path / "checkpoint-3.json").write_text('{"step": 3, "metr')  # without the state, there is no checkpoint
+    assert driver.run(counting("cr", trained), 5) == ALL_REPORTS
     assert trained == [1, 2, 3, 4, 5]
-    assert kept(tmp_path) == ["checkpoint-5.json", "checkpoint-5.pickle"]
+    assert files_in(tmp_path) == ["checkpoint-5.json", "checkpoint-5.pickle"]
 
 
-def test_a_checkpoint_without_a_report_is_used_and_its_epoch_not_reported(tmp_path: Path) -> None:
-    """Checkpoints every epoch, reports every second: the checkpoint of epoch 3 is put into place when epoch 4 begins,
-    and that of the last epoch at the end.
-    """
+def test_a_checkpoint_without_a_report_is_used_but_its_epoch_is_not_reported(tmp_path: Path) -> None:
+    """Reports every second epoch: the checkpoint of epoch 3 is committed when epoch 4 starts, the last one at the end."""
     driver, trained = Driver(tmp_path), []
 
     def f(model: Any, trial: LiveTrial) -> None:
@@ -155,7 +153,7 @@ def test_a_checkpoint_without_a_report_is_used_and_its_epoch_not_reported(tmp_pa
     assert load_checkpoint(tmp_path) == {"epoch": 5}
 
 
-def test_a_checkpoint_after_its_report_is_in_place_at_once(tmp_path: Path) -> None:
+def test_a_checkpoint_after_its_report_is_committed_at_once(tmp_path: Path) -> None:
     def f(model: Any, trial: LiveTrial) -> None:
         for epoch in trial.epochs():
             trial.report(x=1)
@@ -177,29 +175,29 @@ def test_a_report_after_the_loop_belongs_to_the_last_epoch(tmp_path: Path) -> No
     assert Driver(tmp_path).run(f, 4) == {4: {"epochs": 4}}
 
 
-def test_functions_that_count_for_themselves_end_too(tmp_path: Path) -> None:
-    went: list[int] = []
+def test_train_functions_with_their_own_loop_end(tmp_path: Path) -> None:
+    epochs_run: list[int] = []
 
     def f(model: Any, trial: LiveTrial) -> None:
         for epoch in range(1, 100):
-            went.append(epoch)
+            epochs_run.append(epoch)
             try:
                 trial.report(epoch=epoch)
-            except Exception:  # noqa: BLE001  a train function that swallows every error still ends
-                went.append(-1)
+            except Exception:  # noqa: BLE001 - a train function that suppresses all errors must end as well
+                epochs_run.append(-1)
 
     driver = Driver(tmp_path)
     driver.run(f, 9, answer=lambda step: Action.PAUSE if step == 2 else Action.CONTINUE)
-    assert went == [1, 2, 3]
+    assert epochs_run == [1, 2, 3]
     assert driver.run(f, 4) == {step: {"epoch": step} for step in (1, 2, 3, 4)}
-    assert went == [1, 2, 3, 1, 2, 3, 4, 5]
+    assert epochs_run == [1, 2, 3, 1, 2, 3, 4, 5]
     driver.run(f, 4)
-    assert went[-1] == 5, "it had all its reports, and was run again"
+    assert epochs_run[-1] == 5, "the trial had all its reports, but was trained again"
 
 
-def test_state_comes_back_as_it_was_given(tmp_path: Path) -> None:
+def test_a_restored_state_equals_the_saved_one(tmp_path: Path) -> None:
     layer = torch.nn.Linear(2, 2)
-    given: dict[str, Any] = {
+    saved_state: dict[str, Any] = {
         "model": layer.state_dict(),
         "array": np.arange(6, dtype=np.float32).reshape(2, 3),
         "scalar": np.float64(0.1),
@@ -213,40 +211,40 @@ def test_state_comes_back_as_it_was_given(tmp_path: Path) -> None:
         if state is not None:
             states.append(state)
         for _ in trial.epochs():
-            trial.checkpoint(**given)
-            layer.weight.data += 1  # what is changed afterwards is not in the checkpoint
+            trial.checkpoint(**saved_state)
+            layer.weight.data += 1  # later changes are not in the checkpoint
             trial.report(x=1)
 
     weight = layer.weight.detach().clone()
     for suffix in ("pt", "pickle"):
         if suffix == "pickle":
-            del given["model"]
+            del saved_state["model"]
         driver = Driver(tmp_path / suffix)
         driver.folder.mkdir()
         driver.run(f, 1)
-        assert kept(driver.folder) == ["checkpoint-1.json", f"checkpoint-1.{suffix}"]
+        assert files_in(driver.folder) == ["checkpoint-1.json", f"checkpoint-1.{suffix}"]
         driver.run(f, 2)
-        back = states.pop()
-        assert back["array"].dtype == np.float32
-        np.testing.assert_array_equal(back["array"], given["array"])
-        assert {name: back[name] for name in ("scalar", "random", "nested")} == {
-            name: given[name] for name in ("scalar", "random", "nested")
+        restored = states.pop()
+        assert restored["array"].dtype == np.float32
+        np.testing.assert_array_equal(restored["array"], saved_state["array"])
+        assert {name: restored[name] for name in ("scalar", "random", "nested")} == {
+            name: saved_state[name] for name in ("scalar", "random", "nested")
         }
-        assert suffix == "pickle" or torch.equal(back["model"]["weight"], weight)
+        assert suffix == "pickle" or torch.equal(restored["model"]["weight"], weight)
 
 
-def test_state_that_could_not_be_read_back_is_refused_when_it_is_given(tmp_path: Path) -> None:
+def test_a_state_that_cannot_be_read_back_is_an_error_when_it_is_saved(tmp_path: Path) -> None:
     def f(model: Any, trial: LiveTrial) -> None:
         for _ in trial.epochs():
             trial.checkpoint(model=model.state_dict(), extra={"net": [model]})
 
     with pytest.raises(JobError, match=r"state\['extra'\]\['net'\]\[0\] is a torch.nn.modules.container.Sequential"):
         Driver(tmp_path).run(f)
-    assert kept(tmp_path) == []
+    assert files_in(tmp_path) == []
 
 
 class Bomb:
-    """Unpickled by a careless reader, it leaves a trace."""
+    """Creates a file if it is unpickled without restrictions."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -256,7 +254,7 @@ class Bomb:
 
 
 @pytest.mark.parametrize("suffix", ["pickle", "pt"])
-def test_a_foreign_file_is_an_error_and_runs_no_code(tmp_path: Path, suffix: str) -> None:
+def test_a_malicious_file_is_an_error_and_runs_no_code(tmp_path: Path, suffix: str) -> None:
     with (tmp_path / f"checkpoint-1.{suffix}").open("wb") as file:
         (torch.save if suffix == "pt" else pickle.dump)({"model": Bomb(tmp_path / "ran")}, file)
     with pytest.raises(RunError, match=f"checkpoint-1.{suffix}: the checkpoint cannot be read"):
@@ -276,8 +274,8 @@ def test_numbers_of_all_kinds_are_metrics(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "value", ["0.9", None, True, 1j, [1.0], torch.zeros(2), np.zeros((2, 2)), torch.tensor(True)], ids=repr
 )
-def test_what_is_not_a_number_is_refused(tmp_path: Path, value: object) -> None:
-    with pytest.raises(TypeError, match=r"metric 'accuracy' is a .*, but must be one number"):
+def test_metrics_that_are_not_numbers_are_errors(tmp_path: Path, value: object) -> None:
+    with pytest.raises(TypeError, match=r"metric 'accuracy' is a .*, but must be a single number"):
         Driver(tmp_path).run(lambda model, trial: trial.report(accuracy=value))
 
 
@@ -304,43 +302,43 @@ def misuse(name: str) -> Callable[[Any, LiveTrial], None]:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("twice", "called twice in epoch 1; give all metrics of an epoch in one report"),
+        ("twice", "called twice in epoch 1; report all metrics of an epoch in one call"),
         ("nothing", "called without metrics"),
         ("uncounted", r"loop over `for epoch in trial.epochs\(\):`"),
-        ("late", "must come before"),
+        ("late", "must be called before"),
     ],
 )
-def test_misuse_is_one_clear_error(tmp_path: Path, name: str, message: str) -> None:
+def test_misuse_is_an_error(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(JobError, match=message):
         Driver(tmp_path).run(misuse(name), 2)
 
 
-def test_inheriting_reads_another_trials_checkpoint(tmp_path: Path) -> None:
+def test_inherited_reads_the_checkpoint_of_another_trial(tmp_path: Path) -> None:
     parent, child = Driver(tmp_path / "0"), Driver(tmp_path / "1")
     parent.folder.mkdir()
     child.folder.mkdir()
     parent.run(counting("cr", []), 4)
-    got: list[Any] = []
+    states: list[Any] = []
 
     def f(model: Any, trial: LiveTrial) -> None:
-        got.append(trial.inherited())
+        states.append(trial.inherited())
         trial.report(x=1)
 
     child.run(f)
     Driver(child.folder).run(f, inherit=(parent.folder, 4))
-    assert got == [None, {"sum": 10}]
-    with pytest.raises(RunError, match="no checkpoint of step 3 to inherit from: the one there is of step 4"):
+    assert states == [None, {"sum": 10}]
+    with pytest.raises(RunError, match="no checkpoint of step 3 to inherit from: the newest is of step 4"):
         Driver(child.folder).run(f, inherit=(parent.folder, 3))
 
 
-def test_the_handle_tells_its_trial(tmp_path: Path) -> None:
-    seen: list[Any] = []
+def test_the_live_trial_has_the_attributes_of_its_trial(tmp_path: Path) -> None:
+    values: list[Any] = []
 
     def f(model: Any, trial: LiveTrial) -> None:
-        seen.extend(
+        values.extend(
             [trial.id, trial.seed, trial.architecture, dict(trial.settings), dict(trial.fidelity), trial.folder]
         )
         trial.report(x=1)
 
     Driver(tmp_path).run(f, 3, settings={"lr": 0.1})
-    assert seen == [7, 11, ARCHITECTURE, {"lr": 0.1}, {"epochs": 3}, tmp_path]
+    assert values == [7, 11, ARCHITECTURE, {"lr": 0.1}, {"epochs": 3}, tmp_path]

@@ -233,7 +233,7 @@ def test_a_train_function_of_ones_own_and_ranks_that_end_badly(tmp_path: Path) -
     assert trials["strands"].reason == "the evaluation ended rank 1 of 2 with exit code 3"
     assert "wrote something else than messages to rank 1's channel: found b'rubbish'" in trials["writes_rubbish"].reason
     assert trials["interrupts"].reason == "KeyboardInterrupt"
-    assert "asks for neither trial.rank nor trial.ranks" in trials["unaware"].reason
+    assert "uses neither trial.rank nor trial.ranks" in trials["unaware"].reason
     for deed, (status, _) in expected.items():
         if status is Status.FINISHED:
             assert [report.step for report in trials[deed].reports] == [1, 2, 3], deed

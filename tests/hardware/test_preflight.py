@@ -1,4 +1,4 @@
-"""Preflight on spaces with known faults, and costs against figures by hand."""
+"""Preflight on spaces with known errors, and costs compared with values by hand."""
 
 import re
 
@@ -14,7 +14,7 @@ from ogive.space import Space, integer, layer, one_of, repeat
 
 
 def assumes_28():
-    """A chain as in many tutorials: padding 1 for both kernels, and a head that counts on 28 x 28 features."""
+    """A chain with two common mistakes: padding 1 for both kernels, and a classifier for 28 x 28 features only."""
     widths = [one_of(8, 16, name=f"width{i}") for i in range(4)]
 
     def block(i):
@@ -26,46 +26,46 @@ def assumes_28():
 
 
 def test_the_smallest_failing_architecture_and_its_layer_are_named():
-    found = preflight(assumes_28(), samples=100)
-    (failure,) = found.failures
+    result = preflight(assumes_28(), samples=100)
+    (failure,) = result.failures
     assert dict(failure.architecture) == {"depth": 1, "width0": 8, "kernel0": 5}
     assert (failure.phase, failure.layer, failure.layer_class) == ("run", "1", "Linear")
     assert failure.input_shapes == ((1, 8, 26, 26),)
-    assert "takes 28 features in the last dimension, was given 26" in failure.message
-    assert failure.count == round(found.failed * found.samples)
-    assert not found.ok
-    assert "1 (Linear), given [1, 8, 26, 26]: it takes 28 features" in str(found)
-    assert "smallest such architecture: Architecture(depth=1, width0=8, kernel0=5)" in str(found)
+    assert "expects 28 features in the last dimension, but got 26" in failure.message
+    assert failure.count == round(result.failed * result.samples)
+    assert not result.ok
+    assert "1 (Linear) with inputs of shape [1, 8, 26, 26]: it expects 28 features" in str(result)
+    assert "smallest architecture with this failure: Architecture(depth=1, width0=8, kernel0=5)" in str(result)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_failing_architecture_is_shrunk_to_one_that_was_not_sampled(seed):
+def test_the_smallest_failing_architecture_need_not_be_sampled(seed):
     (failure,) = preflight(assumes_28(), samples=4, seed=seed).failures
     assert len(failure.architecture) == 3
     assert (failure.architecture["depth"], failure.architecture["width0"], failure.architecture["kernel0"]) == (1, 8, 5)
 
 
-def test_the_failing_share_is_the_true_one():
-    """Each of `depth` kernels is 3 with probability a half: 1 - (1/2 + 1/4 + 1/8 + 1/16) / 4 fail."""
-    found = preflight(assumes_28(), samples=150)
-    assert found.failed == pytest.approx(1 - (1 / 2 + 1 / 4 + 1 / 8 + 1 / 16) / 4, abs=0.1)
+def test_the_share_of_failures_is_the_true_one():
+    """Each of `depth` kernels is 3 with probability 1/2, so 1 - (1/2 + 1/4 + 1/8 + 1/16) / 4 fail."""
+    result = preflight(assumes_28(), samples=150)
+    assert result.failed == pytest.approx(1 - (1 / 2 + 1 / 4 + 1 / 8 + 1 / 16) / 4, abs=0.1)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "shape", "layer_class", "said"),
+    ("wrong", "shape", "layer_class", "message"),
     [
-        (layer(nn.Conv2d, 3, 4, 1), (2, 5, 5), "Conv2d", "takes 3 channels, was given 2"),
+        (layer(nn.Conv2d, 3, 4, 1), (2, 5, 5), "Conv2d", "expects 3 channels, but got 2"),
         (layer(nn.Conv2d, 2, 4, 7, padding=0), (2, 5, 5), "Conv2d", "kernel of 7, larger than the padded side of 5"),
-        (layer(nn.BatchNorm2d, 3), (2, 5, 5), "BatchNorm2d", "takes 3 channels, was given 2"),
-        (layer(nn.LayerNorm, 4), (2, 5, 5), "LayerNorm", r"takes \[4\] as last dimensions, was given \[5\]"),
+        (layer(nn.BatchNorm2d, 3), (2, 5, 5), "BatchNorm2d", "expects 3 channels, but got 2"),
+        (layer(nn.LayerNorm, 4), (2, 5, 5), "LayerNorm", r"expects \[4\] as last dimensions, but got \[5\]"),
         (layer(nn.LazyLinear, 3), (), "LazyLinear", "IndexError"),
     ],
 )
-def test_what_a_layer_takes_is_said_in_plain_words(wrong, shape, layer_class, said):
+def test_a_mismatch_of_shapes_is_explained(wrong, shape, layer_class, message):
     space = Space(layer(nn.Sequential, layer(nn.Identity), one_of(wrong=wrong)), example_input=shape or callable_input)
     (failure,) = preflight(space, samples=1).failures
     assert (failure.layer, failure.layer_class) == ("1", layer_class)
-    assert re.search(said, failure.message)
+    assert re.search(message, failure.message)
 
 
 def callable_input():
@@ -83,7 +83,7 @@ class Sum(nn.Module):
         return self.a(x) + self.b(x)
 
 
-def test_a_fault_between_layers_is_laid_at_the_layer_that_holds_them():
+def test_a_failure_between_layers_is_attributed_to_the_layer_that_contains_them():
     net = layer(nn.Sequential, layer(Sum, layer(nn.Linear, 3, 2), layer(nn.Linear, 3, one_of(2, 4, name="width"))))
     (failure,) = preflight(Space(net, example_input=(3,)), samples=20).failures
     assert (failure.layer, failure.layer_class, dict(failure.architecture)) == ("0", "Sum", {"width": 4})
@@ -98,18 +98,18 @@ def odd(n):
 
 def test_a_layer_that_cannot_be_built_is_named():
     net = layer(nn.Sequential, layer(odd, one_of(1, 2, 4, name="n")))
-    found = preflight(Space(net, example_input=(2,)), samples=50)
-    (failure,) = found.failures
+    result = preflight(Space(net, example_input=(2,)), samples=50)
+    (failure,) = result.failures
     assert (failure.phase, failure.error, dict(failure.architecture)) == ("build", "ValueError", {"n": 2})
-    assert "2 is even, while building the layer at '0'" in str(found)
-    assert found.parameters.max == 3
+    assert "2 is even, while building the layer at '0'" in str(result)
+    assert result.parameters.max == 3
 
 
-def test_unlike_failures_are_told_apart():
+def test_different_kinds_of_failures_are_listed_separately():
     net = layer(nn.Sequential, layer(odd, one_of(1, 3, 4, name="n")), layer(nn.Linear, 1, 1))
-    found = preflight(Space(net, example_input=(2,)), samples=50)
-    assert {(f.phase, f.architecture["n"]) for f in found.failures} == {("build", 4), ("run", 3)}
-    assert sum(f.count for f in found.failures) == round(found.failed * 50)
+    result = preflight(Space(net, example_input=(2,)), samples=50)
+    assert {(f.phase, f.architecture["n"]) for f in result.failures} == {("build", 4), ("run", 3)}
+    assert sum(f.count for f in result.failures) == round(result.failed * 50)
 
 
 def feasible(n):
@@ -118,25 +118,27 @@ def feasible(n):
     return nn.Linear(2, n)
 
 
-def test_refused_and_infeasible_draws_are_counted():
+def test_draws_that_violate_the_constraint_or_are_infeasible_are_counted():
     space = Space(
         layer(feasible, integer(1, 4, name="n")),
         example_input=(2,),
         constraint=lambda architecture: "four is not allowed" if architecture["n"] == 4 else None,
     )
-    found = preflight(space, samples=300)
-    reasons = dict(found.reasons)
+    result = preflight(space, samples=300)
+    reasons = dict(result.reasons)
     assert set(reasons) == {"three is too many", "four is not allowed"}
-    assert found.samples == 300
-    assert found.draws == 300 + reasons["four is not allowed"]
-    assert found.infeasible == sum(reasons.values()) / found.draws == pytest.approx(0.5, abs=0.08)
-    assert found.ok
-    assert (found.parameters.min, found.parameters.max) == (3, 6)
+    assert result.samples == 300
+    assert result.draws == 300 + reasons["four is not allowed"]
+    assert result.infeasible == sum(reasons.values()) / result.draws == pytest.approx(0.5, abs=0.08)
+    assert result.ok
+    assert (result.parameters.min, result.parameters.max) == (3, 6)
 
 
-def test_a_constraint_that_nothing_meets_is_an_error():
+def test_a_constraint_that_no_architecture_satisfies_is_an_error():
     space = Space(layer(nn.Linear, 2, integer(1, 4)), example_input=(2,), constraint=lambda architecture: "never")
-    with pytest.raises(SpaceError, match="refused all of 300 samples; 300 times because: never"):
+    with pytest.raises(
+        SpaceError, match="all of 300 random architectures violate the constraint; 300 of them because: never"
+    ):
         preflight(space, samples=3)
 
 
@@ -159,25 +161,25 @@ class NamesADevice(nn.Module):
         return x + torch.ones(3, device="cpu")
 
 
-@pytest.mark.parametrize("awkward", [ReadsAValue, NamesADevice])
-def test_what_the_meta_device_cannot_run_runs_on_the_cpu(awkward):
-    space = Space(layer(nn.Sequential, layer(nn.Linear, 3, 3), layer(awkward)), example_input=(3,))
-    found = preflight(space, samples=2)
-    assert found.ok
-    assert found.parameters.median == 12
-    assert any("2 cannot run on the meta device and ran on the CPU" in note for note in found.notes)
+@pytest.mark.parametrize("model_class", [ReadsAValue, NamesADevice])
+def test_models_that_fail_on_the_meta_device_run_on_the_cpu(model_class):
+    space = Space(layer(nn.Sequential, layer(nn.Linear, 3, 3), layer(model_class)), example_input=(3,))
+    result = preflight(space, samples=2)
+    assert result.ok
+    assert result.parameters.median == 12
+    assert any("2 samples failed on the meta device and ran on the CPU" in note for note in result.notes)
 
 
-def test_nothing_is_computed_and_random_state_is_left_alone():
+def test_no_values_are_computed_and_the_random_state_is_restored():
     space = Space(layer(nn.Linear, 100_000, 1_000_000), example_input=(100_000,))  # 400 GB if it were allocated
     before = torch.get_rng_state()
-    found = preflight(space, samples=3)
-    assert found.parameters.min == 100_001_000_000
-    assert found.flops.min == 2 * 100_000 * 1_000_000
+    result = preflight(space, samples=3)
+    assert result.parameters.min == 100_001_000_000
+    assert result.flops.min == 2 * 100_000 * 1_000_000
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_a_model_too_large_for_the_cpu_is_judged_by_its_shapes():
+def test_a_model_too_large_for_the_cpu_runs_on_the_meta_device_only():
     space = Space(
         layer(nn.Sequential, layer(nn.Linear, 100_000, 1_000_000), layer(nn.Linear, 3, 3)), example_input=(100_000,)
     )
@@ -193,21 +195,21 @@ def test_a_preflight_is_a_function_of_its_seed():
 def test_lazy_layers_and_callable_inputs_work():
     net = layer(nn.Sequential, layer(nn.Embedding, 10, 4), layer(nn.Flatten), layer(nn.LazyLinear, integer(1, 3)))
     space = Space(net, example_input=lambda: torch.zeros(1, 5, dtype=torch.long))
-    found = preflight(space, samples=30)
-    assert found.ok
-    assert (found.parameters.min, found.parameters.max) == (40 + 21, 40 + 63)
+    result = preflight(space, samples=30)
+    assert result.ok
+    assert (result.parameters.min, result.parameters.max) == (40 + 21, 40 + 63)
 
 
-def test_a_space_without_example_input_is_refused():
+def test_a_space_without_example_input_is_an_error():
     with pytest.raises(SpaceError, match="example_input="):
         preflight(Space(layer(nn.Linear, 2, integer(1, 3))))
 
 
-def test_the_smallest_and_largest_nasbench201_cells_bound_what_is_found():
-    found = preflight(zoo.nasbench201(), samples=10)
-    assert found.ok
-    assert 73_306 <= found.parameters.min <= found.parameters.median <= found.parameters.max <= 1_531_546
-    assert 15_566_080 <= found.flops.min <= found.flops.max <= 440_239_360
+def test_costs_of_nasbench201_cells_lie_between_the_known_extremes():
+    result = preflight(zoo.nasbench201(), samples=10)
+    assert result.ok
+    assert 73_306 <= result.parameters.min <= result.parameters.median <= result.parameters.max <= 1_531_546
+    assert 15_566_080 <= result.flops.min <= result.flops.max <= 440_239_360
 
 
 def test_costs_by_hand():
@@ -221,14 +223,14 @@ def test_costs_by_hand():
     x = torch.zeros(1, 3, 4, 4)
     assert parameters(model) == 8 * 27 + 16 + 128 * 5 + 5
     assert flops(model, x) == 2 * (16 * 8 * 27 + 128 * 5)
-    # The convolution's and the batch norm's outputs and the logits; ReLU works in place and Flatten is a view.
+    # The outputs of convolution and batch norm, and the logits; ReLU works in place, and Flatten returns a view.
     assert activation_memory(model, x) == 4 * (128 + 128 + 5)
     assert activation_memory(nn.Sequential(nn.Identity(), model), x) == activation_memory(model, x)
     assert flops(model, (x.repeat(2, 1, 1, 1),)) == 2 * flops(model, x)
     assert model.training
 
 
-def test_measuring_leaves_batch_norm_and_modes_as_they_are():
+def test_measuring_does_not_change_batch_norm_statistics_and_modes():
     model = zoo.baselines.small_cnn()
     model[1].eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -240,8 +242,8 @@ def test_measuring_leaves_batch_norm_and_modes_as_they_are():
 
 def test_a_preflight_of_one_architecture_reports_its_costs():
     space = Space(layer(nn.Linear, 3, integer(5, 5)), example_input=(3,))
-    found = preflight(space, samples=1)
+    result = preflight(space, samples=1)
     model = space.sample(np.random.default_rng(0)).build()
-    assert found.parameters.median == parameters(model) == 20
-    assert found.flops.median == flops(model, torch.zeros(1, 3))
-    assert found.activation_memory.median == 20
+    assert result.parameters.median == parameters(model) == 20
+    assert result.flops.median == flops(model, torch.zeros(1, 3))
+    assert result.activation_memory.median == 20

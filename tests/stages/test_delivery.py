@@ -330,7 +330,7 @@ def test_a_train_function_that_saves_nothing_is_told_where_the_schedule_pauses_i
     )
     assert first.trial == 0
     assert "no weights are kept of trials that are paused: the train function had not called" in first.data["message"]
-    assert "nothing can be exported of its trials; let it call trial.checkpoint" in str(run.delivery().missing)
+    assert "no trial can be exported; call trial.checkpoint" in str(run.delivery().missing)
 
 
 def test_checkpoints_without_model_are_told_too(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""HOW GOOD IS IT: train functions, plain functions and the built-in trainer as estimators."""
+"""Estimators: the built-in trainer, train functions, and plain functions of the architecture."""
 
 from ogive.estimate.checkpoint import load_checkpoint
 from ogive.estimate.classification import Classifier, classifier

@@ -1,11 +1,12 @@
-"""Checkpoints of one trial on disk: a state, the metrics known with it, and renames that a crash cannot tear.
+"""The checkpoints of a trial on disk, written so that a crash cannot damage them.
 
-In the trial's folder a checkpoint of step 5 is the pair `checkpoint-5.pt` (or `.pickle`, where no tensor is in it) and
-`checkpoint-5.json`. The state is written aside, flushed to the disk, and renamed into place after its JSON; only then
-are older ones removed. So there is always one whole checkpoint once there was one.
+A checkpoint of step 5 is a pair of files in the folder of the trial: `checkpoint-5.pt` (or `.pickle` if it contains no
+tensors) with the state, and `checkpoint-5.json` with the metrics. Both are written to temporary files and flushed. The JSON
+is renamed first, then the state; older checkpoints are deleted last. So after the first checkpoint, there is always a
+complete one.
 
-Where the best epoch is a trial's value, `checkpoint-3-best.pt` and its JSON are the checkpoint of that epoch, kept beside
-the newest one, from which training goes on.
+If the value of a trial is that of its best epoch, `checkpoint-3-best.pt` and its JSON are the checkpoint of that epoch.
+Training continues from the newest checkpoint, not from the best.
 """
 
 from __future__ import annotations
@@ -41,15 +42,15 @@ _DAMAGED = (
     OverflowError,
     ImportError,
 )
-"""What reading a damaged file may raise."""
-REMEDY = (  # behind "or", too
-    "the file is damaged, or another program wrote it. What its trial has reported is in the journal; put the file back "
-    "from a copy, or train the architecture anew in another run (initial=)"
+"""The errors that reading a damaged file can raise."""
+REMEDY = (  # also used after "or"
+    "the file is damaged, or was written by another program. The reports of its trial are in the journal. Restore the file "
+    "from a copy, or train the architecture again in another run (initial=)"
 )
 _PLAIN = (type(None), bool, int, float, str)
 _NUMERIC = "?bhilqBHILQefdFD"
 
-# What NumPy pickles arrays and scalars with. torch.load(weights_only=True) must be told that these are harmless.
+# NumPy uses these to pickle arrays and scalars. torch.load(weights_only=True) rejects them unless they are listed as safe.
 _NUMPY: tuple[Any, ...] = (
     np.zeros(1).__reduce__()[0],
     np.float64(1).__reduce__()[0],
@@ -65,10 +66,10 @@ class SavedCheckpoint:
     """A checkpoint on disk.
 
     Attributes:
-        step: epochs done.
+        step: the number of epochs trained.
         metrics: all metrics known at that step.
-        reported: whether they were reported as this step's report, or only carried forward from earlier ones.
-        path: of the state; `load_checkpoint` reads it.
+        reported: whether the step was reported; if not, the metrics are those of earlier steps.
+        path: the file of the state, for `load_checkpoint`.
         keys: the names in the state; None in checkpoints of earlier versions.
     """
 
@@ -80,104 +81,109 @@ class SavedCheckpoint:
 
     @property
     def has_model(self) -> bool:
-        """Whether the state holds weights under `model`, as far as that is recorded."""
+        """Whether the state contains weights under the name `model`; true if the names are unknown."""
         return self.keys is None or "model" in self.keys
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """The state that a train function gave to `trial.checkpoint`, with tensors on the CPU; runs no code from the file.
+    """Return the state that a train function passed to `trial.checkpoint`, with tensors on the CPU.
+
+    Code in the file is not run.
 
     Args:
-        path: a checkpoint, or a trial's folder for the newest in it.
+        path: the file of a checkpoint, or the folder of a trial for its newest checkpoint.
 
     Raises:
-        RunError: there is none, or it cannot be read.
+        RunError: there is no checkpoint, or it cannot be read.
     """
     if path.is_dir():
         saved = newest(path)
         if saved is None:
-            raise RunError(f"{path}: holds no checkpoint; its train function never called trial.checkpoint(...)")
+            raise RunError(f"{path}: contains no checkpoint; the train function has not called trial.checkpoint(...)")
         path = saved.path
     try:
         with path.open("rb") as file:
             state = _torch_load(file) if path.suffix == ".pt" else _Unpickler(file).load()
     except FileNotFoundError as error:
-        raise RunError(f"{path}: there is no such checkpoint; only a trial's newest one is kept") from error
+        raise RunError(f"{path}: there is no such checkpoint; only the newest one of a trial is kept") from error
     except (*_DAMAGED, pickle.UnpicklingError) as error:
         raise RunError(f"{path}: the checkpoint cannot be read: {first_line(error)}; {REMEDY}") from error
     if not isinstance(state, dict):
-        raise RunError(f"{path}: holds a {type(state).__name__}, not a checkpoint of Ogive")
+        raise RunError(f"{path}: contains a {type(state).__name__}, not a checkpoint of Ogive")
     return state
 
 
 def first_line(error: Exception) -> str:
-    """What an error of PyTorch's begins with."""
+    """Return the first lines of an error of PyTorch, which can be very long."""
     lines = (line.strip() for line in str(error).splitlines()[:2])
     return f"{type(error).__name__}: {' '.join(filter(None, lines))}"
 
 
 def newest(folder: Path) -> SavedCheckpoint | None:
-    """The checkpoint of the highest step in `folder`, from which training goes on, or None.
+    """Return the checkpoint of the highest step in `folder`, from which training continues; None if there is none.
 
     Raises:
-        RunError: what is beside it cannot be read.
+        RunError: its JSON cannot be read.
     """
     return _latest(folder, _STATE)
 
 
 def of_value(folder: Path) -> SavedCheckpoint | None:
-    """The checkpoint in `folder` whose weights have the trial's value: that of the best epoch where that one was kept,
-    else the newest; None where there is none.
+    """Return the checkpoint in `folder` whose weights have the value of the trial; None if there is none.
+
+    It is that of the best epoch if that is kept, otherwise the newest.
 
     Raises:
-        RunError: what is beside it cannot be read.
+        RunError: its JSON cannot be read.
     """
     return _latest(folder, _BEST_STATE) or newest(folder)
 
 
 def _latest(folder: Path, name: re.Pattern[str]) -> SavedCheckpoint | None:
+    # There can be several after a crash. States are renamed into place last, so a state that exists has its JSON.
     states = {int(match[1]): path for path in folder.iterdir() if (match := name.fullmatch(path.name))}
     if not states:
         return None
     step = max(states)
-    beside = states[step].with_suffix(".json")
+    json_path = states[step].with_suffix(".json")
     try:
-        content = json.loads(beside.read_text())
+        content = json.loads(json_path.read_text())
         keys = tuple(content["keys"]) if "keys" in content else None
         return SavedCheckpoint(step, content["metrics"], content["reported"], states[step], keys)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{beside}: cannot be read ({first_line(error)}); {REMEDY}") from error
+        raise RunError(f"{json_path}: cannot be read ({first_line(error)}); {REMEDY}") from error
 
 
 class CheckpointWriter:
-    """Writes the checkpoints of one trial: `stage` the state of a step, then `commit` it. The newest is kept, and the best
-    of those whose epochs were reported where `best_epoch_of` is given.
+    """Writes the checkpoints of one trial: `stage` writes the state of a step, and `commit` makes it the newest checkpoint.
 
     Args:
-        folder: of the trial.
-        best_epoch_of: the rule by which an epoch is best; None to keep the newest checkpoint alone.
+        folder: the folder of the trial.
+        best_epoch_of: the rule of the best epoch, to keep its checkpoint as well; None to keep the newest only.
     """
 
     def __init__(self, folder: Path, best_epoch_of: BestEpoch | None = None) -> None:
         self._folder = folder
         self._best_epoch_of = best_epoch_of
         self._staged: tuple[Step, Path, list[str]] | None = None
+        # An earlier attempt may have been killed between writing the newest checkpoint and updating the best one.
         if best_epoch_of is not None and (saved := newest(folder)) is not None:
-            self._keep_best(saved, best_epoch_of)  # an attempt may have been killed before it did
+            self._update_best(saved, best_epoch_of)
 
     @property
     def staged(self) -> Step | None:
-        """The step of the state that waits for `commit`."""
+        """The step of the state that is staged but not committed; None if there is none."""
         return self._staged[0] if self._staged else None
 
     def stage(self, step: Step, state: dict[str, Any]) -> None:
-        """Write `state` to disk as it is now, without putting it into place.
+        """Write `state` to a temporary file.
 
         Raises:
-            JobError: something in `state` could not be read back.
+            JobError: `state` contains a value that could not be read safely.
             OSError: the disk is full, or cannot be written.
         """
         self.discard()
+        # Without tensors the state is pickled, so that train functions without PyTorch need not import it.
         has_tensors = check_state(state, "state")
         path = self._folder / f"checkpoint-{step}.{'pt' if has_tensors else 'pickle'}"
         save = _torch_save if has_tensors else _pickle
@@ -185,31 +191,38 @@ class CheckpointWriter:
         self._staged = step, path, list(state)
 
     def commit(self, metrics: Mapping[str, float], reported: bool) -> None:
-        """Put the staged state into place with its metrics, and remove older checkpoints."""
+        """Make the staged state the newest checkpoint, with its metrics, and delete older ones.
+
+        Args:
+            metrics: all metrics known at the step.
+            reported: whether they are the report of this step.
+        """
         if self._staged is None:
             return
         step, path, keys = self._staged
-        beside = self._folder / f"checkpoint-{step}.json"
-        aside = beside.with_name(beside.name + ".tmp")
+        json_path = self._folder / f"checkpoint-{step}.json"
+        temporary = json_path.with_name(json_path.name + ".tmp")
         content = json.dumps({"step": step, "metrics": dict(metrics), "reported": reported, "keys": keys})
-        write_flushed(aside, lambda file: file.write(content.encode()))
-        aside.replace(beside)
+        write_flushed(temporary, lambda file: file.write(content.encode()))
+        # The state is renamed last: a checkpoint exists as soon as its state does, and needs its JSON then.
+        temporary.replace(json_path)
         path.with_name(path.name + ".tmp").replace(path)
-        kept = {path, beside}
+        current_files = {path, json_path}
         if self._best_epoch_of is not None:
-            kept |= self._keep_best(SavedCheckpoint(step, metrics, reported, path), self._best_epoch_of)
+            current_files |= self._update_best(SavedCheckpoint(step, metrics, reported, path), self._best_epoch_of)
+        # The renames must be on disk before older checkpoints are deleted.
         flush_folder(self._folder)
         self._staged = None
-        for file in _own_files(self._folder):  # what a killed attempt left half written is among them
-            if file not in kept:
+        for file in _checkpoint_files(self._folder):  # includes temporary files of killed attempts
+            if file not in current_files:
                 file.unlink()
 
-    def _keep_best(self, saved: SavedCheckpoint, rule: BestEpoch) -> set[Path]:
-        """Keep `saved` as the best checkpoint if its epoch is the best reported so far; returns the files of the best."""
+    def _update_best(self, saved: SavedCheckpoint, rule: BestEpoch) -> set[Path]:
+        """Make `saved` the best checkpoint if its epoch is the best of those reported. Return the files of the best."""
         best = _latest(self._folder, _BEST_STATE)
         counts = saved.reported and rule.counts(saved.metrics)
         if counts and (best is None or rule.cost(saved.metrics) < rule.cost(best.metrics)):
-            # The JSON first: a state without it would not be readable.
+            # The JSON is linked first, for the same reason as in `commit`.
             best = SavedCheckpoint(saved.step, saved.metrics, True, saved.path.with_stem(f"{saved.path.stem}-best"))
             for source, target in (
                 (saved.path.with_suffix(".json"), best.path.with_suffix(".json")),
@@ -220,17 +233,21 @@ class CheckpointWriter:
         return set() if best is None else {best.path, best.path.with_suffix(".json")}
 
     def discard(self) -> None:
-        """Forget the staged state."""
+        """Delete the staged state."""
         if self._staged is not None:
             self._staged[1].with_name(self._staged[1].name + ".tmp").unlink(missing_ok=True)
             self._staged = None
 
 
-def check_state(value: Any, place: str) -> bool:
-    """See that `value` can be read back safely; whether tensors are in it.
+def check_state(value: Any, path: str) -> bool:
+    """Check that a value can be read back without running code, and return whether it contains tensors.
+
+    Args:
+        value: the value.
+        path: its position in the state, such as "state['model']", for the message.
 
     Raises:
-        JobError: it holds something else than tensors, NumPy arrays, numbers, strings, None, and lists, tuples and
+        JobError: it contains something other than tensors, NumPy arrays, numbers, strings, None, and lists, tuples and
             dicts of these.
     """
     torch = sys.modules.get("torch")
@@ -239,23 +256,24 @@ def check_state(value: Any, place: str) -> bool:
     if type(value) in _PLAIN or (isinstance(value, (np.ndarray, np.generic)) and value.dtype.char in _NUMERIC):
         return False
     if type(value) in (list, tuple):
-        return max((check_state(item, f"{place}[{index}]") for index, item in enumerate(value)), default=False)
+        return max((check_state(item, f"{path}[{index}]") for index, item in enumerate(value)), default=False)
     if type(value) in (dict, OrderedDict):
-        inside = [(key, f"a key of {place}") for key in value]
-        inside += [(item, f"{place}[{key!r}]") for key, item in value.items()]
-        return max((check_state(item, where) for item, where in inside), default=False)
+        items = [(key, f"a key of {path}") for key in value]
+        items += [(item, f"{path}[{key!r}]") for key, item in value.items()]
+        return max((check_state(item, item_path) for item, item_path in items), default=False)
     raise JobError(
-        f"trial.checkpoint: {place} is a {type(value).__module__}.{type(value).__qualname__}, which cannot be read back "
-        "safely; give state_dict()s, tensors, NumPy arrays, numbers, strings, None, or lists, tuples and dicts of these"
+        f"trial.checkpoint: {path} is a {type(value).__module__}.{type(value).__qualname__}, which cannot be read back "
+        "safely; allowed are state_dict()s, tensors, NumPy arrays, numbers, strings, None, and lists, tuples and dicts of "
+        "these"
     )
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads numbers, strings, containers and NumPy arrays, and nothing that could run code."""
+    """An unpickler for numbers, strings, containers and NumPy arrays; anything that could run code is an error."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _SAFE:
-            raise pickle.UnpicklingError(f"it holds a {module}.{name}, which no checkpoint does")
+            raise pickle.UnpicklingError(f"it contains a {module}.{name}, which checkpoints never do")
         return _SAFE[module, name]
 
 
@@ -275,15 +293,15 @@ def _pickle(state: Any, file: IO[bytes]) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Give a file a second name; copy it where the file system has no links."""
+    """Create a hard link to a file; copy the file if the file system has no hard links."""
     try:
         target.hardlink_to(source)
     except OSError:
-        aside = target.with_name(target.name + ".tmp")
-        shutil.copyfile(source, aside)
-        aside.replace(target)
+        temporary = target.with_name(target.name + ".tmp")
+        shutil.copyfile(source, temporary)
+        temporary.replace(target)
 
 
-def _own_files(folder: Path) -> list[Path]:
-    """What was written here; a train function's own `checkpoint-best.pt` is not."""
+def _checkpoint_files(folder: Path) -> list[Path]:
+    """Return the files of checkpoints, but not files that a train function wrote itself, such as `checkpoint-best.pt`."""
     return [path for path in folder.iterdir() if CHECKPOINT_FILE.fullmatch(path.name)]

@@ -1,4 +1,4 @@
-"""The built-in trainer as an estimator: trains classifiers on a task's train split, selects on its validation split."""
+"""The built-in trainer as an estimator: it trains classifiers on the training split, and reports validation metrics."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ogive.arrays import FloatArray
 from ogive.errors import JobError, MissingExtra
 from ogive.estimate.checkpoint import REMEDY, first_line
 from ogive.estimate.live_trial import LiveTrial, run_live
-from ogive.estimate.proxy_model import check_size, reshaped, smaller
-from ogive.estimate.user_functions import count
+from ogive.estimate.proxy_model import check_size, has_other_weights, smaller
+from ogive.estimate.user_functions import compute_parameters
 from ogive.hashing import hash_json
 from ogive.run.estimator import Estimator, Evaluation
 from ogive.space import Architecture, Space
@@ -29,28 +29,31 @@ if TYPE_CHECKING:
     from ogive.task.trainer import Examples, Training
 
 FULL = Proxy()
-TRAINER = 1  # raised whenever the built-in trainer would give other numbers for the same recipe
+TRAINER = 1
+"""The version of the trainer; increased whenever a change of the code gives other results for the same recipe."""
 
 
 class Classifier(Estimator):
-    """The built-in trainer as an estimator; made by `classifier`.
+    """The estimator of the built-in trainer; created by `classifier`.
 
-    Reports `accuracy` and `log_loss` on the validation split, `train_loss`, `parameters` (of the architecture in full, also
-    where a multiplier makes the trained model smaller) and `epoch_seconds`. Metrics whose names end in `seconds` are the
-    clock's and differ from run to run.
+    It reports `accuracy` and `log_loss` on the validation split, `train_loss`, `parameters` (of the architecture in full
+    size, even if a multiplier makes the trained model smaller) and `epoch_seconds`. Metrics whose names end in `seconds` are
+    measured times, and differ between runs.
 
     Attributes:
-        task: what it trains on.
+        task: the task to train on.
         training: the recipe.
         device: "cpu", "cuda", "cuda:N", or "auto".
-        proxy: what makes every training cheaper; a schedule's fidelities are shares of what it leaves.
+        proxy: makes all trainings cheaper; a fidelity of a schedule multiplies its shares.
     """
 
     epochs: int
-    continuable = True  # the horizon is the recipe's, however far a job goes
+    # The learning rate depends on the epochs of the recipe, not on those of the job, so a job can be continued.
+    continuable = True
     fidelities = tuple(field.name for field in fields(Proxy))
     parallel = True
-    rank_invariant = True  # every process takes its share of the recipe's batches
+    # The ranks share the batches of the recipe, so the result does not depend on their number (up to rounding).
+    rank_invariant = True
     trains_models = True
 
     def __init__(
@@ -66,7 +69,7 @@ class Classifier(Estimator):
         self.proxy = proxy
         self._fresh_optimizer = fresh_optimizer
         self.training = training
-        self.epochs = training.epochs  # the horizon of the recipe: how far a trial can be trained
+        self.epochs = training.epochs
         self.device = device
         self._count_parameters = count_parameters
         self._examples: dict[tuple[float, float, str], tuple[Examples, Examples]] = {}
@@ -78,15 +81,16 @@ class Classifier(Estimator):
         from ogive.task.trainer import choose_device
 
         self.task.prepare()
-        if choose_device(self.device).type == "cpu":  # which GPU is used, an evaluation tells
+        # The examples are copied to the device once. On GPUs that is done later: the device depends on the rank.
+        if choose_device(self.device).type == "cpu":
             self.examples()
 
     def evaluate(self, evaluation: Evaluation) -> None:
         began = evaluation.began if evaluation.inherit is not None else 0
         if began + evaluation.until > self.epochs:
             raise JobError(
-                f"a trial is to be trained for {began + evaluation.until} epochs, but the recipe ends after {self.epochs}; "
-                f"give og.estimate.classifier(..., epochs={began + evaluation.until}), or search with fewer epochs"
+                f"a trial needs {began + evaluation.until} epochs, but the recipe has {self.epochs}; call "
+                f"og.estimate.classifier(..., epochs={began + evaluation.until}), or search with fewer epochs"
             )
         run_live(evaluation, self._train)
 
@@ -97,15 +101,15 @@ class Classifier(Estimator):
             if name not in space.multipliers:
                 raise JobError(
                     f"{name}={proxy.shares()[name]:g}: nothing in the space is scaled by {name!r}, so its models cannot be "
-                    f"made smaller; say in the space which numbers shrink, og.scaled(value, {name!r}), or leave {name} out"
+                    f"made smaller; mark the numbers that shrink as og.scaled(value, {name!r}), or remove {name}"
                 )
-        self._used(proxy.data_fraction).prepare()
+        self._reduced_task(proxy.data_fraction).prepare()
         shape = proxy.shape(self.task.data.shape)
         if proxy.reduced().keys() - {"data_fraction"}:
             check_size(space, proxy, shape)
 
     def gpus(self) -> int:
-        """How many GPUs there are for the processes that train; 0 where they train on the CPU."""
+        """Return the number of GPUs that can be trained on; 0 for training on the CPU."""
         import torch
 
         from ogive.task.trainer import choose_device
@@ -113,7 +117,7 @@ class Classifier(Estimator):
         return torch.cuda.device_count() if choose_device(self.device).type == "cuda" else 0
 
     def screen(self, architecture: Architecture) -> Mapping[str, float]:
-        return count(architecture) if self._count_parameters else EMPTY
+        return compute_parameters(architecture) if self._count_parameters else EMPTY
 
     def recipe(self) -> Mapping[str, Any]:
         import torch
@@ -121,62 +125,79 @@ class Classifier(Estimator):
         from ogive.task.trainer import choose_device
 
         return {
-            **self._numerics(),
+            **self._training_settings(),
             "device": choose_device(self.device).type,
-            "task": self._used().fingerprints(),
+            "task": self._reduced_task().fingerprints(),
             "versions": {"python": platform.python_version(), "torch": torch.__version__},
         }
 
     def warnings(self) -> Sequence[str]:
-        return self._used().warnings()
+        return self._reduced_task().warnings()
 
     def fingerprints(self) -> Mapping[str, str]:
-        return {**self._used().fingerprints(), "recipe": hash_json(self._numerics())}
+        return {**self._reduced_task().fingerprints(), "recipe": hash_json(self._training_settings())}
 
-    def _numerics(self) -> dict[str, Any]:
-        numerics = {"estimator": "classifier", "trainer": TRAINER, "device": self.device, **asdict(self.training)}
-        return {**numerics, **self.proxy.reduced()}
+    def _training_settings(self) -> dict[str, Any]:
+        """Return everything other than data and versions that determines a result."""
+        settings = {"estimator": "classifier", "trainer": TRAINER, "device": self.device, **asdict(self.training)}
+        return {**settings, **self.proxy.reduced()}
 
-    def _used(self, data_fraction: float | None = None) -> Task:
-        """The task with the share of its training part that is used; by default the proxy's."""
+    def _reduced_task(self, data_fraction: float | None = None) -> Task:
+        """Return the task with a share of its training part; by default that of the proxy."""
         fraction = self.proxy.data_fraction if data_fraction is None else data_fraction
         return self.task if fraction == 1 else self.task.subset(fraction)
 
     def examples(self, proxy: Proxy | None = None, device: str = "cpu") -> tuple[Examples, Examples]:
-        """What a training at `proxy` (by default this estimator's) trains on, and what it selects on, at its resolution."""
+        """Return the training and validation examples at the data fraction and resolution of a proxy, on a device.
+
+        Args:
+            proxy: by default the proxy of this estimator.
+            device: the name of a device.
+        """
         proxy = proxy or self.proxy
         key = proxy.data_fraction, proxy.resolution, device
         if key not in self._examples:
-            task = self._used(proxy.data_fraction)
-            (x, y), (u, v) = task.train(), task.validation()
-            train, validation = (proxy.shrink(x), y), (proxy.shrink(u), v)
-            self._examples[key] = tuple((a.to(device), b.to(device)) for a, b in (train, validation))  # type: ignore[assignment]
+            task = self._reduced_task(proxy.data_fraction)
+            train, validation = (
+                (proxy.shrink(x).to(device), y.to(device)) for x, y in (task.train(), task.validation())
+            )
+            self._examples[key] = train, validation
         return self._examples[key]
 
     def full_training(self, recipe: Mapping[str, Any]) -> Classifier:
-        """Full training: the recipe with the values of `recipe` replaced, on the task's second split, all of its data.
+        """Return the estimator of full training: without proxy, on the second split of the task.
+
+        Args:
+            recipe: values of the recipe to replace, by name.
 
         Raises:
-            JobError: a value of `recipe` is wrong.
+            JobError: a value is not valid.
         """
         training = override(self.training, recipe)
         return Classifier(self.task.second_split(), training, self.device, self._count_parameters, fresh_optimizer=True)
 
     def other_weights(self, architecture: Architecture, fidelity: Fidelity) -> dict[str, float]:
-        """The shares that gave the model of `architecture`, as it was trained at `fidelity`, other weights than in full has,
-        such as {"width": 0.5}; empty where they fit.
+        """Return the shares of the proxy that prevent full training from starting with the weights of a trial.
+
+        These are the shares, such as {"width": 0.5}, that give the weights other names or shapes than in full training.
+
+        Args:
+            architecture: the architecture of the trial.
+            fidelity: the fidelity at which it was trained.
         """
         shape = self.task.data.shape
-        each = ((name, share, Proxy(**{name: share})) for name, share in self.proxy.at(fidelity).reduced().items())
-        return {name: share for name, share, proxy in each if reshaped(architecture, proxy, proxy.shape(shape))}
+        proxies = ((name, share, Proxy(**{name: share})) for name, share in self.proxy.at(fidelity).reduced().items())
+        return {
+            name: share for name, share, proxy in proxies if has_other_weights(architecture, proxy, proxy.shape(shape))
+        }
 
     def scores(self, model: nn.Module, examples: Examples) -> dict[str, FloatArray]:
-        """What each of `examples` adds to `accuracy` (0 or 1) and to `log_loss` (in nats): arrays [n]."""
+        """Return the metrics of each example: `accuracy` (0 or 1) and `log_loss` (in nats), arrays [n]."""
         from ogive.task.trainer import choose_device, score
 
         device = choose_device(self.device)
-        found = score(model.to(device), (examples[0].to(device), examples[1].to(device)), self.task.classes)
-        return {name: values.cpu().numpy() for name, values in found.items()}
+        values = score(model.to(device), (examples[0].to(device), examples[1].to(device)), self.task.classes)
+        return {name: tensor.cpu().numpy() for name, tensor in values.items()}
 
     def _train(self, trial: LiveTrial) -> None:
         from ogive.task.trainer import Training, choose_device, evaluate
@@ -186,18 +207,23 @@ class Classifier(Estimator):
         recipe = proxy.recipe(override(self.training, trial.settings))
         model = smaller(trial.architecture, trial.seed, proxy, tuple(train[0].shape[1:]))
         training = Training(model, train, self.task.classes, recipe, trial.seed, trial.team)
+        # Inherited weights continue in the epoch of the learning rate in which they were saved. Full training takes weights
+        # only: it starts with a new optimizer in epoch 1.
         began = 0 if self._fresh_optimizer else trial.began
         state = trial.restore()
         if state is not None:
             resume(training, state)
         elif (inherited := trial.inherited()) is not None:
             inherit(training, inherited, with_optimizer=not self._fresh_optimizer)
-        parameters = count(trial.architecture)["parameters"] if proxy.multipliers else float(_parameters(model))
+        # A multiplier reduces the trained model, but constraints and objectives are about the architecture in full size.
+        full_size = compute_parameters(trial.architecture)["parameters"] if proxy.multipliers else None
+        parameters = float(_parameters(model)) if full_size is None else full_size
         for epoch in trial.epochs():
             start = time.perf_counter()
             train_loss = training.epoch(began + epoch)
             metrics = evaluate(model, validation, self.task.classes, trial.team)
             seconds = time.perf_counter() - start
+            # Before the report: a trial that is paused by the answer needs the checkpoint of this epoch.
             trial.checkpoint(**training.state())
             trial.report(**metrics, train_loss=train_loss, parameters=parameters, epoch_seconds=seconds)
 
@@ -214,32 +240,33 @@ def classifier(
     width: float = 1.0,
     depth: float = 1.0,
 ) -> Classifier:
-    """The built-in trainer for classification as an estimator.
+    """Return the estimator of the built-in trainer for classification.
 
-    On a CPU, results are a function of architecture, task, recipe, settings, seed and number of threads; a trial that
-    was paused any number of times gives bit for bit what it would have given straight.
+    On a CPU, results are a function of architecture, task, recipe, settings, seed and number of threads. A trial that was
+    paused gives exactly the same results as one that was not.
+
+    The last four arguments define a proxy. `Run.finalize` always trains without proxy. The `fidelities` of a schedule with
+    the same names multiply these shares.
 
     Args:
-        task: made by `og.task.classification`.
-        recipe: how to train; `Recipe()` where None. A trial's settings override its values by name.
-        epochs: replaces the recipe's: the horizon of its learning rate, which is as far as a trial can be trained.
-        device: "cpu", "cuda", "cuda:N", or "auto" for a GPU where there is one.
-        count_parameters: whether `parameters` is told before training, so that constraints on it cost no training.
-        data_fraction: share of the training part that is trained on, in (0, 1]: a stratified subset, and a part of that of
-            any larger share. This and the next three are proxies for training in full, which `Run.finalize` always does; a
-            schedule's `fidelities` of the same names are shares of what they leave.
-        resolution: share of each side of the images, in (0, 1]; a model must take images of any size.
-        width: multiplier in (0, 1] of the numbers that the space declares as `og.scaled(value, "width")`.
-        depth: likewise.
+        task: the task, from `og.task.classification`.
+        recipe: the training settings; None for `Recipe()`. Settings of a trial override its values by name.
+        epochs: replaces the number of epochs of the recipe, over which the learning rate decays.
+        device: "cpu", "cuda", "cuda:N", or "auto" for a GPU if there is one.
+        count_parameters: whether the metric `parameters` is computed before training, for hard constraints on it.
+        data_fraction: the share of the training examples, in (0, 1]. The subset is stratified, and part of every larger one.
+        resolution: the share of height and width of the images, in (0, 1]; models must accept images of any size.
+        width: a multiplier in (0, 1] of the numbers that the space declares as `og.scaled(value, "width")`.
+        depth: the same for `og.scaled(value, "depth")`.
 
     Raises:
-        JobError: an argument is wrong.
+        JobError: an argument is not valid.
         MissingExtra: PyTorch is not installed.
     """
     if find_spec("torch") is None:
         raise MissingExtra("torch", "torch", "the built-in trainer")
     if not isinstance(task, Task):
-        raise JobError(f"task is a {type(task).__name__}, but must be made by og.task.classification(...)")
+        raise JobError(f"task is a {type(task).__name__}, but must be a task, from og.task.classification(...)")
     if recipe is not None and not isinstance(recipe, Recipe):
         raise JobError(f"recipe is a {type(recipe).__name__}, but must be an og.task.Recipe(...)")
     training = override(recipe or Recipe(), {} if epochs is None else {"epochs": epochs})
@@ -248,29 +275,36 @@ def classifier(
 
 
 def resume(training: Training, state: Mapping[str, Any]) -> None:
-    """Go on from a trial's own checkpoint.
+    """Continue from the checkpoint of the same trial.
 
     Raises:
-        JobError: it is of another model, or holds something else.
+        JobError: the checkpoint belongs to another model, or has other content.
     """
     try:
         training.load(state)
     except (KeyError, RuntimeError, ValueError) as error:
         raise JobError(
-            f"the trial's checkpoint is not of this model ({first_line(error)}): a factory of the space builds another "
-            f"network than when it was written, or {REMEDY}"
+            f"the checkpoint of the trial does not fit this model ({first_line(error)}): a layer of the space has changed "
+            f"since it was written, or {REMEDY}"
         ) from error
 
 
 def inherit(training: Training, state: Mapping[str, Any], with_optimizer: bool = True) -> None:
-    """Start from the weights, and where it has any and they are wanted the optimizer's state, of another checkpoint.
+    """Start from the weights of the checkpoint of another trial.
+
+    Args:
+        training: the new training.
+        state: the state of the checkpoint.
+        with_optimizer: whether to restore the state of the optimizer as well, if there is one.
 
     Raises:
-        JobError: it holds no weights under `model`, or they are of another architecture.
+        JobError: there are no weights under the name `model`, or they belong to another architecture.
     """
     if "model" not in state:
-        raise JobError(f"the inherited checkpoint holds {', '.join(state) or 'nothing'}, but no weights under 'model'")
-    own = [
+        raise JobError(
+            f"the inherited checkpoint contains {', '.join(state) or 'nothing'}, but no weights under the name 'model'"
+        )
+    hyperparameters = [
         {name: value for name, value in group.items() if name != "params"} for group in training.optimizer.param_groups
     ]
     try:
@@ -279,11 +313,12 @@ def inherit(training: Training, state: Mapping[str, Any], with_optimizer: bool =
             training.optimizer.load_state_dict(state["optimizer"])
     except (RuntimeError, ValueError) as error:
         raise JobError(
-            f"the inherited checkpoint is of another architecture: {error}; the built-in trainer inherits between "
-            "equal architectures only"
+            f"the inherited checkpoint belongs to another architecture: {error}; the built-in trainer inherits weights "
+            "between equal architectures only"
         ) from error
-    for group, settings in zip(training.optimizer.param_groups, own, strict=True):
-        group.update(settings)  # weight decay and momentum are this trial's own, not the other's
+    # `load_state_dict` has also set weight decay and momentum to those of the other trial; this one has its own.
+    for group, own_values in zip(training.optimizer.param_groups, hyperparameters, strict=True):
+        group.update(own_values)
 
 
 def _parameters(model: nn.Module) -> int:

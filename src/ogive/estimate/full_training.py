@@ -1,7 +1,7 @@
-"""The second stage as an estimator: chosen networks trained from scratch, each with a seed of its own.
+"""Full training as an estimator: it trains finalists and the baseline, each with given seeds.
 
-It is the search's own estimator, which is told which seed to use, what to start from, and now and then to train a network
-that a person drew instead of the architecture. What it is told travels in the proposal's settings, under `STAGE`.
+It wraps the estimator of the search. Each trial has a training order in its settings, under the name `STAGE`: which network
+to train, with which seed, and the checkpoint to start from.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ BASELINE = "baseline"
 
 @dataclass(frozen=True)
 class TrainingOrder:
-    """What is to be trained.
+    """The instruction to train one network with one seed.
 
     Attributes:
         network: "trial 12", or `BASELINE`.
-        trial: of the search; None for the baseline.
-        seed: of all randomness.
-        start: folder of the searched trial, below the run's, and the step of its checkpoint whose weights to start from;
-            None to start from scratch.
-        drawn: a hash of the baseline's source, so that another baseline is another order; "" for a trial.
-        again: how often it was trained before without leaving weights.
+        trial: the trial of the search; None for the baseline.
+        seed: the seed of all randomness.
+        start: the checkpoint to start from: the folder of the trial, relative to that of the run, and the step. None to
+            train from scratch.
+        drawn: a hash of the code of the baseline, so that a changed baseline is trained again; "" for a trial.
+        again: the number of earlier trainings of the same order that left no weights.
     """
 
     network: str
@@ -43,6 +43,7 @@ class TrainingOrder:
     again: int = 0
 
     def to_json(self) -> dict[str, Any]:
+        """Return the order as JSON; default values of `start`, `drawn` and `again` are left out."""
         data: dict[str, Any] = {"network": self.network, "trial": self.trial, "seed": self.seed}
         if self.start is not None:
             data["start"] = list(self.start)
@@ -51,7 +52,7 @@ class TrainingOrder:
 
     @staticmethod
     def of(settings: Mapping[str, Any]) -> TrainingOrder:
-        """The order in a proposal's settings."""
+        """Return the order in the settings of a proposal."""
         data = settings[STAGE]
         start = (data["start"][0], data["start"][1]) if "start" in data else None
         return TrainingOrder(
@@ -60,12 +61,12 @@ class TrainingOrder:
 
 
 class FullTraining(Estimator):
-    """Carries out orders of the second stage with another estimator.
+    """Carries out training orders with another estimator.
 
     Args:
-        judge: trains and reports; for the built-in trainer, what `Classifier.full_training` made.
-        baseline: makes a hand-drawn network; None where no order is for one.
-        settings: the trials' settings, which override those of the search.
+        judge: the estimator that trains; for the built-in trainer, the result of `Classifier.full_training`.
+        baseline: a function that returns a hand-drawn network; None if no order is for it.
+        settings: settings that override those of the search.
     """
 
     def __init__(self, judge: Estimator, baseline: Callable[[], Any] | None, settings: Mapping[str, Any]) -> None:
@@ -82,13 +83,15 @@ class FullTraining(Estimator):
 
     def evaluate(self, evaluation: Evaluation) -> None:
         order = TrainingOrder.of(evaluation.settings)
-        own = {name: value for name, value in evaluation.settings.items() if name != STAGE}
+        search_settings = {name: value for name, value in evaluation.settings.items() if name != STAGE}
         inherit = None
         if order.start is not None:
-            run = evaluation.folder.parents[2]  # <run>/final/trials/000003
-            inherit = run / order.start[0], order.start[1]
+            run_folder = evaluation.folder.parents[2]  # the folder of a trial is <run>/final/trials/000003
+            inherit = run_folder / order.start[0], order.start[1]
+        # A baseline has no architecture. It takes the place of one, because estimators only call its `build`.
         network: Any = evaluation.architecture if order.trial is not None else DrawnBaseline(self.baseline)
-        settings = {**own, **self.settings}
+        settings = {**search_settings, **self.settings}
+        # The seed is that of the order, not of the trial: all networks are trained with the same seeds, for paired tests.
         self.judge.evaluate(
             replace(evaluation, architecture=network, seed=order.seed, settings=settings, inherit=inherit)
         )
@@ -105,14 +108,10 @@ class FullTraining(Estimator):
 
 
 class DrawnBaseline:
-    """A hand-drawn network that is built from a seed, as an architecture is.
+    """A hand-drawn network, which is built from a seed like an architecture.
 
-    Attributes:
-        hash: of its code and of what that uses.
-
-    Raises:
-        JobError: `factory` is no function without arguments that makes a network.
-        UserCodeError: it raised.
+    Args:
+        factory: a function without arguments that returns the network.
     """
 
     def __init__(self, factory: Any) -> None:
@@ -120,20 +119,28 @@ class DrawnBaseline:
 
     @property
     def hash(self) -> str:
+        """A hash of the code of the factory and of the code that it uses."""
         return identity([("baseline", self.factory)]).hash
 
     def build(self, seed: int | None = None) -> Any:
+        """Return the network, with weights initialized from `seed`; PyTorch's random state is restored afterwards.
+
+        Raises:
+            JobError: the factory is not a function without arguments that returns a network.
+            UserCodeError: the factory raised an error.
+        """
         import torch
 
-        made = None
+        network = None
         with torch.random.fork_rng(devices=()):
             if seed is not None:
                 torch.manual_seed(seed)
             if callable(self.factory) and not isinstance(self.factory, torch.nn.Module):
                 with blaming("baseline", self.factory):
-                    made = self.factory()
-        if not isinstance(made, torch.nn.Module):
+                    network = self.factory()
+        if not isinstance(network, torch.nn.Module):
             raise JobError(
-                f"baseline={self.factory!r}: a function without arguments that makes a network, not a network itself"
+                f"baseline is {self.factory!r}, but must be a function without arguments that returns a network "
+                "(torch.nn.Module)"
             )
-        return made
+        return network

@@ -1,4 +1,4 @@
-"""The processes that train one model together, and what they agree on: `torch.distributed` around one evaluation."""
+"""The process group of the ranks that train one model together: `torch.distributed` around one evaluation."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from typing import Any
 
 from ogive.run.estimator import Team
 
-AnyOf = Callable[[bool], bool]
-"""Whether it is so in any of the processes; each waits for all."""
+AnyRank = Callable[[bool], bool]
+"""Returns whether its argument is true on any of the ranks. Each rank has to call it, and waits for all others."""
 
-PATIENCE = timedelta(days=365)
-"""How long ranks wait for one another where rank 0 may wait for the controller, who may be stopped as long as one likes."""
+AGREEMENT_TIMEOUT = timedelta(days=365)
+"""The time limit of an `AnyRank` call: rank 0 may wait for a controller that was suspended for any length of time."""
 
 
 @contextmanager
-def process_group(team: Team) -> Iterator[AnyOf]:
-    """Let the processes of a team find each other: inside, `torch.distributed` has its default process group, with gloo for
-    tensors on the CPU and nccl for those on GPUs. Nothing is done for a process alone.
+def process_group(team: Team) -> Iterator[AnyRank]:
+    """Initialize `torch.distributed` for the ranks of a team, with gloo for CPU tensors and nccl for GPU tensors.
 
-    What they agree on goes through a group of its own, so that PyTorch's time limit (half an hour with gloo, ten minutes
-    with nccl) is for what they train alone. After an error the groups are left as they are: ending them would wait for ranks
-    that wait for this one.
+    Without other ranks, nothing is initialized. After an error the groups are not destroyed: that would wait for other
+    ranks, which may wait for this one.
+
+    Yields:
+        A function by which the ranks agree on a condition.
     """
     if team.size == 1:
-        yield lambda mine: mine
+        yield lambda value: value
         return
     import torch
     from torch import distributed
@@ -37,25 +38,27 @@ def process_group(team: Team) -> Iterator[AnyOf]:
         torch.cuda.set_device(team.place % torch.cuda.device_count())
     distributed.init_process_group(
         "cpu:gloo,cuda:nccl" if on_gpus else "gloo",
-        store=_store(str(team.rendezvous), team.size),
+        store=_file_store(str(team.rendezvous), team.size),
         rank=team.rank,
         world_size=team.size,
     )
-    patient = distributed.new_group(backend="gloo", timeout=PATIENCE)
+    # Agreements have their own group with a long timeout. The default timeout (30 minutes with gloo, 10 with nccl) then
+    # applies to the training itself, where a rank that does not answer is an error.
+    agreement_group = distributed.new_group(backend="gloo", timeout=AGREEMENT_TIMEOUT)
 
-    def any_of(mine: bool) -> bool:
-        flag = torch.tensor(int(mine))
-        distributed.all_reduce(flag, distributed.ReduceOp.MAX, group=patient)
+    def any_rank(value: bool) -> bool:
+        flag = torch.tensor(int(value))
+        distributed.all_reduce(flag, distributed.ReduceOp.MAX, group=agreement_group)
         return bool(flag.item())
 
-    yield any_of
+    yield any_rank
     distributed.destroy_process_group()
     if team.rank == 0:
         team.rendezvous.unlink(missing_ok=True)
 
 
-def _store(path: str, size: int) -> Any:
-    """Where they meet. PyTorch's own `file://` does not understand a path with spaces."""
+def _file_store(path: str, size: int) -> Any:
+    """Return the store by which the ranks find each other. PyTorch's `file://` URLs do not work with spaces in the path."""
     from torch import distributed
 
-    return distributed.FileStore(path, size)  # type: ignore[attr-defined]  # public, but for its stubs
+    return distributed.FileStore(path, size)  # type: ignore[attr-defined]  # public, but missing in the stubs

@@ -1,4 +1,4 @@
-"""Models and images smaller than in full, as a proxy asks for."""
+"""The models that a proxy trains, narrower or shallower than those of full training."""
 
 from __future__ import annotations
 
@@ -13,47 +13,51 @@ from ogive.user_code import RAISED
 if TYPE_CHECKING:
     from torch import nn
 
-TRIED = 5
-"""Architectures of which one must take a proxy's size."""
+SAMPLE_SIZE = 5
+"""The number of architectures that are tried; one of them has to run at the size of the proxy."""
 
 
 def smaller(architecture: Any, seed: int, proxy: Proxy, shape: tuple[int, ...]) -> nn.Module:
-    """The model of an architecture as a proxy trains it, for examples of `shape`."""
+    """Return the model of an architecture at the size of the proxy, for examples of `shape`."""
+    # A proxy with fewer data only does not change the model.
     if not proxy.reduced().keys() - {"data_fraction"}:
         return architecture.build(seed=seed)  # type: ignore[no-any-return]
     return architecture.build(seed=seed, multipliers=proxy.multipliers, example_input=shape)  # type: ignore[no-any-return]
 
 
-def reshaped(architecture: Architecture, proxy: Proxy, shape: tuple[int, ...]) -> bool:
-    """Whether the weights of an architecture have other names or shapes, as a proxy trains it, than in full."""
+def has_other_weights(architecture: Architecture, proxy: Proxy, shape: tuple[int, ...]) -> bool:
+    """Return whether the weights have other names or shapes at the size of the proxy than in full training."""
     if not proxy.reduced().keys() - {"data_fraction"}:
         return False
     models = architecture.build(), smaller(architecture, 0, proxy, shape)
-    full, small = ({name: value.shape for name, value in model.state_dict().items()} for model in models)
-    return bool(full != small)
+    full, reduced = ({name: value.shape for name, value in model.state_dict().items()} for model in models)
+    return bool(full != reduced)
 
 
 def check_size(space: Space, proxy: Proxy, shape: tuple[int, ...]) -> None:
-    """See that some architectures can be built and run as small as a proxy asks for: that none can is no accident.
+    """Check that a sampled architecture can be built and run at the size of the proxy.
 
     Raises:
-        JobError: none can.
+        JobError: none of the sampled architectures can.
     """
     import torch
 
-    wrong: BaseException | None = None
-    for index in range(TRIED):
+    first_error: BaseException | None = None
+    for index in range(SAMPLE_SIZE):
         architecture = space.sample(generator(0, "proxy", index))
         try:
-            with torch.no_grad():  # for real: some models compute with values while they are built
+            # Not on the meta device: some models compute with values while they are built.
+            with torch.no_grad():
                 smaller(architecture, 0, proxy, shape).eval()(torch.zeros(1, *shape))
-        except RAISED as error:  # a factory of the user's may raise anything; reported below
-            wrong = wrong or error
+        except RAISED as error:  # the user's code may raise anything; reported below
+            first_error = first_error or error
         else:
+            # A single architecture that fails may be infeasible for its own reasons, and fails as a trial.
             return
-    asked = ", ".join(f"{name}={share:g}" for name, share in proxy.reduced().items() if name != "data_fraction")
+    shares = ", ".join(f"{name}={share:g}" for name, share in proxy.reduced().items() if name != "data_fraction")
+    reason = str(first_error).splitlines()[0] if str(first_error) else ""
     raise JobError(
-        f"{asked}: none of {TRIED} models takes an example of {' x '.join(map(str, shape))} at that size "
-        f"({type(wrong).__name__}: {str(wrong).splitlines()[0] if str(wrong) else ''}); give a larger share, or make the "
-        "models adaptive: global pooling before the classifier, or lazy layers"
-    ) from wrong
+        f"{shares}: none of {SAMPLE_SIZE} sampled models accepts an example of shape {' x '.join(map(str, shape))} at this "
+        f"size ({type(first_error).__name__}: {reason}); use a larger share, or make the models adaptive: global pooling "
+        "before the classifier, or lazy layers"
+    ) from first_error

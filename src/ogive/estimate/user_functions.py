@@ -1,4 +1,4 @@
-"""Estimators from a user's own code: a train function `f(model, trial)`, or a plain `f(architecture)`."""
+"""Estimators made of the user's code: a train function `f(model, trial)`, or a plain function `f(architecture)`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from ogive.errors import JobError
-from ogive.estimate.live_trial import LiveTrial, number, run_live, seed_everything
+from ogive.estimate.live_trial import LiveTrial, run_live, seed_everything
+from ogive.estimate.metric_values import to_float
 from ogive.hashing import hash_json
 from ogive.run.estimator import Estimator, Evaluation
 from ogive.space import Architecture
@@ -18,9 +19,10 @@ from ogive.trial import EMPTY
 
 
 class Train(Estimator):
-    """A train function as an estimator; made by `train`."""
+    """The estimator of a train function; created by `train`."""
 
-    parallel = True  # but not rank invariant: `f` may share out each batch, or give each process a batch of its own
+    # Several ranks may train, but the result may depend on their number: `f` may split each batch, or use one per rank.
+    parallel = True
     trains_models = True
 
     def __init__(
@@ -44,14 +46,14 @@ class Train(Estimator):
         return self._f
 
     def screen(self, architecture: Architecture) -> Mapping[str, float]:
-        return count(architecture) if self._count_parameters else EMPTY
+        return compute_parameters(architecture) if self._count_parameters else EMPTY
 
     def sources(self) -> Sequence[tuple[str, Any]]:
         return [("train function", self._f)]
 
     def prepare(self) -> None:
         _import_torch()
-        _restore_script(self._f)
+        _restore_main(self._f)
 
     def evaluate(self, evaluation: Evaluation) -> None:
         run_live(evaluation, self._train)
@@ -63,7 +65,8 @@ class Train(Estimator):
         return EMPTY if self._recipe is None else {"recipe": hash_json(self._recipe)}
 
     def _train(self, trial: LiveTrial) -> None:
-        _import_torch()  # before building: only a loaded PyTorch can be seeded
+        # Before building the model: PyTorch's random state can be set only after it is imported.
+        _import_torch()
         model = trial.architecture.build(seed=trial.seed)
         trial._model = model
         seed_everything(trial.seed)
@@ -71,7 +74,7 @@ class Train(Estimator):
 
 
 class Function(Estimator):
-    """A plain function of the architecture as an estimator; made by `function`."""
+    """The estimator of a plain function of the architecture; created by `function`."""
 
     def __init__(self, f: Callable[[Architecture], Mapping[str, Any]], recipe: Mapping[str, Any] | None) -> None:
         self._f = f
@@ -84,7 +87,7 @@ class Function(Estimator):
         self.__dict__ |= {**state, "is_stored": not _is_imported(state["_f"])}
 
     def prepare(self) -> None:
-        _restore_script(self._f)
+        _restore_main(self._f)
 
     def evaluate(self, evaluation: Evaluation) -> None:
         if evaluation.reported >= 1:
@@ -93,10 +96,9 @@ class Function(Estimator):
         metrics = self._f(evaluation.architecture)
         if not isinstance(metrics, Mapping) or not metrics:
             raise JobError(
-                f"{_name(self._f)} returned {metrics!r}, but must return its metrics by name, such as "
-                "{'accuracy': 0.9}"
+                f"{_name(self._f)} returned {metrics!r}, but must return metrics by name, such as {{'accuracy': 0.9}}"
             )
-        evaluation.report(1, {name: number(name, value) for name, value in metrics.items()})
+        evaluation.report(1, {name: to_float(name, value) for name, value in metrics.items()})
 
     def recipe(self) -> Mapping[str, Any] | None:
         return self._recipe
@@ -105,9 +107,11 @@ class Function(Estimator):
         return EMPTY if self._recipe is None else {"recipe": hash_json(self._recipe)}
 
 
-def _restore_script(f: Callable[..., Any]) -> None:
-    """Let pickle find under `__main__` what the user's script defines there, as a `multiprocessing.Pool` of `f` needs it: in
-    a worker another program is `__main__`, and the script's functions came by value.
+def _restore_main(f: Callable[..., Any]) -> None:
+    """Copy the globals of the user's script into the module `__main__` of this worker.
+
+    In a worker, `__main__` is another program, and the functions of the script were pickled by value. A
+    `multiprocessing.Pool` in `f` pickles them by name, as attributes of `__main__`.
     """
     namespace = getattr(getattr(f, "func", f), "__globals__", {})
     main = sys.modules["__main__"]
@@ -125,19 +129,19 @@ def train(
     count_parameters: bool = False,
     fidelities: Sequence[str] = (),
 ) -> Train:
-    """A train function as an estimator.
+    """Return the estimator of a train function.
 
-    The model is built from the trial's seed, the random states of Python, NumPy and PyTorch are set from it, and
-    `f(model, trial)` trains and reports. What it returns is not looked at.
+    For each trial, the model is built from the seed of the trial, the random states of Python, NumPy and PyTorch are set
+    from it, and `f(model, trial)` is called to train and report. Its return value is ignored.
 
     Args:
-        f: takes the model and a `LiveTrial`. `ogive.errors.Infeasible`, raised in it or while building, says that the
-            architecture cannot be evaluated.
-        recipe: all that determines a result beside architecture, seed, settings and fidelity, as JSON. With it, equal
-            evaluations of other runs are taken from the evaluation cache, if as many processes trained each of their trials
-            (`workers_per_trial`); None where that is unknown.
-        count_parameters: whether `parameters` is told before training, so that hard constraints on it cost none.
-        fidelities: what `f` obeys in `trial.fidelity` beside "epochs", such as ("data_fraction", "resolution").
+        f: takes the model and a `LiveTrial`. It, and the code that builds the model, can raise `ogive.errors.Infeasible` if
+            the architecture cannot be evaluated.
+        recipe: everything else that determines a result, other than architecture, seed, settings and fidelity, as JSON; None
+            if unknown. With a recipe, results of other runs with an equal recipe, and with the same number of processes per
+            trial, are taken from the evaluation cache.
+        count_parameters: whether the metric `parameters` is computed before training, for hard constraints on it.
+        fidelities: the names in `trial.fidelity`, other than "epochs", that `f` follows: ("data_fraction", "resolution").
 
     Raises:
         JobError: `f` cannot be called with a model and a trial, or `recipe` is not JSON.
@@ -148,13 +152,13 @@ def train(
 
 
 def function(f: Callable[[Architecture], Mapping[str, Any]], recipe: Mapping[str, Any] | None = None) -> Function:
-    """A plain function of the architecture as an estimator: its metrics are the only report, step 1.
+    """Return the estimator of a plain function of the architecture. Its metrics are the only report of a trial, at step 1.
 
-    The random states of Python, NumPy and (where it is loaded) PyTorch are set from the trial's seed before.
+    Before the call, the random states of Python, NumPy and PyTorch (if it is imported) are set from the seed of the trial.
 
     Args:
-        f: returns metrics by name, each a number.
-        recipe: as for `train`.
+        f: takes an architecture, and returns metrics by name, each a number.
+        recipe: see `train`.
 
     Raises:
         JobError: `f` cannot be called with one architecture, or `recipe` is not JSON.
@@ -164,8 +168,8 @@ def function(f: Callable[[Architecture], Mapping[str, Any]], recipe: Mapping[str
     return Function(f, recipe)
 
 
-def count(architecture: Architecture) -> dict[str, float]:
-    """`parameters` of the architecture's model, built on the meta device, which allocates nothing."""
+def compute_parameters(architecture: Architecture) -> dict[str, float]:
+    """Return the metric `parameters` of the architecture's model. It is built on the meta device, which needs no memory."""
     import torch
 
     from ogive.hardware import parameters
@@ -175,26 +179,26 @@ def count(architecture: Architecture) -> dict[str, float]:
 
 
 def _is_imported(f: Any) -> bool:
-    """Whether a function that was unpickled was found by its name, and is not the copy that was stored with the run."""
+    """Return whether an unpickled function was imported by its name; otherwise it is the copy that the run stored."""
     module = sys.modules.get(getattr(f, "__module__", None) or "")
     return module is not None and getattr(module, getattr(f, "__qualname__", ""), None) is f
 
 
 def _check_callable(f: Any, arguments: tuple[str, ...]) -> None:
-    wanted = f"a function of ({', '.join(arguments)})"
+    expected = f"a function of ({', '.join(arguments)})"
     if not callable(f):
-        raise JobError(f"found {f!r}, which cannot be called; give {wanted}")
+        raise JobError(f"found {f!r}, which cannot be called; expected {expected}")
     if inspect.isgeneratorfunction(f) or inspect.iscoroutinefunction(f):
-        raise JobError(f"{_name(f)} is a generator or a coroutine, which does nothing when called; give {wanted}")
+        raise JobError(f"{_name(f)} is a generator or a coroutine, which does nothing when called; expected {expected}")
     try:
         signature = inspect.signature(f)
-    except ValueError:  # some callables written in C do not tell
+    except ValueError:  # some callables written in C have no signature
         return
     try:
         signature.bind(*arguments)
     except TypeError as error:
         raise JobError(
-            f"{_name(f)}{signature} cannot be called as f({', '.join(arguments)}): {error}; give {wanted}"
+            f"{_name(f)}{signature} cannot be called as f({', '.join(arguments)}): {error}; expected {expected}"
         ) from error
 
 

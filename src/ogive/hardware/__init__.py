@@ -1,4 +1,4 @@
-"""What an architecture costs: preflight, parameters, FLOPs, activation memory. `import ogive.hardware` loads no torch."""
+"""The cost of models (parameters, FLOPs, activation memory), and the preflight. Importing it does not import torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ogive.hardware.preflight_result import Preflight as Preflight
     from ogive.hardware.preflight_result import Spread as Spread
 
-_HOME = {
+_DEFINED_IN = {
     "Cost": "model_cost",
     "FLOP_CONVENTION": "model_cost",
     "Failure": "preflight_result",
@@ -29,6 +29,7 @@ _HOME = {
     "parameters": "model_cost",
     "preflight": "preflight_checks",
 }
+"""The module that defines each public name; modules are imported on first use."""
 
 __all__ = [
     "FLOP_CONVENTION",
@@ -45,8 +46,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"ogive.hardware.{_HOME[name]}"), name)
+    if name in _DEFINED_IN:
+        return getattr(importlib.import_module(f"ogive.hardware.{_DEFINED_IN[name]}"), name)
     raise AttributeError(f"module 'ogive.hardware' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 

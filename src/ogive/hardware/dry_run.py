@@ -1,4 +1,4 @@
-"""Building and running one architecture without training it."""
+"""Building and running the model of one architecture without training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 from ogive.errors import Infeasible
 from ogive.hardware.example_inputs import example_inputs
-from ogive.hardware.locate import Running, calls, explain
+from ogive.hardware.locate import Call, explain_mismatch, track_calls
 from ogive.hardware.model_cost import Cost, measure, parameters
 from ogive.hardware.preflight_result import Failure
 from ogive.space import Architecture
@@ -17,81 +17,100 @@ from ogive.space.tree import realise
 from ogive.user_code import RAISED
 
 CPU_PARAMETERS = 250_000_000
-"""Parameters of the largest model that is built on the CPU: a gigabyte in float32."""
+"""Models with more parameters are not built on the CPU: in float32 they need more than a gigabyte."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of an architecture: a cost, a failure, or the reason why it is infeasible.
+class DryRunResult:
+    """The result of building and running one architecture: its cost, a failure, or the reason why it is infeasible.
 
-    `meta` says why the meta device could not be used, empty where it was.
+    Attributes:
+        cost: the cost, if the model runs.
+        failure: the failure, if it cannot be built or run.
+        infeasible_reason: the message of `Infeasible`, if the user's code raised it.
+        meta_error: the error on the meta device, if the model runs on the CPU only.
     """
 
     cost: Cost | None = None
     failure: Failure | None = None
-    infeasible: str = ""
-    meta: str = ""
+    infeasible_reason: str | None = None
+    meta_error: str | None = None
 
 
-def attempt(architecture: Architecture, seed: int) -> Outcome:
-    """Build and run `architecture` on the meta device; what fails there is judged on the CPU, with zeros.
+def dry_run(architecture: Architecture, seed: int) -> DryRunResult:
+    """Build and run `architecture` on the meta device; if that fails, on the CPU with zeros as inputs.
 
-    The meta device has shapes and no values, so that a factory which reads a value or names a device fails there
-    without being wrong. A model too large for `CPU_PARAMETERS` is judged by the meta device alone. Random state is put
-    back.
+    The meta device computes shapes, but no values. A correct model fails there if it reads a value or uses a device by name.
+    A model with more than `CPU_PARAMETERS` parameters is tried on the meta device only. The random state is restored.
     """
-    outcome = _attempt_on("meta", architecture, seed)
-    if outcome.failure is None or outcome.failure.parameters > CPU_PARAMETERS:
-        return outcome
-    again = _attempt_on("cpu", architecture, seed)
-    if again.failure is not None:
-        return again
-    return Outcome(again.cost, infeasible=again.infeasible, meta=outcome.failure.message)
+    on_meta = _dry_run_on("meta", architecture, seed)
+    if on_meta.failure is None or on_meta.failure.parameters > CPU_PARAMETERS:
+        return on_meta
+    on_cpu = _dry_run_on("cpu", architecture, seed)
+    if on_cpu.failure is not None:
+        return on_cpu
+    return DryRunResult(on_cpu.cost, infeasible_reason=on_cpu.infeasible_reason, meta_error=on_meta.failure.message)
 
 
-def _attempt_on(device: str, architecture: Architecture, seed: int) -> Outcome:
+def _dry_run_on(device: str, architecture: Architecture, seed: int) -> DryRunResult:
     tree = architecture.space.tree
-    assert tree is not None  # preflight refuses a space without layers
+    assert tree is not None  # preflight raises an error for a space without layers
     with torch.random.fork_rng(devices=[]), torch.device(device):
         torch.manual_seed(seed)
         try:
-            # Lazy layers are left as they are: they take their shapes when the model runs, where a failure is located.
+            # Lazy layers are not materialized yet: they get their shapes in the forward pass, where a failure is located.
             model = realise(tree, architecture)
         except Infeasible as error:
-            return Outcome(infeasible=str(error) or "Infeasible")
-        except RAISED as error:  # whatever a user's factory raises is what we are here to report
-            return Outcome(failure=_not_built(architecture, error))
+            return DryRunResult(infeasible_reason=str(error) or "Infeasible")
+        except RAISED as error:  # the user's code may raise anything; the preflight reports it
+            return DryRunResult(failure=_build_failure(architecture, error))
         if not isinstance(model, nn.Module):
-            wrong = TypeError(f"the space builds {type(model).__name__}, and only an nn.Module can be run")
-            return Outcome(failure=_not_built(architecture, wrong))
-        return _run(architecture, model, device)
+            type_error = TypeError(f"the space builds a {type(model).__name__}, but only an nn.Module can be run")
+            return DryRunResult(failure=_build_failure(architecture, type_error))
+        return _run_model(architecture, model, device)
 
 
-def _run(architecture: Architecture, model: nn.Module, device: str) -> Outcome:
+def _run_model(architecture: Architecture, model: nn.Module, device: str) -> DryRunResult:
     inputs = example_inputs(architecture.space, device)
-    with calls(model) as running:
+    with track_calls(model) as open_calls:
         try:
-            return Outcome(measure(model, inputs))
+            return DryRunResult(measure(model, inputs))
         except Infeasible as error:
-            return Outcome(infeasible=str(error) or "Infeasible")
-        except RAISED as error:  # as above
-            return Outcome(failure=_not_run(architecture, model, running, error))
+            return DryRunResult(infeasible_reason=str(error) or "Infeasible")
+        except RAISED as error:
+            return DryRunResult(failure=_run_failure(architecture, model, open_calls, error))
 
 
-def _not_run(architecture: Architecture, model: nn.Module, running: list[Running], error: BaseException) -> Failure:
-    name, module, shapes = running[-1] if running else ("", model, ())
-    plain = explain(module, shapes)
-    message = f"it {plain} ({_said(error)})" if plain else _said(error)
-    kind = type(error).__name__
-    return Failure(architecture, "run", name, type(module).__name__, shapes, kind, message, parameters(model))
+def _run_failure(architecture: Architecture, model: nn.Module, open_calls: list[Call], error: BaseException) -> Failure:
+    name, module, shapes = open_calls[-1] if open_calls else ("", model, ())
+    explanation = explain_mismatch(module, shapes)
+    message = _first_line(error) if explanation is None else f"it {explanation} ({_first_line(error)})"
+    return Failure(
+        architecture=architecture,
+        phase="run",
+        layer=name,
+        layer_class=type(module).__name__,
+        input_shapes=shapes,
+        error=type(error).__name__,
+        message=message,
+        parameters=parameters(model),
+    )
 
 
-def _not_built(architecture: Architecture, error: BaseException) -> Failure:
-    place = next(iter(getattr(error, "__notes__", ())), "")
-    message = f"{_said(error)}, {place}" if place else _said(error)
-    return Failure(architecture, "build", place, "", (), type(error).__name__, message)
+def _build_failure(architecture: Architecture, error: BaseException) -> Failure:
+    note = next(iter(getattr(error, "__notes__", ())), "")  # the space adds the position of the layer as a note
+    message = f"{_first_line(error)}, {note}" if note else _first_line(error)
+    return Failure(
+        architecture=architecture,
+        phase="build",
+        layer=note,
+        layer_class="",
+        input_shapes=(),
+        error=type(error).__name__,
+        message=message,
+    )
 
 
-def _said(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

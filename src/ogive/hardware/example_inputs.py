@@ -1,4 +1,4 @@
-"""Example inputs of a space on a device, and the tensors within inputs and outputs."""
+"""Example inputs of a space on a device, and the tensors in nested inputs and outputs."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from ogive.space import build as space_build
 
 
 def example_inputs(space: Space, device: torch.device | str = "cpu") -> tuple[Any, ...] | dict[str, Any]:
-    """A model's inputs on `device`: zeros of [1, *shape], or the tensors of the space's example input.
+    """Return example inputs of a model on `device`: zeros of [1, *shape], or the tensors of the space's example input.
 
-    They are made on the CPU, where a callable may do as it likes; random state is put back.
+    They are created on the CPU, because a callable example input may compute values, and then moved. The random state is
+    restored.
 
     Raises:
         SpaceError: the space has no example input.
     """
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        made = space_build.example_inputs(space.example_input)
-    moved: tuple[Any, ...] | dict[str, Any] = tree_map_only(Tensor, lambda tensor: tensor.to(device), made)
+        inputs = space_build.example_inputs(space.example_input)
+    moved: tuple[Any, ...] | dict[str, Any] = tree_map_only(Tensor, lambda tensor: tensor.to(device), inputs)
     return moved
 
 
-def model_inputs(inputs: Any) -> Any:
-    """Inputs as `call_model` takes them: a tuple, a list or a dict as it is, anything else as the only one."""
+def as_arguments(inputs: Any) -> Any:
+    """Return inputs in the form for `call_model`: a tuple, list or dict unchanged, anything else as a tuple of one."""
     return inputs if isinstance(inputs, (tuple, list, Mapping)) else (inputs,)
 
 
 def tensors(tree: Any) -> Iterator[Tensor]:
-    """The tensors in a tree of tuples, lists and mappings, in order."""
+    """Yield the tensors in nested tuples, lists and mappings, in order."""
     if isinstance(tree, Tensor):
         yield tree
     elif isinstance(tree, Mapping):

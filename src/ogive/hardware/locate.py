@@ -1,4 +1,4 @@
-"""Finding the layer in which a forward pass fails, and saying in plain words what it was given and what it takes."""
+"""Locating the layer in which a forward pass fails, and explaining a mismatch of shapes."""
 
 from __future__ import annotations
 
@@ -13,56 +13,60 @@ from torch.nn.modules.conv import _ConvNd
 from ogive.hardware.example_inputs import tensors
 
 Shape = tuple[int, ...]
-Running = tuple[str, nn.Module, tuple[Shape, ...]]
-"""A module being called: dotted path, module, shapes of its tensor inputs."""
+Call = tuple[str, nn.Module, tuple[Shape, ...]]
+"""A call of a module that has not returned: dotted path, module, shapes of its tensor inputs."""
 
 
 @contextmanager
-def calls(model: nn.Module) -> Iterator[list[Running]]:
-    """The modules being called at this moment, outermost first.
+def track_calls(model: nn.Module) -> Iterator[list[Call]]:
+    """Track the calls of modules that have not returned, the outermost first.
 
-    After an error the list is as it was when the error was raised, so its last entry is where that was.
+    After an error, the last entry of the list is the call in which the error was raised.
     """
-    running: list[Running] = []
+    open_calls: list[Call] = []
 
-    def entered(name: str) -> Any:
+    def on_call(name: str) -> Any:
         def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
-            running.append((name, module, shapes((args, kwargs))))
+            open_calls.append((name, module, shapes((args, kwargs))))
 
         return hook
 
-    def left(module: nn.Module, args: Any, output: Any) -> None:
-        running.pop()
+    def on_return(module: nn.Module, args: Any, output: Any) -> None:
+        open_calls.pop()
 
     with ExitStack() as stack:
         for name, module in model.named_modules():
-            stack.callback(module.register_forward_pre_hook(entered(name), prepend=True, with_kwargs=True).remove)
-            stack.callback(module.register_forward_hook(left).remove)
-        yield running
+            stack.callback(module.register_forward_pre_hook(on_call(name), prepend=True, with_kwargs=True).remove)
+            stack.callback(module.register_forward_hook(on_return).remove)
+        yield open_calls
 
 
 def shapes(tree: Any) -> tuple[Shape, ...]:
-    """Shapes of the tensors in a tree of tuples, lists and dicts."""
+    """Return the shapes of the tensors in nested tuples, lists and dicts."""
     return tuple(tuple(tensor.shape) for tensor in tensors(tree))
 
 
-def explain(module: nn.Module, inputs: tuple[Shape, ...]) -> str:
-    """What `module` takes and was given instead; empty where its class is not known or its input looks right."""
-    given = inputs[0] if inputs else ()
-    if isinstance(module, nn.Linear) and given and given[-1] != module.in_features:
-        return f"takes {module.in_features} features in the last dimension, was given {given[-1]}"
+def explain_mismatch(module: nn.Module, inputs: tuple[Shape, ...]) -> str | None:
+    """Return how the first input of a module differs from what it expects.
+
+    Returns:
+        Such as "expects 3 channels, but got 2"; None if the class of the module is not known, or its input fits.
+    """
+    shape = inputs[0] if inputs else ()
+    if isinstance(module, nn.Linear) and shape and shape[-1] != module.in_features:
+        return f"expects {module.in_features} features in the last dimension, but got {shape[-1]}"
     if isinstance(module, _ConvNd):
         channel = len(module.kernel_size) + 1
-        if len(given) >= channel and given[-channel] != module.in_channels:
-            return f"takes {module.in_channels} channels, was given {given[-channel]}"
-        spatial = given[-len(module.kernel_size) :]
+        if len(shape) >= channel and shape[-channel] != module.in_channels:
+            return f"expects {module.in_channels} channels, but got {shape[-channel]}"
+        spatial = shape[-len(module.kernel_size) :]
         if isinstance(module.padding, tuple) and not module.transposed:
             for side, kernel, padding in zip(spatial, module.kernel_size, module.padding, strict=False):
                 if side + 2 * padding < kernel:
                     return f"has a kernel of {kernel}, larger than the padded side of {side + 2 * padding}"
-    if isinstance(module, _BatchNorm) and len(given) > 1 and given[1] != module.num_features:
-        return f"takes {module.num_features} channels, was given {given[1]}"
-    if isinstance(module, nn.LayerNorm) and given[-len(module.normalized_shape) :] != tuple(module.normalized_shape):
-        last = given[-len(module.normalized_shape) :]
-        return f"takes {list(module.normalized_shape)} as last dimensions, was given {list(last)}"
-    return ""
+    if isinstance(module, _BatchNorm) and len(shape) > 1 and shape[1] != module.num_features:
+        return f"expects {module.num_features} channels, but got {shape[1]}"
+    if isinstance(module, nn.LayerNorm) and shape[-len(module.normalized_shape) :] != tuple(module.normalized_shape):
+        last = shape[-len(module.normalized_shape) :]
+        return f"expects {list(module.normalized_shape)} as last dimensions, but got {list(last)}"
+    return None

@@ -1,7 +1,7 @@
-"""What a model costs: parameters, FLOPs, activation memory.
+"""The cost of a model: parameters, FLOPs, activation memory.
 
-FLOPs follow PyTorch's own counter: two for every multiply-accumulate of convolutions, matrix products and attention;
-batch norm, activations and pooling count nothing. Other conventions give other figures.
+FLOPs are counted as in PyTorch: two for each multiply-accumulate of convolutions, matrix products and attention. Batch norm,
+activation functions and pooling are not counted. Other conventions give other numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils.flop_counter import FlopCounterMode
 
-from ogive.hardware.example_inputs import model_inputs, tensors
+from ogive.hardware.example_inputs import as_arguments, tensors
 from ogive.space.build import call_model
 
 FLOP_CONVENTION = "torch.utils.flop_counter, 2 per multiply-accumulate"
@@ -24,12 +24,12 @@ FLOP_CONVENTION = "torch.utils.flop_counter, 2 per multiply-accumulate"
 
 @dataclass(frozen=True)
 class Cost:
-    """What one model costs.
+    """The cost of one model.
 
     Attributes:
-        parameters: number of trainable and frozen parameters; buffers are not counted.
-        flops: of one forward pass, by `FLOP_CONVENTION`.
-        activation_memory: bytes of all that the innermost modules put out in one forward pass.
+        parameters: the number of trainable and frozen parameters; buffers are not counted.
+        flops: the FLOPs of one forward pass, by `FLOP_CONVENTION`.
+        activation_memory: the bytes of all outputs of the innermost modules in one forward pass.
     """
 
     parameters: int
@@ -38,41 +38,41 @@ class Cost:
 
 
 def parameters(model: nn.Module) -> int:
-    """Number of parameters, shared ones counted once; those of a lazy layer that has not run yet are not counted."""
+    """Return the number of parameters. Shared ones count once, and those of lazy layers that have not run do not count."""
     return sum(p.numel() for p in model.parameters() if not is_lazy(p))
 
 
 def flops(model: nn.Module, inputs: Any) -> int:
-    """FLOPs of one forward pass by `FLOP_CONVENTION`, in eval mode; `inputs` as for `measure`."""
+    """Return the FLOPs of one forward pass in eval mode, by `FLOP_CONVENTION`; for `inputs` see `measure`."""
     return measure(model, inputs).flops
 
 
 def activation_memory(model: nn.Module, inputs: Any) -> int:
-    """Bytes of all that the innermost modules put out in one forward pass, in eval mode; `inputs` as for `measure`.
+    """Return the bytes of all outputs of the innermost modules in one forward pass, in eval mode.
 
-    Views and in-place results share the memory of what they come from, which is counted once. It is about what
-    training keeps for the backward pass; results of functions between modules are not seen.
+    This approximates what training stores for the backward pass. Views and in-place results share memory with their inputs,
+    and count once. Results of functions that are called between modules are not counted. For `inputs` see `measure`.
     """
     return measure(model, inputs).activation_memory
 
 
 def measure(model: nn.Module, inputs: Any) -> Cost:
-    """All of a model's costs from one forward pass in eval mode and without gradients, on the model's device.
+    """Measure the cost of a model by one forward pass in eval mode, without gradients, on the device of the model.
 
-    The figures depend on shapes alone, so that a model on the meta device gives them without computing anything.
+    The cost depends on shapes only, so a model on the meta device can be measured without computing values.
 
     Args:
-        model: any module; its mode is restored.
-        inputs: a tensor, a tuple of the model's positional arguments, or a dict of its keyword arguments.
+        model: a module; its mode is restored.
+        inputs: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
     """
     counter = FlopCounterMode(display=False)
-    with _evaluating(model), torch.no_grad(), _outputs(model) as storages, counter:
-        call_model(model, model_inputs(inputs))
+    with _eval_mode(model), torch.no_grad(), _collect_outputs(model) as storages, counter:
+        call_model(model, as_arguments(inputs))
     return Cost(parameters(model), counter.get_total_flops(), sum(storage.nbytes() for storage in storages.values()))
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def _eval_mode(model: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -83,25 +83,28 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _outputs(model: nn.Module) -> Iterator[dict[int, torch.UntypedStorage]]:
-    """The storages that the innermost modules put out and did not take in, by identity; kept alive to stay distinct."""
-    made: dict[int, torch.UntypedStorage] = {}
-    taken: dict[int, torch.UntypedStorage] = {}
+def _collect_outputs(model: nn.Module) -> Iterator[dict[int, torch.UntypedStorage]]:
+    """Collect the storages of the outputs of the innermost modules, without those of the model's inputs, by `id`.
+
+    References to all storages are kept, so that no `id` is used a second time.
+    """
+    outputs: dict[int, torch.UntypedStorage] = {}
+    inputs: dict[int, torch.UntypedStorage] = {}
 
     def record(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         for storage in _storages((args, kwargs)):
-            if id(storage) not in made:
-                taken[id(storage)] = storage
+            if id(storage) not in outputs:
+                inputs[id(storage)] = storage
         for storage in _storages(output):
-            if id(storage) not in taken:
-                made[id(storage)] = storage
+            if id(storage) not in inputs:
+                outputs[id(storage)] = storage
 
     with ExitStack() as stack:
         for module in model.modules():
             if next(module.children(), None) is None:
                 handle = module.register_forward_hook(record, with_kwargs=True)
                 stack.callback(handle.remove)
-        yield made
+        yield outputs
 
 
 def _storages(tree: Any) -> list[torch.UntypedStorage]:

@@ -1,4 +1,4 @@
-"""What a preflight found, and how it is printed."""
+"""The result of a preflight, and its text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ogive.space import Architecture
 
 @dataclass(frozen=True)
 class Spread:
-    """Smallest, middle and largest of a number of values."""
+    """The minimum, median and maximum of some values."""
 
     min: float
     median: float
@@ -19,25 +19,25 @@ class Spread:
 
     @staticmethod
     def of(values: Sequence[float]) -> Spread | None:
-        """The spread of `values`, None without any."""
+        """Return the spread of `values`; None if there are none."""
         return Spread(min(values), statistics.median(values), max(values)) if values else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Failure:
     """An architecture that cannot be built or run.
 
     Attributes:
-        architecture: the smallest one found that fails in this way.
+        architecture: the smallest architecture found with this kind of failure.
         phase: "build" or "run".
-        layer: where it failed: dotted path of the module in the model, "" for the model itself, or of the layer in the
-            space when it could not be built.
-        layer_class: class of that module, "" when it could not be built.
-        input_shapes: shapes of the tensors that the module was given.
-        error: class of the exception.
-        message: what went wrong, in words.
-        parameters: of the model, 0 when it could not be built.
-        count: how many of the samples fail in the same way.
+        layer: the position of the failure. In phase "run": the dotted path of the module, "" for the model itself; in phase
+            "build": the note of the space with the position of the layer.
+        layer_class: the class of the module; "" in phase "build".
+        input_shapes: the shapes of the tensor inputs of the module.
+        error: the class of the exception.
+        message: the explanation of the failure.
+        parameters: the number of parameters of the model; 0 in phase "build".
+        count: the number of samples with this kind of failure.
     """
 
     architecture: Architecture
@@ -52,29 +52,29 @@ class Failure:
 
     def __str__(self) -> str:
         if self.phase == "build":
-            where = f"cannot be built: {self.message}"
+            text = f"cannot be built: {self.message}"
         else:
             name = f"{self.layer} ({self.layer_class})" if self.layer else f"the model itself ({self.layer_class})"
             shapes = ", ".join(map(str, map(list, self.input_shapes))) or "no tensors"
-            where = f"cannot be run: {name}, given {shapes}: {self.message}"
-        return f"{where}\n    smallest such architecture: {self.architecture}"
+            text = f"cannot be run: {name} with inputs of shape {shapes}: {self.message}"
+        return f"{text}\n    smallest architecture with this failure: {self.architecture}"
 
 
 @dataclass(frozen=True)
 class Preflight:
-    """What was found by building and running sampled architectures without training.
+    """The result of building and running sampled architectures without training.
 
     Attributes:
-        samples: architectures sampled.
-        draws: random draws it took, those included that the constraint refused.
-        infeasible: share of the draws that the constraint refused or a factory called `Infeasible`.
-        reasons: why, with the number of draws, the most frequent first.
-        duplicates: share of the samples whose id an earlier sample had.
-        failed: share of the samples that cannot be built or run.
+        samples: the number of sampled architectures.
+        draws: the number of random draws, including those that violate the constraint.
+        infeasible: the share of the draws that violate the constraint or raise `Infeasible`.
+        reasons: the reasons of infeasible draws with their numbers, the most frequent first.
+        duplicates: the share of the samples whose id equals that of an earlier sample.
+        failed: the share of the samples that cannot be built or run.
         failures: the smallest architecture of each kind of failure, the most frequent first.
-        parameters, flops, activation_memory: spread over the samples that run, at batch 1; None when none does.
-            Activation memory is in bytes. Conventions are those of `ogive.hardware.measure`.
-        notes: what a reader must know about how this was found.
+        parameters, flops, activation_memory: the spread over the samples that run, at batch 1; None if there are none.
+            Activation memory is in bytes. For the conventions see `ogive.hardware.measure`.
+        notes: notes on how the numbers were obtained.
     """
 
     samples: int
@@ -91,7 +91,7 @@ class Preflight:
 
     @property
     def ok(self) -> bool:
-        """Every sampled architecture can be built and run."""
+        """Whether all sampled architectures can be built and run."""
         return not self.failures
 
     def __str__(self) -> str:
