@@ -288,10 +288,10 @@ def test_a_train_function_that_saves_nothing_is_told_by_its_first_trial_and_can_
     events = list(Journal(run.folder / "journal.db", writable=False).read())
     (told,) = [event for event in events if event.kind == "warning"]
     assert told.trial == 0
-    assert "no weights are kept: the train function came to the end of a trial without calling" in told.data["message"]
+    assert "no weights are kept: the train function finished a trial without calling" in told.data["message"]
     assert told.seq < next(event.seq for event in events if event.kind == "started" and event.trial == 1)
     with pytest.raises(
-        RunError, match=r"no weights: .*let it call trial.checkpoint\(model=model.state_dict\(\), ...\)"
+        RunError, match=r"no weights: .*call trial.checkpoint\(model=model.state_dict\(\), ...\)"
     ):
         run.model()
 
@@ -329,7 +329,7 @@ def test_a_train_function_that_saves_nothing_is_told_where_the_schedule_pauses_i
         event for event in Journal(run.folder / "journal.db", writable=False).read() if event.kind == "warning"
     )
     assert first.trial == 0
-    assert "no weights are kept of trials that are paused: the train function had not called" in first.data["message"]
+    assert "no weights are kept of paused trials: the schedule paused or stopped a trial before" in first.data["message"]
     assert "no trial can be exported; call trial.checkpoint" in str(run.delivery().missing)
 
 

@@ -184,7 +184,7 @@ def test_missing_weights_and_wrong_arguments_are_told(run: og.Run, tmp_path: Pat
     for wrong, message in (
         ({"top": 0}, "top=0"),
         ({"seeds": (1, 1)}, "none of them twice"),
-        ({"baseline": drawn()}, "not a network itself"),
+        ({"baseline": drawn()}, "must be a function without arguments that returns a network"),
         ({"recipe": {"colour": 1}}, "there is no 'colour'"),
     ):
         with pytest.raises(JobError, match=message):
