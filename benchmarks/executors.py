@@ -1,10 +1,10 @@
-"""Worker processes: trials per second that do nothing, and the share of a worker's time that is idle.
+"""Worker processes: the number of empty trials per second, and the share of time in which workers are idle.
 
     python benchmarks/executors.py
 
-Warm workers only: counted from the first trial that each of them has ended. Idle is the time in which a worker waits for
-the controller, told by the journal: the time between a worker's first and last report, less the compute time between.
-"Computing" trials keep a core busy, so that controller and workers compete for the cores; "sleeping" trials do not.
+Workers are warm: each one counts from the end of its first trial. A worker is idle while it waits for the controller: its
+idle time is the time between its first and last report in the journal, minus the compute time in between. "Computing"
+trials keep a core busy, so that controller and workers compete for the cores; "sleeping" trials do not.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ SPACE = og.Space(og.layer(dict, **{f"d{i}": og.one_of(*range(9)) for i in range(
 
 
 @dataclass
-class Lasting(Estimator):
-    """A trial that takes `seconds`, asleep or computing."""
+class TimedEstimator(Estimator):
+    """An estimator that takes `seconds` for a trial, computing or sleeping."""
 
     seconds: float
     computing: bool = False
 
     def evaluate(self, evaluation: Evaluation) -> None:
         if self.computing:
-            until = time.perf_counter() + self.seconds
-            while time.perf_counter() < until:
+            end = time.perf_counter() + self.seconds
+            while time.perf_counter() < end:
                 pass
         elif self.seconds:
             time.sleep(self.seconds)
         evaluation.report(1, {"accuracy": 0.5})
 
 
-def trials(estimator: Lasting, count: int, workers: int) -> list[Trial]:
+def run_trials(estimator: TimedEstimator, count: int, workers: int) -> list[Trial]:
     with tempfile.TemporaryDirectory() as folder:
         run = og.search(
             SPACE,
@@ -55,40 +55,42 @@ def trials(estimator: Lasting, count: int, workers: int) -> list[Trial]:
         return run.trials
 
 
-def by_worker(done: list[Trial]) -> Mapping[str, list[Trial]]:
-    return {name: [t for t in done if t.worker == name] for name in sorted({t.worker for t in done})}
+def group_by_worker(trials: list[Trial]) -> Mapping[str, list[Trial]]:
+    return {name: [t for t in trials if t.worker == name] for name in sorted({t.worker for t in trials})}
 
 
-def per_second(done: list[Trial]) -> float:
-    """Trials a second once every worker has ended one."""
-    warm = max(some[0].reports[-1].time for some in by_worker(done).values())
-    times = [t.reports[-1].time for t in done if t.reports[-1].time > warm]
+def trials_per_second(trials: list[Trial]) -> float:
+    """Return the number of trials per second after each worker has finished its first trial."""
+    warm = max(group[0].reports[-1].time for group in group_by_worker(trials).values())
+    times = [t.reports[-1].time for t in trials if t.reports[-1].time > warm]
     return len(times) / (max(times) - warm)
 
 
-def idle(done: list[Trial]) -> float:
-    """The share of the workers' time in which they wait."""
-    waited = total = 0.0
-    for some in by_worker(done).values():
-        lasted = some[-1].reports[-1].time - some[0].reports[-1].time
-        waited += lasted - sum(t.reports[-1].seconds for t in some[1:])
-        total += lasted
-    return waited / total
+def idle_share(trials: list[Trial]) -> float:
+    """Return the share of time in which workers wait for the controller."""
+    idle = total = 0.0
+    for group in group_by_worker(trials).values():
+        seconds = group[-1].reports[-1].time - group[0].reports[-1].time
+        idle += seconds - sum(t.reports[-1].seconds for t in group[1:])
+        total += seconds
+    return idle / total
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--trials", type=int, default=1000, help="trials that do nothing (default: 1000)")
-    parser.add_argument("--seconds", type=float, default=0.1, help="of a trial that does something (default: 0.1)")
-    parser.add_argument("--lasting", type=int, default=200, help="trials that do something (default: 200)")
+    parser.add_argument("--trials", type=int, default=1000, help="number of empty trials (default: 1000)")
+    parser.add_argument("--seconds", type=float, default=0.1, help="duration of the other trials (default: 0.1)")
+    parser.add_argument("--lasting", type=int, default=200, help="number of the other trials (default: 200)")
     options = parser.parse_args()
-    rate = per_second(trials(Lasting(0.0), options.trials, options.workers))
-    print(f"{options.workers} warm workers, trials that do nothing:  {rate:6.0f} a second   (goal: at least 100)")
+    rate = trials_per_second(run_trials(TimedEstimator(0.0), options.trials, options.workers))
+    print(f"{options.workers} warm workers, empty trials:  {rate:6.0f} per second   (goal: at least 100)")
     for computing in (False, True):
-        share = idle(trials(Lasting(options.seconds, computing), options.lasting, options.workers))
-        what = "computing" if computing else "sleeping"
-        print(f"trials of {options.seconds:g} s, {what:<9}: idle {share:7.2%} of a worker's time   (goal: at most 5 %)")
+        share = idle_share(run_trials(TimedEstimator(options.seconds, computing), options.lasting, options.workers))
+        kind = "computing" if computing else "sleeping"
+        print(
+            f"trials of {options.seconds:g} s, {kind:<9}: workers are idle {share:7.2%} of the time   (goal: at most 5 %)"
+        )
 
 
 if __name__ == "__main__":

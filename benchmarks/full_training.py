@@ -1,10 +1,10 @@
-"""Does a cheap search predict full training? A run on Fashion-MNIST, both stages.
+"""Does a cheap search predict full training? A search on Fashion-MNIST, and full training of its best trials.
 
     python benchmarks/full_training.py [--run runs/full_training] [--trials 40] [--seeds 2] [--workers 2]
 
-The proxy trains on a tenth of the data for 2 epochs; full training on all of it for 4, with random shifts. The networks
-are small, a few thousand parameters, so that two cores are done in minutes. Interrupted, it goes on with the same
-call; with more seeds than before it trains only those.
+The search trains on a tenth of the data for 2 epochs; full training uses all data for 4 epochs, with random shifts. The
+networks have a few thousand parameters, so that two cores need some minutes. If it is interrupted, the same call continues;
+with more seeds than before, it trains the new seeds only.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ FRACTION = 0.1
 TOP = 10
 
 
-def table(result: FullTrainingResult) -> None:
-    """The finalists, in the order of the search."""
+def print_table(result: FullTrainingResult) -> None:
+    """Print the finalists in the order of the search."""
     print(f"{'':10}  search: rank  accuracy   full: rank  accuracy (each seed)       true best")
     for network in result.finalists:
         values = " ".join(f"{value:.4f}" for value in network.values.get("accuracy", ()))
-        chance = "" if network.probability is None else share(network.probability)
+        probability = "" if network.probability is None else share(network.probability)
         before, after = network.rank_before, network.rank_after
-        print(f"{network.name:10}  {before:12}  {searched(network):8.4f}   {after:10}  {values:26} {chance:>9}")
+        accuracy = search_accuracy(network)
+        print(f"{network.name:10}  {before:12}  {accuracy:8.4f}   {after:10}  {values:26} {probability:>9}")
 
 
-def searched(network: TrainedNetwork) -> float:
-    """Its accuracy in the search."""
+def search_accuracy(network: TrainedNetwork) -> float:
     return network.searched["accuracy"]
 
 
@@ -63,7 +63,7 @@ def main() -> None:
         say=lambda message: print(message, flush=True),
     )
     print()
-    table(result)
+    print_table(result)
     print()
     for line in sentences(result):
         print(line)

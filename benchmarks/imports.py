@@ -1,4 +1,4 @@
-"""How long `import ogive` and `ogive --help` take beside an empty interpreter, and that neither loads PyTorch or NumPy.
+"""The duration of `import ogive` and `ogive --help`, compared with an empty interpreter, and the heavy modules they import.
 
 python benchmarks/imports.py
 """
@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 
-LOADED = "import sys; print(','.join(m for m in ('torch', 'numpy', 'sqlalchemy', 'matplotlib') if m in sys.modules))"
+PRINT_MODULES = (
+    "import sys; print(','.join(m for m in ('torch', 'numpy', 'sqlalchemy', 'matplotlib') if m in sys.modules))"
+)
 HELP = """
 import sys
 from ogive.cli.main import main
@@ -22,31 +24,30 @@ except SystemExit:
 """
 
 
-def seconds(*command: str, times: int = 7) -> float:
-    """The median of several runs."""
-    measured = []
-    for _ in range(times):
-        began = time.perf_counter()
+def measure(*command: str, repeats: int = 7) -> float:
+    """Return the median duration of a command in seconds."""
+    durations = []
+    for _ in range(repeats):
+        start = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
-        measured.append(time.perf_counter() - began)
-    return statistics.median(measured)
+        durations.append(time.perf_counter() - start)
+    return statistics.median(durations)
 
 
-def loaded(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", f"{code}\n{LOADED}"], check=True, capture_output=True, text=True)
+def imported_modules(code: str) -> str:
+    """Return the heavy modules that are imported after running `code`."""
+    command = [sys.executable, "-c", f"{code}\n{PRINT_MODULES}"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     return done.stdout.splitlines()[-1]
 
 
 def main() -> None:
-    empty = seconds(sys.executable, "-c", "pass")
-    imported = seconds(sys.executable, "-c", "import ogive")
-    helped = seconds(sys.executable, "-m", "ogive", "--help")
-    for what, took, modules in (
-        ("an empty interpreter", empty, "none"),
-        ("import ogive", imported, loaded("import ogive")),
-        ("ogive --help", helped, loaded(HELP)),
+    for name, seconds, modules in (
+        ("an empty interpreter", measure(sys.executable, "-c", "pass"), "none"),
+        ("import ogive", measure(sys.executable, "-c", "import ogive"), imported_modules("import ogive")),
+        ("ogive --help", measure(sys.executable, "-m", "ogive", "--help"), imported_modules(HELP)),
     ):
-        print(f"{what:<22}{took * 1e3:6.0f} ms   heavy modules loaded: {modules or 'none'}")
+        print(f"{name:<22}{seconds * 1e3:6.0f} ms   heavy modules imported: {modules or 'none'}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Whether a change of the code changes a decision: forty seeded searches, whose journals are kept and compared.
+"""Check whether a change of the code changes a decision: compare the journals of forty seeded searches.
 
     python benchmarks/journals.py write before.json      # with the old code
     python benchmarks/journals.py compare before.json    # with the new code, on the same machine
 
-Every strategy with one objective and with two and a constraint, and every schedule, on a conditional space with a constraint
-function. Compared is what was decided: proposals with their notes, reports, promotions, ends. Left out are texts for people,
-clock times, and how the work was carried out. Exit code 1 where a journal differs.
+The searches use each strategy with one objective, and with two objectives and a constraint, and each schedule, on a
+conditional space with a constraint function. Decisions are compared: proposals with their notes, reports, promotions, and
+ends of trials. Messages, times, and the assignment to workers are not. The exit code is 1 if a journal differs.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ import ogive as og
 DECISIONS = frozenset(
     {"proposed", "reported", "promoted", "paused", "finished", "stopped", "failed", "put_back", "ended", "repeating"}
 )
-LEFT_OUT = frozenset({"why", "reason", "message", "traceback", "seconds", "saved", "cached", "settings"})
-"""Fields that are prose, or that time decides."""
+IGNORED_FIELDS = frozenset({"why", "reason", "message", "traceback", "seconds", "saved", "cached", "settings"})
+"""Fields that contain messages, or depend on time."""
 SCHEDULES: dict[str, dict[str, Any]] = {
     "pbt": {"settings": {"learning_rate": [0.001, 0.1]}, "population": 4, "interval": 3},
     "progressive_dynamic_hurdles": {"models": 5},
 }
 PAIRED = {"bohb": "hyperband", "dehb": "dehb"}
-"""Strategies that need a schedule, and which."""
+"""Strategies that need a certain schedule."""
 
 
 def not_both(architecture: Any) -> str | None:
@@ -56,7 +56,7 @@ SPACE = og.Space(
 
 
 def train(model: dict[str, int], trial: Any) -> None:
-    """Values that depend on the architecture, the settings and the epoch alone."""
+    """Report metrics that depend only on the architecture, the settings and the epoch."""
     text = json.dumps([sorted(model.items()), sorted(trial.settings.items())])
     noise = int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 16**8
     best = 1 - abs(model["width"] - 5) / 10 - abs(model["depth"] - 3) / 20 + model.get("kernel", 3) / 100
@@ -69,15 +69,15 @@ def train(model: dict[str, int], trial: Any) -> None:
 
 
 def searches() -> Iterator[tuple[str, dict[str, Any]]]:
-    """(name, arguments) of each search."""
+    """Yield the name and the arguments of each search."""
     strategies = [name for name in og.strategy.names() if name not in {"listed", *PAIRED}]
-    both = {
+    two_objectives = {
         "objectives": ["accuracy", og.Objective("latency", "minimize")],
         "constraints": [og.Constraint("latency", at_most=20)],
     }
     for name in strategies:
         yield name, {"strategy": name, "max_trials": 40}
-        yield f"{name}, two objectives", {"strategy": name, "max_trials": 40, **both}
+        yield f"{name}, two objectives", {"strategy": name, "max_trials": 40, **two_objectives}
     for name, schedule in PAIRED.items():
         yield f"{name} with {schedule}", {"strategy": name, "schedule": schedule, "max_trials": 40, "epochs": 9}
     for name in og.schedule.names():
@@ -85,22 +85,25 @@ def searches() -> Iterator[tuple[str, dict[str, Any]]]:
             schedule = {name: SCHEDULES.get(name, {})}
             yield f"random with {name}", {"strategy": "random", "schedule": schedule, "max_trials": 40, "epochs": 9}
     for name, schedule in {"regularized_evolution": "asha", "gp": "asha", "auto": "curve"}.items():
-        yield f"{name} with {schedule}", {"strategy": name, "schedule": schedule, "max_trials": 60, "epochs": 9, **both}
+        yield (
+            f"{name} with {schedule}",
+            {"strategy": name, "schedule": schedule, "max_trials": 60, "epochs": 9, **two_objectives},
+        )
 
 
-def decisions(arguments: dict[str, Any], folder: Path) -> list[Any]:
-    """The events of a search that are decisions."""
+def collect_decisions(arguments: dict[str, Any], folder: Path) -> list[Any]:
+    """Run a search, and return the events of its journal that are decisions."""
     search = partial(og.search, SPACE, og.estimate.train(train), executor="inline", seed=7, run=folder, cache=False)
     run = search(**{"objectives": "accuracy", "epochs": 1, **arguments})
     lines = Path(run.log("jsonl")).read_text().splitlines()
     events = [event for event in map(json.loads, lines) if event["kind"] in DECISIONS]
-    return [[event["kind"], event["trial"], event["step"], _decided(event["data"])] for event in events]
+    return [[event["kind"], event["trial"], event["step"], _remove_ignored(event["data"])] for event in events]
 
 
-def _decided(value: Any) -> Any:
+def _remove_ignored(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _decided(item) for key, item in sorted(value.items()) if key not in LEFT_OUT}
-    return [_decided(item) for item in value] if isinstance(value, list) else value
+        return {key: _remove_ignored(item) for key, item in sorted(value.items()) if key not in IGNORED_FIELDS}
+    return [_remove_ignored(item) for item in value] if isinstance(value, list) else value
 
 
 def main() -> int:
@@ -109,26 +112,27 @@ def main() -> int:
     parser.add_argument("file", type=Path)
     options = parser.parse_args()
     journals = {}
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as folder:
         for number, (name, arguments) in enumerate(searches()):
-            journals[name] = decisions(arguments, Path(place) / str(number))
+            journals[name] = collect_decisions(arguments, Path(folder) / str(number))
             print(f"{name}: {len(journals[name]):,} events", file=sys.stderr, flush=True)
     if options.what == "write":
         options.file.write_text(json.dumps(journals))
-        print(f"{len(journals)} journals are in {options.file}")
+        print(f"{len(journals)} journals were written to {options.file}")
         return 0
-    former = json.loads(options.file.read_text())
+    stored = json.loads(options.file.read_text())
     different = 0
-    for name in sorted(former.keys() | journals.keys()):
-        one, other = former.get(name), json.loads(json.dumps(journals.get(name)))
-        if one == other:
+    for name in sorted(stored.keys() | journals.keys()):
+        before, after = stored.get(name), json.loads(json.dumps(journals.get(name)))
+        if before == after:
             continue
         different += 1
-        place = next(
-            (i for i, pair in enumerate(zip(one or [], other or [], strict=False)) if pair[0] != pair[1]), None
+        index = next(
+            (i for i, pair in enumerate(zip(before or [], after or [], strict=False)) if pair[0] != pair[1]), None
         )
-        print(f"{name}: differs from event {place}: {(one or [None])[place or 0]} -> {(other or [None])[place or 0]}")
-    print(f"{len(former) - different} of {len(former)} journals are the same")
+        old, new = (before or [None])[index or 0], (after or [None])[index or 0]
+        print(f"{name}: differs from event {index}: {old} -> {new}")
+    print(f"{len(stored) - different} of {len(stored)} journals are the same")
     return int(different > 0)
 
 

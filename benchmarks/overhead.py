@@ -1,7 +1,7 @@
-"""What the controller costs beside the training: CPU time of one trial with an estimator that does nothing.
+"""The overhead of the controller: CPU time per trial with an estimator that does nothing.
 
-Inline executor, regularized evolution, SQLite journal; 1,000 and 10,000 trials of 6 and 60 decisions. Optuna's random
-sampler stands beside it in the same run, in memory and on SQLite, with the same decisions.
+The searches use the inline executor, regularized evolution and a SQLite journal, with 1,000 and 10,000 trials of 6 and 60
+decisions. For comparison, Optuna's random sampler is measured with the same decisions, in memory and on SQLite.
 
     python benchmarks/overhead.py
 """
@@ -19,7 +19,7 @@ import ogive as og
 
 
 def space(decisions: int) -> og.Space:
-    """`decisions` decisions; of 60, every third activates the next."""
+    """Return a space with this number of decisions; with 60, a third of them activates the others."""
     if decisions <= 6:
         return og.Space(og.layer(dict, **{f"d{i}": og.one_of(*range(5)) for i in range(decisions)}))
     blocks = [
@@ -29,15 +29,15 @@ def space(decisions: int) -> og.Space:
     return og.Space(og.layer(list, blocks))
 
 
-def nothing(architecture: Any) -> dict[str, float]:
+def constant(architecture: Any) -> dict[str, float]:
     return {"accuracy": float(len(architecture))}
 
 
-def ogive(trials: int, decisions: int) -> None:
+def search_with_ogive(trials: int, decisions: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         og.search(
             space(decisions),
-            og.estimate.function(nothing),
+            og.estimate.function(constant),
             strategy={"regularized_evolution": {"population": 50, "sample": 10}},
             max_trials=trials,
             run=Path(folder) / "run",
@@ -46,7 +46,7 @@ def ogive(trials: int, decisions: int) -> None:
         )
 
 
-def optuna_random(trials: int, decisions: int, sqlite: bool) -> None:
+def search_with_optuna(trials: int, decisions: int, sqlite: bool) -> None:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -68,34 +68,38 @@ def optuna_random(trials: int, decisions: int, sqlite: bool) -> None:
         study.optimize(objective, n_trials=trials)
 
 
-def cpu(work: Callable[[], None], trials: int) -> float:
-    """CPU milliseconds of one trial."""
-    began = time.process_time()
-    work()
-    return (time.process_time() - began) / trials * 1e3
+def measure(search: Callable[[], None], trials: int) -> float:
+    """Return the CPU time per trial in milliseconds."""
+    start = time.process_time()
+    search()
+    return (time.process_time() - start) / trials * 1e3
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, nargs="+", default=[1000, 10_000], help="lengths of Ogive's runs")
-    parser.add_argument("--optuna-sqlite", type=int, default=300, help="trials of Optuna on SQLite, which is slow")
+    parser.add_argument(
+        "--trials", type=int, nargs="+", default=[1000, 10_000], help="numbers of trials of Ogive's searches"
+    )
+    parser.add_argument(
+        "--optuna-sqlite", type=int, default=300, help="number of trials of Optuna on SQLite, which is slow"
+    )
     options = parser.parse_args()
-    ogive(50, 6)  # imports
-    optuna_random(5, 6, sqlite=True)
-    print("CPU ms a trial              decisions: 6        60")
+    search_with_ogive(50, 6)  # the first searches import modules
+    search_with_optuna(5, 6, sqlite=True)
+    print("CPU ms per trial            decisions: 6        60")
     ours: dict[int, list[float]] = {}
     for trials in options.trials:
-        ours[trials] = [cpu(lambda n=trials, d=d: ogive(n, d), trials) for d in (6, 60)]
+        ours[trials] = [measure(lambda n=trials, d=d: search_with_ogive(n, d), trials) for d in (6, 60)]
         print(f"ogive, SQLite, {trials:6,} trials   {ours[trials][0]:8.2f}  {ours[trials][1]:8.2f}")
     first = ours[options.trials[0]]
     for sqlite, trials in ((False, options.trials[0]), (True, options.optuna_sqlite)):
-        theirs = [cpu(lambda n=trials, d=d, s=sqlite: optuna_random(n, d, s), trials) for d in (6, 60)]
-        where = "SQLite" if sqlite else "memory"
-        print(f"Optuna, {where}, {trials:6,} trials  {theirs[0]:8.2f}  {theirs[1]:8.2f}", end="")
+        theirs = [measure(lambda n=trials, d=d, s=sqlite: search_with_optuna(n, d, s), trials) for d in (6, 60)]
+        storage = "SQLite" if sqlite else "memory"
+        print(f"Optuna, {storage}, {trials:6,} trials  {theirs[0]:8.2f}  {theirs[1]:8.2f}", end="")
         print(f"   ({theirs[0] / first[0]:.1f} and {theirs[1] / first[1]:.1f} times Ogive's)")
     if len(ours) > 1:
         last = ours[options.trials[-1]]
-        print(f"growth of the cost of a trial, {options.trials[0]:,} to {options.trials[-1]:,}: ", end="")
+        print(f"growth of the time per trial from {options.trials[0]:,} to {options.trials[-1]:,} trials: ", end="")
         print(f"{last[0] / first[0]:.2f} and {last[1] / first[1]:.2f}")
 
 

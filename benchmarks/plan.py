@@ -1,7 +1,7 @@
-"""How good plans are: the split they recommend, what a split is worth, and a real search against its forecast.
+"""The quality of plans: the recommended split, the gain by the right split, and a real search compared with its forecast.
 
-python benchmarks/plan.py machines --samples 10    # plans from noisy samples, judged on what they did not see
-python benchmarks/plan.py splits --seeds 10        # what the right split is worth, by schedule and number of workers
+python benchmarks/plan.py machines --samples 10    # plans from noisy measurements, evaluated on other seeds
+python benchmarks/plan.py splits --seeds 10        # the gain by the right split, by schedule and number of workers
 python benchmarks/plan.py real --repeats 3         # digits on this machine: plan, search, compare
 """
 
@@ -39,15 +39,14 @@ MACHINES = {
     "mostly serial": Machine(8.0, 4.0, 0.1, 10, 2, 1.0, 0.0, 0.4, 0.05),
     "scales well": Machine(0.3, 12.0, 0.02, 10, 2, 1.0, 0.0, 0.4, 0.05),
     "scales up to eight": Machine(1.0, 12.0, 0.25, 10, 2, 1.0, 0.0, 0.4, 0.05),
-    "slow start that grows": Machine(
-        0.3, 12.0, 0.05, 0, 30, 0.0, 8.0, 0.4, 0.05
-    ),  # eight start four times as long as two
+    # The start of eight workers takes four times as long as that of two.
+    "slow start that grows": Machine(0.3, 12.0, 0.05, 0, 30, 0.0, 8.0, 0.4, 0.05),
     "unlike architectures": Machine(1.0, 8.0, 0.05, 10, 2, 1.0, 0.0, 0.9, 0.15),
 }
-"""Seconds; the last two figures are the spread of architectures and the noise of epochs."""
+"""In seconds; the last two numbers are the spread between architectures and the noise of epochs."""
 GPUS = Machine(2.0, 58.0, 0.05, 5.0, 2.5, 0.0, 2.5, 0.5, 0.05)
-"""A minute an epoch on one device, ten times faster on 64; processes meet in 5 s where they are two, in 20 s where they are
-eight, and do so again for every trial.
+"""An epoch takes a minute on one device, and a tenth of that on 64. The process group is initialized for each trial, in 5 s
+with two processes and in 20 s with eight.
 """
 JOBS = {
     "full": (PluginSpec("random"), PluginSpec("full"), 24),
@@ -63,8 +62,8 @@ def landscape(epochs: int, seed: int) -> Landscape:
     return Landscape(og.bench.load("chain").space, Objective("accuracy"), epochs, SHAPE, seed)
 
 
-def sample(machine: Machine, seed: int) -> Timings:
-    """What a plan would measure on a machine: a few trials of a few epochs, and three workers' start."""
+def measure(machine: Machine, seed: int) -> Timings:
+    """Return simulated measurements of a machine: a few trials of a few epochs, and the start of three workers."""
     rng = generator(seed, "sample")
     epochs, starts = [], []
     for trial in range(TRIALS):
@@ -79,18 +78,19 @@ def sample(machine: Machine, seed: int) -> Timings:
     return Timings(tuple(epochs), tuple(starts), "devices", "a simulated machine")
 
 
-def truth(
+def true_means(
     machine: Machine, search: PlannedSearch, workers: int, epochs: int, seeds: int
 ) -> dict[WorkerSplit, tuple[float, float]]:
-    """Mean seconds and mean regret of every split, on seeds that no plan has seen."""
-    found = {}
+    """Return the mean seconds and the mean regret of each split, on seeds that plans do not use."""
+    means = {}
     for split in list_splits(workers, search.trials):
         runs = [simulate_split(landscape(epochs, s), search, machine, split, s) for s in range(1000, 1000 + seeds)]
-        found[split] = float(np.mean([r.seconds for r in runs])), float(np.mean([r.curve[-1, 1] for r in runs]))
-    return found
+        means[split] = float(np.mean([r.seconds for r in runs])), float(np.mean([r.curve[-1, 1] for r in runs]))
+    return means
 
 
-def machines(samples: int) -> None:
+def evaluate_plans(samples: int) -> None:
+    """Print how much slower the recommended split is than the fastest, and how often the interval of the time is right."""
     workers, epochs = 16, 9
     print(
         f"{workers} workers, {epochs} epochs; {TRIALS} trials of {EPOCHS} epochs measured with {MEASURED} workers each"
@@ -98,51 +98,53 @@ def machines(samples: int) -> None:
     print(
         f"{'machine':<24}{'schedule':<11}{'best':>8}{'best/worst':>12}{'within 10 %':>13}{'worst excess':>14}{'covered':>9}"
     )
-    excesses, covered = [], []
+    all_excesses, all_covered = [], []
     for name, machine in MACHINES.items():
         for job, (strategy, schedule, trials) in JOBS.items():
             search = PlannedSearch(strategy, schedule, trials)
-            true = truth(machine, search, workers, epochs, 12)
-            fastest = min(seconds for seconds, _ in true.values())
-            slowest = max(seconds for seconds, _ in true.values())
-            own, inside = [], []
+            means = true_means(machine, search, workers, epochs, 12)
+            fastest = min(seconds for seconds, _ in means.values())
+            slowest = max(seconds for seconds, _ in means.values())
+            excesses, covered = [], []
             for number in range(samples):
                 plan = build_plan(
-                    sample(machine, number),
+                    measure(machine, number),
                     search,
                     lambda s: landscape(epochs, s),
                     workers,
                     seed=number,
                     proposal_seconds=0.0,
                 )
-                own.append(true[plan.recommended][0] / fastest - 1)
-                fresh = simulate_split(
+                excesses.append(means[plan.recommended][0] / fastest - 1)
+                new_search = simulate_split(
                     landscape(epochs, 5000 + number), search, machine, plan.recommended, 5000 + number
                 )
-                inside.append(plan.row.seconds.low <= fresh.seconds <= plan.row.seconds.high)
-            excesses += own
-            covered += inside
-            best = min(true, key=lambda split: true[split][0])
-            share = np.mean([e <= 0.1 for e in own])
+                covered.append(plan.row.seconds.low <= new_search.seconds <= plan.row.seconds.high)
+            all_excesses += excesses
+            all_covered += covered
+            best = min(means, key=lambda split: means[split][0])
+            share = np.mean([excess <= 0.1 for excess in excesses])
             print(
-                f"{name:<24}{job:<11}{best!s:>8}{slowest / fastest:>12.1f}{share:>13.0%}{max(own):>14.1%}"
-                f"{np.mean(inside):>9.0%}",
+                f"{name:<24}{job:<11}{best!s:>8}{slowest / fastest:>12.1f}{share:>13.0%}{max(excesses):>14.1%}"
+                f"{np.mean(covered):>9.0%}",
                 flush=True,
             )
     print(
-        f"all {len(excesses)}: within 10 % of the fastest {np.mean([e <= 0.1 for e in excesses]):.1%}, worst "
-        f"{max(excesses):.1%}; 90 % intervals held the time of a search that they had not seen in {np.mean(covered):.0%}"
+        f"all {len(all_excesses)}: within 10 % of the fastest {np.mean([e <= 0.1 for e in all_excesses]):.1%}, worst "
+        f"{max(all_excesses):.1%}; 90 % intervals contain the time of a new search in {np.mean(all_covered):.0%}"
     )
 
 
 def compare_splits(seeds: int, trials: int) -> None:
+    """Print time and regret of the fastest and the slowest split with equal regret, and of one worker per trial."""
     epochs = 27
     print(
-        f"{trials} trials, up to {epochs} epochs, {seeds} seeds; an epoch on k devices takes, in the middle, in seconds:"
+        f"{trials} trials, up to {epochs} epochs, {seeds} seeds; median seconds of an epoch by the number of devices:"
     )
     print("  " + ", ".join(f"{k}: {GPUS.epoch(k):.0f}" for k in (1, 2, 4, 8, 16, 64)))
-    one = f"{'hours':>8}{'regret':>9}"
-    print(f"{'schedule':<11}{'W':>4}{'best':>8}{one}{'worst':>8}{one}{'factor':>8}{'+-':>6}{'one each':>10}{one}")
+    columns = f"{'hours':>8}{'regret':>9}"
+    head = f"{'schedule':<11}{'W':>4}{'best':>8}{columns}{'worst':>8}{columns}"
+    print(f"{head}{'factor':>8}{'+-':>6}{'one each':>10}{columns}")
     for name, strategy, schedule in (
         ("hyperband", PluginSpec("random"), PluginSpec("hyperband")),
         ("asha", PluginSpec("random"), PluginSpec("asha")),
@@ -154,25 +156,27 @@ def compare_splits(seeds: int, trials: int) -> None:
                 split: [simulate_split(landscape(epochs, s), search, GPUS, split, s) for s in range(seeds)]
                 for split in list_splits(workers, trials)
             }
-            regret = {split: np.array([run.curve[-1, 1] for run in own]) for split, own in runs.items()}
-            hours = {split: np.array([run.seconds for run in own]) / 3600 for split, own in runs.items()}
+            regret = {split: np.array([run.curve[-1, 1] for run in group]) for split, group in runs.items()}
+            hours = {split: np.array([run.seconds for run in group]) / 3600 for split, group in runs.items()}
             least = min(regret, key=lambda split: regret[split].mean())
-            equal = [split for split in runs if _equal(regret[split] - regret[least])]
-            best, worst = (chosen(equal, key=lambda split: hours[split].mean()) for chosen in (min, max))
+            equal = [split for split in runs if _is_equal(regret[split] - regret[least])]
+            best, worst = (select(equal, key=lambda split: hours[split].mean()) for select in (min, max))
             factors = hours[worst] / hours[best]
             cells = [f"{s!s:>8}{hours[s].mean():>8.2f}{regret[s].mean():>9.4f}" for s in (best, worst, max(runs))]
             factor = f"{hours[worst].mean() / hours[best].mean():>8.2f}{factors.std(ddof=1) / math.sqrt(seeds):>6.2f}"
             print(f"{name:<11}{workers:>4}{cells[0]}{cells[1]}{factor}  {cells[2]}", flush=True)
 
 
-def _equal(gap: np.ndarray) -> bool:
-    """Whether regrets are not significantly above those of the best split: paired, two standard errors."""
-    return bool(gap.mean() <= 2 * gap.std(ddof=1) / math.sqrt(len(gap)) or np.ptp(gap) == 0)
+def _is_equal(differences: np.ndarray) -> bool:
+    """Return whether paired differences of regret are not significantly above 0: at most two standard errors."""
+    error = differences.std(ddof=1) / math.sqrt(len(differences))
+    return bool(differences.mean() <= 2 * error or np.ptp(differences) == 0)
 
 
-def real(repeats: int) -> None:
+def compare_forecasts(repeats: int) -> None:
+    """Plan and run real searches, and print forecast and actual duration of each."""
     task = og.task.classification("digits", test=500, validation=500, train=400)
-    print(f"{'job':<36}{'split':>7}{'foretold':>10}{'90 %':>16}{'took':>8}{'error':>8}{'load before, after':>20}")
+    print(f"{'job':<36}{'split':>7}{'forecast':>10}{'90 %':>16}{'actual':>8}{'error':>8}{'load before, after':>20}")
     errors = []
     for number in range(repeats):
         for name, schedule, trials in (
@@ -180,7 +184,7 @@ def real(repeats: int) -> None:
             ("regularized_evolution, full", None, 15),
         ):
             estimator = og.estimate.classifier(task, og.task.Recipe(learning_rate=3e-3), epochs=9)
-            given = {
+            arguments = {
                 "objectives": "log_loss",
                 "strategy": "regularized_evolution",
                 "schedule": schedule,
@@ -188,7 +192,7 @@ def real(repeats: int) -> None:
                 "seed": number,
             }
             before = os.getloadavg()[0]
-            plan = og.plan(og.zoo.chain(), estimator, **given)
+            plan = og.plan(og.zoo.chain(), estimator, **arguments)
             with tempfile.TemporaryDirectory() as folder:
                 run = og.search(
                     og.zoo.chain(),
@@ -197,37 +201,40 @@ def real(repeats: int) -> None:
                     cache=False,
                     run=Path(folder) / "run",
                     observer=lambda state, event: None,
-                    **given,
+                    **arguments,
                 )
-                took = run.state.elapsed
+                actual = run.state.elapsed
             seconds = plan.row.seconds
-            errors.append(seconds.expected / took - 1)
+            errors.append(seconds.expected / actual - 1)
             interval = f"{seconds.low:.1f} to {seconds.high:.1f}"
             load = f"{before:.1f}, {os.getloadavg()[0]:.1f}"
             print(
-                f"{name:<36}{plan.chosen!s:>7}{seconds.expected:>10.1f}{interval:>16}{took:>8.1f}{errors[-1]:>8.0%}{load:>20}",
+                f"{name:<36}{plan.chosen!s:>7}{seconds.expected:>10.1f}{interval:>16}{actual:>8.1f}{errors[-1]:>8.0%}"
+                f"{load:>20}",
                 flush=True,
             )
     within = sum(abs(error) <= 0.2 for error in errors)
-    print(f"{within} of {len(errors)} forecasts within 20 % of what it took; mean error {np.mean(np.abs(errors)):.0%}")
+    print(
+        f"{within} of {len(errors)} forecasts within 20 % of the actual time; mean error {np.mean(np.abs(errors)):.0%}"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=("machines", "splits", "real"))
-    parser.add_argument("--samples", type=int, default=10, help="of every machine and schedule")
+    parser.add_argument("--samples", type=int, default=10, help="plans for each machine and schedule")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trials", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    began = time.monotonic()
+    start = time.monotonic()
     if options.part == "machines":
-        machines(options.samples)
+        evaluate_plans(options.samples)
     elif options.part == "splits":
         compare_splits(options.seeds, options.trials)
     else:
-        real(options.repeats)
-    print(f"{time.monotonic() - began:.0f} s")
+        compare_forecasts(options.repeats)
+    print(f"{time.monotonic() - start:.0f} s")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
-"""How often the 95 % intervals of rank correlations hold the true one, and whether the probability of being the true best is
-what it says.
+"""The coverage of the 95 % intervals of rank correlations, and the calibration of the probability of being the true best.
 
     python benchmarks/rank_statistics.py [--simulations 2000]
 
-Pairs are drawn from a Gaussian copula, a t copula with 3 degrees of freedom, and Clayton's. Beside Ogive's interval stand
-Fisher's z (variances of Fieller et al. 1957 and of Bonett and Wright 2000), and the percentile bootstrap over pairs. The
-true values come from a million pairs.
+Pairs are drawn from a Gaussian copula, a t copula with 3 degrees of freedom, and Clayton's copula. Ogive's interval is
+compared with Fisher's z (variances of Fieller et al. 1957 and of Bonett and Wright 2000), and with the percentile bootstrap
+over pairs. The true values are estimated from a million pairs.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from ogive.stats.best_probability import noise, probabilities
 from ogive.stats.rank_correlation import STATISTICS, interval
 
 FloatArray = NDArray[np.float64]
-RESAMPLED = 500
+RESAMPLES = 500
 SIZES = (5, 10, 20)
 CORRELATIONS = (0.0, 0.5, 0.8, 0.95)
 
 
 def draw(copula: str, r: float, shape: tuple[int, int], rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """Pairs x, y of `shape`; Clayton's parameter gives the Kendall's tau that r has for the other two."""
+    """Draw pairs x, y of `shape`. The parameter of Clayton's copula gives the same Kendall's tau as r in the other two."""
     tau = 2 / math.pi * math.asin(r)
     if copula == "clayton":
         theta = 2 * tau / (1 - tau)
@@ -41,73 +40,73 @@ def draw(copula: str, r: float, shape: tuple[int, int], rng: np.random.Generator
 
 
 def truth(name: str, copula: str, r: float, rng: np.random.Generator) -> float:
-    """The statistic of infinitely many pairs."""
+    """Return the value of a statistic for a million pairs, as computed by SciPy."""
     x, y = draw(copula, r, (1, 1_000_000), rng)
-    witness = stats.kendalltau if name == "kendall" else stats.spearmanr
-    return float(witness(x[0], y[0]).statistic)
+    statistic = stats.kendalltau if name == "kendall" else stats.spearmanr
+    return float(statistic(x[0], y[0]).statistic)
 
 
 def fisher(name: str, n: int, value: float) -> tuple[float, float]:
-    """tanh(artanh(value) -+ 1.96 s)."""
+    """Return Fisher's interval: tanh(artanh(value) -+ 1.96 s)."""
     variance = 0.437 / (n - 4) if name == "kendall" else (1 + value**2 / 2) / (n - 3)
     z, half = math.atanh(min(max(value, -0.9999), 0.9999)), 1.96 * math.sqrt(variance)
     return math.tanh(z - half), math.tanh(z + half)
 
 
 def percentile(name: str, x: FloatArray, y: FloatArray, rng: np.random.Generator) -> tuple[float, float]:
-    """The 2.5 and 97.5 % quantiles over resampled pairs."""
-    chosen = rng.integers(len(x), size=(RESAMPLED, len(x)))
+    """Return the 2.5 and 97.5 % quantiles over resampled pairs."""
+    indices = rng.integers(len(x), size=(RESAMPLES, len(x)))
     with np.errstate(invalid="ignore"):
-        values = STATISTICS[name](x[chosen], y[chosen])
+        values = STATISTICS[name](x[indices], y[indices])
     low, high = np.nanquantile(values, [0.025, 0.975])
     return float(low), float(high)
 
 
-def coverage(simulations: int) -> None:
-    """Print the table of coverages."""
+def print_coverage(simulations: int) -> None:
+    """Print how often each interval contains the true value, in per cent."""
     rng = np.random.default_rng(0)
     print(f"{'n':>3} {'copula':8} {'r':>5} {'statistic':9} {'true':>6} {'Ogive':>7} {'Fisher z':>9} {'percentile':>11}")
-    worst: dict[tuple[int, str], float] = {}
+    lowest: dict[tuple[int, str], float] = {}
     for n in SIZES:
         for copula in ("normal", "t3", "clayton"):
             for r in CORRELATIONS[copula == "clayton" :]:
                 x, y = draw(copula, r, (simulations, n), rng)
                 for name in STATISTICS:
                     true = truth(name, copula, r, rng)
-                    held = np.zeros(3)
+                    covered = np.zeros(3)
                     for a, b, value in zip(x, y, STATISTICS[name](x, y), strict=True):
                         value = float(value)
                         bounds = (interval(name, n, value), fisher(name, n, value), percentile(name, a, b, rng))
-                        held += [low <= true <= high for low, high in bounds]
-                    ours, z, resampled = 100 * held / simulations
-                    worst[n, name] = min(worst.get((n, name), 100.0), ours)
+                        covered += [low <= true <= high for low, high in bounds]
+                    ours, z, bootstrap = 100 * covered / simulations
+                    lowest[n, name] = min(lowest.get((n, name), 100.0), ours)
                     print(
-                        f"{n:3} {copula:8} {r:5.2f} {name:9} {true:6.2f} {ours:7.1f} {z:9.1f} {resampled:11.1f}",
+                        f"{n:3} {copula:8} {r:5.2f} {name:9} {true:6.2f} {ours:7.1f} {z:9.1f} {bootstrap:11.1f}",
                         flush=True,
                     )
-    for (n, name), share in worst.items():
-        print(f"n = {n}, {name}: Ogive's interval holds the true value in {share:.1f} % at least")
+    for (n, name), share in lowest.items():
+        print(f"n = {n}, {name}: Ogive's interval contains the true value in at least {share:.1f} %")
 
 
-def calibration(simulations: int) -> None:
-    """Print what share of search's bests are the true best, by the probability that they were given."""
+def print_calibration(simulations: int) -> None:
+    """Print how often the best of the search is the true best, by the computed probability of it."""
     rng = np.random.default_rng(1)
-    print("\nprobability that the search's best is the true best: 10 finalists, 3 seeds, true values of three shapes")
+    print("\nprobability that the best of the search is the true best: 10 finalists, 3 seeds, three distributions")
     print(f"{'noise':>6}" + "".join(f"{f'{low:.1f} to {high:.1f}':>24}" for low, high in BINS))
     for spread in (0.3, 1.0, 2.0):
-        told, was = [], []
+        computed, outcomes = [], []
         for number in range(simulations):
             true = (rng.normal(size=10), rng.exponential(size=10), rng.uniform(-1.7, 1.7, 10))[number % 3]
             searched = true + rng.normal(size=10)
             values = list(true[:, None] + spread * rng.normal(size=(10, 3)))
             best = int(searched.argmax())
-            told.append(probabilities(values, "maximize", noise(values), searched)[best])
-            was.append(true.argmax() == best)
-        shares, hits = np.array(told), np.array(was)
+            computed.append(probabilities(values, "maximize", noise(values), searched)[best])
+            outcomes.append(true.argmax() == best)
+        predicted, actual = np.array(computed), np.array(outcomes)
         cells = []
         for low, high in BINS:
-            group = (shares >= low) & (shares < high + (high == 1))
-            cells.append(f"{shares[group].mean():.2f} said, {hits[group].mean():.2f} was" if group.any() else "-")
+            group = (predicted >= low) & (predicted < high + (high == 1))
+            cells.append(f"{predicted[group].mean():.2f} said, {actual[group].mean():.2f} true" if group.any() else "-")
         print(f"{spread:6.1f}" + "".join(f"{cell:>24}" for cell in cells), flush=True)
 
 
@@ -118,8 +117,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=2000)
     options = parser.parse_args()
-    coverage(options.simulations)
-    calibration(options.simulations // 4)
+    print_coverage(options.simulations)
+    print_calibration(options.simulations // 4)
 
 
 if __name__ == "__main__":

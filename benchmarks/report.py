@@ -1,10 +1,9 @@
-"""How long the report and the live view of a long run take to open, each in a process of its own, and how large the page is.
+"""The time to open the report and the live view of a long run, each in a separate process, and the size of the report.
 
 python benchmarks/report.py [TRIALS]
 
-The journal is made by a search (regularized evolution, an inline function, some failures) in a temporary folder.
-Measured are seconds on the clock and of the processor, medians of three runs: what the machine does besides shows in the
-former alone.
+The journal is that of a search in a temporary folder (regularized evolution, an inline function, some failures). Wall-clock
+and CPU seconds are medians of three runs. Only the former depend on what else the machine is doing.
 """
 
 from __future__ import annotations
@@ -32,26 +31,26 @@ state = og.open_run(sys.argv[1]).state
 with plain_view(io.StringIO()) as observe:
     observe(state, None)
 """
-TIMES = 3
+REPEATS = 3
 
 
-def judge(architecture: object) -> dict[str, float]:
-    """A value with some structure, and a failure in twenty."""
+def evaluate(architecture: object) -> dict[str, float]:
+    """Return a metric with some structure; raise an error for one in twenty architectures."""
     choices = dict(architecture)  # type: ignore[call-overload]
-    luck = zlib.crc32(str(sorted(choices.items())).encode()) % 1000 / 1000
-    if luck < 0.05:
-        raise ValueError(f"shape {luck} does not fit")
-    return {"accuracy": 0.6 + 0.02 * sum(int(v) % 4 for v in choices.values()) / len(choices) + 0.05 * luck}
+    noise = zlib.crc32(str(sorted(choices.items())).encode()) % 1000 / 1000
+    if noise < 0.05:
+        raise ValueError(f"shape {noise} does not fit")
+    return {"accuracy": 0.6 + 0.02 * sum(int(v) % 4 for v in choices.values()) / len(choices) + 0.05 * noise}
 
 
-def make(folder: Path, trials: int) -> None:
-    """A run with so many trials."""
+def search(folder: Path, trials: int) -> None:
+    """Create a run with this number of trials."""
     import ogive as og
 
     space = og.Space(og.layer(dict, **{f"layer{i}": og.one_of(*range(6), name=f"layer{i}") for i in range(16)}))
     og.search(
         space,
-        og.estimate.function(judge),
+        og.estimate.function(evaluate),
         strategy="regularized_evolution",
         max_trials=trials,
         max_failed_trials=trials,
@@ -63,30 +62,30 @@ def make(folder: Path, trials: int) -> None:
 
 
 def measure(code: str, *arguments: str) -> tuple[float, float]:
-    """Medians of seconds on the clock, and of the processor."""
-    clock, processor = [], []
-    for _ in range(TIMES):
-        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    """Run Python code, and return the medians of wall-clock and CPU seconds."""
+    wall, cpu = [], []
+    for _ in range(REPEATS):
+        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         subprocess.run([sys.executable, "-c", code, *arguments], check=True)
-        clock.append(time.perf_counter() - began)
+        wall.append(time.perf_counter() - start)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        processor.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return statistics.median(clock), statistics.median(processor)
+        cpu.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return statistics.median(wall), statistics.median(cpu)
 
 
 def main() -> None:
     trials = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "run"
-        make(folder, trials)
+        search(folder, trials)
         page = folder / "report.html"
         print(f"{trials:,} trials")
         for name, code, arguments in (
             ("report", REPORT, (str(folder), str(page))),
             ("live view", VIEW, (str(folder),)),
         ):
-            clock, processor = measure(code, *arguments)
-            print(f"{name:10} opens in {clock:.2f} s ({processor:.2f} s of the processor)")
+            wall, cpu = measure(code, *arguments)
+            print(f"{name:10} opens in {wall:.2f} s ({cpu:.2f} s of CPU time)")
         print(f"the page has {page.stat().st_size / 1e6:.2f} MB")
 
 

@@ -1,11 +1,11 @@
-"""What simulated workers cost: processor time and memory of a whole search on machines that are not there.
+"""The cost of simulated workers: CPU time and memory of a whole search in virtual time.
 
 python benchmarks/simulated.py [--trials 100000] [--workers 10000] [--sqlite 10000] [--small]
 
-`regularized_evolution` under `asha` (1 to 81 epochs, eta 3), with stop rules and alerts as a real search has them. The space
-has ten decisions of five alternatives; an epoch takes about a minute, log-normal between trials; one trial in a hundred
-fails. Each line is a process of its own: seconds of its one core, events, peak memory. The journal is a list in memory that
-keeps every event, or a SQLite file.
+The search uses `regularized_evolution` with `asha` (1 to 81 epochs, eta 3), and the stop rules and alerts of a real search.
+The space has ten decisions with five alternatives. An epoch takes about a minute, with a log-normal factor for each trial;
+one trial in a hundred fails. Each line is a search in a separate process: its CPU seconds, events and peak memory. The
+journal is a list in memory with all events, or a SQLite file.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SEARCH = "regularized_evolution"
 
 
 class MemoryJournal:
-    """Events in a list."""
+    """A journal that stores its events in a list."""
 
     def __init__(self, events: Sequence[Event]) -> None:
         self.events = list(events)
@@ -49,23 +49,23 @@ class MemoryJournal:
         return numbered
 
 
-def course(assignment: Assignment) -> Iterator[Next]:
-    """One report, at the end of the job: a value with some structure and a luck of the trial's own."""
-    value = sum(int(label) * (place % 3 + 1) for place, label in enumerate(assignment.choices.values())) / 80
-    luck = assignment.seed % 1000 / 1000
+def trajectory(assignment: Assignment) -> Iterator[Next]:
+    """Yield one report at the end of a job: a metric with some structure, and noise that depends on the trial."""
+    value = sum(int(label) * (index % 3 + 1) for index, label in enumerate(assignment.choices.values())) / 80
+    noise = assignment.seed % 1000 / 1000
     epochs = until(assignment.fidelity)
-    pace = MINUTE * math.exp(0.5 * (luck - 0.5))
-    yield epochs, {"accuracy": value + 0.05 * luck - 1 / (epochs + 1)}, pace * (epochs - assignment.reported)
+    epoch_seconds = MINUTE * math.exp(0.5 * (noise - 0.5))
+    yield epochs, {"accuracy": value + 0.05 * noise - 1 / (epochs + 1)}, epoch_seconds * (epochs - assignment.reported)
 
 
 def search(trials: int, workers: int, sqlite: bool, faults: FaultModel) -> None:
-    """One search; prints a line."""
+    """Run one search, and print its line."""
     estimator = og.estimate.function(dict)
-    declared = RunSpec.of(SPACE, estimator, "accuracy", (), SEARCH, "asha", None, 0)
+    spec = RunSpec.of(SPACE, estimator, "accuracy", (), SEARCH, "asha", None, 0)
     settings = Settings(max_trials=trials, workers=workers, max_failed_trials=trials)
-    created = Event(Kind.CREATED, data={**declared.to_json(), "epochs": EPOCHS, "settings": settings.to_json()}, seq=1)
+    created = Event(Kind.CREATED, data={**spec.to_json(), "epochs": EPOCHS, "settings": settings.to_json()}, seq=1)
     clock = VirtualClock(1.0)
-    began = time.process_time()
+    start = time.process_time()
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "journal.db"
         if sqlite:
@@ -80,7 +80,7 @@ def search(trials: int, workers: int, sqlite: bool, faults: FaultModel) -> None:
             state,
             strategy=make_strategy(SEARCH, SPACE, state.objectives, (), estimator.screen),
             schedule=make_schedule("asha", state.objectives, (), EPOCHS),
-            executor=Simulated(clock, course, workers, faults=faults),
+            executor=Simulated(clock, trajectory, workers, faults=faults),
             folder=Path(temporary),
             clock=clock,
             monitor=Advisor(state, clock),
@@ -88,7 +88,7 @@ def search(trials: int, workers: int, sqlite: bool, faults: FaultModel) -> None:
         controller.run()
         if isinstance(log, Journal):
             log.close()
-    seconds = time.process_time() - began
+    seconds = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"{'SQLite' if sqlite else 'memory':8} {trials:9,} {workers:9,} {seconds:9.1f} {1e3 * seconds / trials:9.3f} "
@@ -102,18 +102,20 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=10_000)
     parser.add_argument(
-        "--sqlite", type=int, default=10_000, metavar="TRIALS", help="of the search with a SQLite journal"
+        "--sqlite", type=int, default=10_000, metavar="TRIALS", help="trials of the search with a SQLite journal"
     )
-    parser.add_argument("--small", action="store_true", help="a tenth of the trials and workers first")
+    parser.add_argument(
+        "--small", action="store_true", help="first run a search with a tenth of the trials and workers"
+    )
     parser.add_argument("--one", nargs=3, metavar=("TRIALS", "WORKERS", "JOURNAL"), help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.one:
-        trials, workers, journal = asked.one
+    options = parser.parse_args()
+    if options.one:
+        trials, workers, journal = options.one
         search(int(trials), int(workers), journal == "SQLite", FaultModel(fail=0.01))
         return
-    lines = [(asked.trials, asked.workers, "memory"), (asked.sqlite, asked.workers // 10, "SQLite")]
-    if asked.small:
-        lines.insert(0, (asked.trials // 10, asked.workers // 10, "memory"))
+    lines = [(options.trials, options.workers, "memory"), (options.sqlite, options.workers // 10, "SQLite")]
+    if options.small:
+        lines.insert(0, (options.trials // 10, options.workers // 10, "memory"))
     heads = ("trials", "workers", "CPU s", "ms/trial")
     print(
         f"{'journal':8} {' '.join(f'{head:>9}' for head in heads)} {'events':>11} {'peak MB':>9} {'hours':>9} {'alerts':>7}"

@@ -1,4 +1,4 @@
-"""Sampling, mutating and encoding 100,000 architectures of NAS-Bench-201 and of a space of 60 conditional decisions.
+"""The time to sample, mutate and encode architectures of NAS-Bench-201 and of a space with 60 conditional decisions.
 
 python benchmarks/spaces.py
 """
@@ -19,24 +19,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--architectures", type=int, default=100_000)
     n = parser.parse_args().architectures
-    print(f"microseconds an architecture, over {n:,}      sample   mutate   encode   decode       id")
+    print(f"microseconds per architecture, over {n:,}     sample   mutate   encode   decode       id")
     spaces = {"NAS-Bench-201": og.zoo.nasbench201(), "60 conditional decisions": decisions_space(60)}
     for name, space in spaces.items():
         rng = np.random.default_rng(0)
-        marks = [time.process_time()]
+        times = [time.process_time()]
         sampled = [space.sample(rng) for _ in range(n)]
-        marks.append(time.process_time())
+        times.append(time.process_time())
         mutated = [space.mutate(architecture, rng) for architecture in sampled]
-        marks.append(time.process_time())
+        times.append(time.process_time())
         encoded = space.encode(mutated)
-        marks.append(time.process_time())
+        times.append(time.process_time())
         decoded = space.decode(encoded)
-        marks.append(time.process_time())
+        times.append(time.process_time())
         assert decoded == mutated
-        identities = {architecture.id for architecture in sampled}
-        marks.append(time.process_time())
-        times = [(b - a) / n * 1e6 for a, b in itertools.pairwise(marks)]
-        print(f"{name:<38}", "  ".join(f"{t:7.1f}" for t in times), f"  ({len(identities):,} different)")
+        ids = {architecture.id for architecture in sampled}
+        times.append(time.process_time())
+        durations = [(b - a) / n * 1e6 for a, b in itertools.pairwise(times)]
+        print(f"{name:<38}", "  ".join(f"{t:7.1f}" for t in durations), f"  ({len(ids):,} different)")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ SLOW = (
     "tests/strategy/test_reinforce.py::test_torch_is_loaded_by_the_constructor_and_not_before",
     "tests/strategy/test_strategy_conformance.py::test_every_registered_strategy_conforms",
     "tests/strategy/test_tpe.py::test_conforms",
-    "tests/supernet/test_relax.py::test_activated_and_extracted_give_the_same_outputs_and_gradients",
+    "tests/supernet/test_relax.py::test_activated_and_extracted_architectures_have_equal_outputs_and_gradients",
     "tests/zoo/test_nasbench.py::test_parameters_equal_the_published_ones_for_all_cells",
 )
 """How the names of tests begin that take long on two cores, or that have many such tests."""

@@ -51,10 +51,10 @@ def test_a_comparison_can_be_extended_and_is_the_same_on_two_processes(tmp_path:
 def test_a_folder_accepts_one_protocol_and_one_fingerprint_only(tmp_path: Path) -> None:
     compare(["nk:n=5"], [], tmp_path, seeds=1, protocol=SMALL)
     with pytest.raises(
-        RunError, match=r"another protocol .trials: 30 there, 40 requested; workers: 1 there, 2 requested"
+        RunError, match=r"another protocol .trials: 30 stored, 40 requested; workers: 1 stored, 2 requested"
     ):
         compare(["nk:n=5"], [], tmp_path, seeds=1, protocol=Protocol(trials=40, workers=2))
-    with pytest.raises(RunError, match=r"another protocol .cost: None there, 3\.0 requested"):
+    with pytest.raises(RunError, match=r"another protocol .cost: None stored, 3\.0 requested"):
         compare(["nk:n=5"], [], tmp_path, seeds=1, protocol=Protocol(trials=30, cost=3.0))
     store = EpisodeStore(tmp_path, SMALL)
     with pytest.raises(RunError, match=r"has the fingerprint 1234, but .* its data have changed"):

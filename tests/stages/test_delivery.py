@@ -292,9 +292,7 @@ def test_a_train_function_without_checkpoints_gives_a_warning_after_the_first_tr
         "no weights are kept: the train function came to the end of a trial without calling" in warning.data["message"]
     )
     assert warning.seq < next(event.seq for event in events if event.kind == "started" and event.trial == 1)
-    with pytest.raises(
-        RunError, match=r"no weights: .*let it call trial.checkpoint\(model=model.state_dict\(\), ...\)"
-    ):
+    with pytest.raises(RunError, match=r"no weights: .*call trial.checkpoint\(model=model.state_dict\(\), ...\)"):
         run.model()
 
     messages: list[str] = []

@@ -1,4 +1,4 @@
-"""The supernet against the plain models that the same declaration builds."""
+"""The supernet, compared with the standalone models of the same declaration."""
 
 import copy
 
@@ -27,7 +27,7 @@ def conv(kernel):
 
 
 def chain():
-    """Positions of a plain choice; the second operation holds a choice of its own, active only where it is chosen."""
+    """A chain of choices; the alternative `residual` contains another choice, which is active only if it is chosen."""
 
     def position(i):
         inner = one_of(plain=conv(3), gated=layer(nn.Sequential, conv(1), layer(nn.Sigmoid)))
@@ -49,8 +49,8 @@ def chain():
 SPACES = {"chain": chain, "nasbench201": lambda: zoo.nasbench201(channels=4, cells=2, in_channels=1, image=8)}
 
 
-def scrambled(space):
-    """A supernet whose every parameter and buffer is random, in float64."""
+def random_supernet(space):
+    """A supernet with random parameters and buffers, in float64."""
     torch.manual_seed(0)
     supernet = relax(space).double()
     for parameter in supernet.net.parameters():
@@ -67,32 +67,32 @@ def inputs():
 
 @pytest.mark.parametrize("name", SPACES)
 @pytest.mark.parametrize("training", [False, True])
-def test_activated_and_extracted_give_the_same_outputs_and_gradients(name, training):
+def test_activated_and_extracted_architectures_have_equal_outputs_and_gradients(name, training):
     space = SPACES[name]()
-    supernet = scrambled(space).train(training)
+    supernet = random_supernet(space).train(training)
     rng, x = np.random.default_rng(0), inputs()
     for _ in range(8):
         architecture = space.sample(rng)
         model = supernet.extract(architecture)
-        plain = architecture.build(seed=0).double()
-        assert list(model.state_dict()) == list(plain.state_dict())
-        plain.load_state_dict(model.state_dict())
+        standalone = architecture.build(seed=0).double()
+        assert list(model.state_dict()) == list(standalone.state_dict())
+        standalone.load_state_dict(model.state_dict())
         supernet.zero_grad()
         activated = supernet.activate(architecture)(x)
         outputs = model(x)
         torch.testing.assert_close(activated, outputs, rtol=1e-6, atol=1e-6)
-        torch.testing.assert_close(plain.train(training)(x), outputs, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(standalone.train(training)(x), outputs, rtol=1e-6, atol=1e-6)
         activated.square().sum().backward()
         outputs.square().sum().backward()
-        wanted = sum(p.grad.square().sum() for p in model.parameters() if p.grad is not None)
+        expected = sum(p.grad.square().sum() for p in model.parameters() if p.grad is not None)
         shared = sum(p.grad.square().sum() for p in supernet.net.parameters() if p.grad is not None)
-        torch.testing.assert_close(shared, wanted)
+        torch.testing.assert_close(shared, expected)
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_batch_norm_statistics_move_as_in_the_plain_model(name):
+def test_batch_norm_statistics_are_updated_as_in_the_standalone_model(name):
     space = SPACES[name]()
-    supernet = scrambled(space).train()
+    supernet = random_supernet(space).train()
     architecture = space.sample(np.random.default_rng(3))
     model = supernet.extract(architecture)
     supernet.activate(architecture)(inputs())
@@ -104,9 +104,9 @@ def test_batch_norm_statistics_move_as_in_the_plain_model(name):
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_a_mixture_of_one_hot_weights_is_the_single_path(name):
+def test_a_mixture_with_one_hot_weights_is_a_single_path(name):
     space = SPACES[name]()
-    supernet = scrambled(space).eval()
+    supernet = random_supernet(space).eval()
     supernet.mixture = lambda alpha: nn.functional.one_hot(alpha.argmax(), len(alpha)).to(alpha)
     rng, x = np.random.default_rng(1), inputs()
     for _ in range(5):
@@ -118,7 +118,7 @@ def test_a_mixture_of_one_hot_weights_is_the_single_path(name):
         torch.testing.assert_close(mixed, supernet.activate(architecture)(x), rtol=1e-6, atol=1e-6)
 
 
-def test_a_mixture_is_the_softmax_weighted_sum():
+def test_a_mixture_is_the_sum_weighted_by_softmax():
     space = Space(layer(nn.Sequential, one_of(a=layer(nn.Linear, 3, 2), b=layer(nn.Linear, 3, 2), name="op")))
     supernet = relax(space)
     x, alpha = torch.randn(4, 3), torch.tensor([0.3, -1.2])
@@ -129,9 +129,9 @@ def test_a_mixture_is_the_softmax_weighted_sum():
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_architecture_parameters_belong_to_decisions_and_learn(name):
+def test_decisions_have_architecture_parameters_with_gradients(name):
     space = SPACES[name]()
-    supernet = scrambled(space)
+    supernet = random_supernet(space)
     alphas = supernet.architecture_parameters()
     assert list(alphas) == [decision.name for decision in space.decisions]
     assert [len(alpha) for alpha in alphas.values()] == [decision.domain.size for decision in space.decisions]
@@ -141,7 +141,7 @@ def test_architecture_parameters_belong_to_decisions_and_learn(name):
     assert all(alpha.grad is not None and alpha.grad.abs().sum() > 0 for alpha in alphas.values())
 
 
-def test_the_cell_of_nasbench201_is_tied_over_all_places():
+def test_all_cells_of_nasbench201_share_their_decisions():
     supernet = relax(zoo.nasbench201(channels=2, cells=5))
     mixtures = [module for module in supernet.modules() if isinstance(module, Mixture)]
     assert len(mixtures) == 15 * 6
@@ -160,8 +160,10 @@ def test_only_the_chosen_layers_are_evaluated():
             calls.append(self.name)
             return x
 
-    places = [one_of(name="op", **{label: layer(Spy, f"{label}{place}") for label in "abc"}) for place in range(2)]
-    space = Space(layer(nn.Sequential, *places))
+    positions = [
+        one_of(name="op", **{label: layer(Spy, f"{label}{position}") for label in "abc"}) for position in range(2)
+    ]
+    space = Space(layer(nn.Sequential, *positions))
     supernet = relax(space)
     supernet.activate(space.architecture({"op": "b"}))(torch.zeros(1))
     assert calls == ["b0", "b1"]
@@ -172,18 +174,18 @@ def test_only_the_chosen_layers_are_evaluated():
 
 def test_extracted_weights_are_a_copy():
     space = SPACES["chain"]()
-    supernet = scrambled(space)
+    supernet = random_supernet(space)
     architecture = space.sample(np.random.default_rng(0))
     before = supernet.extract(architecture)
     for parameter in supernet.extract(architecture).parameters():
         parameter.data.zero_()
-    for kept, again in zip(before.parameters(), supernet.extract(architecture).parameters(), strict=True):
-        assert torch.equal(kept, again)
+    for first, second in zip(before.parameters(), supernet.extract(architecture).parameters(), strict=True):
+        assert torch.equal(first, second)
 
 
-def test_a_copied_or_reloaded_supernet_is_whole():
+def test_a_supernet_can_be_copied_and_loaded_from_its_state():
     space = SPACES["nasbench201"]()
-    supernet = scrambled(space).eval()
+    supernet = random_supernet(space).eval()
     architecture = space.sample(np.random.default_rng(0))
     twin = copy.deepcopy(supernet)
     twin.architecture_parameters()["edge0"].data[3] += 5.0
@@ -194,7 +196,7 @@ def test_a_copied_or_reloaded_supernet_is_whole():
     torch.testing.assert_close(fresh.activate(architecture)(inputs()), supernet.activate(architecture)(inputs()))
 
 
-def test_lazy_layers_of_every_branch_are_materialised():
+def test_lazy_layers_of_all_alternatives_are_materialized():
     supernet = relax(SPACES["chain"]())
     assert not any(nn.parameter.is_lazy(parameter) for parameter in supernet.parameters())
 
@@ -218,7 +220,7 @@ def test_tied_weights_stay_tied_when_extracted():
     torch.testing.assert_close(model(x), supernet.activate(architecture)(x))
 
 
-def test_a_decision_within_its_own_alternative_is_already_made():
+def test_a_decision_inside_its_own_alternative_needs_no_mixture():
     inner = one_of(a=layer(nn.Linear, 2, 2), b=layer(nn.Identity), name="op")
     space = Space(one_of(a=layer(nn.Sequential, inner), b=layer(nn.Identity), name="op"))
     supernet = relax(space)
@@ -237,11 +239,11 @@ ELASTIC = {
     "some_of": (layer(nn.ModuleList, some_of(1, a=layer(nn.Identity), b=layer(nn.ReLU), name="ops")), r"'ops'"),
     "open repeat": (
         layer(nn.Sequential, repeat(layer(nn.ReLU), times=integer(1, 3, name="depth"))),
-        r"repeat at '.*' is open, by the decision 'depth': .*elastic layer",
+        r"repeat at '.*' has an open number of times, the decision 'depth': .*elastic layer",
     ),
     "open repeat of one_of": (
         layer(nn.Sequential, repeat(layer(nn.ReLU), times=one_of(1, 3, name="depth"))),
-        r"repeat at '.*' is open, by the decision 'depth'",
+        r"repeat at '.*' has an open number of times, the decision 'depth'",
     ),
     "none": (
         layer(nn.Sequential, one_of(none=None, relu=layer(nn.ReLU))),
@@ -257,31 +259,31 @@ def test_a_choice_between_values_needs_an_elastic_layer(case):
         relax(Space(expression))
 
 
-def test_alternatives_of_unlike_shapes_are_named():
+def test_alternatives_with_different_output_shapes_are_errors():
     supernet = relax(Space(one_of(a=layer(nn.Linear, 3, 2), b=layer(nn.Linear, 3, 1), name="op")))
     with pytest.raises(SpaceError, match=r"alternative 'b' of 'op' .* \[4, 1\].* \[4, 2\]"):
         supernet(torch.zeros(4, 3))
 
 
-def test_a_mixture_outside_of_its_supernet_says_so():
+def test_a_mixture_called_outside_of_its_supernet_is_an_error():
     supernet = relax(Space(one_of(a=layer(nn.ReLU), b=layer(nn.Identity))))
     with pytest.raises(SpaceError, match="outside of its supernet"):
         supernet.net(torch.zeros(1))
 
 
-def test_an_architecture_of_another_space_is_refused():
+def test_an_architecture_of_another_space_is_an_error():
     supernet = relax(SPACES["nasbench201"]())
     other = zoo.chain().sample(np.random.default_rng(0))
     for use in (supernet.activate, supernet.extract):
-        with pytest.raises(SpaceError, match="not of the space of this supernet"):
+        with pytest.raises(SpaceError, match="does not belong to the space of this supernet"):
             use(other)
 
 
-def test_a_factory_that_looks_into_its_layer_is_found_out():
+def test_a_layer_that_inspects_its_arguments_is_an_error():
     def peek(module):
         return module if isinstance(module, nn.Linear) else nn.Sequential(module, nn.Linear(2, 2))
 
     space = Space(layer(peek, one_of(a=layer(nn.Linear, 2, 2), b=layer(nn.Identity), name="op")))
     supernet = relax(space)
-    with pytest.raises(SpaceError, match="treats the mixture of several layers unlike one layer"):
+    with pytest.raises(SpaceError, match="treats a mixture of layers differently from a single layer"):
         supernet.extract(space.architecture({"op": "a"}))

@@ -1,4 +1,4 @@
-"""The chain, the baseline, and the lazy room."""
+"""The chain, the baseline, and lazy imports."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ def test_the_chain_has_9324_architectures():
     assert len({architecture.id for architecture in space.grid()}) == 9_324
 
 
-def test_a_chain_is_built_as_its_architecture_says():
+def test_the_model_of_a_chain_has_the_layers_of_its_architecture():
     space = zoo.chain()
     choices = {"depth": 3, "channels0": 16, "channels1": 64, "channels2": 32, "kernel0": 5, "kernel1": 3, "kernel2": 5}
     model = space.architecture(choices).build()
@@ -28,13 +28,13 @@ def test_a_chain_is_built_as_its_architecture_says():
         (16, 64, 3),
         (64, 32, 5),
     ]
-    by_hand = 16 * 25 + 64 * 16 * 9 + 32 * 64 * 25 + 2 * (16 + 64 + 32) + 32 * 10 + 10
-    assert parameters(model) == by_hand
+    expected = 16 * 25 + 64 * 16 * 9 + 32 * 64 * 25 + 2 * (16 + 64 + 32) + 32 * 10 + 10
+    assert parameters(model) == expected
     assert model.blocks(torch.zeros(2, 1, 8, 8)).shape == (2, 32, 4, 4)
 
 
 @pytest.mark.parametrize("side", [1, 5, 8, 28])
-def test_every_chain_takes_every_image(side):
+def test_chains_accept_images_of_any_size(side):
     space = zoo.chain(channels=(2, 4), kernels=(3, 5), depth=(1, 3), classes=7, in_channels=3, image=side)
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -42,18 +42,18 @@ def test_every_chain_takes_every_image(side):
         assert model(torch.zeros(2, 3, side, side)).shape == (2, 7)
 
 
-def test_an_even_kernel_is_refused():
+def test_an_even_kernel_is_an_error():
     with pytest.raises(ValueError, match="odd kernel"):
         zoo.chain(kernels=(2,)).sample(np.random.default_rng(0)).build()
 
 
-def test_the_baseline_takes_digits():
+def test_the_baseline_accepts_digits():
     model = zoo.baselines.small_cnn()
     assert model(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
     assert parameters(model) == 65_834
 
 
-def test_importing_the_rooms_loads_no_torch():
+def test_importing_the_packages_does_not_import_torch():
     program = (
         "import sys, ogive.zoo, ogive.hardware, ogive.supernet;"
         "assert 'torch' not in sys.modules; ogive.zoo.chain(); assert 'torch' in sys.modules"
@@ -61,9 +61,9 @@ def test_importing_the_rooms_loads_no_torch():
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-@pytest.mark.parametrize("room", ["zoo", "hardware", "supernet"])
-def test_every_public_name_is_there(room):
-    module = __import__(f"ogive.{room}", fromlist=["__all__"])
+@pytest.mark.parametrize("package", ["zoo", "hardware", "supernet"])
+def test_every_public_name_can_be_imported(package):
+    module = __import__(f"ogive.{package}", fromlist=["__all__"])
     assert all(getattr(module, name) is not None for name in module.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = module.nothing

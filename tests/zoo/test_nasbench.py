@@ -1,4 +1,4 @@
-"""NAS-Bench-201 against the published tables and the counts of its paper."""
+"""NAS-Bench-201, compared with published tables and the numbers in its paper."""
 
 import csv
 import gzip
@@ -29,14 +29,14 @@ def published():
         return list(csv.DictReader(file))
 
 
-def test_counts_are_those_of_the_paper(space):
+def test_the_numbers_of_architectures_are_those_of_the_paper(space):
     architectures = list(space.grid())
     assert space.size() == len(architectures) == 15_625
     assert len({architecture.id for architecture in architectures}) == 6_466
 
 
 def test_cells_of_one_id_compute_the_same_function(space):
-    def value(architecture):  # the cell over numbers, with any three functions of which f(0) = 0
+    def value(architecture):  # the cell as a function of a number, for arbitrary functions with f(0) = 0
         functions = {
             "none": lambda x: 0.0,
             "skip_connect": lambda x: x,
@@ -52,7 +52,7 @@ def test_cells_of_one_id_compute_the_same_function(space):
     values = {}
     for architecture in space.grid():
         values.setdefault(architecture.id, set()).add(value(architecture))
-    assert all(len(of_one_id) == 1 for of_one_id in values.values())
+    assert all(len(distinct) == 1 for distinct in values.values())
 
 
 def test_strings_are_the_published_names(space, published):
@@ -74,8 +74,8 @@ def test_strings_are_the_published_names(space, published):
         "x|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",
     ],
 )
-def test_a_string_that_names_no_cell_is_refused(wrong):
-    with pytest.raises(SpaceError, match="does not name a NAS-Bench-201 cell"):
+def test_an_invalid_name_is_an_error(wrong):
+    with pytest.raises(SpaceError, match="is not the name of a NAS-Bench-201 cell"):
         zoo.nasbench201_choices(wrong)
 
 
@@ -95,8 +95,8 @@ def test_flops_equal_the_published_ones(space, published):
 
 
 def published_flops(model):
-    """The formula behind the published `mflops`, which counts more than torch's counter does."""
-    total = 64 * 10 + 64 * (8 + 1) ** 2  # classifier, and global pooling as the authors count it
+    """Return FLOPs by the formula of the published `mflops`, which counts more operations than PyTorch's counter."""
+    total = 64 * 10 + 64 * (8 + 1) ** 2  # the classifier, and global pooling as counted by the authors
 
     def count(module, args, output):
         nonlocal total
@@ -120,14 +120,14 @@ def published_flops(model):
     ("operation", "parameters", "flops"),
     [("nor_conv_3x3", 1_531_546, 440_239_360), ("skip_connect", 73_306, 15_566_080), ("none", 73_306, 15_566_080)],
 )
-def test_golden_costs(space, operation, parameters, flops):
+def test_costs_of_single_operation_cells(space, operation, parameters, flops):
     with torch.device("meta"):
         model = space.architecture({f"edge{e}": operation for e in range(6)}).build()
         cost = measure(model, torch.zeros(1, 3, 32, 32))
     assert (cost.parameters, cost.flops) == (parameters, flops)
 
 
-def test_the_cell_sums_one_operation_on_every_earlier_node():
+def test_a_node_is_the_sum_of_operations_on_all_earlier_nodes():
     space = zoo.nasbench201(channels=4, cells=1)
     edges = ["skip_connect", "none", "avg_pool_3x3", "skip_connect", "nor_conv_1x1", "skip_connect"]
     model = space.architecture({f"edge{e}": operation for e, operation in enumerate(edges)}).build(seed=0).eval()
@@ -138,7 +138,7 @@ def test_the_cell_sums_one_operation_on_every_earlier_node():
         assert torch.allclose(cell(x), x + cell.edges[4](x) + pooled)
 
 
-def test_every_parameter_of_a_connected_cell_learns():
+def test_every_parameter_of_a_connected_cell_has_a_gradient():
     space = zoo.nasbench201(channels=4, cells=1, image=16)
     model = space.architecture({f"edge{e}": "nor_conv_3x3" for e in range(6)}).build(seed=0)
     model(torch.randn(4, 3, 16, 16)).square().sum().backward()

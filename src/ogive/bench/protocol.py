@@ -103,7 +103,7 @@ class EpisodeStore:
             return
         stored = json.loads(row[0])
         differences = [
-            f"{key}: {stored.get(key)} there, {value} requested"
+            f"{key}: {stored.get(key)} stored, {value} requested"
             for key, value in requested.items()
             if stored.get(key) != value
         ]

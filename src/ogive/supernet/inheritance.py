@@ -1,4 +1,4 @@
-"""Weights from the supernet to the plain model of one architecture."""
+"""Copying weights from a supernet to the standalone model of one architecture."""
 
 from __future__ import annotations
 
@@ -11,27 +11,31 @@ from ogive.space import Architecture
 from ogive.supernet.mixture import Mixture, key
 
 
-def plain_state(net: nn.Module, architecture: Architecture) -> dict[str, object]:
-    """The state of the relaxed `net` as far as it belongs to `architecture`, under the plain model's names."""
-    plain = dict(_plain_names(net, "", "", architecture))
+def standalone_state(net: nn.Module, architecture: Architecture) -> dict[str, object]:
+    """Return the weights and buffers of the relaxed `net` that belong to `architecture`, by their names in its model."""
+    standalone_paths = dict(_match_paths(net, "", "", architecture))
     state: dict[str, object] = {}
     for name, value in net.state_dict().items():
-        owner, _, leaf = name.rpartition(".")
-        if owner in plain:
-            state[_join(plain[owner], leaf)] = value
+        module_path, _, attribute = name.rpartition(".")
+        if module_path in standalone_paths:
+            state[_join(standalone_paths[module_path], attribute)] = value
     return state
 
 
-def _plain_names(module: nn.Module, name: str, plain: str, architecture: Architecture) -> Iterator[tuple[str, str]]:
-    """The path of each module of the relaxed net that belongs to `architecture`, and its path in the plain model."""
-    yield name, plain
-    if isinstance(module, Mixture):  # the chosen alternative stands where the mixture stood
+def _match_paths(
+    module: nn.Module, path: str, standalone_path: str, architecture: Architecture
+) -> Iterator[tuple[str, str]]:
+    """Yield the path in the relaxed net, and the path in the standalone model, of each module of `architecture`."""
+    yield path, standalone_path
+    if isinstance(module, Mixture):
+        # In the standalone model, the chosen alternative is at the position of the mixture.
         label = architecture[module.decision.name]
-        yield from _plain_names(module.alternative(label), _join(name, key(label)), plain, architecture)
+        yield from _match_paths(module.alternative(label), _join(path, key(label)), standalone_path, architecture)
         return
-    for child, part in module._modules.items():
-        if part is not None:
-            yield from _plain_names(part, _join(name, child), _join(plain, child), architecture)
+    # `named_children` would leave out a module that is registered under a second name, as with tied weights.
+    for name, child in module._modules.items():
+        if child is not None:
+            yield from _match_paths(child, _join(path, name), _join(standalone_path, name), architecture)
 
 
 def _join(path: str, name: str) -> str:
@@ -39,25 +43,27 @@ def _join(path: str, name: str) -> str:
 
 
 def inherit(model: nn.Module, net: nn.Module, architecture: Architecture) -> None:
-    """Copy the weights and buffers of the relaxed `net` into the plain `model` of `architecture`.
+    """Copy the weights and buffers of the relaxed `net` into the standalone `model` of `architecture`.
 
     Raises:
-        SpaceError: the two do not have the same weights.
+        SpaceError: the two have different weights.
     """
-    state = plain_state(net, architecture)
-    own = model.state_dict(keep_vars=True)
-    wrong = sorted(set(own) ^ set(state)) + [
+    shared = standalone_state(net, architecture)
+    target = model.state_dict(keep_vars=True)
+    differing = sorted(set(target) ^ set(shared)) + [
         name
-        for name, value in own.items()
-        if isinstance(value, Tensor) and isinstance(kept := state.get(name), Tensor) and kept.shape != value.shape
+        for name, value in target.items()
+        if isinstance(value, Tensor) and isinstance(other := shared.get(name), Tensor) and other.shape != value.shape
     ]
-    if wrong:
+    if differing:
         raise SpaceError(
-            f"the model of {architecture!r} and its part of the supernet differ in {', '.join(wrong[:5])}: a factory "
-            "treats the mixture of several layers unlike one layer; let it use the layers that it is given as they are"
+            f"the model of {architecture!r} and its part of the supernet differ in {', '.join(differing[:5])}: a layer of "
+            "the space treats a mixture of layers differently from a single layer; it must use its arguments without "
+            "looking into them"
         )
-    for name, value in own.items():
-        kept = state[name]
-        if isinstance(value, Tensor) and isinstance(kept, Tensor):
-            value.data = value.data.to(kept.device, kept.dtype)
-    model.load_state_dict(state)
+    # `load_state_dict` keeps device and type of the model; they must be those of the supernet.
+    for name, value in target.items():
+        other = shared[name]
+        if isinstance(value, Tensor) and isinstance(other, Tensor):
+            value.data = value.data.to(other.device, other.dtype)
+    model.load_state_dict(shared)

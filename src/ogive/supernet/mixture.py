@@ -1,4 +1,4 @@
-"""The module that stands for a choice between layers, and the state that all places of one decision share."""
+"""The module that replaces a choice between layers, and the architecture parameters of a decision."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from ogive.errors import SpaceError
 from ogive.space.domain import Label
 
 
-class Relaxed(nn.Module):
-    """One decision of a supernet, shared by every place where it stands.
+class RelaxedDecision(nn.Module):
+    """A decision of a supernet. All mixtures of the decision share it.
 
     Attributes:
-        alpha: the architecture parameters [alternatives], in the order of `labels`; zero at the start.
-        weights: the mixture's weights [alternatives] during a forward pass of the supernet, else None.
-        chosen: the label of the activated architecture; None mixes.
+        name: the name of the decision.
+        labels: the labels of its alternatives.
+        alpha: the architecture parameters [alternatives], in the order of `labels`; initially zero.
+        weights: the weights of the mixtures [alternatives] during a forward pass of the supernet, otherwise None.
+        chosen: the label of the activated architecture; None to mix all alternatives.
     """
 
     def __init__(self, name: str, labels: tuple[Label, ...]) -> None:
@@ -34,52 +36,58 @@ class Relaxed(nn.Module):
 
 
 class Mixture(nn.Module):
-    """The alternatives of one decision at one place: their weighted sum, or the chosen one alone.
+    """The alternatives of a decision at one position of the space. It computes their weighted sum, or the chosen one only.
 
-    The alternatives are its children; the name of each is `key(label)`.
+    The alternatives are child modules with the names `key(label)`.
     """
 
-    decision: Relaxed
+    decision: RelaxedDecision
 
-    def __init__(self, decision: Relaxed, path: str, alternatives: Mapping[Label, nn.Module]) -> None:
+    def __init__(self, decision: RelaxedDecision, path: str, alternatives: Mapping[Label, nn.Module]) -> None:
         super().__init__()
-        # Outside of the registered children: the supernet holds the decision once, however many places share it.
+        # Assigned to __dict__, so that PyTorch does not register it as a child. The supernet registers each decision once,
+        # although several mixtures share it.
         self.__dict__["decision"] = decision
         self.path = path
         for label, module in alternatives.items():
             self.add_module(key(label), module)
 
     def alternative(self, label: Label) -> nn.Module:
-        """The module behind `label` at this place."""
+        """Return the module of an alternative."""
         return self.get_submodule(key(label))
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         decision = self.decision
+        # A single path: the other alternatives are not evaluated, so an activated architecture costs no more than its model.
         if decision.chosen is not None:
             return self.alternative(decision.chosen)(*args, **kwargs)
         if decision.weights is None:
             raise SpaceError(
-                f"the mixture at {self.path!r} was called outside of its supernet, which weighs the alternatives of "
+                f"the mixture at {self.path!r} was called outside of its supernet, which computes the weights of "
                 f"{decision.name!r}: call the supernet, or activate an architecture first"
             )
+        # DARTS, equation 2: the sum of all alternatives, weighted by a function of the architecture parameters.
         total: Tensor | None = None
         for label, weight in zip(decision.labels, decision.weights, strict=True):
             output = self.alternative(label)(*args, **kwargs)
             if not isinstance(output, Tensor) or (total is not None and output.shape != total.shape):
-                raise SpaceError(self._unlike(label, output, total))
+                raise SpaceError(self._shape_message(label, output, total))
             total = weight * output if total is None else total + weight * output
         assert total is not None
         return total
 
-    def _unlike(self, label: Label, output: Any, total: Tensor | None) -> str:
-        found = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        wanted = "a tensor" if total is None else f"a tensor of shape {list(total.shape)} like those before it"
+    def _shape_message(self, label: Label, output: Any, total: Tensor | None) -> str:
+        returned = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        expected = "a tensor" if total is None else f"a tensor of shape {list(total.shape)}, like the previous ones"
         return (
-            f"the alternative {label!r} of {self.decision.name!r} at {self.path!r} gives {found}, and a mixture needs "
-            f"{wanted}: give all alternatives the same output shape"
+            f"the alternative {label!r} of {self.decision.name!r} at {self.path!r} returns {returned}, but the mixture "
+            f"needs {expected}: give all alternatives the same output shape"
         )
 
 
 def key(label: Label) -> str:
-    """The name of a mixture's child: never that of an attribute, and without the dots that separate module names."""
+    """Return the name of the child module of a label.
+
+    It differs from all attributes of a module, and contains no dots, which separate the names of nested modules.
+    """
     return "=" + str(label).replace("%", "%25").replace(".", "%2E")

@@ -1,4 +1,8 @@
-"""Relaxing a space: the same expression, with each choice between layers replaced by one mixture module."""
+"""The supernet of a space: the declared expression, with each choice between layers replaced by a mixture module.
+
+The continuous relaxation is that of DARTS: H. Liu, K. Simonyan and Y. Yang, "DARTS: Differentiable Architecture Search"
+(ICLR 2019), section 2.2. Training of weights and architecture parameters is up to the user.
+"""
 
 from __future__ import annotations
 
@@ -13,60 +17,66 @@ from ogive.errors import SpaceError
 from ogive.space import Architecture, Space
 from ogive.space.build import materialise
 from ogive.supernet.inheritance import inherit
-from ogive.supernet.mixture import Relaxed
+from ogive.supernet.mixture import RelaxedDecision
 from ogive.supernet.tree_walk import relax_tree
 
-Weigh = Callable[[Tensor], Tensor]
-"""Architecture parameters [alternatives] of one decision to the weights [alternatives] of its mixture."""
+MixtureFunction = Callable[[Tensor], Tensor]
+"""Maps the architecture parameters [alternatives] of a decision to the weights [alternatives] of its mixtures."""
 
 
 def softmax(alpha: Tensor) -> Tensor:
-    """The weights of DARTS (Liu et al. 2019, section 2.2)."""
+    """Return the weights of DARTS (Liu et al. 2019, equation 2)."""
     return alpha.softmax(-1)
 
 
-def relax(space: Space, mixture: Weigh | None = None) -> Supernet:
-    """The supernet of `space`: a module that contains every architecture, each layer once.
+def relax(space: Space, mixture: MixtureFunction | None = None) -> Supernet:
+    """Return the supernet of `space`: a module that contains every architecture, with each layer once.
 
-    The expression is built as for one architecture, but a choice between layers is handed to the surrounding layer as
-    one `Mixture` of them all. Choices within a chosen layer are mixtures inside it. Architecture parameters belong to
-    decisions, so that a named choice has one vector of them for all its places. Lazy layers are materialised in
-    every branch. The space's constraint is not asked.
+    The expression is built as for a single architecture, except that a choice between layers becomes one `Mixture` of all
+    of them. Choices inside an alternative become mixtures inside it. A decision has one vector of architecture parameters,
+    even if it appears at several positions. Lazy layers are materialized in all alternatives. The constraint of the space
+    is ignored.
 
     Args:
-        space: with choices between layers only.
-        mixture: turns the architecture parameters [alternatives] of a decision into the mixture's weights
-            [alternatives], once for each forward pass; softmax by default.
+        space: a space with choices between layers only.
+        mixture: maps the architecture parameters [alternatives] of a decision to the weights of its mixtures
+            [alternatives]; called once per forward pass. By default softmax.
 
     Raises:
-        SpaceError: a choice between values, or an open repeat, which needs an elastic layer; the message names the
-            decision and its place.
+        SpaceError: the space contains a choice between values, or a repeat with an open number of times, which need an
+            elastic layer; the message names the decision and its position.
     """
     if space.tree is None:
-        raise SpaceError("this space was read from a journal and holds no layers; load it from where it is declared")
-    decisions: dict[str, Relaxed] = {}
+        raise SpaceError("this space was read from a journal and has no layers; load it from where it is declared")
+    decisions: dict[str, RelaxedDecision] = {}
     net = relax_tree(space.tree, decisions)
     if not isinstance(net, nn.Module):
-        raise SpaceError(f"the space builds {type(net).__name__}; a supernet is made of an nn.Module")
+        raise SpaceError(f"the space builds a {type(net).__name__}, but a supernet needs an nn.Module")
+    # The walk adds inner decisions before the outer ones. The order of the space is the one that users see elsewhere.
     ordered = [decisions[d.name] for d in space.decisions if d.name in decisions]
     supernet = Supernet(space, net, ordered, mixture or softmax)
+    # A forward pass of the mixture evaluates all alternatives, so it materializes all lazy layers.
     materialise(supernet, space.example_input)
     return supernet
 
 
 class Supernet(nn.Module):
-    """Every architecture of a space in one module; made by `relax`.
+    """A module that contains every architecture of a space; created by `relax`.
 
-    It is called like a model of the space. At first it mixes; after `activate(architecture)` only that
-    architecture's layers are evaluated.
+    It is called like a model of the space. Initially it mixes all alternatives; after `activate(architecture)` it evaluates
+    the layers of that architecture only.
 
     Attributes:
-        space: that was relaxed.
+        space: the relaxed space.
         net: the relaxed expression.
-        decisions: the decisions with their architecture parameters, in the order of the space's table.
+        decisions: the decisions with their architecture parameters, in the order of the decisions of the space.
+        mixture: maps architecture parameters to weights.
+        active: the activated architecture; None to mix.
     """
 
-    def __init__(self, space: Space, net: nn.Module, decisions: list[Relaxed], mixture: Weigh) -> None:
+    def __init__(
+        self, space: Space, net: nn.Module, decisions: list[RelaxedDecision], mixture: MixtureFunction
+    ) -> None:
         super().__init__()
         self.space = space
         self.net = net
@@ -77,64 +87,68 @@ class Supernet(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         if self.active is not None:
             return self.net(*args, **kwargs)
-        with self._weighed():
+        with self._mixture_weights():
             return self.net(*args, **kwargs)
 
     @contextmanager
-    def _weighed(self) -> Iterator[None]:
-        for decision in self._relaxed():
+    def _mixture_weights(self) -> Iterator[None]:
+        # Once per forward pass, not per mixture: with a random mixture function such as Gumbel-softmax, all mixtures of a
+        # decision must use the same sample.
+        for decision in self._relaxed_decisions():
             decision.weights = self.mixture(decision.alpha)
         try:
             yield
         finally:
-            for decision in self._relaxed():
+            for decision in self._relaxed_decisions():
                 decision.weights = None
 
-    def _relaxed(self) -> Iterator[Relaxed]:
+    def _relaxed_decisions(self) -> Iterator[RelaxedDecision]:
         for decision in self.decisions:
-            assert isinstance(decision, Relaxed)
+            assert isinstance(decision, RelaxedDecision)
             yield decision
 
     def architecture_parameters(self) -> dict[str, nn.Parameter]:
-        """The architecture parameters by decision, each [alternatives] in the order of the decision's labels."""
-        return {decision.name: decision.alpha for decision in self._relaxed()}
+        """Return the architecture parameters of each decision: [alternatives], in the order of its labels."""
+        return {decision.name: decision.alpha for decision in self._relaxed_decisions()}
 
     def weight_parameters(self) -> list[nn.Parameter]:
-        """The parameters of the layers: all that are not architecture parameters."""
+        """Return the parameters of the layers: all parameters other than the architecture parameters."""
         return list(self.net.parameters())
 
     def activate(self, architecture: Architecture | None) -> Supernet:
-        """Evaluate only the layers of `architecture` from now on; None goes back to the mixture. Returns itself.
+        """Evaluate only the layers of `architecture` from now on; None to mix again. Return the supernet.
 
         Raises:
-            SpaceError: the architecture is of another space.
+            SpaceError: the architecture belongs to another space.
         """
         if architecture is not None:
-            architecture = self._own(architecture)
-        for decision in self._relaxed():
+            architecture = self._convert(architecture)
+        for decision in self._relaxed_decisions():
             decision.chosen = architecture.get(decision.name) if architecture is not None else None
         self.active = architecture
         return self
 
     def extract(self, architecture: Architecture) -> nn.Module:
-        """The plain model, as `architecture.build()` makes it, with a copy of the supernet's weights and buffers.
+        """Return the standalone model of `architecture` with a copy of the weights and buffers of the supernet.
 
-        It computes what the supernet computes with that architecture activated, and has its mode, device and types.
+        It computes the same as the supernet with this architecture activated, and has the same mode, device and types.
 
         Raises:
-            SpaceError: the architecture is of another space, or a factory treats a mixture unlike a layer, so that
-                the plain model's weights are not all found.
+            SpaceError: the architecture belongs to another space, or a layer treats a mixture differently from a single
+                layer, so that some weights of the model are missing in the supernet.
         """
-        architecture = self._own(architecture)
+        architecture = self._convert(architecture)
+        # The initial weights are replaced, so the random numbers that they need must not change the caller's.
         with torch.random.fork_rng(devices=[]):
             model: nn.Module = architecture.build()
         inherit(model, self.net, architecture)
         return model.train(self.training)
 
-    def _own(self, architecture: Architecture) -> Architecture:
+    def _convert(self, architecture: Architecture) -> Architecture:
+        """Return `architecture` as an architecture of this space object; it may belong to an equal one."""
         if architecture.space is self.space:
             return architecture
         try:
             return self.space.architecture(architecture)
         except SpaceError as error:
-            raise SpaceError(f"{architecture!r} is not of the space of this supernet: {error}") from error
+            raise SpaceError(f"{architecture!r} does not belong to the space of this supernet: {error}") from error

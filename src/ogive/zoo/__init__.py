@@ -1,4 +1,4 @@
-"""Ready-made search spaces and their layers. `import ogive.zoo` loads no torch; calling one of its functions does."""
+"""Ready-made search spaces and their layers. Importing this package does not import torch; calling its functions does."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from ogive.zoo.nasbench import nasbench201_choices as nasbench201_choices
     from ogive.zoo.nasbench import nasbench201_string as nasbench201_string
 
-_HOME = {
+_DEFINED_IN = {
     "chain": "chains",
     "nasbench201": "nasbench",
     "nasbench201_choices": "nasbench",
     "nasbench201_string": "nasbench",
 }
+"""The module that defines each public name; modules are imported on first use."""
 
 __all__ = ["baselines", "chain", "nasbench201", "nasbench201_choices", "nasbench201_string"]
 
@@ -25,8 +26,8 @@ __all__ = ["baselines", "chain", "nasbench201", "nasbench201_choices", "nasbench
 def __getattr__(name: str) -> Any:
     if name == "baselines":
         return importlib.import_module("ogive.zoo.baselines")
-    if name in _HOME:
-        return getattr(importlib.import_module(f"ogive.zoo.{_HOME[name]}"), name)
+    if name in _DEFINED_IN:
+        return getattr(importlib.import_module(f"ogive.zoo.{_DEFINED_IN[name]}"), name)
     raise AttributeError(f"module 'ogive.zoo' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 

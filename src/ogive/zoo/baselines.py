@@ -1,4 +1,4 @@
-"""Networks as a person would draw them, to be compared with what a search finds."""
+"""Hand-drawn networks, as baselines for the winner of a search."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from ogive.zoo.layers import ConvBlock, PooledClassifier
 
 
 def small_cnn(classes: int = 10, in_channels: int = 1) -> nn.Module:
-    """Four 3 x 3 convolutions with batch norm, 32, 32, 64 and 64 wide, a max pooling behind the second.
+    """Return a network of four 3 x 3 convolutions with batch norm (32, 32, 64, 64 channels), and max pooling in between.
 
-    Takes [batch, in_channels, side, side] with any side from 2; 65,834 parameters with the defaults.
+    Its input is [batch, in_channels, side, side] with any side from 2. With the defaults it has 65,834 parameters.
     """
     return nn.Sequential(
         ConvBlock(in_channels, 32),

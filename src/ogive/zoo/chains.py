@@ -17,21 +17,21 @@ def chain(
     in_channels: int = 1,
     image: int = 8,
 ) -> Space:
-    """A chain of `depth` convolutional blocks, each with a width and a kernel of its own.
+    """Return the space of chains of `depth` convolutional blocks, each with its own width and kernel size.
 
-    The defaults fit scikit-learn's digits and give 6^2 + 6^3 + 6^4 + 6^5 = 9,324 architectures. Every second block
-    halves the side of the image; global average pooling makes the classifier independent of it. Width and depth multipliers
-    shrink the channels and the number of blocks.
+    The defaults are for scikit-learn's digits, and give 6^2 + 6^3 + 6^4 + 6^5 = 9,324 architectures. Every second block
+    halves the side of the image. The classifier accepts images of any size, because of global average pooling. Width and
+    depth multipliers reduce the channels and the number of blocks.
 
-    Decisions: `depth`; `channels0`, `kernel0`, `channels1`, ... as far as the chain reaches.
+    The decisions are `depth`, and `channels0`, `kernel0`, `channels1`, ... for each block.
 
     Args:
-        channels: widths to choose from.
-        kernels: odd kernel sides to choose from.
-        depth: fewest and most blocks, from 1.
-        classes: number of classes.
-        in_channels: channels of the image.
-        image: side of the image in pixels.
+        channels: the numbers of channels to choose from.
+        kernels: the kernel sizes to choose from; odd numbers.
+        depth: the minimum (at least 1) and the maximum number of blocks.
+        classes: the number of classes.
+        in_channels: the number of channels of the image.
+        image: the side of the image in pixels.
     """
     widths = [scaled(one_of(*channels, name=f"channels{i}"), "width") for i in range(depth[1])]
 

@@ -8,13 +8,16 @@ from torch import Tensor, nn
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution with 'same' padding, batch norm, ReLU. With stride s a side of n becomes ceil(n / s).
+    """Convolution with 'same' padding, batch norm, ReLU. With stride s, a side of n becomes ceil(n / s).
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output, also an attribute.
-        kernel: odd side of the kernel.
-        stride: of the convolution.
+        in_channels: the number of channels of the input.
+        out_channels: the number of channels of the output; also an attribute.
+        kernel: the kernel size; an odd number.
+        stride: the stride of the convolution.
+
+    Raises:
+        ValueError: the kernel size is even.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> None:
@@ -36,11 +39,11 @@ class PooledClassifier(nn.Sequential):
 
 
 class ConvNet(nn.Module):
-    """A chain of blocks with a pooled classifier behind the last; [batch, channels, side, side] to [batch, classes].
+    """A chain of blocks, followed by a pooled classifier: [batch, channels, side, side] to [batch, classes].
 
     Args:
-        blocks: modules in order; the last one's `out_channels` is the classifier's width.
-        classes: number of classes.
+        blocks: the blocks in order; `out_channels` of the last is the number of inputs of the classifier.
+        classes: the number of classes.
     """
 
     def __init__(self, *blocks: ConvBlock, classes: int) -> None:
@@ -54,7 +57,7 @@ class ConvNet(nn.Module):
 
 
 class ReLUConvBN(nn.Sequential):
-    """ReLU, convolution with 'same' padding, batch norm: the order within NAS-Bench-201."""
+    """ReLU, convolution with 'same' padding, batch norm: the order in the cells of NAS-Bench-201."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
         super().__init__(
@@ -65,27 +68,28 @@ class ReLUConvBN(nn.Sequential):
 
 
 class Zero(nn.Module):
-    """The operation `none`: zeros of the input's shape, through which a gradient of zero flows."""
+    """The operation `none`: zeros in the shape of the input; the gradient is zero as well."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.mul(0.0)
 
 
 class AveragePool(nn.AvgPool2d):
-    """Average of the 3 x 3 neighbours, those outside of the image not counted; keeps the size."""
+    """The average over 3 x 3 pixels, without those outside of the image; the size stays the same."""
 
     def __init__(self) -> None:
         super().__init__(3, stride=1, padding=1, count_include_pad=False)
 
 
 class DenseCell(nn.Module):
-    """A cell in which every node is the sum of one operation on each earlier node; the last node is the output.
+    """A cell in which each node is the sum of operations on all earlier nodes. The last node is the output.
 
     Args:
-        edges: the operations, in the order 0-1, 0-2, 1-2, 0-3, 1-3, 2-3, ...: all edges into node 1, then node 2, ...
+        edges: the operations, in the order 0-1, 0-2, 1-2, 0-3, 1-3, 2-3, ...: first the edge into node 1, then those into
+            node 2, and so on.
 
     Raises:
-        ValueError: the number of edges is not n (n - 1) / 2 for any number of nodes n.
+        ValueError: the number of edges is not n (n - 1) / 2 for a number of nodes n.
     """
 
     def __init__(self, edges: Sequence[nn.Module]) -> None:
@@ -94,7 +98,7 @@ class DenseCell(nn.Module):
         while nodes * (nodes - 1) // 2 < len(edges):
             nodes += 1
         if nodes * (nodes - 1) // 2 != len(edges):
-            raise ValueError(f"{len(edges)} edges do not make a dense cell: 1, 3, 6, 10 ... do")
+            raise ValueError(f"{len(edges)} edges do not form a dense cell; it needs 1, 3, 6, 10, ...")
         self.nodes = nodes
         self.edges = nn.ModuleList(edges)
 
@@ -108,7 +112,7 @@ class DenseCell(nn.Module):
 
 
 class ResidualReduction(nn.Module):
-    """NAS-Bench-201's residual block between stages: halves the side, which must be even, and changes the width."""
+    """The residual block between the stages of NAS-Bench-201: it halves the side (an even number) and changes the width."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -122,7 +126,7 @@ class ResidualReduction(nn.Module):
 
 
 class Stem(nn.Sequential):
-    """Convolution 3 x 3 and batch norm: the first layers of NAS-Bench-201."""
+    """3 x 3 convolution and batch norm: the first layers of NAS-Bench-201."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__(nn.Conv2d(in_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))

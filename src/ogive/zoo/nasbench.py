@@ -12,12 +12,12 @@ from ogive.space import Architecture, Space, layer, one_of, repeat, scaled, wiri
 from ogive.zoo.layers import AveragePool, DenseCell, NormalisedClassifier, ReLUConvBN, ResidualReduction, Stem, Zero
 
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-"""(from, to) of `edge0` to `edge5`."""
+"""The nodes (from, to) of `edge0` to `edge5`."""
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
 
 def operations(channels: object) -> dict[str, object]:
-    """The five operations at one width, by their published names."""
+    """Return the five operations with a number of channels, by their published names."""
     return {
         "none": layer(Zero),
         "skip_connect": layer(nn.Identity),
@@ -28,25 +28,28 @@ def operations(channels: object) -> dict[str, object]:
 
 
 def cell(channels: object) -> object:
-    """The cell at one width; its edges are the same decisions at every width and every place."""
+    """Return the cell with a number of channels. All cells of a network share the decisions of their edges."""
     return layer(DenseCell, [one_of(**operations(channels), name=f"edge{e}") for e in range(len(EDGES))])
 
 
 def nasbench201(channels: int = 16, cells: int = 5, classes: int = 10, in_channels: int = 3, image: int = 32) -> Space:
-    """The topology search space of NAS-Bench-201: one cell of four nodes and six edges, stacked in three stages.
+    """Return the topology search space of NAS-Bench-201: a cell of four nodes and six edges, stacked in three stages.
 
-    5^6 = 15,625 architectures, of which 6,466 differ by the authors' count (`unique_string`). Decisions: `edge0` to
-    `edge5` for the edges 0-1, 0-2, 1-2, 0-3, 1-3, 2-3. Width and depth multipliers shrink C and N.
+    It has 5^6 = 15,625 architectures, of which 6,466 are distinct by the authors' definition (`unique_string`). The
+    decisions are `edge0` to `edge5`, for the edges 0-1, 0-2, 1-2, 0-3, 1-3, 2-3. Width and depth multipliers reduce C and N.
 
     Args:
-        channels: width C of the first stage; the later ones have 2C and 4C.
-        cells: cells a stage, N.
-        classes: number of classes.
-        in_channels: channels of the image.
-        image: side of the image in pixels, a multiple of 4.
+        channels: the number of channels of the first stage, C; the later stages have 2C and 4C.
+        cells: the number of cells per stage, N.
+        classes: the number of classes.
+        in_channels: the number of channels of the image.
+        image: the side of the image in pixels, a multiple of 4.
+
+    Raises:
+        SpaceError: `image` is not a multiple of 4.
     """
     if image % 4:
-        raise SpaceError(f"nasbench201(image={image}): two stages halve the image, so its side is a multiple of 4")
+        raise SpaceError(f"nasbench201(image={image}): must be a multiple of 4, because two stages halve the image")
     first, second, third = (scaled(factor * channels, "width") for factor in (1, 2, 4))
     times = scaled(cells, "depth")
     net = layer(
@@ -64,11 +67,12 @@ def nasbench201(channels: int = 16, cells: int = 5, classes: int = 10, in_channe
 
 
 def unique_string(choices: Mapping[str, str]) -> str:
-    """The authors' unique string (`to_unique_str` in their code): equal for cells that they count as isomorphic.
+    """Return the unique string of the authors (`to_unique_str` in their code), which cells share that they count as equal.
 
-    A node is the sorted sum of its inputs; `skip_connect` stands for its source, `none` and whatever starts at a
-    node that is exactly `#` for zero, written `#`. Zeros stay in their sums and sums are not flattened, which is what
-    gives the published 6,466; some cells of different strings still compute the same function.
+    The string of a node is the sorted sum of its inputs. The input of a `skip_connect` edge is the string of its source. A
+    `none` edge, and any edge from a node whose string is `#`, is zero, written `#`. As in the authors' code, zeros are not
+    removed from sums, and nested sums are not flattened, which gives the published number of 6,466. Some cells with
+    different strings still compute the same function.
     """
     nodes = ["0"]
     for target in range(1, 4):
@@ -85,12 +89,12 @@ def unique_string(choices: Mapping[str, str]) -> str:
 
 
 def nasbench201_graph(choices: Mapping[str, str]) -> tuple[list[str], list[tuple[int, int]]]:
-    """The cell as a graph whose nodes are operations, between `input` and `output` (see `ogive.space.wiring`)."""
+    """Return the cell as a graph whose nodes are `input`, the operations and `output` (see `ogive.space.wiring`)."""
     return wiring({edge: choices[f"edge{e}"] for e, edge in enumerate(EDGES)})
 
 
 def nasbench201_string(architecture: Architecture | Mapping[str, str]) -> str:
-    """The published name of an architecture, such as `|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|`."""
+    """Return the published name of an architecture, such as `|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|`."""
     nodes = []
     for target in range(1, 4):
         inputs = [f"{architecture[f'edge{e}']}~{source}" for e, (source, end) in enumerate(EDGES) if end == target]
@@ -99,16 +103,16 @@ def nasbench201_string(architecture: Architecture | Mapping[str, str]) -> str:
 
 
 def nasbench201_choices(string: str) -> dict[str, str]:
-    """The choices behind a published name, for `space.architecture(...)`; the inverse of `nasbench201_string`.
+    """Return the choices of a published name, for `space.architecture(...)`; the inverse of `nasbench201_string`.
 
     Raises:
         SpaceError: `string` is not the name of a NAS-Bench-201 cell.
     """
-    found = re.findall(r"(\w+)~(\d)", string)
-    choices = {f"edge{e}": operation for e, (operation, _) in enumerate(found)}
-    if len(found) != len(EDGES) or nasbench201_string(choices) != string or set(choices.values()) - set(OPERATIONS):
+    edges = re.findall(r"(\w+)~(\d)", string)
+    choices = {f"edge{e}": operation for e, (operation, _) in enumerate(edges)}
+    if len(edges) != len(EDGES) or nasbench201_string(choices) != string or set(choices.values()) - set(OPERATIONS):
         raise SpaceError(
-            f"{string!r} does not name a NAS-Bench-201 cell: wanted |a~0|+|b~0|c~1|+|d~0|e~1|f~2| "
-            f"with operations of {', '.join(OPERATIONS)}"
+            f"{string!r} is not the name of a NAS-Bench-201 cell; expected |a~0|+|b~0|c~1|+|d~0|e~1|f~2| "
+            f"with operations among {', '.join(OPERATIONS)}"
         )
     return choices
