@@ -205,7 +205,7 @@ def test_a_hint_names_trials_that_were_better_at_an_earlier_epoch(
 
 def test_only_one_objective_may_choose_the_epoch(tmp_path: Path) -> None:
     best = [og.Objective("rmse", "minimize", epoch="best"), og.Objective("accuracy", epoch="best")]
-    with pytest.raises(JobError, match="one objective alone can choose its epoch"):
+    with pytest.raises(JobError, match="only one objective can choose the epoch"):
         search(tmp_path / "run", train_overfitting, objectives=best)
     search(tmp_path / "run", train_overfitting, objectives="rmse", max_trials=2)
     with pytest.raises(RunError, match=r"objectives: was .* and is"):

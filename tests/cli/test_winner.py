@@ -155,8 +155,8 @@ def test_a_search_without_weights_shows_the_reason_at_its_end(ogive: Ogive, tmp_
     ogive("report", "win.yaml", "--to", "md")
     assert f"has no weights: {reason}" in (tmp_path / "runs" / "win" / "report.md").read_text()
     done = ogive("finalize", "win.yaml", "--epochs", "1")
-    assert done.err.startswith(f"warning: full training will save no weights either: {said}")
-    assert f"weights:  none: {said}" in done.out
+    assert done.err.startswith(f"warning: full training will save no weights either: {reason}")
+    assert f"weights:  none: {reason}" in done.out
     done = ogive("finalize", "win.yaml", "--epochs", "1", "--retrain")
     assert "0 of 2 trainings are reused; 2 without weights are repeated" in done.err
     assert ogive("export", "win.yaml", "--to", "torch").code == 2

@@ -237,7 +237,7 @@ def test_a_comparison_in_the_folder_is_shown(tmp_path: Path) -> None:
     baseline = ComparedNetwork("hand-drawn", {"accuracy": [0.91, 0.91, 0.92]}, 2000)
     reference = RandomReference("accuracy", [0.1, 0.2, 0.3], "Same recipe.")
     write_comparison(BaselineComparison.of(network, baseline, [0, 1, 2], "test", reference), found.folder)
-    page = checked(found.report().read_text())
+    page = parse_and_check(found.report().read_text())
     assert "The network of the search is better." in page.text
     assert "0.50 times" in page.text
     assert "3 trials of a separate random search. Same recipe." in page.text

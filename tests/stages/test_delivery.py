@@ -288,9 +288,7 @@ def test_a_train_function_without_checkpoints_gives_a_warning_after_the_first_tr
     events = list(Journal(run.folder / "journal.db", writable=False).read())
     (warning,) = [event for event in events if event.kind == "warning"]
     assert warning.trial == 0
-    assert (
-        "no weights are kept: the train function came to the end of a trial without calling" in warning.data["message"]
-    )
+    assert "no weights are kept: the train function finished a trial without calling" in warning.data["message"]
     assert warning.seq < next(event.seq for event in events if event.kind == "started" and event.trial == 1)
     with pytest.raises(RunError, match=r"no weights: .*call trial.checkpoint\(model=model.state_dict\(\), ...\)"):
         run.model()
@@ -298,10 +296,10 @@ def test_a_train_function_without_checkpoints_gives_a_warning_after_the_first_tr
     messages: list[str] = []
     finalize(run, messages, epochs=1, executor=executor)
     assert messages[0].startswith(
-        "warning: full training will save no weights either: the train function came to the end"
+        "warning: full training will save no weights either: the train function finished a trial"
     )
-    assert "no weights: the train function came to the end" in " ".join(messages[1:])
-    assert "| weights | none: the train function came" in (run.folder / "final" / "MODEL_CARD.md").read_text()
+    assert "no weights: the train function finished a trial" in " ".join(messages[1:])
+    assert "| weights | none: the train function finished" in (run.folder / "final" / "MODEL_CARD.md").read_text()
     finalize(run, messages := [], epochs=1, executor=executor)
     assert "2 of 2 trainings are reused" in messages
 
@@ -333,8 +331,11 @@ def test_a_train_function_without_checkpoints_gives_a_warning_at_a_pause(tmp_pat
         event for event in Journal(run.folder / "journal.db", writable=False).read() if event.kind == "warning"
     )
     assert warning.trial == 0
-    assert "no weights are kept of trials that are paused: the train function had not called" in warning.data["message"]
-    assert "nothing can be exported of its trials; let it call trial.checkpoint" in str(run.delivery().missing)
+    assert (
+        "no weights are kept of paused trials: the schedule paused or stopped a trial before the train"
+        in warning.data["message"]
+    )
+    assert "no trial can be exported; call trial.checkpoint" in str(run.delivery().missing)
 
 
 def test_checkpoints_without_model_give_a_warning(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def test_missing_weights_and_wrong_arguments_are_refused(run: og.Run, tmp_path: 
     for wrong, message in (
         ({"top": 0}, "top=0"),
         ({"seeds": (1, 1)}, "expected different whole numbers"),
-        ({"baseline": make_baseline()}, "not a network itself"),
+        ({"baseline": make_baseline()}, "must be a function without arguments"),
         ({"recipe": {"colour": 1}}, "there is no 'colour'"),
     ):
         with pytest.raises(JobError, match=message):
@@ -291,7 +291,8 @@ def test_notes_name_failed_seeds_and_an_end_by_failures(tmp_path: Path) -> None:
     run = og.search(space, train, epochs=1, max_trials=4, executor="inline", run=tmp_path / "run")
     failing |= {0, 1, 2}
     with pytest.raises(
-        RunError, match=r"3 of 4 trainings: the first 3 trials all ended with .*: the disk is away .*repeats"
+        RunError,
+        match=r"3 of 4 trainings: the first 3 trials all ended with .*: the disk is away .*failed trials are repeated",
     ):
         finalize(run)
     (note,) = run.stages.notes
