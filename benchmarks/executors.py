@@ -51,7 +51,7 @@ def run_trials(estimator: TimedEstimator, count: int, workers: int) -> list[Tria
             run=Path(folder) / "run",
             observer=lambda state, event: None,
         )
-        assert run.state.failed == 0
+        assert run.state.failed_count == 0
         return run.trials
 
 

@@ -164,7 +164,7 @@ class Campaign:
             current = reported_metrics(events)
             self._count(bool(lost_steps(reports.get(run, {}), current)), "a reported step is lost")
             self._count(len(current) != sum(e.kind is Kind.REPORTED for e in events), "a (trial, step) appears twice")
-            trials = list(State.of(events).trials.values())
+            trials = list(State.from_events(events).trials.values())
             is_active = any(not (t.status.ended or t.status is Status.PAUSED) for t in trials)
             self._count(is_active, "a trial has not ended")
             self._count(any(t.status.failed for t in trials), "a trial has failed")

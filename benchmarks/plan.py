@@ -148,7 +148,7 @@ def compare_splits(seeds: int, trials: int) -> None:
     for name, strategy, schedule in (
         ("hyperband", PluginSpec("random"), PluginSpec("hyperband")),
         ("asha", PluginSpec("random"), PluginSpec("asha")),
-        ("bohb", PluginSpec("bohb"), PluginSpec(*next(iter(og.strategy.brought("bohb", {}).items())))),
+        ("bohb", PluginSpec("bohb"), PluginSpec(*next(iter(og.strategy.paired_schedule("bohb", {}).items())))),
     ):
         for workers in (2, 4, 8, 16, 64):
             search = PlannedSearch(strategy, schedule, trials)
@@ -203,7 +203,7 @@ def compare_forecasts(repeats: int) -> None:
                     observer=lambda state, event: None,
                     **arguments,
                 )
-                actual = run.state.elapsed
+                actual = run.state.elapsed_seconds
             seconds = plan.row.seconds
             errors.append(seconds.expected / actual - 1)
             interval = f"{seconds.low:.1f} to {seconds.high:.1f}"

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from ogive.stats.best_probability import noise, probabilities
-from ogive.stats.rank_correlation import STATISTICS, interval
+from ogive.stats.best_probability import best_probabilities, estimate_noise
+from ogive.stats.rank_correlation import STATISTICS, correlation_interval
 
 FloatArray = NDArray[np.float64]
 RESAMPLES = 500
@@ -76,7 +76,11 @@ def print_coverage(simulations: int) -> None:
                     covered = np.zeros(3)
                     for a, b, value in zip(x, y, STATISTICS[name](x, y), strict=True):
                         value = float(value)
-                        bounds = (interval(name, n, value), fisher(name, n, value), percentile(name, a, b, rng))
+                        bounds = (
+                            correlation_interval(name, n, value),
+                            fisher(name, n, value),
+                            percentile(name, a, b, rng),
+                        )
                         covered += [low <= true <= high for low, high in bounds]
                     ours, z, bootstrap = 100 * covered / simulations
                     lowest[n, name] = min(lowest.get((n, name), 100.0), ours)
@@ -100,7 +104,7 @@ def print_calibration(simulations: int) -> None:
             searched = true + rng.normal(size=10)
             values = list(true[:, None] + spread * rng.normal(size=(10, 3)))
             best = int(searched.argmax())
-            computed.append(probabilities(values, "maximize", noise(values), searched)[best])
+            computed.append(best_probabilities(values, "maximize", estimate_noise(values), searched)[best])
             outcomes.append(true.argmax() == best)
         predicted, actual = np.array(computed), np.array(outcomes)
         cells = []

@@ -51,7 +51,7 @@ from ogive import bench
 from ogive.bench import comparison_figures
 from ogive.bench.catalog import parse_method
 from ogive.bench.comparison_results import BenchmarkResults
-from ogive.bench.problem import Observation, Problem
+from ogive.bench.problem import Problem, StepResult
 from ogive.bench.table_problem import Table
 from ogive.bench.wrappers import Wrapper
 from ogive.document.markdown import standalone
@@ -127,7 +127,7 @@ class Uneven(Wrapper):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem, "with unequal durations")
 
-    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
+    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
         rng = generator(seed, "duration", architecture.id, int(fidelity.get("epochs", 0)))
         factor = float(np.exp(rng.normal(-(UNEVEN**2) / 2, UNEVEN)))
         for result in super().evaluate(architecture, fidelity, seed):
@@ -146,7 +146,7 @@ class Misleading(Wrapper):
         self.values = values.copy()
         self.values[middle] = values[generator(0, "misleading").permutation(middle)]
 
-    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
+    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
         value = float(self.values[self.table.row(architecture)])
         for result in super().evaluate(architecture, fidelity, seed):
             is_lowest = result.step == self.lowest
@@ -159,7 +159,7 @@ class Epochs(Wrapper):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem, "by epochs")
 
-    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
+    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
         for result in super().evaluate(architecture, fidelity, seed):
             yield replace(result, seconds=1.0)
 
@@ -171,7 +171,7 @@ class Epochs(Wrapper):
 class Slow(Epochs):
     """Makes one architecture in ten ten times as slow."""
 
-    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
+    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
         factor = 10.0 if generator(seed, "slow", architecture.id).random() < 0.1 else 1.0
         for result in super().evaluate(architecture, fidelity, seed):
             yield replace(result, seconds=result.seconds * factor)
@@ -236,9 +236,9 @@ def final_regrets(results: BenchmarkResults, name: str, costs: Sequence[float]) 
 
 
 def _format_differences(regrets: np.ndarray, reference: np.ndarray) -> str:
-    from ogive.stats.paired import paired
+    from ogive.stats.paired import compare_pairs
 
-    tests = [paired(a.tolist(), b.tolist()) for a, b in zip(regrets.T, reference.T, strict=True)]
+    tests = [compare_pairs(a.tolist(), b.tolist()) for a, b in zip(regrets.T, reference.T, strict=True)]
     return "  ".join(f"{test.mean:+.3f} (p={test.p:.3f})" for test in tests)
 
 

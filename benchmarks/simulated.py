@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import ogive as og
-from ogive.executors.simulated import FaultModel, Next, Simulated, VirtualClock
+from ogive.executors.simulated import FaultModel, SimulatedExecutor, SimulatedReport, VirtualClock
 from ogive.monitor.advisor import Advisor
 from ogive.run.controller import Controller
 from ogive.run.events import Event, Kind
@@ -30,7 +30,7 @@ from ogive.run.journal import Journal
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.session.run_declaration import RunSpec, make_schedule, make_strategy
-from ogive.trial import until
+from ogive.trial import steps_of
 
 SPACE = og.Space(og.layer(dict, **{f"edge{i}": og.one_of(*range(5), name=f"edge{i}") for i in range(10)}))
 EPOCHS, MINUTE = 81, 60.0
@@ -49,13 +49,17 @@ class MemoryJournal:
         return numbered
 
 
-def trajectory(assignment: Assignment) -> Iterator[Next]:
+def trajectory(assignment: Assignment) -> Iterator[SimulatedReport]:
     """Yield one report at the end of a job: a metric with some structure, and noise that depends on the trial."""
     value = sum(int(label) * (index % 3 + 1) for index, label in enumerate(assignment.choices.values())) / 80
     noise = assignment.seed % 1000 / 1000
-    epochs = until(assignment.fidelity)
+    epochs = steps_of(assignment.fidelity)
     epoch_seconds = MINUTE * math.exp(0.5 * (noise - 0.5))
-    yield epochs, {"accuracy": value + 0.05 * noise - 1 / (epochs + 1)}, epoch_seconds * (epochs - assignment.reported)
+    yield (
+        epochs,
+        {"accuracy": value + 0.05 * noise - 1 / (epochs + 1)},
+        epoch_seconds * (epochs - assignment.last_reported_step),
+    )
 
 
 def search(trials: int, workers: int, sqlite: bool, faults: FaultModel) -> None:
@@ -73,14 +77,14 @@ def search(trials: int, workers: int, sqlite: bool, faults: FaultModel) -> None:
         log = Journal(path, clock=clock) if sqlite else MemoryJournal([created])
         if isinstance(log, Journal):
             log.acquire()
-        state = State.of([created], SPACE)
+        state = State.from_events([created], SPACE)
         controller = Controller(
             log,
             log.append([Event(Kind.OPENED, data={"workers": workers}, time=clock.now())]),
             state,
             strategy=make_strategy(SEARCH, SPACE, state.objectives, (), estimator.screen),
             schedule=make_schedule("asha", state.objectives, (), EPOCHS),
-            executor=Simulated(clock, trajectory, workers, faults=faults),
+            executor=SimulatedExecutor(clock, trajectory, workers, faults=faults),
             folder=Path(temporary),
             clock=clock,
             monitor=Advisor(state, clock),

@@ -224,7 +224,7 @@ def transfer(names: list[str], seeds: range) -> None:
                     strategy = _create(name, space)
                     if warm:
                         earlier = list(trials(_unique(_create(name, space)), 100, 1000 + seed, measure_before))
-                        transferred = warm_start.transfer(space, space, earlier, strategy.objectives)
+                        transferred = warm_start.transfer_best(space, space, earlier, strategy.objectives)
                         strategy = strategies.WarmStart(strategy, transferred.architectures, transferred.trials)
                     finished = trials(_unique(strategy), after[-1], seed, measure_now)
                     accuracies = [trial.metrics["accuracy"] for trial in finished]

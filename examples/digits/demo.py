@@ -58,7 +58,7 @@ def random_search(run: og.Run, estimator: og.estimate.Classifier, constraints: o
         epochs=EPOCHS,
         seed=run.state.created["seed"],
         max_trials=1000,
-        budget=run.state.elapsed / 3600,
+        budget=run.state.elapsed_seconds / 3600,
         workers=2,
         run=run.folder / "random",
         cache=False,
@@ -105,10 +105,10 @@ def main() -> None:
         )
     print_trials(console, run.top(5))
     random = random_search(run, estimator, constraints)
-    finished = random.state.count[Status.FINISHED]
+    finished = random.state.status_counts[Status.FINISHED]
     console.print(
-        f"random search for the same {run.state.elapsed:.0f} s: {finished} architectures trained in full, the best with "
-        f"log-loss {random.best.metrics['log_loss']:.4f}\n"
+        f"random search for the same {run.state.elapsed_seconds:.0f} s: {finished} architectures trained in "
+        f"full, the best with log-loss {random.best.metrics['log_loss']:.4f}\n"
     )
 
     console.print(

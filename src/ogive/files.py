@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-Write = Callable[[IO[bytes]], object]
+Writer = Callable[[IO[bytes]], object]
 """A function that writes the content to an open binary file."""
 
 
-def write_flushed(path: Path, write: Write) -> None:
+def write_flushed(path: Path, write: Writer) -> None:
     """Create the file at `path` and flush it to the disk. If that fails, the incomplete file is removed.
 
     Raises:
@@ -27,7 +27,7 @@ def write_flushed(path: Path, write: Write) -> None:
         raise
 
 
-def replace_file(path: Path, write: Write, draft: Path | None = None) -> None:
+def replace_file(path: Path, write: Writer, draft: Path | None = None) -> None:
     """Write a draft in the same folder and rename it to `path`.
 
     Args:

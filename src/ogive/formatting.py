@@ -54,18 +54,18 @@ def amount(money: float, currency: str = "") -> str:
     return f"{digits} {currency}".rstrip()
 
 
-def of_limit(money: float, limit: float, currency: str) -> str:
+def amount_of_limit(money: float, limit: float, currency: str) -> str:
     """Return an amount with its limit: `6.43 of 50 USD`, or `6.43 of 50 of money` where the currency is unknown."""
     limit_digits = f"{round(limit):,}" if limit == round(limit) else amount(limit)
     return f"{amount(money)} of {limit_digits} {currency or 'of money'}"
 
 
-def counts(count: Mapping[S, int]) -> str:
+def nonzero_counts(count: Mapping[S, int]) -> str:
     """Return the counts above 0, the largest first: `3 error, 1 time limit`; an empty text where all are 0."""
     nonzero = sorted(((n, status.value) for status, n in count.items() if n), key=lambda item: (-item[0], item[1]))
     return ", ".join(f"{n:,} {name.replace('_', ' ')}" for n, name in nonzero)
 
 
-def capitalized(text: str) -> str:
+def as_sentence(text: str) -> str:
     """Return a clause as a sentence: capitalized, with a full stop."""
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."

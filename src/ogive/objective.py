@@ -127,7 +127,7 @@ class Constraint:
 ObjectiveSpec = str | Objective | Sequence[str | Objective]
 
 
-def objectives(spec: ObjectiveSpec) -> tuple[Objective, ...]:
+def parse_objectives(spec: ObjectiveSpec) -> tuple[Objective, ...]:
     """Return the objectives that `spec` describes: the name of a metric, an `Objective`, or a list of these.
 
     Raises:
@@ -156,7 +156,7 @@ def objectives(spec: ObjectiveSpec) -> tuple[Objective, ...]:
     return tuple(parsed.values())
 
 
-def constraints(spec: Constraint | Iterable[Constraint]) -> tuple[Constraint, ...]:
+def parse_constraints(spec: Constraint | Iterable[Constraint]) -> tuple[Constraint, ...]:
     """Return one or several constraints as a tuple.
 
     Raises:
@@ -180,12 +180,12 @@ def constraints(spec: Constraint | Iterable[Constraint]) -> tuple[Constraint, ..
     return items
 
 
-def costs(metrics: Metrics, objectives: Sequence[Objective]) -> FloatArray:
+def cost_vector(metrics: Metrics, objectives: Sequence[Objective]) -> FloatArray:
     """Return the costs [m]; NaN where a metric is missing or not finite."""
     return np.array([objective.cost(metrics) for objective in objectives], dtype=np.float64)
 
 
-def violation(metrics: Metrics, constraints: Iterable[Constraint]) -> float:
+def total_violation(metrics: Metrics, constraints: Iterable[Constraint]) -> float:
     """Return the sum of the violations of all constraints, hard and soft; 0 if all are satisfied."""
     return sum((constraint.violation(metrics) for constraint in constraints), start=0.0) if constraints else 0.0
 
@@ -200,11 +200,11 @@ def sort_key(metrics: Metrics, objective: Objective, constraints: Iterable[Const
     cost = objective.cost(metrics)
     if math.isnan(cost):
         return 2, 0.0
-    excess = violation(metrics, constraints)
+    excess = total_violation(metrics, constraints)
     return (1, excess) if excess > 0 else (0, cost)
 
 
-def ranks(
+def rank_metrics(
     metrics: Sequence[Metrics], objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()
 ) -> list[int]:
     """Return the ranks of n trials by their metrics, as `rank` does; 0 is the best."""
@@ -213,8 +213,8 @@ def ranks(
         rank_of = {key: index for index, key in enumerate(sorted(set(keys)))}
         return [rank_of[key] for key in keys]
     rows = np.array([[objective.cost(row) for objective in objectives] for row in metrics])
-    excess = [violation(row, constraints) for row in metrics]
-    return [int(value) for value in rank(rows.reshape(len(metrics), len(objectives)), excess)]
+    excess = [total_violation(row, constraints) for row in metrics]
+    return [int(value) for value in rank_costs(rows.reshape(len(metrics), len(objectives)), excess)]
 
 
 def pareto_front(costs: ArrayLike) -> BoolArray:
@@ -232,7 +232,7 @@ def pareto_front(costs: ArrayLike) -> BoolArray:
     return front
 
 
-def rank(costs: ArrayLike, violations: ArrayLike | None = None) -> IntArray:
+def rank_costs(costs: ArrayLike, violations: ArrayLike | None = None) -> IntArray:
     """Return the ranks [n] of `costs` [n, m]; 0 is the best. Equally good rows share a rank, and no rank is skipped.
 
     Feasible rows (violation 0) come first, then the others by `violations` [n] (Deb et al. 2002, section VI). Feasible

@@ -28,7 +28,7 @@ class Registry(Generic[T]):
 
     def __init__(self, kind: str, given: tuple[str, ...], factories: Mapping[str, str | Callable[..., T]]) -> None:
         self.kind = kind
-        self.given = frozenset(given)
+        self.reserved = frozenset(given)
         self._factories = dict(factories)
 
     def names(self) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ class Registry(Generic[T]):
     def options(self, name: str) -> dict[str, Any]:
         """Return the options of `name` with their defaults; `inspect.Parameter.empty` marks a required option."""
         parameters = inspect.signature(self.factory(name)).parameters.values()
-        return {p.name: p.default for p in parameters if p.name not in self.given and p.kind is not p.VAR_KEYWORD}
+        return {p.name: p.default for p in parameters if p.name not in self.reserved and p.kind is not p.VAR_KEYWORD}
 
     def check_options(self, name: str, options: Mapping[str, Any]) -> None:
         """Check that `name` has all of `options`, and that all required options are present.
@@ -84,7 +84,7 @@ class Registry(Generic[T]):
                 raise JobError(f"{self.kind} {name!r} needs its option {option!r}")
 
 
-def whole(owner: str, option: str, value: Any, at_least: int) -> int:
+def check_whole_number(owner: str, option: str, value: Any, at_least: int) -> int:
     """Check that `value` is a whole number of at least `at_least`, and return it as an int.
 
     Args:
@@ -102,7 +102,7 @@ def whole(owner: str, option: str, value: Any, at_least: int) -> int:
     return int(value)
 
 
-def share(owner: str, option: str, value: object) -> float:
+def check_share(owner: str, option: str, value: object) -> float:
     """Check that `value` is a number from 0 to 1, and return it as a float; the arguments are as in `whole`.
 
     Raises:
@@ -113,7 +113,7 @@ def share(owner: str, option: str, value: object) -> float:
     return float(value)
 
 
-def positive(owner: str, option: str, value: object) -> float:
+def check_positive(owner: str, option: str, value: object) -> float:
     """Check that `value` is a finite number above 0, and return it as a float; the arguments are as in `whole`.
 
     Raises:
@@ -124,7 +124,7 @@ def positive(owner: str, option: str, value: object) -> float:
     return float(value)
 
 
-def choice(owner: str, option: str, value: object, allowed: Sequence[str]) -> str:
+def check_choice(owner: str, option: str, value: object, allowed: Sequence[str]) -> str:
     """Check that `value` is one of the words in `allowed`, and return it; the other arguments are as in `whole`.
 
     Raises:
@@ -136,7 +136,7 @@ def choice(owner: str, option: str, value: object, allowed: Sequence[str]) -> st
     return str(value)
 
 
-def flag(owner: str, option: str, value: object) -> bool:
+def check_flag(owner: str, option: str, value: object) -> bool:
     """Check that `value` is true or false, and return it; the arguments are as in `whole`.
 
     Raises:

@@ -66,7 +66,7 @@ class Status(StrEnum):
         self.failed = self.ended and value not in ("finished", "stopped")
 
 
-RETRIED = (Status.KILLED, Status.LOST)
+RETRYABLE = (Status.KILLED, Status.LOST)
 """The failures after which another attempt may succeed."""
 
 
@@ -121,13 +121,13 @@ class BestEpoch(NamedTuple):
     goal: str
     needed: tuple[str, ...] = ()
 
-    def beside(self, screened: Mapping[str, float]) -> BestEpoch:
+    def without_screened(self, screened: Mapping[str, float]) -> BestEpoch:
         """Return the rule for a trial with these screened metrics, which its reports need not contain."""
         return self._replace(needed=tuple(name for name in self.needed if name not in screened)) if screened else self
 
-    def counts(self, metrics: Mapping[str, float]) -> bool:
+    def is_eligible(self, metrics: Mapping[str, float]) -> bool:
         """Return whether an epoch with these metrics is eligible: all needed metrics are present and finite."""
-        return finite(metrics, (self.metric, *self.needed))
+        return are_finite(metrics, (self.metric, *self.needed))
 
     def cost(self, metrics: Mapping[str, float]) -> float:
         """Return the cost of an eligible epoch; the best epoch has the lowest."""
@@ -173,7 +173,7 @@ class Trial:
         metrics = "".join(f", {name}={value:g}" for name, value in self.metrics.items())
         return f"<Trial {self.id}: {self.status} at step {self.step}{metrics}; {self.reason or self.architecture}>"
 
-    def changed(self, **changes: Any) -> Trial:
+    def with_changes(self, **changes: Any) -> Trial:
         """Return a copy with some fields replaced, like `dataclasses.replace`, without a check of their names.
 
         It takes a third of the time of `replace`. Most of the time for reading a long journal is spent here.
@@ -195,12 +195,12 @@ class Trial:
         return self.reports[-1].step if self.reports else 0
 
     @property
-    def until(self) -> Step:
+    def target_step(self) -> Step:
         """The step at which the current job ends."""
-        return self.began + until(self.fidelity)
+        return self.began + steps_of(self.fidelity)
 
     @property
-    def goes_on(self) -> bool:
+    def continues_training(self) -> bool:
         """Whether the trial continues the training of another trial: it inherits its weights and counts on from its step."""
         return self.proposal.inherit is not None and self.proposal.inherit[1] == self.began
 
@@ -224,11 +224,11 @@ class Trial:
 
         Such a trial is complete, so its value is also its value at every later step.
         """
-        if self.status is not Status.FINISHED or not self.reports or self.step >= self.until:
+        if self.status is not Status.FINISHED or not self.reports or self.step >= self.target_step:
             return False
         return all(share >= 1 for name, share in self.fidelity.items() if name != "epochs")
 
-    def reaches(self, step: Step) -> bool:
+    def has_reached(self, step: Step) -> bool:
         """Return whether the trial has a value at `step`: it was trained up to there, or ended by itself before."""
         return self.step >= step or self.ended_by_itself
 
@@ -246,9 +246,9 @@ class Trial:
         last = self.reports[count - 1]
         if self.best_epoch_of is None:
             return last
-        rule = self.best_epoch_of.beside(self.screened)
+        rule = self.best_epoch_of.without_screened(self.screened)
         reports = [report for report in self.reports[:count] if report.began == last.began]  # at the same fidelity
-        eligible = [report for report in reports if rule.counts(report.metrics)]
+        eligible = [report for report in reports if rule.is_eligible(report.metrics)]
         # min() returns the earliest of equally good epochs. Its checkpoint is the one that the worker keeps.
         return min(eligible, key=lambda report: rule.cost(report.metrics), default=last)
 
@@ -258,17 +258,17 @@ class Trial:
         return {**self.screened, **report.metrics} if self.screened else report.metrics
 
 
-def until(fidelity: Fidelity) -> Step:
+def steps_of(fidelity: Fidelity) -> Step:
     """Return the number of steps of a job at `fidelity`: its epochs, or 1 if it does not name epochs."""
     return int(fidelity.get("epochs", 1))
 
 
-def finite(metrics: Mapping[str, float], names: Iterable[str]) -> bool:
+def are_finite(metrics: Mapping[str, float], names: Iterable[str]) -> bool:
     """Return whether all metrics in `names` are present and finite."""
     return all(math.isfinite(metrics.get(name, math.nan)) for name in names)
 
 
-def comparable(trials: Sequence[Trial], at_least: int | None = None) -> tuple[Step, list[Trial]]:
+def select_comparable(trials: Sequence[Trial], at_least: int | None = None) -> tuple[Step, list[Trial]]:
     """Return the highest step that `at_least` of the trials have reached, and the trials that have reached it.
 
     Trials must be compared at equal fidelity, that is, by `trial.at(step)` of the returned step and trials. A trial that
@@ -300,30 +300,30 @@ class Pending:
         job: the schedule's note about the trial that is asked for (`Start.note`), such as its bracket.
     """
 
-    in_flight: Mapping[TrialId, Proposal] = field(default_factory=dict)
+    proposals: Mapping[TrialId, Proposal] = field(default_factory=dict)
     rejected: tuple[Proposal, ...] = ()
-    ids: Mapping[str, int] | None = None
+    id_counts: Mapping[str, int] | None = None
     job: Mapping[str, Any] = EMPTY
 
     def __iter__(self) -> Iterator[Proposal]:
-        yield from self.in_flight.values()
+        yield from self.proposals.values()
         yield from self.rejected
 
     def __len__(self) -> int:
-        return len(self.in_flight) + len(self.rejected)
+        return len(self.proposals) + len(self.rejected)
 
-    def plus(self, *rejected: Proposal) -> Pending:
+    def with_rejected(self, *rejected: Proposal) -> Pending:
         """Return the same view with more rejected proposals."""
         return replace(self, rejected=self.rejected + rejected)
 
-    def about(self, job: Mapping[str, Any]) -> Pending:
+    def with_job(self, job: Mapping[str, Any]) -> Pending:
         """Return the same view with the schedule's note about the trial that is asked for."""
         return replace(self, job=job) if job else self
 
-    def holds(self, identity: str) -> bool:
+    def contains_id(self, identity: str) -> bool:
         """Return whether an architecture with this `id` is pending or rejected."""
-        if self.ids is not None:
-            is_pending = self.ids.get(identity, 0) > 0
+        if self.id_counts is not None:
+            is_pending = self.id_counts.get(identity, 0) > 0
         else:
-            is_pending = any(proposal.architecture.id == identity for proposal in self.in_flight.values())
+            is_pending = any(proposal.architecture.id == identity for proposal in self.proposals.values())
         return is_pending or any(proposal.architecture.id == identity for proposal in self.rejected)

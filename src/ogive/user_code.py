@@ -13,11 +13,13 @@ from typing import Any
 from ogive.errors import OgiveError, UserCodeError
 from ogive.source.project_files import is_installed
 
-RAISED = (Exception, SystemExit)
+USER_EXCEPTIONS = (Exception, SystemExit)
 """The exceptions of user code that count as failures. KeyboardInterrupt is not one of them: it is Ctrl-C."""
 
 
-def call(role: str, function: Callable[..., Any], *arguments: Any, about: Mapping[str, Any] | None = None) -> Any:
+def call_user_function(
+    role: str, function: Callable[..., Any], *arguments: Any, about: Mapping[str, Any] | None = None
+) -> Any:
     """Call a user function and return its result.
 
     Args:
@@ -29,12 +31,12 @@ def call(role: str, function: Callable[..., Any], *arguments: Any, about: Mappin
     Raises:
         UserCodeError: the function raised an exception or called `sys.exit`.
     """
-    with blaming(role, function, about):
+    with convert_user_errors(role, function, about):
         return function(*arguments)
 
 
 @contextmanager
-def blaming(role: str, function: Any, about: Mapping[str, Any] | None = None) -> Iterator[None]:
+def convert_user_errors(role: str, function: Any, about: Mapping[str, Any] | None = None) -> Iterator[None]:
     """Convert exceptions of the user's `function` in the `with` block to a UserCodeError; the arguments are as in `call`."""
     try:
         yield
@@ -43,11 +45,11 @@ def blaming(role: str, function: Any, about: Mapping[str, Any] | None = None) ->
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # the user's own exception class may not derive from Exception
-        raise fault(role, function, _describe_event(error), about=about, error=error) from error
+        raise make_user_code_error(role, function, _describe_event(error), about=about, error=error) from error
 
 
 @contextmanager
-def blaming_class(role: str, instance: Any) -> Iterator[None]:
+def convert_plugin_errors(role: str, instance: Any) -> Iterator[None]:
     """Convert exceptions of a strategy, schedule or similar within the `with` block, if they come from the user's own code.
 
     `instance` may be an object of the user or of Ogive. Exceptions that do not come from a line of the user's code are
@@ -57,19 +59,21 @@ def blaming_class(role: str, instance: Any) -> Iterator[None]:
         yield
     except OgiveError:
         raise
-    except RAISED as error:
+    except USER_EXCEPTIONS as error:
         if user_line(error) is None:
             raise  # an error of Ogive itself
         while hasattr(instance, role):
             instance = getattr(instance, role)
-        raise fault(role, type(instance), _describe_event(error), error=error) from error
+        raise make_user_code_error(role, type(instance), _describe_event(error), error=error) from error
 
 
 def _describe_event(error: BaseException) -> str:
-    return f"called sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raised {shown(error)}"
+    return (
+        f"called sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raised {describe_exception(error)}"
+    )
 
 
-def fault(
+def make_user_code_error(
     role: str,
     function: Any,
     happened: str,
@@ -88,7 +92,7 @@ def fault(
         remedy: what the user should do; by default "correct the function".
     """
     location = _definition(function) if error is None else user_line(error) or _definition(function)
-    parts = [f"the {role} {name_of(function)}{'' if isinstance(function, type) else '()'} {happened}"]
+    parts = [f"the {role} {qualified_name(function)}{'' if isinstance(function, type) else '()'} {happened}"]
     parts += [f"at {location}"] if location else []
     if about is not None:
         parts.append(
@@ -107,7 +111,7 @@ def user_line(error: BaseException) -> str | None:
     return f"{last.filename}:{last.lineno}" + (f": {last.line}" if last.line else "")
 
 
-def shown(error: BaseException) -> str:
+def describe_exception(error: BaseException) -> str:
     """Return the type of an exception and the first line of its message."""
     try:
         text = str(error).strip()
@@ -117,7 +121,7 @@ def shown(error: BaseException) -> str:
     return f"{name}: {text.splitlines()[0]}" if text else name
 
 
-def name_of(function: Any) -> str:
+def qualified_name(function: Any) -> str:
     """Return the name of a function or class; of a partial, the name of the function that it calls."""
     inner = getattr(function, "func", function)
     return str(getattr(inner, "__qualname__", type(inner).__qualname__))

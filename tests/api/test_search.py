@@ -72,7 +72,7 @@ def test_an_ended_search_is_unchanged_until_there_is_more_to_do(tmp_path: Path, 
     capsys.readouterr()
     again = og.search(space(), og.estimate.function(evaluate_by_width), max_trials=4, **options)
     assert list(Journal(before.folder / "journal.db", writable=False).read()) == events
-    assert again.state.elapsed == before.state.elapsed
+    assert again.state.elapsed_seconds == before.state.elapsed_seconds
     assert "has ended: all 4 trials are done; nothing is left to do" in capsys.readouterr().err
     assert len(og.search(space(), og.estimate.function(evaluate_by_width), max_trials=5, **options).trials) == 5
 
@@ -336,7 +336,7 @@ def test_promotions_of_asha_use_the_cache(tmp_path: Path, monkeypatch: pytest.Mo
         continuable = True
 
         def evaluate(self, evaluation: Evaluation) -> None:
-            for step in range(evaluation.reported + 1, evaluation.until + 1):
+            for step in range(evaluation.last_reported_step + 1, evaluation.until + 1):
                 CALLS.append(step)
                 if evaluation.report(step, evaluate(evaluation.architecture)) is not Action.CONTINUE:
                     return
@@ -356,7 +356,7 @@ def test_promotions_of_asha_use_the_cache(tmp_path: Path, monkeypatch: pytest.Mo
     second, steps = run_search("second")
     assert steps == 0
     assert [t.reports[-1].metrics for t in first.trials] == [t.reports[-1].metrics for t in second.trials]
-    assert second.state.seconds == 0
+    assert second.state.compute_seconds == 0
 
 
 def test_an_alarm_of_the_user_is_still_delivered(tmp_path: Path) -> None:

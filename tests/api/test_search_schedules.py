@@ -12,10 +12,10 @@ from torch import nn
 
 import ogive as og
 from ogive.errors import JobError
-from ogive.estimate.checkpoint import load_checkpoint, of_value
+from ogive.estimate.checkpoint import find_value_checkpoint, load_checkpoint
 from ogive.run.events import Kind
 from ogive.run.trial_folder import trial_folder
-from ogive.run.unsaved_weights import UNSAVED
+from ogive.run.unsaved_weights import UNSAVED_PREFIX
 from ogive.trial import Status
 
 
@@ -212,12 +212,12 @@ def test_a_warning_names_failed_trials_that_cannot_be_repeated(tmp_path: Path) -
     run = search_counting(tmp_path / "run", broken, retry_failed=True)
     children = [trial.id for trial in run.trials if trial.status.failed]
     assert len(children) == 4
-    assert all(run.trials[number].goes_on for number in children)
+    assert all(run.trials[number].continues_training for number in children)
     (warning,) = (message for message, _ in run.state.warnings if "repeated" in message)
     assert warning.startswith(
         f"trials {', '.join(map(str, children))}: not repeated, because the failed trials continued"
     )
-    assert run.state.total == 20
+    assert run.state.total_trials == 20
 
     def once(model: Any, trial: Any) -> None:
         if trial.id == 2:
@@ -305,7 +305,7 @@ def test_a_member_that_inherits_after_the_last_validation_has_the_value_of_the_d
         donor, step = trial.proposal.inherit  # type: ignore[misc]
         assert trial.metrics["accuracy"] == run.trials[donor].at(step)["accuracy"]
         assert trial.status is Status.FINISHED
-        saved = of_value(trial_folder(run.folder, trial))
+        saved = find_value_checkpoint(trial_folder(run.folder, trial))
         assert saved is not None
         assert load_checkpoint(saved.path)["epoch"] == 9
     assert [trial.metrics for trial in og.open_run(run.folder).trials] == [trial.metrics for trial in run.trials]
@@ -387,7 +387,7 @@ def test_a_train_function_that_cannot_continue_gives_one_warning(
     )
     continued = [trial for trial in run.trials if trial.attempts > 1 or trial.proposal.inherit is not None]
     assert len(continued) > 1 or schedule == "median"
-    warnings = [message for message, _ in run.state.warnings if not message.startswith(UNSAVED)]
+    warnings = [message for message, _ in run.state.warnings if not message.startswith(UNSAVED_PREFIX)]
     assert len(warnings) == len(set(warnings))
     assert any(words in message for message in warnings) == bool(words), warnings
 

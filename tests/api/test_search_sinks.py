@@ -68,7 +68,7 @@ def test_a_finished_run_is_written_to_a_sink_only_once(tmp_path: Path) -> None:
 class Broken(Sink):
     """A sink that fails at the first report."""
 
-    name, place = "broken", "nowhere"
+    name, target = "broken", "nowhere"
 
     def open(self, created: Event) -> int:
         return 0

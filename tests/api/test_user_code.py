@@ -18,7 +18,7 @@ from ogive.run.journal import Journal
 from ogive.schedule.base import Action, Resume, Start
 from ogive.schedule.full import Full
 from ogive.space import Architecture, Space
-from ogive.space.probe import probe
+from ogive.space.probe import probe_functions
 from ogive.strategy.base import Strategy
 from ogive.trial import Pending, Proposal, Report, Status, Trial
 
@@ -112,7 +112,7 @@ class FixableStrategy(Strategy):
     broken = True
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Any) -> Proposal:
-        if self.broken and len(pending.in_flight) == 2:
+        if self.broken and len(pending.proposals) == 2:
             raise LookupError("nothing to propose")  # line of ask
         return Proposal(self.space.sample(rng))
 
@@ -204,17 +204,17 @@ def test_a_schedule_that_raises_is_named_and_continues_after_a_fix(
 def test_wrong_return_values_are_errors_with_the_architecture(functions: Any, message: str) -> None:
     space = og.Space(make_expression(), **functions)
     with pytest.raises(UserCodeError, match=message) as raised:
-        probe(space)
+        probe_functions(space)
     assert "for the architecture a=0, b=0" in str(raised.value)
 
 
 def test_a_small_space_is_probed_completely_and_a_large_one_by_a_sample() -> None:
     probed: list[Architecture] = []
-    assert probe(og.Space(make_expression())) == 0, "no function to call"
-    assert probe(og.Space(make_expression(), constraint=probed.append)) == 124
+    assert probe_functions(og.Space(make_expression())) == 0, "no function to call"
+    assert probe_functions(og.Space(make_expression(), constraint=probed.append)) == 124
     assert len(set(probed)) == 124
     large = og.Space(og.layer(dict, *(og.integer(0, 99) for _ in range(5))), constraint=lambda a: None)
-    assert 300 <= probe(large, samples=300) <= 2000
+    assert 300 <= probe_functions(large, samples=300) <= 2000
 
 
 def test_ctrl_c_inside_a_function_is_not_an_error_of_the_function(tmp_path: Path) -> None:

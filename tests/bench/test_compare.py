@@ -17,7 +17,7 @@ import pytest
 
 from ogive import strategy as strategies
 from ogive.bench import Protocol, compare, write_report
-from ogive.bench.comparison_results import all_results
+from ogive.bench.comparison_results import collect_results
 from ogive.bench.protocol import FILE, EpisodeStore
 from ogive.drawing.plot import STYLE
 from ogive.errors import JobError, RunError
@@ -140,9 +140,9 @@ def test_the_report_has_regrets_tests_and_the_protocol(tmp_path: Path) -> None:
     done = compare(specs, METHODS, tmp_path, seeds=4, protocol=SMALL)
     page = write_report(done, "local_search").read_text()
     text = (tmp_path / "report.md").read_text()
-    chain, small = all_results(done)
-    assert chain.final.shape == (3, 4)
-    mean = chain.final[1].mean()
+    chain, small = collect_results(done)
+    assert chain.final_regrets.shape == (3, 4)
+    mean = chain.final_regrets[1].mean()
     assert f"{mean:.2g}" in re.search(r"\| local_search \|.*", text)[0]  # type: ignore[index]
     assert "Against local_search" in page
     assert "Against random" in page
@@ -194,10 +194,10 @@ def test_the_report_says_if_a_table_has_a_single_split(tmp_path: Path) -> None:
 def test_schedules_are_compared_at_equal_cost(tmp_path: Path) -> None:
     protocol = Protocol(trials=200, cost=10.0)
     done = compare(["chain:depth=3"], ["random@asha:eta=3"], tmp_path, seeds=5, protocol=protocol)
-    (item,) = all_results(done)
+    (item,) = collect_results(done)
     assert item.axis.units == "full trainings"
-    assert item.end == pytest.approx(10.0, abs=1.0)
-    asha, plain = (item.regrets(name, item.axis, [item.end])[:, 0, 0].mean() for name in item.names)
+    assert item.end_position == pytest.approx(10.0, abs=1.0)
+    asha, plain = (item.regrets(name, item.axis, [item.end_position])[:, 0, 0].mean() for name in item.names)
     assert asha < plain, "early stopping helps where short trainings predict full ones"
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from ogive.bench import nasbench101, nasbench201, nasbench_graph
-from ogive.objective import objectives
+from ogive.objective import parse_objectives
 from ogive.seeds import generator
 from ogive.space import Space
 from ogive.strategy.gaussian_process import GaussianProcess
-from ogive.surrogates.graph_features import features, paths
+from ogive.surrogates.graph_features import compute_features, list_paths
 from ogive.trial import Pending, Proposal, Report, Status, Trial
 
 SPACES = {module.__name__.rpartition(".")[2]: module.space for module in (nasbench101, nasbench201, nasbench_graph)}
@@ -26,15 +26,15 @@ def test_graphs_are_connected_and_equal_for_equal_architectures(name: str) -> No
         assert all(0 <= source < target < len(labels) for source, target in edges)
         connected = {node for edge in edges for node in edge}
         assert connected in (set(range(len(labels))), set())
-        assert all(path[-1] == "output" for path in paths(labels, edges) if len(path) > 1)
-        row = features([(labels, edges)], depth=2)
+        assert all(path[-1] == "output" for path in list_paths(labels, edges) if len(path) > 1)
+        row = compute_features([(labels, edges)], depth=2)
         np.testing.assert_array_equal(row, rows.setdefault(architecture.id, row))
 
 
 @pytest.mark.parametrize("name", SPACES)
 def test_the_surrogate_uses_graphs_in_small_and_large_spaces(name: str) -> None:
     space: Space = SPACES[name]()
-    strategy = GaussianProcess(space, objectives("accuracy"), candidates=40, draws=1)
+    strategy = GaussianProcess(space, parse_objectives("accuracy"), candidates=40, draws=1)
     pending = {99: Proposal(space.sample(generator(1)))}
     for number in range(7):
         proposal = strategy.ask(generator(2, number), Pending(pending if number == 6 else {}), {})
@@ -56,4 +56,4 @@ def test_the_graph_of_nasbench_graph_has_no_skips_that_do_nothing() -> None:
     space = nasbench_graph.space()
     operations = {"operation1": "gcn", "operation2": "skip", "operation3": "gat", "operation4": "gin"}
     labels, edges = space.graph(space.architecture({"links": "0122", **operations}))  # type: ignore[misc]
-    assert paths(labels, edges) == [("features", "gcn", "gat", "output"), ("features", "gcn", "gin", "output")]
+    assert list_paths(labels, edges) == [("features", "gcn", "gat", "output"), ("features", "gcn", "gin", "output")]

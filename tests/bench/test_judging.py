@@ -15,7 +15,7 @@ import ogive as og
 from ogive.bench import Protocol, compare
 from ogive.bench.anytime_curve import Recorder, initial_values
 from ogive.bench.catalog import parse_method
-from ogive.bench.comparison_results import all_results, compute_ranks
+from ogive.bench.comparison_results import collect_results, compute_ranks
 from ogive.bench.problem import Problem
 from ogive.bench.simulated_search import PluginSpec, make_strategy, simulate
 from ogive.bench.synthetic import nk
@@ -118,12 +118,12 @@ def test_optima_are_counted_on_validation_and_regret_is_measured_on_test(tmp_pat
     columns = {"accuracy": rng.random(81), "unseen": rng.random(81)}
     split = Table("split", SPACE, KEYS, columns, "accuracy", test={"accuracy": "unseen"})
     og.bench.register("split", lambda: split)
-    (item,) = all_results(compare(["split"], [], tmp_path, seeds=2, protocol=Protocol(trials=81)))
+    (item,) = collect_results(compare(["split"], [], tmp_path, seeds=2, protocol=Protocol(trials=81)))
     assert item.measures == ("accuracy (validation)", "accuracy (test)")
     assert item.at_optimum("random") == 2
     best = columns["unseen"].max() - columns["unseen"][columns["accuracy"].argmax()]
     assert best > 0, "the best on validation is not the best on test"
-    assert item.final == pytest.approx(np.full((1, 2), best))
+    assert item.final_regrets == pytest.approx(np.full((1, 2), best))
 
 
 def test_methods_are_compared_by_paired_tests_with_correction(tmp_path: Path) -> None:
@@ -131,12 +131,12 @@ def test_methods_are_compared_by_paired_tests_with_correction(tmp_path: Path) ->
     done = compare(
         ["nk:n=6", "chain:depth=3"], ["local_search", "tpe"], tmp_path, seeds=8, protocol=Protocol(trials=40)
     )
-    for item in all_results(done):
-        random = item.final[item.names.index("random")]
+    for item in collect_results(done):
+        random = item.final_regrets[item.names.index("random")]
         tests = item.differences("random")
         p = {}
         for name in ("local_search", "tpe"):
-            difference = item.final[item.names.index(name)] - random
+            difference = item.final_regrets[item.names.index(name)] - random
             assert tests[name].mean == pytest.approx(difference.mean())
             p[name] = tests[name].p
             if (difference != 0).all() and len(set(np.abs(difference))) == 8:
@@ -149,9 +149,9 @@ def test_methods_are_compared_by_paired_tests_with_correction(tmp_path: Path) ->
 
 def test_five_benchmarks_are_ranked_by_their_means(tmp_path: Path) -> None:
     specs = [f"chain:depth=3,seed={seed}" for seed in range(5)]
-    results = all_results(compare(specs, ["local_search"], tmp_path, seeds=3, protocol=Protocol(trials=40)))
+    results = collect_results(compare(specs, ["local_search"], tmp_path, seeds=3, protocol=Protocol(trials=40)))
     mean_ranks, values, blocks = compute_ranks(results)
-    means = [[item.final[row].mean() for row in range(2)] for item in results]
+    means = [[item.final_regrets[row].mean() for row in range(2)] for item in results]
     assert blocks == "benchmarks (means over seeds)"
     assert values.tolist() == means
     assert mean_ranks == pytest.approx(rankdata(means, axis=1).mean(axis=0))
@@ -160,10 +160,10 @@ def test_five_benchmarks_are_ranked_by_their_means(tmp_path: Path) -> None:
 
 def test_at_equal_cost_the_end_is_the_cost_of_the_cheapest_search(tmp_path: Path) -> None:
     done = compare(["chain:depth=3"], ["random@asha:eta=3"], tmp_path, seeds=3, protocol=Protocol(trials=20))
-    (item,) = all_results(done)
+    (item,) = collect_results(done)
     costs = [episode["cost"] / item.problem.full_seconds for name in item.names for episode in item.episodes(name)]
-    assert item.end == pytest.approx(min(costs))
-    assert item.end < 0.7 * max(costs)
+    assert item.end_position == pytest.approx(min(costs))
+    assert item.end_position < 0.7 * max(costs)
 
 
 def test_the_failing_evaluations_depend_on_the_seed() -> None:

@@ -14,7 +14,7 @@ from ogive.bench.problem import Problem
 from ogive.bench.synthetic import Additive, Chain, nk
 from ogive.bench.wrappers import EvaluationFailed, Failing, Noisy, Padded, Permuted
 from ogive.errors import JobError
-from ogive.objective import objectives as parse_objectives
+from ogive.objective import parse_objectives as parse_objectives
 from ogive.seeds import generator
 
 

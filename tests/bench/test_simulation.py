@@ -86,9 +86,9 @@ def test_virtual_time_is_that_of_the_table_divided_among_workers() -> None:
     spent = sum(
         item.seconds for trial in one.trials.values() for item in problem.evaluate(trial.architecture, {"epochs": 9}, 0)
     )
-    assert one.elapsed == pytest.approx(spent, rel=1e-4)
-    assert four.seconds == pytest.approx(spent, rel=1e-4)
-    assert spent / 4 <= four.elapsed + 1e-3 < spent / 3
+    assert one.elapsed_seconds == pytest.approx(spent, rel=1e-4)
+    assert four.compute_seconds == pytest.approx(spent, rel=1e-4)
+    assert spent / 4 <= four.elapsed_seconds + 1e-3 < spent / 3
     assert recorder.evaluations == 40
     assert [p.evaluations for p in recorder.points] == sorted(p.evaluations for p in recorder.points)
 
@@ -114,8 +114,8 @@ def test_trainings_that_cannot_be_continued_cost_all_their_epochs() -> None:
 
 def test_failures_end_trials_but_not_the_search() -> None:
     state, recorder = run_search(load("additive:decisions=5,alternatives=3,failures=0.4"), "random", trials=60)
-    assert state.count[Status.ERROR] + state.count[Status.FINISHED] == 60
-    assert state.count[Status.ERROR] > 10
+    assert state.status_counts[Status.ERROR] + state.status_counts[Status.FINISHED] == 60
+    assert state.status_counts[Status.ERROR] > 10
     assert recorder.evaluations == 60
     assert "a failure simulated by the benchmark" in next(t.reason for t in state.trials.values() if t.status.failed)
 
@@ -123,15 +123,15 @@ def test_failures_end_trials_but_not_the_search() -> None:
 def test_a_search_ends_normally_when_all_architectures_were_proposed() -> None:
     state, recorder = run_search(load("additive:decisions=3,alternatives=2"), "random", trials=100)
     assert len(state.trials) == 8
-    assert state.ended.startswith("every architecture that the space allows was proposed")
+    assert state.end_reason.startswith("every architecture that the space allows was proposed")
     assert recorder.points[-1].values == (0.0,)
 
 
 def test_the_limit_of_cost_ends_the_search() -> None:
     problem = Chain(3, epochs=9)
     state, _ = run_search(problem, "random", trials=100, cost=20.0, workers=2)
-    assert 20.0 <= state.seconds < 22.0
-    assert state.ended == "the budget of 20 s of training is used up"
+    assert 20.0 <= state.compute_seconds < 22.0
+    assert state.end_reason == "the budget of 20 s of training is used up"
 
 
 class Lucky(Table):

@@ -137,7 +137,7 @@ def test_status_top_and_front_agree_with_the_run(ogive, tmp_path: Path) -> None:
     status = ogive("status", "runs/two", "--json").json
     assert status["state"] == "ended"
     assert sum(status["trials"].values()) == status["max_trials"] == 12
-    assert status["trials"]["error"] == run.state.failed == status["failures"][0]["count"]
+    assert status["trials"]["error"] == run.state.failed_count == status["failures"][0]["count"]
     top = ogive("top", "two.yaml", "-k", "3", "--json").json  # a job means its run
     assert [row["trial"] for row in top] == [trial.id for trial in run.top(3)]
     front = ogive("front", "runs/two", "--json").json

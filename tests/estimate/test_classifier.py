@@ -98,12 +98,12 @@ def test_an_heir_starts_from_the_weights_of_another_trial(digits: task.Task, tmp
     (tmp_path / "child").mkdir()
     parent = Driver(tmp_path / "parent").run(estimate.classifier(digits, epochs=8), 8)
     child = Driver(tmp_path / "child")
-    (first,) = child.run(estimate.classifier(digits, epochs=8), 1, inherit=(tmp_path / "parent", 8)).values()
+    (first,) = child.run(estimate.classifier(digits, epochs=8), 1, inherit_from=(tmp_path / "parent", 8)).values()
     assert first["log_loss"] < (parent[1]["log_loss"] + parent[8]["log_loss"]) / 2
     torch.save({"model": nn.Linear(2, 2).state_dict()}, tmp_path / "parent" / "checkpoint-8.pt")
     (tmp_path / "other").mkdir()
     with pytest.raises(JobError, match="the inherited checkpoint belongs to another architecture"):
-        Driver(tmp_path / "other").run(estimate.classifier(digits), inherit=(tmp_path / "parent", 8))
+        Driver(tmp_path / "other").run(estimate.classifier(digits), inherit_from=(tmp_path / "parent", 8))
 
 
 def test_invalid_arguments_are_errors(digits: task.Task, tmp_path: Path) -> None:

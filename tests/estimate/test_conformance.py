@@ -17,7 +17,7 @@ class Correct(Estimator):
     """A correct estimator: it keeps no state, and its reports are a function of (architecture, step)."""
 
     def evaluate(self, evaluation: Evaluation) -> None:
-        for step in range(evaluation.reported + 1, evaluation.until + 1):
+        for step in range(evaluation.last_reported_step + 1, evaluation.until + 1):
             action = evaluation.report(step, self.metrics(evaluation, step))
             if action != Action.CONTINUE:
                 return
@@ -45,13 +45,13 @@ class Repeats(Correct):
 
 class IgnoresStop(Correct):
     def evaluate(self, evaluation: Evaluation) -> None:
-        for step in range(evaluation.reported + 1, evaluation.until + 1):
+        for step in range(evaluation.last_reported_step + 1, evaluation.until + 1):
             evaluation.report(step, self.metrics(evaluation, step))
 
 
 class Forgetful(Correct):
     def metrics(self, evaluation: Evaluation, step: int) -> dict[str, Any]:
-        return {"score": step - evaluation.reported}
+        return {"score": step - evaluation.last_reported_step}
 
 
 class Leaks(Correct):
@@ -59,7 +59,7 @@ class Leaks(Correct):
 
     def metrics(self, evaluation: Evaluation, step: int) -> dict[str, Any]:
         self.calls += 1
-        return {"score": self.calls - evaluation.reported}
+        return {"score": self.calls - evaluation.last_reported_step}
 
 
 class Swallows(Correct):

@@ -78,7 +78,7 @@ def test_scaled_values_do_not_change_the_space() -> None:
     assert scaled.fingerprint == plain.fingerprint
     assert [d.describe() for d in scaled.decisions] == [d.describe() for d in plain.decisions]
     assert scaled.restricted({"w": [4]}).multipliers == {"width", "depth"}
-    assert plain.scaling == "" != scaled.scaling
+    assert plain.scaling_hash == "" != scaled.scaling_hash
     for wrong, message in (((3, "height"), "multipliers are 'width' and 'depth'"), ((1.5, "width"), "whole number")):
         with pytest.raises(og.OgiveError, match=message):
             og.scaled(*wrong)  # type: ignore[arg-type]

@@ -325,10 +325,10 @@ def test_inherited_reads_the_checkpoint_of_another_trial(tmp_path: Path) -> None
         trial.report(x=1)
 
     child.run(f)
-    Driver(child.folder).run(f, inherit=(parent.folder, 4))
+    Driver(child.folder).run(f, inherit_from=(parent.folder, 4))
     assert states == [None, {"sum": 10}]
     with pytest.raises(RunError, match="no checkpoint of step 3 to inherit from: the newest is of step 4"):
-        Driver(child.folder).run(f, inherit=(parent.folder, 3))
+        Driver(child.folder).run(f, inherit_from=(parent.folder, 3))
 
 
 def test_the_live_trial_has_the_attributes_of_its_trial(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ REPORT = {"is": "report", "step": 1, "metrics": {"loss": float("nan")}, "seconds
 )
 def test_a_message_that_the_worker_would_not_send_now_is_an_error(change: dict[str, object]) -> None:
     assignment = Assignment(
-        trial=0, attempt=1, choices={}, id="id", fidelity={"epochs": 9}, seed=0, folder="folder", limit=20
+        trial=0, attempt=1, choices={}, id="id", fidelity={"epochs": 9}, seed=0, folder="folder", max_step=20
     )
     check_message(json.loads(json.dumps(REPORT)), ("report", "end"), assignment)
     with pytest.raises(ProtocolError, match=r"found [\s\S]*expected"):
@@ -191,8 +191,8 @@ def test_a_report_may_be_beyond_the_fidelity_while_a_metric_is_missing() -> None
         fidelity={"epochs": 9},
         seed=0,
         folder="folder",
-        awaits=("accuracy",),
-        limit=20,
+        missing_metrics=("accuracy",),
+        max_step=20,
     )
     check_message({**REPORT, "step": 20}, ("report",), assignment)
     with pytest.raises(ProtocolError, match="found step=21 in a message 'report'; expected 1 to 20"):

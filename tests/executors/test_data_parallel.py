@@ -26,7 +26,7 @@ from ogive.estimate import load_checkpoint
 from ogive.estimate.process_group import process_group
 from ogive.job import load_job
 from ogive.run.estimator import Team
-from ogive.run.unsaved_weights import UNSAVED
+from ogive.run.unsaved_weights import UNSAVED_PREFIX
 from ogive.task import Recipe
 from ogive.task.trainer import Training
 from ogive.trial import Status
@@ -241,7 +241,7 @@ def test_a_train_function_with_several_ranks_and_faults_of_ranks(tmp_path: Path)
                 behaviour
             )
     assert run.state.lost_attempts == {trials["is_killed"].id: 1, trials["kills_worker"].id: 1}
-    assert not [message for message, _ in run.state.warnings if not message.startswith(UNSAVED)]
+    assert not [message for message, _ in run.state.warnings if not message.startswith(UNSAVED_PREFIX)]
     assert left_running(run.folder) == []
 
 

@@ -15,7 +15,7 @@ from staged import SPACE
 import ogive as og
 from ogive.errors import RunError
 from ogive.run.estimator import Estimator, Evaluation
-from ogive.run.manifest import cores
+from ogive.run.manifest import count_cores
 from ogive.trial import Status
 
 
@@ -54,12 +54,12 @@ class Probe(Estimator):
 def test_workers_stay_warm_and_are_cleaned_up_between_trials(tmp_path: Path) -> None:
     run = search(tmp_path / "run", Probe(), workers=2, max_trials=40)
     trials = [trial.metrics for trial in run.trials]
-    assert run.state.count[Status.FINISHED] == 40
+    assert run.state.status_counts[Status.FINISHED] == 40
     assert 1 <= len({trial["pid"] for trial in trials}) <= 2
     assert {trial["prepared"] for trial in trials} == {1}
     assert {trial["in_start_folder"] for trial in trials} == {1.0}
     assert {trial["helper_alive"] for trial in trials} == {1.0}, "processes of the estimator itself are spared"
-    assert {trial["threads"] for trial in trials} == {max(1, cores() // 2)}
+    assert {trial["threads"] for trial in trials} == {max(1, count_cores() // 2)}
     assert len({trial["hash"] for trial in trials}) == 1, "all workers have the same hash seed"
     assert run.state.warnings == []
     assert left_running(run.folder) == []
@@ -140,5 +140,5 @@ def test_an_error_of_the_controller_is_not_a_failure_of_a_trial(tmp_path: Path) 
     for executor in ("inline", "processes"):
         with pytest.raises(ZeroDivisionError):
             search(tmp_path / executor, FailsToReport(), epochs=3, executor=executor, observer=fail)
-        assert og.open_run(tmp_path / executor).state.failed == 0
+        assert og.open_run(tmp_path / executor).state.failed_count == 0
         assert left_running(tmp_path / executor) == []

@@ -11,25 +11,25 @@ import pytest
 from memory import SPACE, Curve, ListLog, declare, session, value
 
 from ogive.errors import JobError
-from ogive.executors.simulated import FaultModel, Next, Simulated, VirtualClock
+from ogive.executors.simulated import FaultModel, SimulatedExecutor, SimulatedReport, VirtualClock
 from ogive.run.executor import Assignment
 from ogive.run.state import State
 from ogive.seeds import generator
-from ogive.trial import Status, until
+from ogive.trial import Status, steps_of
 
 
-def evaluate(assignment: Assignment) -> Iterator[Next]:
+def evaluate(assignment: Assignment) -> Iterator[SimulatedReport]:
     """Yield the metrics of `memory.Curve`; the duration of an epoch depends on the trial."""
     architecture = SPACE.architecture(assignment.choices)
     seconds = float(generator(9, assignment.trial).integers(1, 20))
-    for step in range(assignment.reported + 1, until(assignment.fidelity) + 1):
+    for step in range(assignment.last_reported_step + 1, steps_of(assignment.fidelity) + 1):
         yield step, {"accuracy": value(architecture) - 1 / step}, seconds
 
 
 def simulate(workers: int, faults: FaultModel | None = None, **declared: Any) -> tuple[State, VirtualClock]:
     log, clock = ListLog([declare(**declared)]), VirtualClock()
     controller = session(log, Curve(), Path("unused"), clock)
-    controller.executor = Simulated(clock, evaluate, workers, faults=faults)
+    controller.executor = SimulatedExecutor(clock, evaluate, workers, faults=faults)
     controller.run()
     return controller.state, clock
 
@@ -41,7 +41,7 @@ def test_the_virtual_clock_ends_when_list_scheduling_ends(workers: int) -> None:
     for number in range(30):
         heapq.heappush(free, heapq.heappop(free) + 9 * float(generator(9, number).integers(1, 20)))
     assert clock.now() == pytest.approx(max(free))
-    assert state.seconds == pytest.approx(sum(t.seconds for t in state.trials.values()))
+    assert state.compute_seconds == pytest.approx(sum(t.seconds for t in state.trials.values()))
 
 
 def test_one_simulated_worker_gives_the_search_of_a_real_worker(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_faults_are_seeded_and_the_search_completes() -> None:
     (state, clock), (second, second_clock) = simulate(4, faults, **options), simulate(4, faults, **options)
     assert clock.now() == second_clock.now()
     assert [t.metrics for t in state.trials.values()] == [t.metrics for t in second.trials.values()]
-    assert state.count[Status.ERROR] > 0
+    assert state.status_counts[Status.ERROR] > 0
     assert sum(state.lost_attempts.values()) > 0, "some workers were preempted"
     assert clock.now() > simulate(4, **options)[1].now()
 
@@ -75,7 +75,7 @@ def test_faults_have_the_given_frequencies() -> None:
     without_faults, _ = simulate(3, **options)
     assert all(report.seconds == seconds[t.id] for t in without_faults.trials.values() for report in t.reports)
     failing, _ = simulate(3, FaultModel(fail=0.5), **options, max_failed_trials=90)
-    assert within(failing.count[Status.ERROR], 45, 22.5)
+    assert within(failing.status_counts[Status.ERROR], 45, 22.5)
     assert {t.step for t in failing.trials.values() if t.status is Status.ERROR} == set(range(9)), "at any step"
     slow, _ = simulate(3, FaultModel(straggle=0.5, slowdown=5), **options)
     paces = [{round(report.seconds / seconds[t.id], 6) for report in t.reports} for t in slow.trials.values()]
@@ -83,8 +83,10 @@ def test_faults_have_the_given_frequencies() -> None:
     assert within(paces.count({5.0}), 45, 22.5)
     preempted, clock = simulate(1, FaultModel(preempt=40, startup=100), **options, retries=999)
     count = sum(preempted.lost_attempts.values())
-    assert within(count, preempted.seconds / 3600 * 40, preempted.seconds / 3600 * 40)
-    assert clock.now() == pytest.approx(preempted.seconds + 100 * (1 + count)), "a preempted worker starts up again"
+    assert within(count, preempted.compute_seconds / 3600 * 40, preempted.compute_seconds / 3600 * 40)
+    assert clock.now() == pytest.approx(preempted.compute_seconds + 100 * (1 + count)), (
+        "a preempted worker starts up again"
+    )
 
 
 def test_startup_takes_time_once_for_each_worker() -> None:

@@ -25,7 +25,7 @@ from torch import nn
 
 import ogive as og
 from ogive.errors import RunError, SpaceError
-from ogive.export import TaskData, export_torch, task_data
+from ogive.export import TaskData, export_torch, read_task_data
 
 WITHOUT_OGIVE = """
 import sys, runpy
@@ -217,7 +217,7 @@ def test_raw_digits_have_the_same_probabilities_as_in_the_evaluation(tmp_path: P
     task = og.task.classification("digits")
     architecture = og.zoo.chain().sample(np.random.default_rng(1))
     model = architecture.build(seed=1).eval()
-    export_torch(architecture, model.state_dict(), tmp_path, task=task_data(og.estimate.classifier(task)))
+    export_torch(architecture, model.state_dict(), tmp_path, task=read_task_data(og.estimate.classifier(task)))
     raw = load_digits().images[:5]  # [5, 8, 8], from 0 to 16
     with torch.no_grad():
         expected = model(torch.from_numpy(task.data.x[:5])).softmax(-1)
@@ -237,7 +237,7 @@ def test_raw_digits_have_the_same_probabilities_as_in_the_evaluation(tmp_path: P
 
 
 def test_an_export_with_another_normalization_than_the_task_fails(tmp_path: Path) -> None:
-    task = task_data(og.estimate.classifier(og.task.classification("digits")))
+    task = read_task_data(og.estimate.classifier(og.task.classification("digits")))
     assert task is not None
     architecture = og.zoo.chain().sample(np.random.default_rng(1))
 
@@ -258,7 +258,7 @@ def test_quotes_and_braces_in_the_description_of_the_data_do_not_break_the_progr
     data = og.task.from_arrays(x, y, "mine", description, normalization=normalization, class_names=("cat", "dog's"))
     space = og.zoo.chain(classes=2)
     architecture = space.sample(np.random.default_rng(4))
-    task = task_data(og.estimate.classifier(og.task.classification(data)))
+    task = read_task_data(og.estimate.classifier(og.task.classification(data)))
     export_torch(architecture, architecture.build(seed=0).state_dict(), tmp_path, task=task)
     program = ast.parse((tmp_path / "predict.py").read_text())
     assert description.replace('"', "'") in (ast.get_docstring(program) or "")

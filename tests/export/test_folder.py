@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ogive.errors import RunError
-from ogive.export.export_folder import ARCHITECTURE_ONLY, draft, form_of, move_into
+from ogive.export.export_folder import ARCHITECTURE_ONLY, draft, move_into, read_export_form
 
 OLD = {
     "architecture.json": json.dumps({"architecture": {"w": 1}, "id": "old", "form": "source"}),
@@ -169,7 +169,7 @@ def test_files_of_the_user_are_never_replaced(existing: dict[str, str], names: s
 def test_an_export_replaces_the_json_of_an_architecture_and_keeps_other_files(tmp_path: Path) -> None:
     about = {"architecture": {}, "id": "a", "provenance": {}}
     write(tmp_path, {"architecture.json": json.dumps(about), "train.py": "mine"})
-    assert form_of(tmp_path / "architecture.json") == ARCHITECTURE_ONLY
+    assert read_export_form(tmp_path / "architecture.json") == ARCHITECTURE_ONLY
     export(tmp_path)
     assert content(tmp_path) == {**NEW, "train.py": "mine"}
 

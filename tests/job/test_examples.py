@@ -23,4 +23,4 @@ def test_an_example_searches(path: Path, tmp_path: Path, monkeypatch: pytest.Mon
     else:
         run = run_job(load_job(path, {**options, "max_trials": 2, "epochs": 1}))
     assert len(run.top(2)) == 2
-    assert run.state.failed == 0
+    assert run.state.failed_count == 0

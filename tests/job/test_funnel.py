@@ -16,7 +16,7 @@ import pytest
 from ogive.api import Funnel, Go, Phase, funnel, open_funnel, open_run
 from ogive.api.funnel import FUNNEL, evaluate_phase
 from ogive.errors import JobError, RunError
-from ogive.job import load_finalize_arguments, load_job, run_folder, run_funnel
+from ogive.job import find_run_folder, load_finalize_arguments, load_job, run_funnel
 from ogive.objective import Constraint
 
 CODE = """
@@ -71,7 +71,7 @@ def test_each_phase_first_tries_the_best_of_the_previous_phase(tmp_path: Path) -
         first = following.trials[:count]
         assert [trial.architecture.to_json() for trial in first] == best
         assert [trial.proposal.note["origin"] for trial in first] == ["initial"] * count
-    assert run_folder(path) == run_folder(funnel_state.folder) == funnel_state.folder / "fine"
+    assert find_run_folder(path) == find_run_folder(funnel_state.folder) == funnel_state.folder / "fine"
 
 
 def test_a_phase_that_fails_its_test_stops_the_funnel_until_it_passes(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_verdict_depends_only_on_the_journal(tmp_path: Path) -> None:
     ).go
     assert not evaluate_phase("x", state, Go(best=(Constraint("speed", at_least=1),))).go
     failing = evaluate_phase("x", state, Go(failed=0.0))
-    assert failing.go == (state.failed == 0)
+    assert failing.go == (state.failed_count == 0)
     with pytest.raises(JobError, match="a share of the trials"):
         Go(failed=2)
 

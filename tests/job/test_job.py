@@ -8,7 +8,7 @@ import pytest
 
 from ogive.api import open_run
 from ogive.errors import RunError
-from ogive.job import load_job, load_space, run_folder, run_job
+from ogive.job import find_run_folder, load_job, load_space, run_job
 from ogive.job.yaml_source import read_job_file
 from ogive.objective import Constraint, Objective
 
@@ -49,7 +49,7 @@ def test_the_run_has_the_declared_settings(tmp_path: Path) -> None:
     path = write(tmp_path)
     run = run_job(load_job(path))
     state = run.state
-    assert run.folder == run_folder(path) == tmp_path / "runs" / "job"
+    assert run.folder == find_run_folder(path) == tmp_path / "runs" / "job"
     assert state.objectives == (Objective("accuracy", "maximize"), Objective("size", "minimize"))
     assert state.constraints == (Constraint("size", at_most=2),)
     assert state.created["strategy"] == {"name": "regularized_evolution", "options": {"population": 4, "sample": 2}}
@@ -148,9 +148,9 @@ def test_a_space_is_loaded_by_reference_or_by_job(reference: str, tmp_path: Path
 def test_the_error_of_a_job_without_a_run_shows_how_to_start_it(tmp_path: Path) -> None:
     path = write(tmp_path)
     with pytest.raises(RunError, match=r"has no run in .*runs/job yet; start it: ogive search"):
-        run_folder(path)
+        find_run_folder(path)
     run_job(load_job(path))
-    assert len(open_run(run_folder(path)).trials) == 12
+    assert len(open_run(find_run_folder(path)).trials) == 12
 
 
 def test_a_job_may_refer_to_a_file_that_another_file_has_imported(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from ogive.errors import JobError
 from ogive.monitor import alert_routes
 from ogive.monitor.alert_routes import AlertRoutes
 from ogive.objective import Constraint
-from ogive.run.alert_route_specs import check_routes, stored_routes
+from ogive.run.alert_route_specs import check_routes, select_stored_routes
 from ogive.run.alerts import Alert
 from ogive.run.events import Kind
 from ogive.run.journal import Journal
@@ -120,7 +120,7 @@ def test_a_webhook_that_hangs_does_not_delay_a_run_and_is_one_warning(
         cache=False,
         criteria=Constraint("accuracy", at_least=-1e9),
         alerts=[{"webhook": hanging_server}, {"file": "alerts.jsonl"}],
-        observer=lambda state, event: done.append(state.done),
+        observer=lambda state, event: done.append(state.ended_count),
     )
     assert done[-1] == 6, "the search continued while the webhook hung"
     assert [alert.cause for alert in run.state.alerts] == ["stop:criteria"]
@@ -136,7 +136,7 @@ def test_secrets_and_functions_are_not_stored_and_environment_variables_are_read
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     specs = ["console", {"file": "a"}, {"webhook": "https://example.org/x"}, {"webhook": "env:HOOK"}, print]
-    assert stored_routes(check_routes(specs)) == ["console", {"file": "a"}, {"webhook": "env:HOOK"}]
+    assert select_stored_routes(check_routes(specs)) == ["console", {"file": "a"}, {"webhook": "env:HOOK"}]
     monkeypatch.delenv("HOOK", raising=False)
     with pytest.raises(JobError, match=r"the environment variable 'HOOK' holds no URL"):
         AlertRoutes([{"webhook": "env:HOOK"}], tmp_path)

@@ -20,7 +20,7 @@ from ogive.monitor.progress import Progress
 from ogive.report import live_view, plain_view
 from ogive.run.alerts import Alert
 from ogive.run.events import Event, Kind
-from ogive.run.results import front, top
+from ogive.run.results import find_best_trials, find_front
 from ogive.run.state import State
 from ogive.trial import Proposal, Report, Status, Trial
 
@@ -46,8 +46,8 @@ def test_the_incrementally_updated_best_equals_that_of_the_state(tmp_path: Path,
 
     def observe(state: State, event: Event | None) -> None:
         progress.note(state, event)
-        if len(state.trials) % 7 == 0 and state.done:
-            expected = front(state) if several else top(state, 1)
+        if len(state.trials) % 7 == 0 and state.ended_count:
+            expected = find_front(state) if several else find_best_trials(state, 1)
             if expected:
                 values = {tuple(t.metrics[o.metric] for o in state.objectives) for t in expected}
                 assert {tuple(t.metrics[o.metric] for o in state.objectives) for t in progress.best} == values
@@ -82,21 +82,23 @@ def test_the_remaining_time_is_estimated_from_this_session_without_cached_trials
 
     architecture = SPACE.sample(np.random.default_rng(0))
     now = [100.0]
-    state = State(SPACE, {}, {"max_trials": 24, "budget": None}, (og.Objective("accuracy"),), (), elapsed=1000.0)
-    state.count[Status.FINISHED] = 10
+    state = State(
+        SPACE, {}, {"max_trials": 24, "budget": None}, (og.Objective("accuracy"),), (), elapsed_seconds=1000.0
+    )
+    state.status_counts[Status.FINISHED] = 10
     progress = Progress(clock=lambda: now[0])
     progress.note(state, None)
     assert progress.remaining is None
 
     state.trials[20] = Trial(20, Proposal(architecture), cached=True)
     progress.note(state, Event(Kind.PROPOSED, 20))
-    state.count[Status.FINISHED] = 15  # one of the five is from the cache: 4 trials in 8 s
+    state.status_counts[Status.FINISHED] = 15  # one of the five is from the cache: 4 trials in 8 s
     now[0] += 8
     assert progress.remaining == pytest.approx((24 - 15) * 8 / 4)
     assert progress.elapsed == pytest.approx(1008)
     state.settings["budget"] = 1010 / 3600
     assert progress.remaining == pytest.approx(2)
-    state.ended = "all done"
+    state.end_reason = "all done"
     assert progress.remaining is None
 
 
@@ -112,7 +114,7 @@ def test_plain_lines_are_printed_at_tenths_and_end_with_a_summary(tmp_path: Path
     assert lines[0].startswith("4/40 trials")
     assert lines[-1].startswith("40/40 trials")
     assert f"best: trial {run.best.id}, accuracy" in lines[-1]
-    assert f"{run.state.failed} failed" in lines[-1]
+    assert f"{run.state.failed_count} failed" in lines[-1]
     assert "ended: all 40 trials are done" in lines[-1]
 
 

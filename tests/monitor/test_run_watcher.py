@@ -41,12 +41,12 @@ def test_a_killed_controller_is_reported_once_and_journalled(
     assert written["cause"] == "controller:died:1"
     assert written["time"] == pytest.approx(alert.time, abs=60), "as in the journal"
     assert ogive(capsys, str(folder), "--once", "--file", str(file)) == (0, ""), "once for each death"
-    elapsed = state(folder).elapsed
+    elapsed = state(folder).elapsed_seconds
     process.communicate()
     code, _, err = finish(start(folder, pause=0.0))
     assert code == 0, err
-    assert state(folder).ended
-    assert state(folder).elapsed < elapsed + 300
+    assert state(folder).end_reason
+    assert state(folder).elapsed_seconds < elapsed + 300
     assert ogive(capsys, str(folder)) == (0, ""), "there is nothing left to watch"
 
 
@@ -88,10 +88,10 @@ def test_a_controller_on_another_machine_is_checked_by_its_heartbeat(
     now = [0.0]
     watched = RunWatcher(folder / "journal.db", clock=lambda: now[0])
     assert watched.look() is None
-    assert not watched.sure
+    assert not watched.is_certain
     first = watched._beat
     eventually(lambda: watched.look() is None and watched._beat != first)
-    assert watched.sure
+    assert watched.is_certain
     process.kill()
     process.communicate()
     watched.look()

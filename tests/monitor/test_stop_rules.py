@@ -13,7 +13,14 @@ from journal_events import events_of
 from scipy.stats import binomtest
 
 from ogive.monitor.rewards import rewards, rewards_of_one
-from ogive.monitor.stop_rules import RULES, StopVerdict, converged, failing, no_trend, verdicts
+from ogive.monitor.stop_rules import (
+    RULES,
+    StopVerdict,
+    check_convergence,
+    check_no_trend,
+    evaluate_rules,
+    failure_rate_lower_limit,
+)
 from ogive.monitor.trend import last_look, trend
 from ogive.objective import Constraint
 from ogive.run.state import State
@@ -25,11 +32,11 @@ CURVES = json.loads((Path(__file__).parents[1] / "support" / "recorded_curves.js
 def last_verdicts(values: object, **settings: object) -> list[StopVerdict]:
     """Return the verdicts at the first stop by a rule other than the budget, or at the end, asked for after every trial."""
     events = events_of(values, max_failed_trials=10**6, **settings)
-    state, result = State.of(events[:1]), []
+    state, result = State.from_events(events[:1]), []
     for event in events[1:]:
         trial = state.apply(event)
         if trial is not None and (trial.status.ended or trial.status == "paused"):
-            result = verdicts(state, former=result, ended=trial)
+            result = evaluate_rules(state, former=result, ended=trial)
             if stopped_by(result):
                 break
     return result
@@ -95,14 +102,14 @@ def test_the_trend_is_kendalls_tau_with_its_limit() -> None:
 def test_the_limit_of_the_failure_rate_is_the_exact_binomial_one() -> None:
     for failed, trials in ((3, 5), (12, 30), (1, 100)):
         limit = binomtest(failed, trials, alternative="greater").proportion_ci(0.999, method="exact").low
-        assert failing(failed, trials) == pytest.approx(limit)
+        assert failure_rate_lower_limit(failed, trials) == pytest.approx(limit)
     assert stopped_by(last_verdicts([None] * 40)) == ["failures"]
     assert not stopped_by(last_verdicts([None, 0.5, 0.5, 0.5, 0.5] * 40))  # 20 % are allowed
 
 
 def test_every_verdict_has_a_reason_and_finite_numbers_even_without_trials() -> None:
     for values in ([], [None] * 3, [0.5] * 60, [0.5, None] * 30, list(np.linspace(0, 1, 60))):
-        result = verdicts(State.of(events_of(values, max_trials=100)))
+        result = evaluate_rules(State.from_events(events_of(values, max_trials=100)))
         assert [verdict.rule for verdict in result] == list(RULES)
         assert all(verdict.reason and np.isfinite(list(verdict.numbers.values())).all() for verdict in result)
 
@@ -111,14 +118,16 @@ def test_criteria_and_budget_say_what_was_reached() -> None:
     values = [{"accuracy": 0.8, "latency": 3.0}, {"accuracy": 0.95, "latency": 9.0}, {"accuracy": 0.92, "latency": 4.0}]
     criteria = (Constraint("accuracy", at_least=0.9), Constraint("latency", at_most=5))
     price = {"hourly": 6.0, "per": "worker"}
-    result = verdicts(State.of(events_of(values, criteria=criteria, budget={"money": 0.25}, price=price)))
+    result = evaluate_rules(
+        State.from_events(events_of(values, criteria=criteria, budget={"money": 0.25}, price=price))
+    )
     assert result[0].stop
     assert result[0].reason == (
         "trial 2 reaches all success criteria: accuracy 0.92 (accuracy >= 0.9), latency 4 (latency <= 5)"
     )
     assert result[1].stop, "three minutes at 6 an hour cost 0.3"
     assert result[1].numbers["money"] == pytest.approx(0.3)
-    assert not verdicts(State.of(events_of(values[:2], criteria=criteria, max_trials=9)))[0].stop
+    assert not evaluate_rules(State.from_events(events_of(values[:2], criteria=criteria, max_trials=9)))[0].stop
 
 
 def test_a_trial_that_violates_a_constraint_is_no_success() -> None:
@@ -127,7 +136,7 @@ def test_a_trial_that_violates_a_constraint_is_no_success() -> None:
     values = [{"accuracy": 0.95, "parameters": 2e6}, {"accuracy": 0.5, "parameters": 1e3}]
     events = events_of(values, criteria=criteria)
     events[0] = replace(events[0], data={**events[0].data, "constraints": list(small)})
-    result = verdicts(State.of(events))[0]
+    result = evaluate_rules(State.from_events(events))[0]
     assert not result.stop
     assert result.reason == "not yet: none of 2 trials reaches accuracy >= 0.9 within the constraints"
 
@@ -135,14 +144,17 @@ def test_a_trial_that_violates_a_constraint_is_no_success() -> None:
 def test_the_budget_says_what_it_compared_in_human_units() -> None:
     price = {"hourly": 6.0, "per": "worker", "currency": "USD"}
     events = events_of([0.5] * 3, budget={"hours": 0.5, "money": 2e6}, price=price, max_trials=10_000)
-    assert verdicts(State.of(events))[1].reason == "not yet: 3 of 10,000 trials, 3 min of 30 min, 0.30 of 2,000,000 USD"
-    later = verdicts(State.of(events[:-1]), now=events[-1].time + 3600)[1]
+    assert (
+        evaluate_rules(State.from_events(events))[1].reason
+        == "not yet: 3 of 10,000 trials, 3 min of 30 min, 0.30 of 2,000,000 USD"
+    )
+    later = evaluate_rules(State.from_events(events[:-1]), now=events[-1].time + 3600)[1]
     assert later.stop, "an open session counts up to now"
     assert later.reason.startswith("used up: 1 h 3 min of 30 min")
 
 
 def test_money_without_a_price_is_not_compared() -> None:
-    result = verdicts(State.of(events_of([0.5], budget={"money": 2.0}, max_trials=10)))[1]
+    result = evaluate_rules(State.from_events(events_of([0.5], budget={"money": 2.0}, max_trials=10)))[1]
     assert "money" not in result.numbers, "`spending.spend` returns None for it"
     assert result.reason == "not yet: 1 of 10 trials, money is limited, but no session had a price"
 
@@ -150,7 +162,7 @@ def test_money_without_a_price_is_not_compared() -> None:
 def test_rewards_are_compared_at_equal_fidelity() -> None:
     """Some trials were trained up to step 2, where all values are better; they are compared at a step that they share."""
     one, two = [{"accuracy": 0.5}], [{"accuracy": 0.4}, {"accuracy": 0.9}]
-    series = rewards(State.of(events_of([one, one, two])), 3)
+    series = rewards(State.from_events(events_of([one, one, two])), 3)
     assert (series.step, list(series.values)) == (1, [0.5, 0.5, 0.4])
 
 
@@ -162,9 +174,9 @@ def test_several_objectives_converge_when_the_front_does() -> None:
     radius = level + rng.normal(size=300) * (0.3 - 0.28 * level)
     metrics = [{"accuracy": r * np.cos(a), "latency": -r * np.sin(a)} for r, a in zip(radius, angle, strict=True)]
     both = ({"metric": "accuracy", "goal": "maximize"}, {"metric": "latency", "goal": "minimize"})
-    state = State.of(events_of(metrics, both))
-    assert converged(rewards(state, 250), 250).stop
-    assert not converged(rewards(state, 60), 60).stop
+    state = State.from_events(events_of(metrics, both))
+    assert check_convergence(rewards(state, 250), 250).stop
+    assert not check_convergence(rewards(state, 60), 60).stop
 
 
 def test_tests_are_made_at_a_geometric_sequence_of_numbers_of_trials() -> None:
@@ -172,4 +184,4 @@ def test_tests_are_made_at_a_geometric_sequence_of_numbers_of_trials() -> None:
     assert looks[:4] == [0, 40, 44, 49]
     assert len(looks) < 60
     series = rewards_of_one(np.linspace(0, 1, 45))
-    assert converged(series, 44).numbers["at"] == no_trend(series, 44, "gp").numbers["at"] == 44
+    assert check_convergence(series, 44).numbers["at"] == check_no_trend(series, 44, "gp").numbers["at"] == 44

@@ -16,15 +16,15 @@ from ogive.errors import JobError
 from ogive.objective import (
     Constraint,
     Objective,
-    constraints,
-    costs,
+    cost_vector,
     crowding_distance,
     hypervolume,
-    objectives,
     pareto_front,
-    rank,
-    ranks,
-    violation,
+    parse_constraints,
+    parse_objectives,
+    rank_costs,
+    rank_metrics,
+    total_violation,
 )
 
 MAYBE_NAN = st.sampled_from([0.0, 1.0, 2.0, 3.0, math.nan])
@@ -81,29 +81,35 @@ def test_no_goal_is_inferred_from_a_name_with_a_word_that_may_reverse_it(metric:
             r"'quality' needs a goal, because the word 'quality' in its name does not imply one: in Python Objective",
         ),
         (lambda: Objective("val_entropy"), "its name does not imply one"),
-        (lambda: objectives("train_loss"), "'train_loss' is by its name measured on the training part"),
+        (lambda: parse_objectives("train_loss"), "'train_loss' is by its name measured on the training part"),
         (
-            lambda: objectives(Objective("trainloss", "minimize")),
+            lambda: parse_objectives(Objective("trainloss", "minimize")),
             "'trainloss' is by its name measured on the training part",
         ),
         (
-            lambda: objectives(Objective("train2_acc", "maximize")),
+            lambda: parse_objectives(Objective("train2_acc", "maximize")),
             "'train2_acc' is by its name measured on the training part",
         ),
-        (lambda: objectives(Objective("quality/training", "maximize")), "select on the validation part"),
+        (lambda: parse_objectives(Objective("quality/training", "maximize")), "select on the validation part"),
         (lambda: Objective("accuracy_loss"), "its name implies both goals"),
         (lambda: Objective("accuracy", "max"), "goal 'max' is not 'maximize' or 'minimize'; did you mean 'maximize'"),
         (lambda: Objective(""), "must be the name under which it is reported"),
-        (lambda: objectives([]), "there are none"),
-        (lambda: objectives(["loss", "loss"]), "'loss' is listed twice"),
-        (lambda: objectives(["loss", Objective("loss", "maximize")]), "'loss' is to be both maximized and minimized"),
-        (lambda: objectives([3]), "3 is neither the name"),
+        (lambda: parse_objectives([]), "there are none"),
+        (lambda: parse_objectives(["loss", "loss"]), "'loss' is listed twice"),
+        (
+            lambda: parse_objectives(["loss", Objective("loss", "maximize")]),
+            "'loss' is to be both maximized and minimized",
+        ),
+        (lambda: parse_objectives([3]), "3 is neither the name"),
         (lambda: Constraint("flops"), "exactly one of at_most and at_least"),
         (lambda: Constraint("flops", at_most=1, at_least=0), "exactly one of at_most and at_least"),
         (lambda: Constraint("flops", at_most=math.nan), "must be a finite number"),
-        (lambda: constraints([Constraint("a", at_most=1), Constraint("a", at_most=2)]), "'a' has at_most twice"),
-        (lambda: constraints([Constraint("a", at_most=1), Constraint("a", at_least=2)]), "satisfies a >= 2 and a <= 1"),
-        (lambda: constraints(["a <= 1"]), "is not a Constraint"),
+        (lambda: parse_constraints([Constraint("a", at_most=1), Constraint("a", at_most=2)]), "'a' has at_most twice"),
+        (
+            lambda: parse_constraints([Constraint("a", at_most=1), Constraint("a", at_least=2)]),
+            "satisfies a >= 2 and a <= 1",
+        ),
+        (lambda: parse_constraints(["a <= 1"]), "is not a Constraint"),
     ],
 )
 def test_errors_state_the_problem(make: Any, text: str) -> None:
@@ -113,9 +119,9 @@ def test_errors_state_the_problem(make: Any, text: str) -> None:
 
 def test_objectives_are_parsed_from_names_and_objects() -> None:
     size = Objective("size_on_disk", "minimize")
-    assert objectives("accuracy") == (Objective("accuracy", "maximize"),)
-    assert objectives(["accuracy", size]) == (Objective("accuracy", "maximize"), size)
-    assert objectives(size) == (size,)
+    assert parse_objectives("accuracy") == (Objective("accuracy", "maximize"),)
+    assert parse_objectives(["accuracy", size]) == (Objective("accuracy", "maximize"), size)
+    assert parse_objectives(size) == (size,)
 
 
 @pytest.mark.parametrize(
@@ -124,11 +130,11 @@ def test_objectives_are_parsed_from_names_and_objects() -> None:
     "trainable_parameters".split(),
 )
 def test_resources_of_training_may_be_objectives(metric: str) -> None:
-    assert objectives(Objective(metric, "minimize"))
+    assert parse_objectives(Objective(metric, "minimize"))
 
 
 def test_costs_are_minimized_and_nan_without_a_finite_value() -> None:
-    result = costs({"accuracy": 0.9, "loss": math.inf}, objectives(["accuracy", "loss", "latency"]))
+    result = cost_vector({"accuracy": 0.9, "loss": math.inf}, parse_objectives(["accuracy", "loss", "latency"]))
     assert result[0] == -0.9
     assert np.isnan(result[1:]).all()
 
@@ -141,8 +147,8 @@ def test_violations_are_relative_to_the_threshold() -> None:
     assert Constraint("gap", at_most=0).violation({"gap": 3}) == 3
     assert Constraint("gap", at_most=0).violation({}) == math.inf
     assert Constraint("gap", at_most=0).violation({"gap": math.nan}) == math.inf
-    both = constraints([Constraint("flops", at_most=200), Constraint("gap", at_most=0)])
-    assert violation({"flops": 250, "gap": 3}, both) == 3.25
+    both = parse_constraints([Constraint("flops", at_most=200), Constraint("gap", at_most=0)])
+    assert total_violation({"flops": 250, "gap": 3}, both) == 3.25
 
 
 @given(st.sampled_from([1, 2, 3]).flatmap(rows))
@@ -157,9 +163,9 @@ def test_one_objective_ranks_feasible_rows_then_violations_then_nan(c: np.ndarra
     v = data.draw(arrays(float, len(c), elements=st.sampled_from([0.0, 0.0, 0.5, 1.0, math.inf])))
     keys = [(2, 0.0) if math.isnan(x) else (1, y) if y else (0, x) for x, y in zip(c[:, 0], v, strict=True)]
     expected = [sorted(set(keys)).index(key) for key in keys]
-    assert rank(c, v).tolist() == expected
+    assert rank_costs(c, v).tolist() == expected
     metrics = [{"loss": x, "excess": y} for x, y in zip(c[:, 0], v, strict=True)]
-    assert ranks(metrics, objectives("loss"), [Constraint("excess", at_most=0)]) == expected
+    assert rank_metrics(metrics, parse_objectives("loss"), [Constraint("excess", at_most=0)]) == expected
 
 
 @given(st.sampled_from([2, 3]).flatmap(rows))
@@ -170,7 +176,7 @@ def test_several_objectives_rank_by_fronts_and_equal_rows_share_a_rank(c: np.nda
         layer = [i for i in remaining if not any(dominates(c[j], c[i]) for j in remaining)]
         front.update(dict.fromkeys(layer, number))
         remaining, number = [i for i in remaining if i not in layer], number + 1
-    result = rank(c)
+    result = rank_costs(c)
     for i in range(len(c)):
         for j in range(len(c)):
             if front.get(i, number) < front.get(j, number):
@@ -180,20 +186,20 @@ def test_several_objectives_rank_by_fronts_and_equal_rows_share_a_rank(c: np.nda
     assert sorted(set(result.tolist())) == list(range(len(set(result.tolist()))))
     metrics = [{"loss": row[0], "accuracy": -row[1], "seconds": row[-1]} for row in c]
     names = ["loss", "accuracy", "seconds"][: c.shape[1]] if len(c) else ["loss", "accuracy"]
-    assert ranks(metrics, objectives(names)) == rank(c[:, : len(names)]).tolist()
+    assert rank_metrics(metrics, parse_objectives(names)) == rank_costs(c[:, : len(names)]).tolist()
 
 
 def test_feasible_rows_come_before_infeasible_ones_whatever_their_front() -> None:
     """Deb et al. (2002), definition 1: feasible before infeasible rows, infeasible rows by their violation."""
     c = [[9, 9], [0, 0], [1, 1], [8, 9], [math.nan, 0]]
-    assert rank(c, [0, 0.2, 0.1, 0, 0]).tolist() == [1, 3, 2, 0, 4]
+    assert rank_costs(c, [0, 0.2, 0.1, 0, 0]).tolist() == [1, 3, 2, 0, 4]
 
 
 def test_crowding_distance_of_a_worked_example() -> None:
     """Four points on a line: the ends are infinite, the gaps of the others are (2 + 2)/4 and (3 + 3)/4 of both ranges."""
     distance = crowding_distance([[0, 4], [1, 3], [2, 2], [4, 0]])
     assert distance.tolist() == [math.inf, 1.0, 1.5, math.inf]
-    assert rank([[0, 4], [1, 3], [2, 2], [4, 0]]).tolist() == [0, 2, 1, 0]
+    assert rank_costs([[0, 4], [1, 3], [2, 2], [4, 0]]).tolist() == [0, 2, 1, 0]
 
 
 def test_crowding_distance_does_not_depend_on_the_order_of_rows() -> None:
@@ -215,8 +221,8 @@ def test_hypervolume_equals_that_of_boxes_and_of_sampling() -> None:
 
 def test_errors_state_the_expected_shapes() -> None:
     with pytest.raises(ValueError, match=r"expected costs of shape \(n, m\)"):
-        rank([1.0, 2.0])
+        rank_costs([1.0, 2.0])
     with pytest.raises(ValueError, match="expected violations of shape"):
-        rank([[1.0]], [0.0, 0.0])
+        rank_costs([[1.0]], [0.0, 0.0])
     with pytest.raises(ValueError, match="reference of 2 numbers"):
         hypervolume([[1.0, 2.0]], [3.0])

@@ -13,13 +13,13 @@ from machines import measurements
 import ogive as og
 from ogive.bench.simulated_search import PluginSpec
 from ogive.monitor import alert_rules
-from ogive.monitor.cost import reviews
+from ogive.monitor.cost import review_projections
 from ogive.monitor.cost_text import plan_line
-from ogive.monitor.plan_comparison import compare_with_plan, forecast_of
+from ogive.monitor.plan_comparison import compare_with_plan, planned_duration
 from ogive.objective import Objective
 from ogive.planner import Landscape, Machine, PlannedSearch, Shape, build_plan, simulate_split
 from ogive.planner.plan import Plan
-from ogive.run.events import Event, Kind, of_a_session
+from ogive.run.events import Event, Kind, is_session_event
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.seeds import generator
@@ -76,11 +76,11 @@ def run_of(plan: Plan, factor: float = 1.0, until: int = 120, ended: bool = Fals
             Event(Kind.ENDED, data={"why": "all done"}, time=real.seconds),
             Event(Kind.CLOSED, time=real.seconds),
         ]
-    return State.of(event.at(event.time, number) for number, event in enumerate(events, 1))
+    return State.from_events(event.at(event.time, number) for number, event in enumerate(events, 1))
 
 
 def causes(state: State, now: float | None = None) -> list[str]:
-    alerts = alert_rules.by_time(state, state.time if now is None else now)
+    alerts = alert_rules.time_alerts(state, state.time if now is None else now)
     return [alert.cause for alert in alerts if alert.cause.startswith("plan")]
 
 
@@ -94,35 +94,35 @@ def test_a_plan_holds_on_the_machine_that_it_was_made_for(plan: Plan, until: int
 @pytest.mark.parametrize(("factor", "cause"), [(2.0, "plan:slower"), (0.4, "plan:faster")])
 def test_another_machine_than_planned_raises_one_alert(plan: Plan, factor: float, cause: str) -> None:
     state = run_of(plan, factor, until=60)
-    (alert,) = [alert for alert in alert_rules.by_time(state, state.time) if alert.cause == cause]
+    (alert,) = [alert for alert in alert_rules.time_alerts(state, state.time) if alert.cause == cause]
     assert f"the search is {cause.removeprefix('plan:')}" in alert.message
     assert alert.numbers["total"] == pytest.approx(factor * plan.row.seconds.expected, rel=0.3)
-    assert of_a_session(alert.event()), "it depends on time, so a continued run may raise another one"
-    state.apply(alert.event().at(state.time, 999))
+    assert is_session_event(alert.to_event()), "it depends on time, so a continued run may raise another one"
+    state.apply(alert.to_event().at(state.time, 999))
     assert causes(state) == [], "one alert for each cause"
 
 
 def test_a_search_without_reports_is_slower_than_planned(plan: Plan) -> None:
     state = run_of(plan, until=0)
     assert causes(state, now=5.0) == []
-    (alert,) = (alert for alert in alert_rules.by_time(state, 500.0) if alert.cause == "plan:slower")
+    (alert,) = (alert for alert in alert_rules.time_alerts(state, 500.0) if alert.cause == "plan:slower")
     assert "no report came in 8 min 20 s, the forecast for the start was 5.1 s" in alert.message
     late = 500.0 - plan.row.start_up.expected
     assert alert.numbers["total"] == pytest.approx(plan.row.seconds.expected + late), "its pace is not known yet"
 
 
 def test_the_plan_is_reviewed_at_the_end_like_any_projection(plan: Plan) -> None:
-    (review,) = reviews(run_of(plan, ended=True))
+    (review,) = review_projections(run_of(plan, ended=True))
     assert review.done == 0
-    assert review.held
-    (review,) = reviews(run_of(plan, 3.0, ended=True))
-    assert not review.held
+    assert review.is_within_interval
+    (review,) = review_projections(run_of(plan, 3.0, ended=True))
+    assert not review.is_within_interval
     assert causes(run_of(plan, ended=True)) == []
 
 
 @pytest.mark.parametrize("changed", [{"workers": 5}, {"max_trials": 40}, {"threads": 7}])
 def test_a_plan_is_not_compared_with_a_changed_search(plan: Plan, changed: dict[str, Any]) -> None:
     state = run_of(plan, 3.0, **changed)
-    assert forecast_of(state) is None
+    assert planned_duration(state) is None
     assert compare_with_plan(state) is None
     assert causes(state) == []

@@ -34,7 +34,7 @@ def two_cores() -> Iterator[None]:
             "ogive.job.environment",
             "ogive.job.job",
         ):
-            patch.setattr(f"{module}.cores", lambda: 2)
+            patch.setattr(f"{module}.count_cores", lambda: 2)
         yield
 
 
@@ -73,18 +73,18 @@ def test_a_planned_search_uses_the_split_and_journals_the_forecast(plan: Plan, t
     )
     threads = {report.metrics["threads"] for trial in run.trials for report in trial.reports}
     assert threads == {split.workers_per_trial}
-    assert len({span.worker for span in run.state.spans}) == split.parallel_trials
-    (forecast,) = [data for data in run.state.projected if "plan" in data]
+    assert len({span.worker for span in run.state.attempt_intervals}) == split.parallel_trials
+    (forecast,) = [data for data in run.state.projections if "plan" in data]
     assert forecast["hours"][1] * 3600 == pytest.approx(plan.row.seconds.expected)
 
 
 def test_a_continued_run_keeps_its_split_on_another_machine(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = plan.using(1)
+    other = plan.with_parallel_trials(1)
     assert other is not None
     og.search(SPACE, Sleeper(), workers=other, run=tmp_path / "run", cache=False, **ARGUMENTS)
-    monkeypatch.setattr("ogive.executors.processes.cores", lambda: 64)
+    monkeypatch.setattr("ogive.executors.processes.count_cores", lambda: 64)
     monkeypatch.setattr(
         "ogive.session.planned_search.make_plan", lambda *a, **k: pytest.fail("a run is planned only once")
     )
@@ -216,7 +216,7 @@ def test_a_search_with_a_number_of_parallel_trials_uses_the_forecast_for_it(tmp_
     command("plan", path, "--workers", 2, "--from", tmp_path / "durations.csv", "--seeds", 3)
     command("search", path, "--quiet", "--no-cache")
     run = og.open_run(tmp_path / "run")
-    (forecast,) = [data["plan"] for data in run.state.projected if "plan" in data]
+    (forecast,) = [data["plan"] for data in run.state.projections if "plan" in data]
     assert (forecast["parallel_trials"], forecast["workers_per_trial"]) == (1, 2)
     assert run.state.settings["threads"] == 2
 

@@ -121,7 +121,7 @@ def journal(threads: int, *, cached: bool = False, **varied: float) -> State:
             add(Kind.PROMOTED, trial)
             add(Kind.STARTED, trial)
             add(Kind.REPORTED, trial, 2, 4.9)
-    return State.of(event.at(event.time, number) for number, event in enumerate(events, 1))
+    return State.from_events(event.at(event.time, number) for number, event in enumerate(events, 1))
 
 
 def test_a_journal_gives_epochs_and_start_ups() -> None:
@@ -137,7 +137,7 @@ def test_a_journal_gives_epochs_and_start_ups() -> None:
 
 def test_workers_that_start_together_give_one_start_up() -> None:
     state = journal(threads=3)
-    state.spans.append(replace(state.spans[0], worker="worker-1", begin=109.0))
+    state.attempt_intervals.append(replace(state.attempt_intervals[0], worker="worker-1", begin=109.0))
     assert read_run_timings(state, "a run").start_ups == (StartUp(3, 8.0),)
 
 

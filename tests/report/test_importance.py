@@ -19,7 +19,7 @@ from ogive.report.importance import (
     suggest_restriction,
 )
 from ogive.stats.corrections import holm
-from ogive.stats.proportions import fewer, proportion_interval
+from ogive.stats.proportions import hypergeometric_at_most, proportion_interval
 from ogive.trial import Proposal, Report, Trial
 
 SPACE = og.Space(
@@ -195,7 +195,9 @@ def test_many_trials_are_sampled_and_a_tenth_of_the_sample_are_the_best() -> Non
 
 def test_statistics_agree_with_scipy() -> None:
     for k, draws, marked, population in ((0, 10, 20, 100), (2, 10, 20, 100), (5, 30, 8, 40), (7, 8, 8, 9)):
-        assert fewer(k, draws, marked, population) == pytest.approx(hypergeom.cdf(k, population, marked, draws))
+        assert hypergeometric_at_most(k, draws, marked, population) == pytest.approx(
+            hypergeom.cdf(k, population, marked, draws)
+        )
     low, high = proportion_interval(np.array([0, 3, 10]), np.array([10, 10, 10]))
     assert low[1] == pytest.approx(beta.ppf(0.025, 3.5, 7.5))
     assert high[1] == pytest.approx(beta.ppf(0.975, 3.5, 7.5))

@@ -176,7 +176,7 @@ class Halving(Estimator):
     """Accuracy grows with epochs."""
 
     def evaluate(self, evaluation: Evaluation) -> None:
-        for step in range(evaluation.reported + 1, evaluation.until + 1):
+        for step in range(evaluation.last_reported_step + 1, evaluation.until + 1):
             value = evaluation.architecture["a"] / 8 * (1 - 0.5**step)
             if evaluation.report(step, {"accuracy": value}) is not Action.CONTINUE:
                 return
@@ -191,7 +191,7 @@ class Growing(Halving):
     def evaluate(self, evaluation: Evaluation) -> None:
         if evaluation.architecture["a"] == 7:
             raise ValueError("no")
-        for step in range(evaluation.reported + 1, evaluation.until + 1):
+        for step in range(evaluation.last_reported_step + 1, evaluation.until + 1):
             value = evaluation.architecture["a"] / 8 * (1 - 0.5**step)
             metrics = {"accuracy": value, "parameters": 10.0 + evaluation.architecture["b"]}
             if evaluation.report(step, metrics) is not Action.CONTINUE:
@@ -212,7 +212,7 @@ def test_a_page_can_be_written_at_every_moment_of_a_run(tmp_path: Path, options:
     journal = Journal(found.folder / "journal.db", writable=False)
     events = list(journal.read())
     journal.close()
-    state = State.of(events[:1], SPACE)
+    state = State.from_events(events[:1], SPACE)
     for number, event in enumerate(events[1:]):
         state.apply(event)
         if number < 12 or number % 37 == 0:
@@ -336,7 +336,7 @@ def test_a_front_of_one_is_named_with_its_values(tmp_path: Path) -> None:
 def test_paused_trials_count_in_the_share_of_failures() -> None:
     """Three paused, one finished, one failed: a fifth failed, by the stop rule and by the checklist."""
     paused, finished = [{"accuracy": 0.5}], [{"accuracy": 0.1}, {"accuracy": 0.2}]
-    state = State.of(events_of([paused, None, finished, paused, paused]))
+    state = State.from_events(events_of([paused, None, finished, paused, paused]))
     answer = check_failure_share(Subject(state, None, "r"))
     assert (answer.verdict, answer.evidence) == ("yes", "1 of 5 trials (20%)")
 

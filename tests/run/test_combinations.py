@@ -12,12 +12,12 @@ from memory import SPACE, Curve, ListLog, declare, session, value
 
 from ogive import schedule as schedules
 from ogive import strategy as strategies
-from ogive.executors.simulated import Next, Simulated, VirtualClock
+from ogive.executors.simulated import SimulatedExecutor, SimulatedReport, VirtualClock
 from ogive.objective import Constraint
 from ogive.run.executor import Assignment
 from ogive.seeds import generator
 from ogive.testing.journals import comparable_events
-from ogive.trial import until
+from ogive.trial import steps_of
 
 SCHEDULES: dict[str, dict[str, Any]] = {
     **{name: {} for name in schedules.names()},
@@ -36,24 +36,24 @@ STRATEGIES = [name for name in strategies.names() if name not in ("bohb", "dehb"
 TRIALS = 14
 
 
-def every_third(assignment: Assignment) -> Iterator[Next]:
+def every_third(assignment: Assignment) -> Iterator[SimulatedReport]:
     """Report the metrics in every third epoch only, and continue up to the first value, as train functions do."""
-    last = max(until(assignment.fidelity), assignment.limit if assignment.awaits else 0)
+    last = max(steps_of(assignment.fidelity), assignment.max_step if assignment.missing_metrics else 0)
     for step, metrics, seconds in evaluate(replace(assignment, fidelity={**assignment.fidelity, "epochs": last})):
         yield step, metrics if step % 3 == 0 else {"train_loss": 1 / step}, seconds
 
 
-def evaluate(assignment: Assignment) -> Iterator[Next]:
+def evaluate(assignment: Assignment) -> Iterator[SimulatedReport]:
     architecture = SPACE.architecture(assignment.choices)
     seconds = float(generator(9, assignment.trial).integers(1, 20))
-    for step in range(assignment.reported + 1, until(assignment.fidelity) + 1):
+    for step in range(assignment.last_reported_step + 1, steps_of(assignment.fidelity) + 1):
         yield step, {"accuracy": value(architecture) - 1 / step, "latency": float(architecture["depth"])}, seconds
 
 
-def run(log: ListLog, evaluate: Callable[[Assignment], Iterator[Next]] = evaluate) -> ListLog:
+def run(log: ListLog, evaluate: Callable[[Assignment], Iterator[SimulatedReport]] = evaluate) -> ListLog:
     clock = VirtualClock(log.events[-1].time)
     controller = session(log, Curve(), Path("unused"), clock)
-    controller.executor = Simulated(clock, evaluate, workers=1)
+    controller.executor = SimulatedExecutor(clock, evaluate, workers=1)
     controller.run()
     return log
 
@@ -79,7 +79,7 @@ def test_any_strategy_with_any_schedule(strategy: str, schedule: str) -> None:
 @pytest.mark.parametrize("evaluate", [evaluate, every_third])
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_a_search_continued_from_any_prefix_of_its_journal_takes_the_same_decisions(
-    schedule: str, evaluate: Callable[[Assignment], Iterator[Next]]
+    schedule: str, evaluate: Callable[[Assignment], Iterator[SimulatedReport]]
 ) -> None:
     created = declare(strategy="random", schedule={schedule: SCHEDULES[schedule]}, max_trials=TRIALS)
     log = run(ListLog([created]), evaluate)

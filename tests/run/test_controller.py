@@ -60,10 +60,14 @@ def test_asha_pauses_trials_and_resumes_them_where_they_paused(tmp_path: Path) -
 
 def test_the_state_read_from_the_journal_equals_the_state_in_memory(tmp_path: Path) -> None:
     log, state, _ = run(tmp_path, schedule=ASHA, max_trials=12)
-    stored = State.of(log.events)  # without the declared space, as `ogive status` does
+    stored = State.from_events(log.events)  # without the declared space, as `ogive status` does
     assert stored.trials == state.trials
     assert [t.architecture.id for t in stored.trials.values()] == [t.architecture.id for t in state.trials.values()]
-    assert (stored.count, stored.ended, stored.seconds) == (state.count, state.ended, state.seconds)
+    assert (stored.status_counts, stored.end_reason, stored.compute_seconds) == (
+        state.status_counts,
+        state.end_reason,
+        state.compute_seconds,
+    )
 
 
 def failing(**faults: object) -> Curve:
@@ -95,8 +99,8 @@ def test_each_kind_of_failure_has_its_own_status_and_the_search_continues(tmp_pa
     expected = ["error", "out_of_memory", "out_of_memory", "not_finite", "not_finite"]
     expected += ["missing_metric", "missing_metric", "infeasible", "exited"]
     assert [trial.status.value for trial in state.trials.values()][:9] == expected
-    assert state.failed == 9
-    assert state.count[Status.FINISHED] == 21
+    assert state.failed_count == 9
+    assert state.status_counts[Status.FINISHED] == 21
     assert why == "all 30 trials are done"
     assert "ValueError: no" in state.trials[0].traceback
     assert state.trials[6].reason == (
@@ -108,14 +112,14 @@ def test_each_kind_of_failure_has_its_own_status_and_the_search_continues(tmp_pa
 def test_the_search_ends_at_max_failed_trials_with_the_reason(tmp_path: Path) -> None:
     kinds = (ValueError, KeyError, TypeError)
     log, state, why = run(tmp_path, failing(**{f"trial{n}": kinds[n % 3]("no") for n in range(30)}), max_trials=30)
-    assert (len(state.trials), state.failed) == (10, 10)
-    assert why == state.ended == "10 trials have failed, and max_failed_trials is 10"
+    assert (len(state.trials), state.failed_count) == (10, 10)
+    assert why == state.end_reason == "10 trials have failed, and max_failed_trials is 10"
     assert state.ended_by_failures
     assert log.events[-1].kind is Kind.ENDED
     log.events = [event for event in log.events if event.kind is not Kind.CLOSED]
     continued = session(log, Curve(), tmp_path)  # with a repaired estimator; the earlier failures do not end it again
     assert continued.run() == "all 30 trials are done"
-    assert continued.state.failed == 10
+    assert continued.state.failed_count == 10
 
 
 @pytest.mark.parametrize(("workers", "trials"), [(1, 3), (2, 4), (8, 10)])
@@ -176,7 +180,7 @@ def test_the_budget_counts_all_sessions_but_not_the_time_between_them(tmp_path: 
     log = Timed([declare(budget=3.0, max_trials=100)])
     controller = session(log, Curve(an_hour), tmp_path, clock)
     controller.run()
-    assert controller.state.ended == "the budget of 3 h is used up"
+    assert controller.state.end_reason == "the budget of 3 h is used up"
     assert 3 <= len(controller.state.trials) <= 4
     clock.seconds += 1e6
     continued = session(Timed(log.events), Curve(an_hour), tmp_path, clock)
@@ -238,7 +242,7 @@ def test_stop_puts_the_running_trial_back_at_its_next_report(tmp_path: Path) -> 
     assert controller.run() == "interrupted"
     assert log.events[-1].kind is Kind.PUT_BACK
     assert controller.state.trials[2].step == 4
-    assert controller.state.ended == ""
+    assert controller.state.end_reason == ""
     session(log, Curve(), tmp_path).run()
     steps = [(e.trial, e.step) for e in log.events if e.kind is Kind.REPORTED]
     assert len(steps) == len(set(steps)) == 90
@@ -292,7 +296,7 @@ def test_a_promoted_trial_waits_until_its_former_worker_has_left_it(tmp_path: Pa
 
 
 def test_a_journal_can_be_read_without_the_layers_of_the_space() -> None:
-    assert State.of([declare()]).space.fingerprint == SPACE.fingerprint
+    assert State.from_events([declare()]).space.fingerprint == SPACE.fingerprint
 
 
 def test_time_in_which_no_controller_ran_is_not_counted() -> None:
@@ -306,7 +310,7 @@ def test_time_in_which_no_controller_ran_is_not_counted() -> None:
         at(9020, Kind.CLOSED),
         at(20_000, Kind.TEST_READ),
     ]
-    assert State.of([*events, *later]).elapsed == 50
+    assert State.from_events([*events, *later]).elapsed_seconds == 50
 
 
 class FixedProposals(Strategy):
@@ -351,7 +355,7 @@ def test_a_note_is_the_same_in_memory_and_when_it_is_read_back(tmp_path: Path) -
         tmp_path, Proposal(good, note={"parents": (1, 2)}), Proposal(good, settings={"rate": 0.1})
     )
     controller.run()
-    stored = State.of(log.events)
+    stored = State.from_events(log.events)
     assert [t.proposal for t in controller.state.trials.values()] == [t.proposal for t in stored.trials.values()]
 
 
@@ -368,7 +372,7 @@ def test_an_architecture_that_cannot_be_screened_is_a_failed_trial(tmp_path: Pat
         controller.run()
         statuses = {t.status for t in controller.state.trials.values() if t.architecture["width"] % 2}
         assert statuses == {Status.INFEASIBLE}
-        assert controller.state.count[Status.FINISHED] == 12 - controller.state.failed > 0
+        assert controller.state.status_counts[Status.FINISHED] == 12 - controller.state.failed_count > 0
 
 
 @pytest.mark.parametrize("steps", [(1, 1), (2, 1), (0,), (10,), (1.5,)])
@@ -410,7 +414,7 @@ def test_a_trial_that_inherits_receives_the_folder_and_the_step_of_its_donor(tmp
 
     class Recorder(Curve):
         def evaluate(self, evaluation: Evaluation) -> None:
-            inherited.append(evaluation.inherit)
+            inherited.append(evaluation.inherit_from)
             super().evaluate(evaluation)
 
     good = SPACE.architecture({"width": 3, "depth": 2})

@@ -55,7 +55,7 @@ def test_a_full_disk_stops_the_search_which_continues_when_there_is_space(
         with pytest.raises(RunError, match=r"full.*free some space and run the same command again"):
             search(disk / "run", estimator, fill_disk, executor)
         assert left_running(disk / "run") == []
-        assert state(disk / "run").failed == 0, "a full disk is no fault of an architecture"
+        assert state(disk / "run").failed_count == 0, "a full disk is no fault of an architecture"
         with pytest.raises(RunError, match=r"free some space"):  # still full
             search(disk / "run", estimator, None, executor)
         (disk / "filler").unlink()

@@ -63,7 +63,7 @@ def test_a_search_killed_at_random_moments_with_two_workers_finishes_every_trial
     folder = tmp_path / "run"
     kill_repeatedly(folder, 2, kills=12, seed=2)
     final = state(folder)
-    assert final.count[Status.FINISHED] == 60 == len(final.trials)
+    assert final.status_counts[Status.FINISHED] == 60 == len(final.trials)
     for trial in final.trials.values():
         assert [report.step for report in trial.reports] == [1, 2, 3, 4, 5]
 
@@ -79,7 +79,7 @@ def test_workers_end_when_only_their_controller_is_killed(tmp_path: Path) -> Non
     eventually(lambda: left_running(folder) == [])
     code, _, err = finish(start(folder, workers=2, pause=0.0))
     assert code == 0, err
-    assert state(folder).count[Status.FINISHED] == 60
+    assert state(folder).status_counts[Status.FINISHED] == 60
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -95,9 +95,9 @@ def test_one_signal_puts_the_running_trials_back(tmp_path: Path, number: int, un
     assert "KeyboardInterrupt: the search in" in err
     assert "the same call continues it" in err
     stopped = state(folder)
-    assert stopped.count[Status.WAITING] == 1
+    assert stopped.status_counts[Status.WAITING] == 1
     assert stopped.trials[0].reason == "interrupted"
-    assert not stopped.open
+    assert not stopped.is_open
     assert left_running(folder) == []
     code, _, err = finish(start(folder, pause=0.0))
     assert code == 0, err
@@ -117,10 +117,10 @@ def test_two_interrupts_stop_a_search_at_once(tmp_path: Path) -> None:
     assert code != 0
     assert "KeyboardInterrupt" in err
     assert left_running(folder) == []
-    assert not state(folder).open
+    assert not state(folder).is_open
     code, _, err = finish(start(folder, pause=0.0))
     assert code == 0, err
-    assert state(folder).count[Status.FINISHED] == 60
+    assert state(folder).status_counts[Status.FINISHED] == 60
 
 
 def test_a_second_controller_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_of_controllers_that_start_together_exactly_one_searches(tmp_path: Path)
         assert code == 0 or re.search(
             r"RunError: .*(exists already|is there already|has just started|is executing this run)", err
         ), err
-    assert state(folder).count[Status.FINISHED] == 60
+    assert state(folder).status_counts[Status.FINISHED] == 60
 
 
 def test_a_controller_killed_while_it_creates_the_journal_leaves_no_obstacle(tmp_path: Path) -> None:
@@ -210,4 +210,4 @@ def test_a_reader_follows_a_running_search(tmp_path: Path) -> None:
     assert len(set(numbers)) > 10
     assert numbers == sorted(numbers)
     assert comparable_events(events(folder))[-1][0] == "ended"
-    assert run.state.done == 60
+    assert run.state.ended_count == 60

@@ -39,7 +39,7 @@ def test_a_search_with_rungs_and_checkpoints_survives_kills(tmp_path: Path) -> N
     best = next(trial.id for trial in state.trials.values() if trial.status is Status.FINISHED)
     weights = [load_checkpoint(path / f"trials/{best:06d}")["model"] for path in (folder, uninterrupted)]
     assert all((weights[0][name] == weights[1][name]).all() for name in weights[1]), "the weights are equal bit for bit"
-    assert other.failed == state.failed == 0
+    assert other.failed_count == state.failed_count == 0
 
 
 def greedy(model: nn.Module, trial: object) -> None:

@@ -168,7 +168,7 @@ def test_a_thousand_trials_leak_no_descriptors_and_no_processes(tmp_path: Path) 
 
     big = og.Space(og.layer(dict, a=og.integer(0, 10**6), fault="good"))
     run = og.search(big, Quick(), run=folder, strategy="random", workers=2, max_trials=1000, observer=count)
-    assert run.state.done == 1000
+    assert run.state.ended_count == 1000
     assert len(counts) == 3
     assert all(max(series[20:]) <= max(series[:20]) + 5 for series in counts.values()), (
         counts

@@ -20,13 +20,13 @@ from staged import SPACE, Staged
 
 import ogive as og
 from ogive.errors import RunError
-from ogive.gc_pause import uncollected
+from ogive.gc_pause import pause_gc
 from ogive.run.clock import WallClock
 from ogive.run.events import Event, Kind
 from ogive.run.journal import Journal, LeaseLost
-from ogive.run.lease import LeaseHolder, is_alive, process_start
+from ogive.run.lease import LeaseHolder, find_process_start, is_alive
 from ogive.run.state import State
-from ogive.run.stop_signals import signals
+from ogive.run.stop_signals import handle_signals
 
 
 def warning(number: int) -> Event:
@@ -78,7 +78,10 @@ def test_a_second_interrupt_at_any_moment_leaves_complete_transactions(journal: 
             time.sleep(0.001)
 
     for _ in range(40):
-        with pytest.raises(KeyboardInterrupt), signals(lambda reason: None, lambda text: None, lambda: journal.writing):
+        with (
+            pytest.raises(KeyboardInterrupt),
+            handle_signals(lambda reason: None, lambda text: None, lambda: journal.writing),
+        ):
             write()
     events = list(journal.read())
     assert len(events) > 100
@@ -88,7 +91,7 @@ def test_a_second_interrupt_at_any_moment_leaves_complete_transactions(journal: 
 def test_a_journal_cannot_be_created_twice(path: Path) -> None:
     with pytest.raises(RunError, match="exists already"):
         Journal.create(path, [declare(seed=7)])
-    assert State.of(Journal(path, writable=False).read()).created["seed"] == 5
+    assert State.from_events(Journal(path, writable=False).read()).created["seed"] == 5
     assert [file.name for file in path.parent.iterdir() if "draft" in file.name] == []
 
 
@@ -117,7 +120,7 @@ def test_a_writer_that_has_lost_the_lease_cannot_append(path: Path, journal: Jou
 
 def _pretend_holder(path: Path, holder: LeaseHolder) -> None:
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE lease SET holder = ?", [holder.text()])
+        connection.execute("UPDATE lease SET holder = ?", [holder.to_json()])
     connection.close()
 
 
@@ -132,11 +135,11 @@ def test_a_holder_on_this_host_is_alive_while_its_process_is() -> None:
     def never() -> int:
         raise AssertionError("the heartbeat is not needed")
 
-    mine = LeaseHolder.mine()
+    mine = LeaseHolder.this_process()
     assert is_alive(mine, never, 0, patience=10)
     reused = LeaseHolder(socket.gethostname(), mine.pid, "another process had this number")
     assert not is_alive(reused, never, 0, patience=10)
-    assert process_start(2**22 + 1) is None
+    assert find_process_start(2**22 + 1) is None
 
 
 @pytest.mark.parametrize("keep", [0, 1, 50, 100, 4096, 5000, 20_000, -4096])
@@ -242,9 +245,9 @@ def test_setting_the_clock_back_changes_neither_the_order_nor_the_lease(path: Pa
     opened = Event(Kind.OPENED, data={})
     events = journal.append([opened]) + journal.append([warning(1)]) + journal.append([warning(2)])
     assert [event.time for event in events] == sorted((event.time for event in events), reverse=True)
-    state = State.of(journal.read())
+    state = State.from_events(journal.read())
     assert [message for message, _ in state.warnings] == ["1", "2"]
-    assert state.elapsed == 0.0, "time that runs backwards does not count towards the budget"
+    assert state.elapsed_seconds == 0.0, "time that runs backwards does not count towards the budget"
     journal.close()
 
 
@@ -259,7 +262,7 @@ def test_setting_the_clock_during_a_session_has_no_effect(monkeypatch: pytest.Mo
 def test_objects_that_a_program_has_frozen_stay_frozen_when_a_run_is_read() -> None:
     gc.freeze()
     try:
-        with uncollected():
+        with pause_gc():
             assert not gc.isenabled()
         assert gc.get_freeze_count() > 0
         assert gc.isenabled()

@@ -37,10 +37,10 @@ def test_a_run_that_is_moved_stops_and_can_be_continued_at_its_new_path(tmp_path
     assert f"all reports are in {moved}/journal.db: move it back, or continue the run in {moved}" in err
     assert [path.name for path in tmp_path.iterdir()] == ["moved"]
     stopped = state(moved)
-    assert (stopped.open, stopped.failed, stopped.ended) == (False, 0, "")
+    assert (stopped.is_open, stopped.failed_count, stopped.end_reason) == (False, 0, "")
     code, _, err = finish(start(moved, 1, pause=0.0))
     assert code == 0, err
-    assert state(moved).count[Status.FINISHED] == 60
+    assert state(moved).status_counts[Status.FINISHED] == 60
 
 
 def test_a_run_that_is_deleted_stops_and_is_not_created_again(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_run_that_is_replaced_by_another_run_does_not_change_the_other(tmp_pat
     assert f"the run's folder {folder} was replaced by another one" in err
     assert str(moved) in err
     assert {path: (folder / path.relative_to(other)).read_bytes() for path in before} == before
-    assert not state(moved).open
+    assert not state(moved).is_open
 
 
 def test_a_journal_that_is_restored_from_a_backup_during_a_search_stops_it(tmp_path: Path) -> None:

@@ -10,14 +10,14 @@ import pytest
 
 from ogive import schedule as schedules
 from ogive.errors import JobError
-from ogive.objective import Constraint, Objective, rank, ranks
+from ogive.objective import Constraint, Objective, rank_costs, rank_metrics
 from ogive.schedule import Action, Job, Resume, Schedule, Start
 from ogive.schedule.asha import ASHA
 from ogive.schedule.ladder import rung_epochs
 from ogive.schedule.rung import Rung
 from ogive.testing.episodes import PROBLEMS, EpisodeProblem
 from ogive.testing.spaces import tiny
-from ogive.testing.workers import WORLDS, Fate, Log, Workers, World
+from ogive.testing.workers import SCENARIOS, ControllerLog, Scenario, SimulatedController, TrialBehavior
 from ogive.trial import Report, Trial
 
 ACCURACY = (Objective("accuracy"),)
@@ -32,7 +32,7 @@ class PaperASHA(Schedule):
         self.promoted: list[set[int]] = [set() for _ in self.epochs]
 
     def top_k(self, rung: dict[int, dict[str, float]], k: int) -> list[int]:
-        order = ranks(list(rung.values()), self.problem.objectives, self.problem.constraints)
+        order = rank_metrics(list(rung.values()), self.problem.objectives, self.problem.constraints)
         valued = {i: all(np.isfinite(m[o.metric]) for o in self.problem.objectives) for i, m in rung.items()}
         return [i for _, i in sorted(zip(order, rung, strict=True))[:k] if valued[i]]
 
@@ -57,7 +57,7 @@ class PaperASHA(Schedule):
     def on_end(self, trial: Trial) -> None:
         if trial.ended_by_itself:  # not in the paper: its value counts on the rungs of its job, too
             for level, rung in zip(self.epochs[:-1], self.rungs, strict=False):
-                if trial.step < level <= trial.until:
+                if trial.step < level <= trial.target_step:
                     rung[trial.id] = dict(trial.metrics)
         for rung, promoted in zip(self.rungs, self.promoted, strict=True):
             promoted.add(trial.id)
@@ -65,22 +65,22 @@ class PaperASHA(Schedule):
                 rung.pop(trial.id, None)
 
 
-def run(schedule: Schedule, world: World, trials: int, workers: int = 4) -> Log:
-    return Workers(schedule, world, tiny(), trials, workers).run()
+def run(schedule: Schedule, world: Scenario, trials: int, workers: int = 4) -> ControllerLog:
+    return SimulatedController(schedule, world, tiny(), trials, workers).run()
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("world", SCENARIOS)
 def test_asha_decides_like_the_pseudocode_of_the_paper(problem: str, world: str) -> None:
     episode = PROBLEMS[problem]
     schedule = ASHA(episode.objectives, episode.constraints, epochs=20, eta=3, capped=False)
-    log, expected = run(schedule, WORLDS[world], 90), run(PaperASHA(episode, 1, 20, 3), WORLDS[world], 90)
+    log, expected = run(schedule, SCENARIOS[world], 90), run(PaperASHA(episode, 1, 20, 3), SCENARIOS[world], 90)
     assert log.text() == expected.text()
     if world == "good":
         assert any(isinstance(job, Resume) for _, job in log.jobs)
 
 
-def reached(log: Log, level: int) -> int:
+def reached(log: ControllerLog, level: int) -> int:
     return sum(trial.step >= level for trial in log.trials.values())
 
 
@@ -92,12 +92,12 @@ def test_asha_has_the_sizes_of_successive_halving_if_no_later_trial_is_better(
     trials: int, epochs: int, eta: int, counts: list[int]
 ) -> None:
     """The second row is the first bracket of Hyperband with R = 81 (Li et al. 2018, table 1)."""
-    log = run(ASHA(ACCURACY, epochs=epochs, eta=eta), WORLDS["level"], trials)
+    log = run(ASHA(ACCURACY, epochs=epochs, eta=eta), SCENARIOS["level"], trials)
     assert [reached(log, level) for level in rung_epochs(1, epochs, eta)] == counts
 
 
 def test_later_trials_that_are_better_are_promoted_beyond_these_sizes() -> None:
-    log = run(ASHA(ACCURACY, epochs=9, capped=False), lambda number: Fate(lambda epoch: number / 100), 81)
+    log = run(ASHA(ACCURACY, epochs=9, capped=False), lambda number: TrialBehavior(lambda epoch: number / 100), 81)
     assert reached(log, 3) == 79  # each is the best when it reports; the first two report before there are three trials
     assert reached(log, 9) > 9
 
@@ -106,7 +106,9 @@ def test_failed_trials_leave_their_rungs() -> None:
     """Of six trials the two best are promoted. When one of them fails, the third is not in the top third of five."""
     schedule = ASHA(ACCURACY, epochs=3)
     world = [0.9, 0.8, 0.7, 0.1, 0.1, 0.1]
-    log = run(schedule, lambda i: replace(Fate(lambda epoch: world[i]), fails=2 if i == 0 else None), 6, workers=6)
+    log = run(
+        schedule, lambda i: replace(TrialBehavior(lambda epoch: world[i]), fails_at=2 if i == 0 else None), 6, workers=6
+    )
     assert Counter(str(trial.status) for trial in log.trials.values()) == {"error": 1, "finished": 1, "paused": 4}
 
 
@@ -119,7 +121,7 @@ def test_a_large_rung_with_several_objectives_promotes_from_its_top() -> None:
         while (promotable := rung.promotable(4)) is not None:
             rung.promote(promotable)
             promoted.append(promotable)
-    positions = np.argsort(np.argsort(rank(rows * [-1, 1]), kind="stable"))
+    positions = np.argsort(np.argsort(rank_costs(rows * [-1, 1]), kind="stable"))
     top = set(np.flatnonzero(positions < len(rows) * 0.24))
     assert top - set(promoted) <= set(range(1480, 1500)), "only trials after the last sorting may be missing"
 

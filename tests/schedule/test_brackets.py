@@ -15,24 +15,28 @@ from ogive.schedule.hyperband import Hyperband
 from ogive.schedule.ladder import Ladder
 from ogive.schedule.successive_halving import SuccessiveHalving
 from ogive.testing.spaces import tiny
-from ogive.testing.workers import WORLDS, Fate, Log, Workers, World
+from ogive.testing.workers import SCENARIOS, ControllerLog, Scenario, SimulatedController, TrialBehavior
 from ogive.trial import Status
 
 ACCURACY = (Objective("accuracy"),)
 
 
-def run(schedule: Schedule, world: World, trials: int, workers: int = 4) -> Log:
-    return Workers(schedule, world, tiny(), trials, workers).run()
+def run(schedule: Schedule, world: Scenario, trials: int, workers: int = 4) -> ControllerLog:
+    return SimulatedController(schedule, world, tiny(), trials, workers).run()
 
 
-def steps(log: Log) -> Counter[int]:
+def steps(log: ControllerLog) -> Counter[int]:
     return Counter(trial.step for trial in log.trials.values())
 
 
 def test_successive_halving_has_the_published_sizes_and_keeps_the_best() -> None:
     """100, 50, 25, 12, 6, 3, 1 trials reach 1, 2, 4 ... 64 epochs, and the best of each rung continue."""
     quality = [(37 * i) % 101 / 101 for i in range(100)]
-    log = run(SuccessiveHalving(ACCURACY, epochs=64, eta=2, trials=100), lambda i: Fate(lambda epoch: quality[i]), 100)
+    log = run(
+        SuccessiveHalving(ACCURACY, epochs=64, eta=2, trials=100),
+        lambda i: TrialBehavior(lambda epoch: quality[i]),
+        100,
+    )
     reached = [sum(trial.step >= level for trial in log.trials.values()) for level in (1, 2, 4, 8, 16, 32, 64)]
     assert reached == [100, 50, 25, 12, 6, 3, 1]
     order = sorted(log.trials.values(), key=lambda trial: (-trial.step, -quality[trial.id]))
@@ -51,14 +55,14 @@ def test_hyperband_has_the_brackets_of_table_1() -> None:
         (4, (5,)),
         (0, (81, 27, 9, 3, 1)),
     ]
-    log = run(schedule, WORLDS["level"], 81 + 27 + 9 + 6 + 5)
+    log = run(schedule, SCENARIOS["level"], 81 + 27 + 9 + 6 + 5)
     assert steps(log) == {1: 54, 3: 18 + 18, 9: 6 + 6 + 6, 27: 2 + 2 + 2 + 4, 81: 1 + 1 + 1 + 2 + 5}
 
 
 def test_a_rung_waits_for_its_last_trial_but_not_for_failed_ones() -> None:
-    def world(i: int) -> Fate:
-        fate = Fate(lambda epoch: i / 10, seconds=100.0 if i == 0 else 1.0)
-        return replace(fate, fails=1) if i == 8 else fate
+    def world(i: int) -> TrialBehavior:
+        fate = TrialBehavior(lambda epoch: i / 10, seconds=100.0 if i == 0 else 1.0)
+        return replace(fate, fails_at=1) if i == 8 else fate
 
     log = run(SuccessiveHalving(ACCURACY, epochs=9), world, 9, workers=9)
     resumed = [job.trial for _, job in log.jobs if isinstance(job, Resume)]
@@ -74,13 +78,13 @@ def test_a_rung_waits_for_its_last_trial_but_not_for_failed_ones() -> None:
 def test_asha_and_overlapping_brackets_keep_all_workers_busy(make: type[Schedule], waits: bool) -> None:
     """The first trial takes a hundred times as long as the others."""
     schedule = make(ACCURACY, epochs=9)  # type: ignore[call-arg]
-    log = run(schedule, lambda i: Fate(lambda epoch: i / 60, seconds=100.0 if i == 0 else 1.0), 60)
+    log = run(schedule, lambda i: TrialBehavior(lambda epoch: i / 60, seconds=100.0 if i == 0 else 1.0), 60)
     jobs = [job for (_, job), may_start in zip(log.jobs, log.may_start, strict=True) if may_start]
     assert any(isinstance(job, Wait) for job in jobs) == waits
 
 
 def test_a_bracket_that_cannot_be_filled_continues_with_fewer_trials() -> None:
-    log = run(SuccessiveHalving(ACCURACY, epochs=27), lambda i: Fate(lambda epoch: i / 10), 10)
+    log = run(SuccessiveHalving(ACCURACY, epochs=27), lambda i: TrialBehavior(lambda epoch: i / 10), 10)
     assert steps(log) == {1: 7, 3: 2, 27: 1}
     assert log.trials[9].step == 27
 
@@ -93,7 +97,7 @@ def test_with_other_fidelities_trials_restart_on_each_rung_and_their_steps_count
         {"epochs": 9, "data_fraction": 1.0},
     ]
     assert ladder.steps == (1, 4, 13)
-    log = run(Hyperband(ACCURACY, epochs=9, fidelities={"data_fraction": 0.25}), WORLDS["level"], 15)
+    log = run(Hyperband(ACCURACY, epochs=9, fidelities={"data_fraction": 0.25}), SCENARIOS["level"], 15)
     assert set(steps(log)) == {1, 4, 13}, "the steps of a later bracket begin at the rung that it starts on"
     starts = {(job.fidelity["data_fraction"], job.began) for _, job in log.jobs if isinstance(job, Start)}
     assert starts == {(0.25, 0), (0.5, 1), (1.0, 4)}
@@ -108,12 +112,12 @@ def test_rungs_of_a_fidelity_other_than_epochs_alone() -> None:
 @pytest.mark.parametrize("schedule", ["successive_halving", "hyperband", "dehb"])
 def test_only_fully_trained_trials_finish_so_that_the_other_checkpoints_can_be_deleted(schedule: str) -> None:
     """This includes later rounds of dehb, whose lower rungs start trials that are not promoted."""
-    log = run(schedules.create(schedule, objectives="accuracy", epochs=9), WORLDS["good"], 60)
+    log = run(schedules.create(schedule, objectives="accuracy", epochs=9), SCENARIOS["good"], 60)
     ended = Counter((trial.status, trial.step == 9) for trial in log.trials.values())
     assert set(ended) <= {(Status.FINISHED, True), (Status.STOPPED, False)}, ended
 
 
 def test_trials_that_are_not_promoted_are_dropped_so_that_their_checkpoints_can_be_deleted() -> None:
-    log = run(schedules.create("successive_halving", objectives="accuracy", epochs=9), WORLDS["good"], 9)
+    log = run(schedules.create("successive_halving", objectives="accuracy", epochs=9), SCENARIOS["good"], 9)
     dropped = {job.trial for _, job in log.jobs if isinstance(job, Drop)}
     assert dropped == {trial.id for trial in log.trials.values() if trial.step < 9}

@@ -14,22 +14,22 @@ from ogive.errors import JobError
 from ogive.objective import Objective
 from ogive.schedule.base import Action, Schedule
 from ogive.schedule.curve_stopping import CurveStopping
-from ogive.schedule.extrapolation import PENALTIES, PRIOR, CurveRegressions, RidgeRegression, cuts, parametric
+from ogive.schedule.extrapolation import PENALTIES, PRIOR, CurveRegressions, RidgeRegression, cuts, extrapolate_curve
 from ogive.testing.spaces import tiny
-from ogive.testing.workers import Fate, Log, Workers
+from ogive.testing.workers import ControllerLog, SimulatedController, TrialBehavior
 from ogive.trial import Report, Status
 
 ACCURACY = (Objective("accuracy"),)
 
 
-def run(schedule: Schedule, world: object, trials: int, workers: int = 2) -> Log:
-    return Workers(schedule, world, tiny(), trials, workers).run()  # type: ignore[arg-type]
+def run(schedule: Schedule, world: object, trials: int, workers: int = 2) -> ControllerLog:
+    return SimulatedController(schedule, world, tiny(), trials, workers).run()  # type: ignore[arg-type]
 
 
 def test_noiseless_curves_of_the_ensemble_are_extrapolated() -> None:
     epochs = np.arange(1, 101)
     for curve in (0.9 - 0.6 * epochs**-0.7, 0.9 - 0.6 * np.exp(-0.05 * epochs), 0.9 / (1 + (epochs / 4) ** -1.1)):
-        forecast = parametric(curve[:30].tolist(), 100)
+        forecast = extrapolate_curve(curve[:30].tolist(), 100)
         assert forecast is not None
         assert forecast.mean == pytest.approx(curve[-1], abs=0.02)
 
@@ -40,15 +40,15 @@ def test_the_end_of_noisy_curves_lies_within_two_deviations_of_the_forecast() ->
     for _ in range(200):
         end, speed, noise = rng.uniform(0.5, 1.0), rng.uniform(0.3, 1.2), rng.uniform(0.002, 0.02)
         curve = end - 0.6 * np.arange(1.0, 33) ** -speed + rng.normal(0, noise, 32)
-        forecast = parametric(curve[:10].tolist(), 32)
+        forecast = extrapolate_curve(curve[:10].tolist(), 32)
         assert forecast is not None
         inside += abs(forecast.mean - curve[-1]) < 2 * forecast.deviation
     assert inside >= 180
 
 
 def test_short_and_constant_curves_have_no_forecast() -> None:
-    assert parametric([0.1, 0.2, 0.3], 10) is None
-    assert parametric([0.5] * 9, 10) is None
+    assert extrapolate_curve([0.1, 0.2, 0.3], 10) is None
+    assert extrapolate_curve([0.5] * 9, 10) is None
 
 
 def chain(features: np.ndarray, curves: Sequence[np.ndarray], end: int) -> CurveRegressions:
@@ -182,15 +182,15 @@ def test_a_trial_with_a_flat_start_still_has_a_chance() -> None:
     assert probability > 0
 
 
-def fate(i: int) -> Fate:
+def fate(i: int) -> TrialBehavior:
     end = (i * 37 % 100) / 100
-    return Fate(lambda epoch: end * (1 - 0.9 / epoch**0.8))
+    return TrialBehavior(lambda epoch: end * (1 - 0.9 / epoch**0.8))
 
 
 def test_a_trial_with_few_remaining_epochs_continues_at_a_lower_probability(monkeypatch: pytest.MonkeyPatch) -> None:
     """After nine trials a new one is the best with probability 0.1, for 20 epochs; 0.05 is worth 10 of them."""
     schedule = CurveStopping(ACCURACY, epochs=20)
-    log = run(schedule, lambda i: Fate(lambda epoch: 0.5), 9)
+    log = run(schedule, lambda i: TrialBehavior(lambda epoch: 0.5), 9)
     monkeypatch.setattr(CurveStopping, "improvement_probability", lambda self, trial: 0.05)
     reports = tuple(Report(step, {"accuracy": 0.5}) for step in range(1, 20))
 

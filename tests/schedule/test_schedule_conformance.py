@@ -125,7 +125,7 @@ class OwnRandomNumbers(Full):
 
 
 class HashOrder(OwnRandomNumbers):
-    draws = True
+    uses_rng = True
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         return Start({"epochs": 1 + hash(str(rng.random())) % 8})

@@ -19,14 +19,14 @@ from ogive.schedule.pasha import PASHA
 from ogive.schedule.pbt import PBT
 from ogive.schedule.progressive_dynamic_hurdles import ProgressiveDynamicHurdles
 from ogive.testing.spaces import tiny
-from ogive.testing.workers import Fate, Log, Workers, World
+from ogive.testing.workers import ControllerLog, Scenario, SimulatedController, TrialBehavior
 from ogive.trial import Proposal, Report, Status, Trial
 
 ACCURACY = (Objective("accuracy"),)
 
 
-def run(schedule: Schedule, world: World, trials: int, workers: int = 1) -> Log:
-    return Workers(schedule, world, tiny(), trials, workers).run()
+def run(schedule: Schedule, world: Scenario, trials: int, workers: int = 1) -> ControllerLog:
+    return SimulatedController(schedule, world, tiny(), trials, workers).run()
 
 
 def trial(number: int, values: list[float], status: Status = Status.RUNNING) -> Trial:
@@ -50,9 +50,13 @@ def test_the_median_rule_is_that_of_vizier() -> None:
 
 def test_hurdles_are_the_means_of_earlier_trials() -> None:
     """Trials 0 to 3 end after 1 epoch; their mean, 0.15, is the hurdle of trials 4 to 7; and so on."""
-    log = run(ProgressiveDynamicHurdles(ACCURACY, epochs=9, models=4), lambda i: Fate(lambda epoch: i / 10), 12)
+    log = run(
+        ProgressiveDynamicHurdles(ACCURACY, epochs=9, models=4), lambda i: TrialBehavior(lambda epoch: i / 10), 12
+    )
     assert [log.trials[i].step for i in range(12)] == [1, 1, 1, 1, 3, 3, 3, 3, 9, 9, 9, 9]
-    falling = run(ProgressiveDynamicHurdles(ACCURACY, epochs=9, models=4), lambda i: Fate(lambda epoch: -i / 10), 12)
+    falling = run(
+        ProgressiveDynamicHurdles(ACCURACY, epochs=9, models=4), lambda i: TrialBehavior(lambda epoch: -i / 10), 12
+    )
     assert {falling.trials[i].step for i in range(4, 12)} == {1}
 
 
@@ -72,7 +76,7 @@ def test_capped_promotions_are_at_most_a_share_of_the_rung() -> None:
     """Each trial is better than all earlier ones, as under a strategy that improves."""
 
     def reached(**options: Any) -> int:
-        log = run(ASHA(ACCURACY, epochs=3, **options), lambda i: Fate(lambda epoch: i / 100), 60)
+        log = run(ASHA(ACCURACY, epochs=3, **options), lambda i: TrialBehavior(lambda epoch: i / 100), 60)
         return sum(trial.step == 3 for trial in log.trials.values())
 
     assert (reached(capped=False), reached()) == (58, 20)
@@ -80,19 +84,19 @@ def test_capped_promotions_are_at_most_a_share_of_the_rung() -> None:
 
 def test_the_first_trials_of_a_rung_earn_no_promotion() -> None:
     """With eta 3 and grace 3 the first promoted trial is the best of 6, and of 60 trials (60 - 3) / 3 are promoted."""
-    log = run(ASHA(ACCURACY, epochs=3, grace=3), lambda i: Fate(lambda epoch: i / 100), 60)
+    log = run(ASHA(ACCURACY, epochs=3, grace=3), lambda i: TrialBehavior(lambda epoch: i / 100), 60)
     resumed = [job.trial for _, job in log.jobs if isinstance(job, Resume)]
     assert (resumed[0], len(resumed)) == (5, 19)
 
 
 def test_the_best_of_a_short_search_is_trained_in_full() -> None:
-    log = run(ASHA(ACCURACY, epochs=27), lambda i: Fate(lambda epoch: i / 100), 10)
+    log = run(ASHA(ACCURACY, epochs=27), lambda i: TrialBehavior(lambda epoch: i / 100), 10)
     assert log.trials[9].step == 27
     assert log.trials[9].status is Status.FINISHED
 
 
 def test_the_stopping_variant_needs_no_checkpoint() -> None:
-    log = run(ASHA(ACCURACY, epochs=9, variant="stopping"), lambda i: Fate(lambda epoch: i % 7 / 7), 70)
+    log = run(ASHA(ACCURACY, epochs=9, variant="stopping"), lambda i: TrialBehavior(lambda epoch: i % 7 / 7), 70)
     assert not any(isinstance(job, Resume) for _, job in log.jobs)
     assert {t.status for t in log.trials.values()} == {Status.FINISHED, Status.STOPPED}
     assert all(t.step == 1 for t in log.trials.values() if t.id > 20 and t.id % 7 < 4)
@@ -100,12 +104,12 @@ def test_the_stopping_variant_needs_no_checkpoint() -> None:
 
 
 def test_pasha_adds_rungs_only_while_the_ranking_changes() -> None:
-    steady = run(PASHA(ACCURACY, epochs=81), lambda i: Fate(lambda epoch: (i * 37 % 100 + epoch) / 200), 100)
+    steady = run(PASHA(ACCURACY, epochs=81), lambda i: TrialBehavior(lambda epoch: (i * 37 % 100 + epoch) / 200), 100)
     assert max(trial.step for trial in steady.trials.values()) == 3
     ends = np.random.default_rng(0).random((200, 2))  # the first and the last value of each curve
 
-    def turning(i: int) -> Fate:
-        return Fate(lambda epoch: float(np.interp(np.log(epoch) / np.log(81), [0, 1], ends[i])))
+    def turning(i: int) -> TrialBehavior:
+        return TrialBehavior(lambda epoch: float(np.interp(np.log(epoch) / np.log(81), [0, 1], ends[i])))
 
     log = run(PASHA(ACCURACY, epochs=81), turning, 200)
     assert max(trial.step for trial in log.trials.values()) > 9
@@ -145,7 +149,7 @@ def test_pasha_compares_two_rankings_like_the_paper() -> None:
 def test_pbt_copies_members_with_better_weights() -> None:
     """A member that inherits weights continues at the donor's step, with the donor's architecture."""
     schedule = PBT({"learning_rate": [0.01, 1.0]}, ACCURACY, epochs=20, population=8, interval=2, quantile=0.25)
-    log = run(schedule, lambda i: Fate(lambda epoch: epoch / (i + 1)), 60, workers=3)
+    log = run(schedule, lambda i: TrialBehavior(lambda epoch: epoch / (i + 1)), 60, workers=3)
     children = [t for t in log.trials.values() if t.proposal.inherit is not None]
     assert children
     for child in children:
@@ -181,7 +185,7 @@ def report(schedule: PBT, member: Trial, values: list[float]) -> Trial:
         if member.reports:
             schedule.on_job(member, Resume(member.id, {"epochs": step - member.began}, member.began))
         reports = (*member.reports, Report(step, {"accuracy": value}))
-        member = member.changed(reports=reports, fidelity={"epochs": step - member.began})
+        member = member.with_changes(reports=reports, fidelity={"epochs": step - member.began})
         assert schedule.on_report(member, reports[-1]) is Action.PAUSE
     return member
 
@@ -195,7 +199,7 @@ def test_pbt_copies_the_last_checkpoint_of_a_member_that_is_being_trained() -> N
     assert isinstance(job, Start)
     assert job.proposal is not None
     assert job.proposal.inherit == (1, 1)
-    assert schedule.handed_on() == {0: 1, 1: 1}
+    assert schedule.inheritable_checkpoints() == {0: 1, 1: 1}
 
 
 def test_pbt_ranks_a_new_member_by_its_donor_until_it_reports() -> None:
@@ -212,7 +216,7 @@ def test_pbt_ranks_a_new_member_by_its_donor_until_it_reports() -> None:
     schedule.on_job(Trial(1, child.proposal), Resume(1, {"epochs": 2}))
     schedule.on_job(Trial(2, child.proposal), Resume(2, {"epochs": 2}))
     schedule.on_job(Trial(3, child.proposal), Resume(3, {"epochs": 2}))
-    report(schedule, trial(1, [0.2]).changed(proposal=child.proposal), [0.01])
+    report(schedule, trial(1, [0.2]).with_changes(proposal=child.proposal), [0.01])
     job = schedule.next_job(np.random.default_rng(0))
     assert job == Resume(4, {"epochs": 2}, 1), "of the two members that are compared at step 2 the new one is better"
 
@@ -225,10 +229,10 @@ def test_pbt_ranks_a_new_member_by_its_donor_at_steps_without_a_value_of_its_own
     child = add_member(schedule, 4, 0, [], inherit=(3, 1))
     schedule.on_end(trial(0, [0.1], Status.STOPPED))
     child_reports = (Report(2, {"loss": 1.0}), Report(3, {"loss": 0.9, "accuracy": 0.5}))
-    assert schedule.on_report(child.changed(reports=child_reports), child_reports[-1]) is Action.PAUSE
+    assert schedule.on_report(child.with_changes(reports=child_reports), child_reports[-1]) is Action.PAUSE
     for number in (1, 2):
         schedule.on_job(Trial(number, child.proposal), Resume(number, {"epochs": 2}))
-    report(schedule, trial(1, [0.2]).changed(proposal=child.proposal), [0.3])
+    report(schedule, trial(1, [0.2]).with_changes(proposal=child.proposal), [0.3])
     schedule.on_job(Trial(3, child.proposal), Resume(3, {"epochs": 2}))
     assert schedule.next_job(np.random.default_rng(0)) != Resume(1, {"epochs": 3}), "0.3 is the worst at step 2"
 

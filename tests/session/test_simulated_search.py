@@ -91,8 +91,8 @@ def test_a_search_in_virtual_time_is_the_simulation_of_the_benchmark(tmp_path: P
     )
     stored = events(run.folder)
     assert list_outcomes(run.state, stored[0][0]) == list_outcomes(simulated, 0.0)
-    assert run.state.elapsed == pytest.approx(simulated.elapsed, abs=1e-3)
-    assert run.state.elapsed > 30 + time.time() - begin, "virtual time is longer than real time"
+    assert run.state.elapsed_seconds == pytest.approx(simulated.elapsed_seconds, abs=1e-3)
+    assert run.state.elapsed_seconds > 30 + time.time() - begin, "virtual time is longer than real time"
     assert {trial.status for trial in run.state.trials.values()} >= {Status.ERROR, Status.FINISHED}
     assert not any(trial.cached for trial in run.state.trials.values())
     assert [message for message, _ in run.state.warnings if "time is virtual" in message and "30 simulated" in message]
@@ -109,12 +109,12 @@ def test_the_faults_have_the_seed_of_the_search_by_default(tmp_path: Path) -> No
 
 def test_a_continued_run_starts_at_the_time_of_its_last_event(tmp_path: Path) -> None:
     run = search(tmp_path / "run", "simulated", max_trials=60)
-    end, elapsed = events(run.folder)[-1][0], run.state.elapsed
+    end, elapsed = events(run.folder)[-1][0], run.state.elapsed_seconds
     continued = search(tmp_path / "run", "simulated", max_trials=100, workers=500)
     opened = [moment for moment, kind, _, _ in events(run.folder) if kind == "opened"]
     assert opened[1] == pytest.approx(end, abs=1e-3)
     assert len(continued.state.trials) == 100
-    assert continued.state.elapsed > elapsed
+    assert continued.state.elapsed_seconds > elapsed
     assert sum("time is virtual" in message for message, _ in continued.state.warnings) == 1
     with pytest.raises(RunError, match="measures virtual time, but executor='inline' measures real time"):
         search(tmp_path / "run", "inline", workers=1)

@@ -13,7 +13,7 @@ import pytest
 
 import ogive as og
 from ogive.run import stop_signals
-from ogive.run.stop_signals import signals
+from ogive.run.stop_signals import handle_signals
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 
@@ -28,7 +28,7 @@ def test_sigterm_stops_gracefully_and_immediately_after_the_grace_period(monkeyp
         assert stopped == ["terminated"]
         time.sleep(60)
 
-    with pytest.raises(KeyboardInterrupt), signals(stopped.append, print, lambda: False):
+    with pytest.raises(KeyboardInterrupt), handle_signals(stopped.append, print, lambda: False):
         work()
     assert [signal.getsignal(number) for number in NUMBERS] == previous
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
@@ -46,7 +46,7 @@ def test_a_second_interrupt_waits_for_the_transaction() -> None:
         busy = False
         time.sleep(60)
 
-    with pytest.raises(KeyboardInterrupt), signals(stopped.append, print, lambda: busy):
+    with pytest.raises(KeyboardInterrupt), handle_signals(stopped.append, print, lambda: busy):
         work()
     assert stopped == ["interrupted"]
 
@@ -70,7 +70,7 @@ def test_in_another_thread_signals_are_left_alone() -> None:
     handlers: list[object] = []
 
     def record_handler() -> None:
-        with signals(lambda reason: None, print, lambda: False):
+        with handle_signals(lambda reason: None, print, lambda: False):
             handlers.append(signal.getsignal(signal.SIGINT))
 
     thread = threading.Thread(target=record_handler)

@@ -23,7 +23,7 @@ from ogive.sinks.base import Entry, Sink
 from ogive.sinks.follower import Followers
 from ogive.sinks.rows import NameMapping
 from ogive.testing import check_sink
-from ogive.testing.sinks import EVENTS, RUN
+from ogive.testing.sinks import EVENTS, RUN_IDENTITY
 
 EFFORT = {"mlflow": {"every": 20, "kills": 2}, "wandb": {"every": 20, "kills": 2}}
 
@@ -40,7 +40,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("mlflow")
     folder = tmp_path_factory.mktemp("mlflow")
     sink: Any = sinks.SINKS.factory("mlflow")(folder)
-    sink._make_client(sink.place).get_experiment_by_name("none")
+    sink._make_client(sink.target).get_experiment_by_name("none")
     return folder / "mlflow.db"
 
 
@@ -78,8 +78,8 @@ def read_events(folder: Path) -> list[Event]:
 
 def written(name: str, folder: Path, events: list[Event]) -> Any:
     """Write events to a sink, and read its target."""
-    sinks.write(sinks.create(name, folder)[0], events, folder)
-    return sink_readers.READERS[name](folder / "sinks", RUN)
+    sinks.write_events(sinks.create_sinks(name, folder)[0], events, folder)
+    return sink_readers.READERS[name](folder / "sinks", RUN_IDENTITY)
 
 
 def test_jsonl_has_a_line_of_strict_json_for_every_event(run: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_trial_of_mlflow_has_its_parameters_history_and_parent(run: Path, data
 class FaultySink(Sink):
     """Calls `fault` at the event with the number `at`."""
 
-    name, place = "faulty", "nowhere"
+    name, target = "faulty", "nowhere"
 
     def __init__(self, fault: Any, at: int = 10) -> None:
         self.fault, self.at, self.last_seq = fault, at, 0
@@ -173,13 +173,13 @@ def exit_process() -> None:
     ],
 )
 def test_a_sink_that_fails_is_one_message_and_does_not_disturb_others(run: Path, fault: Any, text: str) -> None:
-    good = sinks.create("jsonl", run)
+    good = sinks.create_sinks("jsonl", run)
     followers = Followers(run / "journal.db", [FaultySink(fault), *good], close_seconds=1.0)
     messages = followers.close()
     assert len(messages) == 1
     assert text in messages[0]
     assert "`ogive log RUN --to faulty`" in messages[0]
-    assert len(sink_readers.jsonl(run / "sinks", RUN)) == len(EVENTS)
+    assert len(sink_readers.jsonl(run / "sinks", RUN_IDENTITY)) == len(EVENTS)
 
 
 def test_a_full_disk_drops_the_sink_and_the_missing_events_are_written_later(run: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_full_disk_drops_the_sink_and_the_missing_events_are_written_later(run
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))  # a write beyond it is incomplete, as on a full disk
     try:
-        messages = Followers(run / "journal.db", sinks.create("jsonl", run)).close()
+        messages = Followers(run / "journal.db", sinks.create_sinks("jsonl", run)).close()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         journal.close()
@@ -204,14 +204,14 @@ def test_sinks_follow_a_journal_that_grows(tmp_path: Path) -> None:
     Journal.create(tmp_path / "journal.db", EVENTS[:1])
     journal = Journal(tmp_path / "journal.db")
     journal.acquire()
-    followers = Followers(tmp_path / "journal.db", sinks.create(["jsonl", "csv"], tmp_path))
+    followers = Followers(tmp_path / "journal.db", sinks.create_sinks(["jsonl", "csv"], tmp_path))
     for event in EVENTS[1:]:
         journal.append([event])
         followers(None, event)  # type: ignore[arg-type]
     journal.close()
     assert followers.close() == []
-    assert len(sink_readers.jsonl(tmp_path / "sinks", RUN)) == len(EVENTS)
-    assert len(sink_readers.tables(tmp_path / "sinks", RUN)["trials"]) == 6
+    assert len(sink_readers.jsonl(tmp_path / "sinks", RUN_IDENTITY)) == len(EVENTS)
+    assert len(sink_readers.tables(tmp_path / "sinks", RUN_IDENTITY)["trials"]) == 6
 
 
 # -- errors ------------------------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ def test_sinks_follow_a_journal_that_grows(tmp_path: Path) -> None:
 )
 def test_invalid_sinks_are_refused(tmp_path: Path, spec: Any, message: str) -> None:
     with pytest.raises(JobError, match=message):
-        sinks.create(spec, tmp_path)
+        sinks.create_sinks(spec, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow", "wandb"])
@@ -241,7 +241,7 @@ def test_the_error_for_a_missing_package_names_the_extra(
     package = {"tensorboard": "tensorboard.summary.writer.record_writer", "mlflow": "mlflow.tracking"}.get(name, name)
     monkeypatch.setitem(__import__("sys").modules, package, None)
     with pytest.raises(MissingExtra, match=rf"ogive\[{name}\]"):
-        sinks.create(name, tmp_path)
+        sinks.create_sinks(name, tmp_path)
 
 
 def test_files_of_other_programs_are_not_changed(run: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_second_writer_is_refused(run: Path) -> None:
     while hanging.last_seq < hanging.at:
         time.sleep(0.01)
     with pytest.raises(RunError, match="another process is writing nowhere"):
-        sinks.write(FaultySink(lambda: None), EVENTS, run)
+        sinks.write_events(FaultySink(lambda: None), EVENTS, run)
     followers.close()
 
 

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from ogive.source import CodeIdentity, identity
+from ogive.source import CodeIdentity, identify_code
 
 
 class Modules:
@@ -30,7 +30,7 @@ class Modules:
 
     def identify(self, texts: Mapping[str, str] | str) -> CodeIdentity:
         """Return the identity of `m.use`."""
-        return identity([("train function", self.load(texts).use)])
+        return identify_code([("train function", self.load(texts).use)])
 
     def edit(self, before: str, after: str, name: str = "m") -> None:
         """Change a file that has been imported."""

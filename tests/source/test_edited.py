@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ogive.source import identity
+from ogive.source import identify_code
 
 TEXT = """
 import enum
@@ -67,7 +67,7 @@ CFG = "WIDTH = 8\nBATCH = 32\n"
 def test_an_unchanged_file_contains_the_loaded_code(modules: Any) -> None:
     module = modules.load({"m": TEXT, "cfg": CFG})
     module.use(1)
-    result = identity([("train function", module.use)])
+    result = identify_code([("train function", module.use)])
     assert result.missing == ()
     assert set(result.files) == {str(modules.folder / "m.py"), str(modules.folder / "cfg.py")}
 
@@ -96,7 +96,7 @@ def test_a_constant_that_was_edited_after_its_import_is_not_identified(
 ) -> None:
     module = modules.load({"m": TEXT, "cfg": CFG})
     modules.edit(before, after, file)
-    (line,) = identity([("train function", module.use)]).missing
+    (line,) = identify_code([("train function", module.use)]).missing
     assert line.endswith(f": the loaded {variable} differs from what {modules.folder / file}.py contains now")
 
 
@@ -120,5 +120,5 @@ def test_a_constant_that_its_module_replaces_is_identified(modules: Any, text: s
 def test_a_constant_that_a_script_sets_is_not_identified(modules: Any) -> None:
     module = modules.load({"m": TEXT, "cfg": CFG})
     module.cfg.BATCH = 16
-    (line,) = identity([("train function", module.use)]).missing
+    (line,) = identify_code([("train function", module.use)]).missing
     assert "BATCH" in line

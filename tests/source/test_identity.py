@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from ogive.source import CodeIdentity, differences, identity
+from ogive.source import CodeIdentity, find_differences, identify_code
 
 MODEL = '''
 import functools
@@ -143,7 +143,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
 
 
 def identify(module: ModuleType) -> CodeIdentity:
-    return identity([("layer", module.Net), ("layer", module.smaller), ("constraint", module.add)])
+    return identify_code([("layer", module.Net), ("layer", module.smaller), ("constraint", module.add)])
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_every_change_of_what_runs_changes_a_named_part(
     assert old.missing == ()
     new = identify(project.load((file, before, after)))
     assert new.hash != old.hash
-    assert name in differences(old.parts, new.parts)
+    assert name in find_differences(old.parts, new.parts)
 
 
 @pytest.mark.parametrize(
@@ -195,17 +195,17 @@ def test_comments_formatting_docstrings_and_unused_code_change_nothing(
 ) -> None:
     old = identify(project.load())
     new = identify(project.load(("model.py", before, after)))
-    assert differences(old.parts, new.parts) == []
+    assert find_differences(old.parts, new.parts) == []
     assert new.hash == old.hash
 
 
 def test_code_that_was_edited_after_its_import_is_not_identified(project: Project) -> None:
     module = project.load()
-    assert identify(module).edited() == []
+    assert identify(module).edited_files() == []
     identified = identify(module)
     path = project.folder / "parts" / "deep.py"
     path.write_text("def inner(n):\n    return n + 200\n")
-    assert identified.edited() == [str(path)]
+    assert identified.edited_files() == [str(path)]
     (line,) = identify(module).missing
     assert line == f"parts.deep.inner: the loaded code differs from what {path} contains now"
 
@@ -213,7 +213,7 @@ def test_code_that_was_edited_after_its_import_is_not_identified(project: Projec
 def test_code_without_a_source_file_is_missing(project: Project) -> None:
     module = project.load()
     exec("class Made(Net):\n    def half(self): return 1\n", vars(module))
-    assert identity([("layer", module.Made)]).missing == ("layer model.Made: it has no source file (<string>)",)
+    assert identify_code([("layer", module.Made)]).missing == ("layer model.Made: it has no source file (<string>)",)
 
 
 def test_code_beyond_the_bounds_is_not_identified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,8 +221,8 @@ def test_code_beyond_the_bounds_is_not_identified(tmp_path: Path, monkeypatch: p
     functions = [f"def f{i}(x):\n    return f{i + 1}(x)\n" for i in range(30)]
     (tmp_path / "chain_of_calls.py").write_text("\n".join([*functions, "def f30(x):\n    return x\n"]))
     chain = importlib.import_module("chain_of_calls")
-    assert identity([("layer", chain.f15)]).missing == ()
-    assert "20 steps" in identity([("layer", chain.f0)]).missing[0]
+    assert identify_code([("layer", chain.f15)]).missing == ()
+    assert "20 steps" in identify_code([("layer", chain.f0)]).missing[0]
 
 
 def test_globals_are_identified_by_their_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +232,7 @@ def test_globals_are_identified_by_their_content(tmp_path: Path, monkeypatch: py
 
     def of_data(data: Any) -> CodeIdentity:
         module.DATA = data
-        return identity([("train function", module.use)])
+        return identify_code([("train function", module.use)])
 
     pairs = [
         (np.zeros((3, 4)), np.eye(3, 4)),
@@ -311,7 +311,7 @@ def test_values_are_identified_by_their_content_and_their_code(
         (tmp_path / "with_values.py").write_text(text)
         sys.modules.pop("with_values", None)
         importlib.invalidate_caches()
-        return identity([("train function", importlib.import_module("with_values").use)])
+        return identify_code([("train function", importlib.import_module("with_values").use)])
 
     text = VALUES.replace("{value}", value)
     assert before in text
@@ -331,7 +331,7 @@ def test_a_module_of_the_project_may_have_the_name_of_a_standard_module(
         (tmp_path / "sndhdr.py").write_text(f"def cost(): return {number}\n")
         (tmp_path / "uses_sndhdr.py").write_text("import sndhdr\ndef use(): return sndhdr.cost()\n")
         importlib.invalidate_caches()
-        hashes.add(identity([("layer", importlib.import_module("uses_sndhdr").use)]).hash)
+        hashes.add(identify_code([("layer", importlib.import_module("uses_sndhdr").use)]).hash)
         for name in ("sndhdr", "uses_sndhdr"):
             del sys.modules[name]
     assert len(hashes) == 2
@@ -342,7 +342,7 @@ def test_code_that_looks_up_code_by_computed_names_is_not_identified(
 ) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "finds_code.py").write_text("import importlib\ndef use(n): return importlib.import_module('x' + n)\n")
-    (line,) = identity([("layer", importlib.import_module("finds_code").use)]).missing
+    (line,) = identify_code([("layer", importlib.import_module("finds_code").use)]).missing
     assert line == "layer finds_code.use: it looks up code by names that are computed at run time (import_module)"
 
 
@@ -350,10 +350,10 @@ def test_a_container_that_code_fills_is_data(tmp_path: Path, monkeypatch: pytest
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "with_memo.py").write_text("MEMO = {}\ndef use(k): return MEMO.setdefault(k, k)\n")
     module = importlib.import_module("with_memo")
-    old = identity([("train function", module.use)])
+    old = identify_code([("train function", module.use)])
     module.use(1)
-    new = identity([("train function", module.use)])
-    assert differences(old.parts, new.parts) == ["data with_memo.MEMO"]
+    new = identify_code([("train function", module.use)])
+    assert find_differences(old.parts, new.parts) == ["data with_memo.MEMO"]
 
 
 def test_modules_that_import_each_other_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,24 +362,25 @@ def test_modules_that_import_each_other_are_followed(tmp_path: Path, monkeypatch
         "import other_side\ndef f():\n    return other_side.one_side.g()\ndef g(): pass\n"
     )
     (tmp_path / "other_side.py").write_text("import one_side\n")
-    parts = identity([("layer", importlib.import_module("one_side").f)]).parts
+    parts = identify_code([("layer", importlib.import_module("one_side").f)]).parts
     assert "one_side.g" in parts
 
 
 def test_installed_code_is_identified_by_its_version() -> None:
     from torch import nn
 
-    parts = identity([("layer", nn.Conv2d), ("layer", dict), ("argument", nn.functional.relu)]).parts
+    parts = identify_code([("layer", nn.Conv2d), ("layer", dict), ("argument", nn.functional.relu)]).parts
     assert set(parts) == {"package torch", "python"}
 
 
 def test_an_identity_is_the_same_in_every_process_and_after_pickling(project: Project, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "import cloudpickle, sys\nfrom ogive.source import identity\nimport model\n\n\n"
+        "import cloudpickle, sys\nfrom ogive.source import identify_code\nimport model\n\n\n"
         "class Local(model.Net):\n    def forward(self, x):\n        return super().forward(x)\n\n\n"
         "roots = [('layer', Local), ('constraint', lambda a: {'x', 'y', 'z'} - {a})]\n"
-        "open(sys.argv[1], 'wb').write(cloudpickle.dumps(roots))\nprint(identity(roots).hash, identity(roots).missing)\n"
+        "open(sys.argv[1], 'wb').write(cloudpickle.dumps(roots))\n"
+        "print(identify_code(roots).hash, identify_code(roots).missing)\n"
     )
     project.load()
 
@@ -392,8 +393,8 @@ def test_an_identity_is_the_same_in_every_process_and_after_pickling(project: Pr
     printed = run("script.py", "roots.pkl")
     assert printed.endswith("()\n")
     assert run("script.py", "other.pkl") == printed, "another hash seed"
-    reader = "import pickle; from ogive.source import identity; r = pickle.load(open('roots.pkl', 'rb'));"
-    statement = f"{reader} print(identity(r).hash, identity(r).missing)"
+    reader = "import pickle; from ogive.source import identify_code; r = pickle.load(open('roots.pkl', 'rb'));"
+    statement = f"{reader} print(identify_code(r).hash, identify_code(r).missing)"
     assert run("-m", "timeit", "-n", "1", "-r", "1", statement).startswith(printed), "where __main__ is another program"
 
 
@@ -405,9 +406,9 @@ def test_attributes_are_not_confused_with_globals_of_the_same_name(
         "run = None\nnumbers = [1]\ndef train(model):\n    model.eval()\n    model.run()\n"
     )
     module = importlib.import_module("named")
-    before = identity([("train function", module.train)])
+    before = identify_code([("train function", module.train)])
     module.run, module.numbers = object(), [2]  # as a script does after its definitions
-    assert identity([("train function", module.train)]) == before
+    assert identify_code([("train function", module.train)]) == before
 
 
 def test_a_version_does_not_depend_on_the_loaded_modules() -> None:
@@ -422,11 +423,11 @@ def test_a_version_does_not_depend_on_the_loaded_modules() -> None:
 
 def test_a_project_may_move_to_another_folder(tmp_path: Path) -> None:
     text = (
-        "import os\nfrom pathlib import Path\nfrom ogive.source import identity\n"
+        "import os\nfrom pathlib import Path\nfrom ogive.source import identify_code\n"
         "HERE = Path(__file__).parent\nDATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'data')\n"
         "OTHER = Path({other!r})\n"
         "def read():\n    return HERE / 'a', DATA, OTHER\n"
-        "if __name__ == '__main__':\n    print(identity([('train function', read)]).hash)\n"
+        "if __name__ == '__main__':\n    print(identify_code([('train function', read)]).hash)\n"
     )
 
     def hash_in(folder: str, other: str = "/mnt/images") -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ogive.source import differences, identity
+from ogive.source import find_differences, identify_code
 
 EACH_PROCESS = """
 import logging, os, random, sys, threading
@@ -50,8 +50,8 @@ if __name__ == "__main__":
     for _ in range(int(sys.argv[1])):
         torch.nn.Linear(1, 1).register_forward_hook(print)
     import m
-    from ogive.source import identity
-    result = identity([("train function", m.use)])
+    from ogive.source import identify_code
+    result = identify_code([("train function", m.use)])
     print(result.parts, result.missing)
 """
 
@@ -93,10 +93,10 @@ def test_values_that_code_fills_by_itself_are_no_changes(modules: Any, text: str
     module = modules.load(
         {"m": text, "cfg": "D = None\ndef data():\n    global D\n    D = D or {1: 2}\n    return D\n"}
     )
-    old = identity([("train function", module.use)])
+    old = identify_code([("train function", module.use)])
     module.use(1)
     assert old.missing == ()
-    assert identity([("train function", module.use)]) == old
+    assert identify_code([("train function", module.use)]) == old
 
 
 @pytest.mark.parametrize(
@@ -143,28 +143,28 @@ def test_a_filled_value_is_identified_by_the_code_that_fills_it(
 )
 def test_other_values_that_code_changes_are_data(modules: Any, text: str, name: str) -> None:
     module = modules.load({"m": text, "cfg": "SEEN = set()\n"})
-    old = identity([("train function", module.use)])
+    old = identify_code([("train function", module.use)])
     module.use(1)
     module.use(1)
-    new = identity([("train function", module.use)])
+    new = identify_code([("train function", module.use)])
     assert old.missing == new.missing == ()
-    assert differences(old.parts, new.parts) == [f"data {name}"]
+    assert find_differences(old.parts, new.parts) == [f"data {name}"]
 
 
 def test_statistics_of_a_module_in_training_mode_are_no_change(modules: Any) -> None:
     module = modules.load("import torch\nN = torch.nn.BatchNorm1d(2)\ndef use(x): return N(torch.randn(4, 2))\n")
-    old = identity([("train function", module.use)])
+    old = identify_code([("train function", module.use)])
     module.use(1)
-    assert identity([("train function", module.use)]) == old
+    assert identify_code([("train function", module.use)]) == old
 
 
 def test_entering_a_decorator_is_no_change(modules: Any) -> None:
     module = modules.load(
         "import torch\n@torch.autocast('cpu')\n@torch.no_grad()\ndef use(x): return torch.eye(2) @ torch.eye(2)\n"
     )
-    old = identity([("train function", module.use)])
+    old = identify_code([("train function", module.use)])
     module.use(1)
-    assert identity([("train function", module.use)]) == old
+    assert identify_code([("train function", module.use)]) == old
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def tied_widths() -> og.Space:
 def test_a_space_with_tied_widths_has_the_size_of_the_closed_form_and_builds() -> None:
     space = tied_widths()
     assert space.size() == 27 * (4 + 4**2 + 4**3 + 4**4) ** 3 == 1_061_208_000
-    assert [d.name for d in space.decisions if not d.conditional][:3] == ["w0", "1.times", "1[0].op"]
+    assert [d.name for d in space.decisions if not d.is_conditional][:3] == ["w0", "1.times", "1[0].op"]
     rng = np.random.default_rng(0)
     for _ in range(5):
         architecture = space.sample(rng)
@@ -98,7 +98,7 @@ def large() -> og.Space:
 
 def test_a_space_of_10_to_the_36_with_over_60_conditional_decisions() -> None:
     space = large()
-    assert sum(d.conditional for d in space.decisions) > 60
+    assert sum(d.is_conditional for d in space.decisions) > 60
     everything, without_width = (sum(n**depth for depth in range(1, 6)) ** 6 for n in (12 + 2 + 1, 12 + 1))
     assert space.size() == 4 * (everything - without_width) + without_width > 10**30
     assert count(space.decisions, max_states=60) == space.size()
@@ -134,7 +134,7 @@ def test_a_decision_that_every_alternative_activates_is_unconditional() -> None:
     width = og.integer(1, 8, name="width")
     blocks = [og.one_of(conv=og.layer(made, width), mb=og.layer(made, 2 * width)) for _ in range(40)]
     space = og.Space(og.layer(made, *blocks))
-    assert not any(d.conditional for d in space.decisions)
+    assert not any(d.is_conditional for d in space.decisions)
     assert space.size() == 8 * 2**40
 
 
@@ -142,7 +142,7 @@ def test_a_decision_that_every_allowed_subset_activates_is_unconditional() -> No
     def conditional(low: int) -> bool:
         width = og.integer(1, 8, name="width")
         subset = og.some_of((low, 3), a=og.layer(made, width), b=og.layer(made, width), c=0)
-        return og.Space(subset).decisions[-1].conditional
+        return og.Space(subset).decisions[-1].is_conditional
 
     assert [conditional(low) for low in (0, 1, 2, 3)] == [True, True, False, False]
 

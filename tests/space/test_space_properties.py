@@ -17,7 +17,7 @@ from random_spaces import made, seeds, spaces
 from ogive import space as og
 from ogive.errors import SpaceError
 from ogive.space.count import count
-from ogive.space.tree import realise
+from ogive.space.tree import build_value
 
 properties = settings(max_examples=80, deadline=None)
 ENUMERABLE = 1500
@@ -80,7 +80,7 @@ def test_a_decision_is_active_if_and_only_if_building_reads_it(space: og.Space, 
 def read_when_built(space: og.Space, architecture: og.Architecture, rng: np.random.Generator) -> set[str]:
     labels = {d.name: d.domain.pick(rng.random()) for d in space.decisions}
     reader = _Reader({**labels, **architecture})
-    realise(space.tree, reader)
+    build_value(space.tree, reader)
     return reader.read
 
 
@@ -213,7 +213,7 @@ def test_samples_are_uniform_over_labels() -> None:
     rng = np.random.default_rng(0)
     samples = [space.sample(rng) for _ in range(6000)]
     for decision in space.decisions:
-        labels = list(decision.domain.all(0))
+        labels = list(decision.domain.enumerate_labels(0))
         p = 1 / len(labels)
         for label in labels:
             share = sum(a[decision.name] == label for a in samples) / len(samples)
@@ -265,5 +265,5 @@ def test_labels_of_real_numbers_survive_json_and_encoding(low: float, span: floa
     assert low <= label <= low + span
     assert domain.parse(json.loads(json.dumps(label))) == label
     assert domain.decode(domain.encode([label])) == [label]
-    for other in domain.near(label):
-        assert any(math.isclose(label, neighbour, abs_tol=1e-8 * span) for neighbour in domain.near(other))
+    for other in domain.neighbors(label):
+        assert any(math.isclose(label, neighbour, abs_tol=1e-8 * span) for neighbour in domain.neighbors(other))

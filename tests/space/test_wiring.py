@@ -10,7 +10,7 @@ from hypothesis import strategies as hs
 
 from ogive.errors import SpaceError
 from ogive.space import Space, layer, one_of, wiring
-from ogive.surrogates.graph_features import paths
+from ogive.surrogates.graph_features import list_paths
 from ogive.testing.spaces import part
 
 PAIRS = tuple(itertools.combinations(range(4), 2))
@@ -27,7 +27,7 @@ def test_the_paths_of_the_graph_are_the_paths_of_the_cell(choices: tuple[str, ..
             if "none" not in labels_on_path:
                 expected.add(("input", *(label for label in labels_on_path if label != "skip_connect"), "output"))
     labels, edges = wiring(operations)
-    assert {path for path in paths(labels, edges) if path[0] == "input" and path[-1] == "output"} == expected
+    assert {path for path in list_paths(labels, edges) if path[0] == "input" and path[-1] == "output"} == expected
     connected = {node for edge in edges for node in edge}
     assert connected == (set(range(len(labels))) if expected else set()), "every node is on a path from input to output"
 

@@ -24,8 +24,8 @@ from ogive.report import (
     read_comparison,
     write_comparison,
 )
-from ogive.run.results import curve, random_values, running_best
-from ogive.stages.comparison_text import comparison_tables, verdict
+from ogive.run.results import collect_random_values, compute_running_best, search_curve
+from ogive.stages.comparison_text import format_verdict, make_comparison_tables
 
 
 def test_the_interval_of_a_paired_difference_is_students() -> None:
@@ -83,21 +83,23 @@ def test_a_malformed_comparison_is_refused(tmp_path: Path) -> None:
 
 def test_the_verdict_depends_on_goal_and_interval() -> None:
     difference = make_comparison().differences["accuracy"]
-    assert "The network of the search is better" in verdict("accuracy", difference, "maximize", 3)
-    assert "The network of the search is worse" in verdict("accuracy", difference, "minimize", 3)
+    assert "The network of the search is better" in format_verdict("accuracy", difference, "maximize", 3)
+    assert "The network of the search is worse" in format_verdict("accuracy", difference, "minimize", 3)
     equal = BaselineComparison.of(
         ComparedNetwork("a", {"x": [1, 2, 3]}), ComparedNetwork("b", {"x": [2, 1, 3]}), [0, 1, 2], "test"
     )
-    assert "the difference is not significant" in verdict("x", equal.differences["x"], "", 3)
-    assert "does not show the spread" in verdict("accuracy", make_comparison(1).differences["accuracy"], "maximize", 1)
+    assert "the difference is not significant" in format_verdict("x", equal.differences["x"], "", 3)
+    assert "does not show the spread" in format_verdict(
+        "accuracy", make_comparison(1).differences["accuracy"], "maximize", 1
+    )
     constant = BaselineComparison.of(
         ComparedNetwork("a", {"x": [0.9, 0.8, 0.7]}), ComparedNetwork("b", {"x": [0.8, 0.7, 0.6]}), [0, 1, 2], "test"
     )
     assert constant.differences["x"].low == -math.inf, "an interval of width 0 would be too certain"
-    assert verdict("x", constant.differences["x"], "maximize", 3) == (
+    assert format_verdict("x", constant.differences["x"], "maximize", 3) == (
         "x: +0.1, 95 % interval none. Equal differences in all 3 seeds do not show the spread."
     )
-    tables = comparison_tables(make_comparison(), [og.Objective("accuracy")])
+    tables = make_comparison_tables(make_comparison(), [og.Objective("accuracy")])
     assert tables["rows"][1] == ("parameters", "45,210", "65,834", "0.69 times", "")
 
 
@@ -126,18 +128,18 @@ def run(folder: Path, f: object = lambda a: {"accuracy": a["a"] + a["b"] / 10}, 
 
 def test_the_random_reference_is_the_random_start_of_the_run(tmp_path: Path) -> None:
     searched = run(tmp_path / "a")
-    values, note = random_values(searched.state)
+    values, note = collect_random_values(searched.state)
     assert values == [trial.metrics["accuracy"] for trial in searched.trials[:12]]
     assert "the first 12 trials" in note
-    values, note = random_values(run(tmp_path / "b", strategy="random").state)
+    values, note = collect_random_values(run(tmp_path / "b", strategy="random").state)
     assert len(values) == 40
     assert "all 40 trials" in note
     several = run(
         tmp_path / "c", objectives=["accuracy", og.Objective("a", "minimize")], f=lambda a: {**a, "accuracy": 1.0}
     )
-    assert random_values(several.state)[0] == []
+    assert collect_random_values(several.state)[0] == []
     constrained = run(tmp_path / "d", constraints=[og.Constraint("accuracy", at_most=5)])
-    values, note = random_values(constrained.state)
+    values, note = collect_random_values(constrained.state)
     assert values == []
     assert "violate a constraint" in note
 
@@ -149,11 +151,11 @@ def test_the_running_best_follows_the_order_of_the_search(tmp_path: Path) -> Non
         return {"accuracy": a["a"] + a["b"] / 10}
 
     searched = run(tmp_path / "r", evaluate, strategy="random", constraints=[og.Constraint("accuracy", at_most=7.5)])
-    points = curve(searched.state, searched.state.objectives[0])
-    assert [p.place for p in points] == list(range(1, 41))
-    assert sum(math.isnan(p.value) for p in points) == searched.state.failed > 0
-    places, values = running_best(points, "maximize")
-    allowed = [(p.place, p.value) for p in points if p.value <= 7.5]
+    points = search_curve(searched.state, searched.state.objectives[0])
+    assert [p.position for p in points] == list(range(1, 41))
+    assert sum(math.isnan(p.value) for p in points) == searched.state.failed_count > 0
+    places, values = compute_running_best(points, "maximize")
+    allowed = [(p.position, p.value) for p in points if p.value <= 7.5]
     assert list(zip(places, values, strict=True))[: len(allowed)] == [
         (place, max(v for q, v in allowed if q <= place)) for place, _ in allowed
     ]

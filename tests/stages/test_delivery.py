@@ -104,7 +104,7 @@ def test_a_note_says_that_full_training_has_not_ended(tmp_path: Path) -> None:
         pass
 
     def kill(done: int, state: State, event: Event | None) -> None:
-        if event is not None and state.done == done:
+        if event is not None and state.ended_count == done:
             raise Killed
 
     with pytest.raises(Killed):

@@ -123,7 +123,7 @@ def test_a_killed_full_training_is_continued(run: og.Run) -> None:
         pass
 
     def kill(state: Any, event: Any) -> None:
-        if event is not None and state.done == 2:
+        if event is not None and state.ended_count == 2:
             raise Killed
 
     with pytest.raises(Killed):

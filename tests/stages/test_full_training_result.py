@@ -18,8 +18,8 @@ from ogive.stages.full_training_result import (
     read_full_training,
     write_full_training,
 )
-from ogive.stages.full_training_text import rows, sentences
-from ogive.stats.rank_correlation import both
+from ogive.stages.full_training_text import list_conclusions, make_table
+from ogive.stats.rank_correlation import rank_correlations
 
 
 def network(trial: int, before: float, after: list[float], rank: int) -> TrainedNetwork:
@@ -45,7 +45,7 @@ def make_result() -> FullTrainingResult:
     return FullTrainingResult(
         objectives=[("accuracy", "maximize")],
         networks=networks,
-        agreement=[Agreement("accuracy", *both(before, after))],
+        agreement=[Agreement("accuracy", *rank_correlations(before, after))],
         probability=0.25,
         probability_note="accounts for nothing",
         winners=["trial 3"],
@@ -72,25 +72,25 @@ def test_a_result_is_read_back_from_its_file(tmp_path: Path) -> None:
 
 
 def test_the_sentences_name_the_winner_and_the_agreement_with_the_search() -> None:
-    text = " ".join(sentences(make_result()))
+    text = " ".join(list_conclusions(make_result()))
     assert "trial 3 is the best of 4 finalists after full training, which had rank 4 in the search." in text
     assert "trial 3 on the test split: accuracy 0.925, mean over 2 seeds." in text
     assert "Kendall's tau -1.00, 95 % interval [-1.00, " in text
     assert "true best of the finalists with probability 0.25" in text
     assert "accuracy, test split minus second validation split, trial 3, 2 seeds: -0.01, 95 % interval" in text
     assert "20 times the compute time" in text
-    head, cells = rows(make_result())
+    head, cells = make_table(make_result())
     assert dict(zip(head, cells[3], strict=True))["seeds"] == "2 of 3"
     result = replace(
         make_result(), agreement=[Agreement("accuracy", None, None, "2 finalists")], probability=None, chosen_bias=[]
     )
-    assert "no rank correlation (2 finalists)." in " ".join(sentences(result))
-    assert "nan" not in " ".join(sentences(result))
+    assert "no rank correlation (2 finalists)." in " ".join(list_conclusions(result))
+    assert "nan" not in " ".join(list_conclusions(result))
 
 
 def test_with_several_objectives_no_network_is_called_the_best() -> None:
     result = replace(make_result(), objectives=[("accuracy", "maximize"), ("parameters", "minimize")], probability=None)
-    text = " ".join(sentences(result))
+    text = " ".join(list_conclusions(result))
     assert "trial 3 is the only one of 4 finalists on the front after full training." in text
     assert "best of 4" not in text
     assert "true best" not in text

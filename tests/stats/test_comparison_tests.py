@@ -9,12 +9,12 @@ from scipy import stats
 from ogive.stats.comparison_tests import (
     average_ranks,
     critical_difference,
-    friedman,
-    groups,
+    friedman_p_value,
+    indistinguishable_groups,
     mean_interval,
 )
 from ogive.stats.corrections import holm
-from ogive.stats.paired import paired
+from ogive.stats.paired import compare_pairs
 
 # Demsar (2006), table 5(a): q at 0.05 for the two-tailed Nemenyi test, by the number of methods
 NEMENYI = {2: 1.960, 3: 2.343, 4: 2.569, 5: 2.728, 6: 2.850, 7: 2.949, 8: 3.031, 9: 3.102, 10: 3.164}
@@ -34,7 +34,7 @@ def test_the_worked_example_of_demsar() -> None:
     ranks = average_ranks(-np.array([plain, m, cf, both]).T)
     assert ranks == pytest.approx([3.143, 2.000, 2.893, 1.964], abs=5e-3)
     assert critical_difference(4, 14) == pytest.approx(1.25, abs=5e-3)
-    assert friedman(-np.array([plain, m, cf, both]).T) < 0.05
+    assert friedman_p_value(-np.array([plain, m, cf, both]).T) < 0.05
 
 
 def test_holm_is_the_step_down_procedure() -> None:
@@ -44,8 +44,8 @@ def test_holm_is_the_step_down_procedure() -> None:
 
 
 def test_groups_are_the_maximal_ranges_that_do_not_differ() -> None:
-    assert groups([1.0, 1.5, 2.2, 4.0, 4.1], 1.0) == [(0, 1), (1, 2), (3, 4)]
-    assert groups([1.0, 3.0], 1.0) == []
+    assert indistinguishable_groups([1.0, 1.5, 2.2, 4.0, 4.1], 1.0) == [(0, 1), (1, 2), (3, 4)]
+    assert indistinguishable_groups([1.0, 3.0], 1.0) == []
 
 
 def test_95_percent_intervals_contain_the_mean_in_95_percent_of_cases() -> None:
@@ -58,10 +58,10 @@ def test_95_percent_intervals_contain_the_mean_in_95_percent_of_cases() -> None:
 def test_paired_tests_detect_a_shift_and_no_difference() -> None:
     rng = np.random.default_rng(1)
     a = rng.standard_normal(30)
-    shifted = paired((a + 0.5 + 0.1 * rng.standard_normal(30)).tolist(), a.tolist())
+    shifted = compare_pairs((a + 0.5 + 0.1 * rng.standard_normal(30)).tolist(), a.tolist())
     assert shifted.p < 1e-6
     assert shifted.low < 0.5 < shifted.high
-    assert paired(a.tolist(), a.tolist()).p == 1.0
+    assert compare_pairs(a.tolist(), a.tolist()).p == 1.0
     noise = rng.standard_normal((300, 12))
-    p = [paired(row.tolist(), [0.0] * 12).p for row in noise]
+    p = [compare_pairs(row.tolist(), [0.0] * 12).p for row in noise]
     assert stats.kstest(p, "uniform").statistic < 0.12, "p-values without a difference are uniform"

@@ -7,16 +7,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ogive.objective import objectives
+from ogive.objective import parse_objectives
 from ogive.seeds import generator
 from ogive.space import Architecture, Space, layer, one_of
 from ogive.strategy.bananas import Bananas
 from ogive.strategy.observations import collect_observations, normal_scores
-from ogive.surrogates.graph_features import paths
+from ogive.surrogates.graph_features import list_paths
 from ogive.surrogates.network_ensemble import Layers, _forward, _gradients, fit_ensemble
 from ogive.trial import Pending, Proposal, Report, Status, Trial
 
-ACCURACY = objectives("accuracy")
+ACCURACY = parse_objectives("accuracy")
 OPERATIONS = ("none", "conv", "pool", "skip")
 SPACE = Space(layer(dict, *(one_of(*OPERATIONS, name=edge) for edge in ("01", "02", "12", "03", "13", "23"))))
 
@@ -117,9 +117,11 @@ def test_the_best_are_mutated_and_the_shortest_paths_are_the_columns() -> None:
     assert len(parents) > 2
     architectures = [trial.architecture for trial in strategy._trials.values()]
     encoding, candidate_encoding = strategy._encode(architectures, architectures[:3])
-    every_path = set().union(*(paths(*cell_graph(a)) for a in architectures))
+    every_path = set().union(*(list_paths(*cell_graph(a)) for a in architectures))
     shortest = sorted(every_path, key=lambda path: (len(path), path))[:5]
-    assert encoding.tolist() == [[float(path in paths(*cell_graph(a))) for path in shortest] for a in architectures]
+    assert encoding.tolist() == [
+        [float(path in list_paths(*cell_graph(a))) for path in shortest] for a in architectures
+    ]
     assert candidate_encoding.tolist() == encoding[:3].tolist()
 
 
@@ -134,7 +136,7 @@ def test_a_pending_architecture_is_not_proposed_again() -> None:
 def test_the_graph_of_the_zoo_cell_has_the_paths_of_the_cell() -> None:
     nasbench = pytest.importorskip("ogive.zoo.nasbench")
     choices = dict(zip((f"edge{e}" for e in range(6)), ("a", "none", "b", "c", "none", "d"), strict=True))
-    assert paths(*nasbench.nasbench201_graph(choices)) == [
+    assert list_paths(*nasbench.nasbench201_graph(choices)) == [
         ("input", "c", "output"),
         ("input", "a", "b", "d", "output"),
     ]

@@ -17,7 +17,7 @@ from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from pymoo.optimize import minimize
 
 from ogive.errors import JobError, SpaceError, SpaceExhausted
-from ogive.objective import Objective, hypervolume, objectives
+from ogive.objective import Objective, hypervolume, parse_objectives
 from ogive.seeds import generator
 from ogive.space import Architecture, Space, layer, one_of, real
 from ogive.strategy import Deduplicated, create
@@ -30,7 +30,7 @@ from ogive.testing.strategies import check_strategy
 from ogive.trial import Pending, Proposal, Report, Status, Trial
 
 SPACE = Space(layer(dict, *(one_of(0, 1, 2, 3, name=f"d{i}") for i in range(8))))
-ACCURACY = objectives("accuracy")
+ACCURACY = parse_objectives("accuracy")
 
 
 def finished_trial(number: int, proposal: Proposal, **metrics: float) -> Trial:

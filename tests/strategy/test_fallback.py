@@ -13,7 +13,7 @@ from ogive import strategy as strategies
 from ogive.objective import Objective
 from ogive.strategy.observations import standardize
 from ogive.surrogates import gp_regression, metric_models
-from ogive.testing.episodes import extreme, play
+from ogive.testing.episodes import extreme, run_episode
 from ogive.testing.spaces import conditional
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -56,7 +56,7 @@ def test_parameters_that_cannot_be_drawn_are_those_of_the_prior_and_the_note_say
         raise OverflowError("math range error")
 
     monkeypatch.setattr(metric_models, "draw_parameters", raise_error)
-    notes = [ask.answer.note for ask in play(make("gp"), extreme, 12).asks]
+    notes = [ask.answer.note for ask in run_episode(make("gp"), extreme, 12).asks]
     fitted = [note for note in notes if "fitted_on" in note]
     assert fitted
     assert all("parameters of the prior for" in note["fallback"] for note in fitted)

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from ogive.errors import JobError
-from ogive.objective import Constraint, hypervolume, objectives
+from ogive.objective import Constraint, hypervolume, parse_objectives
 from ogive.seeds import generator
 from ogive.space import Architecture, Space, integer, layer, one_of, wiring
 from ogive.strategy.auto import Auto
 from ogive.strategy.gaussian_process import GaussianProcess
 from ogive.surrogates.gp_regression import draw_parameters
-from ogive.surrogates.graph_features import paths
+from ogive.surrogates.graph_features import list_paths
 from ogive.trial import Pending, Proposal, Report, Status, Trial
 
 SPACE = Space(layer(dict, *(one_of(*range(4), name=f"d{i}") for i in range(5)), integer(1, 9, name="n")))
-ACCURACY = objectives("accuracy")
+ACCURACY = parse_objectives("accuracy")
 Metrics = Mapping[str, float]
 
 
@@ -58,7 +58,7 @@ def test_the_graph_of_a_cell_tells_what_its_decisions_do_not() -> None:
         return wiring({(a, b): cell[f"{a}-{b}"] for a, b in pairs})
 
     def evaluate(cell: Architecture) -> Metrics:
-        cell_paths = paths(*graph(cell))
+        cell_paths = list_paths(*graph(cell))
         good = 2 * (("input", "conv", "pool", "conv", "output") in cell_paths)
         good += ("input", "conv", "output") in cell_paths
         return {"accuracy": good - 0.2 * len(cell_paths)}
@@ -172,7 +172,7 @@ def test_two_objectives_reach_more_hypervolume_than_random_search() -> None:
     def volume(trials: list[Trial]) -> float:
         return hypervolume([[-t.metrics["accuracy"], t.metrics["latency"]] for t in trials], (12.0, 24.0))
 
-    both = objectives(["accuracy", "latency"])
+    both = parse_objectives(["accuracy", "latency"])
     with_model = search(GaussianProcess(SPACE, both, candidates=500, draws=2), 30, evaluate)
     random = search(GaussianProcess(SPACE, both, initial=120), 120, evaluate)
     assert volume(with_model) > volume(random), "with a quarter of the trials"
@@ -191,7 +191,7 @@ def test_parameters_are_drawn_rarely_and_not_for_all_outputs_at_once(monkeypatch
         return None if architecture["d1"] == 3 else {**bowl(architecture), "latency": cost, "memory": cost % 5}
 
     monkeypatch.setattr("ogive.surrogates.metric_models.draw_parameters", count_draws)
-    names = objectives(["accuracy", "latency"])
+    names = parse_objectives(["accuracy", "latency"])
     strategy = GaussianProcess(SPACE, names, [Constraint("memory", at_most=3)], candidates=40, draws=1, max_fit=60)
     for number in range(240):
         proposal = Proposal(SPACE.sample(generator(1, number)))

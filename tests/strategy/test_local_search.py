@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from ogive.objective import objectives
+from ogive.objective import parse_objectives
 from ogive.seeds import generator
 from ogive.space import Architecture, Space, integer, layer, one_of
 from ogive.strategy.local_search import LocalSearch
@@ -37,7 +37,7 @@ def search(strategy: LocalSearch, trials: int, workers: int = 1) -> list[tuple[P
 
 
 def test_the_optimum_of_a_separable_function_is_found_and_a_new_search_starts() -> None:
-    results = search(LocalSearch(SPACE, objectives("accuracy"), initial=3), 400)
+    results = search(LocalSearch(SPACE, parse_objectives("accuracy"), initial=3), 400)
     first = [(p, v) for p, v in results if p.note["search"] == 0]
     assert max(v for _, v in first) == 0
     assert len(first) < len(results), "at the optimum the next search starts"
@@ -45,7 +45,7 @@ def test_the_optimum_of_a_separable_function_is_found_and_a_new_search_starts() 
 
 
 def test_a_search_moves_as_soon_as_a_neighbor_is_better_and_never_to_a_worse_one() -> None:
-    results = search(LocalSearch(SPACE, objectives("accuracy"), initial=1), 60)
+    results = search(LocalSearch(SPACE, parse_objectives("accuracy"), initial=1), 60)
     best = results[0]
     for previous, (proposal, _) in pairwise(results):
         if previous[1] > best[1]:
@@ -58,7 +58,7 @@ def test_a_search_moves_as_soon_as_a_neighbor_is_better_and_never_to_a_worse_one
 
 
 def test_a_search_does_not_move_to_an_equally_good_neighbor() -> None:
-    strategy = LocalSearch(SPACE, objectives("accuracy"), initial=1)
+    strategy = LocalSearch(SPACE, parse_objectives("accuracy"), initial=1)
     for number in range(60):
         proposal = strategy.ask(generator(2, number), Pending(), {})
         strategy.tell(finished_trial(number, proposal, 0.5))
@@ -68,7 +68,7 @@ def test_a_search_does_not_move_to_an_equally_good_neighbor() -> None:
 
 
 def test_no_neighbor_is_evaluated_twice_with_many_pending() -> None:
-    results = search(LocalSearch(SPACE, objectives("accuracy"), initial=3), 200, workers=8)
+    results = search(LocalSearch(SPACE, parse_objectives("accuracy"), initial=3), 200, workers=8)
     ids = [p.architecture.id for p, _ in results if "parent" in p.note]
     assert len(ids) == len(set(ids))
     assert max(v for _, v in results) == 0
@@ -78,7 +78,7 @@ def test_a_new_search_starts_while_the_last_neighbors_are_pending_and_the_old_on
     None
 ):
     space = Space(layer(dict, one_of(0, 1, name="a"), one_of(0, 1, name="b")))
-    strategy = LocalSearch(space, objectives("accuracy"), initial=1)
+    strategy = LocalSearch(space, parse_objectives("accuracy"), initial=1)
     start = Proposal(space.architecture({"a": 0, "b": 0}), note={"search": 0})
     strategy.tell(finished_trial(0, start, 0.5))
     pending: dict[int, Proposal] = {}
@@ -94,7 +94,7 @@ def test_a_new_search_starts_while_the_last_neighbors_are_pending_and_the_old_on
 
 def test_with_several_objectives_a_search_moves_to_a_trial_that_dominates() -> None:
     space = Space(layer(dict, one_of(0, 1, 2, name="a")))
-    strategy = LocalSearch(space, objectives(["accuracy", "loss"]), initial=1)
+    strategy = LocalSearch(space, parse_objectives(["accuracy", "loss"]), initial=1)
     for number, (accuracy, loss) in enumerate([(0.5, 0.5), (0.9, 0.6), (0.5, 0.4)]):
         note = {"search": 0, "parent": 0} if number else {"search": 0}
         proposal = Proposal(space.architecture({"a": number}), note=note)

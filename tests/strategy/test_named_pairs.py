@@ -14,12 +14,12 @@ from ogive import strategy as strategies
 from ogive.bench.simulated_search import PluginSpec, simulate
 from ogive.bench.synthetic import Chain
 from ogive.errors import JobError
-from ogive.objective import Objective, objectives
+from ogive.objective import Objective, parse_objectives
 from ogive.schedule.base import Resume, Start
 from ogive.schedule.dehb import DEHBBrackets
 from ogive.seeds import generator
 from ogive.space import Space, layer, one_of, real
-from ogive.strategy import brought, create
+from ogive.strategy import create, paired_schedule
 from ogive.strategy.base import Strategy
 from ogive.strategy.bohb import BOHB
 from ogive.strategy.dehb import DEHB
@@ -27,7 +27,7 @@ from ogive.testing.schedules import check_schedule
 from ogive.testing.strategies import check_strategy
 from ogive.trial import Pending, Proposal, Report, Status, Trial
 
-ACCURACY = objectives("accuracy")
+ACCURACY = parse_objectives("accuracy")
 SPACE = Space(layer(dict, *(one_of(0, 1, 2, 3, name=f"d{i}") for i in range(4))))
 
 
@@ -186,7 +186,7 @@ def test_bohb_splits_and_samples_as_its_authors_program() -> None:
 @pytest.mark.parametrize("workers", [1, 6])
 def test_a_search_with_either_spends_less_on_poor_trials(name: str, workers: int) -> None:
     problem = Chain()
-    paired = brought(name, {})
+    paired = paired_schedule(name, {})
     assert paired is not None
     ((schedule_name, options),) = paired.items()
     state = simulate(problem, PluginSpec(name), PluginSpec(schedule_name, options), trials=60, workers=workers)
@@ -244,5 +244,5 @@ def test_another_schedule_with_either_is_an_error() -> None:
         search(SPACE, estimator, executor="inline", strategy="bohb", schedule="asha")
     with pytest.raises(JobError, match=message.format("DEHB", "dehb")):
         search(SPACE, estimator, executor="inline", strategy=DEHB(SPACE, ACCURACY), schedule={"hyperband": {"eta": 4}})
-    assert brought("bohb", {"eta": 4, "samples": 3}) == {"hyperband": {"eta": 4}}
-    assert brought("random", {}) is None
+    assert paired_schedule("bohb", {"eta": 4, "samples": 3}) == {"hyperband": {"eta": 4}}
+    assert paired_schedule("random", {}) is None

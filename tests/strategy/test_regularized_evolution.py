@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from ogive.errors import JobError
-from ogive.objective import objectives
+from ogive.objective import parse_objectives
 from ogive.seeds import generator
 from ogive.space import Architecture, Space, layer, one_of
 from ogive.strategy.regularized_evolution import RegularizedEvolution
 from ogive.trial import Pending, Proposal, Report, Status, Trial
 
 SPACE = Space(layer(dict, *(one_of(0, 1, 2, 3, name=f"d{i}") for i in range(8))))
-ACCURACY = objectives("accuracy")
+ACCURACY = parse_objectives("accuracy")
 
 
 def fitness(architecture: Architecture) -> float:

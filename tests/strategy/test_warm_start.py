@@ -10,15 +10,15 @@ import pytest
 
 from ogive import estimate, open_run, search
 from ogive.errors import JobError, RunError
-from ogive.objective import Constraint, Objective, objectives
+from ogive.objective import Constraint, Objective, parse_objectives
 from ogive.seeds import generator
 from ogive.space import Architecture, Space, integer, layer, one_of
 from ogive.strategy import Deduplicated, Initial, WarmStart, create
-from ogive.strategy.warm_start import transfer
+from ogive.strategy.warm_start import transfer_best
 from ogive.testing.strategies import check_strategy
 from ogive.trial import Pending, Proposal, Report, Status, Trial
 
-ACCURACY = objectives("accuracy")
+ACCURACY = parse_objectives("accuracy")
 OLD = Space(
     layer(dict, one_of(1, 2, 3, name="a"), one_of("x", "y", name="b"), integer(1, 8, name="n"), one_of(0, 1, name="c"))
 )
@@ -44,8 +44,8 @@ def earlier_trials(count: int, space: Space = OLD) -> list[Trial]:
 
 def test_labels_are_kept_if_the_new_space_has_them_and_drawn_otherwise() -> None:
     trials = earlier_trials(40)
-    transferred = transfer(NEW, OLD, trials, ACCURACY, count=5)
-    assert transferred.said[:4] == (
+    transferred = transfer_best(NEW, OLD, trials, ACCURACY, count=5)
+    assert transferred.messages[:4] == (
         "1 of 5 decisions are those of the earlier run",
         "with other alternatives: a, n",
         "new: d, e",
@@ -59,32 +59,32 @@ def test_labels_are_kept_if_the_new_space_has_them_and_drawn_otherwise() -> None
         assert choices["b"] == old["b"]
         assert choices["a"] == old["a"] or old["a"] == 1
         assert choices["n"] == old["n"] or old["n"] > 4
-    assert transferred == transfer(NEW, OLD, trials, ACCURACY, count=5), "drawn labels are reproducible"
+    assert transferred == transfer_best(NEW, OLD, trials, ACCURACY, count=5), "drawn labels are reproducible"
 
 
 def test_in_the_same_space_the_best_are_transferred_completely_and_once() -> None:
     trials = [*earlier_trials(40), Trial(40, Proposal(OLD.sample(generator(1))), status=Status.ERROR)]
-    transferred = transfer(OLD, OLD, trials, ACCURACY, count=4)
+    transferred = transfer_best(OLD, OLD, trials, ACCURACY, count=4)
     best = list(dict.fromkeys(trial.architecture.id for trial in reversed(trials[:40])))[:4]
     assert [OLD.architecture(choices).id for choices in transferred.architectures] == best
-    assert transferred.said[-1] == "4 architectures are taken over, 4 of them with every decision"
-    feasible = transfer(OLD, OLD, trials, ACCURACY, (Constraint("size", at_most=20),), count=4)
+    assert transferred.messages[-1] == "4 architectures are taken over, 4 of them with every decision"
+    feasible = transfer_best(OLD, OLD, trials, ACCURACY, (Constraint("size", at_most=20),), count=4)
     assert feasible.trials[0] == 20, "infeasible trials come last"
 
 
 def test_an_error_says_why_an_earlier_run_cannot_be_used() -> None:
     other = Space(layer(dict, one_of(1, 2, name="z")))
     with pytest.raises(JobError, match=r"no decision of the earlier run is one of this space: 0 of 4 .* removed: z"):
-        transfer(OLD, other, earlier_trials(3, other), ACCURACY)
+        transfer_best(OLD, other, earlier_trials(3, other), ACCURACY)
     with pytest.raises(JobError, match="none of the 3 earlier trials has a value of loss"):
-        transfer(OLD, OLD, earlier_trials(3), objectives("loss"))
+        transfer_best(OLD, OLD, earlier_trials(3), parse_objectives("loss"))
 
     def forbid(architecture: Architecture) -> str:
         return "forbidden"
 
     forbidden = Space(layer(dict, one_of(1, 2, 3, name="a")), constraint=forbid)
     with pytest.raises(JobError, match="the space's constraint allows none of the 3 earlier architectures"):
-        transfer(forbidden, OLD, earlier_trials(3), ACCURACY)
+        transfer_best(forbidden, OLD, earlier_trials(3), ACCURACY)
 
 
 def test_the_wrapper_conforms_and_can_be_combined_with_a_list() -> None:

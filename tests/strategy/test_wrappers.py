@@ -6,7 +6,7 @@ import pytest
 
 from ogive import strategy as strategies
 from ogive.errors import JobError, SpaceExhausted
-from ogive.objective import Constraint, objectives
+from ogive.objective import Constraint, parse_objectives
 from ogive.seeds import generator
 from ogive.space import Architecture, Space, integer, layer, one_of
 from ogive.strategy import Constrained, Deduplicated
@@ -14,7 +14,7 @@ from ogive.strategy.random import Random
 from ogive.trial import Pending, Proposal, Report, Status, Trial
 
 SPACE = Space(layer(dict, integer(0, 9, name="a"), integer(0, 9, name="b")))
-ACCURACY = objectives("accuracy")
+ACCURACY = parse_objectives("accuracy")
 LARGE = Constraint("parameters", at_least=17, hard=True)  # 3 of 100: (8, 9), (9, 8), (9, 9)
 
 

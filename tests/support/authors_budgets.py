@@ -10,7 +10,7 @@ from __future__ import annotations
 from ogive.schedule.base import Resume, Start
 from ogive.schedule.hyperband import Hyperband
 from ogive.testing.spaces import tiny
-from ogive.testing.workers import WORLDS, Workers
+from ogive.testing.workers import SCENARIOS, SimulatedController
 
 HPBANDSTER = {
     9: [([9, 3, 1], [1, 3, 9]), ([3, 1], [3, 9]), ([3], [9])],
@@ -38,7 +38,7 @@ DEHB = {  # the first brackets, with the second round, in which trials are no lo
 
 def budgets(schedule: Hyperband, jobs: int) -> list[int]:
     """Return the budgets of the first jobs, on one worker."""
-    log = Workers(schedule, WORLDS["level"], tiny(), jobs, 1).run()
+    log = SimulatedController(schedule, SCENARIOS["level"], tiny(), jobs, 1).run()
     fidelities = [
         job.fidelity if isinstance(job, Start) else job.until for _, job in log.jobs if isinstance(job, (Start, Resume))
     ]

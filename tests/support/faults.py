@@ -66,7 +66,7 @@ def events(folder: Path) -> list[Event]:
 
 
 def state(folder: Path) -> State:
-    return State.of(events(folder))
+    return State.from_events(events(folder))
 
 
 def left_running(folder: Path) -> list[int]:

@@ -65,7 +65,7 @@ class History:
 
     @property
     def state(self) -> State:
-        return State.of(self.events, SPACE)
+        return State.from_events(self.events, SPACE)
 
 
 def lognormal(rng: np.random.Generator, n: int, spread: float = 0.5) -> list[float]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ogive import schedule as schedules
-from ogive.executors.inline import Inline
+from ogive.executors.inline import InlineExecutor
 from ogive.monitor.advisor import Advisor
 from ogive.run.controller import Controller
 from ogive.run.estimator import Estimator, Evaluation
@@ -58,8 +58,8 @@ class Curve(Estimator):
     attempts: list[tuple[int, int]] = field(default_factory=list)
 
     def evaluate(self, evaluation: Evaluation) -> None:
-        self.attempts.append((evaluation.trial, evaluation.reported))
-        for step in range(evaluation.reported + 1, evaluation.until + 1):
+        self.attempts.append((evaluation.trial, evaluation.last_reported_step))
+        for step in range(evaluation.last_reported_step + 1, evaluation.until + 1):
             metrics = self.change(evaluation.trial, step)
             if metrics is None:
                 metrics = {"accuracy": value(evaluation.architecture) - 1 / step}
@@ -103,7 +103,7 @@ def session(
 ) -> Controller:
     """Return a controller that continues `log`, with a strategy and a schedule as its first event names them."""
     created, *events = log.events
-    state = State.of([created], space)
+    state = State.from_events([created], space)
     plugins = {kind: created.data[kind] for kind in ("strategy", "schedule")}
     strategy = make_strategy(
         {plugins["strategy"]["name"]: plugins["strategy"]["options"]},
@@ -127,7 +127,7 @@ def session(
         state,
         strategy=strategy,
         schedule=schedule,
-        executor=Inline(space, estimator),
+        executor=InlineExecutor(space, estimator),
         folder=folder,
         screen=estimator.screen,
         clock=clock,

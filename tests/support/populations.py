@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ogive.bench.simulated_search import NOWHERE, MemoryLog
-from ogive.executors.simulated import Simulated, VirtualClock
+from ogive.executors.simulated import SimulatedExecutor, VirtualClock
 from ogive.objective import Objective
 from ogive.run.controller import Controller
 from ogive.run.events import Event, Kind
@@ -40,15 +40,15 @@ def population(workers: int, seed: int, epochs: int = 20, jitter: float = JITTER
         "epochs": epochs,
         "settings": Settings(max_trials=2000, workers=workers).to_json(),
     }
-    state = State.of([Event(Kind.CREATED, data=created, seq=1)], SPACE)
+    state = State.from_events([Event(Kind.CREATED, data=created, seq=1)], SPACE)
     skills: dict[tuple[int, Step], float] = {}
 
     def simulate(assignment: Assignment) -> Iterator[tuple[Step, Mapping[str, float], float]]:
-        number, first = assignment.trial, assignment.reported
+        number, first = assignment.trial, assignment.last_reported_step
         skill = skills[number, first] if first else 0.0
-        if assignment.inherit and not first:
-            donor = int(next(part for part in reversed(Path(assignment.inherit[0]).parts) if part.isdigit()))
-            skill = skills[donor, assignment.inherit[1]]
+        if assignment.inherit_from and not first:
+            donor = int(next(part for part in reversed(Path(assignment.inherit_from[0]).parts) if part.isdigit()))
+            skill = skills[donor, assignment.inherit_from[1]]
         speed = 0.3 * math.exp(-0.5 * ((math.log10(assignment.settings["lr"]) + 1.5) / 0.4) ** 2)
         for step in range(first + 1, int(assignment.fidelity["epochs"]) + 1):
             skill += (1 - skill) * speed
@@ -56,7 +56,7 @@ def population(workers: int, seed: int, epochs: int = 20, jitter: float = JITTER
             yield step, {"accuracy": skill}, math.exp(generator(seed, "seconds", number, step).normal(0, jitter))
 
     clock = VirtualClock()
-    executor = Simulated(clock, simulate, workers)
+    executor = SimulatedExecutor(clock, simulate, workers)
     strategy = Random(SPACE, OBJECTIVES, ())
     controller = Controller(
         MemoryLog(), [], state, strategy=strategy, schedule=schedule, executor=executor, folder=NOWHERE, clock=clock

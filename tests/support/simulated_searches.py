@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ogive.monitor.rewards import rewards_of_one
-from ogive.monitor.stop_rules import converged, no_trend
+from ogive.monitor.stop_rules import check_convergence, check_no_trend
 from ogive.monitor.trend import last_look
 
 FloatArray = NDArray[np.float64]
@@ -99,7 +99,7 @@ def stop(rewards: FloatArray, strategy: str = "regularized_evolution") -> tuple[
     n = len(rewards)
     for at in sorted({last_look(k) for k in range(1, n)} - {0}):
         series = rewards_of_one(rewards[:at])
-        for verdict in (converged(series, at), no_trend(series, at, strategy)):
+        for verdict in (check_convergence(series, at), check_no_trend(series, at, strategy)):
             if verdict.stop:
                 return at, verdict.rule
     return n, ""

@@ -32,7 +32,7 @@ class Sleeper(Estimator):
         width = evaluation.architecture["width"]
         if width == WRONG:
             raise ValueError("wrong width")
-        for step in range(evaluation.reported + 1, evaluation.until + 1):
+        for step in range(evaluation.last_reported_step + 1, evaluation.until + 1):
             time.sleep(SERIAL + PARALLEL / threads)
             accuracy = 0.9 - abs(width - 11) / 100 - 0.3 / step
             if evaluation.report(step, {"accuracy": accuracy, "threads": threads}) is not Action.CONTINUE:

@@ -39,7 +39,7 @@ class Staged(Estimator):
     def evaluate(self, evaluation: Evaluation) -> None:
         saved = evaluation.folder / "progress.json"
         done, value = json.loads(saved.read_text()) if saved.exists() else (0, 0.0)
-        if done > evaluation.reported and evaluation.report(done, {"accuracy": value}) is not Action.CONTINUE:
+        if done > evaluation.last_reported_step and evaluation.report(done, {"accuracy": value}) is not Action.CONTINUE:
             return
         for step in range(done + 1, evaluation.until + 1):
             _note(evaluation.folder, step)

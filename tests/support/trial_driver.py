@@ -60,7 +60,7 @@ class Driver:
             seed=11,
             folder=self.folder,
             send=send,
-            reported=max(self.reports, default=0),
+            last_reported_step=max(self.reports, default=0),
             **options,
         )
         (estimator if isinstance(estimator, Estimator) else train(estimator)).evaluate(evaluation)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as hs
 
 from ogive.errors import JobError
-from ogive.objective import objectives
+from ogive.objective import parse_objectives
 from ogive.seeds import generator
 from ogive.space import Space, integer, layer, one_of
 from ogive.strategy.gaussian_process import GaussianProcess
@@ -19,8 +19,8 @@ from ogive.surrogates.graph_features import (
     compute_histograms,
     decision_graph,
     encode_paths,
+    list_paths,
     parse_graph_option,
-    paths,
     relabel,
 )
 from ogive.testing.spaces import SPACES, part
@@ -109,23 +109,23 @@ def test_weisfeiler_lehman_histograms_do_not_depend_on_the_order_of_nodes() -> N
 
 
 def test_path_encoding_of_a_cell() -> None:
-    assert paths(*DIAMOND) == [("in", "out"), ("in", "conv", "out"), ("in", "pool", "out")]
+    assert list_paths(*DIAMOND) == [("in", "out"), ("in", "conv", "out"), ("in", "pool", "out")]
 
 
 def test_the_distance_of_path_columns_counts_different_paths() -> None:
     other = (["in", "conv", "conv", "out"], DIAMOND[1])
     one, two = encode_paths([DIAMOND, other])
     assert ((one - two) ** 2).sum() == pytest.approx(0.5), "one path is missing, and there is no other"
-    assert paths(*DIAMOND, most=1) == [("in", "out")], "the shortest"
+    assert list_paths(*DIAMOND, most=1) == [("in", "out")], "the shortest"
     layers = [(2 * i + a, 2 * i + 2 + b) for i in range(39) for a in (0, 1) for b in (0, 1)]
-    assert len(paths(["a", "b"] * 40, layers)) == 100, "of 2^40"
+    assert len(list_paths(["a", "b"] * 40, layers)) == 100, "of 2^40"
 
 
 def test_the_graph_that_a_space_declares_is_used() -> None:
     space = Space(layer(part, one_of("a", "b", name="o")), graph=decision_graph)
     assert parse_graph_option(None, space).args == (decision_graph,)  # called through a check
     assert parse_graph_option("none", space) is None
-    assert ("graph", "paths") in GaussianProcess(space, objectives("accuracy"))._pool.embedding.components
+    assert ("graph", "paths") in GaussianProcess(space, parse_objectives("accuracy"))._pool.embedding.components
 
 
 def test_the_edges_of_the_decision_graph_lead_to_activated_decisions() -> None:

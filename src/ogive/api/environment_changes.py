@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ogive.api.trial_history import TrialHistory
-from ogive.run.manifest import cores, manifest
+from ogive.run.manifest import collect_manifest, count_cores
 from ogive.session.search_code import SearchCode
 from ogive.space import Space
 
@@ -18,7 +18,7 @@ def list_environment_changes(run: Run, history: TrialHistory) -> Iterator[str]:
     """Yield what has changed since the trial ran, one sentence each."""
     space, estimator = run.space, run.estimator
     created, session = run.state.created, history.session
-    now = manifest(1)
+    now = collect_manifest(1)
     yield from _list_change("host", session.get("host"), now["host"])
     yield from _list_change("machine", session.get("machine"), now["machine"])
     yield from _list_change("Python", session.get("python"), now["python"])
@@ -35,7 +35,7 @@ def list_environment_changes(run: Run, history: TrialHistory) -> Iterator[str]:
             f"threads: its attempts had {', '.join(map(str, history.all_threads))}; it is repeated with {history.threads}"
         )
     if history.threads is None:
-        yield f"threads: not recorded; it is repeated with {cores()}"
+        yield f"threads: not recorded; it is repeated with {count_cores()}"
     elif history.inline:
         yield (
             "threads: it ran inline, in the search's own process, whose number of threads is not recorded; it is repeated "

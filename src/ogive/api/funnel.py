@@ -29,7 +29,7 @@ from ogive.errors import JobError, RunError
 from ogive.files import replace_text
 from ogive.objective import Constraint
 from ogive.run.journal import JOURNAL
-from ogive.run.results import top, why_none
+from ogive.run.results import explain_no_best, find_best_trials
 from ogive.run.state import State
 
 if TYPE_CHECKING:
@@ -227,10 +227,10 @@ def evaluate_phase(name: str, state: State, go: Go) -> PhaseVerdict:
     """Return the verdict on a phase whose run has ended; it depends on the run's journal alone."""
     trials = list(state.trials.values())
     valued = [trial for trial in trials if trial.reports and not trial.status.failed]
-    numbers = {"trials": float(len(trials)), "failed": float(state.failed), "seconds": state.seconds}
+    numbers = {"trials": float(len(trials)), "failed": float(state.failed_count), "seconds": state.compute_seconds}
     checks = [check_values(len(valued), len(trials)), check_failures(state, go.failed)]
-    if valued and not top(state, 1):
-        checks.append(Check(False, why_none(state)))
+    if valued and not find_best_trials(state, 1):
+        checks.append(Check(False, explain_no_best(state)))
     if go.best:
         checks.append(check_thresholds(go.best, [trial.metrics for trial in valued]))
     if go.learns is not None:
@@ -238,7 +238,7 @@ def evaluate_phase(name: str, state: State, go: Go) -> PhaseVerdict:
         check, p = check_learning(accuracies, go.learns)
         checks.append(check)
         numbers["chance_p"] = p
-    return _make_verdict(name, checks, numbers, state.ended)
+    return _make_verdict(name, checks, numbers, state.end_reason)
 
 
 def _make_verdict(name: str, checks: Sequence[Check], numbers: Mapping[str, float], end_reason: str) -> PhaseVerdict:

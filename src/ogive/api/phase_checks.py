@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ogive.formatting import number
-from ogive.objective import Constraint, violation
+from ogive.objective import Constraint, total_violation
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.stages.full_training_result import FullTrainingResult
@@ -40,7 +40,7 @@ def check_failures(state: State, max_share: float | None) -> Check:
         state: of the phase's run.
         max_share: the largest share of trials that may fail, in [0, 1]; None for the run's own limit alone.
     """
-    failed, trials = state.failed, max(1, len(state.trials))
+    failed, trials = state.failed_count, max(1, len(state.trials))
     if max_share is not None and failed > max_share * trials:
         return Check(False, f"{failed} of {trials} trials failed; at most {max_share:.0%} may fail")
     limit = Settings.from_json(state.settings).failures_allowed
@@ -59,9 +59,11 @@ def check_thresholds(thresholds: Sequence[Constraint], metrics: Sequence[Mapping
     text = " and ".join(map(str, thresholds))
     if not metrics:
         return Check(False, f"no trial reached {text}")
-    nearest = min(metrics, key=lambda values: (violation(values, thresholds), _threshold_cost(values, thresholds[0])))
+    nearest = min(
+        metrics, key=lambda values: (total_violation(values, thresholds), _threshold_cost(values, thresholds[0]))
+    )
     values = ", ".join(f"{c.metric} {number(nearest[c.metric])}" for c in thresholds if c.metric in nearest)
-    reached = violation(nearest, thresholds) == 0
+    reached = total_violation(nearest, thresholds) == 0
     return Check(reached, f"{'a' if reached else 'no'} trial reached {text}{f' (best: {values})' if values else ''}")
 
 

@@ -10,7 +10,15 @@ from ogive.objective import Constraint, ObjectiveSpec
 from ogive.run.estimator import Estimator
 from ogive.run.settings import Settings
 from ogive.session.planned_search import PlanRequest, Say, make_plan
-from ogive.session.run_declaration import AUTO, LEFT_OUT, RunSpec, ScheduleSpec, StrategySpec, auto, schedule_for
+from ogive.session.run_declaration import (
+    AUTO,
+    LEFT_OUT,
+    RunSpec,
+    ScheduleSpec,
+    StrategySpec,
+    make_auto_strategy_spec,
+    schedule_for,
+)
 from ogive.session.search_checks import as_estimator
 from ogive.session.stored_run import StoredRun
 from ogive.space import Space
@@ -84,7 +92,7 @@ def plan(
         RunError: The workers cannot start.
     """
     estimator = as_estimator(estimator)
-    strategy = auto(max_trials) if strategy in (AUTO, {AUTO: {}}) else strategy
+    strategy = make_auto_strategy_spec(max_trials) if strategy in (AUTO, {AUTO: {}}) else strategy
     schedule = schedule_for(strategy, schedule)
     settings = Settings(max_trials=max_trials, budget=budget, price=price)
     request = PlanRequest(

@@ -18,14 +18,14 @@ from ogive.api.replayed_stops import ReplayedStop, apply_stop_rules, compare_sto
 from ogive.errors import JobError
 from ogive.monitor.stop_rules import RULES
 from ogive.objective import Constraint, Objective, ObjectiveSpec
-from ogive.objective import constraints as parse_constraints
-from ogive.objective import objectives as parse_objectives
+from ogive.objective import parse_constraints as parse_constraints
+from ogive.objective import parse_objectives as parse_objectives
 from ogive.run.events import Event, Kind
 from ogive.run.prices import find_price
-from ogive.run.results import front
-from ogive.run.results import top as best_of
+from ogive.run.results import find_best_trials as best_of
+from ogive.run.results import find_front
 from ogive.run.settings import Settings
-from ogive.run.spending import Spending, spend
+from ogive.run.spending import Spending, compute_spending
 from ogive.run.state import State
 from ogive.space import Space
 from ogive.trial import Trial, TrialId
@@ -145,7 +145,7 @@ def replay(
     if not isinstance(top, int) or top < 1:
         raise JobError(f"top={top!r}: expected a whole number, at least 1")
     changes = _changed_settings(price, criteria, budget, max_trials)
-    original = State.of(events, space)
+    original = State.from_events(events, space)
     goals = parse_objectives(objectives) if objectives is not None else original.objectives
     bounds = parse_constraints(constraints) if constraints is not None else original.constraints
     check_recorded(original, "objective", [objective.metric for objective in goals])
@@ -157,7 +157,7 @@ def replay(
     )
     ranks = {trial.id: rank for rank, trial in enumerate(best_of(original, len(original.trials)), 1)}
     best = best_of(final, len(final.trials))[:top]
-    pareto_front = tuple(trial.id for trial in front(final))
+    pareto_front = tuple(trial.id for trial in find_front(final))
     has_several = len(goals) > 1
     selected = set(pareto_front) if has_several else {trial.id for trial in best}
     return Replay(
@@ -173,9 +173,9 @@ def replay(
         front=pareto_front if has_several else (),
         was=tuple(list(ranks)[:top]),
         stops=tuple(compare_stop(rule, stops.get(rule), last_verdicts[rule], final) for rule in rules),
-        paid=spend(original),
-        would_pay=spend(final),
-        ended=original.ended,
+        paid=compute_spending(original),
+        would_pay=compute_spending(final),
+        ended=original.end_reason,
     )
 
 

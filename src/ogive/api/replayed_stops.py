@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ogive.errors import RunError
-from ogive.monitor.stop_rules import StopVerdict, verdicts
-from ogive.objective import costs, hypervolume
+from ogive.monitor.stop_rules import StopVerdict, evaluate_rules
+from ogive.objective import cost_vector, hypervolume
 from ogive.run.events import Event
-from ogive.run.results import front, top
-from ogive.run.spending import Spending, spend
+from ogive.run.results import find_best_trials, find_front
+from ogive.run.spending import Spending, compute_spending
 from ogive.run.state import State
 from ogive.space import Space
-from ogive.trial import Status, TrialId, comparable
+from ogive.trial import Status, TrialId, select_comparable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,23 +76,27 @@ def apply_stop_rules(
     first = next(stream, None)
     if first is None:
         raise RunError("the journal is empty")
-    state = State.of([first], space)
+    state = State.from_events([first], space)
     stops: dict[str, Stop] = {}
-    last: list[StopVerdict] = verdicts(state)
+    last: list[StopVerdict] = evaluate_rules(state)
     for event in stream:
         trial = state.apply(event)
         if trial is None or not (trial.status.ended or trial.status is Status.PAUSED):
             continue
-        last = verdicts(state, former=last, ended=trial)
+        last = evaluate_rules(state, former=last, ended=trial)
         for verdict in last:
             if verdict.stop and verdict.rule in rules and verdict.rule not in stops:
                 valued = _keep_valued(state)
-                best = front(valued) if len(state.objectives) > 1 else top(valued, len(valued.trials))[:1]
+                best = (
+                    find_front(valued)
+                    if len(state.objectives) > 1
+                    else find_best_trials(valued, len(valued.trials))[:1]
+                )
                 stops[verdict.rule] = Stop(
                     verdict=verdict,
                     trials=_count_inactive(state),
                     best=tuple(t.id for t in best),
-                    spent=spend(state),
+                    spent=compute_spending(state),
                 )
     return _keep_valued(state), stops, {verdict.rule: verdict for verdict in last}
 
@@ -109,7 +113,7 @@ def _keep_valued(state: State) -> State:
 
 
 def _count_inactive(state: State) -> int:
-    return state.done + state.count[Status.PAUSED]
+    return state.ended_count + state.status_counts[Status.PAUSED]
 
 
 def compare_stop(rule: str, stop: Stop | None, last: StopVerdict, final: State) -> ReplayedStop:
@@ -121,7 +125,7 @@ def compare_stop(rule: str, stop: Stop | None, last: StopVerdict, final: State) 
         last: the last verdict of the rule.
         final: the state at the end, with the trials that have a value.
     """
-    total = spend(final)
+    total = compute_spending(final)
     if stop is None:
         return ReplayedStop(
             rule=rule,
@@ -157,25 +161,27 @@ def _subtract(total: Spending, spent: Spending) -> Spending:
 
 
 def _lost_value(chosen: Sequence[TrialId], final: State) -> float | None:
-    best = top(final, len(final.trials))
+    best = find_best_trials(final, len(final.trials))
     if not chosen or not best or chosen[0] not in final.trials:
         return None
     trial = final.trials[chosen[0]]
-    step, _ = comparable([trial, best[0]])
+    step, _ = select_comparable([trial, best[0]])
     objective = final.objectives[0]
     return max(0.0, objective.cost(trial.at(step)) - objective.cost(best[0].at(step)))
 
 
 def _lost_hypervolume(chosen: Sequence[TrialId], final: State) -> float | None:
-    _, trials = comparable(list(final.trials.values()), at_least=1)
-    points = np.array([costs(trial.metrics, final.objectives) for trial in trials])
-    final_front = [trial.id for trial in front(final)]
+    _, trials = select_comparable(list(final.trials.values()), at_least=1)
+    points = np.array([cost_vector(trial.metrics, final.objectives) for trial in trials])
+    final_front = [trial.id for trial in find_front(final)]
     if not final_front or len(points) == 0:
         return None
     reference = [float(value) for value in points.max(axis=0)]
 
     def compute_volume(numbers: Iterable[TrialId]) -> float:
-        rows = [costs(final.trials[number].metrics, final.objectives) for number in numbers if number in final.trials]
+        rows = [
+            cost_vector(final.trials[number].metrics, final.objectives) for number in numbers if number in final.trials
+        ]
         return hypervolume(np.array(rows).reshape(len(rows), -1), reference) if rows else 0.0
 
     final_volume = compute_volume(final_front)

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from ogive.api.environment_changes import list_environment_changes
 from ogive.api.trial_history import Segment, TrialHistory, read_trial_history
 from ogive.errors import RunError
-from ogive.estimate.checkpoint import newest
-from ogive.executors.processes import Processes
+from ogive.estimate.checkpoint import find_newest_checkpoint
+from ogive.executors.processes import ProcessExecutor
 from ogive.run.executor import Assignment, Outcome
 from ogive.run.journal import JOURNAL, Journal
-from ogive.run.manifest import cores
+from ogive.run.manifest import count_cores
 from ogive.run.settings import Settings
 from ogive.run.trial_folder import trial_folder
 from ogive.schedule.base import Action
@@ -126,7 +126,7 @@ def reproduce(
     environment = tuple(list_environment_changes(run, history))
     for line in environment:
         say(line)
-    with _Repetition(run, history.threads or cores(), target, say) as repetition:
+    with _Repetition(run, history.threads or count_cores(), target, say) as repetition:
         repeated = [
             repetition.train_segment(trial, segment, target / f"leg-{number}")
             for number, segment in enumerate(history.segments)
@@ -194,7 +194,7 @@ class _Repetition:
             raise RunError(f"{folder} cannot be created: {error}; name another folder") from error
         self._folder = folder
         settings = Settings.from_json(run.state.settings)
-        self._executor = Processes(
+        self._executor = ProcessExecutor(
             run.folder / PAYLOAD,
             folder,
             1,
@@ -234,8 +234,8 @@ class _Repetition:
             seed=trial.seed,
             folder=str(folder),
             settings=dict(trial.proposal.settings),
-            inherit=self._find_inherited(trial.proposal.inherit),
-            began=segment.began,
+            inherit_from=self._find_inherited(trial.proposal.inherit),
+            step_offset=segment.began,
         )
         while not self._executor.idle:
             self._executor.poll(listener, POLL_SECONDS)
@@ -254,7 +254,7 @@ class _Repetition:
         number, step = source
         parent = self._run.state.trials[number]
         parent_folder = trial_folder(self._run.folder, parent)
-        saved = newest(parent_folder) if parent_folder.is_dir() else None
+        saved = find_newest_checkpoint(parent_folder) if parent_folder.is_dir() else None
         if saved is not None and saved.step == step - parent.began:
             return str(parent_folder), saved.step
         self._say(
@@ -265,7 +265,7 @@ class _Repetition:
         segment = [segment for segment in segments if segment.began < step][-1]
         folder = self._folder / f"inherited-{number:06d}-{step}"
         listener = self.train_segment(number, segment, folder, step - segment.began)
-        if max(listener.reports, default=0) != step - segment.began or newest(folder) is None:
+        if max(listener.reports, default=0) != step - segment.began or find_newest_checkpoint(folder) is None:
             reason = listener.outcome.reason if listener.outcome else ""
             raise RunError(
                 f"trial {number}, from which weights are inherited, could not be trained again to step {step}: {reason}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ogive.errors import MissingExtra, RunError
 from ogive.run.journal import JOURNAL, Journal
 from ogive.session.stored_run import StoredRun
-from ogive.sinks.rows import row
+from ogive.sinks.rows import trial_row
 from ogive.stages.delivery import Delivery, Stages
 from ogive.stages.full_training_result import FullTrainingResult, read_full_training
 
@@ -110,7 +110,7 @@ class Run(StoredRun):
             import pandas as pd
         except ImportError:
             raise MissingExtra("pandas", "pandas", "run.frame()") from None
-        return pd.DataFrame([row(trial) for trial in self.trials])
+        return pd.DataFrame([trial_row(trial) for trial in self.trials])
 
     def finalize(
         self,
@@ -220,15 +220,15 @@ class Run(StoredRun):
         """
         from ogive import sinks
 
-        (sink,) = sinks.create([{to: options}], self.folder)
+        (sink,) = sinks.create_sinks([{to: options}], self.folder)
         journal = Journal(self.folder / JOURNAL, writable=False)
         try:
-            sinks.write(sink, journal.read(), self.folder)
+            sinks.write_events(sink, journal.read(), self.folder)
         except OSError as error:
-            raise RunError(f"{sink.place} cannot be written: {error}") from error
+            raise RunError(f"{sink.target} cannot be written: {error}") from error
         finally:
             journal.close()
-        return sink.place
+        return sink.target
 
     def reproduce(
         self,

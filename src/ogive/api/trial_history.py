@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ogive.run.events import Event, Kind
-from ogive.trial import EMPTY, Fidelity, Step, TrialId, until
+from ogive.trial import EMPTY, Fidelity, Step, TrialId, steps_of
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Segment:
     @property
     def until(self) -> Step:
         """The last step of the fidelity."""
-        return until(self.fidelity)
+        return steps_of(self.fidelity)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ogive.bench.problem import TEST_PREFIX, Problem
-from ogive.objective import costs, hypervolume, pareto_front, sort_key, violation
+from ogive.objective import cost_vector, hypervolume, pareto_front, sort_key, total_violation
 from ogive.run.events import Event, Kind
 from ogive.run.state import State
 from ogive.trial import Trial
@@ -90,7 +90,7 @@ class Recorder:
     def _add_point(self, state: State, event: Event) -> None:
         # A trial is reported before it ends, so `evaluations` does not include it yet.
         evaluations = self.evaluations + (event.trial not in self._evaluated)
-        point = IncumbentPoint(evaluations, event.time, state.seconds, self._incumbent.regrets())
+        point = IncumbentPoint(evaluations, event.time, state.compute_seconds, self._incumbent.regrets())
         if not self.points or self.points[-1].values != point.values:
             self.points.append(point)
 
@@ -117,7 +117,7 @@ class _BestTrial:
     def regrets(self) -> tuple[float, ...]:
         assert self._best is not None
         truth = self._problem.truth(self._best.architecture)
-        feasible = violation(truth, self._problem.constraints) == 0
+        feasible = total_violation(truth, self._problem.constraints) == 0
         return tuple(compute_regret(self._problem, name, truth if feasible else None) for name in self._problem.bounds)
 
 
@@ -142,7 +142,7 @@ class _Front:
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self._members: dict[int, tuple[Any, Mapping[str, float]]] = {}  # by trial id: reported costs, truth
-        true_front = np.array([costs(truth, problem.objectives) for truth in problem.front])
+        true_front = np.array([cost_vector(truth, problem.objectives) for truth in problem.front])
         self._full_hypervolume = hypervolume(true_front, problem.reference)
 
     def clear(self) -> None:
@@ -150,9 +150,9 @@ class _Front:
 
     def update(self, trial: Trial) -> bool:
         """Return whether `trial` is on the front of the reported metrics."""
-        if violation(trial.metrics, self._problem.constraints):
+        if total_violation(trial.metrics, self._problem.constraints):
             return False
-        reported = costs(trial.metrics, self._problem.objectives)
+        reported = cost_vector(trial.metrics, self._problem.objectives)
         self._members[trial.id] = reported, self._problem.truth(trial.architecture)
         on_front = pareto_front(np.array([reported for reported, _ in self._members.values()]))
         self._members = {key: value for (key, value), on in zip(self._members.items(), on_front, strict=True) if on}
@@ -160,8 +160,8 @@ class _Front:
 
     def regrets(self) -> tuple[float, ...]:
         objectives, constraints = self._problem.objectives, self._problem.constraints
-        feasible = [truth for _, truth in self._members.values() if violation(truth, constraints) == 0]
-        true_costs = np.array([costs(truth, objectives) for truth in feasible]).reshape(-1, len(objectives))
+        feasible = [truth for _, truth in self._members.values() if total_violation(truth, constraints) == 0]
+        true_costs = np.array([cost_vector(truth, objectives) for truth in feasible]).reshape(-1, len(objectives))
         return (100.0 * (1.0 - hypervolume(true_costs, self._problem.reference) / self._full_hypervolume),)
 
 

@@ -25,7 +25,7 @@ class BenchmarkEstimator(Estimator):
         seconds = 0.0
         for result in self.problem.evaluate(evaluation.architecture, evaluation.fidelity, evaluation.seed):
             seconds += result.seconds
-            if result.step <= evaluation.reported:
+            if result.step <= evaluation.last_reported_step:
                 continue
             action = evaluation.report(result.step, {**result.metrics, "seconds": seconds})
             if action is not Action.CONTINUE:

@@ -41,7 +41,7 @@ _REGISTRY: Registry[Problem] = Registry(
         "chain": "ogive.bench.synthetic:Chain",
     },
 )
-ABOUT = {
+DESCRIPTIONS = {
     "digits": "learning curves of 1,554 convolutional chains on digits, three seeds",
     "curves": "a file of learning curves that `ogive bench build` wrote",
     "nasbench201": "a CSV of measurements of NAS-Bench-201's 15,625 cells",
@@ -109,7 +109,7 @@ class Method:
     schedule: PluginSpec = FULL
 
     def __str__(self) -> str:
-        default = brought(self.strategy) or FULL
+        default = get_bundled_schedule(self.strategy) or FULL
         return str(self.strategy) if self.schedule == default else f"{self.strategy}@{self.schedule}"
 
 
@@ -124,7 +124,7 @@ def parse_method(spec: str) -> Method:
     strategy, schedule = parse_plugin(strategy_spec), parse_plugin(schedule_spec) if at else FULL
     strategies.check_options(strategy.name, strategy.options)
     schedules.check_options(schedule.name, schedule.options)
-    bundled = brought(strategy)
+    bundled = get_bundled_schedule(strategy)
     if bundled is not None and at:
         raise JobError(
             f"{spec!r}: strategy {strategy.name!r} brings its own schedule, {bundled.name!r}; remove @{schedule_spec}"
@@ -132,9 +132,9 @@ def parse_method(spec: str) -> Method:
     return Method(strategy, bundled or schedule)
 
 
-def brought(strategy: PluginSpec) -> PluginSpec | None:
+def get_bundled_schedule(strategy: PluginSpec) -> PluginSpec | None:
     """Return the schedule that a strategy such as BOHB or DEHB brings, with the options that concern it; None for others."""
-    schedule = strategies.brought(strategy.name, strategy.options)
+    schedule = strategies.paired_schedule(strategy.name, strategy.options)
     return None if schedule is None else next(PluginSpec(name, options) for name, options in schedule.items())
 
 
@@ -160,7 +160,7 @@ def parse_plugin(spec: str) -> PluginSpec:
     return PluginSpec(name.strip(), parsed)
 
 
-def needs(name: str) -> list[str]:
+def get_required_options(name: str) -> list[str]:
     """Return the options of a benchmark that have no default."""
     return [key for key, value in options(name).items() if value is inspect.Parameter.empty]
 

@@ -15,8 +15,8 @@ import numpy as np
 from ogive.bench.table_problem import Table
 from ogive.errors import JobError, SpaceError
 from ogive.objective import Constraint, ObjectiveSpec
-from ogive.objective import constraints as parse_constraints
-from ogive.objective import objectives as parse_objectives
+from ogive.objective import parse_constraints as parse_constraints
+from ogive.objective import parse_objectives as parse_objectives
 from ogive.space import Architecture, Space
 from ogive.trial import EMPTY
 

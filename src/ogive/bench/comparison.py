@@ -21,7 +21,7 @@ from ogive.bench.problem import Problem
 from ogive.bench.protocol import EpisodeKey, EpisodeStore, Protocol, get_environment
 from ogive.bench.simulated_search import make_schedule, make_strategy
 from ogive.errors import JobError, RunError
-from ogive.registry import positive, whole
+from ogive.registry import check_positive, check_whole_number
 
 RANDOM = "random"
 """Every comparison includes random search."""
@@ -82,10 +82,10 @@ def compare(
     """
     protocol = protocol or Protocol()
     for name, value in (("trials", protocol.trials), ("workers", protocol.workers), ("seeds", seeds)):
-        whole("compare", name, value, at_least=1)
-    whole("compare", "processes", processes, at_least=1)
+        check_whole_number("compare", name, value, at_least=1)
+    check_whole_number("compare", "processes", processes, at_least=1)
     if protocol.cost is not None:
-        positive("compare", "cost", protocol.cost)
+        check_positive("compare", "cost", protocol.cost)
     parsed_methods = _parse_methods(methods)
     problems = {spec: catalog.load(spec) for spec in dict.fromkeys(benchmarks)}
     if not problems:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ogive.bench.comparison_results import Axis, BenchmarkResults
 from ogive.drawing.plot import CHARACTER, AxisScale, Plot
-from ogive.stats.comparison_tests import groups, mean_interval
+from ogive.stats.comparison_tests import indistinguishable_groups, mean_interval
 
 COLOURS = 10
 """From the eleventh method on, colours are used a second time, with dashed lines."""
@@ -87,7 +87,7 @@ def draw_critical_differences(names: Sequence[str], ranks: Sequence[float], diff
         380.0, 24.0 + 1.12 * CHARACTER * (5 + max(map(len, names)))
     )  # fits a name and its rank, also in wide fonts
     sorted_ranks = [float(ranks[i]) for i in order]
-    bars = groups(sorted_ranks, difference)
+    bars = indistinguishable_groups(sorted_ranks, difference)
     half = (k + 1) // 2
     labels_top = line + 18 + 9 * len(bars)
     height = labels_top + 24 * half + 10

@@ -13,13 +13,13 @@ import numpy as np
 
 from ogive.bench import comparison_figures
 from ogive.bench.comparison import RANDOM, Comparison
-from ogive.bench.comparison_results import BenchmarkResults, all_results, compute_ranks
+from ogive.bench.comparison_results import BenchmarkResults, collect_results, compute_ranks
 from ogive.document.blocks import Block, Drawing, Keys, Page, Section, Table, Text
 from ogive.document.write import write_page
 from ogive.errors import RunError
 from ogive.formatting import plural
 from ogive.space import SizeBounds
-from ogive.stats.comparison_tests import critical_difference, friedman, mean_interval
+from ogive.stats.comparison_tests import critical_difference, friedman_p_value, mean_interval
 
 FOOTER = "Written by Ogive from the episodes of the comparison."
 
@@ -34,7 +34,7 @@ def write_report(comparison: Comparison, reference: str | None = None) -> Path:
     Raises:
         RunError: the comparison has no such method, or the folder cannot be written.
     """
-    results = all_results(comparison)
+    results = collect_results(comparison)
     reference = reference or results[0].names[0]
     if reference not in results[0].names:
         raise RunError(f"the comparison has no method {reference!r}; it has {', '.join(results[0].names)}")
@@ -53,7 +53,7 @@ def write_report(comparison: Comparison, reference: str | None = None) -> Path:
 
 def tables(comparison: Comparison) -> list[tuple[str, list[Table]]]:
     """Return the tables of regrets of each benchmark, for a terminal."""
-    return [(item.spec, _regret_tables(item)) for item in all_results(comparison)]
+    return [(item.spec, _regret_tables(item)) for item in collect_results(comparison)]
 
 
 # -- sections ----------------------------------------------------------------------------------------------------------
@@ -119,7 +119,8 @@ def _early_ends(item: BenchmarkResults) -> list[str]:
     if item.by_cost:
         least = min(item.names, key=lambda name: min(episode["cost"] for episode in item.episodes(name)))
         texts.append(
-            f"Methods are compared at equal cost: {item.end:.4g} full trainings, the lowest cost of a search (of {least})."
+            f"Methods are compared at equal cost: {item.end_position:.4g} full trainings, the lowest cost of a search "
+            f"(of {least})."
         )
     failed = {name: sum(episode["failed"] for episode in item.episodes(name)) for name in item.names}
     if any(failed.values()):
@@ -160,7 +161,7 @@ def _test_table(item: BenchmarkResults, reference: str) -> Table:
         rows.append([name, f"{test.mean:+.3g}", interval, _format_p(test.p), _format_p(test.corrected), verdict])
     head = ["", "difference", "95 % interval", "p", "p after correction", "at 0.05"]
     note = (
-        f"Each method minus {reference}, paired over the seeds: {item.measures[-1]} at the end ({item.end:.4g} "
+        f"Each method minus {reference}, paired over the seeds: {item.measures[-1]} at the end ({item.end_position:.4g} "
         f"{item.axis.units}); below 0 is better. Wilcoxon's signed-rank test, corrected by Holm's method over the rows of "
         "this table."
     )
@@ -173,7 +174,7 @@ def _ranks_section(results: Sequence[BenchmarkResults]) -> Section:
     if len(names) < 2 or len(values) < 2:
         return Section("ranks", "Ranks", [Text("Ranks need at least two methods and two blocks.")])
     difference = critical_difference(len(names), len(values))
-    p = friedman(values)
+    p = friedman_p_value(values)
     texts = [
         f"Mean ranks over {len(values)} {blocks}, 1 is the best; ranked by the last measure at the end. Friedman's test of "
         f"equal methods: p {'' if p < 1e-4 else '= '}{_format_p(p)}. Methods joined by a bar do not differ at 0.05 "

@@ -21,7 +21,7 @@ from ogive.bench.problem import Problem
 from ogive.bench.simulated_search import FULL
 from ogive.stats.comparison_tests import average_ranks
 from ogive.stats.corrections import holm
-from ogive.stats.paired import Paired, paired
+from ogive.stats.paired import PairedComparison, compare_pairs
 
 MARKS = (5, 10, 25, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 2000, 5000, 10_000)
 """The columns of the tables of regrets."""
@@ -113,7 +113,7 @@ class BenchmarkResults:
         return np.array(rows, dtype=np.float64).reshape(len(rows), len(positions), len(self.measures))
 
     @cached_property
-    def end(self) -> float:
+    def end_position(self) -> float:
         """The position at which methods are compared: the end of the searches, or the least cost that a search reached."""
         reached: list[float] = [
             min(episode[self.axis.name] for episode in self.episodes(name)) / self.axis.unit for name in self.names
@@ -123,7 +123,7 @@ class BenchmarkResults:
     @property
     def marks(self) -> list[float]:
         """Round positions along the axis, and the end."""
-        return [*(float(mark) for mark in MARKS if mark < self.end * 0.999), self.end]
+        return [*(float(mark) for mark in MARKS if mark < self.end_position * 0.999), self.end_position]
 
     def figure_positions(self, axis: Axis) -> list[float]:
         """Return positions along an axis for a figure."""
@@ -133,19 +133,21 @@ class BenchmarkResults:
         return [last * index / FIGURE_POSITIONS for index in range(1, FIGURE_POSITIONS + 1)]
 
     @cached_property
-    def final(self) -> FloatArray:
+    def final_regrets(self) -> FloatArray:
         """The regrets at the end by the last measure: [k, s]."""
-        return np.stack([self.regrets(name, self.axis, [self.end])[:, 0, -1] for name in self.names])
+        return np.stack([self.regrets(name, self.axis, [self.end_position])[:, 0, -1] for name in self.names])
 
     def at_optimum(self, name: str) -> int:
         """Return the number of seeds whose regret is 0 at the end, by the first measure (validation)."""
-        return int((self.regrets(name, self.axis, [self.end])[:, 0, 0] <= OPTIMUM_TOLERANCE).sum())
+        return int((self.regrets(name, self.axis, [self.end_position])[:, 0, 0] <= OPTIMUM_TOLERANCE).sum())
 
-    def differences(self, reference: str) -> dict[str, Paired]:
+    def differences(self, reference: str) -> dict[str, PairedComparison]:
         """Return the paired test of each other method minus `reference` at the end, with Holm's correction over all."""
-        row = self.final[self.names.index(reference)]
+        row = self.final_regrets[self.names.index(reference)]
         tests = {
-            name: paired(self.final[i].tolist(), row.tolist()) for i, name in enumerate(self.names) if name != reference
+            name: compare_pairs(self.final_regrets[i].tolist(), row.tolist())
+            for i, name in enumerate(self.names)
+            if name != reference
         }
         corrected = holm([test.p for test in tests.values()]).tolist()
         return {name: replace(test, corrected=p) for (name, test), p in zip(tests.items(), corrected, strict=True)}
@@ -157,7 +159,7 @@ class BenchmarkResults:
         return 1e3 * sum(episode["processor"] for episode in episodes) / trials if trials else math.nan
 
 
-def all_results(comparison: Comparison) -> list[BenchmarkResults]:
+def collect_results(comparison: Comparison) -> list[BenchmarkResults]:
     """Return the results on each benchmark."""
     return [BenchmarkResults(comparison, spec) for spec in comparison.problems]
 
@@ -165,7 +167,7 @@ def all_results(comparison: Comparison) -> list[BenchmarkResults]:
 def compute_ranks(results: Sequence[BenchmarkResults]) -> tuple[FloatArray, FloatArray, str]:
     """Return the mean ranks [k] of the methods, the values [blocks, k] that were ranked, and a description of the blocks."""
     if len(results) >= MIN_BENCHMARKS:
-        values = np.stack([item.final.mean(axis=1) for item in results])
+        values = np.stack([item.final_regrets.mean(axis=1) for item in results])
         return average_ranks(values), values, "benchmarks (means over seeds)"
-    values = np.concatenate([item.final.T for item in results])
+    values = np.concatenate([item.final_regrets.T for item in results])
     return average_ranks(values), values, "(benchmark, seed) pairs"

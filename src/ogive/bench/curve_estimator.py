@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ogive.registry import whole
+from ogive.registry import check_whole_number
 from ogive.run.estimator import Estimator, Evaluation
 from ogive.schedule.base import Action
 from ogive.seeds import derive
@@ -39,7 +39,7 @@ class Curves(Estimator):
     def __init__(self, task: Task, training: Recipe, seeds: int = 3) -> None:
         self.task = task
         self.training = training
-        self.seeds = whole("curves", "seeds", seeds, at_least=1)
+        self.seeds = check_whole_number("curves", "seeds", seeds, at_least=1)
         self.epochs = training.epochs
         self._splits: tuple[Examples, Examples, Examples] | None = None
 
@@ -63,7 +63,7 @@ class Curves(Estimator):
             metrics = {f"{name}_seed{n}": row[name] for n, row in enumerate(rows) for name in COLUMNS}
             for name in ("accuracy", "log_loss"):
                 metrics[name] = sum(row[name] for row in rows) / len(rows)
-            if epoch > evaluation.reported and evaluation.report(epoch, metrics) is not Action.CONTINUE:
+            if epoch > evaluation.last_reported_step and evaluation.report(epoch, metrics) is not Action.CONTINUE:
                 return
 
     def recipe(self) -> Mapping[str, Any]:

@@ -63,7 +63,7 @@ def collect(
     if missing:
         example = ", ".join(f"{name}={label}" for name, label in missing[0].items())
         raise JobError(f"{len(missing)} of {len(grid)} architectures have no finished trial, such as {example}")
-    labels = {decision.name: list(decision.domain.all(0)) for decision in space.decisions}
+    labels = {decision.name: list(decision.domain.enumerate_labels(0)) for decision in space.decisions}
     choices = np.full((len(grid), len(labels)), -1, dtype=np.int8)
     values = {name: np.empty((len(grid), seeds, epochs)) for name in COLUMNS}
     for row, architecture in enumerate(grid):
@@ -188,7 +188,7 @@ def load(
 
 def _row_keys(space: Space, choices: NDArray[np.int8]) -> Sequence[str]:
     """Return the id of the architecture of each row of `choices` [n, decisions]."""
-    labels = [(decision.name, list(decision.domain.all(0))) for decision in space.decisions]
+    labels = [(decision.name, list(decision.domain.enumerate_labels(0))) for decision in space.decisions]
     keys = []
     for row in choices:
         active = {name: names[index] for (name, names), index in zip(labels, row, strict=True) if index >= 0}

@@ -37,10 +37,10 @@ def run_episode(problem: Problem, method: Method, seed: int, protocol: Protocol)
         "points": [list(asdict(point).values()) for point in recorder.points],
         "evaluations": recorder.evaluations,
         "trials": len(state.trials),
-        "failed": state.failed,
-        "ended": state.ended,
-        "seconds": state.elapsed,
-        "cost": state.seconds,
+        "failed": state.failed_count,
+        "ended": state.end_reason,
+        "seconds": state.elapsed_seconds,
+        "cost": state.compute_seconds,
         "processor": round(time.process_time() - start, 3),
     }
 

@@ -40,7 +40,7 @@ TEST_PREFIX = "test_"
 
 
 @dataclass(frozen=True)
-class Observation:
+class StepResult:
     """The metrics of an evaluation at one step.
 
     Attributes:
@@ -86,7 +86,7 @@ class Problem(ABC):
     source: str = ""
 
     @abstractmethod
-    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
+    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
         """Yield the metrics at each step in ascending order, up to the step of `fidelity`.
 
         A problem that is not continuable may yield the last step only.

@@ -19,7 +19,7 @@ import yaml
 from ogive import schedule as schedules
 from ogive import strategy as strategies
 from ogive.bench.problem import Problem
-from ogive.executors.simulated import FaultModel, Judge, Simulated, VirtualClock
+from ogive.executors.simulated import FaultModel, SimulatedExecutor, SimulateTrial, VirtualClock
 from ogive.formatting import duration
 from ogive.run.controller import Controller
 from ogive.run.events import Event, Kind
@@ -69,14 +69,14 @@ class MemoryLog:
         return [event.at(event.time, first + number) for number, event in enumerate(events)]
 
 
-def make_trajectory(problem: Problem) -> Judge:
+def make_trajectory(problem: Problem) -> SimulateTrial:
     """Return the function that simulates a job: it yields (step, metrics, seconds) of each step from `problem.evaluate`."""
 
     def trajectory(assignment: Assignment) -> Iterator[tuple[Step, Mapping[str, float], float]]:
         architecture = problem.space.architecture(assignment.choices)
         architecture.__dict__["id"] = assignment.id  # fills the cached property: the controller has computed it already
         for result in problem.evaluate(architecture, assignment.fidelity, assignment.seed):
-            if result.step > assignment.reported:
+            if result.step > assignment.last_reported_step:
                 yield result.step, result.metrics, result.seconds
 
     return trajectory
@@ -126,7 +126,7 @@ def simulate(
     seed: int = 0,
     cost: float | None = None,
     observer: Observer = lambda state, event: None,
-    trajectory: Judge | None = None,
+    trajectory: SimulateTrial | None = None,
     faults: FaultModel | None = None,
     hours: float | None = None,
 ) -> State:
@@ -150,10 +150,10 @@ def simulate(
     """
     settings = Settings(max_trials=trials, workers=workers, max_failed_trials=trials + 1)
     clock = VirtualClock()
-    state = State.of(
+    state = State.from_events(
         [Event(Kind.CREATED, data=_created(problem, strategy, schedule, seed, settings), seq=1)], problem.space
     )
-    executor = Simulated(clock, trajectory or make_trajectory(problem), workers, faults=faults, seed=seed)
+    executor = SimulatedExecutor(clock, trajectory or make_trajectory(problem), workers, faults=faults, seed=seed)
     controller = Controller(
         MemoryLog(),
         [Event(Kind.OPENED, data={"workers": workers}, seq=1)],
@@ -167,7 +167,7 @@ def simulate(
         observer=lambda state, event: _observe(controller, observer, cost, hours, event),
     )
     reason = controller.run()
-    state.ended = state.ended or reason
+    state.end_reason = state.end_reason or reason
     return state
 
 
@@ -176,7 +176,7 @@ def _observe(
 ) -> None:
     """Pass an event to the observer, then stop the search if it has reached a limit."""
     observer(controller.state, event)
-    if cost is not None and controller.state.seconds >= cost:
+    if cost is not None and controller.state.compute_seconds >= cost:
         controller.stop(f"the budget of {duration(cost)} of training is used up")
     if hours is not None and controller.clock.monotonic() >= hours * 3600:
         controller.stop(f"the budget of {duration(hours * 3600)} is used up")

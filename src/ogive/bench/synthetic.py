@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from ogive.bench.problem import Bounds, Observation, Problem
+from ogive.bench.problem import Bounds, Problem, StepResult
 from ogive.bench.table_problem import Table
 from ogive.errors import JobError
 from ogive.objective import Objective
-from ogive.registry import whole
+from ogive.registry import check_whole_number
 from ogive.seeds import generator
 from ogive.space import Architecture, Space, integer, layer, one_of, repeat
 from ogive.trial import Fidelity
@@ -38,7 +38,10 @@ class Additive(Problem):
     """
 
     def __init__(self, decisions: int = 8, alternatives: int = 4, seed: int = 0) -> None:
-        d, a = whole("additive", "decisions", decisions, 1), whole("additive", "alternatives", alternatives, 2)
+        d, a = (
+            check_whole_number("additive", "decisions", decisions, 1),
+            check_whole_number("additive", "alternatives", alternatives, 2),
+        )
         self.name = f"additive-{d}x{a}"
         self.objectives = (Objective("accuracy"),)
         self.split = ""
@@ -48,8 +51,8 @@ class Additive(Problem):
         low, high = parts.min(axis=1).sum(), parts.max(axis=1).sum()
         self._parts = (parts - parts.min(axis=1, keepdims=True)) / (high - low)
 
-    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
-        yield Observation(1, self.truth(architecture), 1.0)
+    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
+        yield StepResult(1, self.truth(architecture), 1.0)
 
     def truth(self, architecture: Architecture) -> Mapping[str, float]:
         return {"accuracy": float(sum(self._parts[i, architecture[f"x{i}"]] for i in range(len(self._parts))))}
@@ -77,8 +80,8 @@ def nk(n: int = 10, k: int = 3, alternatives: int = 3, seed: int = 0) -> Table:
     Raises:
         JobError: an option is out of its range.
     """
-    n, a = whole("nk", "n", n, 2), whole("nk", "alternatives", alternatives, 2)
-    k = whole("nk", "k", k, 0)
+    n, a = check_whole_number("nk", "n", n, 2), check_whole_number("nk", "alternatives", alternatives, 2)
+    k = check_whole_number("nk", "k", k, 0)
     if k >= n or a**n > 10**6:
         raise JobError(f"nk: n={n}, k={k}, alternatives={a}; k must be below n, and alternatives^n at most a million")
     rng = generator(seed, "nk")
@@ -122,8 +125,8 @@ class Chain(Problem):
     OPERATIONS = ("conv3", "conv5", "depthwise", "pool")
 
     def __init__(self, depth: int = 6, epochs: int = 27, noise: float = 0.0, seed: int = 0) -> None:
-        depth = whole("chain", "depth", depth, 2)
-        self.epochs = whole("chain", "epochs", epochs, 1)
+        depth = check_whole_number("chain", "depth", depth, 2)
+        self.epochs = check_whole_number("chain", "epochs", epochs, 1)
         self.name, self.continuable, self.noise = f"chain-{depth}", True, float(noise)
         self.objectives, self.split = (Objective("accuracy"),), ""
         self.source = f"a synthetic chain of 1 to {depth} layers with learning curves of {epochs} epochs"
@@ -141,7 +144,7 @@ class Chain(Problem):
         times = integer(1, depth, name="depth")
         self.space = Space(layer(network, repeat(lambda i: layer(network, widths[i], chosen[i]), times=times)))
 
-    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
+    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
         final, cost = self.truth(architecture)["accuracy"], self._cost(architecture)
         rate = 4.0 / (1.0 + 2.0 * cost) / (self.epochs or 1)
         noise = generator(seed, "curve", architecture.id).standard_normal(self.epochs or 1)
@@ -149,7 +152,7 @@ class Chain(Problem):
             distance = math.exp(-rate * epoch)  # from the asymptote of the curve
             value = final * (1 - distance) / (1 - math.exp(-rate * (self.epochs or 1)))
             value += self.noise * (0.2 + distance) * float(noise[epoch - 1])
-            yield Observation(epoch, {"accuracy": value}, 0.2 + cost)
+            yield StepResult(epoch, {"accuracy": value}, 0.2 + cost)
 
     def truth(self, architecture: Architecture) -> Mapping[str, float]:
         depth = int(architecture["depth"])

@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike
 
 from ogive.arrays import BoolArray, FloatArray
 from ogive.bench import table_checks
-from ogive.bench.problem import TEST_PREFIX, Bounds, Observation, Problem
+from ogive.bench.problem import TEST_PREFIX, Bounds, Problem, StepResult
 from ogive.errors import JobError
 from ogive.hashing import hash_bytes
 from ogive.objective import Constraint, Objective, ObjectiveSpec, pareto_front
-from ogive.objective import constraints as parse_constraints
-from ogive.objective import objectives as parse_objectives
+from ogive.objective import parse_constraints as parse_constraints
+from ogive.objective import parse_objectives as parse_objectives
 from ogive.space import Architecture, Space
 from ogive.trial import EMPTY, Fidelity
 
@@ -110,14 +110,14 @@ class Table(Problem):
             )
         return row
 
-    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
+    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
         row, last = self.row(architecture), self._level(fidelity)
         repetition = seed % self.repetitions
         previous = 0.0
         for level in range(last + 1) if self.continuable else (last,):
             total = float(self._seconds[row, repetition, level])
             metrics = {name: float(values[row, repetition, level]) for name, values in self._reported.items()}
-            yield Observation(self.levels[level] if self.levels else 1, metrics, total - previous)
+            yield StepResult(self.levels[level] if self.levels else 1, metrics, total - previous)
             previous = total
 
     def screen(self, architecture: Architecture) -> Mapping[str, float]:

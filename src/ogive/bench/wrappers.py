@@ -11,10 +11,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from ogive.bench.problem import Bounds, Observation, Problem
+from ogive.bench.problem import Bounds, Problem, StepResult
 from ogive.errors import JobError
 from ogive.hashing import hash_text
-from ogive.registry import positive, whole
+from ogive.registry import check_positive, check_whole_number
 from ogive.seeds import generator
 from ogive.space import Architecture, Decision, Space
 from ogive.trial import Fidelity
@@ -57,7 +57,7 @@ class Wrapper(Problem):
                 *(architecture[name] for name in extra),
             ]
 
-    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
+    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
         yield from self.problem.evaluate(self.inner(architecture), fidelity, seed)
 
     def truth(self, architecture: Architecture) -> Mapping[str, float]:
@@ -101,10 +101,10 @@ class Noisy(Wrapper):
     """
 
     def __init__(self, problem: Problem, deviation: float) -> None:
-        self.deviation = positive("noise", "deviation", deviation)
+        self.deviation = check_positive("noise", "deviation", deviation)
         super().__init__(problem, f"with noise {self.deviation:g}")
 
-    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
+    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
         rng = generator(seed, "noise", architecture.id)
         noise = rng.standard_normal(((self.epochs or 1) + 1, len(self.objectives)))
         for result in super().evaluate(architecture, fidelity, seed):
@@ -128,12 +128,12 @@ class Failing(Wrapper):
     """
 
     def __init__(self, problem: Problem, share: float) -> None:
-        self.share = positive("failures", "share", share)
+        self.share = check_positive("failures", "share", share)
         if self.share >= 1:
             raise JobError(f"failures: share is {share!r}, but must be below 1")
         super().__init__(problem, f"with {self.share:.0%} failures")
 
-    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
+    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
         if generator(seed, "failure", architecture.id).random() < self.share:
             raise EvaluationFailed("a failure simulated by the benchmark")
         yield from super().evaluate(architecture, fidelity, seed)
@@ -151,7 +151,7 @@ class Permuted(Wrapper):
     """
 
     def __init__(self, problem: Problem, seed: int = 0) -> None:
-        seed = whole("permuted", "seed", seed, at_least=0)
+        seed = check_whole_number("permuted", "seed", seed, at_least=0)
         rows = [d.describe() for d in problem.space.decisions]
         super().__init__(problem, "with permuted alternatives", _derive_space(problem.space, rows, f"permuted {seed}"))
         self._copy_rules()
@@ -160,7 +160,7 @@ class Permuted(Wrapper):
         for decision in problem.space.decisions:
             kind = decision.domain.describe()["kind"]
             if decision.name not in conditions and kind in ("one_of", "integer"):
-                labels = list(decision.domain.all(0))
+                labels = list(decision.domain.enumerate_labels(0))
                 order = generator(seed, "permuted", decision.name).permutation(len(labels))
                 self._permuted[decision.name] = {label: labels[i] for label, i in zip(labels, order, strict=True)}
 
@@ -183,8 +183,8 @@ class Padded(Wrapper):
     """
 
     def __init__(self, problem: Problem, decisions: int = 4, alternatives: int = 3) -> None:
-        count = whole("irrelevant", "decisions", decisions, 1)
-        labels = list(range(whole("irrelevant", "alternatives", alternatives, 2)))
+        count = check_whole_number("irrelevant", "decisions", decisions, 1)
+        labels = list(range(check_whole_number("irrelevant", "alternatives", alternatives, 2)))
         names = [f"irrelevant{i}" for i in range(count)]
         rows = [d.describe() for d in problem.space.decisions]
         rows += [{"name": name, "kind": "one_of", "labels": labels} for name in names]

@@ -29,7 +29,7 @@ def list_(as_json: AsJson = False) -> None:
     from ogive.bench import catalog
     from ogive.bench.wrappers import WRAPPERS
 
-    rows = [(name, catalog.needs(name), catalog.ABOUT.get(name, "")) for name in catalog.names()]
+    rows = [(name, catalog.get_required_options(name), catalog.DESCRIPTIONS.get(name, "")) for name in catalog.names()]
     if as_json:
         print_json([{"name": name, "needs": needs, "about": about} for name, needs, about in rows])
         return

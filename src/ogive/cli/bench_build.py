@@ -52,10 +52,10 @@ def build(
     from ogive.bench import digits
     from ogive.bench.curve_estimator import Curves
     from ogive.job import load_space
-    from ogive.registry import choice
+    from ogive.registry import check_choice
     from ogive.task import Recipe, classification
 
-    choice("bench build", "metric", metric, METRICS)
+    check_choice("bench build", "metric", metric, METRICS)
     searched = load_space(space) if space else digits.space()
     task = classification(data, test=test, validation=validation, train=train)
     curves = Curves(task, Recipe(epochs=epochs, learning_rate=learning_rate), seeds)

@@ -59,7 +59,7 @@ def compare(
     """
     from ogive.bench import Protocol, write_report
     from ogive.bench import compare as run
-    from ogive.run.manifest import cores
+    from ogive.run.manifest import count_cores
 
     benchmarks = benchmark or ["digits"]
     methods = _expand_names(strategies, benchmarks, trials)
@@ -73,7 +73,7 @@ def compare(
                 out,
                 seeds=seeds,
                 protocol=protocol,
-                processes=processes or cores(),
+                processes=processes or count_cores(),
                 progress=progress,
             )
     except KeyboardInterrupt:
@@ -103,13 +103,13 @@ def _all_strategies(benchmarks: list[str], trials: int) -> list[str]:
     import inspect
 
     from ogive import strategy as registry
-    from ogive.bench.catalog import brought, load
+    from ogive.bench.catalog import get_bundled_schedule, load
     from ogive.bench.simulated_search import PluginSpec, make_strategy
 
     without_options = [
         name for name in registry.names() if inspect.Parameter.empty not in registry.options(name).values()
     ]
-    suitable = [name for name in without_options if brought(PluginSpec(name)) is None]
+    suitable = [name for name in without_options if get_bundled_schedule(PluginSpec(name)) is None]
     for spec in benchmarks:
         problem = load(spec)
         for name in list(suitable):
@@ -166,7 +166,7 @@ def _print(comparison: Comparison) -> None:
 
 
 def _summary_json(comparison: Comparison, page: Path) -> dict[str, Any]:
-    from ogive.bench.comparison_results import all_results
+    from ogive.bench.comparison_results import collect_results
 
     return {
         "protocol": comparison.protocol.hash,
@@ -175,11 +175,11 @@ def _summary_json(comparison: Comparison, page: Path) -> dict[str, Any]:
         "benchmarks": {
             item.spec: {
                 "measure": item.measures[-1],
-                "judged_at": item.end,
+                "judged_at": item.end_position,
                 "axis": item.axis.label,
-                "regret": {name: row.tolist() for name, row in zip(item.names, item.final, strict=True)},
+                "regret": {name: row.tolist() for name, row in zip(item.names, item.final_regrets, strict=True)},
                 "at_optimum": {name: item.at_optimum(name) for name in item.names},
             }
-            for item in all_results(comparison)
+            for item in collect_results(comparison)
         },
     }

@@ -111,7 +111,7 @@ def _format_search(job: Job) -> str:
     data = f", on {share:.3g} of the training examples" if share < 1 else ""
     other_proxies = job.keys.proxy.model_dump(exclude={"data_fraction"})
     data += "".join(f", {name} {value:.3g}" for name, value in other_proxies.items() if value < 1)
-    parallel = "as many at a time as a plan recommends" if job.planned else f"{job.parallel_trials} at a time"
+    parallel = "as many at a time as a plan recommends" if job.is_planned else f"{job.parallel_trials} at a time"
     return f"{job.keys.max_trials} trials with strategy {strategy} and schedule {schedule}{epochs}{data}, {parallel}"
 
 

@@ -33,9 +33,9 @@ def open_run(run_or_job: Path, trust: bool = False) -> Run:
     Only the journal is read. PyTorch is not loaded; the code of the run is loaded only with `trust`.
     """
     from ogive import api
-    from ogive.job import add_code_folders, run_folder
+    from ogive.job import add_code_folders, find_run_folder
 
-    folder = run_folder(run_or_job)
+    folder = find_run_folder(run_or_job)
     if trust:
         add_code_folders(folder)
     return api.open_run(folder, trust=trust)
@@ -89,9 +89,9 @@ def _strict_json(value: Any) -> Any:
 def format_choices(trial: Trial) -> str:
     """Return the active decisions of a trial on one line; of the baseline in full training, that it is hand-drawn."""
     from ogive.estimate.full_training import BASELINE
-    from ogive.run.trial_labels import STAGE
+    from ogive.run.trial_labels import FULL_TRAINING_SETTING
 
-    if trial.proposal.settings.get(STAGE, {}).get("network") == BASELINE:
+    if trial.proposal.settings.get(FULL_TRAINING_SETTING, {}).get("network") == BASELINE:
         return "hand-drawn baseline"
     return ", ".join(f"{name}={_format_label(label)}" for name, label in trial.architecture.items())
 
@@ -142,7 +142,7 @@ def _print_ranking(
     from rich.table import Table
 
     from ogive.formatting import number
-    from ogive.run.trial_labels import trial_name
+    from ogive.run.trial_labels import format_trial_name
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in (*(["rank"] if ranked else []), "trial", *metrics, "epochs"):
@@ -153,7 +153,12 @@ def _print_ranking(
         values = [number(measured[name]) if name in measured else "-" for name in metrics]
         rank_cell = [str(rank)] if ranked else []
         table.add_row(
-            *rank_cell, trial_name(trial).removeprefix("trial "), *values, str(step), status, format_choices(trial)
+            *rank_cell,
+            format_trial_name(trial).removeprefix("trial "),
+            *values,
+            str(step),
+            status,
+            format_choices(trial),
         )
     print_table(table)
 

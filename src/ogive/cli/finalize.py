@@ -149,9 +149,9 @@ def _load_baseline(reference: str) -> Callable[[], Any]:
 def _print(run: Run, result: FullTrainingResult) -> None:
     from rich.table import Table
 
-    from ogive.stages.full_training_text import rows, sentences
+    from ogive.stages.full_training_text import list_conclusions, make_table
 
-    head, cells = rows(result)
+    head, cells = make_table(result)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in head:
         table.add_column(name, justify="right" if name else "left", overflow="fold")
@@ -159,7 +159,7 @@ def _print(run: Run, result: FullTrainingResult) -> None:
         table.add_row(*row)
     print_table(table)
     print()
-    for line in sentences(result):
+    for line in list_conclusions(result):
         print(line)
     _print_comparison(run)
     folder = run.folder / "final"
@@ -178,7 +178,7 @@ def _print(run: Run, result: FullTrainingResult) -> None:
 def _print_comparison(run: Run) -> None:
     """Print the difference between the winner and the baseline for each metric."""
     from ogive.report import read_comparison
-    from ogive.stages.comparison_text import known_goal, verdict
+    from ogive.stages.comparison_text import find_known_goal, format_verdict
 
     comparison = read_comparison(run.folder)
     if comparison is None:
@@ -187,6 +187,8 @@ def _print_comparison(run: Run) -> None:
     goals = {objective.metric: objective.goal for objective in run.state.objectives}
     print(f"\n{winner.name} minus {baseline.name} on the {comparison.split} split, paired by seed, means:")
     for metric, difference in comparison.differences.items():
-        print(f"  {verdict(metric, difference, goals.get(metric) or known_goal(metric), len(comparison.seeds))}")
+        print(
+            f"  {format_verdict(metric, difference, goals.get(metric) or find_known_goal(metric), len(comparison.seeds))}"
+        )
     if winner.parameters is not None and baseline.parameters is not None:
         print(f"  parameters: {winner.parameters:,} in {winner.name}, {baseline.parameters:,} in {baseline.name}")

@@ -53,7 +53,9 @@ def front(run: RunPath, as_json: AsJson = False) -> None:
         print_notes(opened)
     else:
         missing = "satisfies all constraints" if opened.state.constraints else "has a value of every objective"
-        print(f"no trial {missing} yet; {opened.state.failed:,} of {plural(len(opened.state.trials), 'trial')} failed")
+        print(
+            f"no trial {missing} yet; {opened.state.failed_count:,} of {plural(len(opened.state.trials), 'trial')} failed"
+        )
 
 
 def _row_json(trial: Trial, knee: Knee | None, full_training: Mapping[int, Any]) -> dict[str, Any]:

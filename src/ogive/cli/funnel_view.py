@@ -149,8 +149,8 @@ def _phase_json(funnel: Funnel, name: str) -> dict[str, Any]:
         "state": _search_state(state, verdict),
         "trials": len(state.trials),
         "max_trials": state.settings["max_trials"],
-        "failed": state.failed,
-        "seconds": state.seconds,
+        "failed": state.failed_count,
+        "seconds": state.compute_seconds,
         "best": {o.metric: best[0].metrics[o.metric] for o in state.objectives} if best else {},
     }
 
@@ -158,7 +158,7 @@ def _phase_json(funnel: Funnel, name: str) -> dict[str, Any]:
 def _spending(funnel: Funnel) -> list[Spending]:
     """Return what was spent so far, by phase and device."""
     from ogive.api import open_run
-    from ogive.run.spending import spend_by
+    from ogive.run.spending import compute_spending_by_device
     from ogive.stages.stage_states import stage_states
 
     states: dict[str, State] = {}
@@ -167,7 +167,7 @@ def _spending(funnel: Funnel) -> list[Spending]:
         states[name] = by_stage["search"]
         if "final" in by_stage:
             states[funnel.last or f"{name}/final"] = by_stage["final"]
-    return spend_by(states)
+    return compute_spending_by_device(states)
 
 
 def _format_spending(spent: Sequence[Spending]) -> str:
@@ -188,11 +188,11 @@ def _format_spending(spent: Sequence[Spending]) -> str:
 
 
 def _search_state(state: State, verdict: PhaseVerdict | None) -> str:
-    if verdict is not None or state.ended:
+    if verdict is not None or state.end_reason:
         return "ended"
     if state.error is not None:
         return "ended by an error"
-    return "running" if state.open else "interrupted"
+    return "running" if state.is_open else "interrupted"
 
 
 def _full_training_json(funnel: Funnel, verdict: PhaseVerdict | None) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def init(
     """
     from importlib.resources import files
 
-    from ogive.run.manifest import cores
+    from ogive.run.manifest import count_cores
 
     existing = [name for name in TEMPLATES if (folder / name).exists()]
     if existing:
@@ -37,7 +37,7 @@ def init(
         folder.mkdir(parents=True, exist_ok=True)
         for name, template in TEMPLATES.items():
             text = (templates / template).read_text(encoding="utf-8")
-            (folder / name).write_text(text.replace("@workers@", str(min(2, cores()))), encoding="utf-8")
+            (folder / name).write_text(text.replace("@workers@", str(min(2, count_cores()))), encoding="utf-8")
     except OSError as error:
         raise JobError(f"{folder} cannot be written: {error}; choose another folder") from error
     print(f"wrote {', '.join(str(folder / name) for name in TEMPLATES)}")

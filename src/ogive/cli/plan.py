@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ogive.job import Job
     from ogive.monitor.cost import Interval
     from ogive.planner import Plan
-    from ogive.planner.plan import Row
+    from ogive.planner.plan import SplitForecast
 
 
 def plan(
@@ -86,7 +86,7 @@ def _usage(job: Job) -> str:
 
     if (job.run / JOURNAL).is_file():
         return f"the run in {relative_path(job.run)} has started and keeps its split; only a new run uses the plan"
-    if job.planned:
+    if job.is_planned:
         return f"ogive search {job.path} uses it"
     return f"to use it: ogive search {job.path} --parallel-trials auto"
 
@@ -107,7 +107,7 @@ def _print(plan: Plan, job: Job) -> None:
     from rich.table import Table
 
     from ogive.formatting import number, plural
-    from ogive.planner.recommendation import probability
+    from ogive.planner.recommendation import format_probability
 
     strategy, schedule = (next(iter(spec)) for spec in (job.strategy, job.schedule))
     print(
@@ -133,7 +133,7 @@ def _print(plan: Plan, job: Job) -> None:
     for row in plan.rows:
         mark = ">" if row.split == plan.recommended else ""
         table.add_row(
-            mark, f"{row.split}{' *' if row.beyond else ''}", *_cells(row, has_price), probability(row.fastest)
+            mark, f"{row.split}{' *' if row.beyond else ''}", *_cells(row, has_price), format_probability(row.fastest)
         )
     print_table(table)
     if any(row.beyond for row in plan.rows):
@@ -154,7 +154,7 @@ def _format_workers(plan: Plan) -> str:
     return plural(plan.workers, plan.unit.removesuffix("s"))
 
 
-def _cells(row: Row, has_price: bool) -> list[str]:
+def _cells(row: SplitForecast, has_price: bool) -> list[str]:
     from ogive.formatting import duration, number
 
     cells = [_format_interval(interval, duration) for interval in (row.start_up, row.epoch, row.seconds)]

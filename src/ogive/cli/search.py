@@ -143,19 +143,19 @@ def _command(job: Path, options: Mapping[str, Any]) -> str:
 def _how_to_continue(job: Path, options: Mapping[str, Any], state: State) -> str:
     """Return how to continue a search that has ended: the command with more trials or a larger budget, or an advice."""
     from ogive.run.settings import Settings
-    from ogive.run.spending import spend
+    from ogive.run.spending import compute_spending
 
     if state.exhausted:
         return (
             "not possible: there are no architectures left to propose; start a new search with a wider space or another "
             "strategy (see `warm_start`)"
         )
-    settings, spent = Settings.from_json(state.settings), spend(state)
-    if len(state.seen) == state.space.size():
+    settings, spent = Settings.from_json(state.settings), compute_spending(state)
+    if len(state.architecture_counts) == state.space.size():
         return "not possible: every architecture was tried; start a new search with a wider space (see `warm_start`)"
     hours_used_up = settings.hours is not None and spent.hours >= settings.hours
     money_used_up = settings.money is not None and spent.money is not None and spent.money >= settings.money
-    if len(state.trials) >= state.total or not (hours_used_up or money_used_up):
+    if len(state.trials) >= state.total_trials or not (hours_used_up or money_used_up):
         return _command(job, {**options, "max_trials": 2 * settings.max_trials})
     if settings.money is None and settings.hours is not None:
         return _command(job, {**options, "budget": f"{2 * settings.hours:.6g}"})
@@ -170,12 +170,12 @@ def _summary_json(run: Run) -> dict[str, Any]:
     state = run.state
     return {
         "run": str(relative_path(run.folder)),
-        "why": state.ended,
+        "why": state.end_reason,
         "ended_by_failures": state.ended_by_failures,
         "no_weights": reasons_without_weights(run),
         "trials": len(state.trials),
-        "elapsed_seconds": state.elapsed,
-        "trial_seconds": state.seconds,
+        "elapsed_seconds": state.elapsed_seconds,
+        "trial_seconds": state.compute_seconds,
         "top": [network_json(network) for network in run.stages.ranked(MOST_SHOWN)],
         "failures": failure_digest(state),
     }
@@ -187,12 +187,12 @@ def _print(run: Run, how_to_continue: str) -> None:
     from ogive.formatting import duration, plural
     from ogive.monitor.overtraining import overtraining
     from ogive.report import draw_text
-    from ogive.run.results import why_none
+    from ogive.run.results import explain_no_best
 
     state = run.state
     because = " because of failures" if run.failed else ""
     trials = plural(len(state.trials), "trial")
-    print(f"{trials} in {duration(state.elapsed)}; the search ended{because}: {state.ended}")
+    print(f"{trials} in {duration(state.elapsed_seconds)}; the search ended{because}: {state.end_reason}")
     best = run.stages.ranked(MOST_SHOWN)
     if best:
         print_networks(state, best)
@@ -204,7 +204,7 @@ def _print(run: Run, how_to_continue: str) -> None:
     if hint is not None:
         print(f"hint: {hint}")
     if not best:
-        print(why_none(state))
+        print(explain_no_best(state))
         return
     folder = shlex.quote(str(relative_path(run.folder)))
     print(f"\nreport:   ogive report {folder}")

@@ -38,27 +38,27 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     from ogive.cli.funnel_view import show_if_funnel
     from ogive.formatting import duration, number, plural
     from ogive.monitor import cost_text
-    from ogive.monitor.stop_rules import verdicts
+    from ogive.monitor.stop_rules import evaluate_rules
     from ogive.monitor.utilisation import utilisation
-    from ogive.run.results import nearest, top, why_none
-    from ogive.run.trial_labels import trial_name
+    from ogive.run.results import explain_no_best, find_best_trials, find_least_violating
+    from ogive.run.trial_labels import format_trial_name
     from ogive.stages.stage_states import stage_states
 
     if show_if_funnel(run, as_json):
         return
     opened = open_run(run)
     state = opened.state
-    best = top(state, 1) if len(state.objectives) == 1 else []
+    best = find_best_trials(state, 1) if len(state.objectives) == 1 else []
     summary = _summary_json(opened, state)
     now = time.time() if summary["state"] == "running" else None
     states = stage_states(opened.folder, state)
     busy = utilisation(state, bins=1, now=now)
-    advice = verdicts(state, now=now)
+    advice = evaluate_rules(state, now=now)
     stages = opened.stages
     winners = stages.winners if stages.result is not None else []
     if as_json:
         more = {
-            "best": network_json(stages.searched(best[0])) if best else None,
+            "best": network_json(stages.deliver_searched(best[0])) if best else None,
             "winners": [
                 {**winner.to_json(), "architecture": winner.trial.architecture.to_json()} for winner in winners
             ],
@@ -72,18 +72,18 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
         print_json(summary | more)
         return
     print(f"run       {relative_path(opened.folder)}")
-    reason = state.ended or state.error
+    reason = state.end_reason or state.error
     print(f"state     {summary['state']}{f': {reason}' if reason else ''}")
     counts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in summary["trials"].items())
-    repeats = f" ({len(state.repeats):,} of them repeat failed trials)" if state.repeats else ""
-    print(f"trials    {len(state.trials):,} of {state.total:,}{repeats}{f': {counts}' if counts else ''}")
-    print(f"time      {duration(state.elapsed)}; compute time of all trials {duration(state.seconds)}")
+    repeats = f" ({len(state.repeated_by):,} of them repeat failed trials)" if state.repeated_by else ""
+    print(f"trials    {len(state.trials):,} of {state.total_trials:,}{repeats}{f': {counts}' if counts else ''}")
+    print(f"time      {duration(state.elapsed_seconds)}; compute time of all trials {duration(state.compute_seconds)}")
     if best:
         values = ", ".join(f"{o.metric} {number(best[0].metrics[o.metric])}" for o in state.objectives)
         stage = " of the search" if winners else ""
-        print(f"best      {values}: {trial_name(best[0])}{stage}, {format_choices(best[0])}")
-    elif nearest(state, 1) and not top(state, 1):
-        print(f"best      none: {why_none(state)}")
+        print(f"best      {values}: {format_trial_name(best[0])}{stage}, {format_choices(best[0])}")
+    elif find_least_violating(state, 1) and not find_best_trials(state, 1):
+        print(f"best      none: {explain_no_best(state)}")
     elif len(state.objectives) > 1:
         print(f"front     {plural(len(opened.front()), 'trial')}: ogive front {relative_path(opened.folder)}")
     for winner in winners:
@@ -107,7 +107,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
 
 def _format_advice(state: State, verdicts: Sequence[StopVerdict]) -> str:
     """Return the advice of all stop rules together, with the effect that it has."""
-    if state.ended:
+    if state.end_reason:
         return "none: the search has ended; at its end the stop rules advised:"
     if state.error is not None:
         return "fix the error, then continue with the same call; the stop rules advise:"
@@ -120,14 +120,14 @@ def _summary_json(run: Run, state: State) -> dict[str, Any]:
     return {
         "run": str(relative_path(run.folder)),
         "state": _run_state(state),
-        "why": state.ended,
+        "why": state.end_reason,
         "error": state.error,
         "ended_by_failures": state.ended_by_failures,
         "max_trials": state.settings["max_trials"],
-        "trials": {status.value: n for status, n in state.count.items() if n},
+        "trials": {status.value: n for status, n in state.status_counts.items() if n},
         "objectives": [{"metric": o.metric, "goal": o.goal} for o in state.objectives],
-        "elapsed_seconds": state.elapsed,
-        "trial_seconds": state.seconds,
+        "elapsed_seconds": state.elapsed_seconds,
+        "trial_seconds": state.compute_seconds,
         "failures": failure_digest(state),
         "warnings": [message for message, _ in state.warnings],
         "test_reads": state.test_reads,
@@ -140,9 +140,9 @@ def _run_state(state: State) -> str:
 
     import psutil
 
-    if state.ended:
+    if state.end_reason:
         return "ended"
-    if not state.open:
+    if not state.is_open:
         return "interrupted" if state.error is None else "ended by an error"
     session = state.sessions[-1]
     if session["host"] != socket.gethostname():

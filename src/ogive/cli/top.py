@@ -31,7 +31,7 @@ def top(
 
     Example: ogive top runs/digits -k 3
     """
-    from ogive.run.results import nearest, why_none
+    from ogive.run.results import explain_no_best, find_least_violating
 
     opened = open_run(run)
     networks = opened.stages.ranked(k)
@@ -41,7 +41,7 @@ def top(
         print_networks(opened.state, networks)
         print_notes(opened)
     else:
-        print(why_none(opened.state))
-        trials = nearest(opened.state, k)
+        print(explain_no_best(opened.state))
+        trials = find_least_violating(opened.state, k)
         if trials:
             print_trials(opened.state, trials, ranked=False)

@@ -38,11 +38,11 @@ def watch(
 
     Exit codes: 0 - no controller has died. 1 - a controller has died.
     """
-    from ogive.job import run_folder
+    from ogive.job import find_run_folder
     from ogive.monitor.run_watcher import RunWatcher
     from ogive.run.journal import JOURNAL
 
-    watched = {folder: RunWatcher(folder / JOURNAL) for folder in map(run_folder, runs)}
+    watched = {folder: RunWatcher(folder / JOURNAL) for folder in map(find_run_folder, runs)}
     extra: list[Any] = [{"webhook": url} for url in webhook or []]
     extra += [{"file": str(file.absolute())}] if file else []
     alerts: list[tuple[Path, Alert]] = []
@@ -54,7 +54,7 @@ def watch(
                 if not as_json:
                     print(f"{alert.severity}: {relative_path(folder)}: {alert.message}", flush=True)
                 _send(folder, run, alert, extra)
-        if all(run.over for run in watched.values()) or (once and all(run.sure for run in watched.values())):
+        if all(run.is_over for run in watched.values()) or (once and all(run.is_certain for run in watched.values())):
             break
         time.sleep(min(every, 1.0) if once else every)
     if as_json:
@@ -68,7 +68,7 @@ def _send(folder: Path, run: RunWatcher, alert: Alert, extra: list[Any]) -> None
     from ogive.monitor.alert_routes import AlertRoutes
     from ogive.run.alert_route_specs import check_routes
 
-    error = run.keep(alert)
+    error = run.journal_alert(alert)
     if error:
         print(f"warning: the alert could not be journalled, so the next check sends it again: {error}", file=sys.stderr)
     stored = [spec for spec in run.settings.alerts if spec != "console"]

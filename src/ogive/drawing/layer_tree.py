@@ -11,7 +11,7 @@ from typing import Any
 
 from ogive.space import Architecture
 from ogive.space.domain import Label
-from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table, Value, realise
+from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table, Value, build_value
 
 MAX_TEXT = 40
 """The most characters of a value that are shown."""
@@ -69,7 +69,10 @@ def layer_tree(architecture: Architecture) -> LayerBox:
     """Return the boxes of an architecture; a list of its decisions where its space was read from a journal."""
     tree = architecture.space.tree
     if tree is None:
-        rows = (LayerBox(plain(label), plain(name), plain(label)) for name, label in architecture.items())
+        rows = (
+            LayerBox(format_value(label), format_value(name), format_value(label))
+            for name, label in architecture.items()
+        )
         return LayerBox("Architecture", settings=(Setting(None, NO_LAYERS),), children=tuple(rows))
     parts = _parts(tree, architecture, None)
     if len(parts) == 1 and isinstance(parts[0], LayerBox):
@@ -77,12 +80,12 @@ def layer_tree(architecture: Architecture) -> LayerBox:
     return _enclosing_box("Architecture", parts)
 
 
-def plain(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a value as at most `MAX_TEXT` characters, on one line, without control characters."""
     if isinstance(value, str):
         text = value
     elif isinstance(value, (list, tuple)):
-        text = f"[{', '.join(map(plain, value))}]"
+        text = f"[{', '.join(map(format_value, value))}]"
     elif isinstance(value, float):
         text = f"{value:.4g}"
     else:
@@ -95,12 +98,14 @@ def _parts(node: Node, choices: Mapping[str, Label], name: str | None) -> list[P
     """Return the parts that show `node`, passed as the argument `name`: one, or several for a list that has layers."""
     match node:
         case Constant(value):
-            return [Setting(name, plain(value))]
+            return [Setting(name, format_value(value))]
         case Value(_, decision):
-            return [Setting(name, plain(choices[decision]), True, decision)]
+            return [Setting(name, format_value(choices[decision]), True, decision)]
         case Compute():
             decisions = _decisions(node)
-            return [Setting(name, plain(realise(node, choices)), bool(decisions), ", ".join(decisions) or None)]
+            return [
+                Setting(name, format_value(build_value(node, choices)), bool(decisions), ", ".join(decisions) or None)
+            ]
         case Call():
             return [_layer_box(node, choices, name)]
         case Choose(_, decision, alternatives):
@@ -111,13 +116,15 @@ def _parts(node: Node, choices: Mapping[str, Label], name: str | None) -> list[P
             parts = [p for label in labels for p in _chosen_parts(alternatives[label], label, decision, choices, None)]
             if any(isinstance(part, LayerBox) for part in parts):
                 return [_as_box(part) for part in parts]
-            return [Setting(name, f"{{{', '.join(map(plain, labels))}}}", True, decision)]
+            return [Setting(name, f"{{{', '.join(map(format_value, labels))}}}", True, decision)]
         case Group(_, items):
             return _merge_parts([p for item in items for p in _parts(item, choices, None)], name)
         case Table(items):
-            return _merge_parts([p for key, item in items.items() for p in _parts(item, choices, plain(key))], name)
+            return _merge_parts(
+                [p for key, item in items.items() for p in _parts(item, choices, format_value(key))], name
+            )
         case Splice(_, times, items):
-            repeated = items[: realise(times, choices)]
+            repeated = items[: build_value(times, choices)]
             return [part for item in repeated for part in _parts(item, choices, None)]
 
 
@@ -128,10 +135,12 @@ def _chosen_parts(
     parts = _parts(node, choices, name)
     if len(parts) == 1 and isinstance(parts[0], LayerBox):
         inner = parts[0]
-        return [inner if inner.label else replace(inner, label=plain(label), decision=decision)]
+        return [inner if inner.label else replace(inner, label=format_value(label), decision=decision)]
     if any(isinstance(part, LayerBox) for part in parts):
-        return [replace(_enclosing_box(plain(label), parts), name=name, label=plain(label), decision=decision)]
-    return [Setting(name, plain(label), True, decision)]
+        return [
+            replace(_enclosing_box(format_value(label), parts), name=name, label=format_value(label), decision=decision)
+        ]
+    return [Setting(name, format_value(label), True, decision)]
 
 
 def _merge_parts(parts: list[Part], name: str | None) -> list[Part]:
@@ -170,7 +179,7 @@ def _repeat_settings(node: Node, choices: Mapping[str, Label]) -> list[Part]:
     """Return the chosen numbers of repetitions in an argument, as settings of the layer that receives it."""
     items = node.items if isinstance(node, Group) else (node,)
     decisions = [name for item in items if isinstance(item, Splice) for name in _decisions(item.times)]
-    return [Setting(name, plain(choices[name]), True, name) for name in decisions]
+    return [Setting(name, format_value(choices[name]), True, name) for name in decisions]
 
 
 def _enclosing_box(title: str, parts: Sequence[Part]) -> LayerBox:
@@ -213,7 +222,7 @@ def _decisions(node: Node) -> list[str]:
 
 def _factory_name(factory: Callable[..., Any]) -> str:
     inner = getattr(factory, "func", factory)  # a functools.partial is named after its function
-    return plain(getattr(inner, "__name__", None) or type(inner).__name__)
+    return format_value(getattr(inner, "__name__", None) or type(inner).__name__)
 
 
 def _parameter_names(factory: Callable[..., Any]) -> list[str]:

@@ -97,7 +97,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         RunError: there is no checkpoint, or it cannot be read.
     """
     if path.is_dir():
-        saved = newest(path)
+        saved = find_newest_checkpoint(path)
         if saved is None:
             raise RunError(f"{path}: contains no checkpoint; the train function has not called trial.checkpoint(...)")
         path = saved.path
@@ -119,7 +119,7 @@ def first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(filter(None, lines))}"
 
 
-def newest(folder: Path) -> SavedCheckpoint | None:
+def find_newest_checkpoint(folder: Path) -> SavedCheckpoint | None:
     """Return the checkpoint of the highest step in `folder`, from which training continues; None if there is none.
 
     Raises:
@@ -128,7 +128,7 @@ def newest(folder: Path) -> SavedCheckpoint | None:
     return _latest(folder, _STATE)
 
 
-def of_value(folder: Path) -> SavedCheckpoint | None:
+def find_value_checkpoint(folder: Path) -> SavedCheckpoint | None:
     """Return the checkpoint in `folder` whose weights have the value of the trial; None if there is none.
 
     It is that of the best epoch if that is kept, otherwise the newest.
@@ -136,7 +136,7 @@ def of_value(folder: Path) -> SavedCheckpoint | None:
     Raises:
         RunError: its JSON cannot be read.
     """
-    return _latest(folder, _BEST_STATE) or newest(folder)
+    return _latest(folder, _BEST_STATE) or find_newest_checkpoint(folder)
 
 
 def _latest(folder: Path, name: re.Pattern[str]) -> SavedCheckpoint | None:
@@ -167,7 +167,7 @@ class CheckpointWriter:
         self._best_epoch_of = best_epoch_of
         self._staged: tuple[Step, Path, list[str]] | None = None
         # An earlier attempt may have been killed between writing the newest checkpoint and updating the best one.
-        if best_epoch_of is not None and (saved := newest(folder)) is not None:
+        if best_epoch_of is not None and (saved := find_newest_checkpoint(folder)) is not None:
             self._update_best(saved, best_epoch_of)
 
     @property
@@ -220,7 +220,7 @@ class CheckpointWriter:
     def _update_best(self, saved: SavedCheckpoint, rule: BestEpoch) -> set[Path]:
         """Make `saved` the best checkpoint if its epoch is the best of those reported. Return the files of the best."""
         best = _latest(self._folder, _BEST_STATE)
-        counts = saved.reported and rule.counts(saved.metrics)
+        counts = saved.reported and rule.is_eligible(saved.metrics)
         if counts and (best is None or rule.cost(saved.metrics) < rule.cost(best.metrics)):
             # The JSON is linked first, for the same reason as in `commit`.
             best = SavedCheckpoint(saved.step, saved.metrics, True, saved.path.with_stem(f"{saved.path.stem}-best"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ogive.run.unsaved_weights import UNSAVED
+from ogive.run.unsaved_weights import UNSAVED_PREFIX
 
 _REPEATS = "a trial that was paused or interrupted starts again from its first epoch, because the train function"
 NOT_SAVED = (
@@ -20,9 +20,11 @@ _REMEDY = (
     "`ogive finalize` trains the best again and keeps their weights"
 )
 # Reports look for the prefix UNSAVED, and show what follows the first colon.
-NO_CHECKPOINT = f"{UNSAVED}: the train function finished a trial without calling trial.checkpoint(), so {_REMEDY}"
-NO_MODEL = f"{UNSAVED}: the train function calls trial.checkpoint() without model=, so {_REMEDY}"
+NO_CHECKPOINT = (
+    f"{UNSAVED_PREFIX}: the train function finished a trial without calling trial.checkpoint(), so {_REMEDY}"
+)
+NO_MODEL = f"{UNSAVED_PREFIX}: the train function calls trial.checkpoint() without model=, so {_REMEDY}"
 NO_CHECKPOINT_YET = (
-    f"{UNSAVED} of paused trials: the schedule paused or stopped a trial before the train function had called "
+    f"{UNSAVED_PREFIX} of paused trials: the schedule paused or stopped a trial before the train function had called "
     f"trial.checkpoint(), so a trial that continues starts again from its first epoch, and {_REMEDY}"
 )

@@ -13,7 +13,7 @@ from ogive.arrays import FloatArray
 from ogive.errors import JobError, MissingExtra
 from ogive.estimate.checkpoint import REMEDY, first_line
 from ogive.estimate.live_trial import LiveTrial, run_live
-from ogive.estimate.proxy_model import check_size, has_other_weights, smaller
+from ogive.estimate.proxy_model import build_proxy_model, check_size, has_other_weights
 from ogive.estimate.user_functions import compute_parameters
 from ogive.hashing import hash_json
 from ogive.run.estimator import Estimator, Evaluation
@@ -86,7 +86,7 @@ class Classifier(Estimator):
             self.examples()
 
     def evaluate(self, evaluation: Evaluation) -> None:
-        began = evaluation.began if evaluation.inherit is not None else 0
+        began = evaluation.step_offset if evaluation.inherit_from is not None else 0
         if began + evaluation.until > self.epochs:
             raise JobError(
                 f"a trial needs {began + evaluation.until} epochs, but the recipe has {self.epochs}; call "
@@ -176,7 +176,7 @@ class Classifier(Estimator):
         training = override(self.training, recipe)
         return Classifier(self.task.second_split(), training, self.device, self._count_parameters, fresh_optimizer=True)
 
-    def other_weights(self, architecture: Architecture, fidelity: Fidelity) -> dict[str, float]:
+    def incompatible_shares(self, architecture: Architecture, fidelity: Fidelity) -> dict[str, float]:
         """Return the shares of the proxy that prevent full training from starting with the weights of a trial.
 
         These are the shares, such as {"width": 0.5}, that give the weights other names or shapes than in full training.
@@ -205,7 +205,7 @@ class Classifier(Estimator):
         proxy = self.proxy.at(trial.fidelity)
         train, validation = self.examples(proxy, str(choose_device(self.device, trial.team)))
         recipe = proxy.recipe(override(self.training, trial.settings))
-        model = smaller(trial.architecture, trial.seed, proxy, tuple(train[0].shape[1:]))
+        model = build_proxy_model(trial.architecture, trial.seed, proxy, tuple(train[0].shape[1:]))
         training = Training(model, train, self.task.classes, recipe, trial.seed, trial.team)
         # Inherited weights continue in the epoch of the learning rate in which they were saved. Full training takes weights
         # only: it starts with a new optimizer in epoch 1.

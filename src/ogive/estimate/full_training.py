@@ -13,10 +13,10 @@ from typing import Any
 from ogive.errors import JobError
 from ogive.hashing import hash_json
 from ogive.run.estimator import Estimator, Evaluation
-from ogive.run.trial_labels import STAGE
-from ogive.source import identity
+from ogive.run.trial_labels import FULL_TRAINING_SETTING
+from ogive.source import identify_code
 from ogive.trial import Step
-from ogive.user_code import blaming
+from ogive.user_code import convert_user_errors
 
 BASELINE = "baseline"
 
@@ -39,21 +39,21 @@ class TrainingOrder:
     trial: int | None
     seed: int
     start: tuple[str, Step] | None = None
-    drawn: str = ""
-    again: int = 0
+    baseline_hash: str = ""
+    earlier_trainings: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the order as JSON; default values of `start`, `drawn` and `again` are left out."""
         data: dict[str, Any] = {"network": self.network, "trial": self.trial, "seed": self.seed}
         if self.start is not None:
             data["start"] = list(self.start)
-        optional = {"drawn": self.drawn, "again": self.again}
+        optional = {"drawn": self.baseline_hash, "again": self.earlier_trainings}
         return data | {name: value for name, value in optional.items() if value}
 
     @staticmethod
     def of(settings: Mapping[str, Any]) -> TrainingOrder:
         """Return the order in the settings of a proposal."""
-        data = settings[STAGE]
+        data = settings[FULL_TRAINING_SETTING]
         start = (data["start"][0], data["start"][1]) if "start" in data else None
         return TrainingOrder(
             data["network"], data["trial"], data["seed"], start, data.get("drawn", ""), data.get("again", 0)
@@ -70,44 +70,44 @@ class FullTraining(Estimator):
     """
 
     def __init__(self, judge: Estimator, baseline: Callable[[], Any] | None, settings: Mapping[str, Any]) -> None:
-        self.judge = judge
+        self.estimator = judge
         self.baseline = baseline
         self.settings = dict(settings)
         self.epochs = judge.epochs
         self.continuable = judge.continuable
         self.parallel, self.rank_invariant = judge.parallel, judge.rank_invariant
-        self.trains_models, self.is_stored = judge.trains_models, judge.is_stored
+        self.trains_models, self.uses_stored_code = judge.trains_models, judge.uses_stored_code
 
     def prepare(self) -> None:
-        self.judge.prepare()
+        self.estimator.prepare()
 
     def evaluate(self, evaluation: Evaluation) -> None:
         order = TrainingOrder.of(evaluation.settings)
-        search_settings = {name: value for name, value in evaluation.settings.items() if name != STAGE}
+        search_settings = {name: value for name, value in evaluation.settings.items() if name != FULL_TRAINING_SETTING}
         inherit = None
         if order.start is not None:
             run_folder = evaluation.folder.parents[2]  # the folder of a trial is <run>/final/trials/000003
             inherit = run_folder / order.start[0], order.start[1]
         # A baseline has no architecture. It takes the place of one, because estimators only call its `build`.
-        network: Any = evaluation.architecture if order.trial is not None else DrawnBaseline(self.baseline)
+        network: Any = evaluation.architecture if order.trial is not None else BaselineNetwork(self.baseline)
         settings = {**search_settings, **self.settings}
         # The seed is that of the order, not of the trial: all networks are trained with the same seeds, for paired tests.
-        self.judge.evaluate(
-            replace(evaluation, architecture=network, seed=order.seed, settings=settings, inherit=inherit)
+        self.estimator.evaluate(
+            replace(evaluation, architecture=network, seed=order.seed, settings=settings, inherit_from=inherit)
         )
 
     def recipe(self) -> Mapping[str, Any] | None:
-        recipe = self.judge.recipe()
+        recipe = self.estimator.recipe()
         return None if recipe is None else {**recipe, "settings": self.settings}
 
     def sources(self) -> Sequence[tuple[str, Any]]:
-        return self.judge.sources()
+        return self.estimator.sources()
 
     def fingerprints(self) -> Mapping[str, str]:
-        return {**self.judge.fingerprints(), "settings": hash_json(self.settings)}
+        return {**self.estimator.fingerprints(), "settings": hash_json(self.settings)}
 
 
-class DrawnBaseline:
+class BaselineNetwork:
     """A hand-drawn network, which is built from a seed like an architecture.
 
     Args:
@@ -120,7 +120,7 @@ class DrawnBaseline:
     @property
     def hash(self) -> str:
         """A hash of the code of the factory and of the code that it uses."""
-        return identity([("baseline", self.factory)]).hash
+        return identify_code([("baseline", self.factory)]).hash
 
     def build(self, seed: int | None = None) -> Any:
         """Return the network, with weights initialized from `seed`; PyTorch's random state is restored afterwards.
@@ -136,7 +136,7 @@ class DrawnBaseline:
             if seed is not None:
                 torch.manual_seed(seed)
             if callable(self.factory) and not isinstance(self.factory, torch.nn.Module):
-                with blaming("baseline", self.factory):
+                with convert_user_errors("baseline", self.factory):
                     network = self.factory()
         if not isinstance(network, torch.nn.Module):
             raise JobError(

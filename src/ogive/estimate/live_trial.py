@@ -21,7 +21,7 @@ import numpy as np
 
 from ogive.errors import JobError, RunError
 from ogive.estimate import checkpoint_warnings
-from ogive.estimate.checkpoint import CheckpointWriter, load_checkpoint, newest, of_value
+from ogive.estimate.checkpoint import CheckpointWriter, find_newest_checkpoint, find_value_checkpoint, load_checkpoint
 from ogive.estimate.metric_values import to_float
 from ogive.estimate.process_group import AnyRank, process_group
 from ogive.run.estimator import Evaluation, Team
@@ -58,20 +58,20 @@ class LiveTrial:
         self.settings = evaluation.settings
         self.fidelity = evaluation.fidelity
         self.folder = evaluation.folder
-        self.began = evaluation.began if evaluation.inherit is not None else 0
+        self.began = evaluation.step_offset if evaluation.inherit_from is not None else 0
         self.epoch: Step = 0
         self._evaluation = evaluation
         self._team = evaluation.team
         self._any_rank = any_rank
         self._until = evaluation.until if until is None else until
-        self._missing_metrics = set(evaluation.awaits)
-        self._writer = CheckpointWriter(evaluation.folder, evaluation.best_epoch_of if self._team.rank == 0 else None)
-        self._saved = newest(evaluation.folder)
+        self._missing_metrics = set(evaluation.missing_metrics)
+        self._writer = CheckpointWriter(evaluation.folder, evaluation.best_epoch_rule if self._team.rank == 0 else None)
+        self._saved = find_newest_checkpoint(evaluation.folder)
         self._metrics: dict[str, float] = {}
         self._reported: Step = (
             0  # the last step with a report in this attempt or in the restored checkpoint, sent or not
         )
-        self._sent = evaluation.reported
+        self._sent = evaluation.last_reported_step
         self._has_started = False
         self._uses_epochs = False
         self._uses_ranks = False
@@ -206,10 +206,10 @@ class LiveTrial:
             RunError: the checkpoint does not exist any more, or cannot be read.
         """
         self._uses_inherited = True
-        if self._evaluation.inherit is None:
+        if self._evaluation.inherit_from is None:
             return None
-        folder, step = self._evaluation.inherit
-        checkpoints = [newest(folder), of_value(folder)] if folder.is_dir() else []
+        folder, step = self._evaluation.inherit_from
+        checkpoints = [find_newest_checkpoint(folder), find_value_checkpoint(folder)] if folder.is_dir() else []
         match = next((each for each in checkpoints if each is not None and each.step == step), None)
         if match is None:
             newest_step = (
@@ -231,10 +231,10 @@ class LiveTrial:
     @property
     def _last_step(self) -> Step:
         """The last step that may be reported: beyond the fidelity while a metric of the objectives is missing."""
-        return max(self._until, self._evaluation.limit) if self._missing_metrics else self._until
+        return max(self._until, self._evaluation.max_step) if self._missing_metrics else self._until
 
     def _has_next_epoch(self) -> bool:
-        last = max(self._until, self._evaluation.limit if self._evaluation.awaits else 0)
+        last = max(self._until, self._evaluation.max_step if self._evaluation.missing_metrics else 0)
         if self._until <= self.epoch < last:
             # Beyond the fidelity, another epoch is needed only if this one was reported without all objectives. If it has no
             # report yet, the train function may still report it after the loop.
@@ -246,7 +246,7 @@ class LiveTrial:
     def _has_returned_early(self) -> bool:
         """Return whether the train function returned before it reported all objectives, and may be called again."""
         evaluation = self._evaluation
-        if not evaluation.awaits or evaluation.limit <= self._until:
+        if not evaluation.missing_metrics or evaluation.max_step <= self._until:
             return False
         return self._any_rank(self._team.rank == 0 and bool(self._missing_metrics) and not self._must_end)
 
@@ -254,9 +254,9 @@ class LiveTrial:
         """Mark the start of training; warn if it repeats earlier epochs, or ignores the weights it should inherit."""
         evaluation = self._evaluation
         if not self._has_started and self.epoch == 0 and self._team.rank == 0:
-            if evaluation.attempt > 1 and evaluation.reported > 0:
+            if evaluation.attempt > 1 and evaluation.last_reported_step > 0:
                 self._warn(checkpoint_warnings.NOT_RESTORED if self._saved else checkpoint_warnings.NOT_SAVED)
-            elif evaluation.inherit is not None and not self._uses_inherited:
+            elif evaluation.inherit_from is not None and not self._uses_inherited:
                 self._warn(checkpoint_warnings.NOT_INHERITED)
         self._has_started = True
 
@@ -279,7 +279,7 @@ class LiveTrial:
         """Send a warning to the user; at most one per attempt, because the controller shows them together."""
         if not self._has_warned:
             self._has_warned = True
-            self._evaluation.note(message)
+            self._evaluation.add_note(message)
 
     def _close(self) -> None:
         """Store the checkpoint of an epoch without a report."""
@@ -340,7 +340,7 @@ def run_live(evaluation: Evaluation, body: Callable[[LiveTrial], None]) -> None:
         if trial._has_returned_early():
             # The train function reports less often than the schedule compares, such as in every fifth epoch. It is called
             # again, with more epochs: it continues from its checkpoint, or starts again, until it reports the objectives.
-            last = LiveTrial(evaluation, any_rank, until=evaluation.limit)
+            last = LiveTrial(evaluation, any_rank, until=evaluation.max_step)
             last._sent = trial._sent
             _run(body, last)
         last._check_weights()

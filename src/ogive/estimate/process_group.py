@@ -35,7 +35,7 @@ def process_group(team: Team) -> Iterator[AnyRank]:
     assert team.rendezvous is not None
     on_gpus = torch.cuda.is_available() and torch.cuda.device_count() >= team.size
     if on_gpus:
-        torch.cuda.set_device(team.place % torch.cuda.device_count())
+        torch.cuda.set_device(team.process_index % torch.cuda.device_count())
     distributed.init_process_group(
         "cpu:gloo,cuda:nccl" if on_gpus else "gloo",
         store=_file_store(str(team.rendezvous), team.size),

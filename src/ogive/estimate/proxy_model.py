@@ -8,7 +8,7 @@ from ogive.errors import JobError
 from ogive.seeds import generator
 from ogive.space import Architecture, Space
 from ogive.task.proxy import Proxy
-from ogive.user_code import RAISED
+from ogive.user_code import USER_EXCEPTIONS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,7 +17,7 @@ SAMPLE_SIZE = 5
 """The number of architectures that are tried; one of them has to run at the size of the proxy."""
 
 
-def smaller(architecture: Any, seed: int, proxy: Proxy, shape: tuple[int, ...]) -> nn.Module:
+def build_proxy_model(architecture: Any, seed: int, proxy: Proxy, shape: tuple[int, ...]) -> nn.Module:
     """Return the model of an architecture at the size of the proxy, for examples of `shape`."""
     # A proxy with fewer data only does not change the model.
     if not proxy.reduced().keys() - {"data_fraction"}:
@@ -29,7 +29,7 @@ def has_other_weights(architecture: Architecture, proxy: Proxy, shape: tuple[int
     """Return whether the weights have other names or shapes at the size of the proxy than in full training."""
     if not proxy.reduced().keys() - {"data_fraction"}:
         return False
-    models = architecture.build(), smaller(architecture, 0, proxy, shape)
+    models = architecture.build(), build_proxy_model(architecture, 0, proxy, shape)
     full, reduced = ({name: value.shape for name, value in model.state_dict().items()} for model in models)
     return bool(full != reduced)
 
@@ -48,8 +48,8 @@ def check_size(space: Space, proxy: Proxy, shape: tuple[int, ...]) -> None:
         try:
             # Not on the meta device: some models compute with values while they are built.
             with torch.no_grad():
-                smaller(architecture, 0, proxy, shape).eval()(torch.zeros(1, *shape))
-        except RAISED as error:  # the user's code may raise anything; reported below
+                build_proxy_model(architecture, 0, proxy, shape).eval()(torch.zeros(1, *shape))
+        except USER_EXCEPTIONS as error:  # the user's code may raise anything; reported below
             first_error = first_error or error
         else:
             # A single architecture that fails may be infeasible for its own reasons, and fails as a trial.

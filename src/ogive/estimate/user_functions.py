@@ -38,7 +38,7 @@ class Train(Estimator):
         self._count_parameters = count_parameters
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= {**state, "is_stored": not _is_imported(state["_f"])}
+        self.__dict__ |= {**state, "uses_stored_code": not _is_imported(state["_f"])}
 
     @property
     def function(self) -> Callable[[Any, LiveTrial], object]:
@@ -84,13 +84,13 @@ class Function(Estimator):
         return [("function", self._f)]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= {**state, "is_stored": not _is_imported(state["_f"])}
+        self.__dict__ |= {**state, "uses_stored_code": not _is_imported(state["_f"])}
 
     def prepare(self) -> None:
         _restore_main(self._f)
 
     def evaluate(self, evaluation: Evaluation) -> None:
-        if evaluation.reported >= 1:
+        if evaluation.last_reported_step >= 1:
             return
         seed_everything(evaluation.seed)
         metrics = self._f(evaluation.architecture)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ogive.errors import JobError, RunError
-from ogive.run.estimator import ALONE, Estimator, Evaluation, Team
+from ogive.run.estimator import SINGLE_PROCESS, Estimator, Evaluation, Team
 from ogive.run.executor import Assignment, Outcome
 from ogive.run.outcome import classify, disk_fault
 from ogive.run.trial_folder import trials_folder
@@ -28,7 +28,7 @@ def evaluate(
     deliver: Deliver,
     *,
     is_leaving: Callable[[], bool],
-    team: Team = ALONE,
+    team: Team = SINGLE_PROCESS,
 ) -> Outcome:
     """Carry out an assignment and return its outcome.
 
@@ -75,15 +75,17 @@ def evaluate(
             folder=folder,
             send=send,
             settings=assignment.settings,
-            inherit=(Path(assignment.inherit[0]), assignment.inherit[1]) if assignment.inherit else None,
-            reported=assignment.reported,
-            began=assignment.began,
+            inherit_from=(Path(assignment.inherit_from[0]), assignment.inherit_from[1])
+            if assignment.inherit_from
+            else None,
+            last_reported_step=assignment.last_reported_step,
+            step_offset=assignment.step_offset,
             team=team,
             attempt=assignment.attempt,
-            note=notes.append,
-            awaits=tuple(assignment.awaits),
-            limit=assignment.limit,
-            best_epoch_of=_best_epoch_rule(assignment),
+            add_note=notes.append,
+            missing_metrics=tuple(assignment.missing_metrics),
+            max_step=assignment.max_step,
+            best_epoch_rule=_best_epoch_rule(assignment),
         )
         estimator.evaluate(evaluation)
     except KeyboardInterrupt:
@@ -100,9 +102,9 @@ def evaluate(
 
 
 def _best_epoch_rule(assignment: Assignment) -> BestEpoch | None:
-    if assignment.best_epoch_of is None:
+    if assignment.best_epoch_rule is None:
         return None
-    metric, goal, metrics_needed = assignment.best_epoch_of
+    metric, goal, metrics_needed = assignment.best_epoch_rule
     return BestEpoch(metric, goal, tuple(metrics_needed))
 
 

@@ -14,7 +14,7 @@ from ogive.space import Space
 from ogive.trial import Step
 
 
-class Inline(Executor):
+class InlineExecutor(Executor):
     """Runs each evaluation during `poll`. The output of an evaluation is not captured, and it cannot be killed."""
 
     def __init__(self, space: Space, estimator: Estimator) -> None:

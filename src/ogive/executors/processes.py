@@ -18,7 +18,7 @@ from ogive.executors.messages import outcome_of
 from ogive.executors.orphans import kill_marked
 from ogive.executors.worker_client import LEFT_EXIT_CODE, WorkerClient
 from ogive.run.executor import STARTUP_SECONDS, Assignment, Executor, Listener, Outcome
-from ogive.run.manifest import cores
+from ogive.run.manifest import count_cores
 from ogive.trial import Status
 
 CHECK_SECONDS = 0.5
@@ -29,7 +29,7 @@ WATCHDOG_SECONDS = 30.0
 """How long the watchdog may take to end."""
 
 
-class Processes(Executor):
+class ProcessExecutor(Executor):
     """A number of warm worker processes, each with its share of the cores.
 
     Args:
@@ -62,7 +62,7 @@ class Processes(Executor):
         self._time_limit = time_limit
         self._memory_limit = memory_limit
         self._startup_limit = startup_limit
-        self._threads = threads or max(1, cores() // (workers * ranks))
+        self._threads = threads or max(1, count_cores() // (workers * ranks))
         self._start_message: dict[str, Any] = {
             "path": [str(entry) for entry in sys.path],
             "cwd": os.getcwd(),

@@ -58,7 +58,7 @@ def _serve(channel: BlockingChannel) -> None:
         team = Team(
             rank=start["rank"],
             size=start["ranks"],
-            place=start["process_index"] + start["rank"],
+            process_index=start["process_index"] + start["rank"],
             rendezvous=Path(message["rendezvous"]),
         )
         outcome = _carry_out(space, estimator, message, team)

@@ -17,14 +17,14 @@ from ogive.run.outcome import classify
 from ogive.run.spending import HOUR
 from ogive.schedule.base import Action
 from ogive.seeds import generator
-from ogive.trial import Status, Step, until
+from ogive.trial import Status, Step, steps_of
 
-Next = tuple[Step, Mapping[str, float], float]
+SimulatedReport = tuple[Step, Mapping[str, float], float]
 """A simulated report: its step (from 1, as a train function counts), its metrics, and the seconds since the previous
 report on a worker without faults.
 """
 
-Judge = Callable[[Assignment], Iterator[Next]]
+SimulateTrial = Callable[[Assignment], Iterator[SimulatedReport]]
 """Returns the reports of an assignment after the step `Assignment.reported`: from a table, a fitted model, or a
 distribution. An exception is a failure of the trial, as in a train function.
 """
@@ -40,10 +40,10 @@ class VirtualClock:
     """
 
     seconds: float = 0.0
-    began: float = 0.0
+    start_time: float = 0.0
 
     def now(self) -> float:
-        return self.began + self.seconds
+        return self.start_time + self.seconds
 
     def monotonic(self) -> float:
         return self.seconds
@@ -102,15 +102,15 @@ class _Job:
 
     assignment: Assignment
     worker: int
-    trajectory: Iterator[Next]
+    trajectory: Iterator[SimulatedReport]
     pace: float
     failing_step: Step | None
     preempted_at: float
     last_time: float
-    next: Next | Outcome = field(default=Outcome(Status.FINISHED))
+    next: SimulatedReport | Outcome = field(default=Outcome(Status.FINISHED))
 
 
-class Simulated(Executor):
+class SimulatedExecutor(Executor):
     """A number of simulated workers.
 
     Args:
@@ -124,7 +124,13 @@ class Simulated(Executor):
     virtual = True
 
     def __init__(
-        self, clock: VirtualClock, simulate: Judge, workers: int, *, faults: FaultModel | None = None, seed: int = 0
+        self,
+        clock: VirtualClock,
+        simulate: SimulateTrial,
+        workers: int,
+        *,
+        faults: FaultModel | None = None,
+        seed: int = 0,
     ) -> None:
         self.clock, self.faults, self.seed = clock, faults or FaultModel(), seed
         self._simulate = simulate
@@ -151,7 +157,7 @@ class Simulated(Executor):
         if faults.fail:
             rng = generator(self.seed, "trial", assignment.trial)
             if rng.random() < faults.fail:
-                failing_step = int(rng.integers(1, until(assignment.fidelity) + 1))
+                failing_step = int(rng.integers(1, steps_of(assignment.fidelity) + 1))
         if faults.straggle or faults.preempt:
             rng = generator(self.seed, "attempt", assignment.trial, assignment.attempt)
             pace *= faults.slowdown if rng.random() < faults.straggle else 1.0

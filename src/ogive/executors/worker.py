@@ -31,7 +31,7 @@ from ogive.executors.orphans import find_descendants, kill_strays
 from ogive.executors.rank_group import RankGroup, use_loopback
 from ogive.executors.worker_client import DISCONNECTED_EXIT_CODE, LEFT_EXIT_CODE
 from ogive.run import signal_handlers
-from ogive.run.estimator import ALONE, Estimator, Team
+from ogive.run.estimator import SINGLE_PROCESS, Estimator, Team
 from ogive.run.executor import Assignment, Outcome
 from ogive.run.outcome import classify, disk_fault
 from ogive.schedule.base import Action
@@ -167,7 +167,9 @@ class _Worker:
             folder = make_folder(assignment)
             if self.ranks is not None and (broken := self.ranks.replace_dead()):
                 return broken
-            team = ALONE if self.ranks is None else self._begin_team(self.ranks, message, folder, process_index)
+            team = (
+                SINGLE_PROCESS if self.ranks is None else self._begin_team(self.ranks, message, folder, process_index)
+            )
             with output_to(folder), memory_limited(message["memory_limit"]):
                 try:
                     outcome = evaluate(
@@ -193,7 +195,7 @@ class _Worker:
         rendezvous = folder / RENDEZVOUS
         rendezvous.unlink(missing_ok=True)  # of an attempt that was killed
         ranks.begin({**message, "rendezvous": str(rendezvous)}, self._on_stuck)
-        return Team(rank=0, size=ranks.size, place=process_index, rendezvous=rendezvous)
+        return Team(rank=0, size=ranks.size, process_index=process_index, rendezvous=rendezvous)
 
     def _rank_processes(self) -> set[int]:
         return set() if self.ranks is None else self.ranks.processes()

@@ -141,7 +141,7 @@ class WorkerClient:
             return
         bound_output(Path(assignment.folder) / "output.txt")
         unreported = time.monotonic() - self._last_report
-        if time_limit is not None and assignment.spent + self._compute_seconds + unreported > time_limit:
+        if time_limit is not None and assignment.spent_seconds + self._compute_seconds + unreported > time_limit:
             reason = f"the time limit of {time_limit:g} s is used up"
             self.kill_for(Outcome(Status.TIME_LIMIT, reason, seconds=unreported))
         elif memory_limit is not None:

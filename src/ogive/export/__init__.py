@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ogive.export.task_record import TaskData as TaskData
-    from ogive.export.task_record import task_data as task_data
+    from ogive.export.task_record import read_task_data as read_task_data
     from ogive.export.torch_export import export_torch as export_torch
 
-_MODULES = {"export_torch": "torch_export", "TaskData": "task_record", "task_data": "task_record"}
+_MODULES = {"export_torch": "torch_export", "TaskData": "task_record", "read_task_data": "task_record"}
 """The module of each name; it is imported on first use."""
 
-__all__ = ["TaskData", "export_torch", "task_data"]
+__all__ = ["TaskData", "export_torch", "read_task_data"]
 
 
 def __getattr__(name: str) -> Any:

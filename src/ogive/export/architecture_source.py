@@ -10,7 +10,7 @@ from typing import Any
 from ogive.export.literals import NoSource, Refer, format_call, format_items, format_literal, format_sequence
 from ogive.source.objects import display_name
 from ogive.space.domain import Label
-from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table, Value, realise
+from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table, Value, build_value
 
 WRITABLE = (
     "numbers, texts, tensors, arrays, members of enums, dataclasses, classes and functions of modules, and lists, tuples, "
@@ -45,7 +45,7 @@ def format_expression(node: Node, choices: Mapping[str, Label], refer: Refer) ->
             labels: Any = choices[decision]
             return format_sequence(list, [format_node(alternatives[label]) for label in labels])
         case Value() | Compute():
-            return format_literal(realise(node, choices), refer)
+            return format_literal(build_value(node, choices), refer)
         case Splice():
             return format_sequence(list, [format_node(item) for item in _expand_splices((node,), choices)])
 
@@ -84,6 +84,6 @@ def _expand_splices(items: Iterable[Node], choices: Mapping[str, Label]) -> Iter
     """Return the items, each repetition replaced by as many items as the architecture has."""
     for item in items:
         if isinstance(item, Splice):
-            yield from _expand_splices(item.items[: realise(item.times, choices)], choices)
+            yield from _expand_splices(item.items[: build_value(item.times, choices)], choices)
         else:
             yield item

@@ -29,7 +29,7 @@ _MOVES = "moving.json"
 """File in a draft that records the moves; it exists only while they are incomplete."""
 
 
-def form_of(about: Path) -> str | None:
+def read_export_form(about: Path) -> str | None:
     """Return the form of the export that an `architecture.json` belongs to; None if Ogive has not written the file."""
     try:
         content = json.loads(about.read_text(encoding="utf-8"))
@@ -49,7 +49,7 @@ def check_free(folder: Path) -> None:
     Raises:
         RunError: it would replace other files.
     """
-    form = form_of(folder / ABOUT)
+    form = read_export_form(folder / ABOUT)
     replaceable = () if form is None else _FILES.get(form, (ABOUT,))
     other_files = [name for name in ALL_FILES if name not in replaceable and os.path.lexists(folder / name)]
     if other_files:

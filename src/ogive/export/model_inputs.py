@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ogive.errors import RunError
 from ogive.export.portable import fill_layout
 from ogive.space import Space
-from ogive.space.build import arguments, checked_example, example_inputs
+from ogive.space.build import example_inputs, forward_arguments, normalize_example_input
 
 DTYPES = (
     "float32 float64 float16 bfloat16 complex64 complex128 int64 int32 int16 int8 uint8 bool"  # as PyTorch calls them
@@ -76,7 +76,7 @@ def make_call(model: nn.Module, inputs: Any) -> Call:
     Raises:
         RunError: the inputs contain no tensor, or anything else than tensors, plain values, lists, tuples and dicts.
     """
-    args, kwargs = arguments(model, inputs)
+    args, kwargs = forward_arguments(model, inputs)
     names = _positional_names(model, args)
     tensors: dict[str, Tensor] = {}
     # The keys of a single dict name its tensors well enough without the name of the parameter in front.
@@ -133,7 +133,7 @@ def resolve_inputs(space: Space, inputs: Any) -> tuple[Any, ...] | dict[str, Any
         SpaceError: `inputs` has another form.
     """
     if inputs is not None:
-        return example_inputs(checked_example(_parse_texts(inputs)))
+        return example_inputs(normalize_example_input(_parse_texts(inputs)))
     if space.example_input is not None:
         return example_inputs(space.example_input)
     raise RunError(

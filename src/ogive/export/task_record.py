@@ -34,7 +34,7 @@ class TaskData:
         return from_numpy(Normalization(**self.description["normalization"]).raw(features.numpy()))
 
 
-def task_data(estimator: Estimator) -> TaskData | None:
+def read_task_data(estimator: Estimator) -> TaskData | None:
     """Return the data of the built-in trainer's task; None for other estimators, whose data is unknown.
 
     Raises:

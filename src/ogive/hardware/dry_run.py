@@ -13,8 +13,8 @@ from ogive.hardware.locate import Call, explain_mismatch, track_calls
 from ogive.hardware.model_cost import Cost, measure, parameters
 from ogive.hardware.preflight_result import Failure
 from ogive.space import Architecture
-from ogive.space.tree import realise
-from ogive.user_code import RAISED
+from ogive.space.tree import build_value
+from ogive.user_code import USER_EXCEPTIONS
 
 CPU_PARAMETERS = 250_000_000
 """Models with more parameters are not built on the CPU: in float32 they need more than a gigabyte."""
@@ -59,10 +59,10 @@ def _dry_run_on(device: str, architecture: Architecture, seed: int) -> DryRunRes
         torch.manual_seed(seed)
         try:
             # Lazy layers are not materialized yet: they get their shapes in the forward pass, where a failure is located.
-            model = realise(tree, architecture)
+            model = build_value(tree, architecture)
         except Infeasible as error:
             return DryRunResult(infeasible_reason=str(error) or "Infeasible")
-        except RAISED as error:  # the user's code may raise anything; the preflight reports it
+        except USER_EXCEPTIONS as error:  # the user's code may raise anything; the preflight reports it
             return DryRunResult(failure=_build_failure(architecture, error))
         if not isinstance(model, nn.Module):
             type_error = TypeError(f"the space builds a {type(model).__name__}, but only an nn.Module can be run")
@@ -77,7 +77,7 @@ def _run_model(architecture: Architecture, model: nn.Module, device: str) -> Dry
             return DryRunResult(measure(model, inputs))
         except Infeasible as error:
             return DryRunResult(infeasible_reason=str(error) or "Infeasible")
-        except RAISED as error:
+        except USER_EXCEPTIONS as error:
             return DryRunResult(failure=_run_failure(architecture, model, open_calls, error))
 
 

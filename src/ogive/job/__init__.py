@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ogive.job.job_folder import add_code_folders, find_folder, run_folder
+from ogive.job.job_folder import add_code_folders, find_folder, find_run_folder
 
 if TYPE_CHECKING:
     from ogive.job.execution import load_baseline as load_baseline
@@ -31,11 +31,11 @@ __all__ = [
     "JobPhase",
     "add_code_folders",
     "find_folder",
+    "find_run_folder",
     "load_baseline",
     "load_finalize_arguments",
     "load_job",
     "load_space",
-    "run_folder",
     "run_funnel",
     "run_job",
 ]

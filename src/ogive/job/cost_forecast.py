@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from ogive.formatting import plural
 from ogive.job.job import Job, finalize_arguments
-from ogive.planner.measure_durations import start_up
-from ogive.run.manifest import cores
+from ogive.planner.measure_durations import measure_start_up
+from ogive.run.manifest import count_cores
 from ogive.run.prices import Price, find_price
 from ogive.seeds import generator
 from ogive.session.payload import PAYLOAD, write_payload
-from ogive.user_code import RAISED
+from ogive.user_code import USER_EXCEPTIONS
 
 if TYPE_CHECKING:
     from ogive.estimate import Classifier
@@ -181,11 +181,13 @@ def _measure_start_up(job: Job) -> float:
         payload = Path(name) / PAYLOAD
         write_payload(payload, job.space, job.estimator)
         count = min(job.parallel_trials, job.keys.max_trials)
-        return start_up(payload, Path(name) / "workers", count, _threads_per_trial(job), job.settings.startup_limit)
+        return measure_start_up(
+            payload, Path(name) / "workers", count, _threads_per_trial(job), job.settings.startup_limit
+        )
 
 
 def _threads_per_trial(job: Job) -> int:
-    return max(1, cores() // job.parallel_trials)
+    return max(1, count_cores() // job.parallel_trials)
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,7 @@ class _Speed:
 
 def _measure_speed(job: Job, estimator: Classifier, proxy: Proxy) -> _Speed | None:
     """Time some architectures with models and images of the sizes of `proxy`; None if none of them can be built."""
-    from ogive.estimate.proxy_model import smaller
+    from ogive.estimate.proxy_model import build_proxy_model
     from ogive.task.trainer import choose_device
 
     device = choose_device(estimator.device)
@@ -227,8 +229,8 @@ def _measure_speed(job: Job, estimator: Classifier, proxy: Proxy) -> _Speed | No
         for index in range(TIMED_ARCHITECTURES):
             architecture = job.space.sample(generator(job.keys.seed, "forecast", index))
             try:
-                model = smaller(architecture, index, proxy, tuple(train[0].shape[1:]))
-            except RAISED:  # infeasible ones are not trained, and the preflight reports all others
+                model = build_proxy_model(architecture, index, proxy, tuple(train[0].shape[1:]))
+            except USER_EXCEPTIONS:  # infeasible ones are not trained, and the preflight reports all others
                 continue
             seconds = _time_per_example(model, train, validation, estimator)
             train_seconds.append(seconds[0])

@@ -11,9 +11,9 @@ from ogive.job.keys import AUTO, JobKeys
 from ogive.job.yaml_source import Source, locate_errors
 from ogive.run import alert_route_specs
 from ogive.run.executor import STARTUP_SECONDS
-from ogive.run.manifest import cores
+from ogive.run.manifest import count_cores
 from ogive.run.prices import find_price
-from ogive.session.executor_config import executor_config
+from ogive.session.executor_config import parse_executor_config
 
 NO_OVERRIDE_WITH_PHASES = ("max_trials", "budget")
 """Options of the command line that cannot be used for a job with phases, because each phase has its own value."""
@@ -22,12 +22,12 @@ NO_OVERRIDE_WITH_PHASES = ("max_trials", "budget")
 def check_machine(source: Source, keys: JobKeys) -> None:
     """Raise JobError if the machine has too few cores, or if the executor does not support a key of the job."""
     with locate_errors(source, "executor"):
-        is_simulated = executor_config(keys.executor).simulated
-    if isinstance(keys.parallel_trials, int) and keys.parallel_trials > cores() and not is_simulated:
+        is_simulated = parse_executor_config(keys.executor).is_simulated
+    if isinstance(keys.parallel_trials, int) and keys.parallel_trials > count_cores() and not is_simulated:
         raise source.error(
             ("parallel_trials",),
-            f"found {keys.parallel_trials} trials at a time for {plural(cores(), 'core')}; give at most {cores()}, "
-            "because each trial needs a core",
+            f"found {keys.parallel_trials} trials at a time for {plural(count_cores(), 'core')}; give at most "
+            f"{count_cores()}, because each trial needs a core",
         )
     if keys.parallel_trials == AUTO and keys.workers_per_trial > 1:
         raise source.error(
@@ -71,7 +71,7 @@ def check_routes(source: Source, keys: JobKeys) -> None:
     for index, route in enumerate(keys.alerts):
         with locate_errors(source, "alerts", index):
             try:
-                alert_route_specs.check_addresses(alert_route_specs.check_routes([route]))
+                alert_route_specs.check_webhook_urls(alert_route_specs.check_routes([route]))
             except JobError as error:
                 raise JobError(str(error).removeprefix("alerts: ")) from error
     for index, sink in enumerate(keys.sinks):
@@ -125,7 +125,7 @@ def check_phases(source: Source, keys: JobKeys) -> None:
             raise source.error(
                 ("phases", name, "finalize"), "there is no phase before it whose best trials could be trained"
             )
-        if executor_config(keys.executor).simulated:
+        if parse_executor_config(keys.executor).is_simulated:
             raise source.error(("phases", name, "finalize"), "`executor: simulated` trains nothing; leave it out")
         if index < len(keys.phases) - 1:
             raise source.error(("phases", name, "finalize"), "full training of the best comes last; move it to the end")

@@ -16,10 +16,10 @@ from ogive.job.user_modules import CodeImporter, describe_object
 from ogive.job.yaml_source import KeyPath, Source, locate_errors
 from ogive.run.estimator import Estimator
 from ogive.schedule.base import Schedule
-from ogive.session.executor_config import check_simulated_times, executor_config
+from ogive.session.executor_config import check_simulated_times, parse_executor_config
 from ogive.session.search_checks import check_capacity, check_fidelities
 from ogive.space import Space
-from ogive.user_code import call
+from ogive.user_code import call_user_function
 
 if TYPE_CHECKING:
     from ogive.task import Task
@@ -81,7 +81,7 @@ def _read_task(source: Source, keys: TaskKeys, code: CodeImporter) -> Task:
     if ":" in data:
         data = code.resolve(("task", "data"), data)
         with locate_errors(source, "task", "data"):
-            data = call("data function", data) if inspect.isfunction(data) else data
+            data = call_user_function("data function", data) if inspect.isfunction(data) else data
     # Check each option alone first, so that an error names the option that caused it.
     for name, value in options.items():
         with locate_errors(source, "task", name):
@@ -215,7 +215,7 @@ def check_execution(
         JobError: it does not support one of them, or the machine has too few cores or GPUs for all processes.
     """
     with locate_errors(source, "executor"):
-        check_simulated_times(executor_config(keys.executor), estimator)
+        check_simulated_times(parse_executor_config(keys.executor), estimator)
     ((name, options),) = keys.schedule.items()
     key = ("schedule", name, "fidelities") if "fidelities" in options else ("schedule", name)
     with locate_errors(source, *key):

@@ -53,14 +53,14 @@ def run_job(
         raise JobError(f"{job.path}: the job has phases; run them with run_funnel")
     arguments = job.settings.to_json()
     # The run keeps the threads, and with `parallel_trials: auto` the split, of the plan that it was started with.
-    for name in ("threads", *(("workers", "workers_per_trial") if job.planned else ())):
+    for name in ("threads", *(("workers", "workers_per_trial") if job.is_planned else ())):
         del arguments[name]
     if (job.run / JOURNAL).is_file():
         stored = open_run(job.run).state
         if "max_trials" not in job.options:
             arguments["max_trials"] = max(arguments["max_trials"], stored.settings["max_trials"])
         is_same_split = arguments.get("workers") == stored.settings["workers"] and arguments["workers_per_trial"] == 1
-        if is_same_split and any("plan" in data for data in stored.projected):
+        if is_same_split and any("plan" in data for data in stored.projections):
             del arguments["workers_per_trial"]  # `worker_arguments` set it from the plan when the run started
     else:
         arguments["initial"] = [*initial, *job.initial]
@@ -125,7 +125,7 @@ def _make_phase(phase: JobPhase, *, job: Job, view: View, say: Callable[[str], o
     arguments = {
         **phase.finalize,
         "baseline": job.baseline,
-        "workers": None if job.planned else job.parallel_trials,
+        "workers": None if job.is_planned else job.parallel_trials,
         "executor": job.keys.executor,
         "say": say,
         **({"retry_failed": True} if retry_failed else {}),

@@ -21,13 +21,13 @@ from ogive.job.yaml_source import Source, locate_errors, read_job_file
 from ogive.objective import Constraint, Objective
 from ogive.run.estimator import Estimator
 from ogive.run.journal import JOURNAL
-from ogive.run.manifest import cores
+from ogive.run.manifest import count_cores
 from ogive.run.settings import Settings
 from ogive.seeds import generator
 from ogive.session.search_checks import check_hard_constraints
 from ogive.space import Architecture, Space
 from ogive.trial import Pending
-from ogive.user_code import RAISED
+from ogive.user_code import USER_EXCEPTIONS
 
 if TYPE_CHECKING:
     from ogive.task import Task
@@ -90,7 +90,7 @@ class Job:
         return self.source.path
 
     @property
-    def planned(self) -> bool:
+    def is_planned(self) -> bool:
         """Whether a plan decides how many trials run at a time: `parallel_trials: auto`."""
         return self.keys.parallel_trials == AUTO
 
@@ -98,7 +98,7 @@ class Job:
     def parallel_trials(self) -> int:
         """Number of trials that run at a time; the number of cores if a plan will decide."""
         count = self.keys.parallel_trials
-        return count if isinstance(count, int) else cores()
+        return count if isinstance(count, int) else count_cores()
 
     @property
     def settings(self) -> Settings:
@@ -342,7 +342,7 @@ def _check_any(
             return
         except Infeasible:
             continue
-        except RAISED as error:
+        except USER_EXCEPTIONS as error:
             errors.append(error)
     if errors:
         raise JobError(f"an architecture cannot be {action}: {format_user_error(errors[0], folders)}") from errors[0]

@@ -32,7 +32,7 @@ def declared_run_folder(source: Source, keys: JobKeys) -> Path:
     return source.path.parent / "runs" / source.path.stem
 
 
-def run_folder(run_or_job: str | Path) -> Path:
+def find_run_folder(run_or_job: str | Path) -> Path:
     """Return the folder of a run, given that folder or a job file. Imports none of the user's code.
 
     For a funnel this is the folder of the last phase that has a run.

@@ -12,7 +12,7 @@ from ogive.job.cost_forecast import CostForecast
 from ogive.job.job import Job
 from ogive.job.keys import JobKeys
 from ogive.run.estimator import Estimator
-from ogive.session.executor_config import executor_config
+from ogive.session.executor_config import parse_executor_config
 from ogive.space.training_decisions import training_decisions
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _searches(job: Job) -> list[JobKeys]:
 
 
 def _check_limits(job: Job, forecast: CostForecast | None) -> Iterator[Finding]:
-    if executor_config(job.keys.executor).simulated:
+    if parse_executor_config(job.keys.executor).is_simulated:
         return  # simulated trials use neither time nor memory
     slowest = max((part.seconds.high for part in forecast.parts if not part.full), default=0.0) if forecast else 0.0
     seconds = max(60, round(3 * slowest + 30, -1)) if forecast else 600

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from ogive.job.yaml_source import locate_errors
 from ogive.space.build import example_inputs
-from ogive.space.probe import probe
-from ogive.user_code import blaming
+from ogive.space.probe import probe_functions
+from ogive.user_code import convert_user_errors
 
 if TYPE_CHECKING:
     from ogive.job.job import Job
@@ -23,7 +23,7 @@ def check_space_functions(job: Job, samples: int) -> int:
         JobError: a function fails; the message names the function, the user's line and the architecture.
     """
     with locate_errors(job.source, "space"):
-        return probe(job.space, samples, job.keys.seed)
+        return probe_functions(job.space, samples, job.keys.seed)
 
 
 def check_baseline(job: Job) -> None:
@@ -36,12 +36,12 @@ def check_baseline(job: Job) -> None:
         return
     import torch
 
-    from ogive.estimate.full_training import DrawnBaseline
+    from ogive.estimate.full_training import BaselineNetwork
 
     example = job.space.example_input or (None if job.task is None else job.task.example_input)
     with locate_errors(job.source, "baseline"):
-        model = DrawnBaseline(job.baseline).build(0)
+        model = BaselineNetwork(job.baseline).build(0)
         if example is not None:
             inputs = example_inputs(example)
-            with blaming("baseline", job.baseline), torch.no_grad():
+            with convert_user_errors("baseline", job.baseline), torch.no_grad():
                 model.eval()(*inputs)

@@ -19,12 +19,12 @@ from ogive.job.keys import CriterionKeys, GoKeys, JobKeys
 from ogive.job.user_modules import CodeImporter, describe_object
 from ogive.job.yaml_source import Source, locate_errors
 from ogive.objective import Constraint, Objective
-from ogive.objective import constraints as check_constraints
-from ogive.objective import objectives as check_objectives
-from ogive.session.earlier_run import transferred
+from ogive.objective import parse_constraints as check_constraints
+from ogive.objective import parse_objectives as check_objectives
+from ogive.session.earlier_run import prepare_warm_start
 from ogive.space import Space
 from ogive.space.training_decisions import training_decisions
-from ogive.strategy.listed import check_list
+from ogive.strategy.listed import parse_list
 
 if TYPE_CHECKING:
     from ogive.task import Task
@@ -133,7 +133,7 @@ def make_initial(source: Source, keys: JobKeys, space: Space) -> tuple[Mapping[s
     for index, choices in enumerate(keys.initial):
         with locate_errors(source, "initial", index):
             try:
-                check_list(space, [choices])
+                parse_list(space, [choices])
             except JobError as error:
                 raise JobError(str(error).removeprefix("architectures[0]: ")) from error
     return tuple(keys.initial)
@@ -169,7 +169,7 @@ def check_warm_start(
     argument = warm_start_argument(source, keys)
     if argument is not None:
         with locate_errors(source, "warm_start"):
-            transferred(argument, space, objectives, constraints)
+            prepare_warm_start(argument, space, objectives, constraints)
 
 
 def choose_schedule(source: Source, keys: JobKeys, is_declared: bool) -> dict[str, dict[str, Any]]:
@@ -184,7 +184,7 @@ def choose_schedule(source: Source, keys: JobKeys, is_declared: bool) -> dict[st
         JobError: the job declares another schedule than the one that its strategy brings along.
     """
     ((name, options),) = keys.strategy.items()
-    brought = strategies.brought(name, options)
+    brought = strategies.paired_schedule(name, options)
     if brought is None or brought == keys.schedule:
         return dict(keys.schedule)
     if is_declared:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ogive.errors import JobError, RunError
 from ogive.files import replace_text
 from ogive.job.job import Job
-from ogive.session.planned_search import PlanRequest, fingerprint, make_plan, worker_units
-from ogive.session.run_declaration import RunSpec, auto
+from ogive.session.planned_search import PlanRequest, compute_plan_fingerprint, detect_worker_units, make_plan
+from ogive.session.run_declaration import RunSpec, make_auto_strategy_spec
 
 if TYPE_CHECKING:
     from ogive.planner import Plan
@@ -76,8 +76,8 @@ def load_plan(job: Job) -> Plan | None:
         raise JobError(
             f"{path} is not a plan ({error}); delete it, or make a new one with `ogive plan {job.path}`"
         ) from error
-    unit, available = worker_units(job.estimator)
-    if plan.fingerprint != fingerprint(_run_spec(job), job.settings):
+    unit, available = detect_worker_units(job.estimator)
+    if plan.fingerprint != compute_plan_fingerprint(_run_spec(job), job.settings):
         reason = "the job has changed since"
     elif plan.unit != unit or plan.workers > available:
         reason = f"it splits {plan.workers} {plan.unit}, and this machine has {available} {unit}"
@@ -94,15 +94,15 @@ def worker_arguments(job: Job) -> dict[str, Any]:
     number, the run records the forecast of the saved plan for that many trials at a time, if there is one.
     """
     plan = load_plan(job) if job.keys.executor == "processes" and job.keys.workers_per_trial == 1 else None
-    if job.planned:
+    if job.is_planned:
         return {"workers": plan or "auto"}
-    declared_split = plan.using(job.parallel_trials) if plan else None
+    declared_split = plan.with_parallel_trials(job.parallel_trials) if plan else None
     return {"workers": declared_split, "workers_per_trial": 1} if declared_split else {}
 
 
 def _run_spec(job: Job) -> RunSpec:
     """Return the declaration that the search of the job will have."""
-    strategy = auto(job.keys.max_trials) if job.strategy == {"auto": {}} else job.strategy
+    strategy = make_auto_strategy_spec(job.keys.max_trials) if job.strategy == {"auto": {}} else job.strategy
     return RunSpec.of(
         job.space,
         job.estimator,

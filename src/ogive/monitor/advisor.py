@@ -7,11 +7,11 @@ from difflib import get_close_matches
 
 from ogive.monitor import alert_rules, cost
 from ogive.monitor.rewards import count_inactive
-from ogive.monitor.stop_rules import FIRST_FAILURES, StopVerdict, reaches, verdicts
+from ogive.monitor.stop_rules import FIRST_FAILURES, StopVerdict, evaluate_rules, meets_criteria
 from ogive.monitor.trend import FIRST_LOOK, LOOK_RATIO
 from ogive.run.alerts import Alert
 from ogive.run.clock import Clock
-from ogive.run.events import ENDS_OF_JOBS, Event, Kind
+from ogive.run.events import JOB_END_KINDS, Event, Kind
 from ogive.run.observers import Advice
 from ogive.run.settings import Settings
 from ogive.run.state import State
@@ -62,26 +62,26 @@ class Advisor:
         if event.kind is Kind.CHANGED:
             self.settings, self._checked_metrics = Settings.from_json(self.state.settings), False
             self.verdicts = [verdict for verdict in self.verdicts if verdict.rule != "criteria"]
-        elif trial is not None and event.kind in ENDS_OF_JOBS and self._may_change_verdicts(trial):
-            self.verdicts = verdicts(self.state, former=self.verdicts, ended=trial)
+        elif trial is not None and event.kind in JOB_END_KINDS and self._may_change_verdicts(trial):
+            self.verdicts = evaluate_rules(self.state, former=self.verdicts, ended=trial)
 
     def _may_change_verdicts(self, trial: Trial) -> bool:
         """Return whether a statistical rule is due, or a trial that has just become inactive meets the criteria."""
         criteria = self.settings.criteria
-        meets_criteria = bool(criteria) and reaches(trial, [*criteria, *self.state.constraints])
-        return meets_criteria or count_inactive(self.state) in _LOOKS
+        is_goal = bool(criteria) and meets_criteria(trial, [*criteria, *self.state.constraints])
+        return is_goal or count_inactive(self.state) in _LOOKS
 
     def begin(self) -> None:
         """Compare all trials with the criteria, if these are new."""
         if self.settings.criteria and not any(verdict.rule == "criteria" for verdict in self.verdicts):
-            self.verdicts = verdicts(self.state, former=self.verdicts)
+            self.verdicts = evaluate_rules(self.state, former=self.verdicts)
 
     def advise(self) -> Advice:
         """Return the warnings, alerts and projection that are due, and whether a stop rule ends the search."""
         warnings, alerts, verdict = self._metric_warnings(), self._alerts(), self._stop()
         return Advice(
             warnings=warnings,
-            alerts=[alert.event() for alert in alerts],
+            alerts=[alert.to_event() for alert in alerts],
             stop=None if verdict is None else f"stop rule {verdict.rule}: {verdict.reason}",
             failures=verdict is not None and verdict.rule == "failures",
             projection=self._projection() if verdict is None else None,
@@ -99,19 +99,19 @@ class Advisor:
         """
         instant = self._clock.monotonic()
         if instant < self._next_round and not last:
-            return [alert.event() for alert in alert_rules.of_budget(self.state, now)]
+            return [alert.to_event() for alert in alert_rules.budget_alerts(self.state, now)]
         self._next_round = instant + ROUND_SECONDS * max(1.0, len(self.state.trials) / 500)
-        return [alert.event() for alert in alert_rules.by_time(self.state, now)]
+        return [alert.to_event() for alert in alert_rules.time_alerts(self.state, now)]
 
     def finish(self) -> list[Event]:
         """Return the alerts about all trials of a search that ends."""
-        return [alert.event() for alert in alert_rules.at_the_end(self.state)]
+        return [alert.to_event() for alert in alert_rules.final_alerts(self.state)]
 
     def _alerts(self) -> list[Alert]:
         """Return the alerts that depend on the trials alone."""
         proposed = len(self.state.trials) != self._trials_at_last_alerts
         self._trials_at_last_alerts = len(self.state.trials)
-        return alert_rules.by_trials(self.state, self.verdicts, proposed)
+        return alert_rules.trial_alerts(self.state, self.verdicts, proposed)
 
     def _metric_warnings(self) -> list[str]:
         """Return a warning for each metric of the search that the first complete trial did not report, once."""
@@ -134,13 +134,13 @@ class Advisor:
 
     def _projection(self) -> Event | None:
         """Return the projected cost of the whole search, at each of the shares `PROJECTED_AT` of the trials, once."""
-        total, inactive = self.state.total, count_inactive(self.state)
+        total, inactive = self.state.total_trials, count_inactive(self.state)
         if all(inactive != math.ceil(share * total) for share in PROJECTED_AT):
             return None
-        projection = cost.projection(self.state)
+        projection = cost.project_cost(self.state)
         if projection is None:
             return None
-        if any((data["done"], data["trials"]) == (projection.done, total) for data in self.state.projected):
+        if any((data["done"], data["trials"]) == (projection.done, total) for data in self.state.projections):
             return None
         return Event(Kind.PROJECTED, data=projection.to_json())
 

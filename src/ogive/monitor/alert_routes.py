@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ogive.run.alert_route_specs import ENV, RouteSpec, address
+from ogive.run.alert_route_specs import ENV, RouteSpec, resolve_webhook_url
 from ogive.run.alerts import SEVERITIES, Alert
 from ogive.run.events import Event, Kind
 
@@ -52,7 +52,7 @@ class AlertRoutes:
     def __call__(self, state: State, event: Event | None) -> None:
         """Send an alert that was journalled, without waiting."""
         if event is not None and event.kind is Kind.ALERT:
-            self.send(Alert.of(event))
+            self.send(Alert.from_event(event))
 
     def send(self, alert: Alert) -> None:
         """Send an alert by all routes that accept its severity, without waiting."""
@@ -123,7 +123,7 @@ def _create_sender(spec: RouteSpec, run: Path) -> tuple[str, str, Send]:
     if "file" in options:
         path = run / Path(options["file"]).expanduser()
         return f"the file {path}", severity, lambda alert: _append(path, alert, run)
-    url = address(options["webhook"])
+    url = resolve_webhook_url(options["webhook"])
     # Messages name the variable or the host, because the URL may contain a secret.
     public_name = options["webhook"] if options["webhook"].startswith(ENV) else urllib.parse.urlsplit(url).hostname
     return f"the webhook {public_name}", severity, lambda alert: _post(url, alert, run)

@@ -13,20 +13,20 @@ from statistics import fmean
 
 import numpy as np
 
-from ogive.formatting import duration, of_limit, plural
+from ogive.formatting import amount_of_limit, duration, plural
 from ogive.monitor import plan_comparison
 from ogive.monitor.diversity import WINDOW, mean_distance, random_distance
 from ogive.monitor.overtraining import FEWEST_TRIALS, overtraining
 from ogive.monitor.rewards import count_inactive
 from ogive.monitor.stop_rules import StopVerdict
 from ogive.monitor.utilisation import utilisation
-from ogive.objective import costs, pareto_front, violation
+from ogive.objective import cost_vector, pareto_front, total_violation
 from ogive.run import spending
 from ogive.run.alerts import Alert
 from ogive.run.settings import Settings
 from ogive.run.state import LAST_ENDED, State
 from ogive.space import Space
-from ogive.trial import Status, Trial, comparable
+from ogive.trial import Status, Trial, select_comparable
 
 HOUR = 3600.0
 WARN_SHARE, STOP_SHARE, CRITICAL_SHARE = 0.8, 1.0, 1.2
@@ -52,7 +52,7 @@ OVERDUE_TRIALS = 5
 LEAST_PATIENCE_HOURS, PATIENCE_SHARE = 1.0, 0.25
 
 
-def by_trials(state: State, verdicts: Sequence[StopVerdict] = (), proposed: bool = True) -> list[Alert]:
+def trial_alerts(state: State, verdicts: Sequence[StopVerdict] = (), proposed: bool = True) -> list[Alert]:
     """Return the alerts that depend on the trials alone.
 
     Args:
@@ -64,19 +64,19 @@ def by_trials(state: State, verdicts: Sequence[StopVerdict] = (), proposed: bool
     return _not_raised(state, [*_stop_verdicts(verdicts), *_many_failures(state), *diversity, *_overtraining(state)])
 
 
-def by_time(state: State, now: float) -> list[Alert]:
+def time_alerts(state: State, now: float) -> list[Alert]:
     """Return the alerts that depend on the time `now`, by the clock of the journal."""
     rules = (_budget_used, _no_improvement, _overdue_trials, _low_utilisation, _off_plan)
     return _not_raised(state, [alert for rule in rules for alert in rule(state, now)])
 
 
-def of_budget(state: State, now: float) -> list[Alert]:
+def budget_alerts(state: State, now: float) -> list[Alert]:
     """Return the alerts of `by_time` about the budget, which are fast because they do not go through the trials."""
     return _not_raised(state, _budget_used(state, now))
 
 
 def _not_raised(state: State, alerts: Iterable[Alert]) -> list[Alert]:
-    return [alert for alert in alerts if alert.cause not in state.alerted]
+    return [alert for alert in alerts if alert.cause not in state.alert_causes]
 
 
 # -- by trials -------------------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ def _stop_verdicts(verdicts: Sequence[StopVerdict]) -> Iterator[Alert]:
 
 def _many_failures(state: State) -> Iterator[Alert]:
     """More than 20 % of the last trials failed."""
-    if "failures" in state.alerted or state.failed < FAILED_SHARE * FAILED_WINDOW:
+    if "failures" in state.alert_causes or state.failed_count < FAILED_SHARE * FAILED_WINDOW:
         return
     ended = [state.trials[number] for number in sorted(state.last_ended, reverse=True)]
     failed = [trial for trial in ended if trial.status.failed]
@@ -111,11 +111,11 @@ def _overtraining(state: State) -> Iterator[Alert]:
     """Overtraining, checked early at numbers of inactive trials that double; `at_the_end` checks it again."""
     inactive = count_inactive(state)
     is_due = inactive >= FEWEST_TRIALS and (inactive - FEWEST_TRIALS).bit_count() <= 1
-    if "overtraining" not in state.alerted and is_due:
-        yield from at_the_end(state)
+    if "overtraining" not in state.alert_causes and is_due:
+        yield from final_alerts(state)
 
 
-def at_the_end(state: State) -> list[Alert]:
+def final_alerts(state: State) -> list[Alert]:
     """Return the alerts about all trials of a search that ends."""
     result = overtraining(state)
     if result is None:
@@ -126,7 +126,7 @@ def at_the_end(state: State) -> list[Alert]:
 
 def _low_diversity(state: State) -> Iterator[Alert]:
     """The last architectures are much more similar to each other than random ones."""
-    if "diversity" in state.alerted or len(state.trials) < WINDOW or len(state.trials) % EVERY:
+    if "diversity" in state.alert_causes or len(state.trials) < WINDOW or len(state.trials) % EVERY:
         return
     recent = [trial.architecture for trial in islice(reversed(state.trials.values()), WINDOW)]
     distance, random = mean_distance(recent), _random_distance(state.space)
@@ -151,16 +151,16 @@ def _budget_used(state: State, now: float) -> Iterator[Alert]:
     """80 %, 100 % or 120 % of the hours or of the money are used."""
     if state.settings.get("budget") is None:
         return
-    settings, spent = Settings.from_json(state.settings), spending.spend(state, now)
+    settings, spent = Settings.from_json(state.settings), spending.compute_spending(state, now)
     budgets = []
     if settings.hours is not None:
         text = f"{duration(spent.hours * HOUR)} of {duration(settings.hours * HOUR)}"
         budgets.append(("hours", settings.hours, spent.hours, text))
     if settings.money is not None and spent.money is not None:
-        text = of_limit(spent.money, settings.money, spent.currency)
+        text = amount_of_limit(spent.money, settings.money, spent.currency)
         budgets.append(("money", settings.money, spent.money, text))
     for name, limit, used, text in budgets:
-        pending = len(state.in_flight)
+        pending = len(state.pending)
         numbers = {"used": used, "budget": limit, "share": used / limit, "in_flight": pending}
         message = f"{text} are used, {used / limit:.0%} of the budget"
         if used >= CRITICAL_SHARE * limit:
@@ -175,9 +175,9 @@ def _budget_used(state: State, now: float) -> Iterator[Alert]:
 
 def _no_improvement(state: State, now: float) -> Iterator[Alert]:
     """The best trial has not improved for `patience` hours (default: a quarter of the time so far, at least an hour)."""
-    elapsed = state.elapsed + max(0.0, now - state.time)
+    elapsed = state.elapsed_seconds + max(0.0, now - state.time)
     limit = Settings.from_json(state.settings).patience or max(LEAST_PATIENCE_HOURS, PATIENCE_SHARE * elapsed / HOUR)
-    if state.ended or elapsed / HOUR < limit:
+    if state.end_reason or elapsed / HOUR < limit:
         return
     improvement = last_improvement(state)
     if improvement is None:
@@ -195,11 +195,11 @@ def last_improvement(state: State) -> tuple[Trial, float] | None:
 
     Only trials that were trained furthest are compared.
     """
-    _, trials = comparable([t for t in state.trials.values() if t.status is not Status.RUNNING], at_least=1)
-    feasible = [trial for trial in trials if violation(trial.metrics, state.constraints) == 0] or trials
+    _, trials = select_comparable([t for t in state.trials.values() if t.status is not Status.RUNNING], at_least=1)
+    feasible = [trial for trial in trials if total_violation(trial.metrics, state.constraints) == 0] or trials
     if not feasible:
         return None
-    points = np.array([costs(trial.metrics, state.objectives) for trial in feasible])
+    points = np.array([cost_vector(trial.metrics, state.objectives) for trial in feasible])
     if len(state.objectives) == 1:
         column = np.where(np.isfinite(points[:, 0]), points[:, 0], np.inf)
         best = [feasible[i] for i in np.flatnonzero(column == column.min())]
@@ -212,13 +212,13 @@ def last_improvement(state: State) -> tuple[Trial, float] | None:
 
 def _session_seconds_since(state: State, when: float, now: float) -> float:
     """Return the seconds since `when` in which a controller ran."""
-    seconds = sum(max(0.0, session.end - max(session.begin, when)) for session in state.stretches)
-    return seconds + (max(0.0, now - state.time) if state.open else 0.0)
+    seconds = sum(max(0.0, session.end - max(session.begin, when)) for session in state.session_intervals)
+    return seconds + (max(0.0, now - state.time) if state.is_open else 0.0)
 
 
 def _overdue_trials(state: State, now: float) -> Iterator[Alert]:
     """A running trial takes more than twice its expected time, and longer than any trial before it."""
-    running = state.running
+    running = state.running_attempts
     if not running:
         return
     recent = islice(reversed(state.trials.values()), 200)
@@ -230,7 +230,7 @@ def _overdue_trials(state: State, now: float) -> Iterator[Alert]:
         if not epochs and len(others_epochs) < OVERDUE_TRIALS:
             continue
         mean, longest = (fmean(epochs), max(epochs)) if epochs else (fmean(others_epochs), max(others_epochs))
-        remaining = max(1, trial.until - _step_at_start(trial, attempt.begin))
+        remaining = max(1, trial.target_step - _step_at_start(trial, attempt.begin))
         elapsed, expected = now - attempt.begin, mean * remaining
         if elapsed > max(OVERDUE * expected, longest * remaining, 1.0):
             message = (
@@ -248,10 +248,10 @@ def _step_at_start(trial: Trial, begin: float) -> int:
 
 def _low_utilisation(state: State, now: float) -> Iterator[Alert]:
     """Workers are idle for most of the time, although there are trials to start."""
-    elapsed = state.stretches[-1].seconds if state.stretches else 0.0
-    if "utilisation" in state.alerted or elapsed < USE_LEAST_SECONDS or not state.open:
+    elapsed = state.session_intervals[-1].seconds if state.session_intervals else 0.0
+    if "utilisation" in state.alert_causes or elapsed < USE_LEAST_SECONDS or not state.is_open:
         return
-    if len(state.trials) >= state.total:
+    if len(state.trials) >= state.total_trials:
         return
     last_seconds = min(USE_SECONDS, elapsed)
     busy = utilisation(state, bins=1, now=now, last=last_seconds)
@@ -266,7 +266,7 @@ def _low_utilisation(state: State, now: float) -> Iterator[Alert]:
 def _off_plan(state: State, now: float) -> Iterator[Alert]:
     """Reports arrive later or sooner than the interval of the plan that the run was started with."""
     comparison = plan_comparison.compare_with_plan(state, now)
-    if comparison is None or comparison.verdict is None or f"plan:{comparison.verdict}" in state.alerted:
+    if comparison is None or comparison.verdict is None or f"plan:{comparison.verdict}" in state.alert_causes:
         return
     forecast = comparison.forecast
     pace = ""

@@ -16,8 +16,8 @@ import numpy as np
 from ogive.arrays import FloatArray
 from ogive.formatting import duration
 from ogive.run.prices import Price
-from ogive.run.spending import HOUR, spend
-from ogive.trial import Report, Status, Trial, comparable
+from ogive.run.spending import HOUR, compute_spending
+from ogive.trial import Report, Status, Trial, select_comparable
 
 if TYPE_CHECKING:
     from ogive.run.state import State
@@ -43,11 +43,11 @@ class Interval:
     expected: float
     high: float
 
-    def times(self, factor: float) -> Interval:
+    def scaled_by(self, factor: float) -> Interval:
         """Return the interval of the amount multiplied by `factor`."""
         return Interval(self.low * factor, self.expected * factor, self.high * factor)
 
-    def plus(self, amount: float) -> Interval:
+    def shifted_by(self, amount: float) -> Interval:
         """Return the interval of the amount plus a known one."""
         return Interval(self.low + amount, self.expected + amount, self.high + amount)
 
@@ -102,7 +102,7 @@ class Saving:
 # -- projected cost --------------------------------------------------------------------------------------------------
 
 
-def projection(state: State, now: float | None = None, price: Price | None = None) -> Projection | None:
+def project_cost(state: State, now: float | None = None, price: Price | None = None) -> Projection | None:
     """Return the projected cost of the whole search; None before `ENOUGH` trials were measured.
 
     The compute time of the remaining trials is that of independent trials with the same distribution as the measured ones
@@ -115,28 +115,30 @@ def projection(state: State, now: float | None = None, price: Price | None = Non
         price: to use instead of the price that was paid.
     """
     measured = np.array([t.seconds for t in _inactive_trials(state) if not t.cached and t.seconds > 0])
-    spent = spend(state, now, price)
+    spent = compute_spending(state, now, price)
     if len(measured) < ENOUGH or spent.worker_hours <= 0 or spent.compute_hours <= 0:
         return None
-    done, trials = len(_inactive_trials(state)), max(state.total, len(state.trials))
-    if state.ended:
+    done, trials = len(_inactive_trials(state)), max(state.total_trials, len(state.trials))
+    if state.end_reason:
         trials = done
     mean = float(measured.mean())
     # A pending trial saves at most the mean: one that takes longer does not make the others shorter.
-    pending_seconds = sum(min(state.trials[number].seconds, mean) for number in state.in_flight)
-    compute = _sum_interval(measured, trials - done, pending_seconds).times(1 / HOUR)
+    pending_seconds = sum(min(state.trials[number].seconds, mean) for number in state.pending)
+    compute = _sum_interval(measured, trials - done, pending_seconds).scaled_by(1 / HOUR)
     busy = min(1.0, spent.compute_hours / spent.worker_hours)
-    workers = state.stretches[-1].workers
+    workers = state.session_intervals[-1].workers
     # When no trial is left to start, the workers finish one after another. On average a trial is half done at that time.
     tail = mean / HOUR * (workers - 1) / (2 * workers) if trials > done else 0.0
-    wall = compute.times(1 / (workers * busy)).plus(tail)
+    wall = compute.scaled_by(1 / (workers * busy)).shifted_by(tail)
     price = price or state.price
     return Projection(
         done=done,
         trials=trials,
-        hours=wall.plus(spent.hours),
-        compute_hours=compute.plus(spent.compute_hours),
-        money=wall.times(price.rate(state.stretches[-1].paid)).plus(spent.money or 0.0) if price else None,
+        hours=wall.shifted_by(spent.hours),
+        compute_hours=compute.shifted_by(spent.compute_hours),
+        money=wall.scaled_by(price.rate(state.session_intervals[-1].process_count)).shifted_by(spent.money or 0.0)
+        if price
+        else None,
         currency=price.currency if price else "",
         method=f"Student's prediction interval from {len(measured)} measured trials, for {trials - done} more like them; "
         f"workers computed {busy:.0%} of the time",
@@ -176,17 +178,17 @@ class ForecastReview:
     actual_money: float | None
 
     @property
-    def held(self) -> bool:
+    def is_within_interval(self) -> bool:
         """Whether the actual hours are in the projected interval."""
         return self.hours.low <= self.actual_hours <= self.hours.high
 
 
-def reviews(state: State) -> list[ForecastReview]:
+def review_projections(state: State) -> list[ForecastReview]:
     """Return the reviews of all projections for the number of trials that the search had; empty before its end."""
     total = len(_inactive_trials(state))
-    if not state.ended:
+    if not state.end_reason:
         return []
-    actual = spend(state)
+    actual = compute_spending(state)
     return [
         ForecastReview(
             done=data["done"],
@@ -196,7 +198,7 @@ def reviews(state: State) -> list[ForecastReview]:
             money=Interval(*data["money"]) if data.get("money") else None,
             actual_money=actual.money,
         )
-        for data in state.projected
+        for data in state.projections
         if data["trials"] == total
     ]
 
@@ -237,7 +239,7 @@ class Gain:
         return None if self.money is None else self.money / self.points
 
 
-def gain(state: State, price: Price | None = None, first: int = 10) -> Gain | None:
+def compute_gain(state: State, price: Price | None = None, first: int = 10) -> Gain | None:
     """Return the improvement over the first trials, and its cost; None if there is no improvement yet.
 
     Trials are compared at the highest step that any trial has reached.
@@ -248,7 +250,7 @@ def gain(state: State, price: Price | None = None, first: int = 10) -> Gain | No
         first: the number of first trials whose median is the starting value.
     """
     objective = state.objectives[0]
-    _, trials = comparable(list(state.trials.values()), at_least=1)
+    _, trials = select_comparable(list(state.trials.values()), at_least=1)
     in_order = sorted(
         ((t.reports[-1].time, -objective.cost(t.metrics), t.seconds) for t in trials), key=lambda row: row[0]
     )
@@ -263,7 +265,7 @@ def gain(state: State, price: Price | None = None, first: int = 10) -> Gain | No
     near = next(i for i, merit in enumerate(merits) if merit >= best - POINT)
     last_point = sum(seconds for _, seconds in rows[near + 1 : merits.index(best) + 1]) / HOUR
     sign = 1 if objective.goal == "maximize" else -1
-    spent = spend(state, price=price)
+    spent = compute_spending(state, price=price)
     return Gain(
         metric=objective.metric,
         start=sign * start,
@@ -278,7 +280,7 @@ def gain(state: State, price: Price | None = None, first: int = 10) -> Gain | No
 # -- saved and wasted time -------------------------------------------------------------------------------------------
 
 
-def ledger(state: State, finals: Sequence[State] = (), price: Price | None = None) -> list[Saving]:
+def compute_ledger(state: State, finals: Sequence[State] = (), price: Price | None = None) -> list[Saving]:
     """Return the worker-hours that were saved (positive) and wasted (negative), without lines that are zero.
 
     Args:
@@ -288,24 +290,28 @@ def ledger(state: State, finals: Sequence[State] = (), price: Price | None = Non
     """
     trials = list(state.trials.values())
     # After the end of the search a paused trial is not resumed.
-    stopped_statuses = (Status.STOPPED, Status.PAUSED) if state.ended else (Status.STOPPED,)
+    stopped_statuses = (Status.STOPPED, Status.PAUSED) if state.end_reason else (Status.STOPPED,)
     stopped = [trial for trial in trials if trial.status in stopped_statuses]
     epochs = [report.seconds / steps for trial in trials for report, steps in _epochs(trial) if report.seconds > 0]
     typical = median(epochs) if epochs else 0.0
     failed = [trial for trial in trials if trial.status.failed]
-    spent = spend(state, price=price)
+    spent = compute_spending(state, price=price)
     full = int(state.created.get("epochs") or 0)
-    idle = sum(session.seconds * session.workers for session in state.stretches) - state.seconds
+    idle = sum(session.seconds * session.workers for session in state.session_intervals) - state.compute_seconds
     lines = [
         (
             "early stopping",
             sum(_remaining_seconds(trial, full, typical) for trial in stopped),
             f"{len(stopped)} trials not trained to the end, at their own pace",
         ),
-        ("evaluation cache", state.saved, "what the cached reports took when they were computed"),
+        ("evaluation cache", state.saved_seconds, "what the cached reports took when they were computed"),
         *_saved_by_cheap_evaluation(state, trials, finals),
         ("failures", -sum(t.seconds for t in failed), f"computed in {len(failed)} failed trials"),
-        ("lost attempts", -state.retried, "computed since the last report by attempts that ended without a result"),
+        (
+            "lost attempts",
+            -state.lost_seconds,
+            "computed since the last report by attempts that ended without a result",
+        ),
         ("repeats", -_repeated_seconds(trials), "computed for architectures that had been evaluated before"),
         ("idle workers", -max(0.0, idle), "reserved, but not computing: starting, waiting, the end of the search"),
     ]
@@ -327,7 +333,7 @@ def _remaining_seconds(trial: Trial, full: int, typical: float) -> float:
     if not epochs:
         return 0.0
     pace = median(epochs[1:]) if len(epochs) > 1 else min(epochs[0], typical)
-    return max(0, max(full, trial.until) - trial.step) * pace
+    return max(0, max(full, trial.target_step) - trial.step) * pace
 
 
 def _epochs(trial: Trial) -> Iterator[tuple[Report, int]]:
@@ -346,7 +352,7 @@ def _saved_by_cheap_evaluation(
     evaluated = [trial for trial in trials if trial.status.ended or trial.status is Status.PAUSED]
     if not full or not evaluated:
         return []
-    saved = len(evaluated) * median(full) - state.seconds - sum(final.seconds for final in finals)
+    saved = len(evaluated) * median(full) - state.compute_seconds - sum(final.compute_seconds for final in finals)
     basis = f"{len(evaluated)} full trainings of {duration(median(full))} (median), less the search and full training"
     return [("cheap estimates", saved, basis)]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ogive.formatting import amount, duration, number, of_limit, plural
+from ogive.formatting import amount, amount_of_limit, duration, number, plural
 from ogive.monitor import cost, plan_comparison
 from ogive.monitor.stop_rules import StopVerdict
 from ogive.run import spending
@@ -21,13 +21,15 @@ Line = tuple[str, str]
 
 def spent_line(state: State, now: float | None = None) -> str:
     """Return what was spent, as `1 h 5 min (36% of 3 h), 6.43 of 50 USD (13%)`."""
-    settings, spent = Settings.from_json(state.settings), spending.spend(state, now)
+    settings, spent = Settings.from_json(state.settings), spending.compute_spending(state, now)
     share = f" ({spent.hours / settings.hours:.0%} of {duration(settings.hours * HOUR)})" if settings.hours else ""
     text = f"{duration(spent.hours * HOUR)}{share}"
     if spent.money is not None:
         paid = amount(spent.money, spent.currency)
         if settings.money is not None:
-            paid = f"{of_limit(spent.money, settings.money, spent.currency)} ({spent.money / settings.money:.0%})"
+            paid = (
+                f"{amount_of_limit(spent.money, settings.money, spent.currency)} ({spent.money / settings.money:.0%})"
+            )
         text += f", {paid}"
     return text
 
@@ -61,29 +63,31 @@ def cost_lines(states: dict[str, State], now: float | None = None) -> list[Line]
     # Without a price and a budget, the time is all there is to say, and the line "time" of the status has it.
     has_cost = state.price is not None or settings.budget is not None
     lines = [("spent", spent_line(state, now))] if has_cost else []
-    by_stage = spending.spend_by(states, now)
+    by_stage = spending.compute_spending_by_device(states, now)
     if len(by_stage) > 1:
         lines += [(f"  {line.stage}", _stage_text(line)) for line in by_stage]
     if state.price is not None:
         lines.append(("price", str(state.price)))
-    projection = cost.projection(state, now)
-    if projection is not None and not state.ended and projection.done < projection.trials:
+    projection = cost.project_cost(state, now)
+    if projection is not None and not state.end_reason and projection.done < projection.trials:
         lines.append(("projected", f"{projected_line(projection)}; {cost.LEVEL:.0%} interval"))
     plan = plan_line(state, now)
     if plan is not None:
         lines.append(("plan", plan))
-    lines += [("projected" if review.done else "plan", _review_text(review)) for review in cost.reviews(state)]
-    gain = cost.gain(state)
+    lines += [
+        ("projected" if review.done else "plan", _review_text(review)) for review in cost.review_projections(state)
+    ]
+    gain = cost.compute_gain(state)
     if gain is not None:
-        lines.append(("gain", _gain_text(gain, spending.spend(state).currency)))
-    ledger = cost.ledger(state, [final for stage, final in states.items() if stage != "search"])
+        lines.append(("gain", _gain_text(gain, spending.compute_spending(state).currency)))
+    ledger = cost.compute_ledger(state, [final for stage, final in states.items() if stage != "search"])
     lines += _ledger_line("saved", [line for line in ledger if line.worker_hours > 0])
     return lines + _ledger_line("wasted", [line for line in ledger if line.worker_hours < 0])
 
 
 def plan_line(state: State, now: float | None = None) -> str | None:
     """Return how a running search compares with the plan that it was started with; None if there is no plan."""
-    comparison = None if state.ended else plan_comparison.compare_with_plan(state, now)
+    comparison = None if state.end_reason else plan_comparison.compare_with_plan(state, now)
     if comparison is None:
         return None
     seconds = comparison.forecast.seconds
@@ -105,7 +109,7 @@ def _review_text(review: cost.ForecastReview) -> str:
     forecast = f"forecast {interval} for {plural(review.trials, 'trial')}"  # by the plan, before the search
     if review.done:
         forecast = f"{interval} after {review.done} of {plural(review.trials, 'trial')}"
-    verdict = "within" if review.held else "outside"
+    verdict = "within" if review.is_within_interval else "outside"
     return f"{forecast}; it took {_hours(review.actual_hours)}, {verdict} the interval"
 
 
@@ -142,19 +146,21 @@ def alert_lines(state: State) -> list[Line]:
 def cost_json(states: dict[str, State], now: float | None = None) -> dict[str, Any]:
     """Return the numbers of `cost_lines` for `ogive status --json`."""
     state = states["search"]
-    projection, gain = cost.projection(state, now), cost.gain(state)
+    projection, gain = cost.project_cost(state, now), cost.compute_gain(state)
     finals = [final for stage, final in states.items() if stage != "search"]
     settings = Settings.from_json(state.settings)
     return {
         "budget": {"hours": settings.hours, "money": settings.money},
-        "spent": asdict(spending.spend(state, now)),
-        "by_stage_and_device": [asdict(line) for line in spending.spend_by(states, now)],
+        "spent": asdict(spending.compute_spending(state, now)),
+        "by_stage_and_device": [asdict(line) for line in spending.compute_spending_by_device(states, now)],
         "price": state.price.to_json() if state.price else None,
         "projected": {**projection.to_json(), "method": projection.method} if projection else None,
-        "projected_against_actual": [{**asdict(review), "held": review.held} for review in cost.reviews(state)],
+        "projected_against_actual": [
+            {**asdict(review), "held": review.is_within_interval} for review in cost.review_projections(state)
+        ],
         "plan": plan_json(state, now),
         "gain": asdict(gain) if gain else None,
-        "ledger": [asdict(line) for line in cost.ledger(state, finals)],
+        "ledger": [asdict(line) for line in cost.compute_ledger(state, finals)],
     }
 
 

@@ -43,10 +43,12 @@ def diversity(architectures: Sequence[Mapping[str, object]], window: int = WINDO
     Returns:
         A value for each of `places(len(architectures), points)`.
     """
-    return [mean_distance(architectures[max(0, end - window) : end]) for end in places(len(architectures), points)]
+    return [
+        mean_distance(architectures[max(0, end - window) : end]) for end in sample_positions(len(architectures), points)
+    ]
 
 
-def places(count: int, points: int = 200) -> list[int]:
+def sample_positions(count: int, points: int = 200) -> list[int]:
     """Return up to `points` evenly spaced positions, as numbers of architectures; the last one is `count`."""
     return sorted({round(i * count / points) for i in range(1, points + 1)} - {0}) if count else []
 

@@ -139,6 +139,6 @@ def _create_table(progress: Progress) -> Table:
         alert = progress.state.alerts[-1]
         style = {"info": "cyan", "warning": "yellow", "critical": "bold red"}[alert.severity]
         rows.add_row(alert.severity, Text(" ".join(alert.message.split()), style=style))
-    if progress.state.ended:
-        rows.add_row("ended", Text(progress.state.ended))
+    if progress.state.end_reason:
+        rows.add_row("ended", Text(progress.state.end_reason))
     return rows

@@ -54,7 +54,7 @@ def overtraining(state: State) -> Overtraining | None:
         None if they were not, or if the value of a trial is its best epoch.
     """
     objective = state.objectives[0]
-    if state.best_epoch_of is not None:
+    if state.best_epoch_rule is not None:
         return None
     trials = [t for t in state.trials.values() if t.status is Status.PAUSED or (t.status.ended and not t.status.failed)]
     curves = [(trial, _curve(trial, objective)) for trial in trials]

@@ -76,13 +76,13 @@ class PlanComparison:
         return f"{plural(self.reports, 'report')} took {duration(self.seconds)}, the forecast was {expected}"
 
 
-def forecast_of(state: State) -> PlannedDuration | None:
+def planned_duration(state: State) -> PlannedDuration | None:
     """Return the forecast in a run's journal.
 
     Returns:
         None if the run was started without a plan, or if its number of trials or workers has changed since then.
     """
-    data = next((data for data in state.projected if "plan" in data), None)
+    data = next((data for data in state.projections if "plan" in data), None)
     if data is None:
         return None
     plan = data["plan"]
@@ -91,7 +91,7 @@ def forecast_of(state: State) -> PlannedDuration | None:
     if state.settings["max_trials"] != data["trials"] or (state.settings["workers"], each or split[1]) != split:
         return None
     return PlannedDuration(
-        seconds=Interval(*data["hours"]).times(HOUR),
+        seconds=Interval(*data["hours"]).scaled_by(HOUR),
         trials=data["trials"],
         split=f"{split[0]} x {split[1]} {plan['unit']}",
         start_up=Interval(*plan["start_up"]),
@@ -109,22 +109,24 @@ def compare_with_plan(state: State, now: float | None = None) -> PlanComparison 
         state: of the run.
         now: the clock's time, to include the open session up to it; by default up to the last event.
     """
-    forecast = forecast_of(state)
+    forecast = planned_duration(state)
     if forecast is None or not forecast.pace:
         return None
     reports = sum(len(trial.reports) for trial in state.trials.values() if not trial.cached)
     # The plan has one session. Each further one starts its workers again.
-    restarts = max(0, len(state.stretches) - 1) * forecast.start_up.expected
-    seconds = state.elapsed + (max(0.0, now - state.time) if now is not None and state.open else 0.0) - restarts
+    restarts = max(0, len(state.session_intervals) - 1) * forecast.start_up.expected
+    seconds = (
+        state.elapsed_seconds + (max(0.0, now - state.time) if now is not None and state.is_open else 0.0) - restarts
+    )
     if seconds <= 0:
         return None
-    epoch = state.seconds / reports if reports else None
+    epoch = state.compute_seconds / reports if reports else None
     # The search is late if the next point of the forecast is overdue, and early if the last one it has passed was not due.
     next_point = (
-        forecast.seconds if state.ended else next((i for n, i in forecast.pace if n > reports), forecast.seconds)
+        forecast.seconds if state.end_reason else next((i for n, i in forecast.pace if n > reports), forecast.seconds)
     )
     passed = [interval.low for number, interval in forecast.pace if number <= reports]
-    low = forecast.seconds.low if state.ended else passed[-1] if passed else 0.0
+    low = forecast.seconds.low if state.end_reason else passed[-1] if passed else 0.0
     expected = _expected_seconds(forecast, reports)
     bounds = min(low, expected.expected / SLACK), max(next_point.high, expected.expected * SLACK)
     return PlanComparison(
@@ -140,7 +142,7 @@ def _expected_seconds(forecast: PlannedDuration, reports: int) -> Interval:
             share = (reports - previous_number) / (number - previous_number)
             return _interpolate(previous, interval, share)
         previous_number, previous = number, interval
-    return previous.times(reports / previous_number)
+    return previous.scaled_by(reports / previous_number)
 
 
 def _interpolate(a: Interval, b: Interval, share: float) -> Interval:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ogive.formatting import amount, counts, duration, number, of_limit, plural
+from ogive.formatting import amount, amount_of_limit, duration, nonzero_counts, number, plural
 from ogive.monitor import cost
-from ogive.monitor.plan_comparison import forecast_of
+from ogive.monitor.plan_comparison import planned_duration
 from ogive.monitor.rewards import count_inactive
-from ogive.objective import violation
+from ogive.objective import total_violation
 from ogive.run import spending
 from ogive.run.events import Event, Kind
 from ogive.run.settings import Settings
 from ogive.run.state import State
-from ogive.run.trial_labels import shown_metrics, trial_name
-from ogive.run.unsaved_weights import UNSAVED
-from ogive.trial import Status, Trial, finite
+from ogive.run.trial_labels import format_trial_name, select_shown_metrics
+from ogive.run.unsaved_weights import UNSAVED_PREFIX
+from ogive.trial import Status, Trial, are_finite
 
 _RANKED = (Kind.FINISHED, Kind.STOPPED, Kind.PAUSED)
 """The events after which a trial has a value that counts."""
@@ -72,7 +72,7 @@ class Progress:
 
     def _begin(self, state: State, event: Event | None) -> None:
         self._state = state
-        self._began, self._elapsed_before = self._clock(), state.elapsed
+        self._began, self._elapsed_before = self._clock(), state.elapsed_seconds
         self._inactive_before = self.inactive - (event is not None and event.kind in _RANKED)
         self._recompute_best()
 
@@ -89,9 +89,11 @@ class Progress:
 
     def _consider(self, trial: Trial) -> None:
         """Add a trial to the best ones if it belongs to them. Only trials at the highest step are compared."""
-        if not trial.reaches(self._step) or not finite(trial.metrics, (o.metric for o in self.state.objectives)):
+        if not trial.has_reached(self._step) or not are_finite(
+            trial.metrics, (o.metric for o in self.state.objectives)
+        ):
             return
-        if violation(trial.metrics, self.state.constraints) > 0:
+        if total_violation(trial.metrics, self.state.constraints) > 0:
             return
         if trial.step > self._step:
             self._step = trial.step
@@ -109,7 +111,7 @@ class Progress:
     @property
     def total(self) -> int:
         """The number of trials of the search."""
-        return self.state.total
+        return self.state.total_trials
 
     @property
     def inactive(self) -> int:
@@ -119,7 +121,7 @@ class Progress:
     @property
     def elapsed(self) -> float:
         """The seconds of all sessions up to now."""
-        return max(self.state.elapsed, self._elapsed_before + self._clock() - self._began)
+        return max(self.state.elapsed_seconds, self._elapsed_before + self._clock() - self._began)
 
     @property
     def remaining(self) -> float | None:
@@ -127,7 +129,7 @@ class Progress:
 
         It does not foresee that a paused trial is promoted later, or that `max_failed_trials` ends the run.
         """
-        if self.state.ended:
+        if self.state.end_reason:
             return None
         computed = self.inactive - self._inactive_before - self._cached_count
         estimates = []
@@ -142,37 +144,39 @@ class Progress:
         """Return the counts of trials, as `57/100 trials, 2 running, 3 paused`."""
         parts = [f"{self.inactive:,}/{self.total:,} trials"]
         for status in (Status.RUNNING, Status.WAITING, Status.PAUSED):
-            if self.state.count[status]:
-                parts.append(f"{self.state.count[status]:,} {status.value}")
+            if self.state.status_counts[status]:
+                parts.append(f"{self.state.status_counts[status]:,} {status.value}")
         return ", ".join(parts)
 
     def best_so_far(self, details: bool = True) -> str:
         """Return the best trial, as `trial 41, accuracy 0.957, parameters 45,210 ...`, or the front and its ends."""
         if not self.best:
-            has_values = self.state.constraints and self.inactive > self.state.failed
+            has_values = self.state.constraints and self.inactive > self.state.failed_count
             return "none satisfies the constraints yet" if has_values else "none yet"
         state = self.state
         if len(state.objectives) == 1:
             best = self.best[0]
-            metrics = shown_metrics(best.metrics, state.metrics_needed if details else [state.objectives[0].metric])
+            metrics = select_shown_metrics(
+                best.metrics, state.metrics_needed if details else [state.objectives[0].metric]
+            )
             values = ", ".join(f"{name} {number(value)}" for name, value in metrics.items())
             epochs = f", after {plural(self._step, 'epoch')}" if details and state.created.get("epochs") else ""
-            return f"{trial_name(best)}, {values}{epochs}"
+            return f"{format_trial_name(best)}, {values}{epochs}"
         ends = []
         for objective in state.objectives:
             end = min(self.best, key=lambda trial: objective.cost(trial.metrics))
-            ends.append(f"{objective.metric} {number(end.metrics[objective.metric])} ({trial_name(end)})")
+            ends.append(f"{objective.metric} {number(end.metrics[objective.metric])} ({format_trial_name(end)})")
         return f"front of {plural(len(self.best), 'trial')}, {', '.join(ends)}"
 
     def failures(self) -> str | None:
         """Return the failed trials by cause, as `3: 2 error, 1 time limit`; None if there are none."""
-        failed = {status: n for status, n in self.state.count.items() if status.failed}
-        return f"{self.state.failed:,}: {counts(failed)}" if self.state.failed else None
+        failed = {status: n for status, n in self.state.status_counts.items() if status.failed}
+        return f"{self.state.failed_count:,}: {nonzero_counts(failed)}" if self.state.failed_count else None
 
     def times(self) -> str:
         """Return the elapsed and the remaining time, as `1 min 20 s, about 40 s left`, and the forecast of the plan."""
         remaining = f", about {duration(self.remaining)} left" if self.remaining else ""
-        plan = forecast_of(self.state)
+        plan = planned_duration(self.state)
         forecast = f"; the plan's forecast was {duration(plan.seconds.expected)} in total" if plan else ""
         return duration(self.elapsed) + remaining + forecast
 
@@ -183,23 +187,25 @@ class Progress:
         None if there is no price.
         """
         settings = Settings.from_json(self.state.settings)
-        spent = spending.spend(self.state, self.state.time + self.elapsed - self.state.elapsed)
+        spent = spending.compute_spending(self.state, self.state.time + self.elapsed - self.state.elapsed_seconds)
         if spent.money is None:
             return None
         paid = amount(spent.money, spent.currency)
         if settings.money is not None:
-            paid = f"{of_limit(spent.money, settings.money, spent.currency)} ({spent.money / settings.money:.0%})"
-        if self.state.done != self._projected_at:  # a projection goes through all trials
-            self._projected_at, self._projection = self.state.done, cost.projection(self.state)
+            paid = (
+                f"{amount_of_limit(spent.money, settings.money, spent.currency)} ({spent.money / settings.money:.0%})"
+            )
+        if self.state.ended_count != self._projected_at:  # a projection goes through all trials
+            self._projected_at, self._projection = self.state.ended_count, cost.project_cost(self.state)
         expected = self._projection.money if self._projection else None
         return paid + (f", {amount(expected.low)} to {amount(expected.high)} at the end" if expected else "")
 
     def summary(self) -> str:
         """Return one line for the end of the session."""
-        failed = f", {self.state.failed:,} failed" if self.state.failed else ""
+        failed = f", {self.state.failed_count:,} failed" if self.state.failed_count else ""
         by = "by failures: " if self.state.ended_by_failures else ""
-        end = f"ended: {by}{self.state.ended}" if self.state.ended else "not ended, can be continued"
-        unsaved = next((f"; {m}" for m, _ in self.state.warnings if m.startswith(UNSAVED)), "")
+        end = f"ended: {by}{self.state.end_reason}" if self.state.end_reason else "not ended, can be continued"
+        unsaved = next((f"; {m}" for m, _ in self.state.warnings if m.startswith(UNSAVED_PREFIX)), "")
         return (
             f"{self.progress()}{failed}, in {duration(self.elapsed)}; best: {self.best_so_far(False)}; {end}{unsaved}"
         )

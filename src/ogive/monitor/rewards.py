@@ -10,9 +10,9 @@ import numpy as np
 
 from ogive.arrays import FloatArray
 from ogive.monitor.trend import Best
-from ogive.objective import hypervolume, pareto_front, violation
+from ogive.objective import hypervolume, pareto_front, total_violation
 from ogive.run.state import State
-from ogive.trial import Status, Step, Trial, TrialId, comparable
+from ogive.trial import Status, Step, Trial, TrialId, select_comparable
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,7 +36,7 @@ class Rewards:
 
 def count_inactive(state: State) -> int:
     """Return how many trials are paused or have ended."""
-    return state.done + state.count[Status.PAUSED]
+    return state.ended_count + state.status_counts[Status.PAUSED]
 
 
 def rewards(state: State, trials: int) -> Rewards:
@@ -47,10 +47,10 @@ def rewards(state: State, trials: int) -> Rewards:
     """
     inactive = sorted((t for t in state.trials.values() if _is_inactive(t)), key=_inactive_since)[:trials]
     valued = [t for t in inactive if t.reports and not t.status.failed]
-    step, comparable_trials = comparable(valued, at_least=math.ceil(len(valued) / 2))
+    step, comparable_trials = select_comparable(valued, at_least=math.ceil(len(valued) / 2))
     metrics_of_trials = [t.at(step) for t in comparable_trials]
     if state.constraints:
-        metrics_of_trials = [m for m in metrics_of_trials if violation(m, state.constraints) == 0]
+        metrics_of_trials = [m for m in metrics_of_trials if total_violation(m, state.constraints) == 0]
     rows = np.array([[objective.cost(metrics) for metrics in metrics_of_trials] for objective in state.objectives]).T
     rows = rows[np.isfinite(rows).all(axis=1)]
     if len(rows) == 0:

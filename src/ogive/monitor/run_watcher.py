@@ -17,7 +17,7 @@ from ogive.formatting import plural
 from ogive.run.alerts import Alert
 from ogive.run.clock import WallClock
 from ogive.run.journal import BEAT_SECONDS, Journal
-from ogive.run.lease import LeaseHolder, process_start
+from ogive.run.lease import LeaseHolder, find_process_start
 from ogive.run.settings import Settings
 from ogive.run.state import State
 
@@ -60,7 +60,7 @@ class RunWatcher:
             self._beat_has_changed = self._beat is not None
             self._beat, self._beat_since = beat, self.clock()
         alert = self._diagnose(self._state, holder)
-        if alert is None or alert.cause in self._state.alerted or alert.cause in self._raised:
+        if alert is None or alert.cause in self._state.alert_causes or alert.cause in self._raised:
             return None
         self._raised.add(alert.cause)
         return replace(alert, time=WallClock().now())  # for files and webhooks; the journal adds its own time
@@ -76,7 +76,7 @@ class RunWatcher:
         return Settings.from_json(self._state.settings)
 
     @property
-    def sure(self) -> bool:
+    def is_certain(self) -> bool:
         """Whether it is certain by now if the controller lives.
 
         On this machine the process shows it at once. On another machine the heartbeat must have changed, or must have
@@ -84,37 +84,39 @@ class RunWatcher:
         """
         return (
             self._is_local
-            or not self._state.open
+            or not self._state.is_open
             or self._beat_has_changed
             or self._seconds_without_beat() >= STALE_BEATS * BEAT_SECONDS
         )
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether the search and its session have ended, so that there is nothing left to watch."""
-        return bool(self._state.ended) and not self._state.open
+        return bool(self._state.end_reason) and not self._state.is_open
 
     def _seconds_without_beat(self) -> float:
         return self.clock() - self._beat_since
 
     def _read(self, journal: Journal) -> None:
         if self._last_state is None:
-            self._last_state = State.of(journal.read())
+            self._last_state = State.from_events(journal.read())
         else:
             for event in journal.read(after=self._last_state.seq):
                 self._last_state.apply(event)
 
     def _diagnose(self, state: State, holder: LeaseHolder | None) -> Alert | None:
-        if not state.open:
+        if not state.is_open:
             return None
         session = len(state.sessions)
         died, silent = f"controller:died:{session}", f"controller:silent:{session}"
-        consequence = f"{plural(len(state.running), 'trial')} pending; the same call of the search continues it"
-        numbers: dict[str, float] = {"session": session, "running": len(state.running)}
+        consequence = (
+            f"{plural(len(state.running_attempts), 'trial')} pending; the same call of the search continues it"
+        )
+        numbers: dict[str, float] = {"session": session, "running": len(state.running_attempts)}
         if holder is None:
             message = f"the controller has ended without closing its session: {consequence}"
             return Alert("critical", died, message, numbers)
-        if holder.host == socket.gethostname() and process_start(holder.pid) != holder.born:
+        if holder.host == socket.gethostname() and find_process_start(holder.pid) != holder.born:
             message = f"the controller ({holder}) has died: {consequence}"
             return Alert("critical", died, message, numbers)
         seconds = self._seconds_without_beat()
@@ -127,7 +129,7 @@ class RunWatcher:
         message = f"the controller ({holder}) has died or cannot reach the journal: its heartbeat has stopped"
         return Alert("critical", died, message, numbers)
 
-    def keep(self, alert: Alert) -> str | None:
+    def journal_alert(self, alert: Alert) -> str | None:
         """Journal an alert.
 
         Returns:
@@ -140,7 +142,7 @@ class RunWatcher:
             journal = Journal(self.journal)
             try:
                 journal.acquire()
-                journal.append([alert.event()])
+                journal.append([alert.to_event()])
             finally:
                 journal.close()
         except RunError as error:

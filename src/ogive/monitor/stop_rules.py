@@ -23,7 +23,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ogive.formatting import duration, number, of_limit, plural
+from ogive.formatting import amount_of_limit, duration, number, plural
 from ogive.monitor.rewards import Rewards, count_inactive, rewards
 from ogive.monitor.trend import (
     ENOUGH_FOR_TREND,
@@ -36,9 +36,9 @@ from ogive.monitor.trend import (
     last_look,
     trend,
 )
-from ogive.objective import Constraint, violation
+from ogive.objective import Constraint, total_violation
 from ogive.run.settings import Settings
-from ogive.run.spending import HOUR, spend
+from ogive.run.spending import HOUR, compute_spending
 from ogive.run.state import State
 from ogive.trial import EMPTY, Status, Trial
 
@@ -69,7 +69,7 @@ class StopVerdict:
     numbers: Mapping[str, float] = field(default_factory=lambda: EMPTY)
 
 
-def verdicts(
+def evaluate_rules(
     state: State,
     criteria: Sequence[Constraint] | None = None,
     *,
@@ -109,7 +109,7 @@ def _check_criteria(
     if previous is not None and previous.stop:
         return previous
     for trial in state.trials.values() if previous is None or ended is None else [ended]:
-        if reaches(trial, [*criteria, *state.constraints]):
+        if meets_criteria(trial, [*criteria, *state.constraints]):
             values = ", ".join(f"{c.metric} {number(trial.metrics[c.metric])} ({c})" for c in criteria)
             reason = f"trial {trial.id} reaches all success criteria: {values}"
             return StopVerdict("criteria", True, reason, {"trial": trial.id})
@@ -134,23 +134,23 @@ def _unreported_hint(state: State, criteria: Sequence[Constraint]) -> str | None
     return f"; no trial reports {', '.join(missing)} (they report: {', '.join(reported)})"
 
 
-def reaches(trial: Trial, criteria: Sequence[Constraint]) -> bool:
+def meets_criteria(trial: Trial, criteria: Sequence[Constraint]) -> bool:
     """Return whether a trial is inactive and satisfies all of `criteria`.
 
     The caller includes the constraints of the search, since a trial that violates one is not a success.
     """
     is_inactive = trial.status.ended or trial.status is Status.PAUSED
-    return is_inactive and not trial.status.failed and violation(trial.metrics, criteria) == 0
+    return is_inactive and not trial.status.failed and total_violation(trial.metrics, criteria) == 0
 
 
 def _check_budget(state: State, settings: Settings, now: float | None) -> StopVerdict:
-    spent, trials = spend(state, now), count_inactive(state)
-    budgets = {"trials": (float(trials), float(state.total), f"{trials:,} of {state.total:,} trials")}
+    spent, trials = compute_spending(state, now), count_inactive(state)
+    budgets = {"trials": (float(trials), float(state.total_trials), f"{trials:,} of {state.total_trials:,} trials")}
     if settings.hours is not None:
         text = f"{duration(HOUR * spent.hours)} of {duration(HOUR * settings.hours)}"
         budgets["hours"] = (spent.hours, settings.hours, text)
     if settings.money is not None and spent.money is not None:
-        text = of_limit(spent.money, settings.money, spent.currency)
+        text = amount_of_limit(spent.money, settings.money, spent.currency)
         budgets["money"] = (spent.money, settings.money, text)
     used_up = [text for used, limit, text in budgets.values() if used >= limit]
     numbers = {name: used for name, (used, _, _) in budgets.items()}
@@ -167,8 +167,8 @@ def _check_failures(state: State, previous: StopVerdict | None) -> StopVerdict:
         return previous
     if not look:
         return StopVerdict("failures", False, f"not yet: tested from {FIRST_FAILURES} trials on", {"at": 0})
-    trials, failed = count_inactive(state), state.failed
-    low = failing(failed, trials)
+    trials, failed = count_inactive(state), state.failed_count
+    low = failure_rate_lower_limit(failed, trials)
     numbers = {"at": look, "trials": trials, "failed": failed, "share": failed / trials, "at_least": low}
     reason = f"{failed:,} of {trials:,} trials are invalid"
     reason += f" ({failed / trials:.0%}; at least {low:.0%} with {1 - INVALID_LEVEL:.1%} confidence)" if failed else ""
@@ -177,7 +177,7 @@ def _check_failures(state: State, previous: StopVerdict | None) -> StopVerdict:
     return StopVerdict("failures", False, f"not yet: {reason}; the limit is {INVALID_SHARE:.0%}", numbers)
 
 
-def failing(failed: int, trials: int) -> float:
+def failure_rate_lower_limit(failed: int, trials: int) -> float:
     """Return the lower limit of the failure rate at the level `INVALID_LEVEL` (Clopper and Pearson 1934, one-sided)."""
     if not failed:
         return 0.0
@@ -196,10 +196,10 @@ def _check_rewards(state: State, previous: Mapping[str, StopVerdict]) -> list[St
         reason = f"not yet: tested from {FIRST_LOOK} trials on"
         return [StopVerdict(rule, False, reason, {"at": 0}) for rule in ("converged", "no_trend")]
     series = rewards(state, look)
-    return [converged(series, look), no_trend(series, look, str(state.created["strategy"]["name"]))]
+    return [check_convergence(series, look), check_no_trend(series, look, str(state.created["strategy"]["name"]))]
 
 
-def converged(series: Rewards, at: int) -> StopVerdict:
+def check_convergence(series: Rewards, at: int) -> StopVerdict:
     """Return the verdict on whether the growth of the best and the spread of the rewards have fallen.
 
     Args:
@@ -246,7 +246,7 @@ def _convergence_reason(result: Convergence, n: int) -> str:
     return f"not yet: {where} {'; '.join(not_met)}"
 
 
-def no_trend(series: Rewards, at: int, strategy: str) -> StopVerdict:
+def check_no_trend(series: Rewards, at: int, strategy: str) -> StopVerdict:
     """Return the verdict on whether rewards do not rise with the number of trials.
 
     Args:

@@ -22,18 +22,18 @@ class Utilisation:
     Attributes:
         hours: [n + 1], the edges of the bins.
         share: [n], in [0, 1], for each bin; NaN where no worker was reserved.
-        busy_hours, held_hours: the busy and the reserved worker-hours.
+        busy_hours, reserved_hours: the busy and the reserved worker-hours.
     """
 
     hours: FloatArray
     share: FloatArray
     busy_hours: float
-    held_hours: float
+    reserved_hours: float
 
     @property
     def mean(self) -> float:
         """The share over the whole time; 0 if no worker was reserved."""
-        return self.busy_hours / self.held_hours if self.held_hours else 0.0
+        return self.busy_hours / self.reserved_hours if self.reserved_hours else 0.0
 
 
 def utilisation(state: State, bins: int = 60, now: float | None = None, last: float | None = None) -> Utilisation:
@@ -49,7 +49,7 @@ def utilisation(state: State, bins: int = 60, now: float | None = None, last: fl
     total = sum(session.seconds for session in sessions)
     edges = np.linspace(0.0 if last is None else max(0.0, total - last), total, bins + 1)
     reserved = np.interp(edges, *_reserved_seconds(sessions)) if sessions else np.zeros(bins + 1)
-    busy = _busy_seconds(_in_own_time(state.spans, sessions), edges)
+    busy = _busy_seconds(_in_own_time(state.attempt_intervals, sessions), edges)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(np.diff(reserved) > 0, np.diff(busy) / np.diff(reserved), np.nan)
     return Utilisation(
@@ -59,8 +59,8 @@ def utilisation(state: State, bins: int = 60, now: float | None = None, last: fl
 
 def _sessions_until(state: State, now: float | None) -> list[SessionInterval]:
     """Return the sessions; an open one is extended to `now`."""
-    sessions = list(state.stretches)
-    if sessions and state.open and now is not None and now > state.time:
+    sessions = list(state.session_intervals)
+    if sessions and state.is_open and now is not None and now > state.time:
         last = sessions[-1]
         sessions[-1] = SessionInterval(last.begin, last.end + now - state.time, last.workers)
     return sessions

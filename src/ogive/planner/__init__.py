@@ -11,8 +11,8 @@ from ogive.executors.simulated import FaultModel
 from ogive.planner.compare_splits import SEEDS, build_plan
 from ogive.planner.landscape import Landscape, Shape, find_bundled_table, fit_shape, limit_epochs
 from ogive.planner.machine import Fit, Machine, fit_machine
-from ogive.planner.measure_durations import EPOCHS, TRIALS, list_sizes, measure_durations, start_up
-from ogive.planner.plan import Plan, Row
+from ogive.planner.measure_durations import EPOCHS, TRIALS, list_sizes, measure_durations, measure_start_up
+from ogive.planner.plan import Plan, SplitForecast
 from ogive.planner.simulated_split import PlannedSearch, SimulatedSearch, WorkerSplit, list_splits, simulate_split
 from ogive.planner.timings import Epoch, StartUp, Timings, read_run_timings, read_timings
 
@@ -27,9 +27,9 @@ __all__ = [
     "Machine",
     "Plan",
     "PlannedSearch",
-    "Row",
     "Shape",
     "SimulatedSearch",
+    "SplitForecast",
     "StartUp",
     "Timings",
     "WorkerSplit",
@@ -41,8 +41,8 @@ __all__ = [
     "list_sizes",
     "list_splits",
     "measure_durations",
+    "measure_start_up",
     "read_run_timings",
     "read_timings",
     "simulate_split",
-    "start_up",
 ]

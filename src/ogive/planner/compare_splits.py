@@ -12,7 +12,7 @@ from ogive.executors.simulated import FaultModel
 from ogive.formatting import duration, plural
 from ogive.monitor.cost import Interval
 from ogive.planner.machine import Fit, fit_machine
-from ogive.planner.plan import Plan, Row
+from ogive.planner.plan import Plan, SplitForecast
 from ogive.planner.recommendation import recommend_split
 from ogive.planner.simulated_split import PlannedSearch, SimulatedSearch, WorkerSplit, list_splits, simulate_split
 from ogive.planner.split_forecasts import NEAR, Searches, draw_mean_seconds, forecast_splits
@@ -143,7 +143,7 @@ def _measure_proposal_seconds(
     return 0.0 if run.cpu_seconds < NEGLIGIBLE * run.seconds else run.cpu_seconds / search.trials
 
 
-def _list_assumptions(timings: Timings, fitted: Fit, rows: Sequence[Row]) -> list[str]:
+def _list_assumptions(timings: Timings, fitted: Fit, rows: Sequence[SplitForecast]) -> list[str]:
     """Return what was measured, how well the machine is known, and what is left out, one sentence each."""
     machine = fitted.machine
     sentences = [f"durations: {timings.source}", *timings.notes]

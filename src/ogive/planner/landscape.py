@@ -21,15 +21,15 @@ from typing import Any
 import numpy as np
 
 from ogive.arrays import FloatArray
-from ogive.bench.problem import Bounds, Observation, Problem
+from ogive.bench.problem import Bounds, Problem, StepResult
 from ogive.bench.wrappers import Wrapper
 from ogive.errors import JobError
 from ogive.objective import Objective
 from ogive.planner.timings import Epoch
-from ogive.schedule.extrapolation import parametric
+from ogive.schedule.extrapolation import extrapolate_curve
 from ogive.seeds import generator
 from ogive.space import Architecture, Space
-from ogive.trial import Fidelity, until
+from ogive.trial import Fidelity, steps_of
 
 SAMPLED = 400
 """Architectures that are sampled to scale the landscape and to start the climb to its optimum."""
@@ -175,7 +175,7 @@ def _extrapolate(curve: Mapping[int, float], last: int, decay: float, slope: flo
     measured = max(curve)
     if measured >= last:
         return curve[last] if last in curve else curve[measured]
-    forecast = parametric([curve[e] for e in sorted(curve)], last)
+    forecast = extrapolate_curve([curve[e] for e in sorted(curve)], last)
     if forecast is not None:
         return forecast.mean
     slope = decay if slope is None else (decay + min(max(slope, 0.0), MAX_DECAY)) / 2
@@ -219,16 +219,16 @@ class Landscape(Problem):
             self._effects[architecture.id] = (raw - self._center) / self._scale
         return self._effects[architecture.id]
 
-    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[Observation]:
+    def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
         """Yield the metric after each epoch, by the equation of the module; every epoch takes one second."""
         shape, last = self.shape, self.epochs or 1
         z, w = self.effects(architecture)
-        noise = generator(seed, "noise").normal(0, shape.noise, size=max(last, until(fidelity)))
-        for step in range(1, until(fidelity) + 1):
+        noise = generator(seed, "noise").normal(0, shape.noise, size=max(last, steps_of(fidelity)))
+        for step in range(1, steps_of(fidelity) + 1):
             remaining = math.log(last / step) if step < last else 0.0
             early = shape.early_error * w * math.sqrt(remaining / math.log(last)) if remaining else 0.0
             error = shape.level + shape.spread * z + shape.decay * remaining + early + float(noise[step - 1])
-            yield Observation(step, {self._metric: shape.value(error, self._maximize)}, 1.0)
+            yield StepResult(step, {self._metric: shape.value(error, self._maximize)}, 1.0)
 
     def truth(self, architecture: Architecture) -> Mapping[str, float]:
         """Return the metric at the last epoch, without noise."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import mean, median
 
 from ogive.errors import JobError
-from ogive.executors.processes import Processes
+from ogive.executors.processes import ProcessExecutor
 from ogive.formatting import plural
 from ogive.planner.timings import Epoch, StartUp, Timings
 from ogive.run.executor import STARTUP_SECONDS, Assignment, Outcome
@@ -97,7 +97,7 @@ def measure_durations(
         (size_folder := folder / f"{size}").mkdir(parents=True)
         watch = _Stopwatch(size, until or 1, time.monotonic())
         options = {"threads": size} if unit == "threads" else {"ranks": size}
-        executor = Processes(
+        executor = ProcessExecutor(
             payload, size_folder, parallel_trials, time_limit=time_limit, startup_limit=startup_limit, **options
         )
         previous = watches[-1] if watches else None
@@ -136,7 +136,9 @@ def measure_durations(
     )
 
 
-def start_up(payload: Path, folder: Path, workers: int, threads: int, limit: float | None = STARTUP_SECONDS) -> float:
+def measure_start_up(
+    payload: Path, folder: Path, workers: int, threads: int, limit: float | None = STARTUP_SECONDS
+) -> float:
     """Return the seconds until `workers` fresh workers, started together, are ready for their first trials.
 
     Args:
@@ -151,7 +153,7 @@ def start_up(payload: Path, folder: Path, workers: int, threads: int, limit: flo
     """
     folder.mkdir(parents=True, exist_ok=True)
     watch = _Stopwatch(threads, 1, time.monotonic())
-    executor = Processes(payload, folder, workers, threads=threads, startup_limit=limit)
+    executor = ProcessExecutor(payload, folder, workers, threads=threads, startup_limit=limit)
     try:
         _wait_until_ready(executor, watch, workers)
     finally:
@@ -281,7 +283,7 @@ class _Stopwatch:
         return seconds[1:] or seconds
 
 
-def _wait_until_ready(executor: Processes, watch: _Stopwatch, count: int) -> None:
+def _wait_until_ready(executor: ProcessExecutor, watch: _Stopwatch, count: int) -> None:
     """Wait until all `count` workers are ready."""
     while len(watch.ready) < count:
         executor.poll(watch, POLL_SECONDS)
@@ -289,7 +291,7 @@ def _wait_until_ready(executor: Processes, watch: _Stopwatch, count: int) -> Non
 
 
 def _train(
-    executor: Processes,
+    executor: ProcessExecutor,
     watch: _Stopwatch,
     queue: list[tuple[str, Architecture]],
     until: Step | None,

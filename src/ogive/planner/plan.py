@@ -14,7 +14,7 @@ from ogive.run.spending import HOUR
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class SplitForecast:
     """The forecast for one split. The intervals have a nominal coverage of `ogive.planner.machine.LEVEL`.
 
     Attributes:
@@ -73,7 +73,7 @@ class Plan:
 
     workers: int
     unit: str
-    rows: tuple[Row, ...]
+    rows: tuple[SplitForecast, ...]
     chosen: WorkerSplit
     recommended: WorkerSplit
     why: str
@@ -89,15 +89,15 @@ class Plan:
     fingerprint: str = ""
 
     @property
-    def row(self) -> Row:
+    def row(self) -> SplitForecast:
         """The forecast for the chosen split."""
         return self.row_of(self.chosen)
 
-    def row_of(self, split: WorkerSplit) -> Row:
+    def row_of(self, split: WorkerSplit) -> SplitForecast:
         """Return the forecast for a split of the plan."""
         return next(row for row in self.rows if row.split == split)
 
-    def using(self, parallel_trials: int) -> Plan | None:
+    def with_parallel_trials(self, parallel_trials: int) -> Plan | None:
         """Return the plan with the split of that many parallel trials chosen; None if it has no such split."""
         splits = [row.split for row in self.rows if row.split.parallel_trials == parallel_trials]
         return replace(self, chosen=splits[0]) if splits else None
@@ -111,7 +111,7 @@ class Plan:
         return {
             "done": 0,
             "trials": self.trials,
-            "hours": _to_list(row.seconds.times(1 / HOUR)),
+            "hours": _to_list(row.seconds.scaled_by(1 / HOUR)),
             "compute_hours": [row.computes / HOUR] * 3,
             "money": None if money is None else _to_list(money),
             "currency": self.price.currency if self.price else "",
@@ -146,10 +146,10 @@ class Plan:
 _INTERVALS = ("epoch", "start_up", "seconds", "regret_seconds", "worker_hours", "money", "value")
 
 
-def _read_row(data: Mapping[str, Any]) -> Row:
+def _read_row(data: Mapping[str, Any]) -> SplitForecast:
     intervals = {name: None if data[name] is None else Interval(**data[name]) for name in _INTERVALS}
     pace = tuple((int(p[0]), float(p[1]), float(p[2]), float(p[3])) for p in data["pace"])
-    return Row(**{**data, **intervals, "split": WorkerSplit(**data["split"]), "pace": pace})
+    return SplitForecast(**{**data, **intervals, "split": WorkerSplit(**data["split"]), "pace": pace})
 
 
 def _to_list(interval: Interval) -> list[float]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ogive.formatting import duration
 from ogive.planner.machine import Fit
-from ogive.planner.plan import Row
+from ogive.planner.plan import SplitForecast
 from ogive.planner.simulated_split import WorkerSplit
 from ogive.planner.split_forecasts import NEAR, Searches
 
@@ -21,7 +21,7 @@ TIE = 1.01
 """Splits whose expected times differ by at most this factor are decided by the time to the regret."""
 
 
-def recommend_split(rows: Sequence[Row], searches: Searches, fitted: Fit) -> tuple[WorkerSplit, str, str]:
+def recommend_split(rows: Sequence[SplitForecast], searches: Searches, fitted: Fit) -> tuple[WorkerSplit, str, str]:
     """Return the recommended split, the reason, and how certain it is.
 
     It is the fastest split among those that no other split improves on significantly in what it finds.
@@ -42,7 +42,7 @@ def recommend_split(rows: Sequence[Row], searches: Searches, fitted: Fit) -> tup
     return best.split, _format_reason(best, rows, good), _format_certainty(best, good, fitted)
 
 
-def _format_reason(best: Row, rows: Sequence[Row], good: Sequence[Row]) -> str:
+def _format_reason(best: SplitForecast, rows: Sequence[SplitForecast], good: Sequence[SplitForecast]) -> str:
     slowest = max(row.seconds.expected for row in rows)
     factor = slowest / best.seconds.expected
     others = (
@@ -59,12 +59,12 @@ def _format_reason(best: Row, rows: Sequence[Row], good: Sequence[Row]) -> str:
     return reason
 
 
-def _format_certainty(best: Row, good: Sequence[Row], fitted: Fit) -> str:
-    near = f"within {NEAR - 1:.0%} of the fastest with a probability of {probability(best.near)}"
+def _format_certainty(best: SplitForecast, good: Sequence[SplitForecast], fitted: Fit) -> str:
+    near = f"within {NEAR - 1:.0%} of the fastest with a probability of {format_probability(best.near)}"
     if any(row.seconds.expected < best.seconds.expected for row in good):
         certainty = f"it is {near}"
     else:
-        certainty = f"it is the fastest with a probability of {probability(best.fastest)}, and {near}"
+        certainty = f"it is the fastest with a probability of {format_probability(best.fastest)}, and {near}"
     if best.beyond:
         certainty += (
             f"; {best.split.workers_per_trial} workers a trial are more than were measured ({fitted.measured[-1]})"
@@ -75,12 +75,12 @@ def _format_certainty(best: Row, good: Sequence[Row], fitted: Fit) -> str:
     return certainty
 
 
-def probability(share: float) -> str:
+def format_probability(share: float) -> str:
     """Return a share of the draws as a probability in per cent, never as 0 % or 100 %."""
     return "over 99%" if share > 0.99 else "below 1%" if share < 0.01 else f"{share:.0%}"
 
 
-def _finds_worse(row: Row, rows: Sequence[Row], searches: Searches) -> bool:
+def _finds_worse(row: SplitForecast, rows: Sequence[SplitForecast], searches: Searches) -> bool:
     """Return whether another split finds significantly better architectures in at most `MAX_SLOWDOWN` times the time.
 
     Student's t-test of the final regrets, paired by seed, one-sided, with Bonferroni's correction for the other splits.

@@ -13,7 +13,7 @@ from ogive.arrays import FloatArray
 from ogive.bench.anytime_curve import Recorder
 from ogive.bench.problem import Problem
 from ogive.bench.simulated_search import PluginSpec, simulate
-from ogive.executors.simulated import FaultModel, Judge
+from ogive.executors.simulated import FaultModel, SimulateTrial
 from ogive.planner.machine import Machine
 from ogive.run.events import Event, Kind
 from ogive.run.executor import Assignment
@@ -21,7 +21,7 @@ from ogive.run.prices import Price
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.seeds import generator
-from ogive.trial import Fidelity, Step, until
+from ogive.trial import Fidelity, Step, steps_of
 
 COST_EXPONENTS = {"resolution": 2.0, "width": 1.3}
 """The cost of an epoch grows with this power of a fidelity besides epochs, as measured in `docs/guide.md`; 1 for others."""
@@ -128,7 +128,7 @@ class SimulatedSearch:
 
 def make_trajectories(
     problem: Problem, machine: Machine, workers: int, *, seed: int, proposal_seconds: float = 0.0
-) -> Judge:
+) -> SimulateTrial:
     """Return a function that yields a trial's reports: the problem's metrics after the machine's durations.
 
     Args:
@@ -143,11 +143,13 @@ def make_trajectories(
         architecture = problem.space.architecture(assignment.choices)
         architecture.__dict__["id"] = assignment.id  # the cached property, which the controller has computed already
         factor = float(np.exp(generator(seed, "factor", assignment.id).normal(0, machine.spread)))
-        noise = generator(seed, "epochs", assignment.id).normal(0, machine.noise, size=until(assignment.fidelity) + 1)
+        noise = generator(seed, "epochs", assignment.id).normal(
+            0, machine.noise, size=steps_of(assignment.fidelity) + 1
+        )
         epoch_seconds = machine.epoch(workers) * factor * relative_epoch_cost(assignment.fidelity)
-        start_seconds = machine.attempt(workers) + (proposal_seconds if assignment.reported == 0 else 0.0)
+        start_seconds = machine.attempt(workers) + (proposal_seconds if assignment.last_reported_step == 0 else 0.0)
         for observation in problem.evaluate(architecture, assignment.fidelity, assignment.seed):
-            if observation.step > assignment.reported:
+            if observation.step > assignment.last_reported_step:
                 seconds = start_seconds + epoch_seconds * float(np.exp(noise[observation.step]))
                 yield observation.step, observation.metrics, seconds
                 start_seconds = 0.0
@@ -215,13 +217,13 @@ def simulate_split(
     sign = -1.0 if problem.objectives[0].goal == "maximize" else 1.0
     value = best + sign * float(curve[-1, 1]) if len(curve) else math.nan
     # The controller computes one proposal at a time, so the search takes at least the time of all proposals.
-    seconds = max(state.elapsed, proposal_seconds * len(state.trials))
+    seconds = max(state.elapsed_seconds, proposal_seconds * len(state.trials))
     return SimulatedSearch(
         seconds=seconds,
-        compute=state.seconds,
+        compute=state.compute_seconds,
         reports=np.array(reports),
         curve=curve,
         value=value,
-        ended=state.ended,
+        ended=state.end_reason,
         cpu_seconds=cpu_seconds,
     )

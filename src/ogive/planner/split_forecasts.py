@@ -14,7 +14,7 @@ import numpy as np
 from ogive.arrays import FloatArray
 from ogive.monitor.cost import Interval
 from ogive.planner.machine import LEVEL, Fit, Machine
-from ogive.planner.plan import Row
+from ogive.planner.plan import SplitForecast
 from ogive.planner.simulated_split import PlannedSearch, SimulatedSearch, WorkerSplit
 from ogive.run.spending import HOUR
 from ogive.seeds import generator
@@ -34,7 +34,9 @@ Searches = Mapping[WorkerSplit, Sequence[SimulatedSearch]]
 """The simulated searches of each split, one for each seed; every split has the same seeds."""
 
 
-def forecast_splits(searches: Searches, fitted: Fit, planned: PlannedSearch, *, regret: float, seed: int) -> list[Row]:
+def forecast_splits(
+    searches: Searches, fitted: Fit, planned: PlannedSearch, *, regret: float, seed: int
+) -> list[SplitForecast]:
     """Return the forecast for each split.
 
     Args:
@@ -55,14 +57,14 @@ def forecast_splits(searches: Searches, fitted: Fit, planned: PlannedSearch, *, 
         if planned.price is not None:
             rate = planned.price.rate(planned.count_billed_workers(split)) / HOUR
         rows.append(
-            Row(
+            SplitForecast(
                 split=split,
                 epoch=fitted.interval(partial(Machine.mean_epoch, workers=k)),
                 start_up=fitted.interval(partial(Machine.start_up, workers=k)),
                 seconds=seconds,
                 regret_seconds=_predict_regret_seconds([run.time_to_regret(regret) for run in runs], split, fitted),
-                worker_hours=seconds.times(split.workers / HOUR),
-                money=None if rate is None else seconds.times(rate),
+                worker_hours=seconds.scaled_by(split.workers / HOUR),
+                money=None if rate is None else seconds.scaled_by(rate),
                 value=predict_value([run.value for run in runs]),
                 fastest=float(np.mean(winners == index)),
                 near=float(np.mean(mean_seconds[index] <= NEAR * fastest)),

@@ -122,12 +122,12 @@ def read_run_timings(state: State, source: str) -> Timings:
             f"{source}: its schedule varied {', '.join(varied)}, so its journal does not show how long a full epoch takes; "
             "leave this source out, and durations are measured"
         )
-    sessions = list(zip(state.stretches, state.sessions, strict=True))
+    sessions = list(zip(state.session_intervals, state.sessions, strict=True))
     begins = [interval.begin for interval, _ in sessions]
     workers = [_count_workers(session) for _, session in sessions]
     epochs: list[Epoch] = []
     attempt_begins: dict[int, list[float]] = {}
-    for span in state.spans:
+    for span in state.attempt_intervals:
         attempt_begins.setdefault(span.trial, []).append(span.begin)
     for trial in state.trials.values():
         if trial.cached:
@@ -157,7 +157,7 @@ def read_run_timings(state: State, source: str) -> Timings:
     for i, (interval, _) in enumerate(sessions):
         # The time from the start of the session to each worker's first trial; workers that start together give one value.
         first_begins: dict[str, float] = {}
-        for span in state.spans:
+        for span in state.attempt_intervals:
             if interval.begin <= span.begin <= interval.end:
                 first_begins.setdefault(span.worker, span.begin - interval.begin)
         if seconds := [begin for begin in first_begins.values() if begin > 0]:

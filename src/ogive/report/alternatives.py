@@ -100,7 +100,7 @@ def _split_domain(decision: Decision) -> list[tuple[str, tuple[Label, Label]]]:
     if isinstance(domain, (Categorical, Subset)):
         return [(str(label), (label, label)) for label in domain.labels]
     if isinstance(domain, IntegerRange) and domain.size <= FEW_VALUES:
-        return [(str(label), (label, label)) for label in domain.all(0)]
+        return [(str(label), (label, label)) for label in domain.enumerate_labels(0)]
     return _split_range(domain)
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ogive.formatting import amount, duration, of_limit, plural
-from ogive.monitor.cost import gain, reviews
+from ogive.formatting import amount, amount_of_limit, duration, plural
+from ogive.monitor.cost import compute_gain, review_projections
 from ogive.monitor.diversity import WINDOW, mean_distance, random_distance
 from ogive.monitor.stop_rules import INVALID_SHARE
 from ogive.report.subject import Subject
 from ogive.run.settings import Settings
-from ogive.run.spending import HOUR, spend
+from ogive.run.spending import HOUR, compute_spending
 from ogive.space.domain import IntegerRange, RealRange
 from ogive.space.training_decisions import training_decisions
 
@@ -107,8 +107,8 @@ def check_checkpoints(subject: Subject) -> Answer:
 def check_failure_share(subject: Subject) -> Answer:
     if not subject.inactive_count:
         return Answer(NOT_APPLICABLE, "no trial has ended yet")
-    share = subject.state.failed / subject.inactive_count
-    evidence = f"{subject.state.failed:,} of {plural(subject.inactive_count, 'trial')} ({share:.0%})"
+    share = subject.state.failed_count / subject.inactive_count
+    evidence = f"{subject.state.failed_count:,} of {plural(subject.inactive_count, 'trial')} ({share:.0%})"
     return yes_or_no(share <= INVALID_SHARE, evidence)
 
 
@@ -128,7 +128,7 @@ def check_critical_alerts(subject: Subject) -> Answer:
 
 def check_utilisation(subject: Subject) -> Answer:
     utilisation = subject.utilisation
-    if not utilisation.held_hours:
+    if not utilisation.reserved_hours:
         return Answer(NOT_APPLICABLE, "no worker has started yet")
     evidence = f"busy for {100 * utilisation.mean:.0f} % of the time for which they were reserved"
     return yes_or_no(utilisation.mean >= BUSY_SHARE, evidence)
@@ -167,7 +167,7 @@ def check_code_changes(subject: Subject) -> Answer:
 
 
 def check_ended(subject: Subject) -> Answer:
-    return yes_or_no(bool(subject.state.ended), subject.state.ended, "it has not ended; it can be continued")
+    return yes_or_no(bool(subject.state.end_reason), subject.state.end_reason, "it has not ended; it can be continued")
 
 
 def check_converged(subject: Subject) -> Answer:
@@ -227,13 +227,13 @@ def check_price(subject: Subject) -> Answer:
 
 def check_budget_is_kept(subject: Subject) -> Answer:
     settings = _settings(subject)
-    spent = spend(subject.state)
+    spent = compute_spending(subject.state)
     parts = []
     if settings.hours is not None:
         text = f"{duration(HOUR * spent.hours)} of {duration(HOUR * settings.hours)}"
         parts.append((spent.hours <= BUDGET_TOLERANCE * settings.hours, text))
     if settings.money is not None and spent.money is not None:
-        text = of_limit(spent.money, settings.money, spent.currency)
+        text = amount_of_limit(spent.money, settings.money, spent.currency)
         parts.append((spent.money <= BUDGET_TOLERANCE * settings.money, text))
     if not parts:
         return Answer(NOT_APPLICABLE, "no budget is set")
@@ -241,25 +241,25 @@ def check_budget_is_kept(subject: Subject) -> Answer:
 
 
 def check_projections(subject: Subject) -> Answer:
-    projections = reviews(subject.state)
+    projections = review_projections(subject.state)
     if not projections:
         return Answer(NOT_APPLICABLE, "nothing was projected, or the search has not ended")
-    correct = sum(projection.held for projection in projections)
+    correct = sum(projection.is_within_interval for projection in projections)
     evidence = f"the actual time is within {correct} of {plural(len(projections), 'projected interval')}"
     return yes_or_no(correct == len(projections), evidence)
 
 
 def check_failed_compute(subject: Subject) -> Answer:
-    if not subject.state.seconds:
+    if not subject.state.compute_seconds:
         return Answer(NOT_APPLICABLE, "nothing was computed yet")
     failed_seconds = sum(trial.seconds for trial in subject.failed_trials)
-    share = failed_seconds / subject.state.seconds
-    evidence = f"{duration(failed_seconds)} of {duration(subject.state.seconds)} ({100 * share:.0f} %)"
+    share = failed_seconds / subject.state.compute_seconds
+    evidence = f"{duration(failed_seconds)} of {duration(subject.state.compute_seconds)} ({100 * share:.0f} %)"
     return yes_or_no(share < FAILED_COMPUTE_SHARE, evidence)
 
 
 def check_cost_of_gain(subject: Subject) -> Answer:
-    gained = gain(subject.state)
+    gained = compute_gain(subject.state)
     if gained is None:
         return Answer(NOT_APPLICABLE, "the best is not better than the first trials yet")
     return Answer(YES, f"{duration(HOUR * gained.hours_per_point)} of worker time for 0.01 of {gained.metric}")

@@ -11,7 +11,7 @@ from ogive.report.alternatives import Alternatives
 from ogive.run.repeated_failure import error_signature
 from ogive.space import Space
 from ogive.stats.corrections import FAMILY_LEVEL, holm
-from ogive.stats.proportions import fewer, proportion_interval
+from ogive.stats.proportions import hypergeometric_at_most, proportion_interval
 from ogive.trial import Status, Trial
 
 
@@ -88,7 +88,7 @@ def find_failure_causes(space: Space, ended: Sequence[Trial]) -> list[FailureCau
     # P(at least k of n trials fail) = P(at most n - k of them succeed), which is what `fewer` computes.
     p_values = np.array(
         [
-            fewer(int(n - k), int(n), int(m - j), int(m))
+            hypergeometric_at_most(int(n - k), int(n), int(m - j), int(m))
             for k, n, j, m in zip(failed, total, all_failed, all_total, strict=True)
         ]
     )

@@ -25,7 +25,7 @@ from ogive.seeds import generator
 from ogive.space import Space
 from ogive.space.domain import IntegerRange, RealRange
 from ogive.stats.corrections import FAMILY_LEVEL, holm
-from ogive.stats.proportions import fewer, proportion_interval
+from ogive.stats.proportions import hypergeometric_at_most, proportion_interval
 from ogive.stats.ridge import left_out_residuals
 from ogive.trial import Trial
 
@@ -293,7 +293,9 @@ def _frequencies(
     best_count, best_total = chosen[is_best].sum(axis=0), active[is_best].sum(axis=0)
     low, high = proportion_interval(best_count, best_total)
     # Fisher's exact test of each alternative: the probability that so few of the best have it by chance.
-    p_values = np.array([fewer(*map(int, row)) for row in zip(best_count, best_total, count, total, strict=True)])
+    p_values = np.array(
+        [hypergeometric_at_most(*map(int, row)) for row in zip(best_count, best_total, count, total, strict=True)]
+    )
     rare = (holm(p_values) <= FAMILY_LEVEL) & (count > 0)
     effect, effect_low, effect_high = (scale * values for values in _effects(tried, model, resampled, count))
     return [

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ogive.formatting import duration, plural
 from ogive.report.checklist_answers import NO, NOT_APPLICABLE, YES, Answer, yes_or_no
 from ogive.report.subject import Subject
-from ogive.run.spending import HOUR, spend
+from ogive.run.spending import HOUR, compute_spending
 
 FEWEST_RANDOM_TRIALS = 10
 """The fewest random trials of the run itself that count as a comparison with random search."""
@@ -113,11 +113,11 @@ def check_tuning_of_recipe(subject: Subject) -> Answer:
 
 
 def check_total_time(subject: Subject) -> Answer:
-    search = spend(subject.state)
+    search = compute_spending(subject.state)
     text = f"search {duration(HOUR * search.hours)}, with {duration(HOUR * search.compute_hours)} of compute"
     if not subject.later_states:
         return Answer(NO, f"{text}; no full training yet")
-    final = spend(next(iter(subject.later_states.values())))
+    final = compute_spending(next(iter(subject.later_states.values())))
     return Answer(YES, f"{text}; full training {duration(HOUR * final.compute_hours)} of compute")
 
 

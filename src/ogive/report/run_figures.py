@@ -13,7 +13,7 @@ from ogive.drawing.plot import NAMED, AxisScale, Plot, fit_scale
 from ogive.formatting import number, plural
 from ogive.objective import Objective
 from ogive.report.frontier import Knee
-from ogive.run.results import CurvePoint, expected_best, running_best
+from ogive.run.results import CurvePoint, compute_running_best, expected_best
 
 HALF_WIDTH = 430.0
 """Width of a figure that has another one beside it, in pixels."""
@@ -43,11 +43,11 @@ def search_curve(points: Sequence[CurvePoint], objective: Objective, reference: 
     for low, high in failing_ranges([math.isnan(point.value) for point in points]):
         plot.band(low - 0.5, high + 0.5, "bad", "half or more failed")
     for origin, css in origin_colours(points).items():
-        group = [p for p in points if p.origin == origin and p.full and p.feasible]
+        group = [p for p in points if p.origin == origin and p.is_full and p.feasible]
         _add_points(plot, group, css, _origin_text(origin))
-    not_comparable = [p for p in points if math.isfinite(p.value) and not (p.full and p.feasible)]
+    not_comparable = [p for p in points if math.isfinite(p.value) and not (p.is_full and p.feasible)]
     _add_points(plot, not_comparable, "grey", "trained for fewer steps, or violates a constraint", hollow=True)
-    failed = [point.place for point in points if math.isnan(point.value)]
+    failed = [point.position for point in points if math.isnan(point.value)]
     if failed:
         plot.crosses(failed, "bad", "failed")
     if len(reference) > 1:
@@ -55,7 +55,7 @@ def search_curve(points: Sequence[CurvePoint], objective: Objective, reference: 
         sizes = np.unique(np.linspace(1, most, min(most, REFERENCE_POINTS)).round().astype(int))
         expected = expected_best(reference, objective.goal, sizes.tolist())
         plot.line(sizes, expected, "c1", "expected best of as many random trials", dash=True)
-    numbers, best = running_best(points, objective.goal)
+    numbers, best = compute_running_best(points, objective.goal)
     if best:
         plot.steps(numbers, best, "c0", "best so far")
     suffix = f"; {omitted}" if omitted is not None else ""
@@ -67,7 +67,7 @@ def _add_points(plot: Plot, group: Sequence[CurvePoint], css: str, label: str, h
     if group:
         with_tooltip = group if len(group) <= NAMED else ()
         names = [f"trial {p.trial}: {number(p.value)}{f', {p.origin}' if p.origin else ''}" for p in with_tooltip]
-        plot.dots([p.place for p in group], [p.value for p in group], css, label, names, hollow=hollow)
+        plot.dots([p.position for p in group], [p.value for p in group], css, label, names, hollow=hollow)
 
 
 def origin_colours(points: Sequence[CurvePoint]) -> dict[str, str]:
@@ -128,7 +128,7 @@ def _value_axis(points: Sequence[CurvePoint], objective: Objective) -> tuple[Axi
 
 def best_over(points: Sequence[CurvePoint], objective: Objective, along: Sequence[float], label: str) -> str:
     """Draw the best so far over a quantity that grows with the trials, such as time or money; `along` [n]."""
-    numbers, best = running_best(points, objective.goal)
+    numbers, best = compute_running_best(points, objective.goal)
     x_axis = AxisScale(0.0, max(along[-1], 1e-12) * 1.02, label)
     plot = Plot(x_axis, fit_scale(best, _axis_label(objective), margin=0.08), HALF_WIDTH, 260)
     if best:

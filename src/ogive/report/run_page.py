@@ -9,7 +9,7 @@ from ogive.document.blocks import Page, Section
 from ogive.document.html import render_html
 from ogive.document.write import SUFFIXES, write_page
 from ogive.errors import JobError, RunError
-from ogive.gc_pause import uncollected
+from ogive.gc_pause import pause_gc
 from ogive.report import summary
 from ogive.report.sections import (
     advice,
@@ -72,7 +72,7 @@ def write_report(state: State, folder: Path, target: Path, comparison: BaselineC
         raise JobError(
             f"the report {target}: its name ends in {target.suffix!r}; allowed: {' or '.join(SUFFIXES.values())}"
         )
-    with uncollected():  # the garbage collector would traverse the state of a long run many times
+    with pause_gc():  # the garbage collector would traverse the state of a long run many times
         page = build_page(Subject(state, folder, folder.resolve().name, comparison or read_comparison(folder)))
     try:
         write_page(page, target)

@@ -12,19 +12,19 @@ from pathlib import Path
 import numpy as np
 
 from ogive.formatting import number
-from ogive.monitor.stop_rules import StopVerdict, verdicts
+from ogive.monitor.stop_rules import StopVerdict, evaluate_rules
 from ogive.monitor.utilisation import Utilisation, utilisation
-from ogive.objective import costs, ranks, violation
+from ogive.objective import cost_vector, rank_metrics, total_violation
 from ogive.report.failures import FailureCause, find_failure_causes
 from ogive.report.frontier import Knee, find_knee
 from ogive.report.importance import ImportanceResult, compute_importance, suggest_restriction
-from ogive.run.results import CurvePoint, curve, front, random_values, top
+from ogive.run.results import CurvePoint, collect_random_values, find_best_trials, find_front, search_curve
 from ogive.run.state import State
-from ogive.run.trial_labels import shown_metrics
+from ogive.run.trial_labels import select_shown_metrics
 from ogive.stages.baseline_comparison import BaselineComparison
 from ogive.stages.delivery import Delivery, Stages
 from ogive.stages.full_training_result import FullTrainingResult
-from ogive.trial import Status, Trial, comparable, finite
+from ogive.trial import Status, Trial, are_finite, select_comparable
 
 MOST_DRAWN = 5
 """The most networks that are drawn."""
@@ -64,45 +64,45 @@ class Subject:
     @cached_property
     def comparable(self) -> tuple[int, list[Trial]]:
         """The highest step that any trial has reached, and the trials that have reached it; the best is one of them."""
-        return comparable(self.trials, at_least=1)
+        return select_comparable(self.trials, at_least=1)
 
     @cached_property
     def best_trials(self) -> list[Trial]:
         """The best trials of the search, best first; with several objectives the knee of the front is the first."""
-        best = top(self.state, MOST_DRAWN)
+        best = find_best_trials(self.state, MOST_DRAWN)
         knee_trial = [trial for trial in self.front if self.knee is not None and trial.id == self.knee.trial]
         return [*knee_trial, *(trial for trial in best if trial not in knee_trial)][:MOST_DRAWN]
 
     @cached_property
     def front(self) -> list[Trial]:
         """The Pareto front of the search."""
-        return front(self.state)
+        return find_front(self.state)
 
     @cached_property
     def knee(self) -> Knee | None:
         """The knee of the Pareto front; None for a single objective, or for a front without a knee."""
         if not self.has_several_objectives or not self.front:
             return None
-        rows = np.array([costs(trial.metrics, self.state.objectives) for trial in self.front])
+        rows = np.array([cost_vector(trial.metrics, self.state.objectives) for trial in self.front])
         return find_knee([trial.id for trial in self.front], rows)
 
     @cached_property
     def curve_points(self) -> list[CurvePoint]:
         """The search curve of the first objective."""
-        return curve(self.state, self.state.objectives[0])
+        return search_curve(self.state, self.state.objectives[0])
 
     @cached_property
     def random_reference(self) -> tuple[list[float], str]:
         """The values of the run's own random trials, and their source; without values, the reason."""
-        return random_values(self.state, self.curve_points)
+        return collect_random_values(self.state, self.curve_points)
 
     @cached_property
     def importance(self) -> ImportanceResult:
         """The importance of each decision."""
         state = self.state
         metrics = [objective.metric for objective in state.objectives]
-        trials = [trial for trial in self._trials_for_importance if finite(trial.metrics, metrics)]
-        order = ranks([trial.metrics for trial in trials], state.objectives, state.constraints)
+        trials = [trial for trial in self._trials_for_importance if are_finite(trial.metrics, metrics)]
+        order = rank_metrics([trial.metrics for trial in trials], state.objectives, state.constraints)
         if len(state.objectives) == 1:
             values: Sequence[float] = [state.objectives[0].cost(trial.metrics) for trial in trials]
         else:
@@ -115,7 +115,7 @@ class Subject:
 
         The highest step of any trial would leave too few trials under a schedule such as ASHA.
         """
-        step, trials = comparable(self.trials, at_least=max(1, len(self.trials_with_value) // 4))
+        step, trials = select_comparable(self.trials, at_least=max(1, len(self.trials_with_value) // 4))
         return [trial if trial.step == step else _truncate(trial, step) for trial in trials]
 
     @cached_property
@@ -126,7 +126,7 @@ class Subject:
     @cached_property
     def stop_verdicts(self) -> Sequence[StopVerdict]:
         """The verdict of every stop rule now."""
-        return verdicts(self.state)
+        return evaluate_rules(self.state)
 
     @cached_property
     def stages(self) -> Stages:
@@ -155,7 +155,7 @@ class Subject:
         """The networks that are drawn, `best_network` first."""
         if self.full_training is not None:
             return self.stages.ranked(MOST_DRAWN)
-        return [self.stages.searched(trial) for trial in self.best_trials]
+        return [self.stages.deliver_searched(trial) for trial in self.best_trials]
 
     @cached_property
     def failure_causes(self) -> list[FailureCause]:
@@ -178,13 +178,14 @@ class Subject:
     @property
     def inactive_count(self) -> int:
         """The number of trials that have ended or are paused."""
-        return self.state.done + self.state.count[Status.PAUSED]
+        return self.state.ended_count + self.state.status_counts[Status.PAUSED]
 
     def metric_texts(self, network: Trial | Delivery) -> list[tuple[str, str]]:
         """Return name and value of the objectives, of the constraints' metrics and of the number of parameters."""
         metrics = network.mean if isinstance(network, Delivery) else network.metrics
         return [
-            (name, format_metric(value)) for name, value in shown_metrics(metrics, self.state.metrics_needed).items()
+            (name, format_metric(value))
+            for name, value in select_shown_metrics(metrics, self.state.metrics_needed).items()
         ]
 
     def format_metrics(self, network: Trial | Delivery) -> str:
@@ -194,7 +195,7 @@ class Subject:
     def is_feasible(self, network: Trial | Delivery) -> bool:
         """Return whether a network satisfies all constraints."""
         metrics = network.mean if isinstance(network, Delivery) else network.metrics
-        return not self.state.constraints or violation(metrics, self.state.constraints) == 0
+        return not self.state.constraints or total_violation(metrics, self.state.constraints) == 0
 
 
 def format_metric(value: object) -> str:
@@ -206,4 +207,4 @@ def format_metric(value: object) -> str:
 
 def _truncate(trial: Trial, step: int) -> Trial:
     """Return the trial as it was at `step`."""
-    return trial.changed(reports=tuple(report for report in trial.reports if report.step <= step))
+    return trial.with_changes(reports=tuple(report for report in trial.reports if report.step <= step))

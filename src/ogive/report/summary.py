@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ogive.formatting import amount, capitalized, counts, duration, number, plural
-from ogive.monitor.cost import projection
+from ogive.formatting import amount, as_sentence, duration, nonzero_counts, number, plural
+from ogive.monitor.cost import project_cost
 from ogive.monitor.overtraining import overtraining
 from ogive.monitor.stop_rules import StopVerdict
 from ogive.report import facts
 from ogive.report.sections.cost import format_projection
 from ogive.report.subject import Subject, format_metric
-from ogive.run.results import expected_best, why_none
-from ogive.run.spending import spend
+from ogive.run.results import expected_best, explain_no_best
+from ogive.run.spending import compute_spending
 from ogive.run.state import State
 from ogive.stages.delivery import Delivery
 from ogive.stages.full_training_result import FullTrainingResult
@@ -43,13 +43,13 @@ def describe_search(subject: Subject) -> str:
 def collect_tiles(subject: Subject) -> list[tuple[str, str]]:
     """Return value and name of the run's main figures."""
     state = subject.state
-    failed_by_status = {status: n for status, n in state.count.items() if status.failed}
+    failed_by_status = {status: n for status, n in state.status_counts.items() if status.failed}
     return [
         *_metric_tiles(subject),
-        (f"{subject.inactive_count:,} of {state.total:,}", "trials ended or paused"),
-        (f"{state.failed:,}", f"failed ({counts(failed_by_status)})" if state.failed else "failed"),
-        (duration(state.elapsed), "elapsed"),
-        (duration(state.seconds), "compute time of all trials"),
+        (f"{subject.inactive_count:,} of {state.total_trials:,}", "trials ended or paused"),
+        (f"{state.failed_count:,}", f"failed ({nonzero_counts(failed_by_status)})" if state.failed_count else "failed"),
+        (duration(state.elapsed_seconds), "elapsed"),
+        (duration(state.compute_seconds), "compute time of all trials"),
     ]
 
 
@@ -83,7 +83,7 @@ def collect_summary(subject: Subject) -> list[tuple[str, str]]:
         ("Next", describe_next_step(subject)),
     ]
     notes = collect_notes(subject)
-    return [*rows, ("Note", " ".join(capitalized(note) for note in notes))] if notes else rows
+    return [*rows, ("Note", " ".join(as_sentence(note) for note in notes))] if notes else rows
 
 
 # -- found -----------------------------------------------------------------------------------------------------------
@@ -98,8 +98,10 @@ def describe_result(subject: Subject) -> str:
         return "Nothing yet: no trial was started."
     if not best:
         if subject.trials_with_value:
-            return capitalized(why_none(state))
-        return f"Nothing: no trial has a value, and {state.failed:,} of {plural(len(state.trials), 'trial')} failed."
+            return as_sentence(explain_no_best(state))
+        return (
+            f"Nothing: no trial has a value, and {state.failed_count:,} of {plural(len(state.trials), 'trial')} failed."
+        )
     evaluated = f"{plural(len(subject.trials_with_value), 'trial')} with a value"
     metrics = subject.format_metrics(best[0])
     if not subject.has_several_objectives:
@@ -151,14 +153,14 @@ def describe_certainty(subject: Subject) -> str:
     else:
         selection = "the value is optimistic, because the trial was selected by it"
     against_random = _against_random(subject)
-    return capitalized(selection if against_random is None else f"{against_random}; {selection}")
+    return as_sentence(selection if against_random is None else f"{against_random}; {selection}")
 
 
 def _certainty_of_winner(result: FullTrainingResult) -> str:
     tested = ", ".join(f"{name} {number(sum(v) / len(v))}" for name, v in result.winner.test.items() if len(v))
     test = f"on the test split it has {tested}" if tested else "the test split was not read"
     if len(result.objectives) > 1 or result.winner.probability is None:
-        return capitalized(test)
+        return as_sentence(test)
     finalists = plural(len(result.finalists), "finalist")
     return f"It is the best of {finalists} with probability {result.winner.probability:.2f}; {test}."
 
@@ -198,7 +200,7 @@ def describe_gap(subject: Subject) -> str | None:
     metric = subject.state.objectives[0].metric
     first = subject.best_trials[0]
     highest_step = max(trial.step for trial in subject.best_trials)
-    comparable = [trial for trial in subject.best_trials if trial.reaches(highest_step)]
+    comparable = [trial for trial in subject.best_trials if trial.has_reached(highest_step)]
     last = comparable[-1]
     has_values = metric in first.metrics and metric in last.metrics
     if len(comparable) < 2 or not has_values or not subject.is_feasible(last):
@@ -214,13 +216,13 @@ def describe_value_epoch(subject: Subject) -> str | None:
     if not subject.best_trials:
         return None
     best = subject.best_trials[0]
-    if state.best_epoch_of is not None and best.value_report is not None:
+    if state.best_epoch_rule is not None and best.value_report is not None:
         return (
             f"The value of trial {best.id} is that of its best epoch, {best.value_report.step} of {best.step}, selected by "
-            f"{state.best_epoch_of.metric}; it is optimistic, because it is the best of several measurements."
+            f"{state.best_epoch_rule.metric}; it is optimistic, because it is the best of several measurements."
         )
     hint = overtraining(state)
-    return capitalized(str(hint)) if hint is not None else None
+    return as_sentence(str(hint)) if hint is not None else None
 
 
 # -- cost ------------------------------------------------------------------------------------------------------------
@@ -232,18 +234,18 @@ def describe_cost(subject: Subject) -> str:
     if not state.trials:
         return "Nothing yet."
     workers = plural(state.settings["workers"], "worker")
-    text = f"{duration(state.elapsed)} on {workers}{_money_spent(state)}"
+    text = f"{duration(state.elapsed_seconds)} on {workers}{_money_spent(state)}"
     for final in subject.later_states.values():
-        text += f", and full training {duration(final.elapsed)}{_money_spent(final)}"
+        text += f", and full training {duration(final.elapsed_seconds)}{_money_spent(final)}"
     failed_seconds = sum(trial.seconds for trial in subject.failed_trials)
-    if failed_seconds >= WORTH_MENTIONING * state.seconds > 0:
-        text += f"; failed trials took {duration(failed_seconds)} of {duration(state.seconds)} of compute"
-    projected = None if state.ended else projection(state)
+    if failed_seconds >= WORTH_MENTIONING * state.compute_seconds > 0:
+        text += f"; failed trials took {duration(failed_seconds)} of {duration(state.compute_seconds)} of compute"
+    projected = None if state.end_reason else project_cost(state)
     return f"{text}; {format_projection(projected)}." if projected else f"{text}."
 
 
 def _money_spent(state: State) -> str:
-    spent = spend(state)
+    spent = compute_spending(state)
     return "" if spent.money is None else f" at a cost of {amount(spent.money, spent.currency)}"
 
 
@@ -254,18 +256,20 @@ def describe_continuation(subject: Subject) -> str:
     """Return whether the search should continue, according to the stop rules."""
     state = subject.state
     # The budget of a search that has ended is used up in most cases, which says nothing about the worth of more trials.
-    advising = [v for v in subject.stop_verdicts if v.stop and not (state.ended and v.rule == "budget")]
-    if state.ended:
-        others = [verdict for verdict in advising if verdict.reason not in state.ended]
+    advising = [v for v in subject.stop_verdicts if v.stop and not (state.end_reason and v.rule == "budget")]
+    if state.end_reason:
+        others = [verdict for verdict in advising if verdict.reason not in state.end_reason]
         if others:
-            return f"The search ended: {state.ended}; also, {_advice(others)}."
-        return f"The search ended: {state.ended}{'' if advising else '; no stop rule advises against more trials'}."
+            return f"The search ended: {state.end_reason}; also, {_advice(others)}."
+        return (
+            f"The search ended: {state.end_reason}{'' if advising else '; no stop rule advises against more trials'}."
+        )
     if state.error is not None:
         error = state.error.rstrip(".")
         return f"Yes, by the same call, after you have fixed the error that ended the last session: {error}."
     if advising:
         return f"No: {_advice(advising)} ({advising[0].reason})."
-    if state.open:
+    if state.is_open:
         return "The search is running, unless its controller was killed, and no stop rule advises to stop."
     return "Yes: the search has not ended, and no stop rule advises to stop."
 
@@ -289,7 +293,7 @@ def describe_next_step(subject: Subject) -> str:
         if subject.trials_with_value:
             return "Loosen the constraints, or widen the space so that more architectures satisfy them."
         return f"Fix the failures first: see the failures below, and `ogive status {subject.folder_argument}`."
-    if not state.ended and not any(verdict.stop for verdict in subject.stop_verdicts):
+    if not state.end_reason and not any(verdict.stop for verdict in subject.stop_verdicts):
         return "Continue the search: repeat `ogive search` with the same job."
     if not state.test_reads:
         return f"Train the best in full and select among them: `ogive finalize {subject.folder_argument} --top 10`."

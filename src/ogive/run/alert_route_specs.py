@@ -58,7 +58,7 @@ def _is_url(text: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
-def stored_routes(specs: Iterable[RouteSpec]) -> list[Any]:
+def select_stored_routes(specs: Iterable[RouteSpec]) -> list[Any]:
     """Return the routes that the journal stores.
 
     Functions and literal URLs, which may be secret, hold for one session only. The URL of `{"webhook": "env:NAME"}` is read
@@ -67,7 +67,7 @@ def stored_routes(specs: Iterable[RouteSpec]) -> list[Any]:
     return [spec for spec in specs if not callable(spec) and not (isinstance(spec, Mapping) and _is_secret(spec))]
 
 
-def check_addresses(specs: Iterable[RouteSpec]) -> None:
+def check_webhook_urls(specs: Iterable[RouteSpec]) -> None:
     """Check that the environment holds a URL for each `{"webhook": "env:NAME"}`.
 
     Raises:
@@ -75,14 +75,14 @@ def check_addresses(specs: Iterable[RouteSpec]) -> None:
     """
     for spec in specs:
         if isinstance(spec, Mapping) and "webhook" in spec:
-            address(spec["webhook"])
+            resolve_webhook_url(spec["webhook"])
 
 
 def _is_secret(spec: Mapping[str, Any]) -> bool:
     return not str(spec.get("webhook", ENV)).startswith(ENV)
 
 
-def address(url: str) -> str:
+def resolve_webhook_url(url: str) -> str:
     """Return `url`, or the value of the environment variable NAME for `env:NAME`.
 
     Raises:

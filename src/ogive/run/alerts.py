@@ -32,13 +32,13 @@ class Alert:
     time: float = 0.0
     trial: TrialId | None = None
 
-    def event(self) -> Event:
+    def to_event(self) -> Event:
         """Return the event that journals this alert."""
         data = {"severity": self.severity, "cause": self.cause, "message": self.message, "numbers": dict(self.numbers)}
         return Event(Kind.ALERT, self.trial, data=data)
 
     @staticmethod
-    def of(event: Event) -> Alert:
+    def from_event(event: Event) -> Alert:
         """Return the alert of an event of `Kind.ALERT`."""
         data = event.data
         return Alert(

@@ -22,7 +22,7 @@ from ogive.run.executor import Outcome
 from ogive.run.fold import Fold
 from ogive.run.trial_changes import add_report
 from ogive.schedule.base import Action
-from ogive.trial import RETRIED, Report, Status, Step, Trial, TrialId
+from ogive.trial import RETRYABLE, Report, Status, Step, Trial, TrialId
 
 REPORTED_LATE = (
     "had not been reported when the schedule first compared trials: each trial continues until it reports a value, and is "
@@ -122,7 +122,7 @@ class AttemptRecorder:
         )  # the schedule sees the record that a continued run will read from the journal
         decision = decide_end(trial, self._fold.ask_schedule(trial), self._state.metrics_needed, self._epochs)
         self._fold.write_report(event, decision)
-        if decision is None and trial.step >= trial.until:
+        if decision is None and trial.step >= trial.target_step:
             missing = ", ".join(find_missing_metrics(trial, self._state.metrics_needed))
             self.warn_once(f"{missing} {REPORTED_LATE}", number)
         if decision is not None and decision.kind is not Kind.FAILED and number in self.running:
@@ -183,7 +183,7 @@ class AttemptRecorder:
             self._record_early_end(trial, outcome.seconds)
         elif outcome.status is Status.WAITING or self._is_retried(trial, outcome):
             data = {"reason": outcome.reason, "seconds": round(outcome.seconds, 6)}
-            if outcome.status in RETRIED and not self._is_stopping():
+            if outcome.status in RETRYABLE and not self._is_stopping():
                 data["status"] = outcome.status.value
             self._fold.write(Event(Kind.PUT_BACK, number, data=data))
         else:
@@ -193,25 +193,25 @@ class AttemptRecorder:
         """Record a trial whose train function returned before the end of its job: its last (or best) report is its value."""
         failure = find_value_failure(trial, self._state.metrics_needed)
         if failure is not None:
-            if trial.step < trial.until and get_inherited_metrics(trial, self._state, trial.until):
-                self.record_report(trial.id, trial.until, {}, seconds)
+            if trial.step < trial.target_step and get_inherited_metrics(trial, self._state, trial.target_step):
+                self.record_report(trial.id, trial.target_step, {}, seconds)
             else:
                 self._fold.write(make_failed_event(trial.id, failure))
             return
         if any(share < 1 for name, share in trial.fidelity.items() if name != "epochs"):
             # At a reduced fidelity the job has ended, not the trial: its value is that at the end of the job, and the
             # schedule decides.
-            self.record_report(trial.id, trial.until, trial.reports[-1].metrics, seconds)
+            self.record_report(trial.id, trial.target_step, trial.reports[-1].metrics, seconds)
             return
-        reason = f"it ended by itself after step {trial.step} of {trial.until}"
+        reason = f"it ended by itself after step {trial.step} of {trial.target_step}"
         self._fold.write(Event(Kind.FINISHED, trial.id, data={"seconds": round(seconds, 6), "reason": reason}))
-        which = "last" if self._state.best_epoch_of is None else "best"
+        which = "last" if self._state.best_epoch_rule is None else "best"
         message = f"trial {trial.id}: {reason}; its {which} value counts as its value"
         self.warn_of_first("ended by itself", message, trial.id)
 
     def _is_retried(self, trial: Trial, outcome: Outcome) -> bool:
         attempts_left = self._is_stopping() or self._state.lost_attempts[trial.id] < self._retries
-        return outcome.status in RETRIED and attempts_left
+        return outcome.status in RETRYABLE and attempts_left
 
     def delete_checkpoints(self, number: TrialId) -> None:
         """Delete the checkpoints that are not needed any more, once a trial has ended and its worker has left it."""

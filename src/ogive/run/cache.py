@@ -65,12 +65,14 @@ class Cache:
         key_parts = [
             code,
             dict(recipe),
-            *([space.scaling] if space.scaling else []),
+            *([space.scaling_hash] if space.scaling_hash else []),
             *([{"ranks": ranks}] if ranks > 1 else []),
         ]
         # A space had another fingerprint before it was given an example input. Its networks are the same, so are their
         # results.
-        self._key_prefixes = [[fingerprint, *key_parts] for fingerprint in (space.fingerprint, *space.former)]
+        self._key_prefixes = [
+            [fingerprint, *key_parts] for fingerprint in (space.fingerprint, *space.previous_fingerprints)
+        ]
         self._continuable = continuable
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +109,7 @@ class Cache:
         """
         if trial.proposal.inherit is not None or self.edited() is not None:
             return []
-        end = trial.until - trial.began
+        end = trial.target_step - trial.began
         query = sql.select(_results.c.reports).where(_results.c.key.in_(self._keys(trial)), _results.c.step >= end)
         try:
             with self._engine.connect() as connection:
@@ -119,7 +121,7 @@ class Cache:
             reports = [Report(trial.began + step, metrics, seconds) for step, metrics, seconds in rows]
         except (ValueError, TypeError) as error:
             raise self._error(error) from error
-        return [report for report in reports if report.step <= trial.until]
+        return [report for report in reports if report.step <= trial.target_step]
 
     def store(self, trial: Trial) -> None:
         """Store the reports of a trial that has reached its fidelity, unless the cache has as many of them.
@@ -127,7 +129,7 @@ class Cache:
         Raises:
             RunError: the file cannot be written.
         """
-        if trial.proposal.inherit is not None or trial.step < trial.until or self.edited() is not None:
+        if trial.proposal.inherit is not None or trial.step < trial.target_step or self.edited() is not None:
             return
         key, end = self._keys(trial)[0], trial.step - trial.began
         reports = [report for report in trial.reports if report.step > trial.began]

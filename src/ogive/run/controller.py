@@ -25,15 +25,15 @@ from ogive.run.observers import Monitor, Observer, Subscriber
 from ogive.run.outcome import classify
 from ogive.run.search_limits import find_exceeded_limit
 from ogive.run.settings import Settings
-from ogive.run.state import REPEATS, State
+from ogive.run.state import REPEATS_NOTE, State
 from ogive.run.trial_folder import drop_checkpoints, trial_folder
 from ogive.schedule.base import Done, Drop, Resume, Schedule, Start, Wait
 from ogive.seeds import generator
 from ogive.space import Architecture
 from ogive.strategy.base import Strategy
-from ogive.strategy.fallback import NOTE
+from ogive.strategy.fallback import FALLBACK_KEY
 from ogive.trial import Pending, Proposal, Status, Step, Trial, TrialId
-from ogive.user_code import RAISED, blaming_class
+from ogive.user_code import USER_EXCEPTIONS, convert_plugin_errors
 
 ALERT_SECONDS = 5.0
 """The shortest time between two checks for alerts that depend on time."""
@@ -99,7 +99,7 @@ class Controller:
         self.monitor = monitor
         self.tick = tick
         self.seed = int(state.created["seed"])
-        self.pending = Pending(state.in_flight, ids=state.pending_ids)
+        self.pending = Pending(state.pending, id_counts=state.pending_ids)
         self.end_reason = ""  # why the search ends, as far as is known now
         self.stopping = False
         self._unused_rng = generator(self.seed, "job")  # for schedules that draw no random numbers
@@ -142,9 +142,9 @@ class Controller:
                     self._write_timed_alerts()
                 self.observer(self.state, None)
             self._write_timed_alerts(last=True)
-            if self.monitor and (self.state.ended or not self.stopping):
+            if self.monitor and (self.state.end_reason or not self.stopping):
                 self.fold.write(*self.monitor.finish())
-            not_repeated = [failed for failed, repetition in self.state.repeats.items() if repetition is None]
+            not_repeated = [failed for failed, repetition in self.state.repeated_by.items() if repetition is None]
             if not self.stopping and not_repeated:
                 self.warn_once(f"{formatting.trials(not_repeated)}: {NOT_REPEATED}")
         finally:
@@ -230,8 +230,8 @@ class Controller:
     def _carry_out_next_job(self) -> bool:
         """Ask the schedule for a job and carry it out; return False if there is none that can be carried out now."""
         may_start = self._may_start()
-        rng = generator(self.seed, "job", self.state.jobs) if self.schedule.draws else self._unused_rng
-        with blaming_class("schedule", self.schedule):
+        rng = generator(self.seed, "job", self.state.job_count) if self.schedule.uses_rng else self._unused_rng
+        with convert_plugin_errors("schedule", self.schedule):
             job = self.schedule.next_job(rng, may_start)
         match job:
             case Start():
@@ -253,7 +253,7 @@ class Controller:
     def _may_start(self) -> bool:
         """Return whether another trial may be proposed; if not, set the reason for which the search will end."""
         count = len(self.state.trials)
-        if count >= self.state.total:
+        if count >= self.state.total_trials:
             self.end_reason = f"all {count:,} trials are done"
         elif self._exhausted is not None:
             self.end_reason = self._exhausted
@@ -272,7 +272,7 @@ class Controller:
     def _promote(self, job: Resume) -> None:
         """Resume a paused trial: from the cache, or on a worker as soon as its former worker has left it."""
         paused = self._get_paused(job.trial)
-        trial = paused.changed(fidelity=job.until, began=job.began)
+        trial = paused.with_changes(fidelity=job.until, began=job.began)
         if job.began != paused.began:
             drop_checkpoints(trial_folder(self.folder, paused))
         cached = self.cache.find(trial) if self.cache else []
@@ -280,7 +280,7 @@ class Controller:
             self.attempts.record_cached(
                 make_promoted_event(trial), [report for report in cached if report.step > paused.step]
             )
-        elif trial.step >= trial.until:  # it was trained beyond that step already
+        elif trial.step >= trial.target_step:  # it was trained beyond that step already
             self.fold.write(make_promoted_event(trial))
             self.attempts.write_pending_decision(self.state.trials[trial.id])
         elif trial.id in self.attempts.running:  # its worker may still be writing the checkpoint, so it waits
@@ -299,26 +299,28 @@ class Controller:
             self._exhausted = str(error) or "every architecture of the space has been proposed"
             self._may_start()
             return False
-        if job.settings and REPEATS not in proposal.note:  # a repetition has the settings of the failed trial
+        if job.settings and REPEATS_NOTE not in proposal.note:  # a repetition has the settings of the failed trial
             proposal = replace(proposal, settings={**proposal.settings, **job.settings})
         proposal = check_proposal(proposal, job.note, self.state, type(self.strategy).__name__)
         trial = make_trial(number, proposal, job, self.state)
         try:
             screened = self.screen(trial.architecture)
-        except RAISED as error:  # an architecture that cannot be screened is a failed trial
+        except USER_EXCEPTIONS as error:  # an architecture that cannot be screened is a failed trial
             self.fold.write(make_proposed_event(trial), make_failed_event(number, classify(error)))
             return True
         if screened:
-            trial = trial.changed(screened={name: float(value) for name, value in screened.items()})
+            trial = trial.with_changes(screened={name: float(value) for name, value in screened.items()})
         cached = self.cache.find(trial) if self.cache else []
         if cached:
-            self.attempts.record_cached(make_proposed_event(trial.changed(cached=True)), cached)
+            self.attempts.record_cached(make_proposed_event(trial.with_changes(cached=True)), cached)
         elif proposal.inherit is not None and not self._inherit(number, *proposal.inherit):
             return False
         else:
             self._start(trial, [make_proposed_event(trial)])
-        if NOTE in proposal.note:
-            message = f"{FELL_BACK}: {proposal.note[NOTE]}; further such failures are only noted in the proposals"
+        if FALLBACK_KEY in proposal.note:
+            message = (
+                f"{FELL_BACK}: {proposal.note[FALLBACK_KEY]}; further such failures are only noted in the proposals"
+            )
             self.attempts.warn_of_first(FELL_BACK, message, number)
         return True
 
@@ -327,8 +329,8 @@ class Controller:
         proposal = job.proposal or make_repetition(self.state)
         if proposal is not None:
             return proposal
-        with blaming_class("strategy", self.strategy):
-            return self.strategy.ask(generator(self.seed, "ask", number), self.pending.about(job.note), job.fidelity)
+        with convert_plugin_errors("strategy", self.strategy):
+            return self.strategy.ask(generator(self.seed, "ask", number), self.pending.with_job(job.note), job.fidelity)
 
     def _inherit(self, number: TrialId, source: TrialId, step: Step) -> bool:
         """Give a new trial the checkpoint that it inherits; return False if the donor's worker has still to write it."""
@@ -338,8 +340,10 @@ class Controller:
 
     def _start(self, trial: Trial, before: list[Event]) -> None:
         """Submit the next attempt of `trial`, and write `before` and its start in one transaction."""
-        with blaming_class("schedule", self.schedule):
-            donor_step = self.schedule.handed_on().get(trial.id) if self.schedule.hands_on else None
+        with convert_plugin_errors("schedule", self.schedule):
+            donor_step = (
+                self.schedule.inheritable_checkpoints().get(trial.id) if self.schedule.inherits_weights else None
+            )
         if donor_step is not None:  # others may still start from these weights while the trial is trained further
             checkpoint_retention.keep_checkpoint(self.folder, trial, donor_step)
         assignment = make_assignment(trial, self.state, self.folder)

@@ -13,7 +13,7 @@ from ogive.errors import RunError
 from ogive.run.checkpoint_retention import inherited_folder
 from ogive.run.events import Event, Kind
 from ogive.run.executor import Assignment, Outcome
-from ogive.run.state import REPEATS, State
+from ogive.run.state import REPEATS_NOTE, State
 from ogive.run.trial_folder import trial_path
 from ogive.schedule.base import Action, Start
 from ogive.seeds import derive
@@ -67,7 +67,7 @@ def make_repetition(state: State) -> Proposal | None:
         return None
     proposal = state.trials[failed].proposal
     note = {name: value for name, value in proposal.note.items() if name != "schedule"}
-    return replace(proposal, note={**note, REPEATS: failed})
+    return replace(proposal, note={**note, REPEATS_NOTE: failed})
 
 
 def make_trial(number: TrialId, proposal: Proposal, job: Start, state: State) -> Trial:
@@ -77,12 +77,12 @@ def make_trial(number: TrialId, proposal: Proposal, job: Start, state: State) ->
     repetition has the seed of the failed trial.
     """
     architecture_id = proposal.architecture.id
-    repeated = proposal.note.get(REPEATS)
+    repeated = proposal.note.get(REPEATS_NOTE)
     if repeated is None:
-        seed = derive(int(state.created["seed"]), "trial", architecture_id, state.seen[architecture_id])
+        seed = derive(int(state.created["seed"]), "trial", architecture_id, state.architecture_counts[architecture_id])
     else:
         seed = state.trials[repeated].seed
-    return Trial(number, proposal, job.fidelity, seed, began=job.began, best_epoch_of=state.best_epoch_of)
+    return Trial(number, proposal, job.fidelity, seed, began=job.began, best_epoch_of=state.best_epoch_rule)
 
 
 def make_assignment(trial: Trial, state: State, folder: Path) -> Assignment:
@@ -102,13 +102,13 @@ def make_assignment(trial: Trial, state: State, folder: Path) -> Assignment:
         seed=trial.seed,
         folder=trial_path(folder, trial),
         settings=dict(trial.proposal.settings),
-        inherit=inherit,
-        reported=max(0, trial.step - trial.began),
-        spent=trial.seconds,
-        began=trial.began,
-        awaits=find_missing_metrics(trial, state.metrics_needed),
-        limit=last_allowed_step(trial, state.created["epochs"]) - trial.began,
-        best_epoch_of=trial.best_epoch_of and trial.best_epoch_of.beside(trial.screened),
+        inherit_from=inherit,
+        last_reported_step=max(0, trial.step - trial.began),
+        spent_seconds=trial.seconds,
+        step_offset=trial.began,
+        missing_metrics=find_missing_metrics(trial, state.metrics_needed),
+        max_step=last_allowed_step(trial, state.created["epochs"]) - trial.began,
+        best_epoch_rule=trial.best_epoch_of and trial.best_epoch_of.without_screened(trial.screened),
     )
 
 
@@ -125,7 +125,7 @@ def decide_end(trial: Trial, action: Action, metrics_needed: Sequence[str], epoc
     if failure is not None:
         at_end = trial.step >= _last_step_without_value(trial, failure, epochs)
         return make_failed_event(trial.id, failure) if at_end else None
-    if action is Action.CONTINUE and trial.step < trial.until:
+    if action is Action.CONTINUE and trial.step < trial.target_step:
         return None
     return Event(_EVENT_KINDS[action], trial.id)
 
@@ -138,7 +138,7 @@ def _last_step_without_value(trial: Trial, failure: Outcome, epochs: int | None)
     """
     if failure.status is Status.MISSING_METRIC:
         return last_allowed_step(trial, epochs)
-    return trial.step if trial.best_epoch_of is None else trial.until
+    return trial.step if trial.best_epoch_of is None else trial.target_step
 
 
 def last_allowed_step(trial: Trial, epochs: int | None) -> Step:
@@ -146,7 +146,11 @@ def last_allowed_step(trial: Trial, epochs: int | None) -> Step:
 
     It is `epochs` if the job limits nothing but epochs, else the end of the job.
     """
-    return max(trial.until, epochs) if epochs is not None and set(trial.fidelity) == {"epochs"} else trial.until
+    return (
+        max(trial.target_step, epochs)
+        if epochs is not None and set(trial.fidelity) == {"epochs"}
+        else trial.target_step
+    )
 
 
 def get_answer(event: Event | None) -> Action:
@@ -178,7 +182,7 @@ def _missing_metric_failure(trial: Trial, missing: Sequence[str]) -> Outcome:
     call = f"trial.report({', '.join(f'{name}=...' for name in missing)})"
     remedy = f"call {call} in each epoch of the train function"
     if "epochs" in trial.fidelity:
-        remedy += f" (here: up to epoch {max(trial.step, trial.until) - trial.began})"
+        remedy += f" (here: up to epoch {max(trial.step, trial.target_step) - trial.began})"
     reason = f"{', '.join(missing)} was never reported, {others}; {remedy}"
     return Outcome(Status.MISSING_METRIC, reason)
 
@@ -198,7 +202,7 @@ def get_inherited_metrics(trial: Trial, state: State, step: Step) -> Mapping[str
     itself, or if the donor has not reported one of them either.
     """
     missing = find_missing_metrics(trial, state.metrics_needed)
-    if not missing or not trial.goes_on or step < last_allowed_step(trial, state.created["epochs"]):
+    if not missing or not trial.continues_training or step < last_allowed_step(trial, state.created["epochs"]):
         return {}
     donor, donor_step = trial.proposal.inherit or (0, 0)
     reports = reversed(state.trials[donor].reports)

@@ -35,9 +35,9 @@ from pathlib import Path
 from typing import Any
 
 from ogive.schedule.base import Action
-from ogive.source import CodeIdentity, identity
+from ogive.source import CodeIdentity, identify_code
 from ogive.space import Architecture, Space
-from ogive.trial import EMPTY, BestEpoch, Fidelity, Step, TrialId, until
+from ogive.trial import EMPTY, BestEpoch, Fidelity, Step, TrialId, steps_of
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Team:
 
     rank: int = 0
     size: int = 1
-    place: int = 0
+    process_index: int = 0
     rendezvous: Path | None = None
 
 
-ALONE = Team()
+SINGLE_PROCESS = Team()
 """The team of an evaluation that one process carries out."""
 
 
@@ -93,20 +93,20 @@ class Evaluation:
     folder: Path
     send: Callable[[Step, Mapping[str, float]], Action]
     settings: Mapping[str, Any] = EMPTY
-    inherit: tuple[Path, Step] | None = None
-    reported: Step = 0
-    began: Step = 0
-    team: Team = ALONE
+    inherit_from: tuple[Path, Step] | None = None
+    last_reported_step: Step = 0
+    step_offset: Step = 0
+    team: Team = SINGLE_PROCESS
     attempt: int = 1
-    note: Callable[[str], object] = lambda message: None
-    awaits: tuple[str, ...] = ()
-    limit: Step = 0
-    best_epoch_of: BestEpoch | None = None
+    add_note: Callable[[str], object] = lambda message: None
+    missing_metrics: tuple[str, ...] = ()
+    max_step: Step = 0
+    best_epoch_rule: BestEpoch | None = None
 
     @property
     def until(self) -> Step:
         """The last step of this evaluation: `fidelity["epochs"]`, or 1 without epochs."""
-        return until(self.fidelity)
+        return steps_of(self.fidelity)
 
     def report(self, step: Step, metrics: Mapping[str, float]) -> Action:
         """Report the metrics of `step`; block until the controller has journalled them and answered.
@@ -130,8 +130,8 @@ class Estimator(ABC):
         rank_invariant: several processes give the same results as one, up to rounding. If false, the evaluation cache
             stores the results of different numbers of processes separately.
         trains_models: trials train a model and store its weights as `model` in their checkpoints.
-        is_stored: the user's code in the estimator is the copy that is stored with the run, because it was defined in a
-            script and cannot be imported; false if it is the present version of the code.
+        uses_stored_code: the user's code in the estimator is the copy that is stored with the run, because it was defined in
+            a script and cannot be imported; false if it is the present version of the code.
     """
 
     continuable: bool = False
@@ -140,7 +140,7 @@ class Estimator(ABC):
     parallel: bool = False
     rank_invariant: bool = False
     trains_models: bool = False
-    is_stored: bool = False
+    uses_stored_code: bool = False
 
     def check(self, space: Space, fidelity: Fidelity, settings: Mapping[str, Any]) -> None:  # noqa: B027 - optional
         """Check, before a search starts, that `space` can be evaluated at this fidelity with these settings.
@@ -178,9 +178,9 @@ class Estimator(ABC):
 
     def identity(self) -> CodeIdentity:
         """Return the identity of the code of `sources` and of all code that it uses."""
-        return identity(self.sources())
+        return identify_code(self.sources())
 
-    def code(self) -> str:
+    def code_hash(self) -> str:
         """Return a short hash of the user's code that evaluates, "" if there is none; a change of it causes a warning."""
         code_identity = self.identity()
         return code_identity.hash if code_identity.has_project_code else ""

@@ -42,7 +42,7 @@ SESSION_EVENTS = frozenset(
 all other events are equal except for time, host and cost. Some alerts belong here as well: see `of_a_session`.
 """
 
-ENDS_OF_JOBS = frozenset({Kind.FINISHED, Kind.STOPPED, Kind.FAILED, Kind.PAUSED})
+JOB_END_KINDS = frozenset({Kind.FINISHED, Kind.STOPPED, Kind.FAILED, Kind.PAUSED})
 """The events after which a trial is inactive, since its job has ended."""
 
 TIME_DEPENDENT_CAUSES = ("budget", "patience", "slow", "utilisation", "controller", "plan", "stop:budget")
@@ -72,7 +72,7 @@ class Event:
         return Event(self.kind, self.trial, self.step, self.data, time, seq)
 
 
-def of_a_session(event: Event) -> bool:
+def is_session_event(event: Event) -> bool:
     """Return whether an event says how the work was carried out: it is one of `SESSION_EVENTS` or a time-dependent alert."""
     if event.kind is Kind.ALERT:
         return str(event.data["cause"]).startswith(TIME_DEPENDENT_CAUSES)

@@ -46,7 +46,7 @@ from typing import Any, Protocol
 
 from ogive.schedule.base import Action
 from ogive.space.domain import Label
-from ogive.trial import EMPTY, Fidelity, Status, Step, TrialId, until
+from ogive.trial import EMPTY, Fidelity, Status, Step, TrialId, steps_of
 
 STARTUP_SECONDS = 600.0
 """The default of the setting `startup_limit`: how long a worker may take to load code and data."""
@@ -76,21 +76,21 @@ class Assignment:
     seed: int
     folder: str
     settings: Mapping[str, Any] = EMPTY
-    inherit: tuple[str, Step] | None = None
-    reported: Step = 0
-    spent: float = 0.0
-    began: Step = 0
-    awaits: Sequence[str] = ()
-    limit: Step = 0
-    best_epoch_of: tuple[str, str, Sequence[str]] | None = None
+    inherit_from: tuple[str, Step] | None = None
+    last_reported_step: Step = 0
+    spent_seconds: float = 0.0
+    step_offset: Step = 0
+    missing_metrics: Sequence[str] = ()
+    max_step: Step = 0
+    best_epoch_rule: tuple[str, str, Sequence[str]] | None = None
 
     def last_step(self, metrics: Mapping[str, float]) -> Step:
         """Return the last step that may be reported, given the metrics reported so far.
 
         It is the number of epochs of the fidelity, or `limit` while metrics are missing.
         """
-        end = until(self.fidelity)
-        return end if set(self.awaits) <= metrics.keys() else max(end, self.limit)
+        end = steps_of(self.fidelity)
+        return end if set(self.missing_metrics) <= metrics.keys() else max(end, self.max_step)
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from typing import Protocol
 
 from ogive.run.clock import Clock
 from ogive.run.decide import find_value_failure
-from ogive.run.events import ENDS_OF_JOBS, Event, Kind
+from ogive.run.events import JOB_END_KINDS, Event, Kind
 from ogive.run.observers import Monitor, Observer
 from ogive.run.state import State
 from ogive.schedule.base import Action, Resume, Schedule, Start
 from ogive.strategy.base import Strategy
 from ogive.trial import Trial, TrialId
-from ogive.user_code import blaming_class
+from ogive.user_code import convert_plugin_errors
 
 
 class Log(Protocol):
@@ -92,7 +92,7 @@ class Fold:
         """Return the schedule's answer to the last report of `trial`; CONTINUE, without asking, before it has a value."""
         if find_value_failure(trial, self.state.metrics_needed):
             return Action.CONTINUE
-        with blaming_class("schedule", self._schedule):
+        with convert_plugin_errors("schedule", self._schedule):
             return self._schedule.on_report(trial, trial.reports[-1])
 
     def _append_and_apply(self, events: Sequence[Event], answered: Kind | None) -> None:
@@ -102,7 +102,7 @@ class Fold:
             self._apply(event, answered)
             for observer in self._observers:
                 observer(self.state, event)
-        if any(event.kind in ENDS_OF_JOBS for event in appended):
+        if any(event.kind in JOB_END_KINDS for event in appended):
             self._on_inactive()
 
     def _apply(self, event: Event, answered: Kind | None) -> None:
@@ -122,7 +122,7 @@ class Fold:
                 self._notify_of_job(trial, Start(trial.fidelity, note, trial.began))
             case Kind.PROMOTED:
                 self._notify_of_job(trial, Resume(trial.id, trial.fidelity, trial.began))
-                if trial.step >= trial.until:
+                if trial.step >= trial.target_step:
                     # Without a value, the trial was trained beyond the end of its former job. Its last report is therefore
                     # also the answer to this job.
                     self.pending_actions[trial.id] = self.ask_schedule(trial)
@@ -131,14 +131,14 @@ class Fold:
             case Kind.PAUSED:
                 self._tell_strategy(trial)
             case Kind.FINISHED | Kind.STOPPED | Kind.FAILED:
-                with blaming_class("schedule", self._schedule):
+                with convert_plugin_errors("schedule", self._schedule):
                     self._schedule.on_end(trial)
                 self._tell_strategy(trial)
 
     def _notify_of_job(self, trial: Trial, job: Start | Resume) -> None:
-        with blaming_class("schedule", self._schedule):
+        with convert_plugin_errors("schedule", self._schedule):
             self._schedule.on_job(trial, job)
 
     def _tell_strategy(self, trial: Trial) -> None:
-        with blaming_class("strategy", self._strategy):
+        with convert_plugin_errors("strategy", self._strategy):
             self._strategy.tell(trial)

@@ -169,7 +169,7 @@ class Journal:
             # Several controllers may get here at the same time. Only the first one changes the row with this token.
             token, beat, _ = self._lease_row()
             take = LEASE.update().where(LEASE.c.token == token)
-            values = {"token": token + 1, "holder": LeaseHolder.mine().text(), "beat": beat + 1}
+            values = {"token": token + 1, "holder": LeaseHolder.this_process().to_json(), "beat": beat + 1}
             changed_rows = self._connection.execute(take.values(**values)).rowcount
             self._connection.commit()
             if changed_rows != 1:
@@ -189,13 +189,13 @@ class Journal:
         """
         with self._errors():
             _, beat, text = self._lease_row()
-            if text and self._alive(LeaseHolder.parse(text), beat, patience):
+            if text and self._alive(LeaseHolder.from_json(text), beat, patience):
                 raise RunError(
-                    f"another controller ({LeaseHolder.parse(text)}) is executing this run; wait until it ends, or stop it "
-                    "first"
+                    f"another controller ({LeaseHolder.from_json(text)}) is executing this run; wait until it ends, "
+                    "or stop it first"
                 )
 
-    def check_place(self) -> None:
+    def check_files(self) -> None:
         """Check that the journal and its folder are still at the paths at which the lease was acquired.
 
         Raises:
@@ -204,7 +204,7 @@ class Journal:
         if self._files is not None:
             self._files.check()
 
-    def place_problem(self) -> str | None:
+    def find_file_problem(self) -> str | None:
         """Return the message of `check_place`, also for files that have only just disappeared; None if all is in place."""
         return None if self._files is None else self._files.problem()
 
@@ -212,7 +212,7 @@ class Journal:
         """Return the holder of the lease, if any, and the number of its renewals, which grows while the holder is alive."""
         with self._errors():
             _, beat, text = self._lease_row()
-        return (LeaseHolder.parse(text) if text else None), beat
+        return (LeaseHolder.from_json(text) if text else None), beat
 
     def _prepare_file(self) -> None:
         """Check that the file is not damaged before anything is written to it, and give it a write-ahead log."""
@@ -225,7 +225,7 @@ class Journal:
         self._connection.rollback()
 
     def _alive(self, holder: LeaseHolder, beat: int, patience: float) -> bool:
-        if holder == LeaseHolder.mine():  # this process itself, which may have failed to give the lease back
+        if holder == LeaseHolder.this_process():  # this process itself, which may have failed to give the lease back
             return self.path.resolve() in _leased
         return is_alive(holder, lambda: self._lease_row()[1], beat, patience)
 

@@ -29,16 +29,16 @@ class LeaseHolder:
     born: str
 
     @staticmethod
-    def mine() -> LeaseHolder:
+    def this_process() -> LeaseHolder:
         """Return this process."""
-        return LeaseHolder(socket.gethostname(), os.getpid(), process_start(os.getpid()) or "")
+        return LeaseHolder(socket.gethostname(), os.getpid(), find_process_start(os.getpid()) or "")
 
     @staticmethod
-    def parse(text: str) -> LeaseHolder:
+    def from_json(text: str) -> LeaseHolder:
         """Return the holder that `text` wrote."""
         return LeaseHolder(**json.loads(text))
 
-    def text(self) -> str:
+    def to_json(self) -> str:
         """Return the holder as JSON."""
         return json.dumps(asdict(self))
 
@@ -46,7 +46,7 @@ class LeaseHolder:
         return f"process {self.pid} on {self.host}"
 
 
-def process_start(pid: int) -> str | None:
+def find_process_start(pid: int) -> str | None:
     """Return when a living process started, as a text that does not depend on the computer's clock; None if there is none.
 
     A zombie, which has ended and waits for its parent to read its exit code, is not alive.
@@ -84,7 +84,7 @@ def is_alive(
         wait: waits for a number of seconds.
     """
     if holder.host == socket.gethostname():
-        return process_start(holder.pid) == holder.born
+        return find_process_start(holder.pid) == holder.born
     waited = 0.0
     while waited < patience:
         wait(POLL_SECONDS)

@@ -12,12 +12,12 @@ from typing import Any
 PACKAGES = ("ogive", "torch", "numpy", "scikit-learn")
 
 
-def cores() -> int:
+def count_cores() -> int:
     """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def manifest(workers: int, per_trial: int = 1, threads: int | None = None) -> dict[str, Any]:
+def collect_manifest(workers: int, per_trial: int = 1, threads: int | None = None) -> dict[str, Any]:
     """Return host, process, versions and threads, as JSON: what is needed to reproduce a result.
 
     Args:
@@ -30,10 +30,10 @@ def manifest(workers: int, per_trial: int = 1, threads: int | None = None) -> di
         "pid": os.getpid(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "cores": cores(),
+        "cores": count_cores(),
         "workers": workers,
         **({"workers_per_trial": per_trial} if per_trial > 1 else {}),
-        "threads": threads or max(1, cores() // (workers * per_trial)),
+        "threads": threads or max(1, count_cores() // (workers * per_trial)),
         "versions": {name: number for name in PACKAGES if (number := _find_version(name))},
         "command": " ".join(sys.argv),
     }

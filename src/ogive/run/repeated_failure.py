@@ -6,7 +6,7 @@ import re
 
 from ogive.run.settings import Settings
 from ogive.run.state import State
-from ogive.trial import Status, Trial, finite
+from ogive.trial import Status, Trial, are_finite
 
 MIN_TRIALS = 3
 SIGNATURE_LENGTH = 160
@@ -58,10 +58,10 @@ def _count_kinds(trials: list[Trial]) -> int:
 
 def _has_value(state: State) -> bool:
     """Return whether a trial of the run has a value, which may be that of a running trial."""
-    count = state.count
+    count = state.status_counts
     if count[Status.FINISHED] or count[Status.STOPPED] or count[Status.PAUSED]:
         return True
-    return any(finite(state.trials[number].metrics, state.metrics_needed) for number in state.in_flight)
+    return any(are_finite(state.trials[number].metrics, state.metrics_needed) for number in state.pending)
 
 
 def _describe(trial: Trial) -> str:

@@ -14,15 +14,15 @@ from numpy.typing import ArrayLike
 
 from ogive.arrays import FloatArray
 from ogive.formatting import number
-from ogive.objective import Constraint, Objective, costs, pareto_front, ranks, violation
+from ogive.objective import Constraint, Objective, cost_vector, pareto_front, rank_metrics, total_violation
 from ogive.run.state import State
-from ogive.trial import Status, Trial, TrialId, comparable
+from ogive.trial import Status, Trial, TrialId, select_comparable
 
 FIRST_NOTES = {"regularized_evolution": "parent", "local_search": "parent", "gp": "fitted_on"}
 """For strategies that begin at random: the entry that the note of a proposal has if it is not random."""
 
 
-def top(state: State, k: int) -> list[Trial]:
+def find_best_trials(state: State, k: int) -> list[Trial]:
     """Return the best `k` trials that satisfy all constraints, the best first.
 
     With several objectives, trials are ordered by non-dominated front and crowding distance. Trials are compared at the
@@ -31,10 +31,10 @@ def top(state: State, k: int) -> list[Trial]:
     remaining = [trial for trial in state.trials.values() if not _violates(trial, state)]
     best: list[Trial] = []
     while len(best) < k:
-        _, furthest = comparable(remaining, at_least=1)
+        _, furthest = select_comparable(remaining, at_least=1)
         if not furthest:
             break
-        order = ranks([trial.metrics for trial in furthest], state.objectives, state.constraints)
+        order = rank_metrics([trial.metrics for trial in furthest], state.objectives, state.constraints)
         ranked = sorted(zip(order, furthest, strict=True), key=lambda item: (item[0], item[1].id))
         best += [trial for _, trial in ranked]
         ids = {trial.id for trial in furthest}
@@ -42,18 +42,18 @@ def top(state: State, k: int) -> list[Trial]:
     return best[:k]
 
 
-def nearest(state: State, k: int) -> list[Trial]:
+def find_least_violating(state: State, k: int) -> list[Trial]:
     """Return the `k` trials with a value that violate the constraints least, the least first. None of them is a result."""
     trials = [trial for trial in state.trials.values() if trial.reports and not trial.status.failed]
     return sorted(
         (trial for trial in trials if _violates(trial, state)),
-        key=lambda trial: (violation(trial.metrics, state.constraints), trial.id),
+        key=lambda trial: (total_violation(trial.metrics, state.constraints), trial.id),
     )[:k]
 
 
-def why_none(state: State) -> str:
+def explain_no_best(state: State) -> str:
     """Return why a run has no best trial: no trial has a value, or none satisfies the constraints."""
-    closest = nearest(state, 1)
+    closest = find_least_violating(state, 1)
     if not closest:
         failed = [trial for trial in state.trials.values() if trial.status.failed]
         failures = f": {len(failed)} failed, the first with {failed[0].status}: {failed[0].reason}" if failed else ""
@@ -69,16 +69,16 @@ def why_none(state: State) -> str:
 
 
 def _violates(trial: Trial, state: State) -> bool:
-    return bool(state.constraints) and violation(trial.metrics, state.constraints) > 0
+    return bool(state.constraints) and total_violation(trial.metrics, state.constraints) > 0
 
 
-def front(state: State) -> list[Trial]:
+def find_front(state: State) -> list[Trial]:
     """Return the Pareto front of the trials that satisfy all constraints, in the order of the first objective."""
-    _, trials = comparable(list(state.trials.values()), at_least=1)
-    feasible = [trial for trial in trials if violation(trial.metrics, state.constraints) == 0]
+    _, trials = select_comparable(list(state.trials.values()), at_least=1)
+    feasible = [trial for trial in trials if total_violation(trial.metrics, state.constraints) == 0]
     if not feasible:
         return []
-    points = np.array([costs(trial.metrics, state.objectives) for trial in feasible])
+    points = np.array([cost_vector(trial.metrics, state.objectives) for trial in feasible])
     indices = [i for i, on_front in enumerate(pareto_front(points)) if on_front]
     return [feasible[i] for i in sorted(indices, key=lambda i: float(points[i, 0]))]
 
@@ -97,19 +97,19 @@ class CurvePoint:
         spent: compute time of this trial and of all that became inactive before it, in seconds.
     """
 
-    place: int
+    position: int
     trial: TrialId
     value: float
-    full: bool
+    is_full: bool
     feasible: bool
     origin: str = ""
     time: float = 0.0
-    spent: float = 0.0
+    spent_seconds: float = 0.0
 
 
-def curve(state: State, objective: Objective) -> list[CurvePoint]:
+def search_curve(state: State, objective: Objective) -> list[CurvePoint]:
     """Return the search curve: all inactive trials, in the order in which they became inactive."""
-    step, _ = comparable(list(state.trials.values()), at_least=1)
+    step, _ = select_comparable(list(state.trials.values()), at_least=1)
     inactive = [t for t in state.trials.values() if t.status.ended or t.status is Status.PAUSED]
     inactive.sort(key=_inactive_since)
     times = run_time(state, [_inactive_since(trial)[0] for trial in inactive])
@@ -121,14 +121,14 @@ def curve(state: State, objective: Objective) -> list[CurvePoint]:
         value = math.nan if trial.status.failed else float(metrics.get(objective.metric, math.nan))
         has_value = math.isfinite(value)
         point = CurvePoint(
-            place=index + 1,
+            position=index + 1,
             trial=trial.id,
             value=value if has_value else math.nan,
-            full=has_value and trial.reaches(step),
-            feasible=has_value and (not state.constraints or violation(metrics, state.constraints) == 0),
+            is_full=has_value and trial.has_reached(step),
+            feasible=has_value and (not state.constraints or total_violation(metrics, state.constraints) == 0),
             origin=origins[trial.id],
             time=float(times[index]),
-            spent=float(spent[index]),
+            spent_seconds=float(spent[index]),
         )
         points.append(point)
     return points
@@ -137,10 +137,10 @@ def curve(state: State, objective: Objective) -> list[CurvePoint]:
 def run_time(state: State, times: Sequence[float]) -> FloatArray:
     """Convert times of the clock [n] to times of the run [n]: the seconds since its start in which a controller ran."""
     clock = np.asarray(times, dtype=np.float64)
-    if not state.stretches:
+    if not state.session_intervals:
         return clock - clock.min(initial=math.inf) if len(clock) else clock
-    bounds = [bound for session in state.stretches for bound in (session.begin, session.end)]
-    elapsed = np.cumsum([length for session in state.stretches for length in (0.0, session.seconds)])
+    bounds = [bound for session in state.session_intervals for bound in (session.begin, session.end)]
+    elapsed = np.cumsum([length for session in state.session_intervals for length in (0.0, session.seconds)])
     return np.asarray(np.interp(clock, bounds, elapsed))
 
 
@@ -165,7 +165,7 @@ def _inactive_since(trial: Trial) -> tuple[float, TrialId]:
     return (trial.ended_at if trial.ended_at is not None else last), trial.id
 
 
-def running_best(points: Sequence[CurvePoint], goal: str) -> tuple[list[int], list[float]]:
+def compute_running_best(points: Sequence[CurvePoint], goal: str) -> tuple[list[int], list[float]]:
     """Return the values of the incumbent, and the positions from which they hold, up to the last point.
 
     Only feasible points count that were trained as long as any.
@@ -174,11 +174,11 @@ def running_best(points: Sequence[CurvePoint], goal: str) -> tuple[list[int], li
     positions: list[int] = []
     values: list[float] = []
     for point in points:
-        if point.full and point.feasible:
-            positions.append(point.place)
+        if point.is_full and point.feasible:
+            positions.append(point.position)
             values.append(better(values[-1], point.value) if values else point.value)
-    if positions and positions[-1] < points[-1].place:
-        positions.append(points[-1].place)
+    if positions and positions[-1] < points[-1].position:
+        positions.append(points[-1].position)
         values.append(values[-1])
     return positions, values
 
@@ -212,7 +212,7 @@ def expected_best(values: ArrayLike, goal: str, sizes: Sequence[int] | None = No
     return np.asarray(np.where(possible, np.exp(logarithm), 0.0) @ ordered)
 
 
-def random_values(state: State, points: Sequence[CurvePoint] | None = None) -> tuple[list[float], str]:
+def collect_random_values(state: State, points: Sequence[CurvePoint] | None = None) -> tuple[list[float], str]:
     """Return the values of the run's own random trials, for `expected_best`.
 
     Args:
@@ -229,10 +229,10 @@ def random_values(state: State, points: Sequence[CurvePoint] | None = None) -> t
     origins = find_origins(state)
     if not any(origins.values()):
         return [], f"There is no random reference: strategy {name} does not say which of its trials are random."
-    points = curve(state, state.objectives[0]) if points is None else points
+    points = search_curve(state, state.objectives[0]) if points is None else points
     random = [point for point in points if math.isfinite(point.value) and point.origin == "random"]
     random.sort(key=lambda point: point.trial)
-    if any(not point.full for point in random):
+    if any(not point.is_full for point in random):
         return [], "There is no random reference: not all random trials were trained as far as the best."
     if any(not point.feasible for point in random):
         return (
@@ -247,7 +247,7 @@ def random_values(state: State, points: Sequence[CurvePoint] | None = None) -> t
     return [p.value for p in random], f"{which} {len(random)} trials with a value that strategy {name} drew at random"
 
 
-def by_rung(state: State, levels: Sequence[int]) -> list[tuple[int, int, int, Trial | None]]:
+def summarize_rungs(state: State, levels: Sequence[int]) -> list[tuple[int, int, int, Trial | None]]:
     """Return a row for each rung: (epochs, trials that reached it, trials that were trained beyond it, best trial).
 
     The best trial is that with the best value at the rung, of those that satisfy the constraints; None if there is none.
@@ -255,7 +255,7 @@ def by_rung(state: State, levels: Sequence[int]) -> list[tuple[int, int, int, Tr
     trials = [trial for trial in state.trials.values() if trial.reports and not trial.status.failed]
     rows = []
     for level in levels:
-        reached = [trial for trial in trials if trial.reaches(level)]
+        reached = [trial for trial in trials if trial.has_reached(level)]
         beyond = sum(trial.step > level or trial.fidelity.get("epochs", 0) > level for trial in reached)
         feasible = [trial for trial in reached if not _violates(trial, state)]
         rows.append((level, len(reached), beyond, _best_at(feasible, level, state.objectives, state.constraints)))
@@ -267,4 +267,4 @@ def _best_at(
 ) -> Trial | None:
     if not trials:
         return None
-    return trials[int(np.argmin(ranks([trial.at(step) for trial in trials], objectives, constraints)))]
+    return trials[int(np.argmin(rank_metrics([trial.at(step) for trial in trials], objectives, constraints)))]

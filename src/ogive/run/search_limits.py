@@ -33,7 +33,7 @@ def find_exceeded_limit(state: State, settings: Settings, now: float, virtual: b
     """
     if not virtual and (reason := find_repeated_failure(state)) is not None:
         return SearchEnd(reason, failures=True)
-    failed = state.failed - state.uncounted_failures
+    failed = state.failed_count - state.uncounted_failures
     if failed >= settings.failures_allowed:
         reason = f"{failed} trials have failed, and max_failed_trials is {settings.failures_allowed}"
         if (common_failure := find_common_failure(state)) is not None:
@@ -41,7 +41,7 @@ def find_exceeded_limit(state: State, settings: Settings, now: float, virtual: b
         return SearchEnd(reason, failures=True)
     if settings.hours is None and settings.money is None:
         return None
-    spent = spending.spend(state, now)
+    spent = spending.compute_spending(state, now)
     if settings.hours is not None and spent.hours >= settings.hours:
         return SearchEnd(f"the budget of {formatting.duration(settings.hours * spending.HOUR)} is used up")
     if settings.money is not None and spent.money is not None and spent.money >= settings.money:

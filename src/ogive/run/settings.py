@@ -10,7 +10,7 @@ from typing import Any
 
 from ogive.errors import JobError
 from ogive.objective import Constraint
-from ogive.objective import constraints as parse_constraints
+from ogive.objective import parse_constraints as parse_constraints
 from ogive.run.alert_route_specs import RouteSpec, check_routes
 from ogive.run.executor import STARTUP_SECONDS
 

@@ -42,7 +42,9 @@ class Spending:
     currency: str = ""
 
 
-def spend(state: State, now: float | None = None, price: Price | None = None, stage: str = "search") -> Spending:
+def compute_spending(
+    state: State, now: float | None = None, price: Price | None = None, stage: str = "search"
+) -> Spending:
     """Return what a run has spent, all sessions together.
 
     Args:
@@ -54,7 +56,9 @@ def spend(state: State, now: float | None = None, price: Price | None = None, st
     return _add_up(state, _intervals(state, now), price, stage=stage, device="all")
 
 
-def spend_by(stages: Mapping[str, State], now: float | None = None, price: Price | None = None) -> list[Spending]:
+def compute_spending_by_device(
+    stages: Mapping[str, State], now: float | None = None, price: Price | None = None
+) -> list[Spending]:
     """Return what was spent for each stage and device.
 
     Args:
@@ -73,8 +77,8 @@ def spend_by(stages: Mapping[str, State], now: float | None = None, price: Price
 
 def _intervals(state: State, now: float | None) -> list[SessionInterval]:
     """Return the intervals of all sessions; an open session ends at `now`."""
-    intervals = list(state.stretches)
-    if intervals and state.open and now is not None and now > state.time:
+    intervals = list(state.session_intervals)
+    if intervals and state.is_open and now is not None and now > state.time:
         intervals[-1] = replace(intervals[-1], end=intervals[-1].end + now - state.time)
     return intervals
 
@@ -84,7 +88,7 @@ def _add_up(
 ) -> Spending:
     # A session without a price is billed at the price of the last session that had one.
     prices = [(interval, price or interval.price or state.price) for interval in intervals]
-    money = sum(p.rate(interval.paid) * interval.seconds / HOUR for interval, p in prices if p)
+    money = sum(p.rate(interval.process_count) * interval.seconds / HOUR for interval, p in prices if p)
     has_price = any(p for _, p in prices)
     return Spending(
         stage=stage,

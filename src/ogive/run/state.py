@@ -10,7 +10,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from ogive.errors import RunError
-from ogive.gc_pause import uncollected
+from ogive.gc_pause import pause_gc
 from ogive.objective import Constraint, Objective
 from ogive.run.alerts import Alert
 from ogive.run.events import Event, Kind, proposal_from_json
@@ -26,7 +26,7 @@ _MAY_FOLLOW_A_GAP = frozenset({Kind.OPENED, Kind.CHANGED, Kind.TEST_READ})
 _WITHOUT_EFFECT_ON_TRIALS = frozenset({Kind.WARNING, Kind.TEST_READ, Kind.ALERT})
 """Events that may name a trial but do not change it."""
 
-REPEATS = "repeats"
+REPEATS_NOTE = "repeats"
 """The entry of a proposal's note that names the failed trial whose architecture is proposed again."""
 
 LAST_ENDED = 20
@@ -81,17 +81,17 @@ class State:
     objectives: tuple[Objective, ...]
     constraints: tuple[Constraint, ...]
     trials: dict[TrialId, Trial] = field(default_factory=dict)
-    in_flight: dict[TrialId, Proposal] = field(default_factory=dict)
+    pending: dict[TrialId, Proposal] = field(default_factory=dict)
     pending_ids: Counter[str] = field(default_factory=Counter)
     waiting: dict[TrialId, None] = field(default_factory=dict)
-    count: Counter[Status] = field(default_factory=Counter)
+    status_counts: Counter[Status] = field(default_factory=Counter)
     last_ended: list[TrialId] = field(default_factory=list)
-    seen: Counter[str] = field(default_factory=Counter)
+    architecture_counts: Counter[str] = field(default_factory=Counter)
     lost_attempts: Counter[TrialId] = field(default_factory=Counter)
-    jobs: int = 0
-    seconds: float = 0.0
-    elapsed: float = 0.0
-    ended: str = ""
+    job_count: int = 0
+    compute_seconds: float = 0.0
+    elapsed_seconds: float = 0.0
+    end_reason: str = ""
     exhausted: bool = False
     ended_by_failures: bool = False
     error: str | None = None
@@ -101,20 +101,20 @@ class State:
     test_reads: int = 0
     sessions: list[Mapping[str, Any]] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
-    alerted: set[str] = field(default_factory=set)
-    repeats: dict[TrialId, TrialId | None] = field(default_factory=dict)
-    projected: list[Mapping[str, Any]] = field(default_factory=list)
-    stretches: list[SessionInterval] = field(default_factory=list)
-    spans: list[AttemptInterval] = field(default_factory=list)
-    saved: float = 0.0
-    retried: float = 0.0
-    open: bool = False
+    alert_causes: set[str] = field(default_factory=set)
+    repeated_by: dict[TrialId, TrialId | None] = field(default_factory=dict)
+    projections: list[Mapping[str, Any]] = field(default_factory=list)
+    session_intervals: list[SessionInterval] = field(default_factory=list)
+    attempt_intervals: list[AttemptInterval] = field(default_factory=list)
+    saved_seconds: float = 0.0
+    lost_seconds: float = 0.0
+    is_open: bool = False
     seq: int = 0
     time: float = 0.0
     _running_attempts: dict[TrialId, AttemptInterval] = field(default_factory=dict)
 
     @staticmethod
-    def of(events: Iterable[Event], space: Space | None = None) -> State:
+    def from_events(events: Iterable[Event], space: Space | None = None) -> State:
         """Return the state after the events of a journal.
 
         Args:
@@ -139,7 +139,7 @@ class State:
             constraints=tuple(Constraint(**item) for item in data["constraints"]),
             seq=first.seq,
         )
-        with uncollected():
+        with pause_gc():
             for event in stream:
                 state.apply(event)
         return state
@@ -147,22 +147,22 @@ class State:
     @property
     def price(self) -> Price | None:
         """The price of the last session that had one; None if none had."""
-        return next((stretch.price for stretch in reversed(self.stretches) if stretch.price), None)
+        return next((stretch.price for stretch in reversed(self.session_intervals) if stretch.price), None)
 
     @property
-    def running(self) -> list[AttemptInterval]:
+    def running_attempts(self) -> list[AttemptInterval]:
         """The attempts that workers are carrying out."""
         return list(self._running_attempts.values())
 
     @property
-    def failed(self) -> int:
+    def failed_count(self) -> int:
         """The number of trials that ended without a value."""
-        return sum(count for status, count in self.count.items() if status.failed)
+        return sum(count for status, count in self.status_counts.items() if status.failed)
 
     @property
-    def total(self) -> int:
+    def total_trials(self) -> int:
         """The number of trials after which the search ends: `max_trials`, and those that repeat failed ones."""
-        return int(self.settings["max_trials"]) + len(self.repeats)
+        return int(self.settings["max_trials"]) + len(self.repeated_by)
 
     @property
     def next_repeat(self) -> TrialId | None:
@@ -170,13 +170,13 @@ class State:
 
         A trial that continued the training of another one is left out: the schedule has replaced it.
         """
-        not_repeated = (failed for failed, repetition in self.repeats.items() if repetition is None)
-        return next((failed for failed in not_repeated if not self.trials[failed].goes_on), None)
+        not_repeated = (failed for failed, repetition in self.repeated_by.items() if repetition is None)
+        return next((failed for failed in not_repeated if not self.trials[failed].continues_training), None)
 
     @property
-    def done(self) -> int:
+    def ended_count(self) -> int:
         """The number of trials that have ended."""
-        return sum(count for status, count in self.count.items() if status.ended)
+        return sum(count for status, count in self.status_counts.items() if status.ended)
 
     @property
     def trains_models(self) -> bool | None:
@@ -184,7 +184,7 @@ class State:
         return self.sessions[-1].get("trains_models") if self.sessions else None
 
     @property
-    def code(self) -> str | None:
+    def code_hash(self) -> str | None:
         """The hash of the user's code that evaluated the last trials; None if it is unknown."""
         return self.sessions[-1].get("code") or None if self.sessions else None
 
@@ -196,7 +196,7 @@ class State:
         return tuple(dict.fromkeys(metrics))
 
     @cached_property
-    def best_epoch_of(self) -> BestEpoch | None:
+    def best_epoch_rule(self) -> BestEpoch | None:
         """The rule that selects the best epoch as the value of a trial; None if the last epoch is the value."""
         objective = next((objective for objective in self.objectives if objective.epoch == "best"), None)
         return None if objective is None else BestEpoch(objective.metric, objective.goal, self.metrics_needed)
@@ -218,49 +218,49 @@ class State:
         """Add the time since the last event to the session, unless no controller ran in it."""
         seconds = event.time - self.time
         self.time = event.time
-        if seconds <= 0.0 or not self.open or event.kind in _MAY_FOLLOW_A_GAP:
+        if seconds <= 0.0 or not self.is_open or event.kind in _MAY_FOLLOW_A_GAP:
             return
         if event.kind is Kind.ALERT and event.data["cause"].startswith("controller"):
             return  # written by a watcher, since the controller does not answer
-        self.elapsed += seconds
-        if self.stretches:
-            self.stretches[-1].end += seconds
+        self.elapsed_seconds += seconds
+        if self.session_intervals:
+            self.session_intervals[-1].end += seconds
 
     def _open(self, event: Event) -> None:
         for attempt in self._running_attempts.values():  # of a controller that was killed
-            attempt.end = self.stretches[-1].end if self.stretches else event.time
+            attempt.end = self.session_intervals[-1].end if self.session_intervals else event.time
         self._running_attempts.clear()
         self.sessions.append(event.data)
-        self.stretches.append(SessionInterval.from_event(event.time, event.data, self.settings))
+        self.session_intervals.append(SessionInterval.from_event(event.time, event.data, self.settings))
         if self.ended_by_failures:
-            self.uncounted_failures = self.failed
+            self.uncounted_failures = self.failed_count
         self.failed_in_session = []
-        self.open, self.ended, self.exhausted, self.ended_by_failures, self.error = True, "", False, False, None
+        self.is_open, self.end_reason, self.exhausted, self.ended_by_failures, self.error = True, "", False, False, None
 
     def _apply_to_run(self, event: Event) -> None:
         match event.kind:
             case Kind.OPENED:
                 self._open(event)
             case Kind.CLOSED:
-                self.open, self.error = False, event.data.get("error")
+                self.is_open, self.error = False, event.data.get("error")
             case Kind.CHANGED:
                 self.settings.update(event.data)
             case Kind.ENDED:
-                self.ended, self.exhausted = event.data["why"], event.data.get("exhausted", False)
+                self.end_reason, self.exhausted = event.data["why"], event.data.get("exhausted", False)
                 # Journals of earlier versions have no `failures`; there, the reason says it.
-                self.ended_by_failures = event.data.get("failures", "max_failed_trials is" in self.ended)
+                self.ended_by_failures = event.data.get("failures", "max_failed_trials is" in self.end_reason)
             case Kind.WARNING:
                 self.warnings.append((event.data["message"], event.trial))
             case Kind.TEST_READ:
                 self.test_reads += 1
             case Kind.REPEATING:
-                self.repeats |= dict.fromkeys(event.data["trials"])
-                self.uncounted_failures = self.failed
+                self.repeated_by |= dict.fromkeys(event.data["trials"])
+                self.uncounted_failures = self.failed_count
             case Kind.ALERT:
-                self.alerts.append(Alert.of(event))
-                self.alerted.add(self.alerts[-1].cause)
+                self.alerts.append(Alert.from_event(event))
+                self.alert_causes.add(self.alerts[-1].cause)
             case Kind.PROJECTED:
-                self.projected.append(event.data)
+                self.projections.append(event.data)
             case _:
                 raise RunError(
                     f"event {event.seq} of the journal ({event.kind}) names no trial; the journal is damaged"
@@ -282,39 +282,39 @@ class State:
             cached=data.get("cached", False),
             began=data.get("began", 0),
             proposed_at=event.time,
-            best_epoch_of=self.best_epoch_of,
+            best_epoch_of=self.best_epoch_rule,
         )
 
     def _update_counts(self, before: Trial | None, trial: Trial, event: Event) -> None:
         kind = event.kind
         if kind is Kind.PROPOSED or kind is Kind.PROMOTED:
-            self.jobs += 1
+            self.job_count += 1
         elif kind is Kind.STARTED:
-            self.spans.append(AttemptInterval(trial.id, trial.worker, event.time))
-            self._running_attempts[trial.id] = self.spans[-1]
+            self.attempt_intervals.append(AttemptInterval(trial.id, trial.worker, event.time))
+            self._running_attempts[trial.id] = self.attempt_intervals[-1]
         elif kind is Kind.REPORTED:
-            self.saved += event.data.get("saved", 0.0)
+            self.saved_seconds += event.data.get("saved", 0.0)
         if before is None:
-            self.seen[trial.architecture.id] += 1
-            if (repeated := trial.proposal.note.get(REPEATS)) is not None:
-                self.repeats[repeated] = trial.id
+            self.architecture_counts[trial.architecture.id] += 1
+            if (repeated := trial.proposal.note.get(REPEATS_NOTE)) is not None:
+                self.repeated_by[repeated] = trial.id
         if before is None or before.status is not trial.status:
             self._change_status(before.status if before else None, trial, event)
         seconds = trial.seconds - (before.seconds if before else 0.0)
         if seconds:
-            self.seconds += seconds
-            if self.stretches:
-                self.stretches[-1].compute_seconds += seconds
+            self.compute_seconds += seconds
+            if self.session_intervals:
+                self.session_intervals[-1].compute_seconds += seconds
         if kind is Kind.PUT_BACK:
-            self.retried += seconds
+            self.lost_seconds += seconds
             if "status" in event.data:
                 self.lost_attempts[trial.id] += 1
 
     def _change_status(self, former: Status | None, trial: Trial, event: Event) -> None:
         status, number = trial.status, trial.id
         if former is not None:
-            self.count[former] -= 1
-        self.count[status] += 1
+            self.status_counts[former] -= 1
+        self.status_counts[status] += 1
         if status.failed:
             self.failed_in_session.append(number)
         if status.ended:
@@ -322,11 +322,11 @@ class State:
             if len(self.last_ended) > LAST_ENDED:
                 heappop(self.last_ended)
         is_pending = status is Status.WAITING or status is Status.RUNNING
-        if is_pending and number not in self.in_flight:
-            self.in_flight[number] = trial.proposal
+        if is_pending and number not in self.pending:
+            self.pending[number] = trial.proposal
             self.pending_ids[trial.architecture.id] += 1
-        elif not is_pending and number in self.in_flight:
-            del self.in_flight[number]
+        elif not is_pending and number in self.pending:
+            del self.pending[number]
             self.pending_ids[trial.architecture.id] -= 1
         if status is Status.WAITING:
             self.waiting[number] = None

@@ -18,7 +18,7 @@ RETRY_SECONDS = 0.01
 
 
 @contextmanager
-def signals(stop: Callable[[str], None], say: Callable[[str], None], busy: Callable[[], bool]) -> Iterator[None]:
+def handle_signals(stop: Callable[[str], None], say: Callable[[str], None], busy: Callable[[], bool]) -> Iterator[None]:
     """Handle signals while the context is active.
 
     Ctrl-C, or SIGTERM, calls `stop`, which lets running trials reach their next report. A second Ctrl-C, or `GRACE_SECONDS`

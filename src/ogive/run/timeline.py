@@ -50,7 +50,7 @@ class SessionInterval:
         )
 
     @property
-    def paid(self) -> int:
+    def process_count(self) -> int:
         """The number of processes, which are paid for one by one if each has a device of its own."""
         return self.workers * self.workers_per_trial
 

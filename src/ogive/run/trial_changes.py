@@ -22,12 +22,12 @@ def add_report(trial: Trial, event: Event) -> Trial:
     if trial.reports and trial.reports[-1].began == trial.began:
         metrics = {**trial.reports[-1].metrics, **metrics}
     report = Report(event.step or 0, metrics, seconds, event.time, trial.began)
-    return trial.changed(reports=(*trial.reports, report), seconds=trial.seconds + seconds)
+    return trial.with_changes(reports=(*trial.reports, report), seconds=trial.seconds + seconds)
 
 
 def _start(trial: Trial, event: Event) -> Trial:
     started_at = trial.started_at if trial.started_at is not None else event.time
-    return trial.changed(
+    return trial.with_changes(
         status=Status.RUNNING,
         worker=event.data["worker"],
         attempts=trial.attempts + 1,
@@ -38,16 +38,16 @@ def _start(trial: Trial, event: Event) -> Trial:
 
 
 def _pause(trial: Trial, event: Event) -> Trial:
-    return trial.changed(status=Status.PAUSED)
+    return trial.with_changes(status=Status.PAUSED)
 
 
 def _promote(trial: Trial, event: Event) -> Trial:
-    return trial.changed(status=Status.WAITING, fidelity=event.data["fidelity"], began=event.data.get("began", 0))
+    return trial.with_changes(status=Status.WAITING, fidelity=event.data["fidelity"], began=event.data.get("began", 0))
 
 
 def _put_back(trial: Trial, event: Event) -> Trial:
     seconds = trial.seconds + event.data.get("seconds", 0.0)
-    return trial.changed(status=Status.WAITING, reason=event.data["reason"], seconds=seconds)
+    return trial.with_changes(status=Status.WAITING, reason=event.data["reason"], seconds=seconds)
 
 
 def _end_with(status: Status) -> Change:
@@ -55,7 +55,7 @@ def _end_with(status: Status) -> Change:
 
     def end(trial: Trial, event: Event) -> Trial:
         data = event.data
-        return trial.changed(
+        return trial.with_changes(
             status=Status(data.get("status", status)),
             reason=data.get("reason", ""),
             traceback=data.get("traceback", ""),

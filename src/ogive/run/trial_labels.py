@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from ogive.trial import Trial
 
-STAGE = "second_stage"
+FULL_TRAINING_SETTING = "second_stage"
 """The setting of a proposal in full training that holds the name of the network and the seed to train it with."""
 
 
-def trial_name(trial: Trial) -> str:
+def format_trial_name(trial: Trial) -> str:
     """Return `trial 3`; in full training the number of the trial in the search, and the seed: `trial 12, seed 0`."""
-    training = trial.proposal.settings.get(STAGE)
+    training = trial.proposal.settings.get(FULL_TRAINING_SETTING)
     return f"trial {trial.id}" if training is None else f"{training['network']}, seed {training['seed']}"
 
 
-def shown_metrics(metrics: Mapping[str, float], first: Sequence[str]) -> dict[str, float]:
+def select_shown_metrics(metrics: Mapping[str, float], first: Sequence[str]) -> dict[str, float]:
     """Return the metrics named in `first`, and then the number of parameters, of those that are known."""
     return {name: metrics[name] for name in dict.fromkeys([*first, "parameters"]) if name in metrics}

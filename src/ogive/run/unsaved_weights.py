@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-UNSAVED = "no weights are kept"
+UNSAVED_PREFIX = "no weights are kept"
 """The prefix of these warnings; a colon and the reason follow."""
 
 
-def why_unsaved(messages: Iterable[str]) -> str | None:
+def find_unsaved_reason(messages: Iterable[str]) -> str | None:
     """Return why no weights are kept, from the warnings of a run; None if no warning says so.
 
     Warnings about all trials come before those about some trials, such as paused ones.
     """
-    parts = [message.partition(": ") for message in messages if message.startswith(UNSAVED)]
-    parts.sort(key=lambda prefix_and_reason: prefix_and_reason[0] != UNSAVED)
+    parts = [message.partition(": ") for message in messages if message.startswith(UNSAVED_PREFIX)]
+    parts.sort(key=lambda prefix_and_reason: prefix_and_reason[0] != UNSAVED_PREFIX)
     return parts[0][2] if parts else None

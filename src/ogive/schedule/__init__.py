@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ogive.objective import Constraint, ObjectiveSpec
-from ogive.objective import constraints as parse_constraints
-from ogive.objective import objectives as parse_objectives
+from ogive.objective import parse_constraints as parse_constraints
+from ogive.objective import parse_objectives as parse_objectives
 from ogive.registry import Registry
 from ogive.schedule.base import Action, Done, Drop, Job, Resume, Schedule, Start, Wait
 

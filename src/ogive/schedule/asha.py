@@ -12,7 +12,7 @@ import numpy as np
 
 from ogive.errors import JobError
 from ogive.objective import Constraint, Objective
-from ogive.registry import whole
+from ogive.registry import check_whole_number
 from ogive.schedule.base import Action, Job, Resume, Schedule, Start
 from ogive.schedule.ladder import Ladder
 from ogive.schedule.rung import Rung
@@ -44,7 +44,7 @@ class ASHA(Schedule):
     """
 
     name = "schedule 'asha'"
-    draws = False
+    uses_rng = False
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class ASHA(Schedule):
             raise JobError(f"{self.name}: variant is {variant!r}, but must be one of {', '.join(VARIANTS)}")
         if not isinstance(capped, bool):
             raise JobError(f"{self.name}: capped is {capped!r}, but must be true or false")
-        self.grace = whole(self.name, "grace", grace, at_least=0)
+        self.grace = check_whole_number(self.name, "grace", grace, at_least=0)
         if variant == "stopping" and self.grace:
             raise JobError(f"{self.name}: grace is {grace}, but variant 'stopping' promotes nothing; leave it out")
         if variant == "stopping" and self.ladder.restarts:
@@ -131,7 +131,7 @@ class ASHA(Schedule):
         # A trial that returned early is complete, so it counts on the rungs of its job that it has not reached, too.
         if trial.ended_by_itself:
             for step, rung in zip(self.ladder.steps[:-1], self.rungs, strict=True):
-                if trial.step < step <= trial.until:
+                if trial.step < step <= trial.target_step:
                     rung.add(trial.id, trial.metrics)
         # A trial that has ended with a value keeps its position in the order, but cannot be promoted.
         for rung in self.rungs:

@@ -139,8 +139,8 @@ class Schedule(ABC):
     """
 
     fidelities: tuple[str, ...] = ()
-    draws: bool = True
-    hands_on: bool = False
+    uses_rng: bool = True
+    inherits_weights: bool = False
 
     @abstractmethod
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
@@ -151,7 +151,7 @@ class Schedule(ABC):
             may_start: whether a Start would be carried out.
         """
 
-    def handed_on(self) -> Mapping[TrialId, Step]:
+    def inheritable_checkpoints(self) -> Mapping[TrialId, Step]:
         """Return the checkpoints that new trials may inherit, as the step of each trial.
 
         A checkpoint is kept even while its trial is trained further. The step must be one at which the trial was paused.

@@ -155,7 +155,7 @@ class Brackets(Schedule):
         objectives, constraints: of the search.
     """
 
-    draws = False
+    uses_rng = False
 
     def __init__(
         self, ladder: Ladder, overlap: bool, objectives: Sequence[Objective], constraints: Sequence[Constraint]

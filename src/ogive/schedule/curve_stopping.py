@@ -18,10 +18,10 @@ import numpy as np
 
 from ogive.arrays import FloatArray
 from ogive.errors import JobError
-from ogive.objective import Constraint, Objective, pareto_front, violation
-from ogive.registry import whole
+from ogive.objective import Constraint, Objective, pareto_front, total_violation
+from ogive.registry import check_whole_number
 from ogive.schedule.base import Action, Job, Schedule, Start
-from ogive.schedule.extrapolation import CurveForecast, CurveRegressions, cuts, parametric
+from ogive.schedule.extrapolation import CurveForecast, CurveRegressions, cuts, extrapolate_curve
 from ogive.seeds import generator
 from ogive.trial import Report, Status, Trial
 
@@ -68,9 +68,9 @@ class CurveStopping(Schedule):
     ) -> None:
         if epochs is None:
             raise JobError(f"{NAME} needs to know how far a trial can be trained: give epochs")
-        self.epochs = whole(NAME, "epochs", epochs, at_least=1)
-        self.min_epochs = whole(NAME, "min_epochs", min_epochs, at_least=1)
-        self.min_trials = whole(NAME, "min_trials", min_trials, at_least=1)
+        self.epochs = check_whole_number(NAME, "epochs", epochs, at_least=1)
+        self.min_epochs = check_whole_number(NAME, "min_epochs", min_epochs, at_least=1)
+        self.min_trials = check_whole_number(NAME, "min_trials", min_trials, at_least=1)
         if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 < threshold < np.inf:
             raise JobError(f"{NAME}: threshold is {threshold!r}, but must be a finite number above 0")
         if model not in MODELS:
@@ -97,7 +97,7 @@ class CurveStopping(Schedule):
         if is_outside or self._full_count < self.min_trials or len(trial.reports) != report.step:
             return Action.CONTINUE
         # A trial that violates the constraints more than the best cannot be among the best.
-        if violation(trial.metrics, self.constraints) > self._least_violation:
+        if total_violation(trial.metrics, self.constraints) > self._least_violation:
             return Action.STOP
         # Domhan et al., section 3.3: stop if the probability to beat the best is below a threshold. The threshold is not
         # their constant but the probability of a new trial, for as many epochs; see the module's docstring.
@@ -123,7 +123,7 @@ class CurveStopping(Schedule):
         self._add_curves(_features(trial), curves)
         if trial.status is Status.FINISHED and curves.shape[1] == self.epochs:
             self._full_count += 1
-            self._update_front(curves[:, -1][None], violation(trial.metrics, self.constraints))
+            self._update_front(curves[:, -1][None], total_violation(trial.metrics, self.constraints))
 
     def _add_curves(self, features: FloatArray, curves: FloatArray) -> None:
         """Store the curves of a trial; refit the regressions if their number has grown by a tenth since the last fit."""
@@ -187,7 +187,7 @@ class CurveStopping(Schedule):
         if np.ptp(curve) == 0 and all(np.ptp(curves[index]) == 0 for _, curves in self._curves_at[self.epochs]):
             return CurveForecast(float(curve[-1]), 0.0)
         # Domhan et al., table 1: these are growth curves, so the cost is extrapolated with its sign changed.
-        forecast = parametric((-curve).tolist(), self.epochs)
+        forecast = extrapolate_curve((-curve).tolist(), self.epochs)
         return CurveForecast(-forecast.mean, forecast.deviation) if forecast else None
 
     def _cost_curves(self, trial: Trial) -> FloatArray:

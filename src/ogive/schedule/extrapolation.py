@@ -135,7 +135,7 @@ PENALTIES = tuple(10.0 ** np.arange(-2, 4.5, 0.5))
 """The penalties of the ridge regression that are tried, for each curve that it is fitted to."""
 
 
-def parametric(curve: Sequence[float], end: int) -> CurveForecast | None:
+def extrapolate_curve(curve: Sequence[float], end: int) -> CurveForecast | None:
     """Return a forecast of `curve` at epoch `end`, by an ensemble of growth curves.
 
     Six of the eleven models of Domhan et al. (IJCAI 2015), table 1, are fitted. The paper samples the parameters and weights

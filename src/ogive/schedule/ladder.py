@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ogive.errors import JobError
-from ogive.registry import whole
-from ogive.trial import EMPTY, Fidelity, Step, until
+from ogive.registry import check_whole_number
+from ogive.trial import EMPTY, Fidelity, Step, steps_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +56,8 @@ class Ladder:
         Raises:
             JobError: no rung fits, only one does, or an option is out of range.
         """
-        lowest = whole(schedule, "min_epochs", min_epochs, at_least=1)
-        eta = whole(schedule, "eta", eta, at_least=2)
+        lowest = check_whole_number(schedule, "min_epochs", min_epochs, at_least=1)
+        eta = check_whole_number(schedule, "eta", eta, at_least=2)
         others = _check_fidelities(schedule, fidelities)
         if max_epochs is None and epochs is None:
             if not others:
@@ -65,7 +65,7 @@ class Ladder:
                     f"{schedule} needs to know how far a trial can be trained: give epochs, or its option max_epochs"
                 )
             return _ladder_at_equal_epochs(others, eta, None)
-        highest = whole(schedule, "max_epochs", epochs if max_epochs is None else max_epochs, at_least=1)
+        highest = check_whole_number(schedule, "max_epochs", epochs if max_epochs is None else max_epochs, at_least=1)
         if lowest > highest:
             raise JobError(f"{schedule}: min_epochs is {lowest}, but must be at most max_epochs, which is {highest}")
         if epochs is not None and epochs < highest:
@@ -151,6 +151,6 @@ def _ladder_with_restarts(fidelities: list[dict[str, float]]) -> Ladder:
     """Return the ladder of trials that start from scratch on every rung: each rung's steps follow those of the one below."""
     steps, last_step = [], 0
     for fidelity in fidelities:
-        last_step += until(fidelity)
+        last_step += steps_of(fidelity)
         steps.append(last_step)
     return Ladder(fidelities=tuple(fidelities), steps=tuple(steps), restarts=True)

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ogive.errors import JobError
-from ogive.objective import Constraint, Metrics, Objective, ranks, violation
-from ogive.registry import whole
+from ogive.objective import Constraint, Metrics, Objective, rank_metrics, total_violation
+from ogive.registry import check_whole_number
 from ogive.schedule.base import Action, Job, Schedule, Start
-from ogive.trial import Report, Status, Step, Trial, finite
+from ogive.trial import Report, Status, Step, Trial, are_finite
 
 NAME = "schedule 'median'"
 REMEMBERED = 200
@@ -34,7 +34,7 @@ class Median(Schedule):
         min_trials: the trials that must have been trained in full before any trial is stopped.
     """
 
-    draws = False
+    uses_rng = False
 
     def __init__(
         self,
@@ -47,9 +47,9 @@ class Median(Schedule):
     ) -> None:
         if epochs is None:
             raise JobError(f"{NAME} needs to know how far a trial can be trained: give epochs")
-        self.fidelity = {"epochs": whole(NAME, "epochs", epochs, at_least=1)}
-        self.min_epochs = whole(NAME, "min_epochs", min_epochs, at_least=1)
-        self.min_trials = whole(NAME, "min_trials", min_trials, at_least=1)
+        self.fidelity = {"epochs": check_whole_number(NAME, "epochs", epochs, at_least=1)}
+        self.min_epochs = check_whole_number(NAME, "min_epochs", min_epochs, at_least=1)
+        self.min_trials = check_whole_number(NAME, "min_trials", min_trials, at_least=1)
         if self.min_epochs > self.fidelity["epochs"]:
             raise JobError(f"{NAME}: min_epochs is {min_epochs}, but must be at most the {epochs} epochs of a trial")
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
@@ -83,7 +83,7 @@ class Median(Schedule):
             return False
         # For an even number of trials the median is the mean of the two middle averages, if both are equally feasible.
         low, high = averages[(len(averages) - 1) // 2], averages[len(averages) // 2]
-        key = (violation(best, self.constraints), self.objectives[0].cost(best))
+        key = (total_violation(best, self.constraints), self.objectives[0].cost(best))
         if key[0] == low[0] == high[0]:
             return key[1] > (low[1] + high[1]) / 2
         return key > high
@@ -93,15 +93,15 @@ class Median(Schedule):
         if len(averages) < self.min_trials:
             return False
         # The paper has one objective. With several, being worse than the median means: more than half have a better rank.
-        own_rank, *other_ranks = ranks([best, *averages], self.objectives, self.constraints)
+        own_rank, *other_ranks = rank_metrics([best, *averages], self.objectives, self.constraints)
         return 2 * sum(other < own_rank for other in other_ranks) > len(other_ranks)
 
     def on_end(self, trial: Trial) -> None:
-        if trial.status is not Status.FINISHED or not trial.reaches(self.fidelity["epochs"]):
+        if trial.status is not Status.FINISHED or not trial.has_reached(self.fidelity["epochs"]):
             return
         names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
         reports = [(report.step, {**trial.screened, **report.metrics}) for report in trial.reports]
-        rows = [(step, [metrics[name] for name in names]) for step, metrics in reports if finite(metrics, names)]
+        rows = [(step, [metrics[name] for name in names]) for step, metrics in reports if are_finite(metrics, names)]
         # A trial that ended by itself keeps its last value at all later steps.
         rows += [(step, rows[-1][1]) for step in range(trial.step + 1, self.fidelity["epochs"] + 1)]
         # Section 3.2.2: the running average of the trial's values up to each step.
@@ -109,7 +109,7 @@ class Median(Schedule):
         for index, (step, _) in enumerate(rows):
             average = dict(zip(names, (sums[index] / (index + 1)).tolist(), strict=True))
             if len(self.objectives) == 1:
-                key = (violation(average, self.constraints), self.objectives[0].cost(average))
+                key = (total_violation(average, self.constraints), self.objectives[0].cost(average))
                 insort(self._sorted_averages.setdefault(step, []), key)
             else:
                 self._averages.setdefault(step, []).append(average)

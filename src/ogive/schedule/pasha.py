@@ -13,10 +13,10 @@ import numpy as np
 
 from ogive.arrays import FloatArray
 from ogive.errors import JobError
-from ogive.objective import Constraint, Metrics, Objective, ranks
+from ogive.objective import Constraint, Metrics, Objective, rank_metrics
 from ogive.schedule.asha import ASHA
 from ogive.schedule.base import Action
-from ogive.trial import EMPTY, Report, Step, Trial, TrialId, finite
+from ogive.trial import EMPTY, Report, Step, Trial, TrialId, are_finite
 
 
 class PASHA(ASHA):
@@ -99,14 +99,14 @@ class PASHA(ASHA):
     def _value(self, trial: Trial, step: Step) -> Metrics:
         """Return the trial's value at `step`, or its first value if it had none at that step."""
         names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
-        steps_with_value = (report.step for report in trial.reports if finite(trial.at(report.step), names))
+        steps_with_value = (report.step for report in trial.reports if are_finite(trial.at(report.step), names))
         return trial.at(max(step, next(steps_with_value, step)))
 
     def _sort_keys(self, metrics: Sequence[Metrics]) -> FloatArray:
         """Return the numbers [n] by which trials are ranked: costs, or ranks with several objectives or constraints."""
         if len(self.objectives) == 1 and not self.constraints:
             return np.array([self.objectives[0].cost(row) for row in metrics])
-        return np.array(ranks(metrics, self.objectives, self.constraints), dtype=float)
+        return np.array(rank_metrics(metrics, self.objectives, self.constraints), dtype=float)
 
     def _epsilon(self, trials: Sequence[Trial]) -> float:
         """Return the percentile of |f_c(r) - f_c'(r)| over pairs of curves that cross at least twice.

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from ogive.errors import JobError
-from ogive.objective import Constraint, Objective, ranks
-from ogive.registry import whole
+from ogive.objective import Constraint, Objective, rank_metrics
+from ogive.registry import check_whole_number
 from ogive.schedule.base import Action, Done, Drop, Job, Resume, Schedule, Start, Wait
-from ogive.trial import Proposal, Report, Step, Trial, TrialId, finite
+from ogive.trial import Proposal, Report, Step, Trial, TrialId, are_finite
 
 NAME = "schedule 'pbt'"
 FACTORS = (0.8, 1.2)
@@ -70,7 +70,7 @@ class PBT(Schedule):
         mutate: must be false. A changed architecture would need other weights, and weights are only inherited whole.
     """
 
-    hands_on = True
+    inherits_weights = True
 
     def __init__(
         self,
@@ -91,9 +91,9 @@ class PBT(Schedule):
                 f"{NAME}: mutate=True would change the architecture of a member that inherits weights, and weights fit the "
                 "architecture they were trained in only; leave it out, or search with a strategy of evolution"
             )
-        self.epochs = whole(NAME, "epochs", epochs, at_least=1)
-        self.population = whole(NAME, "population", population, at_least=2)
-        self.interval = whole(NAME, "interval", interval, at_least=1)
+        self.epochs = check_whole_number(NAME, "epochs", epochs, at_least=1)
+        self.population = check_whole_number(NAME, "population", population, at_least=2)
+        self.interval = check_whole_number(NAME, "interval", interval, at_least=1)
         if isinstance(quantile, bool) or not isinstance(quantile, (int, float)) or not 0 < quantile <= 0.5:
             raise JobError(f"{NAME}: quantile is {quantile!r}, but must be a number above 0, at most 0.5")
         self.quantile = float(quantile)
@@ -135,7 +135,7 @@ class PBT(Schedule):
         donors = [other for other in trials if other != number and self._can_be_inherited(other)]
         if not donors:
             return None
-        donor_ranks = ranks([trials[other].metrics for other in donors], self.objectives, self.constraints)
+        donor_ranks = rank_metrics([trials[other].metrics for other in donors], self.objectives, self.constraints)
         best = [other for _, other in sorted(zip(donor_ranks, donors, strict=True))][:count]
         donor = self._members[best[int(rng.integers(len(best)))]]
         original = donor.record.proposal
@@ -148,7 +148,7 @@ class PBT(Schedule):
         """Return whether a member has a checkpoint whose metrics are finite."""
         member = self._members[number]
         names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
-        return member.compared_at > 0 and finite(member.record.at(member.compared_at), names)
+        return member.compared_at > 0 and are_finite(member.record.at(member.compared_at), names)
 
     def _count_better(self, number: int, trials: Mapping[int, Trial]) -> int:
         """Return how many other members are better, each at the last step that both have reached.
@@ -159,7 +159,9 @@ class PBT(Schedule):
         better = 0
         for step in set(steps.values()):
             members = [other for other, trial in trials.items() if trial.step >= step]
-            ranks_at_step = ranks([trials[other].at(step) for other in members], self.objectives, self.constraints)
+            ranks_at_step = rank_metrics(
+                [trials[other].at(step) for other in members], self.objectives, self.constraints
+            )
             order = dict(zip(members, zip(ranks_at_step, members, strict=True), strict=True))
             better += sum(order[other] < order[number] for other, at in steps.items() if at == step)
         return better
@@ -170,7 +172,7 @@ class PBT(Schedule):
 
     # -- events --------------------------------------------------------------------------------------------------
 
-    def handed_on(self) -> Mapping[TrialId, Step]:
+    def inheritable_checkpoints(self) -> Mapping[TrialId, Step]:
         return {member.record.id: member.compared_at for member in self._members.values() if member.compared_at}
 
     def on_job(self, trial: Trial, job: Start | Resume) -> None:
@@ -188,14 +190,14 @@ class PBT(Schedule):
         """Return the reports of the weights that a new trial continues; none if it trains inherited weights from step 0."""
         donor_id, step = trial.proposal.inherit or (-1, 0)
         donor = self._members.get(self._member_of.get(donor_id, -1))
-        if donor is None or donor.record.id != donor_id or not trial.goes_on:
+        if donor is None or donor.record.id != donor_id or not trial.continues_training:
             return ()
         return tuple(report for report in donor.record.reports if report.step <= step)
 
     def on_report(self, trial: Trial, report: Report) -> Action:
         member = self._members[self._member_of[trial.id]]
         member.record = _with_donor_reports(trial, member.record.reports[: member.inherited])
-        if report.step < trial.until or report.step >= self.epochs:
+        if report.step < trial.target_step or report.step >= self.epochs:
             return Action.CONTINUE
         self._comparisons += 1
         member.compared_at, member.ready_since = report.step, self._comparisons
@@ -218,7 +220,7 @@ def _with_donor_reports(trial: Trial, donor_reports: tuple[Report, ...]) -> Tria
     reports = trial.reports
     if inherited:
         reports = tuple(replace(report, metrics={**inherited, **report.metrics}) for report in reports)
-    return trial.changed(reports=(*donor_reports, *reports), best_epoch_of=None)
+    return trial.with_changes(reports=(*donor_reports, *reports), best_epoch_of=None)
 
 
 def _parse_ranges(settings: Any) -> dict[str, tuple[float, float]]:

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ogive.objective import Constraint, Metrics, Objective, ranks
-from ogive.registry import whole
+from ogive.objective import Constraint, Metrics, Objective, rank_metrics
+from ogive.registry import check_whole_number
 from ogive.schedule.base import Action, Job, Schedule, Start
 from ogive.schedule.ladder import Ladder
-from ogive.trial import Fidelity, Report, Trial, finite
+from ogive.trial import Fidelity, Report, Trial, are_finite
 
 NAME = "schedule 'progressive_dynamic_hurdles'"
 
@@ -30,7 +30,7 @@ class ProgressiveDynamicHurdles(Schedule):
         min_epochs, max_epochs, eta: of the rungs: hurdle k is at min_epochs eta^k.
     """
 
-    draws = False
+    uses_rng = False
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class ProgressiveDynamicHurdles(Schedule):
         eta: int = 3,
     ) -> None:
         self.ladder = Ladder.from_options(NAME, epochs, min_epochs=min_epochs, max_epochs=max_epochs, eta=eta)
-        self.models = whole(NAME, "models", models, at_least=2)
+        self.models = check_whole_number(NAME, "models", models, at_least=2)
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
         self._hurdles: list[list[Metrics]] = []  # for each rung with a hurdle, the trials whose mean is to be beaten
         self._ended_since_hurdle = 0
@@ -64,7 +64,7 @@ class ProgressiveDynamicHurdles(Schedule):
         # last of them is compared with the new value.
         names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
         earlier_steps = (report.step for report in reversed(trial.reports[:-1]))
-        previous = next((step for step in earlier_steps if finite(trial.at(step), names)), 0)
+        previous = next((step for step in earlier_steps if are_finite(trial.at(step), names)), 0)
         steps = self.ladder.steps[: len(self._hurdles)]
         reached = [hurdle for step, hurdle in zip(steps, self._hurdles, strict=True) if previous < step <= report.step]
         if not reached:
@@ -77,7 +77,7 @@ class ProgressiveDynamicHurdles(Schedule):
             cost = self.objectives[0].cost
             return bool(cost(metrics) < np.mean([cost(row) for row in hurdle]))
         # The paper has one objective. With several there is no mean, so the hurdle is the median rank.
-        own_rank, *other_ranks = ranks([metrics, *hurdle], self.objectives, self.constraints)
+        own_rank, *other_ranks = rank_metrics([metrics, *hurdle], self.objectives, self.constraints)
         return sum(other < own_rank for other in other_ranks) < len(other_ranks) / 2
 
     def on_end(self, trial: Trial) -> None:
@@ -86,7 +86,7 @@ class ProgressiveDynamicHurdles(Schedule):
         if len(self._hurdles) == len(self.ladder) - 1:
             return  # all hurdles exist
         self._ended_since_hurdle += 1
-        if trial.reaches(self.ladder.steps[len(self._hurdles)]):
+        if trial.has_reached(self.ladder.steps[len(self._hurdles)]):
             self._furthest.append(trial.metrics)
         # Algorithm 1: after m trials create a hurdle; trials that pass it are trained for the next s_i steps, too.
         if self._ended_since_hurdle >= self.models and self._furthest:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ogive.objective import Constraint, Metrics, Objective, rank, sort_key, violation
+from ogive.objective import Constraint, Metrics, Objective, rank_costs, sort_key, total_violation
 from ogive.trial import TrialId
 
 Key = tuple[int, float, TrialId]
@@ -50,7 +50,7 @@ class Rung:
     def add(self, trial: TrialId, metrics: Metrics) -> None:
         """Add a trial that has reached this rung with these metrics; it waits to be promoted."""
         costs = (objective.cost(metrics) for objective in self._objectives)
-        self._rows[trial] = (violation(metrics, self._constraints), *costs)
+        self._rows[trial] = (total_violation(metrics, self._constraints), *costs)
         if len(self._objectives) == 1:
             self._insert((*sort_key(metrics, self._objectives[0], self._constraints), trial))
         else:
@@ -141,7 +141,7 @@ class Rung:
             return []
         rows = np.array(list(self._rows.values()))
         valid = np.isfinite(rows[:, 1:]).all(axis=1)
-        ranks = rank(rows[:, 1:], violations=rows[:, 0])
+        ranks = rank_costs(rows[:, 1:], violations=rows[:, 0])
         return sorted(
             (0 if has_value else NO_VALUE, rank_of_trial, trial)
             for trial, has_value, rank_of_trial in zip(self._rows, valid.tolist(), ranks.tolist(), strict=True)

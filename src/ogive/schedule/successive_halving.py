@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ogive.objective import Constraint, Objective
-from ogive.registry import whole
+from ogive.registry import check_whole_number
 from ogive.schedule.bracket import Brackets
 from ogive.schedule.ladder import Ladder
 from ogive.trial import EMPTY
@@ -42,7 +42,11 @@ class SuccessiveHalving(Brackets):
             NAME, epochs, min_epochs=min_epochs, max_epochs=max_epochs, eta=eta, fidelities=fidelities
         )
         super().__init__(ladder, False, objectives, constraints)
-        size = int(eta) ** (len(self.ladder) - 1) if trials is None else whole(NAME, "trials", trials, at_least=1)
+        size = (
+            int(eta) ** (len(self.ladder) - 1)
+            if trials is None
+            else check_whole_number(NAME, "trials", trials, at_least=1)
+        )
         # Figure 3 keeps the best half of the trials on each rung, here the best 1/eta. Rungs that no trial reaches are
         # omitted.
         self.sizes = tuple(n for k in range(len(self.ladder)) if (n := size // int(eta) ** k))

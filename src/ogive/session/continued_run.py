@@ -10,7 +10,7 @@ from ogive import formatting
 from ogive.run.estimator import Estimator
 from ogive.run.events import Event, Kind
 from ogive.run.journal import Journal
-from ogive.run.manifest import manifest
+from ogive.run.manifest import collect_manifest
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.session.controller_session import changed_settings
@@ -62,7 +62,7 @@ def open_session(
     first, *events = journal.read()
     data = declared.to_json()
     checked = {name: data[name] for name in (*fixed, "estimator", "fingerprints")}
-    check_unchanged(State.of([first]).created, declared.space, checked, folder=folder, recipe=data["recipe"])
+    check_unchanged(State.from_events([first]).created, declared.space, checked, folder=folder, recipe=data["recipe"])
     stored = {**first.data["settings"], **changed_settings(events)}
     previous = Settings.from_json(stored)
     if changeable.get("workers", previous.workers) != previous.workers:
@@ -75,8 +75,8 @@ def open_session(
     opening = [Event(Kind.CHANGED, data=changes)] if changes else []
     code = SearchCode.of(declared.space, estimator)
     opened = {
-        **manifest(settings.workers, settings.workers_per_trial, settings.threads),
-        "code": estimator.code(),
+        **collect_manifest(settings.workers, settings.workers_per_trial, settings.threads),
+        "code": estimator.code_hash(),
         SOURCES: code.to_json(),
         "trains_models": estimator.trains_models,
         **config.session_fields(),
@@ -117,10 +117,10 @@ def repeat_failed_trials(events: Sequence[Event]) -> list[Event]:
     Trials that continued from the weights of other trials cannot be repeated, because those weights are deleted when they
     are no longer needed. A warning names them, once for each set of such trials.
     """
-    state = State.of(events)
+    state = State.from_events(events)
     failures = [t for t in state.trials.values() if t.status.failed and t.status is not Status.INFEASIBLE]
-    repeated = [trial.id for trial in failures if trial.id not in state.repeats and not trial.goes_on]
-    lost = [trial.id for trial in failures if trial.goes_on]
+    repeated = [trial.id for trial in failures if trial.id not in state.repeated_by and not trial.continues_training]
+    lost = [trial.id for trial in failures if trial.continues_training]
     message = f"{formatting.trials(lost)}: {NOT_REPEATABLE}"
     is_new = bool(lost) and all(warning != message for warning, _ in state.warnings)
     return [

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ogive.errors import RunError
-from ogive.executors.inline import Inline
-from ogive.executors.processes import Processes
+from ogive.executors.inline import InlineExecutor
+from ogive.executors.processes import ProcessExecutor
 from ogive.executors.simulated import VirtualClock
 from ogive.monitor.advisor import Advisor
 from ogive.monitor.alert_routes import AlertRoutes
@@ -28,7 +28,7 @@ from ogive.run.journal import JOURNAL, Journal
 from ogive.run.observers import Observer, Subscriber
 from ogive.run.settings import Settings
 from ogive.run.state import State
-from ogive.run.stop_signals import signals
+from ogive.run.stop_signals import handle_signals
 from ogive.schedule.base import Schedule
 from ogive.session.executor_config import ExecutorConfig, make_simulated_executor
 from ogive.session.payload import PAYLOAD
@@ -103,11 +103,11 @@ def run_session(
     screen = _make_caching_screen(estimator)
     strategy, schedule = make_plugins(declared, fixed, events[0].data, screen)
     # Results that depend on other trials' weights, or on virtual time, are not shared.
-    sharable = use_cache and not (schedule.hands_on or config.simulated)
+    sharable = use_cache and not (schedule.inherits_weights or config.is_simulated)
     cache, cache_warning = _open_cache(declared.space, estimator, events) if sharable else (None, None)
     stored = [event for event in events if event.seq]
     stored += journal.append(events[len(stored) :])
-    state = State.of(stored[:1], declared.space)
+    state = State.from_events(stored[:1], declared.space)
     reason, error_text = "", None
     try:
         settings = Settings.from_json({**events[0].data["settings"], **changed_settings(stored)})
@@ -132,12 +132,12 @@ def run_session(
             )
             if cache_warning is not None:
                 controller.warn_once(cache_warning)
-            with signals(controller.stop, _print_message, lambda: journal.writing):
+            with handle_signals(controller.stop, _print_message, lambda: journal.writing):
                 reason = controller.run()
     except BaseException as error:
         reason = type(error).__name__
         error_text = None if isinstance(error, KeyboardInterrupt) else f"{reason}: {error}"
-        problem = journal.place_problem() if isinstance(error, (OSError, RunError)) else None
+        problem = journal.find_file_problem() if isinstance(error, (OSError, RunError)) else None
         if problem is not None and str(error) != problem:  # the missing folder made something else fail
             raise RunError(problem) from error
         raise
@@ -147,7 +147,7 @@ def run_session(
         _close(journal, subscribers, reason, error_text)
     if observer is None:
         _print_hints(controller.state)
-    return None if controller.state.ended else reason
+    return None if controller.state.end_reason else reason
 
 
 def _open_cache(space: Space, estimator: Estimator, events: Sequence[Event]) -> tuple[Cache | None, str | None]:
@@ -182,10 +182,10 @@ def make_subscribers(
     subscribers: list[Subscriber] = []
     sinks = settings.sinks if sinks is None else sinks
     if sinks:
-        from ogive.sinks import create
+        from ogive.sinks import create_sinks
         from ogive.sinks.follower import Followers
 
-        subscribers.append(Followers(folder / JOURNAL, create(sinks, folder)))
+        subscribers.append(Followers(folder / JOURNAL, create_sinks(sinks, folder)))
     routes = settings.alerts if routes is None else routes
     return [*subscribers, AlertRoutes(routes, folder)] if routes else subscribers
 
@@ -221,7 +221,7 @@ def _checking_folder(journal: Journal, observer: Observer) -> Observer:
     """Return `observer`, preceded by a check that the run's folder was not moved or deleted."""
 
     def observe(state: State, event: Event | None) -> None:
-        journal.check_place()
+        journal.check_files()
         observer(state, event)
 
     return observe
@@ -253,8 +253,8 @@ def _make_executor(
             config, clock, declared.space, estimator, workers=settings.workers, seed=declared.seed
         )
     if config.name == "inline":
-        return Inline(declared.space, estimator)
-    return Processes(
+        return InlineExecutor(declared.space, estimator)
+    return ProcessExecutor(
         folder / PAYLOAD,
         folder,
         settings.workers,
@@ -273,7 +273,7 @@ def _make_caching_screen(estimator: Estimator) -> Callable[[Any], Mapping[str, f
 
 def _print_hints(state: State) -> None:
     """Print advice on the next search."""
-    hint = overtraining(state) if state.ended else None
+    hint = overtraining(state) if state.end_reason else None
     if hint is not None:
         print(f"hint: {hint}", file=sys.stderr, flush=True)
 

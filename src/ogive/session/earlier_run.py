@@ -9,13 +9,13 @@ from typing import Any
 
 from ogive.errors import JobError
 from ogive.objective import Constraint, ObjectiveSpec
-from ogive.objective import constraints as parse_constraints
-from ogive.objective import objectives as parse_objectives
-from ogive.registry import whole
+from ogive.objective import parse_constraints as parse_constraints
+from ogive.objective import parse_objectives as parse_objectives
+from ogive.registry import check_whole_number
 from ogive.run.journal import JOURNAL
 from ogive.session.stored_run import StoredRun
 from ogive.space import Space
-from ogive.strategy.warm_start import TRIALS, transfer
+from ogive.strategy.warm_start import DEFAULT_TRIALS, transfer_best
 
 WarmStartSpec = StoredRun | str | os.PathLike[str] | Mapping[str, Any] | None
 """An earlier run, its folder, or {"run": either, "trials": the number of architectures to take over}."""
@@ -36,10 +36,12 @@ def find_earlier_run(spec: WarmStartSpec) -> tuple[Path, int]:
     folder = run.folder if isinstance(run, StoredRun) else Path(run)
     if not (folder / JOURNAL).is_file():
         raise JobError(f"warm_start: there is no run in {folder} (no {JOURNAL}); give the folder of an earlier search")
-    return folder.absolute(), whole("warm_start", "trials", options.get("trials", TRIALS), at_least=1)
+    return folder.absolute(), check_whole_number(
+        "warm_start", "trials", options.get("trials", DEFAULT_TRIALS), at_least=1
+    )
 
 
-def transferred(
+def prepare_warm_start(
     spec: WarmStartSpec, space: Space, objectives: ObjectiveSpec, constraints: Constraint | Iterable[Constraint]
 ) -> dict[str, Any]:
     """Return the record of a warm start as it is journalled: the earlier run, its architectures, and how the spaces match.
@@ -62,10 +64,10 @@ def transferred(
             f"the earlier run did not measure {', '.join(metrics)}: its trials are ranked by its own objectives"
         ]
         ranked_by, within = state.objectives, state.constraints
-    result = transfer(space, state.space, trials, ranked_by, constraints=within, count=count)
+    result = transfer_best(space, state.space, trials, ranked_by, constraints=within, count=count)
     return {
         "run": str(folder),
         "architectures": [dict(choices) for choices in result.architectures],
         "trials": list(result.trials),
-        "said": [*messages, *result.said],
+        "said": [*messages, *result.messages],
     }

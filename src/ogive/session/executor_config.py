@@ -8,7 +8,7 @@ from typing import Any
 
 from ogive.bench.benchmark_estimator import BenchmarkEstimator
 from ogive.errors import JobError, RunError
-from ogive.executors.simulated import FaultModel, Next, Simulated, VirtualClock
+from ogive.executors.simulated import FaultModel, SimulatedExecutor, SimulatedReport, VirtualClock
 from ogive.run.estimator import Estimator
 from ogive.run.events import Event, Kind
 from ogive.run.executor import Assignment
@@ -39,16 +39,16 @@ class ExecutorConfig:
     seed: int | None = None
 
     @property
-    def simulated(self) -> bool:
+    def is_simulated(self) -> bool:
         """Whether the trials run in virtual time."""
         return self.name == SIMULATED
 
     def session_fields(self) -> dict[str, Any]:
         """Return the fields that the first event of a session has for this executor."""
-        return {SIMULATED: {**asdict(self.faults), "seed": self.seed}} if self.simulated else {}
+        return {SIMULATED: {**asdict(self.faults), "seed": self.seed}} if self.is_simulated else {}
 
 
-def executor_config(spec: ExecutorSpec) -> ExecutorConfig:
+def parse_executor_config(spec: ExecutorSpec) -> ExecutorConfig:
     """Parse "name" or {"simulated": {option: value}}; the options are those of `FaultModel`, and `seed`.
 
     Raises:
@@ -77,7 +77,7 @@ def check_simulated_times(config: ExecutorConfig, estimator: Estimator) -> None:
     Raises:
         JobError: the estimator is not that of a benchmark.
     """
-    if config.simulated and not isinstance(estimator, BenchmarkEstimator):
+    if config.is_simulated and not isinstance(estimator, BenchmarkEstimator):
         raise JobError(
             f"executor: 'simulated' needs the duration of each trial in advance, which a {type(estimator).__name__} does "
             "not know; allowed: the estimator of a benchmark, og.bench.estimator(problem); otherwise use 'processes'"
@@ -92,7 +92,7 @@ def make_simulated_executor(
     *,
     workers: int,
     seed: int,
-) -> Simulated:
+) -> SimulatedExecutor:
     """Return simulated workers that report the benchmark's metrics after the benchmark's durations.
 
     Args:
@@ -106,15 +106,15 @@ def make_simulated_executor(
     assert isinstance(estimator, BenchmarkEstimator)
     problem = estimator.problem
 
-    def compute_trajectory(assignment: Assignment) -> Iterator[Next]:
+    def compute_trajectory(assignment: Assignment) -> Iterator[SimulatedReport]:
         architecture, elapsed = space.architecture(assignment.choices), 0.0
         for observation in problem.evaluate(architecture, assignment.fidelity, assignment.seed):
             elapsed += observation.seconds
-            if observation.step > assignment.reported:
+            if observation.step > assignment.last_reported_step:
                 yield observation.step, {**observation.metrics, "seconds": elapsed}, observation.seconds
 
     fault_seed = seed if config.seed is None else config.seed
-    return Simulated(clock, compute_trajectory, workers, faults=config.faults, seed=fault_seed)
+    return SimulatedExecutor(clock, compute_trajectory, workers, faults=config.faults, seed=fault_seed)
 
 
 def check_same_clock(config: ExecutorConfig, events: Sequence[Event], folder: object) -> None:
@@ -129,7 +129,7 @@ def check_same_clock(config: ExecutorConfig, events: Sequence[Event], folder: ob
         RunError: the last session had the other kind of time.
     """
     simulated = [SIMULATED in event.data for event in events if event.kind is Kind.OPENED]
-    if simulated and simulated[-1] != config.simulated:
+    if simulated and simulated[-1] != config.is_simulated:
         before, now = ("virtual", "real") if simulated[-1] else ("real", "virtual")
         raise RunError(
             f"the run in {folder} measures {before} time, but executor={config.name!r} measures {now} time; use the "
@@ -139,7 +139,7 @@ def check_same_clock(config: ExecutorConfig, events: Sequence[Event], folder: ob
 
 def executor_warnings(config: ExecutorConfig, workers: int) -> list[str]:
     """Return the warnings that a user who starts a run should read."""
-    if not config.simulated:
+    if not config.is_simulated:
         return []
     return [
         f"time is virtual: nothing is trained, each trial takes the benchmark's duration on one of {workers:,} simulated "

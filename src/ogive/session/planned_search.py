@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from ogive.errors import JobError
 from ogive.formatting import duration, plural
 from ogive.hashing import hash_json
-from ogive.objective import violation
+from ogive.objective import total_violation
 from ogive.run.estimator import Estimator
 from ogive.run.events import Event, Kind
 from ogive.run.journal import JOURNAL
-from ogive.run.manifest import cores
+from ogive.run.manifest import count_cores
 from ogive.run.settings import Settings
 from ogive.session.controller_session import make_plugins
 from ogive.session.payload import PAYLOAD, write_payload
@@ -102,18 +102,18 @@ def make_plan(declared: RunSpec, estimator: Estimator, settings: Settings, reque
         timings,
         search,
         problems,
-        request.workers or worker_units(estimator)[1],
+        request.workers or detect_worker_units(estimator)[1],
         seeds=request.seeds or planner.SEEDS,
         seed=declared.seed,
         regret=request.regret,
         faults=request.faults,
         assumptions=[*assumptions, *_list_simplifications(declared, schedule)],
-        fingerprint=fingerprint(declared, settings),
+        fingerprint=compute_plan_fingerprint(declared, settings),
         say=say,
     )
 
 
-def worker_units(estimator: Estimator) -> tuple[str, int]:
+def detect_worker_units(estimator: Estimator) -> tuple[str, int]:
     """Return what this machine's workers are, "threads" or "devices", and how many it has.
 
     Devices are GPUs; they are split if the estimator trains on GPUs and there are several. Otherwise threads of the cores
@@ -125,10 +125,10 @@ def worker_units(estimator: Estimator) -> tuple[str, int]:
 
         if torch.cuda.device_count() > 1:
             return "devices", torch.cuda.device_count()
-    return "threads", cores()
+    return "threads", count_cores()
 
 
-def fingerprint(declared: RunSpec, settings: Settings) -> str:
+def compute_plan_fingerprint(declared: RunSpec, settings: Settings) -> str:
     """Return a hash of the search that a plan is for. A plan with another fingerprint does not forecast this search."""
     data = declared.to_json()
     names = ("objectives", "constraints", "strategy", "schedule", "epochs", "fingerprints")
@@ -140,7 +140,7 @@ def _measure(declared: RunSpec, estimator: Estimator, settings: Settings, reques
     """Return durations of trials that are trained now on this machine."""
     from ogive import planner
 
-    unit, available = worker_units(estimator)
+    unit, available = detect_worker_units(estimator)
     workers = request.workers or available
     with tempfile.TemporaryDirectory(prefix="ogive-plan-") as name:
         folder = Path(name)
@@ -169,7 +169,7 @@ def _measure(declared: RunSpec, estimator: Estimator, settings: Settings, reques
 def _make_hard_constraint_check(declared: RunSpec, estimator: Estimator) -> Callable[[Architecture], bool]:
     """Return a predicate that is true for architectures that satisfy the hard constraints."""
     hard = [constraint for constraint in declared.constraints if constraint.hard]
-    return lambda architecture: not hard or violation(estimator.screen(architecture), hard) == 0
+    return lambda architecture: not hard or total_violation(estimator.screen(architecture), hard) == 0
 
 
 def _read_source(source: str | os.PathLike[str] | StoredRun | Timings, declared: RunSpec) -> Timings:
@@ -276,7 +276,7 @@ def check_plan(plan: Any, declared: RunSpec, settings: Settings, executor: str) 
             "a plan decides how many trials run at a time and how many workers each of them has: leave workers_per_trial "
             "out, and use executor='processes'"
         )
-    if plan != AUTO and plan.fingerprint not in ("", fingerprint(declared, settings)):
+    if plan != AUTO and plan.fingerprint not in ("", compute_plan_fingerprint(declared, settings)):
         raise JobError(
             "workers=plan: the plan is of another search (its space, objectives, constraints, strategy, schedule, "
             "epochs, data, max_trials, budget or price differ); make it with the same arguments, or give workers='auto'"

@@ -12,14 +12,14 @@ from ogive import schedule as schedules
 from ogive import strategy as strategies
 from ogive.errors import JobError, RunError
 from ogive.objective import Constraint, Objective, ObjectiveSpec
-from ogive.objective import constraints as parse_constraints
-from ogive.objective import objectives as parse_objectives
+from ogive.objective import parse_constraints as parse_constraints
+from ogive.objective import parse_objectives as parse_objectives
 from ogive.run.estimator import Estimator
 from ogive.schedule.base import Schedule
 from ogive.space import Space
 from ogive.space.fingerprints import is_same
 from ogive.strategy.base import Strategy
-from ogive.strategy.listed import Listed, check_list
+from ogive.strategy.listed import Listed, parse_list
 
 AUTO = "auto"
 
@@ -66,7 +66,7 @@ class PluginSpec:
         raise JobError(f"{kind}={spec!r}: expected a name, {{name: {{option: value}}}}, or an object")
 
 
-def auto(max_trials: int) -> Mapping[str, Mapping[str, Any]]:
+def make_auto_strategy_spec(max_trials: int) -> Mapping[str, Mapping[str, Any]]:
     """Return the default strategy of a search of `max_trials` trials. Its proposals note its choice and the reason."""
     return {AUTO: {"trials": max_trials}}
 
@@ -160,7 +160,7 @@ def schedule_for(strategy: StrategySpec, schedule: ScheduleSpec) -> ScheduleSpec
         brought = {strategy.schedule: included} if strategy.schedule else None
     else:
         named = PluginSpec.of("strategy", strategy)
-        name, brought = named.name, strategies.brought(named.name, named.options)
+        name, brought = named.name, strategies.paired_schedule(named.name, named.options)
     if brought is None:
         return schedule
     if schedule is not None and PluginSpec.of("schedule", schedule) != PluginSpec.of("schedule", brought):
@@ -300,6 +300,6 @@ def _check_initial(space: Space, architectures: Iterable[Mapping[str, Any]]) -> 
     if not architectures:
         return ()
     try:
-        return tuple(proposal.architecture.to_json() for proposal in check_list(space, architectures))
+        return tuple(proposal.architecture.to_json() for proposal in parse_list(space, architectures))
     except JobError as error:
         raise JobError(f"initial: {error}") from error

@@ -13,7 +13,7 @@ from ogive.objective import Constraint
 from ogive.run.estimator import Estimator
 from ogive.run.events import Event, Kind
 from ogive.run.executor import STARTUP_SECONDS
-from ogive.run.manifest import cores
+from ogive.run.manifest import count_cores
 from ogive.run.prices import Price, find_price
 from ogive.run.settings import Settings
 from ogive.schedule.base import Schedule, Start
@@ -23,7 +23,7 @@ from ogive.session.run_declaration import RunSpec
 from ogive.session.search_code import SearchCode
 from ogive.space import Space
 from ogive.space.training_decisions import training_decisions
-from ogive.user_code import RAISED
+from ogive.user_code import USER_EXCEPTIONS
 
 TEST_WAS_READ = (
     "the test split of this run has been read already, so it does not test what the search chooses from now on"
@@ -58,7 +58,7 @@ def check_hard_constraints(space: Space, estimator: Estimator, constraints: Iter
         return
     try:
         screened = estimator.screen(space.sample(generator(seed, "screen")))
-    except RAISED:  # an architecture that cannot be screened becomes a failed trial
+    except USER_EXCEPTIONS:  # an architecture that cannot be screened becomes a failed trial
         return
     missing = [metric for metric in hard if metric not in screened]
     if missing:
@@ -112,7 +112,7 @@ def check_executor(config: ExecutorConfig, settings: Settings, estimator: Estima
         raise JobError(
             "executor='inline' has only one worker, and no time, memory or startup limit; use executor='processes'"
         )
-    if config.simulated and limited:
+    if config.is_simulated and limited:
         raise JobError("executor='simulated' trains nothing, so it has no time, memory or startup limit; leave it out")
 
 
@@ -128,7 +128,7 @@ def check_capacity(estimator: Estimator, parallel_trials: int, workers_per_trial
 
     if workers_per_trial == 1:
         return
-    available, unit = cores(), "core"
+    available, unit = count_cores(), "core"
     if isinstance(estimator, Classifier) and (gpus := estimator.gpus()):
         available, unit = gpus, "GPU"
     if parallel_trials * workers_per_trial > available:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ogive.hashing import hash_json
 from ogive.run.estimator import Estimator
-from ogive.source import CodeIdentity, differences
+from ogive.source import CodeIdentity, find_differences
 from ogive.space import Space
 
 SOURCES = "sources"
@@ -40,7 +40,7 @@ class SearchCode:
     @staticmethod
     def of(space: Space, estimator: Estimator) -> SearchCode:
         """Return the identity of the code that is loaded now."""
-        return SearchCode(space.code(), space.rules(), estimator.identity())
+        return SearchCode(space.code_identity(), space.rules_identity(), estimator.identity())
 
     @property
     def result(self) -> str:
@@ -64,7 +64,7 @@ class SearchCode:
 
         Workers that start later import the edited file, so their results are not those of this code.
         """
-        files = [*self.layers.edited(), *self.estimator.edited()]
+        files = [*self.layers.edited_files(), *self.estimator.edited_files()]
         if not files:
             return None
         return f"{files[0]} was edited during the search: this session no longer uses the evaluation cache"
@@ -81,7 +81,9 @@ class SearchCode:
             parts: to compare.
         """
         stored = session.get(SOURCES, {})
-        changes = {part: differences(stored[part], self._identities[part].parts) for part in parts if part in stored}
+        changes = {
+            part: find_differences(stored[part], self._identities[part].parts) for part in parts if part in stored
+        }
         return {part: names for part, names in changes.items() if names}
 
     def sentences(self, session: Mapping[str, Any], parts: tuple[str, ...] = PARTS) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ogive.errors import JobError
 from ogive.executors.simulated import VirtualClock
 from ogive.objective import Constraint, ObjectiveSpec
-from ogive.run.alert_route_specs import RouteSpec, check_addresses, check_routes, stored_routes
+from ogive.run.alert_route_specs import RouteSpec, check_routes, check_webhook_urls, select_stored_routes
 from ogive.run.clock import WallClock
 from ogive.run.estimator import Estimator
 from ogive.run.journal import JOURNAL, Journal
@@ -19,8 +19,8 @@ from ogive.run.observers import Observer
 from ogive.run.settings import Settings
 from ogive.session.continued_run import find_end_reason, open_session, repeat_failed_trials
 from ogive.session.controller_session import make_subscribers, run_session
-from ogive.session.earlier_run import WarmStartSpec, find_earlier_run, transferred
-from ogive.session.executor_config import ExecutorSpec, executor_config
+from ogive.session.earlier_run import WarmStartSpec, find_earlier_run, prepare_warm_start
+from ogive.session.executor_config import ExecutorSpec, parse_executor_config
 from ogive.session.new_run import create_run
 from ogive.session.payload import PAYLOAD, write_payload
 from ogive.session.planned_search import is_planned
@@ -30,7 +30,7 @@ from ogive.session.run_declaration import (
     RunSpec,
     ScheduleSpec,
     StrategySpec,
-    auto,
+    make_auto_strategy_spec,
     schedule_for,
 )
 from ogive.session.search_checks import as_estimator, check_warm_start
@@ -160,7 +160,7 @@ def search(
         raise JobError(
             f"space={space!r}: expected an ogive.Space, such as Space(layer(...), example_input=(1, 28, 28))"
         )
-    config = executor_config(executor)
+    config = parse_executor_config(executor)
     if synchronous not in SYNCHRONOUS:
         raise JobError(f"synchronous={synchronous!r}: expected one of {', '.join(map(repr, SYNCHRONOUS))}")
     estimator = as_estimator(estimator)
@@ -176,7 +176,7 @@ def search(
         initial=initial,
     )
     routes = check_routes(alerts) if alerts is not LEFT_OUT else None
-    check_addresses(routes or ())
+    check_webhook_urls(routes or ())
     sink_specs = check_sinks(sinks) if sinks is not LEFT_OUT else None
     plan = workers if is_planned(workers) else None
     changeable = _without_left_out(
@@ -188,7 +188,7 @@ def search(
         stop=stop,
         criteria=criteria,
         patience=patience,
-        alerts=LEFT_OUT if routes is None else stored_routes(routes),
+        alerts=LEFT_OUT if routes is None else select_stored_routes(routes),
         sinks=LEFT_OUT if sink_specs is None else [spec for spec in sink_specs if isinstance(spec, Mapping)],
         max_failed_trials=max_failed_trials,
         retries=retries,
@@ -197,18 +197,20 @@ def search(
         startup_limit=startup_limit,
     )
     settings = Settings(**changeable)
-    arguments = {**_DEFAULTS, "strategy": auto(settings.max_trials), **fixed}
+    arguments = {**_DEFAULTS, "strategy": make_auto_strategy_spec(settings.max_trials), **fixed}
     if "epochs" not in fixed:
         arguments["epochs"] = estimator.epochs
     arguments["schedule"] = schedule_for(arguments["strategy"], arguments["schedule"])
     folder = Path(run).absolute() if run is not None else None
     is_new = folder is None or not (folder / JOURNAL).exists()
     if is_new and warm_start is not None:
-        arguments["warm_start"] = transferred(warm_start, space, arguments["objectives"], arguments["constraints"])
+        arguments["warm_start"] = prepare_warm_start(
+            warm_start, space, arguments["objectives"], arguments["constraints"]
+        )
     declared = RunSpec.of(space, estimator, **arguments)
     if folder is None or is_new:
         folder = create_run(folder, declared, estimator, settings, config=config, plan=plan, arguments=arguments)
-    clock = VirtualClock() if config.simulated else WallClock()
+    clock = VirtualClock() if config.is_simulated else WallClock()
     journal = Journal(folder / JOURNAL, synchronous=synchronous, clock=clock)
     try:
         journal.acquire()
@@ -224,8 +226,8 @@ def search(
         if retry_failed:
             events += repeat_failed_trials(events)
         if isinstance(clock, VirtualClock):  # a continued run starts at the virtual time of its last event
-            clock.began = events[0].time
-            clock.seconds = max(event.time for event in events) - clock.began
+            clock.start_time = events[0].time
+            clock.seconds = max(event.time for event in events) - clock.start_time
         if warm_start is not None:
             check_warm_start(events[0].data.get("warm_start"), find_earlier_run(warm_start)[0], folder)
         write_payload(folder / PAYLOAD, space, estimator)

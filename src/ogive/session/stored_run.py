@@ -10,9 +10,9 @@ from typing import Self
 from ogive.errors import JobError, RunError
 from ogive.run.estimator import Estimator
 from ogive.run.journal import JOURNAL, Journal
-from ogive.run.results import front, top, why_none
+from ogive.run.results import explain_no_best, find_best_trials, find_front
 from ogive.run.state import State
-from ogive.run.unsaved_weights import UNSAVED
+from ogive.run.unsaved_weights import UNSAVED_PREFIX
 from ogive.space import Space
 from ogive.trial import Trial
 
@@ -58,7 +58,7 @@ class StoredRun:
         journal = Journal(self.folder / JOURNAL, writable=False)
         try:
             if self._state is None:
-                self._state = State.of(journal.read(), self._space)
+                self._state = State.from_events(journal.read(), self._space)
             else:
                 for event in journal.read(after=self._state.seq):
                     self._state.apply(event)
@@ -106,7 +106,7 @@ class StoredRun:
                     "where their modules can be imported"
                 ) from error
             if self._state is not None:  # the architectures of the trials get layers; no event is read again
-                space = self._state.space.adopt(space)
+                space = self._state.space.attach_declaration(space)
             self._space = space
         return self._space, self._estimator
 
@@ -118,7 +118,7 @@ class StoredRun:
     @property
     def ended(self) -> str:
         """The reason why the search ended; "" if it was interrupted or is running."""
-        return self.state.ended
+        return self.state.end_reason
 
     @property
     def failed(self) -> bool:
@@ -131,7 +131,7 @@ class StoredRun:
         With several objectives, trials are ranked by Pareto front and crowding distance. Trials are compared at the highest
         fidelity that any trial has reached; trials that have not reached it rank behind.
         """
-        return top(self.state, k)
+        return find_best_trials(self.state, k)
 
     @property
     def best(self) -> Trial:
@@ -148,16 +148,16 @@ class StoredRun:
             )
         trials = self.top(1)
         if not trials:
-            raise RunError(f"the run in {self.folder} has no best trial: {why_none(self.state)}")
+            raise RunError(f"the run in {self.folder} has no best trial: {explain_no_best(self.state)}")
         return trials[0]
 
     def front(self) -> list[Trial]:
         """Return the Pareto front of the trials that satisfy all constraints, sorted by the first objective."""
-        return front(self.state)
+        return find_front(self.state)
 
     def __repr__(self) -> str:
         state = self.state
         cause = "by failures: " if state.ended_by_failures else ""
-        end = f"ended: {cause}{state.ended}" if state.ended else "not ended"
-        weights = ", no weights are kept" if any(m.startswith(UNSAVED) for m, _ in state.warnings) else ""
-        return f"<Run {self.folder}: {len(state.trials)} trials, {state.failed} failed{weights}, {end}>"
+        end = f"ended: {cause}{state.end_reason}" if state.end_reason else "not ended"
+        weights = ", no weights are kept" if any(m.startswith(UNSAVED_PREFIX) for m, _ in state.warnings) else ""
+        return f"<Run {self.folder}: {len(state.trials)} trials, {state.failed_count} failed{weights}, {end}>"

@@ -14,7 +14,7 @@ from typing import Any
 from ogive.errors import JobError
 from ogive.registry import Registry
 from ogive.run.events import Event
-from ogive.sinks.base import Entry, Sink, feed, locked
+from ogive.sinks.base import Entry, Sink, feed_events, locked
 
 Spec = str | Mapping[str, Mapping[str, Any] | None] | Sink
 
@@ -69,7 +69,7 @@ def _check_spec(item: Any) -> Any:
     return spec
 
 
-def create(sinks: Spec | Iterable[Spec], run: Path) -> list[Sink]:
+def create_sinks(sinks: Spec | Iterable[Spec], run: Path) -> list[Sink]:
     """Return the sinks of the run in the folder `run`; nothing is written yet.
 
     Raises:
@@ -77,10 +77,10 @@ def create(sinks: Spec | Iterable[Spec], run: Path) -> list[Sink]:
         MissingExtra: a package that one of them needs is not installed.
     """
     created = [_create(spec, run) for spec in check_specs(sinks)]
-    targets = [sink.place for sink in created]
+    targets = [sink.target for sink in created]
     for sink in created:
-        if sink.place and targets.count(sink.place) > 1:
-            raise JobError(f"sinks: two of them write to {sink.place}; give one of them another path")
+        if sink.target and targets.count(sink.target) > 1:
+            raise JobError(f"sinks: two of them write to {sink.target}; give one of them another path")
     return created
 
 
@@ -91,7 +91,7 @@ def _create(spec: Any, run: Path) -> Sink:
     return SINKS.factory(name)(run / "sinks", **options)
 
 
-def write(sink: Sink, events: Iterable[Event], run: Path) -> None:
+def write_events(sink: Sink, events: Iterable[Event], run: Path) -> None:
     """Write the events of a journal, from its first one, to a sink; events that its target holds are skipped.
 
     Raises:
@@ -99,7 +99,7 @@ def write(sink: Sink, events: Iterable[Event], run: Path) -> None:
         Exception: any exception of the sink.
     """
     with locked(sink, run):
-        feed(sink, events)
+        feed_events(sink, events)
 
 
 __all__ = ["SINKS", "Entry", "Sink", "check_specs", "create", "names", "register", "write"]

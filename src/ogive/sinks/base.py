@@ -71,7 +71,7 @@ class Sink(ABC):
     """
 
     name: str = "sink"
-    place: str = ""
+    target: str = ""
 
     @abstractmethod
     def open(self, created: Event) -> int:
@@ -97,7 +97,7 @@ class Sink(ABC):
         """Complete the target; called after a last `flush`."""
 
 
-class Feed:
+class EventFeeder:
     """Passes the events of a journal to one sink, except those that its target holds already."""
 
     def __init__(self, sink: Sink) -> None:
@@ -108,7 +108,7 @@ class Feed:
         self._results = 0
         self._progress = Progress()
 
-    def give(self, events: Iterable[Event]) -> None:
+    def feed(self, events: Iterable[Event]) -> None:
         """Pass further events to the sink, then flush it. The first event of all must be the one that created the run.
 
         Raises:
@@ -130,7 +130,7 @@ class Feed:
     def _entry(self, event: Event) -> Entry:
         if self._state is None:
             self._written_seq = self.sink.open(event)
-            self._state, trial = State.of([event]), None
+            self._state, trial = State.from_events([event]), None
         else:
             trial = self._state.apply(event)
         state, previous_best = self._state, self._progress.best
@@ -148,10 +148,10 @@ class Feed:
             self.sink.close()
 
 
-def feed(sink: Sink, events: Iterable[Event]) -> None:
+def feed_events(sink: Sink, events: Iterable[Event]) -> None:
     """Open a sink, pass all events of a run to it, and close it."""
-    feeder = Feed(sink)
-    feeder.give(events)
+    feeder = EventFeeder(sink)
+    feeder.feed(events)
     feeder.close()
 
 
@@ -162,7 +162,7 @@ def locked(sink: Sink, run: Path) -> Iterator[None]:
     Raises:
         RunError: another process holds the lock, or the run's folder cannot be written.
     """
-    digest = hash_text(sink.place, digits=8)
+    digest = hash_text(sink.target, digits=8)
     path = run / "sinks" / f".{sink.name}-{digest}.lock"
     try:
         path.parent.mkdir(exist_ok=True)
@@ -174,13 +174,13 @@ def locked(sink: Sink, run: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise RunError(
-                f"another process is writing {sink.place}, most likely the search itself; wait until it ends, or "
+                f"another process is writing {sink.target}, most likely the search itself; wait until it ends, or "
                 "choose another target"
             ) from error
         yield
 
 
-def identity(created: Event) -> str:
+def run_identity(created: Event) -> str:
     """Return 16 hexadecimal digits that identify the run whose first event is `created`."""
     parts = [created.time, created.data["seed"], created.data["space"]]
     return hash_json(parts)
@@ -210,7 +210,7 @@ class OwnFolder:
         Raises:
             RunError: it belongs to another run, or holds other files.
         """
-        self._run, mark = identity(created), self.path / self.MARK
+        self._run, mark = run_identity(created), self.path / self.MARK
         self.path.mkdir(parents=True, exist_ok=True)
         stored = self._read_mark(mark)
         if stored.get("run", self._run) != self._run:

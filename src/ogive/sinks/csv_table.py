@@ -18,7 +18,7 @@ from ogive.files import replace_text
 from ogive.run.events import Event, Kind
 from ogive.run.state import State
 from ogive.sinks.base import Entry, OwnFolder, Sink
-from ogive.sinks.rows import row, scalar
+from ogive.sinks.rows import scalar, trial_row
 
 REPORTS = ("seq", "time", "trial", "step", "seconds", "metric", "value")
 EVERY_SECONDS = 5.0
@@ -32,7 +32,7 @@ class Csv(Sink):
 
     def __init__(self, folder: Path, path: str = "csv", clock: Callable[[], float] = time.monotonic) -> None:
         self._folder = OwnFolder(folder / path, "trials.csv", "reports.csv")
-        self.place = str(folder / path)
+        self.target = str(folder / path)
         self._clock = clock
         self._reports: list[list[Any]] = []  # rows of reports.csv that are not written yet
         self._state: State | None = None
@@ -70,7 +70,7 @@ class Csv(Sink):
     def _write_trials(self) -> None:
         if self._state is None:
             return
-        rows = [row(trial) for trial in self._state.trials.values()]
+        rows = [trial_row(trial) for trial in self._state.trials.values()]
         columns = list(dict.fromkeys(name for cells in rows for name in cells)) or ["trial", "status"]
         target = self._folder.path / "trials.csv"
         text = io.StringIO(newline="")

@@ -17,7 +17,7 @@ from ogive.formatting import duration
 from ogive.run.events import Event
 from ogive.run.journal import Journal
 from ogive.run.state import State
-from ogive.sinks.base import Feed, Sink, locked
+from ogive.sinks.base import EventFeeder, Sink, locked
 
 PAUSE_SECONDS = 0.25
 """The shortest time between two reads of the journal."""
@@ -93,11 +93,11 @@ class _Follower(threading.Thread):
             self._messages.put(_dropped(self.sink, f"{type(error).__name__}: {text}"))
 
     def _follow(self, journal: Journal) -> None:
-        feed = Feed(self.sink)
+        feed = EventFeeder(self.sink)
         while True:
             ending = self.ending.is_set()  # read before the journal, so that the last read sees all events
             self.new_events.clear()
-            feed.give(journal.read(after=feed.seq))
+            feed.feed(journal.read(after=feed.seq))
             if ending:
                 feed.close()
                 return
@@ -108,4 +108,4 @@ class _Follower(threading.Thread):
 def _dropped(sink: Sink, reason: str) -> str:
     """Return the warning for the journal that a sink was dropped."""
     remedy = f"the journal has all events: `ogive log RUN --to {sink.name}` writes them later"
-    return f"the sink {sink.name!r} ({sink.place}) was dropped: {reason}; {remedy}"
+    return f"the sink {sink.name!r} ({sink.target}) was dropped: {reason}; {remedy}"

@@ -28,7 +28,7 @@ class JsonLines(Sink):
 
     def __init__(self, folder: Path, path: str = "events.jsonl") -> None:
         self._path = folder / path
-        self.place = str(self._path)
+        self.target = str(self._path)
         self._file: IO[bytes] | None = None
 
     def open(self, created: Event) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ogive.errors import MissingExtra
 from ogive.run.events import Event, Kind
-from ogive.sinks.base import Entry, Sink, identity
+from ogive.sinks.base import Entry, Sink, run_identity
 from ogive.sinks.rows import RESULT_KINDS, NameMapping, best_values, parameters, tags
 from ogive.trial import Trial, TrialId
 
@@ -49,7 +49,7 @@ class MLflow(Sink):
         for noisy in ("mlflow.store.db.utils", "alembic"):  # their messages would disturb the live view
             logging.getLogger(noisy).setLevel(logging.WARNING)
         self._folder = folder
-        self.place = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
+        self.target = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
         self._make_client = MlflowClient
         self._client: Any = None
         self._experiment = experiment
@@ -64,8 +64,8 @@ class MLflow(Sink):
 
     def open(self, created: Event) -> int:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._client = self._make_client(self.place)
-        self._run = identity(created)
+        self._client = self._make_client(self.target)
+        self._run = run_identity(created)
         experiment = self._client.get_experiment_by_name(self._experiment)
         self._experiment_id = (
             experiment.experiment_id if experiment else self._client.create_experiment(self._experiment)
@@ -112,7 +112,7 @@ class MLflow(Sink):
         if event.kind in RESULT_KINDS:
             best = best_values(entry.best, entry.state.objectives)
             values = {f"best/{metric}": value for metric, value in best.items()}
-            values |= {"failed": entry.state.failed, "trials": len(entry.state.trials)}
+            values |= {"failed": entry.state.failed_count, "trials": len(entry.state.trials)}
             self._add_metrics(self._parent, values, event, entry.results)
             if entry.improved:
                 numbers = ", ".join(str(trial.id) for trial in entry.best)

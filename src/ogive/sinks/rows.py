@@ -17,7 +17,7 @@ RESULT_KINDS = (Kind.FINISHED, Kind.STOPPED, Kind.FAILED, Kind.PAUSED)
 Scalar = str | int | float | bool
 
 
-def row(trial: Trial) -> dict[str, Any]:
+def trial_row(trial: Trial) -> dict[str, Any]:
     """Return a trial as one row: its record, metrics and decisions.
 
     A metric or decision whose name exists already gets the prefix `metric.` or `decision.`.

@@ -39,7 +39,7 @@ class TensorBoard(Sink):
         except ImportError:
             raise MissingExtra("tensorboard", "tensorboard", "the sink 'tensorboard'") from None
         self._folder = OwnFolder(folder / path, "events.out.tfevents.*")
-        self.place = str(folder / path)
+        self.target = str(folder / path)
         self._file = ""  # the name of all event files
         self._buffer: dict[str, list[tuple[float, int, Any]]] = defaultdict(list)
         self._seq = 0
@@ -74,7 +74,7 @@ class TensorBoard(Sink):
         values = {f"best/{metric}": value for metric, value in best.items()}
         if len(entry.state.objectives) > 1:
             values["front"] = float(len(entry.best))
-        values |= {"failed": float(entry.state.failed), "trials": float(len(entry.state.trials))}
+        values |= {"failed": float(entry.state.failed_count), "trials": float(len(entry.state.trials))}
         self._add_scalars(SEARCH, entry.event, entry.results, values)
 
     def _add_scalars(self, name: str, event: Event, step: int, values: Any) -> None:

@@ -19,8 +19,8 @@ from typing import Any
 from ogive.errors import JobError, MissingExtra
 from ogive.run.events import Event, Kind
 from ogive.run.state import State
-from ogive.sinks.base import Entry, OwnFolder, Sink, identity
-from ogive.sinks.rows import RESULT_KINDS, best_values, row, scalar
+from ogive.sinks.base import Entry, OwnFolder, Sink, run_identity
+from ogive.sinks.rows import RESULT_KINDS, best_values, scalar, trial_row
 
 MODES = ("offline", "online")
 
@@ -55,7 +55,7 @@ class WeightsAndBiases(Sink):
         self._title = folder.parent.name
         self._path = folder / path
         self._folder = OwnFolder(self._path)
-        self.place = str(self._path)
+        self.target = str(self._path)
         self._project, self._entity = project, entity
         self._run: Any = None
         self._state: State | None = None
@@ -73,7 +73,7 @@ class WeightsAndBiases(Sink):
             project=self._project,
             entity=self._entity,
             name=self._title,
-            id=identity(created),
+            id=run_identity(created),
             dir=str(self._path),
             mode=self._mode,
             resume="allow" if self._mode == "online" else None,
@@ -95,7 +95,7 @@ class WeightsAndBiases(Sink):
         elif event.kind in RESULT_KINDS:
             best = best_values(entry.best, entry.state.objectives)
             values = {f"best/{metric}": value for metric, value in best.items()}
-            values |= {"failed": entry.state.failed, "trials": len(entry.state.trials), "rests": entry.results}
+            values |= {"failed": entry.state.failed_count, "trials": len(entry.state.trials), "rests": entry.results}
             self._run.log(values, step=event.seq)
             if entry.improved:
                 self._run.summary["best_trials"] = [trial.id for trial in entry.best]
@@ -116,7 +116,7 @@ class WeightsAndBiases(Sink):
         self._folder.close(self._seq)
 
     def _table(self, state: State) -> Any:
-        rows = [{name: scalar(value) for name, value in row(trial).items()} for trial in state.trials.values()]
+        rows = [{name: scalar(value) for name, value in trial_row(trial).items()} for trial in state.trials.values()]
         columns = list(dict.fromkeys(name for cells in rows for name in cells))
         return self._wandb.Table(
             columns=columns, data=[[cells.get(name) for name in columns] for cells in rows], allow_mixed_types=True

@@ -1,5 +1,5 @@
 """The identity of a user's functions and classes: a hash of their code, and which parts of it have changed."""
 
-from ogive.source.identity import CodeIdentity, differences, identity
+from ogive.source.identity import CodeIdentity, find_differences, identify_code
 
-__all__ = ["CodeIdentity", "differences", "identity"]
+__all__ = ["CodeIdentity", "find_differences", "identify_code"]

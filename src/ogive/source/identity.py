@@ -58,7 +58,7 @@ from ogive.hashing import hash_json
 from ogive.source import project_files
 from ogive.source.code_walk import DEPTH, OBJECTS, CodeWalk
 
-__all__ = ["DEPTH", "OBJECTS", "CodeIdentity", "differences", "identity"]
+__all__ = ["DEPTH", "OBJECTS", "CodeIdentity", "find_differences", "identify_code"]
 
 MAX_LISTED = 8
 """Number of names that a message lists at most."""
@@ -89,12 +89,12 @@ class CodeIdentity:
         """Whether some of the code belongs to the project, and not to installed packages."""
         return bool(self.files) or bool(self.missing)
 
-    def edited(self) -> list[str]:
+    def edited_files(self) -> list[str]:
         """Return the project's files that were edited after the identity was computed."""
         return [name for name, state in self.files.items() if project_files.file_state(name) != state]
 
 
-def identity(roots: Iterable[tuple[str, Any]]) -> CodeIdentity:
+def identify_code(roots: Iterable[tuple[str, Any]]) -> CodeIdentity:
     """Return the identity of objects, each with its role, such as ("layer", Block).
 
     It depends only on the loaded code, and is equal in all processes that have loaded the same code.
@@ -106,7 +106,7 @@ def identity(roots: Iterable[tuple[str, Any]]) -> CodeIdentity:
     return CodeIdentity(dict(sorted(walk.parts.items())), tuple(walk.missing), dict(sorted(walk.files.items())))
 
 
-def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def find_differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Return the names of the parts that differ between two identities, at most `MAX_LISTED`; empty if they are equal."""
     if before == now:
         return []

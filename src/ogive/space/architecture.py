@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ogive.hashing import hash_text
 from ogive.space.build import ExampleInput
 from ogive.space.domain import Label
-from ogive.user_code import call, fault
+from ogive.user_code import call_user_function, make_user_code_error
 
 if TYPE_CHECKING:
     from ogive.space.space import Space
@@ -86,7 +86,7 @@ class Architecture(Mapping[str, Label]):
         function = self.space.canonical
         if function is None:
             return self
-        form = call("canonical form", function, self, about=self)
+        form = call_user_function("canonical form", function, self, about=self)
         if isinstance(form, Architecture):
             return form
         try:
@@ -95,7 +95,7 @@ class Architecture(Mapping[str, Label]):
                 return form
         except (TypeError, ValueError, RecursionError):
             pass
-        raise fault(
+        raise make_user_code_error(
             "canonical form", function, f"returned {form!r}", self, remedy="return an architecture or a JSON value"
         )
 

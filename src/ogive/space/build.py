@@ -16,8 +16,8 @@ import numpy as np
 
 from ogive.errors import SpaceError
 from ogive.space.domain import Label
-from ogive.space.tree import Node, realise
-from ogive.user_code import call
+from ogive.space.tree import Node, build_value
+from ogive.user_code import call_user_function
 
 ExampleInput = tuple[Any, ...] | Mapping[str, Any] | Callable[[], Any] | Any | None
 """A shape, a tensor, a tuple or a dict of these, or a function that makes the inputs; see `Space`."""
@@ -35,14 +35,14 @@ def build(tree: Node, choices: Mapping[str, Label], example_input: ExampleInput,
 
 def _build(tree: Node, choices: Mapping[str, Label], example_input: ExampleInput, seed: int | None) -> Any:
     with _random_state(seed):
-        model = realise(tree, choices)
+        model = build_value(tree, choices)
         torch = sys.modules.get("torch")
         if torch is not None and isinstance(model, torch.nn.Module):
-            materialise(model, example_input)
+            initialize_lazy_layers(model, example_input)
         return model
 
 
-def checked_example(example_input: Any) -> ExampleInput:
+def normalize_example_input(example_input: Any) -> ExampleInput:
     """Return the example input of a space, with lists converted to tuples.
 
     Raises:
@@ -80,7 +80,7 @@ def example_inputs(example_input: ExampleInput) -> tuple[Any, ...] | dict[str, A
     if example_input is None:
         raise SpaceError("this needs the shape of an input: Space(..., example_input=(channels, height, width))")
     if callable(example_input):
-        example = call("example input", example_input)
+        example = call_user_function("example input", example_input)
         return example if isinstance(example, (tuple, dict)) else (example,)
     batch = next((tensor.shape[0] for tensor in _tensors(example_input) if tensor.ndim), 1)
     if isinstance(example_input, Mapping):
@@ -91,11 +91,13 @@ def example_inputs(example_input: ExampleInput) -> tuple[Any, ...] | dict[str, A
 
 def call_model(model: Any, inputs: tuple[Any, ...] | Mapping[str, Any]) -> Any:
     """Call `model` with its inputs: a tuple gives the positional arguments; for a dict, see `arguments`."""
-    args, kwargs = arguments(model, inputs)
+    args, kwargs = forward_arguments(model, inputs)
     return model(*args, **kwargs)
 
 
-def arguments(model: Any, inputs: tuple[Any, ...] | Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def forward_arguments(
+    model: Any, inputs: tuple[Any, ...] | Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the positional and the keyword arguments of the model's `forward`.
 
     A dict gives the keyword arguments if `forward` has parameters of these names; otherwise it is the only argument.
@@ -140,7 +142,7 @@ def _make_input(item: Any, batch: int) -> Any:
     return item if _is_tensor(item) else sys.modules["torch"].zeros((batch, *item))
 
 
-def materialise(model: Any, example_input: ExampleInput) -> None:
+def initialize_lazy_layers(model: Any, example_input: ExampleInput) -> None:
     """Give the lazy layers of `model` their shapes, by one forward pass of the example input in eval mode without gradients.
 
     Raises:

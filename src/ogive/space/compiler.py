@@ -182,7 +182,7 @@ class _Compiler:
 def _repetitions(times: Choice) -> dict[Label, int]:
     """Return the number of repetitions for each label of `times`."""
     if isinstance(times.domain, IntegerRange):
-        return {n: n for n in times.domain.all(0)}
+        return {n: n for n in times.domain.enumerate_labels(0)}
     return dict(times.alternatives or {})
 
 

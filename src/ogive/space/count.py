@@ -187,7 +187,7 @@ def _count(decisions: Sequence[Decision], max_states: int, dropped_are_active: b
         groups = _group_labels(decision, literals)
         next_states: dict[_State, int] = defaultdict(int)
         for state, ways in states.items():
-            is_active = dropped_are_active if row in dropped else ~row in state or not decision.conditional
+            is_active = dropped_are_active if row in dropped else ~row in state or not decision.is_conditional
             for satisfied, labels in groups.items() if is_active else _INACTIVE:
                 next_states[_advance(state - {~row}, literals, satisfied)] += ways * labels
         states = next_states
@@ -214,7 +214,7 @@ def _group_labels(decision: Decision, literals: Sequence[_Literal]) -> Mapping[_
         return {frozenset(): int(decision.domain.size)}
     return Counter(
         frozenset(literal.conjunction for literal in literals if label in literal.labels)
-        for label in decision.domain.all(0)
+        for label in decision.domain.enumerate_labels(0)
     )
 
 

@@ -34,7 +34,7 @@ class Domain(ABC):
     kind: str
     size: float
     width: int
-    ordered: bool = False
+    is_ordered: bool = False
 
     @abstractmethod
     def parse(self, value: Any) -> Label:
@@ -53,14 +53,14 @@ class Domain(ABC):
         """Return the label at `u` in [0, 1) among all labels except `label`, uniform over them."""
 
     @abstractmethod
-    def near(self, label: Label) -> Iterator[Label]:
+    def neighbors(self, label: Label) -> Iterator[Label]:
         """Yield the neighbours of `label`.
 
         The relation is symmetric: b is a neighbour of a if and only if a is one of b (for real numbers up to rounding).
         """
 
     @abstractmethod
-    def all(self, resolution: int) -> Iterator[Label]:
+    def enumerate_labels(self, resolution: int) -> Iterator[Label]:
         """Yield every label; of a real number, `resolution` evenly spaced ones."""
 
     @abstractmethod
@@ -109,10 +109,10 @@ class Categorical(Domain):
         index = int(u * (len(self.labels) - 1))
         return self.labels[index + (index >= self.index[label])]  # skip `label` itself
 
-    def near(self, label: Label) -> Iterator[Label]:
+    def neighbors(self, label: Label) -> Iterator[Label]:
         return (other for other in self.labels if other != label)
 
-    def all(self, resolution: int) -> Iterator[Label]:
+    def enumerate_labels(self, resolution: int) -> Iterator[Label]:
         return iter(self.labels)
 
     def encode(self, labels: Sequence[Label]) -> Array:
@@ -137,7 +137,7 @@ class IntegerRange(Domain):
     log: bool = False
     kind = "integer"
     width = 1
-    ordered = True
+    is_ordered = True
 
     @cached_property
     def size(self) -> int:  # type: ignore[override]
@@ -169,10 +169,10 @@ class IntegerRange(Domain):
         index = int(u * (self.size - 1))
         return self.low + (index + (index >= (label - self.low) // self.step)) * self.step
 
-    def near(self, label: int) -> Iterator[int]:
+    def neighbors(self, label: int) -> Iterator[int]:
         return (n for n in (label - self.step, label + self.step) if self.low <= n <= self.high)
 
-    def all(self, resolution: int) -> Iterator[int]:
+    def enumerate_labels(self, resolution: int) -> Iterator[int]:
         return iter(range(self.low, self.high + 1, self.step))
 
     def encode(self, labels: Sequence[int]) -> Array:
@@ -206,7 +206,7 @@ class RealRange(Domain):
     kind = "real"
     size = math.inf
     width = 1
-    ordered = True
+    is_ordered = True
 
     @cached_property
     def _scale(self) -> tuple[float, float]:
@@ -232,12 +232,12 @@ class RealRange(Domain):
         other = self.pick(u)
         return other if other != label else self.pick((u + 0.5) % 1.0)
 
-    def near(self, label: float) -> Iterator[float]:
+    def neighbors(self, label: float) -> Iterator[float]:
         u = float(self.encode([label])[0, 0])
         # The tolerance is wider than the rounding of a label, so that an end of the range is a neighbour in both directions.
         return (self.pick(v) for v in (u - 0.1, u + 0.1) if -1e-6 <= v <= 1 + 1e-6)
 
-    def all(self, resolution: int) -> Iterator[float]:
+    def enumerate_labels(self, resolution: int) -> Iterator[float]:
         return iter(dict.fromkeys(self.pick(u) for u in np.linspace(0, 1, resolution)))
 
     def encode(self, labels: Sequence[float]) -> Array:
@@ -318,7 +318,7 @@ class Subset(Domain):
         other = self._unrank(min(int(u * (self.size - 1)), self.size - 2))
         return other if other != label else self._unrank(self.size - 1)
 
-    def near(self, label: tuple[Label, ...]) -> Iterator[tuple[Label, ...]]:
+    def neighbors(self, label: tuple[Label, ...]) -> Iterator[tuple[Label, ...]]:
         """Yield the subsets with one member exchanged, removed or added, as far as the number of members allows."""
         inside = {self.index[item] for item in label}
         outside = [i for i in range(len(self.labels)) if i not in inside]
@@ -331,7 +331,7 @@ class Subset(Domain):
             for added in outside:
                 yield self._subset(inside | {added})
 
-    def all(self, resolution: int) -> Iterator[tuple[Label, ...]]:
+    def enumerate_labels(self, resolution: int) -> Iterator[tuple[Label, ...]]:
         return (self._unrank(rank) for rank in range(self.size))
 
     def encode(self, labels: Sequence[tuple[Label, ...]]) -> Array:

@@ -24,7 +24,7 @@ class Encoding:
 
     def __init__(self, decisions: Sequence[Decision]) -> None:
         self.decisions = tuple(decisions)
-        self.has_active_column = [d.conditional and not isinstance(d.domain, Categorical) for d in self.decisions]
+        self.has_active_column = [d.is_conditional and not isinstance(d.domain, Categorical) for d in self.decisions]
         widths = [
             d.domain.width + has_column for d, has_column in zip(self.decisions, self.has_active_column, strict=True)
         ]
@@ -64,7 +64,7 @@ class Encoding:
         for row in range(len(encoded)):
             choices: dict[str, Label] = {}
             for decision, column in zip(self.decisions, labels, strict=True):
-                if decision.active(choices):
+                if decision.is_active(choices):
                     choices[decision.name] = column[row]
             architectures.append(choices)
         return architectures

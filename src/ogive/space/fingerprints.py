@@ -35,7 +35,11 @@ def is_same(a: Space, b: Space) -> bool:
 
     Adding an example input changes no architecture: only lazy layers depend on it, and they cannot be built without it.
     """
-    return a.fingerprint == b.fingerprint or a.fingerprint in b.former or b.fingerprint in a.former
+    return (
+        a.fingerprint == b.fingerprint
+        or a.fingerprint in b.previous_fingerprints
+        or b.fingerprint in a.previous_fingerprints
+    )
 
 
 def differences(old: Space, new: Space) -> list[str]:

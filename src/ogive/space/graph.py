@@ -12,11 +12,11 @@ from typing import Any
 
 from ogive.errors import SpaceError
 from ogive.space.architecture import Architecture
-from ogive.user_code import call, fault
+from ogive.user_code import call_user_function, make_user_code_error
 
 Labels = Sequence[Any]
 Edges = Sequence[tuple[int, int]]
-Graph = Callable[[Architecture], tuple[Labels, Edges]]
+GraphFunction = Callable[[Architecture], tuple[Labels, Edges]]
 """A function that returns a label for each node, and the edges as (from, to) pairs of node numbers, without cycles."""
 
 
@@ -78,13 +78,13 @@ def wiring(
     return ["input", *(operations[edge] for edge in nodes[1:-1]), "output"], edges
 
 
-def checked_graph(function: Graph, architecture: Architecture) -> tuple[Labels, Edges]:
+def compute_graph(function: GraphFunction, architecture: Architecture) -> tuple[Labels, Edges]:
     """Return the graph of `architecture` that `function` computes, after checking it.
 
     Raises:
         UserCodeError: the function raised, or did not return labels and (from, to) pairs of node numbers without cycles.
     """
-    graph: Any = call("graph", function, architecture, about=architecture)
+    graph: Any = call_user_function("graph", function, architecture, about=architecture)
     try:
         nodes, pairs = graph
         labels, edges = list(nodes), [(start, end) for start, end in pairs]
@@ -97,7 +97,9 @@ def checked_graph(function: Graph, architecture: Architecture) -> tuple[Labels, 
     if mistake is None:
         return labels, [(int(start), int(end)) for start, end in edges]
     remedy = "return a list of labels, one for each node, and a list of (from, to) pairs of the nodes' numbers"
-    raise fault("graph", function, f"returned {graph!r}, which has {mistake}", architecture, remedy=remedy)
+    raise make_user_code_error(
+        "graph", function, f"returned {graph!r}, which has {mistake}", architecture, remedy=remedy
+    )
 
 
 def _find_mistake(nodes: int, edges: Sequence[tuple[Any, Any]]) -> str | None:

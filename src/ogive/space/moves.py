@@ -18,7 +18,7 @@ def complete(decisions: Sequence[Decision], labels: Mapping[str, Label], u: Sequ
     """Return a label for every active decision: that of `labels`, or else the one at its element of `u` [decisions]."""
     choices: Choices = {}
     for decision, x in zip(decisions, u, strict=True):
-        if not decision.conditional or decision.active(choices):
+        if not decision.is_conditional or decision.is_active(choices):
             name = decision.name
             choices[name] = labels[name] if name in labels else decision.domain.pick(x)
     return choices
@@ -48,7 +48,7 @@ def crossover(
     """
     child: Choices = {}
     for decision, coin, x in zip(decisions, u[: len(decisions)], u[len(decisions) :], strict=True):
-        if decision.active(child):
+        if decision.is_active(child):
             name = decision.name
             parents = [p for p in (a, b) if name in p]
             child[name] = parents[int(coin * len(parents))][name] if parents else decision.domain.pick(x)
@@ -59,7 +59,7 @@ def neighbors(decisions: Sequence[Decision], choices: Mapping[str, Label], u: Se
     """Yield every change of one active decision to a neighbouring label; newly active decisions are picked at `u`."""
     for decision in decisions:
         if decision.name in choices:
-            for label in decision.domain.near(choices[decision.name]):
+            for label in decision.domain.neighbors(choices[decision.name]):
                 yield complete(decisions, {**choices, decision.name: label}, u)
 
 
@@ -67,12 +67,12 @@ def grid(decisions: Sequence[Decision], resolution: int) -> Iterator[Choices]:
     """Yield every architecture, with `resolution` values of each real decision; the last decision changes fastest."""
 
     def extend(row: int, choices: Choices) -> Iterator[Choices]:
-        while row < len(decisions) and not decisions[row].active(choices):
+        while row < len(decisions) and not decisions[row].is_active(choices):
             row += 1
         if row == len(decisions):
             yield choices
             return
-        for label in decisions[row].domain.all(resolution):
+        for label in decisions[row].domain.enumerate_labels(resolution):
             yield from extend(row + 1, {**choices, decisions[row].name: label})
 
     return extend(0, {})

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ogive.seeds import generator
 from ogive.space import moves
 from ogive.space.architecture import Architecture
-from ogive.space.graph import checked_graph
+from ogive.space.graph import compute_graph
 from ogive.space.space import Space
 
 SMALL = 2_000
@@ -17,7 +17,7 @@ SECONDS = 1.0
 """How long a larger space is tested with more architectures than the requested ones, up to `SMALL`."""
 
 
-def probe(space: Space, samples: int = 200, seed: int = 0) -> int:
+def probe_functions(space: Space, samples: int = 200, seed: int = 0) -> int:
     """Call the space's functions for all of its architectures if there are at most `SMALL`, else for a sample.
 
     The constraint is called for every architecture, the canonical form and the graph for those that it allows. A sample
@@ -45,7 +45,7 @@ def probe(space: Space, samples: int = 200, seed: int = 0) -> int:
         if space.violation(architecture) is None:
             _ = architecture.id
             if space.graph is not None:
-                checked_graph(space.graph, architecture)
+                compute_graph(space.graph, architecture)
     return tested
 
 

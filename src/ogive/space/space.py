@@ -12,21 +12,21 @@ import numpy as np
 
 from ogive.errors import SpaceError
 from ogive.hashing import hash_text
-from ogive.source import CodeIdentity, identity
+from ogive.source import CodeIdentity, identify_code
 from ogive.space import fingerprints, moves
 from ogive.space.architecture import EMPTY, Architecture
-from ogive.space.build import ExampleInput, build, checked_example
+from ogive.space.build import ExampleInput, build, normalize_example_input
 from ogive.space.code_sources import layer_sources, rule_sources
 from ogive.space.compiler import compile_expression, describe_tree
 from ogive.space.count import SizeBounds, count
 from ogive.space.domain import Array, Label
 from ogive.space.encoding import Encoding
-from ogive.space.graph import Graph
+from ogive.space.graph import GraphFunction
 from ogive.space.multipliers import check_multipliers, multipliers_in, using_multipliers
 from ogive.space.restriction import Only, prune, restrict
 from ogive.space.table import Decision
 from ogive.space.tree import Node
-from ogive.user_code import call, fault
+from ogive.user_code import call_user_function, make_user_code_error
 
 Constraint = Callable[[Architecture], str | None]
 Canonical = Callable[[Architecture], Any]
@@ -61,11 +61,11 @@ class Space:
         example_input: ExampleInput = None,
         constraint: Constraint | None = None,
         canonical: Canonical | None = None,
-        graph: Graph | None = None,
+        graph: GraphFunction | None = None,
     ) -> None:
         self.tree: Node | None
         self.tree, self.decisions = compile_expression(expression)
-        self.example_input = checked_example(example_input)
+        self.example_input = normalize_example_input(example_input)
         self.constraint = constraint
         self.canonical = canonical
         self.graph = graph
@@ -96,7 +96,7 @@ class Space:
         space.example = data.get("example_input")
         return space
 
-    def adopt(self, declared: Space) -> Space:
+    def attach_declaration(self, declared: Space) -> Space:
         """Take over the layers and functions of `declared`, so that this space, read from a journal, can build models.
 
         `declared` may add an example input.
@@ -117,7 +117,7 @@ class Space:
         return self._fingerprint
 
     @property
-    def former(self) -> tuple[str, ...]:
+    def previous_fingerprints(self) -> tuple[str, ...]:
         """The fingerprint of this space without its example input; empty if it has none."""
         return () if self.tree is None or self.example is None else (fingerprints.fingerprint(self, None),)
 
@@ -128,13 +128,13 @@ class Space:
         """
         return fingerprints.differences(self, other)
 
-    def code(self) -> CodeIdentity:
+    def code_identity(self) -> CodeIdentity:
         """Return the identity of the code that models are built from, of which the fingerprint has only the names."""
-        return identity([] if self.tree is None else layer_sources(self.tree, self.example_input))
+        return identify_code([] if self.tree is None else layer_sources(self.tree, self.example_input))
 
-    def rules(self) -> CodeIdentity:
+    def rules_identity(self) -> CodeIdentity:
         """Return the identity of the code of constraint, canonical form and graph."""
-        return identity(rule_sources(self))
+        return identify_code(rule_sources(self))
 
     # -- architectures -------------------------------------------------------------------------------------------
 
@@ -151,7 +151,7 @@ class Space:
             raise SpaceError(f"there is no decision {name!r}; {hint}")
         labels: dict[str, Label] = {}
         for name, decision in self._by_name.items():
-            if decision.conditional and not decision.active(labels):
+            if decision.is_conditional and not decision.is_active(labels):
                 continue
             if name not in choices:
                 raise SpaceError(f"decision {name!r} is missing; {_format_labels(decision)}")
@@ -193,11 +193,11 @@ class Space:
         """
         if self.constraint is None:
             return None
-        reason: object = call("constraint", self.constraint, architecture, about=architecture)
+        reason: object = call_user_function("constraint", self.constraint, architecture, about=architecture)
         if reason is None or isinstance(reason, str):
             return reason or None
         remedy = "return the reason (a string) why the architecture is not allowed, or None if it is"
-        raise fault("constraint", self.constraint, f"returned {reason!r}", architecture, remedy=remedy)
+        raise make_user_code_error("constraint", self.constraint, f"returned {reason!r}", architecture, remedy=remedy)
 
     def size(self) -> int | float | SizeBounds:
         """Return the exact number of distinct architectures, before constraint and canonical form.
@@ -311,7 +311,7 @@ class Space:
         return multipliers_in(self.tree)
 
     @property
-    def scaling(self) -> str:
+    def scaling_hash(self) -> str:
         """A hash of the tree with its `scaled` values, which the fingerprint leaves out; "" if there are none."""
         if self.tree is None or not self.multipliers:
             return ""

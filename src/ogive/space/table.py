@@ -38,11 +38,11 @@ class Decision:
     when: tuple[Conjunction, ...] = ((),)
 
     @cached_property
-    def conditional(self) -> bool:
+    def is_conditional(self) -> bool:
         """Whether the decision is inactive in some architectures."""
         return () not in self.when
 
-    def active(self, choices: Mapping[str, Label]) -> bool:
+    def is_active(self, choices: Mapping[str, Label]) -> bool:
         """Return whether the decision is active, given the labels of the active decisions before it in the table."""
         for conjunction in self.when:  # plain loops for speed: every sample, mutation and check calls this
             for name, labels in conjunction:
@@ -55,7 +55,7 @@ class Decision:
     def describe(self) -> dict[str, Any]:
         """Return the row as JSON, which `from_json` reads."""
         when = [[[name, sorted(labels, key=str)] for name, labels in conjunction] for conjunction in self.when]
-        return {"name": self.name, **self.domain.describe(), **({"when": when} if self.conditional else {})}
+        return {"name": self.name, **self.domain.describe(), **({"when": when} if self.is_conditional else {})}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Decision:

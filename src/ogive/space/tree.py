@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ogive.space.domain import Label
-from ogive.user_code import RAISED
+from ogive.user_code import USER_EXCEPTIONS
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Compute:
 Node = Constant | Call | Group | Table | Choose | ChooseSome | Value | Splice | Compute
 
 
-def realise(node: Node, choices: Mapping[str, Label]) -> Any:
+def build_value(node: Node, choices: Mapping[str, Label]) -> Any:
     """Evaluate `node` for the labels in `choices`: call the factories of all active layers.
 
     Raises:
@@ -102,27 +102,27 @@ def realise(node: Node, choices: Mapping[str, Label]) -> Any:
             return value
         case Call(path, factory, args, kwargs):
             values = _realise_items(args, choices)
-            keywords = {key: realise(value, choices) for key, value in kwargs.items()}
+            keywords = {key: build_value(value, choices) for key, value in kwargs.items()}
             try:
                 return factory(*values, **keywords)
-            except RAISED as error:
+            except USER_EXCEPTIONS as error:
                 error.add_note(f"while building the layer at {path or 'the root'!r} of the space")
                 raise
         case Group(kind, items):
             return kind(_realise_items(items, choices))
         case Table(items):
-            return {key: realise(value, choices) for key, value in items.items()}
+            return {key: build_value(value, choices) for key, value in items.items()}
         case Choose(_, decision, alternatives):
-            return realise(alternatives[choices[decision]], choices)
+            return build_value(alternatives[choices[decision]], choices)
         case ChooseSome(_, decision, alternatives):
-            return [realise(alternatives[label], choices) for label in choices[decision]]
+            return [build_value(alternatives[label], choices) for label in choices[decision]]
         case Value(_, decision):
             return choices[decision]
         case Compute(function, operands):
-            values = [realise(operand, choices) for operand in operands]
+            values = [build_value(operand, choices) for operand in operands]
             try:
                 return function(*values)
-            except RAISED as error:
+            except USER_EXCEPTIONS as error:
                 error.add_note(f"while computing {function.__name__}({', '.join(map(repr, values))}) in the space")
                 raise
         case Splice():
@@ -134,8 +134,8 @@ def _realise_items(items: tuple[Node, ...], choices: Mapping[str, Label]) -> lis
     values: list[Any] = []
     for item in items:
         if isinstance(item, Splice):
-            times = realise(item.times, choices)
+            times = build_value(item.times, choices)
             values.extend(_realise_items(item.items[:times], choices))
         else:
-            values.append(realise(item, choices))
+            values.append(build_value(item, choices))
     return values

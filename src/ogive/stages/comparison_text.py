@@ -12,7 +12,7 @@ from ogive.objective import Objective
 from ogive.stages.baseline_comparison import BaselineComparison, ComparedNetwork, PairedDifference
 
 
-def comparison_tables(comparison: BaselineComparison, objectives: Sequence[Objective]) -> dict[str, Any]:
+def make_comparison_tables(comparison: BaselineComparison, objectives: Sequence[Objective]) -> dict[str, Any]:
     """Return the tables and sentences of a comparison for a report.
 
     Args:
@@ -26,7 +26,7 @@ def comparison_tables(comparison: BaselineComparison, objectives: Sequence[Objec
             metric,
             _format_mean(searched, metric),
             _format_mean(baseline, metric),
-            signed(difference.mean),
+            format_signed(difference.mean),
             format_interval(difference),
         )
         for metric, difference in comparison.differences.items()
@@ -42,7 +42,7 @@ def comparison_tables(comparison: BaselineComparison, objectives: Sequence[Objec
         "head": ["metric (mean)", searched.name, baseline.name, "difference", "confidence interval"],
         "rows": rows,
         "verdicts": [
-            verdict(metric, difference, goals.get(metric) or known_goal(metric), len(seeds))
+            format_verdict(metric, difference, goals.get(metric) or find_known_goal(metric), len(seeds))
             for metric, difference in comparison.differences.items()
         ],
         "seeds_head": ["", *(f"seed {seed}" for seed in seeds)],
@@ -55,10 +55,10 @@ def comparison_tables(comparison: BaselineComparison, objectives: Sequence[Objec
     }
 
 
-def verdict(metric: str, difference: PairedDifference, goal: str, seeds: int) -> str:
+def format_verdict(metric: str, difference: PairedDifference, goal: str, seeds: int) -> str:
     """Return a sentence on a difference: better, worse, or not significant. `goal` is "" if it is unknown."""
     interval = f"{100 * difference.confidence:g} % interval {format_interval(difference)}"
-    text = f"{metric}: {signed(difference.mean)}, {interval}"
+    text = f"{metric}: {format_signed(difference.mean)}, {interval}"
     if not math.isfinite(difference.low):
         reason = "A single seed does" if seeds == 1 else f"Equal differences in all {seeds} seeds do"
         return f"{text}. {reason} not show the spread."
@@ -74,15 +74,15 @@ def format_interval(difference: PairedDifference) -> str:
     """Return the interval as `[-0.01, +0.02]`, or "none"."""
     if not math.isfinite(difference.low):
         return "none"
-    return f"[{signed(difference.low)}, {signed(difference.high)}]"
+    return f"[{format_signed(difference.low)}, {format_signed(difference.high)}]"
 
 
-def signed(value: float) -> str:
+def format_signed(value: float) -> str:
     """Return a value with its sign."""
     return f"{value:+.3g}"
 
 
-def known_goal(metric: str) -> str:
+def find_known_goal(metric: str) -> str:
     """Return the goal that is known for a metric of this name; "" if none is."""
     try:
         return Objective(metric).goal

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ogive.errors import RunError
-from ogive.estimate.checkpoint import SavedCheckpoint, of_value
+from ogive.estimate.checkpoint import SavedCheckpoint, find_value_checkpoint
 from ogive.estimate.full_training import TrainingOrder
 from ogive.formatting import plural
-from ogive.run.results import front, top, why_none
+from ogive.run.results import explain_no_best, find_best_trials, find_front
 from ogive.run.state import State
 from ogive.run.trial_folder import trial_folder
-from ogive.run.trial_labels import STAGE
-from ogive.run.unsaved_weights import why_unsaved
+from ogive.run.trial_labels import FULL_TRAINING_SETTING
+from ogive.run.unsaved_weights import find_unsaved_reason
 from ogive.stages.full_training_result import FOLDER, FullTrainingResult, TrainedNetwork, read_full_training
 from ogive.stages.stage_notes import list_notes
 from ogive.stages.stage_states import stage_states
@@ -82,7 +82,7 @@ class Delivery:
     def session(self) -> Mapping[str, Any]:
         """The record of the session of the stage in which the training ended."""
         last = self.training.reports[-1].time if self.training.reports else 0.0
-        sessions = zip(self.state.stretches, self.state.sessions, strict=True)
+        sessions = zip(self.state.session_intervals, self.state.sessions, strict=True)
         return next((session for interval, session in reversed([*sessions]) if interval.begin <= last), {})
 
     @property
@@ -92,7 +92,7 @@ class Delivery:
             return None
         if self.state.trains_models is False:
             return "the estimator reports metrics and keeps no model; use a train function, or the built-in trainer"
-        unsaved = why_unsaved(message for message, _ in self.state.warnings)
+        unsaved = find_unsaved_reason(message for message, _ in self.state.warnings)
         if unsaved is not None:
             return unsaved
         if self.saved is not None:
@@ -155,7 +155,7 @@ class Stages:
         """The networks that the last stage with a result selects, the best first; several with several objectives."""
         if self.result is not None:
             return [self._trained(self.result[name]) for name in self.result.winners]
-        return [self.searched(self.state.trials[number]) for number in self.best_of_search]
+        return [self.deliver_searched(self.state.trials[number]) for number in self.best_of_search]
 
     def delivery(self, which: str | int = "winner") -> Delivery:
         """Return one network.
@@ -168,14 +168,14 @@ class Stages:
             RunError: there is no such trial; no trial has a value; several objectives leave several networks; or the run is
                 itself the full training of a search.
         """
-        if any(STAGE in trial.proposal.settings for trial in self.state.trials.values()):
+        if any(FULL_TRAINING_SETTING in trial.proposal.settings for trial in self.state.trials.values()):
             raise RunError(
                 f"{self.folder} is the full training of a search: give the search's folder, the one above it"
             )
         if which == "winner":
             return self._require_one(self.winners)
         if which == "best":
-            return self._require_one([self.searched(self.state.trials[n]) for n in self.best_of_search])
+            return self._require_one([self.deliver_searched(self.state.trials[n]) for n in self.best_of_search])
         trials = self.state.trials
         text = str(which)
         if not text.isdigit() or int(text) not in trials:
@@ -185,14 +185,16 @@ class Stages:
             raise RunError(f"trial: found {which!r}; allowed: winner, best, or {allowed}")
         trial = trials[int(text)]
         network = self._finalists.get(trial.id)
-        return self.searched(trial) if network is None else self._trained(network)
+        return self.deliver_searched(trial) if network is None else self._trained(network)
 
     def ranked(self, k: int) -> list[Delivery]:
         """Return the best `k` networks: the finalists by their rank in full training, then the others of the search."""
         finalists = sorted(self._finalists.values(), key=lambda network: network.rank_after or 0)
         deliveries = [self._trained(network) for network in finalists]
-        others = [trial for trial in top(self.state, k + len(deliveries)) if trial.id not in self._finalists]
-        return [*deliveries, *(self.searched(trial) for trial in others)][:k]
+        others = [
+            trial for trial in find_best_trials(self.state, k + len(deliveries)) if trial.id not in self._finalists
+        ]
+        return [*deliveries, *(self.deliver_searched(trial) for trial in others)][:k]
 
     @cached_property
     def notes(self) -> list[str]:
@@ -202,7 +204,7 @@ class Stages:
     @cached_property
     def best_of_search(self) -> list[int]:
         """The numbers of the best trials of the search: one, or the Pareto front of several objectives."""
-        trials = front(self.state) if len(self.state.objectives) > 1 else top(self.state, 1)
+        trials = find_front(self.state) if len(self.state.objectives) > 1 else find_best_trials(self.state, 1)
         return [trial.id for trial in trials]
 
     @cached_property
@@ -227,9 +229,9 @@ class Stages:
                 f"{numbers}, of which none is better in all objectives; give the number of one (`--trial N`, see "
                 "`ogive front`)"
             )
-        raise RunError(f"{self.folder}: {why_none(self.state)}")
+        raise RunError(f"{self.folder}: {explain_no_best(self.state)}")
 
-    def searched(self, trial: Trial) -> Delivery:
+    def deliver_searched(self, trial: Trial) -> Delivery:
         """Return a trial with the weights of the search."""
         saved, metrics = _find_weights(trial, self.folder)
         return Delivery(
@@ -259,7 +261,9 @@ class Stages:
         index = self.result.best_seed(network)
         training = _find_training(self.final, network, index)
         saved, metrics = _find_weights(training, self.folder / FOLDER)
-        trial_settings = {name: value for name, value in training.proposal.settings.items() if name != STAGE}
+        trial_settings = {
+            name: value for name, value in training.proposal.settings.items() if name != FULL_TRAINING_SETTING
+        }
         mean = {name: sum(values) / len(values) for name, values in network.values.items() if len(values)}
         return Delivery(
             trial=trial,
@@ -301,4 +305,4 @@ def _find_weights(training: Trial, run: Path | None) -> tuple[SavedCheckpoint | 
 def find_checkpoint(training: Trial, run: Path) -> SavedCheckpoint | None:
     """Return the checkpoint whose weights have a training's value, or None; `run` is the folder of the stage."""
     folder = trial_folder(run, training)
-    return of_value(folder) if folder.is_dir() else None
+    return find_value_checkpoint(folder) if folder.is_dir() else None

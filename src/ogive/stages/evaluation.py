@@ -10,13 +10,13 @@ import numpy as np
 
 from ogive.errors import RunError
 from ogive.formatting import plural
-from ogive.objective import Objective, costs, pareto_front, ranks, violation
+from ogive.objective import Objective, cost_vector, pareto_front, rank_metrics, total_violation
 from ogive.run.state import State
 from ogive.stages.delivery import find_checkpoint
 from ogive.stages.full_training_result import FOLDER, Agreement, Bias, FullTrainingResult, TrainedNetwork
 from ogive.stages.network_scores import add_best_probabilities, measure_on_test_split
 from ogive.stages.training_plan import TrainingPlan, index_trainings, training_key
-from ogive.stats.rank_correlation import FEWEST, both
+from ogive.stats.rank_correlation import FEWEST, rank_correlations
 from ogive.trial import Status, Trial
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def evaluate_finalists(
         new_validation=classifier is not None,
         splits=splits,
         cost_ratio=_compute_cost_ratio(finalists),
-        judged=final.done,
+        judged=final.ended_count,
     )
 
 
@@ -96,7 +96,8 @@ def _collect_networks(
                 "" if final.ended_by_failures else "; the same call continues it (after a budget, with a larger one)"
             )
             raise RunError(
-                f"full training ended after {done} of {len(trainings)} trainings: {final.ended or 'interrupted'}{remedy}"
+                f"full training ended after {done} of {len(trainings)} trainings: "
+                f"{final.end_reason or 'interrupted'}{remedy}"
             )
         by_name.setdefault(order.network, []).append((order.seed, trial))
     indices = {f"trial {trial.id}": index for index, trial in enumerate(plan.finalists)}
@@ -168,7 +169,7 @@ def _add_ranks(
 ) -> list[TrainedNetwork]:
     """Return the networks with their ranks after full training; equal networks share the best of their ranks."""
     names = [name for name, values in metrics.items() if values]
-    order = ranks([metrics[name] for name in names], state.objectives, state.constraints)
+    order = rank_metrics([metrics[name] for name in names], state.objectives, state.constraints)
     rank_after = {name: 1 + sum(other < own for other in order) for name, own in zip(names, order, strict=True)}
     return [replace(n, rank_after=rank_after[n.name]) if n.name in rank_after else n for n in networks]
 
@@ -179,10 +180,10 @@ def _select_winners(
     """Return the winners' names: the best network, or with several objectives the Pareto front of the feasible ones."""
     trained = [network for network in finalists if network.seeds]
     best = min(trained, key=lambda network: network.rank_after or 0)
-    feasible = [n for n in trained if violation(metrics[n.name], state.constraints) == 0]
+    feasible = [n for n in trained if total_violation(metrics[n.name], state.constraints) == 0]
     if len(state.objectives) == 1 or not feasible:
         return [best.name]
-    on_front = pareto_front(np.array([costs(metrics[n.name], state.objectives) for n in feasible]))
+    on_front = pareto_front(np.array([cost_vector(metrics[n.name], state.objectives) for n in feasible]))
     winners = [network for network, is_on_front in zip(feasible, on_front, strict=True) if is_on_front]
     return [network.name for network in sorted(winners, key=lambda network: network.rank_after or 0)]
 
@@ -212,7 +213,7 @@ def _compute_agreement(objective: Objective, finalists: Sequence[TrainedNetwork]
         reason = f"only {plural(len(compared), 'finalist')} can be compared; at least {FEWEST} are needed"
         return Agreement(metric, None, None, reason)
     before, after = [n.searched[metric] for n in compared], [n.mean(metric) or 0.0 for n in compared]
-    kendall, spearman = both(before, after)
+    kendall, spearman = rank_correlations(before, after)
     if kendall.value is None:
         return Agreement(metric, None, None, f"all finalists have the same {metric} in one of the stages")
     return Agreement(metric, kendall, spearman, note)

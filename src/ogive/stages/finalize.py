@@ -25,7 +25,7 @@ from ogive.stages.full_training_run import run_trainings
 from ogive.stages.reuse import describe_code, ensure_idle, find_reusable, list_repeats
 from ogive.stages.training_plan import make_training_plan
 from ogive.stages.winner_files import write_winner
-from ogive.trial import Status, comparable
+from ogive.trial import Status, select_comparable
 
 if TYPE_CHECKING:
     from ogive.run.observers import Observer
@@ -147,10 +147,10 @@ def _random_reference(run: StoredRun, random: StoredRun) -> RandomReference:
     if random.state.created["strategy"]["name"] != "random" or not is_same(random.state.space, run.space):
         raise JobError(f"random={random!r}: expected a run of the same space with strategy='random'")
     metric = run.state.objectives[0].metric
-    step, _ = comparable(run.top(1), at_least=1)
-    trials = [trial for trial in random.trials if trial.status is Status.FINISHED and trial.reaches(step)]
+    step, _ = select_comparable(run.top(1), at_least=1)
+    trials = [trial for trial in random.trials if trial.status is Status.FINISHED and trial.has_reached(step)]
     count = plural(len(trials), "random architecture")
-    note = f"{count}, each trained in full; {duration(random.state.seconds)} of training"
+    note = f"{count}, each trained in full; {duration(random.state.compute_seconds)} of training"
     return RandomReference(metric, [trial.at(step)[metric] for trial in trials], note)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ogive.errors import RunError
 from ogive.files import replace_text
-from ogive.stages.full_training_text import rows, sentences
+from ogive.stages.full_training_text import list_conclusions, make_table
 from ogive.stats.paired import paired_difference
 from ogive.stats.rank_correlation import Correlation
 
@@ -155,10 +155,10 @@ class FullTrainingResult:
 
     def __str__(self) -> str:
         """Return the networks as a table, followed by the conclusions."""
-        head, body = rows(self)
+        head, body = make_table(self)
         widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
         lines = ["  ".join(map(str.rjust, row, widths)) for row in [head, *body]]
-        return "\n".join([*lines, "", *sentences(self)])
+        return "\n".join([*lines, "", *list_conclusions(self)])
 
     @property
     def finalists(self) -> list[TrainedNetwork]:

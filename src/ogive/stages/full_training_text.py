@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ogive.formatting import number, plural
-from ogive.stages.comparison_text import signed
+from ogive.stages.comparison_text import format_signed
 from ogive.stats.rank_correlation import Correlation
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 NAMES = {"kendall": "Kendall's tau", "spearman": "Spearman's rho"}
 
 
-def sentences(result: FullTrainingResult) -> list[str]:
+def list_conclusions(result: FullTrainingResult) -> list[str]:
     """Return the conclusions, the most important first."""
     return [
         *_format_winners(result),
@@ -116,8 +116,8 @@ def _format_chosen_bias(item: Bias, winner: TrainedNetwork) -> str:
 def format_difference(item: Bias) -> str:
     """Return `+0.01, 95 % interval [-0.01, +0.02]`."""
     if item.low is None or item.high is None:
-        return f"{signed(item.mean)}, no interval from one pair"
-    return f"{signed(item.mean)}, 95 % interval [{signed(item.low)}, {signed(item.high)}]"
+        return f"{format_signed(item.mean)}, no interval from one pair"
+    return f"{format_signed(item.mean)}, 95 % interval [{format_signed(item.low)}, {format_signed(item.high)}]"
 
 
 def _format_cost(result: FullTrainingResult) -> Iterator[str]:
@@ -125,7 +125,7 @@ def _format_cost(result: FullTrainingResult) -> Iterator[str]:
         yield f"One full training took {number(result.cost_ratio)} times the compute time of one training in the search."
 
 
-def rows(result: FullTrainingResult) -> tuple[list[str], list[Sequence[str]]]:
+def make_table(result: FullTrainingResult) -> tuple[list[str], list[Sequence[str]]]:
     """Return the networks as a table: the head, and a row for each network."""
     metrics = [metric for metric, _ in result.objectives]
     head = ["", "rank before", "rank after", "true best"]
@@ -136,7 +136,7 @@ def rows(result: FullTrainingResult) -> tuple[list[str], list[Sequence[str]]]:
     return head, [_make_row(network, metrics, tested) for network in result.networks]
 
 
-def share(probability: float) -> str:
+def format_probability(probability: float) -> str:
     """Return an estimated probability in per cent, never as 0 % or 100 %."""
     if probability < 0.01:
         return "<1%"
@@ -145,7 +145,7 @@ def share(probability: float) -> str:
 
 def _make_row(network: TrainedNetwork, metrics: Sequence[str], tested: Sequence[str]) -> list[str]:
     cells = [network.name, str(network.rank_before or "-"), str(network.rank_after or "-")]
-    cells.append("-" if network.probability is None else share(network.probability))
+    cells.append("-" if network.probability is None else format_probability(network.probability))
     for metric in metrics:
         before, after = network.searched.get(metric), network.mean(metric)
         if after is None and network.seeds:

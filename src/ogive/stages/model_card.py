@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ogive.drawing.layer_tree import plain
+from ogive.drawing.layer_tree import format_value
 from ogive.errors import RunError
 from ogive.files import replace_text
 from ogive.formatting import duration, number, plural
@@ -88,7 +88,7 @@ def _list_model(
     trial = state.trials[network.trial or 0]
     cost: Mapping[str, Any] = facts.get("cost", {})
     parameters = network.parameters if network.parameters is not None else cost.get("parameters")
-    yield "architecture", ", ".join(f"{name} = {plain(label)}" for name, label in trial.architecture.items())
+    yield "architecture", ", ".join(f"{name} = {format_value(label)}" for name, label in trial.architecture.items())
     yield "identity", trial.architecture.id
     yield "parameters", "unknown" if parameters is None else f"{int(parameters):,}"
     if "flops" in cost:

@@ -11,10 +11,10 @@ import numpy as np
 
 from ogive.arrays import FloatArray
 from ogive.errors import RunError
-from ogive.objective import violation
+from ogive.objective import total_violation
 from ogive.stages.full_training_result import FOLDER, FullTrainingResult, TrainedNetwork, read_full_training
 from ogive.stages.training_plan import TrainingPlan
-from ogive.stats.best_probability import noise, probabilities
+from ogive.stats.best_probability import best_probabilities, estimate_noise
 
 if TYPE_CHECKING:
     from ogive.session.stored_run import StoredRun
@@ -42,27 +42,29 @@ def add_best_probabilities(
     if len(objectives) > 1:
         return list(networks), None, "with several objectives there is no single best network"
     metric = objectives[0].metric
-    feasible = [n for n in networks if n.trial is not None and n.seeds and violation(metrics[n.name], constraints) == 0]
+    feasible = [
+        n for n in networks if n.trial is not None and n.seeds and total_violation(metrics[n.name], constraints) == 0
+    ]
     if not feasible or feasible[0].name != f"trial {plan.finalists[0].id}":
         return list(networks), None, "the search's best has no value, or violates a constraint after full training"
     if len(feasible) < 2:
         return list(networks), None, "there is only one finalist"
     values = [n.values[metric] for n in feasible]
-    training_noise = noise(values, _mean_example_scores(run, plan, feasible, metric))
-    if training_noise.seeds is None:
+    training_noise = estimate_noise(values, _mean_example_scores(run, plan, feasible, metric))
+    if training_noise.seed_deviation is None:
         return list(networks), None, "a single seed does not show the noise of training; give two seeds or more"
     # The search's values predict the true values only if they have the same fidelity.
     is_comparable = len({n.epochs for n in feasible}) == 1
     searched = [n.searched[metric] for n in feasible] if is_comparable else ()
-    result = probabilities(values, objectives[0].goal, training_noise, searched)
+    result = best_probabilities(values, objectives[0].goal, training_noise, searched)
     by_name = dict(zip((n.name for n in feasible), result.tolist(), strict=True))
     note = (
-        f"accounts for training noise ({training_noise.seeds:.2g} from seed to seed, {training_noise.degrees} degrees of "
-        "freedom)"
+        f"accounts for training noise ({training_noise.seed_deviation:.2g} from seed to seed, "
+        f"{training_noise.degrees_of_freedom} degrees of freedom)"
     )
     note += (
         "; the effect of the choice of validation examples is unknown"
-        if training_noise.examples is None
+        if training_noise.example_covariance is None
         else " and for the choice of validation examples"
     )
     updated = [replace(n, probability=by_name.get(n.name)) for n in networks]

@@ -11,8 +11,8 @@ from ogive.errors import RunError
 from ogive.run.estimator import Estimator
 from ogive.run.journal import JOURNAL, Journal
 from ogive.run.state import State
-from ogive.run.trial_labels import STAGE
-from ogive.run.unsaved_weights import UNSAVED, why_unsaved
+from ogive.run.trial_labels import FULL_TRAINING_SETTING
+from ogive.run.unsaved_weights import UNSAVED_PREFIX, find_unsaved_reason
 from ogive.session.declaration_changes import check_unchanged
 from ogive.session.run_declaration import RunSpec
 from ogive.session.search_code import ESTIMATOR, LAYERS, SearchCode
@@ -37,8 +37,8 @@ def describe_code(run: StoredRun, plan: TrainingPlan, stored: State | None) -> I
         stored: the state of an earlier full training; None without one.
     """
     estimator, searched = run.estimator, run.state
-    code = estimator.code() or None
-    if estimator.is_stored:
+    code = estimator.code_hash() or None
+    if estimator.uses_stored_code:
         yield (
             "the train function cannot be imported, because it was defined in a script or inside a function: finalize uses "
             "the version that is stored with the run; run the script again to use its present version"
@@ -51,8 +51,8 @@ def describe_code(run: StoredRun, plan: TrainingPlan, stored: State | None) -> I
     for state in (searched, stored):
         notes = [] if state is None else [message for message, _ in state.warnings]
         # Only notes on whole trainings: those on paused trials do not apply to full training.
-        unsaved = why_unsaved(note for note in notes if note.startswith(f"{UNSAVED}: "))
-        if state is not None and unsaved is not None and state.code == code:
+        unsaved = find_unsaved_reason(note for note in notes if note.startswith(f"{UNSAVED_PREFIX}: "))
+        if state is not None and unsaved is not None and state.code_hash == code:
             yield f"warning: full training will save no weights either: {unsaved}"
             return
 
@@ -79,7 +79,7 @@ def find_reusable(folder: Path, plan: TrainingPlan, say: Say) -> State | None:
     ensure_idle(folder)
     journal = Journal(folder / JOURNAL, writable=False)
     try:
-        stored = State.of(journal.read(), plan.space)
+        stored = State.from_events(journal.read(), plan.space)
     finally:
         journal.close()
     declared = RunSpec.of(
@@ -146,7 +146,15 @@ def list_repeats(
         if retry_failed if trial.status.failed else lacks_weights:
             choices, settings = read_training(trial)
             order = TrainingOrder.of(settings)
-            repeats.append((choices, {**settings, STAGE: replace(order, again=order.again + 1).to_json()}))
+            repeats.append(
+                (
+                    choices,
+                    {
+                        **settings,
+                        FULL_TRAINING_SETTING: replace(order, earlier_trainings=order.earlier_trainings + 1).to_json(),
+                    },
+                )
+            )
     return repeats
 
 

@@ -36,14 +36,14 @@ def _note_unfinished(stages: Stages) -> Sequence[str]:
     final, result = stages.final, stages.result
     if final is None:
         return []
-    remaining = final.total - final.done
-    has_new = result is not None and 0 < result.judged < final.done
+    remaining = final.total_trials - final.ended_count
+    has_new = result is not None and 0 < result.judged < final.ended_count
     if remaining <= 0 and result is not None and not has_new:
         return []
-    if remaining <= 0 and final.failed == final.done:
+    if remaining <= 0 and final.failed_count == final.ended_count:
         return ["all trainings of full training failed: the winner is still that of the search"]
     if final.ended_by_failures and remaining > 0:
-        return [f"full training was ended by failures, so the winner is not from it: {final.ended}"]
+        return [f"full training was ended by failures, so the winner is not from it: {final.end_reason}"]
     missing = f"{plural(remaining, 'training')} left" if remaining > 0 else "its trainings are not evaluated"
     winner = "the winner is still that of the search" if result is None else "the winner is that of the earlier ones"
     aside = [path.name for path in sorted((stages.folder or Path()).glob(f"{FOLDER}-*"))]

@@ -20,7 +20,7 @@ def stage_states(folder: Path, state: State) -> dict[str, State]:
     if (folder / FOLDER / JOURNAL).is_file():
         journal = Journal(folder / FOLDER / JOURNAL, writable=False)
         try:
-            states["final"] = State.of(journal.read())
+            states["final"] = State.from_events(journal.read())
         finally:
             journal.close()
     return states

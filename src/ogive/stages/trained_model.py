@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ogive.errors import JobError, OgiveError, RunError
 from ogive.estimate import Classifier, load_checkpoint
-from ogive.export.export_folder import ABOUT, form_of
+from ogive.export.export_folder import ABOUT, read_export_form
 from ogive.session.search_code import LAYERS, SearchCode
 from ogive.stages.delivery import FULL, Delivery
 from ogive.stages.trial_json import export_json
@@ -89,7 +89,7 @@ def _explain_mismatch(run: StoredRun, delivery: Delivery) -> str:
     estimator = run.estimator
     architecture = run.space.architecture(delivery.trial.architecture.to_json())
     if delivery.stage != FULL and isinstance(estimator, Classifier):
-        shares = estimator.other_weights(architecture, delivery.training.fidelity)
+        shares = estimator.incompatible_shares(architecture, delivery.training.fidelity)
         if shares:
             proxy = " and ".join(f"{name} {share:g}" for name, share in shares.items())
             return (
@@ -165,7 +165,7 @@ def _write_json(output: Path, description: Mapping[str, Any]) -> Path:
         RunError: the file belongs to another export or program, or cannot be written.
     """
     path = output if output.suffix == ".json" and not output.is_dir() else output / ABOUT
-    form = form_of(path)
+    form = read_export_form(path)
     if form and _contains(path, description):
         return path  # the export of the model of this network has the description already
     if form or (form is None and path.parent == output and path.exists()):
@@ -181,10 +181,10 @@ def _write_json(output: Path, description: Mapping[str, Any]) -> Path:
 
 def _find_task(run: StoredRun, say: Say) -> TaskData | None:
     """Return the data that the model was trained on; None if only the user's train function knows them."""
-    from ogive.export import task_data
+    from ogive.export import read_task_data
 
     try:
-        return task_data(run.estimator)
+        return read_task_data(run.estimator)
     except (OgiveError, OSError) as error:
         say(f"warning: the export does not describe how its inputs were prepared: {error}")
         return None

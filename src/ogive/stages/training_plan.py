@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ogive.errors import JobError, RunError
 from ogive.objective import Objective
-from ogive.run.results import why_none
+from ogive.run.results import explain_no_best
 from ogive.run.state import State
-from ogive.run.trial_labels import STAGE
+from ogive.run.trial_labels import FULL_TRAINING_SETTING
 from ogive.session.executor_config import SIMULATED
 from ogive.space import Space
 from ogive.stages.finalize_request import FinalizeRequest
@@ -54,7 +54,7 @@ class TrainingPlan:
         """Return the trainings as they are read back from a journal."""
         trainings: list[Training] = []
         for choices, settings, order in self.orders:
-            choices, settings = json.loads(json.dumps([choices, {**settings, STAGE: order.to_json()}]))
+            choices, settings = json.loads(json.dumps([choices, {**settings, FULL_TRAINING_SETTING: order.to_json()}]))
             trainings.append((choices, settings))
         return trainings
 
@@ -63,14 +63,14 @@ class TrainingPlan:
         """The built-in trainer with the splits of full training; None if the estimator is the user's."""
         from ogive.estimate import Classifier
 
-        return self.estimator.judge if isinstance(self.estimator.judge, Classifier) else None
+        return self.estimator.estimator if isinstance(self.estimator.estimator, Classifier) else None
 
     def build(self, network: TrainedNetwork, seed: int, run: StoredRun) -> Any:
         """Return an untrained model of a network of the plan."""
-        from ogive.estimate.full_training import DrawnBaseline
+        from ogive.estimate.full_training import BaselineNetwork
 
         if network.trial is None:
-            return DrawnBaseline(self.estimator.baseline).build(seed)
+            return BaselineNetwork(self.estimator.baseline).build(seed)
         return run.state.trials[network.trial].architecture.build(seed)
 
     def make_strategy(self, trainings: Sequence[Training]) -> Listed:
@@ -87,8 +87,8 @@ def read_training(trial: Trial) -> Training:
 def training_key(training: Training) -> str:
     """Return a key that a training and its repetitions share."""
     choices, settings = training
-    order = {name: value for name, value in settings[STAGE].items() if name != "again"}
-    return json.dumps([choices, {**settings, STAGE: order}], sort_keys=True)
+    order = {name: value for name, value in settings[FULL_TRAINING_SETTING].items() if name != "again"}
+    return json.dumps([choices, {**settings, FULL_TRAINING_SETTING: order}], sort_keys=True)
 
 
 def index_trainings(state: State) -> dict[str, Trial]:
@@ -109,7 +109,7 @@ def make_training_plan(run: StoredRun, request: FinalizeRequest, baseline: Calla
         RunError: weights to start from are missing.
     """
     from ogive.estimate import Classifier
-    from ogive.estimate.full_training import DrawnBaseline, FullTraining
+    from ogive.estimate.full_training import BaselineNetwork, FullTraining
 
     seeds, epochs = request.seeds, request.epochs
     _check_arguments(request.top, seeds, epochs)
@@ -118,9 +118,9 @@ def make_training_plan(run: StoredRun, request: FinalizeRequest, baseline: Calla
     searched = run.estimator
     finalists = run.top(request.top)
     if not finalists:
-        raise JobError(f"there is nothing to train in full in {run.folder}: {why_none(run.state)}")
+        raise JobError(f"there is nothing to train in full in {run.folder}: {explain_no_best(run.state)}")
     if baseline is not None:
-        DrawnBaseline(baseline).build(0)  # so that a baseline that cannot be built is refused now
+        BaselineNetwork(baseline).build(0)  # so that a baseline that cannot be built is refused now
     replaced = dict(request.recipe or {})
     if isinstance(searched, Classifier):
         full = searched.full_training({**replaced, **({} if epochs is None else {"epochs": epochs})})
@@ -164,7 +164,7 @@ def _list_orders(
     baseline: Callable[[], Any] | None,
 ) -> list[tuple[Mapping[str, Any], Mapping[str, Any], TrainingOrder]]:
     """Return the orders of a plan: all networks with the first seed, then with the second, and so on."""
-    from ogive.estimate.full_training import BASELINE, DrawnBaseline, TrainingOrder
+    from ogive.estimate.full_training import BASELINE, BaselineNetwork, TrainingOrder
 
     starts = {trial.id: _find_start(run, trial) if from_weights else None for trial in finalists}
     orders: list[tuple[Mapping[str, Any], Mapping[str, Any], TrainingOrder]] = []
@@ -174,7 +174,7 @@ def _list_orders(
             orders.append((trial.architecture.to_json(), trial.proposal.settings, order))
         if baseline is not None:
             # A trial needs an architecture, but the baseline is not in the space: the first finalist's is a placeholder.
-            order = TrainingOrder(BASELINE, None, seed, drawn=DrawnBaseline(baseline).hash)
+            order = TrainingOrder(BASELINE, None, seed, baseline_hash=BaselineNetwork(baseline).hash)
             orders.append((finalists[0].architecture.to_json(), {}, order))
     return orders
 
@@ -187,11 +187,11 @@ def _find_start(run: StoredRun, trial: Trial) -> tuple[str, int]:
         JobError: they are those of a proxy, which do not fit the network.
     """
     from ogive.estimate import Classifier
-    from ogive.estimate.checkpoint import newest
+    from ogive.estimate.checkpoint import find_newest_checkpoint
     from ogive.run.trial_folder import trial_folder
 
     folder = trial_folder(run.folder, trial)
-    saved = newest(folder) if folder.is_dir() else None
+    saved = find_newest_checkpoint(folder) if folder.is_dir() else None
     if saved is None:
         reason = (
             "its result came from the evaluation cache" if trial.cached else "its checkpoint was deleted or never saved"
@@ -201,7 +201,7 @@ def _find_start(run: StoredRun, trial: Trial) -> tuple[str, int]:
             "from_weights)"
         )
     if isinstance(run.estimator, Classifier) and (
-        proxy := run.estimator.other_weights(trial.architecture, trial.fidelity)
+        proxy := run.estimator.incompatible_shares(trial.architecture, trial.fidelity)
     ):
         shares = " and ".join(f"{name} {share:g}" for name, share in proxy.items())
         raise JobError(

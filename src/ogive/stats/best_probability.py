@@ -45,17 +45,17 @@ class Noise:
         examples: the covariance [k, k] of the networks' means over the validation examples; None if it is unknown.
     """
 
-    seeds: float | None
-    degrees: int
-    examples: FloatArray | None
+    seed_deviation: float | None
+    degrees_of_freedom: int
+    example_covariance: FloatArray | None
 
     @property
-    def known(self) -> bool:
+    def is_known(self) -> bool:
         """Whether at least one of the two sources of noise is known."""
-        return self.seeds is not None or self.examples is not None
+        return self.seed_deviation is not None or self.example_covariance is not None
 
 
-def noise(values: Sequence[Sequence[float]], scores: FloatArray | None = None) -> Noise:
+def estimate_noise(values: Sequence[Sequence[float]], scores: FloatArray | None = None) -> Noise:
     """Estimate the noise in the values of k networks.
 
     Args:
@@ -70,7 +70,7 @@ def noise(values: Sequence[Sequence[float]], scores: FloatArray | None = None) -
     return Noise(math.sqrt(squares / degrees) if degrees else None, degrees, examples)
 
 
-def probabilities(
+def best_probabilities(
     values: Sequence[Sequence[float]], goal: str, noise: Noise, searched: Sequence[float] = ()
 ) -> FloatArray:
     """Return for each of k networks the probability [k] that its true value is the best.
@@ -85,7 +85,7 @@ def probabilities(
     Raises:
         ValueError: no source of noise is known, or a network has no values.
     """
-    if not noise.known or not values or not all(len(row) for row in values):
+    if not noise.is_known or not values or not all(len(row) for row in values):
         raise ValueError("expected at least one value of each network, and at least one known source of noise")
     sign = 1.0 if goal == "maximize" else -1.0
     y = sign * np.array([np.mean(row) for row in values])
@@ -94,8 +94,8 @@ def probabilities(
         return np.ones(1)
     # Standardize y, so that the grid of tau suits every metric.
     y = (y - y.mean()) / scale
-    seed_variances = np.array([1.0 / len(row) for row in values]) * ((noise.seeds or 0.0) / scale) ** 2
-    examples = np.zeros((k, k)) if noise.examples is None else noise.examples / scale**2
+    seed_variances = np.array([1.0 / len(row) for row in values]) * ((noise.seed_deviation or 0.0) / scale) ** 2
+    examples = np.zeros((k, k)) if noise.example_covariance is None else noise.example_covariance / scale**2
     rng = np.random.default_rng(0)
     x = _predictors(np.asarray(searched, dtype=np.float64), k)
     # Gelman et al., section 5.4: integrate over the hyperparameters on a grid, weighted by their marginal likelihood, ...
@@ -117,12 +117,12 @@ def probabilities(
 
 def _sigma_factors(noise: Noise) -> FloatArray:
     """Return sigma^2 divided by its estimate at `GRID` equally probable quantiles of its posterior (inverse chi-squared)."""
-    if noise.seeds is None:
+    if noise.seed_deviation is None:
         return np.ones(1)
     from scipy.stats import chi2
 
     quantiles = (np.arange(GRID) + 0.5) / GRID
-    return np.asarray(noise.degrees / chi2.ppf(quantiles, noise.degrees))
+    return np.asarray(noise.degrees_of_freedom / chi2.ppf(quantiles, noise.degrees_of_freedom))
 
 
 def _taus() -> FloatArray:

@@ -43,7 +43,7 @@ def average_ranks(values: ArrayLike) -> FloatArray:
     return np.asarray(rankdata(np.asarray(values, dtype=np.float64), axis=1).mean(axis=0))
 
 
-def friedman(values: ArrayLike) -> float:
+def friedman_p_value(values: ArrayLike) -> float:
     """Return the p-value of Friedman's test of the hypothesis that all methods perform equally (Demsar 2006, section 3.2.2).
 
     Args:
@@ -72,7 +72,7 @@ def critical_difference(k: int, b: int, alpha: float = 0.05) -> float:
     return q * math.sqrt(k * (k + 1) / (6 * b))
 
 
-def groups(ranks: Sequence[float], difference: float) -> list[tuple[int, int]]:
+def indistinguishable_groups(ranks: Sequence[float], difference: float) -> list[tuple[int, int]]:
     """Return the groups of methods that do not differ, for a critical difference diagram (Demsar 2006, figure 1).
 
     Args:

@@ -36,7 +36,7 @@ def paired_difference(a: Sequence[float], b: Sequence[float], confidence: float 
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedComparison:
     """The difference a - b over pairs.
 
     Attributes:
@@ -53,7 +53,7 @@ class Paired:
     corrected: float = math.nan
 
 
-def paired(a: Sequence[float], b: Sequence[float]) -> Paired:
+def compare_pairs(a: Sequence[float], b: Sequence[float]) -> PairedComparison:
     """Return the paired difference of `a` and `b` [s], measured with the same seeds.
 
     p is 1 if all differences are zero.
@@ -63,10 +63,10 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Paired:
     mean, low, high = paired_difference(a, b)
     differences = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
     if len(differences) < 2 or not np.any(differences):
-        return Paired(mean, low, high, 1.0)
+        return PairedComparison(mean, low, high, 1.0)
     # Wilcoxon's exact distribution holds without zeros and ties; otherwise use the normal approximation. Zero differences
     # are split between both signs.
     sizes = np.abs(differences)
     is_exact = bool(np.all(sizes > 0)) and len(np.unique(sizes)) == len(sizes)
     test = wilcoxon(differences, zero_method="zsplit", method="exact" if is_exact else "asymptotic")
-    return Paired(mean, low, high, float(test.pvalue))
+    return PairedComparison(mean, low, high, float(test.pvalue))

@@ -21,7 +21,7 @@ def proportion_interval(count: IntArray, of: IntArray) -> tuple[FloatArray, Floa
     return low, high
 
 
-def fewer(k: int, draws: int, marked: int, population: int) -> float:
+def hypergeometric_at_most(k: int, draws: int, marked: int, population: int) -> float:
     """Return the probability that a sample without replacement has at most k marked items.
 
     This is the p-value of Fisher's one-sided exact test, the cumulative hypergeometric distribution.

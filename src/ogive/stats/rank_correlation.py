@@ -76,11 +76,11 @@ def correlation(statistic: str, a: ArrayLike, b: ArrayLike, confidence: float = 
     if n >= 2 and not (x == x[0]).all() and not (y == y[0]).all():
         value = float(STATISTICS[statistic](x[None], y[None])[0])
         if n >= FEWEST:
-            low, high = interval(statistic, n, value, confidence)
+            low, high = correlation_interval(statistic, n, value, confidence)
     return Correlation(statistic=statistic, value=value, low=low, high=high, pairs=n, confidence=confidence)
 
 
-def interval(statistic: str, n: int, value: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
+def correlation_interval(statistic: str, n: int, value: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Return the bounds of the confidence interval for an observed value of a statistic of n pairs."""
     return _interval(statistic, n, round(value, 9), confidence)
 
@@ -113,7 +113,7 @@ def spearman(a: FloatArray, b: FloatArray) -> FloatArray:
 STATISTICS: Mapping[str, Callable[[FloatArray, FloatArray], FloatArray]] = {"kendall": kendall, "spearman": spearman}
 
 
-def population(statistic: str, r: float) -> float:
+def population_value(statistic: str, r: float) -> float:
     """Return the value of a statistic for infinitely many pairs with correlation r."""
     return 2 / math.pi * math.asin(r) if statistic == "kendall" else 6 / math.pi * math.asin(r / 2)
 
@@ -126,8 +126,8 @@ def _interval(statistic: str, n: int, value: float, confidence: float) -> tuple[
     low_r = _bisect(lambda r: bool((_simulated(statistic, n, r) >= value - _TOLERANCE).mean() > tail))
     high_r = _bisect(lambda r: bool((_simulated(statistic, n, r) <= value + _TOLERANCE).mean() <= tail))
     # At -1 and 1 no simulation is more extreme, so the interval ends there.
-    low = -1.0 if value <= -1 + _TOLERANCE else population(statistic, low_r)
-    high = 1.0 if value >= 1 - _TOLERANCE else population(statistic, high_r)
+    low = -1.0 if value <= -1 + _TOLERANCE else population_value(statistic, low_r)
+    high = 1.0 if value >= 1 - _TOLERANCE else population_value(statistic, high_r)
     return min(low, value), max(high, value)
 
 
@@ -160,6 +160,6 @@ def _simulated_noise(n: int) -> tuple[FloatArray, FloatArray]:
     return x, e
 
 
-def both(a: Sequence[float], b: Sequence[float]) -> tuple[Correlation, Correlation]:
+def rank_correlations(a: Sequence[float], b: Sequence[float]) -> tuple[Correlation, Correlation]:
     """Return Kendall's tau and Spearman's rho."""
     return correlation("kendall", a, b), correlation("spearman", a, b)

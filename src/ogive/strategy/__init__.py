@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ogive.objective import Constraint, ObjectiveSpec
-from ogive.objective import constraints as parse_constraints
-from ogive.objective import objectives as parse_objectives
+from ogive.objective import parse_constraints as parse_constraints
+from ogive.objective import parse_objectives as parse_objectives
 from ogive.registry import Registry
 from ogive.space import Space
 from ogive.strategy.base import Strategy
@@ -75,7 +75,7 @@ def options(name: str) -> dict[str, Any]:
     return _REGISTRY.options(name)
 
 
-def brought(name: str, options: Mapping[str, Any]) -> dict[str, dict[str, Any]] | None:
+def paired_schedule(name: str, options: Mapping[str, Any]) -> dict[str, dict[str, Any]] | None:
     """Return the schedule that the strategy `name` was published with: {schedule: {option: value}}.
 
     None for most strategies. BOHB and DEHB have one: their classes name it as `schedule`, and list as `schedule_options`
@@ -117,10 +117,10 @@ __all__ = [
     "Initial",
     "Strategy",
     "WarmStart",
-    "brought",
     "check_options",
     "create",
     "names",
     "options",
+    "paired_schedule",
     "register",
 ]

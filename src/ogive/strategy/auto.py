@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from ogive.objective import Constraint, Objective
-from ogive.registry import whole
+from ogive.registry import check_whole_number
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
 from ogive.strategy.gaussian_process import GaussianProcess
@@ -53,7 +53,7 @@ class Auto(Strategy):
         candidates: int = 2000,
     ) -> None:
         super().__init__(space, objectives, constraints)
-        self.trials = None if trials is None else whole(NAME, "trials", trials, at_least=1)
+        self.trials = None if trials is None else check_whole_number(NAME, "trials", trials, at_least=1)
         fewest, most = INITIAL
         initial = most if self.trials is None else min(most, max(fewest, self.trials // 8))
         self._gp = GaussianProcess(space, objectives, constraints, initial=initial, candidates=candidates)
@@ -75,7 +75,7 @@ class Auto(Strategy):
             self._gp.tell(trial)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        name, reason = self._choose(len(pending.in_flight))
+        name, reason = self._choose(len(pending.proposals))
         strategy = self._gp if name == "gp" else self._evolution
         proposal = strategy.ask(rng, pending, fidelity)
         choice = {"auto": name} if self._reason_given and name == "gp" else {"auto": name, "why": reason}

@@ -17,14 +17,14 @@ import numpy as np
 from ogive.arrays import FloatArray
 from ogive.errors import SpaceError
 from ogive.objective import Constraint, Objective
-from ogive.registry import whole
+from ogive.registry import check_whole_number
 from ogive.seeds import generator
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
 from ogive.strategy.candidate_pool import first_allowed
 from ogive.strategy.fallback import random_on_numerical_error
 from ogive.strategy.observations import collect_observations, normal_scores
-from ogive.surrogates.graph_features import parse_graph_option, paths
+from ogive.surrogates.graph_features import list_paths, parse_graph_option
 from ogive.surrogates.metric_models import subsample_rows
 from ogive.surrogates.network_ensemble import Ensemble, fit_ensemble
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
@@ -66,12 +66,12 @@ class Bananas(Strategy):
         max_fit: int = 500,
     ) -> None:
         super().__init__(space, objectives, constraints)
-        self.initial = whole(NAME, "initial", initial, at_least=2)
-        self.members = whole(NAME, "members", members, at_least=2)
-        self.candidates = whole(NAME, "candidates", candidates, at_least=1)
-        self.parents = whole(NAME, "parents", parents, at_least=1)
-        self.max_paths = whole(NAME, "max_paths", max_paths, at_least=1)
-        self.max_fit = whole(NAME, "max_fit", max_fit, at_least=3)
+        self.initial = check_whole_number(NAME, "initial", initial, at_least=2)
+        self.members = check_whole_number(NAME, "members", members, at_least=2)
+        self.candidates = check_whole_number(NAME, "candidates", candidates, at_least=1)
+        self.parents = check_whole_number(NAME, "parents", parents, at_least=1)
+        self.max_paths = check_whole_number(NAME, "max_paths", max_paths, at_least=1)
+        self.max_fit = check_whole_number(NAME, "max_fit", max_fit, at_least=3)
         self._graph = parse_graph_option(graph, space)
         self._trials: dict[TrialId, Trial] = {}
         self._fitted: tuple[bytes, Ensemble] | None = None  # a cache: the latest training data, and the ensemble
@@ -151,7 +151,7 @@ class Bananas(Strategy):
         """Return the encodings [n, p] of `architectures` and [m, p] of `candidates`."""
         if self._graph is None:
             return self.space.encode(architectures), self.space.encode(candidates)
-        path_sets = [frozenset(paths(*self._graph(a), self.max_paths)) for a in (*architectures, *candidates)]
+        path_sets = [frozenset(list_paths(*self._graph(a), self.max_paths)) for a in (*architectures, *candidates)]
         # The columns are the shortest paths among the training data: the ensemble could learn nothing of other paths.
         trained_paths = frozenset().union(*path_sets[: len(architectures)])
         shortest = sorted(trained_paths, key=lambda path: (len(path), path))[: self.max_paths]

@@ -17,7 +17,7 @@ import numpy as np
 
 from ogive.errors import JobError
 from ogive.objective import Constraint, Objective
-from ogive.registry import positive, share, whole
+from ogive.registry import check_positive, check_share, check_whole_number
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
 from ogive.strategy.density_ratio import GoodBadSplit, maximize_density_ratio, split_good_bad
@@ -68,15 +68,15 @@ class BOHB(Strategy):
         eta: int = 3,
     ) -> None:
         super().__init__(space, objectives, constraints)
-        self.rho = share(NAME, "random_fraction", random_fraction)
-        self.q = whole(NAME, "top_n_percent", top_n_percent, at_least=1)
+        self.rho = check_share(NAME, "random_fraction", random_fraction)
+        self.q = check_whole_number(NAME, "top_n_percent", top_n_percent, at_least=1)
         if self.q > 99:
             raise JobError(f"{NAME}: top_n_percent is {self.q}, but must be at most 99")
-        self.samples = whole(NAME, "samples", samples, at_least=1)
-        self.bandwidth_factor = positive(NAME, "bandwidth_factor", bandwidth_factor)
+        self.samples = check_whole_number(NAME, "samples", samples, at_least=1)
+        self.bandwidth_factor = check_positive(NAME, "bandwidth_factor", bandwidth_factor)
         fewest = len(space.decisions) + 1 if min_points is None else min_points
-        self.min_points = whole(NAME, "min_points", fewest, at_least=2)
-        self.max_fit = whole(NAME, "max_fit", max_fit, at_least=2 * self.min_points)
+        self.min_points = check_whole_number(NAME, "min_points", fewest, at_least=2)
+        self.max_fit = check_whole_number(NAME, "max_fit", max_fit, at_least=2 * self.min_points)
         self.min_epochs, self.max_epochs, self.eta = min_epochs, max_epochs, eta
         self._trials: dict[TrialId, Trial] = {}
         self._split: GoodBadSplit | None = None  # a cache of `_split_trials`

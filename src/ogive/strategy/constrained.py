@@ -9,11 +9,11 @@ from functools import lru_cache
 import numpy as np
 
 from ogive.errors import JobError, SpaceExhausted
-from ogive.objective import Constraint, Metrics, violation
+from ogive.objective import Constraint, Metrics, total_violation
 from ogive.space import Architecture
 from ogive.strategy.base import Strategy
 from ogive.trial import Fidelity, Pending, Proposal, Trial
-from ogive.user_code import RAISED
+from ogive.user_code import USER_EXCEPTIONS
 
 Screen = Callable[[Architecture], Metrics]
 
@@ -52,10 +52,10 @@ class Constrained(Strategy):
         rejected: list[Proposal] = []
         while len(rejected) < self.tries:
             try:
-                proposal = self.strategy.ask(rng, pending.plus(*rejected), fidelity)
+                proposal = self.strategy.ask(rng, pending.with_rejected(*rejected), fidelity)
             except SpaceExhausted as error:
                 # With earlier trials, all that is feasible was proposed. Without any, nothing in the space is feasible.
-                if self._has_trials or pending.in_flight or not rejected:
+                if self._has_trials or pending.proposals or not rejected:
                     raise
                 raise JobError(self._infeasible_message(rejected)) from error
             if self._violation(proposal.architecture) == 0:
@@ -77,10 +77,10 @@ class Constrained(Strategy):
     def _violation(self, architecture: Architecture) -> float:
         try:
             self._screen(architecture)
-        except RAISED:
+        except USER_EXCEPTIONS:
             # Accept what cannot be screened: the controller screens it again, and records the error as a failed trial.
             return 0.0
-        return violation(self._screen(architecture), self._screened_constraints(architecture))
+        return total_violation(self._screen(architecture), self._screened_constraints(architecture))
 
     def _infeasible_message(self, rejected: Sequence[Proposal]) -> str:
         nearest = min((proposal.architecture for proposal in rejected), key=self._violation)

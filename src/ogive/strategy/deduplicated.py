@@ -53,14 +53,14 @@ class Deduplicated(Strategy):
             if self._is_new(proposal.architecture, pending):
                 return _with_note(proposal, duplicates=duplicates) if duplicates else proposal
             duplicates += 1
-            extended = extended.plus(proposal)
+            extended = extended.with_rejected(proposal)
         # Second choice: a random architecture. This is fast, and succeeds unless most of the space was evaluated.
         for _ in range(SAMPLES):
             architecture = self.space.sample(rng)
             if self._is_new(architecture, pending):
                 return Proposal(architecture, note={"origin": "random", "duplicates": duplicates, "instead": "sample"})
         # Last choice: a random one of those that enumeration finds to be new.
-        remaining = [a for a in self._remaining_architectures() if not pending.holds(a.id)]
+        remaining = [a for a in self._remaining_architectures() if not pending.contains_id(a.id)]
         if not remaining:
             raise SpaceExhausted(self._exhausted_message({proposal.architecture.id for proposal in pending}))
         architecture = remaining[int(rng.integers(len(remaining)))]
@@ -71,7 +71,7 @@ class Deduplicated(Strategy):
         self.strategy.tell(trial)
 
     def _is_new(self, architecture: Architecture, pending: Pending) -> bool:
-        return architecture.id not in self._evaluated and not pending.holds(architecture.id)
+        return architecture.id not in self._evaluated and not pending.contains_id(architecture.id)
 
     def _remaining_architectures(self) -> list[Architecture]:
         """Return all architectures without a trial, one for each id; none if the space is too large to enumerate."""

@@ -18,12 +18,12 @@ import numpy as np
 
 from ogive.arrays import FloatArray
 from ogive.objective import Constraint, Objective
-from ogive.registry import share
+from ogive.registry import check_share
 from ogive.space import Space
 from ogive.strategy.base import Strategy
 from ogive.strategy.differential_evolution import ElitePopulation, SlotPopulation, Variation, propose_random
 from ogive.strategy.unit_cube import UnitCube
-from ogive.trial import Fidelity, Pending, Proposal, Step, Trial, TrialId, until
+from ogive.trial import Fidelity, Pending, Proposal, Step, Trial, TrialId, steps_of
 
 NAME = "strategy 'dehb'"
 
@@ -63,14 +63,16 @@ class DEHB(Strategy):
         super().__init__(space, objectives, constraints)
         self.min_epochs, self.max_epochs, self.eta = min_epochs, max_epochs, eta
         self._cube = UnitCube(space)
-        self._variation = Variation(self._cube, share(NAME, "F", F), share(NAME, "crossover", crossover), self._point)
+        self._variation = Variation(
+            self._cube, check_share(NAME, "F", F), check_share(NAME, "crossover", crossover), self._point
+        )
         self._trials: dict[TrialId, Trial] = {}
         # A cache: the subpopulation at each budget that was asked for. It is a function of the trials.
         self._populations: dict[Step, SlotPopulation | ElitePopulation] = {}
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         job = pending.job
-        step = int(job.get("step", until(fidelity)))
+        step = int(job.get("step", steps_of(fidelity)))
         populations = {at: self._population(at, size) for at, size in job.get("populations", [(step, POPULATION)])}
         # The target comes from the subpopulation of this budget.
         population = populations[step]
@@ -110,5 +112,5 @@ class DEHB(Strategy):
 
 def _as_of_step(trial: Trial, step: Step) -> Trial:
     """Return the trial as it was at `step`; without reports if it has not reached that step."""
-    reports = tuple(report for report in trial.reports if report.step <= step) if trial.reaches(step) else ()
+    reports = tuple(report for report in trial.reports if report.step <= step) if trial.has_reached(step) else ()
     return replace(trial, reports=reports)

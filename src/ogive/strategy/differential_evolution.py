@@ -19,7 +19,7 @@ import numpy as np
 
 from ogive.arrays import FloatArray
 from ogive.objective import Constraint, Objective
-from ogive.registry import share, whole
+from ogive.registry import check_share, check_whole_number
 from ogive.space import Space
 from ogive.strategy.base import Strategy
 from ogive.strategy.ranking import rank_trials, sort_best_first
@@ -56,9 +56,11 @@ class DifferentialEvolution(Strategy):
         crossover: float = 0.5,
     ) -> None:
         super().__init__(space, objectives, constraints)
-        self.NP = whole(NAME, "population", population, at_least=4)
+        self.NP = check_whole_number(NAME, "population", population, at_least=4)
         self._cube = UnitCube(space)
-        self._variation = Variation(self._cube, share(NAME, "F", F), share(NAME, "crossover", crossover), self._point)
+        self._variation = Variation(
+            self._cube, check_share(NAME, "F", F), check_share(NAME, "crossover", crossover), self._point
+        )
         kind = SlotPopulation if len(self.objectives) == 1 else ElitePopulation
         self._population: SlotPopulation | ElitePopulation = kind(self.NP, objectives, constraints)
         self._points: dict[TrialId, FloatArray] = {}  # a cache of `_point`
@@ -196,7 +198,7 @@ class SlotPopulation:
     def count_children(self, pending: Pending) -> Counter[int]:
         """Return for each slot how many trials it has, pending ones included."""
         counts = self._counts.copy()
-        for number, proposal in pending.in_flight.items():
+        for number, proposal in pending.proposals.items():
             slot = self._slot(proposal)
             if slot is not None and number not in self._known:
                 counts[slot] += 1
@@ -269,7 +271,7 @@ class ElitePopulation:
 
     def count_children(self, pending: Pending) -> Counter[int]:
         """Return for each slot how many trials it has, pending ones included; trials go to the slots in turn."""
-        own_trials = (number for number, p in pending.in_flight.items() if p.note.get("step") == self.step)
+        own_trials = (number for number, p in pending.proposals.items() if p.note.get("step") == self.step)
         count = len(self._known) + sum(number not in self._known for number in own_trials)
         return Counter({slot: count // self.size + (slot < count % self.size) for slot in range(self.size)})
 

@@ -12,7 +12,7 @@ from ogive.strategy.base import Strategy
 from ogive.surrogates.numerical_errors import NUMERICAL, format_error
 from ogive.trial import Fidelity, Pending, Proposal
 
-NOTE = "fallback"
+FALLBACK_KEY = "fallback"
 """The key of a proposal's note that says why a model, or a part of it, was not used. The controller warns of the first."""
 
 S = TypeVar("S", bound=Strategy)
@@ -32,11 +32,13 @@ def random_on_numerical_error(ask: Ask[S]) -> Ask[S]:
             with np.errstate(all="ignore"):
                 return ask(self, rng, pending, fidelity)
         except NUMERICAL as error:
-            return Proposal(self.space.sample(rng), note={"origin": "random", NOTE: f"no model: {format_error(error)}"})
+            return Proposal(
+                self.space.sample(rng), note={"origin": "random", FALLBACK_KEY: f"no model: {format_error(error)}"}
+            )
 
     return ask_or_sample
 
 
 def fallback_note(reason: str | None) -> dict[str, Any]:
     """Return the entry of a proposal's note that gives `reason`; empty if `reason` is None."""
-    return {} if reason is None else {NOTE: reason}
+    return {} if reason is None else {FALLBACK_KEY: reason}

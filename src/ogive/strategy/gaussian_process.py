@@ -18,7 +18,7 @@ import numpy as np
 
 from ogive.arrays import FloatArray
 from ogive.objective import Constraint, Objective, pareto_front
-from ogive.registry import whole
+from ogive.registry import check_whole_number
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
 from ogive.strategy.candidate_pool import CandidatePool, CandidateSet, first_allowed
@@ -89,12 +89,14 @@ class GaussianProcess(Strategy):
         depth: int = 1,
     ) -> None:
         super().__init__(space, objectives, constraints)
-        self.initial = whole(NAME, "initial", initial, at_least=2)
-        self.candidates = whole(NAME, "candidates", candidates, at_least=4)
-        self.draws = whole(NAME, "draws", draws, at_least=1)
-        self.local = whole(NAME, "local", local, at_least=0) if len(self.objectives) == 1 else 0
-        self.max_fit = whole(NAME, "max_fit", max_fit, at_least=3)
-        embedding = Embedding(space, parse_graph_option(graph, space), whole(NAME, "depth", depth, at_least=0))
+        self.initial = check_whole_number(NAME, "initial", initial, at_least=2)
+        self.candidates = check_whole_number(NAME, "candidates", candidates, at_least=4)
+        self.draws = check_whole_number(NAME, "draws", draws, at_least=1)
+        self.local = check_whole_number(NAME, "local", local, at_least=0) if len(self.objectives) == 1 else 0
+        self.max_fit = check_whole_number(NAME, "max_fit", max_fit, at_least=3)
+        embedding = Embedding(
+            space, parse_graph_option(graph, space), check_whole_number(NAME, "depth", depth, at_least=0)
+        )
         self._pool = CandidatePool(space, embedding)
         self._surrogate = MetricModels(ArchitectureKernel(embedding), self.draws)
         self._local_search = LocalSearch(space, objectives, constraints)

@@ -13,13 +13,13 @@ import numpy as np
 
 from ogive.arrays import FloatArray
 from ogive.errors import SpaceError
-from ogive.objective import Constraint, Objective, violation
-from ogive.registry import choice, share, whole
+from ogive.objective import Constraint, Objective, total_violation
+from ogive.registry import check_choice, check_share, check_whole_number
 from ogive.space import Architecture, Space
 from ogive.space.moves import complete
 from ogive.strategy.base import Strategy
 from ogive.strategy.population import DROPS, Population
-from ogive.trial import Fidelity, Pending, Proposal, Trial, comparable
+from ogive.trial import Fidelity, Pending, Proposal, Trial, select_comparable
 
 NAME = "strategy 'genetic'"
 SELECTIONS = ("tournament", "proportional")
@@ -59,12 +59,12 @@ class Genetic(Strategy):
         drop: str = "worst",
     ) -> None:
         super().__init__(space, objectives, constraints)
-        self.size = whole(NAME, "population", population, at_least=2)
-        self.selection = choice(NAME, "selection", selection, SELECTIONS)
-        self.sample = whole(NAME, "sample", sample, at_least=1)
-        self.crossover = share(NAME, "crossover", crossover)
-        self.mutation = None if mutation is None else share(NAME, "mutation", mutation)
-        self._population = Population(self.size, choice(NAME, "drop", drop, DROPS), objectives, constraints)
+        self.size = check_whole_number(NAME, "population", population, at_least=2)
+        self.selection = check_choice(NAME, "selection", selection, SELECTIONS)
+        self.sample = check_whole_number(NAME, "sample", sample, at_least=1)
+        self.crossover = check_share(NAME, "crossover", crossover)
+        self.mutation = None if mutation is None else check_share(NAME, "mutation", mutation)
+        self._population = Population(self.size, check_choice(NAME, "drop", drop, DROPS), objectives, constraints)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         # The first population is random.
@@ -100,10 +100,10 @@ class Genetic(Strategy):
         """Return the fitness [P] of the members, at least one of them above 0."""
         ranks = np.array([rank for rank, _ in members])
         fitness = (ranks.max() - ranks).astype(np.float64)
-        step, _ = comparable([trial for _, trial in members])
+        step, _ = select_comparable([trial for _, trial in members])
         values = [trial.at(step) for _, trial in members]
         # Windowing needs one scale on which all members can be compared.
-        if len(self.objectives) == 1 and all(violation(metrics, self.constraints) == 0 for metrics in values):
+        if len(self.objectives) == 1 and all(total_violation(metrics, self.constraints) == 0 for metrics in values):
             costs = np.array([self.objectives[0].cost(metrics) for metrics in values])
             if np.isfinite(costs).all():
                 fitness = costs.max() - costs

@@ -10,7 +10,7 @@ import numpy as np
 
 from ogive.errors import JobError, SpaceExhausted
 from ogive.objective import Constraint, Objective
-from ogive.registry import choice, whole
+from ogive.registry import check_choice, check_whole_number
 from ogive.seeds import generator
 from ogive.space import Architecture, SizeBounds, Space
 from ogive.strategy.base import Strategy
@@ -47,9 +47,9 @@ class Grid(Strategy):
         resolution: int = 5,
     ) -> None:
         super().__init__(space, objectives, constraints)
-        self.order = choice(NAME, "order", order, ORDERS)
-        self.seed = whole(NAME, "seed", seed, at_least=0)
-        self.resolution = whole(NAME, "resolution", resolution, at_least=2)
+        self.order = check_choice(NAME, "order", order, ORDERS)
+        self.seed = check_whole_number(NAME, "seed", seed, at_least=0)
+        self.resolution = check_whole_number(NAME, "resolution", resolution, at_least=2)
         self._evaluated: set[str] = set()  # ids of the architectures that have a trial
         self._listed: list[Architecture] = []  # the beginning of the grid, one architecture for each id
         self._remaining: Iterator[Architecture] | None = None  # the part of the grid that is not listed yet
@@ -62,7 +62,7 @@ class Grid(Strategy):
         index = self._first
         while (architecture := self._architecture_at(index)) is not None:
             is_new = architecture.id not in self._evaluated and architecture.id not in rejected
-            if is_new and not pending.holds(architecture.id):
+            if is_new and not pending.contains_id(architecture.id):
                 return Proposal(architecture, note={"origin": "grid"})
             index += 1
         raise SpaceExhausted(f"all {index} architectures of the grid were proposed")

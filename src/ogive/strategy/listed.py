@@ -95,7 +95,7 @@ class _ProposalList:
     def __init__(
         self, space: Space, architectures: Sequence[Choices], settings: Sequence[Mapping[str, Any]], origin: str
     ) -> None:
-        self.proposals = check_list(space, architectures, settings)
+        self.proposals = parse_list(space, architectures, settings)
         self._origin = origin
         self._evaluated: set[int] = set()  # indices
 
@@ -117,7 +117,7 @@ class _ProposalList:
         return proposal.note.get(INDEX) if proposal.note.get("origin") == self._origin else None
 
 
-def check_list(
+def parse_list(
     space: Space, architectures: Sequence[Choices], settings: Sequence[Mapping[str, Any]] = ()
 ) -> tuple[Proposal, ...]:
     """Return the proposals of a list, after checking that each is an architecture that the space allows.

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ogive.objective import Constraint, Objective
-from ogive.registry import whole
+from ogive.registry import check_whole_number
 from ogive.seeds import generator
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
@@ -47,7 +47,7 @@ class LocalSearch(Strategy):
         initial: int = 5,
     ) -> None:
         super().__init__(space, objectives, constraints)
-        self.initial = whole(NAME, "initial", initial, at_least=1)
+        self.initial = check_whole_number(NAME, "initial", initial, at_least=1)
         self._searches: dict[int, _Search] = {}
         self._evaluated: set[str] = set()  # ids of the architectures that have a trial
 
@@ -89,7 +89,7 @@ class LocalSearch(Strategy):
         """Return for each search how many of its random architectures are pending and have no trial here yet."""
         return Counter(
             _search_number(proposal)
-            for trial, proposal in pending.in_flight.items()
+            for trial, proposal in pending.proposals.items()
             if _is_start(proposal) and not self._is_known_start(trial, proposal)
         )
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ogive.errors import SpaceError
 from ogive.objective import Constraint, Objective
-from ogive.registry import share, whole
+from ogive.registry import check_share, check_whole_number
 from ogive.space import Space
 from ogive.strategy.base import Strategy
 from ogive.strategy.genetic import mutate
@@ -53,9 +53,9 @@ class NSGA2(Strategy):
         mutation: float | None = None,
     ) -> None:
         super().__init__(space, objectives, constraints)
-        self.N = whole(NAME, "population", population, at_least=2)
-        self.crossover = share(NAME, "crossover", crossover)
-        self.mutation = None if mutation is None else share(NAME, "mutation", mutation)
+        self.N = check_whole_number(NAME, "population", population, at_least=2)
+        self.crossover = check_share(NAME, "crossover", crossover)
+        self.mutation = None if mutation is None else check_share(NAME, "mutation", mutation)
         self._population = Population(self.N, "worst", objectives, constraints)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:

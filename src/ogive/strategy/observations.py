@@ -13,8 +13,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from ogive.arrays import BoolArray, FloatArray, IntArray
-from ogive.objective import Constraint, Objective, costs, rank
-from ogive.trial import Status, Trial, comparable
+from ogive.objective import Constraint, Objective, cost_vector, rank_costs
+from ogive.trial import Status, Trial, select_comparable
 
 CAUSED_BY_ARCHITECTURE = (
     Status.ERROR,
@@ -52,7 +52,7 @@ class Observations:
 
     def ranks(self) -> IntArray:
         """Return the ranks [n] of the trials, 0 for the best, by `ogive.objective.rank`."""
-        return rank(self.costs, np.maximum(self.excess, 0.0).sum(axis=1))
+        return rank_costs(self.costs, np.maximum(self.excess, 0.0).sum(axis=1))
 
     def select(self, rows: IntArray) -> Observations:
         """Return the observations of the trials in these rows, and of all failed trials."""
@@ -63,9 +63,11 @@ def collect_observations(
     trials: Sequence[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint], at_least: int
 ) -> Observations:
     """Return the observations of `trials` at the highest step that `at_least` of them have reached."""
-    step, reached = comparable(trials, at_least)
+    step, reached = select_comparable(trials, at_least)
     measured = [(trial, trial.at(step)) for trial in reached]
-    values = np.array([costs(metrics, objectives) for _, metrics in measured]).reshape(len(measured), len(objectives))
+    values = np.array([cost_vector(metrics, objectives) for _, metrics in measured]).reshape(
+        len(measured), len(objectives)
+    )
     # A trial without a finite value of an objective, for example of a metric that was reported later, tells nothing.
     is_finite = np.isfinite(values).all(axis=1)
     measured = [item for item, finite in zip(measured, is_finite, strict=True) if finite]

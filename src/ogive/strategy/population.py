@@ -64,7 +64,7 @@ class Population:
         alive = len(self)
         if least <= alive == self.size:
             return False
-        return alive < least or alive + sum(trial not in self._history for trial in pending.in_flight) < self.size
+        return alive < least or alive + sum(trial not in self._history for trial in pending.proposals) < self.size
 
     def alive(self) -> list[Trial]:
         """Return the trials that are alive, the last one that joined first."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ogive.objective import Constraint, Objective, ranks, sort_key
-from ogive.trial import Trial, comparable
+from ogive.objective import Constraint, Objective, rank_metrics, sort_key
+from ogive.trial import Trial, select_comparable
 
 
 def rank_trials(
@@ -20,8 +20,10 @@ def rank_trials(
     them (by default all) have reached; trials that have not reached it are left out. Feasible trials come before trials
     that violate a constraint, as in `ogive.objective.rank`.
     """
-    step, compared = comparable(trials, at_least)
-    return list(zip(ranks([trial.at(step) for trial in compared], objectives, constraints), compared, strict=True))
+    step, compared = select_comparable(trials, at_least)
+    return list(
+        zip(rank_metrics([trial.at(step) for trial in compared], objectives, constraints), compared, strict=True)
+    )
 
 
 def find_best(
@@ -30,7 +32,7 @@ def find_best(
     """Return the best of the trials that have a value, the first of equally good ones; None if no trial has a value."""
     if len(objectives) == 1:
         # The result is that of `rank_trials`, but one pass is enough to find the minimum.
-        step, compared = comparable(trials)
+        step, compared = select_comparable(trials)
         return min(compared, key=lambda trial: sort_key(trial.at(step), objectives[0], constraints), default=None)
     ranked = rank_trials(trials, objectives, constraints)
     return min(ranked, key=lambda item: item[0])[1] if ranked else None

@@ -13,7 +13,7 @@ import numpy as np
 
 from ogive.errors import SpaceError
 from ogive.objective import Constraint, Objective
-from ogive.registry import choice, whole
+from ogive.registry import check_choice, check_whole_number
 from ogive.space import Space
 from ogive.strategy.base import Strategy
 from ogive.strategy.population import DROPS, Population
@@ -48,9 +48,9 @@ class RegularizedEvolution(Strategy):
         drop: str = "oldest",
     ) -> None:
         super().__init__(space, objectives, constraints)
-        self.P = whole(NAME, "population", population, at_least=1)
-        self.S = whole(NAME, "sample", sample, at_least=1)
-        self._population = Population(self.P, choice(NAME, "drop", drop, DROPS), objectives, constraints)
+        self.P = check_whole_number(NAME, "population", population, at_least=1)
+        self.S = check_whole_number(NAME, "sample", sample, at_least=1)
+        self._population = Population(self.P, check_choice(NAME, "drop", drop, DROPS), objectives, constraints)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         # Algorithm 1, first loop: while |population| < P, add random architectures.

@@ -21,7 +21,7 @@ import numpy as np
 
 from ogive.errors import JobError
 from ogive.objective import Constraint, Objective
-from ogive.registry import share, whole
+from ogive.registry import check_share, check_whole_number
 from ogive.space import Architecture, Space
 from ogive.space.domain import Label
 from ogive.strategy.base import Strategy
@@ -77,14 +77,14 @@ class Reinforce(Strategy):
         window: int = 100,
     ) -> None:
         super().__init__(space, objectives, constraints)
-        self.batch = whole(NAME, "batch", batch, at_least=1)
-        self.window = max(self.batch, whole(NAME, "window", window, at_least=2))
-        self.baseline_decay = share(NAME, "baseline_decay", baseline_decay)
+        self.batch = check_whole_number(NAME, "batch", batch, at_least=1)
+        self.window = max(self.batch, check_whole_number(NAME, "window", window, at_least=2))
+        self.baseline_decay = check_share(NAME, "baseline_decay", baseline_decay)
         for option, value in (("learning_rate", learning_rate), ("entropy", entropy)):
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < np.inf:
                 raise JobError(f"{NAME}: {option} is {value!r}, but must be a finite number of at least 0")
         self._parts = [count_parts(decision.domain) for decision in space.decisions]
-        hidden = whole(NAME, "hidden", hidden, at_least=1)
+        hidden = check_whole_number(NAME, "hidden", hidden, at_least=1)
         self._policy = Policy(self._parts, hidden, float(learning_rate), float(entropy))
         self._history: dict[TrialId, Trial] = {}  # trials that have a reward, in the order of joining
         self._index: dict[TrialId, int] = {}  # the position of each trial in the history
@@ -140,7 +140,7 @@ class Reinforce(Strategy):
         actions: Actions = []
         sampler = self._policy.sampler()
         for number, decision in enumerate(self.space.decisions):
-            if not decision.active(choices):
+            if not decision.is_active(choices):
                 actions.append(None)
                 continue
             # a_t ~ P(a_t | a_(t-1:1)), by inverse transform sampling.

@@ -18,7 +18,7 @@ import numpy as np
 from ogive.arrays import FloatArray
 from ogive.errors import MissingExtra, SpaceError
 from ogive.objective import Constraint, Objective
-from ogive.registry import share, whole
+from ogive.registry import check_share, check_whole_number
 from ogive.space import Architecture, Space
 from ogive.strategy.acquisition import expected_improvement
 from ogive.strategy.base import Strategy
@@ -71,12 +71,12 @@ class SMAC(Strategy):
     ) -> None:
         super().__init__(space, objectives, constraints)
         _regressor()
-        self.initial = whole(NAME, "initial", initial, at_least=2)
-        self.trees = whole(NAME, "trees", trees, at_least=2)
-        self.starts = whole(NAME, "starts", starts, at_least=1)
-        self.candidates = whole(NAME, "candidates", candidates, at_least=1)
-        self.random_fraction = share(NAME, "random_fraction", random_fraction)
-        self.max_fit = whole(NAME, "max_fit", max_fit, at_least=3)
+        self.initial = check_whole_number(NAME, "initial", initial, at_least=2)
+        self.trees = check_whole_number(NAME, "trees", trees, at_least=2)
+        self.starts = check_whole_number(NAME, "starts", starts, at_least=1)
+        self.candidates = check_whole_number(NAME, "candidates", candidates, at_least=1)
+        self.random_fraction = check_share(NAME, "random_fraction", random_fraction)
+        self.max_fit = check_whole_number(NAME, "max_fit", max_fit, at_least=3)
         self._trials: dict[TrialId, Trial] = {}
         self._fitted: _FittedModel | None = None  # a cache of `_model`
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ogive.arrays import FloatArray
 from ogive.objective import Constraint, Objective
-from ogive.registry import flag, positive, share, whole
+from ogive.registry import check_flag, check_positive, check_share, check_whole_number
 from ogive.space import Architecture, Space
 from ogive.space.domain import Label
 from ogive.space.table import Decision
@@ -68,12 +68,12 @@ class TPE(Strategy):
         max_fit: int = 1000,
     ) -> None:
         super().__init__(space, objectives, constraints)
-        self.initial = whole(NAME, "initial", initial, at_least=2)
-        self.candidates = whole(NAME, "candidates", candidates, at_least=1)
-        self.gamma = share(NAME, "gamma", gamma)
-        self.multivariate = flag(NAME, "multivariate", multivariate)
-        self.prior_weight = positive(NAME, "prior_weight", prior_weight)
-        self.max_fit = whole(NAME, "max_fit", max_fit, at_least=2 * MOST_GOOD)
+        self.initial = check_whole_number(NAME, "initial", initial, at_least=2)
+        self.candidates = check_whole_number(NAME, "candidates", candidates, at_least=1)
+        self.gamma = check_share(NAME, "gamma", gamma)
+        self.multivariate = check_flag(NAME, "multivariate", multivariate)
+        self.prior_weight = check_positive(NAME, "prior_weight", prior_weight)
+        self.max_fit = check_whole_number(NAME, "max_fit", max_fit, at_least=2 * MOST_GOOD)
         self._trials: dict[TrialId, Trial] = {}
         self._split: GoodBadSplit | None = None  # a cache of `_split_trials`
 
@@ -126,7 +126,7 @@ class TPE(Strategy):
             choices: dict[str, Label] = {}
             # Section 4: follow the tree of conditions from its root; only active decisions are drawn.
             for decision in self.space.decisions:
-                if decision.active(choices):
+                if decision.is_active(choices):
                     name = decision.name
                     if name not in densities:
                         l, g = (self._mixture([decision], {name: _active_labels(c[name])}) for c in columns)  # noqa: E741

@@ -41,7 +41,7 @@ class UnitCube:
         """Return the architecture in whose bin the point `x` [d] lies; the space's constraint is not checked."""
         choices: dict[str, Label] = {}
         for decision, start in zip(self.space.decisions, self._starts, strict=False):
-            if decision.active(choices):
+            if decision.is_active(choices):
                 choices[decision.name] = _label_at(decision.domain, x[start : start + _width(decision.domain)])
         return Architecture(self.space, choices)
 

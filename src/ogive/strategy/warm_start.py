@@ -23,7 +23,7 @@ from ogive.strategy.listed import INDEX, Choices, Initial
 from ogive.strategy.observations import collect_observations
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
-TRIALS = 10
+DEFAULT_TRIALS = 10
 """How many architectures of the earlier run are evaluated first."""
 
 
@@ -39,7 +39,7 @@ class Transfer:
 
     architectures: tuple[Choices, ...]
     trials: tuple[TrialId, ...]
-    said: tuple[str, ...]
+    messages: tuple[str, ...]
 
 
 class WarmStart(Initial):
@@ -62,13 +62,13 @@ class WarmStart(Initial):
         return Proposal(proposal.architecture, note={**proposal.note, **source})
 
 
-def transfer(
+def transfer_best(
     space: Space,
     earlier: Space,
     trials: Sequence[Trial],
     objectives: Sequence[Objective],
     constraints: Sequence[Constraint] = (),
-    count: int = TRIALS,
+    count: int = DEFAULT_TRIALS,
 ) -> Transfer:
     """Return the best `count` trials of an earlier run as architectures of `space`.
 
@@ -112,7 +112,7 @@ def transfer(
     return Transfer(
         architectures=tuple(architecture.to_json() for architecture, _, _ in by_id.values()),
         trials=tuple(number for _, number, _ in by_id.values()),
-        said=tuple(messages),
+        messages=tuple(messages),
     )
 
 
@@ -132,7 +132,7 @@ def _match_decisions(space: Space, earlier: Space) -> tuple[frozenset[str], list
 
 
 def _has_common_label(new: Domain, old: Domain) -> bool:
-    return new == old or any(_has_label(new, label) for label in old.all(100))
+    return new == old or any(_has_label(new, label) for label in old.enumerate_labels(100))
 
 
 def _has_label(domain: Domain, label: Label) -> bool:
@@ -149,7 +149,7 @@ def _adapt(space: Space, common: frozenset[str], earlier: Architecture) -> tuple
     choices: dict[str, Label] = {}
     random_count = 0
     for decision, x in zip(space.decisions, u, strict=True):
-        if not decision.active(choices):
+        if not decision.is_active(choices):
             continue
         name, domain = decision.name, decision.domain
         # The spaces may share a decision but not all of its labels, and it may be inactive in the earlier architecture.

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ogive.errors import SpaceError
 from ogive.space import Architecture, Space
-from ogive.space.build import materialise
+from ogive.space.build import initialize_lazy_layers
 from ogive.supernet.inheritance import inherit
 from ogive.supernet.mixture import RelaxedDecision
 from ogive.supernet.tree_walk import relax_tree
@@ -56,7 +56,7 @@ def relax(space: Space, mixture: MixtureFunction | None = None) -> Supernet:
     ordered = [decisions[d.name] for d in space.decisions if d.name in decisions]
     supernet = Supernet(space, net, ordered, mixture or softmax)
     # A forward pass of the mixture evaluates all alternatives, so it materializes all lazy layers.
-    materialise(supernet, space.example_input)
+    initialize_lazy_layers(supernet, space.example_input)
     return supernet
 
 

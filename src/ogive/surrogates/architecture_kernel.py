@@ -35,8 +35,8 @@ import numpy as np
 from ogive.arrays import FloatArray
 from ogive.space import Architecture, Space
 from ogive.space.domain import Categorical, Domain, Subset
-from ogive.space.graph import Graph
-from ogive.surrogates.graph_features import WIDTH, features
+from ogive.space.graph import GraphFunction
+from ogive.surrogates.graph_features import WIDTH, compute_features
 
 LAMBDA, MU = 3.7, 6.0
 """The medians of lambda and mu in the prior, times the number of components that measure distances."""
@@ -69,7 +69,7 @@ class Embedding:
         decision_components: C, the number of components of decisions.
     """
 
-    def __init__(self, space: Space, graph: Graph | None = None, depth: int = 0) -> None:
+    def __init__(self, space: Space, graph: GraphFunction | None = None, depth: int = 0) -> None:
         self.space = space
         self.graph = graph
         self.depth = depth
@@ -77,7 +77,7 @@ class Embedding:
         component_of_column: list[int] = []
         label_column: dict[str, int] = {}  # the first column of a decision's labels
         for decision in space.decisions:
-            for kind, width in _component_widths(decision.domain, decision.conditional):
+            for kind, width in _component_widths(decision.domain, decision.is_conditional):
                 if kind == "label":
                     label_column[decision.name] = len(component_of_column)
                 component_of_column += [len(self.components)] * width
@@ -102,13 +102,13 @@ class Embedding:
             name, domain = decision.name, decision.domain
             active_rows = [i for i, a in enumerate(architectures) if name in a]
             labels = [architectures[i][name] for i in active_rows]
-            for kind, width in _component_widths(domain, decision.conditional):
+            for kind, width in _component_widths(domain, decision.is_conditional):
                 block = np.zeros((len(architectures), width))  # an inactive decision is the origin
                 if active_rows:
                     block[active_rows] = _embed_labels(domain, labels, kind)
                 blocks.append(block)
         if self.graph is not None:
-            blocks.append(features([self.graph(a) for a in architectures], self.depth))
+            blocks.append(compute_features([self.graph(a) for a in architectures], self.depth))
         x = np.concatenate(blocks, axis=1)
         return np.concatenate([x, x @ self._counting], axis=1) if self.graph is None else x
 
@@ -118,7 +118,7 @@ def _component_widths(domain: Domain, conditional: bool) -> list[tuple[str, int]
     widths = [("active", 1)] if conditional else []
     if isinstance(domain, (Categorical, Subset)):
         widths.append(("label", domain.width))
-    if _number_positions(domain) is not None or domain.ordered:
+    if _number_positions(domain) is not None or domain.is_ordered:
         widths.append(("order", 2))
     return widths
 

@@ -22,7 +22,7 @@ import numpy as np
 from ogive.arrays import FloatArray
 from ogive.errors import JobError
 from ogive.space import Architecture, Space
-from ogive.space.graph import Edges, Graph, Labels, checked_graph
+from ogive.space.graph import Edges, GraphFunction, Labels, compute_graph
 from ogive.space.table import matches
 
 WIDTH = 64
@@ -33,7 +33,7 @@ PATHS = 100
 """The largest number of paths of a graph; longer paths are ignored first."""
 
 
-def parse_graph_option(spec: Any, space: Space) -> Graph | None:
+def parse_graph_option(spec: Any, space: Space) -> GraphFunction | None:
     """Return the graph function that an option names; what a user's function returns is checked at each call.
 
     Args:
@@ -45,11 +45,11 @@ def parse_graph_option(spec: Any, space: Space) -> Graph | None:
         JobError: `spec` is none of these, or cannot be imported.
     """
     if spec is None:
-        return None if space.graph is None else partial(checked_graph, space.graph)
+        return None if space.graph is None else partial(compute_graph, space.graph)
     if spec == "none":
         return None
     if callable(spec):
-        return partial(checked_graph, spec)
+        return partial(compute_graph, spec)
     if spec == "decisions":
         return decision_graph
     if isinstance(spec, str) and ":" in spec:
@@ -59,7 +59,7 @@ def parse_graph_option(spec: Any, space: Space) -> Graph | None:
         except (ImportError, AttributeError) as error:
             raise JobError(f"graph={spec!r} cannot be imported: {error}") from error
         if callable(function):
-            return partial(checked_graph, function)
+            return partial(compute_graph, function)
     raise JobError(f'graph={spec!r}: a function of an architecture, "module:function", "decisions", "none", or None')
 
 
@@ -106,7 +106,7 @@ def relabel(labels: Labels, edges: Edges, depth: int) -> Iterator[list[str]]:
         yield current
 
 
-def features(graphs: Sequence[tuple[Labels, Edges]], depth: int) -> FloatArray:
+def compute_features(graphs: Sequence[tuple[Labels, Edges]], depth: int) -> FloatArray:
     """Return the features [n, (depth + 2) * WIDTH] of n graphs: their histograms, level after level, then their paths.
 
     Equal graphs are computed once.
@@ -137,11 +137,13 @@ def encode_paths(graphs: Sequence[tuple[Labels, Edges]]) -> FloatArray:
     """
     has_path = np.zeros((len(graphs), WIDTH))
     for row, (labels, edges) in enumerate(graphs):
-        has_path[row, [zlib.crc32("\0".join(path).encode()) % WIDTH for path in paths(labels, edges)]] = math.sqrt(0.5)
+        has_path[row, [zlib.crc32("\0".join(path).encode()) % WIDTH for path in list_paths(labels, edges)]] = math.sqrt(
+            0.5
+        )
     return has_path
 
 
-def paths(labels: Labels, edges: Edges, most: int = PATHS) -> list[tuple[str, ...]]:
+def list_paths(labels: Labels, edges: Edges, most: int = PATHS) -> list[tuple[str, ...]]:
     """Return the label sequences of the `most` shortest paths from nodes without predecessors to nodes without successors.
 
     This is the truncated path encoding of White, Neiswanger and Savani (BANANAS, AAAI 2021).

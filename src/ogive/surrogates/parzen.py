@@ -169,7 +169,7 @@ class Mixture:
         component = int(rng.choice(len(self.weights), p=self.weights))
         choices: dict[str, Label] = {}
         for decision, kernel in zip(self.decisions, self.kernels, strict=True):
-            if decision.active(choices):
+            if decision.is_active(choices):
                 choices[decision.name] = kernel.draw(component, rng)
         return choices
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ogive.errors import JobError
-from ogive.registry import whole
+from ogive.registry import check_whole_number
 
 OPTIMIZERS = ("adamw", "sgd")
 
@@ -51,10 +51,10 @@ class Recipe:
     cutout: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "epochs", whole("recipe", "epochs", self.epochs, at_least=1))
-        object.__setattr__(self, "batch_size", whole("recipe", "batch_size", self.batch_size, at_least=2))
+        object.__setattr__(self, "epochs", check_whole_number("recipe", "epochs", self.epochs, at_least=1))
+        object.__setattr__(self, "batch_size", check_whole_number("recipe", "batch_size", self.batch_size, at_least=2))
         for name in ("shift", "cutout"):
-            object.__setattr__(self, name, whole("recipe", name, getattr(self, name), at_least=0))
+            object.__setattr__(self, name, check_whole_number("recipe", name, getattr(self, name), at_least=0))
         if not isinstance(self.flip, bool):
             raise JobError(f"recipe: flip is {self.flip!r}, but must be true or false")
         if self.optimizer not in OPTIMIZERS:

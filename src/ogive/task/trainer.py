@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from ogive.errors import JobError
 from ogive.formatting import plural
-from ogive.run.estimator import ALONE, Team
+from ogive.run.estimator import SINGLE_PROCESS, Team
 from ogive.seeds import derive
 from ogive.task.augment import augment
 from ogive.task.data_parallel import DataParallel, gather_values, rank_slice
@@ -41,7 +41,7 @@ class Training:
     """
 
     def __init__(
-        self, model: nn.Module, examples: Examples, classes: int, recipe: Recipe, seed: int, team: Team = ALONE
+        self, model: nn.Module, examples: Examples, classes: int, recipe: Recipe, seed: int, team: Team = SINGLE_PROCESS
     ) -> None:
         self.x, self.y = examples
         self.model = model.to(self.x.device)
@@ -138,7 +138,7 @@ def split_batches(order: Tensor, batch_size: int) -> list[Tensor]:
     return batches
 
 
-def evaluate(model: nn.Module, examples: Examples, classes: int, team: Team = ALONE) -> dict[str, float]:
+def evaluate(model: nn.Module, examples: Examples, classes: int, team: Team = SINGLE_PROCESS) -> dict[str, float]:
     """Return `accuracy` in [0, 1] and `log_loss` in nats per example, in eval mode; each rank evaluates its share.
 
     Raises:
@@ -184,7 +184,7 @@ def check_logits(logits: Any, batch: int, classes: int) -> Tensor:
     return logits
 
 
-def choose_device(name: str, team: Team = ALONE) -> torch.device:
+def choose_device(name: str, team: Team = SINGLE_PROCESS) -> torch.device:
     """Return the device with this name; "auto" is the first CUDA device if there is one, otherwise the CPU.
 
     Ranks that train on GPUs get a device each: those that follow the named one.
@@ -201,7 +201,7 @@ def choose_device(name: str, team: Team = ALONE) -> torch.device:
             f"device is {name!r} and workers_per_trial is {team.size}, but PyTorch finds {plural(count, 'CUDA device')} on "
             f"this machine, and each rank needs one; use at most {count} workers per trial, or device 'cpu'"
         )
-    return torch.device("cuda", ((device.index or 0) + team.place) % count)
+    return torch.device("cuda", ((device.index or 0) + team.process_index) % count)
 
 
 def _parse_device(name: str) -> torch.device:

@@ -96,7 +96,7 @@ def journalled(proposal: Proposal) -> Proposal:
     return replace(proposal, settings=settings, note=note)
 
 
-def play(
+def run_episode(
     strategy: Strategy,
     outcome: Outcome,
     trials: int,

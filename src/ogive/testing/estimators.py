@@ -122,7 +122,7 @@ class _TestBench:
             seed=self.seed,
             folder=folder,
             send=send,
-            reported=journal.last_step,
+            last_reported_step=journal.last_step,
         )
         estimator.evaluate(evaluation)
         return journal.reports

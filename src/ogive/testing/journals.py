@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from ogive.run.events import Event, of_a_session
+from ogive.run.events import Event, is_session_event
 
 VOLATILE = frozenset({"seconds", "epoch_seconds", "cached", "saved", "settings"})
 """Fields of events whose values depend on time, host and cost."""
@@ -21,7 +21,7 @@ def comparable_events(events: Iterable[Event]) -> list[tuple[str, int | None, in
     return [
         (event.kind.value, event.trial, event.step, json.dumps(_remove_volatile(dict(event.data)), sort_keys=True))
         for event in events
-        if not of_a_session(event)
+        if not is_session_event(event)
     ]
 
 

@@ -14,7 +14,16 @@ from ogive.seeds import generator
 from ogive.testing.episodes import PROBLEMS, EpisodeProblem
 from ogive.testing.rules import assert_equal, assert_that, check_another_process_agrees, rule
 from ogive.testing.spaces import tiny
-from ogive.testing.workers import WORLDS, Log, Workers, World, call, describe, epochs, stormy
+from ogive.testing.workers import (
+    SCENARIOS,
+    ControllerLog,
+    Scenario,
+    SimulatedController,
+    call,
+    describe,
+    epochs,
+    stormy,
+)
 from ogive.trial import Status
 
 MakeSchedule = Callable[[tuple[Objective, ...], tuple[Constraint, ...]], Schedule]
@@ -58,13 +67,15 @@ def check_schedule(make: MakeSchedule, another_process: bool = True) -> None:
             check_another_process_agrees(_jobs_for_one_objective, make)
 
 
-def _run(schedule: Schedule, world: World = stormy, workers: int = 5, **options: Callable[[Schedule], None]) -> Log:
-    return Workers(schedule, world, tiny(), TRIALS, workers, **options).run()
+def _run(
+    schedule: Schedule, world: Scenario = stormy, workers: int = 5, **options: Callable[[Schedule], None]
+) -> ControllerLog:
+    return SimulatedController(schedule, world, tiny(), TRIALS, workers, **options).run()
 
 
 def _check_jobs_are_valid(new: New) -> None:
     """Jobs are JSON, each trial takes at least one epoch, and only paused trials are resumed, at a higher fidelity."""
-    for world in WORLDS.values():
+    for world in SCENARIOS.values():
         for workers in (1, 5):
             for _, job in _run(new(), world, workers).jobs:
                 text = describe(job)  # raises an exception if the job is not JSON
@@ -75,7 +86,7 @@ def _check_jobs_are_valid(new: New) -> None:
 
 def _check_failures_block_nothing(new: New) -> None:
     """Whatever trials fail, all trials are started unless the schedule is Done, and in the end each is paused or ended."""
-    for name, world in WORLDS.items():
+    for name, world in SCENARIOS.items():
         for workers in (1, 5):
             log = _run(new(), world, workers)
             case = f"world {name!r}, {workers} workers"
@@ -86,7 +97,7 @@ def _check_failures_block_nothing(new: New) -> None:
             _assert_inactive(log, case)
 
 
-def _assert_inactive(log: Log, case: str) -> None:
+def _assert_inactive(log: ControllerLog, case: str) -> None:
     for trial in log.trials.values():
         is_inactive = trial.status.ended or trial.status is Status.PAUSED
         assert_that(is_inactive, f"{case}: in the end trial {trial.id} is {trial.status}, not paused or ended")
@@ -106,7 +117,7 @@ def _check_next_job_has_no_side_effects(new: New) -> None:
             state_before = rng.bit_generator.state
             schedule.next_job(rng)
             has_drawn = rng.bit_generator.state != state_before
-            assert_that(schedule.draws or not has_drawn, "next_job draws random numbers, but `draws` is False")
+            assert_that(schedule.uses_rng or not has_drawn, "next_job draws random numbers, but `draws` is False")
 
     with_extra_calls = _run(new(), before_job=call_next_job).text()
     assert_equal(_run(new()).text(), with_extra_calls, "with further calls of next_job in between, job")
@@ -131,9 +142,9 @@ def _check_failed_trials_are_repeated(new: New) -> None:
     """In a later session, failed trials are repeated, all trials end or are paused, and events restore the state."""
     for name in ("stormy", "sparse"):
         case = f"world {name!r}"
-        controller = Workers(new(), WORLDS[name], tiny(), TRIALS, workers=5)
+        controller = SimulatedController(new(), SCENARIOS[name], tiny(), TRIALS, workers=5)
         controller.run()
-        log = controller.go_on(new())
+        log = controller.continue_in_new_session(new())
         is_complete = not controller.repeats or isinstance(log.jobs[-1][1], Done)
         assert_that(is_complete, f"{case}: {len(controller.repeats)} trials were not repeated, and no trial is running")
         _assert_inactive(log, case)

@@ -18,7 +18,7 @@ import cloudpickle
 from ogive.errors import RunError
 from ogive.run.events import Event, Kind, proposal_to_json
 from ogive.run.settings import Settings
-from ogive.sinks.base import Feed, Sink, feed, identity
+from ogive.sinks.base import EventFeeder, Sink, feed_events, run_identity
 from ogive.space import Space, integer, layer, one_of, some_of
 from ogive.testing.rules import assert_that, rule
 from ogive.trial import Proposal
@@ -62,8 +62,8 @@ def _check_all_events_are_shown(make: MakeSink, shown: Shown) -> Any:
     results = []
     for events in (EVENTS, EVENTS, EVENTS[: len(EVENTS) // 2]):
         with _sink_folder() as folder:
-            feed(make(Path(folder)), events)
-            results.append(shown(Path(folder), RUN))
+            feed_events(make(Path(folder)), events)
+            results.append(shown(Path(folder), RUN_IDENTITY))
     first, second, half = results
     assert_that(first == second, f"the same events are shown as {first} and as {second}")
     assert_that(first != half, f"half of the events and all of them are shown as {first}")
@@ -75,8 +75,8 @@ def _check_interruptions_change_nothing(make: MakeSink, shown: Shown, expected: 
     for count in range(1, len(EVENTS) + 1, every):
         with _sink_folder() as folder:
             for events in (EVENTS[:count], EVENTS[:count], EVENTS):
-                feed(make(Path(folder)), events)
-            result = shown(Path(folder), RUN)
+                feed_events(make(Path(folder)), events)
+            result = shown(Path(folder), RUN_IDENTITY)
         assert_that(result == expected, f"interrupted after event {count}, it shows {result} instead of {expected}")
 
 
@@ -86,8 +86,8 @@ def _check_kills_change_nothing(make: MakeSink, shown: Shown, expected: Any, kil
         count = (number + 1) * len(EVENTS) // (kills + 1)
         with _sink_folder() as folder:
             _write_until_killed(make, Path(folder), count, is_flushed=number % 2 == 0)
-            feed(make(Path(folder)), EVENTS)
-            result = shown(Path(folder), RUN)
+            feed_events(make(Path(folder)), EVENTS)
+            result = shown(Path(folder), RUN_IDENTITY)
         assert_that(result == expected, f"killed after event {count}, it shows {result} instead of {expected}")
 
 
@@ -107,10 +107,10 @@ def _write_until_killed(make: MakeSink, folder: Path, count: int, is_flushed: bo
 def _write_and_die() -> None:
     """Run in the process of `_write_until_killed`."""
     make, folder, count, is_flushed = cloudpickle.load(sys.stdin.buffer)
-    feeding = Feed(make(folder))
-    feeding.give(EVENTS[: count // 2])
+    feeding = EventFeeder(make(folder))
+    feeding.feed(EVENTS[: count // 2])
     remaining = EVENTS[count // 2 : count]
-    feeding.give(remaining if is_flushed else _die_after(remaining))
+    feeding.feed(remaining if is_flushed else _die_after(remaining))
     os._exit(KILLED)
 
 
@@ -123,10 +123,10 @@ def _check_runs_are_separate(make: MakeSink, shown: Shown, expected: Any) -> Non
     """Another run does not change what is shown of a run: it is refused, or is shown separately."""
     other_run = [replace(EVENTS[0], time=EVENTS[0].time + 1), *EVENTS[1:7]]
     with _sink_folder() as folder:
-        feed(make(Path(folder)), EVENTS)
+        feed_events(make(Path(folder)), EVENTS)
         with suppress(RunError):
-            feed(make(Path(folder)), other_run)
-        result = shown(Path(folder), RUN)
+            feed_events(make(Path(folder)), other_run)
+        result = shown(Path(folder), RUN_IDENTITY)
     assert_that(result == expected, f"after another run, it shows {result} instead of {expected}")
 
 
@@ -189,4 +189,4 @@ def _make_events() -> list[Event]:
 
 
 EVENTS = _make_events()
-RUN = identity(EVENTS[0])
+RUN_IDENTITY = run_identity(EVENTS[0])

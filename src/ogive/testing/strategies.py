@@ -25,7 +25,7 @@ from ogive.testing.episodes import (
     journalled,
     metrics,
     noisy,
-    play,
+    run_episode,
 )
 from ogive.testing.rules import assert_equal, assert_that, check_another_process_agrees, rule
 from ogive.testing.spaces import SPACES, conditional, tiny
@@ -87,7 +87,7 @@ def check_strategy(make: MakeStrategy, another_process: bool = True) -> None:
 def _check_proposals_are_valid(new: New, space: Space) -> None:
     """Every proposal is an allowed architecture with settings and a note in JSON, whatever the outcomes of trials are."""
     for name, outcome in OUTCOMES.items():
-        for ask in play(new(), outcome, TRIALS).asks:
+        for ask in run_episode(new(), outcome, TRIALS).asks:
             _assert_valid(space, ask.answer, f"outcome {name!r}, proposal {ask.number}")
             if ask.answer.inherit:
                 assert_that(
@@ -98,7 +98,9 @@ def _check_proposals_are_valid(new: New, space: Space) -> None:
 
 def _check_ask_is_deterministic(new: New, space: Space) -> None:
     """Two instances that received the same trials and the same random numbers make the same proposals."""
-    assert_equal(play(new(), diverse, TRIALS).answers(), play(new(), diverse, TRIALS).answers(), "proposal")
+    assert_equal(
+        run_episode(new(), diverse, TRIALS).answers(), run_episode(new(), diverse, TRIALS).answers(), "proposal"
+    )
 
 
 def _check_ask_has_no_side_effects(new: New, space: Space) -> None:
@@ -108,15 +110,17 @@ def _check_ask_has_no_side_effects(new: New, space: Space) -> None:
         for seed in (7, 8, 7):
             with suppress(SpaceExhausted):
                 proposal = strategy.ask(generator(seed, "poll"), pending, {"epochs": 27.0})
-                strategy.ask(generator(seed, "again"), pending.plus(proposal), {})
+                strategy.ask(generator(seed, "again"), pending.with_rejected(proposal), {})
 
-    answers = play(new(), diverse, TRIALS, before_ask=ask_in_between).answers()
-    assert_equal(play(new(), diverse, TRIALS).answers(), answers, "with further calls of ask in between, proposal")
+    answers = run_episode(new(), diverse, TRIALS, before_ask=ask_in_between).answers()
+    assert_equal(
+        run_episode(new(), diverse, TRIALS).answers(), answers, "with further calls of ask in between, proposal"
+    )
 
 
 def _check_tell_restores_the_state(new: New, space: Space) -> None:
     """A new instance that receives all earlier trials by `tell` makes the same proposal as the original instance."""
-    episode = play(new(), diverse, TRIALS)
+    episode = run_episode(new(), diverse, TRIALS)
     for ask in episode.asks[:: TRIALS // 8]:
         strategy = new()
         for trial in episode.tells[: ask.tell_count]:
@@ -132,7 +136,7 @@ def _check_tell_restores_the_state(new: New, space: Space) -> None:
 def _check_tell_replaces_earlier_records(new: New, space: Space) -> None:
     """A record of a trial replaces the earlier records of that trial; the same record a second time changes nothing."""
     records: dict[int, list[Trial]] = {}
-    for trial in play(new(), diverse, TRIALS).tells:
+    for trial in run_episode(new(), diverse, TRIALS).tells:
         records.setdefault(trial.id, []).append(trial)
     only_last, step_by_step, twice = new(), new(), new()
     for number, of_trial in records.items():
@@ -167,7 +171,7 @@ def _check_small_spaces_are_exhausted(make: MakeStrategy) -> None:
     for outcome in OUTCOMES.values():
         space = tiny()
         strategy = Deduplicated(make(space, problem.objectives, problem.constraints))
-        ids = [ask.answer.architecture.id for ask in play(strategy, outcome, TRIALS).asks]
+        ids = [ask.answer.architecture.id for ask in run_episode(strategy, outcome, TRIALS).asks]
         assert_equal(sorted({a.id for a in space.grid()}), sorted(ids), "in the order of ids, proposal")
 
 
@@ -180,7 +184,7 @@ def _check_hard_constraints_hold(make: MakeStrategy) -> None:
             Deduplicated(make(space, problem.objectives, problem.constraints)),
             lambda architecture: {"latency": metrics(architecture, 1)["latency"]},
         )
-        ids = [ask.answer.architecture.id for ask in play(strategy, outcome, TRIALS).asks]
+        ids = [ask.answer.architecture.id for ask in run_episode(strategy, outcome, TRIALS).asks]
         allowed = [a.id for a in space.grid() if metrics(a, 1)["latency"] <= 0.5]
         assert_equal(sorted(allowed), sorted(ids), "in the order of ids, proposal")
 
@@ -190,7 +194,7 @@ def _check_no_proposal_is_repeated(make: MakeStrategy) -> None:
     problem = PROBLEMS["one objective"]
     for outcome in (noisy, diverse):
         strategy = Deduplicated(make(conditional(), problem.objectives, problem.constraints))
-        ids = [ask.answer.architecture.id for ask in play(strategy, outcome, 2 * TRIALS, workers=TRIALS).asks]
+        ids = [ask.answer.architecture.id for ask in run_episode(strategy, outcome, 2 * TRIALS, workers=TRIALS).asks]
         assert_equal(sorted(set(ids)), sorted(ids), "in the order of ids, proposal")
 
 
@@ -209,7 +213,7 @@ def _check_thousands_of_trials_are_accepted(make: MakeStrategy) -> None:
 def _proposals_on_all_spaces(make: MakeStrategy) -> list[str]:
     problem = PROBLEMS["one objective"]
     strategies = (make(make_space(), problem.objectives, problem.constraints) for make_space in SPACES.values())
-    return [answer for strategy in strategies for answer in play(strategy, diverse, TRIALS).answers()]
+    return [answer for strategy in strategies for answer in run_episode(strategy, diverse, TRIALS).answers()]
 
 
 def _proposals(strategy: Strategy) -> list[str]:

@@ -26,7 +26,7 @@ MAX_EVENTS = 20_000
 
 
 @dataclass(frozen=True)
-class Fate:
+class TrialBehavior:
     """What happens to a trial.
 
     Attributes:
@@ -42,61 +42,67 @@ class Fate:
     latency: float = 0.5
     parameters: float = 0.5
     seconds: float = 1.0
-    fails: int | None = None
-    returns: int | None = None
-    every: int = 1
+    fails_at: int | None = None
+    returns_after: int | None = None
+    report_interval: int = 1
 
     def metrics(self, epoch: int) -> dict[str, float]:
-        if epoch % self.every:
+        if epoch % self.report_interval:
             return {"train_loss": 1 / epoch}
         accuracy = self.accuracy(epoch)
         constant = {"latency": self.latency, "parameters": self.parameters, "memory": self.latency * self.parameters}
         return {"accuracy": accuracy, "loss": 1 - accuracy, **constant}
 
 
-World = Callable[[TrialId], Fate]
+Scenario = Callable[[TrialId], TrialBehavior]
 """Returns what happens to each trial, by its number."""
 
 
-def good(number: TrialId) -> Fate:
+def good(number: TrialId) -> TrialBehavior:
     """No trial fails; no two are equally good, and their order changes with the epochs."""
     quality, speed, latency, parameters, seconds = generator(1, "fate", number).random(5)
-    return Fate(lambda epoch: quality * (1 - math.exp(-epoch * speed)), latency, parameters, 0.1 + seconds)
+    return TrialBehavior(lambda epoch: quality * (1 - math.exp(-epoch * speed)), latency, parameters, 0.1 + seconds)
 
 
-def stormy(number: TrialId) -> Fate:
+def stormy(number: TrialId) -> TrialBehavior:
     """Trials with ties, NaN, and early and late failures of every kind; some train functions return early."""
     fate = replace(good(number), accuracy=lambda epoch: number % 5 / 5)
     if number % 6 == 1:
-        return replace(fate, fails=1 + number % 4)
+        return replace(fate, fails_at=1 + number % 4)
     if number % 6 == 3:
-        return replace(fate, returns=1 + number % 3)
+        return replace(fate, returns_after=1 + number % 3)
     return replace(fate, accuracy=lambda epoch: math.nan) if number % 6 == 5 else fate
 
 
-def hopeless(number: TrialId) -> Fate:
+def hopeless(number: TrialId) -> TrialBehavior:
     """Every trial fails before its first report."""
-    return replace(good(number), fails=1)
+    return replace(good(number), fails_at=1)
 
 
-def level(number: TrialId) -> Fate:
+def level(number: TrialId) -> TrialBehavior:
     """All trials are equally good at every epoch."""
-    return Fate(lambda epoch: 0.5)
+    return TrialBehavior(lambda epoch: 0.5)
 
 
-def sparse(number: TrialId) -> Fate:
+def sparse(number: TrialId) -> TrialBehavior:
     """Trials report the objectives in every third epoch; some fail or return before or after such an epoch."""
-    fate = replace(good(number), every=3)
+    fate = replace(good(number), report_interval=3)
     if number % 5 == 1:
-        return replace(fate, fails=2 + number % 3)
-    return replace(fate, returns=3 + number % 2) if number % 5 == 3 else fate
+        return replace(fate, fails_at=2 + number % 3)
+    return replace(fate, returns_after=3 + number % 2) if number % 5 == 3 else fate
 
 
-WORLDS: Mapping[str, World] = {"good": good, "stormy": stormy, "hopeless": hopeless, "level": level, "sparse": sparse}
+SCENARIOS: Mapping[str, Scenario] = {
+    "good": good,
+    "stormy": stormy,
+    "hopeless": hopeless,
+    "level": level,
+    "sparse": sparse,
+}
 
 
 @dataclass
-class Log:
+class ControllerLog:
     """The history of a simulated search.
 
     Attributes:
@@ -133,13 +139,13 @@ def _describe_first_step(job: Start | Resume) -> str:
     return f" from step {job.began}" if job.began else ""
 
 
-class Workers:
+class SimulatedController:
     """A controller with simulated workers, for one schedule."""
 
     def __init__(
         self,
         schedule: Schedule,
-        world: World,
+        world: Scenario,
         space: Space,
         trials: int,
         workers: int,
@@ -147,13 +153,13 @@ class Workers:
     ) -> None:
         self.schedule, self.world, self.space = schedule, world, space
         self.max_trials, self.idle_workers, self.before_job = trials, workers, before_job
-        self.log = Log()
+        self.log = ControllerLog()
         self.repeats: list[Proposal] = []
         self.events: list[tuple[float, TrialId]] = []
         """(time, trial) of the end of the next epoch of each running trial."""
         self.now = 0.0
 
-    def run(self) -> Log:
+    def run(self) -> ControllerLog:
         """Run until no trial is running and the schedule starts and resumes no other."""
         for _ in range(MAX_EVENTS):
             while self.idle_workers and self.assign_job():
@@ -164,11 +170,11 @@ class Workers:
             self.end_epoch(self.log.trials[number])
         raise AssertionError(f"the search of {self.max_trials} trials has not ended after {MAX_EVENTS:,} epochs")
 
-    def go_on(self, schedule: Schedule) -> Log:
+    def continue_in_new_session(self, schedule: Schedule) -> ControllerLog:
         """Continue in a new session with a new `schedule`, which repeats the failed trials."""
         for method, trial, argument in self.log.calls:
             call(schedule, method, trial, argument)
-        failed = [trial for trial in self.log.trials.values() if trial.status.failed and not trial.goes_on]
+        failed = [trial for trial in self.log.trials.values() if trial.status.failed and not trial.continues_training]
         self.schedule, self.repeats = schedule, [trial.proposal for trial in failed]
         self.max_trials = len(self.log.trials) + len(failed)
         return self.run()
@@ -211,14 +217,14 @@ class Workers:
             self._call("on_end", replace(trial, status=Status.STOPPED), None)
             return
         resumed = replace(trial, fidelity=job.until, began=job.began, status=Status.RUNNING)
-        if self.world(trial.id).every > 1 and resumed.until <= trial.step:
+        if self.world(trial.id).report_interval > 1 and resumed.target_step <= trial.step:
             # The trial has passed this step already, to reach an epoch with a value. Its last report is given to the
             # schedule again, without training.
             self._call("on_job", resumed, job)
             self.idle_workers -= 1
             self._obey(resumed, self._call("on_report", resumed, resumed.reports[-1]))
             return
-        assert_that(resumed.until > trial.step, f"{describe(job)}: the trial has done {trial.step} steps already")
+        assert_that(resumed.target_step > trial.step, f"{describe(job)}: the trial has done {trial.step} steps already")
         self._work(resumed, job)
 
     def _make_proposal(self, number: TrialId, job: Start) -> Proposal:
@@ -236,10 +242,12 @@ class Workers:
     def end_epoch(self, trial: Trial) -> None:
         """Process the end of the next epoch of a trial: a report, a failure, or the return of its train function."""
         fate, epoch = self.world(trial.id), max(trial.step, trial.began) + 1
-        if fate.returns is not None and fate.returns < epoch:  # it was resumed, but its train function returns at once
+        if (
+            fate.returns_after is not None and fate.returns_after < epoch
+        ):  # it was resumed, but its train function returns at once
             self._end(trial, Status.FINISHED)
             return
-        if fate.fails == epoch:
+        if fate.fails_at == epoch:
             self._end(trial, FAILURES[trial.id % len(FAILURES)])
             return
         previous = trial.reports[-1].metrics if trial.reports else {}
@@ -247,7 +255,7 @@ class Workers:
         trial = replace(trial, reports=(*trial.reports, report))
         if "accuracy" in report.metrics:
             self._obey(trial, self._call("on_report", trial, report))
-        elif fate.returns == epoch:
+        elif fate.returns_after == epoch:
             self._end(trial, Status.MISSING_METRIC)
         else:  # the schedule receives no report before there is a value, and the trial continues until then
             self.log.trials[trial.id] = trial
@@ -261,7 +269,7 @@ class Workers:
         elif action is Action.PAUSE:
             self.log.trials[trial.id] = replace(trial, status=Status.PAUSED)
             self.idle_workers += 1
-        elif epoch >= trial.until or fate.returns == epoch:
+        elif epoch >= trial.target_step or fate.returns_after == epoch:
             self._end(trial, Status.FINISHED)
         else:
             self._schedule_next_epoch(trial)

@@ -20,7 +20,7 @@ def build_section(subject: Subject) -> Section:
         for verdict in subject.stop_verdicts
     ]
     lead = "The advice of each stop rule, and its reason."
-    if subject.state.ended:
+    if subject.state.end_reason:
         lead = "The search has ended. The advice of each stop rule at its end, and its reason."
     return Section("advice", title, [Text(lead), Table(["rule", "advice", "reason"], rows, frozenset({1, 2}))])
 

@@ -6,7 +6,7 @@ import math
 
 from ogive.document.blocks import Block, Drawing, Row, Section, Text
 from ogive.formatting import duration
-from ogive.monitor.diversity import WINDOW, diversity, places, random_distance
+from ogive.monitor.diversity import WINDOW, diversity, random_distance, sample_positions
 from ogive.report import run_figures
 from ogive.report.sections.search_curve import time_unit
 from ogive.report.subject import Subject
@@ -32,7 +32,7 @@ def _diversity(subject: Subject) -> tuple[Drawing, str] | None:
         return None
     values = diversity(proposed, points=POINTS)
     about = "diversity of the last proposals over the trials"
-    svg = run_figures.over_trials(places(len(proposed), POINTS), values, "mean distance", about)
+    svg = run_figures.over_trials(sample_positions(len(proposed), POINTS), values, "mean distance", about)
     repeats = len(proposed) - len({architecture.id for architecture in proposed})
     note = (
         f"Diversity is the mean share of decisions in which two of the last {WINDOW} architectures differ. It is now "
@@ -45,7 +45,7 @@ def _diversity(subject: Subject) -> tuple[Drawing, str] | None:
 def _utilisation(subject: Subject) -> tuple[Drawing, str] | None:
     """Return figure and explanation; None where no worker was reserved."""
     utilisation = subject.utilisation
-    if not utilisation.held_hours:
+    if not utilisation.reserved_hours:
         return None
     total_seconds = HOUR * float(utilisation.hours[-1])
     size, unit = time_unit(total_seconds)
@@ -60,7 +60,7 @@ def _utilisation(subject: Subject) -> tuple[Drawing, str] | None:
         [*times, total_seconds / size], [*shares, shares[-1]], (unit, "busy share of the workers"), about, 1.05
     )
     note = (
-        f"Utilisation: workers were reserved for {duration(HOUR * utilisation.held_hours)} and had a trial for "
+        f"Utilisation: workers were reserved for {duration(HOUR * utilisation.reserved_hours)} and had a trial for "
         f"{duration(HOUR * utilisation.busy_hours)} of it ({100 * utilisation.mean:.0f} %). Times without a controller are "
         "not counted."
     )

@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ogive.document.blocks import Block, Keys, Section, Table, Text
-from ogive.formatting import amount, capitalized, duration, number, plural
+from ogive.formatting import amount, as_sentence, duration, number, plural
 from ogive.monitor.cost import (
     Interval,
     Projection,
     Saving,
-    gain,
-    ledger,
-    projection,
-    reviews,
+    compute_gain,
+    compute_ledger,
+    project_cost,
+    review_projections,
 )
 from ogive.monitor.cost_text import plan_line
 from ogive.report.subject import Subject
-from ogive.run.spending import HOUR, Spending, spend_by
+from ogive.run.spending import HOUR, Spending, compute_spending_by_device
 
 TITLE = "Cost and savings"
 
 
 def build_section(subject: Subject) -> Section:
     state = subject.state
-    if not state.stretches:
+    if not state.session_intervals:
         return Section("cost", TITLE, [Text("No session was recorded, so nothing was spent.")])
-    lines = spend_by({"search": state, **subject.later_states})
+    lines = compute_spending_by_device({"search": state, **subject.later_states})
     blocks: list[Block] = [_spending_table(lines)]
     if state.price is None:
         blocks.append(Text("No price is known; set `price` in the job, or pass it to `ogive replay`.", soft=True))
@@ -36,7 +36,7 @@ def build_section(subject: Subject) -> Section:
     if plan:
         blocks.append(Text(f"Plan: {plan}."))
     blocks += [*_projection(subject), *_projection_reviews(subject), *_cost_of_gain(subject)]
-    savings = ledger(state, list(subject.later_states.values()))
+    savings = compute_ledger(state, list(subject.later_states.values()))
     blocks += _savings_table(savings, state.price.currency if state.price else "")
     return Section("cost", TITLE, blocks)
 
@@ -83,19 +83,19 @@ def format_projection(projected: Projection) -> str:
 
 
 def _projection(subject: Subject) -> list[Block]:
-    if subject.state.ended:
+    if subject.state.end_reason:
         return []
-    projected = projection(subject.state)
+    projected = project_cost(subject.state)
     if projected is None:
         return [Text("There is no projection yet: too few trials were measured.", soft=True)]
-    return [Text(f"{capitalized(format_projection(projected))} ({projected.method}.)")]
+    return [Text(f"{as_sentence(format_projection(projected))} ({projected.method}.)")]
 
 
 def _projection_reviews(subject: Subject) -> list[Block]:
     """Return the table of projections that were made during the search, against the actual time."""
-    projections = reviews(subject.state)
+    projections = review_projections(subject.state)
     if not projections:
-        if not subject.state.ended:
+        if not subject.state.end_reason:
             return []
         return [Text("No projection during the search was for the actual number of trials.", soft=True)]
     rows = [
@@ -103,7 +103,7 @@ def _projection_reviews(subject: Subject) -> list[Block]:
             f"after {plural(review.done, 'trial')}" if review.done else "by the plan, before the start",
             _hours(review.hours),
             duration(HOUR * review.actual_hours),
-            "yes" if review.held else "no",
+            "yes" if review.is_within_interval else "no",
         )
         for review in projections
     ]
@@ -114,7 +114,7 @@ def _projection_reviews(subject: Subject) -> list[Block]:
 
 
 def _cost_of_gain(subject: Subject) -> list[Block]:
-    gained = gain(subject.state)
+    gained = compute_gain(subject.state)
     if gained is None:
         return [Text("The best is not better than the first trials yet, so the cost of a gain is unknown.", soft=True)]
     rows: list[tuple[str, object]] = [

@@ -20,8 +20,8 @@ def build_section(subject: Subject) -> Section:
         else:
             text = "The best were not trained in full yet; `ogive finalize` trains them and compares the results."
         return Section("stages", TITLE, [Text(text)])
-    head, rows = full_training_text.rows(result)
-    lead, *details = full_training_text.sentences(result)
+    head, rows = full_training_text.make_table(result)
+    lead, *details = full_training_text.list_conclusions(result)
     ranks = describe_search_ranks(subject)
     items = details if ranks is None else [ranks, *details]
     blocks: list[Block] = [Text(lead), *_scatter_plots(result), Table(head, rows), Items(items)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from ogive.document.blocks import Block, Drawing, Row, Section, Table, Text
 from ogive.formatting import number, plural
-from ogive.objective import costs
+from ogive.objective import cost_vector
 from ogive.report import run_figures
 from ogive.report.frontier import dominated_volumes
 from ogive.report.subject import MOST_ROWS, Subject, format_metric
@@ -59,7 +59,7 @@ def _figures(subject: Subject) -> list[Block]:
     front = {trial.id for trial in subject.front}
     highest_step = subject.comparable[0]
     on_front = [trial.id in front for trial in trials]
-    hollow = [not trial.reaches(highest_step) or not subject.is_feasible(trial) for trial in trials]
+    hollow = [not trial.has_reached(highest_step) or not subject.is_feasible(trial) for trial in trials]
     names = [_tooltip(subject, trial, row) for trial, row in zip(trials, values, strict=True)]
     drawings: list[Drawing] = []
     pairs = list(combinations(range(len(state.objectives)), 2))
@@ -90,7 +90,7 @@ def _tooltip(subject: Subject, trial: Trial, row: np.ndarray) -> str:
 def _dominated_volume(subject: Subject) -> list[Block]:
     """Return the dominated volume over the number of comparable trials that satisfy the constraints."""
     trials = [trial for trial in subject.comparable[1] if subject.is_feasible(trial)]
-    rows = np.array([costs(trial.metrics, subject.state.objectives) for trial in trials])
+    rows = np.array([cost_vector(trial.metrics, subject.state.objectives) for trial in trials])
     counts, shares = dominated_volumes(rows)
     if len(counts) < 2:
         return [Text("The dominated volume is drawn from two trials on.", soft=True)]

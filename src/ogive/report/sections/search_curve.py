@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ogive.document.blocks import Block, Drawing, Row, Section, Text
-from ogive.formatting import capitalized, plural
+from ogive.formatting import as_sentence, plural
 from ogive.objective import Objective
 from ogive.report import run_figures
 from ogive.report.subject import Subject
 from ogive.run.prices import Price
-from ogive.run.results import CurvePoint, curve
+from ogive.run.results import CurvePoint, search_curve
 from ogive.run.spending import HOUR
 
 TITLE = "Search curve"
@@ -25,7 +25,7 @@ def build_section(subject: Subject) -> Section:
     sources: list[str] = []
     workers = int(state.settings["workers"]) * int(state.settings.get("workers_per_trial", 1)) if state.price else 1
     for i, objective in enumerate(state.objectives):
-        points = subject.curve_points if i == 0 else curve(state, objective)
+        points = subject.curve_points if i == 0 else search_curve(state, objective)
         if not points:
             continue
         separate = reference if reference is not None and reference.metric == objective.metric else None
@@ -62,9 +62,9 @@ def _curves(
     svg = run_figures.search_curve(points, objective, reference)
     blocks: list[Block] = [Drawing(name, svg, f"{objective.metric} of every trial and the best so far")]
     omitted = run_figures.omitted_outliers(points, objective)
-    blocks += [Text(capitalized(omitted), soft=True)] if omitted is not None else []
-    if not any(point.full and point.feasible for point in points):
-        is_infeasible = any(point.full for point in points)
+    blocks += [Text(as_sentence(omitted), soft=True)] if omitted is not None else []
+    if not any(point.is_full and point.feasible for point in points):
+        is_infeasible = any(point.is_full for point in points)
         reason = "no trial satisfies the constraints" if is_infeasible else "no trial has a value yet"
         return [*blocks, Text(f"There is no best so far: {reason}.", soft=True)]
     hourly_price = price.rate(workers) if price is not None else 0.0
@@ -72,7 +72,7 @@ def _curves(
     rows = []
     for quantity, values, label in (
         ("time", [point.time for point in points], "of the search"),
-        ("compute", [point.spent for point in points], "of compute"),
+        ("compute", [point.spent_seconds for point in points], "of compute"),
         ("money", [hourly_price * point.time / HOUR for point in points], ""),
     ):
         size, unit = (1.0, f"money {currency}".strip()) if quantity == "money" else time_unit(max(values))

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from ogive.document.blocks import Block, Card, Cards, Drawing, Fold, Keys, Section, Table, Text
 from ogive.drawing.architecture_drawing import draw_svg
-from ogive.drawing.layer_tree import NO_LAYERS, plain
-from ogive.formatting import capitalized, duration, plural
+from ogive.drawing.layer_tree import NO_LAYERS, format_value
+from ogive.formatting import as_sentence, duration, plural
 from ogive.report.facts import format_plugin
 from ogive.report.subject import Subject, format_metric
 from ogive.report.summary import describe_gap, describe_value_epoch
-from ogive.run.results import by_rung, why_none
+from ogive.run.results import explain_no_best, summarize_rungs
 from ogive.run.trial_folder import trial_folder
-from ogive.stages.comparison_text import comparison_tables
+from ogive.stages.comparison_text import make_comparison_tables
 from ogive.stages.delivery import FULL, SEARCH, Delivery
 from ogive.stages.full_training_result import FOLDER
 from ogive.trial import Status
@@ -27,7 +27,7 @@ MOST_RUNGS = 12
 def build_section(subject: Subject) -> Section:
     networks = subject.drawn_networks
     if not networks:
-        return Section("best", "The best architectures", [Text(capitalized(why_none(subject.state)))])
+        return Section("best", "The best architectures", [Text(as_sentence(explain_no_best(subject.state)))])
     title = "The best architecture" if len(networks) == 1 else f"The best {len(networks)} architectures"
     cards = Cards([_card(subject, rank, network) for rank, network in enumerate(networks, 1)])
     notes = [
@@ -46,7 +46,7 @@ def _comparability(networks: list[Delivery]) -> str | None:
     if networks[0].stage != networks[-1].stage:
         return "Networks that were trained in full come first; the values of the others are from the search."
     highest_step = max(network.trial.step for network in networks)
-    shorter = [network for network in networks if not network.trial.reaches(highest_step)]
+    shorter = [network for network in networks if not network.trial.has_reached(highest_step)]
     if shorter and networks[0].stage == SEARCH:
         return (
             f"{plural(len(shorter), 'trial')} of these did not reach {plural(highest_step, 'epoch')} and come last, "
@@ -58,7 +58,7 @@ def _comparability(networks: list[Delivery]) -> str | None:
 def _card(subject: Subject, rank: int, network: Delivery) -> Card:
     trial, training = network.trial, network.training
     rows = [
-        *((name, plain(label)) for name, label in trial.architecture.items()),
+        *((name, format_value(label)) for name, label in trial.architecture.items()),
         ("seed", network.seed),
         ("architecture id", trial.architecture.id),
         ("all metrics", ", ".join(f"{name} {format_metric(value)}" for name, value in network.mean.items())),
@@ -89,7 +89,7 @@ def build_baseline(subject: Subject) -> Section:
     if subject.comparison is None:
         text = "No baseline was compared; name a `baseline` in the job, or pass one to `run.finalize`."
         return Section("baseline", BASELINE_TITLE, [Text(text)])
-    tables = comparison_tables(subject.comparison, subject.state.objectives)
+    tables = make_comparison_tables(subject.comparison, subject.state.objectives)
     seeds = Fold("values of each seed", [Table(tables["seeds_head"], tables["seeds_rows"])])
     verdicts = [Text(line) for line in tables["verdicts"]]
     blocks: list[Block] = [Text(tables["lead"]), Table(tables["head"], tables["rows"]), *verdicts, seeds]
@@ -108,7 +108,7 @@ def build_rungs(subject: Subject) -> Section | None:
     listed = levels if len(levels) <= MOST_RUNGS else [*levels[: MOST_RUNGS - 1], levels[-1]]
     metrics = [objective.metric for objective in state.objectives]
     rows = []
-    for level, reached, continued, best in by_rung(state, listed):
+    for level, reached, continued, best in summarize_rungs(state, listed):
         value = ", ".join(format_metric(best.at(level).get(name)) for name in metrics) if best else ""
         continued_text = "" if level == levels[-1] else f"{continued:,}"
         best_text = f"trial {best.id}" if best else ""
