@@ -31,7 +31,7 @@ def test_the_example_is_searched_trained_in_full_and_exported(tmp_path: Path) ->
     assert "on the test split: accuracy" in output
     assert str(tmp_path) not in output
     page = Path(tmp_path / ogive(tmp_path, "report", job).strip()).read_text()
-    assert "Search against full training" in page
+    assert ">Full training<" in page
     card = (tmp_path / "runs" / "digits" / "final" / "MODEL_CARD.md").read_text()
     assert f"# Model card: {winner['name']} of run digits" in card
     assert "shift 1" in card

@@ -254,8 +254,11 @@ def test_a_space_without_layers_is_shown_as_decisions(tmp_path: Path) -> None:
 
 
 def test_many_points_are_drawn_as_one_path() -> None:
-    few = [CurvePoint(i, i, 0.1 + i / 1e3, True, True) for i in range(1, 101)]
-    many = [CurvePoint(i, i, (i * 7919 % 10007) / 10007, i % 3 > 0, True, "mutation") for i in range(1, 10_001)]
+    few = [CurvePoint(i, i, 0.1 + i / 1e3, 1, True, True) for i in range(1, 101)]
+    many = [
+        CurvePoint(i, i, (i * 7919 % 10007) / 10007, 1 + (i % 3 > 0), i % 3 > 0, True, "mutation")
+        for i in range(1, 10_001)
+    ]
     objective = og.Objective("accuracy")
     assert search_curve(few, objective).count("<circle") >= 100  # each has a tooltip
     figure = search_curve(many, objective)
@@ -265,7 +268,9 @@ def test_many_points_are_drawn_as_one_path() -> None:
 
 
 def test_a_far_outlier_does_not_flatten_the_curve() -> None:
-    points = [CurvePoint(i, i, 1 + i / 100, True, True) for i in range(1, 31)] + [CurvePoint(31, 31, 1e6, True, True)]
+    points = [CurvePoint(i, i, 1 + i / 100, 1, True, True) for i in range(1, 31)] + [
+        CurvePoint(31, 31, 1e6, 1, True, True)
+    ]
     objective = og.Objective("loss")
     assert omitted_outliers(points, objective) == "1 trial outside the figure, the worst with 1,000,000"
     assert omitted_outliers(points[:-1], objective) is None
@@ -275,7 +280,7 @@ def test_a_far_outlier_does_not_flatten_the_curve() -> None:
 
 def test_ranges_of_failures_are_shaded() -> None:
     points = [
-        CurvePoint(i, i, math.nan if 20 < i <= 40 else 0.5 + i / 1e3, i <= 20 or i > 40, True) for i in range(1, 61)
+        CurvePoint(i, i, math.nan if 20 < i <= 40 else 0.5 + i / 1e3, 1, i <= 20 or i > 40, True) for i in range(1, 61)
     ]
     assert failing_ranges([math.isnan(point.value) for point in points]) == [(21, 40)]
     assert "half or more failed" in search_curve(points, og.Objective("accuracy"))

@@ -127,6 +127,13 @@ class Section:
     title: str
     blocks: Sequence[Block]
 
+    @property
+    def line(self) -> str | None:
+        """The text of a section that has nothing else; it is shown on one line with the title."""
+        if len(self.blocks) == 1 and isinstance(self.blocks[0], Text):
+            return self.blocks[0].text
+        return None
+
 
 @dataclass(frozen=True)
 class Page:

@@ -35,8 +35,12 @@ def render_markdown(page: Page, save_drawing: SaveDrawing) -> str:
     lines += [f"**{_escape(question)}** {_escape(answer)}" for question, answer in page.summary]
     if page.tiles:
         lines.append(_table(["", ""], [(name, value) for value, name in page.tiles]))
-    lines.append("\n".join(f"- [{_escape(section.title)}](#{_anchor(section.title)})" for section in page.sections))
+    linked = [section for section in page.sections if section.line is None]
+    lines.append("\n".join(f"- [{_escape(section.title)}](#{_anchor(section.title)})" for section in linked))
     for section in page.sections:
+        if section.line is not None:
+            lines.append(f"**{_escape(section.title)}:** {_escape(section.line)}")
+            continue
         lines.append(f"## {_escape(section.title)}")
         lines += _render_blocks(section.blocks, save_drawing, 3)
     return "\n\n".join(line for line in lines if line) + f"\n\n{page.footer}\n"

@@ -24,6 +24,12 @@ LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 46
 """Margins of a plot in pixels."""
 CHARACTER = 6.6
 """Average width of a character in pixels."""
+TEXT_HEIGHT = 14.0
+"""Height of a text in pixels."""
+TEXT_DISTANCE = 8.0
+"""Distance of a text from its point in pixels."""
+TEXT_SHIFTS = ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (1, 1), (-1, -1), (-1, 1))
+"""The sides of a point on which its text may be, the best first: right, left, above, below, and the corners."""
 PIXELS = 4096
 """More than the height of any drawing, so that x * PIXELS + y identifies a pixel."""
 
@@ -42,11 +48,13 @@ svg.figure .note { font-size: 11px; opacity: .8; }
 svg.figure .strong { font-weight: 600; }
 .c0 { color: #0b6fc2; } .c1 { color: #d97706; } .c2 { color: #0a8f6c; } .c3 { color: #b4539b; } .c4 { color: #c2410c; }
 .c5 { color: #5a9bd4; } .grey { color: #8a8f98; } .bad { color: #c93c3c; }
+.r0 { color: #bcc9d6; } .r1 { color: #86b6e2; } .r2 { color: #3f8fd8; } .r3 { color: #1c4f8a; }
 .f { fill: currentColor; } .s { stroke: currentColor; }
 @media (prefers-color-scheme: dark) {
   svg.figure { color: var(--ink, #e3e6ea); }
   .c0 { color: #5aa9f0; } .c1 { color: #f0a040; } .c2 { color: #41c9a4; } .c3 { color: #d98cc4; } .c4 { color: #f08a5d; }
   .c5 { color: #a8cdf0; } .bad { color: #ef7676; }
+  .r0 { color: #46535f; } .r1 { color: #3f6a93; } .r2 { color: #4c90cf; } .r3 { color: #b5d6f5; }
 }
 """
 
@@ -157,6 +165,7 @@ class Plot:
     left: float = LEFT
     marks: list[str] = field(default_factory=list)
     legend: list[tuple[str, str, str]] = field(default_factory=list)
+    occupied: list[tuple[float, float, float, float]] = field(default_factory=list)
 
     def to_pixels(self, xs: ArrayLike, ys: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Return the pixel coordinates of points."""
@@ -238,15 +247,28 @@ class Plot:
         self._add_to_legend("cross", css, label)
         self.marks.append(f'<path class="mark s {css}" d="{path}"/>')
 
-    def text(self, x: float, y: float, text: str, css: str = "", shift: tuple[float, float] = (8, -8)) -> None:
-        """Add a text beside a point, on the side that has space for it."""
+    def text(self, x: float, y: float, text: str, *, required: bool = False) -> None:
+        """Add a text beside a point, where it overlaps no text added before.
+
+        Without such a place, the text is left out, unless it is `required`.
+        """
         (px,), (py,) = self.to_pixels([x], [y])
-        too_wide = px + shift[0] + len(text) * CHARACTER > self.width
-        anchor, dx = ("end", -shift[0]) if too_wide else ("start", shift[0])
-        dy = shift[1] if py + shift[1] > TOP + 8 else -shift[1] + 8
-        self.marks.append(
-            f'<text class="strong {css}" x="{px + dx:.1f}" y="{py + dy:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-        )
+        boxes = [self._text_box(px, py, text, shift) for shift in TEXT_SHIFTS]
+        inside = [box for box in boxes if box[0] >= self.left and box[2] <= self.width and box[1] >= 0]
+        free = [box for box in inside if not any(_overlap(box, other) for other in self.occupied)]
+        if not free and not required:
+            return
+        box = next(iter([*free, *inside, *boxes]))
+        self.occupied.append(box)
+        left, _, _, bottom = box
+        self.marks.append(f'<text class="strong" x="{left:.1f}" y="{bottom - 3:.1f}">{escape(text)}</text>')
+
+    def _text_box(self, px: float, py: float, text: str, shift: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Return the left, upper, right and lower edge of a text beside a pixel; `shift` is the side, each -1, 0 or 1."""
+        width = len(text) * CHARACTER
+        left = px + shift[0] * TEXT_DISTANCE - (0.0, width / 2, width)[(shift[0] == 0) + 2 * (shift[0] < 0)]
+        middle = py + shift[1] * (TEXT_DISTANCE + TEXT_HEIGHT / 2 - 2)
+        return left, middle - TEXT_HEIGHT / 2, left + width, middle + TEXT_HEIGHT / 2
 
     def svg(self, about: str) -> str:
         """Return the drawing as an SVG document; `about` describes it for readers who cannot see it."""
@@ -291,6 +313,10 @@ class Plot:
             )
             x += width
         return entries, y + 12 - self.height
+
+
+def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _legend_symbol(kind: str, css: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ogive.arrays import FloatArray
 from ogive.drawing.plot import NAMED, AxisScale, Plot, fit_scale
@@ -24,17 +25,26 @@ MOST_LABELLED = 20
 """The most finalists that are all named in the figure; of more, only the winners are."""
 REFERENCE_POINTS = 200
 """The most points of the curve of the random reference."""
+RUNG_COLOURS = ("r0", "r1", "r2", "r3")
+"""Colours of trials that were trained less than others, from the fewest epochs to the most."""
+LOG_RATIO = 10.0
+"""The least ratio of the largest to the smallest value for which a metric to minimize has a logarithmic axis."""
 
 
-def search_curve(points: Sequence[CurvePoint], objective: Objective, reference: Sequence[float] = ()) -> str:
-    """Draw all trials in the order in which they ended, coloured by their origin, and the best so far as a line.
+def search_curve(
+    points: Sequence[CurvePoint], objective: Objective, reference: Sequence[float] = (), unit: str = "epoch"
+) -> str:
+    """Draw all trials in the order in which they ended, and the best so far as a line.
 
-    Ranges in which half of the trials or more have failed are shaded.
+    If all trials were trained equally far, their colour shows their origin. Otherwise it shows for how many epochs they were
+    trained, because only the values of those that were trained longest count for the best so far. Ranges in which half of
+    the trials or more have failed are shaded.
 
     Args:
         points: of the search curve.
         objective: their objective.
         reference: values of random trials; their expected best is a dashed line, up to their number.
+        unit: of the steps of trials, in the singular.
     """
     y_axis, omitted = _value_axis(points, objective)
     margin = max(0.5, 0.01 * len(points))
@@ -42,11 +52,21 @@ def search_curve(points: Sequence[CurvePoint], objective: Objective, reference: 
     plot = Plot(x_axis, y_axis)
     for low, high in failing_ranges([math.isnan(point.value) for point in points]):
         plot.band(low - 0.5, high + 0.5, "bad", "half or more failed")
-    for origin, css in origin_colours(points).items():
-        group = [p for p in points if p.origin == origin and p.is_full and p.feasible]
-        _add_points(plot, group, css, _origin_text(origin))
-    not_comparable = [p for p in points if math.isfinite(p.value) and not (p.is_full and p.feasible)]
-    _add_points(plot, not_comparable, "grey", "trained for fewer steps, or violates a constraint", hollow=True)
+    infeasible = [p for p in points if math.isfinite(p.value) and not p.feasible]
+    _add_points(plot, infeasible, "bad", "violates a constraint", hollow=True)
+    partial = [p for p in points if math.isfinite(p.value) and p.feasible and not p.is_full]
+    full = [p for p in points if p.is_full and p.feasible]
+    best_label = "best so far"
+    if partial:
+        for css, label, group in rung_groups(partial, unit):
+            _add_points(plot, group, css, label, hollow=True)
+        if full:
+            epochs = plural(min(p.step for p in full), unit)
+            _add_points(plot, full, "c0", epochs)
+            best_label = f"best so far, of those with {epochs}"
+    else:
+        for origin, css in origin_colours(points).items():
+            _add_points(plot, [p for p in full if p.origin == origin], css, _origin_text(origin))
     failed = [point.position for point in points if math.isnan(point.value)]
     if failed:
         plot.crosses(failed, "bad", "failed")
@@ -57,7 +77,7 @@ def search_curve(points: Sequence[CurvePoint], objective: Objective, reference: 
         plot.line(sizes, expected, "c1", "expected best of as many random trials", dash=True)
     numbers, best = compute_running_best(points, objective.goal)
     if best:
-        plot.steps(numbers, best, "c0", "best so far")
+        plot.steps(numbers, best, "c0", best_label)
     suffix = f"; {omitted}" if omitted is not None else ""
     about = f"{objective.metric} of {plural(len(points), 'trial')} in their order, and the best so far{suffix}"
     return plot.svg(about)
@@ -66,8 +86,24 @@ def search_curve(points: Sequence[CurvePoint], objective: Objective, reference: 
 def _add_points(plot: Plot, group: Sequence[CurvePoint], css: str, label: str, hollow: bool = False) -> None:
     if group:
         with_tooltip = group if len(group) <= NAMED else ()
-        names = [f"trial {p.trial}: {number(p.value)}{f', {p.origin}' if p.origin else ''}" for p in with_tooltip]
-        plot.dots([p.position for p in group], [p.value for p in group], css, label, names, hollow=hollow)
+        tooltips = [f"trial {p.trial}: {number(p.value)}{f', {p.origin}' if p.origin else ''}" for p in with_tooltip]
+        plot.dots([p.position for p in group], [p.value for p in group], css, label, tooltips, hollow=hollow)
+
+
+def rung_groups(points: Sequence[CurvePoint], unit: str) -> list[tuple[str, str, list[CurvePoint]]]:
+    """Group points by their number of epochs, from the fewest to the most.
+
+    Returns:
+        Colour, label and points of each group, as many groups as there are `RUNG_COLOURS` at most. With more different
+        numbers of epochs than colours, adjacent numbers share a group.
+    """
+    levels = np.array_split(sorted({point.step for point in points}), len(RUNG_COLOURS))
+    groups = []
+    for css, part in zip(RUNG_COLOURS[-sum(len(part) > 0 for part in levels) :], levels, strict=False):
+        low, high = int(part[0]), int(part[-1])
+        label = plural(low, unit) if low == high else f"{low:,} to {plural(high, unit)}"
+        groups.append((css, label, [point for point in points if low <= point.step <= high]))
+    return groups
 
 
 def origin_colours(points: Sequence[CurvePoint]) -> dict[str, str]:
@@ -120,17 +156,29 @@ def _value_axis(points: Sequence[CurvePoint], objective: Objective) -> tuple[Axi
     lowest, median, high = np.quantile(costs, [0.0, 0.5, 0.9])
     outside = costs > high + 2 * (high - lowest)
     if not outside.any() or median == high:
-        return fit_scale(values, label), None
+        return _fit_value_scale(values, objective), None
     worst = number(float(values[costs.argmax()]))
     text = f"{plural(int(outside.sum()), 'trial')} outside the figure, the worst with {worst}"
-    return fit_scale(values[~outside], label), text
+    return _fit_value_scale(values[~outside], objective), text
+
+
+def _fit_value_scale(values: ArrayLike, objective: Objective, margin: float = 0.04) -> AxisScale:
+    """Return the scale of a value axis: logarithmic for a loss that falls to a tenth, so that its small values differ."""
+    points = np.asarray(values, dtype=np.float64)
+    log = (
+        objective.goal == "minimize"
+        and len(points) > 0
+        and points.min() > 0
+        and points.max() >= LOG_RATIO * points.min()
+    )
+    return fit_scale(points, _axis_label(objective) + (", log scale" if log else ""), log=log, margin=margin)
 
 
 def best_over(points: Sequence[CurvePoint], objective: Objective, along: Sequence[float], label: str) -> str:
     """Draw the best so far over a quantity that grows with the trials, such as time or money; `along` [n]."""
     numbers, best = compute_running_best(points, objective.goal)
     x_axis = AxisScale(0.0, max(along[-1], 1e-12) * 1.02, label)
-    plot = Plot(x_axis, fit_scale(best, _axis_label(objective), margin=0.08), HALF_WIDTH, 260)
+    plot = Plot(x_axis, _fit_value_scale(best, objective, margin=0.08), HALF_WIDTH, 260)
     if best:
         plot.steps([along[n - 1] for n in numbers], best, "c0")
     return plot.svg(f"best {objective.metric} so far over {label}")
@@ -178,7 +226,7 @@ def pareto_plot(
     if knee is not None:
         knee_x, knee_y = values[next(i for i, name in enumerate(names) if name.startswith(f"trial {knee.trial}:"))]
         plot.dots([knee_x], [knee_y], "c1", "knee", size=6)
-        plot.text(knee_x, knee_y, f"knee: trial {knee.trial}", "", (10, 16))
+        plot.text(knee_x, knee_y, f"knee: trial {knee.trial}", required=True)
     on_the_front = plural(int(is_front.sum()), "trial")
     return plot.svg(f"{objectives[1].metric} against {objectives[0].metric}: {on_the_front} on the front")
 
@@ -255,9 +303,10 @@ def full_training_scatter(
         if len(values) > 1:
             plot.line([a, a], [min(values), max(values)], "c5", "range over seeds")
     plot.dots(before, after, "c0", "finalist", tooltips, size=4.2)
-    for name, a, b in rows:
+    for name, a, b in sorted(rows, key=lambda row: row[0] not in winners):  # the names of winners are placed first
         if name in winners:
             plot.dots([a], [b], "c1", "winner", size=6)
-        if name in winners or len(rows) <= MOST_LABELLED:
-            plot.text(a, b, name if name in winners else name.removeprefix("trial "), "", (8, 4))
+            plot.text(a, b, name, required=True)
+        elif len(rows) <= MOST_LABELLED:
+            plot.text(a, b, name.removeprefix("trial "))
     return plot.svg(f"{metric} of {len(rows)} finalists in the search and after full training")

@@ -172,6 +172,11 @@ class Subject:
         return shlex.quote(str(self.folder.absolute())) if self.folder else "RUN"
 
     @property
+    def step_unit(self) -> str:
+        """What a step of a trial is, in the singular."""
+        return "epoch" if self.state.created["epochs"] else "step"
+
+    @property
     def has_several_objectives(self) -> bool:
         return len(self.state.objectives) > 1
 

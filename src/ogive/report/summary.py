@@ -102,7 +102,7 @@ def describe_result(subject: Subject) -> str:
         return (
             f"Nothing: no trial has a value, and {state.failed_count:,} of {plural(len(state.trials), 'trial')} failed."
         )
-    evaluated = f"{plural(len(subject.trials_with_value), 'trial')} with a value"
+    evaluated = describe_compared(subject)
     metrics = subject.format_metrics(best[0])
     if not subject.has_several_objectives:
         return f"Trial {best[0].id} is the best of {evaluated}: {metrics}."
@@ -110,6 +110,16 @@ def describe_result(subject: Subject) -> str:
         return f"Trial {best[0].id} is the best of {evaluated} in all objectives: {metrics}."
     front = f"{len(subject.front):,} of {evaluated} are on the Pareto front"
     return f"{front}; its knee is trial {best[0].id}: {metrics}." if subject.knee is not None else f"{front}."
+
+
+def describe_compared(subject: Subject) -> str:
+    """Return among how many trials the best is selected, and how many others were trained less."""
+    step, compared = subject.comparable
+    shorter = len(subject.trials_with_value) - len(compared)
+    if not shorter:
+        return f"{plural(len(compared), 'trial')} with a value"
+    trials = plural(len(compared), "trial")
+    return f"the {trials} with {plural(step, subject.step_unit)} ({shorter:,} ended or paused earlier)"
 
 
 def _winner(subject: Subject, result: FullTrainingResult) -> str:

@@ -88,18 +88,20 @@ class CurvePoint:
     """An inactive trial (ended or paused) as a point of the search curve.
 
     Attributes:
-        place: the number of the trial, from 1, in the order in which trials became inactive; failed trials count.
+        position: the number of the trial, from 1, in the order in which trials became inactive; failed trials count.
         value: the value of the objective; NaN if the trial failed.
-        full: whether no trial was trained longer.
+        step: the last step that the trial reported, such as its epochs; 0 if it reported nothing.
+        is_full: whether no trial was trained longer.
         feasible: whether the trial satisfies all constraints.
         origin: where its proposal came from, such as "random" or "mutation"; "" if the strategy does not say.
         time: when the trial became inactive, in seconds of the run: time in which no controller ran is left out.
-        spent: compute time of this trial and of all that became inactive before it, in seconds.
+        spent_seconds: compute time of this trial and of all that became inactive before it, in seconds.
     """
 
     position: int
     trial: TrialId
     value: float
+    step: int
     is_full: bool
     feasible: bool
     origin: str = ""
@@ -124,6 +126,7 @@ def search_curve(state: State, objective: Objective) -> list[CurvePoint]:
             position=index + 1,
             trial=trial.id,
             value=value if has_value else math.nan,
+            step=trial.step,
             is_full=has_value and trial.has_reached(step),
             feasible=has_value and (not state.constraints or total_violation(metrics, state.constraints) == 0),
             origin=origins[trial.id],

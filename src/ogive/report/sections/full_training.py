@@ -9,7 +9,7 @@ from ogive.report.summary import describe_search_ranks
 from ogive.stages import full_training_text
 from ogive.stages.full_training_result import FOLDER, FullTrainingResult
 
-TITLE = "Search against full training"
+TITLE = "Full training"
 
 
 def build_section(subject: Subject) -> Section:

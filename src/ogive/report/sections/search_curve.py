@@ -34,6 +34,7 @@ def build_section(subject: Subject) -> Section:
             objective,
             reference=separate.values if separate else own_values,
             name=f"curve{i}",
+            unit=subject.step_unit,
             price=state.price,
             workers=workers,
         )
@@ -56,10 +57,11 @@ def _curves(
     *,
     reference: Sequence[float],
     name: str,
+    unit: str,
     price: Price | None,
     workers: int,
 ) -> list[Block]:
-    svg = run_figures.search_curve(points, objective, reference)
+    svg = run_figures.search_curve(points, objective, reference, unit)
     blocks: list[Block] = [Drawing(name, svg, f"{objective.metric} of every trial and the best so far")]
     omitted = run_figures.omitted_outliers(points, objective)
     blocks += [Text(as_sentence(omitted), soft=True)] if omitted is not None else []
@@ -111,7 +113,11 @@ def _compared_trials(subject: Subject) -> str | None:
     step, trials = subject.comparable
     if not trials:
         return None
-    caution = "The values of the best are optimistic, because it is selected by them."
+    caution = "The value of the best is optimistic, because the trial is selected by it."
     if len(trials) < len(subject.trials_with_value):
-        return f"The best is selected among the {plural(len(trials), 'trial')} that reached step {step}. {caution}"
+        trained = plural(step, subject.step_unit)
+        return (
+            f"The best is selected among the {plural(len(trials), 'trial')} with {trained}. A value after fewer "
+            f"{subject.step_unit}s is not compared with it, even if it is better. {caution}"
+        )
     return caution

@@ -48,9 +48,10 @@ def _comparability(networks: list[Delivery]) -> str | None:
     highest_step = max(network.trial.step for network in networks)
     shorter = [network for network in networks if not network.trial.has_reached(highest_step)]
     if shorter and networks[0].stage == SEARCH:
+        verb = "was" if len(shorter) == 1 else "were"
         return (
-            f"{plural(len(shorter), 'trial')} of these did not reach {plural(highest_step, 'epoch')} and come last, "
-            "whatever their values; compare values at the same number of epochs only."
+            f"{len(shorter)} of these {verb} trained for less than {plural(highest_step, 'epoch')} and so listed last: "
+            "values at different numbers of epochs cannot be compared."
         )
     return None
 
