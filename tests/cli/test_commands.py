@@ -253,8 +253,8 @@ def test_an_interrupted_search_prints_how_to_continue_and_can_be_continued(ogive
 def test_status_and_report_of_a_run_that_ended_agree_on_its_budget(ogive, tmp_path: Path) -> None:
     ogive("search", "job.yaml", "--quiet")
     status = ogive("status", "job.yaml").out
-    assert "advice    none: the search has ended; at its end the stop rules advised:" in status
-    assert "  STOP    budget: used up: 12 of 12 trials" in status
+    assert "advice    none, because the search has ended; the stop rules advised at its end:" in status
+    assert "  STOP     budget: used up: 12 of 12 trials" in status
     ogive("report", "job.yaml", "--to", "md")
     page = (tmp_path / "runs" / "job" / "report.md").read_text()
     assert "The search has ended. The advice of each stop rule at its end" in page

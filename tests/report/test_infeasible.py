@@ -52,7 +52,7 @@ def test_the_commands_name_none(run: og.Run, capsys: pytest.CaptureFixture[str])
 
     status(run.folder)
     output = capsys.readouterr().out
-    assert "best      none: no trial satisfies the constraints; trial" in output
+    assert "found     No trial satisfies the constraints; trial" in output
     top(run.folder)
     output = capsys.readouterr().out
     assert output.startswith("no trial satisfies the constraints; trial")

@@ -15,11 +15,10 @@ from journal_events import events_of
 
 import ogive as og
 from ogive.errors import JobError, RunError
-from ogive.formatting import plural
 from ogive.report import BaselineComparison, ComparedNetwork, RandomReference, write_comparison, write_report
 from ogive.report.checklist_answers import check_failure_share
 from ogive.report.checklists import fill_in_checklists
-from ogive.report.run_figures import failing_ranges, omitted_outliers, search_curve
+from ogive.report.run_figures import failing_ranges, full_training_scatter, omitted_outliers, rung_groups, search_curve
 from ogive.report.run_page import render
 from ogive.report.subject import Subject
 from ogive.report.summary import describe_certainty, describe_gap
@@ -253,10 +252,15 @@ def test_a_space_without_layers_is_shown_as_decisions(tmp_path: Path) -> None:
     assert "Not drawn: the space was read from a journal" in page.text
 
 
+def point(position: int, value: float, **changes: Any) -> CurvePoint:
+    options: dict[str, Any] = {"step": 1, "is_full": math.isfinite(value), "feasible": True}
+    return CurvePoint(position=position, trial=position, value=value, **options | changes)
+
+
 def test_many_points_are_drawn_as_one_path() -> None:
-    few = [CurvePoint(i, i, 0.1 + i / 1e3, 1, True, True) for i in range(1, 101)]
+    few = [point(i, 0.1 + i / 1e3) for i in range(1, 101)]
     many = [
-        CurvePoint(i, i, (i * 7919 % 10007) / 10007, 1 + (i % 3 > 0), i % 3 > 0, True, "mutation")
+        point(i, (i * 7919 % 10007) / 10007, step=1 + (i % 3 > 0), is_full=i % 3 > 0, origin="mutation")
         for i in range(1, 10_001)
     ]
     objective = og.Objective("accuracy")
@@ -268,9 +272,7 @@ def test_many_points_are_drawn_as_one_path() -> None:
 
 
 def test_a_far_outlier_does_not_flatten_the_curve() -> None:
-    points = [CurvePoint(i, i, 1 + i / 100, 1, True, True) for i in range(1, 31)] + [
-        CurvePoint(31, 31, 1e6, 1, True, True)
-    ]
+    points = [*(point(i, 1 + i / 100) for i in range(1, 31)), point(31, 1e6)]
     objective = og.Objective("loss")
     assert omitted_outliers(points, objective) == "1 trial outside the figure, the worst with 1,000,000"
     assert omitted_outliers(points[:-1], objective) is None
@@ -279,12 +281,49 @@ def test_a_far_outlier_does_not_flatten_the_curve() -> None:
 
 
 def test_ranges_of_failures_are_shaded() -> None:
-    points = [
-        CurvePoint(i, i, math.nan if 20 < i <= 40 else 0.5 + i / 1e3, 1, i <= 20 or i > 40, True) for i in range(1, 61)
-    ]
+    points = [point(i, math.nan if 20 < i <= 40 else 0.5 + i / 1e3) for i in range(1, 61)]
     assert failing_ranges([math.isnan(point.value) for point in points]) == [(21, 40)]
     assert "half or more failed" in search_curve(points, og.Objective("accuracy"))
     assert "half or more failed" not in search_curve(points[:20], og.Objective("accuracy"))
+
+
+def test_the_curve_shows_how_far_each_trial_was_trained() -> None:
+    """A better value after fewer epochs does not lower the line, so the legend must say what the line is the best of."""
+    steps = [1, 3, 9, 27]
+    points = [point(i, 0.9 - i / 100, step=steps[i % 4], is_full=i % 4 == 3) for i in range(1, 41)]
+    figure = search_curve(points, og.Objective("accuracy"))
+    for text in ("1 epoch", "3 epochs", "9 epochs", "27 epochs", "best so far, of those with 27 epochs"):
+        assert f">{text}</text>" in figure
+    assert [css for css, _, _ in rung_groups(points[:3], "epoch")] == ["r1", "r2", "r3"]
+    many = rung_groups([point(i, 0.5, step=i) for i in range(1, 51)], "step")
+    assert [label for _, label, _ in many] == ["1 to 13 steps", "14 to 26 steps", "27 to 38 steps", "39 to 50 steps"]
+    assert sum(len(group) for _, _, group in many) == 50
+    equal = search_curve([point(i, 0.5 + i / 100) for i in range(1, 9)], og.Objective("accuracy"))
+    assert "epoch" not in equal
+
+
+def test_a_loss_that_falls_to_a_tenth_has_a_logarithmic_axis() -> None:
+    losses = [point(i, 2.0 / i) for i in range(1, 41)]
+    assert "log scale" in search_curve(losses, og.Objective("loss"))
+    assert "log scale" not in search_curve(losses[:5], og.Objective("loss"))
+    assert "log scale" not in search_curve(losses, og.Objective("score", "maximize"))
+
+
+def test_labels_of_finalists_do_not_overlap() -> None:
+    rows = [(f"trial {i}", 0.9 + i / 1e4, 0.9 + i / 1e4) for i in range(12)]
+    figure = full_training_scatter(rows, "accuracy", "maximize", winners=["trial 11"], seeds={})
+    found = re.findall(r'class="strong" x="([\d.]+)" y="([\d.]+)">([^<]+)<', figure)
+    boxes = [(float(x), float(y), float(x) + 6.6 * len(text)) for x, y, text in found]
+    assert "trial 11" in [text for _, _, text in found]
+    for i, (left, y, right) in enumerate(boxes):
+        assert all(other[0] >= right or other[2] <= left or abs(other[1] - y) >= 14 for other in boxes[:i])
+
+
+def test_a_section_without_content_is_one_line(tmp_path: Path) -> None:
+    page = run(tmp_path / "r", max_trials=4).report().read_text()
+    line = '<section class="line"><h2 id="failures">Failures</h2><p>No trial has failed.</p></section>'
+    assert line in page
+    assert 'href="#failures"' not in page
 
 
 def test_a_page_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
@@ -379,7 +418,7 @@ def test_only_trials_with_the_same_number_of_epochs_are_called_close(tmp_path: P
     assert gap.startswith(f"The {reached} best trials that reached 9 epochs differ by at most")
     page = parse_and_check(found.report().read_text())
     assert gap in page.text
-    assert f"{plural(5 - reached, 'trial')} of these did not reach 9 epochs" in page.text
+    assert re.search(rf"{5 - reached} of these (was|were) trained for less than 9 epochs", page.text)
 
 
 @pytest.mark.parametrize(("seed", "at_random"), [(0, True), (2, False)])

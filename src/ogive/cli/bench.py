@@ -8,7 +8,8 @@ import typer
 
 from ogive.cli.bench_build import build
 from ogive.cli.bench_compare import compare
-from ogive.cli.common import AsJson, print_json, print_table
+from ogive.cli.common import AsJson
+from ogive.cli.terminal import print_json, print_table, print_text
 
 if TYPE_CHECKING:
     from ogive.bench import Problem, Table
@@ -41,7 +42,7 @@ def list_(as_json: AsJson = False) -> None:
     for name, needs, about in rows:
         table.add_row(name, ", ".join(f"{option}=" for option in needs), about)
     print_table(table)
-    print(f"\noptions: nk:n=8,k=2   wrappers: {', '.join(f'{name}=' for name in WRAPPERS)}, as in nk:noise=0.05")
+    print_text(f"\noptions: nk:n=8,k=2   wrappers: {', '.join(f'{name}=' for name in WRAPPERS)}, as in nk:noise=0.05")
 
 
 @bench.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ogive.cli.common import relative_path
+from ogive.cli.terminal import print_text
 
 if TYPE_CHECKING:
     from ogive.bench import Curves
@@ -110,11 +111,10 @@ def _write_table(out: Path, run: Any, space: Space, curves: Curves) -> dict[str,
         "source": f"{len(choices):,} architectures on {curves.task.data.name}, {curves.seeds} seeds, built by Ogive",
     }
     curve_file.write(out, space, choices, values, meta)
-    print(
-        f"{len(choices):,} architectures x {curves.seeds} seeds x {curves.epochs} epochs -> {relative_path(out)}",
-        end=" ",
+    size = f"{out.stat().st_size / 1e6:.2f} MB"
+    print_text(
+        f"{len(choices):,} architectures x {curves.seeds} seeds x {curves.epochs} epochs -> {relative_path(out)} ({size})"
     )
-    print(f"({out.stat().st_size / 1e6:.2f} MB)")
     return meta
 
 
@@ -122,13 +122,15 @@ def _check_rank_correlation(out: Path, metric: str, meta: dict[str, Any]) -> Non
     from ogive.bench import curve_file
 
     if meta["seeds"] < 2:
-        print("with one seed the noise of the table is unknown")
+        print_text("with one seed the noise of the table is unknown")
         return
     table = curve_file.load(out, metric)
     correlations = curve_file.rank_correlations(table, metric)
     by_epoch = ", ".join(f"{epoch}: {rho:.3f}" for epoch, rho in correlations.items())
-    print(f"rank correlation between single seeds, {metric}, by epoch: {by_epoch}")
+    print_text(f"rank correlation between single seeds, {metric}, by epoch: {by_epoch}")
     last = correlations[table.levels[-1]]
     if not last >= LEAST_CORRELATION:
-        print(f"below {LEAST_CORRELATION}: chance decides which is the best; change recipe, metric or number of seeds")
+        print_text(
+            f"below {LEAST_CORRELATION}: chance decides which is the best; change recipe, metric or number of seeds"
+        )
         raise typer.Exit(1)

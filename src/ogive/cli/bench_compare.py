@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ogive.cli.common import AsJson, print_json, print_table, relative_path
+from ogive.cli.common import AsJson, relative_path
+from ogive.cli.terminal import print_json, print_table, print_text
 from ogive.errors import JobError, MissingExtra
 
 if TYPE_CHECKING:
@@ -77,14 +78,14 @@ def compare(
                 progress=progress,
             )
     except KeyboardInterrupt:
-        print("interrupted; completed searches are not lost. The same command continues.", file=sys.stderr)
+        print_text("interrupted; completed searches are not lost. The same command continues.", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     page = write_report(comparison, against)
     if as_json:
         print_json(_summary_json(comparison, page))
         return
     _print(comparison)
-    print(f"\nreport: {relative_path(page)}")
+    print_text(f"\nreport: {relative_path(page)}")
 
 
 def _expand_names(strategies: list[str] | None, benchmarks: list[str], trials: int) -> list[str]:
@@ -116,7 +117,7 @@ def _all_strategies(benchmarks: list[str], trials: int) -> list[str]:
             try:
                 make_strategy(PluginSpec(name), problem, trials)
             except (JobError, MissingExtra) as error:
-                print(f"without {name}, which does not fit {spec}: {error}", file=sys.stderr)
+                print_text(f"without {name}, which does not fit {spec}: {error}", file=sys.stderr)
                 suitable.remove(name)
     return suitable
 
@@ -155,14 +156,14 @@ def _print(comparison: Comparison) -> None:
 
     for spec, grids in tables(comparison):
         for grid in grids:
-            print(f"\n{spec}: {grid.title}")
+            print_text(f"\n{spec}: {grid.title}")
             table = Table(box=None, pad_edge=False, header_style="bold")
             for i, heading in enumerate(grid.head):
                 table.add_column(heading, justify="left" if i == 0 else "right", overflow="fold")
             for row in grid.rows:
                 table.add_row(*map(str, row))
             print_table(table)
-            print(grid.note)
+            print_text(grid.note or "")
 
 
 def _summary_json(comparison: Comparison, page: Path) -> dict[str, Any]:

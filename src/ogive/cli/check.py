@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ogive.cli.common import AsJson, JobFile, console, print_json, relative_path
+from ogive.cli.common import AsJson, JobFile, relative_path
 from ogive.cli.cost_prompt import print_forecast
 from ogive.cli.space import size_json, size_text
+from ogive.cli.terminal import console, print_json, print_text
 
 if TYPE_CHECKING:
     from ogive.hardware import Preflight
@@ -51,7 +52,7 @@ def check(
 
     loaded = load_job(job)
     if not as_json:
-        print(f"{job}: the job is valid")
+        print_text(f"{job}: the job is valid")
         _print_job(loaded)
     checked = check_space_functions(loaded, samples)
     preflight = _run_preflight(loaded, samples)
@@ -67,26 +68,26 @@ def check(
         print_json({"job": str(job), "size": size, "run": str(relative_path(loaded.run)), **results, "ok": ok})
     else:
         if checked:
-            print(f"functions: constraint, canonical form and graph work for {checked:,} architectures")
-        print(
+            print_text(f"functions: constraint, canonical form and graph work for {checked:,} architectures")
+        print_text(
             f"preflight: {preflight or 'skipped: set example_input in the space, then architectures are built and run'}"
         )
         if not no_forecast:
             print_forecast(expected)
         _print_gate(gate)
         if strict and missing:
-            print(f"refused (--strict): {len(missing)} missing")
+            print_text(f"refused (--strict): {len(missing)} missing")
     if not ok:
         raise typer.Exit(1)
 
 
 def _print_job(job: Job) -> None:
-    print(f"space:     {size_text(job.space)} in {len(job.space.decisions)} decisions")
-    print(f"objective: {', '.join(f'{o.goal} {o.metric}' for o in job.objectives)}")
+    print_text(f"space:     {size_text(job.space)} in {len(job.space.decisions)} decisions")
+    print_text(f"objective: {', '.join(f'{o.goal} {o.metric}' for o in job.objectives)}")
     for constraint in job.constraints:
-        print(f"subject to {constraint} ({'hard' if constraint.hard else 'soft'})")
+        print_text(f"subject to {constraint} ({'hard' if constraint.hard else 'soft'})")
     for constraint in job.criteria:
-        print(f"success:   {constraint}")
+        print_text(f"success:   {constraint}")
     from ogive.formatting import plural
 
     for phase in job.phases:
@@ -95,10 +96,10 @@ def _print_job(job: Job) -> None:
         else:
             options = phase.finalize
             text = f"full training of the best {options['top']}, {plural(len(options['seeds']), 'seed')}"
-        print(f"phase:     {phase.name}: {text}")
+        print_text(f"phase:     {phase.name}: {text}")
     if not job.phases:
-        print(f"search:    {_format_search(job)}")
-    print(f"run:       {relative_path(job.run)}")
+        print_text(f"search:    {_format_search(job)}")
+    print_text(f"run:       {relative_path(job.run)}")
 
 
 def _format_search(job: Job) -> str:
@@ -120,7 +121,7 @@ def _print_gate(gate: Sequence[Finding]) -> None:
     from ogive.job.launch_gate import MISSING, NOTE, SET
 
     names = [finding.name for finding in gate if finding.verdict == SET]
-    print(f"\nlaunch gate: {', '.join(names)} set" if names else "\nlaunch gate:")
+    print_text(f"\nlaunch gate: {', '.join(names)} set" if names else "\nlaunch gate:")
     out = console()
     for verdict, label in ((MISSING, "missing"), (NOTE, "note")):
         for finding in gate:

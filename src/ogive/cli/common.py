@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ogive.cli.terminal import fits_terminal, print_table, print_text
+
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
     from ogive.api import Run
@@ -59,33 +57,6 @@ def relative_path(path: Path) -> Path:
     return path.relative_to(current) if path.is_relative_to(current) else path
 
 
-def console() -> Console:
-    """Return standard output: as wide as the terminal, or 200 characters wide if it is not a terminal."""
-    from rich.console import Console
-
-    return Console(soft_wrap=True) if sys.stdout.isatty() else Console(width=200, soft_wrap=True)
-
-
-def print_table(table: Table) -> None:
-    """Print a table: folded to the width of the terminal, or unfolded if standard output is not a terminal."""
-    console().print(table, markup=False, soft_wrap=not sys.stdout.isatty())
-
-
-def print_json(value: Any) -> None:
-    """Print `value` as JSON; numbers that JSON does not have (NaN, infinity) become texts."""
-    print(json.dumps(_strict_json(value), indent=2))
-
-
-def _strict_json(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _strict_json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_strict_json(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
-
-
 def format_choices(trial: Trial) -> str:
     """Return the active decisions of a trial on one line; of the baseline in full training, that it is hand-drawn."""
     from ogive.estimate.full_training import BASELINE
@@ -110,15 +81,20 @@ def metric_columns(state: State, trials: Iterable[Trial]) -> list[str]:
 def print_trials(state: State, trials: Sequence[Trial], ranked: bool = True) -> None:
     """Print a table of trials of the search; with their rank if they are `ranked`, best first."""
     _print_ranking(
-        state,
         [(trial, trial.metrics, trial.step, trial.status.value) for trial in trials],
         metric_columns(state, trials),
         ranked,
     )
 
 
-def print_networks(state: State, networks: Sequence[Delivery]) -> None:
-    """Print a table of networks, best first; metrics, epochs and status are from the last stage that trained each."""
+def print_networks(state: State, networks: Sequence[Delivery], are_drawn: bool = False) -> None:
+    """Print a table of networks, best first; metrics, epochs and status are from the last stage that trained each.
+
+    Args:
+        state: of the search.
+        networks: of the run.
+        are_drawn: leave out the decisions, because the networks are drawn below the table.
+    """
     from ogive.stages.delivery import SEARCH
 
     rows = []
@@ -127,18 +103,38 @@ def print_networks(state: State, networks: Sequence[Delivery]) -> None:
         if network.stage != SEARCH:
             status = f"{'winner, ' if network.is_winner else ''}{network.stage}"
         rows.append((network.trial, network.mean, network.training.step, status))
-    _print_ranking(state, rows, metric_columns(state, [network.trial for network in networks]))
+    metrics = metric_columns(state, [network.trial for network in networks])
+    _print_ranking(rows, metrics, has_decisions=not are_drawn)
     seeds = sorted({len(network.seeds) for network in networks if network.stage != SEARCH})
     if seeds and seeds[-1] > 1:
         print(f"values of full training are means over {' or '.join(map(str, seeds))} seeds")
 
 
 def _print_ranking(
-    state: State,
     rows: Sequence[tuple[Trial, Mapping[str, float], int, str]],
     metrics: Sequence[str],
     ranked: bool = True,
+    has_decisions: bool = True,
 ) -> None:
+    """Print a table; the decisions are its last column, or lines below it if the terminal is too narrow for the column."""
+    from ogive.run.trial_labels import format_trial_name
+
+    table = _ranking_table(rows, metrics, ranked, has_decisions)
+    if fits_terminal(table):
+        print_table(table)
+        return
+    print_table(_ranking_table(rows, metrics, ranked, has_decisions=False))
+    if has_decisions:
+        for trial, *_ in rows:
+            print_text(f"{format_trial_name(trial)}: {format_choices(trial)}")
+
+
+def _ranking_table(
+    rows: Sequence[tuple[Trial, Mapping[str, float], int, str]],
+    metrics: Sequence[str],
+    ranked: bool,
+    has_decisions: bool,
+) -> Table:
     from rich.table import Table
 
     from ogive.formatting import number
@@ -148,27 +144,22 @@ def _print_ranking(
     for name in (*(["rank"] if ranked else []), "trial", *metrics, "epochs"):
         table.add_column(name, justify="right", overflow="fold")
     table.add_column("status", overflow="fold")
-    table.add_column("architecture", overflow="fold")
+    if has_decisions:
+        table.add_column("architecture", overflow="fold")
     for rank, (trial, measured, step, status) in enumerate(rows, 1):
         values = [number(measured[name]) if name in measured else "-" for name in metrics]
-        rank_cell = [str(rank)] if ranked else []
-        table.add_row(
-            *rank_cell,
-            format_trial_name(trial).removeprefix("trial "),
-            *values,
-            str(step),
-            status,
-            format_choices(trial),
-        )
-    print_table(table)
+        cells = [str(rank)] if ranked else []
+        cells += [format_trial_name(trial).removeprefix("trial "), *values, str(step), status]
+        table.add_row(*cells, *([format_choices(trial)] if has_decisions else []))
+    return table
 
 
 def print_notes(run: Run) -> None:
     """Print what to know before the winner is used, and why it has no weights if it has none."""
     for note in run.stages.notes:
-        console().print(f"note: {note}", markup=False, highlight=False)
+        print_text(f"note: {note}")
     for line in reasons_without_weights(run):
-        console().print(f"no weights: {line}", markup=False, highlight=False)
+        print_text(f"no weights: {line}")
 
 
 def reasons_without_weights(run: Run) -> list[str]:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ogive.cli.terminal import print_text
 from ogive.errors import RunError
 
 if TYPE_CHECKING:
@@ -18,21 +19,21 @@ def print_forecast(forecast: CostForecast | None) -> None:
     from ogive.formatting import duration, plural
 
     if forecast is None:
-        print("forecast:  none: the duration of a train function is unknown until the first trials have ended")
+        print_text("forecast:  none: the duration of a train function is unknown until the first trials have ended")
         return
     for part in forecast.parts:
         command = " (a separate command: ogive finalize)" if part.separate_command else ""
         cost = "" if part.money is None or forecast.price is None else f", {_format_money(part.money, forecast)}"
-        print(
+        print_text(
             f"forecast:  {part.name}: {plural(part.trainings, 'training')} of {_format_times(part.seconds)}: about "
             f"{_format_times(part.hours.times(3600))}{cost}{command}"
         )
     if forecast.ratio is not None:
-        print(
+        print_text(
             f"           one full training costs {forecast.ratio:.3g} times as much as one training of the first search"
         )
-    print(f"           {forecast.measurement};")
-    print(
+    print_text(f"           {forecast.measurement};")
+    print_text(
         f"           measured on this machine in its present state, including {duration(forecast.start_up)} for starting "
         "workers; larger networks take longer"
     )

@@ -13,7 +13,8 @@ from typing import Annotated
 
 import typer
 
-from ogive.cli.common import RunPath, open_run, print_json, relative_path
+from ogive.cli.common import RunPath, open_run, relative_path
+from ogive.cli.terminal import print_json, print_text
 from ogive.run import signal_handlers
 
 OUTPUT = (
@@ -60,7 +61,7 @@ def export(
     opened = open_run(run, trust=to is Form.TORCH)
     delivery = opened.delivery(trial)
     for note in opened.stages.notes if trial == "winner" else ():
-        print(f"warning: {note}", file=sys.stderr)
+        print_text(f"warning: {note}", file=sys.stderr)
     if to is Form.JSON and output is None:
         print_json(report.export_json(delivery))
         return
@@ -70,12 +71,12 @@ def export(
             to=to.value,
             output=output,
             inputs=inputs or None,
-            say=lambda message: print(message, file=sys.stderr),
+            say=lambda message: print_text(message, file=sys.stderr),
         )
     for file in sorted(path.iterdir()) if path.is_dir() else [path]:
         print(relative_path(file))
     if delivery.weights is not None and to is Form.TORCH:
-        print(f"{delivery.title}; weights of {relative_path(delivery.weights)}", file=sys.stderr)
+        print_text(f"{delivery.title}; weights of {relative_path(delivery.weights)}", file=sys.stderr)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ogive.cli.common import AsJson, RunPath, open_run, print_json, print_table, reasons_without_weights, relative_path
+from ogive.cli.common import AsJson, RunPath, open_run, reasons_without_weights, relative_path
+from ogive.cli.terminal import print_json, print_table, print_text
 from ogive.errors import JobError
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def finalize(
         "workers": workers,
         "retrain": retrain,
         "retry_failed": retry_failed,
-        "say": lambda message: print(message, file=sys.stderr),
+        "say": lambda message: print_text(message, file=sys.stderr),
     }
     options = {
         "top": top,
@@ -158,20 +159,20 @@ def _print(run: Run, result: FullTrainingResult) -> None:
     for row in cells:
         table.add_row(*row)
     print_table(table)
-    print()
+    print_text()
     for line in list_conclusions(result):
-        print(line)
+        print_text(line)
     _print_comparison(run)
     folder = run.folder / "final"
     card = relative_path(folder / "MODEL_CARD.md")
-    print(f"\ncard:     {card}")
+    print_text(f"\ncard:     {card}")
     winner = run.stages.winners[0]
     if winner.missing is None:
-        print(f"weights:  {relative_path(folder / 'weights.pt')}")
+        print_text(f"weights:  {relative_path(folder / 'weights.pt')}")
         trial = f" --trial {winner.trial.id}" if len(result.winners) > 1 else ""
         print(f"export:   ogive export {shlex.quote(str(relative_path(run.folder)))}{trial} --to torch")
     else:
-        print(f"weights:  none: {winner.missing}")
+        print_text(f"weights:  none: {winner.missing}")
     print(f"report:   ogive report {shlex.quote(str(relative_path(run.folder)))}")
 
 
@@ -185,10 +186,10 @@ def _print_comparison(run: Run) -> None:
         return
     winner, baseline = comparison.found, comparison.baseline
     goals = {objective.metric: objective.goal for objective in run.state.objectives}
-    print(f"\n{winner.name} minus {baseline.name} on the {comparison.split} split, paired by seed, means:")
+    print_text(f"\n{winner.name} minus {baseline.name} on the {comparison.split} split, paired by seed, means:")
     for metric, difference in comparison.differences.items():
-        print(
+        print_text(
             f"  {format_verdict(metric, difference, goals.get(metric) or find_known_goal(metric), len(comparison.seeds))}"
         )
     if winner.parameters is not None and baseline.parameters is not None:
-        print(f"  parameters: {winner.parameters:,} in {winner.name}, {baseline.parameters:,} in {baseline.name}")
+        print_text(f"  parameters: {winner.parameters:,} in {winner.name}, {baseline.parameters:,} in {baseline.name}")

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ogive.cli.common import (
-    AsJson,
-    RunPath,
-    open_run,
-    print_json,
-    print_networks,
-    print_notes,
-    print_trials,
-    trial_json,
-)
+from ogive.cli.common import AsJson, RunPath, open_run, print_networks, print_notes, print_trials, trial_json
+from ogive.cli.terminal import print_json, print_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,14 +38,14 @@ def front(run: RunPath, as_json: AsJson = False) -> None:
     elif trials:
         print_trials(opened.state, trials)
         if knee is not None:
-            print(f"knee: trial {knee.trial}")
+            print_text(f"knee: trial {knee.trial}")
         if winners:
-            print("\nwinners of full training:")
+            print_text("\nwinners of full training:")
             print_networks(opened.state, winners)
         print_notes(opened)
     else:
         missing = "satisfies all constraints" if opened.state.constraints else "has a value of every objective"
-        print(
+        print_text(
             f"no trial {missing} yet; {opened.state.failed_count:,} of {plural(len(opened.state.trials), 'trial')} failed"
         )
 

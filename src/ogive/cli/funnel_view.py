@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from ogive.cli.common import (
-    console,
-    live_observer,
-    print_json,
-    print_notes,
-    print_table,
-    reasons_without_weights,
-    relative_path,
-)
+from ogive.cli.common import live_observer, print_notes, reasons_without_weights, relative_path
+from ogive.cli.terminal import console, print_json, print_table, print_text
 
 if TYPE_CHECKING:
     from ogive.api import Funnel
@@ -46,7 +39,7 @@ def search_phases(
     from ogive.job import run_funnel
 
     def say(message: str) -> None:
-        print(message, file=sys.stderr)
+        print_text(message, file=sys.stderr)
 
     def report_phase(name: str, verdict: PhaseVerdict | None) -> None:
         number = [phase.name for phase in job.phases].index(name) + 1
@@ -65,7 +58,7 @@ def search_phases(
         if not as_json:
             name = funnel.stopped.phase
             job_file, phase_folder = relative_path(job.path), relative_path(funnel.folder / name)
-            print(
+            print_text(
                 f"\nthe funnel stops after phase {name!r}. Give it more trials or loosen its `go` in {job_file}, then the "
                 f"same command tests it again; after other changes delete {phase_folder} first"
             )
@@ -94,9 +87,9 @@ def show_funnel(funnel: Funnel, as_json: bool) -> None:
         return
     from ogive.formatting import duration, number
 
-    print(f"funnel    {relative_path(funnel.folder)}")
+    print_text(f"funnel    {relative_path(funnel.folder)}")
     if spent:
-        print(f"spent     {_format_spending(spent)}")
+        print_text(f"spent     {_format_spending(spent)}")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("phase", "state"):
         table.add_column(name)

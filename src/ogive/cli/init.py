@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ogive.cli.terminal import print_text
 from ogive.errors import JobError
 
 TEMPLATES = {"job.yaml": "job.yaml", "space.py": "space.py.txt", "train.py": "train.py.txt"}
@@ -40,6 +41,6 @@ def init(
             (folder / name).write_text(text.replace("@workers@", str(min(2, count_cores()))), encoding="utf-8")
     except OSError as error:
         raise JobError(f"{folder} cannot be written: {error}; choose another folder") from error
-    print(f"wrote {', '.join(str(folder / name) for name in TEMPLATES)}")
+    print_text(f"wrote {', '.join(str(folder / name) for name in TEMPLATES)}")
     print(f"next:  ogive check {folder / 'job.yaml'}")
     print(f"then:  ogive search {folder / 'job.yaml'}")

@@ -23,6 +23,7 @@ from ogive.cli.reproduce import reproduce
 from ogive.cli.search import search
 from ogive.cli.space import space
 from ogive.cli.status import status
+from ogive.cli.terminal import print_text
 from ogive.cli.top import top
 from ogive.cli.watch import watch
 from ogive.errors import OgiveError
@@ -80,11 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.stdout.flush()
     except OgiveError as error:
         for line in str(error).splitlines():
-            print(line if line.startswith(" ") else f"error: {line}", file=sys.stderr)
+            print_text(line if line.startswith(" ") else f"error: {line}", file=sys.stderr)
         sys.exit(USER_ERROR)
     except OSError as error:
         if error.errno != errno.ENOSPC or error.filename is not None:
             raise
-        print(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        print_text(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that flushing the rest of the buffer at exit does not fail
         sys.exit(USER_ERROR)

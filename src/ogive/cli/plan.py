@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ogive.cli.common import AsJson, JobFile, print_json, print_table, relative_path
+from ogive.cli.common import AsJson, JobFile, relative_path
+from ogive.cli.terminal import fits_terminal, print_json, print_table, print_text
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from ogive.job import Job
     from ogive.monitor.cost import Interval
     from ogive.planner import Plan
-    from ogive.planner.plan import SplitForecast
 
 
 def plan(
@@ -71,13 +73,13 @@ def plan(
     request = PlanRequest(
         workers=workers, source=source, measured_trials=trials, measured_epochs=epochs, seeds=seeds, regret=regret
     )
-    result = plan_job(loaded, request, say=lambda message: print(message, file=sys.stderr, flush=True))
+    result = plan_job(loaded, request, say=lambda message: print_text(message, file=sys.stderr))
     path = save_plan(loaded, result)
     if as_json:
         print_json(result.to_json() | {"kept": str(relative_path(path))})
         return
     _print(result, loaded)
-    print(f"\nwritten to {relative_path(path)}; {_usage(loaded)}")
+    print_text(f"\nwritten to {relative_path(path)}; {_usage(loaded)}")
 
 
 def _usage(job: Job) -> str:
@@ -104,48 +106,25 @@ def _select_phase(job: Job, name: str | None) -> Job:
 
 
 def _print(plan: Plan, job: Job) -> None:
-    from rich.table import Table
-
-    from ogive.formatting import number, plural
-    from ogive.planner.recommendation import format_probability
+    from ogive.formatting import plural
 
     strategy, schedule = (next(iter(spec)) for spec in (job.strategy, job.schedule))
-    print(
+    print_text(
         f"{plan.trials} trials with strategy {strategy} and schedule {schedule} on {_format_workers(plan)}; "
         f"{plural(plan.seeds, 'simulation')} of each split\n"
     )
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    has_price = plan.price is not None
-    headings = [
-        "",
-        "trials x workers",
-        "start-up",
-        "epoch",
-        "search",
-        f"to regret {number(plan.regret)}",
-        "worker-hours",
-        *([f"{plan.price.currency or 'money'}"] if plan.price else []),
-        f"best {plan.metric}",
-        "fastest",
-    ]
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in plan.rows:
-        mark = ">" if row.split == plan.recommended else ""
-        table.add_row(
-            mark, f"{row.split}{' *' if row.beyond else ''}", *_cells(row, has_price), format_probability(row.fastest)
-        )
-    print_table(table)
+    wide, narrow = _table(plan, is_narrow=False), _table(plan, is_narrow=True)
+    print_table(wide if fits_terminal(wide) else narrow)
     if any(row.beyond for row in plan.rows):
-        print("* more workers per trial than were measured")
+        print_text("* more workers per trial than were measured")
     split, unit = plan.recommended, plan.unit.removesuffix("s")
     best = f"{plural(split.parallel_trials, 'trial')} at a time, {plural(split.workers_per_trial, unit)} each"
-    print(f"\nrecommended: {best}: {plan.why}")
-    print(f"how sure:    {plan.sure}")
-    print("based on:")
+    print_text(f"\nrecommended: {best}: {plan.why}")
+    print_text(f"how sure:    {plan.sure}")
+    print_text("based on:")
     for assumption in plan.assumptions:
-        print(f"  - {assumption}")
-    print("  - times are means with 90 % intervals, on this machine in its present state")
+        print_text(f"  - {assumption}")
+    print_text("  - times are means with 90 % intervals, on this machine in its present state")
 
 
 def _format_workers(plan: Plan) -> str:
@@ -154,15 +133,32 @@ def _format_workers(plan: Plan) -> str:
     return plural(plan.workers, plan.unit.removesuffix("s"))
 
 
-def _cells(row: SplitForecast, has_price: bool) -> list[str]:
-    from ogive.formatting import duration, number
+def _table(plan: Plan, is_narrow: bool) -> Table:
+    """Return the table of splits; a narrow one has its intervals on lines of their own, and no times of single trials."""
+    from rich.table import Table
 
-    cells = [_format_interval(interval, duration) for interval in (row.start_up, row.epoch, row.seconds)]
-    cells.append("not reached" if row.regret_seconds is None else _format_interval(row.regret_seconds, duration))
-    cells.append(_format_interval(row.worker_hours, number))
-    if has_price and row.money is not None:
-        cells.append(_format_interval(row.money, _format_money))
-    return [*cells, _format_interval(row.value, number)]
+    from ogive.formatting import duration, number
+    from ogive.planner.recommendation import format_probability
+    from ogive.run.spending import HOUR
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    headings = ["", "trials x workers", *([] if is_narrow else ["start-up", "epoch"]), "search"]
+    headings += [f"to regret {number(plan.regret)}", "worker time"]
+    headings += [plan.price.currency or "money"] if plan.price else []
+    for heading in (*headings, f"best {plan.metric}", "fastest"):
+        table.add_column(heading, overflow="fold")
+    for row in plan.rows:
+        times = [row.seconds] if is_narrow else [row.start_up, row.epoch, row.seconds]
+        cells = [_format_interval(interval, duration, is_narrow) for interval in times]
+        regret = row.regret_seconds
+        cells.append("not reached" if regret is None else _format_interval(regret, duration, is_narrow))
+        cells.append(_format_interval(row.worker_hours, lambda hours: duration(hours * HOUR), is_narrow))
+        if plan.price is not None and row.money is not None:
+            cells.append(_format_interval(row.money, _format_money, is_narrow))
+        cells.append(_format_interval(row.value, number, is_narrow))
+        mark, split = (">" if row.split == plan.recommended else ""), f"{row.split}{' *' if row.beyond else ''}"
+        table.add_row(mark, split, *cells, format_probability(row.fastest))
+    return table
 
 
 def _format_money(money: float) -> str:
@@ -170,8 +166,13 @@ def _format_money(money: float) -> str:
     return f"{money:,.2f}" if money >= 0.1 else f"{money:.3g}"
 
 
-def _format_interval(interval: Interval, text_of: Callable[[float], str]) -> str:
-    """Return `45 s (40 s to 51 s)`, or only the expected value if the ends are shown alike; "?" for infinity."""
+def _format_interval(interval: Interval, text_of: Callable[[float], str], is_narrow: bool) -> str:
+    """Return `45 s (40 s to 51 s)`, on two lines if it must be narrow; "?" for infinity.
+
+    If both ends have the same text, only the expected value is returned.
+    """
     values = (interval.low, interval.expected, interval.high)
     low, expected, high = (text_of(value) if math.isfinite(value) else "?" for value in values)
-    return f"{expected} ({low} to {high})" if low != high else expected
+    if low == high:
+        return expected
+    return f"{expected}\n{low}-{high}" if is_narrow else f"{expected} ({low} to {high})"

@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ogive.cli.common import (
-    AsJson,
-    RunPath,
-    format_choices,
-    metric_columns,
-    open_run,
-    print_json,
-    print_table,
-    relative_path,
-)
+from ogive.cli.common import AsJson, RunPath, format_choices, metric_columns, open_run, relative_path
+from ogive.cli.terminal import print_json, print_table, print_text
 from ogive.errors import JobError
 
 if TYPE_CHECKING:
@@ -140,13 +132,13 @@ def _print(result: Replay, state: State) -> None:
 
     goals = ", ".join(f"{o.goal} {o.metric}" for o in result.objectives)
     constraints = f" with {' and '.join(map(str, result.constraints))}" if result.constraints else ""
-    print(f"question  {goals}{constraints}")
-    print(f"answer    the best of the {result.valued:,} of {plural(result.trials, 'trial')} that can be compared")
+    print_text(f"question  {goals}{constraints}")
+    print_text(f"answer    the best of the {result.valued:,} of {plural(result.trials, 'trial')} that can be compared")
     if (result.objectives, result.constraints) != (state.objectives, state.constraints):
         goals_of_search = ", ".join(f"{o.goal} {o.metric}" for o in state.objectives)
-        print(f"          they were proposed to {goals_of_search}; another search would have proposed others")
+        print_text(f"          they were proposed to {goals_of_search}; another search would have proposed others")
     if result.front:
-        print(f"front     {plural(len(result.front), 'trial')}")
+        print_text(f"front     {plural(len(result.front), 'trial')}")
     _print_chosen(result, state)
     _print_stops(result)
     _print_cost(result)
@@ -157,9 +149,9 @@ def _print_chosen(result: Replay, state: State) -> None:
 
     from ogive.formatting import number
 
-    print()
+    print_text()
     if not result.chosen:
-        print("chosen    none: no trial has a value under these objectives and satisfies these constraints")
+        print_text("chosen    none: no trial has a value under these objectives and satisfies these constraints")
         return
     trials = [choice.trial for choice in result.chosen]
     replayed = [o.metric for o in result.objectives] + [c.metric for c in result.constraints]
@@ -180,13 +172,13 @@ def _print_chosen(result: Replay, state: State) -> None:
         table.add_row(*ranks, *values, str(trial.step), *on_front, format_choices(trial))
     print_table(table)
     if len({trial.step for trial in trials}) > 1:
-        print("trials with more epochs come first, whatever their values")
+        print_text("trials with more epochs come first, whatever their values")
 
 
 def _print_stops(result: Replay) -> None:
     from rich.table import Table
 
-    print()
+    print_text()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("stop rule", "at trial", "best by then", "loses", "saves", "reason"):
         table.add_column(name, justify="right" if name in ("at trial", "best by then") else "left", overflow="fold")
@@ -216,16 +208,16 @@ def _print_cost(result: Replay) -> None:
     from ogive.formatting import duration
     from ogive.run.spending import HOUR
 
-    print()
+    print_text()
     paid, replayed = result.paid, result.would_pay
     time = f"{duration(HOUR * paid.hours)}, with {duration(HOUR * paid.worker_hours)} of worker time"
     if paid.money is None and replayed.money is None:
-        print(f"cost      {time}; no price is known, add --price")
+        print_text(f"cost      {time}; no price is known, add --price")
     elif paid.money == replayed.money:
-        print(f"cost      {time}, {_format_money(paid)}")
+        print_text(f"cost      {time}, {_format_money(paid)}")
     else:
         run_price = "the run had no price" if paid.money is None else f"the run paid {_format_money(paid)}"
-        print(f"cost      {time}, {_format_money(replayed)} at this price; {run_price}")
+        print_text(f"cost      {time}, {_format_money(replayed)} at this price; {run_price}")
 
 
 def _format_money(spent: Spending) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ogive.cli.common import RunPath, open_run, relative_path
+from ogive.cli.terminal import print_text
 
 
 class Format(StrEnum):
@@ -61,4 +62,4 @@ def report(
     restriction = subject.narrower_space
     suggested = write_suggested(opened.folder, restriction, subject.best_trials) if restriction else None
     if suggested is not None:
-        print(f"a job for a narrower space: {relative_path(suggested)}", file=sys.stderr)
+        print_text(f"a job for a narrower space: {relative_path(suggested)}", file=sys.stderr)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ogive.cli.common import AsJson, RunPath, open_run, print_json, print_table, relative_path
+from ogive.cli.common import AsJson, RunPath, open_run, relative_path
+from ogive.cli.terminal import print_json, print_table, print_text
 
 if TYPE_CHECKING:
     from ogive.api.reproduce import Reproduction
@@ -43,7 +44,7 @@ def reproduce(
     """
     opened = open_run(run, trust=True)
     result = opened.reproduce(
-        trial, ignore=ignore or (), folder=output, say=lambda message: print(message, file=sys.stderr)
+        trial, ignore=ignore or (), folder=output, say=lambda message: print_text(message, file=sys.stderr)
     )
     if as_json:
         print_json(result.to_json())
@@ -57,21 +58,21 @@ def _print(result: Reproduction) -> None:
     from ogive.formatting import plural
 
     if not result.environment:
-        print("the environment is the same as when the trial ran")
+        print_text("the environment is the same as when the trial ran")
     ignored = f"; not compared: {', '.join(result.ignored)}" if result.ignored else ""
     compared = f"{plural(result.values, 'value')} at {plural(result.steps, 'step')}"
     if result.same and not result.values:
-        print(f"trial {result.trial} reported nothing, and the repetition ended in the same way")
+        print_text(f"trial {result.trial} reported nothing, and the repetition ended in the same way")
         return
     if result.same:
-        print(f"trial {result.trial} was reproduced: {compared} are equal{ignored}")
+        print_text(f"trial {result.trial} was reproduced: {compared} are equal{ignored}")
         return
     different = len(result.differences)
-    print(f"trial {result.trial} was not reproduced: {different} of {compared} differ{ignored}")
+    print_text(f"trial {result.trial} was not reproduced: {different} of {compared} differ{ignored}")
     if result.ended:
-        print(f"it ended differently: {result.ended}")
+        print_text(f"it ended differently: {result.ended}")
     _print_differences(result)
-    print(f"its output: {relative_path(Path(result.folder))}")
+    print_text(f"its output: {relative_path(Path(result.folder))}")
 
 
 def _print_differences(result: Reproduction) -> None:
@@ -89,4 +90,4 @@ def _print_differences(result: Reproduction) -> None:
     if result.differences:
         print_table(table)
     if len(result.differences) > MOST_LISTED:
-        print(f"and {len(result.differences) - MOST_LISTED} more (--json lists all)")
+        print_text(f"and {len(result.differences) - MOST_LISTED} more (--json lists all)")

@@ -12,12 +12,10 @@ import typer
 from ogive.cli.common import (
     AsJson,
     JobFile,
-    console,
     failure_digest,
     live_observer,
     network_json,
     print_failures,
-    print_json,
     print_networks,
     print_notes,
     reasons_without_weights,
@@ -25,6 +23,7 @@ from ogive.cli.common import (
 )
 from ogive.cli.cost_prompt import confirm
 from ogive.cli.funnel_view import search_phases
+from ogive.cli.terminal import console, print_json, print_text
 
 if TYPE_CHECKING:
     from ogive.api import Run
@@ -192,19 +191,19 @@ def _print(run: Run, how_to_continue: str) -> None:
     state = run.state
     because = " because of failures" if run.failed else ""
     trials = plural(len(state.trials), "trial")
-    print(f"{trials} in {duration(state.elapsed_seconds)}; the search ended{because}: {state.end_reason}")
+    print_text(f"{trials} in {duration(state.elapsed_seconds)}; the search ended{because}: {state.end_reason}")
     best = run.stages.ranked(MOST_SHOWN)
     if best:
-        print_networks(state, best)
+        print_networks(state, best, are_drawn=True)
     for network in best:
-        print(f"\ntrial {network.trial.id}:")
+        print_text(f"\ntrial {network.trial.id}:")
         console().print(draw_text(network.trial.architecture))
     print_failures(state, run.folder)
     hint = overtraining(state)
     if hint is not None:
-        print(f"hint: {hint}")
+        print_text(f"hint: {hint}")
     if not best:
-        print(explain_no_best(state))
+        print_text(explain_no_best(state))
         return
     folder = shlex.quote(str(relative_path(run.folder)))
     print(f"\nreport:   ogive report {folder}")

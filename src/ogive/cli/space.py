@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ogive.cli.common import AsJson, print_json, print_table
+from ogive.cli.common import AsJson
+from ogive.cli.terminal import print_json, print_table, print_text
 
 if TYPE_CHECKING:
     from ogive.space import Decision, Space
@@ -35,10 +36,10 @@ def space(
         rows = [{"id": architecture.id, "architecture": architecture.to_json()} for architecture in samples]
         print_json({**loaded.to_json(), "size": size_json(loaded), "samples": rows})
         return
-    print(f"{size_text(loaded)} in {plural(len(loaded.decisions), 'decision')}")
+    print_text(f"{size_text(loaded)} in {plural(len(loaded.decisions), 'decision')}")
     _print_decisions(loaded)
     for architecture in samples:
-        print(f"sample: {', '.join(f'{name}={label}' for name, label in architecture.items())}")
+        print_text(f"sample: {', '.join(f'{name}={label}' for name, label in architecture.items())}")
 
 
 def _print_decisions(space: Space) -> None:

@@ -6,16 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ogive.cli.common import (
-    AsJson,
-    RunPath,
-    network_json,
-    open_run,
-    print_json,
-    print_networks,
-    print_notes,
-    print_trials,
-)
+from ogive.cli.common import AsJson, RunPath, network_json, open_run, print_networks, print_notes, print_trials
+from ogive.cli.terminal import print_json, print_text
 
 
 def top(
@@ -41,7 +33,7 @@ def top(
         print_networks(opened.state, networks)
         print_notes(opened)
     else:
-        print(explain_no_best(opened.state))
+        print_text(explain_no_best(opened.state))
         trials = find_least_violating(opened.state, k)
         if trials:
             print_trials(opened.state, trials, ranked=False)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ogive.cli.common import AsJson, print_json, relative_path
+from ogive.cli.common import AsJson, relative_path
+from ogive.cli.terminal import print_json, print_text
 
 if TYPE_CHECKING:
     from ogive.monitor.run_watcher import RunWatcher
@@ -52,7 +53,7 @@ def watch(
             if alert is not None:
                 alerts.append((folder, alert))
                 if not as_json:
-                    print(f"{alert.severity}: {relative_path(folder)}: {alert.message}", flush=True)
+                    print_text(f"{alert.severity}: {relative_path(folder)}: {alert.message}")
                 _send(folder, run, alert, extra)
         if all(run.is_over for run in watched.values()) or (once and all(run.is_certain for run in watched.values())):
             break
@@ -70,9 +71,11 @@ def _send(folder: Path, run: RunWatcher, alert: Alert, extra: list[Any]) -> None
 
     error = run.journal_alert(alert)
     if error:
-        print(f"warning: the alert could not be journalled, so the next check sends it again: {error}", file=sys.stderr)
+        print_text(
+            f"warning: the alert could not be journalled, so the next check sends it again: {error}", file=sys.stderr
+        )
     stored = [spec for spec in run.settings.alerts if spec != "console"]
     routes = AlertRoutes([*stored, *check_routes(extra)], folder)
     routes.send(alert)
     for message in routes.close():
-        print(f"warning: {message}", file=sys.stderr)
+        print_text(f"warning: {message}", file=sys.stderr)

@@ -131,7 +131,7 @@ def _ledger_line(label: str, lines: Sequence[cost.Saving]) -> list[Line]:
 def advice_lines(verdicts: Sequence[StopVerdict]) -> list[Line]:
     """Return the verdict of each stop rule, those that say stop first."""
     ordered = sorted(verdicts, key=lambda verdict: not verdict.stop)
-    return [("STOP" if v.stop else "go on", f"{v.rule.replace('_', ' ')}: {v.reason}") for v in ordered]
+    return [("STOP" if v.stop else "continue", f"{v.rule.replace('_', ' ')}: {v.reason}") for v in ordered]
 
 
 def alert_lines(state: State) -> list[Line]:

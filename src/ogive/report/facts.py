@@ -10,6 +10,7 @@ from typing import Any
 from ogive.formatting import plural
 from ogive.hashing import hash_json
 from ogive.run.state import State
+from ogive.session.search_code import ESTIMATOR, SOURCES
 from ogive.space import SizeBounds
 
 MOST_SESSIONS = 10
@@ -52,9 +53,10 @@ def reproduction_facts(state: State) -> dict[str, Any]:
 
 def _hash_sources(session: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a session's record with one hash for all source files of a kind."""
-    if "sources" not in session:
+    if SOURCES not in session:
         return session
-    return {**session, "sources": {kind: hash_json(parts) for kind, parts in session["sources"].items()}}
+    hashes = {"estimator" if kind == ESTIMATOR else kind: hash_json(parts) for kind, parts in session[SOURCES].items()}
+    return {**session, SOURCES: hashes}
 
 
 def format_size(state: State) -> str:

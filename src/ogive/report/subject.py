@@ -41,12 +41,15 @@ class Subject:
         folder: of the run; None for a state without a folder.
         name: of the run, the title of the report.
         comparison: with a hand-drawn baseline; None where there is none.
+        run_argument: the run as the argument of a command, quoted for a shell. Default: its absolute folder, or RUN for a
+            state without a folder.
     """
 
     state: State
     folder: Path | None
     name: str
     comparison: BaselineComparison | None = None
+    run_argument: str | None = None
 
     @cached_property
     def trials(self) -> list[Trial]:
@@ -168,7 +171,9 @@ class Subject:
 
     @property
     def folder_argument(self) -> str:
-        """The run's folder as an argument of a command, quoted and absolute; RUN for a state without a folder."""
+        """The run as the argument of a command."""
+        if self.run_argument is not None:
+            return self.run_argument
         return shlex.quote(str(self.folder.absolute())) if self.folder else "RUN"
 
     @property
