@@ -87,14 +87,8 @@ def print_trials(state: State, trials: Sequence[Trial], ranked: bool = True) -> 
     )
 
 
-def print_networks(state: State, networks: Sequence[Delivery], are_drawn: bool = False) -> None:
-    """Print a table of networks, best first; metrics, epochs and status are from the last stage that trained each.
-
-    Args:
-        state: of the search.
-        networks: of the run.
-        are_drawn: leave out the decisions, because the networks are drawn below the table.
-    """
+def print_networks(state: State, networks: Sequence[Delivery]) -> None:
+    """Print a table of networks, best first; metrics, epochs and status are from the last stage that trained each."""
     from ogive.stages.delivery import SEARCH
 
     rows = []
@@ -104,7 +98,7 @@ def print_networks(state: State, networks: Sequence[Delivery], are_drawn: bool =
             status = f"{'winner, ' if network.is_winner else ''}{network.stage}"
         rows.append((network.trial, network.mean, network.training.step, status))
     metrics = metric_columns(state, [network.trial for network in networks])
-    _print_ranking(rows, metrics, has_decisions=not are_drawn)
+    _print_ranking(rows, metrics)
     seeds = sorted({len(network.seeds) for network in networks if network.stage != SEARCH})
     if seeds and seeds[-1] > 1:
         print(f"values of full training are means over {' or '.join(map(str, seeds))} seeds")
@@ -114,19 +108,17 @@ def _print_ranking(
     rows: Sequence[tuple[Trial, Mapping[str, float], int, str]],
     metrics: Sequence[str],
     ranked: bool = True,
-    has_decisions: bool = True,
 ) -> None:
     """Print a table; the decisions are its last column, or lines below it if the terminal is too narrow for the column."""
     from ogive.run.trial_labels import format_trial_name
 
-    table = _ranking_table(rows, metrics, ranked, has_decisions)
+    table = _ranking_table(rows, metrics, ranked, has_decisions=True)
     if fits_terminal(table):
         print_table(table)
         return
     print_table(_ranking_table(rows, metrics, ranked, has_decisions=False))
-    if has_decisions:
-        for trial, *_ in rows:
-            print_text(f"{format_trial_name(trial)}: {format_choices(trial)}")
+    for trial, *_ in rows:
+        print_text(f"{format_trial_name(trial)}: {format_choices(trial)}")
 
 
 def _ranking_table(
@@ -152,6 +144,27 @@ def _ranking_table(
         cells += [format_trial_name(trial).removeprefix("trial "), *values, str(step), status]
         table.add_row(*cells, *([format_choices(trial)] if has_decisions else []))
     return table
+
+
+def print_line(label: str, text: object, width: int = 9) -> None:
+    """Print a text after a label, and indent the lines into which a terminal breaks it."""
+    print_text(f"{label:<{width}} {text}", indent=width + 1)
+
+
+def print_summary(run: Run) -> None:
+    """Print the answers that the report begins with: the result, how certain it is, its cost, and what to do next."""
+    import shlex
+
+    from ogive.report.subject import Subject
+    from ogive.report.summary import collect_summary
+    from ogive.stages.baseline_comparison import read_comparison
+
+    argument = shlex.quote(str(relative_path(run.folder)))
+    subject = Subject(run.state, run.folder, run.folder.name, read_comparison(run.folder), run_argument=argument)
+    print_text()
+    for question, answer in collect_summary(subject):
+        print_line(question.lower(), answer.replace("`", ""))
+    print_text()
 
 
 def print_notes(run: Run) -> None:

@@ -17,7 +17,7 @@ from ogive.cli.common import (
     network_json,
     print_failures,
     print_networks,
-    print_notes,
+    print_summary,
     reasons_without_weights,
     relative_path,
 )
@@ -186,7 +186,6 @@ def _print(run: Run, how_to_continue: str) -> None:
     from ogive.formatting import duration, plural
     from ogive.monitor.overtraining import overtraining
     from ogive.report import draw_text
-    from ogive.run.results import explain_no_best
 
     state = run.state
     because = " because of failures" if run.failed else ""
@@ -194,21 +193,19 @@ def _print(run: Run, how_to_continue: str) -> None:
     print_text(f"{trials} in {duration(state.elapsed_seconds)}; the search ended{because}: {state.end_reason}")
     best = run.stages.ranked(MOST_SHOWN)
     if best:
-        print_networks(state, best, are_drawn=True)
-    for network in best:
-        print_text(f"\ntrial {network.trial.id}:")
-        console().print(draw_text(network.trial.architecture))
+        print_networks(state, best)
+        print_text(f"\ntrial {best[0].trial.id}:")
+        console().print(draw_text(best[0].trial.architecture))
     print_failures(state, run.folder)
     hint = overtraining(state)
     if hint is not None:
         print_text(f"hint: {hint}")
+    print_summary(run)
     if not best:
-        print_text(explain_no_best(state))
         return
     folder = shlex.quote(str(relative_path(run.folder)))
-    print(f"\nreport:   ogive report {folder}")
+    print(f"report:   ogive report {folder}")
     trial = f" --trial {best[0].trial.id}" if len(run.stages.winners) > 1 else ""
     to_torch = " --to torch" if best[0].weights is not None else ""
     print(f"export:   ogive export {folder}{trial}{to_torch}")
-    print_notes(run)
     print(f"continue: {how_to_continue}")

@@ -15,10 +15,12 @@ from ogive.cli.common import (
     network_json,
     open_run,
     print_failures,
+    print_line,
+    print_summary,
     reasons_without_weights,
     relative_path,
 )
-from ogive.cli.terminal import print_json, print_text
+from ogive.cli.terminal import print_json
 
 if TYPE_CHECKING:
     from ogive.api import Run
@@ -70,59 +72,38 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
         }
         print_json(summary | more)
         return
-    _print_line("run", relative_path(opened.folder))
+    print_line("run", relative_path(opened.folder))
     reason = state.end_reason or state.error
-    _print_line("state", f"{summary['state']}{f': {reason}' if reason else ''}")
+    print_line("state", f"{summary['state']}{f': {reason}' if reason else ''}")
     counts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in summary["trials"].items())
     repeats = f" ({len(state.repeated_by):,} of them repeat failed trials)" if state.repeated_by else ""
-    _print_line("trials", f"{len(state.trials):,} of {state.total_trials:,}{repeats}{f': {counts}' if counts else ''}")
-    _print_summary(opened)
+    print_line("trials", f"{len(state.trials):,} of {state.total_trials:,}{repeats}{f': {counts}' if counts else ''}")
+    print_summary(opened)
     for winner in winners:
         values = ", ".join(f"{o.metric} {number(winner.mean[o.metric])}" for o in state.objectives)
-        _print_line("winner", f"{values}: {winner.title}, {format_choices(winner.trial)}")
+        print_line("winner", f"{values}: {winner.title}, {format_choices(winner.trial)}")
     if best:
         values = ", ".join(f"{o.metric} {number(best[0].metrics[o.metric])}" for o in state.objectives)
         stage = " of the search" if winners else ""
-        _print_line("best", f"{values}: {format_trial_name(best[0])}{stage}, {format_choices(best[0])}")
+        print_line("best", f"{values}: {format_trial_name(best[0])}{stage}, {format_choices(best[0])}")
     elif len(state.objectives) > 1 and (front := opened.front()):
-        _print_line("front", f"{plural(len(front), 'trial')}: ogive front {relative_path(opened.folder)}")
-    _print_line(
+        print_line("front", f"{plural(len(front), 'trial')}: ogive front {relative_path(opened.folder)}")
+    print_line(
         "time", f"{duration(state.elapsed_seconds)}; compute time of all trials {duration(state.compute_seconds)}"
     )
     per_trial = state.settings.get("workers_per_trial", 1)
     processes = f" of {per_trial} processes each" if per_trial > 1 else ""
-    _print_line("workers", f"{state.settings['workers']}{processes}, busy for {busy.mean:.0%} of the time")
+    print_line("workers", f"{state.settings['workers']}{processes}, busy for {busy.mean:.0%} of the time")
     for label, text in cost_text.cost_lines(states, now):
-        _print_line(label, text)
-    _print_line("advice", _format_advice(state, advice))
+        print_line(label, text)
+    print_line("advice", _format_advice(state, advice))
     for label, text in cost_text.advice_lines(advice):
-        _print_line(f"  {label}", text, width=10)
+        print_line(f"  {label}", text, width=10)
     for label, text in cost_text.alert_lines(state):
-        _print_line(label, text)
+        print_line(label, text)
     if state.warnings:
-        _print_line("warnings", f"{len(state.warnings)}, the last one: {state.warnings[-1][0]}")
+        print_line("warnings", f"{len(state.warnings)}, the last one: {state.warnings[-1][0]}")
     print_failures(state, opened.folder)
-
-
-def _print_line(label: str, text: object, width: int = 9) -> None:
-    """Print a text after a label, and indent the lines into which a terminal breaks it."""
-    print_text(f"{label:<{width}} {text}", indent=width + 1)
-
-
-def _print_summary(run: Run) -> None:
-    """Print the answers that the report begins with: the result, how certain it is, its cost, and what to do next."""
-    import shlex
-
-    from ogive.report.subject import Subject
-    from ogive.report.summary import collect_summary
-    from ogive.stages.baseline_comparison import read_comparison
-
-    argument = shlex.quote(str(relative_path(run.folder)))
-    subject = Subject(run.state, run.folder, run.folder.name, read_comparison(run.folder), run_argument=argument)
-    print_text()
-    for question, answer in collect_summary(subject):
-        _print_line(question.lower(), answer.replace("`", ""))
-    print_text()
 
 
 def _format_advice(state: State, verdicts: Sequence[StopVerdict]) -> str:

@@ -119,16 +119,16 @@ def _plain_line(progress: Progress) -> str:
 
 
 def _create_table(progress: Progress) -> Table:
-    """Return the bar and the lines below it. Lines that are too long are cut."""
+    """Return the bar and the lines below it. Lines that are too long are wrapped; the decisions of the best are cut."""
     rows = Table.grid(padding=(0, 1), expand=True)
     rows.add_column(style="dim", no_wrap=True, min_width=8)
-    rows.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    rows.add_column(ratio=1)
     rows.add_row("", ProgressBar(total=progress.total, completed=min(progress.inactive, progress.total)))
     rows.add_row("trials", progress.progress())
     rows.add_row("best", Text(progress.best_so_far(), style="bold"))
     if len(progress.best) == 1:
         choices = ", ".join(f"{name} {label}" for name, label in progress.best[0].architecture.items())
-        rows.add_row("", Text(choices, style="dim"))
+        rows.add_row("", Text(choices, style="dim", no_wrap=True, overflow="ellipsis"))
     failures, spent = progress.failures(), progress.spent
     if failures is not None:
         rows.add_row("failed", Text(failures, style="red"))
