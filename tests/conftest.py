@@ -48,6 +48,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(SLOW):
             item.add_marker(pytest.mark.slow)
-    gone = [name for name in SLOW if not any(item.nodeid.startswith(name) for item in items)]
-    if gone and len(items) > WHOLE_SUITE:
-        raise pytest.UsageError(f"tests/conftest.py names tests that are not there: {', '.join(gone)}")
+    missing = [name for name in SLOW if not any(item.nodeid.startswith(name) for item in items)]
+    if missing and len(items) > WHOLE_SUITE:
+        raise pytest.UsageError(f"tests/conftest.py names tests that are not there: {', '.join(missing)}")

@@ -57,9 +57,9 @@ def test_the_suggested_job_loads_runs_and_starts_from_the_best(tmp_path: Path, o
     assert labels["a"]["labels"] == [4]
     assert labels["z"]["labels"] == ["u", "v"]
     assert suggested.run.resolve() == (tmp_path / "work" / "runs" / "job-narrower")
-    found = run_job(load_job(run / "suggested.yaml", {"max_trials": 5}))
+    rerun = run_job(load_job(run / "suggested.yaml", {"max_trials": 5}))
     best = json.loads(ogive("top", path, "-k", "3", "--json").out)
-    assert [trial.architecture.to_json() for trial in found.trials[:3]] == [item["architecture"] for item in best]
+    assert [trial.architecture.to_json() for trial in rerun.trials[:3]] == [item["architecture"] for item in best]
     page = (run / "report.html").read_text()
     assert "a: [4]" in page
 

@@ -80,7 +80,7 @@ def test_a_criterion_on_a_metric_that_no_trial_reports_is_named(
 ) -> None:
     from ogive.cli.status import status
 
-    found = og.search(
+    run = og.search(
         SPACE,
         train,
         objectives="accuracy",
@@ -91,14 +91,14 @@ def test_a_criterion_on_a_metric_that_no_trial_reports_is_named(
         executor="inline",
         run=tmp_path / "run",
     )
-    output = [message for message, _ in found.state.warnings if "criterion on 'f1'" in message]
+    output = [message for message, _ in run.state.warnings if "criterion on 'f1'" in message]
     assert len(output) == 1
-    status(found.folder)
+    status(run.folder)
     assert "no trial reports 'f1' (they report: accuracy, size)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_trials_that_violate_a_constraint_are_not_among_the_best(tmp_path: Path) -> None:
-    found = og.search(
+    run = og.search(
         SPACE,
         train,
         objectives="accuracy",
@@ -109,4 +109,4 @@ def test_trials_that_violate_a_constraint_are_not_among_the_best(tmp_path: Path)
         executor="inline",
         run=tmp_path / "run",
     )
-    assert [trial.architecture["width"] for trial in found.top()] == [4, 3, 2]
+    assert [trial.architecture["width"] for trial in run.top()] == [4, 3, 2]

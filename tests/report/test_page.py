@@ -97,38 +97,38 @@ def evaluate(a: og.Architecture) -> dict[str, float]:
     return {"accuracy": a["a"] / 8 + a["b"] / 100, "parameters": 1000 * a["a"] - a["b"]}
 
 
-def run(folder: Path, estimator: Any = evaluate, **options: Any) -> og.Run:
+def run_search(folder: Path, estimator: Any = evaluate, **options: Any) -> og.Run:
     settings = {"max_trials": 30, "max_failed_trials": 30, "seed": 1, "strategy": "random", **options}
     estimator = estimator if isinstance(estimator, Estimator) else og.estimate.function(estimator)
     return og.search(SPACE, estimator, run=folder, executor="inline", cache=False, **settings)
 
 
 def test_the_page_shows_the_result_and_contains_no_scripts(tmp_path: Path) -> None:
-    found = run(tmp_path / "<b>r")
-    path = found.report()
-    assert path == found.folder / "report.html"
+    run = run_search(tmp_path / "<b>r")
+    path = run.report()
+    assert path == run.folder / "report.html"
     page = parse_and_check(path.read_text())
     assert (
-        f"Trial {found.best.id} is the best of {sum(bool(t.reports) and not t.status.failed for t in found.trials)}"
+        f"Trial {run.best.id} is the best of {sum(bool(t.reports) and not t.status.failed for t in run.trials)}"
         in page.text
     )
-    assert f"{found.best.metrics['parameters']:,.0f} parameters of the best" in page.text
-    assert f"ogive finalize {shlex.quote(str(found.folder.absolute()))} --top 10" in page.text
-    assert f"ogive reproduce {shlex.quote(str(found.folder.absolute()))} --trial" in page.text
+    assert f"{run.best.metrics['parameters']:,.0f} parameters of the best" in page.text
+    assert f"ogive finalize {shlex.quote(str(run.folder.absolute()))} --top 10" in page.text
+    assert f"ogive reproduce {shlex.quote(str(run.folder.absolute()))} --trial" in page.text
     assert "The search ended: all 30 trials are done; no stop rule advises against more trials." in page.text
     assert "ValueError: </pre><script>alert('x')</script>" in page.text  # the traceback, as text
     assert re.search(r"not finite \d+ trials?", page.text)
     assert "No baseline was compared" in page.text
     assert "the expected best of as many random trials, from all" in page.text
     assert "30 random" in page.text
-    assert found.state.space.fingerprint in page.text
+    assert run.state.space.fingerprint in page.text
     assert page.text.count("decisions, seed and id") == 5
     assert "<b>r" in page.text
 
 
 def test_the_same_journal_gives_the_same_page(tmp_path: Path) -> None:
-    found = run(tmp_path / "r")
-    first = render(found.state, "r")
+    run = run_search(tmp_path / "r")
+    first = render(run.state, "r")
     again = og.open_run(tmp_path / "r", trust=True)
     assert render(again.state, "r") == first
 
@@ -158,7 +158,7 @@ def violating(a: og.Architecture) -> dict[str, float]:
     ],
 )
 def test_every_kind_of_run_has_a_page(tmp_path: Path, estimator: Any, options: dict[str, Any], text: str) -> None:
-    page = parse_and_check(run(tmp_path / "r", estimator, **options).report().read_text())
+    page = parse_and_check(run_search(tmp_path / "r", estimator, **options).report().read_text())
     assert text in page.text
 
 
@@ -207,8 +207,8 @@ class Growing(Halving):
     ],
 )
 def test_a_page_can_be_written_at_every_moment_of_a_run(tmp_path: Path, options: dict[str, Any]) -> None:
-    found = run(tmp_path / "r", Growing(), **{"price": 2.0, **options})
-    journal = Journal(found.folder / "journal.db", writable=False)
+    run = run_search(tmp_path / "r", Growing(), **{"price": 2.0, **options})
+    journal = Journal(run.folder / "journal.db", writable=False)
     events = list(journal.read())
     journal.close()
     state = State.from_events(events[:1], SPACE)
@@ -216,13 +216,13 @@ def test_a_page_can_be_written_at_every_moment_of_a_run(tmp_path: Path, options:
         state.apply(event)
         if number < 12 or number % 37 == 0:
             parse_and_check(render(state, "r"))
-    parse_and_check(render(state, "r", folder=found.folder))
+    parse_and_check(render(state, "r", folder=run.folder))
 
 
 def test_rungs_count_the_trials_that_reached_them_and_that_continued(tmp_path: Path) -> None:
-    found = run(tmp_path / "r", Halving(), schedule="asha", epochs=9)
-    page = parse_and_check(found.report().read_text())
-    reached = [sum(t.step >= level for t in found.trials) for level in (1, 3, 9)]
+    run = run_search(tmp_path / "r", Halving(), schedule="asha", epochs=9)
+    page = parse_and_check(run.report().read_text())
+    reached = [sum(t.step >= level for t in run.trials) for level in (1, 3, 9)]
     assert reached[0] == 30 > reached[1] > reached[2] > 0
     assert f"1 epoch {reached[0]} {reached[1]} " in page.text
     assert f"3 epochs {reached[1]} {reached[2]} " in page.text
@@ -231,22 +231,22 @@ def test_rungs_count_the_trials_that_reached_them_and_that_continued(tmp_path: P
 
 
 def test_a_comparison_in_the_folder_is_shown(tmp_path: Path) -> None:
-    found = run(tmp_path / "r")
+    run = run_search(tmp_path / "r")
     network = ComparedNetwork(f"trial {HOSTILE}", {"accuracy": [0.98, 0.97, 0.99]}, 1000)
     baseline = ComparedNetwork("hand-drawn", {"accuracy": [0.91, 0.91, 0.92]}, 2000)
     reference = RandomReference("accuracy", [0.1, 0.2, 0.3], "Same recipe.")
-    write_comparison(BaselineComparison.of(network, baseline, [0, 1, 2], "test", reference), found.folder)
-    page = parse_and_check(found.report().read_text())
+    write_comparison(BaselineComparison.of(network, baseline, [0, 1, 2], "test", reference), run.folder)
+    page = parse_and_check(run.report().read_text())
     assert "The network of the search is better." in page.text
     assert "0.50 times" in page.text
     assert "3 trials of a separate random search. Same recipe." in page.text
-    (found.folder / "comparison.json").write_text("{")
+    (run.folder / "comparison.json").write_text("{")
     with pytest.raises(RunError, match=r"comparison.json cannot be read"):
-        found.report()
+        run.report()
 
 
 def test_a_space_without_layers_is_shown_as_decisions(tmp_path: Path) -> None:
-    run(tmp_path / "r")
+    run_search(tmp_path / "r")
     state = og.open_run(tmp_path / "r").state
     page = parse_and_check(write_report(state, tmp_path / "r", tmp_path / "new" / "page.html").read_text())
     assert "Not drawn: the space was read from a journal" in page.text
@@ -312,45 +312,45 @@ def test_a_loss_that_falls_to_a_tenth_has_a_logarithmic_axis() -> None:
 def test_labels_of_finalists_do_not_overlap() -> None:
     rows = [(f"trial {i}", 0.9 + i / 1e4, 0.9 + i / 1e4) for i in range(12)]
     figure = full_training_scatter(rows, "accuracy", "maximize", winners=["trial 11"], seeds={})
-    found = re.findall(r'class="strong" x="([\d.]+)" y="([\d.]+)">([^<]+)<', figure)
-    boxes = [(float(x), float(y), float(x) + 6.6 * len(text)) for x, y, text in found]
-    assert "trial 11" in [text for _, _, text in found]
+    labels = re.findall(r'class="strong" x="([\d.]+)" y="([\d.]+)">([^<]+)<', figure)
+    boxes = [(float(x), float(y), float(x) + 6.6 * len(text)) for x, y, text in labels]
+    assert "trial 11" in [text for _, _, text in labels]
     for i, (left, y, right) in enumerate(boxes):
         assert all(other[0] >= right or other[2] <= left or abs(other[1] - y) >= 14 for other in boxes[:i])
 
 
 def test_a_section_without_content_is_one_line(tmp_path: Path) -> None:
-    page = run(tmp_path / "r", max_trials=4).report().read_text()
+    page = run_search(tmp_path / "r", max_trials=4).report().read_text()
     line = '<section class="line"><h2 id="failures">Failures</h2><p>No trial has failed.</p></section>'
     assert line in page
     assert 'href="#failures"' not in page
 
 
 def test_a_page_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
-    found = run(tmp_path / "r", max_trials=2)
+    run = run_search(tmp_path / "r", max_trials=2)
     (tmp_path / "file").write_text("x")
     with pytest.raises(RunError, match=r"the report .* cannot be written"):
-        found.report(tmp_path / "file" / "page.html")
+        run.report(tmp_path / "file" / "page.html")
     assert (tmp_path / "file").read_text() == "x"
 
 
 def test_markdown_has_the_same_content(tmp_path: Path) -> None:
-    found = run(tmp_path / "r", **SEVERAL)
-    html = parse_and_check(found.report().read_text())
-    text = found.report(tmp_path / "out" / "page.md").read_text()
+    run = run_search(tmp_path / "r", **SEVERAL)
+    html = parse_and_check(run.report().read_text())
+    text = run.report(tmp_path / "out" / "page.md").read_text()
     outside = re.sub(r"^(`{3,})text\n.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
     assert not re.search(r"(?<!\\)<", outside)  # nothing of a user's text is markup
     for line in re.findall(r"^## (.+)$", text, re.MULTILINE):
         assert line in html.text
     links = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
-    assert len(links) == len(set(links)) == found.report().read_text().count("<svg")
+    assert len(links) == len(set(links)) == run.report().read_text().count("<svg")
     for link in links:
         assert "prefers-color-scheme" in (tmp_path / "out" / link).read_text()
         parse_and_check((tmp_path / "out" / link).read_text())
     front = re.findall(r"^\| trial (\d+)", text, re.MULTILINE)
-    assert [int(number) for number in front] == [trial.id for trial in found.front()]
+    assert [int(number) for number in front] == [trial.id for trial in run.front()]
     with pytest.raises(JobError, match=r"its name ends in '.pdf'; allowed: .html or .md"):
-        found.report(tmp_path / "page.pdf")
+        run.report(tmp_path / "page.pdf")
 
 
 def test_a_front_has_its_knee_and_its_volume(tmp_path: Path) -> None:
@@ -358,8 +358,8 @@ def test_a_front_has_its_knee_and_its_volume(tmp_path: Path) -> None:
         return {"error": (8 - a["a"]) ** 2 + a["b"], "cost": 1 + a["a"] ** 2}
 
     objectives = [og.Objective("error"), og.Objective("cost")]
-    found = run(tmp_path / "r", error_and_cost, objectives=objectives, max_trials=60)
-    text = found.report().read_text()
+    run = run_search(tmp_path / "r", error_and_cost, objectives=objectives, max_trials=60)
+    text = run.report().read_text()
     page = parse_and_check(text)
     assert "its knee is trial" in page.text.lower()
     assert "Hypervolume: the front dominates" in page.text
@@ -371,10 +371,10 @@ def test_a_front_of_one_is_named_with_its_values(tmp_path: Path) -> None:
         return {"accuracy": a["a"] + a["b"] / 10, "latency": -a["a"] - a["b"] / 10}
 
     objectives = ["accuracy", og.Objective("latency", "minimize")]
-    found = run(tmp_path / "r", best, objectives=objectives, max_trials=12)
-    (trial,) = found.front()
+    run = run_search(tmp_path / "r", best, objectives=objectives, max_trials=12)
+    (trial,) = run.front()
     text = f"Trial {trial.id} is the best of 12 trials with a value in all objectives: accuracy "
-    assert text in parse_and_check(found.report().read_text()).text
+    assert text in parse_and_check(run.report().read_text()).text
 
 
 def test_paused_trials_count_in_the_share_of_failures() -> None:
@@ -388,7 +388,7 @@ def test_paused_trials_count_in_the_share_of_failures() -> None:
 def test_the_checklists_agree_with_the_journal(tmp_path: Path) -> None:
     careful = {"budget": 2, "price": 1.5, "criteria": [og.Constraint("accuracy", at_least=0.5)]}
     for folder, options, verdict in (("a", {}, "no"), ("b", careful, "yes")):
-        state = run(tmp_path / folder, **options).state
+        state = run_search(tmp_path / folder, **options).state
         answers = {
             text: answer for items in fill_in_checklists(Subject(state, None, "r")).values() for text, answer in items
         }
@@ -402,21 +402,21 @@ def test_the_checklists_agree_with_the_journal(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_full_training_is_shown(tmp_path: Path) -> None:
-    found = run(tmp_path / "r")
-    (found.folder / "final").mkdir()
-    assert "Full training has begun and has not ended" in parse_and_check(found.report().read_text()).text
+    run = run_search(tmp_path / "r")
+    (run.folder / "final").mkdir()
+    assert "Full training has begun and has not ended" in parse_and_check(run.report().read_text()).text
 
 
 def test_only_trials_with_the_same_number_of_epochs_are_called_close(tmp_path: Path) -> None:
-    found = run(tmp_path / "r", Halving(), schedule="asha", epochs=9)
-    subject = Subject(found.state, found.folder, "r")
+    run = run_search(tmp_path / "r", Halving(), schedule="asha", epochs=9)
+    subject = Subject(run.state, run.folder, "r")
     steps = [trial.step for trial in subject.best_trials]
     reached = steps.count(9)
     assert 1 < reached < 5
     gap = describe_gap(subject)
     assert gap is not None
     assert gap.startswith(f"The {reached} best trials that reached 9 epochs differ by at most")
-    page = parse_and_check(found.report().read_text())
+    page = parse_and_check(run.report().read_text())
     assert gap in page.text
     assert re.search(rf"{5 - reached} of these (was|were) trained for less than 9 epochs", page.text)
 
@@ -426,9 +426,9 @@ def test_a_random_trial_that_is_the_best_is_not_compared_with_random_trials(
     tmp_path: Path, seed: int, at_random: bool
 ) -> None:
     evolution = {"regularized_evolution": {"population": 10, "sample": 3}}
-    found = run(tmp_path / "r", Halving(), epochs=1, max_trials=20, strategy=evolution, seed=seed)
-    subject = Subject(found.state, found.folder, "r")
-    origin = next(point.origin for point in subject.curve_points if point.trial == found.best.id)
+    run = run_search(tmp_path / "r", Halving(), epochs=1, max_trials=20, strategy=evolution, seed=seed)
+    subject = Subject(run.state, run.folder, "r")
+    origin = next(point.origin for point in subject.curve_points if point.trial == run.best.id)
     assert (origin == "random") is at_random
     assert ("It is itself a random trial" in describe_certainty(subject)) is at_random
     assert ("the expected best of" in describe_certainty(subject)) is not at_random

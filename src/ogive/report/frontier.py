@@ -70,7 +70,7 @@ def dominated_volumes(costs: np.ndarray) -> tuple[list[int], list[float]]:
         costs: of the trials in the order of the search [n, m]. Rows that are not finite dominate nothing.
 
     Returns:
-        Numbers of trials, at most `VOLUME_POINTS`, and for each the share that the first so many trials dominate.
+        Numbers of trials, at most `VOLUME_POINTS`, and for each the share that this number of first trials dominates.
         Both are empty without a finite row.
     """
     rows = np.asarray(costs, dtype=np.float64)
