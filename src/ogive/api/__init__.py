@@ -5,10 +5,11 @@ Reading a run imports neither strategies nor schedules, whose import would take 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ogive.api.funnel import Funnel, Go, Phase, funnel, open_funnel
 from ogive.api.run import Run, open_run
+from ogive.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
     from ogive.api.planning import plan as plan
@@ -16,14 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Funnel", "Go", "Phase", "Run", "funnel", "open_funnel", "open_run", "plan", "search"]
 
+_MODULES = {"plan": "api.planning", "search": "api.search_call"}
+"""The module of each name that is imported on first use."""
 
-def __getattr__(name: str) -> Any:
-    if name == "plan":
-        from ogive.api.planning import plan
-
-        return plan
-    if name == "search":
-        from ogive.api.search_call import search
-
-        return search
-    raise AttributeError(f"module 'ogive.api' has no attribute {name!r}; it has {', '.join(__all__)}")
+__getattr__, __dir__ = lazy_names(__name__, _MODULES, __all__)

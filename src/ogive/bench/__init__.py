@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ogive.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
     from ogive.bench.benchmark_estimator import estimator as estimator
@@ -20,22 +21,18 @@ if TYPE_CHECKING:
     from ogive.bench.simulated_search import simulate as simulate
     from ogive.bench.table_problem import Table as Table
 
-_DEFINED_IN = {
-    "load": "catalog:load",
-    "names": "catalog:names",
-    "register": "catalog:register",
-    "Comparison": "comparison:Comparison",
-    "compare": "comparison:compare",
-    "Curves": "curve_estimator:Curves",
-    "estimator": "benchmark_estimator:estimator",
-    "write_report": "comparison_page:write_report",
-    "Problem": "problem:Problem",
-    "Protocol": "protocol:Protocol",
-    "PluginSpec": "simulated_search:PluginSpec",
-    "simulate": "simulated_search:simulate",
-    "Table": "table_problem:Table",
+_MODULES = {
+    **dict.fromkeys(("load", "names", "register"), "bench.catalog"),
+    **dict.fromkeys(("Comparison", "compare"), "bench.comparison"),
+    "Curves": "bench.curve_estimator",
+    "estimator": "bench.benchmark_estimator",
+    "write_report": "bench.comparison_page",
+    "Problem": "bench.problem",
+    "Protocol": "bench.protocol",
+    **dict.fromkeys(("PluginSpec", "simulate"), "bench.simulated_search"),
+    "Table": "bench.table_problem",
 }
-"""The module and the name that defines each public name; modules are imported on first use."""
+"""The module of each name that is imported on first use."""
 
 __all__ = [
     "Comparison",
@@ -53,14 +50,4 @@ __all__ = [
     "write_report",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _DEFINED_IN:
-        module, _, attribute = _DEFINED_IN[name].partition(":")
-        globals()[name] = value = getattr(import_module(f"ogive.bench.{module}"), attribute)
-        return value
-    raise AttributeError(f"module 'ogive.bench' has no attribute {name!r}; it has {', '.join(__all__)}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES, __all__)

@@ -5,21 +5,21 @@ Importing this package does not import PyTorch.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ogive.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
     from ogive.export.task_record import TaskData as TaskData
     from ogive.export.task_record import read_task_data as read_task_data
     from ogive.export.torch_export import export_torch as export_torch
 
-_MODULES = {"export_torch": "torch_export", "TaskData": "task_record", "read_task_data": "task_record"}
-"""The module of each name; it is imported on first use."""
+_MODULES = {
+    "export_torch": "export.torch_export",
+    **dict.fromkeys(("TaskData", "read_task_data"), "export.task_record"),
+}
+"""The module of each name that is imported on first use."""
 
 __all__ = ["TaskData", "export_torch", "read_task_data"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(import_module(f"ogive.export.{_MODULES[name]}"), name)
-    raise AttributeError(f"module 'ogive.export' has no attribute {name!r}; it has {', '.join(__all__)}")
+__getattr__, __dir__ = lazy_names(__name__, _MODULES, __all__)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ogive.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
     from ogive.hardware.model_cost import FLOP_CONVENTION as FLOP_CONVENTION
@@ -17,19 +18,14 @@ if TYPE_CHECKING:
     from ogive.hardware.preflight_result import Preflight as Preflight
     from ogive.hardware.preflight_result import Spread as Spread
 
-_DEFINED_IN = {
-    "Cost": "model_cost",
-    "FLOP_CONVENTION": "model_cost",
-    "Failure": "preflight_result",
-    "Preflight": "preflight_result",
-    "Spread": "preflight_result",
-    "activation_memory": "model_cost",
-    "flops": "model_cost",
-    "measure": "model_cost",
-    "parameters": "model_cost",
-    "preflight": "preflight_checks",
+_MODULES = {
+    **dict.fromkeys(
+        ("Cost", "FLOP_CONVENTION", "activation_memory", "flops", "measure", "parameters"), "hardware.model_cost"
+    ),
+    **dict.fromkeys(("Failure", "Preflight", "Spread"), "hardware.preflight_result"),
+    "preflight": "hardware.preflight_checks",
 }
-"""The module that defines each public name; modules are imported on first use."""
+"""The module of each name that is imported on first use."""
 
 __all__ = [
     "FLOP_CONVENTION",
@@ -44,12 +40,4 @@ __all__ = [
     "preflight",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _DEFINED_IN:
-        return getattr(importlib.import_module(f"ogive.hardware.{_DEFINED_IN[name]}"), name)
-    raise AttributeError(f"module 'ogive.hardware' has no attribute {name!r}; it has {', '.join(__all__)}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES, __all__)

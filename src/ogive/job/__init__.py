@@ -5,10 +5,10 @@ Names are imported when they are first used, so that finding the folder of a run
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ogive.job.job_folder import add_code_folders, find_folder, find_run_folder
+from ogive.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
     from ogive.job.execution import load_baseline as load_baseline
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ogive.job.job import load_space as load_space
 
 _MODULES = {
-    **dict.fromkeys(("Job", "JobPhase", "load_job", "load_space"), "job"),
-    **dict.fromkeys(("load_baseline", "load_finalize_arguments", "run_funnel", "run_job"), "execution"),
+    **dict.fromkeys(("Job", "JobPhase", "load_job", "load_space"), "job.job"),
+    **dict.fromkeys(("load_baseline", "load_finalize_arguments", "run_funnel", "run_job"), "job.execution"),
 }
 """The module of each name that is imported on first use."""
 
@@ -40,8 +40,4 @@ __all__ = [
     "run_job",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(import_module(f"ogive.job.{_MODULES[name]}"), name)
-    raise AttributeError(f"module 'ogive.job' has no attribute {name!r}; it has {', '.join(__all__)}")
+__getattr__, __dir__ = lazy_names(__name__, _MODULES, __all__)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ogive.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
     from ogive.drawing.architecture_drawing import draw_svg as draw_svg
@@ -58,12 +59,4 @@ __all__ = [
     "write_report",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(import_module(f"ogive.{_MODULES[name]}"), name)
-    raise AttributeError(f"module 'ogive.report' has no attribute {name!r}; it has {', '.join(__all__)}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES, __all__)

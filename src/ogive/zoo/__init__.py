@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ogive.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
     from ogive.zoo import baselines as baselines
@@ -12,24 +13,13 @@ if TYPE_CHECKING:
     from ogive.zoo.nasbench import nasbench201_choices as nasbench201_choices
     from ogive.zoo.nasbench import nasbench201_string as nasbench201_string
 
-_DEFINED_IN = {
-    "chain": "chains",
-    "nasbench201": "nasbench",
-    "nasbench201_choices": "nasbench",
-    "nasbench201_string": "nasbench",
+_MODULES = {
+    "baselines": "zoo.baselines:",
+    "chain": "zoo.chains",
+    **dict.fromkeys(("nasbench201", "nasbench201_choices", "nasbench201_string"), "zoo.nasbench"),
 }
-"""The module that defines each public name; modules are imported on first use."""
+"""The module of each name that is imported on first use."""
 
 __all__ = ["baselines", "chain", "nasbench201", "nasbench201_choices", "nasbench201_string"]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "baselines":
-        return importlib.import_module("ogive.zoo.baselines")
-    if name in _DEFINED_IN:
-        return getattr(importlib.import_module(f"ogive.zoo.{_DEFINED_IN[name]}"), name)
-    raise AttributeError(f"module 'ogive.zoo' has no attribute {name!r}; it has {', '.join(__all__)}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES, __all__)
