@@ -13,7 +13,7 @@ from ogive.schedule.base import Action, Done, Drop, Job, Resume, Schedule, Start
 
 _REGISTRY: Registry[Schedule] = Registry(
     "schedule",
-    given=("objectives", "constraints", "epochs"),
+    reserved=("objectives", "constraints", "epochs"),
     factories={
         "asha": "ogive.schedule.asha:ASHA",
         "curve": "ogive.schedule.curve_stopping:CurveStopping",
