@@ -37,10 +37,10 @@ class ASHA(Schedule):
             search are mostly random and soon surpassed.
         fidelities: other fidelities that grow from rung to rung, with their lowest values; see `Ladder.from_options`.
 
-    Trials are ordered by `ogive.objective.rank`; the older of equal trials comes first. A failed trial leaves all rungs: it
-    counts neither among the best nor for the size of a rung. Trials are not paused on the top rung but finish there. When no
-    trial may be started any more, the best trial of each rung is promoted if it still waits, so that the best trial of the
-    search is trained in full.
+    Trials are ordered by `ogive.objective.rank_costs`; the older of equal trials comes first. A failed trial leaves all
+    rungs: it counts neither among the best nor for the size of a rung. Trials are not paused on the top rung but finish
+    there. When no trial may be started any more, the best trial of each rung is promoted if it still waits, so that the best
+    trial of the search is trained in full.
     """
 
     name = "schedule 'asha'"

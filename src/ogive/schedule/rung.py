@@ -136,7 +136,7 @@ class Rung:
         self._waiting = [key for key in self._order if self._is_waiting(key)]
 
     def _sorted(self) -> list[Key]:
-        """Return the keys of all trials in the order of `ogive.objective.rank`."""
+        """Return the keys of all trials in the order of `ogive.objective.rank_costs`."""
         if not self._rows:
             return []
         rows = np.array(list(self._rows.values()))

@@ -179,11 +179,11 @@ class GaussianProcess(Strategy):
         candidates = self._pool.draw(best, excluded, count, rng)
         # In a large space, add moves around the candidates that look best so far.
         for _ in range(0 if self._pool.is_enumerated else REFINEMENTS):
-            top = candidates.top(cheap_score(candidates.x), BEST).architectures
+            top = candidates.select_best(cheap_score(candidates.x), BEST).architectures
             excluded_now = excluded | {architecture.id for architecture in candidates.architectures}
-            candidates = candidates.plus(self._pool.draw_near(top, excluded_now, count // 4, rng))
+            candidates = candidates.extended_with(self._pool.draw_near(top, excluded_now, count // 4, rng))
         # The full acquisition is computed for a quarter of them.
-        return candidates.top(cheap_score(candidates.x), count // 4)
+        return candidates.select_best(cheap_score(candidates.x), count // 4)
 
     def _select_data(self, observations: Observations, ranks: FloatArray, by_rank: bool) -> AcquisitionData:
         """Return the data of the models, with limits on the number of trials."""

@@ -51,7 +51,7 @@ class Observations:
         return np.asarray((self.excess <= 0).all(axis=1))
 
     def ranks(self) -> IntArray:
-        """Return the ranks [n] of the trials, 0 for the best, by `ogive.objective.rank`."""
+        """Return the ranks [n] of the trials, 0 for the best, by `ogive.objective.rank_costs`."""
         return rank_costs(self.costs, np.maximum(self.excess, 0.0).sum(axis=1))
 
     def select(self, rows: IntArray) -> Observations:

@@ -24,7 +24,7 @@ class Population:
         drop: "oldest": the last `size` trials that got a value are alive (Real et al. 2019, algorithm 1). "worst": the best
             `size` of the survivors and the newcomers are alive. Each `size` newcomers are a generation; trials that do not
             survive it never return (elitism, Deb et al. 2002, section III-C).
-        objectives, constraints: the order of trials, as in `ogive.objective.rank`.
+        objectives, constraints: the order of trials, as in `ogive.objective.rank_costs`.
     """
 
     def __init__(

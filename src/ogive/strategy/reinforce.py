@@ -53,8 +53,8 @@ class Reinforce(Strategy):
 
     The reward of a trial is the share of the other trials in the window that it is better than; ties count half. (The
     paper's reward is the accuracy.) So rewards have the same scale for every metric, and several objectives and constraints
-    need no weights: trials are ordered as in `ogive.objective.rank`. A trial that failed because of its architecture has
-    reward 0.
+    need no weights: trials are ordered as in `ogive.objective.rank_costs`. A trial that failed because of its architecture
+    has reward 0.
 
     Numbers, and subsets of many labels, are cut into up to 50 parts of equal size. The controller samples a part; within the
     part, the value is uniform. Trials of another strategy, or of a wrapper that replaced a duplicate, count in the window,

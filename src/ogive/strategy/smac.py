@@ -49,9 +49,9 @@ class SMAC(Strategy):
         max_fit: with more trials than this, the forest is fitted to the best third of this number, and to evenly spread
             ranks of the others; the proposal's note gives the numbers as `fitted_on` and `of`.
 
-    The forest predicts normal scores of ranks (`ogive.objective.rank`), so that several objectives and constraints need no
-    common scale. Trials that failed because of their architecture count as the worst. Inactive decisions are imputed by the
-    constant 0 in the encoding. The forest is fitted as if pending trials had ended with the predicted values.
+    The forest predicts normal scores of ranks (`ogive.objective.rank_costs`), so that several objectives and constraints
+    need no common scale. Trials that failed because of their architecture count as the worst. Inactive decisions are imputed
+    by the constant 0 in the encoding. The forest is fitted as if pending trials had ended with the predicted values.
 
     Raises:
         MissingExtra: scikit-learn is not installed.

@@ -50,9 +50,9 @@ class TPE(Strategy):
         max_fit: with more trials than this, only the good ones and the latest of the others are used; the proposal's note
             gives the numbers as `fitted_on` and `of`.
 
-    Trials are ordered as in `ogive.objective.rank`: several objectives by front and crowding distance, infeasible trials by
-    violation. Trials that failed because of their architecture, and pending trials, count among the others ("constant
-    liar"). Trials are compared at the highest step that a quarter of them, and at least `initial`, have reached.
+    Trials are ordered as in `ogive.objective.rank_costs`: several objectives by front and crowding distance, infeasible
+    trials by violation. Trials that failed because of their architecture, and pending trials, count among the others
+    ("constant liar"). Trials are compared at the highest step that a quarter of them, and at least `initial`, have reached.
     """
 
     def __init__(
