@@ -116,7 +116,7 @@ def test_the_distance_of_path_columns_counts_different_paths() -> None:
     other = (["in", "conv", "conv", "out"], DIAMOND[1])
     one, two = encode_paths([DIAMOND, other])
     assert ((one - two) ** 2).sum() == pytest.approx(0.5), "one path is missing, and there is no other"
-    assert list_paths(*DIAMOND, most=1) == [("in", "out")], "the shortest"
+    assert list_paths(*DIAMOND, max_paths=1) == [("in", "out")], "the shortest"
     layers = [(2 * i + a, 2 * i + 2 + b) for i in range(39) for a in (0, 1) for b in (0, 1)]
     assert len(list_paths(["a", "b"] * 40, layers)) == 100, "of 2^40"
 
