@@ -118,7 +118,7 @@ def test_a_large_rung_with_several_objectives_promotes_from_its_top() -> None:
     rows = rng.random((1500, 2))
     for number, (accuracy, loss) in enumerate(rows):
         rung.add(number, {"accuracy": accuracy, "loss": loss})
-        while (promotable := rung.promotable(4)) is not None:
+        while (promotable := rung.find_promotable(4)) is not None:
             rung.promote(promotable)
             promoted.append(promotable)
     positions = np.argsort(np.argsort(rank_costs(rows * [-1, 1]), kind="stable"))
@@ -179,4 +179,4 @@ def test_trials_that_satisfy_the_constraints_come_first() -> None:
     rung = Rung(ACCURACY, (Constraint("latency", at_most=10),))
     for number, (accuracy, latency) in enumerate([(0.9, 20), (0.5, 9), (0.8, 11)]):
         rung.add(number, {"accuracy": accuracy, "latency": latency})
-    assert rung.promotable(3) == 1
+    assert rung.find_promotable(3) == 1

@@ -14,7 +14,14 @@ from ogive.errors import JobError
 from ogive.objective import Objective
 from ogive.schedule.base import Action, Schedule
 from ogive.schedule.curve_stopping import CurveStopping
-from ogive.schedule.extrapolation import PENALTIES, PRIOR, CurveRegressions, RidgeRegression, cuts, extrapolate_curve
+from ogive.schedule.extrapolation import (
+    PENALTIES,
+    PRIOR_WEIGHT,
+    CurveRegressions,
+    RidgeRegression,
+    extrapolate_curve,
+    list_cuts,
+)
 from ogive.testing.spaces import tiny
 from ogive.testing.workers import ControllerLog, SimulatedController, TrialBehavior
 from ogive.trial import Report, Status
@@ -54,7 +61,7 @@ def test_short_and_constant_curves_have_no_forecast() -> None:
 def chain(features: np.ndarray, curves: Sequence[np.ndarray], end: int) -> CurveRegressions:
     """Return the regressions of curves [t] of any length."""
     pairs = list(zip(features, curves, strict=True))
-    return CurveRegressions({cut: [pair for pair in pairs if len(pair[1]) >= cut] for cut in cuts(end)}, end)
+    return CurveRegressions({cut: [pair for pair in pairs if len(pair[1]) >= cut] for cut in list_cuts(end)}, end)
 
 
 def test_the_regression_equals_that_of_scikit_learn_with_the_best_penalty_by_leave_one_out() -> None:
@@ -70,14 +77,14 @@ def test_the_regression_equals_that_of_scikit_learn_with_the_best_penalty_by_lea
         gains[i] - Ridge(peer.alpha_).fit(np.delete(scaled, i, 0), np.delete(gains, i)).predict(scaled[i : i + 1])[0]
         for i in range(40)
     ]
-    share = 38 / (38 + PRIOR)  # the prior expectation of the variance is 0 here
+    share = 38 / (38 + PRIOR_WEIGHT)  # the prior expectation of the variance is 0 here
     expected = share * np.mean(np.square(left_out))
     assert regression.variance == pytest.approx(expected, rel=0.04), "the mean of the rows changes a little, too"
 
 
 def test_the_variance_of_few_curves_is_shrunk_to_the_prior_expectation() -> None:
     one = RidgeRegression(np.zeros((1, 2)), np.array([-0.5]), 0.3)
-    assert (one.variance, one.freedom, one.slope) == (pytest.approx(0.3 * 0.25), 2, 1)
+    assert (one.variance, one.degrees_of_freedom, one.slope) == (pytest.approx(0.3 * 0.25), 2, 1)
     few = RidgeRegression(np.zeros((3, 2)), np.array([-0.4, -0.5, -0.6]), 0.3)
     assert few.variance == pytest.approx((2 * 0.01 + 2 * 0.3 * np.mean([0.16, 0.25, 0.36])) / 4)
     assert few.predict(np.zeros(2)) == (pytest.approx(-0.5), pytest.approx(few.variance * (1 + 1 / 3)))

@@ -29,45 +29,46 @@ class Member:
     """A member of the population.
 
     Attributes:
-        record: its present trial. The reports of the weights that it inherited come before its own, so that it is ranked by
-            its donor's values until it has reported. Its value is always its last report.
-        inherited: how many of these reports are the donor's.
-        compared_at: the step of its last comparison, whose checkpoint others may inherit; 0 before the first.
-        ready_since: when it began to wait for a worker, as a count of comparisons; 0 if it does not wait.
-        ended: whether its trial has ended.
+        record: the current trial of the member. If it inherited weights, the donor's reports come before its own, so that
+            it is ranked by the donor's values until it has reported. Its value is always the last report.
+        inherited_count: the number of these reports that are the donor's.
+        compared_at: the step of the last comparison, whose checkpoint others may inherit; 0 before the first comparison.
+        ready_since: the number of the comparison since which the member waits for a worker; 0 if it does not wait.
+        has_ended: whether its trial has ended.
     """
 
     record: Trial
-    inherited: int = 0
+    inherited_count: int = 0
     compared_at: Step = 0
     ready_since: int = 0
-    ended: bool = False
+    has_ended: bool = False
 
 
 class PBT(Schedule):
-    """Trains a population; after every `interval` epochs a member is compared with the others.
+    """Trains a population, and compares each member with the others after every `interval` epochs.
 
-    If it is one of the worst `quantile`, its trial ends, and a new trial takes its place. The new trial has the architecture
-    of one of the best members, inherits its weights (`trial.inherited()`) and continues with perturbed settings
+    If the member is one of the worst `quantile`, its trial ends, and a new trial takes its place. The new trial has the
+    architecture of one of the best members, inherits its weights (`trial.inherited()`) and continues with perturbed settings
     (`trial.settings`). The search is done when every member has been trained for all `epochs`.
 
     Of n members with a report, k = max(1, floor(quantile n)) are the worst, and k the best. A member is one of the worst if
     n - k others are better, each compared at the last step that both have reached. The members that are furthest behind are
-    trained first. The share of members that is replaced therefore hardly depends on the number of workers as long as epochs
-    take about the same time (within 10 %, `benchmarks/schedules.py --what pbt`; with quantile 0.5 by up to 26 %). If epochs
-    take very different times, fewer are replaced with many workers. The best are those with the best last reports, whether
-    they are being trained or not. Their weights are those of their last comparison, whose checkpoint is kept.
+    trained first. The share of members that is replaced therefore hardly depends on the number of workers, if epochs take
+    about the same time: it differs by at most 10 %, with quantile 0.5 by up to 26 % (`benchmarks/schedules.py --what pbt`).
+    If epochs take very different times, many workers replace fewer members. The best are those with the best last reports,
+    also while they are being trained. A new trial inherits their weights from their last comparison, whose checkpoint is
+    kept.
 
-    As in the paper, the value of a member is its last report, even if the value of the trial is its best epoch: weights that
-    have become worse since then are not inherited for their earlier value. A member that fails is replaced by a new one, or
-    by the failed trial if that is repeated.
+    As in the paper, the value of a member is its last report, even with `Objective(epoch="best")`: weights that have become
+    worse are not inherited because of an earlier value. A member that fails is replaced by a new one, or by the failed trial
+    if that is repeated.
 
     Options:
         settings: the range [low, high] of each setting by name; sampled log-uniformly if low is above 0.
         population: the number of members.
-        interval: the epochs between two comparisons.
+        interval: the number of epochs between two comparisons.
         quantile: the share of the worst members, and of the best; above 0, at most 0.5.
-        mutate: must be false. A changed architecture would need other weights, and weights are only inherited whole.
+        mutate: must be false: inherited weights fit only the architecture in which they were trained.
     """
 
     inherits_weights = True
@@ -101,7 +102,7 @@ class PBT(Schedule):
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
         self._members: dict[int, Member] = {}
         self._member_of: dict[TrialId, int] = {}
-        self._replaced: list[TrialId] = []  # to be dropped
+        self._replaced: list[TrialId] = []  # the trials that were replaced and must be dropped
         self._comparisons = 0
 
     # -- jobs ----------------------------------------------------------------------------------------------------
@@ -122,7 +123,7 @@ class PBT(Schedule):
             trial = self._members[number].record
             replacement = self._exploit_and_explore(number, rng) if may_start else None
             return replacement or Resume(trial.id, self._fidelity(trial.step, trial.began), trial.began)
-        return Wait() if any(not member.ended for member in self._members.values()) else Done()
+        return Wait() if any(not member.has_ended for member in self._members.values()) else Done()
 
     def _exploit_and_explore(self, number: int, rng: np.random.Generator) -> Start | None:
         """Return a trial that replaces a member if it is one of the worst and there is a donor; otherwise None."""
@@ -132,11 +133,11 @@ class PBT(Schedule):
         if len(trials) < 2 or self._count_better(number, trials) < len(trials) - count:
             return None
         # Exploit: copy the weights and settings of one of the best k, at random.
-        donors = [other for other in trials if other != number and self._can_be_inherited(other)]
+        donors = [n for n in trials if n != number and self._can_be_inherited(n)]
         if not donors:
             return None
-        donor_ranks = rank_metrics([trials[other].metrics for other in donors], self.objectives, self.constraints)
-        best = [other for _, other in sorted(zip(donor_ranks, donors, strict=True))][:count]
+        donor_ranks = rank_metrics([trials[n].metrics for n in donors], self.objectives, self.constraints)
+        best = [n for _, n in sorted(zip(donor_ranks, donors, strict=True))][:count]
         donor = self._members[best[int(rng.integers(len(best)))]]
         original = donor.record.proposal
         # Explore: perturb or resample the settings.
@@ -155,15 +156,13 @@ class PBT(Schedule):
 
         Of equal members, the one with the lower number is better.
         """
-        steps = {other: min(trial.step, trials[number].step) for other, trial in trials.items() if other != number}
+        steps = {n: min(trial.step, trials[number].step) for n, trial in trials.items() if n != number}
         better = 0
         for step in set(steps.values()):
-            members = [other for other, trial in trials.items() if trial.step >= step]
-            ranks_at_step = rank_metrics(
-                [trials[other].at(step) for other in members], self.objectives, self.constraints
-            )
+            members = [n for n, trial in trials.items() if trial.step >= step]
+            ranks_at_step = rank_metrics([trials[n].at(step) for n in members], self.objectives, self.constraints)
             order = dict(zip(members, zip(ranks_at_step, members, strict=True), strict=True))
-            better += sum(order[other] < order[number] for other, at in steps.items() if at == step)
+            better += sum(order[n] < order[number] for n, common_step in steps.items() if common_step == step)
         return better
 
     def _fidelity(self, step: int, began: int | None = None) -> dict[str, int]:
@@ -183,7 +182,9 @@ class PBT(Schedule):
         donor_reports = self._donor_reports(trial)
         if number in self._members:
             self._replaced.append(self._members[number].record.id)
-        self._members[number] = Member(record=_with_donor_reports(trial, donor_reports), inherited=len(donor_reports))
+        self._members[number] = Member(
+            record=_with_donor_reports(trial, donor_reports), inherited_count=len(donor_reports)
+        )
         self._member_of[trial.id] = number
 
     def _donor_reports(self, trial: Trial) -> tuple[Report, ...]:
@@ -196,7 +197,7 @@ class PBT(Schedule):
 
     def on_report(self, trial: Trial, report: Report) -> Action:
         member = self._members[self._member_of[trial.id]]
-        member.record = _with_donor_reports(trial, member.record.reports[: member.inherited])
+        member.record = _with_donor_reports(trial, member.record.reports[: member.inherited_count])
         if report.step < trial.target_step or report.step >= self.epochs:
             return Action.CONTINUE
         self._comparisons += 1
@@ -211,11 +212,11 @@ class PBT(Schedule):
         if trial.status.failed:
             del self._members[number]
         else:
-            self._members[number].ready_since, self._members[number].ended = 0, True
+            self._members[number].ready_since, self._members[number].has_ended = 0, True
 
 
 def _with_donor_reports(trial: Trial, donor_reports: tuple[Report, ...]) -> Trial:
-    """Return `trial` with the donor's reports first. The donor's last metrics hold until it has reported its own."""
+    """Return `trial` with the donor's reports first. The donor's last metrics are used until the trial has reported them."""
     inherited = donor_reports[-1].metrics if donor_reports else {}
     reports = trial.reports
     if inherited:
