@@ -325,7 +325,7 @@ class RidgeRegression:
 
 def _left_out_error(u: FloatArray, s: FloatArray, y: FloatArray, penalty: float) -> tuple[float, float]:
     """Return the root mean square leave-one-out error of a ridge regression, and the penalty; see `left_out_residuals`."""
-    residuals = left_out_residuals(u, s, y, penalty, least=1e-3)
+    residuals = left_out_residuals(u, s, y, penalty, min_denominator=1e-3)
     return float(np.sqrt(np.mean(residuals**2))), penalty
 
 
