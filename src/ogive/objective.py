@@ -285,13 +285,13 @@ def _crowding(rows: FloatArray, fronts: FloatArray) -> FloatArray:
         index = _dense_ranks((column, fronts))
         front, value = np.zeros((2, int(index.max(initial=-1)) + 1))
         front[index], value[index] = fronts, column
-        begins = np.flatnonzero(np.diff(front, prepend=-1))
-        ends = np.append(begins[1:], len(front)) - 1
+        starts = np.flatnonzero(np.diff(front, prepend=-1))
+        ends = np.append(starts[1:], len(front)) - 1
         # The gap between the two neighbours in the same front, divided by the range of the front; infinite at its ends.
-        span = np.repeat(value[ends] - value[begins], ends - begins + 1)
+        span = np.repeat(value[ends] - value[starts], ends - starts + 1)
         gap = np.full(len(value), math.inf)
         gap[1:-1] = value[2:] - value[:-2]
-        gap[begins] = gap[ends] = math.inf
+        gap[starts] = gap[ends] = math.inf
         distance += np.divide(gap, span, out=np.zeros_like(gap), where=span > 0)[index]
     return distance
 

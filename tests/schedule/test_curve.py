@@ -90,7 +90,7 @@ def test_the_variance_of_few_curves_is_shrunk_to_the_prior_expectation() -> None
     assert few.predict(np.zeros(2)) == (pytest.approx(-0.5), pytest.approx(few.variance * (1 + 1 / 3)))
 
 
-def wandering(rng: np.random.Generator, count: int) -> np.ndarray:
+def autoregressive_curves(rng: np.random.Generator, count: int) -> np.ndarray:
     """Return [count, 16] costs of a normal autoregression, z(t + 1) = 0.9 z(t) + 0.1 e.
 
     Given z, the cost after k more epochs has mean 0.9^k z and variance 0.01 (1 - 0.81^k) / (1 - 0.81).
@@ -102,8 +102,8 @@ def wandering(rng: np.random.Generator, count: int) -> np.ndarray:
     return costs
 
 
-def stopped(curves: np.ndarray) -> list[np.ndarray]:
-    """Return the curves, of which the worse half is stopped at 2, 4 and 8 epochs: one in 8 reaches the end."""
+def stop_worse_half(curves: np.ndarray) -> list[np.ndarray]:
+    """Stop the worse half of the remaining curves at 2, 4 and 8 epochs, so that one in 8 reaches the end."""
     lengths = np.full(len(curves), curves.shape[1])
     for t in (2, 4, 8):
         running = np.flatnonzero(lengths == curves.shape[1])
@@ -121,7 +121,7 @@ def test_forecasts_from_stopped_curves_are_unbiased() -> None:
         truth = NormalDist(-0.1 * 0.9 ** (16 - t), 0.1 * ((1 - 0.81 ** (16 - t)) / (1 - 0.81)) ** 0.5)
         costs = [truth.mean + sigma * truth.stdev for sigma in (-1, 0, 1)]
         for seed in range(6):
-            curves = stopped(wandering(np.random.default_rng(seed), 6000))
+            curves = stop_worse_half(autoregressive_curves(np.random.default_rng(seed), 6000))
             full = [curve for curve in curves if len(curve) == 16]
             assert len(full) == 750
             for fitted, probabilities in ((curves, from_all), (full, from_full)):
@@ -173,14 +173,14 @@ def test_costs_below_the_best_so_far_are_possible() -> None:
 def test_only_the_latest_curves_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ogive.schedule.curve_stopping.REMEMBERED", 10)
     schedule = CurveStopping(ACCURACY, epochs=8)
-    run(schedule, fate, 90)
+    run(schedule, make_behavior, 90)
     assert max(len(pairs) for pairs in schedule._curves_at.values()) == 10
 
 
 def test_a_trial_with_a_flat_start_still_has_a_chance() -> None:
     """Two equal values at the beginning do not mean that the curve stays there, since no other curve did."""
     schedule = CurveStopping(ACCURACY, epochs=20, min_trials=8)
-    log = run(schedule, fate, 10)
+    log = run(schedule, make_behavior, 10)
     flat = replace(
         log.trials[9], status=Status.RUNNING, reports=(Report(1, {"accuracy": 0.1}), Report(2, {"accuracy": 0.1}))
     )
@@ -189,7 +189,7 @@ def test_a_trial_with_a_flat_start_still_has_a_chance() -> None:
     assert probability > 0
 
 
-def fate(i: int) -> TrialBehavior:
+def make_behavior(i: int) -> TrialBehavior:
     end = (i * 37 % 100) / 100
     return TrialBehavior(lambda epoch: end * (1 - 0.9 / epoch**0.8))
 
@@ -210,7 +210,7 @@ def test_a_trial_with_few_remaining_epochs_continues_at_a_lower_probability(monk
 
 @pytest.mark.parametrize("model", ["parametric", "learned", "auto"])
 def test_poor_trials_are_stopped_and_the_best_is_not(model: str) -> None:
-    log = run(CurveStopping(ACCURACY, epochs=27, model=model), fate, 60)
+    log = run(CurveStopping(ACCURACY, epochs=27, model=model), make_behavior, 60)
     best = max(log.trials.values(), key=lambda trial: trial.id * 37 % 100)
     assert best.status is Status.FINISHED
     stopped = [trial for trial in log.trials.values() if trial.status is Status.STOPPED]

@@ -115,7 +115,7 @@ def test_a_space_of_10_to_the_36_with_over_60_conditional_decisions() -> None:
     assert copy.architecture(architectures[0].to_json()).build() == architectures[0].build()
 
 
-def test_a_space_of_ten() -> None:
+def test_a_space_of_ten_architectures() -> None:
     space = og.Space(og.one_of(a=og.layer(made, og.integer(1, 9)), b=og.layer(made)))
     assert space.size() == 10 == len(list(space.grid()))
     assert space.columns() == [("root", "a"), ("root", "b"), ("a.0", "value"), ("a.0", "active")]
@@ -123,7 +123,7 @@ def test_a_space_of_ten() -> None:
     assert encoded[[0, 4, 9]].tolist() == [[1, 0, 0, 1], [1, 0, 0.5, 1], [0, 1, 0, 0]]
 
 
-def test_a_space_without_a_decision() -> None:
+def test_a_space_without_decisions() -> None:
     space = og.Space(og.layer(made, 1))
     assert space.size() == 1
     assert [a.build() for a in space.grid()] == [("made", (1,), ())]

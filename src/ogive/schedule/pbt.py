@@ -117,9 +117,9 @@ class PBT(Schedule):
             return Start(self._fidelity(0), {"member": missing}, settings=settings)
         # Algorithm 1 runs all members at once. With fewer workers, the member that is furthest behind is trained first:
         # otherwise some would be compared much later than others.
-        ready = [number for number, member in self._members.items() if member.ready_since]
-        if ready:
-            number = min(ready, key=lambda n: (self._members[n].compared_at, self._members[n].ready_since))
+        waiting = [number for number, member in self._members.items() if member.ready_since]
+        if waiting:
+            number = min(waiting, key=lambda n: (self._members[n].compared_at, self._members[n].ready_since))
             trial = self._members[number].record
             replacement = self._exploit_and_explore(number, rng) if may_start else None
             return replacement or Resume(trial.id, self._fidelity(trial.step, trial.began), trial.began)

@@ -87,10 +87,8 @@ class _Compiler:
                     f"{value!r} at {path or 'the root'!r}: a repeat can only be spliced into positional arguments or "
                     "lists; wrap it, for example layer(nn.Sequential, repeat(...))"
                 )
-            case list() | tuple() if type(value) in (
-                list,
-                tuple,
-            ):  # each build gets a new list, which factories may change
+            # Each build gets a new list or dict, because a factory may change it.
+            case list() | tuple() if type(value) in (list, tuple):
                 return Group(type(value), self._compile_items(value, path, when, position))
             case dict() if type(value) is dict and not any(map(_contains_expression, value)):
                 items = {

@@ -85,9 +85,8 @@ def conjoin(
 
 def are_all_labels(domain: Domain, labels: frozenset[Label]) -> bool:
     """Return whether every value of `domain` satisfies a condition on `labels`."""
-    if isinstance(
-        domain, Subset
-    ):  # true if there are fewer than `low` other labels, so that one of `labels` is a member
+    # Every subset has one of `labels` if there are fewer than `low` other labels.
+    if isinstance(domain, Subset):
         return len(domain.labels) - len(labels) < domain.low
     return len(labels) == domain.size
 
@@ -128,14 +127,14 @@ def _merge_labels(conjunctions: Iterable[Conjunction], are_all_labels_of: AreAll
     for name in dict.fromkeys(name for conjunction in merged for name, _ in conjunction):
         unions: dict[frozenset[tuple[str, frozenset[Label]]], frozenset[Label]] = {}
         for conjunction in merged:
-            others, labels = _split_off(conjunction, name)
+            other_terms, labels = _split_off(conjunction, name)
             if len(labels) == 1:  # skip a some_of that has to include labels of several sets
-                unions[frozenset(others)] = unions.get(frozenset(others), frozenset()) | labels[0]
+                unions[frozenset(other_terms)] = unions.get(frozenset(other_terms), frozenset()) | labels[0]
         for i, conjunction in enumerate(merged):
-            others, labels = _split_off(conjunction, name)
+            other_terms, labels = _split_off(conjunction, name)
             if len(labels) == 1:
-                union = unions[frozenset(others)]
-                merged[i] = others if are_all_labels_of(name, union) else (*others, (name, union))
+                union = unions[frozenset(other_terms)]
+                merged[i] = other_terms if are_all_labels_of(name, union) else (*other_terms, (name, union))
     return merged
 
 
@@ -160,9 +159,8 @@ def sort_by_dependency(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
     ordered: list[Decision] = []
     visited: set[str] = set()
 
-    def visit(
-        name: str, path: tuple[str, ...]
-    ) -> None:  # depth-first; `path` has the decisions that depend on this one
+    # Depth-first search; `path` has the decisions that depend on this one.
+    def visit(name: str, path: tuple[str, ...]) -> None:
         if name in visited:
             return
         if name in path:

@@ -81,10 +81,9 @@ def _count_rising_pairs(values: FloatArray) -> int:
     count = 0
     for digit in reversed(range(int(rank.max()).bit_length())):
         is_one = (rank >> digit & 1).astype(bool)
-        group_starts = np.flatnonzero(np.diff(rank >> (digit + 1), prepend=-1))  # first index of each group
-        group = np.repeat(
-            group_starts, np.diff(group_starts, append=len(rank))
-        )  # [n], the first index of the value's group
+        # The index of the first value of each group; then, for each value, the index of the first value of its group [n].
+        group_starts = np.flatnonzero(np.diff(rank >> (digit + 1), prepend=-1))
+        group = np.repeat(group_starts, np.diff(group_starts, append=len(rank)))
         # The number of zeros before each value in its group; for the ones they are the rising pairs.
         zeros = np.cumsum(~is_one) - ~is_one
         zeros -= zeros[group]

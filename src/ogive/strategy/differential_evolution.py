@@ -71,11 +71,11 @@ class DifferentialEvolution(Strategy):
         target = min(range(self.NP), key=lambda slot: (children[slot], slot))
         # Initialization: a random architecture for each of the NP members.
         members = self._population.members()
-        others = [trial for slot, trial in members.items() if slot != target]
-        if children[target] == 0 or target not in members or len(others) < 3:
+        other_members = [trial for slot, trial in members.items() if slot != target]
+        if children[target] == 0 or target not in members or len(other_members) < 3:
             return propose_random(self._cube, rng, slot=target)
         # Mutation and crossover. Selection follows in the population, when the child has a value.
-        child = self._variation.make_child(members[target], others, rng, slot=target)
+        child = self._variation.make_child(members[target], other_members, rng, slot=target)
         return child or propose_random(self._cube, rng, slot=target)
 
     def tell(self, trial: Trial) -> None:

@@ -194,9 +194,8 @@ class GaussianProcess(Strategy):
         n, outputs = len(ranks), observations.costs.shape[1] + observations.excess.shape[1]
         # The more outputs, the fewer trials for each, so that the total time of drawing parameters hardly grows.
         limit = min(CORE, 2 * CORE // (outputs + bool(observations.failed)), self.max_fit)
-        limits = [limit] * outputs + [
-            limit // 2
-        ]  # half for failure: failed trials, up to as many, are added to its data
+        # The model of failure gets half as many rows, since up to as many failed trials are added to them.
+        limits = [limit] * outputs + [limit // 2]
 
         def core_rows(output: int) -> Rows:
             # Parameters are drawn again at milestones. The milestones of each output are shifted by one trial, so that no

@@ -68,7 +68,7 @@ class Genetic(Strategy):
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         # The first population is random.
-        if self._population.is_incomplete(pending, least=2):
+        if self._population.is_incomplete(pending, min_alive=2):
             return Proposal(self.space.sample(rng), note={"origin": "random"})
         # Selection, crossover with the given probability, mutation.
         first, second = self._select(rng), self._select(rng)

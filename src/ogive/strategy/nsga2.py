@@ -60,7 +60,7 @@ class NSGA2(Strategy):
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         # Section III-C: the first population is random.
-        if self._population.is_incomplete(pending, least=2):
+        if self._population.is_incomplete(pending, min_alive=2):
             return Proposal(self.space.sample(rng), note={"origin": "random"})
         # Two binary tournaments select the parents. The population is P_t and the offspring that have a value.
         first, second = self._select_by_tournament(rng), self._select_by_tournament(rng)

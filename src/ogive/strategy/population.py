@@ -59,12 +59,12 @@ class Population:
             self._generations = self._generations[: index // self.size]
         self._members = self._survivors = None
 
-    def is_incomplete(self, pending: Pending, least: int = 1) -> bool:
-        """Return whether fewer than `size` trials are alive or pending, or fewer than `least` trials are alive."""
+    def is_incomplete(self, pending: Pending, min_alive: int = 1) -> bool:
+        """Return whether fewer than `size` trials are alive or pending, or fewer than `min_alive` trials are alive."""
         alive = len(self)
-        if least <= alive == self.size:
+        if min_alive <= alive == self.size:
             return False
-        return alive < least or alive + sum(trial not in self._history for trial in pending.proposals) < self.size
+        return alive < min_alive or alive + sum(trial not in self._history for trial in pending.proposals) < self.size
 
     def alive(self) -> list[Trial]:
         """Return the trials that are alive, in reverse order of joining."""

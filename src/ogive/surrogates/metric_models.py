@@ -113,6 +113,6 @@ def subsample_rows(values: FloatArray, limit: int) -> Rows:
     if len(values) <= limit:
         return np.arange(len(values))
     order = np.argsort(values, kind="stable")
-    others = order[limit // 3 :]
-    ranks = np.linspace(0, len(others) - 1, limit - limit // 3).round().astype(int)
-    return np.sort(np.concatenate([order[: limit // 3], others[ranks]]))
+    remaining = order[limit // 3 :]
+    ranks = np.linspace(0, len(remaining) - 1, limit - limit // 3).round().astype(int)
+    return np.sort(np.concatenate([order[: limit // 3], remaining[ranks]]))
