@@ -38,10 +38,9 @@ class ASHA(Schedule):
             because the first trials of a search are mostly random, and better ones soon follow.
         fidelities: other fidelities that grow from rung to rung, with their lowest values; see `Ladder.from_options`.
 
-    Trials are ordered by `ogive.objective.rank_costs`; the older of equal trials comes first. A failed trial is removed from
-    all
-    rungs: it counts neither among the best nor for the size of a rung. Trials are not paused on the top rung but finish
-    there. When no trial may be started any more, the best trial of each rung is promoted if it still waits, so that the best
+    Trials are ordered as in `ogive.objective.rank_costs`; the older of equally good trials comes first. A failed trial is
+    removed from all rungs, so it does not count for the size of a rung. Trials are not paused on the top rung, but finish
+    there. When no more trials may be started, the best trial of each rung is promoted if it still waits, so that the best
     trial of the search is trained in full.
     """
 
@@ -95,21 +94,21 @@ class ASHA(Schedule):
         for k in reversed(range(self.top_rung)):
             promotable = self.rungs[k].find_promotable(self.eta, self.capped, self.grace)
             if promotable is not None:
-                return self._resume(promotable, k + 1)
+                return self._make_resume(promotable, k + 1)
         # Otherwise grow the bottom rung. When no trials may be started, promote the best trials instead; this step is not
         # in the paper, whose search does not end.
         last_promotion = None if may_start else self._promote_leader()
         return last_promotion or Start(self.ladder.fidelities[0])
 
     def _promote_leader(self) -> Job | None:
-        """Promote the best trial of the highest rung on which it still waits; None if there is none."""
+        """Return the job that promotes the best trial of a rung, for the highest rung on which this trial still waits."""
         for k in reversed(range(self.top_rung)):
             best = self.rungs[k].find_waiting_leader()
             if best is not None:
-                return self._resume(best, k + 1)
+                return self._make_resume(best, k + 1)
         return None
 
-    def _resume(self, trial: TrialId, rung: int) -> Resume:
+    def _make_resume(self, trial: TrialId, rung: int) -> Resume:
         return Resume(trial, self.ladder.fidelities[rung], self.ladder.began(rung))
 
     def on_job(self, trial: Trial, job: Start | Resume) -> None:

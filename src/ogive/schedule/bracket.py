@@ -31,7 +31,7 @@ class Bracket:
         rungs: an empty rung for each of `sizes`.
 
     Attributes:
-        started: the number of trials that were started.
+        started_count: the number of trials that were started.
         is_filling: whether more trials are to be started.
         level: the current rung, as an index into `sizes`.
         expected: the trials that are being trained for the current rung and have not reached it.
@@ -45,7 +45,7 @@ class Bracket:
     ) -> None:
         self.number, self.first_rung, self.sizes = number, first_rung, tuple(sizes)
         self.ladder, self.rungs = ladder, rungs
-        self.started = 0
+        self.started_count = 0
         self.is_filling = True
         self.level = 0
         self.expected: set[TrialId] = set()
@@ -63,7 +63,7 @@ class Bracket:
         if self.drops:
             return Drop(self.drops[0], f"not among the best {self._target_size(self.level)} of its rung")
         if self.promotions:
-            return self._resume(self.promotions[0], self.level)
+            return self._make_resume(self.promotions[0], self.level)
         if self.is_filling and may_start:
             return Start(
                 self.ladder.fidelities[self.first_rung], {"bracket": self.number}, self.ladder.began(self.first_rung)
@@ -72,23 +72,23 @@ class Bracket:
         # then ends the filling of the bracket.
         if self.is_filling and not self.expected and len(self.sizes) > 1:
             best = self._rank_survivors(0)[: self._target_size(1)]
-            return next((self._resume(trial, 1) for trial in best if trial not in self.complete_trials), None)
+            return next((self._make_resume(trial, 1) for trial in best if trial not in self.complete_trials), None)
         return None
 
-    def _resume(self, trial: TrialId, level: int) -> Resume:
+    def _make_resume(self, trial: TrialId, level: int) -> Resume:
         rung = self.first_rung + level
         return Resume(trial, self.ladder.fidelities[rung], self.ladder.began(rung))
 
     def _target_size(self, level: int) -> int:
         """Return the number of trials to train on a rung: as planned, or fewer if the bracket could not be filled."""
-        is_full = self.started == self.sizes[0]
-        return self.sizes[level] if is_full else max(1, self.sizes[level] * self.started // self.sizes[0])
+        is_full = self.started_count == self.sizes[0]
+        return self.sizes[level] if is_full else max(1, self.sizes[level] * self.started_count // self.sizes[0])
 
     def on_start(self, trial: TrialId) -> None:
         """Record that a trial was started."""
-        self.started += 1
+        self.started_count += 1
         self.expected.add(trial)
-        self.is_filling = self.started < self.sizes[0]
+        self.is_filling = self.started_count < self.sizes[0]
 
     def on_resume(self, trial: TrialId) -> None:
         """Record that a trial was resumed."""

@@ -116,9 +116,9 @@ class _EvolvingBracket(_PromotingBracket):
         return self._start_job(self.level) if self.is_filling and may_start else None
 
     def on_start(self, trial: TrialId) -> None:
-        self.started += 1
+        self.started_count += 1
         self.expected.add(trial)
-        self.is_filling = self.started < self.sizes[self.level]
+        self.is_filling = self.started_count < self.sizes[self.level]
 
     def on_report(self, trial: Trial) -> Action:
         rung = self.first_rung + self.level
@@ -135,4 +135,4 @@ class _EvolvingBracket(_PromotingBracket):
         """Record that a trial has reached its rung or has ended; after the last trial, begin the next rung."""
         self.expected.discard(trial)
         if not self.is_filling and not self.expected and self.level < len(self.sizes) - 1:
-            self.level, self.started, self.is_filling = self.level + 1, 0, True
+            self.level, self.started_count, self.is_filling = self.level + 1, 0, True

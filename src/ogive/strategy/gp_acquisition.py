@@ -85,6 +85,8 @@ class AcquisitionData:
         """Return the output that is 1 for failed trials, and -1 for others."""
         failed = [trial.architecture for trial in self.observations.failed]
         core = self.core_rows(self.observations.costs.shape[1] + self.observations.excess.shape[1])
+        # At most as many failed trials as others. Those of the core change only at milestones, because its parameters are
+        # drawn again whenever it changes.
         core_failed = failed[: min(last_milestone(len(failed)), len(core))]
         x, y = self._failure_data(self.fit_rows, failed[: len(self.fit_rows)])
         core_x, core_y = self._failure_data(core, core_failed)
@@ -100,13 +102,13 @@ class Acquisition:
     """The acquisition function; more is better.
 
     Attributes:
-        objectives: the models of each of o objectives; less is better.
-        limits: the models of each output that must be at most 0 for a feasible trial (constraints, failure).
+        objective_models: the models of each of o objectives; less is better.
+        limit_models: the models of each output that must be at most 0 for a feasible trial (constraints, failure).
         feasible: [n] whether a trial satisfies all constraints, for the trials that the objectives were fitted to.
     """
 
-    objectives: Sequence[Sequence[GPRegression]]
-    limits: Sequence[Sequence[GPRegression]]
+    objective_models: Sequence[Sequence[GPRegression]]
+    limit_models: Sequence[Sequence[GPRegression]]
     feasible: BoolArray
 
     @staticmethod
@@ -130,21 +132,21 @@ class Acquisition:
             return surrogate.fit(output)
 
         # Ginsbourger et al. (2010), "Kriging believer": condition on pending architectures with their predicted costs.
-        objectives = []
+        objective_models = []
         for j in range(outputs):
             draws = zip(*(fit_objective(j, name) for name in transforms), strict=True)
-            objectives.append([model.condition_on_pending(pending) for draw in draws for model in draw])
+            objective_models.append([model.condition_on_pending(pending) for draw in draws for model in draw])
         # Model only the constraints that some trial has violated, and failure only if a trial has failed.
-        limits = [fit_limit(j) for j, column in enumerate(observations.excess.T) if (column > 0).any()]
+        limit_models = [fit_limit(j) for j, column in enumerate(observations.excess.T) if (column > 0).any()]
         if observations.failed:
-            limits.append(surrogate.fit(data.make_failure_output()))
-        return Acquisition(objectives, limits, observations.feasible[data.fit_rows])
+            limit_models.append(surrogate.fit(data.make_failure_output()))
+        return Acquisition(objective_models, limit_models, observations.feasible[data.fit_rows])
 
     def cheap_score(self) -> Acquisition:
         """Return the acquisition function by the first models of each list: faster, and enough to drop poor ones."""
         return Acquisition(
-            objectives=[models[:2] for models in self.objectives],
-            limits=[models[:1] for models in self.limits],
+            objective_models=[models[:2] for models in self.objective_models],
+            limit_models=[models[:1] for models in self.limit_models],
             feasible=self.feasible,
         )
 
@@ -153,18 +155,19 @@ class Acquisition:
         # Gardner et al. (2014): the improvement times the probability that each constraint holds. Snoek et al. (2012): each
         # factor is averaged over the models, which differ in the draw of the kernel's parameters.
         score = np.ones(len(x))
-        for models in self.limits:
+        for models in self.limit_models:
             score *= np.mean([probability_below(*model.predict(x), 0.0) for model in models], axis=0)
         # While no trial is feasible, only the probability of being feasible counts.
         if self.feasible.any():
-            score *= self._improvement(x) if len(self.objectives) == 1 else self._hypervolume_improvement(x)
+            score *= self._improvement(x) if len(self.objective_models) == 1 else self._hypervolume_improvement(x)
         return score
 
     def _improvement(self, x: FloatArray) -> FloatArray:
         """Return the expected improvement [m] over the best feasible trial, averaged over the models."""
         rows = np.flatnonzero(self.feasible)
         improvements = [
-            expected_improvement(*model.predict(x), best=float(model.y[rows].min())) for model in self.objectives[0]
+            expected_improvement(*model.predict(x), best=float(model.y[rows].min()))
+            for model in self.objective_models[0]
         ]
         return np.asarray(np.mean(improvements, axis=0))
 
@@ -178,22 +181,22 @@ class Acquisition:
         express, and a model that is too certain about unknown architectures never explores parts of the front.
         """
         rows = np.flatnonzero(self.feasible)
-        y = np.stack([models[0].y[rows] for models in self.objectives], axis=1)
+        y = np.stack([models[0].y[rows] for models in self.objective_models], axis=1)
         front = y[pareto_front(y)]
         reference = y.max(axis=0) + MARGIN
         draws = []
-        for models in zip(*self.objectives, strict=True):
+        for models in zip(*self.objective_models, strict=True):
             moments = [model.predict(x, noise=True) for model in models]
             # Means and deviations [m, o] of all objectives.
             draws.append(tuple(np.stack(part, axis=1) for part in zip(*moments, strict=True)))
         # Two objectives have a closed form.
-        if len(self.objectives) == 2:
+        if len(self.objective_models) == 2:
             improvements = [expected_area_improvement(mean, deviation, front, reference) for mean, deviation in draws]
             return np.asarray(np.mean(improvements, axis=0))
         # More objectives: sample costs, and average over directions. All candidates and all asks share the random numbers.
         rng = np.random.default_rng(0)
-        z = rng.standard_normal((NORMALS, len(self.objectives)))
+        z = rng.standard_normal((NORMALS, len(self.objective_models)))
         normals = np.concatenate([z, -z])[:, None, :]  # [2 NORMALS, 1, o]
         samples = np.concatenate([mean + normals * deviation for mean, deviation in draws])
-        directions = sample_directions(DIRECTIONS, len(self.objectives), rng)
+        directions = sample_directions(DIRECTIONS, len(self.objective_models), rng)
         return hypervolume_improvement(samples, front, reference, directions)
