@@ -41,10 +41,10 @@ SAMPLES = 2000
 class CurveStopping(Schedule):
     """Starts every trial for all `epochs`, and stops it when it is not worth its remaining epochs.
 
-    A trial is stopped if the probability that it ends better than the best fully trained trial, divided by its remaining
-    epochs, is below `threshold` times that of a new trial: 1 / (n + 1) after n trials, divided by `epochs`. With several
-    objectives, the probability is that of not being dominated by a fully trained trial; for a new trial it is multiplied by
-    the size of the front.
+    Let p be the probability that the trial ends better than the best fully trained trial. For a new trial, this probability
+    is 1 / (n + 1) after n trials. A trial is stopped if p / (its remaining epochs) is below `threshold` times
+    1 / (n + 1) / `epochs`. With several objectives, p is the probability that no fully trained trial dominates the trial,
+    and the probability of a new trial is multiplied by the size of the front.
 
     Options:
         threshold: a factor above 0; a higher one saves more epochs and loses more good trials.
@@ -79,7 +79,7 @@ class CurveStopping(Schedule):
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
         self._ended_count = 0  # trials that were stopped or trained in full
         self._full_count = 0  # trials that were trained in full
-        # For each cut, the features [d] and costs [m, t] of the trials that were trained up to it.
+        # The features [d] and costs [m, t] of the trials that were trained up to each cut.
         self._curves_at: dict[int, list[tuple[FloatArray, FloatArray]]] = {cut: [] for cut in list_cuts(self.epochs)}
         self._curve_count = self._fitted_count = 0  # the number of curves so far, and at the time of the last fit
         self._regressions: list[CurveRegressions] = []  # one for each objective
@@ -125,7 +125,7 @@ class CurveStopping(Schedule):
             self._update_front(curves[:, -1][None], total_violation(trial.metrics, self.constraints))
 
     def _add_curves(self, features: FloatArray, curves: FloatArray) -> None:
-        """Store the curves of a trial; refit the regressions if their number has grown by a tenth since the last fit."""
+        """Store the curves of a trial; refit the regressions when there are a tenth more curves than at the last fit."""
         for cut, pairs in self._curves_at.items():
             if cut <= curves.shape[1]:
                 pairs.append((features, curves))

@@ -49,9 +49,8 @@ class ProgressiveDynamicHurdles(Schedule):
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
         self._hurdles: list[list[Metrics]] = []  # for each rung with a hurdle, the metrics of the trials that define it
         self._ended_since_hurdle = 0
-        self._furthest: list[
-            Metrics
-        ] = []  # the metrics of trials that ended since the last hurdle, on the highest rung
+        # The metrics of the trials that ended since the last hurdle, on the highest rung.
+        self._furthest: list[Metrics] = []
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         return Start(self._fidelity)

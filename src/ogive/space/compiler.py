@@ -41,8 +41,8 @@ def compile_expression(expression: Any) -> tuple[Node, tuple[Decision, ...]]:
     """Compile a declaration into its tree and its table of decisions.
 
     Raises:
-        SpaceError: a name with different labels, an unnamed choice at two argument positions, a repeat where nothing
-            can be spliced, or decisions that activate one another.
+        SpaceError: two choices with the same name have different labels, an unnamed choice is used at two argument
+            positions, a repeat is used where nothing can be spliced, or decisions activate one another.
     """
     compiler = _Compiler()
     tree = compiler.compile_node(expression, "", (), (0, ""))
@@ -63,9 +63,8 @@ class _Compiler:
     def __init__(self) -> None:
         self.records: dict[str, _DecisionRecord] = {}
         self.positions: dict[int, tuple[_Position, str]] = {}  # id of an unnamed choice -> its position and path
-        self.references: list[
-            Any
-        ] = []  # the items that user functions returned; kept alive so that their id() stays unique
+        # The items that user functions returned. They are kept alive so that their id() stays unique.
+        self.references: list[Any] = []
 
     def compile_node(self, value: Any, path: str, when: Conjunction, position: _Position) -> Node:
         """Compile `value` at `path`, which is reached under the condition `when`."""

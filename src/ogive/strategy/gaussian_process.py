@@ -65,10 +65,10 @@ class GaussianProcess(Strategy):
         max_fit: with more trials than this, the models are fitted to the best third of this number, and to evenly spread
             ranks of the others; the proposal's note gives the numbers as `fitted_on` and `of`. (The time of a fit grows with
             the cube of the number of trials.)
-        graph: the graph of an architecture, for the Weisfeiler-Lehman kernel and the paths: a function that returns (labels
-            of nodes, edges as pairs of node indices), "module:function" of such a function, or "decisions" for the graph of
-            which decision activates which. None for the graph that the space declares. If it declares none, or with "none",
-            the labels of decisions with equal alternatives are counted instead.
+        graph: the graph of an architecture, for the Weisfeiler-Lehman kernel and the paths. Either a function that returns
+            (labels of nodes, edges as pairs of node indices), "module:function" of such a function, or "decisions" for the
+            graph of which decision activates which. None for the graph that the space declares. Without a graph (the space
+            declares none, or "none"), the labels of decisions with equal alternatives are counted instead.
         depth: the number of iterations of the Weisfeiler-Lehman kernel.
 
     With several objectives, every third ask uses a model of each objective and the hypervolume. The other asks use a model
@@ -124,7 +124,8 @@ class GaussianProcess(Strategy):
         self._surrogate.failure_reason = None
         pending_x = self._pool.embed([proposal.architecture for proposal in pending])
         acquisition = Acquisition.fit(self._surrogate, data, pending_x)
-        # Step 3: collect candidates. At every `local`-th ask these are neighbours of the best, or local search takes over.
+        # Step 3: collect candidates. At every `local`-th ask they are neighbours of the best trials, or the ask is passed to
+        # local search.
         excluded = {trial.architecture.id for trial in trials} | {proposal.architecture.id for proposal in pending}
         best_rows = self._select_best_rows(observations, ranks, rng)
         best = [observations.trials[row].architecture for row in best_rows]

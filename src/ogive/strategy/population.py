@@ -61,10 +61,11 @@ class Population:
 
     def is_incomplete(self, pending: Pending, min_alive: int = 1) -> bool:
         """Return whether fewer than `size` trials are alive or pending, or fewer than `min_alive` trials are alive."""
-        alive = len(self)
-        if min_alive <= alive == self.size:
+        alive_count = len(self)
+        if min_alive <= alive_count == self.size:
             return False
-        return alive < min_alive or alive + sum(trial not in self._history for trial in pending.proposals) < self.size
+        pending_count = sum(trial not in self._history for trial in pending.proposals)
+        return alive_count < min_alive or alive_count + pending_count < self.size
 
     def alive(self) -> list[Trial]:
         """Return the trials that are alive, in reverse order of joining."""
