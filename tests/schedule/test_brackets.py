@@ -47,7 +47,7 @@ def test_successive_halving_has_the_published_sizes_and_keeps_the_best() -> None
 def test_hyperband_has_the_brackets_of_table_1() -> None:
     """Li et al. (2018), table 1: R = 81, eta = 3."""
     schedule = Hyperband(ACCURACY, epochs=81)
-    assert [schedule.plan(number) for number in range(6)] == [
+    assert [schedule.plan_bracket(number) for number in range(6)] == [
         (0, (81, 27, 9, 3, 1)),
         (1, (27, 9, 3, 1)),
         (2, (9, 3, 1)),

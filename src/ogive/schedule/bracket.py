@@ -167,7 +167,7 @@ class Brackets(Schedule):
         self._bracket_of: dict[TrialId, Bracket] = {}
 
     @abstractmethod
-    def plan(self, number: int) -> tuple[int, tuple[int, ...]]:
+    def plan_bracket(self, number: int) -> tuple[int, tuple[int, ...]]:
         """Return the first rung of bracket `number` (from 0), and the numbers of trials on it and on each rung above."""
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
@@ -181,7 +181,7 @@ class Brackets(Schedule):
         return self._create_bracket(self._created_count).next_job(may_start=True) or Wait()
 
     def _create_bracket(self, number: int) -> Bracket:
-        first_rung, sizes = self.plan(number)
+        first_rung, sizes = self.plan_bracket(number)
         return Bracket(
             number=number, first_rung=first_rung, sizes=sizes, ladder=self.ladder, rungs=self._create_rungs(len(sizes))
         )

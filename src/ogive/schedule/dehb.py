@@ -57,12 +57,12 @@ class DEHBBrackets(Hyperband):
         # Section 4: each fidelity has its own subpopulation. Its size is the largest number of trials on this rung.
         self._populations = [0] * len(self.ladder)
         for number in range(len(self.ladder)):
-            first_rung, sizes = self.plan(number)
+            first_rung, sizes = self.plan_bracket(number)
             for rung, size in enumerate(sizes, start=first_rung):
                 self._populations[rung] = max(self._populations[rung], size)
 
     def _create_bracket(self, number: int) -> Bracket:
-        first_rung, sizes = self.plan(number)
+        first_rung, sizes = self.plan_bracket(number)
         # The first round (one bracket for each rung) promotes trials; later rounds evolve.
         bracket_class = _PromotingBracket if number < len(self.ladder) else _EvolvingBracket
         return bracket_class(

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ogive.arrays import FloatArray
-from ogive.stats.ridge import left_out_residuals
+from ogive.stats.ridge import leave_one_out_residuals
 
 Model = Callable[[FloatArray, FloatArray], FloatArray]
 """A growth curve: its values at epochs `x`, with parameters `p`."""
@@ -324,8 +324,8 @@ class RidgeRegression:
 
 
 def _left_out_error(u: FloatArray, s: FloatArray, y: FloatArray, penalty: float) -> tuple[float, float]:
-    """Return the root mean square leave-one-out error of a ridge regression, and the penalty; see `left_out_residuals`."""
-    residuals = left_out_residuals(u, s, y, penalty, min_denominator=1e-3)
+    """Return the root mean square leave-one-out error of a ridge regression, and the penalty."""
+    residuals = leave_one_out_residuals(u, s, y, penalty, min_denominator=1e-3)
     return float(np.sqrt(np.mean(residuals**2))), penalty
 
 

@@ -49,7 +49,7 @@ class Hyperband(Brackets):
         super().__init__(ladder, overlap, objectives, constraints)
         self.eta = int(eta)
 
-    def plan(self, number: int) -> tuple[int, tuple[int, ...]]:
+    def plan_bracket(self, number: int) -> tuple[int, tuple[int, ...]]:
         # The outer loop of algorithm 1: s = s_max, ..., 0, repeated.
         s_max = len(self.ladder) - 1
         s = s_max - number % len(self.ladder)

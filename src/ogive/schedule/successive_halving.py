@@ -51,5 +51,5 @@ class SuccessiveHalving(Brackets):
         # are omitted.
         self.sizes = tuple(n for k in range(len(self.ladder)) if (n := size // int(eta) ** k))
 
-    def plan(self, number: int) -> tuple[int, tuple[int, ...]]:
+    def plan_bracket(self, number: int) -> tuple[int, tuple[int, ...]]:
         return 0, self.sizes

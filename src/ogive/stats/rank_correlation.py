@@ -31,7 +31,7 @@ SIMULATIONS = 4000
 """The number of simulated samples of n pairs."""
 DEGREES_OF_FREEDOM = 3.0
 """The degrees of freedom of the simulated t copula."""
-FEWEST = 3
+MIN_PAIRS = 3
 """The smallest number of pairs for an interval."""
 FULL_SIMULATIONS_UP_TO = 20
 """With more pairs than this, fewer samples are simulated, down to 1,000, because the interval is narrow."""
@@ -76,7 +76,7 @@ def correlation(statistic: str, a: ArrayLike, b: ArrayLike, confidence: float = 
     value = low = high = None
     if n >= 2 and not (x == x[0]).all() and not (y == y[0]).all():
         value = float(STATISTICS[statistic](x[None], y[None])[0])
-        if n >= FEWEST:
+        if n >= MIN_PAIRS:
             low, high = correlation_interval(statistic, n, value, confidence)
     return Correlation(statistic=statistic, value=value, low=low, high=high, pairs=n, confidence=confidence)
 

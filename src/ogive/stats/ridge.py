@@ -13,7 +13,7 @@ import numpy as np
 from ogive.arrays import FloatArray
 
 
-def left_out_residuals(
+def leave_one_out_residuals(
     u: FloatArray, s: FloatArray, y: FloatArray, penalty: float, min_denominator: float = 1e-6
 ) -> FloatArray:
     """Return the residual [n] of each row when it is predicted from all others.

@@ -3,7 +3,7 @@
 Each output has several Gaussian processes, with different draws of the kernel's parameters
 (`ogive.surrogates.gp_regression`). Models are cached, and depend only on the data that they are fitted to.
 
-Symbols: n trials, k trials of the core, p columns of the embedding.
+Symbols: n trials, k core trials (from which the parameters are drawn), p columns of the embedding.
 """
 
 from __future__ import annotations
