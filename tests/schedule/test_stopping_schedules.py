@@ -127,9 +127,8 @@ def test_pasha_compares_two_rankings_like_the_paper() -> None:
     """Sections 4.2 and 4.3 written out with sets: the soft rank of a trial holds all trials within epsilon of it."""
     rng, cases = np.random.default_rng(0), set()
     for _ in range(400):
-        curves = {
-            i: rng.random(3).round(1).tolist() for i in range(int(rng.integers(2, 5)))
-        }  # rungs after epochs 1 and 3
+        # There are rungs after epochs 1 and 3.
+        curves = {i: rng.random(3).round(1).tolist() for i in range(int(rng.integers(2, 5)))}
         noise = []
         for i, j in combinations(curves, 2):
             signs = [np.sign(a - b) for a, b in zip(curves[i], curves[j], strict=True) if a != b]

@@ -101,7 +101,8 @@ def test_the_sequence_of_budgets_is_that_of_the_authors_programs(name: str, top:
     brackets = schedule.create(name, epochs=top, eta=eta)
     jobs = list(islice(budgets(brackets), sum(n for _, n in expected)))
     groups: list[tuple[int, int]] = []
-    for budget, _ in jobs:  # successive jobs of one budget are separate groups where they are so in the list
+    # Group successive jobs of the same budget, but begin a new group where the published list does.
+    for budget, _ in jobs:
         if groups and groups[-1][0] == budget and groups[-1][1] < expected[len(groups) - 1][1]:
             groups[-1] = budget, groups[-1][1] + 1
         else:
