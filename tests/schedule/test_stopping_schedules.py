@@ -119,8 +119,8 @@ def test_pasha_estimates_the_noise_from_curves_that_cross_twice() -> None:
     schedule = PASHA(ACCURACY, epochs=81)
     wavy = [[0.5 + 0.02 * (-1) ** (i + step) for step in range(4)] for i in range(2)]
     trials = [trial(i, values) for i, values in enumerate([*wavy, [0.1] * 4])]
-    assert schedule._epsilon(trials) == pytest.approx(0.04)
-    assert schedule._epsilon(trials[1:]) == 0, "curves that do not cross say nothing about the noise"
+    assert schedule._estimate_epsilon(trials) == pytest.approx(0.04)
+    assert schedule._estimate_epsilon(trials[1:]) == 0, "curves that do not cross say nothing about the noise"
 
 
 def test_pasha_compares_two_rankings_like_the_paper() -> None:

@@ -164,7 +164,7 @@ def test_some_of_many_layers_with_choices_inside_is_counted_exactly() -> None:
 
 
 def test_a_space_that_takes_too_long_to_count_has_size_bounds() -> None:
-    """A pair of switches activates each layer, and each switch is in several pairs, so there are many states in every order."""
+    """Each layer is activated by a pair of switches, and each switch is in several pairs, so every order has many states."""
     switches = [og.one_of(on=1, off=0, name=f"switch{i}") for i in range(16)]
 
     def layer_of_pair(i: int, j: int) -> Any:

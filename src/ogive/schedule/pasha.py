@@ -91,14 +91,14 @@ class PASHA(ASHA):
             self._sort_keys([self._value(t, self.ladder.steps[k]) for t in trials])
             for k in (self._top_rung - 1, self._top_rung)
         )
-        epsilon = self._epsilon(trials) if len(self.objectives) == 1 else 0.0
+        epsilon = self._estimate_epsilon(trials) if len(self.objectives) == 1 else 0.0
         lower_order, upper_order = np.argsort(lower, kind="stable"), np.argsort(upper, kind="stable")
         # Section 4.2: for each rank, take the trial with this rank on the top rung, and the trial with this rank on the rung
         # below. Their values on the rung below must be within epsilon of each other.
         return bool(np.all(np.abs(lower[upper_order] - lower[lower_order]) <= epsilon))
 
     def _value(self, trial: Trial, step: Step) -> Metrics:
-        """Return the trial's value at `step`, or its first value if it had none at that step."""
+        """Return the metrics of the trial at `step`, or at the first step with a value if it has none up to `step`."""
         names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
         steps_with_value = (report.step for report in trial.reports if are_finite(trial.at(report.step), names))
         return trial.at(max(step, next(steps_with_value, step)))
@@ -109,7 +109,7 @@ class PASHA(ASHA):
             return np.array([self.objectives[0].cost(row) for row in metrics])
         return np.array(rank_metrics(metrics, self.objectives, self.constraints), dtype=float)
 
-    def _epsilon(self, trials: Sequence[Trial]) -> float:
+    def _estimate_epsilon(self, trials: Sequence[Trial]) -> float:
         """Return the percentile of |f_c(r) - f_c'(r)| over pairs of curves that cross at least twice.
 
         r is the last step that both curves have.

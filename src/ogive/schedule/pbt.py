@@ -114,7 +114,7 @@ class PBT(Schedule):
         missing = next((number for number in range(self.population) if number not in self._members), None)
         if missing is not None and may_start:
             settings = {name: _sample(rng, *bounds) for name, bounds in self.ranges.items()}
-            return Start(self._fidelity(0), {"member": missing}, settings=settings)
+            return Start(self._next_fidelity(0), {"member": missing}, settings=settings)
         # Algorithm 1 runs all members at once. With fewer workers, the member that is furthest behind is trained first:
         # otherwise some would be compared much later than others.
         waiting = [number for number, member in self._members.items() if member.ready_since]
@@ -122,17 +122,17 @@ class PBT(Schedule):
             number = min(waiting, key=lambda n: (self._members[n].compared_at, self._members[n].ready_since))
             trial = self._members[number].record
             replacement = self._exploit_and_explore(number, rng) if may_start else None
-            return replacement or Resume(trial.id, self._fidelity(trial.step, trial.began), trial.began)
+            return replacement or Resume(trial.id, self._next_fidelity(trial.step, trial.began), trial.began)
         return Wait() if any(not member.has_ended for member in self._members.values()) else Done()
 
     def _exploit_and_explore(self, number: int, rng: np.random.Generator) -> Start | None:
-        """Return a trial that replaces a member if it is one of the worst and there is a donor; otherwise None."""
+        """Return the job that replaces a member by a donor, or None if it is not one of the worst or has no donor."""
         # Section 4.1, truncation selection: the member must be one of the worst k of those that have reported.
         trials = {n: member.record for n, member in self._members.items() if member.record.reports}
         count = max(1, int(self.quantile * len(trials) + 1e-9))
         if len(trials) < 2 or self._count_better(number, trials) < len(trials) - count:
             return None
-        # Exploit: copy the weights and settings of one of the best k, at random.
+        # Exploit: copy the weights and settings of a random one of the best k.
         donors = [n for n in trials if n != number and self._can_be_inherited(n)]
         if not donors:
             return None
@@ -143,7 +143,7 @@ class PBT(Schedule):
         # Explore: perturb or resample the settings.
         settings = {name: _perturb(rng, original.settings[name], *self.ranges[name]) for name in self.ranges}
         proposal = Proposal(original.architecture, (donor.record.id, donor.compared_at), settings)
-        return Start(self._fidelity(donor.compared_at), {"member": number}, donor.compared_at, proposal=proposal)
+        return Start(self._next_fidelity(donor.compared_at), {"member": number}, donor.compared_at, proposal=proposal)
 
     def _can_be_inherited(self, number: int) -> bool:
         """Return whether a member has a checkpoint whose metrics are finite."""
@@ -152,9 +152,10 @@ class PBT(Schedule):
         return member.compared_at > 0 and are_finite(member.record.at(member.compared_at), names)
 
     def _count_better(self, number: int, trials: Mapping[int, Trial]) -> int:
-        """Return how many other members are better, each at the last step that both have reached.
+        """Return the number of members that are better than member `number`.
 
-        Of equal members, the one with the lower number is better.
+        Two members are compared at the last step that both have reached. Of equally good members, the one with the lower
+        number is better.
         """
         steps = {n: min(trial.step, trials[number].step) for n, trial in trials.items() if n != number}
         better = 0
@@ -165,7 +166,7 @@ class PBT(Schedule):
             better += sum(order[n] < order[number] for n, common_step in steps.items() if common_step == step)
         return better
 
-    def _fidelity(self, step: int, began: int | None = None) -> dict[str, int]:
+    def _next_fidelity(self, step: int, began: int | None = None) -> dict[str, int]:
         """Return the fidelity up to the next comparison after `step`, in epochs since `began` (default: since `step`)."""
         return {"epochs": min(step + self.interval, self.epochs) - (step if began is None else began)}
 
@@ -179,7 +180,7 @@ class PBT(Schedule):
             self._members[self._member_of[trial.id]].ready_since = 0
             return
         number = int(job.note["member"])
-        donor_reports = self._donor_reports(trial)
+        donor_reports = self._collect_donor_reports(trial)
         if number in self._members:
             self._replaced.append(self._members[number].record.id)
         self._members[number] = Member(
@@ -187,8 +188,8 @@ class PBT(Schedule):
         )
         self._member_of[trial.id] = number
 
-    def _donor_reports(self, trial: Trial) -> tuple[Report, ...]:
-        """Return the reports of the weights that a new trial continues; none if it trains inherited weights from step 0."""
+    def _collect_donor_reports(self, trial: Trial) -> tuple[Report, ...]:
+        """Return the donor's reports up to the step from which a new trial continues; none if it counts its steps from 0."""
         donor_id, step = trial.proposal.inherit or (-1, 0)
         donor = self._members.get(self._member_of.get(donor_id, -1))
         if donor is None or donor.record.id != donor_id or not trial.continues_training:
@@ -226,7 +227,9 @@ def _with_donor_reports(trial: Trial, donor_reports: tuple[Report, ...]) -> Tria
 
 def _parse_ranges(settings: Any) -> dict[str, tuple[float, float]]:
     if not isinstance(settings, Mapping) or not settings:
-        raise JobError(f"{NAME}: settings is {settings!r}, but must be such as {{'learning_rate': [0.001, 0.1]}}")
+        raise JobError(
+            f"{NAME}: settings is {settings!r}, but must be a mapping such as {{'learning_rate': [0.001, 0.1]}}"
+        )
     ranges = {}
     for name, bounds in settings.items():
         are_numbers = isinstance(bounds, (list, tuple)) and all(isinstance(b, (int, float)) for b in bounds)
