@@ -181,6 +181,7 @@ class Brackets(Schedule):
         return self._create_bracket(self._created_count).next_job(may_start=True) or Wait()
 
     def _create_bracket(self, number: int) -> Bracket:
+        """Return bracket `number`, without trials."""
         first_rung, sizes = self.plan_bracket(number)
         return Bracket(
             number=number, first_rung=first_rung, sizes=sizes, ladder=self.ladder, rungs=self._create_rungs(len(sizes))

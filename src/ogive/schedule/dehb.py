@@ -96,6 +96,7 @@ class _PromotingBracket(Bracket):
         return self._start_job(0) if isinstance(job, Start) else job
 
     def _start_job(self, level: int) -> Start:
+        """Return the Start for a trial on the rung at `level` of the bracket, with the note for the strategy."""
         rung = self.first_rung + level
         # Section 4: the parents are the best trials of the next lower fidelity, or of the same one on the first rung.
         parent_rung = rung - 1 if level else rung

@@ -118,6 +118,11 @@ def rung_epochs(min_epochs: int, max_epochs: int, eta: int) -> tuple[int, ...]:
 
 
 def _check_fidelities(schedule: str, fidelities: Any) -> dict[str, float]:
+    """Return the lowest values of the fidelities as floats.
+
+    Raises:
+        JobError: a value is not above 0 and below 1, or the mapping names epochs.
+    """
     if not isinstance(fidelities, Mapping):
         raise JobError(
             f"{schedule}: fidelities is {fidelities!r}, but must be a mapping such as {{'data_fraction': 0.1}}"

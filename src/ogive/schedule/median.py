@@ -79,6 +79,7 @@ class Median(Schedule):
         return float(best[objective.metric])
 
     def _is_worse_than_median(self, best: Metrics, step: Step) -> bool:
+        """Return whether `best`, the best values of a trial, is worse than the median of the running averages at `step`."""
         averages = self._sorted_averages.get(step, [])
         if len(averages) < self.min_trials:
             return False
@@ -90,6 +91,7 @@ class Median(Schedule):
         return key > high
 
     def _is_worse_than_most(self, best: Metrics, step: Step) -> bool:
+        """Return whether more than half of the running averages at `step` have a better rank than `best`."""
         averages = self._averages.get(step, [])
         if len(averages) < self.min_trials:
             return False

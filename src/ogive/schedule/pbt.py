@@ -226,6 +226,11 @@ def _with_donor_reports(trial: Trial, donor_reports: tuple[Report, ...]) -> Tria
 
 
 def _parse_ranges(settings: Any) -> dict[str, tuple[float, float]]:
+    """Return (low, high) of each setting.
+
+    Raises:
+        JobError: there are no settings, or a range is invalid.
+    """
     if not isinstance(settings, Mapping) or not settings:
         raise JobError(
             f"{NAME}: settings is {settings!r}, but must be a mapping such as {{'learning_rate': [0.001, 0.1]}}"
@@ -240,6 +245,7 @@ def _parse_ranges(settings: Any) -> dict[str, tuple[float, float]]:
 
 
 def _sample(rng: np.random.Generator, low: float, high: float) -> float:
+    """Return a random value of a setting."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high)))) if low > 0 else float(rng.uniform(low, high))
 
 

@@ -74,6 +74,7 @@ class ProgressiveDynamicHurdles(Schedule):
         return Action.CONTINUE if self._passes(trial.at(report.step), reached[-1]) else Action.STOP
 
     def _passes(self, metrics: Metrics, hurdle: Sequence[Metrics]) -> bool:
+        """Return whether a trial with these metrics is better than `hurdle`, the metrics of the trials that define it."""
         # Section 4: a hurdle is the mean fitness of the trials that were trained furthest.
         if len(self.objectives) == 1 and not self.constraints:
             cost = self.objectives[0].cost

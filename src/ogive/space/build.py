@@ -34,6 +34,7 @@ def build(tree: Node, choices: Mapping[str, Label], example_input: ExampleInput,
 
 
 def _build(tree: Node, choices: Mapping[str, Label], example_input: ExampleInput, seed: int | None) -> Any:
+    """Build the model once, with the random states set to `seed`."""
     with _random_state(seed):
         model = build_value(tree, choices)
         torch = sys.modules.get("torch")

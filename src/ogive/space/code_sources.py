@@ -30,6 +30,7 @@ def rule_sources(space: Space) -> list[Source]:
 
 
 def _collect_sources(node: Node) -> Iterator[Source]:
+    """Yield (role, object) for every object below `node` that has code."""
     match node:
         case Constant(value) if not isinstance(value, (type(None), bool, int, float, str)):
             yield "argument", value

@@ -100,6 +100,7 @@ class _Compiler:
     def _compile_items(
         self, values: Any, path: str, when: Conjunction, position: _Position, names: Any = ()
     ) -> tuple[Node, ...]:
+        """Compile positional arguments or the items of a list; `names` are used in paths in place of indices."""
         nodes: list[Node] = []
         for i, value in enumerate(values):
             key = names[i] if i < len(names) else str(i)
@@ -111,6 +112,7 @@ class _Compiler:
         return tuple(nodes)
 
     def _compile_layer(self, value: Layer, path: str, when: Conjunction) -> Node:
+        """Compile a layer with its arguments."""
         position = (id(value), "")
         if isinstance(value.factory, functools.partial):
             _check_constant((value.factory.args, value.factory.keywords), f"{path or 'the root'} (in a partial)")
@@ -122,6 +124,7 @@ class _Compiler:
         return Call(path, value.factory, args, kwargs)
 
     def _compile_repeat(self, value: Repeat, path: str, when: Conjunction, position: _Position) -> Splice:
+        """Compile a repeat: every item up to the largest number of repetitions, under its condition."""
         declared_times = value.times.operands[0] if isinstance(value.times, DerivedValue) else value.times
         if isinstance(declared_times, Choice):
             times_path = _join(path, "times")
@@ -147,6 +150,7 @@ class _Compiler:
         return Splice(path, times, tuple(items))
 
     def _compile_choice(self, value: Choice, path: str, when: Conjunction, position: _Position) -> Node:
+        """Compile a choice: record its decision, and compile its alternatives."""
         decision = value.name or path or "root"
         self._record(decision, value, path=path, when=when, position=position)
         if value.alternatives is None:
@@ -202,6 +206,7 @@ def _repetitions(times: Choice) -> dict[Label, int]:
 
 
 def _contains_expression(value: Any) -> bool:
+    """Return whether `value`, or an item of it, is an expression."""
     if isinstance(value, Expression):
         return True
     if isinstance(value, dict):
@@ -295,6 +300,7 @@ def _import_path(factory: Callable[..., Any]) -> Any:
 
 
 def _describe_value(value: Any) -> Any:
+    """Return a constant as JSON that is the same in every process."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):

@@ -56,6 +56,7 @@ def describe_differences(old: Space, new: Space) -> list[str]:
 
 
 def _describe_decision_differences(old: Space, new: Space) -> list[str]:
+    """Return a line for each decision that was removed, is new, or has changed."""
     before = {d.name: d.describe() for d in old.decisions}
     after = {d.name: d.describe() for d in new.decisions}
     lines = [f"decision {name!r} was removed" for name in before if name not in after]

@@ -53,6 +53,7 @@ def _keep_satisfiable(when: Sequence[Conjunction], restricted: Mapping[str, Deci
 
 
 def _keep_labels(domain: Domain, labels: frozenset[Label]) -> frozenset[Label]:
+    """Return those of `labels` that are still in `domain`."""
     if isinstance(domain, (Categorical, Subset)):
         return labels & frozenset(domain.labels)
     if isinstance(domain, (IntegerRange, RealRange)):
@@ -61,6 +62,11 @@ def _keep_labels(domain: Domain, labels: frozenset[Label]) -> frozenset[Label]:
 
 
 def _restrict_domain(name: str, domain: Domain, only: Sequence[Label]) -> Domain:
+    """Return the domain with the alternatives in `only`.
+
+    Raises:
+        SpaceError: a label is unknown, or too few remain.
+    """
     try:
         if isinstance(only, str) or not isinstance(only, Sequence) or not len(only):
             raise ValueError(f"{only!r} is not a list of at least one label to keep")
@@ -82,6 +88,11 @@ def _restrict_domain(name: str, domain: Domain, only: Sequence[Label]) -> Domain
 
 
 def _restrict_range(domain: IntegerRange | RealRange, only: Sequence[Label]) -> Domain:
+    """Return the range between the two ends in `only`.
+
+    Raises:
+        ValueError: `only` does not have two valid ends.
+    """
     if len(only) != 2:
         raise ValueError(f"{list(only)!r} are not the two ends of a range, such as [{domain.low}, {domain.high}]")
     low, high = domain.parse(only[0]), domain.parse(only[1])

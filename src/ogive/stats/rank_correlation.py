@@ -121,6 +121,7 @@ def population_value(statistic: str, r: float) -> float:
 
 @functools.lru_cache(maxsize=4096)
 def _invert_test(statistic: str, n: int, value: float, confidence: float) -> tuple[float, float]:
+    """Return the bounds of the interval for a value that is rounded, so that equal values share a cache entry."""
     # Test inversion (Carpenter 1999): the lower bound is the smallest r for which values at least as high as the observed
     # one have a probability above (1 - confidence) / 2, and vice versa for the upper bound.
     tail = (1 - confidence) / 2

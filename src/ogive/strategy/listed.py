@@ -139,6 +139,7 @@ def parse_list(
 
 
 def _parse_architecture(space: Space, index: int, choices: Choices) -> Architecture:
+    """Return the architecture with these labels, after checking that the space allows it."""
     if not isinstance(choices, Mapping):
         raise JobError(f"architectures[{index}]: found {choices!r}; give {{decision: label, ...}}")
     try:

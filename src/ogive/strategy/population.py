@@ -89,6 +89,7 @@ class Population:
         return self._survivors
 
     def _select_survivors(self) -> list[Trial]:
+        """Return the trials that are alive with `drop="worst"`, after adding the generations that are complete."""
         order = list(self._history)
         survivors = self._generations[-1] if self._generations else []
         # Deb et al. 2002, section III-C: of the parents P_t and the offspring Q_t, the best N are the next parents.

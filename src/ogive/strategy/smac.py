@@ -103,6 +103,7 @@ class SMAC(Strategy):
         return Proposal(candidates[index], note={"origin": "model", "candidate": origins[index], **model.note})
 
     def _model(self) -> _FittedModel:
+        """Return the forest for the trials so far, fitted again only if a trial was received since the last call."""
         if self._fitted is None:
             trials = list(self._trials.values())
             observations = collect_observations(
@@ -112,6 +113,7 @@ class SMAC(Strategy):
         return self._fitted
 
     def _fit(self, observations: Observations, evaluated: set[str]) -> _FittedModel:
+        """Fit the forest to observations and failed trials; `evaluated` has the ids of all architectures with a trial."""
         order = observations.ranks().astype(np.float64) if len(observations.trials) else np.zeros(0)
         if len(order) < self.initial:
             return _FittedModel(forest=None, evaluated=evaluated, best=[], x=np.zeros((0, 0)), y=np.zeros(0), note={})

@@ -137,6 +137,7 @@ def _has_common_label(new: Domain, old: Domain) -> bool:
 
 
 def _has_label(domain: Domain, label: Label) -> bool:
+    """Return whether `label` is valid in `domain`."""
     try:
         domain.parse(label)
     except ValueError:
