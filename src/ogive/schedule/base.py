@@ -134,7 +134,7 @@ class Schedule(ABC):
 
     Attributes:
         fidelities: the fidelities other than epochs that its jobs name. The estimator must support them.
-        uses_rng: whether `next_job` uses `rng`. If not, the controller passes the same generator each time, because creating
+        uses_rng: whether `next_job` uses `rng`. If not, the controller passes an arbitrary generator, because creating
             one for each job takes longer than most decisions.
         inherits_weights: whether its trials inherit weights from other trials. Those must have been trained in the same run,
             since results from the evaluation cache have no weights.
