@@ -394,7 +394,7 @@ def rungs(options: argparse.Namespace) -> None:
         print(f"\nhyperband to {highest} epochs: trials at epochs of each bracket; hpbandster 0.7.4")
         schedule = Hyperband(objectives, epochs=highest)
         for number, (sizes, steps) in enumerate(brackets):
-            first, own_sizes = schedule.plan(number)
+            first, own_sizes = schedule.plan_bracket(number)
             ours = _format_bracket(own_sizes, schedule.ladder.steps[first:])
             theirs = _format_bracket(sizes, steps)
             print(f"  {number + 1}: {ours:<44} {theirs:<44} {_format_equality(ours, theirs)}")

@@ -1,4 +1,4 @@
-"""Atomic writes: after a crash, and for concurrent readers, a file is complete or not there at all."""
+"""Atomic writes: after a crash, and for concurrent readers, a file is either complete or absent."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def replace_file(path: Path, write: Writer, draft: Path | None = None) -> None:
     Args:
         path: the file to create or replace.
         write: writes the content.
-        draft: the path of the draft; needed where several processes may write the same file. Default: `path` + ".draft".
+        draft: the path of the draft. Default: `path` + ".draft". Processes that may write the same file at the same time
+            need different drafts.
 
     Raises:
         OSError: the file cannot be written. Exceptions of `write` are passed on.

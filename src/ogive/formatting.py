@@ -28,12 +28,12 @@ def duration(seconds: float) -> str:
         return f"{max(0.0, seconds):.1g} s"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
+    rounded = round(seconds)
     for size, unit, small_size, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            remainder = whole % size // small_size
-            return f"{whole // size} {unit}" + (f" {remainder} {small_unit}" if remainder else "")
-    return f"{whole} s"
+        if rounded >= size:
+            remainder = rounded % size // small_size
+            return f"{rounded // size} {unit}" + (f" {remainder} {small_unit}" if remainder else "")
+    return f"{rounded} s"
 
 
 def plural(count: int, word: str) -> str:
@@ -44,8 +44,8 @@ def plural(count: int, word: str) -> str:
 def trials(numbers: Sequence[int]) -> str:
     """Return a short list of trials: "trial 3", "trials 3, 4", "trials 3, 4, 5 and 9 more"."""
     more = f" and {len(numbers) - 3:,} more" if len(numbers) > 4 else ""
-    first = ", ".join(map(str, numbers[:3] if more else numbers))
-    return f"trial{'s' if len(numbers) > 1 else ''} {first}{more}"
+    listed = ", ".join(map(str, numbers[:3] if more else numbers))
+    return f"trial{'s' if len(numbers) > 1 else ''} {listed}{more}"
 
 
 def amount(money: float, currency: str = "") -> str:
@@ -60,9 +60,9 @@ def amount_of_limit(money: float, limit: float, currency: str) -> str:
     return f"{amount(money)} of {limit_digits} {currency or 'of money'}"
 
 
-def nonzero_counts(count: Mapping[S, int]) -> str:
+def nonzero_counts(counts: Mapping[S, int]) -> str:
     """Return the counts above 0, the largest first: `3 error, 1 time limit`; an empty text where all are 0."""
-    nonzero = sorted(((n, status.value) for status, n in count.items() if n), key=lambda item: (-item[0], item[1]))
+    nonzero = sorted(((n, status.value) for status, n in counts.items() if n), key=lambda item: (-item[0], item[1]))
     return ", ".join(f"{n:,} {name.replace('_', ' ')}" for n, name in nonzero)
 
 

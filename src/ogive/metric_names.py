@@ -1,4 +1,4 @@
-"""What the name of a metric says: whether more or less is better, and whether it is measured on the training data."""
+"""Inference from the name of a metric: whether more or less is better, and whether it is measured on the training data."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ NEUTRAL_BESIDE = {
     **dict.fromkeys(("j", "mj", "w", "mw"), frozenset(("energy", "power"))),
     **dict.fromkeys(("k", "m", "g"), _SIZES),
 }
-"""Words that are neutral only in a name that contains one of these: of `error_rate` less is better, but of `flops_rate` more
-may be better.
+"""Words that are neutral only beside one of the words in their set: `rate` is neutral in `error_rate`, but not in
+`flops_rate`, of which more may be better.
 """
 
 _SELECTION_SPLITS = frozenset("val valid validation dev holdout test".split())
@@ -72,13 +72,13 @@ def _is_unambiguous(index: int, words: Sequence[str]) -> bool:
 
 
 def _split_words(metric: str) -> list[str]:
-    """Return the words of a metric's name in lower case; `val/Top1-accuracy` and `valTop1Accuracy` have the same three."""
+    """Return the words of a metric's name in lower case: "val", "top1" and "accuracy" for `valTop1Accuracy`."""
     parts = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", metric.replace("@", " at "))
     return [word.lower() for word in re.split(r"[\s_/.:-]+", parts) if word]
 
 
 def check_not_trained_on(metric: str) -> None:
-    """Check that the name of an objective does not say that it is measured on the training data.
+    """Raise JobError if the name of an objective says that it is measured on the training data.
 
     Resources that training needs, such as `train_seconds`, are allowed.
 
@@ -91,8 +91,8 @@ def check_not_trained_on(metric: str) -> None:
         return
     if any(_means_training(index, words) for index in range(len(words))):
         raise JobError(
-            f"objective {metric!r} is by its name measured on the training part, and would prefer networks that overfit; "
-            "select on the validation part (accuracy, val_loss), or report it under another name if it is measured there"
+            f"the name of objective {metric!r} says that it is measured on the training part; it would prefer networks that "
+            "overfit. Use a metric of the validation part (accuracy, val_loss), or rename this one if it is such a metric"
         )
 
 
@@ -105,8 +105,8 @@ def _is_resource(words: Sequence[str]) -> bool:
 def _means_training(index: int, words: Sequence[str]) -> bool:
     """Return whether `words[index]` means the training data.
 
-    That is the word `train`, also with a number (`train2`) or joined to a known word (`trainloss`). A bare `tr` counts only
-    if all other words are known: in `bleu_en_tr` it means Turkish.
+    Such words are `train` and its variants, also with a number (`train2`) or joined to a known word (`trainloss`). `tr`
+    counts only if all other words of the name are known: in `bleu_en_tr` it means Turkish.
     """
     match = re.fullmatch(r"(.*?)(training|train|trn|tr)\d*(.*)", words[index])
     if match is None:

@@ -40,8 +40,8 @@ class Objective:
             - "last": the last reported epoch. NaN in any epoch fails the trial.
             - "best": the epoch with the best value of this metric, among those in which all objectives and constraints are
               finite. All metrics of the trial are taken from this epoch, and its checkpoint is kept. NaN in some epochs does
-              not fail the trial. If another metric is reported only in the last epoch, the last epoch is the value. The best
-              of several noisy measurements is an optimistic estimate.
+              not fail the trial. If one of the other objectives or constraints is reported in the last epoch only, that is
+              the only epoch to choose from. Note that the best of several noisy measurements is an optimistic estimate.
 
     Raises:
         JobError: the goal or the epoch is invalid, or the goal is missing and the name does not imply it.
@@ -57,9 +57,11 @@ class Objective:
             object.__setattr__(self, "goal", infer_goal(self.metric))
         if self.goal not in GOALS:
             hint = get_close_matches(str(self.goal), GOALS, n=1, cutoff=0.0)[0]
-            raise JobError(f"objective {self.metric!r}: goal {self.goal!r} is not {_or(GOALS)}; did you mean {hint!r}?")
+            raise JobError(
+                f"objective {self.metric!r}: goal {self.goal!r} is not {_join_with_or(GOALS)}; did you mean {hint!r}?"
+            )
         if self.epoch not in EPOCHS:
-            raise JobError(f"objective {self.metric!r}: epoch {self.epoch!r} is not {_or(EPOCHS)}")
+            raise JobError(f"objective {self.metric!r}: epoch {self.epoch!r} is not {_join_with_or(EPOCHS)}")
 
     def to_json(self) -> dict[str, str]:
         """Return the fields by name. `epoch` is included only if it is not the default: older journals do not have it."""
@@ -146,12 +148,12 @@ def parse_objectives(spec: ObjectiveSpec) -> tuple[Objective, ...]:
             conflict = "is listed twice" if first.goal == objective.goal else "is to be both maximized and minimized"
             raise JobError(f"objectives: {objective.metric!r} {conflict}; name each metric once")
     if not parsed:
-        raise JobError('objectives: there are none; name at least one metric, such as "accuracy"')
+        raise JobError('objectives: the list is empty; name at least one metric, such as "accuracy"')
     best = [objective.metric for objective in parsed.values() if objective.epoch == "best"]
     if len(best) > 1:
         raise JobError(
             f"objectives: {' and '.join(map(repr, best))} have epoch='best', but only one objective can choose the epoch, "
-            "because one checkpoint of each trial is kept; the other objectives have their values of that epoch"
+            "because one checkpoint of each trial is kept; the other objectives have their values in that epoch"
         )
     return tuple(parsed.values())
 
@@ -191,11 +193,11 @@ def total_violation(metrics: Metrics, constraints: Iterable[Constraint]) -> floa
 
 
 def sort_key(metrics: Metrics, objective: Objective, constraints: Iterable[Constraint] = ()) -> tuple[int, float]:
-    """Return a key that sorts trials with one objective in the order of `rank`; equal keys have equal ranks.
+    """Return a key that sorts trials with one objective in the order of `rank_costs`; equal keys have equal ranks.
 
     Returns:
-        (class, value within the class): class 0 has the feasible trials by cost, class 1 those that violate constraints by
-        their violation, and class 2 those without a finite value.
+        (class, value within the class). Class 0 holds the feasible trials, sorted by cost. Class 1 holds the trials that
+        violate a constraint, sorted by total violation. Class 2 holds the trials without a finite value.
     """
     cost = objective.cost(metrics)
     if math.isnan(cost):
@@ -207,7 +209,7 @@ def sort_key(metrics: Metrics, objective: Objective, constraints: Iterable[Const
 def rank_metrics(
     metrics: Sequence[Metrics], objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()
 ) -> list[int]:
-    """Return the ranks of n trials by their metrics, as `rank` does; 0 is the best."""
+    """Return the ranks of n trials by their metrics, in the order of `rank_costs`; 0 is the best."""
     if len(objectives) == 1:  # faster than arrays for small n
         keys = [sort_key(row, objectives[0], constraints) for row in metrics]
         rank_of = {key: index for index, key in enumerate(sorted(set(keys)))}
@@ -218,11 +220,11 @@ def rank_metrics(
 
 
 def pareto_front(costs: ArrayLike) -> BoolArray:
-    """Return which rows [n] of `costs` [n, m] no other row dominates.
+    """Return a mask [n] of the rows of `costs` [n, m] that no other row dominates.
 
     Equal rows are all on the front. Rows with NaN or infinity are never on the front.
     """
-    import moocore  # its import takes longer than that of all of `ogive`
+    import moocore  # imported here, because this import takes longer than the import of `ogive`
 
     rows = _rows(costs)
     valid = np.isfinite(rows).all(axis=1)
@@ -268,7 +270,8 @@ def crowding_distance(costs: ArrayLike) -> FloatArray:
     """Return the crowding distances [n] of the rows of one front, `costs` [n, m].
 
     The distance is infinite for the lowest and highest value of each objective. Rows with equal values of an objective have
-    the same gap, so that the result does not depend on the order of the rows; Deb et al. (2002) do not define this case.
+    equal gaps between neighbours, so the result does not depend on the order of the rows. (The paper, Deb et al. 2002, does
+    not define this case.)
     """
     rows = _rows(costs)
     return _crowding(rows, np.zeros(len(rows)))
@@ -282,21 +285,21 @@ def _crowding(rows: FloatArray, fronts: FloatArray) -> FloatArray:
         index = _dense_ranks((column, fronts))
         front, value = np.zeros((2, int(index.max(initial=-1)) + 1))
         front[index], value[index] = fronts, column
-        begins = np.flatnonzero(np.diff(front, prepend=-1))
-        ends = np.append(begins[1:], len(front)) - 1
+        starts = np.flatnonzero(np.diff(front, prepend=-1))
+        ends = np.append(starts[1:], len(front)) - 1
         # The gap between the two neighbours in the same front, divided by the range of the front; infinite at its ends.
-        span = np.repeat(value[ends] - value[begins], ends - begins + 1)
+        span = np.repeat(value[ends] - value[starts], ends - starts + 1)
         gap = np.full(len(value), math.inf)
         gap[1:-1] = value[2:] - value[:-2]
-        gap[begins] = gap[ends] = math.inf
+        gap[starts] = gap[ends] = math.inf
         distance += np.divide(gap, span, out=np.zeros_like(gap), where=span > 0)[index]
     return distance
 
 
 def _dense_ranks(keys: tuple[NDArray[Any], ...]) -> IntArray:
-    """Return ranks [n] by the last of the `keys`, then the one before it, and so on. Ties share a rank, none is skipped."""
+    """Return dense ranks [n] by the last of the `keys`, then the one before it, and so on. Ties share a rank."""
     order = np.lexsort(keys)
-    differs = np.zeros(len(order), dtype=bool)  # from the row before it in `order`
+    differs = np.zeros(len(order), dtype=bool)  # whether a row differs from the row before it in `order`
     for key in keys:
         differs[1:] |= key[order[1:]] != key[order[:-1]]
     dense = np.empty(len(order), dtype=np.int64)
@@ -336,5 +339,5 @@ def _check_metric(kind: str, metric: object) -> None:
         raise JobError(f"{kind}: the metric is {metric!r}, but must be the name under which it is reported")
 
 
-def _or(names: Iterable[str]) -> str:
+def _join_with_or(names: Iterable[str]) -> str:
     return " or ".join(repr(name) for name in names)

@@ -17,18 +17,18 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Factories by name.
 
-    A factory is a callable, or the text "module:name" of a callable, which is imported when it is first used. All parameters
-    of a factory are options for the user, except those in `given`.
+    A factory is a callable, or the text "module:name" of a callable, which is imported when it is first used. The parameters
+    of a factory are the options that a user can set, except those in `reserved`.
 
     Args:
-        kind: what the factories make, for error messages: "schedule".
-        given: names of the parameters that Ogive passes itself.
+        kind: the kind of object that the factories make, for error messages: "schedule".
+        reserved: the names of the parameters that Ogive sets itself.
         factories: the initial factories.
     """
 
-    def __init__(self, kind: str, given: tuple[str, ...], factories: Mapping[str, str | Callable[..., T]]) -> None:
+    def __init__(self, kind: str, reserved: tuple[str, ...], factories: Mapping[str, str | Callable[..., T]]) -> None:
         self.kind = kind
-        self.reserved = frozenset(given)
+        self.reserved = frozenset(reserved)
         self._factories = dict(factories)
 
     def names(self) -> tuple[str, ...]:
@@ -48,11 +48,11 @@ class Registry(Generic[T]):
         """Return the factory with this name, imported if necessary.
 
         Raises:
-            JobError: there is none.
+            JobError: there is no factory with this name.
         """
         if name not in self._factories:
             raise JobError(
-                f"there is no {self.kind} {name!r}{_hint(name, self.names())}; there are {_list(self.names())}"
+                f"there is no {self.kind} {name!r}{_format_hint(name, self.names())}; there are {_join_names(self.names())}"
             )
         factory = self._factories[name]
         if isinstance(factory, str):
@@ -75,9 +75,9 @@ class Registry(Generic[T]):
         allowed = self.options(name)
         for option in options:
             if option not in allowed:
-                alternatives = f"it has {_list(tuple(allowed))}" if allowed else "it has none"
+                alternatives = f"it has {_join_names(tuple(allowed))}" if allowed else "it has none"
                 raise JobError(
-                    f"{self.kind} {name!r} has no option {option!r}{_hint(option, tuple(allowed))}; {alternatives}"
+                    f"{self.kind} {name!r} has no option {option!r}{_format_hint(option, tuple(allowed))}; {alternatives}"
                 )
         for option, default in allowed.items():
             if default is inspect.Parameter.empty and option not in options:
@@ -88,13 +88,13 @@ def check_whole_number(owner: str, option: str, value: Any, at_least: int) -> in
     """Check that `value` is a whole number of at least `at_least`, and return it as an int.
 
     Args:
-        owner: what has the option, for the error message: "schedule 'asha'".
+        owner: the owner of the option, for the error message: "schedule 'asha'".
         option: the name of the option.
-        value: its value.
+        value: the value of the option.
         at_least: the smallest valid value.
 
     Raises:
-        JobError: it is not.
+        JobError: `value` is not a whole number, or is too small.
     """
     is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not is_whole or value < at_least:
@@ -103,10 +103,10 @@ def check_whole_number(owner: str, option: str, value: Any, at_least: int) -> in
 
 
 def check_share(owner: str, option: str, value: object) -> float:
-    """Check that `value` is a number from 0 to 1, and return it as a float; the arguments are as in `whole`.
+    """Check that `value` is a number from 0 to 1, and return it as a float. For arguments see `check_whole_number`.
 
     Raises:
-        JobError: it is not.
+        JobError: `value` is not a number, or is out of range.
     """
     if not _is_number(value) or not 0 <= value <= 1:
         raise JobError(f"{owner}: {option} is {value!r}, but must be a number from 0 to 1")
@@ -114,10 +114,10 @@ def check_share(owner: str, option: str, value: object) -> float:
 
 
 def check_positive(owner: str, option: str, value: object) -> float:
-    """Check that `value` is a finite number above 0, and return it as a float; the arguments are as in `whole`.
+    """Check that `value` is a finite number above 0, and return it as a float. For arguments see `check_whole_number`.
 
     Raises:
-        JobError: it is not.
+        JobError: `value` is not a finite number, or is not above 0.
     """
     if not _is_number(value) or not 0 < value < math.inf:
         raise JobError(f"{owner}: {option} is {value!r}, but must be a number above 0")
@@ -125,22 +125,22 @@ def check_positive(owner: str, option: str, value: object) -> float:
 
 
 def check_choice(owner: str, option: str, value: object, allowed: Sequence[str]) -> str:
-    """Check that `value` is one of the words in `allowed`, and return it; the other arguments are as in `whole`.
+    """Check that `value` is one of the words in `allowed`, and return it. For other arguments see `check_whole_number`.
 
     Raises:
-        JobError: it is not. The message suggests the most similar word.
+        JobError: `value` is another word. The message suggests the most similar allowed word.
     """
     if value not in allowed:
-        hint = _hint(str(value), tuple(allowed))
+        hint = _format_hint(str(value), tuple(allowed))
         raise JobError(f"{owner}: {option} is {value!r}, but must be one of {', '.join(allowed)}{hint}")
     return str(value)
 
 
 def check_flag(owner: str, option: str, value: object) -> bool:
-    """Check that `value` is true or false, and return it; the arguments are as in `whole`.
+    """Check that `value` is true or false, and return it. For arguments see `check_whole_number`.
 
     Raises:
-        JobError: it is neither.
+        JobError: `value` is not a boolean.
     """
     if not isinstance(value, bool):
         raise JobError(f"{owner}: {option} is {value!r}, but must be true or false")
@@ -151,10 +151,10 @@ def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _hint(name: str, names: tuple[str, ...]) -> str:
+def _format_hint(name: str, names: tuple[str, ...]) -> str:
     close = get_close_matches(name, names, n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _list(names: tuple[str, ...]) -> str:
+def _join_names(names: tuple[str, ...]) -> str:
     return ", ".join(repr(name) for name in names)

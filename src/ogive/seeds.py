@@ -1,4 +1,4 @@
-"""Random numbers derived from a seed and a key, so that no random state is carried along.
+"""Random numbers derived from a seed and a key, so that no random state has to be stored.
 
 A new generator is created for each use, from the run's seed and a key that names the use. A continued run therefore draws
 the same numbers as an uninterrupted one. The derivation is the same in all processes and on all machines.

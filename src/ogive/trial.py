@@ -113,7 +113,7 @@ class BestEpoch(NamedTuple):
     It is applied to the reports of a trial and, in the worker, to its checkpoints.
 
     Attributes:
-        metric, goal: of the objective with `epoch="best"`.
+        metric, goal: those of the objective with `epoch="best"`.
         needed: the metrics of all objectives and constraints.
     """
 
@@ -141,8 +141,9 @@ class Trial:
     Attributes:
         id: the number of the trial, from 0 in the order of proposals.
         fidelity: the fidelity of its current job.
-        began: the step at which the epochs of `fidelity` begin: 0, or the trial's last step at a lower fidelity that cannot
-            be continued, after which it started from scratch. The steps of a trial therefore only increase.
+        began: the step after which the epochs of `fidelity` are counted. It is 0 unless the trial inherits weights, or was
+            trained before at a lower fidelity that cannot be continued. In the latter case it has started from scratch, and
+            `began` is its last step at the lower fidelity. The steps of a trial therefore only increase.
         seed: the seed of the trial's random numbers, in [0, 2**63).
         screened: metrics that were known before training (parameters, latency from a table, proxies).
         seconds: compute time so far, including lost attempts.
@@ -176,7 +177,7 @@ class Trial:
     def with_changes(self, **changes: Any) -> Trial:
         """Return a copy with some fields replaced, like `dataclasses.replace`, without a check of their names.
 
-        It takes a third of the time of `replace`. Most of the time for reading a long journal is spent here.
+        It takes a third of the time of `replace`. Reading a long journal spends most of its time here.
         """
         new = object.__new__(Trial)
         fields = new.__dict__
@@ -201,7 +202,7 @@ class Trial:
 
     @property
     def continues_training(self) -> bool:
-        """Whether the trial continues the training of another trial: it inherits its weights and counts on from its step."""
+        """Whether the trial continues the training of another trial, from its weights and its step."""
         return self.proposal.inherit is not None and self.proposal.inherit[1] == self.began
 
     @property
@@ -211,11 +212,11 @@ class Trial:
         It is the last report or, with `best_epoch_of`, the best of the eligible reports at the current fidelity (the last
         report if none is eligible).
         """
-        return self._value_among(len(self.reports))
+        return self._value_report_after(len(self.reports))
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """The trial's value: the metrics of `value_report`, and the screened metrics."""
+        """The metrics of the trial's value: those of `value_report`, and the screened metrics."""
         return self._add_screened(self.value_report)
 
     @property
@@ -229,17 +230,17 @@ class Trial:
         return all(share >= 1 for name, share in self.fidelity.items() if name != "epochs")
 
     def has_reached(self, step: Step) -> bool:
-        """Return whether the trial has a value at `step`: it was trained up to there, or ended by itself before."""
+        """Return whether the trial has a value at `step`: it was trained up to this step, or ended by itself before it."""
         return self.step >= step or self.ended_by_itself
 
     def at(self, step: Step) -> Mapping[str, float]:
-        """Return the trial's value as it was at `step`, with the screened metrics."""
+        """Return the metrics of the trial's value as it was at `step`, with the screened metrics."""
         count = len(self.reports)
         while count and self.reports[count - 1].step > step:
             count -= 1
-        return self._add_screened(self._value_among(count))
+        return self._add_screened(self._value_report_after(count))
 
-    def _value_among(self, count: int) -> Report | None:
+    def _value_report_after(self, count: int) -> Report | None:
         """Return the report that was the trial's value after its first `count` reports."""
         if count == 0:
             return None
@@ -276,7 +277,8 @@ def select_comparable(trials: Sequence[Trial], at_least: int | None = None) -> t
 
     Args:
         trials: any trials.
-        at_least: how many trials the caller wants to compare; fewer if fewer have a value. Default: all that have one.
+        at_least: the number of trials that must have reached the step. If fewer trials have a value, or by default, all
+            trials that have a value.
     """
     reported = [trial for trial in trials if trial.reports and not trial.status.failed]
     if not reported:
@@ -293,11 +295,11 @@ class Pending:
     """A read-only view of the pending proposals, for a strategy that is asked for a proposal.
 
     Attributes:
-        in_flight: the pending proposals. This is the controller's own mapping and not a copy, and so is `ids`: creating a
-            view costs nothing.
+        proposals: the pending proposals by trial. The controller passes its own mapping, not a copy, so that creating a view
+            costs nothing. The same holds for `id_counts`.
         rejected: the proposals that a wrapper of the strategy has just rejected.
-        ids: for each `architecture.id`, the number of pending proposals with it; None if it is not maintained.
-        job: the schedule's note about the trial that is asked for (`Start.note`), such as its bracket.
+        id_counts: the number of pending proposals for each `architecture.id`; None if they are not counted.
+        job: the schedule's note about the trial to propose (`Start.note`), such as its bracket.
     """
 
     proposals: Mapping[TrialId, Proposal] = field(default_factory=dict)
@@ -317,11 +319,11 @@ class Pending:
         return replace(self, rejected=self.rejected + rejected)
 
     def with_job(self, job: Mapping[str, Any]) -> Pending:
-        """Return the same view with the schedule's note about the trial that is asked for."""
+        """Return the same view with the schedule's note about the trial to propose."""
         return replace(self, job=job) if job else self
 
     def contains_id(self, identity: str) -> bool:
-        """Return whether an architecture with this `id` is pending or rejected."""
+        """Return whether an architecture whose `id` is `identity` is pending or rejected."""
         if self.id_counts is not None:
             is_pending = self.id_counts.get(identity, 0) > 0
         else:

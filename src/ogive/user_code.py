@@ -37,15 +37,18 @@ def call_user_function(
 
 @contextmanager
 def convert_user_errors(role: str, function: Any, about: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """Convert exceptions of the user's `function` in the `with` block to a UserCodeError; the arguments are as in `call`."""
+    """Convert exceptions of the user's `function` within the `with` block to a UserCodeError.
+
+    For arguments see `call_user_function`.
+    """
     try:
         yield
     except UserCodeError:
-        raise  # it is about another user function, called by this one
+        raise  # the error of another user function, which this one has called
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # the user's own exception class may not derive from Exception
-        raise make_user_code_error(role, function, _describe_event(error), about=about, error=error) from error
+        raise make_user_code_error(role, function, _describe_failure(error), about=about, error=error) from error
 
 
 @contextmanager
@@ -60,14 +63,15 @@ def convert_plugin_errors(role: str, instance: Any) -> Iterator[None]:
     except OgiveError:
         raise
     except USER_EXCEPTIONS as error:
-        if user_line(error) is None:
+        if find_user_line(error) is None:
             raise  # an error of Ogive itself
         while hasattr(instance, role):
             instance = getattr(instance, role)
-        raise make_user_code_error(role, type(instance), _describe_event(error), error=error) from error
+        raise make_user_code_error(role, type(instance), _describe_failure(error), error=error) from error
 
 
-def _describe_event(error: BaseException) -> str:
+def _describe_failure(error: BaseException) -> str:
+    """Return a clause such as "raised ValueError: ..."."""
     return (
         f"called sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raised {describe_exception(error)}"
     )
@@ -76,7 +80,7 @@ def _describe_event(error: BaseException) -> str:
 def make_user_code_error(
     role: str,
     function: Any,
-    happened: str,
+    failure: str,
     about: Mapping[str, Any] | None = None,
     error: BaseException | None = None,
     remedy: str | None = None,
@@ -86,13 +90,13 @@ def make_user_code_error(
     Args:
         role: what the user supplied the function for.
         function: the function, or a class.
-        happened: what went wrong, with a verb: "raised ...", "returned ...".
+        failure: a clause without subject that describes the failure: "raised ...", "returned ...".
         about: the architecture that the function was called for.
         error: the exception, whose traceback has the user's line.
         remedy: what the user should do; by default "correct the function".
     """
-    location = _definition(function) if error is None else user_line(error) or _definition(function)
-    parts = [f"the {role} {qualified_name(function)}{'' if isinstance(function, type) else '()'} {happened}"]
+    location = _find_definition(function) if error is None else find_user_line(error) or _find_definition(function)
+    parts = [f"the {role} {qualified_name(function)}{'' if isinstance(function, type) else '()'} {failure}"]
     parts += [f"at {location}"] if location else []
     if about is not None:
         parts.append(
@@ -102,7 +106,7 @@ def make_user_code_error(
     return UserCodeError(",\n  ".join(parts) + f".\n  Remedy: {remedy}")
 
 
-def user_line(error: BaseException) -> str | None:
+def find_user_line(error: BaseException) -> str | None:
     """Return the last line of the user's own code in the traceback, as "file:line: text"; None if there is none."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not is_installed(frame.filename)]
     if not frames:
@@ -115,8 +119,8 @@ def describe_exception(error: BaseException) -> str:
     """Return the type of an exception and the first line of its message."""
     try:
         text = str(error).strip()
-    except Exception as other:  # noqa: BLE001 - the user's __str__ may raise anything
-        text = f"(its message cannot be shown: {type(other).__name__})"
+    except Exception as second_error:  # noqa: BLE001 - the user's __str__ may raise anything
+        text = f"(its message cannot be shown: {type(second_error).__name__})"
     name = type(error).__name__
     return f"{name}: {text.splitlines()[0]}" if text else name
 
@@ -127,7 +131,7 @@ def qualified_name(function: Any) -> str:
     return str(getattr(inner, "__qualname__", type(inner).__qualname__))
 
 
-def _definition(function: Any) -> str | None:
+def _find_definition(function: Any) -> str | None:
     """Return where a function is defined, as "file:line"; None for a class or a built-in function."""
     code = getattr(getattr(function, "func", function), "__code__", None)
     return None if code is None else f"{code.co_filename}:{code.co_firstlineno}"

@@ -155,8 +155,8 @@ CASES = {
     "a schedule that lacks epochs": (GOOD + "schedule: asha\n", "job.yaml:4: schedule.asha: ", "give epochs"),
     "a metric of the training part": (
         GOOD + "objectives: [{metric: train_accuracy, goal: maximize}]\n",
-        "job.yaml:4: objectives[0]: objective 'train_accuracy' is by its name measured on the training part",
-        "select on the validation part",
+        "job.yaml:4: objectives[0]: the name of objective 'train_accuracy' says that it is measured on the training part",
+        "Use a metric of the validation part",
     ),
     "a metric whose name implies no goal": (
         GOOD + "objectives: [speed]\n",

@@ -80,7 +80,7 @@ def test_asha_decides_like_the_pseudocode_of_the_paper(problem: str, world: str)
         assert any(isinstance(job, Resume) for _, job in log.jobs)
 
 
-def reached(log: ControllerLog, level: int) -> int:
+def count_reached(log: ControllerLog, level: int) -> int:
     return sum(trial.step >= level for trial in log.trials.values())
 
 
@@ -93,13 +93,14 @@ def test_asha_has_the_sizes_of_successive_halving_if_no_later_trial_is_better(
 ) -> None:
     """The second row is the first bracket of Hyperband with R = 81 (Li et al. 2018, table 1)."""
     log = run(ASHA(ACCURACY, epochs=epochs, eta=eta), SCENARIOS["level"], trials)
-    assert [reached(log, level) for level in rung_epochs(1, epochs, eta)] == counts
+    assert [count_reached(log, level) for level in rung_epochs(1, epochs, eta)] == counts
 
 
 def test_later_trials_that_are_better_are_promoted_beyond_these_sizes() -> None:
     log = run(ASHA(ACCURACY, epochs=9, capped=False), lambda number: TrialBehavior(lambda epoch: number / 100), 81)
-    assert reached(log, 3) == 79  # each is the best when it reports; the first two report before there are three trials
-    assert reached(log, 9) > 9
+    # Each trial is the best when it reports, but the first two report before there are three trials.
+    assert count_reached(log, 3) == 79
+    assert count_reached(log, 9) > 9
 
 
 def test_failed_trials_leave_their_rungs() -> None:
@@ -118,7 +119,7 @@ def test_a_large_rung_with_several_objectives_promotes_from_its_top() -> None:
     rows = rng.random((1500, 2))
     for number, (accuracy, loss) in enumerate(rows):
         rung.add(number, {"accuracy": accuracy, "loss": loss})
-        while (promotable := rung.promotable(4)) is not None:
+        while (promotable := rung.find_promotable(4)) is not None:
             rung.promote(promotable)
             promoted.append(promotable)
     positions = np.argsort(np.argsort(rank_costs(rows * [-1, 1]), kind="stable"))
@@ -179,4 +180,4 @@ def test_trials_that_satisfy_the_constraints_come_first() -> None:
     rung = Rung(ACCURACY, (Constraint("latency", at_most=10),))
     for number, (accuracy, latency) in enumerate([(0.9, 20), (0.5, 9), (0.8, 11)]):
         rung.add(number, {"accuracy": accuracy, "latency": latency})
-    assert rung.promotable(3) == 1
+    assert rung.find_promotable(3) == 1

@@ -16,7 +16,7 @@ from ogive.schedule.hyperband import Hyperband
 def test_hyperband_has_the_brackets_of_hpbandster(highest: int) -> None:
     schedule = Hyperband((Objective("accuracy"),), epochs=highest)
     for number, (sizes, at) in enumerate(HPBANDSTER[highest]):
-        first_rung, planned = schedule.plan(number)
+        first_rung, planned = schedule.plan_bracket(number)
         assert (list(planned), list(schedule.ladder.steps[first_rung:])) == (sizes, at)
     expected = unrolled([run for sizes, at in HPBANDSTER[highest] for run in zip(at, sizes, strict=True)])
     assert budgets(schedule, len(expected)) == expected

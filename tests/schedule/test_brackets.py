@@ -47,7 +47,7 @@ def test_successive_halving_has_the_published_sizes_and_keeps_the_best() -> None
 def test_hyperband_has_the_brackets_of_table_1() -> None:
     """Li et al. (2018), table 1: R = 81, eta = 3."""
     schedule = Hyperband(ACCURACY, epochs=81)
-    assert [schedule.plan(number) for number in range(6)] == [
+    assert [schedule.plan_bracket(number) for number in range(6)] == [
         (0, (81, 27, 9, 3, 1)),
         (1, (27, 9, 3, 1)),
         (2, (9, 3, 1)),
@@ -61,17 +61,13 @@ def test_hyperband_has_the_brackets_of_table_1() -> None:
 
 def test_a_rung_waits_for_its_last_trial_but_not_for_failed_ones() -> None:
     def world(i: int) -> TrialBehavior:
-        fate = TrialBehavior(lambda epoch: i / 10, seconds=100.0 if i == 0 else 1.0)
-        return replace(fate, fails_at=1) if i == 8 else fate
+        behavior = TrialBehavior(lambda epoch: i / 10, seconds=100.0 if i == 0 else 1.0)
+        return replace(behavior, fails_at=1) if i == 8 else behavior
 
     log = run(SuccessiveHalving(ACCURACY, epochs=9), world, 9, workers=9)
     resumed = [job.trial for _, job in log.jobs if isinstance(job, Resume)]
-    assert resumed == [
-        7,
-        6,
-        5,
-        7,
-    ]  # only after trial 0; trial 8 has failed, and no other trial is promoted in its stead
+    # The first promotions follow after trial 0 has ended. Trial 8 has failed, and no other trial is promoted instead.
+    assert resumed == [7, 6, 5, 7]
 
 
 @pytest.mark.parametrize(("make", "waits"), [(SuccessiveHalving, True), (Hyperband, False), (ASHA, False)])

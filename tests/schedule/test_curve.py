@@ -14,7 +14,14 @@ from ogive.errors import JobError
 from ogive.objective import Objective
 from ogive.schedule.base import Action, Schedule
 from ogive.schedule.curve_stopping import CurveStopping
-from ogive.schedule.extrapolation import PENALTIES, PRIOR, CurveRegressions, RidgeRegression, cuts, extrapolate_curve
+from ogive.schedule.extrapolation import (
+    PENALTIES,
+    PRIOR_WEIGHT,
+    CurveRegressions,
+    RidgeRegression,
+    extrapolate_curve,
+    list_cuts,
+)
 from ogive.testing.spaces import tiny
 from ogive.testing.workers import ControllerLog, SimulatedController, TrialBehavior
 from ogive.trial import Report, Status
@@ -54,7 +61,7 @@ def test_short_and_constant_curves_have_no_forecast() -> None:
 def chain(features: np.ndarray, curves: Sequence[np.ndarray], end: int) -> CurveRegressions:
     """Return the regressions of curves [t] of any length."""
     pairs = list(zip(features, curves, strict=True))
-    return CurveRegressions({cut: [pair for pair in pairs if len(pair[1]) >= cut] for cut in cuts(end)}, end)
+    return CurveRegressions({cut: [pair for pair in pairs if len(pair[1]) >= cut] for cut in list_cuts(end)}, end)
 
 
 def test_the_regression_equals_that_of_scikit_learn_with_the_best_penalty_by_leave_one_out() -> None:
@@ -70,20 +77,20 @@ def test_the_regression_equals_that_of_scikit_learn_with_the_best_penalty_by_lea
         gains[i] - Ridge(peer.alpha_).fit(np.delete(scaled, i, 0), np.delete(gains, i)).predict(scaled[i : i + 1])[0]
         for i in range(40)
     ]
-    share = 38 / (38 + PRIOR)  # the prior expectation of the variance is 0 here
+    share = 38 / (38 + PRIOR_WEIGHT)  # the prior expectation of the variance is 0 here
     expected = share * np.mean(np.square(left_out))
     assert regression.variance == pytest.approx(expected, rel=0.04), "the mean of the rows changes a little, too"
 
 
 def test_the_variance_of_few_curves_is_shrunk_to_the_prior_expectation() -> None:
     one = RidgeRegression(np.zeros((1, 2)), np.array([-0.5]), 0.3)
-    assert (one.variance, one.freedom, one.slope) == (pytest.approx(0.3 * 0.25), 2, 1)
+    assert (one.variance, one.degrees_of_freedom, one.slope) == (pytest.approx(0.3 * 0.25), 2, 1)
     few = RidgeRegression(np.zeros((3, 2)), np.array([-0.4, -0.5, -0.6]), 0.3)
     assert few.variance == pytest.approx((2 * 0.01 + 2 * 0.3 * np.mean([0.16, 0.25, 0.36])) / 4)
     assert few.predict(np.zeros(2)) == (pytest.approx(-0.5), pytest.approx(few.variance * (1 + 1 / 3)))
 
 
-def wandering(rng: np.random.Generator, count: int) -> np.ndarray:
+def autoregressive_curves(rng: np.random.Generator, count: int) -> np.ndarray:
     """Return [count, 16] costs of a normal autoregression, z(t + 1) = 0.9 z(t) + 0.1 e.
 
     Given z, the cost after k more epochs has mean 0.9^k z and variance 0.01 (1 - 0.81^k) / (1 - 0.81).
@@ -95,8 +102,8 @@ def wandering(rng: np.random.Generator, count: int) -> np.ndarray:
     return costs
 
 
-def stopped(curves: np.ndarray) -> list[np.ndarray]:
-    """Return the curves, of which the worse half is stopped at 2, 4 and 8 epochs: one in 8 reaches the end."""
+def stop_worse_half(curves: np.ndarray) -> list[np.ndarray]:
+    """Stop the worse half of the remaining curves at 2, 4 and 8 epochs, so that one in 8 reaches the end."""
     lengths = np.full(len(curves), curves.shape[1])
     for t in (2, 4, 8):
         running = np.flatnonzero(lengths == curves.shape[1])
@@ -114,7 +121,7 @@ def test_forecasts_from_stopped_curves_are_unbiased() -> None:
         truth = NormalDist(-0.1 * 0.9 ** (16 - t), 0.1 * ((1 - 0.81 ** (16 - t)) / (1 - 0.81)) ** 0.5)
         costs = [truth.mean + sigma * truth.stdev for sigma in (-1, 0, 1)]
         for seed in range(6):
-            curves = stopped(wandering(np.random.default_rng(seed), 6000))
+            curves = stop_worse_half(autoregressive_curves(np.random.default_rng(seed), 6000))
             full = [curve for curve in curves if len(curve) == 16]
             assert len(full) == 750
             for fitted, probabilities in ((curves, from_all), (full, from_full)):
@@ -166,14 +173,14 @@ def test_costs_below_the_best_so_far_are_possible() -> None:
 def test_only_the_latest_curves_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ogive.schedule.curve_stopping.REMEMBERED", 10)
     schedule = CurveStopping(ACCURACY, epochs=8)
-    run(schedule, fate, 90)
+    run(schedule, make_behavior, 90)
     assert max(len(pairs) for pairs in schedule._curves_at.values()) == 10
 
 
 def test_a_trial_with_a_flat_start_still_has_a_chance() -> None:
     """Two equal values at the beginning do not mean that the curve stays there, since no other curve did."""
     schedule = CurveStopping(ACCURACY, epochs=20, min_trials=8)
-    log = run(schedule, fate, 10)
+    log = run(schedule, make_behavior, 10)
     flat = replace(
         log.trials[9], status=Status.RUNNING, reports=(Report(1, {"accuracy": 0.1}), Report(2, {"accuracy": 0.1}))
     )
@@ -182,7 +189,7 @@ def test_a_trial_with_a_flat_start_still_has_a_chance() -> None:
     assert probability > 0
 
 
-def fate(i: int) -> TrialBehavior:
+def make_behavior(i: int) -> TrialBehavior:
     end = (i * 37 % 100) / 100
     return TrialBehavior(lambda epoch: end * (1 - 0.9 / epoch**0.8))
 
@@ -203,7 +210,7 @@ def test_a_trial_with_few_remaining_epochs_continues_at_a_lower_probability(monk
 
 @pytest.mark.parametrize("model", ["parametric", "learned", "auto"])
 def test_poor_trials_are_stopped_and_the_best_is_not(model: str) -> None:
-    log = run(CurveStopping(ACCURACY, epochs=27, model=model), fate, 60)
+    log = run(CurveStopping(ACCURACY, epochs=27, model=model), make_behavior, 60)
     best = max(log.trials.values(), key=lambda trial: trial.id * 37 % 100)
     assert best.status is Status.FINISHED
     stopped = [trial for trial in log.trials.values() if trial.status is Status.STOPPED]

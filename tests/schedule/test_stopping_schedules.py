@@ -119,17 +119,16 @@ def test_pasha_estimates_the_noise_from_curves_that_cross_twice() -> None:
     schedule = PASHA(ACCURACY, epochs=81)
     wavy = [[0.5 + 0.02 * (-1) ** (i + step) for step in range(4)] for i in range(2)]
     trials = [trial(i, values) for i, values in enumerate([*wavy, [0.1] * 4])]
-    assert schedule._epsilon(trials) == pytest.approx(0.04)
-    assert schedule._epsilon(trials[1:]) == 0, "curves that do not cross say nothing about the noise"
+    assert schedule._estimate_epsilon(trials) == pytest.approx(0.04)
+    assert schedule._estimate_epsilon(trials[1:]) == 0, "curves that do not cross say nothing about the noise"
 
 
 def test_pasha_compares_two_rankings_like_the_paper() -> None:
     """Sections 4.2 and 4.3 written out with sets: the soft rank of a trial holds all trials within epsilon of it."""
     rng, cases = np.random.default_rng(0), set()
     for _ in range(400):
-        curves = {
-            i: rng.random(3).round(1).tolist() for i in range(int(rng.integers(2, 5)))
-        }  # rungs after epochs 1 and 3
+        # There are rungs after epochs 1 and 3.
+        curves = {i: rng.random(3).round(1).tolist() for i in range(int(rng.integers(2, 5)))}
         noise = []
         for i, j in combinations(curves, 2):
             signs = [np.sign(a - b) for a, b in zip(curves[i], curves[j], strict=True) if a != b]

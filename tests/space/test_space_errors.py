@@ -144,12 +144,12 @@ def test_labels_can_have_equivalent_types() -> None:
     assert SPACE.architecture({**RIGHT, **equivalents}).to_json() == RIGHT
 
 
-def test_a_missing_decision_is_told() -> None:
+def test_a_missing_decision_is_named() -> None:
     with pytest.raises(SpaceError, match=r"'depth' is missing; it is a number from 1 to 9"):
         SPACE.architecture({k: v for k, v in RIGHT.items() if k != "depth"})
 
 
-def test_a_constraint_that_refuses_everything_says_how_often_and_why() -> None:
+def test_the_error_of_a_constraint_that_allows_nothing_has_its_reason_and_count() -> None:
     space = og.Space(og.one_of(1, 2, name="a"), constraint=lambda a: f"{a['a']} is too wide")
     rng, architecture = np.random.default_rng(0), space.architecture({"a": 1})
     for generate in (

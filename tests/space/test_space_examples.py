@@ -115,7 +115,7 @@ def test_a_space_of_10_to_the_36_with_over_60_conditional_decisions() -> None:
     assert copy.architecture(architectures[0].to_json()).build() == architectures[0].build()
 
 
-def test_a_space_of_ten() -> None:
+def test_a_space_of_ten_architectures() -> None:
     space = og.Space(og.one_of(a=og.layer(made, og.integer(1, 9)), b=og.layer(made)))
     assert space.size() == 10 == len(list(space.grid()))
     assert space.columns() == [("root", "a"), ("root", "b"), ("a.0", "value"), ("a.0", "active")]
@@ -123,7 +123,7 @@ def test_a_space_of_ten() -> None:
     assert encoded[[0, 4, 9]].tolist() == [[1, 0, 0, 1], [1, 0, 0.5, 1], [0, 1, 0, 0]]
 
 
-def test_a_space_without_a_decision() -> None:
+def test_a_space_without_decisions() -> None:
     space = og.Space(og.layer(made, 1))
     assert space.size() == 1
     assert [a.build() for a in space.grid()] == [("made", (1,), ())]
@@ -150,25 +150,29 @@ def test_a_decision_that_every_allowed_subset_activates_is_unconditional() -> No
 def test_a_shared_decision_under_many_conditions_is_counted_exactly() -> None:
     width = og.integer(1, 8, name="width")
     blocks = [og.one_of(conv=og.layer(made, width), mb=og.layer(made, width), skip=None) for _ in range(40)]
-    assert og.Space(og.layer(made, *blocks)).size() == 8 * (3**40 - 1) + 1  # only all skips leave the width out
+    assert (
+        og.Space(og.layer(made, *blocks)).size() == 8 * (3**40 - 1) + 1
+    )  # `width` is inactive only if all blocks are skipped
 
 
 def test_some_of_many_layers_with_choices_inside_is_counted_exactly() -> None:
     inside = {f"layer{i}": og.layer(made, og.one_of(1, 2)) for i in range(30)}
-    assert og.Space(og.some_of((0, 30), **inside)).size() == 3**30  # each is out, or in with one of two
+    assert (
+        og.Space(og.some_of((0, 30), **inside)).size() == 3**30
+    )  # each layer is absent, or present with one of two options
     assert og.Space(og.some_of((2, 3), **inside)).size() == math.comb(30, 2) * 2**2 + math.comb(30, 3) * 2**3
 
 
 def test_a_space_that_takes_too_long_to_count_has_size_bounds() -> None:
-    """A pair of switches activates each layer, and each switch is in several pairs, so no order keeps the states few."""
+    """Each layer is activated by a pair of switches, and each switch is in several pairs, so every order has many states."""
     switches = [og.one_of(on=1, off=0, name=f"switch{i}") for i in range(16)]
 
-    def both(i: int, j: int) -> Any:
+    def layer_of_pair(i: int, j: int) -> Any:
         on = og.one_of(on=og.layer(made, og.one_of(1, 2)), off=0, name=f"switch{j}")
         return og.one_of(on=on, off=0, name=f"switch{i}")
 
     pairs = [(i, (i * 7 + shift) % 16) for i in range(16) for shift in (1, 3, 5)]
-    space = og.Space(og.layer(made, *switches, *(both(i, j) for i, j in pairs if i != j)))
+    space = og.Space(og.layer(made, *switches, *(layer_of_pair(i, j) for i, j in pairs if i != j)))
     on = [[(code >> i) & 1 for i in range(16)] for code in range(2**16)]
     truth = sum(2 ** sum(s[i] and s[j] for i, j in pairs if i != j) for s in on)
     assert count(space.decisions, max_states=10**6) == truth

@@ -74,10 +74,10 @@ class _Reader(Mapping[str, Any]):
 @given(spaces(), seeds())
 def test_a_decision_is_active_if_and_only_if_building_reads_it(space: og.Space, rng: np.random.Generator) -> None:
     architecture = space.sample(rng)
-    assert read_when_built(space, architecture, rng) == set(architecture)
+    assert decisions_read_by_build(space, architecture, rng) == set(architecture)
 
 
-def read_when_built(space: og.Space, architecture: og.Architecture, rng: np.random.Generator) -> set[str]:
+def decisions_read_by_build(space: og.Space, architecture: og.Architecture, rng: np.random.Generator) -> set[str]:
     labels = {d.name: d.domain.pick(rng.random()) for d in space.decisions}
     reader = _Reader({**labels, **architecture})
     build_value(space.tree, reader)
@@ -124,7 +124,7 @@ def test_conditions_of_a_decision_at_several_positions(declare: Callable[[], Any
     architectures = list(space.grid())
     assert len(set(architectures)) == len(architectures) == space.size() == size
     for architecture in architectures:
-        assert read_when_built(space, architecture, rng) == set(architecture)
+        assert decisions_read_by_build(space, architecture, rng) == set(architecture)
 
 
 @properties

@@ -13,7 +13,7 @@ from ogive.space import Architecture, Space, layer, one_of
 from ogive.strategy.bananas import Bananas
 from ogive.strategy.observations import collect_observations, normal_scores
 from ogive.surrogates.graph_features import list_paths
-from ogive.surrogates.network_ensemble import Layers, _forward, _gradients, fit_ensemble
+from ogive.surrogates.network_ensemble import Layers, _compute_gradients, _forward, fit_ensemble
 from ogive.trial import Pending, Proposal, Report, Status, Trial
 
 ACCURACY = parse_objectives("accuracy")
@@ -47,7 +47,9 @@ def test_gradients_equal_finite_differences() -> None:
         squares = ((_forward(layers, x)[-1][..., 0] - y) ** 2).mean(axis=1).sum()
         return float(squares + 0.5 * 0.01 * sum((weights**2).sum() for weights, _ in layers))
 
-    for part, gradient in zip((p for pair in layers for p in pair), _gradients(layers, x, y, 0.01), strict=True):
+    for part, gradient in zip(
+        (p for pair in layers for p in pair), _compute_gradients(layers, x, y, 0.01), strict=True
+    ):
         index = (1, 0, part.shape[2] - 1)
         losses = []
         for step in (1e-6, -2e-6):

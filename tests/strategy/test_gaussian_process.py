@@ -50,7 +50,7 @@ def test_finds_the_optimum_of_9216_within_50_trials() -> None:
     assert max(values) == 0
 
 
-def test_the_graph_of_a_cell_tells_what_its_decisions_do_not() -> None:
+def test_gp_finds_better_cells_with_their_graph() -> None:
     """The value depends on paths; only 7 of 4,096 cells have the two good paths and no others."""
     pairs = tuple(itertools.combinations(range(4), 2))
 

@@ -34,7 +34,7 @@ def failed_trials(strategy: Listed | Initial | Deduplicated, count: int) -> list
     return trials
 
 
-def test_both_strategies_conform() -> None:
+def test_listed_and_initial_conform() -> None:
     def make_listed(space: Space, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> Listed:
         grid = [a.to_json() for a in islice(space.grid(resolution=2), 40)]
         return Listed(space, objectives, constraints, architectures=grid)

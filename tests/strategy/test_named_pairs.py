@@ -31,7 +31,7 @@ ACCURACY = parse_objectives("accuracy")
 SPACE = Space(layer(dict, *(one_of(0, 1, 2, 3, name=f"d{i}") for i in range(4))))
 
 
-def test_both_conform_with_other_options() -> None:
+def test_bohb_and_dehb_conform_with_other_options() -> None:
     check_strategy(
         lambda s, o, c: BOHB(
             s, o, c, random_fraction=0.0, samples=3, min_points=2, bandwidth_factor=1.0, top_n_percent=30
@@ -101,7 +101,8 @@ def test_the_sequence_of_budgets_is_that_of_the_authors_programs(name: str, top:
     brackets = schedule.create(name, epochs=top, eta=eta)
     jobs = list(islice(budgets(brackets), sum(n for _, n in expected)))
     groups: list[tuple[int, int]] = []
-    for budget, _ in jobs:  # successive jobs of one budget are separate groups where they are so in the list
+    # Group successive jobs of the same budget, but begin a new group where the published list does.
+    for budget, _ in jobs:
         if groups and groups[-1][0] == budget and groups[-1][1] < expected[len(groups) - 1][1]:
             groups[-1] = budget, groups[-1][1] + 1
         else:
@@ -184,7 +185,7 @@ def test_bohb_splits_and_samples_as_its_authors_program() -> None:
 
 @pytest.mark.parametrize("name", ["bohb", "dehb"])
 @pytest.mark.parametrize("workers", [1, 6])
-def test_a_search_with_either_spends_less_on_poor_trials(name: str, workers: int) -> None:
+def test_bohb_and_dehb_spend_less_on_poor_trials(name: str, workers: int) -> None:
     problem = Chain()
     paired = paired_schedule(name, {})
     assert paired is not None
@@ -226,7 +227,7 @@ def test_proposals_depend_only_on_the_trials(kind: type[Strategy], monkeypatch: 
 
 
 @pytest.mark.parametrize("name", ["bohb", "dehb"])
-def test_both_work_with_several_objectives(name: str) -> None:
+def test_bohb_and_dehb_work_with_several_objectives(name: str) -> None:
     both = (Objective("accuracy"), Objective("latency"))
     strategy = create(name, SPACE, both, **({"min_points": 3} if name == "bohb" else {}))
     for number in range(60):
@@ -237,7 +238,7 @@ def test_both_work_with_several_objectives(name: str) -> None:
     assert strategy.ask(generator(1), Pending(), {"epochs": 1}).note["origin"] in ("random", "model", "mutation")
 
 
-def test_another_schedule_with_either_is_an_error() -> None:
+def test_bohb_and_dehb_with_another_schedule_are_an_error() -> None:
     estimator = estimate.function(lambda architecture: {"accuracy": 1.0})
     message = "strategy '{}' brings its own schedule, '{}'; leave schedule=.* out"
     with pytest.raises(JobError, match=message.format("bohb", "hyperband")):

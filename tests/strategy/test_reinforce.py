@@ -36,7 +36,7 @@ def trained_strategy(trials: int, seed: int = 0) -> Reinforce:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_settles_on_the_best(seed: int) -> None:
+def test_the_controller_converges_to_the_best_architecture(seed: int) -> None:
     best = SPACE.architecture({f"d{i}": label for i, label in enumerate(BEST)})
     assert trained_strategy(400, seed).probability(best) > 0.9
 
@@ -73,7 +73,7 @@ def test_the_update_is_along_the_policy_gradient() -> None:
     assert entropic._network["heads"][0].bias.grad.numpy() == pytest.approx(gradient, abs=1e-6)
 
 
-def test_gains_are_rewards_minus_their_moving_average(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_advantages_are_rewards_minus_their_moving_average(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reward is the share of other trials that are worse, ties count half; b is the first reward, then 0.5 b + 0.5 R."""
     all_gains: list[float] = []
     monkeypatch.setattr(Policy, "update", lambda policy, samples, gains: all_gains.extend(gains))
@@ -103,7 +103,7 @@ def test_a_changed_trial_is_learned_as_if_it_had_the_new_value_from_the_start() 
         assert changed.probability(proposal.architecture) == expected.probability(proposal.architecture)
 
 
-def test_promotions_that_change_no_reward_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_controller_is_not_trained_again_if_no_reward_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     """With early stopping most trials stay at the lowest rung, at which all trials of a window are compared."""
     updates = []
     update = Policy.update

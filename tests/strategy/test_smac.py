@@ -70,10 +70,10 @@ def test_the_forest_is_fitted_as_if_pending_trials_had_the_predicted_values() ->
     after = strategy._condition_on_pending(model, pending).predict(SPACE.encode(pending))
     assert np.corrcoef(after[0], before[0])[0, 1] > 0.95
     assert np.median(after[1]) < 0.5 * np.median(before[1]), "pending architectures are less uncertain"
-    favourite = strategy.ask(generator(0), Pending(), {})
-    neighbors = [a for a in SPACE.neighbors(favourite.architecture) if a.id not in model.evaluated]
-    other = strategy.ask(generator(0), Pending({100 + i: Proposal(a) for i, a in enumerate(neighbors)}), {})
-    assert other.architecture != favourite.architecture, "though it is not pending itself"
+    first = strategy.ask(generator(0), Pending(), {})
+    neighbors = [a for a in SPACE.neighbors(first.architecture) if a.id not in model.evaluated]
+    second = strategy.ask(generator(0), Pending({100 + i: Proposal(a) for i, a in enumerate(neighbors)}), {})
+    assert second.architecture != first.architecture, "its pending neighbours reduce its expected improvement"
 
 
 def test_a_failed_architecture_counts_as_the_worst() -> None:
@@ -88,7 +88,9 @@ def test_a_failed_architecture_counts_as_the_worst() -> None:
     others = SPACE.encode([a for a in SPACE.grid() if a["d0"] == 3][30:])
     second_best = SPACE.encode([a for a in SPACE.grid() if a["d0"] == 2])
     assert before.predict(others)[0].mean() < before.predict(second_best)[0].mean(), "3 is the better label"
-    assert after.predict(others)[0].mean() > after.predict(second_best)[0].mean(), "but it fails"
+    assert after.predict(others)[0].mean() > after.predict(second_best)[0].mean(), (
+        "after the failures it is the worse label"
+    )
 
 
 def test_the_best_of_256_architectures_is_found_in_60_trials() -> None:

@@ -37,9 +37,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.timeout(900)  # model-based strategies take a minute
-@pytest.mark.parametrize(
-    "name", sorted({*strategies.names()} - {"listed"})
-)  # a list belongs to one space; see test_listed
+@pytest.mark.parametrize("name", sorted({*strategies.names()} - {"listed"}))  # test_listed tests `listed`
 def test_every_registered_strategy_conforms(name: str) -> None:
     options = OPTIONS.get(name, {})
     check_strategy(

@@ -46,7 +46,7 @@ def test_the_kernel_is_positive_semi_definite_for_all_parameters(name: str, seed
     assert np.linalg.eigvalsh(k).min() > -1e-9 * k.max() * len(k)
 
 
-def product_only(kernel: ArchitectureKernel, **weights: float) -> np.ndarray:
+def parameters_of_product_kernel(kernel: ArchitectureKernel, **weights: float) -> np.ndarray:
     """Return parameters with s_1 = 1 and almost nothing else; `weights` are those of components, by "decision_kind"."""
     theta = np.full(len(kernel.prior.mean), -60.0)
     theta[kernel.C + kernel.H] = 0.0
@@ -60,7 +60,7 @@ def test_categories_have_an_exponentiated_hamming_kernel_with_a_weight_for_each_
     embedding = Embedding(space)
     kernel = ArchitectureKernel(embedding)
     x = embedding([space.architecture({"p": p, "q": q}) for p, q in (("a", "x"), ("b", "x"), ("c", "y"))])
-    k = kernel(product_only(kernel, p_label=0.7, q_label=0.4), x, x)
+    k = kernel(parameters_of_product_kernel(kernel, p_label=0.7, q_label=0.4), x, x)
     assert k[0] == pytest.approx([1, math.exp(-0.7), math.exp(-1.1)])
     assert k[1, 2] == pytest.approx(math.exp(-1.1)), "c is as far from b as from a"
 
@@ -71,7 +71,7 @@ def test_conditional_numbers_have_the_arc_kernel() -> None:
     embedding = Embedding(space)
     kernel = ArchitectureKernel(embedding)
     off, *on = embedding([space.architecture(c) for c in ({"s": "off"}, *({"s": "on", "n": n} for n in range(5)))])
-    theta = product_only(kernel, n_active=0.3, n_order=2.0)
+    theta = parameters_of_product_kernel(kernel, n_active=0.3, n_order=2.0)
     k = kernel(theta, np.stack([off, *on]), np.stack([off, *on]))
     r = 0.5
     for n in range(5):
@@ -116,7 +116,7 @@ def test_the_distance_of_path_columns_counts_different_paths() -> None:
     other = (["in", "conv", "conv", "out"], DIAMOND[1])
     one, two = encode_paths([DIAMOND, other])
     assert ((one - two) ** 2).sum() == pytest.approx(0.5), "one path is missing, and there is no other"
-    assert list_paths(*DIAMOND, most=1) == [("in", "out")], "the shortest"
+    assert list_paths(*DIAMOND, max_paths=1) == [("in", "out")], "the shortest"
     layers = [(2 * i + a, 2 * i + 2 + b) for i in range(39) for a in (0, 1) for b in (0, 1)]
     assert len(list_paths(["a", "b"] * 40, layers)) == 100, "of 2^40"
 

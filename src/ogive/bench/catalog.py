@@ -24,7 +24,7 @@ from ogive.space import Space
 
 _REGISTRY: Registry[Problem] = Registry(
     "benchmark",
-    given=(),
+    reserved=(),
     factories={
         "digits": "ogive.bench.digits:load",
         "curves": "ogive.bench.curve_file:load",

@@ -26,7 +26,7 @@ from ogive.space import Space
 from ogive.space.domain import IntegerRange, RealRange
 from ogive.stats.corrections import FAMILY_LEVEL, holm
 from ogive.stats.proportions import hypergeometric_at_most, proportion_interval
-from ogive.stats.ridge import left_out_residuals
+from ogive.stats.ridge import leave_one_out_residuals
 from ogive.trial import Trial
 
 ENOUGH_TRIALS = 20
@@ -279,7 +279,7 @@ def _choose_ridge(x: FloatArray, y: FloatArray) -> tuple[float, float]:
     centred_y = y - y.mean()
     best = (RIDGES[-1], -np.inf)
     for ridge in RIDGES:
-        residuals = left_out_residuals(u, s, centred_y, _penalty(ridge, len(y)))
+        residuals = leave_one_out_residuals(u, s, centred_y, _penalty(ridge, len(y)))
         explained = 1 - float(residuals @ residuals) / float(centred_y @ centred_y)
         best = max(best, (ridge, explained), key=lambda item: item[1])
     return best

@@ -13,7 +13,7 @@ from ogive.schedule.base import Action, Done, Drop, Job, Resume, Schedule, Start
 
 _REGISTRY: Registry[Schedule] = Registry(
     "schedule",
-    given=("objectives", "constraints", "epochs"),
+    reserved=("objectives", "constraints", "epochs"),
     factories={
         "asha": "ogive.schedule.asha:ASHA",
         "curve": "ogive.schedule.curve_stopping:CurveStopping",
@@ -41,10 +41,10 @@ def create(
 
     Args:
         name: one of `names()`.
-        objectives: of the search.
-        constraints: of the search.
-        epochs: the most epochs of a trial; None if the estimator has no epochs.
-        options: of this schedule; see `options(name)`.
+        objectives: the objectives of the search.
+        constraints: the constraints of the search.
+        epochs: the largest number of epochs of a trial; None if the estimator has no epochs.
+        options: the options of this schedule; `options(name)` returns their defaults.
 
     Raises:
         JobError: there is no such schedule or option, or an option or an objective is invalid.
@@ -78,11 +78,11 @@ def register(name: str, factory: str | Callable[..., Schedule]) -> None:
     """Register a schedule under a new name.
 
     Args:
-        name: the name.
+        name: a name that is not registered yet.
         factory: a callable with the arguments (*, objectives, constraints, epochs, **options), or "module:name" of one.
 
     Raises:
-        JobError: the name is taken.
+        JobError: the name is registered already.
     """
     _REGISTRY.register(name, factory)
 

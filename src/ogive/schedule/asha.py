@@ -25,22 +25,23 @@ class ASHA(Schedule):
     """Promotes a paused trial as soon as it is among the best 1/eta of its rung; otherwise starts a new trial.
 
     Options:
-        min_epochs: r, the epochs before the first decision.
-        max_epochs: R, the epochs of a trial on the top rung; default: `epochs`.
+        min_epochs: r, the number of epochs before the first decision.
+        max_epochs: R, the number of epochs of a trial on the top rung; default: `epochs`.
         eta: one of `eta` trials is promoted from each rung; at least 2.
         variant: "promotion" pauses every trial at its rung. "stopping" does not need checkpoints: at each rung a trial
             continues if it is among the best 1/eta of the trials that have reached the rung, and is stopped otherwise.
-        capped: promote at most 1/eta of the trials that have reached a rung. In the paper (False) every new trial that is
-            the best so far is promoted, which is nearly every trial under a strategy that improves.
+        capped: whether at most 1/eta of the trials that have reached a rung are promoted. Without this limit, as in the
+            paper, every new trial that is the best so far is promoted. With a strategy that keeps finding better
+            architectures, this would be nearly every trial.
         grace: the number of trials on a rung that earn no promotion: the first promotion takes `grace` + `eta` trials. With
-            `grace` equal to `eta`, the first promoted trial is therefore the best of twice as many. The first trials of a
-            search are mostly random and soon surpassed.
+            `grace` equal to `eta`, the first promoted trial is therefore the best of 2 `eta` instead of `eta`. This helps
+            because the first trials of a search are mostly random, and better ones soon follow.
         fidelities: other fidelities that grow from rung to rung, with their lowest values; see `Ladder.from_options`.
 
-    Trials are ordered by `ogive.objective.rank`; the older of equal trials comes first. A failed trial leaves all rungs: it
-    counts neither among the best nor for the size of a rung. Trials are not paused on the top rung but finish there. When no
-    trial may be started any more, the best trial of each rung is promoted if it still waits, so that the best trial of the
-    search is trained in full.
+    Trials are ordered as in `ogive.objective.rank_costs`; the older of equally good trials comes first. A failed trial is
+    removed from all rungs, so it does not count for the size of a rung. Trials are not paused on the top rung, but finish
+    there. When no more trials may be started, the best trial of each rung is promoted if it still waits, so that the best
+    trial of the search is trained in full.
     """
 
     name = "schedule 'asha'"
@@ -76,37 +77,38 @@ class ASHA(Schedule):
                 f"{self.name}: variant 'stopping' continues trials, but with fidelities trials start again on each rung; "
                 "use variant 'promotion', or leave fidelities out"
             )
-        self.eta, self.stops, self.capped = int(eta), variant == "stopping", capped
+        self.eta, self.is_stopping, self.capped = int(eta), variant == "stopping", capped
         self.rungs = tuple(Rung(tuple(objectives), tuple(constraints)) for _ in self.ladder.steps[:-1])
 
     @property
-    def top(self) -> int:
-        """The highest rung that trials are promoted to, from 0."""
+    def top_rung(self) -> int:
+        """The index of the highest rung that trials are promoted to."""
         return len(self.rungs)
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         """Return the job of `get_job` in algorithm 2."""
         # The stopping variant promotes nothing: each trial is started for all epochs, and `on_report` stops it.
-        if self.stops:
+        if self.is_stopping:
             return Start(self.ladder.fidelities[-1])
         # Algorithm 2, get_job: promote the best candidate of the highest rung that has one.
-        for k in reversed(range(self.top)):
-            promotable = self.rungs[k].promotable(self.eta, self.capped, self.grace)
+        for k in reversed(range(self.top_rung)):
+            promotable = self.rungs[k].find_promotable(self.eta, self.capped, self.grace)
             if promotable is not None:
-                return self._resume(promotable, k + 1)
-        # Otherwise grow the bottom rung. The last promotions are not in the paper, whose search has no end.
+                return self._make_resume(promotable, k + 1)
+        # Otherwise grow the bottom rung. When no trials may be started, promote the best trials instead; this step is not
+        # in the paper, whose search does not end.
         last_promotion = None if may_start else self._promote_leader()
         return last_promotion or Start(self.ladder.fidelities[0])
 
     def _promote_leader(self) -> Job | None:
-        """Promote the best trial of the highest rung on which it still waits; None if there is none."""
-        for k in reversed(range(self.top)):
-            best = self.rungs[k].leader()
+        """Return the job that promotes the best trial of a rung, for the highest rung on which this trial still waits."""
+        for k in reversed(range(self.top_rung)):
+            best = self.rungs[k].find_waiting_leader()
             if best is not None:
-                return self._resume(best, k + 1)
+                return self._make_resume(best, k + 1)
         return None
 
-    def _resume(self, trial: TrialId, rung: int) -> Resume:
+    def _make_resume(self, trial: TrialId, rung: int) -> Resume:
         return Resume(trial, self.ladder.fidelities[rung], self.ladder.began(rung))
 
     def on_job(self, trial: Trial, job: Start | Resume) -> None:
@@ -123,12 +125,12 @@ class ASHA(Schedule):
         rung.add(trial.id, trial.at(report.step))
         if report.step >= self.ladder.steps[-1]:
             return Action.CONTINUE
-        if not self.stops:
+        if not self.is_stopping:
             return Action.PAUSE
         return Action.CONTINUE if rung.is_in_top(trial.id, self.eta) else Action.STOP
 
     def on_end(self, trial: Trial) -> None:
-        # A trial that returned early is complete, so it counts on the rungs of its job that it has not reached, too.
+        # A trial that ended by itself is complete, so it also counts on the rungs of its job that it has not reached.
         if trial.ended_by_itself:
             for step, rung in zip(self.ladder.steps[:-1], self.rungs, strict=True):
                 if trial.step < step <= trial.target_step:

@@ -29,18 +29,18 @@ The controller guarantees the following.
 
 - Limits. `may_start` is false once `max_trials` is reached or the space is exhausted, and then stays false. A Start is not
   carried out in that case. The controller asks again after the next event, and ends the search when no trial is running. A
-  schedule that waits until its brackets are full must then continue with the trials that it has.
-- Values. `on_report` is called only for reports after which every objective and constraint has a finite value. Reports
-  before that are in `trial.reports`. A trial that has no value at the end of its job is trained further until it has one,
-  so a report may be beyond the job. If a Resume names a step that the trial has already passed, `on_report` is called
-  again with its last report, after `on_job`.
+  schedule that waits until its brackets are full must therefore continue with fewer trials once `may_start` is false.
+- Values. `on_report` is called only for reports after which every objective and constraint has a finite value. Earlier
+  reports are in `trial.reports`. A trial that has no value at the end of its job is trained further until it has one,
+  so the step of a report may be beyond the end of the job. If a Resume names a step that the trial has already passed,
+  `on_report` is called again with its last report, after `on_job`.
 - Early returns. If a train function returns before the end of its job, at full fidelity, the trial is finished, and `on_end`
   is called. The trial is complete, so its value counts at every later rung (see `Trial.ended_by_itself`).
 - Repeated trials. With `retry_failed`, a Start without a proposal may be carried out with the architecture and the
   settings of a failed trial. `trial.proposal.settings` is then valid, and not `Start.settings`. A Start with a proposal
-  is carried out unchanged. A failed trial that continued the training of another trial (`trial.goes_on`) is not repeated;
-  the schedule replaces it. A failed trial for which the schedule returns no Start is not repeated either, and the user
-  gets a warning.
+  is carried out unchanged. A failed trial that continued the training of another trial (`trial.continues_training`) is not
+  repeated; the schedule replaces it. A failed trial for which the schedule returns no Start is not repeated either, and the
+  user gets a warning.
 """
 
 from __future__ import annotations
@@ -71,9 +71,10 @@ class Start:
     Attributes:
         fidelity: how far to train it.
         note: JSON values that the strategy receives, and that are journalled with the trial's proposal.
-        began: the step at which the trial's epochs begin. It is above 0 if the trial skips lower rungs, whose steps come
-            before its own, or if it inherits weights: if `began` is the step of the inherited weights, the trial continues
-            their training, and takes over the donor's metrics that it has not reported at its last epoch.
+        began: the step after which the trial's epochs are counted. It is above 0 if the trial skips lower rungs, because the
+            steps of these rungs come before its first one. It is also above 0 if the trial continues the training of
+            inherited weights: `began` is then their step, and metrics that the trial has not reported by its last epoch are
+            taken over from the trial that it inherits from.
         settings: values that are not part of the architecture; they are added to the settings of the strategy's proposal.
         proposal: the proposal to evaluate, if the schedule makes it itself. The strategy is then not asked.
     """
@@ -92,8 +93,9 @@ class Resume:
     Attributes:
         trial: the trial.
         until: the fidelity to train it up to.
-        began: the trial's present `began` if it continues from its checkpoint. The trial's last step if it starts from
-            scratch, because a fidelity other than epochs changes (another image size, another share of the data).
+        began: the step after which the epochs of `until` are counted. It is `Trial.began` if the trial continues from its
+            checkpoint. It is the trial's last step if the trial starts from scratch, because a fidelity other than epochs
+            changes (such as the image size or the share of the data).
     """
 
     trial: TrialId
@@ -107,7 +109,7 @@ class Drop:
 
     Attributes:
         trial: the trial.
-        reason: why, for the user.
+        reason: the reason, which is shown to the user.
     """
 
     trial: TrialId
@@ -132,10 +134,10 @@ class Schedule(ABC):
 
     Attributes:
         fidelities: the fidelities other than epochs that its jobs name. The estimator must support them.
-        draws: whether `next_job` uses `rng`. If not, the controller passes any generator, because creating one for each job
-            takes longer than most decisions.
-        hands_on: whether its trials inherit weights from other trials. These must have been trained in the same run, since
-            results of the evaluation cache have no weights.
+        uses_rng: whether `next_job` uses `rng`. If not, the controller passes an arbitrary generator, because creating
+            one for each job takes longer than most decisions.
+        inherits_weights: whether its trials inherit weights from other trials. Those must have been trained in the same run,
+            since results from the evaluation cache have no weights.
     """
 
     fidelities: tuple[str, ...] = ()

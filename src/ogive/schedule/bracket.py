@@ -20,23 +20,23 @@ from ogive.trial import Report, Trial, TrialId
 class Bracket:
     """Trials that start together on one rung and pass through the rungs above it.
 
-    A rung is complete when all trials that were sent to it have reached it, ended or failed. Then the best trials continue,
-    and the others are dropped. If a bracket cannot be filled, it continues with fewer trials on each rung, in proportion.
+    A rung is complete when all of its trials have reached it, ended or failed. Then the best trials continue, and the others
+    are dropped. If a bracket cannot be filled, the number of trials on each rung is reduced in proportion.
 
     Args:
         number: the number of the bracket, from 0.
         first_rung: the rung of `ladder` on which its trials start.
-        sizes: how many trials are trained on each rung, from `first_rung` on.
+        sizes: the number of trials on each rung, beginning with `first_rung`.
         ladder: all rungs of the schedule.
         rungs: an empty rung for each of `sizes`.
 
     Attributes:
-        started: the number of trials that were started.
-        filling: whether more trials are to be started.
-        level: the rung that trials are trained for now, as an index into `sizes`.
-        expected: the trials that were sent to this rung and have not reached it.
-        promotions: the trials that are to be sent to this rung, the best first.
-        drops: the trials that are to be dropped.
+        started_count: the number of trials that were started.
+        is_filling: whether more trials are to be started.
+        level: the current rung, as an index into `sizes`.
+        expected: the trials that are being trained for the current rung and have not reached it.
+        promotions: the trials that are still to be resumed for the current rung, best first.
+        drops: the trials that are still to be dropped.
         complete_trials: the trials that ended by themselves. They have a value on every further rung.
     """
 
@@ -45,8 +45,8 @@ class Bracket:
     ) -> None:
         self.number, self.first_rung, self.sizes = number, first_rung, tuple(sizes)
         self.ladder, self.rungs = ladder, rungs
-        self.started = 0
-        self.filling = True
+        self.started_count = 0
+        self.is_filling = True
         self.level = 0
         self.expected: set[TrialId] = set()
         self.promotions: list[TrialId] = []
@@ -56,50 +56,50 @@ class Bracket:
     @property
     def is_over(self) -> bool:
         """Whether the bracket has no more jobs and expects no more reports."""
-        return not (self.filling or self.expected or self.promotions or self.drops)
+        return not (self.is_filling or self.expected or self.promotions or self.drops)
 
     def next_job(self, may_start: bool) -> Start | Resume | Drop | None:
         """Return the next job of this bracket; None if there is none at the moment."""
         if self.drops:
-            return Drop(self.drops[0], f"not among the best {self._size(self.level)} of its rung")
+            return Drop(self.drops[0], f"not among the best {self._target_size(self.level)} of its rung")
         if self.promotions:
-            return self._resume(self.promotions[0], self.level)
-        if self.filling and may_start:
+            return self._make_resume(self.promotions[0], self.level)
+        if self.is_filling and may_start:
             return Start(
                 self.ladder.fidelities[self.first_rung], {"bracket": self.number}, self.ladder.began(self.first_rung)
             )
-        # No more trials may be started: once all have reached the first rung, continue with the trials that there are.
-        # `resume` then closes the bracket.
-        if self.filling and not self.expected and len(self.sizes) > 1:
-            best = self._ranking(0)[: self._size(1)]
-            return next((self._resume(trial, 1) for trial in best if trial not in self.complete_trials), None)
+        # No more trials may be started: once all trials have reached the first rung, promote the best of them. `on_resume`
+        # then ends the filling of the bracket.
+        if self.is_filling and not self.expected and len(self.sizes) > 1:
+            best = self._rank_survivors(0)[: self._target_size(1)]
+            return next((self._make_resume(trial, 1) for trial in best if trial not in self.complete_trials), None)
         return None
 
-    def _resume(self, trial: TrialId, level: int) -> Resume:
+    def _make_resume(self, trial: TrialId, level: int) -> Resume:
         rung = self.first_rung + level
         return Resume(trial, self.ladder.fidelities[rung], self.ladder.began(rung))
 
-    def _size(self, level: int) -> int:
-        """Return how many trials are trained on a rung: as planned, or fewer if the bracket could not be filled."""
-        is_full = self.started == self.sizes[0]
-        return self.sizes[level] if is_full else max(1, self.sizes[level] * self.started // self.sizes[0])
+    def _target_size(self, level: int) -> int:
+        """Return the number of trials to train on a rung: as planned, or fewer if the bracket could not be filled."""
+        is_full = self.started_count == self.sizes[0]
+        return self.sizes[level] if is_full else max(1, self.sizes[level] * self.started_count // self.sizes[0])
 
-    def start(self, trial: TrialId) -> None:
+    def on_start(self, trial: TrialId) -> None:
         """Record that a trial was started."""
-        self.started += 1
+        self.started_count += 1
         self.expected.add(trial)
-        self.filling = self.started < self.sizes[0]
+        self.is_filling = self.started_count < self.sizes[0]
 
-    def resume(self, trial: TrialId) -> None:
+    def on_resume(self, trial: TrialId) -> None:
         """Record that a trial was resumed."""
-        if self.filling:  # the first promotion of a bracket that could not be filled
-            self.filling = False
+        if self.is_filling:  # the first promotion of a bracket that could not be filled
+            self.is_filling = False
             self._advance()
         self.promotions.remove(trial)
         self.rungs[self.level - 1].promote(trial)
         self.expected.add(trial)
 
-    def report(self, trial: Trial) -> Action:
+    def on_report(self, trial: Trial) -> Action:
         """Record a report; pause the trial if it has reached its rung."""
         if trial.id not in self.expected or trial.step < self.ladder.steps[self.first_rung + self.level]:
             return Action.CONTINUE
@@ -109,7 +109,7 @@ class Bracket:
         self._advance()
         return Action.CONTINUE if is_last else Action.PAUSE
 
-    def end(self, trial: Trial) -> None:
+    def on_end(self, trial: Trial) -> None:
         """Record that a trial has ended."""
         if trial.ended_by_itself and trial.id in self.expected:
             self.complete_trials[trial.id] = trial
@@ -123,15 +123,15 @@ class Bracket:
         self._advance()
 
     def _advance(self) -> None:
-        """Move to the next rung if the present one is complete.
+        """Move to the next rung if the current one is complete.
 
-        The loop is repeated if all promoted trials are complete already: then the next rung is complete, too.
+        The loop is repeated if all promoted trials have ended by themselves, because the next rung is then complete, too.
         """
-        while not (self.filling or self.expected or self.promotions or self.level == len(self.sizes) - 1):
+        while not (self.is_filling or self.expected or self.promotions or self.level == len(self.sizes) - 1):
             # Figure 3: keep the best trials of the rung, and train them further.
-            ranking = self._ranking(self.level)
+            ranking = self._rank_survivors(self.level)
             self.level += 1
-            best = ranking[: self._size(self.level)]
+            best = ranking[: self._target_size(self.level)]
             for trial in best:
                 if trial in self.complete_trials:
                     self.rungs[self.level].add(trial, self.complete_trials[trial].metrics)
@@ -139,20 +139,20 @@ class Bracket:
             self.promotions = [trial for trial in best if trial not in self.complete_trials]
             self.drops += [trial for trial in ranking[len(best) :] if trial not in self.complete_trials]
 
-    def _ranking(self, level: int) -> list[TrialId]:
-        """Return the trials that may continue from a rung, the best first."""
+    def _rank_survivors(self, level: int) -> list[TrialId]:
+        """Return the trials that may continue from a rung, best first."""
         rung = self.rungs[level]
-        return [trial for trial in rung.ranking() if trial in self.complete_trials or rung.waits(trial)]
+        return [trial for trial in rung.sort_best_first() if trial in self.complete_trials or rung.is_waiting(trial)]
 
 
 class Brackets(Schedule):
-    """Base class of schedules that run one bracket after another, without end.
+    """Base class of schedules that run one bracket after another until the search ends.
 
     Args:
         ladder: the rungs.
-        overlap: whether the next bracket begins when the running ones have no job for an idle worker (Falkner et al.,
+        overlap: whether the next bracket begins when the open brackets have no job for an idle worker (Falkner et al.,
             "BOHB", 2018, section 4.2). Otherwise the worker waits until the bracket is over.
-        objectives, constraints: of the search.
+        objectives, constraints: those of the search.
     """
 
     uses_rng = False
@@ -162,13 +162,13 @@ class Brackets(Schedule):
     ) -> None:
         self.ladder, self.overlap, self.fidelities = ladder, overlap, ladder.other_fidelities
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
-        self._open_brackets: dict[int, Bracket] = {}  # in order; those that are over are removed
-        self._begun_count = 0
+        self._open_brackets: dict[int, Bracket] = {}  # by number, without the brackets that are over
+        self._created_count = 0
         self._bracket_of: dict[TrialId, Bracket] = {}
 
     @abstractmethod
-    def plan(self, number: int) -> tuple[int, tuple[int, ...]]:
-        """Return the first rung of bracket `number`, from 0, and how many trials are trained on it and each rung above."""
+    def plan_bracket(self, number: int) -> tuple[int, tuple[int, ...]]:
+        """Return the first rung of bracket `number` (from 0), and the numbers of trials on it and on each rung above."""
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         for bracket in self._open_brackets.values():
@@ -178,10 +178,11 @@ class Brackets(Schedule):
             if not self.overlap and not bracket.is_over:
                 return Wait()
         # A Start for a bracket that does not exist yet; `on_job` creates it.
-        return self._create_bracket(self._begun_count).next_job(may_start=True) or Wait()
+        return self._create_bracket(self._created_count).next_job(may_start=True) or Wait()
 
     def _create_bracket(self, number: int) -> Bracket:
-        first_rung, sizes = self.plan(number)
+        """Return bracket `number`, without trials."""
+        first_rung, sizes = self.plan_bracket(number)
         return Bracket(
             number=number, first_rung=first_rung, sizes=sizes, ladder=self.ladder, rungs=self._create_rungs(len(sizes))
         )
@@ -191,20 +192,20 @@ class Brackets(Schedule):
 
     def on_job(self, trial: Trial, job: Start | Resume) -> None:
         if isinstance(job, Resume):
-            self._bracket_of[trial.id].resume(trial.id)
+            self._bracket_of[trial.id].on_resume(trial.id)
             return
         number = int(job.note["bracket"])
-        if number == self._begun_count:
+        if number == self._created_count:
             self._open_brackets[number] = self._create_bracket(number)
-            self._begun_count += 1
+            self._created_count += 1
         self._bracket_of[trial.id] = self._open_brackets[number]
-        self._bracket_of[trial.id].start(trial.id)
+        self._bracket_of[trial.id].on_start(trial.id)
 
     def on_report(self, trial: Trial, report: Report) -> Action:
-        return self._bracket_of[trial.id].report(trial)
+        return self._bracket_of[trial.id].on_report(trial)
 
     def on_end(self, trial: Trial) -> None:
         bracket = self._bracket_of.pop(trial.id)
-        bracket.end(trial)
+        bracket.on_end(trial)
         if bracket.is_over:
             self._open_brackets.pop(bracket.number, None)

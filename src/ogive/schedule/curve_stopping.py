@@ -5,9 +5,9 @@ Curves" (IJCAI 2015), section 3.3 (the termination criterion), and Baker et al.,
 using Performance Prediction" (2018), section 4. The forecasts are in `ogive.schedule.extrapolation`.
 
 Both papers stop a trial if the probability that it beats the best is below a constant. However, a new trial beats n earlier
-ones with probability 1 / (n + 1) only. After twenty trials a constant of 0.05 would therefore stop a trial of which nothing
-is known. Here the threshold is a multiple of the probability of a new trial. Both probabilities are compared per epoch,
-because the epochs that a trial still needs could be spent on new trials.
+ones with probability 1 / (n + 1) only. After twenty trials, a constant of 0.05 would therefore stop a trial about which
+nothing is known. Here the threshold is a multiple of the probability of a new trial. Both probabilities are divided by the
+epochs that they cost, because the remaining epochs of a trial could be spent on new trials.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ogive.errors import JobError
 from ogive.objective import Constraint, Objective, pareto_front, total_violation
 from ogive.registry import check_whole_number
 from ogive.schedule.base import Action, Job, Schedule, Start
-from ogive.schedule.extrapolation import CurveForecast, CurveRegressions, cuts, extrapolate_curve
+from ogive.schedule.extrapolation import CurveForecast, CurveRegressions, extrapolate_curve, list_cuts
 from ogive.seeds import generator
 from ogive.trial import Report, Status, Trial
 
@@ -29,27 +29,27 @@ NAME = "schedule 'curve'"
 MODELS = ("auto", "parametric", "learned")
 
 REMEMBERED = 300
-"""A regression is fitted to at most this many trials, the latest that were trained far enough."""
+"""A regression is fitted to at most this many trials: the latest of those that were trained far enough."""
 
-FEWEST = 3
+MIN_FULL_TRIALS = 3
 """The regressions are fitted once this many trials were trained in full."""
 
-DRAWS = 2000
-"""Samples for the probability with several objectives."""
+SAMPLES = 2000
+"""The number of samples from which a probability is computed with several objectives."""
 
 
 class CurveStopping(Schedule):
     """Starts every trial for all `epochs`, and stops it when it is not worth its remaining epochs.
 
-    A trial is stopped if the probability that it ends better than the best fully trained trial, divided by its remaining
-    epochs, is below `threshold` times that of a new trial: 1 / (n + 1) after n trials, divided by `epochs`. With several
-    objectives, the probability is that of not being dominated by a fully trained trial; for a new trial it is multiplied by
-    the size of the front.
+    Let p be the probability that the trial ends better than the best fully trained trial. For a new trial, this probability
+    is 1 / (n + 1) after n trials. A trial is stopped if p / (its remaining epochs) is below `threshold` times
+    1 / (n + 1) / `epochs`. With several objectives, p is the probability that no fully trained trial dominates the trial,
+    and the probability of a new trial is multiplied by the size of the front.
 
     Options:
-        threshold: above 0; a higher one saves more epochs and loses more good trials.
-        min_epochs: the epochs of a trial before which it is not stopped.
-        min_trials: the trials that must have been trained in full before any trial is stopped.
+        threshold: a factor above 0; a higher one saves more epochs and loses more good trials.
+        min_epochs: the number of epochs before which no trial is stopped.
+        min_trials: the number of trials that must have been trained in full before any trial is stopped.
         model: "parametric" extrapolates the shape of the trial's own curve, of five epochs or more. "learned" uses
             regressions on the architecture and the curves of earlier trials, including stopped ones, once three trials were
             trained in full. "auto" is "parametric" until then, and "learned" afterwards.
@@ -79,14 +79,13 @@ class CurveStopping(Schedule):
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
         self._ended_count = 0  # trials that were stopped or trained in full
         self._full_count = 0  # trials that were trained in full
-        # For each cut, the features [d] and costs [m, t] of the trials that were trained up to it.
-        self._curves_at: dict[int, list[tuple[FloatArray, FloatArray]]] = {cut: [] for cut in cuts(self.epochs)}
-        self._curve_count = self._fitted_count = 0  # all curves so far, and those at the time of the last fit
+        # The features [d] and costs [m, t] of the trials that were trained up to each cut.
+        self._curves_at: dict[int, list[tuple[FloatArray, FloatArray]]] = {cut: [] for cut in list_cuts(self.epochs)}
+        self._curve_count = self._fitted_count = 0  # the number of curves so far, and at the time of the last fit
         self._regressions: list[CurveRegressions] = []  # one for each objective
         self._least_violation = np.inf  # of the constraints, among fully trained trials
-        self._front = np.empty(
-            (0, len(self.objectives))
-        )  # costs [k, m] of the non-dominated trials with that violation
+        # The costs [k, m] of the non-dominated trials with that violation.
+        self._front = np.empty((0, len(self.objectives)))
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         return Start({"epochs": self.epochs})
@@ -99,8 +98,8 @@ class CurveStopping(Schedule):
         # A trial that violates the constraints more than the best cannot be among the best.
         if total_violation(trial.metrics, self.constraints) > self._least_violation:
             return Action.STOP
-        # Domhan et al., section 3.3: stop if the probability to beat the best is below a threshold. The threshold is not
-        # their constant but the probability of a new trial, for as many epochs; see the module's docstring.
+        # Domhan et al., section 3.3: stop if the probability of beating the best is below a threshold. The paper has a
+        # constant threshold; here it is the probability that new trials of as many epochs do so (see the module docstring).
         probability = self.improvement_probability(trial)
         if probability is None:
             return Action.CONTINUE
@@ -126,13 +125,13 @@ class CurveStopping(Schedule):
             self._update_front(curves[:, -1][None], total_violation(trial.metrics, self.constraints))
 
     def _add_curves(self, features: FloatArray, curves: FloatArray) -> None:
-        """Store the curves of a trial; refit the regressions if their number has grown by a tenth since the last fit."""
+        """Store the curves of a trial; refit the regressions when there are a tenth more curves than at the last fit."""
         for cut, pairs in self._curves_at.items():
             if cut <= curves.shape[1]:
                 pairs.append((features, curves))
                 del pairs[:-REMEMBERED]
         self._curve_count += 1
-        if self._curve_count >= 1.1 * self._fitted_count and len(self._curves_at[self.epochs]) >= FEWEST:
+        if self._curve_count >= 1.1 * self._fitted_count and len(self._curves_at[self.epochs]) >= MIN_FULL_TRIALS:
             self._fitted_count = self._curve_count
             self._regressions = [
                 CurveRegressions(
@@ -168,10 +167,10 @@ class CurveStopping(Schedule):
             forecasts.append(forecast)
         if len(forecasts) == 1:
             return forecasts[0].probability_below(float(self._front.min()))
-        # With several objectives there is no closed form: sample the final costs of each, independently, and count the
-        # samples that the front dominates. Both are on the scales of the forecasts, which keep the order.
+        # With several objectives there is no closed form: sample the final costs of each objective independently, and count
+        # the samples that the front dominates. Both are on the scales of the forecasts, which do not change the order.
         rng = generator(trial.seed, "curve", trial.step)
-        samples = np.stack([forecast.sample(rng, DRAWS) for forecast in forecasts], axis=1)
+        samples = np.stack([forecast.sample(rng, SAMPLES) for forecast in forecasts], axis=1)
         front = np.stack([f.to_scale(column) for f, column in zip(forecasts, self._front.T, strict=True)], axis=1)
         is_dominated = np.any(np.all(front[None] <= samples[:, None], axis=2), axis=1)
         return float(1 - is_dominated.mean())

@@ -1,4 +1,4 @@
-"""The brackets of DEHB: those of Hyperband, except that after the first round every rung starts new trials.
+"""The brackets of DEHB: those of Hyperband, except that after the first round each rung starts new trials.
 
 Awad, Mallik and Hutter, "DEHB: Evolutionary Hyperband for Scalable, Robust and Efficient Hyperparameter Optimization"
 (IJCAI 2021), section 4.1. As in the authors' code, the first round of brackets is that of Hyperband, which promotes the best
@@ -20,13 +20,16 @@ from ogive.trial import EMPTY, Trial, TrialId
 
 
 class DEHBBrackets(Hyperband):
-    """Hyperband's brackets and rungs, whose rungs start new trials instead of promoting some.
+    """Hyperband, except that after the first round, rungs start new trials instead of promoting trials.
 
-    Options: as `hyperband`.
+    Options: those of `hyperband`.
 
-    The note of each trial, which the strategy `dehb` reads, has these fields: `bracket`; `step`, the last step of its rung;
-    `from`, the last step of the rung whose trials it descends from, and `best`, how many of the best trials there; and
-    `populations`, pairs of the last step of each rung and the most trials that any bracket has on it.
+    The strategy `dehb` reads these keys from the note of each trial:
+
+    - `bracket`: the number of the bracket.
+    - `step`: the last step of the trial's rung.
+    - `from`, `best`: the last step of the parents' rung, and the number of best trials on it that are parents.
+    - `populations`: for each rung, its last step, and the largest number of trials that a bracket has on it.
     """
 
     def __init__(
@@ -51,15 +54,15 @@ class DEHBBrackets(Hyperband):
             overlap=overlap,
             fidelities=fidelities,
         )
-        # Section 4: each fidelity has its own subpopulation, as large as the most trials that any bracket has on that rung.
+        # Section 4: each fidelity has its own subpopulation. Its size is the largest number of trials on this rung.
         self._populations = [0] * len(self.ladder)
         for number in range(len(self.ladder)):
-            first_rung, sizes = self.plan(number)
+            first_rung, sizes = self.plan_bracket(number)
             for rung, size in enumerate(sizes, start=first_rung):
                 self._populations[rung] = max(self._populations[rung], size)
 
     def _create_bracket(self, number: int) -> Bracket:
-        first_rung, sizes = self.plan(number)
+        first_rung, sizes = self.plan_bracket(number)
         # The first round (one bracket for each rung) promotes trials; later rounds evolve.
         bracket_class = _PromotingBracket if number < len(self.ladder) else _EvolvingBracket
         return bracket_class(
@@ -93,6 +96,7 @@ class _PromotingBracket(Bracket):
         return self._start_job(0) if isinstance(job, Start) else job
 
     def _start_job(self, level: int) -> Start:
+        """Return the Start for a trial on the rung at `level` of the bracket, with the note for the strategy."""
         rung = self.first_rung + level
         # Section 4: the parents are the best trials of the next lower fidelity, or of the same one on the first rung.
         parent_rung = rung - 1 if level else rung
@@ -110,26 +114,26 @@ class _EvolvingBracket(_PromotingBracket):
     """A bracket that starts new trials on each rung, once all trials of the rung below have reached it, ended or failed."""
 
     def next_job(self, may_start: bool) -> Start | None:
-        return self._start_job(self.level) if self.filling and may_start else None
+        return self._start_job(self.level) if self.is_filling and may_start else None
 
-    def start(self, trial: TrialId) -> None:
-        self.started += 1
+    def on_start(self, trial: TrialId) -> None:
+        self.started_count += 1
         self.expected.add(trial)
-        self.filling = self.started < self.sizes[self.level]
+        self.is_filling = self.started_count < self.sizes[self.level]
 
-    def report(self, trial: Trial) -> Action:
+    def on_report(self, trial: Trial) -> Action:
         rung = self.first_rung + self.level
         if trial.step < self.ladder.steps[rung]:
             return Action.CONTINUE
         self._mark_done(trial.id)
-        # Trials below the top rung are stopped, because no trial is promoted. Those on the top rung finish by themselves.
+        # Stop trials below the top rung, because no trial is promoted. Trials on the top rung finish by themselves.
         return Action.CONTINUE if rung == len(self.ladder) - 1 else Action.STOP
 
-    def end(self, trial: Trial) -> None:
+    def on_end(self, trial: Trial) -> None:
         self._mark_done(trial.id)
 
     def _mark_done(self, trial: TrialId) -> None:
-        """Record that a trial is done with its rung; begin the next rung after the last one."""
+        """Record that a trial has reached its rung or has ended; after the last trial, begin the next rung."""
         self.expected.discard(trial)
-        if not self.filling and not self.expected and self.level < len(self.sizes) - 1:
-            self.level, self.started, self.filling = self.level + 1, 0, True
+        if not self.is_filling and not self.expected and self.level < len(self.sizes) - 1:
+            self.level, self.started_count, self.is_filling = self.level + 1, 0, True

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ogive.arrays import FloatArray
-from ogive.stats.ridge import left_out_residuals
+from ogive.stats.ridge import leave_one_out_residuals
 
 Model = Callable[[FloatArray, FloatArray], FloatArray]
 """A growth curve: its values at epochs `x`, with parameters `p`."""
@@ -26,9 +26,9 @@ Model = Callable[[FloatArray, FloatArray], FloatArray]
 class CostScale:
     """A scale for costs: log(1 + bend x) with x = (cost - best) / (typical - best), mirrored for x below 0.
 
-    A large bend spreads the costs near the best. If costs differ by orders of magnitude, so do the errors of a forecast, and
-    on such a scale they are of similar size. With a small bend the scale is nearly linear, for errors of similar size in the
-    cost itself.
+    The scale is chosen so that the errors of forecasts have a similar size everywhere. With a large bend it is logarithmic,
+    for costs whose errors grow with the distance from the best cost. With a small bend it is nearly linear, for costs whose
+    errors do not depend on this distance.
     """
 
     best: float
@@ -54,14 +54,14 @@ class CurveForecast:
     """The forecast of a cost: Student's t distribution on a scale.
 
     Attributes:
-        mean, deviation: its center and width, on `scale`.
-        freedom: its degrees of freedom; infinite for a normal distribution.
-        scale: None for the cost itself.
+        mean, deviation: the center and the width of the distribution, on `scale`.
+        degrees_of_freedom: the degrees of freedom of the distribution; infinite for a normal distribution.
+        scale: the scale of the distribution; None if it is that of the cost.
     """
 
     mean: float
     deviation: float
-    freedom: float = math.inf
+    degrees_of_freedom: float = math.inf
     scale: CostScale | None = None
 
     def to_scale(self, costs: ArrayLike) -> FloatArray:
@@ -73,12 +73,14 @@ class CurveForecast:
         from scipy.special import stdtr
 
         distance = (float(self.to_scale(cost)) - self.mean) / max(self.deviation, 1e-12)
-        return float(stdtr(self.freedom, distance)) if self.freedom < math.inf else NormalDist().cdf(distance)
+        if math.isinf(self.degrees_of_freedom):
+            return NormalDist().cdf(distance)
+        return float(stdtr(self.degrees_of_freedom, distance))
 
     def sample(self, rng: np.random.Generator, count: int) -> FloatArray:
         """Return [count] samples of the final cost, on the scale of this forecast."""
-        is_normal = math.isinf(self.freedom)
-        draws = rng.standard_normal(count) if is_normal else rng.standard_t(self.freedom, count)
+        is_normal = math.isinf(self.degrees_of_freedom)
+        draws = rng.standard_normal(count) if is_normal else rng.standard_t(self.degrees_of_freedom, count)
         return np.asarray(self.mean + self.deviation * draws)
 
 
@@ -109,8 +111,8 @@ def _mmf(x: FloatArray, p: FloatArray) -> FloatArray:
     return np.asarray(p[0] - p[1] / (1 + (np.exp(p[2]) * x) ** np.exp(p[3])))
 
 
-# Each curve with its initial parameters. x is in epochs; values are scaled to [0, 1] by the observed range, so that one set
-# of initial parameters suits every curve.
+# Each model with its initial parameters. x is in epochs. Values are scaled so that the observed range becomes [0, 1], so
+# that the same initial parameters are suitable for all learning curves.
 _MODELS: tuple[tuple[Model, tuple[float, ...]], ...] = (
     (_pow3, (1.1, 1.0, 0.0)),
     (_log_power, (1.1, 0.5, -1.0)),
@@ -120,23 +122,23 @@ _MODELS: tuple[tuple[Model, tuple[float, ...]], ...] = (
     (_mmf, (1.1, 1.0, 0.0, 0.0)),
 )
 _LEAST_NOISE = 0.01
-"""The least standard deviation of the noise, as a share of the observed range."""
+"""The smallest standard deviation of the noise, as a share of the observed range."""
 
 BENDS = (0.1, 2.0, 20.0)
 """The bends of the cost scales that are tried."""
 
-ENOUGH = 8
-"""The fewest curves for a regression; with fewer, the mean is used."""
+MIN_CURVES = 8
+"""The smallest number of curves for a regression; with fewer, the mean is used."""
 
-PRIOR = 2.0
+PRIOR_WEIGHT = 2.0
 """The weight of the prior expectation of a variance, in degrees of freedom."""
 
 PENALTIES = tuple(10.0 ** np.arange(-2, 4.5, 0.5))
 """The penalties of the ridge regression that are tried, for each curve that it is fitted to."""
 
 
-def extrapolate_curve(curve: Sequence[float], end: int) -> CurveForecast | None:
-    """Return a forecast of `curve` at epoch `end`, by an ensemble of growth curves.
+def extrapolate_curve(curve: Sequence[float], last_epoch: int) -> CurveForecast | None:
+    """Return a forecast of `curve` at epoch `last_epoch`, by an ensemble of growth curves.
 
     Six of the eleven models of Domhan et al. (IJCAI 2015), table 1, are fitted. The paper samples the parameters and weights
     of all models by Markov chain Monte Carlo, which takes seconds for each curve. Here each model is fitted by least squares
@@ -144,7 +146,7 @@ def extrapolate_curve(curve: Sequence[float], end: int) -> CurveForecast | None:
 
     Args:
         curve: values [t], one for each epoch; more is better.
-        end: the epoch to extrapolate to.
+        last_epoch: the epoch to extrapolate to.
 
     Returns:
         None if the curve has fewer than five values or is constant.
@@ -156,23 +158,23 @@ def extrapolate_curve(curve: Sequence[float], end: int) -> CurveForecast | None:
     if len(values) < 5 or high <= low:
         return None
     x, y, n = np.arange(1.0, len(values) + 1), (values - low) / (high - low), len(values)
-    last_epoch = np.array([float(end)])
+    x_last = np.array([float(last_epoch)])
     means, variances, scores = [], [], []
-    for model, start in _MODELS:
-        if n <= len(start):
+    for model, initial in _MODELS:
+        if n <= len(initial):
             continue
         # Table 1: fit the model to the observed part of the curve.
-        bounds = ([-4.0] * len(start), [4.0] * len(start))
-        fit = least_squares(lambda p, model=model: model(x, p) - y, start, bounds=bounds, max_nfev=60)
-        noise = max(float(2 * fit.cost) / (n - len(start)), _LEAST_NOISE**2)
+        bounds = ([-4.0] * len(initial), [4.0] * len(initial))
+        fit = least_squares(lambda p, model=model: model(x, p) - y, initial, bounds=bounds, max_nfev=60)
+        noise = max(float(2 * fit.cost) / (n - len(initial)), _LEAST_NOISE**2)
         # The variance of the extrapolated value: noise, and the linear (Laplace) approximation of the model's parameters.
-        mean = float(model(last_epoch, fit.x)[0])
-        slope = np.array([(model(last_epoch, fit.x + step)[0] - mean) / 1e-4 for step in 1e-4 * np.eye(len(start))])
-        covariance = noise * np.linalg.pinv(fit.jac.T @ fit.jac + 1e-4 * np.eye(len(start)))
+        mean = float(model(x_last, fit.x)[0])
+        slope = np.array([(model(x_last, fit.x + step)[0] - mean) / 1e-4 for step in 1e-4 * np.eye(len(initial))])
+        covariance = noise * np.linalg.pinv(fit.jac.T @ fit.jac + 1e-4 * np.eye(len(initial)))
         means.append(mean)
         variances.append(noise + min(float(slope @ covariance @ slope), 4.0))
         # The logarithm of the evidence by the BIC.
-        scores.append(-0.5 * (2 * fit.cost / noise + n * math.log(noise) + len(start) * math.log(n)))
+        scores.append(-0.5 * (2 * fit.cost / noise + n * math.log(noise) + len(initial) * math.log(n)))
     if not means:
         return None
     # The mean and the variance of the mixture of all models.
@@ -187,27 +189,28 @@ class CurveRegressions:
     """Forecasts the final cost of a curve by regressions on earlier curves of any length, including those of stopped trials.
 
     Few trials are trained in full, but many for some epochs. The epochs are therefore divided at end, end / 2, end / 4 ...
-    (the cuts), and there is a `RidgeRegression` for each step, fitted to all curves that reached the end of the step:
+    (the cuts) into intervals. Each interval has a `RidgeRegression`, fitted to all curves that reached its end:
 
     - From the last observed epoch to the next cut, on the architecture, the curve so far, and its first and second
       differences. These are the features of Baker et al., "Accelerating Neural Architecture Search using Performance
       Prediction" (2018), section 3.
     - From cut to cut, on the architecture and the cost at the cut.
 
-    For normal curves of unequal length, such a product of regressions is the maximum likelihood estimate (Anderson, "Maximum
-    likelihood estimates for a multivariate normal distribution when some observations are missing", JASA 1957). It is not
-    biased by trials that were stopped because of their curves, since each regression is conditional on the curve so far: the
-    missing values are ignorable (Rubin, "Inference and missing data", Biometrika 1976). This holds if the epochs before a
-    cut say nothing beyond the cost at the cut, and if nothing else, such as a second objective, decided about the stop.
+    For normally distributed curves of unequal length, such a chain of regressions is the maximum likelihood estimate
+    (Anderson, "Maximum likelihood estimates for a multivariate normal distribution when some observations are missing", JASA
+    1957). Trials that were stopped because of their curves do not bias it, because each regression is conditional on the
+    curve so far: the missing values are ignorable (Rubin, "Inference and missing data", Biometrika 1976). There are two
+    assumptions. Given the cost at a cut, earlier epochs contain no further information. And only the curve of this objective
+    decided whether a trial was stopped.
 
     Args:
-        curves_at: for each of `cuts(end)`, the features [d] and the costs [t] of the curves that reached the cut; t is at
-            least the cut. At least one curve must have reached the end.
+        curves_at: (features [d], costs [t]) of the curves that reached each cut of `list_cuts(end)`; t is at least the cut.
+            At least one curve must have reached `end`.
         end: the last epoch.
     """
 
     def __init__(self, curves_at: Mapping[int, Sequence[tuple[FloatArray, FloatArray]]], end: int) -> None:
-        self._curves_at, self._cuts = curves_at, cuts(end)
+        self._curves_at, self._cuts = curves_at, list_cuts(end)
         curves = [costs for _, costs in curves_at[self._cuts[0]]]
         best, typical = min(float(costs.min()) for costs in curves), float(np.median([costs[-1] for costs in curves]))
         # Box and Cox, "An analysis of transformations" (1964): choose the scale with the highest likelihood of the curves.
@@ -247,43 +250,47 @@ class CurveRegressions:
         """Return the forecast of the final cost.
 
         Args:
-            features: of the architecture, [d].
-            curve: its costs so far, [t]; t is less than the last epoch.
+            features: [d] the encoded architecture.
+            curve: [t] the costs so far; t is less than the last epoch.
         """
         scaled, t = self._scale(curve), len(curve)
         index = bisect_right(self._cuts, t)
         step = self._first_step(t, index)
         gain, variance = step.predict(_regression_rows(features[None], scaled[None])[0])
-        mean, parts = float(scaled[-1]) + gain, [(variance, step.freedom)]
+        mean = float(scaled[-1]) + gain
+        variances = [(variance, step.degrees_of_freedom)]  # of the error of each step, with its degrees of freedom
         for step in self._steps[index:]:
             gain, variance = step.predict(_regression_rows(features[None], np.array([[mean]]))[0])
             mean += gain
-            # An error at the start of a step is multiplied by its slope; the step adds its own.
-            parts = [(step.slope**2 * v, freedom) for v, freedom in parts] + [(variance, step.freedom)]
+            # A step multiplies the error before it by its slope, and adds its own error.
+            variances = [(step.slope**2 * v, dof) for v, dof in variances] + [(variance, step.degrees_of_freedom)]
         # Welch and Satterthwaite: the degrees of freedom of a sum of independent variances.
-        variance, inverse = sum(v for v, _ in parts), sum(v**2 / freedom for v, freedom in parts)
+        variance, inverse = sum(v for v, _ in variances), sum(v**2 / dof for v, dof in variances)
         return CurveForecast(mean, math.sqrt(variance), variance**2 / inverse if inverse else math.inf, self._scale)
 
 
-def cuts(end: int) -> list[int]:
-    """Return end, end / 2, end / 4 ... 1, rounded up, in ascending order."""
-    return [1] if end == 1 else [*cuts((end + 1) // 2), end]
+def list_cuts(end: int) -> list[int]:
+    """Return the cuts of `end` epochs: end, end / 2, end / 4 ... 1, rounded up, in ascending order."""
+    return [1] if end == 1 else [*list_cuts((end + 1) // 2), end]
 
 
 class RidgeRegression:
     """Ridge regression of the gain of a curve over one step; the first column of a row is the cost before the step.
 
-    The penalty is the one with the least leave-one-out error. This error is also the standard deviation of a prediction, so
-    that it includes what a linear model cannot express. With fewer than `ENOUGH` rows the prediction is the mean gain.
+    The penalty is the one with the smallest leave-one-out error. This error is also the standard deviation of a prediction,
+    so that it includes variation that a linear model cannot express. With fewer than `MIN_CURVES` rows the prediction is the
+    mean gain.
 
     Args:
-        rows, gains: [n, p] and [n]; n is at least 1.
-        unexplained: the prior expectation of the attribute; it weighs as much as `PRIOR` degrees of freedom.
+        rows: [n, p] the features of n curves; n is at least 1.
+        gains: [n] the costs of these curves after the step minus the costs before it.
+        unexplained: the prior expectation of the attribute `unexplained`, with the weight of `PRIOR_WEIGHT` degrees of
+            freedom.
 
     Attributes:
         variance: the residual variance of a gain.
         unexplained: the residual variance divided by the mean square of the gains.
-        freedom: the degrees of freedom of the variance.
+        degrees_of_freedom: the degrees of freedom of the variance.
         slope: the derivative of the cost after the step by the cost before it.
     """
 
@@ -291,19 +298,21 @@ class RidgeRegression:
         self._n, self._mean_gain = len(gains), float(gains.mean())
         self._center, spread = rows.mean(axis=0), rows.std(axis=0)
         self._spread = np.where(spread > 1e-9, spread, 1.0)
-        residual, freedom = gains - self._mean_gain, self._n - 1.0
-        variance, mean_square = float(residual @ residual) / max(freedom, 1.0), float(np.mean(gains**2))
+        residual, degrees_of_freedom = gains - self._mean_gain, self._n - 1.0
+        variance, mean_square = float(residual @ residual) / max(degrees_of_freedom, 1.0), float(np.mean(gains**2))
         self._vt, self._inverse, self._weights = np.empty((0, rows.shape[1])), np.empty(0), np.zeros(rows.shape[1])
-        if self._n >= ENOUGH:
+        if self._n >= MIN_CURVES:
             u, s, self._vt = np.linalg.svd((rows - self._center) / self._spread, full_matrices=False)
             error, penalty = min(_left_out_error(u, s, residual, self._n * penalty) for penalty in PENALTIES)
             self._inverse = 1.0 / (s**2 + penalty)
             self._weights = self._vt.T @ (s * self._inverse * (u.T @ residual))
-            variance, freedom = error**2, freedom - 1
-        # Shrink the variance of a few curves to the prior expectation, which is relative: a curve that hardly moves hardly
-        # varies.
-        self.freedom = freedom + PRIOR
-        self.variance = (freedom * variance + PRIOR * unexplained * mean_square) / self.freedom
+            variance, degrees_of_freedom = error**2, degrees_of_freedom - 1
+        # With few curves, shrink the variance towards the prior expectation. This is a share of the mean square of the
+        # gains, since gains that are small also vary little.
+        self.degrees_of_freedom = degrees_of_freedom + PRIOR_WEIGHT
+        self.variance = (
+            degrees_of_freedom * variance + PRIOR_WEIGHT * unexplained * mean_square
+        ) / self.degrees_of_freedom
         self.unexplained = self.variance / mean_square if mean_square else unexplained
         self.slope = 1 + float(self._weights[0] / self._spread[0])
 
@@ -315,11 +324,11 @@ class RidgeRegression:
 
 
 def _left_out_error(u: FloatArray, s: FloatArray, y: FloatArray, penalty: float) -> tuple[float, float]:
-    """Return the root mean square leave-one-out error of a ridge regression, and the penalty; see `left_out_residuals`."""
-    residuals = left_out_residuals(u, s, y, penalty, least=1e-3)
+    """Return the root mean square leave-one-out error of a ridge regression, and the penalty."""
+    residuals = leave_one_out_residuals(u, s, y, penalty, min_denominator=1e-3)
     return float(np.sqrt(np.mean(residuals**2))), penalty
 
 
 def _regression_rows(features: FloatArray, costs: FloatArray) -> FloatArray:
-    """Return rows of the last cost, the architecture, the curve so far, and its first and second differences."""
+    """Return the features [n, p]: last cost, encoded architecture, curve so far, and its first and second differences."""
     return np.concatenate([costs[:, -1:], features, costs, np.diff(costs), np.diff(costs, n=2)], axis=1)

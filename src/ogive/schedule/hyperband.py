@@ -17,16 +17,16 @@ NAME = "schedule 'hyperband'"
 
 
 class Hyperband(Brackets):
-    """Divides the budget among brackets: from many trials that are compared early to few that are trained long.
+    """Divides the budget among brackets, from many trials that are compared early to few trials that are trained long.
 
     Bracket s = s_max ... 0 starts floor((s_max + 1) / (s + 1)) eta^s trials on rung s_max - s, as in table 1 of the paper
     and in the authors' code; algorithm 1 of the paper rounds differently. After s = 0 the next round begins with s =
     s_max.
 
     Options:
-        min_epochs, max_epochs, eta, fidelities: of the rungs, as in `Ladder.from_options`.
-        overlap: begin the next bracket instead of letting a worker wait for other workers (Falkner et al., "BOHB", 2018,
-            section 4.2).
+        min_epochs, max_epochs, eta, fidelities: define the rungs, as in `Ladder.from_options`.
+        overlap: whether the next bracket begins while a worker would have to wait for other workers (Falkner et al., "BOHB",
+            2018, section 4.2).
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Hyperband(Brackets):
         super().__init__(ladder, overlap, objectives, constraints)
         self.eta = int(eta)
 
-    def plan(self, number: int) -> tuple[int, tuple[int, ...]]:
+    def plan_bracket(self, number: int) -> tuple[int, tuple[int, ...]]:
         # The outer loop of algorithm 1: s = s_max, ..., 0, repeated.
         s_max = len(self.ladder) - 1
         s = s_max - number % len(self.ladder)

@@ -16,10 +16,10 @@ from ogive.trial import EMPTY, Fidelity, Step, steps_of
 class Ladder:
     """The fidelities of all rungs, from the cheapest to the full one, with the steps at which they end.
 
-    If epochs are the only fidelity, a trial continues from its checkpoint: rung k ends at step `steps[k]`, its number of
-    epochs. With another fidelity (a share of the data, a smaller image, a narrower network) a trial starts from scratch on
-    every rung, and its steps count on: rung k has the steps from `steps[k - 1]` + 1 to `steps[k]` for all trials, also those
-    that skip lower rungs. Values at equal steps are therefore comparable.
+    If epochs are the only fidelity, a trial continues from its checkpoint, and rung k ends at step `steps[k]`, which is its
+    number of epochs. With another fidelity (a share of the data, a smaller image, a narrower network), a trial starts from
+    scratch on every rung, but its steps are counted on: rung k has the steps from `steps[k - 1]` + 1 to `steps[k]`. This
+    also holds for trials that skip lower rungs, so values at equal steps are comparable.
 
     Attributes:
         fidelities: the fidelity of each rung, the cheapest first.
@@ -44,14 +44,14 @@ class Ladder:
         """Return the rungs at `min_epochs`, `min_epochs` eta, `min_epochs` eta^2 ... and `max_epochs`; see `rung_epochs`.
 
         Args:
-            schedule: the schedule, for error messages.
-            epochs: the most epochs of a trial; None if the estimator has no epochs.
+            schedule: the name of the schedule, for error messages.
+            epochs: the largest number of epochs of a trial; None if the estimator has no epochs.
             min_epochs: the epochs of the lowest rung.
             max_epochs: the epochs of the highest rung; None means `epochs`.
             eta: the factor between two rungs.
-            fidelities: for each other fidelity its value on the lowest rung, above 0 and below 1. It grows to 1 by equal
-                factors from rung to rung, while the epochs grow from `min_epochs`. If only these fidelities are to grow,
-                set `min_epochs` to `max_epochs`: the number of rungs then follows from the lowest value and `eta`.
+            fidelities: the value of each other fidelity on the lowest rung, above 0 and below 1. It grows to 1 by equal
+                factors from rung to rung, while the epochs grow from `min_epochs`. If only these fidelities should grow, set
+                `min_epochs` equal to `max_epochs`: the number of rungs then follows from the lowest value and `eta`.
 
         Raises:
             JobError: no rung fits, only one does, or an option is out of range.
@@ -100,14 +100,14 @@ class Ladder:
         return self.fidelities.index(fidelity)
 
     def began(self, rung: int) -> Step:
-        """Return the step at which the epochs of a job that ends on `rung` begin; see `Start.began`."""
+        """Return the step after which the epochs of a job that ends on `rung` are counted; see `Start.began`."""
         return self.steps[rung - 1] if self.restarts and rung else 0
 
 
 def rung_epochs(min_epochs: int, max_epochs: int, eta: int) -> tuple[int, ...]:
     """Return the epochs of the rungs: min, min eta, min eta^2 ..., and max, which need not be min times a power of eta.
 
-    A rung is left out if the factor from it to the last one is below the square root of eta.
+    The last rung before max is left out if max is less than sqrt(eta) times its epochs.
     """
     epochs = [min_epochs]
     while epochs[-1] * eta < max_epochs:
@@ -118,6 +118,11 @@ def rung_epochs(min_epochs: int, max_epochs: int, eta: int) -> tuple[int, ...]:
 
 
 def _check_fidelities(schedule: str, fidelities: Any) -> dict[str, float]:
+    """Return the lowest values of the fidelities as floats.
+
+    Raises:
+        JobError: a value is not above 0 and below 1, or the mapping names epochs.
+    """
     if not isinstance(fidelities, Mapping):
         raise JobError(
             f"{schedule}: fidelities is {fidelities!r}, but must be a mapping such as {{'data_fraction': 0.1}}"
@@ -148,7 +153,7 @@ def _ladder_at_equal_epochs(lowest: Mapping[str, float], eta: int, epochs: int |
 
 
 def _ladder_with_restarts(fidelities: list[dict[str, float]]) -> Ladder:
-    """Return the ladder of trials that start from scratch on every rung: each rung's steps follow those of the one below."""
+    """Return a ladder on whose rungs trials start from scratch: the steps of a rung follow those of the rung below."""
     steps, last_step = [], 0
     for fidelity in fidelities:
         last_step += steps_of(fidelity)

@@ -19,19 +19,19 @@ from ogive.trial import Report, Status, Step, Trial, are_finite
 
 NAME = "schedule 'median'"
 REMEMBERED = 200
-"""With several objectives, a trial is compared with at most this many completed trials, the latest."""
+"""With several objectives, a trial is compared with at most this many completed trials: the latest."""
 
 
 class Median(Schedule):
     """Stops a trial at step s if its best value so far is worse than the median of the running averages at s.
 
     The running average of a trial at step s is the mean of the values that it reported up to s. The median is over all
-    trials that were trained in full. A violation of constraints counts before the value. With several objectives, a trial
-    is stopped if more than half of the running averages are on better non-dominated fronts.
+    trials that were trained in full. Trials are compared by their violation of constraints first, and then by their value.
+    With several objectives, a trial is stopped if more than half of the running averages have a better rank.
 
     Options:
-        min_epochs: the epochs of a trial before which it is not stopped.
-        min_trials: the trials that must have been trained in full before any trial is stopped.
+        min_epochs: the number of epochs before which no trial is stopped.
+        min_trials: the number of trials that must have been trained in full before any trial is stopped.
     """
 
     uses_rng = False
@@ -53,9 +53,9 @@ class Median(Schedule):
         if self.min_epochs > self.fidelity["epochs"]:
             raise JobError(f"{NAME}: min_epochs is {min_epochs}, but must be at most the {epochs} epochs of a trial")
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
-        # Running averages of the completed trials at each step: sorted (violation, cost) with one objective ...
+        # With one objective: the running averages of completed trials at each step, as sorted pairs (violation, cost).
         self._sorted_averages: dict[Step, list[tuple[float, float]]] = {}
-        # ... and the metrics of the latest trials with several.
+        # With several objectives: the running averages of the latest completed trials at each step, as metrics.
         self._averages: dict[Step, list[Metrics]] = {}
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
@@ -67,8 +67,9 @@ class Median(Schedule):
             return Action.CONTINUE
         # Section 3.2.2: compare the best value of the trial by step s, not its last, with the median.
         best = {**trial.at(step), **{o.metric: self._best_value(trial, o) for o in self.objectives}}
-        stop = self._is_below_median(best, step) if len(self.objectives) == 1 else self._is_dominated(best, step)
-        return Action.STOP if stop else Action.CONTINUE
+        has_one = len(self.objectives) == 1
+        is_worse = self._is_worse_than_median(best, step) if has_one else self._is_worse_than_most(best, step)
+        return Action.STOP if is_worse else Action.CONTINUE
 
     def _best_value(self, trial: Trial, objective: Objective) -> float:
         """Return the best value of the objective so far; values that are not finite are the worst."""
@@ -77,7 +78,8 @@ class Median(Schedule):
         best = values[costs.index(min(costs))] if values else trial.screened
         return float(best[objective.metric])
 
-    def _is_below_median(self, best: Metrics, step: Step) -> bool:
+    def _is_worse_than_median(self, best: Metrics, step: Step) -> bool:
+        """Return whether `best`, the best values of a trial, is worse than the median of the running averages at `step`."""
         averages = self._sorted_averages.get(step, [])
         if len(averages) < self.min_trials:
             return False
@@ -88,13 +90,14 @@ class Median(Schedule):
             return key[1] > (low[1] + high[1]) / 2
         return key > high
 
-    def _is_dominated(self, best: Metrics, step: Step) -> bool:
+    def _is_worse_than_most(self, best: Metrics, step: Step) -> bool:
+        """Return whether more than half of the running averages at `step` have a better rank than `best`."""
         averages = self._averages.get(step, [])
         if len(averages) < self.min_trials:
             return False
-        # The paper has one objective. With several, being worse than the median means: more than half have a better rank.
-        own_rank, *other_ranks = rank_metrics([best, *averages], self.objectives, self.constraints)
-        return 2 * sum(other < own_rank for other in other_ranks) > len(other_ranks)
+        # The paper has one objective. With several, a trial is worse than the median if more than half have a better rank.
+        trial_rank, *average_ranks = rank_metrics([best, *averages], self.objectives, self.constraints)
+        return 2 * sum(rank < trial_rank for rank in average_ranks) > len(average_ranks)
 
     def on_end(self, trial: Trial) -> None:
         if trial.status is not Status.FINISHED or not trial.has_reached(self.fidelity["epochs"]):

@@ -20,7 +20,7 @@ from ogive.trial import EMPTY, Report, Step, Trial, TrialId, are_finite
 
 
 class PASHA(ASHA):
-    """ASHA with the two lowest rungs at first; another rung is added when the two highest rungs rank the trials differently.
+    """ASHA that begins with the two lowest rungs, and adds a rung when the two highest ones rank the trials differently.
 
     The ranking is a soft one (section 4.2): values within epsilon of each other are equal. Epsilon is estimated from
     pairs of learning curves that cross at least twice, as a percentile of their distances (section 4.3). With several
@@ -28,7 +28,7 @@ class PASHA(ASHA):
 
     Options:
         min_epochs, max_epochs, eta, capped, fidelities: as in `asha`.
-        percentile: of the distances of crossing curves; 90 in the paper.
+        percentile: epsilon is this percentile of the distances of crossing curves; 90 in the paper.
     """
 
     name = "schedule 'pasha'"
@@ -60,22 +60,22 @@ class PASHA(ASHA):
             raise JobError(f"{self.name}: percentile is {percentile!r}, but must be a number from 0 to 100")
         self.percentile = float(percentile)
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
-        self._top = min(1, len(self.rungs))
+        self._top_rung = min(1, len(self.rungs))
         self._trials_at_top: dict[TrialId, Trial] = {}
 
     @property
-    def top(self) -> int:
+    def top_rung(self) -> int:
         """The rung of the current maximum resource R_t."""
-        return self._top
+        return self._top_rung
 
     def on_report(self, trial: Trial, report: Report) -> Action:
         action = super().on_report(trial, report)
-        if self._top < len(self.rungs) and report.step >= self.ladder.steps[self._top]:
-            # Section 4.1: each trial that reaches the top rung may show that the ranking is not stable. Then R_t grows to
-            # the next rung.
+        if self._top_rung < len(self.rungs) and report.step >= self.ladder.steps[self._top_rung]:
+            # Section 4.1: check the ranking whenever a trial reaches the top rung. If it is not stable, raise R_t to the
+            # next rung.
             self._trials_at_top[trial.id] = trial
             if not self._is_ranking_stable():
-                self._top += 1
+                self._top_rung += 1
                 self._trials_at_top.clear()
         return action
 
@@ -88,16 +88,17 @@ class PASHA(ASHA):
         """Return whether the ranking on the top rung is compatible with the soft ranking on the rung below."""
         trials = list(self._trials_at_top.values())
         lower, upper = (
-            self._sort_keys([self._value(t, self.ladder.steps[k]) for t in trials]) for k in (self._top - 1, self._top)
+            self._sort_keys([self._value(t, self.ladder.steps[k]) for t in trials])
+            for k in (self._top_rung - 1, self._top_rung)
         )
-        epsilon = self._epsilon(trials) if len(self.objectives) == 1 else 0.0
+        epsilon = self._estimate_epsilon(trials) if len(self.objectives) == 1 else 0.0
         lower_order, upper_order = np.argsort(lower, kind="stable"), np.argsort(upper, kind="stable")
-        # Section 4.2: compare rank by rank. On the lower rung, the trial that has this rank on the top rung must be within
-        # epsilon of the trial that has this rank on the lower rung.
+        # Section 4.2: for each rank, take the trial with this rank on the top rung, and the trial with this rank on the rung
+        # below. Their values on the rung below must be within epsilon of each other.
         return bool(np.all(np.abs(lower[upper_order] - lower[lower_order]) <= epsilon))
 
     def _value(self, trial: Trial, step: Step) -> Metrics:
-        """Return the trial's value at `step`, or its first value if it had none at that step."""
+        """Return the metrics of the trial at `step`, or at the first step with a value if it has none up to `step`."""
         names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
         steps_with_value = (report.step for report in trial.reports if are_finite(trial.at(report.step), names))
         return trial.at(max(step, next(steps_with_value, step)))
@@ -108,7 +109,7 @@ class PASHA(ASHA):
             return np.array([self.objectives[0].cost(row) for row in metrics])
         return np.array(rank_metrics(metrics, self.objectives, self.constraints), dtype=float)
 
-    def _epsilon(self, trials: Sequence[Trial]) -> float:
+    def _estimate_epsilon(self, trials: Sequence[Trial]) -> float:
         """Return the percentile of |f_c(r) - f_c'(r)| over pairs of curves that cross at least twice.
 
         r is the last step that both curves have.
@@ -117,10 +118,12 @@ class PASHA(ASHA):
         curves = [{r.step: cost(r.metrics) for r in t.reports if math.isfinite(cost(r.metrics))} for t in trials]
         distances = []
         for i, curve in enumerate(curves):
-            for other in curves[:i]:
+            for second_curve in curves[:i]:
                 # Section 4.3: if two curves cross and cross back, their order is noise, and so is their distance.
-                signs = np.sign([curve[step] - other[step] for step in sorted(curve.keys() & other.keys())])
+                signs = np.sign(
+                    [curve[step] - second_curve[step] for step in sorted(curve.keys() & second_curve.keys())]
+                )
                 if np.count_nonzero(np.diff(signs[signs != 0])) >= 2:
-                    last_step = max(curve.keys() & other.keys())
-                    distances.append(abs(curve[last_step] - other[last_step]))
+                    last_step = max(curve.keys() & second_curve.keys())
+                    distances.append(abs(curve[last_step] - second_curve[last_step]))
         return float(np.percentile(distances, self.percentile)) if distances else 0.0

@@ -29,45 +29,46 @@ class Member:
     """A member of the population.
 
     Attributes:
-        record: its present trial. The reports of the weights that it inherited come before its own, so that it is ranked by
-            its donor's values until it has reported. Its value is always its last report.
-        inherited: how many of these reports are the donor's.
-        compared_at: the step of its last comparison, whose checkpoint others may inherit; 0 before the first.
-        ready_since: when it began to wait for a worker, as a count of comparisons; 0 if it does not wait.
-        ended: whether its trial has ended.
+        record: the current trial of the member. If it inherited weights, the donor's reports come before its own, so that
+            it is ranked by the donor's values until it has reported. Its value is always the last report.
+        inherited_count: the number of these reports that are the donor's.
+        compared_at: the step of the last comparison, whose checkpoint others may inherit; 0 before the first comparison.
+        ready_since: the number of the comparison since which the member waits for a worker; 0 if it does not wait.
+        has_ended: whether its trial has ended.
     """
 
     record: Trial
-    inherited: int = 0
+    inherited_count: int = 0
     compared_at: Step = 0
     ready_since: int = 0
-    ended: bool = False
+    has_ended: bool = False
 
 
 class PBT(Schedule):
-    """Trains a population; after every `interval` epochs a member is compared with the others.
+    """Trains a population, and compares each member with the others after every `interval` epochs.
 
-    If it is one of the worst `quantile`, its trial ends, and a new trial takes its place. The new trial has the architecture
-    of one of the best members, inherits its weights (`trial.inherited()`) and continues with perturbed settings
+    If the member is one of the worst `quantile`, its trial ends, and a new trial takes its place. The new trial has the
+    architecture of one of the best members, inherits its weights (`trial.inherited()`) and continues with perturbed settings
     (`trial.settings`). The search is done when every member has been trained for all `epochs`.
 
     Of n members with a report, k = max(1, floor(quantile n)) are the worst, and k the best. A member is one of the worst if
     n - k others are better, each compared at the last step that both have reached. The members that are furthest behind are
-    trained first. The share of members that is replaced therefore hardly depends on the number of workers as long as epochs
-    take about the same time (within 10 %, `benchmarks/schedules.py --what pbt`; with quantile 0.5 by up to 26 %). If epochs
-    take very different times, fewer are replaced with many workers. The best are those with the best last reports, whether
-    they are being trained or not. Their weights are those of their last comparison, whose checkpoint is kept.
+    trained first. The share of members that is replaced therefore hardly depends on the number of workers, if epochs take
+    about the same time: it differs by at most 10 %, with quantile 0.5 by up to 26 % (`benchmarks/schedules.py --what pbt`).
+    If epochs take very different times, many workers replace fewer members. The best are those with the best last reports,
+    also while they are being trained. A new trial inherits their weights from their last comparison, whose checkpoint is
+    kept.
 
-    As in the paper, the value of a member is its last report, even if the value of the trial is its best epoch: weights that
-    have become worse since then are not inherited for their earlier value. A member that fails is replaced by a new one, or
-    by the failed trial if that is repeated.
+    As in the paper, the value of a member is its last report, even with `Objective(epoch="best")`: weights that have become
+    worse are not inherited because of an earlier value. A member that fails is replaced by a new one, or by the failed trial
+    if that is repeated.
 
     Options:
         settings: the range [low, high] of each setting by name; sampled log-uniformly if low is above 0.
         population: the number of members.
-        interval: the epochs between two comparisons.
+        interval: the number of epochs between two comparisons.
         quantile: the share of the worst members, and of the best; above 0, at most 0.5.
-        mutate: must be false. A changed architecture would need other weights, and weights are only inherited whole.
+        mutate: must be false: inherited weights fit only the architecture in which they were trained.
     """
 
     inherits_weights = True
@@ -101,7 +102,7 @@ class PBT(Schedule):
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
         self._members: dict[int, Member] = {}
         self._member_of: dict[TrialId, int] = {}
-        self._replaced: list[TrialId] = []  # to be dropped
+        self._replaced: list[TrialId] = []  # the trials that were replaced and must be dropped
         self._comparisons = 0
 
     # -- jobs ----------------------------------------------------------------------------------------------------
@@ -113,36 +114,36 @@ class PBT(Schedule):
         missing = next((number for number in range(self.population) if number not in self._members), None)
         if missing is not None and may_start:
             settings = {name: _sample(rng, *bounds) for name, bounds in self.ranges.items()}
-            return Start(self._fidelity(0), {"member": missing}, settings=settings)
+            return Start(self._next_fidelity(0), {"member": missing}, settings=settings)
         # Algorithm 1 runs all members at once. With fewer workers, the member that is furthest behind is trained first:
         # otherwise some would be compared much later than others.
-        ready = [number for number, member in self._members.items() if member.ready_since]
-        if ready:
-            number = min(ready, key=lambda n: (self._members[n].compared_at, self._members[n].ready_since))
+        waiting = [number for number, member in self._members.items() if member.ready_since]
+        if waiting:
+            number = min(waiting, key=lambda n: (self._members[n].compared_at, self._members[n].ready_since))
             trial = self._members[number].record
             replacement = self._exploit_and_explore(number, rng) if may_start else None
-            return replacement or Resume(trial.id, self._fidelity(trial.step, trial.began), trial.began)
-        return Wait() if any(not member.ended for member in self._members.values()) else Done()
+            return replacement or Resume(trial.id, self._next_fidelity(trial.step, trial.began), trial.began)
+        return Wait() if any(not member.has_ended for member in self._members.values()) else Done()
 
     def _exploit_and_explore(self, number: int, rng: np.random.Generator) -> Start | None:
-        """Return a trial that replaces a member if it is one of the worst and there is a donor; otherwise None."""
+        """Return the job that replaces a member by a donor, or None if it is not one of the worst or has no donor."""
         # Section 4.1, truncation selection: the member must be one of the worst k of those that have reported.
         trials = {n: member.record for n, member in self._members.items() if member.record.reports}
         count = max(1, int(self.quantile * len(trials) + 1e-9))
         if len(trials) < 2 or self._count_better(number, trials) < len(trials) - count:
             return None
-        # Exploit: copy the weights and settings of one of the best k, at random.
-        donors = [other for other in trials if other != number and self._can_be_inherited(other)]
+        # Exploit: copy the weights and settings of a random one of the best k.
+        donors = [n for n in trials if n != number and self._can_be_inherited(n)]
         if not donors:
             return None
-        donor_ranks = rank_metrics([trials[other].metrics for other in donors], self.objectives, self.constraints)
-        best = [other for _, other in sorted(zip(donor_ranks, donors, strict=True))][:count]
+        donor_ranks = rank_metrics([trials[n].metrics for n in donors], self.objectives, self.constraints)
+        best = [n for _, n in sorted(zip(donor_ranks, donors, strict=True))][:count]
         donor = self._members[best[int(rng.integers(len(best)))]]
         original = donor.record.proposal
         # Explore: perturb or resample the settings.
         settings = {name: _perturb(rng, original.settings[name], *self.ranges[name]) for name in self.ranges}
         proposal = Proposal(original.architecture, (donor.record.id, donor.compared_at), settings)
-        return Start(self._fidelity(donor.compared_at), {"member": number}, donor.compared_at, proposal=proposal)
+        return Start(self._next_fidelity(donor.compared_at), {"member": number}, donor.compared_at, proposal=proposal)
 
     def _can_be_inherited(self, number: int) -> bool:
         """Return whether a member has a checkpoint whose metrics are finite."""
@@ -151,22 +152,21 @@ class PBT(Schedule):
         return member.compared_at > 0 and are_finite(member.record.at(member.compared_at), names)
 
     def _count_better(self, number: int, trials: Mapping[int, Trial]) -> int:
-        """Return how many other members are better, each at the last step that both have reached.
+        """Return the number of members that are better than member `number`.
 
-        Of equal members, the one with the lower number is better.
+        Two members are compared at the last step that both have reached. Of equally good members, the one with the lower
+        number is better.
         """
-        steps = {other: min(trial.step, trials[number].step) for other, trial in trials.items() if other != number}
+        steps = {n: min(trial.step, trials[number].step) for n, trial in trials.items() if n != number}
         better = 0
         for step in set(steps.values()):
-            members = [other for other, trial in trials.items() if trial.step >= step]
-            ranks_at_step = rank_metrics(
-                [trials[other].at(step) for other in members], self.objectives, self.constraints
-            )
+            members = [n for n, trial in trials.items() if trial.step >= step]
+            ranks_at_step = rank_metrics([trials[n].at(step) for n in members], self.objectives, self.constraints)
             order = dict(zip(members, zip(ranks_at_step, members, strict=True), strict=True))
-            better += sum(order[other] < order[number] for other, at in steps.items() if at == step)
+            better += sum(order[n] < order[number] for n, common_step in steps.items() if common_step == step)
         return better
 
-    def _fidelity(self, step: int, began: int | None = None) -> dict[str, int]:
+    def _next_fidelity(self, step: int, began: int | None = None) -> dict[str, int]:
         """Return the fidelity up to the next comparison after `step`, in epochs since `began` (default: since `step`)."""
         return {"epochs": min(step + self.interval, self.epochs) - (step if began is None else began)}
 
@@ -180,14 +180,16 @@ class PBT(Schedule):
             self._members[self._member_of[trial.id]].ready_since = 0
             return
         number = int(job.note["member"])
-        donor_reports = self._donor_reports(trial)
+        donor_reports = self._collect_donor_reports(trial)
         if number in self._members:
             self._replaced.append(self._members[number].record.id)
-        self._members[number] = Member(record=_with_donor_reports(trial, donor_reports), inherited=len(donor_reports))
+        self._members[number] = Member(
+            record=_with_donor_reports(trial, donor_reports), inherited_count=len(donor_reports)
+        )
         self._member_of[trial.id] = number
 
-    def _donor_reports(self, trial: Trial) -> tuple[Report, ...]:
-        """Return the reports of the weights that a new trial continues; none if it trains inherited weights from step 0."""
+    def _collect_donor_reports(self, trial: Trial) -> tuple[Report, ...]:
+        """Return the donor's reports up to the step from which a new trial continues; none if it counts its steps from 0."""
         donor_id, step = trial.proposal.inherit or (-1, 0)
         donor = self._members.get(self._member_of.get(donor_id, -1))
         if donor is None or donor.record.id != donor_id or not trial.continues_training:
@@ -196,7 +198,7 @@ class PBT(Schedule):
 
     def on_report(self, trial: Trial, report: Report) -> Action:
         member = self._members[self._member_of[trial.id]]
-        member.record = _with_donor_reports(trial, member.record.reports[: member.inherited])
+        member.record = _with_donor_reports(trial, member.record.reports[: member.inherited_count])
         if report.step < trial.target_step or report.step >= self.epochs:
             return Action.CONTINUE
         self._comparisons += 1
@@ -211,11 +213,11 @@ class PBT(Schedule):
         if trial.status.failed:
             del self._members[number]
         else:
-            self._members[number].ready_since, self._members[number].ended = 0, True
+            self._members[number].ready_since, self._members[number].has_ended = 0, True
 
 
 def _with_donor_reports(trial: Trial, donor_reports: tuple[Report, ...]) -> Trial:
-    """Return `trial` with the donor's reports first. The donor's last metrics hold until it has reported its own."""
+    """Return `trial` with the donor's reports first. The donor's last metrics are used until the trial has reported them."""
     inherited = donor_reports[-1].metrics if donor_reports else {}
     reports = trial.reports
     if inherited:
@@ -224,8 +226,15 @@ def _with_donor_reports(trial: Trial, donor_reports: tuple[Report, ...]) -> Tria
 
 
 def _parse_ranges(settings: Any) -> dict[str, tuple[float, float]]:
+    """Return (low, high) of each setting.
+
+    Raises:
+        JobError: there are no settings, or a range is invalid.
+    """
     if not isinstance(settings, Mapping) or not settings:
-        raise JobError(f"{NAME}: settings is {settings!r}, but must be such as {{'learning_rate': [0.001, 0.1]}}")
+        raise JobError(
+            f"{NAME}: settings is {settings!r}, but must be a mapping such as {{'learning_rate': [0.001, 0.1]}}"
+        )
     ranges = {}
     for name, bounds in settings.items():
         are_numbers = isinstance(bounds, (list, tuple)) and all(isinstance(b, (int, float)) for b in bounds)
@@ -236,6 +245,7 @@ def _parse_ranges(settings: Any) -> dict[str, tuple[float, float]]:
 
 
 def _sample(rng: np.random.Generator, low: float, high: float) -> float:
+    """Return a random value of a setting."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high)))) if low > 0 else float(rng.uniform(low, high))
 
 

@@ -20,14 +20,15 @@ NAME = "schedule 'progressive_dynamic_hurdles'"
 
 
 class ProgressiveDynamicHurdles(Schedule):
-    """Trains every trial for s_0 epochs; a trial that beats all hurdles up to then is trained further.
+    """Trains every trial for s_0 epochs, and stops it at the first hurdle that it does not pass.
 
-    When `models` trials have ended, the mean of those that were trained furthest becomes the next hurdle, at the step they
-    reached. With several objectives or constraints, a trial passes a hurdle if it is in the better half of these trials.
+    When `models` trials have ended, the mean of those that were trained furthest becomes the next hurdle, at the step that
+    they have reached; later trials that pass it are trained up to the next rung. With several objectives or constraints, a
+    trial passes a hurdle if it ranks in the better half of the trials of the hurdle.
 
     Options:
-        models: m, the trials between two hurdles.
-        min_epochs, max_epochs, eta: of the rungs: hurdle k is at min_epochs eta^k.
+        models: m, the number of trials between two hurdles.
+        min_epochs, max_epochs, eta: define the rungs: hurdle k is at min_epochs eta^k epochs.
     """
 
     uses_rng = False
@@ -46,16 +47,17 @@ class ProgressiveDynamicHurdles(Schedule):
         self.ladder = Ladder.from_options(NAME, epochs, min_epochs=min_epochs, max_epochs=max_epochs, eta=eta)
         self.models = check_whole_number(NAME, "models", models, at_least=2)
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
-        self._hurdles: list[list[Metrics]] = []  # for each rung with a hurdle, the trials whose mean is to be beaten
+        self._hurdles: list[list[Metrics]] = []  # for each rung with a hurdle, the metrics of the trials that define it
         self._ended_since_hurdle = 0
-        self._furthest: list[Metrics] = []  # the trials that ended since the last hurdle, on the highest rung in use
+        # The metrics of the trials that ended since the last hurdle, on the highest rung.
+        self._furthest: list[Metrics] = []
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         return Start(self._fidelity)
 
     @property
     def _fidelity(self) -> Fidelity:
-        """The fidelity up to the next hurdle that does not exist yet."""
+        """The fidelity of the lowest rung that has no hurdle yet."""
         return self.ladder.fidelities[len(self._hurdles)]
 
     def on_report(self, trial: Trial, report: Report) -> Action:
@@ -72,13 +74,14 @@ class ProgressiveDynamicHurdles(Schedule):
         return Action.CONTINUE if self._passes(trial.at(report.step), reached[-1]) else Action.STOP
 
     def _passes(self, metrics: Metrics, hurdle: Sequence[Metrics]) -> bool:
+        """Return whether a trial with these metrics is better than `hurdle`, the metrics of the trials that define it."""
         # Section 4: a hurdle is the mean fitness of the trials that were trained furthest.
         if len(self.objectives) == 1 and not self.constraints:
             cost = self.objectives[0].cost
             return bool(cost(metrics) < np.mean([cost(row) for row in hurdle]))
         # The paper has one objective. With several there is no mean, so the hurdle is the median rank.
-        own_rank, *other_ranks = rank_metrics([metrics, *hurdle], self.objectives, self.constraints)
-        return sum(other < own_rank for other in other_ranks) < len(other_ranks) / 2
+        trial_rank, *hurdle_ranks = rank_metrics([metrics, *hurdle], self.objectives, self.constraints)
+        return sum(rank < trial_rank for rank in hurdle_ranks) < len(hurdle_ranks) / 2
 
     def on_end(self, trial: Trial) -> None:
         if trial.status.failed or not trial.reports:
@@ -88,7 +91,7 @@ class ProgressiveDynamicHurdles(Schedule):
         self._ended_since_hurdle += 1
         if trial.has_reached(self.ladder.steps[len(self._hurdles)]):
             self._furthest.append(trial.metrics)
-        # Algorithm 1: after m trials create a hurdle; trials that pass it are trained for the next s_i steps, too.
+        # Algorithm 1: create a hurdle after m trials. Trials that pass it are trained for another s_i steps.
         if self._ended_since_hurdle >= self.models and self._furthest:
             self._hurdles.append(self._furthest)
             self._furthest, self._ended_since_hurdle = [], 0

@@ -1,4 +1,4 @@
-"""A rung of successive halving: the trials that reached it, in order, and those of them that wait to be promoted."""
+"""A rung of successive halving: the trials that have reached it, best first, and which of them wait to be promoted."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from ogive.objective import Constraint, Metrics, Objective, rank_costs, sort_key
 from ogive.trial import TrialId
 
 Key = tuple[int, float, TrialId]
-"""Sort key of a trial on a rung, the best first: (class or rank, value within it, trial). The older of equal trials wins."""
+"""The sort key of a trial on a rung. With one objective it is (class, value, trial) with the class and value of `sort_key`;
+with several it is (0 or `NO_VALUE`, rank, trial). Of equally good trials, the older one comes first."""
 
 EXACT_UP_TO = 128
+"""With several objectives, rungs of up to this many trials are sorted after each change."""
+
 NO_VALUE = 2
 """The class of `sort_key` for metrics without a finite value. Such a trial counts for the size of the rung but is never
 promoted.
@@ -24,10 +27,10 @@ promoted.
 class Rung:
     """The trials of one rung.
 
-    With one objective each change takes O(log n) comparisons. With several objectives the order is a non-dominated sorting
-    of the whole rung, which is repeated only when 1/128 of the rung has changed. Up to 128 trials that is after each change;
-    on larger rungs new trials wait for the next sorting. In total n trials therefore take O(n log n) sorting steps rather
-    than O(n^2).
+    With one objective, each change takes O(log n) comparisons. With several objectives, the order is a non-dominated sorting
+    of all trials of the rung, which is repeated only when 1/128 of them have changed. Up to 128 trials this is after each
+    change; on larger rungs, new trials wait for the next sorting. In total, n trials therefore take O(n log n) sorting steps
+    rather than O(n^2).
     """
 
     def __init__(self, objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()) -> None:
@@ -57,8 +60,8 @@ class Rung:
             self._count_change()
 
     @property
-    def promotions(self) -> int:
-        """The number of trials that were promoted from here and have not failed since."""
+    def promotion_count(self) -> int:
+        """The number of trials that were promoted from this rung and have not failed since."""
         return len(self._promoted)
 
     def promote(self, trial: TrialId) -> None:
@@ -83,7 +86,7 @@ class Rung:
             if len(self._objectives) > 1:
                 self._count_change()
 
-    def promotable(self, eta: int, capped: bool = False, grace: int = 0) -> TrialId | None:
+    def find_promotable(self, eta: int, capped: bool = False, grace: int = 0) -> TrialId | None:
         """Return the best waiting trial if it may be promoted, or None.
 
         Args:
@@ -91,37 +94,37 @@ class Rung:
             capped: whether at most 1/eta of the trials, without the first `grace`, may be promoted in total.
             grace: how many of the first trials earn no promotion.
         """
-        top, earned = len(self._order) // eta, (len(self._order) - grace) // eta
-        if not self._waiting or earned < 1 or (capped and self.promotions >= earned):
+        top_count, earned = len(self._order) // eta, (len(self._order) - grace) // eta
+        if not self._waiting or earned < 1 or (capped and self.promotion_count >= earned):
             return None
         best = self._waiting[0]
-        return best[2] if bisect_left(self._order, best) < top else None
+        return best[2] if bisect_left(self._order, best) < top_count else None
 
-    def leader(self) -> TrialId | None:
+    def find_waiting_leader(self) -> TrialId | None:
         """Return the best trial of the rung if it waits, or None."""
         order = self._sorted() if self._changes_since_sort else self._order
-        return order[0][2] if order and self._is_waiting(order[0]) else None
+        return order[0][2] if order and self._is_key_waiting(order[0]) else None
 
     def is_in_top(self, trial: TrialId, eta: float) -> bool:
-        """Return whether a trial of this rung has a value and is among the best 1/eta (rounded up)."""
+        """Return whether a trial on this rung has a value and is among the best 1/eta of the rung (rounded up)."""
         if trial not in self._keys:
             self._sort()
         key = self._keys[trial]
         return key[0] != NO_VALUE and bisect_left(self._order, key) < math.ceil(len(self._order) / eta)
 
-    def ranking(self) -> list[TrialId]:
+    def sort_best_first(self) -> list[TrialId]:
         """Return all trials that have a value, the best first."""
         order = self._sorted() if self._changes_since_sort else self._order
         return [key[2] for key in order if key[0] != NO_VALUE]
 
-    def waits(self, trial: TrialId) -> bool:
+    def is_waiting(self, trial: TrialId) -> bool:
         """Return whether a trial with a value on this rung has neither been promoted nor ended."""
         return trial not in self._not_waiting
 
     def _insert(self, key: Key) -> None:
         self._keys[key[2]] = key
         insort(self._order, key)
-        if self._is_waiting(key):
+        if self._is_key_waiting(key):
             insort(self._waiting, key)
 
     def _count_change(self) -> None:
@@ -133,10 +136,10 @@ class Rung:
         self._changes_since_sort = 0
         self._order = self._sorted()
         self._keys = {key[2]: key for key in self._order}
-        self._waiting = [key for key in self._order if self._is_waiting(key)]
+        self._waiting = [key for key in self._order if self._is_key_waiting(key)]
 
     def _sorted(self) -> list[Key]:
-        """Return the keys of all trials in the order of `ogive.objective.rank`."""
+        """Return the keys of all trials in the order of `ogive.objective.rank_costs`."""
         if not self._rows:
             return []
         rows = np.array(list(self._rows.values()))
@@ -147,7 +150,7 @@ class Rung:
             for trial, has_value, rank_of_trial in zip(self._rows, valid.tolist(), ranks.tolist(), strict=True)
         )
 
-    def _is_waiting(self, key: Key) -> bool:
+    def _is_key_waiting(self, key: Key) -> bool:
         return key[0] != NO_VALUE and key[2] not in self._not_waiting
 
 

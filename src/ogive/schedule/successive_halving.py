@@ -22,8 +22,8 @@ class SuccessiveHalving(Brackets):
     Workers wait for the last trial of a rung. `asha` avoids that.
 
     Options:
-        trials: the trials of a bracket; by default as many as bring one trial to the top rung.
-        min_epochs, max_epochs, eta, fidelities: of the rungs, as in `Ladder.from_options`.
+        trials: the number of trials of a bracket; by default, the smallest number with which one trial reaches the top rung.
+        min_epochs, max_epochs, eta, fidelities: define the rungs, as in `Ladder.from_options`.
     """
 
     def __init__(
@@ -41,15 +41,15 @@ class SuccessiveHalving(Brackets):
         ladder = Ladder.from_options(
             NAME, epochs, min_epochs=min_epochs, max_epochs=max_epochs, eta=eta, fidelities=fidelities
         )
-        super().__init__(ladder, False, objectives, constraints)
+        super().__init__(ladder, overlap=False, objectives=objectives, constraints=constraints)
         size = (
             int(eta) ** (len(self.ladder) - 1)
             if trials is None
             else check_whole_number(NAME, "trials", trials, at_least=1)
         )
-        # Figure 3 keeps the best half of the trials on each rung, here the best 1/eta. Rungs that no trial reaches are
-        # omitted.
+        # Figure 3 keeps the best half of the trials on each rung. Here it is the best 1/eta, and rungs that no trial reaches
+        # are omitted.
         self.sizes = tuple(n for k in range(len(self.ladder)) if (n := size // int(eta) ** k))
 
-    def plan(self, number: int) -> tuple[int, tuple[int, ...]]:
+    def plan_bracket(self, number: int) -> tuple[int, tuple[int, ...]]:
         return 0, self.sizes

@@ -21,10 +21,10 @@ _encode = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
 
 
 class Architecture(Mapping[str, Label]):
-    """One label for every active decision of a space; immutable and hashable. A `Space` makes and validates it.
+    """One label for every active decision of a space; immutable and hashable. It is created and validated by a `Space`.
 
     `architecture["stage0.times"]` is the label of a decision. Iteration yields the active decisions in the order of the
-    space's table. `==` compares the labels; two architectures with the same `id` are the same network.
+    space's table. `==` compares the labels. Two architectures with equal `id` are the same network, even if labels differ.
     """
 
     __slots__ = ("__dict__", "_choices", "space")
@@ -75,7 +75,8 @@ class Architecture(Mapping[str, Label]):
         architectures of equal networks share it.
 
         Raises:
-            UserCodeError: the canonical form raised, or returned neither an architecture nor a JSON value.
+            UserCodeError: the function `canonical` raised an exception, or returned neither an architecture nor a JSON
+                value.
         """
         form = self._canonical_form()
         hashed = sorted(form._choices.items()) if isinstance(form, Architecture) else form
@@ -100,7 +101,7 @@ class Architecture(Mapping[str, Label]):
         )
 
     def to_json(self) -> dict[str, Label]:
-        """Return the names and labels of the active decisions, which `Space.architecture` reads."""
+        """Return the labels of the active decisions by name, as JSON for `Space.architecture`."""
         return {name: list(label) if type(label) is tuple else label for name, label in self._choices.items()}
 
     def build(
@@ -110,7 +111,7 @@ class Architecture(Mapping[str, Label]):
         multipliers: Mapping[str, float] = EMPTY,
         example_input: ExampleInput = None,
     ) -> Any:
-        """Build the model: call the factories of all active layers, and give lazy layers their shapes.
+        """Build the model: call the factories of all active layers, and initialize lazy layers.
 
         With a `seed`, the random states of Python, NumPy and PyTorch are set while the model is built and restored
         afterwards, so that the seed determines the initial weights.
@@ -119,7 +120,7 @@ class Architecture(Mapping[str, Label]):
             seed: the seed of the initial weights; None leaves the random states as they are.
             multipliers: factors for "width" or "depth", each above 0 and at most 1, which reduce the numbers that the
                 space declares as `scaled`.
-            example_input: replaces the example input of the space, for lazy layers of other shapes.
+            example_input: replaces the example input of the space, for inputs of another shape.
 
         Raises:
             SpaceError: the space was read from a journal and holds no layers, or a multiplier is unknown or out of range.

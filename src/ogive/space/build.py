@@ -20,20 +20,21 @@ from ogive.space.tree import Node, build_value
 from ogive.user_code import call_user_function
 
 ExampleInput = tuple[Any, ...] | Mapping[str, Any] | Callable[[], Any] | Any | None
-"""A shape, a tensor, a tuple or a dict of these, or a function that makes the inputs; see `Space`."""
+"""A shape, a tensor, a tuple or a dict of these, or a function that makes the inputs; see `Space` for details."""
 
 
 def build(tree: Node, choices: Mapping[str, Label], example_input: ExampleInput, seed: int | None) -> Any:
-    """Build the model of `choices` with `seed`, and give its lazy layers their shapes with the example input."""
+    """Build the model of `choices` with `seed`, and initialize its lazy layers with the example input."""
     had_torch = "torch" in sys.modules
     model = _build(tree, choices, example_input, seed)
     if seed is not None and not had_torch and "torch" in sys.modules:
-        # A factory has imported PyTorch in the meantime. Build again, since its random state was not seeded before.
+        # A factory has imported PyTorch during the first build. Build again, because its random state was not seeded then.
         model = _build(tree, choices, example_input, seed)
     return model
 
 
 def _build(tree: Node, choices: Mapping[str, Label], example_input: ExampleInput, seed: int | None) -> Any:
+    """Build the model once, with the random states set to `seed`."""
     with _random_state(seed):
         model = build_value(tree, choices)
         torch = sys.modules.get("torch")
@@ -46,7 +47,7 @@ def normalize_example_input(example_input: Any) -> ExampleInput:
     """Return the example input of a space, with lists converted to tuples.
 
     Raises:
-        SpaceError: it is neither a shape, nor a tensor, nor several of these, nor a function, nor None.
+        SpaceError: the value is not a shape, a tensor, a list or dict of these, a function, or None.
     """
     if example_input is None or callable(example_input) or _is_tensor(example_input):
         return example_input
@@ -62,20 +63,20 @@ def normalize_example_input(example_input: Any) -> ExampleInput:
 
 
 def _to_tuples(item: Any) -> Any:
-    """Return an input with its shapes as tuples."""
+    """Return an input, with lists that are shapes converted to tuples."""
     if isinstance(item, Mapping):
         return {name: _to_tuples(value) for name, value in item.items()}
     return item if _is_tensor(item) else tuple(item)
 
 
 def example_inputs(example_input: ExampleInput) -> tuple[Any, ...] | dict[str, Any]:
-    """Return inputs of a model for `call_model`: tensors as they are, and zeros for shapes.
+    """Return inputs of a model for `call_model`: tensors are returned as they are, and a shape gives a tensor of zeros.
 
-    Zeros have a batch dimension in front, of the size of the first tensor's, or 1 if there is no tensor.
+    Zeros have an additional batch dimension in front. Its size is that of the first tensor, or 1 if there is no tensor.
 
     Raises:
         SpaceError: there is no example input.
-        UserCodeError: the function that makes the inputs raised.
+        UserCodeError: the function that makes the inputs raised an exception.
     """
     if example_input is None:
         raise SpaceError("this needs the shape of an input: Space(..., example_input=(channels, height, width))")
@@ -90,7 +91,7 @@ def example_inputs(example_input: ExampleInput) -> tuple[Any, ...] | dict[str, A
 
 
 def call_model(model: Any, inputs: tuple[Any, ...] | Mapping[str, Any]) -> Any:
-    """Call `model` with its inputs: a tuple gives the positional arguments; for a dict, see `arguments`."""
+    """Call `model` with its inputs: a tuple gives the positional arguments; for a dict, see `forward_arguments`."""
     args, kwargs = forward_arguments(model, inputs)
     return model(*args, **kwargs)
 
@@ -143,10 +144,10 @@ def _make_input(item: Any, batch: int) -> Any:
 
 
 def initialize_lazy_layers(model: Any, example_input: ExampleInput) -> None:
-    """Give the lazy layers of `model` their shapes, by one forward pass of the example input in eval mode without gradients.
+    """Initialize the lazy layers of `model` by a forward pass of the example input, in eval mode and without gradients.
 
     Raises:
-        SpaceError: there are lazy layers, but no example input.
+        SpaceError: the model has lazy layers, but there is no example input.
     """
     torch = sys.modules["torch"]
     lazy = torch.nn.modules.lazy.LazyModuleMixin
@@ -186,7 +187,7 @@ def _random_state(seed: int | None) -> Iterator[None]:
 
 @contextmanager
 def _torch_state(seed: int) -> Iterator[None]:
-    """The same for PyTorch alone, on the CPU and, if CUDA is initialized, on all GPUs."""
+    """Seed PyTorch inside the block as `_random_state` does: on the CPU and, if CUDA is initialized, on all GPUs."""
     torch = sys.modules.get("torch")
     if torch is None:
         yield

@@ -1,4 +1,4 @@
-"""The functions and classes that a space uses, whose code identifies it."""
+"""The functions and classes whose code is part of the identity of a space."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Source = tuple[str, Any]
 
 
 def layer_sources(tree: Node, example_input: ExampleInput) -> list[Source]:
-    """Return what models are built from: factories, objects among their arguments, derived values, the example input."""
+    """Return the objects that a model depends on: factories, their arguments, derived values, and the example input."""
     sources: dict[int, Source] = {id(source[1]): source for source in _collect_sources(tree)}
     if callable(example_input):
         sources[id(example_input)] = ("example input", example_input)
@@ -30,6 +30,7 @@ def rule_sources(space: Space) -> list[Source]:
 
 
 def _collect_sources(node: Node) -> Iterator[Source]:
+    """Yield (role, object) for every object below `node` that has code."""
     match node:
         case Constant(value) if not isinstance(value, (type(None), bool, int, float, str)):
             yield "argument", value

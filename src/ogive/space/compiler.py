@@ -1,8 +1,9 @@
 """The compiler: from the declaration to the tree and the table of decisions.
 
-Every node has two positions. Its `path` locates it in the declaration, with all repetitions and alternatives around it;
-paths name unnamed decisions. Its *argument position* (`_Position`) locates it inside the layer or choice that contains
-it; an unnamed choice that is used at two of these is an error, since it is unclear whether it is one decision or two.
+Every node has two positions. Its `path` locates it in the declaration, including all repetitions and alternatives around it.
+The path is also the name of an unnamed decision. Its *argument position* (`_Position`) locates it inside the layer or choice
+that contains it. An unnamed choice that is used at two argument positions is an error, because it is unclear whether it is
+one decision or two.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ogive.errors import SpaceError
 from ogive.space.declaration import Choice, DerivedValue, Expression, Layer, Repeat
 from ogive.space.domain import Categorical, Domain, IntegerRange, Label, Subset
 from ogive.space.multipliers import Scale
-from ogive.space.table import Conjunction, Decision, all_labels_of, conjoin, simplify, sort_by_dependency
+from ogive.space.table import Conjunction, Decision, are_all_labels, conjoin, simplify, sort_by_dependency
 from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table, Value
 
 _Position = tuple[int, str]
@@ -28,7 +29,7 @@ _Position = tuple[int, str]
 
 @dataclass
 class _DecisionRecord:
-    """What the compiler has collected about one decision."""
+    """The facts about one decision that the compiler has collected so far."""
 
     domain: Domain
     is_named: bool
@@ -40,17 +41,19 @@ def compile_expression(expression: Any) -> tuple[Node, tuple[Decision, ...]]:
     """Compile a declaration into its tree and its table of decisions.
 
     Raises:
-        SpaceError: a name with different labels, an unnamed choice at two argument positions, a repeat where nothing
-            can be spliced, or decisions that activate one another.
+        SpaceError: two choices with the same name have different labels, an unnamed choice is used at two argument
+            positions, a repeat is used where nothing can be spliced, or decisions activate one another.
     """
     compiler = _Compiler()
-    tree = compiler.node(expression, "", (), (0, ""))
+    tree = compiler.compile_node(expression, "", (), (0, ""))
     records = compiler.records
 
-    def all_labels(name: str, labels: frozenset[Label]) -> bool:
-        return all_labels_of(records[name].domain, labels)
+    def are_all_labels_of(name: str, labels: frozenset[Label]) -> bool:
+        return are_all_labels(records[name].domain, labels)
 
-    decisions = (Decision(name, r.domain, simplify(r.when, all_labels)) for name, r in records.items())
+    decisions = (
+        Decision(name, record.domain, simplify(record.when, are_all_labels_of)) for name, record in records.items()
+    )
     return tree, sort_by_dependency(decisions)
 
 
@@ -60,20 +63,21 @@ class _Compiler:
     def __init__(self) -> None:
         self.records: dict[str, _DecisionRecord] = {}
         self.positions: dict[int, tuple[_Position, str]] = {}  # id of an unnamed choice -> its position and path
-        self.references: list[Any] = []  # keeps the items that user functions returned, so that their id() stays unique
+        # The items that user functions returned. They are kept alive so that their id() stays unique.
+        self.references: list[Any] = []
 
-    def node(self, value: Any, path: str, when: Conjunction, position: _Position) -> Node:
+    def compile_node(self, value: Any, path: str, when: Conjunction, position: _Position) -> Node:
         """Compile `value` at `path`, which is reached under the condition `when`."""
         match value:
             case Layer():
-                return self._layer(value, path, when)
+                return self._compile_layer(value, path, when)
             case Choice():
-                return self._choice(value, path, when, position)
+                return self._compile_choice(value, path, when, position)
             case DerivedValue() if isinstance(value.function, Scale):  # has the path and position of its operand
-                return Compute(value.function, (self.node(value.operands[0], path, when, position),))
+                return Compute(value.function, (self.compile_node(value.operands[0], path, when, position),))
             case DerivedValue():
-                operands = (  # positions are those of the operands, so `c * 2` at two positions is `c` at two positions
-                    self.node(v, _join(path, str(i)), when, _inside(position, str(i)))
+                operands = (  # the operands have positions below this one: `c * 2` at two positions is `c` at two positions
+                    self.compile_node(v, _join(path, str(i)), when, _extend_position(position, str(i)))
                     for i, v in enumerate(value.operands)
                 )
                 return Compute(value.function, tuple(operands))
@@ -82,41 +86,49 @@ class _Compiler:
                     f"{value!r} at {path or 'the root'!r}: a repeat can only be spliced into positional arguments or "
                     "lists; wrap it, for example layer(nn.Sequential, repeat(...))"
                 )
-            case list() | tuple() if type(value) in (list, tuple):  # a new one for each build: factories may change it
-                return Group(type(value), self._items(value, path, when, position))
+            # Each build gets a new list or dict, because a factory may change it.
+            case list() | tuple() if type(value) in (list, tuple):
+                return Group(type(value), self._compile_items(value, path, when, position))
             case dict() if type(value) is dict and not any(map(_contains_expression, value)):
                 items = {
-                    k: self.node(v, _join(path, str(k)), when, _inside(position, str(k))) for k, v in value.items()
+                    k: self.compile_node(v, _join(path, str(k)), when, _extend_position(position, str(k)))
+                    for k, v in value.items()
                 }
                 return Table(items)
         return Constant(_check_constant(value, path))
 
-    def _items(
+    def _compile_items(
         self, values: Any, path: str, when: Conjunction, position: _Position, names: Any = ()
     ) -> tuple[Node, ...]:
+        """Compile positional arguments or the items of a list; `names` are used in paths in place of indices."""
         nodes: list[Node] = []
         for i, value in enumerate(values):
             key = names[i] if i < len(names) else str(i)
             item_path = _join(path, key)
             if isinstance(value, Repeat):
-                nodes.append(self._repeat(value, item_path, when, _inside(position, key)))
+                nodes.append(self._compile_repeat(value, item_path, when, _extend_position(position, key)))
             else:
-                nodes.append(self.node(value, item_path, when, _inside(position, key)))
+                nodes.append(self.compile_node(value, item_path, when, _extend_position(position, key)))
         return tuple(nodes)
 
-    def _layer(self, value: Layer, path: str, when: Conjunction) -> Node:
+    def _compile_layer(self, value: Layer, path: str, when: Conjunction) -> Node:
+        """Compile a layer with its arguments."""
         position = (id(value), "")
         if isinstance(value.factory, functools.partial):
             _check_constant((value.factory.args, value.factory.keywords), f"{path or 'the root'} (in a partial)")
-        args = self._items(value.args, path, when, position, names=_parameter_names(value.factory))
-        kwargs = {k: self.node(v, _join(path, k), when, _inside(position, k)) for k, v in value.kwargs.items()}
+        args = self._compile_items(value.args, path, when, position, names=_parameter_names(value.factory))
+        kwargs = {
+            k: self.compile_node(v, _join(path, k), when, _extend_position(position, k))
+            for k, v in value.kwargs.items()
+        }
         return Call(path, value.factory, args, kwargs)
 
-    def _repeat(self, value: Repeat, path: str, when: Conjunction, position: _Position) -> Splice:
+    def _compile_repeat(self, value: Repeat, path: str, when: Conjunction, position: _Position) -> Splice:
+        """Compile a repeat: every item up to the largest number of repetitions, under its condition."""
         declared_times = value.times.operands[0] if isinstance(value.times, DerivedValue) else value.times
         if isinstance(declared_times, Choice):
             times_path = _join(path, "times")
-            times: Node = self._choice(declared_times, times_path, when, (id(value), "times"))
+            times: Node = self._compile_choice(declared_times, times_path, when, (id(value), "times"))
             assert isinstance(times, (Choose, Value))
             decision, counts = times.decision, _repetitions(declared_times)
         else:
@@ -132,10 +144,13 @@ class _Compiler:
             if isinstance(item, Repeat):
                 raise SpaceError(f"{item!r} at {path}[{i}]: a repeat directly in a repeat; wrap it in a layer")
             self.references.append(item)
-            items.append(Constant(None) if item_when is None else self.node(item, f"{path}[{i}]", item_when, position))
+            items.append(
+                Constant(None) if item_when is None else self.compile_node(item, f"{path}[{i}]", item_when, position)
+            )
         return Splice(path, times, tuple(items))
 
-    def _choice(self, value: Choice, path: str, when: Conjunction, position: _Position) -> Node:
+    def _compile_choice(self, value: Choice, path: str, when: Conjunction, position: _Position) -> Node:
+        """Compile a choice: record its decision, and compile its alternatives."""
         decision = value.name or path or "root"
         self._record(decision, value, path=path, when=when, position=position)
         if value.alternatives is None:
@@ -147,12 +162,16 @@ class _Compiler:
                 nodes[label] = Constant(None)
             else:
                 label_path = _join(path, str(label))
-                nodes[label] = self.node(alternative, label_path, label_when, (id(value), str(label)))
+                nodes[label] = self.compile_node(alternative, label_path, label_when, (id(value), str(label)))
         kind = Choose if isinstance(value.domain, Categorical) else ChooseSome
         return kind(path, decision, nodes)
 
     def _record(self, decision: str, value: Choice, *, path: str, when: Conjunction, position: _Position) -> None:
-        """Record that `value` is used at `path`, and check that it is the same decision at every use."""
+        """Record that `value` is used at `path` as this decision.
+
+        Raises:
+            SpaceError: the decision has other labels at an earlier use, or the choice is ambiguous.
+        """
         if value.name is None:
             first_position, first_path = self.positions.setdefault(id(value), (position, path))
             self.references.append(value)
@@ -187,6 +206,7 @@ def _repetitions(times: Choice) -> dict[Label, int]:
 
 
 def _contains_expression(value: Any) -> bool:
+    """Return whether `value`, or an item of it, is an expression."""
     if isinstance(value, Expression):
         return True
     if isinstance(value, dict):
@@ -216,7 +236,7 @@ def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _inside(position: _Position, key: str) -> _Position:
+def _extend_position(position: _Position, key: str) -> _Position:
     return position[0], _join(position[1], key)
 
 
@@ -259,7 +279,7 @@ def describe_tree(node: Node, scales: bool = False) -> Any:
         case Splice(_, times, items):
             return {"times": describe(times), "items": [describe(item) for item in items]}
         case Compute(function, operands):
-            if isinstance(function, Scale) and not scales:  # without a multiplier it is its operand
+            if isinstance(function, Scale) and not scales:  # without a multiplier its value is that of the operand
                 return describe(operands[0])
             return {"compute": _import_path(function), "operands": [describe(o) for o in operands]}
 
@@ -280,6 +300,7 @@ def _import_path(factory: Callable[..., Any]) -> Any:
 
 
 def _describe_value(value: Any) -> Any:
+    """Return a constant as JSON that is the same in every process."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
@@ -290,5 +311,5 @@ def _describe_value(value: Any) -> Any:
         return {"set": sorted(map(repr, value))}
     if hasattr(value, "__qualname__"):
         return _import_path(value)
-    text = repr(value)  # an address in it would differ between processes
+    text = repr(value)  # it may contain an address, which differs between processes
     return text if " at 0x" not in text else f"{type(value).__module__}:{type(value).__qualname__}"

@@ -1,12 +1,12 @@
 """The number of architectures that a table of decisions allows: exact, or bounds that are marked as such.
 
 The table is processed row by row (dynamic programming), in an order in which a row soon follows the rows it depends on.
-A state holds what the labels so far determine about the conditions of later rows: which rows will be active, and which
-conjunctions can still be satisfied. Each state has the number of assignments that lead to it. Trees of any depth, and
-names shared under many conditions, need few states at a time.
+A state describes what the labels so far imply for the conditions of later rows: which rows will be active, and which
+conjunctions can still be satisfied. The number of assignments that lead to each state is counted. Few states exist at a time
+for trees of any depth, and for names that are shared under many conditions.
 
-If there are too many states, the condition of a row is dropped. For an upper bound, such a row counts as always active,
-and for a lower bound as never active. More active rows never make the count smaller, so both are bounds.
+If there are too many states, the condition of a row is dropped. Such a row counts as always active for an upper bound, and
+as never active for a lower bound. More active rows never make the count smaller, so these are bounds.
 """
 
 from __future__ import annotations
@@ -21,10 +21,15 @@ from ogive.space.domain import Categorical, Label, Subset
 from ogive.space.table import Conjunction, Decision
 
 MAX_STATES = 2_000
+"""The default of the largest number of states at a time."""
+
 MAX_LABELS = 100_000
+"""Conditions on a decision with more labels are dropped, since each label is tested."""
 
 _State = frozenset[int]
-"""Members: i >= 0 if the rows so far satisfy their part of conjunction i; ~row (negative) if that row will be active."""
+"""A set with two kinds of members: i >= 0 if the labels so far satisfy their terms of conjunction i; ~row, which is
+negative,
+if the row will be active."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ def count(decisions: Sequence[Decision], max_states: int = MAX_STATES) -> int | 
 
     Args:
         decisions: the table.
-        max_states: the largest number of states at a time; more of them make the count exact in more spaces.
+        max_states: the largest number of states at a time. With a larger number, more spaces are counted exactly.
     """
     if any(math.isinf(decision.domain.size) for decision in decisions):
         return math.inf
@@ -58,11 +63,11 @@ def count(decisions: Sequence[Decision], max_states: int = MAX_STATES) -> int | 
 def _split_subsets(decisions: Sequence[Decision]) -> tuple[list[Decision], dict[str, str]]:
     """Split each `some_of` that conditions refer to into one row for each label.
 
-    The table that is returned has as many architectures. Row (i, k) decides whether the subset includes label i, given
-    that it includes k of the labels before; row (i,), with a single label, is active if it does.
+    The new table has the same number of architectures. Row (i, k) decides whether the subset includes label i, given that it
+    includes k of the labels before i. Row (i,) has a single label and is active if the subset includes label i.
 
     Returns:
-        The table; and for each row (i, k) the row (i - 1,), which should be processed first.
+        The new table; and, for each row (i, k), the row (i - 1,), which should be processed before it.
     """
     referenced = {name for decision in decisions for conjunction in decision.when for name, _ in conjunction}
     subsets = {d.name: d.domain for d in decisions if d.name in referenced and isinstance(d.domain, Subset)}
@@ -89,9 +94,10 @@ _INCLUDED, _EXCLUDED = frozenset([True]), frozenset([False])
 def _split_subset(
     name: str, domain: Subset, when: tuple[Conjunction, ...], predecessors: dict[str, str]
 ) -> Iterator[Decision]:
-    """Yield the rows of one `some_of`, and add to `predecessors`."""
+    """Yield the rows that replace one `some_of`, and add their predecessors to `predecessors`."""
     n = len(domain.labels)
-    reachable = {0: when}  # number of labels before label i that are included -> condition for that number
+    # For each number k of labels before label i that can be included, the condition under which k are included.
+    reachable = {0: when}
     for i in range(n):
         next_reachable: dict[int, tuple[Conjunction, ...]] = defaultdict(tuple)
         for k, condition in reachable.items():
@@ -109,9 +115,9 @@ def _split_subset(
 
 
 def _sort_by_use(decisions: Sequence[Decision], predecessors: Mapping[str, str]) -> list[Decision]:
-    """Return the decisions, each as soon after those that its condition refers to as possible.
+    """Sort the decisions so that each follows the decisions of its condition as soon as possible.
 
-    So few conditions are undecided at a time, which keeps the number of states small.
+    So only few conditions are undecided at a time, which keeps the number of states small.
     """
     missing = {d.name: {name for conjunction in d.when for name, _ in conjunction} for d in decisions}
     for name, predecessor in predecessors.items():
@@ -122,7 +128,7 @@ def _sort_by_use(decisions: Sequence[Decision], predecessors: Mapping[str, str])
             dependents[name].append(decision)
     ready = [decision for decision in reversed(decisions) if not missing[decision.name]]
     ordered = []
-    while ready:  # a stack: what has just become ready comes next
+    while ready:  # a stack: a decision that has just become ready comes next
         ordered.append(ready.pop())
         for decision in dependents[ordered[-1].name]:
             missing[decision.name].discard(ordered[-1].name)
@@ -137,7 +143,7 @@ class _Literal:
 
     Attributes:
         conjunction: the number of the conjunction.
-        row: the row of the decision whose condition it belongs to.
+        row: the row whose condition contains the conjunction.
         is_first: whether it is the first term of the conjunction in the order of rows.
         is_last: whether it is the last one.
         labels: the labels that satisfy it.
@@ -172,7 +178,7 @@ def _collect_literals(decisions: Sequence[Decision]) -> list[list[_Literal]]:
 def _count(decisions: Sequence[Decision], max_states: int, dropped_are_active: bool) -> tuple[int, bool]:
     """Return the count, and whether it is exact.
 
-    `dropped_are_active` says whether rows whose condition was dropped count as active.
+    Rows whose condition was dropped count as always active if `dropped_are_active`, otherwise as never active.
     """
     all_literals = _collect_literals(decisions)
     row_of = {literal.conjunction: literal.row for literals in all_literals for literal in literals}
@@ -188,12 +194,12 @@ def _count(decisions: Sequence[Decision], max_states: int, dropped_are_active: b
         next_states: dict[_State, int] = defaultdict(int)
         for state, ways in states.items():
             is_active = dropped_are_active if row in dropped else ~row in state or not decision.is_conditional
-            for satisfied, labels in groups.items() if is_active else _INACTIVE:
-                next_states[_advance(state - {~row}, literals, satisfied)] += ways * labels
+            for satisfied, label_count in groups.items() if is_active else _INACTIVE:
+                next_states[_advance(state - {~row}, literals, satisfied)] += ways * label_count
         states = next_states
 
-        # Too many states: drop the condition of the last row, which has the longest way to go, and merge the states
-        # that differ in it only.
+        # Too many states: drop the condition of the last row that any state is about, because it would be needed for the
+        # longest time. Then merge the states that differ only in members about this row.
         while len(states) > max_states:
             last = max(_row(i, row_of) for state in states for i in state)
             dropped.add(last)
@@ -205,7 +211,7 @@ def _count(decisions: Sequence[Decision], max_states: int, dropped_are_active: b
 
 
 _INACTIVE: tuple[tuple[_State, int], ...] = ((frozenset(), 1),)
-"""The groups of an inactive decision: it has no label, and satisfies nothing."""
+"""The groups of an inactive decision: one group, which satisfies no literal."""
 
 
 def _group_labels(decision: Decision, literals: Sequence[_Literal]) -> Mapping[_State, int]:

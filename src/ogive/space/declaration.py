@@ -31,7 +31,7 @@ class Expression:
 
 
 class OpenValue(Expression):
-    """An expression whose value is a plain value when a model is built; arithmetic and comparisons give derived values."""
+    """An expression that becomes a plain value when a model is built; arithmetic and comparisons give derived values."""
 
     __slots__ = ()
 
@@ -182,7 +182,7 @@ def _collect_alternatives(function: str, values: tuple[Any, ...], labelled: Mapp
     """Return the alternatives of `function` ("one_of", "some_of") by label.
 
     Raises:
-        SpaceError: no alternative, two with the same label, or one whose label cannot be derived or is not JSON.
+        SpaceError: there is no alternative, two have the same label, or a label cannot be derived or is not JSON.
     """
     alternatives: dict[Label, Any] = {}
     by_text: dict[str, Any] = {}  # labels become text in paths and JSON keys, so 1 and "1" would clash
@@ -217,7 +217,7 @@ def one_of(*values: Any, name: str | None = None, **labelled: Any) -> Choice:
         **labelled: alternatives with their labels as keywords.
 
     Raises:
-        SpaceError: no alternative, two with the same label, or an alternative that needs a label.
+        SpaceError: there is no alternative, two have the same label, or an alternative needs a label.
     """
     alternatives = _collect_alternatives("one_of", values, labelled)
     return Choice(Categorical(tuple(alternatives)), alternatives, name)

@@ -1,13 +1,8 @@
-"""Domains: the labels of one decision, and how they are sampled, encoded and written as JSON.
-
-Every domain maps a number `u` in [0, 1) to a label (`pick`), so that one vector of uniform numbers gives a whole
-architecture. Labels are JSON scalars; a label of a `Subset` is a tuple of these.
-"""
+"""All domains: alternatives (`Categorical`) and subsets of alternatives (`Subset`) here, numbers in `number_domains`."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,65 +10,11 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Label = Any
-Array = NDArray[np.float64]
+from ogive.space.domain_base import Array, Domain, Label
+from ogive.space.number_domains import IntegerRange, RealRange
 
-
-class Domain(ABC):
-    """The labels that a decision can have.
-
-    Attributes:
-        kind: the function that declares the domain, such as "one_of".
-        size: the number of labels; `math.inf` for a real number.
-        width: the number of columns of the encoding.
-        ordered: whether the labels have an order.
-    """
-
-    kind: str
-    size: float
-    width: int
-    is_ordered: bool = False
-
-    @abstractmethod
-    def parse(self, value: Any) -> Label:
-        """Return the label that equals `value`.
-
-        Raises:
-            ValueError: there is none; the message says what is allowed.
-        """
-
-    @abstractmethod
-    def pick(self, u: float) -> Label:
-        """Return the label at `u` in [0, 1): uniform over the labels, or over their logarithms with `log=True`."""
-
-    @abstractmethod
-    def pick_other(self, label: Label, u: float) -> Label:
-        """Return the label at `u` in [0, 1) among all labels except `label`, uniform over them."""
-
-    @abstractmethod
-    def neighbors(self, label: Label) -> Iterator[Label]:
-        """Yield the neighbours of `label`.
-
-        The relation is symmetric: b is a neighbour of a if and only if a is one of b (for real numbers up to rounding).
-        """
-
-    @abstractmethod
-    def enumerate_labels(self, resolution: int) -> Iterator[Label]:
-        """Yield every label; of a real number, `resolution` evenly spaced ones."""
-
-    @abstractmethod
-    def encode(self, labels: Sequence[Label]) -> Array:
-        """Return the vectors of n labels, [n, width], with values in [0, 1]."""
-
-    @abstractmethod
-    def decode(self, columns: Array) -> list[Label]:
-        """Return the labels of n vectors, [n, width]: the nearest label of a vector that encodes none exactly."""
-
-    @abstractmethod
-    def describe(self) -> dict[str, Any]:
-        """Return the domain as JSON, which `from_json` reads."""
+__all__ = ["Array", "Categorical", "Domain", "IntegerRange", "Label", "RealRange", "Subset", "from_json"]
 
 
 @dataclass(frozen=True)
@@ -96,8 +37,8 @@ class Categorical(Domain):
         return {label: i for i, label in enumerate(self.labels)}
 
     def parse(self, value: Any) -> Label:
-        builtin = isinstance(value, (str, int))  # first, since isinstance() with the ABC `Real` is slow
-        index = self.index.get(value) if builtin or isinstance(value, Real) else None
+        # A value of another type may not be hashable. `str` and `int` come first, because isinstance() with `Real` is slow.
+        index = self.index.get(value) if isinstance(value, (str, int, Real)) else None
         if index is None:
             raise ValueError(f"{value!r} is not one of {', '.join(map(repr, self.labels))}")
         return self.labels[index]
@@ -110,7 +51,7 @@ class Categorical(Domain):
         return self.labels[index + (index >= self.index[label])]  # skip `label` itself
 
     def neighbors(self, label: Label) -> Iterator[Label]:
-        return (other for other in self.labels if other != label)
+        return (neighbor for neighbor in self.labels if neighbor != label)
 
     def enumerate_labels(self, resolution: int) -> Iterator[Label]:
         return iter(self.labels)
@@ -125,131 +66,6 @@ class Categorical(Domain):
 
     def describe(self) -> dict[str, Any]:
         return {"kind": self.kind, "labels": list(self.labels)}
-
-
-@dataclass(frozen=True)
-class IntegerRange(Domain):
-    """Whole numbers low, low + step, ..., up to high, with an order; one column, logarithmic with `log=True`."""
-
-    low: int
-    high: int
-    step: int = 1
-    log: bool = False
-    kind = "integer"
-    width = 1
-    is_ordered = True
-
-    @cached_property
-    def size(self) -> int:  # type: ignore[override]
-        return (self.high - self.low) // self.step + 1
-
-    @cached_property
-    def _scale(self) -> tuple[float, float]:
-        """The smallest and the largest number, or their logarithms, which the encoding maps to 0 and 1."""
-        bottom, top = self.low, self.low + (self.size - 1) * self.step
-        return (math.log(bottom), math.log(top)) if self.log else (float(bottom), float(top))
-
-    def parse(self, value: Any) -> int:
-        is_number = isinstance(value, Real) and not isinstance(value, bool)
-        if not is_number or not self.low <= value <= self.high or (value - self.low) % self.step:
-            step = f" in steps of {self.step}" if self.step != 1 else ""
-            raise ValueError(f"{value!r} is not a whole number from {self.low} to {self.high}{step}")
-        return int(value)
-
-    def pick(self, u: float) -> int:
-        if self.log:
-            # Round a number that is uniform on the log scale. The range extends by half a step on both sides, so that
-            # the two ends have their share of the scale too; its lower end stays above 0 where the step is large.
-            bottom = max(self.low - 0.5 * self.step, 0.5 * self.low)
-            top = self.low + (self.size - 0.5) * self.step
-            return self._nearest(bottom * (top / bottom) ** u)
-        return self.low + int(u * self.size) * self.step
-
-    def pick_other(self, label: int, u: float) -> int:
-        index = int(u * (self.size - 1))
-        return self.low + (index + (index >= (label - self.low) // self.step)) * self.step
-
-    def neighbors(self, label: int) -> Iterator[int]:
-        return (n for n in (label - self.step, label + self.step) if self.low <= n <= self.high)
-
-    def enumerate_labels(self, resolution: int) -> Iterator[int]:
-        return iter(range(self.low, self.high + 1, self.step))
-
-    def encode(self, labels: Sequence[int]) -> Array:
-        low, high = self._scale
-        values = np.asarray(labels, dtype=float).reshape(-1, 1)
-        return ((np.log(values) if self.log else values) - low) / ((high - low) or 1.0)
-
-    def decode(self, columns: Array) -> list[int]:
-        low, high = self._scale
-        values = low + np.clip(columns[:, 0], 0, 1) * (high - low)
-        return [self._nearest(v) for v in (np.exp(values) if self.log else values)]
-
-    def _nearest(self, value: float) -> int:
-        index = round((value - self.low) / self.step)
-        return self.low + min(max(index, 0), self.size - 1) * self.step
-
-    def describe(self) -> dict[str, Any]:
-        return {"kind": self.kind, "low": self.low, "high": self.high, "step": self.step, "log": self.log}
-
-
-_DIGITS = 10
-
-
-@dataclass(frozen=True)
-class RealRange(Domain):
-    """A number in [low, high], rounded to ten digits, so that printing, parsing, encoding and decoding are exact."""
-
-    low: float
-    high: float
-    log: bool = False
-    kind = "real"
-    size = math.inf
-    width = 1
-    is_ordered = True
-
-    @cached_property
-    def _scale(self) -> tuple[float, float]:
-        return (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
-
-    def _round(self, value: float) -> float:
-        value = min(max(float(value), self.low), self.high)
-        reference = abs(value) if self.log else self.high - self.low
-        return min(max(round(value, _DIGITS - 1 - math.floor(math.log10(reference))), self.low), self.high)
-
-    def parse(self, value: Any) -> float:
-        is_number = isinstance(value, Real) and not isinstance(value, bool)
-        if not is_number or not self.low <= value <= self.high:
-            raise ValueError(f"{value!r} is not a number from {self.low} to {self.high}")
-        return self._round(value)
-
-    def pick(self, u: float) -> float:
-        low, high = self._scale
-        value = low + u * (high - low)
-        return self._round(math.exp(value) if self.log else value)
-
-    def pick_other(self, label: float, u: float) -> float:
-        other = self.pick(u)
-        return other if other != label else self.pick((u + 0.5) % 1.0)
-
-    def neighbors(self, label: float) -> Iterator[float]:
-        u = float(self.encode([label])[0, 0])
-        # The tolerance is wider than the rounding of a label, so that an end of the range is a neighbour in both directions.
-        return (self.pick(v) for v in (u - 0.1, u + 0.1) if -1e-6 <= v <= 1 + 1e-6)
-
-    def enumerate_labels(self, resolution: int) -> Iterator[float]:
-        return iter(dict.fromkeys(self.pick(u) for u in np.linspace(0, 1, resolution)))
-
-    def encode(self, labels: Sequence[float]) -> Array:
-        low, high = self._scale
-        values = np.asarray(labels, dtype=float).reshape(-1, 1)
-        return ((np.log(values) if self.log else values) - low) / (high - low)
-
-    def decode(self, columns: Array) -> list[float]:
-        return [self.pick(float(u)) for u in np.clip(columns[:, 0], 0, 1)]
-
-    def describe(self) -> dict[str, Any]:
-        return {"kind": self.kind, "low": self.low, "high": self.high, "log": self.log}
 
 
 @dataclass(frozen=True)
@@ -292,24 +108,25 @@ class Subset(Domain):
         return tuple(self.labels[i] for i in sorted(indices))
 
     def _unrank(self, rank: int) -> tuple[Label, ...]:
-        """Return the subset at `rank` in the order by number of members, then lexicographic."""
+        """Return the subset at index `rank` of all subsets, sorted by the number of members, and then lexicographically."""
         # First the number of members k: skip all subsets that have fewer.
         k = self.low
         for count in self._counts:
             if rank < count:
                 break
             rank, k = rank - count, k + 1
-        # Then label by label: of the subsets in question, C(labels after this one, k - 1) contain this label.
-        chosen, index = [], 0
+        # Then go through the labels: of the subsets that are still possible, C(number of later labels, k - 1) contain this
+        # label, and they come first.
+        indices, index = [], 0
         while k:
             with_index = math.comb(len(self.labels) - index - 1, k - 1)
             if rank < with_index:
-                chosen.append(index)
+                indices.append(index)
                 k -= 1
             else:
                 rank -= with_index
             index += 1
-        return self._subset(chosen)
+        return self._subset(indices)
 
     def pick(self, u: float) -> tuple[Label, ...]:
         return self._unrank(min(int(u * self.size), self.size - 1))
@@ -343,7 +160,7 @@ class Subset(Domain):
     def decode(self, columns: Array) -> list[tuple[Label, ...]]:
         result = []
         for row in columns:
-            # The labels with the largest values, as many as are above 0.5 and as `low` and `high` allow.
+            # Choose the labels with the largest values: those above 0.5, but at least `low` and at most `high` of them.
             order = np.argsort(-row, kind="stable")
             k = min(max(int((row > 0.5).sum()), self.low), self.high)
             result.append(self._subset(order[:k]))
@@ -354,7 +171,7 @@ class Subset(Domain):
 
 
 def from_json(data: dict[str, Any]) -> Domain:
-    """Return the domain that `describe` wrote."""
+    """Return the domain from the result of its `describe`."""
     fields = {key: value for key, value in data.items() if key != "kind"}
     if "labels" in fields:
         fields["labels"] = tuple(fields["labels"])

@@ -13,13 +13,13 @@ from ogive.space.table import Decision
 class Encoding:
     """The columns of each decision: a one-hot block for `one_of`, a multi-hot block for `some_of`, one column for a number.
 
-    The columns of an inactive decision are zeros. For numbers and subsets, whose encoding may be all zeros when they are
-    active, a conditional decision has another column, which is 1 if the decision is active.
+    The columns of an inactive decision are zeros. The columns of a number or a subset may also be zeros when the decision is
+    active. If such a decision is conditional, it therefore has an additional column, which is 1 if the decision is active.
 
     Attributes:
         decisions: the table.
-        has_active_column: for each decision, whether it has that other column.
-        starts: for each decision, the index of its first column; then the total number of columns.
+        has_active_column: whether each decision has this additional column.
+        starts: the index of the first column of each decision; the last element is the total number of columns.
     """
 
     def __init__(self, decisions: Sequence[Decision]) -> None:
@@ -35,7 +35,7 @@ class Encoding:
         return int(self.starts[-1])
 
     def columns(self) -> list[tuple[str, str]]:
-        """Return for each column the name of the decision, and the label that it encodes, "value" or "active"."""
+        """Return (decision, meaning) of each column; the meaning is a label, "value" (of a number) or "active"."""
         columns = []
         for decision, has_column in zip(self.decisions, self.has_active_column, strict=True):
             labels = getattr(decision.domain, "labels", None)

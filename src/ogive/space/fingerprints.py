@@ -1,4 +1,4 @@
-"""Whether two declarations are the same space: fingerprints, and the differences between two spaces."""
+"""Fingerprints of spaces, and the differences between two spaces."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def describe_example(example_input: Any) -> Any:
-    """Return the example input as JSON: shapes, and the shape and dtype of tensors, since no layer depends on values."""
+    """Return the example input as JSON: shapes, and the shape and dtype of tensors. No layer depends on the values."""
     return describe_tree(Constant(_without_values(example_input)))
 
 
-def fingerprint(space: Space, example: Any) -> str:
+def compute_fingerprint(space: Space, example: Any) -> str:
     """Return a hash of the table, the tree and the example input, 16 hexadecimal digits.
 
     Args:
@@ -31,7 +31,7 @@ def fingerprint(space: Space, example: Any) -> str:
 
 
 def is_same(a: Space, b: Space) -> bool:
-    """Return whether `a` and `b` are the same space, or one is the other with an example input added.
+    """Return whether `a` and `b` are the same space, or differ only in that one of them has no example input.
 
     Adding an example input changes no architecture: only lazy layers depend on it, and they cannot be built without it.
     """
@@ -42,20 +42,21 @@ def is_same(a: Space, b: Space) -> bool:
     )
 
 
-def differences(old: Space, new: Space) -> list[str]:
-    """Return the differences of `new` from `old`, a line for each decision; empty if `is_same`."""
-    lines = _decision_differences(old, new)
+def describe_differences(old: Space, new: Space) -> list[str]:
+    """Return a line for each difference of `new` from `old`; empty if they are the same space."""
+    lines = _describe_decision_differences(old, new)
     if not lines and [d.name for d in old.decisions] != [d.name for d in new.decisions]:
         lines.append("the decisions are the same, but in another order")
     if lines or is_same(old, new):
         return lines
-    if new.tree is not None and fingerprint(new, old.example) == old.fingerprint:
+    if new.tree is not None and compute_fingerprint(new, old.example) == old.fingerprint:
         before, after = _format_example(old.example), _format_example(new.example)
         return [f"its example_input was {before}, and is {after}; lazy layers take their shapes from it"]
     return ["the decisions are the same, but a factory, one of its arguments or the example input has changed"]
 
 
-def _decision_differences(old: Space, new: Space) -> list[str]:
+def _describe_decision_differences(old: Space, new: Space) -> list[str]:
+    """Return a line for each decision that was removed, is new, or has changed."""
     before = {d.name: d.describe() for d in old.decisions}
     after = {d.name: d.describe() for d in new.decisions}
     lines = [f"decision {name!r} was removed" for name in before if name not in after]

@@ -1,7 +1,7 @@
-"""The graph of an architecture, which a space declares when its decisions wire a cell.
+"""The graph of an architecture, for spaces whose decisions wire a cell (`Space(..., graph=...)`).
 
 The effect of an operation depends on its neighbours, and an operation that does not lead to the output has no effect. A
-model of the decisions alone has to learn this from trials; the graph that a space declares with `graph=` shows it.
+model that sees only the decisions has to learn this from trials; a model that sees the graph does not.
 """
 
 from __future__ import annotations
@@ -31,9 +31,8 @@ def wiring(
     Args:
         operations: the operation of each edge (from, to) of the cell. Node 0 is the input and the node with the highest
             number the output; edges go from a lower number to a higher one.
-        absent: the label of an edge that does not exist.
-        identity: the label of an edge that passes its input on unchanged. It gives no node: its predecessors are connected
-            to its successors.
+        absent: the operation that means that there is no edge.
+        identity: the operation that returns its input. It gives no node: its predecessors are connected to its successors.
 
     Raises:
         SpaceError: an edge does not go from a lower number to a higher one.
@@ -43,19 +42,19 @@ def wiring(
             raise SpaceError(f"wiring: edge ({start}, {end}): edges go from a lower number to a higher one, from 0 on")
     last = max(end for _, end in operations)
 
-    # reached[n]: the cell's nodes that the value of node n reaches through identity edges, as a bit set. Edges in
-    # descending order, so that reached[end] is complete when it is added to reached[start].
+    # reached[n]: the nodes of the cell that the value of node n reaches through identity edges, as a bit set. The edges are
+    # processed in descending order, so that reached[end] is complete when it is added to reached[start].
     reached = [1 << node for node in range(last + 1)]
-    real = []
+    real_edges = []
     for edge in sorted(operations, reverse=True):
         if operations[edge] == identity:
             reached[edge[0]] |= reached[edge[1]]
         elif operations[edge] != absent:
-            real.append(edge)
+            real_edges.append(edge)
 
-    # Forward pass: keep the operations that get a value from the input.
+    # Forward pass: keep the operations that receive a value from the input.
     with_input, from_input = reached[0], []
-    for edge in reversed(real):
+    for edge in reversed(real_edges):
         if with_input >> edge[0] & 1:
             with_input |= reached[edge[1]]
             from_input.append(edge)
@@ -79,10 +78,10 @@ def wiring(
 
 
 def compute_graph(function: GraphFunction, architecture: Architecture) -> tuple[Labels, Edges]:
-    """Return the graph of `architecture` that `function` computes, after checking it.
+    """Call `function` for the graph of `architecture`, and check the result.
 
     Raises:
-        UserCodeError: the function raised, or did not return labels and (from, to) pairs of node numbers without cycles.
+        UserCodeError: the function raised an exception, or did not return labels and edges without cycles.
     """
     graph: Any = call_user_function("graph", function, architecture, about=architecture)
     try:
@@ -109,8 +108,8 @@ def _find_mistake(nodes: int, edges: Sequence[tuple[Any, Any]]) -> str | None:
             return f"the edge {edge!r}, although its nodes are 0 to {nodes - 1}"
     if all(start < end for start, end in edges):
         return None
-    # Remove the edges whose start has no incoming edge (Kahn's algorithm); the edges that never become removable are on,
-    # or behind, a cycle.
+    # Kahn's algorithm: repeatedly remove the edges whose start has no incoming edge. Edges that cannot be removed are on a
+    # cycle, or are reached from one.
     remaining = list(edges)
     while remaining:
         targets = {end for _, end in remaining}

@@ -15,7 +15,7 @@ Choices = dict[str, Label]
 
 
 def complete(decisions: Sequence[Decision], labels: Mapping[str, Label], u: Sequence[float]) -> Choices:
-    """Return a label for every active decision: that of `labels`, or else the one at its element of `u` [decisions]."""
+    """Return a label for every active decision: from `labels`, or else picked with its element of `u` [decisions]."""
     choices: Choices = {}
     for decision, x in zip(decisions, u, strict=True):
         if not decision.is_conditional or decision.is_active(choices):
@@ -25,12 +25,13 @@ def complete(decisions: Sequence[Decision], labels: Mapping[str, Label], u: Sequ
 
 
 def mutate(decisions: Sequence[Decision], choices: Mapping[str, Label], u: Sequence[float]) -> Choices:
-    """Change one active decision to another label, and pick labels for the decisions that this activates.
+    """Change the label of one active decision, and pick labels for the decisions that this activates.
 
     Args:
         decisions: the table.
         choices: an architecture with at least one decision of more than one label.
-        u: uniform numbers, [decisions + 2]: for the decision, its label, and the activated decisions.
+        u: uniform numbers, [decisions + 2]. The first selects the decision, the second its label, and the others the labels
+            of activated decisions.
     """
     changeable = [d for d in decisions if d.name in choices and d.domain.size > 1]
     decision = changeable[int(u[0] * len(changeable))]
@@ -43,8 +44,8 @@ def crossover(
 ) -> Choices:
     """Return a child by uniform crossover of `a` and `b`.
 
-    Each active decision comes from a random parent among those in which it is active; if it is active in neither, its
-    label is picked. `u` [2 * decisions] chooses the parents, and then the labels.
+    The label of each active decision comes from a random parent in which the decision is active. If it is active in neither,
+    its label is picked. The first half of `u` [2 * decisions] selects the parents, the second half the labels.
     """
     child: Choices = {}
     for decision, coin, x in zip(decisions, u[: len(decisions)], u[len(decisions) :], strict=True):
@@ -56,7 +57,7 @@ def crossover(
 
 
 def neighbors(decisions: Sequence[Decision], choices: Mapping[str, Label], u: Sequence[float]) -> Iterator[Choices]:
-    """Yield every change of one active decision to a neighbouring label; newly active decisions are picked at `u`."""
+    """Yield each change of one active decision to a neighbouring label; labels of activated decisions are picked at `u`."""
     for decision in decisions:
         if decision.name in choices:
             for label in decision.domain.neighbors(choices[decision.name]):

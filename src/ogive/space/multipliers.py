@@ -23,7 +23,7 @@ _ACTIVE: ContextVar[Mapping[str, float]] = ContextVar("multipliers", default={})
 
 @dataclass(frozen=True)
 class Scale:
-    """Multiplies a whole number by the multiplier that the model is built with; a positive number stays at least 1."""
+    """Multiplies a whole number by the active multiplier; the result is at least 1 if the number is positive."""
 
     multiplier: str
 
@@ -64,25 +64,25 @@ def scaled(value: int | OpenValue, multiplier: str) -> DerivedValue:
     return DerivedValue(Scale(multiplier), (value,))
 
 
-def multipliers_in(node: Node | None) -> frozenset[str]:
+def collect_multipliers(node: Node | None) -> frozenset[str]:
     """Return the multipliers that affect at least one value of a tree."""
     match node:
         case Compute(function, operands):
             multipliers = {function.multiplier} if isinstance(function, Scale) else set()
-            return frozenset(multipliers).union(*map(multipliers_in, operands))
+            return frozenset(multipliers).union(*map(collect_multipliers, operands))
         case Call(_, _, args, kwargs):
-            return frozenset().union(*map(multipliers_in, (*args, *kwargs.values())))
+            return frozenset().union(*map(collect_multipliers, (*args, *kwargs.values())))
         case Group(_, items):
-            return frozenset().union(*map(multipliers_in, items))
+            return frozenset().union(*map(collect_multipliers, items))
         case Table(items) | Choose(_, _, items) | ChooseSome(_, _, items):
-            return frozenset().union(*map(multipliers_in, items.values()))
+            return frozenset().union(*map(collect_multipliers, items.values()))
         case Splice(_, times, parts):
-            return multipliers_in(times).union(*map(multipliers_in, parts))
+            return collect_multipliers(times).union(*map(collect_multipliers, parts))
     return frozenset()
 
 
 def check_multipliers(multipliers: Mapping[str, float], declared: Set[str]) -> None:
-    """Raise SpaceError if a space whose values are scaled by the `declared` multipliers cannot use `multipliers`.
+    """Check the multipliers for a space whose values are scaled by the `declared` multipliers.
 
     Raises:
         SpaceError: a multiplier is not declared, or is not above 0 and at most 1.
@@ -98,7 +98,7 @@ def check_multipliers(multipliers: Mapping[str, float], declared: Set[str]) -> N
 
 
 @contextmanager
-def using_multipliers(multipliers: Mapping[str, float]) -> Iterator[None]:
+def apply_multipliers(multipliers: Mapping[str, float]) -> Iterator[None]:
     """Apply these multipliers to all models that are built inside the block."""
     token = _ACTIVE.set(dict(multipliers))
     try:

@@ -14,15 +14,15 @@ from ogive.space.space import Space
 SMALL = 2_000
 """Spaces of up to this size are tested with all of their architectures."""
 SECONDS = 1.0
-"""How long a larger space is tested with more architectures than the requested ones, up to `SMALL`."""
+"""A larger space is tested with more than the requested architectures, up to `SMALL`, until this time has passed."""
 
 
 def probe_functions(space: Space, samples: int = 200, seed: int = 0) -> int:
     """Call the space's functions for all of its architectures if there are at most `SMALL`, else for a sample.
 
-    The constraint is called for every architecture, the canonical form and the graph for those that it allows. A sample
-    has at least `samples` architectures, and up to `SMALL` within a second. A failure that occurs for one architecture in
-    n remains undetected by a sample of k with probability (1 - 1/n)^k.
+    The constraint is called for every architecture, the canonical form and the graph only for those that it allows. A
+    sample has at least `samples` architectures, and up to `SMALL` if they take less than a second. A failure that occurs for
+    one architecture in n is not detected by a sample of k with probability (1 - 1/n)^k.
 
     Args:
         space: the space to test.
@@ -33,13 +33,13 @@ def probe_functions(space: Space, samples: int = 200, seed: int = 0) -> int:
         The number of architectures that were tested; 0 if the space has none of these functions.
 
     Raises:
-        UserCodeError: a function raised, or returned a value that is not allowed.
+        UserCodeError: a function raised an exception, or returned a value that is not allowed.
     """
     if space.constraint is None and space.canonical is None and space.graph is None:
         return 0
     size, tested = space.size(), 0
-    small = isinstance(size, int) and size <= SMALL
-    for choices in moves.grid(space.decisions, 1) if small else _sample(space, samples, seed):
+    is_small = isinstance(size, int) and size <= SMALL
+    for choices in moves.grid(space.decisions, 1) if is_small else _sample(space, samples, seed):
         architecture = Architecture(space, choices)
         tested += 1
         if space.violation(architecture) is None:
@@ -50,9 +50,10 @@ def probe_functions(space: Space, samples: int = 200, seed: int = 0) -> int:
 
 
 def _sample(space: Space, samples: int, seed: int) -> Iterator[moves.Choices]:
+    """Yield at least `samples` random architectures, and up to `SMALL` until the time is over."""
     rng = generator(seed, "probe")
-    end = time.monotonic() + SECONDS
+    deadline = time.monotonic() + SECONDS
     for number in range(max(samples, SMALL)):
-        if number >= samples and time.monotonic() > end:
+        if number >= samples and time.monotonic() > deadline:
             return
         yield moves.complete(space.decisions, {}, rng.random(len(space.decisions)).tolist())

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from ogive.errors import SpaceError
 from ogive.formatting import plural
 from ogive.space.domain import Categorical, Domain, IntegerRange, Label, RealRange, Subset
-from ogive.space.table import Conjunction, Decision, all_labels_of, simplify
+from ogive.space.table import Conjunction, Decision, are_all_labels, simplify
 from ogive.space.tree import Call, Choose, ChooseSome, Compute, Group, Node, Splice, Table
 
 Only = Mapping[str, Sequence[Label]]
@@ -30,11 +30,11 @@ def restrict(decisions: Sequence[Decision], only: Only) -> tuple[Decision, ...]:
             raise SpaceError(f"there is no decision {name!r}; {hint}")
     restricted: dict[str, Decision] = {}
 
-    def all_labels(name: str, labels: frozenset[Label]) -> bool:
-        return all_labels_of(restricted[name].domain, labels)
+    def are_all_labels_of(name: str, labels: frozenset[Label]) -> bool:
+        return are_all_labels(restricted[name].domain, labels)
 
     for decision in decisions:  # each comes after the decisions that its condition refers to
-        when = simplify(_satisfiable(decision.when, restricted), all_labels)
+        when = simplify(_keep_satisfiable(decision.when, restricted), are_all_labels_of)
         if when:
             domain = decision.domain
             domain = _restrict_domain(decision.name, domain, only[decision.name]) if decision.name in only else domain
@@ -42,19 +42,18 @@ def restrict(decisions: Sequence[Decision], only: Only) -> tuple[Decision, ...]:
     return tuple(restricted.values())
 
 
-def _satisfiable(when: Sequence[Conjunction], restricted: Mapping[str, Decision]) -> Iterator[Conjunction]:
+def _keep_satisfiable(when: Sequence[Conjunction], restricted: Mapping[str, Decision]) -> Iterator[Conjunction]:
     """Yield the conjunctions that can still hold, without the labels that were removed."""
     for conjunction in when:
         remaining = tuple(
-            (name, _remaining_labels(restricted[name].domain, labels))
-            for name, labels in conjunction
-            if name in restricted
+            (name, _keep_labels(restricted[name].domain, labels)) for name, labels in conjunction if name in restricted
         )
         if len(remaining) == len(conjunction) and all(labels for _, labels in remaining):
             yield remaining
 
 
-def _remaining_labels(domain: Domain, labels: frozenset[Label]) -> frozenset[Label]:
+def _keep_labels(domain: Domain, labels: frozenset[Label]) -> frozenset[Label]:
+    """Return those of `labels` that are still in `domain`."""
     if isinstance(domain, (Categorical, Subset)):
         return labels & frozenset(domain.labels)
     if isinstance(domain, (IntegerRange, RealRange)):
@@ -63,6 +62,11 @@ def _remaining_labels(domain: Domain, labels: frozenset[Label]) -> frozenset[Lab
 
 
 def _restrict_domain(name: str, domain: Domain, only: Sequence[Label]) -> Domain:
+    """Return the domain with the alternatives in `only`.
+
+    Raises:
+        SpaceError: a label is unknown, or too few remain.
+    """
     try:
         if isinstance(only, str) or not isinstance(only, Sequence) or not len(only):
             raise ValueError(f"{only!r} is not a list of at least one label to keep")
@@ -84,6 +88,11 @@ def _restrict_domain(name: str, domain: Domain, only: Sequence[Label]) -> Domain
 
 
 def _restrict_range(domain: IntegerRange | RealRange, only: Sequence[Label]) -> Domain:
+    """Return the range between the two ends in `only`.
+
+    Raises:
+        ValueError: `only` does not have two valid ends.
+    """
     if len(only) != 2:
         raise ValueError(f"{list(only)!r} are not the two ends of a range, such as [{domain.low}, {domain.high}]")
     low, high = domain.parse(only[0]), domain.parse(only[1])
@@ -96,40 +105,46 @@ def _restrict_range(domain: IntegerRange | RealRange, only: Sequence[Label]) -> 
 
 @dataclass(frozen=True)
 class _Pruner:
-    """Copies a tree without the alternatives that `domains` do not contain."""
+    """Copies a tree without the alternatives that are not in `domains`."""
 
     domains: Mapping[str, Domain]
 
-    def node(self, node: Node) -> Node:
+    def prune_node(self, node: Node) -> Node:
         match node:
             case Call(path, factory, args, kwargs):
-                return Call(path, factory, self.nodes(args), {key: self.node(value) for key, value in kwargs.items()})
+                return Call(
+                    path,
+                    factory,
+                    self.prune_nodes(args),
+                    {key: self.prune_node(value) for key, value in kwargs.items()},
+                )
             case Group(kind, items):
-                return Group(kind, self.nodes(items))
+                return Group(kind, self.prune_nodes(items))
             case Table(items):
-                return Table({key: self.node(value) for key, value in items.items()})
+                return Table({key: self.prune_node(value) for key, value in items.items()})
             case Choose(path, decision, alternatives):
-                return Choose(path, decision, self.alternatives(decision, alternatives))
+                return Choose(path, decision, self.prune_alternatives(decision, alternatives))
             case ChooseSome(path, decision, alternatives):
-                return ChooseSome(path, decision, self.alternatives(decision, alternatives))
+                return ChooseSome(path, decision, self.prune_alternatives(decision, alternatives))
             case Splice(path, times, items):
-                return Splice(path, self.node(times), self.nodes(items))
+                return Splice(path, self.prune_node(times), self.prune_nodes(items))
             case Compute(function, operands):
-                return Compute(function, self.nodes(operands))
+                return Compute(function, self.prune_nodes(operands))
         return node
 
-    def nodes(self, nodes: Sequence[Node]) -> tuple[Node, ...]:
-        return tuple(map(self.node, nodes))
+    def prune_nodes(self, nodes: Sequence[Node]) -> tuple[Node, ...]:
+        return tuple(map(self.prune_node, nodes))
 
-    def alternatives(self, decision: str, alternatives: Mapping[Label, Node]) -> dict[Label, Node]:
-        """Return the alternatives whose labels remain; all of them if the decision itself was removed, since no
-        architecture reaches it.
+    def prune_alternatives(self, decision: str, alternatives: Mapping[Label, Node]) -> dict[Label, Node]:
+        """Return the alternatives whose labels remain.
+
+        If the decision itself was removed, return all of them, because no architecture reaches it.
         """
         domain = self.domains.get(decision)
         labels = domain.labels if isinstance(domain, (Categorical, Subset)) else tuple(alternatives)
-        return {label: self.node(node) for label, node in alternatives.items() if label in labels}
+        return {label: self.prune_node(node) for label, node in alternatives.items() if label in labels}
 
 
 def prune(tree: Node, decisions: Sequence[Decision]) -> Node:
     """Return the tree without the alternatives that the restricted table does not have."""
-    return _Pruner({decision.name: decision.domain for decision in decisions}).node(tree)
+    return _Pruner({decision.name: decision.domain for decision in decisions}).prune_node(tree)

@@ -22,7 +22,7 @@ from ogive.space.count import SizeBounds, count
 from ogive.space.domain import Array, Label
 from ogive.space.encoding import Encoding
 from ogive.space.graph import GraphFunction
-from ogive.space.multipliers import check_multipliers, multipliers_in, using_multipliers
+from ogive.space.multipliers import apply_multipliers, check_multipliers, collect_multipliers
 from ogive.space.restriction import Only, prune, restrict
 from ogive.space.table import Decision
 from ogive.space.tree import Node
@@ -32,7 +32,7 @@ Constraint = Callable[[Architecture], str | None]
 Canonical = Callable[[Architecture], Any]
 
 TRIES = 1000
-"""How many architectures that violate the constraint `sample`, `mutate` and `crossover` try before they give up."""
+"""`sample`, `mutate` and `crossover` raise an error if the constraint does not allow any of this many architectures."""
 
 
 class Space:
@@ -42,7 +42,8 @@ class Space:
         expression: layers whose arguments may be choices, and choices between layers.
         example_input: the shape of one input without the batch, such as (1, 28, 28); a tensor with the batch, such as token
             ids; a list of shapes or tensors for several inputs, or a dict of them by name; or a function that makes the
-            inputs of a model: a tensor, a tuple of positional inputs, or a dict. It can be added to the space of a run.
+            inputs of a model: a tensor, a tuple of positional inputs, or a dict. A run can be continued after an example
+            input was added to its space.
         constraint: a function that returns the reason why an architecture is not allowed, or None if it is allowed.
         canonical: a function of an architecture that returns another architecture or any JSON value. Architectures with
             equal results are the same network and share their id. It never changes which model is built.
@@ -72,7 +73,7 @@ class Space:
         self._prepare(None)
 
     def _prepare(self, fingerprint: str | None) -> None:
-        """Set what is derived from the table; `fingerprint` is that of a space without layers, which cannot compute it."""
+        """Set the derived attributes; `fingerprint` must be given for a space without layers, which cannot compute it."""
         self._by_name = {decision.name: decision for decision in self.decisions}
         self._encoding = Encoding(self.decisions)
         self.example = fingerprints.describe_example(self.example_input)
@@ -82,13 +83,13 @@ class Space:
     # -- JSON and identity ---------------------------------------------------------------------------------------
 
     def to_json(self) -> dict[str, Any]:
-        """Return the table and the fingerprint, which are enough to read a journal, but not to build a model."""
+        """Return the table and the fingerprint as JSON. They are enough to read a journal, but not to build models."""
         decisions = [decision.describe() for decision in self.decisions]
         return {"decisions": decisions, "fingerprint": self.fingerprint, "example_input": self.example}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Space:
-        """Return the space that `to_json` wrote, without layers, constraint, canonical form and graph."""
+        """Return the space from the result of `to_json`, without layers, constraint, canonical form and graph."""
         space = Space.__new__(Space)
         space.tree, space.example_input, space.constraint, space.canonical, space.graph = None, None, None, None, None
         space.decisions = tuple(Decision.from_json(row) for row in data["decisions"])
@@ -97,9 +98,9 @@ class Space:
         return space
 
     def attach_declaration(self, declared: Space) -> Space:
-        """Take over the layers and functions of `declared`, so that this space, read from a journal, can build models.
+        """Copy the layers and functions of `declared`, so that this space, which was read from a journal, can build models.
 
-        `declared` may add an example input.
+        `declared` may have an additional example input.
 
         Raises:
             SpaceError: `declared` is another space.
@@ -113,23 +114,23 @@ class Space:
     def fingerprint(self) -> str:
         """A hash of the table, the factories' import paths, their plain arguments and the example input."""
         if self._fingerprint is None:
-            self._fingerprint = fingerprints.fingerprint(self, self.example)
+            self._fingerprint = fingerprints.compute_fingerprint(self, self.example)
         return self._fingerprint
 
     @property
     def previous_fingerprints(self) -> tuple[str, ...]:
         """The fingerprint of this space without its example input; empty if it has none."""
-        return () if self.tree is None or self.example is None else (fingerprints.fingerprint(self, None),)
+        return () if self.tree is None or self.example is None else (fingerprints.compute_fingerprint(self, None),)
 
     def differences(self, other: Space) -> list[str]:
         """Return the differences of `other` from this space, a line for each decision, for error messages.
 
         An added example input is no difference.
         """
-        return fingerprints.differences(self, other)
+        return fingerprints.describe_differences(self, other)
 
     def code_identity(self) -> CodeIdentity:
-        """Return the identity of the code that models are built from, of which the fingerprint has only the names."""
+        """Return the identity of the code that models are built from. (The fingerprint contains only import paths.)"""
         return identify_code([] if self.tree is None else layer_sources(self.tree, self.example_input))
 
     def rules_identity(self) -> CodeIdentity:
@@ -167,8 +168,8 @@ class Space:
     def restricted(self, only: Only) -> Space:
         """Return this space with fewer alternatives: the same names, labels, constraint, canonical form and graph.
 
-        Its architectures are also architectures of this space, and give the same models. It is another space: a run
-        cannot be continued in it, but a new run can start from the best trials of this space.
+        The architectures of the restricted space are also architectures of this space, and give the same models. A run of
+        this space cannot be continued in the restricted space, but a new run can start from its best trials.
 
         Args:
             only: the alternatives to keep, for some of the decisions: labels of a `one_of` or a `some_of`, or the two
@@ -189,7 +190,7 @@ class Space:
         """Return why the constraint does not allow `architecture`, or None if it does.
 
         Raises:
-            UserCodeError: the constraint raised, or returned neither a string nor None.
+            UserCodeError: the constraint raised an exception, or returned neither a string nor None.
         """
         if self.constraint is None:
             return None
@@ -212,7 +213,7 @@ class Space:
         """Return a random architecture: each active decision is uniform over its labels.
 
         Raises:
-            SpaceError: the constraint refused 1,000 samples.
+            SpaceError: the constraint did not allow any of 1,000 samples.
         """
         n = len(self.decisions)
         return self._first_allowed(lambda: moves.complete(self.decisions, {}, rng.random(n).tolist()), "samples")
@@ -223,7 +224,7 @@ class Space:
         The decision and its new label are uniform; decisions that the change activates are sampled.
 
         Raises:
-            SpaceError: no decision can be changed, or the constraint refused 1,000 mutations.
+            SpaceError: no decision can be changed, or the constraint did not allow any of 1,000 mutations.
         """
         if not any(self._by_name[name].domain.size > 1 for name in architecture):
             raise SpaceError(f"{architecture!r} cannot be mutated: each of its decisions has one alternative")
@@ -236,7 +237,7 @@ class Space:
         """Return a child of `a` and `b` by uniform crossover; decisions that are active in neither parent are sampled.
 
         Raises:
-            SpaceError: the constraint refused 1,000 children.
+            SpaceError: the constraint did not allow any of 1,000 children.
         """
         n = 2 * len(self.decisions)
         return self._first_allowed(
@@ -265,7 +266,7 @@ class Space:
                 yield architecture
 
     def _first_allowed(self, generate: Callable[[], moves.Choices], kind: str) -> Architecture:
-        """Return the first generated architecture that the constraint allows; `kind` is for the error: "samples"."""
+        """Return the first generated architecture that the constraint allows; `kind` names them in the error: "samples"."""
         if self.constraint is None:
             return Architecture(self, generate())
         reasons: Counter[str] = Counter()
@@ -307,8 +308,8 @@ class Space:
 
     @property
     def multipliers(self) -> frozenset[str]:
-        """The multipliers ("width", "depth") that at least one value of the declaration is `scaled` by."""
-        return multipliers_in(self.tree)
+        """The multipliers ("width", "depth") by which at least one value of the declaration is `scaled`."""
+        return collect_multipliers(self.tree)
 
     @property
     def scaling_hash(self) -> str:
@@ -333,7 +334,7 @@ class Space:
             )
         if multipliers:
             check_multipliers(multipliers, self.multipliers)
-        with using_multipliers(multipliers):
+        with apply_multipliers(multipliers):
             return build(self.tree, architecture, example_input or self.example_input, seed)
 
     def __repr__(self) -> str:

@@ -59,7 +59,7 @@ class Decision:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Decision:
-        """Return the decision that `describe` wrote."""
+        """Return the decision from the result of its `describe`."""
         when = tuple(tuple((name, frozenset(labels)) for name, labels in c) for c in data.get("when", [[]]))
         return Decision(data["name"], from_json({k: v for k, v in data.items() if k not in ("name", "when")}), when)
 
@@ -83,29 +83,31 @@ def conjoin(
     return (*(item for item in condition if item not in same_decision), (name, labels))
 
 
-def all_labels_of(domain: Domain, labels: frozenset[Label]) -> bool:
+def are_all_labels(domain: Domain, labels: frozenset[Label]) -> bool:
     """Return whether every value of `domain` satisfies a condition on `labels`."""
-    if isinstance(domain, Subset):  # at least `low` members do not fit into the other labels
+    # Every subset has one of `labels` if there are fewer than `low` other labels.
+    if isinstance(domain, Subset):
         return len(domain.labels) - len(labels) < domain.low
     return len(labels) == domain.size
 
 
-AllLabels = Callable[[str, frozenset[Label]], bool]
+AreAllLabels = Callable[[str, frozenset[Label]], bool]
+"""Returns whether every value of the decision with this name satisfies a condition on these labels."""
 
 
-def simplify(conjunctions: Iterable[Conjunction], all_labels: AllLabels) -> tuple[Conjunction, ...]:
+def simplify(conjunctions: Iterable[Conjunction], are_all_labels_of: AreAllLabels) -> tuple[Conjunction, ...]:
     """Return an equivalent condition with fewer terms.
 
-    For example, what is active under every label of a decision does not depend on that decision.
+    For example, a decision that is active for every label of another decision does not depend on that other decision.
 
     Args:
-        conjunctions: the condition holds if any of them does. Each is the way to a position in the declaration, so the
-            labels that it names of a decision imply that this decision is active. The label of an inactive decision
-            may therefore be taken as any.
-        all_labels: returns whether every value of a decision satisfies a condition on these labels.
+        conjunctions: the condition holds if any of them holds. Each describes how a position in the declaration is
+            reached. So if a conjunction refers to a decision, the rest of the conjunction implies that this decision is
+            active, and a term that allows all of its labels can be removed.
+        are_all_labels_of: returns whether every value of a decision satisfies a condition on these labels.
     """
     simplified = _without_covered(conjunctions)
-    while (shorter := _without_covered(_merge_labels(simplified, all_labels))) != simplified:
+    while (shorter := _without_covered(_merge_labels(simplified, are_all_labels_of))) != simplified:
         simplified = shorter
     return simplified
 
@@ -119,20 +121,20 @@ def _without_covered(conjunctions: Iterable[Conjunction]) -> tuple[Conjunction, 
     return tuple(uncovered)
 
 
-def _merge_labels(conjunctions: Iterable[Conjunction], all_labels: AllLabels) -> list[Conjunction]:
+def _merge_labels(conjunctions: Iterable[Conjunction], are_all_labels_of: AreAllLabels) -> list[Conjunction]:
     """Merge `R and x in A` with `R and x in B` into `R and x in A | B`, or into `R` if these are all labels of x."""
     merged = list(conjunctions)
     for name in dict.fromkeys(name for conjunction in merged for name, _ in conjunction):
         unions: dict[frozenset[tuple[str, frozenset[Label]]], frozenset[Label]] = {}
         for conjunction in merged:
-            others, labels = _split_off(conjunction, name)
-            if len(labels) == 1:  # more than one: a some_of that has to include labels of several sets
-                unions[frozenset(others)] = unions.get(frozenset(others), frozenset()) | labels[0]
+            other_terms, labels = _split_off(conjunction, name)
+            if len(labels) == 1:  # skip a some_of that has to include labels of several sets
+                unions[frozenset(other_terms)] = unions.get(frozenset(other_terms), frozenset()) | labels[0]
         for i, conjunction in enumerate(merged):
-            others, labels = _split_off(conjunction, name)
+            other_terms, labels = _split_off(conjunction, name)
             if len(labels) == 1:
-                union = unions[frozenset(others)]
-                merged[i] = others if all_labels(name, union) else (*others, (name, union))
+                union = unions[frozenset(other_terms)]
+                merged[i] = other_terms if are_all_labels_of(name, union) else (*other_terms, (name, union))
     return merged
 
 
@@ -157,7 +159,8 @@ def sort_by_dependency(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
     ordered: list[Decision] = []
     visited: set[str] = set()
 
-    def visit(name: str, path: tuple[str, ...]) -> None:  # depth-first; `path` are the decisions that wait for this one
+    # Depth-first search; `path` has the decisions that depend on this one.
+    def visit(name: str, path: tuple[str, ...]) -> None:
         if name in visited:
             return
         if name in path:

@@ -17,8 +17,8 @@ _TRAINING = frozenset(
 def training_decisions(space: Space) -> tuple[str, ...]:
     """Return the names of the decisions that are about training, such as `lr` or `head.weight_decay`.
 
-    An architecture that was searched together with its learning rate is good with that learning rate only. Its rank says
-    nothing about the network alone, and full training with another recipe may reverse the order.
+    If a search also chooses the learning rate, an architecture is evaluated only with its own learning rate. Its rank then
+    says nothing about the network alone, and full training with another recipe may reverse the order.
     """
     return tuple(decision.name for decision in space.decisions if _last_word(decision.name) in _TRAINING)
 

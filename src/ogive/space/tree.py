@@ -1,6 +1,6 @@
-"""The compiled tree: the declaration with a path for every node and the decision of every choice.
+"""The compiled tree: the declaration, with a path for each node, and with the name of the decision for each choice.
 
-`realise` evaluates the tree for an architecture. Drawings and supernets walk the same nodes.
+`build_value` evaluates the tree for an architecture. Drawings and supernets walk the same nodes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Call:
-    """A layer: `factory(*args, **kwargs)`. `path` is its position in the declaration, "" for the root."""
+    """A layer: `factory(*args, **kwargs)`. `path` is the position in the declaration; "" is the root."""
 
     path: str
     factory: Callable[..., Any]
@@ -47,7 +47,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Choose:
-    """A `one_of`: the alternative that the label of `decision` names. `path` is its position in the declaration."""
+    """A `one_of`: the label of `decision` selects the alternative. `path` is the position in the declaration."""
 
     path: str
     decision: str
@@ -56,7 +56,7 @@ class Choose:
 
 @dataclass(frozen=True)
 class ChooseSome:
-    """A `some_of`: the list of the alternatives that the label of `decision` names."""
+    """A `some_of`: the label of `decision`, a tuple, selects the list of alternatives."""
 
     path: str
     decision: str
@@ -101,7 +101,7 @@ def build_value(node: Node, choices: Mapping[str, Label]) -> Any:
         case Constant(value):
             return value
         case Call(path, factory, args, kwargs):
-            values = _realise_items(args, choices)
+            values = _build_items(args, choices)
             keywords = {key: build_value(value, choices) for key, value in kwargs.items()}
             try:
                 return factory(*values, **keywords)
@@ -109,7 +109,7 @@ def build_value(node: Node, choices: Mapping[str, Label]) -> Any:
                 error.add_note(f"while building the layer at {path or 'the root'!r} of the space")
                 raise
         case Group(kind, items):
-            return kind(_realise_items(items, choices))
+            return kind(_build_items(items, choices))
         case Table(items):
             return {key: build_value(value, choices) for key, value in items.items()}
         case Choose(_, decision, alternatives):
@@ -126,16 +126,16 @@ def build_value(node: Node, choices: Mapping[str, Label]) -> Any:
                 error.add_note(f"while computing {function.__name__}({', '.join(map(repr, values))}) in the space")
                 raise
         case Splice():
-            return _realise_items((node,), choices)
+            return _build_items((node,), choices)
 
 
-def _realise_items(items: tuple[Node, ...], choices: Mapping[str, Label]) -> list[Any]:
+def _build_items(items: tuple[Node, ...], choices: Mapping[str, Label]) -> list[Any]:
     """Evaluate `items` in order, and splice repeats into the list."""
     values: list[Any] = []
     for item in items:
         if isinstance(item, Splice):
             times = build_value(item.times, choices)
-            values.extend(_realise_items(item.items[:times], choices))
+            values.extend(_build_items(item.items[:times], choices))
         else:
             values.append(build_value(item, choices))
     return values

@@ -16,7 +16,7 @@ from ogive.stages.delivery import find_checkpoint
 from ogive.stages.full_training_result import FOLDER, Agreement, Bias, FullTrainingResult, TrainedNetwork
 from ogive.stages.network_scores import add_best_probabilities, measure_on_test_split
 from ogive.stages.training_plan import TrainingPlan, index_trainings, training_key
-from ogive.stats.rank_correlation import FEWEST, rank_correlations
+from ogive.stats.rank_correlation import MIN_PAIRS, rank_correlations
 from ogive.trial import Status, Trial
 
 if TYPE_CHECKING:
@@ -209,8 +209,8 @@ def _compute_agreement(objective: Objective, finalists: Sequence[TrainedNetwork]
     compared = [network for network in trained if network.epochs == epochs]
     left_out = len(trained) - len(compared)
     note = f"without {left_out} that the search trained for fewer epochs" if left_out else ""
-    if len(compared) < FEWEST:
-        reason = f"only {plural(len(compared), 'finalist')} can be compared; at least {FEWEST} are needed"
+    if len(compared) < MIN_PAIRS:
+        reason = f"only {plural(len(compared), 'finalist')} can be compared; at least {MIN_PAIRS} are needed"
         return Agreement(metric, None, None, reason)
     before, after = [n.searched[metric] for n in compared], [n.mean(metric) or 0.0 for n in compared]
     kendall, spearman = rank_correlations(before, after)

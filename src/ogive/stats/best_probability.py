@@ -1,4 +1,4 @@
-"""The probability that a network is the true best of the fully trained ones, given the noise of their training.
+"""The probability that a network is the best of the fully trained networks, given the noise of their training.
 
 A hierarchical normal model like that of Rubin's eight schools (Gelman et al., "Bayesian Data Analysis", 3rd edition, section
 5.4). The *true value* theta_i of network i is its mean over seeds, and over validation sets of this size from the same
@@ -29,10 +29,11 @@ import numpy as np
 from ogive.arrays import FloatArray
 
 DRAWS = 20_000
-FEWEST = 5
-"""With fewer networks, their values in the search are not used as a predictor."""
+"""The number of draws of the true values in the simulation."""
+MIN_NETWORKS = 5
+"""The smallest number of networks for which their values in the search are used as a predictor."""
 GRID = 16
-"""The number of values of sigma, and of tau, in the numerical integration."""
+"""The number of values of sigma, and of tau, on the grid of the numerical integration."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ class Noise:
     """The noise in the values of fully trained networks.
 
     Attributes:
-        seeds: the standard deviation from seed to seed, pooled over networks; None if no network has two seeds.
-        degrees: the degrees of freedom of this estimate.
-        examples: the covariance [k, k] of the networks' means over the validation examples; None if it is unknown.
+        seed_deviation: the standard deviation from seed to seed, pooled over networks; None if no network has two seeds.
+        degrees_of_freedom: the degrees of freedom of this estimate.
+        example_covariance: the covariance [k, k] of the networks' means over the validation examples; None if it is unknown.
     """
 
     seed_deviation: float | None
@@ -59,28 +60,30 @@ def estimate_noise(values: Sequence[Sequence[float]], scores: FloatArray | None 
     """Estimate the noise in the values of k networks.
 
     Args:
-        values: for each network, one value for each seed.
-        scores: the networks' scores on each validation example, means over seeds, [k, m]. The value of a network is the mean
-            of its row.
+        values: the values of each network, one for each seed.
+        scores: [k, m] the score of each network on each validation example, averaged over seeds. The value of a network is
+            the mean of its row.
     """
-    degrees = sum(len(network_values) - 1 for network_values in values)
+    degrees_of_freedom = sum(len(network_values) - 1 for network_values in values)
     squares = sum(float(((np.asarray(row) - np.mean(row)) ** 2).sum()) for row in values)
     # The covariance of means over m examples is that of the examples divided by m.
-    examples = None if scores is None else np.atleast_2d(np.cov(scores)) / scores.shape[1]
-    return Noise(math.sqrt(squares / degrees) if degrees else None, degrees, examples)
+    covariance = None if scores is None else np.atleast_2d(np.cov(scores)) / scores.shape[1]
+    return Noise(
+        math.sqrt(squares / degrees_of_freedom) if degrees_of_freedom else None, degrees_of_freedom, covariance
+    )
 
 
 def best_probabilities(
     values: Sequence[Sequence[float]], goal: str, noise: Noise, searched: Sequence[float] = ()
 ) -> FloatArray:
-    """Return for each of k networks the probability [k] that its true value is the best.
+    """Return the probability [k] of each network that its true value is the best.
 
     Args:
-        values: for each network, at least one value, one for each seed.
+        values: the values of each network, one for each seed, at least one.
         goal: "maximize" or "minimize".
         noise: the noise in these values; at least one source must be known.
         searched: the networks' values in the search, measured at equal fidelity; empty if there are none. They are
-            ignored if there are fewer than 5 networks.
+            ignored for fewer than `MIN_NETWORKS` networks.
 
     Raises:
         ValueError: no source of noise is known, or a network has no values.
@@ -102,7 +105,7 @@ def best_probabilities(
     models = [
         _ConditionalModel(y, x, factor * np.diag(seed_variances) + examples, tau)
         for factor in _sigma_factors(noise)
-        for tau in _taus()
+        for tau in _tau_grid()
     ]
     logs = np.array([model.log_likelihood for model in models])
     weights = np.exp(logs - logs.max())
@@ -125,7 +128,7 @@ def _sigma_factors(noise: Noise) -> FloatArray:
     return np.asarray(noise.degrees_of_freedom / chi2.ppf(quantiles, noise.degrees_of_freedom))
 
 
-def _taus() -> FloatArray:
+def _tau_grid() -> FloatArray:
     """Return the grid of tau, in standard deviations of y."""
     return (np.arange(GRID) + 0.5) / GRID * 4.0
 
@@ -133,7 +136,7 @@ def _taus() -> FloatArray:
 def _predictors(searched: FloatArray, k: int) -> FloatArray:
     """Return the matrix of predictors: ones and, if there are enough, the standardized values of the search; [k, 1 or 2]."""
     columns = [np.ones(k)]
-    if len(searched) == k >= FEWEST and searched.std() > 0:
+    if len(searched) == k >= MIN_NETWORKS and searched.std() > 0:
         columns.append((searched - searched.mean()) / searched.std())
     return np.stack(columns, axis=1)
 

@@ -19,7 +19,8 @@ CONFIDENCE = 0.95
 
 
 def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the mean of `values` [s, ...] over seeds, and the bounds of its confidence interval by Student's t.
+    """Return the mean of `values` [s, ...] over seeds, and the bounds of its confidence interval by Student's t
+    distribution.
 
     With one seed the bounds are infinite.
     """
@@ -47,10 +48,10 @@ def friedman_p_value(values: ArrayLike) -> float:
     """Return the p-value of Friedman's test of the hypothesis that all methods perform equally (Demsar 2006, section 3.2.2).
 
     Args:
-        values: [b, k].
+        values: [b, k] the value of each method on each block.
 
     Returns:
-        NaN if there are fewer than 3 methods or 2 blocks.
+        The p-value, or NaN if there are fewer than 3 methods or fewer than 2 blocks.
     """
     from scipy.stats import friedmanchisquare
 
@@ -73,14 +74,14 @@ def critical_difference(k: int, b: int, alpha: float = 0.05) -> float:
 
 
 def indistinguishable_groups(ranks: Sequence[float], difference: float) -> list[tuple[int, int]]:
-    """Return the groups of methods that do not differ, for a critical difference diagram (Demsar 2006, figure 1).
+    """Return the groups of methods whose ranks do not differ significantly (Demsar 2006, figure 1).
 
     Args:
         ranks: average ranks [k], in ascending order.
         difference: the critical difference.
 
     Returns:
-        (first, last) indexes of each maximal group, of at least two methods.
+        (first, last) indexes of each group of at least two methods that is not a part of a larger group.
     """
     result: list[tuple[int, int]] = []
     for first in range(len(ranks)):

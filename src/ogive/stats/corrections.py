@@ -14,8 +14,8 @@ FAMILY_LEVEL = 0.05
 def holm(p: ArrayLike) -> FloatArray:
     """Return the p-values [m] of a family of tests after Holm's correction.
 
-    If all hypotheses with a corrected p-value of at most a level are rejected, the probability of at least one false
-    rejection is at most that level. S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal
+    Reject the hypotheses whose corrected p-value is at most alpha. Then the probability of at least one false rejection is
+    at most alpha. S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal
     of Statistics 6 (1979).
     """
     values = np.asarray(p, dtype=np.float64)

@@ -13,9 +13,9 @@ import numpy as np
 
 
 def paired_difference(a: Sequence[float], b: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
-    """Return the mean of a - b over n pairs, and the bounds of its confidence interval by Student's t with n - 1 degrees.
+    """Return the mean of a - b over n pairs, and the bounds of its confidence interval by Student's t distribution.
 
-    The bounds are infinite with a single pair, because its spread is unknown.
+    With a single pair the bounds are infinite, because the spread is unknown.
 
     Raises:
         ValueError: the lengths differ, there are no pairs, or the confidence is not between 0 and 1.
@@ -23,7 +23,7 @@ def paired_difference(a: Sequence[float], b: Sequence[float], confidence: float 
     if len(a) != len(b) or not len(a):
         raise ValueError(f"expected as many values of a as of b, at least one, but got {len(a)} and {len(b)}")
     if not 0 < confidence < 1:
-        raise ValueError(f"confidence={confidence!r}: a share between 0 and 1, such as 0.95")
+        raise ValueError(f"confidence is {confidence!r}, but must be between 0 and 1, such as 0.95")
     from scipy.stats import t as student  # its import takes as long as all of `ogive status`
 
     differences = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
@@ -43,7 +43,7 @@ class PairedComparison:
         mean: the mean difference.
         low, high: the bounds of its 95 % confidence interval.
         p: the p-value of the signed-rank test.
-        corrected: the p-value after a correction for several tests; NaN before.
+        corrected: the p-value after a correction for several tests; NaN if it was not corrected.
     """
 
     mean: float
@@ -64,8 +64,8 @@ def compare_pairs(a: Sequence[float], b: Sequence[float]) -> PairedComparison:
     differences = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
     if len(differences) < 2 or not np.any(differences):
         return PairedComparison(mean, low, high, 1.0)
-    # Wilcoxon's exact distribution holds without zeros and ties; otherwise use the normal approximation. Zero differences
-    # are split between both signs.
+    # Wilcoxon's exact distribution is valid only without zeros and ties; otherwise use the normal approximation. The ranks
+    # of zero differences are split between both signs.
     sizes = np.abs(differences)
     is_exact = bool(np.all(sizes > 0)) and len(np.unique(sizes)) == len(sizes)
     test = wilcoxon(differences, zero_method="zsplit", method="exact" if is_exact else "asymptotic")

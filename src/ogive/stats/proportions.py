@@ -8,16 +8,17 @@ from scipy.special import betaincinv, gammaln
 from ogive.arrays import FloatArray, IntArray
 
 
-def proportion_interval(count: IntArray, of: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Return the bounds of the 95 % confidence interval of count / of, for each element; 0 and 1 where `of` is 0.
+def proportion_interval(count: IntArray, total: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return the bounds of the 95 % confidence interval of count / total, elementwise; 0 and 1 where `total` is 0.
 
     This is Jeffreys' interval (Brown, Cai and DasGupta, "Interval estimation for a binomial proportion", Statistical Science
     2001, section 4.3).
     """
-    count, of = np.asarray(count), np.asarray(of)
-    # Section 4.3: quantiles of Beta(count + 1/2, of - count + 1/2); but 0 if nothing was counted, and 1 if everything was.
-    low = np.where(count == 0, 0.0, betaincinv(count + 0.5, of - count + 0.5, 0.025))
-    high = np.where(count == of, 1.0, betaincinv(count + 0.5, of - count + 0.5, 0.975))
+    count, total = np.asarray(count), np.asarray(total)
+    # Section 4.3: quantiles of Beta(count + 1/2, total - count + 1/2), except that the lower bound is 0 if count is 0, and
+    # the upper bound is 1 if count equals total.
+    low = np.where(count == 0, 0.0, betaincinv(count + 0.5, total - count + 0.5, 0.025))
+    high = np.where(count == total, 1.0, betaincinv(count + 0.5, total - count + 0.5, 0.975))
     return low, high
 
 

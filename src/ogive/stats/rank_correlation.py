@@ -2,14 +2,14 @@
 
 The interval is a parametric bootstrap by test inversion (Carpenter, "Test inversion bootstrap confidence intervals", JRSS B
 1999). Both statistics depend on ranks alone, so the simulated pairs need no marginal distributions, only a copula: the t
-copula with correlation r and `FREEDOM` degrees of freedom, whose tails are heavier than those of the Gaussian copula.
-With it, tau is 2/pi asin(r) (Lindskog et al. 2003, for all elliptical distributions), and rho is within 0.02 of 6/pi
+copula with correlation r and `DEGREES_OF_FREEDOM` degrees of freedom, whose tails are heavier than those of the Gaussian
+copula. With it, tau is 2/pi asin(r) (Lindskog et al. 2003, for all elliptical distributions), and rho is within 0.02 of 6/pi
 asin(r/2), which is exact for the Gaussian copula (Pearson 1907). The interval contains every r for which the observed
-statistic is in neither outer tail of `SIMULATED` simulations.
+statistic is in neither outer tail of `SIMULATIONS` simulations.
 
 The usual intervals are worse. For n = 5, resampling of the pairs (percentile, BCa) and Fisher's z (Fieller et al. 1957;
-Bonett and Wright 2000) have a coverage as low as 62 %, and for two equal rankings they give the interval [1, 1], however
-short the rankings are. With the Gaussian copula, the coverage of Spearman's rho is 90 % for heavy tails.
+Bonett and Wright 2000) have a coverage as low as 62 %. For two equal rankings they give the interval [1, 1], even if the
+rankings are very short. With the Gaussian copula, the coverage of Spearman's rho is 90 % for heavy tails.
 `benchmarks/rank_statistics.py` measures this; `docs/measured.md` has the table.
 
 Symbols: n pairs, B simulations.
@@ -27,13 +27,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from ogive.arrays import FloatArray
 
-SIMULATED = 4000
-FREEDOM = 3.0
+SIMULATIONS = 4000
+"""The number of simulated samples of n pairs."""
+DEGREES_OF_FREEDOM = 3.0
 """The degrees of freedom of the simulated t copula."""
-FEWEST = 3
-"""The fewest pairs for an interval."""
-MANY = 20
-"""With more pairs there are fewer simulations, down to 1,000: the interval is then narrow."""
+MIN_PAIRS = 3
+"""The smallest number of pairs for an interval."""
+FULL_SIMULATIONS_UP_TO = 20
+"""With more pairs than this, fewer samples are simulated, down to 1,000, because the interval is narrow."""
 CONFIDENCE = 0.95
 _TOLERANCE = 1e-9
 """Statistics that differ by less than this are equal."""
@@ -45,9 +46,9 @@ class Correlation:
 
     Attributes:
         statistic: "kendall" or "spearman".
-        value: None if one side has no order: there are fewer than 2 pairs, or all values are equal.
-        low, high: None if there are fewer than 3 pairs.
-        pairs: n.
+        value: the correlation; None if there are fewer than 2 pairs, or all values of `a` or of `b` are equal.
+        low, high: the bounds of the interval; None if there are fewer than 3 pairs.
+        pairs: the number of pairs, n.
     """
 
     statistic: str
@@ -68,27 +69,27 @@ def correlation(statistic: str, a: ArrayLike, b: ArrayLike, confidence: float = 
     """
     x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if statistic not in STATISTICS:
-        raise ValueError(f"statistic={statistic!r}: {' or '.join(STATISTICS)}")
+        raise ValueError(f"statistic is {statistic!r}, but must be {' or '.join(STATISTICS)}")
     if x.ndim != 1 or x.shape != y.shape or not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ValueError(f"expected two equally long lists of finite numbers, but got shapes {x.shape} and {y.shape}")
     n = len(x)
     value = low = high = None
     if n >= 2 and not (x == x[0]).all() and not (y == y[0]).all():
         value = float(STATISTICS[statistic](x[None], y[None])[0])
-        if n >= FEWEST:
+        if n >= MIN_PAIRS:
             low, high = correlation_interval(statistic, n, value, confidence)
     return Correlation(statistic=statistic, value=value, low=low, high=high, pairs=n, confidence=confidence)
 
 
 def correlation_interval(statistic: str, n: int, value: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Return the bounds of the confidence interval for an observed value of a statistic of n pairs."""
-    return _interval(statistic, n, round(value, 9), confidence)
+    return _invert_test(statistic, n, round(value, 9), confidence)
 
 
 def kendall(a: FloatArray, b: FloatArray) -> FloatArray:
     """Return Kendall's tau-b [B] of the rows of `a` and `b` [B, n]."""
     concordance, untied_a, untied_b = np.zeros((3, len(a)))
-    # Compare the pairs (i, i + shift) for each shift: n - 1 operations on arrays instead of a loop over n^2 / 2 pairs.
+    # Compare all pairs (i, i + shift) at once for each shift: n - 1 array operations instead of a loop over n^2 / 2 pairs.
     for shift in range(1, a.shape[1]):
         x, y = (_signs(values[:, shift:], values[:, :-shift]) for values in (a, b))
         concordance += (x * y).sum(axis=1)
@@ -119,21 +120,22 @@ def population_value(statistic: str, r: float) -> float:
 
 
 @functools.lru_cache(maxsize=4096)
-def _interval(statistic: str, n: int, value: float, confidence: float) -> tuple[float, float]:
-    # Test inversion (Carpenter 1999): the lower bound is the r at which values as high as the observed one begin to have a
-    # probability of more than half of 1 - confidence, and vice versa for the upper bound.
+def _invert_test(statistic: str, n: int, value: float, confidence: float) -> tuple[float, float]:
+    """Return the bounds of the interval for a value that is rounded, so that equal values share a cache entry."""
+    # Test inversion (Carpenter 1999): the lower bound is the smallest r for which values at least as high as the observed
+    # one have a probability above (1 - confidence) / 2, and vice versa for the upper bound.
     tail = (1 - confidence) / 2
-    low_r = _bisect(lambda r: bool((_simulated(statistic, n, r) >= value - _TOLERANCE).mean() > tail))
-    high_r = _bisect(lambda r: bool((_simulated(statistic, n, r) <= value + _TOLERANCE).mean() <= tail))
-    # At -1 and 1 no simulation is more extreme, so the interval ends there.
+    low_r = _bisect(lambda r: bool((_simulate_statistic(statistic, n, r) >= value - _TOLERANCE).mean() > tail))
+    high_r = _bisect(lambda r: bool((_simulate_statistic(statistic, n, r) <= value + _TOLERANCE).mean() <= tail))
+    # No simulation is more extreme than a value of -1 or 1, so the interval ends there.
     low = -1.0 if value <= -1 + _TOLERANCE else population_value(statistic, low_r)
     high = 1.0 if value >= 1 - _TOLERANCE else population_value(statistic, high_r)
     return min(low, value), max(high, value)
 
 
 def _bisect(is_above: Callable[[float], bool], steps: int = 11) -> float:
-    """Return the r at which `is_above` becomes true."""
-    # On the scale of Fisher's z, because the precision of the statistics is nearly constant there.
+    """Return the r in [-1, 1] at which `is_above` changes from false to true."""
+    # Bisect on the scale of Fisher's z = atanh(r), on which the statistics have a nearly constant standard error.
     low, high = -6.0, 6.0
     for _ in range(steps):
         middle = (low + high) / 2
@@ -142,24 +144,26 @@ def _bisect(is_above: Callable[[float], bool], steps: int = 11) -> float:
 
 
 @functools.lru_cache(maxsize=512)
-def _simulated(statistic: str, n: int, r: float) -> FloatArray:
+def _simulate_statistic(statistic: str, n: int, r: float) -> FloatArray:
     """Return the statistic [B] of n simulated pairs with correlation r.
 
     All r share the same random numbers, so the result increases with r, as bisection requires.
     """
-    x, e = _simulated_noise(n)
+    x, e = _simulate_noise(n)
     return STATISTICS[statistic](x, r * x + math.sqrt(1 - r * r) * e)
 
 
 @functools.lru_cache(maxsize=8)
-def _simulated_noise(n: int) -> tuple[FloatArray, FloatArray]:
+def _simulate_noise(n: int) -> tuple[FloatArray, FloatArray]:
     """Return two uncorrelated samples [B, n] of the bivariate t distribution."""
-    simulations = SIMULATED if n <= MANY else max(1000, SIMULATED * MANY // n)
+    simulations = SIMULATIONS if n <= FULL_SIMULATIONS_UP_TO else max(1000, SIMULATIONS * FULL_SIMULATIONS_UP_TO // n)
     rng = np.random.default_rng(0)
-    x, e = rng.standard_normal((2, simulations, n)) / np.sqrt(rng.chisquare(FREEDOM, (simulations, n)) / FREEDOM)
+    x, e = rng.standard_normal((2, simulations, n)) / np.sqrt(
+        rng.chisquare(DEGREES_OF_FREEDOM, (simulations, n)) / DEGREES_OF_FREEDOM
+    )
     return x, e
 
 
 def rank_correlations(a: Sequence[float], b: Sequence[float]) -> tuple[Correlation, Correlation]:
-    """Return Kendall's tau and Spearman's rho."""
+    """Return Kendall's tau and Spearman's rho of `a` [n] and `b` [n]."""
     return correlation("kendall", a, b), correlation("spearman", a, b)

@@ -1,4 +1,4 @@
-"""Two rank tests with the results of SciPy. Importing `scipy.stats` takes longer than reading a run of thousands of trials.
+"""Two rank tests that give the same results as SciPy, without the import of `scipy.stats`, which takes long.
 
 H. B. Mann, "Nonparametric Tests Against Trend", Econometrica 13 (1945); M. G. Kendall, "A New Measure of Rank Correlation",
 Biometrika 30 (1938); H. B. Mann and D. R. Whitney, "On a Test of Whether one of Two Random Variables is Stochastically
@@ -14,13 +14,14 @@ import numpy as np
 from ogive.arrays import FloatArray
 
 EXACT_UP_TO = 33
-"""Up to this many values without ties, the distribution of Kendall's tau is exact; beyond, normal. SciPy does the same."""
+"""Up to this many values without ties, the exact distribution of Kendall's tau is used, otherwise the normal approximation.
+SciPy does the same."""
 
 
 def mann_kendall(values: FloatArray) -> tuple[float, float]:
-    """Return Kendall's tau-b of `values` [n] with their indexes, and the p-value of Mann's test for a falling trend.
+    """Return Kendall's tau-b between `values` [n] and their indexes, and the p-value of Mann's test for a falling trend.
 
-    n is at least 2. A small p-value means that later values are lower. If all values are equal, tau is 0 and p is 1.
+    n must be at least 2. A small p-value means that later values are lower. If all values are equal, tau is 0 and p is 1.
     """
     n = len(values)
     pairs = n * (n - 1) // 2
@@ -44,7 +45,7 @@ def mann_kendall(values: FloatArray) -> tuple[float, float]:
 def mann_whitney(greater: FloatArray, less: FloatArray) -> float:
     """Return the p-value of the Mann-Whitney test; a small one means that `greater` [n] is greater than `less` [m].
 
-    The distribution is normal, corrected for ties and continuity.
+    The p-value is that of the normal approximation with corrections for ties and continuity.
     """
     n, m = len(greater), len(less)
     _, index, counts = np.unique(np.concatenate([greater, less]), return_inverse=True, return_counts=True)
@@ -59,7 +60,7 @@ def mann_whitney(greater: FloatArray, less: FloatArray) -> float:
 
 
 def _normal_cdf(z: float) -> float:
-    """Return the cumulative distribution function of the normal distribution, which is precise in its lower tail."""
+    """Return the cumulative distribution function of the normal distribution, with full precision in the lower tail."""
     return math.erfc(-z / math.sqrt(2)) / 2
 
 
@@ -71,22 +72,26 @@ def _count_tied_pairs(values: FloatArray) -> int:
 def _count_rising_pairs(values: FloatArray) -> int:
     """Return the number of pairs whose later value is higher, in O(n log n).
 
-    Two different ranks first differ in one binary digit, and the higher one has a 1 there. The digits are processed from the
-    highest. For each, values with equal higher digits form a group, in their original order. The pairs of a group in which a
-    0 comes before a 1 are counted. Then each group is sorted stably by the digit, which forms the groups of the next one.
+    The higher of two ranks has a 1 in the first binary digit in which they differ. The digits are processed from the highest
+    to the lowest. For each digit, values with equal higher digits form a group, in their original order. Count the pairs of
+    a group in which a 0 comes before a 1. Then sort each group stably by this digit, which forms the groups for the next
+    digit.
     """
     rank = np.unique(values, return_inverse=True)[1]
     count = 0
     for digit in reversed(range(int(rank.max()).bit_length())):
         is_one = (rank >> digit & 1).astype(bool)
-        begins = np.flatnonzero(np.diff(rank >> (digit + 1), prepend=-1))  # first index of each group
-        group = np.repeat(begins, np.diff(begins, append=len(rank)))  # [n], the first index of the value's group
+        # The index of the first value of each group; then, for each value, the index of the first value of its group [n].
+        group_starts = np.flatnonzero(np.diff(rank >> (digit + 1), prepend=-1))
+        group = np.repeat(group_starts, np.diff(group_starts, append=len(rank)))
         # The number of zeros before each value in its group; for the ones they are the rising pairs.
         zeros = np.cumsum(~is_one) - ~is_one
         zeros -= zeros[group]
         count += int(zeros[is_one].sum())
         # The stable sort: zeros move to the front of their group, ones behind all zeros of the group.
-        group_zeros = np.repeat(np.add.reduceat(~is_one, begins, dtype=np.int64), np.diff(begins, append=len(rank)))
+        group_zeros = np.repeat(
+            np.add.reduceat(~is_one, group_starts, dtype=np.int64), np.diff(group_starts, append=len(rank))
+        )
         sorted_rank = np.empty_like(rank)
         sorted_rank[np.where(is_one, np.arange(len(rank)) + group_zeros - zeros, group + zeros)] = rank
         rank = sorted_rank

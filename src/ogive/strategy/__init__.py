@@ -18,7 +18,7 @@ from ogive.strategy.warm_start import WarmStart
 
 _REGISTRY: Registry[Strategy] = Registry(
     "strategy",
-    given=("space", "objectives", "constraints"),
+    reserved=("space", "objectives", "constraints"),
     factories={
         "random": "ogive.strategy.random:Random",
         "grid": "ogive.strategy.grid:Grid",

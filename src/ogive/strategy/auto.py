@@ -2,8 +2,8 @@
 
 The choice follows from measurements (`docs/measured.md`, by `benchmarks/strategies.py`): of the strategies measured there,
 the Gaussian processes of `gp` need the fewest trials. But each of their asks takes tenths of a second. A search of many
-thousand trials can only be a search of cheap trials, so `auto` hands it over to evolution, which answers within a
-millisecond, and by then has a population to continue from.
+thousand trials is only possible if trials are cheap, so that these asks would dominate its time. After 1,000 trials `auto`
+therefore switches to evolution, which answers within a millisecond. It then already has a population to continue from.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ NAME = "strategy 'auto'"
 MODEL_TRIALS = 1000
 """The number of trials after which evolution takes over."""
 
-MODEL_WORKERS = 200
-"""The largest number of running trials with the model: with more, it would condition on more predictions than results."""
+MAX_PENDING = 200
+"""The largest number of pending trials with which the model is used. It treats the predicted values of pending trials as
+results, and with more of them it would mostly learn from its own predictions."""
 
 INITIAL = (3, 5)
-"""The smallest and the largest number of random trials at the beginning; between them, an eighth of `trials`."""
+"""The smallest and the largest number of random trials at the beginning; between these bounds, an eighth of `trials`."""
 
 
 class Auto(Strategy):
@@ -54,8 +55,8 @@ class Auto(Strategy):
     ) -> None:
         super().__init__(space, objectives, constraints)
         self.trials = None if trials is None else check_whole_number(NAME, "trials", trials, at_least=1)
-        fewest, most = INITIAL
-        initial = most if self.trials is None else min(most, max(fewest, self.trials // 8))
+        smallest, largest = INITIAL
+        initial = largest if self.trials is None else min(largest, max(smallest, self.trials // 8))
         self._gp = GaussianProcess(space, objectives, constraints, initial=initial, candidates=candidates)
         self._evolution = RegularizedEvolution(space, objectives, constraints)
         self._trial_ids: set[TrialId] = set()
@@ -81,17 +82,17 @@ class Auto(Strategy):
         choice = {"auto": name} if self._reason_given and name == "gp" else {"auto": name, "why": reason}
         return replace(proposal, note={**proposal.note, **choice})
 
-    def _choose(self, running: int) -> tuple[str, str]:
-        """Return the name of the strategy to ask while `running` trials are pending, and the reason."""
+    def _choose(self, pending_count: int) -> tuple[str, str]:
+        """Return the name of the strategy to ask while `pending_count` trials are pending, and the reason."""
         if len(self._trial_ids) >= MODEL_TRIALS:
             return (
                 "regularized_evolution",
                 f"after {MODEL_TRIALS:,} trials evolution takes over: its asks take next to no time",
             )
-        if running > MODEL_WORKERS:
+        if pending_count > MAX_PENDING:
             return (
                 "regularized_evolution",
-                f"more than {MODEL_WORKERS} trials are running: too many results for the model to predict",
+                f"more than {MAX_PENDING} trials are running: too many results for the model to predict",
             )
         outputs = len(self.objectives) + len(self.constraints)
         models = "a model" if outputs == 1 else f"{outputs} models of objectives and constraints"

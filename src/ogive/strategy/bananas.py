@@ -1,8 +1,8 @@
 """BANANAS: Bayesian optimization with a neural predictor and a path encoding of architectures.
 
 White, Neiswanger and Savani, "BANANAS: Bayesian optimization with neural architectures for neural architecture search"
-(AAAI 2021), algorithm 1. An ensemble of networks predicts how good an architecture is; the next architecture is the mutation
-of one of the best so far that independent Thompson sampling selects.
+(AAAI 2021), algorithm 1. An ensemble of networks predicts how good an architecture is. Candidates are mutations of the best
+architectures so far, and independent Thompson sampling selects one of them.
 
 Symbols of the paper: t_0 initial trials, c candidates, x mutated architectures, phi acquisition function. Here n trials,
 m candidates, p columns of the encoding.
@@ -33,7 +33,7 @@ NAME = "strategy 'bananas'"
 
 
 class Bananas(Strategy):
-    """Mutate the best architectures, and propose the mutation with the best score sampled from an ensemble of predictors.
+    """Mutate the best architectures, and propose the mutation with the best score, which is sampled from an ensemble.
 
     Options:
         initial: t_0, how many trials need a value before the ensemble is used; proposals are random until then.
@@ -43,8 +43,8 @@ class Bananas(Strategy):
         graph: the graph of an architecture, as for the strategy `gp`; None for the graph that the space declares. With a
             graph, architectures are encoded by the paths from an input to an output that they contain, otherwise by their
             choices (one-hot).
-        max_paths: the number of columns of that encoding, one for each of the shortest paths (the paper's truncated path
-            encoding).
+        max_paths: the number of columns of the path encoding, one for each of the shortest paths (the paper's truncated
+            path encoding).
         max_fit: with more trials than this, the ensemble is trained on the best third of this number, and on evenly spread
             ranks of the others; the proposal's note gives the numbers as `fitted_on` and `of`.
 
@@ -135,7 +135,7 @@ class Bananas(Strategy):
         candidates: Sequence[Architecture],
         rng: np.random.Generator,
     ) -> FloatArray:
-        """Return one sample [m] of the score of each candidate, after training the ensemble on y [n] of `architectures`."""
+        """Train the ensemble on y [n] of `architectures`, and return a random score [m] of each candidate."""
         x, z = self._encode(architectures, candidates)
         # Step 2.i. The ensemble is a function of its training data, so it is trained only when they have changed.
         key = x.tobytes() + y.tobytes()
@@ -152,7 +152,7 @@ class Bananas(Strategy):
         if self._graph is None:
             return self.space.encode(architectures), self.space.encode(candidates)
         path_sets = [frozenset(list_paths(*self._graph(a), self.max_paths)) for a in (*architectures, *candidates)]
-        # The columns are the shortest paths among the training data: the ensemble could learn nothing of other paths.
+        # The columns are the shortest paths in the training data: the ensemble could learn nothing about other paths.
         trained_paths = frozenset().union(*path_sets[: len(architectures)])
         shortest = sorted(trained_paths, key=lambda path: (len(path), path))[: self.max_paths]
         encoding = np.array([[path in path_set for path in shortest] for path_set in path_sets], dtype=np.float64)

@@ -11,15 +11,15 @@ Guarantees
 Every implementation gives these guarantees, and `ogive.testing.check_strategy` checks them:
 
 - **Pure asks.** The answer of `ask` depends only on the trials passed to `tell` so far, and on `pending`, `fidelity` and
-  `rng`. An `ask` changes no later answer. An algorithm that has to remember something about a proposal writes it into
+  `rng`. An `ask` does not affect later answers. An algorithm that has to remember something about a proposal writes it into
   `Proposal.note`, and reads it from `Trial.proposal.note` when `tell` receives the trial.
 - **Determinism.** Two instances that received the same trials in the same order give equal answers, in any process. A
   continued search relies on it: it rebuilds the strategy from the journal.
 - **Replacement.** `tell` receives a trial at each rung, at each pause and at its end. A later record of a trial replaces
   the earlier one. A record that is passed twice counts once.
 - **Failures.** `tell` also receives failed trials (`trial.status.failed`). They have no value, and never make an `ask` fail.
-- **Unknown trials.** `tell` also receives trials that another strategy proposed (a warm start, a list, a wrapper). Their
-  notes may lack what this strategy writes, or hold something else under the same key.
+- **Trials of other strategies.** `tell` also receives trials that another strategy proposed (a warm start, a list, a
+  wrapper). Their notes may lack the keys that this strategy writes, or have other values under the same keys.
 - **Exhaustion.** `ask` raises `SpaceExhausted` if there is nothing left to propose.
 
 Example
@@ -60,9 +60,9 @@ A note may hold any JSON values. Reports, sinks and the controller read these ke
   "controller"; "listed", "initial" and "warm_start" mark architectures of a list. Reports colour trials by it.
 - `parent`: the id of the trial that was mutated, or the first parent of a crossover. Reports of strategies that write no
   `origin` read it, and `fitted_on` as well, to find the first proposal that was not random.
-- `fitted_on`, `of`: to how many of how many trials a model was fitted.
+- `fitted_on`, `of`: the number of trials that a model was fitted to, and the number that it could have been fitted to.
 - `fallback`: why a model, or a part of it, was not used. The controller warns once for each search.
-- `schedule`: written by the controller: what the schedule noted about the trial, such as its bracket.
+- `schedule`: written by the controller: the note of the schedule about the trial, such as its bracket.
 - `repeats`: written by the controller: the id of the failed trial that this one repeats.
 
 Further keys explain a proposal to a reader of the journal:
@@ -75,7 +75,7 @@ Further keys explain a proposal to a reader of the journal:
 - `auto`, `why`: the strategy that `auto` chose, and the reason.
 - `earlier_trial`: the trial of the earlier run that a warm start takes the architecture from.
 
-The remaining keys are what algorithms remember about a proposal: `listed` (an index of a list), `search` (local search),
+The remaining keys are for the algorithms themselves: `listed` (an index of a list), `search` (local search),
 `slot`, `step` and `x` (differential evolution, DEHB), and `actions` (`reinforce`).
 """
 
@@ -112,7 +112,7 @@ class Strategy(ABC):
         self.allowed: Callable[[Architecture], bool] = _allow_every_architecture
 
     def allow_only(self, allowed: Callable[[Architecture], bool]) -> None:
-        """Receive the filter of a wrapper, which rejects every architecture for which `allowed` returns False.
+        """Receive the filter of a wrapper, which rejects each architecture for which `allowed` returns False.
 
         A strategy that ranks many candidates can skip those that `self.allowed` rejects, and so avoids being asked again.
         A strategy may ignore the filter.

@@ -33,7 +33,7 @@ MIN_BANDWIDTH = 1e-3
 
 
 class BOHB(Strategy):
-    """Sample around the good trials of the highest budget with enough trials; until there is one, sample the space.
+    """Sample around the good trials of the highest budget with enough trials. Sample the space until one has enough.
 
     Options:
         random_fraction: rho, the share of proposals that are drawn at random even with a model.
@@ -46,7 +46,7 @@ class BOHB(Strategy):
         min_epochs, max_epochs, eta: options of the schedule `hyperband`, which is used with this strategy.
 
     Pending trials count as not good. With several objectives or constraints, trials are ordered as in
-    `ogive.objective.rank`.
+    `ogive.objective.rank_costs`.
     """
 
     schedule: ClassVar[str] = "hyperband"
@@ -74,8 +74,8 @@ class BOHB(Strategy):
             raise JobError(f"{NAME}: top_n_percent is {self.q}, but must be at most 99")
         self.samples = check_whole_number(NAME, "samples", samples, at_least=1)
         self.bandwidth_factor = check_positive(NAME, "bandwidth_factor", bandwidth_factor)
-        fewest = len(space.decisions) + 1 if min_points is None else min_points
-        self.min_points = check_whole_number(NAME, "min_points", fewest, at_least=2)
+        min_points = len(space.decisions) + 1 if min_points is None else min_points
+        self.min_points = check_whole_number(NAME, "min_points", min_points, at_least=2)
         self.max_fit = check_whole_number(NAME, "max_fit", max_fit, at_least=2 * self.min_points)
         self.min_epochs, self.max_epochs, self.eta = min_epochs, max_epochs, eta
         self._trials: dict[TrialId, Trial] = {}

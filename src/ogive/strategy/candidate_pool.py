@@ -41,12 +41,12 @@ class CandidateSet:
     def __len__(self) -> int:
         return len(self.architectures)
 
-    def top(self, scores: FloatArray, count: int) -> CandidateSet:
+    def select_best(self, scores: FloatArray, count: int) -> CandidateSet:
         """Return the `count` candidates with the highest `scores` [m], best first."""
         rows = np.argsort(-scores, kind="stable")[:count]
         return CandidateSet([self.architectures[i] for i in rows], self.x[rows], [self.origins[i] for i in rows])
 
-    def plus(self, other: CandidateSet) -> CandidateSet:
+    def extended_with(self, other: CandidateSet) -> CandidateSet:
         """Return these candidates followed by the others."""
         x = np.concatenate([self.x, other.x])
         return CandidateSet([*self.architectures, *other.architectures], x, [*self.origins, *other.origins])
@@ -55,9 +55,9 @@ class CandidateSet:
 def first_allowed(
     order: IntArray, architectures: Sequence[Architecture], allowed: Callable[[Architecture], bool]
 ) -> int:
-    """Return the first index of `order` whose architecture is `allowed`.
+    """Return the first index in `order` whose architecture is `allowed`.
 
-    If none is allowed, return the first index of all: the wrapper rejects the proposal, and asks again.
+    If none is allowed, return the first element of `order`: the wrapper rejects the proposal, and asks again.
     """
     return next((int(index) for index in order if allowed(architectures[index])), int(order[0]))
 
@@ -66,8 +66,8 @@ def first_allowed(
 class CandidatePool:
     """Generates candidates, and embeds architectures.
 
-    In an enumerated space, architectures with equal ids (equal networks) have one embedding, the mean of theirs. So a model
-    applies what it learned from one of them to all of them, and ignores decisions that do not change the network.
+    In an enumerated space, architectures with equal ids (equal networks) share one embedding, the mean of their embeddings.
+    So a model applies what it learned from one of them to all of them, and ignores decisions that do not change the network.
     """
 
     space: Space
@@ -78,18 +78,18 @@ class CandidatePool:
     def _enumeration(self) -> _EnumeratedSpace | None:
         """All architectures of the space; None if they are too many."""
         size = self.space.size()
-        number = size.high if isinstance(size, SizeBounds) else size
-        if number > ENUMERABLE or number * len(self.embedding.component) > EMBEDDING_SIZE:
+        count = size.high if isinstance(size, SizeBounds) else size
+        if count > ENUMERABLE or count * len(self.embedding.component) > EMBEDDING_SIZE:
             return None
-        everything = list(self.space.grid())
+        architectures = list(self.space.grid())
         first_with_id: dict[str, Architecture] = {}
-        for architecture in everything:
+        for architecture in architectures:
             first_with_id.setdefault(architecture.id, architecture)
         row_of_id = {key: row for row, key in enumerate(first_with_id)}
-        x = self.embedding(everything)
-        if len(first_with_id) < len(everything):
+        x = self.embedding(architectures)
+        if len(first_with_id) < len(architectures):
             # The mean of the embeddings of equal networks.
-            rows = [row_of_id[architecture.id] for architecture in everything]
+            rows = [row_of_id[architecture.id] for architecture in architectures]
             sums = np.zeros((len(first_with_id), x.shape[1]))
             np.add.at(sums, rows, x)
             x = sums / np.bincount(rows)[:, None]
@@ -102,12 +102,12 @@ class CandidatePool:
 
     def embed(self, architectures: Sequence[Architecture]) -> FloatArray:
         """Return the embedding [n, p] of architectures; each architecture is embedded once, and cached."""
-        space = self._enumeration
-        if space is not None and all(a.id in space.row_of_id for a in architectures):
-            return space.x[[space.row_of_id[a.id] for a in architectures]]
-        new = [a for a in dict.fromkeys(architectures) if a not in self._embedded]
-        if new:
-            self._embedded.update(zip(new, self.embedding(new), strict=True))
+        enumeration = self._enumeration
+        if enumeration is not None and all(a.id in enumeration.row_of_id for a in architectures):
+            return enumeration.x[[enumeration.row_of_id[a.id] for a in architectures]]
+        missing = [a for a in dict.fromkeys(architectures) if a not in self._embedded]
+        if missing:
+            self._embedded.update(zip(missing, self.embedding(missing), strict=True))
         return np.stack([self._embedded[a] for a in architectures]) if architectures else self.embedding([])
 
     def draw(
@@ -117,20 +117,20 @@ class CandidatePool:
         if self._enumeration is not None:
             return self._enumeration.draw(self.embed(best), excluded, count, rng)
         candidates = [(self.space.sample(rng), "sample") for _ in range(count // 2)]
-        candidates += self._moves(best, count - count // 2, rng)
+        candidates += self._make_moves(best, count - count // 2, rng)
         return self._candidate_set(candidates, excluded)
 
     def draw_near(
         self, best: Sequence[Architecture], excluded: Collection[str], count: int, rng: np.random.Generator
     ) -> CandidateSet:
         """Return up to `count` candidates that are a few moves away from the `best`, and whose ids are not `excluded`."""
-        return self._candidate_set(self._moves(best, count, rng), excluded)
+        return self._candidate_set(self._make_moves(best, count, rng), excluded)
 
     def neighbors(self, center: Architecture, excluded: Collection[str], rng: np.random.Generator) -> CandidateSet:
         """Return the neighbours of `center` whose ids are not `excluded`."""
         return self._candidate_set(((n, "neighbor") for n in self.space.neighbors(center, rng)), excluded)
 
-    def _moves(
+    def _make_moves(
         self, best: Sequence[Architecture], count: int, rng: np.random.Generator
     ) -> list[tuple[Architecture, str]]:
         """Return up to `count` moves away from the `best`, taken in turn, and the kind of each move.
@@ -143,8 +143,8 @@ class CandidatePool:
             architecture, origin = best[i % len(best)], "mutation"
             try:
                 if i % 4 == 3 and len(best) > 1:
-                    other = best[int(rng.integers(len(best)))]
-                    architecture, origin = self.space.crossover(architecture, other, rng), "crossover"
+                    second_parent = best[int(rng.integers(len(best)))]
+                    architecture, origin = self.space.crossover(architecture, second_parent, rng), "crossover"
                 for _ in range(1 + int(rng.integers(3)) if origin == "mutation" else int(rng.integers(2))):
                     architecture = self.space.mutate(architecture, rng)
             except SpaceError:  # the space's constraint allows no architecture that is one move away
@@ -153,7 +153,7 @@ class CandidatePool:
         return moves
 
     def _candidate_set(self, candidates: Iterable[tuple[Architecture, str]], excluded: Collection[str]) -> CandidateSet:
-        """Return the candidates, given with their origins, without duplicates and without those that are `excluded`."""
+        """Return a set of (architecture, origin) pairs without duplicates and without those whose ids are `excluded`."""
         by_id: dict[str, tuple[Architecture, str]] = {}
         for architecture, origin in candidates:
             if architecture.id not in excluded:
@@ -177,16 +177,16 @@ class _EnumeratedSpace:
         return np.asarray((self.x**2).sum(axis=1))
 
     def draw(self, best: FloatArray, excluded: Collection[str], count: int, rng: np.random.Generator) -> CandidateSet:
-        """Return all architectures that are not `excluded` if they are at most `count`.
+        """Return all architectures whose ids are not `excluded` if there are at most `count` of them.
 
-        Otherwise return `count` of them: one half those nearest to the `best` [b, p], the other half random.
+        Otherwise return `count` of them: one half are the nearest to the `best` [b, p], the other half are random.
         """
         is_available = np.ones(len(self.architectures), dtype=bool)
-        is_available[[self.row_of_id[key] for key in excluded if key in self.row_of_id]] = False
+        is_available[[self.row_of_id[identity] for identity in excluded if identity in self.row_of_id]] = False
         rows = np.flatnonzero(is_available)
         origins = ["grid" if len(rows) < count else "near the best"] * len(rows)
         if len(rows) > count:
-            # |x - b|^2 = |x|^2 - 2 x.b + |b|^2, and of these the distance to the nearest of the best.
+            # The squared distance to the nearest of the best, by |x - b|^2 = |x|^2 - 2 x.b + |b|^2.
             products = self.x[rows] @ best.T
             distances = (self._squared_norms[rows, None] - 2.0 * products + (best**2).sum(axis=1)).min(axis=1)
             is_near = np.zeros(len(rows), dtype=bool)

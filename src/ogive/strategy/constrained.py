@@ -19,20 +19,20 @@ Screen = Callable[[Architecture], Metrics]
 
 
 class Constrained(Strategy):
-    """`strategy` without architectures that violate a hard constraint before training.
+    """Reject proposals of a strategy that violate a hard constraint on a metric known before training.
 
-    A rejected proposal is added to `pending`, and the strategy is asked again. The proposal's note gives the number of
-    rejected proposals as `screened_out`.
+    A rejected proposal is added to `pending`, and the strategy is asked again. The number of rejected proposals is written
+    to the note of the returned proposal, as `screened_out`.
 
-    Wrap it around `Deduplicated`. Then no architecture is screened twice in one `ask`, and a small space is searched
-    completely.
+    Wrap this wrapper around `Deduplicated`. Then no architecture is screened twice in one `ask`, and a small space is
+    searched completely.
 
     Args:
         strategy: the strategy to ask.
         screen: returns the metrics that are known before training. It must be cheap, and give the same metrics for the same
-            architecture each time. A hard constraint on another metric cannot be checked here; it then only affects the
-            order of trials, as a soft constraint does.
-        tries: the largest number of proposals that one `ask` rejects.
+            architecture each time. A hard constraint on a metric that it does not return cannot be checked here. Such a
+            constraint only affects the order of trials, as a soft constraint does.
+        tries: the number of proposals that one `ask` rejects before it raises an error.
 
     Raises (from `ask`):
         JobError: none of `tries` proposals satisfied the constraints. The message names the nearest one.
@@ -46,7 +46,7 @@ class Constrained(Strategy):
         self._screen = lru_cache(maxsize=100_000)(screen)
         self._hard = tuple(constraint for constraint in self.constraints if constraint.hard)
         self._has_trials = False
-        strategy.allow_only(lambda architecture: self._violation(architecture) == 0)
+        strategy.allow_only(lambda architecture: self._total_violation(architecture) == 0)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         rejected: list[Proposal] = []
@@ -54,11 +54,11 @@ class Constrained(Strategy):
             try:
                 proposal = self.strategy.ask(rng, pending.with_rejected(*rejected), fidelity)
             except SpaceExhausted as error:
-                # With earlier trials, all that is feasible was proposed. Without any, nothing in the space is feasible.
+                # If there are trials, all feasible architectures were proposed. Otherwise the space has no feasible one.
                 if self._has_trials or pending.proposals or not rejected:
                     raise
                 raise JobError(self._infeasible_message(rejected)) from error
-            if self._violation(proposal.architecture) == 0:
+            if self._total_violation(proposal.architecture) == 0:
                 if not rejected:
                     return proposal
                 return replace(proposal, note={**proposal.note, "screened_out": len(rejected)})
@@ -70,24 +70,25 @@ class Constrained(Strategy):
         self.strategy.tell(trial)
 
     def _screened_constraints(self, architecture: Architecture) -> list[Constraint]:
-        """Return the hard constraints on metrics that `screen` gives."""
+        """Return the hard constraints on metrics that `screen` returns for the architecture."""
         metrics = self._screen(architecture)
         return [constraint for constraint in self._hard if constraint.metric in metrics]
 
-    def _violation(self, architecture: Architecture) -> float:
+    def _total_violation(self, architecture: Architecture) -> float:
+        """Return the sum of the violations of screened constraints; 0 if all are satisfied or the screen fails."""
         try:
             self._screen(architecture)
         except USER_EXCEPTIONS:
-            # Accept what cannot be screened: the controller screens it again, and records the error as a failed trial.
+            # Accept the architecture: the controller screens it again, and records the error as a failed trial.
             return 0.0
         return total_violation(self._screen(architecture), self._screened_constraints(architecture))
 
     def _infeasible_message(self, rejected: Sequence[Proposal]) -> str:
-        nearest = min((proposal.architecture for proposal in rejected), key=self._violation)
+        nearest = min((proposal.architecture for proposal in rejected), key=self._total_violation)
         metrics = self._screen(nearest)
         violated = [c for c in self._screened_constraints(nearest) if c.violation(metrics) > 0]
-        missed = " and ".join(f"{c} (it has {metrics[c.metric]:g})" for c in violated)
+        violations = " and ".join(f"{c} (it has {metrics[c.metric]:g})" for c in violated)
         return (
-            f"none of {len(rejected)} proposals satisfies the hard constraints; the nearest, {nearest!r}, misses {missed}. "
-            "Loosen the constraint, make it soft, or widen the space"
+            f"none of {len(rejected)} proposals satisfies the hard constraints; the nearest, {nearest!r}, misses "
+            f"{violations}. Loosen the constraint, make it soft, or widen the space"
         )

@@ -17,17 +17,18 @@ SAMPLES = 200
 """The number of random architectures that are drawn before the space is enumerated."""
 
 ENUMERABLE = 200_000
-"""The largest number of architectures of a space that is enumerated to find a new one."""
+"""Only a space of at most this many architectures is enumerated to find a new one."""
 
 
 class Deduplicated(Strategy):
-    """`strategy` without architectures that were proposed before, failed ones included, or that are pending or rejected.
+    """Reject proposals of a strategy that are not new: the architecture has a trial, or is pending or rejected.
 
-    A proposal that is not new is added to `pending`, and the strategy is asked again, up to `tries` times. After that, new
-    architectures are looked for among random ones, and at last by enumeration of the space. The proposal's note says what
-    was needed: `duplicates`, the number of rejected proposals, and `instead`, "sample" or "grid".
+    A proposal that is not new is added to `pending`, and the strategy is asked again, up to `tries` times. After that, the
+    wrapper searches for a new architecture itself, among random ones and finally by enumeration of the space. The note of
+    the returned proposal has `duplicates`, the number of rejected proposals, and, if the wrapper made the proposal itself,
+    `instead`, which is "sample" or "grid".
 
-    `Constrained` goes around this wrapper, not into it, so that architectures drawn here are screened as well.
+    Wrap `Constrained` around this wrapper, not the other way round, so that these architectures are screened as well.
 
     Raises (from `ask`):
         SpaceExhausted: no new architecture was found.
@@ -46,20 +47,20 @@ class Deduplicated(Strategy):
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         # First choice: a proposal of the strategy. Each duplicate is pending in the next ask, which can avoid it.
-        extended = pending
+        pending_and_rejected = pending
         duplicates = 0
         while duplicates < self.tries:
-            proposal = check_proposal(self.strategy, self.strategy.ask(rng, extended, fidelity))
+            proposal = check_proposal(self.strategy, self.strategy.ask(rng, pending_and_rejected, fidelity))
             if self._is_new(proposal.architecture, pending):
                 return _with_note(proposal, duplicates=duplicates) if duplicates else proposal
             duplicates += 1
-            extended = extended.with_rejected(proposal)
+            pending_and_rejected = pending_and_rejected.with_rejected(proposal)
         # Second choice: a random architecture. This is fast, and succeeds unless most of the space was evaluated.
         for _ in range(SAMPLES):
             architecture = self.space.sample(rng)
             if self._is_new(architecture, pending):
                 return Proposal(architecture, note={"origin": "random", "duplicates": duplicates, "instead": "sample"})
-        # Last choice: a random one of those that enumeration finds to be new.
+        # Last choice: enumerate the space, and draw one of the new architectures.
         remaining = [a for a in self._remaining_architectures() if not pending.contains_id(a.id)]
         if not remaining:
             raise SpaceExhausted(self._exhausted_message({proposal.architecture.id for proposal in pending}))
@@ -76,19 +77,20 @@ class Deduplicated(Strategy):
     def _remaining_architectures(self) -> list[Architecture]:
         """Return all architectures without a trial, one for each id; none if the space is too large to enumerate."""
         if self._remaining is None:
-            is_enumerable = self._size() <= ENUMERABLE
+            is_enumerable = self._largest_size() <= ENUMERABLE
             self._remaining = {a.id: a for a in self.space.grid()} if is_enumerable else {}
-        self._remaining = {key: a for key, a in self._remaining.items() if key not in self._evaluated}
+        self._remaining = {identity: a for identity, a in self._remaining.items() if identity not in self._evaluated}
         return list(self._remaining.values())
 
-    def _size(self) -> float:
+    def _largest_size(self) -> float:
+        """Return the number of architectures of the space, or its upper bound."""
         size = self.space.size()
         return size.high if isinstance(size, SizeBounds) else size
 
     def _exhausted_message(self, pending_ids: set[str]) -> str:
         evaluated = self._evaluated
         counts = f"{len(evaluated)} were evaluated, {len(pending_ids - evaluated)} are pending or rejected"
-        if self._size() <= ENUMERABLE:
+        if self._largest_size() <= ENUMERABLE:
             return f"every architecture that the space allows was proposed: {counts}; widen the space to continue"
         return (
             f"none of {self.tries} proposals and {SAMPLES} random architectures is new, and the space is too large to "

@@ -39,11 +39,11 @@ class DEHB(Strategy):
         crossover: the probability with which a coordinate of a child comes from the mutant.
         min_epochs, max_epochs, eta: options of the schedule `dehb`, which is used with this strategy.
 
-    The schedule's note of a job gives the budget (`step`), the sizes of the subpopulations (`populations`), and the parent
-    pool: the best `best` members at the budget `from`. If fewer than three of those have a value, the members at the other
-    budgets are added. If there are still fewer than three, or the target has no value yet, the architecture is random.
+    The schedule's note of a job gives the budget (`step`), the sizes of all subpopulations (`populations`), and the parent
+    pool: the `best` (a number) best members at the budget `from`. If the pool has fewer than three members, those at the
+    other budgets are added. If it still has fewer than three, or the target has no value yet, the architecture is random.
 
-    Asynchronous: the target is the member with the fewest children, pending ones included.
+    Asynchronous: the target is the member with the fewest children, including pending children.
     """
 
     schedule: ClassVar[str] = "dehb"
@@ -67,13 +67,14 @@ class DEHB(Strategy):
             self._cube, check_share(NAME, "F", F), check_share(NAME, "crossover", crossover), self._point
         )
         self._trials: dict[TrialId, Trial] = {}
-        # A cache: the subpopulation at each budget that was asked for. It is a function of the trials.
+        # A cache: the subpopulation at each budget that an ask has used. It is a function of the trials.
         self._populations: dict[Step, SlotPopulation | ElitePopulation] = {}
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         job = pending.job
         step = int(job.get("step", steps_of(fidelity)))
-        populations = {at: self._population(at, size) for at, size in job.get("populations", [(step, POPULATION)])}
+        sizes = job.get("populations", [(step, POPULATION)])
+        populations = {budget: self._population(budget, size) for budget, size in sizes}
         # The target comes from the subpopulation of this budget.
         population = populations[step]
         children, members = population.count_children(pending), population.members()
@@ -82,9 +83,9 @@ class DEHB(Strategy):
         pool = populations[int(job.get("from", step))].best(int(job.get("best", population.size)))
         if len(pool) < 3:
             # A mutant needs three trials. The paper fills the pool from the global population, of all budgets.
-            everyone = [trial for other in populations.values() for trial in other.members().values()]
-            pool = list({trial.id: trial for trial in [*pool, *everyone]}.values())
-        # Mutation and crossover; a random architecture where there is nothing to make a child from.
+            all_members = [trial for p in populations.values() for trial in p.members().values()]
+            pool = list({trial.id: trial for trial in [*pool, *all_members]}.values())
+        # Mutation and crossover; a random architecture if the target or the parents are missing.
         child = None
         if target in members and len(pool) >= 3:
             child = self._variation.make_child(members[target], pool, rng, slot=target, step=step)
@@ -99,8 +100,9 @@ class DEHB(Strategy):
         """Return the subpopulation of the trials that have reached `step`."""
         population = self._populations.get(step)
         if population is None or population.size != size:
-            kind = SlotPopulation if len(self.objectives) == 1 else ElitePopulation
-            population = self._populations[step] = kind(size, self.objectives, self.constraints, step)
+            population_class = SlotPopulation if len(self.objectives) == 1 else ElitePopulation
+            population = population_class(size, self.objectives, self.constraints, step)
+            self._populations[step] = population
             for trial in self._trials.values():
                 population.tell(_as_of_step(trial, step))
         return population

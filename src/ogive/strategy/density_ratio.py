@@ -1,4 +1,4 @@
-"""The part that TPE and BOHB share: two groups of trials, and the candidate with the greatest ratio of their densities.
+"""The steps that TPE and BOHB share: split trials into two groups, and choose the candidate by the ratio of their densities.
 
 Bergstra et al., "Algorithms for Hyper-Parameter Optimization" (NeurIPS 2011), section 4.1: with l(x) the density of the good
 trials and g(x) that of the others, the expected improvement increases with l(x) / g(x).
@@ -23,7 +23,7 @@ class GoodBadSplit(NamedTuple):
     Attributes:
         good: the architectures of l(x).
         bad: the architectures of g(x).
-        total: the number of trials that were split; more than `good` and `bad` hold if some of the others were left out.
+        total: the number of trials before the split. It is larger than `good` and `bad` together if `max_fit` left out some.
     """
 
     good: list[Architecture]
@@ -32,7 +32,7 @@ class GoodBadSplit(NamedTuple):
 
     @property
     def note(self) -> dict[str, int]:
-        """The entries of a proposal's note that say to how many trials the densities were fitted; empty if to all."""
+        """The entries of a proposal's note with the number of trials used, and of all trials; empty if all were used."""
         fitted = len(self.good) + len(self.bad)
         return {"fitted_on": fitted, "of": self.total} if fitted < self.total else {}
 
@@ -40,10 +40,10 @@ class GoodBadSplit(NamedTuple):
 def split_good_bad(
     observations: Observations, good_count: int, max_fit: int, good_by_number: bool = False
 ) -> GoodBadSplit:
-    """Split trials into the `good_count` best ones and the others; failed trials are among the others.
+    """Split trials into the `good_count` best and the bad ones, which include failed trials.
 
-    Of the others, only the latest are used, so that there are at most `max_fit` trials in all. They are in the order of
-    their numbers. The good trials are in the order of their ranks, or of their numbers if `good_by_number`.
+    Only the latest of the bad trials are used, so that there are at most `max_fit` trials in total. Bad trials are in the
+    order of their numbers. Good trials are in the order of their ranks, or of their numbers if `good_by_number`.
     """
     trials = observations.trials
     ranked = [trials[row] for row in np.argsort(observations.ranks(), kind="stable")] if len(trials) else []

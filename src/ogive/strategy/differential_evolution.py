@@ -29,7 +29,7 @@ from ogive.trial import Fidelity, Pending, Proposal, Step, Trial, TrialId
 NAME = "strategy 'differential_evolution'"
 
 TRIES = 50
-"""The number of children that are made until the space's constraint allows one; then an architecture is drawn at random."""
+"""The number of children to try until the space's constraint allows one. If it allows none, the proposal is random."""
 
 
 class DifferentialEvolution(Strategy):
@@ -40,10 +40,10 @@ class DifferentialEvolution(Strategy):
         F: the scaling factor: a mutant lies at a third member plus F times the difference of two members.
         crossover: Cr, the probability with which a coordinate of a child comes from the mutant, not from the target.
 
-    Asynchronous: the target of an ask is the member with the fewest children, pending ones included. A child is compared
-    with its parent when it has a value. Trials that another strategy proposed replace the worst members that they are
-    better than. With several objectives, the members are the best NP of all members and children, by front and then
-    crowding distance (Robic and Filipic, "DEMO: Differential evolution for multiobjective optimization", EMO 2005).
+    Asynchronous: the target of an ask is the member with the fewest children, including pending children. A child is
+    compared with its parent when it has a value. A trial of another strategy replaces the worst member if it is better. With
+    several objectives, the members are the best NP of all members and children, by front and then crowding distance (Robic
+    and Filipic, "DEMO: Differential evolution for multiobjective optimization", EMO 2005).
     """
 
     def __init__(
@@ -61,8 +61,8 @@ class DifferentialEvolution(Strategy):
         self._variation = Variation(
             self._cube, check_share(NAME, "F", F), check_share(NAME, "crossover", crossover), self._point
         )
-        kind = SlotPopulation if len(self.objectives) == 1 else ElitePopulation
-        self._population: SlotPopulation | ElitePopulation = kind(self.NP, objectives, constraints)
+        population_class = SlotPopulation if len(self.objectives) == 1 else ElitePopulation
+        self._population: SlotPopulation | ElitePopulation = population_class(self.NP, objectives, constraints)
         self._points: dict[TrialId, FloatArray] = {}  # a cache of `_point`
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
@@ -71,11 +71,11 @@ class DifferentialEvolution(Strategy):
         target = min(range(self.NP), key=lambda slot: (children[slot], slot))
         # Initialization: a random architecture for each of the NP members.
         members = self._population.members()
-        others = [trial for slot, trial in members.items() if slot != target]
-        if children[target] == 0 or target not in members or len(others) < 3:
+        other_members = [trial for slot, trial in members.items() if slot != target]
+        if children[target] == 0 or target not in members or len(other_members) < 3:
             return propose_random(self._cube, rng, slot=target)
         # Mutation and crossover. Selection follows in the population, when the child has a value.
-        child = self._variation.make_child(members[target], others, rng, slot=target)
+        child = self._variation.make_child(members[target], other_members, rng, slot=target)
         return child or propose_random(self._cube, rng, slot=target)
 
     def tell(self, trial: Trial) -> None:
@@ -108,9 +108,9 @@ class Variation:
     def make_child(
         self, target: Trial, pool: Sequence[Trial], rng: np.random.Generator, **note: object
     ) -> Proposal | None:
-        """Return a child of `target` and a mutant of three trials of `pool`.
+        """Return a child of `target` and of a mutant, which is made from three trials of `pool`.
 
-        None if the space's constraint allows none of `TRIES` children. Further entries of its note are given as `note`.
+        None if the space's constraint allows none of `TRIES` children. `note` is added to the note of the proposal.
         """
         x = self.point(target)
         for _ in range(TRIES):
@@ -140,7 +140,7 @@ def _cross(x: FloatArray, v: FloatArray, rate: float, rng: np.random.Generator) 
 
 
 def propose_random(cube: UnitCube, rng: np.random.Generator, **note: object) -> Proposal:
-    """Propose a random architecture at the center of its bin; further entries of its note are given as `note`."""
+    """Propose a random architecture at the center of its bin. `note` is added to the note of the proposal."""
     architecture = cube.space.sample(rng)
     return Proposal(architecture, note={"origin": "random", **note, "x": cube.to_note(cube.encode(architecture))})
 
@@ -148,12 +148,12 @@ def propose_random(cube: UnitCube, rng: np.random.Generator, **note: object) -> 
 class SlotPopulation:
     """A population for one objective. Its members have slots; each child competes for the slot of its parent.
 
-    The selection of a slot depends on the trials of that slot only, and prefers the later proposal among equals. So the
-    population does not depend on the order in which parallel trials end.
+    The member of a slot depends on the trials of this slot only; of equally good trials, it is the one proposed later. So
+    the population does not depend on the order in which parallel trials end.
 
     Args:
         size: the number of slots.
-        objectives, constraints: the order of trials, as in `ogive.objective.rank`.
+        objectives, constraints: define the order of trials, as in `ogive.objective.rank_costs`.
         step: for one of several populations (DEHB): proposals whose note has this `step` belong to it. None if there is
             only one population.
     """
@@ -167,11 +167,10 @@ class SlotPopulation:
     ) -> None:
         self.size, self.step = size, step
         self._ranking = tuple(objectives), tuple(constraints)
-        self._known: set[TrialId] = set()
-        self._counts: Counter[int] = Counter()  # the number of known trials of each slot
-        self._valued: list[dict[TrialId, Trial]] = [
-            {} for _ in range(size)
-        ]  # the trials of each slot that have a value
+        self._trial_ids: set[TrialId] = set()
+        self._counts: Counter[int] = Counter()  # the number of trials of each slot
+        # The trials of each slot that have a value.
+        self._with_value: list[dict[TrialId, Trial]] = [{} for _ in range(size)]
         self._best: dict[int, Trial] = {}  # a cache: the member of a slot
         self._without_slot: dict[TrialId, Trial] = {}  # trials of other strategies that have a value
         self._members: dict[int, Trial] | None = None  # a cache of `members`
@@ -180,10 +179,10 @@ class SlotPopulation:
         """Receive the record of a trial."""
         self._members = None
         slot = self._slot(trial.proposal)
-        if trial.id not in self._known and slot is not None:
+        if trial.id not in self._trial_ids and slot is not None:
             self._counts[slot] += 1
-        self._known.add(trial.id)
-        group = self._without_slot if slot is None else self._valued[slot]
+        self._trial_ids.add(trial.id)
+        group = self._without_slot if slot is None else self._with_value[slot]
         had_value = group.pop(trial.id, None) is not None
         has_value = bool(trial.reports) and not trial.status.failed
         if has_value:
@@ -191,7 +190,7 @@ class SlotPopulation:
         if slot is None:
             return
         if had_value:
-            self._best.pop(slot, None)  # the selection depended on the earlier record
+            self._best.pop(slot, None)  # the earlier record took part in the selection
         elif has_value and (slot in self._best or len(group) == 1):
             self._best[slot] = self._select(self._best.get(slot, trial), trial)
 
@@ -200,14 +199,14 @@ class SlotPopulation:
         counts = self._counts.copy()
         for number, proposal in pending.proposals.items():
             slot = self._slot(proposal)
-            if slot is not None and number not in self._known:
+            if slot is not None and number not in self._trial_ids:
                 counts[slot] += 1
         return counts
 
     def members(self) -> dict[int, Trial]:
-        """Return the members by slot. A slot without a trial that has a value may be filled by a trial without slot."""
+        """Return the members by slot. A trial of another strategy may fill a slot that has no trial with a value."""
         if self._members is None:
-            for slot, group in enumerate(self._valued):
+            for slot, group in enumerate(self._with_value):
                 if slot not in self._best and group:
                     self._best[slot] = reduce(self._select, group.values())
             self._members = self._merge_without_slot(dict(sorted(self._best.items())))
@@ -225,16 +224,16 @@ class SlotPopulation:
         return parent if len(ranked) == 2 and ranked[1][0] > ranked[0][0] else child
 
     def _merge_without_slot(self, members: dict[int, Trial]) -> dict[int, Trial]:
-        """Return `members` with the trials of other strategies in free slots, and in place of members worse than those."""
+        """Put trials of other strategies into free slots, and in place of members that are worse than these trials."""
         if not self._without_slot:
             return members
         slots = {trial.id: slot for slot, trial in members.items()}
-        everyone = sorted([*members.values(), *self._without_slot.values()], key=lambda trial: trial.id)
-        alive = sort_best_first(everyone, *self._ranking)[: self.size]
-        with_slot = {slots[trial.id]: trial for trial in alive if trial.id in slots}
-        free = iter(slot for slot in range(self.size) if slot not in with_slot)
-        filled = {next(free): trial for trial in alive if trial.id not in slots}
-        return dict(sorted({**with_slot, **filled}.items()))
+        candidates = sorted([*members.values(), *self._without_slot.values()], key=lambda trial: trial.id)
+        survivors = sort_best_first(candidates, *self._ranking)[: self.size]
+        with_slot = {slots[trial.id]: trial for trial in survivors if trial.id in slots}
+        free_slots = iter(slot for slot in range(self.size) if slot not in with_slot)
+        added = {next(free_slots): trial for trial in survivors if trial.id not in slots}
+        return dict(sorted({**with_slot, **added}.items()))
 
     def _slot(self, proposal: Proposal) -> int | None:
         slot, step = proposal.note.get("slot"), proposal.note.get("step")
@@ -256,23 +255,23 @@ class ElitePopulation:
     ) -> None:
         self.size, self.step = size, step
         self._ranking = tuple(objectives), tuple(constraints)
-        self._known: set[TrialId] = set()  # trials that were proposed for this population
-        self._valued: dict[TrialId, Trial] = {}
+        self._trial_ids: set[TrialId] = set()  # trials that were proposed for this population
+        self._with_value: dict[TrialId, Trial] = {}
         self._best: list[Trial] | None = None  # a cache of `best`
 
     def tell(self, trial: Trial) -> None:
         """Receive the record of a trial."""
         if trial.proposal.note.get("step") == self.step:
-            self._known.add(trial.id)
-        self._valued.pop(trial.id, None)
+            self._trial_ids.add(trial.id)
+        self._with_value.pop(trial.id, None)
         if trial.reports and not trial.status.failed:
-            self._valued[trial.id] = trial
+            self._with_value[trial.id] = trial
         self._best = None
 
     def count_children(self, pending: Pending) -> Counter[int]:
-        """Return for each slot how many trials it has, pending ones included; trials go to the slots in turn."""
-        own_trials = (number for number, p in pending.proposals.items() if p.note.get("step") == self.step)
-        count = len(self._known) + sum(number not in self._known for number in own_trials)
+        """Return for each slot how many trials it has, pending ones included; trials are assigned to the slots in turn."""
+        pending_trials = (number for number, p in pending.proposals.items() if p.note.get("step") == self.step)
+        count = len(self._trial_ids) + sum(number not in self._trial_ids for number in pending_trials)
         return Counter({slot: count // self.size + (slot < count % self.size) for slot in range(self.size)})
 
     def members(self) -> dict[int, Trial]:
@@ -282,6 +281,6 @@ class ElitePopulation:
     def best(self, count: int) -> list[Trial]:
         """Return the best `count` members, best first."""
         if self._best is None:
-            everyone = sorted(self._valued.values(), key=lambda trial: trial.id)
-            self._best = sort_best_first(everyone, *self._ranking)[: self.size]
+            by_number = sorted(self._with_value.values(), key=lambda trial: trial.id)
+            self._best = sort_best_first(by_number, *self._ranking)[: self.size]
         return self._best[:count]

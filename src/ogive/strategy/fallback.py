@@ -1,4 +1,4 @@
-"""Random proposals where the arithmetic of a model fails, with the reason in the proposal's note."""
+"""Random proposals in place of a model whose arithmetic fails, with the reason in the proposal's note."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from ogive.surrogates.numerical_errors import NUMERICAL, format_error
 from ogive.trial import Fidelity, Pending, Proposal
 
 FALLBACK_KEY = "fallback"
-"""The key of a proposal's note that says why a model, or a part of it, was not used. The controller warns of the first."""
+"""The key of a proposal's note under which it says why a model, or a part of it, was not used. The controller gives a
+warning for the first such proposal of a search."""
 
 S = TypeVar("S", bound=Strategy)
 Ask = Callable[[S, np.random.Generator, Pending, Fidelity], Proposal]
@@ -22,13 +23,13 @@ Ask = Callable[[S, np.random.Generator, Pending, Fidelity], Proposal]
 def random_on_numerical_error(ask: Ask[S]) -> Ask[S]:
     """Decorate the `ask` of a model-based strategy: propose at random if fitting or evaluating the model fails numerically.
 
-    So a model that cannot be fitted, for example because all values are equal or overflow, never ends a search.
+    So a search continues although a model cannot be fitted, for example because all values are equal or overflow.
     """
 
     @wraps(ask)
     def ask_or_sample(self: S, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         try:
-            # NumPy's warnings are off: code that infinities or NaN could mislead checks for them itself.
+            # Disable NumPy's warnings: where infinities or NaN could lead to a wrong result, the code checks for them.
             with np.errstate(all="ignore"):
                 return ask(self, rng, pending, fidelity)
         except NUMERICAL as error:

@@ -34,7 +34,7 @@ from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 NAME = "strategy 'gp'"
 
 CORE = 150
-"""The largest number of trials from which the kernel's parameters are drawn; fewer if there are more than two outputs."""
+"""The parameters of a kernel are drawn from at most this many trials; from fewer if there are more than two outputs."""
 
 BEST = 5
 """The number of best trials near which candidates are drawn."""
@@ -43,36 +43,37 @@ REFINEMENTS = 2
 """The number of rounds of moves around the best candidates, in a space that is too large to enumerate."""
 
 VOLUME_INTERVAL = 3
-"""With several objectives, every third ask uses the hypervolume, the others the rank."""
+"""With several objectives, every third ask uses the models of the objectives, the others the model of the rank."""
 
 
 class GaussianProcess(Strategy):
-    """Propose the candidate with the best acquisition value.
+    """Propose the candidate with the highest acquisition value.
 
-    The candidates are all architectures of a small space. In a larger one, they are random samples and moves around the best
-    architectures.
+    In a small space, all architectures are candidates. In a larger one, the candidates are random samples and moves around
+    the best architectures.
 
     Options:
         initial: how many trials need a value before the models are used; proposals are random until then.
         candidates: the number of candidates at each ask; half of them if the space is too large to enumerate.
         draws: the number of draws of the kernel's parameters from their posterior.
-        local: every `local`-th ask considers only the neighbours of the best architecture that have no trial yet. Such a
-            step of local search finds improvements that the model misjudges. If all neighbours of the best have a trial, and
-            at least as many trials came after the best one as up to it, the ask goes to a local search that starts
-            elsewhere; so a model that is certain of one part of the space does not stay there. 0 for never. Ignored with
-            several objectives, where many trials are best: there, these steps lost more than they gained.
+        local: at every `local`-th ask, the candidates are only the neighbours of the best architecture that have no trial
+            yet. Such a step of local search finds improvements that the model misjudges. If all neighbours of the best have
+            a trial, and at least as many trials came after the best one as up to it, the ask is passed to a strategy of
+            local search that starts from random architectures. So the search leaves a part of the space where the model
+            expects no better architecture. 0 for no such asks. Ignored with several objectives, where many trials are best
+            and these steps lost more than they gained.
         max_fit: with more trials than this, the models are fitted to the best third of this number, and to evenly spread
             ranks of the others; the proposal's note gives the numbers as `fitted_on` and `of`. (The time of a fit grows with
-            the cube of their number.)
-        graph: the graph of an architecture, for the Weisfeiler-Lehman kernel and the paths: a function that returns (labels
-            of nodes, edges as pairs of node indices), "module:function" of such a function, or "decisions" for the graph of
-            which decision activates which. None for the graph that the space declares. If it declares none, or with "none",
-            the labels of decisions with equal alternatives are counted instead.
+            the cube of the number of trials.)
+        graph: the graph of an architecture, for the Weisfeiler-Lehman kernel and the paths. Either a function that returns
+            (labels of nodes, edges as pairs of node indices), "module:function" of such a function, or "decisions" for the
+            graph of which decision activates which. None for the graph that the space declares. Without a graph (the space
+            declares none, or "none"), the labels of decisions with equal alternatives are counted instead.
         depth: the number of iterations of the Weisfeiler-Lehman kernel.
 
-    With several objectives, every third ask uses one model of each objective and the hypervolume. The others use one model
-    of the rank among all trials (front, then crowding distance), which finds good trials where the former misjudges the
-    front. Trials are compared at the highest step that a quarter of them, and at least `initial`, have reached.
+    With several objectives, every third ask uses a model of each objective and the hypervolume. The other asks use a model
+    of the rank among all trials (front, then crowding distance), which finds good trials that the models of the objectives
+    misjudge. Trials are compared at the highest step that a quarter of them, and at least `initial`, have reached.
     """
 
     def __init__(
@@ -123,13 +124,15 @@ class GaussianProcess(Strategy):
         self._surrogate.failure_reason = None
         pending_x = self._pool.embed([proposal.architecture for proposal in pending])
         acquisition = Acquisition.fit(self._surrogate, data, pending_x)
-        # Step 3: collect candidates. At every `local`-th ask these are neighbours of the best, or local search takes over.
+        # Step 3: collect candidates. At every `local`-th ask they are neighbours of the best trials, or the ask is passed to
+        # local search.
         excluded = {trial.architecture.id for trial in trials} | {proposal.architecture.id for proposal in pending}
-        best_rows = self._best_rows(observations, ranks, rng)
+        best_rows = self._select_best_rows(observations, ranks, rng)
         best = [observations.trials[row].architecture for row in best_rows]
         candidates = None
         if self.local and ask_number % self.local == 0:
-            # Row i is the (i + 1)-th trial: stuck, if the best has not changed for as many trials as it took to find it.
+            # Row i is the (i + 1)-th trial. The search is stuck if finding the best trial took n trials, and at least n
+            # trials came after it.
             is_stuck = len(observations.trials) >= 2 * (best_rows[0] + 1)
             candidates = self._neighbors_of_first(best[:1] if is_stuck else best, excluded, rng)
             if candidates is None and is_stuck:
@@ -152,11 +155,13 @@ class GaussianProcess(Strategy):
     def _uses_rank(self, ask_number: int) -> bool:
         return len(self.objectives) > 1 and ask_number % VOLUME_INTERVAL != 0
 
-    def _best_rows(self, observations: Observations, ranks: FloatArray, rng: np.random.Generator) -> Sequence[int]:
+    def _select_best_rows(
+        self, observations: Observations, ranks: FloatArray, rng: np.random.Generator
+    ) -> Sequence[int]:
         """Return the rows of the best observations, near which candidates are drawn.
 
-        With several objectives these are random ones of the Pareto front. The first by rank would only be its ends, since
-        these have the greatest crowding distance.
+        With several objectives these are drawn at random from the Pareto front. The best by rank would only be the ends of
+        the front, since these have the greatest crowding distance.
         """
         feasible = observations.feasible
         front = np.flatnonzero(feasible & pareto_front(np.where(feasible[:, None], observations.costs, np.inf)))
@@ -167,33 +172,35 @@ class GaussianProcess(Strategy):
     def _neighbors_of_first(
         self, centers: Sequence[Architecture], excluded: set[str], rng: np.random.Generator
     ) -> CandidateSet | None:
-        """Return the neighbours that are not `excluded` of the first center that has any; None if none has."""
+        """Return the neighbours of the first center that has any whose ids are not `excluded`; None if there is none."""
         neighbors = (self._pool.neighbors(center, excluded, rng) for center in centers)
         return next((candidates for candidates in neighbors if len(candidates)), None)
 
     def _draw_candidates(
         self, best: Sequence[Architecture], excluded: set[str], cheap_score: Acquisition, rng: np.random.Generator
     ) -> CandidateSet:
-        """Return the candidates from the whole space that are worth the full acquisition function."""
+        """Return candidates from all parts of the space: those with the best cheap scores."""
         count = self.candidates if self._pool.is_enumerated else self.candidates // 2
         candidates = self._pool.draw(best, excluded, count, rng)
         # In a large space, add moves around the candidates that look best so far.
         for _ in range(0 if self._pool.is_enumerated else REFINEMENTS):
-            top = candidates.top(cheap_score(candidates.x), BEST).architectures
+            best_candidates = candidates.select_best(cheap_score(candidates.x), BEST).architectures
             excluded_now = excluded | {architecture.id for architecture in candidates.architectures}
-            candidates = candidates.plus(self._pool.draw_near(top, excluded_now, count // 4, rng))
-        # The full acquisition is computed for a quarter of them.
-        return candidates.top(cheap_score(candidates.x), count // 4)
+            candidates = candidates.extended_with(self._pool.draw_near(best_candidates, excluded_now, count // 4, rng))
+        # Keep the best quarter, since the full acquisition function takes longer to compute.
+        return candidates.select_best(cheap_score(candidates.x), count // 4)
 
     def _select_data(self, observations: Observations, ranks: FloatArray, by_rank: bool) -> AcquisitionData:
-        """Return the data of the models, with limits on the number of trials."""
+        """Return the data that the models are fitted to: all observations, or a subset if there are too many."""
         n, outputs = len(ranks), observations.costs.shape[1] + observations.excess.shape[1]
-        # The time of drawing parameters is shared by all outputs.
+        # The more outputs, the fewer trials for each, so that the total time of drawing parameters hardly grows.
         limit = min(CORE, 2 * CORE // (outputs + bool(observations.failed)), self.max_fit)
-        limits = [limit] * outputs + [limit // 2]  # the model of failure has as many failed trials in addition
+        # The model of failure gets half as many rows, since up to as many failed trials are added to them.
+        limits = [limit] * outputs + [limit // 2]
 
         def core_rows(output: int) -> Rows:
-            # Parameters are drawn again at milestones. Each output has them at another trial, so that no ask draws all.
+            # Parameters are drawn again at milestones. The milestones of each output are shifted by one trial, so that no
+            # ask draws the parameters of all outputs.
             first_rows = np.arange(last_milestone(max(1, n - output)))
             return subsample_rows(observations.select(first_rows).ranks().astype(np.float64), limits[output])
 

@@ -43,7 +43,7 @@ class Genetic(Strategy):
         drop: the member that leaves when a trial joins: "oldest" or "worst".
 
     The fitness of a member is the difference of its objective from the worst member's (Goldberg's windowing) if there is
-    one objective and all members satisfy the constraints; otherwise it is the number of ranks below it.
+    one objective and all members satisfy the constraints. Otherwise it is the difference of its rank from the worst rank.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Genetic(Strategy):
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         # The first population is random.
-        if self._population.is_small(pending, least=2):
+        if self._population.is_incomplete(pending, min_alive=2):
             return Proposal(self.space.sample(rng), note={"origin": "random"})
         # Selection, crossover with the given probability, mutation.
         first, second = self._select(rng), self._select(rng)
@@ -81,22 +81,23 @@ class Genetic(Strategy):
             # A copy of its one parent would give no information: change at least one decision.
             mutated = mutate(self.space, first.architecture, self.mutation, rng, at_least_one=True)
             return Proposal(mutated, note={"origin": "mutation", "parent": first.id})
-        except SpaceError as error:  # the space's constraint allows no architecture that near
+        except SpaceError as error:  # the space's constraint allows no architecture that close to the parents
             return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_mutation": str(error)})
 
     def tell(self, trial: Trial) -> None:
         self._population.tell(trial)
 
     def _select(self, rng: np.random.Generator) -> Trial:
+        """Return a member, by tournament or with a probability proportional to its fitness."""
         members = self._population.members()
         if self.selection == "tournament":
-            entrants = rng.integers(len(members), size=self.sample).tolist()
-            winner: int = min(entrants, key=lambda row: members[row][0])
-            return members[winner][1]
-        fitness = self._fitness(members)
+            rows = rng.integers(len(members), size=self.sample).tolist()
+            best_row: int = min(rows, key=lambda row: members[row][0])
+            return members[best_row][1]
+        fitness = self._compute_fitness(members)
         return members[int(rng.choice(len(members), p=fitness / fitness.sum()))][1]
 
-    def _fitness(self, members: Sequence[tuple[int, Trial]]) -> FloatArray:
+    def _compute_fitness(self, members: Sequence[tuple[int, Trial]]) -> FloatArray:
         """Return the fitness [P] of the members, at least one of them above 0."""
         ranks = np.array([rank for rank, _ in members])
         fitness = (ranks.max() - ranks).astype(np.float64)
@@ -107,25 +108,25 @@ class Genetic(Strategy):
             costs = np.array([self.objectives[0].cost(metrics) for metrics in values])
             if np.isfinite(costs).all():
                 fitness = costs.max() - costs
-        # If all are equally good, or the sum overflows, each is selected with the same probability.
+        # If all members are equally good, or the sum overflows, each is selected with the same probability.
         return fitness if fitness.any() and math.isfinite(fitness.sum()) else np.ones(len(members))
 
 
 def mutate(
     space: Space, architecture: Architecture, rate: float | None, rng: np.random.Generator, *, at_least_one: bool
 ) -> Architecture:
-    """Return `architecture` with each active decision changed at random, independently of the others.
+    """Change each active decision of `architecture` with probability `rate`, independently of the others.
 
-    Decisions that a change activates are drawn at random. If the space has a constraint, changes are drawn until it allows
-    them; the probability that nothing changes is the same as without the constraint.
+    Decisions that a change activates are drawn at random. If the space has a constraint, mutations are drawn until it allows
+    one. The probability that nothing changes is the same as without the constraint.
 
     Args:
         space: the space of the architecture.
         architecture: an architecture that the space allows.
-        rate: the probability of a change of a decision. None for 1 / (active decisions that have another alternative), which
-            is one change on average.
+        rate: the probability of a change. None for 1 / (number of active decisions with more than one alternative), which
+            gives one change on average.
         rng: the source of random numbers.
-        at_least_one: if no change was drawn, change one decision, chosen uniformly.
+        at_least_one: whether to change one decision, chosen uniformly, if no change was drawn.
 
     Raises:
         SpaceError: nothing can be changed, or the space's constraint rejected all of `TRIES` mutations.
@@ -147,6 +148,6 @@ def mutate(
         child = Architecture(space, complete(space.decisions, {**architecture, **labels}, u))
         if space.violation(child) is None:
             return child
-        # From the second try on, something must change: else the constraint would make unchanged children more frequent.
+        # From the second try on, something must change: otherwise a constraint would make unchanged children more frequent.
         at_least_one = True
     raise SpaceError(f"the constraint refused all of {TRIES} mutations of {architecture!r}")

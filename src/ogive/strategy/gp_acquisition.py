@@ -28,13 +28,13 @@ from ogive.surrogates.metric_models import MetricModels, ModelledOutput, Rows, l
 Transform = Callable[[FloatArray], FloatArray]
 
 TRANSFORMS: dict[str, Transform] = {"normal_scores": normal_scores, "winsorized": winsorize}
-"""The transforms of objectives, by the names that the random numbers of the models' parameters depend on."""
+"""The transforms of objectives by name. The name is a part of `ModelledOutput.name`, which seeds the draws of parameters."""
 
 DIRECTIONS, NORMALS = 128, 4
-"""The numbers of directions and of pairs of opposite normal numbers that the hypervolume improvement is averaged over."""
+"""The hypervolume improvement is an average over this many directions, and this many pairs (z, -z) of normal numbers."""
 
 MARGIN = 0.1
-"""The distance, in standard deviations, of the hypervolume's reference point from the worst costs of any trial."""
+"""The distance, in standard deviations, of the hypervolume's reference point beyond the worst costs of feasible trials."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +45,9 @@ class AcquisitionData:
         observations: the observations of all trials.
         embed: returns the embedding [k, p] of k architectures.
         fit_rows: the rows of the observations that the models are conditioned on.
-        core_rows: returns the rows from which the kernel's parameters are drawn, for the number of an output. The outputs
+        core_rows: returns the rows from which the kernel's parameters are drawn, for the index of an output. The outputs
             are the objectives, the constraints, and failure, in this order.
-        by_rank: True to model the rank among the rows in place of the objectives.
+        by_rank: whether the rank among the rows is modelled in place of the objectives.
     """
 
     observations: Observations
@@ -61,15 +61,16 @@ class AcquisitionData:
         return self.embed([self.observations.trials[row].architecture for row in rows])
 
     def select_costs(self, rows: Rows) -> FloatArray:
-        """Return the modelled costs [k, o] of k rows. They depend on these rows only, also if they are ranks."""
+        """Return the modelled costs [k, o] of k rows. Ranks are computed among these rows only."""
         observations = self.observations.select(rows)
         return observations.ranks().astype(np.float64)[:, None] if self.by_rank else observations.costs
 
-    def make_output(self, name: str, number: int, values: Callable[[Rows], FloatArray]) -> ModelledOutput:
-        """Return the output with this number, whose values [k] for k rows are `values(rows)`."""
-        core = self.core_rows(number)
-        # Models of ranks use other draws of the parameters at each ask, else many asks would share the same few draws. In
-        # docs/measured.md, two objectives reach 98.10 % (0.14) of the hypervolume so, and 98.01 % (0.10) with equal draws.
+    def make_output(self, name: str, index: int, values: Callable[[Rows], FloatArray]) -> ModelledOutput:
+        """Return the output with this index; `values(rows)` returns its values [k] for k rows."""
+        core = self.core_rows(index)
+        # Models of ranks use different draws of the parameters at each ask, since otherwise many asks would share the same
+        # few draws. With different draws, two objectives reach 98.10 % (0.14) of the hypervolume, with the same draws
+        # 98.01 % (0.10) (docs/measured.md).
         turn = len(self.observations.trials) if self.by_rank else 0
         return ModelledOutput(
             name=name,
@@ -84,6 +85,8 @@ class AcquisitionData:
         """Return the output that is 1 for failed trials, and -1 for others."""
         failed = [trial.architecture for trial in self.observations.failed]
         core = self.core_rows(self.observations.costs.shape[1] + self.observations.excess.shape[1])
+        # At most as many failed trials as others. Those of the core change only at milestones, because its parameters are
+        # drawn again whenever it changes.
         core_failed = failed[: min(last_milestone(len(failed)), len(core))]
         x, y = self._failure_data(self.fit_rows, failed[: len(self.fit_rows)])
         core_x, core_y = self._failure_data(core, core_failed)
@@ -99,21 +102,21 @@ class Acquisition:
     """The acquisition function; more is better.
 
     Attributes:
-        objectives: for each of o objectives its models; less is better.
-        limits: for each output that should be at most 0 (constraints, failure) its models.
-        feasible: [n] whether each of the trials that the models of objectives were fitted to satisfies all constraints.
+        objective_models: the models of each of o objectives; less is better.
+        limit_models: the models of each output that must be at most 0 for a feasible trial (constraints, failure).
+        feasible: [n] whether a trial satisfies all constraints, for the trials that the objectives were fitted to.
     """
 
-    objectives: Sequence[Sequence[GPRegression]]
-    limits: Sequence[Sequence[GPRegression]]
+    objective_models: Sequence[Sequence[GPRegression]]
+    limit_models: Sequence[Sequence[GPRegression]]
     feasible: BoolArray
 
     @staticmethod
     def fit(surrogate: MetricModels, data: AcquisitionData, pending: FloatArray) -> Acquisition:
-        """Return the acquisition function for `data`, while architectures with the embeddings `pending` [w, p] run."""
+        """Return the acquisition function for `data` and pending architectures with the embeddings `pending` [w, p]."""
         observations, outputs = data.observations, 1 if data.by_rank else data.observations.costs.shape[1]
-        # With one objective, two models share the work: normal scores are robust, winsorized values keep the distances among
-        # good trials. With several, the hypervolume needs distances, and normal scores have none.
+        # With one objective, there are two models of each draw: normal scores are robust, and winsorized values keep the
+        # distances among good trials. With several, only the latter are used, because the hypervolume needs distances.
         transforms = ("normal_scores", "winsorized") if outputs == 1 else ("winsorized",)
 
         def fit_objective(j: int, name: str) -> list[GPRegression]:
@@ -124,28 +127,26 @@ class Acquisition:
             return surrogate.fit(output)
 
         def fit_limit(j: int) -> list[GPRegression]:
-            number = observations.costs.shape[1] + j
-            output = data.make_output(
-                f"constraint {j}", number, lambda rows: scale_excess(observations.excess[rows, j])
-            )
+            index = observations.costs.shape[1] + j
+            output = data.make_output(f"constraint {j}", index, lambda rows: scale_excess(observations.excess[rows, j]))
             return surrogate.fit(output)
 
         # Ginsbourger et al. (2010), "Kriging believer": condition on pending architectures with their predicted costs.
-        objectives = []
+        objective_models = []
         for j in range(outputs):
             draws = zip(*(fit_objective(j, name) for name in transforms), strict=True)
-            objectives.append([model.condition_on_pending(pending) for draw in draws for model in draw])
-        # A constraint that no trial has violated needs no model, and failure needs one if a trial has failed.
-        limits = [fit_limit(j) for j, column in enumerate(observations.excess.T) if (column > 0).any()]
+            objective_models.append([model.condition_on_pending(pending) for draw in draws for model in draw])
+        # Model only the constraints that some trial has violated, and failure only if a trial has failed.
+        limit_models = [fit_limit(j) for j, column in enumerate(observations.excess.T) if (column > 0).any()]
         if observations.failed:
-            limits.append(surrogate.fit(data.make_failure_output()))
-        return Acquisition(objectives, limits, observations.feasible[data.fit_rows])
+            limit_models.append(surrogate.fit(data.make_failure_output()))
+        return Acquisition(objective_models, limit_models, observations.feasible[data.fit_rows])
 
     def cheap_score(self) -> Acquisition:
-        """Return the acquisition by the first models of each list only: faster, and enough to drop poor candidates."""
+        """Return the acquisition function by the first models of each list: faster, and enough to drop poor ones."""
         return Acquisition(
-            objectives=[models[:2] for models in self.objectives],
-            limits=[models[:1] for models in self.limits],
+            objective_models=[models[:2] for models in self.objective_models],
+            limit_models=[models[:1] for models in self.limit_models],
             feasible=self.feasible,
         )
 
@@ -154,48 +155,48 @@ class Acquisition:
         # Gardner et al. (2014): the improvement times the probability that each constraint holds. Snoek et al. (2012): each
         # factor is averaged over the models, which differ in the draw of the kernel's parameters.
         score = np.ones(len(x))
-        for models in self.limits:
+        for models in self.limit_models:
             score *= np.mean([probability_below(*model.predict(x), 0.0) for model in models], axis=0)
         # While no trial is feasible, only the probability of being feasible counts.
         if self.feasible.any():
-            score *= self._improvement(x) if len(self.objectives) == 1 else self._hypervolume_improvement(x)
+            score *= self._improvement(x) if len(self.objective_models) == 1 else self._hypervolume_improvement(x)
         return score
 
     def _improvement(self, x: FloatArray) -> FloatArray:
-        """Return the expected improvement [m] on the best feasible trial, averaged over the models."""
+        """Return the expected improvement [m] over the best feasible trial, averaged over the models."""
         rows = np.flatnonzero(self.feasible)
         improvements = [
-            expected_improvement(*model.predict(x), best=float(model.y[rows].min())) for model in self.objectives[0]
+            expected_improvement(*model.predict(x), best=float(model.y[rows].min()))
+            for model in self.objective_models[0]
         ]
         return np.asarray(np.mean(improvements, axis=0))
 
     def _hypervolume_improvement(self, x: FloatArray) -> FloatArray:
         """Return the expected hypervolume improvement [m], averaged over the models.
 
-        The reference point is beyond the worst costs of all feasible trials; `winsorize` limits how bad these are. A
-        reference point at the ends of the current front would give candidates beyond them no improvement at all.
+        The reference point is beyond the worst costs of all feasible trials, which `winsorize` has limited. With a reference
+        point at the ends of the current front, candidates beyond these ends would have no improvement at all.
 
-        The noise of a model counts as uncertainty of a candidate. Much of it is what the kernel cannot express, and a model
-        that is too certain of unknown architectures never explores parts of the front.
+        The noise of a model counts as uncertainty of a candidate. Much of this noise is variation that the kernel cannot
+        express, and a model that is too certain about unknown architectures never explores parts of the front.
         """
         rows = np.flatnonzero(self.feasible)
-        y = np.stack([models[0].y[rows] for models in self.objectives], axis=1)
+        y = np.stack([models[0].y[rows] for models in self.objective_models], axis=1)
         front = y[pareto_front(y)]
         reference = y.max(axis=0) + MARGIN
         draws = []
-        for models in zip(*self.objectives, strict=True):
+        for models in zip(*self.objective_models, strict=True):
             moments = [model.predict(x, noise=True) for model in models]
-            draws.append(
-                tuple(np.stack(part, axis=1) for part in zip(*moments, strict=True))
-            )  # means, deviations [m, o]
+            # Means and deviations [m, o] of all objectives.
+            draws.append(tuple(np.stack(part, axis=1) for part in zip(*moments, strict=True)))
         # Two objectives have a closed form.
-        if len(self.objectives) == 2:
+        if len(self.objective_models) == 2:
             improvements = [expected_area_improvement(mean, deviation, front, reference) for mean, deviation in draws]
             return np.asarray(np.mean(improvements, axis=0))
         # More objectives: sample costs, and average over directions. All candidates and all asks share the random numbers.
         rng = np.random.default_rng(0)
-        half = rng.standard_normal((NORMALS, len(self.objectives)))
-        normals = np.concatenate([half, -half])[:, None, :]  # [2 NORMALS, 1, o]
+        z = rng.standard_normal((NORMALS, len(self.objective_models)))
+        normals = np.concatenate([z, -z])[:, None, :]  # [2 NORMALS, 1, o]
         samples = np.concatenate([mean + normals * deviation for mean, deviation in draws])
-        directions = sample_directions(DIRECTIONS, len(self.objectives), rng)
+        directions = sample_directions(DIRECTIONS, len(self.objective_models), rng)
         return hypervolume_improvement(samples, front, reference, directions)

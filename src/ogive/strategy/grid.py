@@ -19,8 +19,8 @@ from ogive.trial import Fidelity, Pending, Proposal, Trial
 NAME = "strategy 'grid'"
 ORDERS = ("seeded", "lexicographic")
 
-SHUFFLED = 200_000
-"""The largest number of architectures that are shuffled."""
+MAX_SHUFFLED = 200_000
+"""The largest number of architectures of a grid in random order, which is kept in memory."""
 
 
 class Grid(Strategy):
@@ -53,13 +53,13 @@ class Grid(Strategy):
         self._evaluated: set[str] = set()  # ids of the architectures that have a trial
         self._listed: list[Architecture] = []  # the beginning of the grid, one architecture for each id
         self._remaining: Iterator[Architecture] | None = None  # the part of the grid that is not listed yet
-        self._first = 0  # the index of the first listed architecture without a trial
+        self._first_open = 0  # the index of the first listed architecture without a trial
         if order == "seeded":
             self._shuffle()
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         rejected = {proposal.architecture.id for proposal in pending.rejected}
-        index = self._first
+        index = self._first_open
         while (architecture := self._architecture_at(index)) is not None:
             is_new = architecture.id not in self._evaluated and architecture.id not in rejected
             if is_new and not pending.contains_id(architecture.id):
@@ -69,36 +69,41 @@ class Grid(Strategy):
 
     def tell(self, trial: Trial) -> None:
         self._evaluated.add(trial.architecture.id)
-        while self._first < len(self._listed) and self._listed[self._first].id in self._evaluated:
-            self._first += 1
+        while self._first_open < len(self._listed) and self._listed[self._first_open].id in self._evaluated:
+            self._first_open += 1
 
     def _architecture_at(self, index: int) -> Architecture | None:
-        """Return the architecture at `index` of the grid, which is listed up to there; None beyond the end."""
+        """List the grid up to `index`, and return the architecture at this index; None beyond the end of the grid."""
         if self._remaining is None:
             self._remaining = _unique(self.space.grid(self.resolution))
         self._listed += islice(self._remaining, max(0, index + 1 - len(self._listed)))
         return self._listed[index] if index < len(self._listed) else None
 
     def _shuffle(self) -> None:
-        limit = 0 if self._is_surely_large() else SHUFFLED + 1
+        """List the grid in random order.
+
+        Raises:
+            JobError: the grid has more than `MAX_SHUFFLED` architectures.
+        """
+        limit = 0 if self._is_surely_large() else MAX_SHUFFLED + 1
         grid = list(islice(_unique(self.space.grid(self.resolution)), limit))
-        if not limit or len(grid) > SHUFFLED:
+        if not limit or len(grid) > MAX_SHUFFLED:
             raise JobError(
-                f"{NAME}: the grid has more than {SHUFFLED:,} architectures, too many for a random order; set "
+                f"{NAME}: the grid has more than {MAX_SHUFFLED:,} architectures, too many for a random order; set "
                 "order='lexicographic', or use 'random'"
             )
         self._listed = [grid[i] for i in generator(self.seed, "grid").permutation(len(grid))]
         self._remaining = iter(())
 
     def _is_surely_large(self) -> bool:
-        """Return whether the grid is too large to shuffle, as far as that is known without listing it.
+        """Return True if the grid is known to be too large to shuffle without listing it; otherwise False.
 
-        It is known if no constraint forbids architectures, no canonical form merges them, and no decision is real.
+        The size is known if no constraint forbids architectures, no canonical form merges them, and no decision is real.
         """
         if self.space.constraint is not None or self.space.canonical is not None:
             return False
         size = self.space.size()
-        return SHUFFLED < (size.low if isinstance(size, SizeBounds) else size) < math.inf
+        return MAX_SHUFFLED < (size.low if isinstance(size, SizeBounds) else size) < math.inf
 
 
 def _unique(architectures: Iterator[Architecture]) -> Iterator[Architecture]:

@@ -19,7 +19,7 @@ from ogive.strategy.base import Strategy
 from ogive.trial import EMPTY, Fidelity, Pending, Proposal, Trial
 
 Choices = Mapping[str, Any]
-INDEX = "listed"
+INDEX_KEY = "listed"
 """The key of a proposal's note that holds its index in the list."""
 
 
@@ -29,7 +29,7 @@ class Listed(Strategy):
     Args:
         space, objectives, constraints: as for every strategy.
         architectures: {decision: label} of the active decisions of each architecture, as `Architecture.to_json` returns it.
-        settings: for each architecture its `Proposal.settings`; empty for none.
+        settings: the `Proposal.settings` of each architecture; empty for no settings.
 
     Raises:
         JobError: the list is empty, an item is not an architecture of the space, or the numbers of architectures and
@@ -60,9 +60,10 @@ class Listed(Strategy):
 
 
 class Initial(Strategy):
-    """Propose the architectures of a list, then those of `strategy`, which receives the trials of the list as well.
+    """Propose the architectures of a list first, then those of `strategy`, which also receives the trials of the list.
 
-    `Deduplicated` and `Constrained` go around it; architectures of the list that they reject are skipped.
+    `Deduplicated` and `Constrained` are wrapped around this strategy; architectures of the list that they reject are
+    skipped.
 
     Attributes:
         origin: the value of `origin` in the notes of the list's proposals.
@@ -105,7 +106,7 @@ class _ProposalList:
         index = next((index for index in range(len(self.proposals)) if index not in used), None)
         if index is None:
             return None
-        return replace(self.proposals[index], note={INDEX: index, "origin": self._origin})
+        return replace(self.proposals[index], note={INDEX_KEY: index, "origin": self._origin})
 
     def tell(self, trial: Trial) -> None:
         index = self._index(trial.proposal)
@@ -113,8 +114,8 @@ class _ProposalList:
             self._evaluated.add(index)
 
     def _index(self, proposal: Proposal) -> int | None:
-        # The origin tells apart the lists of a warm start and of the user, which may both precede a strategy.
-        return proposal.note.get(INDEX) if proposal.note.get("origin") == self._origin else None
+        # The list of a warm start and the list of the user may both precede a strategy; the origin says which one it is.
+        return proposal.note.get(INDEX_KEY) if proposal.note.get("origin") == self._origin else None
 
 
 def parse_list(
@@ -138,6 +139,7 @@ def parse_list(
 
 
 def _parse_architecture(space: Space, index: int, choices: Choices) -> Architecture:
+    """Return the architecture with these labels, after checking that the space allows it."""
     if not isinstance(choices, Mapping):
         raise JobError(f"architectures[{index}]: found {choices!r}; give {{decision: label, ...}}")
     try:

@@ -32,9 +32,9 @@ class LocalSearch(Strategy):
         initial: the number of random architectures at the start of each search; it continues from the best of them.
 
     Asynchronous: a search is open while its best trial has a neighbour that was not proposed yet. An ask continues the
-    oldest open search, or starts a new one if none is open. So no worker waits for the last neighbours of an optimum; if one
-    of them turns out better, its search is open again. A search also ends if other searches have evaluated all neighbours.
-    With several objectives, a trial is better than another if it dominates it.
+    oldest open search, or starts a new one if none is open. So no worker waits for the values of the last neighbours. If one
+    of them is better than the best trial, the search is open again. Neighbours that another search has evaluated are not
+    evaluated again. With several objectives, a trial is better than another if it dominates it.
 
     Trials that another strategy proposed count as random architectures at the start of search 0.
     """
@@ -61,12 +61,12 @@ class LocalSearch(Strategy):
             if pending_starts[number] + len(search.starts) < self.initial:
                 return Proposal(self.space.sample(rng), note={"origin": "random", "search": number})
             # Step 3: evaluate a neighbour of the best trial so far; `_best` moves as soon as one is better.
-            unseen = [n for n in self._neighbors(search) if n.id not in pending_ids]
-            if unseen:
+            candidates = [n for n in self._neighbors(search) if n.id not in pending_ids]
+            if candidates:
                 parent = self._best(search)
                 assert parent is not None, "a search without a best trial has no neighbours"
                 note = {"origin": "local search", "search": number, "parent": parent.id}
-                return Proposal(unseen[int(rng.integers(len(unseen)))], note=note)
+                return Proposal(candidates[int(rng.integers(len(candidates)))], note=note)
         # All searches are at a local optimum, as far as is known: start the next one.
         return Proposal(self.space.sample(rng), note={"origin": "random", "search": numbers[-1] + 1 if numbers else 0})
 
@@ -76,12 +76,12 @@ class LocalSearch(Strategy):
         if _is_start(trial.proposal):
             search.starts.add(trial.id)
         if trial.status.failed:
-            former = search.trials.pop(trial.id, None)
+            previous = search.trials.pop(trial.id, None)
         else:
-            former = search.trials.get(trial.id)
+            previous = search.trials.get(trial.id)
             search.trials[trial.id] = trial
-        if former is not None:
-            search.best = None  # it may depend on the earlier record
+        if previous is not None:
+            search.best = None  # the cache may depend on the earlier record
         elif search.best is not None and self._is_better(trial, search.best):
             search.best = trial
 
@@ -90,10 +90,11 @@ class LocalSearch(Strategy):
         return Counter(
             _search_number(proposal)
             for trial, proposal in pending.proposals.items()
-            if _is_start(proposal) and not self._is_known_start(trial, proposal)
+            if _is_start(proposal) and not self._has_start_trial(trial, proposal)
         )
 
-    def _is_known_start(self, trial: TrialId, proposal: Proposal) -> bool:
+    def _has_start_trial(self, trial: TrialId, proposal: Proposal) -> bool:
+        """Return whether `tell` has received the trial as a random architecture of its search."""
         search = self._searches.get(_search_number(proposal))
         return search is not None and trial in search.starts
 
@@ -102,10 +103,7 @@ class LocalSearch(Strategy):
         return len(ranked) == 2 and ranked[1][0] < ranked[0][0]
 
     def _best(self, search: _Search) -> Trial | None:
-        """Return the trial whose neighbours are evaluated.
-
-        It is found by going through the search's trials in their order, and moving to each one that is better.
-        """
+        """Return the trial whose neighbours are evaluated: the result of moving to each better trial, in their order."""
         if search.best is None:
             for trial in search.trials.values():
                 if trial.reports and (search.best is None or self._is_better(trial, search.best)):
@@ -115,7 +113,7 @@ class LocalSearch(Strategy):
     def _neighbors(self, search: _Search) -> list[Architecture]:
         """Return the neighbours of the search's best trial that have no trial yet.
 
-        Decisions that a change activates are drawn at random, in the same way each time for the same best architecture.
+        Decisions that a change activates are drawn at random; the seed is the id of the best architecture.
         """
         best = self._best(search)
         if best is None:

@@ -27,7 +27,7 @@ NAME = "strategy 'nsga2'"
 class NSGA2(Strategy):
     """Cross and mutate parents that binary tournaments select from the best N parents and offspring.
 
-    The best are those with the least front and then the greatest crowding distance.
+    The best are those on the lowest front, and within a front those with the greatest crowding distance.
 
     Options:
         population: N.
@@ -37,7 +37,7 @@ class NSGA2(Strategy):
             1 / (active decisions with more than one alternative), as in the paper. If the child is a copy of a parent
             before the mutation, at least one decision changes.
 
-    Asynchronous: offspring compete as soon as they have a value, so no worker waits for a generation to be complete. With
+    Asynchronous: offspring compete as soon as they have a value, so no worker waits for a generation to be complete. After
     every N offspring, the members that were not selected are dropped for good, as in the paper. Constraints are handled by
     constrained domination (section VI): feasible before infeasible trials, then less violation. With one objective, this
     is an elitist genetic algorithm.
@@ -60,7 +60,7 @@ class NSGA2(Strategy):
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         # Section III-C: the first population is random.
-        if self._population.is_small(pending, least=2):
+        if self._population.is_incomplete(pending, min_alive=2):
             return Proposal(self.space.sample(rng), note={"origin": "random"})
         # Two binary tournaments select the parents. The population is P_t and the offspring that have a value.
         first, second = self._select_by_tournament(rng), self._select_by_tournament(rng)
@@ -74,7 +74,7 @@ class NSGA2(Strategy):
             # A copy of a parent would give no information: change at least one decision.
             is_copy = child in (first.architecture, second.architecture)
             return Proposal(mutate(self.space, child, self.mutation, rng, at_least_one=is_copy), note=note)
-        except SpaceError as error:  # the space's constraint allows no architecture that near
+        except SpaceError as error:  # the space's constraint allows no architecture that close to the parents
             return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_mutation": str(error)})
 
     def tell(self, trial: Trial) -> None:

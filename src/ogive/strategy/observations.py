@@ -34,9 +34,9 @@ class Observations:
 
     Attributes:
         trials: [n] the trials with a finite value of every objective.
-        costs: [n, m] of the objectives; less is better.
-        excess: [n, c] the amount by which each constraint is violated, in the unit of its metric. Negative where there is
-            slack, infinite where the metric was not reported.
+        costs: [n, m] the costs of the objectives; less is better.
+        excess: [n, c] the amount by which each constraint is violated, in the unit of its metric. Negative where the
+            constraint is satisfied with a margin, infinite where the metric was not reported.
         failed: the trials whose failure the architecture may have caused.
     """
 
@@ -47,11 +47,11 @@ class Observations:
 
     @property
     def feasible(self) -> BoolArray:
-        """Which trials satisfy every constraint [n]."""
+        """A mask [n] of the trials that satisfy every constraint."""
         return np.asarray((self.excess <= 0).all(axis=1))
 
     def ranks(self) -> IntArray:
-        """Return the ranks [n] of the trials, 0 for the best, by `ogive.objective.rank`."""
+        """Return the ranks [n] of the trials, 0 for the best, by `ogive.objective.rank_costs`."""
         return rank_costs(self.costs, np.maximum(self.excess, 0.0).sum(axis=1))
 
     def select(self, rows: IntArray) -> Observations:
@@ -68,11 +68,12 @@ def collect_observations(
     values = np.array([cost_vector(metrics, objectives) for _, metrics in measured]).reshape(
         len(measured), len(objectives)
     )
-    # A trial without a finite value of an objective, for example of a metric that was reported later, tells nothing.
+    # Leave out trials without a finite value of an objective, for example because it was reported only at a later step.
     is_finite = np.isfinite(values).all(axis=1)
     measured = [item for item, finite in zip(measured, is_finite, strict=True) if finite]
     excess = [
-        [_excess(constraint, metrics.get(constraint.metric)) for constraint in constraints] for _, metrics in measured
+        [_compute_excess(constraint, metrics.get(constraint.metric)) for constraint in constraints]
+        for _, metrics in measured
     ]
     return Observations(
         trials=[trial for trial, _ in measured],
@@ -82,7 +83,7 @@ def collect_observations(
     )
 
 
-def _excess(constraint: Constraint, value: float | None) -> float:
+def _compute_excess(constraint: Constraint, value: float | None) -> float:
     if value is None or math.isnan(value):
         return math.inf
     return value - constraint.threshold if constraint.at_most is not None else constraint.threshold - value
@@ -100,10 +101,10 @@ def normal_scores(values: FloatArray) -> FloatArray:
 
 
 def winsorize(values: FloatArray) -> FloatArray:
-    """Return `values` [n], less is better, standardized after the poor ones were limited.
+    """Limit poor values of `values` [n], of which less is better, and standardize the result.
 
-    The limit is beyond the median by twice the distance from the best tenth to the median. So distances among good values
-    are kept, and it does not matter how poor a poor value is.
+    The limit is above the median by twice the distance between the 10th percentile and the median. So distances among good
+    values are kept, and it does not matter how poor a poor value is.
     """
     median = float(np.median(values))
     tenth = float(np.percentile(values, 10))
@@ -112,7 +113,7 @@ def winsorize(values: FloatArray) -> FloatArray:
 
 def standardize(values: FloatArray) -> FloatArray:
     """Return `values` [n] with mean 0 and standard deviation 1; zeros if all are equal."""
-    # Scale by a power of two to values below 1, which is exact: else sums and squares of the largest numbers overflow.
+    # Scale the values below 1, so that sums and squares do not overflow. Scaling by a power of two is exact.
     exponent = int(np.frexp(abs(values).max())[1])
     scaled = np.ldexp(values, -exponent)
     deviation = float(scaled.std())

@@ -22,9 +22,9 @@ class Population:
     Args:
         size: the largest number of trials that are alive.
         drop: "oldest": the last `size` trials that got a value are alive (Real et al. 2019, algorithm 1). "worst": the best
-            `size` of the survivors and the newcomers are alive. Each `size` newcomers are a generation; trials that do not
-            survive it never return (elitism, Deb et al. 2002, section III-C).
-        objectives, constraints: the order of trials, as in `ogive.objective.rank`.
+            `size` of the survivors and the newcomers are alive. `size` newcomers form a generation. Trials that do not
+            survive a generation never return (elitism, Deb et al. 2002, section III-C).
+        objectives, constraints: define the order of trials, as in `ogive.objective.rank_costs`.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Population:
         self._index: dict[TrialId, int] = {}  # the position of each trial in the history
         self._generations: list[list[TrialId]] = []  # a cache: the survivors of each generation
         self._members: list[tuple[int, Trial]] | None = None  # a cache of `members`
-        self._survivors: list[Trial] | None = None  # a cache of `_best`
+        self._survivors: list[Trial] | None = None  # a cache of `_select_best`
 
     def __contains__(self, trial: TrialId) -> bool:
         return trial in self._history
@@ -48,7 +48,7 @@ class Population:
         """Add or replace a trial that has a value; remove a trial that has failed."""
         if trial.status.failed or not trial.reports:
             if trial.id in self._history:
-                # All positions after it change, and with them the generations.
+                # The positions of all later trials change, and so do the generations.
                 del self._history[trial.id]
                 self._index = {number: index for index, number in enumerate(self._history)}
                 self._generations = []
@@ -59,32 +59,37 @@ class Population:
             self._generations = self._generations[: index // self.size]
         self._members = self._survivors = None
 
-    def is_small(self, pending: Pending, least: int = 1) -> bool:
-        """Return whether fewer than `size` trials are alive or pending, or fewer than `least` trials are alive."""
-        alive = len(self)
-        if least <= alive == self.size:
+    def is_incomplete(self, pending: Pending, min_alive: int = 1) -> bool:
+        """Return whether fewer than `size` trials are alive or pending, or fewer than `min_alive` trials are alive."""
+        alive_count = len(self)
+        if min_alive <= alive_count == self.size:
             return False
-        return alive < least or alive + sum(trial not in self._history for trial in pending.proposals) < self.size
+        pending_count = sum(trial not in self._history for trial in pending.proposals)
+        return alive_count < min_alive or alive_count + pending_count < self.size
 
     def alive(self) -> list[Trial]:
-        """Return the trials that are alive, the last one that joined first."""
-        return self._youngest() if self.drop == "oldest" else self._best()
+        """Return the trials that are alive, in reverse order of joining."""
+        return self._select_newest() if self.drop == "oldest" else self._select_best()
 
     def members(self) -> list[tuple[int, Trial]]:
-        """Return (rank, trial) of the trials that are alive, in the same order; rank 0 is the best, equals share a rank."""
+        """Return (rank, trial) of the trials that are alive, in the order of `alive`.
+
+        Rank 0 is the best; equally good trials share a rank.
+        """
         if self._members is None:
             self._members = rank_trials(self.alive(), *self._ranking)
         return self._members
 
-    def _youngest(self) -> list[Trial]:
+    def _select_newest(self) -> list[Trial]:
         return list(islice(reversed(self._history.values()), self.size))
 
-    def _best(self) -> list[Trial]:
+    def _select_best(self) -> list[Trial]:
         if self._survivors is None:
             self._survivors = self._select_survivors()
         return self._survivors
 
     def _select_survivors(self) -> list[Trial]:
+        """Return the trials that are alive with `drop="worst"`, after adding the generations that are complete."""
         order = list(self._history)
         survivors = self._generations[-1] if self._generations else []
         # Deb et al. 2002, section III-C: of the parents P_t and the offspring Q_t, the best N are the next parents.
@@ -97,7 +102,7 @@ class Population:
         return [self._history[number] for number in self._select([*survivors, *newcomers])]
 
     def _select(self, numbers: Sequence[TrialId]) -> list[TrialId]:
-        """Return the best `size` of these trials, the last one that joined first; of equally good ones the younger."""
+        """Return the best `size` of these trials in reverse order of joining; newer trials win ties."""
         newest_first = sorted(numbers, key=self._index.__getitem__, reverse=True)
         ranked = rank_trials([self._history[number] for number in newest_first], *self._ranking)
         best_rows = sorted(range(len(ranked)), key=lambda row: ranked[row][0])[: self.size]

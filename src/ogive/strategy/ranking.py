@@ -18,7 +18,7 @@ def rank_trials(
 
     Rank 0 is the best; equally good trials share a rank. Trials are compared at one step, the highest that `at_least` of
     them (by default all) have reached; trials that have not reached it are left out. Feasible trials come before trials
-    that violate a constraint, as in `ogive.objective.rank`.
+    that violate a constraint, as in `ogive.objective.rank_costs`.
     """
     step, compared = select_comparable(trials, at_least)
     return list(

@@ -27,8 +27,8 @@ class RegularizedEvolution(Strategy):
     """Mutate the best of S random members of the population; the population is the last P trials that got a value.
 
     Options:
-        population: P. The paper uses 100 for 20,000 trials. The default of 30 suits searches of some hundred trials, most
-            of which would otherwise be random.
+        population: P. The paper uses 100 for 20,000 trials. The default of 30 is for searches of a few hundred trials, of
+            which too many would be random with a larger population.
         sample: S. The paper uses 25. The default of 10 is a similar share of P.
         drop: the member that leaves when a trial joins: "oldest", as in the paper, or "worst", the variant without aging.
             With noisy values, "worst" keeps trials that were lucky once.
@@ -54,15 +54,15 @@ class RegularizedEvolution(Strategy):
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         # Algorithm 1, first loop: while |population| < P, add random architectures.
-        if self._population.is_small(pending):
+        if self._population.is_incomplete(pending):
             return Proposal(self.space.sample(rng), note={"origin": "random"})
         # Second loop: draw S candidates from the population, with replacement.
         population = self._population.alive()
         sample = [population[i] for i in rng.integers(len(population), size=self.S).tolist()]
-        # parent = highest-accuracy model in sample
+        # parent = highest-accuracy model in sample, here the best by objectives and constraints.
         parent = find_best(sample, self.objectives, self.constraints)
         assert parent is not None, "every member of the population has a value"
-        # child.arch = mutate(parent.arch): one decision changes. The paper's choices of a mutation are those of its space.
+        # child.arch = mutate(parent.arch): change one decision. (The mutations of the paper are specific to its space.)
         try:
             child = self.space.mutate(parent.architecture, rng)
         except SpaceError as error:  # the space's constraint allows no architecture that is one change away

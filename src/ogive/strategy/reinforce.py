@@ -33,28 +33,28 @@ from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 NAME = "strategy 'reinforce'"
 
 TRIES = 20
-"""The number of architectures that the controller samples until the space's constraint allows one; then one is sampled from
-the space."""
+"""The number of architectures that the controller samples until the space's constraint allows one. If it allows none, an
+architecture is sampled from the space."""
 
 RECENT_SNAPSHOTS, SNAPSHOT_INTERVAL = 20, 50
 """Snapshots of the controller are kept for each of the most recent batches, and for every 50th earlier one."""
 
 
 class Reinforce(Strategy):
-    """Sample architectures from a controller, and make those more probable that were better than expected.
+    """Sample architectures from a controller, and increase the probability of those that were better than expected.
 
     Options:
         hidden: the width of the LSTM and of the embeddings.
         batch: m, the number of architectures of an update.
-        learning_rate: of Adam.
+        learning_rate: the learning rate of Adam.
         entropy: the weight of the entropy bonus, which keeps the controller from converging too early.
-        baseline_decay: the share of the old baseline in the new one.
-        window: the number of latest trials that the reward compares a trial with; at least a batch.
+        baseline_decay: the weight of the previous baseline in the moving average.
+        window: the number of latest trials that a trial is compared with to compute its reward; at least a batch.
 
     The reward of a trial is the share of the other trials in the window that it is better than; ties count half. (The
     paper's reward is the accuracy.) So rewards have the same scale for every metric, and several objectives and constraints
-    need no weights: trials are ordered as in `ogive.objective.rank`. A trial that failed because of its architecture has
-    reward 0.
+    need no weights: trials are ordered as in `ogive.objective.rank_costs`. A trial that failed because of its architecture
+    has reward 0.
 
     Numbers, and subsets of many labels, are cut into up to 50 parts of equal size. The controller samples a part; within the
     part, the value is uniform. Trials of another strategy, or of a wrapper that replaced a duplicate, count in the window,
@@ -90,7 +90,7 @@ class Reinforce(Strategy):
         self._index: dict[TrialId, int] = {}  # the position of each trial in the history
         self._batch_rewards: list[list[float]] = []  # the rewards of each batch that the controller was trained on
         self._baseline: float | None = None
-        self._snapshots = {0: _Snapshot(self._policy.state(), None)}  # by the number of batches before it
+        self._snapshots = {0: _Snapshot(self._policy.state(), None)}  # by the number of batches trained on
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         # Section 3.2: sample an architecture from the controller. Its actions are needed for the update, so note them.
@@ -102,9 +102,9 @@ class Reinforce(Strategy):
 
     def tell(self, trial: Trial) -> None:
         index = self._index.get(trial.id)
-        joins = trial.status in CAUSED_BY_ARCHITECTURE or (bool(trial.reports) and not trial.status.failed)
-        # A changed or removed trial may change the rewards of earlier batches: restore the controller from before them.
-        if joins:
+        has_reward = trial.status in CAUSED_BY_ARCHITECTURE or (bool(trial.reports) and not trial.status.failed)
+        # A changed or removed trial may change the rewards of earlier batches. Then restore the controller before them.
+        if has_reward:
             self._index.setdefault(trial.id, len(self._history))
             self._history[trial.id] = trial
             if index is not None:
@@ -113,7 +113,7 @@ class Reinforce(Strategy):
             del self._history[trial.id]
             self._index = {number: position for position, number in enumerate(self._history)}
             self._restore(index // self.batch)
-        # Train on every batch that is complete and was not trained on, or no longer is.
+        # Train on each complete batch that the controller, perhaps after it was restored, was not trained on.
         while (len(self._batch_rewards) + 1) * self.batch <= len(self._history):
             self._train_on_next_batch()
 
@@ -135,54 +135,55 @@ class Reinforce(Strategy):
         return float(np.exp(self._policy.log_probability(actions)))
 
     def _sample(self, rng: np.random.Generator) -> tuple[Architecture, Actions]:
-        """Return an architecture that the controller samples, and the action at each decision."""
+        """Sample an architecture from the controller, and return it with the action at each decision."""
         choices: dict[str, Label] = {}
         actions: Actions = []
         sampler = self._policy.sampler()
-        for number, decision in enumerate(self.space.decisions):
+        for index, decision in enumerate(self.space.decisions):
             if not decision.is_active(choices):
                 actions.append(None)
                 continue
             # a_t ~ P(a_t | a_(t-1:1)), by inverse transform sampling.
-            p = sampler.probabilities(number)
+            p = sampler.probabilities(index)
             action = min(int(np.searchsorted(np.cumsum(p), rng.random() * p.sum(), "right")), len(p) - 1)
-            sampler.take(number, action)
+            sampler.take(index, action)
             actions.append(action)
-            # Uniform within the part; it is one label where there are as many parts as labels.
+            # Uniform within the part, which is a single label if there are as many parts as labels.
             choices[decision.name] = decision.domain.pick((action + min(rng.random(), 1 - 1e-9)) / len(p))
         return Architecture(self.space, choices), actions
 
     def _train_on_next_batch(self) -> None:
+        """Update the controller by the policy gradient of the next batch (section 3.2)."""
         history = list(self._history.values())
         batch = len(self._batch_rewards)
         first = batch * self.batch
-        rewards = self._rewards(history, batch)
-        samples, gains = [], []
+        rewards = self._compute_rewards(history, batch)
+        samples, advantages = [], []
         for trial, reward in zip(history[first : first + self.batch], rewards, strict=True):
             actions = self._noted_actions(trial)
             if actions is None:
                 continue
-            # Gain R - b. The baseline b does not depend on the current action, so the gradient stays unbiased.
+            # The advantage R - b. The baseline b does not depend on the current action, so the gradient stays unbiased.
             baseline = reward if self._baseline is None else self._baseline
             samples.append(actions)
-            gains.append(reward - baseline)
+            advantages.append(reward - baseline)
             self._baseline = self.baseline_decay * baseline + (1 - self.baseline_decay) * reward
         if samples:
-            self._policy.update(samples, gains)
+            self._policy.update(samples, advantages)
         self._batch_rewards.append(rewards)
         self._save_snapshot()
 
     def _first_changed_batch(self, index: int) -> int:
-        """Return the first batch whose rewards differ after the trial at `index` of the history was replaced.
+        """Return the first batch whose rewards have changed after the trial at `index` of the history was replaced.
 
         Most replacements change no reward, since trials are compared at the highest step that all of a window have reached.
         """
         history = list(self._history.values())
         in_window = range(index // self.batch, min(len(self._batch_rewards), (index + self.window) // self.batch))
-        changed = (batch for batch in in_window if self._rewards(history, batch) != self._batch_rewards[batch])
+        changed = (batch for batch in in_window if self._compute_rewards(history, batch) != self._batch_rewards[batch])
         return next(changed, len(self._batch_rewards))
 
-    def _rewards(self, history: Sequence[Trial], batch: int) -> list[float]:
+    def _compute_rewards(self, history: Sequence[Trial], batch: int) -> list[float]:
         """Return the rewards [m] of a batch: the share of the other trials of its window that each trial is better than."""
         end = (batch + 1) * self.batch
         trials = history[max(0, end - self.window) : end]
@@ -202,9 +203,10 @@ class Reinforce(Strategy):
 
     def _save_snapshot(self) -> None:
         self._snapshots[len(self._batch_rewards)] = _Snapshot(self._policy.state(), self._baseline)
-        old = len(self._batch_rewards) - RECENT_SNAPSHOTS
-        if old % SNAPSHOT_INTERVAL and old in self._snapshots:
-            del self._snapshots[old]
+        # Of the snapshots that are no longer recent, keep every 50th.
+        index = len(self._batch_rewards) - RECENT_SNAPSHOTS
+        if index % SNAPSHOT_INTERVAL and index in self._snapshots:
+            del self._snapshots[index]
 
     def _restore(self, batches: int) -> None:
         """Restore the latest snapshot that was trained on at most the first `batches` batches."""

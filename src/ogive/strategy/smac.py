@@ -30,10 +30,10 @@ from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 NAME = "strategy 'smac'"
 
-LEAF, FEATURES = 3, 5 / 6
-"""The fewest trials in a leaf, and the share of columns that a split is chosen from, as in the authors' program."""
+MIN_LEAF, FEATURE_SHARE = 3, 5 / 6
+"""The smallest number of trials in a leaf, and the share of columns considered at a split, as in the authors' program."""
 
-NEIGHBORS, STEPS = 100, 10
+MAX_NEIGHBORS, MAX_STEPS = 100, 10
 """The largest number of neighbours in a step of a local search, and the largest number of steps."""
 
 
@@ -43,15 +43,15 @@ class SMAC(Strategy):
     Options:
         initial: how many trials need a value before the forest is used; proposals are random until then.
         trees: the number of trees in the forest.
-        starts: the number of best trials from which local searches of the expected improvement start.
+        starts: the number of best trials from which local searches for the expected improvement start.
         candidates: the number of random architectures that are scored together with the results of the local searches.
         random_fraction: the share of proposals that are drawn at random even with a forest. (In the paper, every second.)
         max_fit: with more trials than this, the forest is fitted to the best third of this number, and to evenly spread
             ranks of the others; the proposal's note gives the numbers as `fitted_on` and `of`.
 
-    The forest predicts normal scores of ranks (`ogive.objective.rank`), so that several objectives and constraints need no
-    common scale. Trials that failed because of their architecture count as the worst. Inactive decisions are imputed by the
-    constant 0 in the encoding. The forest is fitted as if pending trials had ended with the predicted values.
+    The forest predicts normal scores of ranks (`ogive.objective.rank_costs`), so that several objectives and constraints
+    need no common scale. Trials that failed because of their architecture count as the worst. Inactive decisions are imputed
+    by the constant 0 in the encoding. The forest is fitted as if pending trials had ended with the predicted values.
 
     Raises:
         MissingExtra: scikit-learn is not installed.
@@ -97,12 +97,13 @@ class SMAC(Strategy):
         candidates, origins = self._collect_candidates(forest, model, excluded, rng)
         if not candidates:
             return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_model": "all are known"})
-        # Propose the one with the greatest expected improvement. Here, of those that no wrapper would reject.
+        # Propose the candidate with the greatest expected improvement, here among those that no wrapper would reject.
         improvement = self._expected_improvement(forest, candidates, model.best_score)
         index = first_allowed(np.argsort(-improvement, kind="stable"), candidates, self.allowed)
         return Proposal(candidates[index], note={"origin": "model", "candidate": origins[index], **model.note})
 
     def _model(self) -> _FittedModel:
+        """Return the forest for the trials so far, fitted again only if a trial was received since the last call."""
         if self._fitted is None:
             trials = list(self._trials.values())
             observations = collect_observations(
@@ -112,6 +113,7 @@ class SMAC(Strategy):
         return self._fitted
 
     def _fit(self, observations: Observations, evaluated: set[str]) -> _FittedModel:
+        """Fit the forest to observations and failed trials; `evaluated` has the ids of all architectures with a trial."""
         order = observations.ranks().astype(np.float64) if len(observations.trials) else np.zeros(0)
         if len(order) < self.initial:
             return _FittedModel(forest=None, evaluated=evaluated, best=[], x=np.zeros((0, 0)), y=np.zeros(0), note={})
@@ -159,18 +161,18 @@ class SMAC(Strategy):
     def _climb(
         self, forest: Forest, start: Architecture, excluded: set[str], *, best: float, rng: np.random.Generator
     ) -> list[Architecture]:
-        """Return the steps of a local search, which moves to the best neighbour while the expected improvement increases."""
+        """Return the architectures that a local search visits. It moves to the best neighbour while this is better."""
         steps: list[Architecture] = []
         current, current_improvement = start, -np.inf
-        for _ in range(STEPS):
+        for _ in range(MAX_STEPS):
             neighbors = self._neighbors(current, excluded, rng)
             if not neighbors:
                 break
             improvement = self._expected_improvement(forest, neighbors, best)
-            top = int(np.argmax(improvement))
-            if improvement[top] <= current_improvement:
+            best_row = int(np.argmax(improvement))
+            if improvement[best_row] <= current_improvement:
                 break
-            current, current_improvement = neighbors[top], float(improvement[top])
+            current, current_improvement = neighbors[best_row], float(improvement[best_row])
             steps.append(current)
         return steps
 
@@ -179,10 +181,10 @@ class SMAC(Strategy):
     ) -> list[Architecture]:
         """Return neighbours whose ids are not `excluded`: all of them, or random ones if there are many."""
         sizes = {decision.name: decision.domain.size for decision in self.space.decisions}
-        if sum(min(sizes[name], NEIGHBORS) for name in architecture) <= NEIGHBORS:
+        if sum(min(sizes[name], MAX_NEIGHBORS) for name in architecture) <= MAX_NEIGHBORS:
             return [n for n in self.space.neighbors(architecture, rng) if n.id not in excluded]
         by_id: dict[str, Architecture] = {}
-        for _ in range(NEIGHBORS):
+        for _ in range(MAX_NEIGHBORS):
             try:
                 neighbor = self.space.mutate(architecture, rng)
             except SpaceError:  # the space's constraint allows no architecture that is one change away
@@ -198,7 +200,7 @@ class SMAC(Strategy):
 
 @dataclass(frozen=True, kw_only=True)
 class _FittedModel:
-    """A forest and its data.
+    """A forest and the data that it was fitted to.
 
     Attributes:
         forest: None while there are too few trials.
@@ -206,7 +208,7 @@ class _FittedModel:
         best: the architectures from which local searches start.
         x: [n, d] the encoded architectures that the forest was fitted to.
         y: [n] their normal scores; less is better.
-        note: the entries of a proposal's note that give the size of the data.
+        note: the entries `fitted_on` and `of` of a proposal's note; empty if the forest was fitted to all trials.
     """
 
     forest: Forest | None
@@ -232,7 +234,11 @@ class Forest:
     def fit(x: FloatArray, y: FloatArray, trees: int) -> Forest:
         """Return a forest fitted to encoded architectures `x` [n, d] and targets `y` [n]; equal data give equal forests."""
         model = _regressor()(
-            n_estimators=trees, min_samples_leaf=LEAF, min_samples_split=LEAF, max_features=FEATURES, random_state=0
+            n_estimators=trees,
+            min_samples_leaf=MIN_LEAF,
+            min_samples_split=MIN_LEAF,
+            max_features=FEATURE_SHARE,
+            random_state=0,
         )
         return Forest(model.fit(x, y))
 

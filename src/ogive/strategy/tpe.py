@@ -30,11 +30,11 @@ from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 NAME = "strategy 'tpe'"
 
-MOST_GOOD = 25
-"""The largest number of good trials; also the number of latest trials that have full weight in either density."""
+MAX_GOOD = 25
+"""The largest number of good trials. It is also the number of latest trials that have full weight in a density."""
 
 TRIES = 20
-"""How many architectures are drawn until the space's constraint allows one; then one is sampled from the space."""
+"""The number of architectures to draw until the space's constraint allows one. If it allows none, the proposal is random."""
 
 
 class TPE(Strategy):
@@ -44,15 +44,15 @@ class TPE(Strategy):
         initial: how many trials need a value before the densities are used; proposals are random until then.
         candidates: the number of candidates that are drawn from l(x) at each ask.
         gamma: the share of trials that counts as good; never more than 25 trials.
-        multivariate: True for one density of whole architectures. False for a density of each decision, fitted to the trials
-            in which the decision is active; decisions are drawn from the root of the tree of conditions, as published.
+        multivariate: True for a joint density of all decisions. False, as in the paper, for a separate density of each
+            decision, which is fitted to the trials in which the decision is active.
         prior_weight: the weight of the uniform prior; a recent trial has weight 1.
         max_fit: with more trials than this, only the good ones and the latest of the others are used; the proposal's note
             gives the numbers as `fitted_on` and `of`.
 
-    Trials are ordered as in `ogive.objective.rank`: several objectives by front and crowding distance, infeasible trials by
-    violation. Trials that failed because of their architecture, and pending trials, count among the others ("constant
-    liar"). Trials are compared at the highest step that a quarter of them, and at least `initial`, have reached.
+    Trials are ordered as in `ogive.objective.rank_costs`: several objectives by front and crowding distance, infeasible
+    trials by violation. Trials that failed because of their architecture, and pending trials, count among the others
+    ("constant liar"). Trials are compared at the highest step that a quarter of them, and at least `initial`, have reached.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class TPE(Strategy):
         self.gamma = check_share(NAME, "gamma", gamma)
         self.multivariate = check_flag(NAME, "multivariate", multivariate)
         self.prior_weight = check_positive(NAME, "prior_weight", prior_weight)
-        self.max_fit = check_whole_number(NAME, "max_fit", max_fit, at_least=2 * MOST_GOOD)
+        self.max_fit = check_whole_number(NAME, "max_fit", max_fit, at_least=2 * MAX_GOOD)
         self._trials: dict[TrialId, Trial] = {}
         self._split: GoodBadSplit | None = None  # a cache of `_split_trials`
 
@@ -103,14 +103,14 @@ class TPE(Strategy):
             observations = collect_observations(
                 trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4)
             )
-            good_count = min(math.ceil(self.gamma * len(observations.trials)), MOST_GOOD)
+            good_count = min(math.ceil(self.gamma * len(observations.trials)), MAX_GOOD)
             self._split = split_good_bad(observations, good_count, self.max_fit, good_by_number=True)
         return self._split
 
     def _draw_jointly(
         self, good: Sequence[Architecture], bad: Sequence[Architecture], rng: np.random.Generator
     ) -> Architecture | None:
-        """Return the best of the candidates that are drawn from a density of whole architectures."""
+        """Return the best of the candidates that are drawn from a joint density of all decisions."""
         decisions = self.space.decisions
         l, g = (self._mixture(decisions, label_columns(self.space, group)) for group in (good, bad))  # noqa: E741
         candidates = [Architecture(self.space, l.draw(rng)) for _ in range(self.candidates)]
@@ -119,9 +119,9 @@ class TPE(Strategy):
     def _draw_by_decision(
         self, good: Sequence[Architecture], bad: Sequence[Architecture], rng: np.random.Generator
     ) -> Architecture | None:
-        """Return an architecture whose labels are the best of the candidates of each decision."""
+        """Return an architecture with the best of several candidates for each decision; None if no try is allowed."""
         columns = label_columns(self.space, good), label_columns(self.space, bad)
-        densities: dict[str, tuple[Mixture, Mixture]] = {}  # l and g of each decision that was active so far
+        densities: dict[str, tuple[Mixture, Mixture]] = {}  # a cache: l and g of each decision
         for _ in range(TRIES):
             choices: dict[str, Label] = {}
             # Section 4: follow the tree of conditions from its root; only active decisions are drawn.
@@ -165,6 +165,6 @@ def _active_labels(labels: Sequence[Label | None]) -> list[Label | None]:
 
 
 def _trial_weights(n: int) -> FloatArray:
-    """Return the weights [n] of n trials in their order: 1 for the last 25, linearly less before, down to 1 / n."""
-    ramp = np.linspace(1.0 / max(n, 1), 1.0, num=max(0, n - MOST_GOOD))
-    return np.concatenate([ramp, np.ones(min(n, MOST_GOOD))])
+    """Return the weights [n] of n trials in their order: 1 / n for the first, rising linearly to 1 for the last 25."""
+    ramp = np.linspace(1.0 / max(n, 1), 1.0, num=max(0, n - MAX_GOOD))
+    return np.concatenate([ramp, np.ones(min(n, MAX_GOOD))])

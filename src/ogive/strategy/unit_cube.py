@@ -25,11 +25,11 @@ BELOW_ONE = 1.0 - 1e-12
 
 
 class UnitCube:
-    """A mapping from [0, 1]^d to architectures, and back. The coordinates of inactive decisions are kept but not read."""
+    """A mapping from [0, 1]^d to architectures, and back. The coordinates of inactive decisions are ignored."""
 
     def __init__(self, space: Space) -> None:
         self.space = space
-        widths = [_width(decision.domain) for decision in space.decisions]
+        widths = [_count_coordinates(decision.domain) for decision in space.decisions]
         self._starts = np.concatenate([[0], np.cumsum(widths)]).astype(int).tolist()
 
     @property
@@ -38,11 +38,13 @@ class UnitCube:
         return int(self._starts[-1])
 
     def decode(self, x: FloatArray) -> Architecture:
-        """Return the architecture in whose bin the point `x` [d] lies; the space's constraint is not checked."""
+        """Return the architecture whose bin contains the point `x` [d]; the space's constraint is not checked."""
         choices: dict[str, Label] = {}
         for decision, start in zip(self.space.decisions, self._starts, strict=False):
             if decision.is_active(choices):
-                choices[decision.name] = _label_at(decision.domain, x[start : start + _width(decision.domain)])
+                choices[decision.name] = _label_at(
+                    decision.domain, x[start : start + _count_coordinates(decision.domain)]
+                )
         return Architecture(self.space, choices)
 
     def encode(self, architecture: Architecture) -> FloatArray:
@@ -54,7 +56,7 @@ class UnitCube:
         for decision, start in zip(self.space.decisions, self._starts, strict=False):
             if decision.name in architecture:
                 label = architecture[decision.name]
-                x[start : start + _width(decision.domain)] = _bin_center(decision.domain, label)
+                x[start : start + _count_coordinates(decision.domain)] = _bin_center(decision.domain, label)
         return x
 
     def to_note(self, x: FloatArray) -> list[float]:
@@ -62,7 +64,7 @@ class UnitCube:
         return [round(float(value), DIGITS) for value in x]
 
     def from_note(self, note: Mapping[str, object], architecture: Architecture) -> FloatArray:
-        """Return the point [d] that a note holds under `x` if it decodes to `architecture`, else the center of its bin."""
+        """Return the point [d] in a note if it decodes to `architecture`; otherwise the center of the architecture's bin."""
         x = note.get("x")
         if isinstance(x, Sequence) and len(x) == self.dimensions and all(isinstance(v, (int, float)) for v in x):
             point = np.asarray(x, dtype=np.float64)
@@ -71,7 +73,7 @@ class UnitCube:
         return self.encode(architecture)
 
 
-def _width(domain: Domain) -> int:
+def _count_coordinates(domain: Domain) -> int:
     """Return the number of coordinates of a decision."""
     return len(domain.labels) if isinstance(domain, Subset) else 1
 

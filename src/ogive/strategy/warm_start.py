@@ -19,12 +19,12 @@ from ogive.seeds import derive, generator
 from ogive.space import Architecture, Space
 from ogive.space.domain import Domain, Label
 from ogive.strategy.base import Strategy
-from ogive.strategy.listed import INDEX, Choices, Initial
+from ogive.strategy.listed import INDEX_KEY, Choices, Initial
 from ogive.strategy.observations import collect_observations
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 DEFAULT_TRIALS = 10
-"""How many architectures of the earlier run are evaluated first."""
+"""The default number of architectures of the earlier run that are evaluated first."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Transfer:
 
     Attributes:
         architectures: the best ones as {decision: label} of the new space, best first.
-        trials: for each architecture the id of the earlier trial.
-        said: messages to the user about how the spaces match.
+        trials: the id of the earlier trial of each architecture.
+        messages: messages to the user about how the spaces match.
     """
 
     architectures: tuple[Choices, ...]
@@ -43,9 +43,9 @@ class Transfer:
 
 
 class WarmStart(Initial):
-    """Propose the architectures of a `Transfer`, then those of `strategy`, which receives their trials as well.
+    """Propose the architectures of a `Transfer` first, then those of `strategy`, which also receives their trials.
 
-    `Deduplicated` and `Constrained` go around it; architectures of the earlier run that they reject are skipped.
+    `Deduplicated` and `Constrained` are wrapped around this strategy; architectures that they reject are skipped.
     """
 
     origin = "warm_start"
@@ -58,7 +58,7 @@ class WarmStart(Initial):
         proposal = self._list.next(pending)
         if proposal is None:
             return self.strategy.ask(rng, pending, fidelity)
-        source = {"earlier_trial": self._earlier_trials[proposal.note[INDEX]]} if self._earlier_trials else {}
+        source = {"earlier_trial": self._earlier_trials[proposal.note[INDEX_KEY]]} if self._earlier_trials else {}
         return Proposal(proposal.architecture, note={**proposal.note, **source})
 
 
@@ -73,15 +73,15 @@ def transfer_best(
     """Return the best `count` trials of an earlier run as architectures of `space`.
 
     A decision keeps its label if `space` has a decision of the same name with that label. Other decisions are drawn at
-    random, in the same way each time for the same architecture. Architectures that become equal count once; those that the
+    random; the same architecture always gets the same labels. Architectures that become equal count once. Those that the
     space's constraint does not allow are skipped.
 
     Args:
         space: the space of the new search.
         earlier: the space of the earlier run.
         trials: the trials of the earlier run.
-        objectives: the order of the trials, at the highest step that `count` of them have reached.
-        constraints: as `objectives`; infeasible trials come last.
+        objectives: the objectives by which the trials are ordered, at the highest step that `count` of them have reached.
+        constraints: the constraints of the new search; infeasible trials come last.
         count: the number of architectures; fewer are returned if the earlier run has fewer.
 
     Raises:
@@ -95,7 +95,8 @@ def transfer_best(
         metrics = ", ".join(o.metric for o in objectives)
         raise JobError(f"warm_start: none of the {len(trials)} earlier trials has a value of {metrics}")
     # Go through the earlier trials, best first, until `count` different architectures are allowed.
-    by_id: dict[str, tuple[Architecture, TrialId, int]] = {}  # with the number of random decisions
+    # Values: the architecture in the new space, the earlier trial, and the number of decisions that were drawn at random.
+    by_id: dict[str, tuple[Architecture, TrialId, int]] = {}
     for row in np.argsort(observations.ranks(), kind="stable"):
         trial = observations.trials[row]
         architecture, random_count = _adapt(space, common, trial.architecture)
@@ -107,8 +108,8 @@ def transfer_best(
         raise JobError(
             f"warm_start: the space's constraint allows none of the {len(observations.trials)} earlier architectures"
         )
-    complete = sum(random_count == 0 for _, _, random_count in by_id.values())
-    messages.append(f"{len(by_id)} architectures are taken over, {complete} of them with every decision")
+    complete_count = sum(random_count == 0 for _, _, random_count in by_id.values())
+    messages.append(f"{len(by_id)} architectures are taken over, {complete_count} of them with every decision")
     return Transfer(
         architectures=tuple(architecture.to_json() for architecture, _, _ in by_id.values()),
         trials=tuple(number for _, number, _ in by_id.values()),
@@ -136,6 +137,7 @@ def _has_common_label(new: Domain, old: Domain) -> bool:
 
 
 def _has_label(domain: Domain, label: Label) -> bool:
+    """Return whether `label` is valid in `domain`."""
     try:
         domain.parse(label)
     except ValueError:
@@ -152,7 +154,7 @@ def _adapt(space: Space, common: frozenset[str], earlier: Architecture) -> tuple
         if not decision.is_active(choices):
             continue
         name, domain = decision.name, decision.domain
-        # The spaces may share a decision but not all of its labels, and it may be inactive in the earlier architecture.
+        # The spaces may share a decision but not all of its labels. It may also be inactive in the earlier architecture.
         if name in common and name in earlier and _has_label(domain, earlier[name]):
             choices[name] = domain.parse(earlier[name])
         else:

@@ -1,1 +1,1 @@
-"""Surrogates: models that predict how good architectures are. Kernels, Gaussian processes, ensembles and densities."""
+"""Surrogates: models that predict how good architectures are, such as Gaussian processes, ensembles and densities."""

@@ -10,11 +10,12 @@ distance of two architectures within the columns of component c, the kernel is a
 - A `one_of` is one-hot, so exp(-lambda D) is an exponentiated Hamming distance. A `some_of` is multi-hot.
 - A number u, scaled to [0, 1], is a point on a half circle, and an inactive decision is its center. This is the arc kernel
   of Swersky et al., "Raiders of the lost architecture: kernels for Bayesian optimization in conditional parameter spaces"
-  (2013), section 3. In place of its radius, a component that is 1 where a conditional decision is active has a weight of
-  its own. A `one_of` of three or more numbers is embedded in both ways, and the weights decide between them.
+  (2013), section 3. The paper has a radius for each conditional decision. Here such a decision has another component
+  instead, which is 1 where the decision is active. A `one_of` of three or more numbers is embedded both as labels and as
+  numbers, and the weights of the two components decide between them.
 - Without a graph, w_0 counts labels over decisions that have equal alternatives. With a graph, w_0 counts the labels of its
-  nodes, w_1 labels together with those of their neighbours, and so on (Weisfeiler-Lehman), and the last w holds its paths:
-  see `ogive.surrogates.graph_features`.
+  nodes, w_1 counts labels combined with those of their neighbours, and so on (Weisfeiler-Lehman). The last w holds the paths
+  of the graph: see `ogive.surrogates.graph_features`.
 
 A squared distance of columns is conditionally negative definite, so each exponential is positive semi-definite (Schoenberg
 1938), and so are their sums.
@@ -39,7 +40,7 @@ from ogive.space.graph import GraphFunction
 from ogive.surrogates.graph_features import WIDTH, compute_features
 
 LAMBDA, MU = 3.7, 6.0
-"""The medians of lambda and mu in the prior, times the number of components that measure distances."""
+"""The medians of lambda and mu in the prior, multiplied by the number of components that measure distances."""
 
 LINEAR, GRAPH, NOISE = 0.3, 0.5, 1e-2
 """The medians of s_2, s_3 and the noise in the prior; that of s_1 is 1."""
@@ -84,7 +85,7 @@ class Embedding:
                 self.components.append((decision.name, kind))
         self.decision_columns = len(component_of_column)
         self.decision_components = len(self.components)
-        self._counting = _counting_matrix(space, label_column, self.decision_columns)
+        self._counting = _make_counting_matrix(space, label_column, self.decision_columns)
         if graph is None:
             level_widths = {"0": self._counting.shape[1]}
         else:
@@ -133,11 +134,12 @@ def _number_positions(domain: Domain) -> Mapping[Any, float] | None:
 
 
 def _embed_labels(domain: Domain, labels: Sequence[Any], kind: str) -> FloatArray:
-    """Return the columns [n, width] of a component for n labels; labels that have nothing in common are at distance 1."""
+    """Return the columns [n, width] of a component for n labels; labels without a common member are at distance 1."""
     if kind == "active":
         return np.ones((len(labels), 1))
     if kind == "label":
-        # Two different labels of a `one_of` differ in two columns, hence sqrt(1/2). A `some_of` has up to `high` members.
+        # Two labels of a `one_of` differ in two columns, hence sqrt(1/2). Two labels of a `some_of` differ in up to
+        # 2 `high` columns.
         members = domain.high if isinstance(domain, Subset) else 1
         return domain.encode(labels) * math.sqrt(0.5 / members)
     # Swersky et al., section 3: a number is a point on a half circle, here with radius 1/2.
@@ -146,10 +148,10 @@ def _embed_labels(domain: Domain, labels: Sequence[Any], kind: str) -> FloatArra
     return 0.5 * np.stack([np.sin(np.pi * u), np.cos(np.pi * u)], axis=1)
 
 
-def _counting_matrix(space: Space, label_column: Mapping[str, int], d: int) -> FloatArray:
-    """Return the matrix [d, w] by which columns of decisions are multiplied to count labels.
+def _make_counting_matrix(space: Space, label_column: Mapping[str, int], d: int) -> FloatArray:
+    """Return the matrix [d, w] that counts labels when the d columns of decisions are multiplied by it.
 
-    There is a column for each label of each set of equal alternatives that two or more decisions have.
+    It has a column for each label of each set of alternatives that two or more decisions share.
     """
     groups: dict[tuple[str, ...], list[tuple[str, Categorical]]] = {}
     for decision in space.decisions:
@@ -205,13 +207,13 @@ class ArchitectureKernel:
         weights = np.exp(theta[: self.C + self.H])[self.component]  # [p], lambda or mu of each column
         s = self._variances(theta)
         # s_1 exp(-sum_c lambda_c D_c)
-        k = _exponentiated(a[:, :d], b[:, :d], weights[:d], s[0])
+        k = _exponential_kernel(a[:, :d], b[:, :d], weights[:d], s[0])
         # s_2 sum_c 2 <x_c, x'_c> / C
         k += (a[:, :d] * (2.0 * s[1] / max(1, self.C))) @ b[:, :d].T
         # s_3 sum_h exp(-mu_h |w_h - w'_h|^2) / H
         for level in range(self.H):
             columns = self.component == self.C + level
-            k += _exponentiated(a[:, columns], b[:, columns], weights[columns], s[2] / self.H)
+            k += _exponential_kernel(a[:, columns], b[:, columns], weights[columns], s[2] / self.H)
         return k
 
     def diagonal(self, theta: FloatArray, a: FloatArray) -> FloatArray:
@@ -225,13 +227,14 @@ class ArchitectureKernel:
         d = self.columns
         weights = np.exp(theta[: self.C + self.H])[self.component]
         s = self._variances(theta)
-        # By log s, each kernel is its own derivative. By log lambda_c, that of s_1 exp(...) is -lambda_c D_c times itself.
-        g_k = g * _exponentiated(a[:, :d], a[:, :d], weights[:d], s[0])
+        # The derivative of each kernel by its log s is the kernel itself. The derivative of s_1 exp(...) by log lambda_c is
+        # -lambda_c D_c times s_1 exp(...).
+        g_k = g * _exponential_kernel(a[:, :d], a[:, :d], weights[:d], s[0])
         by_column = [weights[:d] * _weighted_squares(a[:, :d], g_k)]
         by_variance = [g_k.sum(), 2.0 * s[1] / max(1, self.C) * np.vdot(a[:, :d], g @ a[:, :d])]
         for level in range(self.H):
             columns = self.component == self.C + level
-            g_k = g * _exponentiated(a[:, columns], a[:, columns], weights[columns], s[2] / self.H)
+            g_k = g * _exponential_kernel(a[:, columns], a[:, columns], weights[columns], s[2] / self.H)
             by_column.append(weights[columns] * _weighted_squares(a[:, columns], g_k))
             by_variance[2:] = [sum(by_variance[2:]) + g_k.sum()]
         # D_c is a sum over the columns of a component.
@@ -243,7 +246,7 @@ class ArchitectureKernel:
         return np.asarray(np.exp(theta[self.C + self.H : -1]))
 
 
-def _exponentiated(a: FloatArray, b: FloatArray, weights: FloatArray, variance: float) -> FloatArray:
+def _exponential_kernel(a: FloatArray, b: FloatArray, weights: FloatArray, variance: float) -> FloatArray:
     """Return variance * exp(-sum_j weights_j (a_j - b_j)^2) [n, m] for `a` [n, p] and `b` [m, p]."""
     # -|a - b|^2 = 2 a.b - |a|^2 - |b|^2 takes one matrix product. In place, since n and m may be thousands.
     k = (a * (2.0 * weights)) @ b.T

@@ -2,7 +2,7 @@
 
 Rasmussen and Williams, "Gaussian processes for machine learning" (2006), algorithm 2.1. The parameters are not fitted, but
 drawn by elliptical slice sampling (Murray, Adams and MacKay, "Elliptical slice sampling", AISTATS 2010). So a decision that
-seems unimportant after a few trials is not ignored for good.
+seems unimportant after a few trials is not ignored from then on.
 
 Symbols: n trials, m points, w pending points, p columns of the embedding, theta the logarithms of the kernel's parameters,
 z theta in standard deviations from the mean of its prior, S draws of theta.
@@ -23,12 +23,13 @@ from ogive.surrogates.architecture_kernel import ArchitectureKernel
 
 LogLikelihood = Callable[[FloatArray], float]
 
-CLIMB, BURN = 20, 8
-"""The number of steps to the mode of the posterior, and of steps of the chain from there to the first draw."""
+MODE_STEPS, BURN_IN = 20, 8
+"""The largest number of optimizer steps to the mode of the posterior, and the number of steps of the chain from the mode to
+the first draw."""
 
 MAX_DEVIATIONS = 8.0
-"""The farthest that the climb may go from the prior's mean, in the prior's standard deviations. L-BFGS-B does not limit its
-steps, and the exponential of a parameter must not overflow."""
+"""The largest distance of the mode from the prior's mean that the optimizer may try, in the prior's standard deviations.
+L-BFGS-B does not limit its steps, and the exponential of a parameter must not overflow."""
 
 IMPOSSIBLE = 1e10
 """The cost of parameters for which the likelihood cannot be computed."""
@@ -77,7 +78,7 @@ class GPRegression:
     def predict(self, x: FloatArray, noise: bool = False) -> tuple[FloatArray, FloatArray]:
         """Return the means [m] and standard deviations [m] at `x` [m, p].
 
-        They are those of the function, or with `noise` those of a measurement.
+        By default they describe the function without noise; with `noise`, they describe a measurement.
         """
         # Algorithm 2.1, lines 4 to 6: mean k_*^T alpha, v = L \ k_*, variance k(x_*, x_*) - v^T v.
         cross = self.kernel(self.theta, self.x, x)  # [n, m]
@@ -117,8 +118,8 @@ def draw_parameters(
 ) -> list[FloatArray]:
     """Return S = `draws` vectors theta, successive steps of a Markov chain on their posterior given y [n] at x [n, p].
 
-    The chain starts at the mode of the posterior. From the mean of the prior it would take hundreds of steps to the
-    parameters of a metric without noise, such as a latency from a table.
+    The chain starts at the mode of the posterior. If it started at the mean of the prior, it would take hundreds of steps to
+    reach the parameters of a metric without noise, such as a latency from a table.
 
     Raises:
         FloatingPointError: the likelihood cannot be computed at the mode.
@@ -131,7 +132,7 @@ def draw_parameters(
     def log_likelihood(z: FloatArray) -> float:
         try:
             return model(z).log_marginal_likelihood
-        except (LinAlgError, ArithmeticError):  # such parameters have, as far as can be computed, probability 0
+        except (LinAlgError, ArithmeticError):  # treat such parameters as impossible
             return -math.inf
 
     z = _find_mode(model, len(prior.mean))
@@ -139,10 +140,10 @@ def draw_parameters(
     if not math.isfinite(current):
         raise FloatingPointError("no parameters of the Gaussian process explain the data")
     chain = []
-    for _ in range(BURN + draws):
+    for _ in range(BURN_IN + draws):
         z, current = elliptical_slice_step(z, current, log_likelihood, rng)
         chain.append(prior.mean + prior.deviation * z)
-    return chain[BURN:]
+    return chain[BURN_IN:]
 
 
 def _find_mode(model: Callable[[FloatArray], GPRegression], parameters: int) -> FloatArray:
@@ -160,7 +161,7 @@ def _find_mode(model: Callable[[FloatArray], GPRegression], parameters: int) -> 
         return (value, gradient) if math.isfinite(value + gradient.sum()) else (IMPOSSIBLE, np.zeros(parameters))
 
     start, bounds = np.zeros(parameters), [(-MAX_DEVIATIONS, MAX_DEVIATIONS)] * parameters
-    result = minimize(cost, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": CLIMB})
+    result = minimize(cost, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": MODE_STEPS})
     return np.asarray(result.x)
 
 

@@ -30,11 +30,11 @@ WIDTH = 64
 "Feature hashing for large scale multitask learning", ICML 2009, but without signs)."""
 
 PATHS = 100
-"""The largest number of paths of a graph; longer paths are ignored first."""
+"""The largest number of paths of a graph; the longest are ignored."""
 
 
 def parse_graph_option(spec: Any, space: Space) -> GraphFunction | None:
-    """Return the graph function that an option names; what a user's function returns is checked at each call.
+    """Return the graph function that an option names. The result of a user's function is checked at each call.
 
     Args:
         spec: None for the graph that the space declares, "none" for no graph, "decisions" for `decision_graph`, a function
@@ -64,10 +64,12 @@ def parse_graph_option(spec: Any, space: Space) -> GraphFunction | None:
 
 
 def decision_graph(architecture: Architecture) -> tuple[Labels, Edges]:
-    """Return a graph that exists for every space: the active decisions, with edges from those whose labels activate them.
+    """Return the graph of active decisions: an edge goes from a decision to each decision that its label activates.
 
-    The label of a node consists of the decision's alternatives and its choice, without the decision's name. So equal choices
-    of different decisions are equal nodes.
+    Unlike the graph of a network, it can be computed for every space.
+
+    The label of a node consists of the alternatives of the decision and its label, without its name. So decisions with the
+    same alternatives and the same label have equal nodes.
     """
     active = [decision for decision in architecture.space.decisions if decision.name in architecture]
     index = {decision.name: i for i, decision in enumerate(active)}
@@ -133,7 +135,7 @@ def compute_histograms(graphs: Sequence[tuple[Labels, Edges]], depth: int) -> Fl
 def encode_paths(graphs: Sequence[tuple[Labels, Edges]]) -> FloatArray:
     """Return the paths [n, WIDTH] of each graph: a column is above 0 if the graph has a path that is hashed to it.
 
-    They are scaled so that two graphs of which each has one path that the other lacks have the squared distance 1.
+    They are scaled so that the squared distance of two graphs is 1 if each has exactly one path that the other lacks.
     """
     has_path = np.zeros((len(graphs), WIDTH))
     for row, (labels, edges) in enumerate(graphs):
@@ -143,34 +145,34 @@ def encode_paths(graphs: Sequence[tuple[Labels, Edges]]) -> FloatArray:
     return has_path
 
 
-def list_paths(labels: Labels, edges: Edges, most: int = PATHS) -> list[tuple[str, ...]]:
-    """Return the label sequences of the `most` shortest paths from nodes without predecessors to nodes without successors.
+def list_paths(labels: Labels, edges: Edges, max_paths: int = PATHS) -> list[tuple[str, ...]]:
+    """Return the label sequences of the shortest paths from nodes without predecessors to nodes without successors.
 
     This is the truncated path encoding of White, Neiswanger and Savani (BANANAS, AAAI 2021).
 
     Args:
         labels: the labels of the nodes.
         edges: (from, to) pairs of node indices, without cycles.
-        most: the largest number of paths.
+        max_paths: the largest number of paths; longer ones are left out.
     """
     successors: list[list[int]] = [[] for _ in labels]
     has_predecessor = set()
     for source, target in edges:
         successors[source].append(target)
         has_predecessor.add(target)
-    from_node: dict[int, list[tuple[str, ...]]] = {}
+    paths_of_node: dict[int, list[tuple[str, ...]]] = {}
 
     def paths_from(node: int) -> list[tuple[str, ...]]:
-        if node not in from_node:
+        if node not in paths_of_node:
             label = (str(labels[node]),)
-            # Keeping the shortest ones at each node suffices: the beginning of a path is the same for all of them.
-            longer = {label + path for successor in successors[node] for path in paths_from(successor)}
-            from_node[node] = _shortest(longer or {label}, most)
-        return from_node[node]
+            # Of the paths from a node, keep only the shortest: paths that reach this node continue with the same candidates.
+            paths = {label + path for successor in successors[node] for path in paths_from(successor)}
+            paths_of_node[node] = _select_shortest(paths or {label}, max_paths)
+        return paths_of_node[node]
 
     sources = [node for node in range(len(labels)) if node not in has_predecessor]
-    return _shortest({path for node in sources for path in paths_from(node)}, most)
+    return _select_shortest({path for node in sources for path in paths_from(node)}, max_paths)
 
 
-def _shortest(candidates: set[tuple[str, ...]], most: int) -> list[tuple[str, ...]]:
-    return sorted(candidates, key=lambda path: (len(path), path))[:most]
+def _select_shortest(paths: set[tuple[str, ...]], count: int) -> list[tuple[str, ...]]:
+    return sorted(paths, key=lambda path: (len(path), path))[:count]

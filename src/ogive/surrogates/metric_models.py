@@ -1,9 +1,9 @@
-"""Models of all that is measured of a trial: its objectives, its constraints, and whether it fails.
+"""Models of the outputs of a trial: its objectives, its constraints, and whether it fails.
 
-Each output has a Gaussian process of its own, in several copies with different draws of the kernel's parameters
+Each output has several Gaussian processes, with different draws of the kernel's parameters
 (`ogive.surrogates.gp_regression`). Models are cached, and depend only on the data that they are fitted to.
 
-Symbols: n trials, k trials of the core, p columns of the embedding.
+Symbols: n trials, k core trials (from which the parameters are drawn), p columns of the embedding.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class ModelledOutput:
     """The data of one output.
 
     Attributes:
-        name: the key under which its models are cached; their random numbers depend on it.
-        x, y: [n, p] embedded architectures and [n] values, on the scale that is modelled, to condition the models on.
+        name: the key under which its models are cached, and part of the seed of the draws of parameters.
+        x, y: [n, p] embedded architectures and [n] transformed values, which the models are conditioned on.
         core_x, core_y: [k, p] and [k] the data from which the kernel's parameters are drawn.
-        turn: selects the draws: every THIN-th step of the chain, from step `turn` modulo THIN.
+        turn: selects the draws. They are every THIN-th step of the chain, beginning with step `turn` modulo THIN.
     """
 
     name: str
@@ -50,13 +50,13 @@ class ModelledOutput:
 
 @dataclass
 class MetricModels:
-    """Fits models of outputs, and caches the latest ones of each output.
+    """Fits models of outputs, and caches the latest models of each output.
 
     Attributes:
         kernel: the kernel of all models.
         draws: the number of draws of the kernel's parameters, and of models for each output.
         failure_reason: why the parameters of an output could not be drawn, so that its models use the mean of the prior.
-            The first such reason since it was last set to None.
+            The caller sets it to None; `fit` then stores the first failure. None if there is no failure.
     """
 
     kernel: ArchitectureKernel
@@ -98,21 +98,21 @@ class MetricModels:
 
 
 def last_milestone(n: int) -> int:
-    """Return the last number up to `n` at which parameters are drawn: each number up to 20, then a tenth more each time."""
-    number = 1
-    while (following := max(number + 1, int(number * GROWTH))) <= n:
-        number = following
-    return number
+    """Return the last milestone up to `n`. Milestones are the numbers up to 20, and then each is a tenth larger."""
+    milestone = 1
+    while (next_milestone := max(milestone + 1, int(milestone * GROWTH))) <= n:
+        milestone = next_milestone
+    return milestone
 
 
 def subsample_rows(values: FloatArray, limit: int) -> Rows:
     """Return the rows of `values` [n], in order, if they are at most `limit`.
 
-    Otherwise return `limit` of them: a third are the smallest values, the others have evenly spread ranks.
+    Otherwise return `limit` of them: a third are those with the smallest values, the others have evenly spread ranks.
     """
     if len(values) <= limit:
         return np.arange(len(values))
     order = np.argsort(values, kind="stable")
-    others = order[limit // 3 :]
-    ranks = np.linspace(0, len(others) - 1, limit - limit // 3).round().astype(int)
-    return np.sort(np.concatenate([order[: limit // 3], others[ranks]]))
+    remaining = order[limit // 3 :]
+    ranks = np.linspace(0, len(remaining) - 1, limit - limit // 3).round().astype(int)
+    return np.sort(np.concatenate([order[: limit // 3], remaining[ranks]]))

@@ -42,7 +42,7 @@ def fit_ensemble(
     steps: int = 200,
     decay: float = 1e-3,
 ) -> Ensemble:
-    """Train networks on y [n] at x [n, p], by Adam on the mean squared error of all data in each step.
+    """Train networks by Adam; each step uses the mean squared error of all n examples.
 
     Args:
         x: [n, p] inputs.
@@ -60,17 +60,17 @@ def fit_ensemble(
         (rng.standard_normal((members, a, b)) * math.sqrt(2.0 / max(a, 1)), np.zeros((members, 1, b)))
         for a, b in pairwise(sizes)
     ]
-    parameters = [part for layer in layers for part in layer]
-    first_moments = [np.zeros_like(part) for part in parameters]
-    second_moments = [np.zeros_like(part) for part in parameters]
+    parameters = [array for layer in layers for array in layer]
+    first_moments = [np.zeros_like(array) for array in parameters]
+    second_moments = [np.zeros_like(array) for array in parameters]
     for step in range(1, steps + 1):
-        gradients = _gradients(layers, x, y, decay)
-        # Adam: the correction of the moments' bias is part of the learning rate.
+        gradients = _compute_gradients(layers, x, y, decay)
+        # Adam: the bias correction of both moments is applied to the learning rate.
         rate = RATE * math.sqrt(1 - BETA2**step) / (1 - BETA1**step)
-        for part, g, m, v in zip(parameters, gradients, first_moments, second_moments, strict=True):
+        for array, g, m, v in zip(parameters, gradients, first_moments, second_moments, strict=True):
             m += (1 - BETA1) * (g - m)
             v += (1 - BETA2) * (g * g - v)
-            part -= rate * m / (np.sqrt(v) + EPSILON)
+            array -= rate * m / (np.sqrt(v) + EPSILON)
     return Ensemble(layers)
 
 
@@ -83,13 +83,13 @@ def _forward(layers: Layers, x: FloatArray) -> list[FloatArray]:
     return activations
 
 
-def _gradients(layers: Layers, x: FloatArray, y: FloatArray, decay: float) -> list[FloatArray]:
-    """Return the gradients of the loss by weights and biases, layer after layer.
+def _compute_gradients(layers: Layers, x: FloatArray, y: FloatArray, decay: float) -> list[FloatArray]:
+    """Return the gradients of the loss with respect to weights and biases, layer after layer.
 
     The loss of a member is mean((output - y)^2) + decay |weights|^2 / 2.
     """
     activations = _forward(layers, x)
-    # Backpropagation: delta is the gradient by the inputs of a layer's activation function.
+    # Backpropagation: delta is the gradient with respect to the output of a layer before its activation function.
     delta = 2.0 * (activations[-1] - y[None, :, None]) / len(y)  # [M, n, 1]
     gradients: list[FloatArray] = []
     for number in range(len(layers) - 1, -1, -1):

@@ -28,7 +28,7 @@ TINY = 1e-300
 """Added to probabilities before their logarithm is taken."""
 
 REDRAWS = 20
-"""How many times a subset is drawn until its number of members is allowed."""
+"""The largest number of times that a subset is drawn until its number of members is allowed."""
 
 
 class ParzenKernel(ABC):
@@ -45,7 +45,7 @@ class ParzenKernel(ABC):
 
 @dataclass(frozen=True)
 class Discrete(ParzenKernel):
-    """Unordered labels: `p` [n, K] holds the probability of each label in each component."""
+    """The kernel of a `one_of`: `p` [n, K] holds the probability of each label in each component."""
 
     domain: Categorical
     p: FloatArray
@@ -62,10 +62,10 @@ class Discrete(ParzenKernel):
 
 @dataclass(frozen=True)
 class Members(ParzenKernel):
-    """Subsets: `p` [n, K] holds the probability that a label is a member, independently of the other labels.
+    """The kernel of a `some_of`: `p` [n, K] holds the probability that a label is a member, independently of the others.
 
-    The density ignores that the number of members is bounded; the normalizing constants of l(x) and g(x) differ little, so
-    their ratio hardly changes.
+    The density ignores that the number of members is bounded. This hardly changes the ratio of l(x) and g(x), because their
+    normalizing constants differ little.
     """
 
     domain: Subset
@@ -81,13 +81,13 @@ class Members(ParzenKernel):
             is_member = rng.random(len(self.domain.labels)) < self.p[component]
             if self.domain.low <= is_member.sum() <= self.domain.high:
                 break
-        # `decode` bounds the number of members. Drawn labels come first, and labels of greater probability before others.
+        # `decode` bounds the number of members. It prefers labels that were drawn, and then labels of greater probability.
         return self.domain.decode(np.where(is_member, 0.5, 0.0)[None] + 0.5 * self.p[component][None])[0]
 
 
 @dataclass(frozen=True)
 class Normal(ParzenKernel):
-    """Numbers: normal distributions with mean `mu` [n] and deviation `sigma` [n], truncated to [0, 1].
+    """The kernel of a number: normal distributions with mean `mu` [n] and deviation `sigma` [n], truncated to [0, 1].
 
     An integer has the probability of its bin, a real number its density.
     """
@@ -130,7 +130,7 @@ def coordinates(domain: Domain, labels: Sequence[Label]) -> FloatArray:
 
 
 def bin_edges(domain: IntegerRange, labels: Sequence[Label]) -> tuple[FloatArray, FloatArray]:
-    """Return the lower and upper ends [m] of the bins of m integers in [0, 1]; a bin is half a step wide to both sides."""
+    """Return the lower and upper ends [m] of the bins of m integers in [0, 1]; a bin extends half a step to each side."""
     values, half = np.asarray(labels, dtype=np.float64), 0.5 * domain.step
     bottom, top = domain.low - half, domain.low + (domain.size - 0.5) * domain.step
     if domain.log:
@@ -149,7 +149,7 @@ class Mixture:
     Attributes:
         decisions: the decisions that the density is over.
         kernels: the kernel of each decision, with n components.
-        weights: [n] of the components; they sum to 1.
+        weights: [n] the weights of the components; they sum to 1.
     """
 
     decisions: Sequence[Decision]
@@ -186,11 +186,12 @@ def tpe_kernel(domain: Domain, labels: Labels, prior_weight: float) -> ParzenKer
         prior_weight: the weight of the prior, relative to a recent trial.
     """
     n = len(labels)
-    components = [*labels, None]  # None is uniform, or nearly so, as an inactive label is: that is the prior
+    # The prior is the last component. None, as for an inactive decision, makes it uniform or nearly uniform.
+    components = [*labels, None]
     is_active = _is_active(components)
     match domain:
         case Categorical() | Subset():
-            p = _is_label(domain, components)
+            p = _label_indicators(domain, components)
             # Section 4.2, discrete variables: add a count to every label, and normalize.
             smoothing = prior_weight / (n + 1)
             if isinstance(domain, Categorical):
@@ -210,11 +211,11 @@ def tpe_kernel(domain: Domain, labels: Labels, prior_weight: float) -> ParzenKer
 def normal_reference_kernel(
     domain: Domain, labels: Labels, *, dimensions: int, min_width: float, width_factor: float
 ) -> ParzenKernel:
-    """Return the kernel of BOHB: a component around each of the n `labels`, all of one width.
+    """Return the kernel of BOHB: a component around each of the n `labels`, all with the same width.
 
     The width is 1.06 sigma n^(-1 / (4 + d)), Scott's normal reference rule. Unordered labels have the kernel of Aitchison
-    and Aitken (1976), in which all other labels together have that width as their probability; sigma^2 is half the Gini
-    index. For two labels that is the variance; for more it does not depend on an order of the labels.
+    and Aitken (1976): the width is the total probability of the labels other than the component's own. sigma^2 is half the
+    Gini index. For two labels this is the variance; for more labels it does not depend on an order of the labels.
 
     Args:
         domain: the domain of the decision.
@@ -228,17 +229,17 @@ def normal_reference_kernel(
     rate = 1.06 * max(len(active_labels), 1) ** (-1.0 / (4 + dimensions))
     match domain:
         case Categorical():
-            p = _is_label(domain, labels)
+            p = _label_indicators(domain, labels)
             shares = p.sum(axis=0) / max(len(active_labels), 1)
             gini = max(0.0, 1.0 - float((shares**2).sum()))
             width = rate * np.sqrt(gini / 2) if active_labels else 1.0
-            # At the upper bound the kernel is uniform.
+            # At the upper bound, 1 - 1 / K, the kernel is uniform.
             width = min(max(width, min_width), 1.0 - 1.0 / domain.size)
             p = np.where(p > 0, 1.0 - width, width / max(domain.size - 1, 1))
             return Discrete(domain, _normalize(p, is_active, 0.0))
         case Subset():
             # Each label is a variable of its own, which is 1 if the label is a member.
-            p = _is_label(domain, labels)
+            p = _label_indicators(domain, labels)
             width = np.clip(rate * (p[is_active].std(axis=0) if active_labels else 0.5), min_width, 0.5)
             return Members(domain, np.where(is_active[:, None], np.where(p > 0, 1.0 - width, width), 0.5))
         case IntegerRange() | RealRange():
@@ -252,12 +253,12 @@ def normal_reference_kernel(
 
 
 def _is_active(labels: Labels) -> BoolArray:
-    """Return [n], False where a label is None."""
+    """Return a mask [n] that is False where a label is None."""
     return np.array([label is not None for label in labels], dtype=bool)
 
 
-def _is_label(domain: Categorical | Subset, labels: Labels) -> FloatArray:
-    """Return [n, K], 1 where a component has the label, or has it as a member."""
+def _label_indicators(domain: Categorical | Subset, labels: Labels) -> FloatArray:
+    """Return an array [n, K] that is 1 where the label of a component equals label k, or contains it as a member."""
     p = np.zeros((len(labels), len(domain.labels)))
     for row, label in enumerate(labels):
         if label is not None:
@@ -288,5 +289,5 @@ def _neighbour_distances(centers: FloatArray) -> FloatArray:
 
 
 def label_columns(space: Space, architectures: Sequence[Architecture]) -> dict[str, list[Label | None]]:
-    """Return for each decision its labels [n] in the architectures, None where it is inactive."""
+    """Return the labels [n] of each decision in n architectures; None where the decision is inactive."""
     return {d.name: [a.get(d.name) for a in architectures] for d in space.decisions}

@@ -21,18 +21,18 @@ from ogive.seeds import generator
 from ogive.space.domain import Domain
 
 Actions = list[int | None]
-"""For each decision the index of the part that was sampled; None where the decision is inactive."""
+"""The index of the sampled part of each decision; None where the decision is inactive."""
 
-MOST_PARTS = 50
+MAX_PARTS = 50
 """The largest number of parts of a decision."""
 
-INITIAL = 0.08
-"""The initial weights are uniform in (-INITIAL, INITIAL), as in the paper."""
+INITIAL_BOUND = 0.08
+"""The initial weights are uniform in (-INITIAL_BOUND, INITIAL_BOUND), as in the paper (0.08)."""
 
 
 def count_parts(domain: Domain) -> int:
-    """Return the number of parts of equal size that a decision is sampled in: one for each label, but at most 50."""
-    return int(min(domain.size, MOST_PARTS))
+    """Return the number of equal parts that a decision is divided into for sampling: one for each label, but at most 50."""
+    return int(min(domain.size, MAX_PARTS))
 
 
 class Policy:
@@ -41,7 +41,7 @@ class Policy:
     Args:
         parts: the number of parts of each decision.
         hidden: the width of the LSTM and of the embeddings.
-        learning_rate: of Adam.
+        learning_rate: the learning rate of Adam.
         entropy: the weight of the entropy bonus.
 
     Raises:
@@ -69,7 +69,7 @@ class Policy:
         rng = generator(0, "controller")
         with torch.no_grad():
             for weights in self._network.parameters():
-                weights.copy_(torch.from_numpy(rng.uniform(-INITIAL, INITIAL, tuple(weights.shape))))
+                weights.copy_(torch.from_numpy(rng.uniform(-INITIAL_BOUND, INITIAL_BOUND, tuple(weights.shape))))
         self._adam = torch.optim.Adam(self._network.parameters(), lr=learning_rate)
         self._hidden = hidden
         self._weights: dict[str, FloatArray] | None = None  # a cache of `weights`
@@ -84,12 +84,12 @@ class Policy:
             self._weights = {name: w.double().numpy() for name, w in self._network.state_dict().items()}
         return self._weights
 
-    def update(self, samples: Sequence[Actions], gains: Sequence[float]) -> None:
-        """Take one step of Adam along the policy gradient; `gains` [n] are rewards minus the baseline."""
+    def update(self, samples: Sequence[Actions], advantages: Sequence[float]) -> None:
+        """Take one step of Adam along the policy gradient; `advantages` [n] are rewards minus the baseline."""
         log_p, entropy = self._log_probabilities(samples)
-        gain = self._torch.tensor(gains, dtype=log_p.dtype)
+        advantage = self._torch.tensor(advantages, dtype=log_p.dtype)
         # Section 3.2: the gradient of this loss is minus the mean of sum_t grad log P(a_t | a_(t-1:1)) (R - b).
-        loss = -(gain * log_p).mean() - self._entropy * entropy.mean()
+        loss = -(advantage * log_p).mean() - self._entropy * entropy.mean()
         self._adam.zero_grad()
         loss.backward()
         self._adam.step()
@@ -105,7 +105,7 @@ class Policy:
         return copy.deepcopy((self._network.state_dict(), self._adam.state_dict()))
 
     def load(self, state: Any) -> None:
-        """Restore what `state` returned."""
+        """Restore a state that `state` returned."""
         network, adam = copy.deepcopy(state)
         self._network.load_state_dict(network)
         self._adam.load_state_dict(adam)
@@ -118,22 +118,22 @@ class Policy:
         h = c = torch.zeros(n, self._hidden)
         rows = torch.zeros(n, dtype=torch.long)
         log_p, entropy = torch.zeros(n), torch.zeros(n)
-        for number, first_row in enumerate(self.first_row):
-            column = [actions[number] for actions in samples]
+        for index, first_row in enumerate(self.first_row):
+            column = [actions[index] for actions in samples]
             active = torch.tensor([action is not None for action in column])
             action_index = torch.tensor([action or 0 for action in column])
             new_h, new_c = network["cell"](network["embedding"](rows), (h, c))
-            logs = network["heads"][number](new_h).log_softmax(dim=-1)
+            logs = network["heads"][index](new_h).log_softmax(dim=-1)
             log_p = log_p + torch.where(active, logs.gather(1, action_index[:, None])[:, 0], 0.0)
             entropy = entropy - torch.where(active, (logs.exp() * logs).sum(dim=-1), 0.0)
-            # Where the decision is inactive, the state and the next input stay as they are.
+            # Where the decision is inactive, the state and the next input do not change.
             h, c = torch.where(active[:, None], new_h, h), torch.where(active[:, None], new_c, c)
             rows = torch.where(active, first_row + action_index, rows)
         return log_p, entropy
 
 
 class Sampler:
-    """The state of the LSTM while one architecture is sampled. In NumPy, which is faster than PyTorch for one row."""
+    """The state of the LSTM while one architecture is sampled, in NumPy, which is faster than PyTorch for one row."""
 
     def __init__(self, policy: Policy) -> None:
         self._weights = policy.weights()
@@ -141,10 +141,10 @@ class Sampler:
         self._h = self._c = np.zeros(self._weights["cell.weight_hh"].shape[1])
         self._row = 0
 
-    def probabilities(self, number: int) -> FloatArray:
-        """Return the probabilities of the parts of decision `number`, given the parts taken before.
+    def probabilities(self, index: int) -> FloatArray:
+        """Return the probabilities of the parts of the decision at `index`, given the parts of the decisions before it.
 
-        It advances the LSTM, so call it once for each active decision, in order.
+        This advances the LSTM, so it must be called once for each active decision, in order.
         """
         w = self._weights
         # An LSTM cell, as in `torch.nn.LSTMCell`: input gate, forget gate, cell candidate, output gate.
@@ -153,8 +153,8 @@ class Sampler:
         i, f, g, o = np.split(gates, 4)
         self._c = expit(f) * self._c + expit(i) * np.tanh(g)
         self._h = expit(o) * np.tanh(self._c)
-        return np.asarray(softmax(w[f"heads.{number}.weight"] @ self._h + w[f"heads.{number}.bias"]))
+        return np.asarray(softmax(w[f"heads.{index}.weight"] @ self._h + w[f"heads.{index}.bias"]))
 
-    def take(self, number: int, part: int) -> None:
-        """Continue with this part of decision `number`; its embedding is the next input."""
-        self._row = self._first_row[number] + part
+    def take(self, index: int, part: int) -> None:
+        """Make the embedding of this part of the decision at `index` the next input."""
+        self._row = self._first_row[index] + part
