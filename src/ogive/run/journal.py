@@ -19,10 +19,10 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from ogive.errors import RunError
 from ogive.run.clock import Clock, WallClock
-from ogive.run.database import DAMAGED, create_engine, explain, is_draft, message_of, publish
+from ogive.run.database import DAMAGED, create_engine, explain, get_message, is_draft, publish
 from ogive.run.events import Event, Kind
 from ogive.run.folder_identity import FolderIdentity
-from ogive.run.journal_tables import EVENTS, INSERT_EVENTS, LEASE, META, RENEW_LEASE, SCHEMA, TABLES, event_row
+from ogive.run.journal_tables import EVENTS, INSERT_EVENTS, LEASE, META, RENEW_LEASE, SCHEMA, TABLES, make_event_row
 from ogive.run.lease import LeaseHolder, is_alive
 
 JOURNAL = "journal.db"
@@ -32,7 +32,7 @@ BEAT_SECONDS = 5.0
 """The time between two renewals of a lease."""
 
 STALE_SECONDS = 3600.0
-"""The age from which the draft of a journal is taken to be that of a controller that was killed."""
+"""The age from which the draft of a journal is regarded as left by a killed controller."""
 
 _leased: set[Path] = set()
 """The journals whose lease this process holds."""
@@ -49,11 +49,11 @@ class Journal:
         path: the file, which has to exist; see `create`.
         synchronous: SQLite's setting of this name.
         writable: if false, `acquire` raises an error, and no file is created or changed. (If a write-ahead log was copied
-            without its index file, SQLite creates that again where it can.)
+            without its index file, SQLite creates the index file if it can.)
         clock: gives events their time.
 
     Attributes:
-        writing: a transaction is being written, which should not be ended by a KeyboardInterrupt.
+        writing: whether a transaction is being written, which should not be ended by a KeyboardInterrupt.
 
     Raises:
         RunError: there is no journal at `path`, or it cannot be read.
@@ -85,7 +85,7 @@ class Journal:
 
     @staticmethod
     def create(path: Path, first: Sequence[Event], *, clock: Clock | None = None) -> None:
-        """Create a journal that begins with the events `first`. The file appears complete or not at all.
+        """Create a journal with the events `first`. The file appears at `path` only when it is complete.
 
         Raises:
             RunError: the file cannot be written, or exists already.
@@ -99,7 +99,9 @@ class Journal:
                 TABLES.create_all(connection)
                 connection.execute(META.insert(), {"schema": SCHEMA})
                 connection.execute(LEASE.insert(), {"token": 0, "beat": 0, "holder": ""})
-                connection.execute(INSERT_EVENTS, [event_row(event.at(now), i + 1) for i, event in enumerate(first)])
+                connection.execute(
+                    INSERT_EVENTS, [make_event_row(event.at(now), i + 1) for i, event in enumerate(first)]
+                )
             engine.dispose()
             publish(draft, path)
         except FileExistsError as error:
@@ -182,7 +184,7 @@ class Journal:
         self._heartbeat.start()
 
     def check_idle(self, patience: float = 3 * BEAT_SECONDS) -> None:
-        """Check that no living controller holds the lease; `patience` as for `acquire`.
+        """Check that no living controller holds the lease; `patience` has the same meaning as in `acquire`.
 
         Raises:
             RunError: a living controller holds it.
@@ -205,7 +207,7 @@ class Journal:
             self._files.check()
 
     def find_file_problem(self) -> str | None:
-        """Return the message of `check_place`, also for files that have only just disappeared; None if all is in place."""
+        """Return the message of `check_files`, without its patience for missing files; None if all files are in place."""
         return None if self._files is None else self._files.problem()
 
     def holder(self) -> tuple[LeaseHolder | None, int]:
@@ -225,7 +227,7 @@ class Journal:
         self._connection.rollback()
 
     def _alive(self, holder: LeaseHolder, beat: int, patience: float) -> bool:
-        if holder == LeaseHolder.this_process():  # this process itself, which may have failed to give the lease back
+        if holder == LeaseHolder.this_process():  # an earlier session of this process may have failed to give it back
             return self.path.resolve() in _leased
         return is_alive(holder, lambda: self._lease_row()[1], beat, patience)
 
@@ -235,7 +237,7 @@ class Journal:
         return row.token, row.beat, row.holder
 
     def _renew_lease(self) -> None:
-        """Renew the lease also while nothing is appended, so that other controllers see that this one is alive."""
+        """Renew the lease regularly, also while no events are appended, to show other controllers that this one is alive."""
         while not self._end_heartbeat.wait(BEAT_SECONDS):
             if self._files is not None and not self._files.unchanged:
                 continue  # a new connection might open the journal of another run
@@ -248,7 +250,7 @@ class Journal:
     # -- appending -----------------------------------------------------------------------------------------------
 
     def append(self, events: Sequence[Event]) -> list[Event]:
-        """Append events in one transaction; return them with their numbers, and with the time if they had none.
+        """Append events in one transaction; return them with their numbers. Events without a time get the present time.
 
         Raises:
             LeaseLost: another controller has taken over; nothing was written.
@@ -263,7 +265,7 @@ class Journal:
                 if self._last_seq is None:
                     self._last_seq = self._connection.execute(sql.select(sql.func.max(EVENTS.c.seq))).scalar() or 0
                     self._connection.rollback()
-                rows = [event_row(event, self._last_seq + 1 + i) for i, event in enumerate(events)]
+                rows = [make_event_row(event, self._last_seq + 1 + i) for i, event in enumerate(events)]
                 # In the same transaction: if another controller has taken the lease, no row has this token any more.
                 if self._connection.execute(RENEW_LEASE, {"mine": self._token}).rowcount != 1:
                     raise LeaseLost(f"{self.path}: another controller has taken over this run, so this one stops")
@@ -300,7 +302,7 @@ class Journal:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Roll back after an error; turn errors of the database into a RunError with the file, the cause and a remedy."""
+        """Roll back after an error. Convert database errors to RunErrors that name the file, the cause and a remedy."""
         try:
             yield
         except BaseException as error:
@@ -308,14 +310,14 @@ class Journal:
                 with suppress(DatabaseError):  # the first error is the one to report
                     self._connection.rollback()
             if isinstance(error, IntegrityError):
-                raise RunError(f"{self.path}: the journal has this event already: {message_of(error)}") from error
+                raise RunError(f"{self.path}: the journal has this event already: {get_message(error)}") from error
             if isinstance(error, DatabaseError):
                 raise RunError(f"{self.path}: {explain(error)}") from error
             raise
 
 
 def _delete_drafts(draft: Path, now: float) -> None:
-    """Delete the draft of this process, and drafts of controllers that were killed."""
+    """Delete the draft of this process, and drafts that killed controllers left."""
     for file in draft.parent.iterdir():
         with suppress(OSError):  # on a read-only disk no draft was written
             if file.name.startswith(draft.name) or (is_draft(file) and now - file.stat().st_mtime > STALE_SECONDS):
