@@ -412,7 +412,7 @@ def test_attributes_are_not_confused_with_globals_of_the_same_name(
 
 
 def test_a_version_does_not_depend_on_the_loaded_modules() -> None:
-    statement = "from ogive.source import project_files; print(project_files.package_version('sklearn'))"
+    statement = "from ogive.source import project_files; print(project_files.find_package_version('sklearn'))"
     versions = {
         subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60).stdout
         for text in (statement, f"import sklearn; {statement}")

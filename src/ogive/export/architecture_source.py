@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ogive.export.literals import NoSource, Refer, format_call, format_items, format_literal, format_sequence
-from ogive.source.objects import display_name
+from ogive.source.objects import get_display_name
 from ogive.space.domain import Label
 from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table, Value, build_value
 
@@ -59,7 +59,7 @@ def _format_layer(node: Call, choices: Mapping[str, Label], refer: Refer) -> str
         except NoSource as error:
             location = f" at {node.path!r} of the space" if node.path else ""
             raise UnwritableArgument(
-                f"argument {argument} of the layer {display_name(node.factory)}{location}: {error}; what can: {WRITABLE}"
+                f"argument {argument} of the layer {get_display_name(node.factory)}{location}: {error}; what can: {WRITABLE}"
             ) from error
 
     names = _positional_parameters(node.factory)
