@@ -1,4 +1,4 @@
-"""Format an architecture as Python: the nested calls that build its model, without Ogive."""
+"""Format an architecture as Python source: the nested calls that build its model without Ogive."""
 
 from __future__ import annotations
 
@@ -19,15 +19,20 @@ WRITABLE = (
 
 
 class UnwritableArgument(NoSource):
-    """An argument of a layer cannot be written as source; the message names it, and the values that can be written."""
+    """An argument of a layer cannot be written as source. The message names it, and says which values can be written."""
 
 
 def format_expression(node: Node, choices: Mapping[str, Label], refer: Refer) -> str:
-    """Return the source of an expression with the value of `realise(node, choices)`.
+    """Return the source of an expression with the value of `build_value(node, choices)`.
+
+    Args:
+        node: a node of the space's tree.
+        choices: the labels of the architecture.
+        refer: returns the names of classes and functions.
 
     Raises:
         NoSource: a value in it cannot be written as source.
-        RunError: as for `refer`.
+        RunError: `refer` raises it.
     """
     format_node = functools.partial(format_expression, choices=choices, refer=refer)
     match node:
@@ -54,7 +59,7 @@ def _format_layer(node: Call, choices: Mapping[str, Label], refer: Refer) -> str
     def format_argument(argument: str, value: Node) -> str:
         try:
             return format_expression(value, choices, refer)
-        except UnwritableArgument:  # a layer inside this one has named its own argument
+        except UnwritableArgument:  # the argument belongs to a layer inside this one, and the message names it already
             raise
         except NoSource as error:
             location = f" at {node.path!r} of the space" if node.path else ""
@@ -81,7 +86,7 @@ def _positional_parameters(factory: Callable[..., Any]) -> list[str]:
 
 
 def _expand_splices(items: Iterable[Node], choices: Mapping[str, Label]) -> Iterator[Node]:
-    """Return the items, each repetition replaced by as many items as the architecture has."""
+    """Yield the items. A `repeat` is replaced by its items, as many as the architecture has."""
     for item in items:
         if isinstance(item, Splice):
             yield from _expand_splices(item.items[: build_value(item.times, choices)], choices)
