@@ -68,16 +68,16 @@ def check_schedule(make: MakeSchedule, another_process: bool = True) -> None:
 
 
 def _run(
-    schedule: Schedule, world: Scenario = stormy, workers: int = 5, **options: Callable[[Schedule], None]
+    schedule: Schedule, scenario: Scenario = stormy, workers: int = 5, **options: Callable[[Schedule], None]
 ) -> ControllerLog:
-    return SimulatedController(schedule, world, tiny(), TRIALS, workers, **options).run()
+    return SimulatedController(schedule, scenario, tiny(), TRIALS, workers, **options).run()
 
 
 def _check_jobs_are_valid(new: New) -> None:
     """Jobs are JSON, each trial takes at least one epoch, and only paused trials are resumed, at a higher fidelity."""
-    for world in SCENARIOS.values():
+    for scenario in SCENARIOS.values():
         for workers in (1, 5):
-            for _, job in _run(new(), world, workers).jobs:
+            for _, job in _run(new(), scenario, workers).jobs:
                 text = describe(job)  # raises an exception if the job is not JSON
                 assert_that(
                     not isinstance(job, Start) or epochs(job.fidelity) >= 1, f"{text}: it takes less than 1 epoch"
@@ -86,10 +86,10 @@ def _check_jobs_are_valid(new: New) -> None:
 
 def _check_failures_block_nothing(new: New) -> None:
     """Whichever trials fail, all trials are started unless the schedule is Done, and in the end each is paused or ended."""
-    for name, world in SCENARIOS.items():
+    for name, scenario in SCENARIOS.items():
         for workers in (1, 5):
-            log = _run(new(), world, workers)
-            case = f"world {name!r}, {workers} workers"
+            log = _run(new(), scenario, workers)
+            case = f"scenario {name!r}, {workers} workers"
             is_complete = len(log.trials) == TRIALS or isinstance(log.jobs[-1][1], Done)
             assert_that(
                 is_complete, f"{case}: {len(log.trials)} of {TRIALS} trials were started, and no trial is running"
@@ -141,7 +141,7 @@ def _check_events_restore_the_state(new: New) -> None:
 def _check_failed_trials_are_repeated(new: New) -> None:
     """In a later session, failed trials are repeated, all trials end or are paused, and events restore the state."""
     for name in ("stormy", "sparse"):
-        case = f"world {name!r}"
+        case = f"scenario {name!r}"
         controller = SimulatedController(new(), SCENARIOS[name], tiny(), TRIALS, workers=5)
         controller.run()
         log = controller.continue_in_new_session(new())

@@ -74,7 +74,7 @@ def stormy(number: TrialId) -> TrialBehavior:
         return replace(behavior, fails_at=1 + number % 4)
     if number % 6 == 3:
         return replace(behavior, returns_after=1 + number % 3)
-    return replace(behavior, accuracy=lambda epoch: math.nan) if number % 6 == 5 else fate
+    return replace(behavior, accuracy=lambda epoch: math.nan) if number % 6 == 5 else behavior
 
 
 def hopeless(number: TrialId) -> TrialBehavior:
@@ -92,7 +92,7 @@ def sparse(number: TrialId) -> TrialBehavior:
     behavior = replace(good(number), report_interval=3)
     if number % 5 == 1:
         return replace(behavior, fails_at=2 + number % 3)
-    return replace(behavior, returns_after=3 + number % 2) if number % 5 == 3 else fate
+    return replace(behavior, returns_after=3 + number % 2) if number % 5 == 3 else behavior
 
 
 SCENARIOS: Mapping[str, Scenario] = {
@@ -148,13 +148,13 @@ class SimulatedController:
     def __init__(
         self,
         schedule: Schedule,
-        world: Scenario,
+        scenario: Scenario,
         space: Space,
         trials: int,
         workers: int,
         before_job: Callable[[Schedule], None] = lambda schedule: None,
     ) -> None:
-        self.schedule, self.world, self.space = schedule, world, space
+        self.schedule, self.scenario, self.space = schedule, scenario, space
         self.max_trials, self.idle_workers, self.before_job = trials, workers, before_job
         self.log = ControllerLog()
         self.repeats: list[Proposal] = []
@@ -220,7 +220,7 @@ class SimulatedController:
             self._call("on_end", replace(trial, status=Status.STOPPED), None)
             return
         resumed = replace(trial, fidelity=job.until, began=job.began, status=Status.RUNNING)
-        if self.world(trial.id).report_interval > 1 and resumed.target_step <= trial.step:
+        if self.scenario(trial.id).report_interval > 1 and resumed.target_step <= trial.step:
             # The trial was trained beyond this step, to an epoch with a value. So the schedule receives its last report
             # again, without further training.
             self._call("on_job", resumed, job)
@@ -240,11 +240,11 @@ class SimulatedController:
         self._schedule_next_epoch(trial)
 
     def _schedule_next_epoch(self, trial: Trial) -> None:
-        heapq.heappush(self.events, (self.now + self.world(trial.id).seconds, trial.id))
+        heapq.heappush(self.events, (self.now + self.scenario(trial.id).seconds, trial.id))
 
     def end_epoch(self, trial: Trial) -> None:
         """Process the end of the next epoch of a trial: a report, a failure, or the return of its train function."""
-        behavior, epoch = self.world(trial.id), max(trial.step, trial.began) + 1
+        behavior, epoch = self.scenario(trial.id), max(trial.step, trial.began) + 1
         if (
             behavior.returns_after is not None and behavior.returns_after < epoch
         ):  # the train function returns without a report
@@ -266,7 +266,7 @@ class SimulatedController:
 
     def _obey(self, trial: Trial, action: Action) -> None:
         """Carry out the schedule's answer to the last report of a trial."""
-        behavior, epoch = self.world(trial.id), trial.step
+        behavior, epoch = self.scenario(trial.id), trial.step
         if action is Action.STOP:
             self._end(trial, Status.STOPPED)
         elif action is Action.PAUSE:
