@@ -1,4 +1,4 @@
-"""Messages in frames: they arrive complete however their bytes are split, and other bytes are a clear error."""
+"""Messages in frames: they are decoded correctly however their bytes are split, and other bytes cause a clear error."""
 
 from __future__ import annotations
 

@@ -170,9 +170,8 @@ def test_a_thousand_trials_leak_no_descriptors_and_no_processes(tmp_path: Path) 
     run = og.search(big, Quick(), run=folder, strategy="random", workers=2, max_trials=1000, observer=count)
     assert run.state.ended_count == 1000
     assert len(counts) == 3
-    assert all(max(series[20:]) <= max(series[:20]) + 5 for series in counts.values()), (
-        counts
-    )  # a leak of one for each trial would be hundreds
+    # With a leak of one descriptor for each trial, there would be hundreds.
+    assert all(max(series[20:]) <= max(series[:20]) + 5 for series in counts.values()), counts
     assert not [thread for thread in threading.enumerate() if thread.name == "ogive-heartbeat"]
 
 

@@ -170,7 +170,7 @@ def identify(module: ModuleType) -> CodeIdentity:
         ("parts/later.py", "5", "6", "module parts.later"),
     ],
 )
-def test_every_change_of_what_runs_changes_a_named_part(
+def test_every_change_of_the_executed_code_changes_a_named_part(
     project: Project, file: str, before: str, after: str, name: str
 ) -> None:
     old = identify(project.load())

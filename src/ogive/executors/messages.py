@@ -48,7 +48,7 @@ def make_rejected_outcome(error: ProtocolError, owner: str, seconds: float = 0.0
         owner: the owner of the channel in the possessive, such as "its worker's".
         seconds: compute time since the last report.
     """
-    reason = f"the evaluation wrote something else than messages to {owner} channel: {error}"
+    reason = f"the evaluation wrote bytes to {owner} channel that are not a message: {error}"
     return Outcome(Status.EXITED, reason, seconds=seconds)
 
 

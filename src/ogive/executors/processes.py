@@ -200,7 +200,7 @@ class ProcessExecutor(Executor):
             return  # closed already
         kill_marked(self._mark)  # once for all workers, since this searches all processes of the machine
         for worker in self._workers:
-            worker.end()
+            worker.kill_worker()
         self._workers = []
         assert self._watchdog.stdin is not None
         self._watchdog.stdin.close()

@@ -195,16 +195,16 @@ class WorkerClient:
         """
         unreported = time.monotonic() - self._last_report
         code = self.process.poll()
-        self.kill()
+        self.kill_all_processes()
         return code, self.kill_outcome or _outcome_of_exit(code, unreported)
 
-    def kill(self) -> None:
+    def kill_all_processes(self) -> None:
         """Kill the worker and all processes that its evaluations started."""
         # The worker is killed last, since some of the processes are found as its descendants.
         kill_marked(self._mark, session=self.process.pid)
-        self.end()
+        self.kill_worker()
 
-    def end(self) -> None:
+    def kill_worker(self) -> None:
         """Kill the worker process and close the channel."""
         self.process.kill()
         with suppress(subprocess.TimeoutExpired):  # the process may be in a system call that cannot be interrupted

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ogive import schedule as schedules
 from ogive import strategy as strategies
@@ -301,8 +301,7 @@ def resolve_baseline(source: Source, keys: JobKeys, code: CodeImporter) -> Calla
             ("baseline",),
             f"{keys.baseline} is {describe_object(value)}; allowed: a function without arguments that returns a network",
         )
-    factory: Callable[[], Any] = value
-    return factory
+    return cast("Callable[[], Any]", value)
 
 
 def _check_feasible(source: Source, job: Job) -> None:
@@ -327,8 +326,7 @@ def _check_any(
 ) -> None:
     """Check that one of the architectures can be built or screened.
 
-    A search can continue after some architectures fail, but not if all of them do. Infeasible architectures do not count as
-    failures.
+    A search can continue after some architectures fail, but not if all of them do. Infeasible ones are not failures.
 
     Args:
         samples: the architectures.
