@@ -31,7 +31,7 @@ CAUSE_SECONDS = 3.0
 """How long to wait for the outcome of a rank to which other ranks have lost the connection, and for rank 0 to fail after
 another rank has failed.
 """
-_LOST_A_RANK = re.compile(
+_LOST_CONNECTION = re.compile(
     r"Dist(Backend|Network|Store)Error|gloo|nccl|connection (closed|reset) by peer", re.IGNORECASE
 )
 """Matches the reason of a failure that is a consequence of another rank's failure."""
@@ -190,22 +190,22 @@ class RankGroup:
         with self._changed:
             self._working = False
             self._changed.notify_all()
-            lost_a_rank = outcome.status.failed and _LOST_A_RANK.search(outcome.reason)
-            if outcome.status.failed and not lost_a_rank:
+            lost_connection = outcome.status.failed and _LOST_CONNECTION.search(outcome.reason)
+            if outcome.status.failed and not lost_connection:
                 return outcome, False
             all_ended = self._changed.wait_for(
                 lambda: all(rank.outcome or rank.disconnected for rank in self._ranks),
-                CAUSE_SECONDS if lost_a_rank else ENDING_SECONDS,
+                CAUSE_SECONDS if lost_connection else ENDING_SECONDS,
             )
             cause = self._find_cause()
         if cause is not None:
             return self._outcome_of(cause, outcome.seconds), False
-        return outcome, all_ended and not lost_a_rank and not any(rank.failed for rank in self._ranks)
+        return outcome, all_ended and not lost_connection and not any(rank.failed for rank in self._ranks)
 
     def _find_cause(self) -> _Rank | None:
         """Return the rank that failed first: one that has died, or one whose failure is no consequence of another one's."""
         dead = [rank for rank in self._ranks if rank.outcome is None and rank.disconnected]
-        failed = [r for r in self._ranks if r.outcome and r.failed and not _LOST_A_RANK.search(r.outcome.reason)]
+        failed = [r for r in self._ranks if r.outcome and r.failed and not _LOST_CONNECTION.search(r.outcome.reason)]
         return next(iter([*dead, *failed]), None)
 
     def _outcome_of(self, rank: _Rank, seconds: float) -> Outcome:

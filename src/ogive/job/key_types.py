@@ -13,7 +13,7 @@ AUTO = "auto"
 
 
 class Keys(BaseModel):
-    """A mapping of keys, without unknown ones."""
+    """The base class of all models of keys. Unknown keys are errors, and types are not converted."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -44,7 +44,7 @@ def normalize_budget(value: Any) -> Any:
 
 
 def check_price(value: Any) -> Any:
-    """Return a price, after a check that it is an amount of money or a name."""
+    """Return a price, after checking that it is an amount of money or a name."""
     is_amount = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
     if not is_amount and not (isinstance(value, str) and value):
         raise PydanticCustomError("price", "neither an amount of money nor a name")
@@ -64,14 +64,14 @@ def check_warm_start(value: Any) -> Any:
 
 
 def check_parallel_trials(value: Any) -> Any:
-    """Return a number of trials, after a check that it is a number, at least 1, or "auto"."""
+    """Return the value of `parallel_trials`, after checking that it is a number, at least 1, or "auto"."""
     if value != AUTO and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
         raise PydanticCustomError("parallel_trials", "neither a number nor auto")
     return value
 
 
 def check_not_empty(value: Any) -> Any:
-    """Return a section, after a check that at least one of its keys has a value."""
+    """Return a section, after checking that at least one of its keys has a value."""
     if not any(item is not None for item in dict(value).values()):
         raise PydanticCustomError("empty", "no key has a value")
     return value

@@ -32,10 +32,11 @@ VALUE_INHERITED = (
     "was not reported by a trial that continues from the weights of another trial, up to its last epoch: the value of the "
     "other trial counts as its value; report it in the last epoch, too"
 )
+"""The ends of two warnings that begin with the names of the metrics."""
 
 
 class AttemptRecorder:
-    """The listener of the executor.
+    """Records the reports and the ends of attempts; it is the listener of the executor.
 
     Args:
         fold: writes the events.

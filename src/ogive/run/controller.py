@@ -169,9 +169,9 @@ class Controller:
         """End the search if it has reached a limit."""
         end = find_exceeded_limit(self.state, self.settings, self.fold.now, self.executor.virtual)
         if end is not None:
-            self._end(end.reason, failures=end.failures)
+            self._end_search(end.reason, failures=end.failures)
 
-    def _end(self, reason: str, failures: bool = False) -> None:
+    def _end_search(self, reason: str, failures: bool = False) -> None:
         """End the search, and journal the reason. `failures`: whether it ends because trials failed."""
         if not self.stopping:
             self.stop(reason)
@@ -197,7 +197,7 @@ class Controller:
             self.attempts.on_warning(message)
         self.fold.write(*advice.alerts)
         if advice.stop is not None:
-            self._end(advice.stop, failures=advice.failures)
+            self._end_search(advice.stop, failures=advice.failures)
         if advice.projection is not None and not self.stopping:
             self.fold.write(advice.projection)
 
@@ -222,7 +222,7 @@ class Controller:
             if waiting is not None:
                 trial = self.state.trials[waiting]
                 if not self.attempts.write_pending_decision(trial):
-                    self._start(trial, [])
+                    self._start_attempt(trial, [])
             elif not self._carry_out_next_job():
                 return False
         return not self.stopping
@@ -237,9 +237,9 @@ class Controller:
             case Start():
                 return self._propose(job)
             case Resume():
-                self._promote(job)
+                self._resume(job)
             case Drop(trial, reason):
-                self.fold.write(Event(Kind.STOPPED, self._get_paused(trial).id, data={"reason": reason}))
+                self.fold.write(Event(Kind.STOPPED, self._get_paused_trial(trial).id, data={"reason": reason}))
                 self.attempts.delete_checkpoints(trial)
             case Wait() | Done():
                 if may_start:
@@ -259,7 +259,7 @@ class Controller:
             return True
         return False
 
-    def _get_paused(self, number: TrialId) -> Trial:
+    def _get_paused_trial(self, number: TrialId) -> Trial:
         trial = self.state.trials[number]
         if trial.status is not Status.PAUSED:
             message = (
@@ -268,9 +268,9 @@ class Controller:
             raise RunError(message)
         return trial
 
-    def _promote(self, job: Resume) -> None:
+    def _resume(self, job: Resume) -> None:
         """Resume a paused trial, from the cache or on a worker. It waits while its previous worker is still busy with it."""
-        paused = self._get_paused(job.trial)
+        paused = self._get_paused_trial(job.trial)
         trial = paused.with_changes(fidelity=job.until, began=job.began)
         if job.began != paused.began:
             delete_checkpoint_files(trial_folder(self.folder, paused))
@@ -284,7 +284,7 @@ class Controller:
         elif trial.id in self.attempts.running:  # the trial waits, since its worker may still be writing the checkpoint
             self.fold.write(make_promoted_event(trial))
         else:
-            self._start(trial, [make_promoted_event(trial)])
+            self._start_attempt(trial, [make_promoted_event(trial)])
 
     def _propose(self, job: Start) -> bool:
         """Create a trial and start it; return False if none can be started now: the search ends, or a donor is busy."""
@@ -292,7 +292,7 @@ class Controller:
         if not self._may_start():
             return False
         try:
-            proposal = self._next_proposal(job, number)
+            proposal = self._get_next_proposal(job, number)
         except SpaceExhausted as error:
             self._exhausted = str(error) or "every architecture of the space has been proposed"
             self._may_start()
@@ -311,17 +311,17 @@ class Controller:
         cached = self.cache.find(trial) if self.cache else []
         if cached:
             self.attempts.record_cached(make_proposed_event(trial.with_changes(cached=True)), cached)
-        elif proposal.inherit is not None and not self._inherit(number, *proposal.inherit):
+        elif proposal.inherit is not None and not self._link_inherited_checkpoint(number, *proposal.inherit):
             return False
         else:
-            self._start(trial, [make_proposed_event(trial)])
+            self._start_attempt(trial, [make_proposed_event(trial)])
         if FALLBACK_KEY in proposal.note:
             reason = proposal.note[FALLBACK_KEY]
             message = f"{FELL_BACK}: {reason}; further such failures are only noted in the proposals"
             self.attempts.warn_once_per_topic(FELL_BACK, message, number)
         return True
 
-    def _next_proposal(self, job: Start, number: TrialId) -> Proposal:
+    def _get_next_proposal(self, job: Start, number: TrialId) -> Proposal:
         """Return the schedule's proposal, if any; else the next repetition of a failed trial; else the strategy's."""
         proposal = job.proposal or make_repetition(self.state)
         if proposal is not None:
@@ -329,13 +329,13 @@ class Controller:
         with convert_plugin_errors("strategy", self.strategy):
             return self.strategy.ask(generator(self.seed, "ask", number), self.pending.with_job(job.note), job.fidelity)
 
-    def _inherit(self, number: TrialId, source: TrialId, step: Step) -> bool:
+    def _link_inherited_checkpoint(self, number: TrialId, source: TrialId, step: Step) -> bool:
         """Link the checkpoint that a new trial inherits; return False if the donor's worker has not written it yet."""
         donor = self.state.trials[source]
         exists = checkpoint_retention.inherit_checkpoint(self.folder, donor, step, number)
         return exists or donor.status is not Status.PAUSED or source not in self.attempts.running
 
-    def _start(self, trial: Trial, job_events: list[Event]) -> None:
+    def _start_attempt(self, trial: Trial, job_events: list[Event]) -> None:
         """Submit the next attempt of `trial`. Write `job_events` and the event of its start in one transaction."""
         if self.schedule.inherits_weights:
             with convert_plugin_errors("schedule", self.schedule):
