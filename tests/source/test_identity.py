@@ -201,11 +201,11 @@ def test_comments_formatting_docstrings_and_unused_code_change_nothing(
 
 def test_code_that_was_edited_after_its_import_is_not_identified(project: Project) -> None:
     module = project.load()
-    assert identify(module).edited_files() == []
+    assert identify(module).find_edited_files() == []
     identified = identify(module)
     path = project.folder / "parts" / "deep.py"
     path.write_text("def inner(n):\n    return n + 200\n")
-    assert identified.edited_files() == [str(path)]
+    assert identified.find_edited_files() == [str(path)]
     (line,) = identify(module).missing
     assert line == f"parts.deep.inner: the loaded code differs from what {path} contains now"
 

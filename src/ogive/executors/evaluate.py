@@ -59,7 +59,7 @@ def evaluate(
 
     def send(step: Step, metrics: Mapping[str, float]) -> Action:
         nonlocal last_time, interrupted, last_step
-        last_step = _check_step(step, last_step, assignment.last_step({}))
+        last_step = _check_step(step, last_step, assignment.get_last_step({}))
         answer = deliver(last_step, metrics, lap())
         last_time = time.perf_counter()  # waiting for the controller is not compute time
         interrupted = answer is Action.CONTINUE and is_leaving()
@@ -85,7 +85,7 @@ def evaluate(
             add_note=notes.append,
             missing_metrics=tuple(assignment.missing_metrics),
             max_step=assignment.max_step,
-            best_epoch_rule=_best_epoch_rule(assignment),
+            best_epoch_rule=_parse_best_epoch_rule(assignment),
         )
         estimator.evaluate(evaluation)
     except KeyboardInterrupt:
@@ -101,7 +101,7 @@ def evaluate(
     return Outcome(Status.FINISHED, "; ".join(notes), seconds=lap())
 
 
-def _best_epoch_rule(assignment: Assignment) -> BestEpoch | None:
+def _parse_best_epoch_rule(assignment: Assignment) -> BestEpoch | None:
     if assignment.best_epoch_rule is None:
         return None
     metric, goal, metrics_needed = assignment.best_epoch_rule

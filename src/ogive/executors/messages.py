@@ -65,25 +65,25 @@ def check_message(message: Mapping[str, Any], expected: Collection[str], assignm
     """
     kind: Any = message.get("is")
     if kind not in expected:
-        raise ProtocolError(f"found a message {_clipped(kind)}; expected: {', '.join(expected) or 'none'}")
+        raise ProtocolError(f"found a message {_clip_repr(kind)}; expected: {', '.join(expected) or 'none'}")
     for name, expected_type in _FIELDS[kind].items():
         if type(message.get(name)) is not expected_type:
-            raise _field_error(message, name, f"a {expected_type.__name__}")
+            raise _make_field_error(message, name, f"a {expected_type.__name__}")
     if not 0 <= message.get("seconds", 0.0) < math.inf:
-        raise _field_error(message, "seconds", "a finite number, at least 0")
+        raise _make_field_error(message, "seconds", "a finite number, at least 0")
     if message.get("status", Status.FINISHED) not in _END_STATUSES:
-        raise _field_error(message, "status", "one with which a trial can end")
-    last = None if assignment is None else assignment.last_step({})
+        raise _make_field_error(message, "status", "one with which a trial can end")
+    last = None if assignment is None else assignment.get_last_step({})
     if kind == "report" and last is not None and not 1 <= message["step"] <= last:
-        raise _field_error(message, "step", f"1 to {last}")
+        raise _make_field_error(message, "step", f"1 to {last}")
     if any(type(value) is not float for value in message.get("metrics", {}).values()):
-        raise _field_error(message, "metrics", "numbers")
+        raise _make_field_error(message, "metrics", "numbers")
 
 
-def _field_error(message: Mapping[str, Any], name: str, expected: str) -> ProtocolError:
-    value = _clipped(message.get(name))
+def _make_field_error(message: Mapping[str, Any], name: str, expected: str) -> ProtocolError:
+    value = _clip_repr(message.get(name))
     return ProtocolError(f"found {name}={value} in a message {message['is']!r}; expected {expected}")
 
 
-def _clipped(value: object) -> str:
+def _clip_repr(value: object) -> str:
     return clip(repr(value), 100)

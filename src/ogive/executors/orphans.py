@@ -126,7 +126,7 @@ def kill_strays(spare: set[int]) -> None:
     """
     with _default_sigchld_handler():
         for _ in range(MAX_ROUNDS):
-            strays = find_descendants() - spare - _multiprocessing_servers()
+            strays = find_descendants() - spare - _find_multiprocessing_servers()
             if not strays:
                 return
             killed = [pid for pid in strays if _kill(pid)]
@@ -158,7 +158,7 @@ def _kill(pid: int) -> bool:
     return True
 
 
-def _multiprocessing_servers() -> set[int]:
+def _find_multiprocessing_servers() -> set[int]:
     """Return the ids of the servers that `multiprocessing` starts once and needs until this process ends."""
     pids: set[int | None] = set()
     if server := sys.modules.get("multiprocessing.forkserver"):

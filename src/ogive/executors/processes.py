@@ -107,7 +107,7 @@ class ProcessExecutor(Executor):
         return worker.name
 
     def poll(self, listener: Listener, timeout: float) -> None:
-        for worker in self._workers_with_messages(timeout):
+        for worker in self._find_readable_workers(timeout):
             try:
                 message = worker.receive()
                 if message is not None:
@@ -125,7 +125,7 @@ class ProcessExecutor(Executor):
             self._check_workers(listener)
             self._last_check = time.monotonic()
 
-    def _workers_with_messages(self, timeout: float) -> list[WorkerClient]:
+    def _find_readable_workers(self, timeout: float) -> list[WorkerClient]:
         """Return the workers whose channels can be read now; wait at most `timeout` seconds for the first one."""
         connected = [worker for worker in self._workers if not worker.channel.closed]
         with selectors.PollSelector() as selector:

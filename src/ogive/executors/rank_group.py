@@ -122,7 +122,7 @@ class RankGroup:
         self._working = False
         self._ranks = [_Rank(rank, start, self._changed) for rank in range(1, self.size)]
 
-    def processes(self) -> set[int]:
+    def find_processes(self) -> set[int]:
         """Return the ids of the living ranks and of their descendants. The worker does not kill these as strays."""
         pids = {rank.process.pid for rank in self._ranks if rank.process.poll() is None}
         return pids.union(*map(find_descendants, pids))
@@ -139,7 +139,7 @@ class RankGroup:
         for rank in self._ranks:
             if rank.message is None:
                 if rank.disconnected:
-                    reason = f"{self._outcome_of(rank, 0.0).reason} while it was starting"
+                    reason = f"{self._get_attempt_outcome(rank, 0.0).reason} while it was starting"
                 else:
                     reason = f"{self._name(rank)} was not ready after the startup_limit of {limit:g} s"
                 return {"is": "broken", **make_outcome_fields(Outcome(Status.EXITED, reason))}
@@ -176,7 +176,7 @@ class RankGroup:
                 return
             cause = self._find_cause() or next(rank for rank in self._ranks if rank.failed)
             # This thread holds the lock until the process exits. `settle` needs the lock, so it cannot report a second end.
-            on_stuck(self._outcome_of(cause, 0.0))
+            on_stuck(self._get_attempt_outcome(cause, 0.0))
 
     def settle(self, outcome: Outcome) -> tuple[Outcome, bool]:
         """Wait for the other ranks to end the assignment.
@@ -199,7 +199,7 @@ class RankGroup:
             )
             cause = self._find_cause()
         if cause is not None:
-            return self._outcome_of(cause, outcome.seconds), False
+            return self._get_attempt_outcome(cause, outcome.seconds), False
         return outcome, all_ended and not lost_connection and not any(rank.failed for rank in self._ranks)
 
     def _find_cause(self) -> _Rank | None:
@@ -208,7 +208,7 @@ class RankGroup:
         failed = [r for r in self._ranks if r.outcome and r.failed and not _LOST_CONNECTION.search(r.outcome.reason)]
         return next(iter([*dead, *failed]), None)
 
-    def _outcome_of(self, rank: _Rank, seconds: float) -> Outcome:
+    def _get_attempt_outcome(self, rank: _Rank, seconds: float) -> Outcome:
         """Return the outcome of the attempt, which ended because of `rank`."""
         outcome = rank.outcome
         if outcome is None and rank.rejected is not None:

@@ -224,7 +224,7 @@ class SimulatedExecutor(Executor):
             job.last_time = now
             step, metrics, _ = job.next
             answer = listener.on_report(job.assignment.trial, step, metrics, seconds)
-            if answer is not Action.CONTINUE or step >= job.assignment.last_step(metrics):
+            if answer is not Action.CONTINUE or step >= job.assignment.get_last_step(metrics):
                 self._end(job, Outcome(Status.FINISHED), listener)
             elif self._recalled:
                 self._end(job, Outcome(Status.WAITING, "interrupted"), listener)

@@ -200,7 +200,7 @@ class _Worker:
         return Team(rank=0, size=ranks.size, process_index=process_index, rendezvous=rendezvous)
 
     def _rank_processes(self) -> set[int]:
-        return set() if self.ranks is None else self.ranks.processes()
+        return set() if self.ranks is None else self.ranks.find_processes()
 
     def _on_stuck(self, outcome: Outcome) -> NoReturn:
         """Report the outcome and exit: another rank has failed, and this process hangs because it waits for that rank."""

@@ -196,7 +196,7 @@ class WorkerClient:
         unreported = time.monotonic() - self._last_report
         code = self.process.poll()
         self.kill_all_processes()
-        return code, self.kill_outcome or _outcome_of_exit(code, unreported)
+        return code, self.kill_outcome or _make_exit_outcome(code, unreported)
 
     def kill_all_processes(self) -> None:
         """Kill the worker and all processes that its evaluations started."""
@@ -212,7 +212,7 @@ class WorkerClient:
         self.channel.close()
 
 
-def _outcome_of_exit(code: int | None, seconds: float) -> Outcome:
+def _make_exit_outcome(code: int | None, seconds: float) -> Outcome:
     if code in (None, DISCONNECTED_EXIT_CODE):
         reason = "the evaluation closed its worker's connection to the controller"
         return Outcome(Status.EXITED, reason, seconds=seconds)

@@ -67,7 +67,7 @@ def _format_layer(node: Call, choices: Mapping[str, Label], refer: Refer) -> str
                 f"argument {argument} of the layer {get_display_name(node.factory)}{location}: {error}; what can: {WRITABLE}"
             ) from error
 
-    names = _positional_parameters(node.factory)
+    names = _list_positional_parameters(node.factory)
     positional = [
         format_argument(repr(names[i]) if i < len(names) else str(i + 1), value)
         for i, value in enumerate(_expand_splices(node.args, choices))
@@ -76,7 +76,7 @@ def _format_layer(node: Call, choices: Mapping[str, Label], refer: Refer) -> str
     return format_call(format_literal(node.factory, refer), [*positional, *keywords])
 
 
-def _positional_parameters(factory: Callable[..., Any]) -> list[str]:
+def _list_positional_parameters(factory: Callable[..., Any]) -> list[str]:
     """Return the names of a factory's positional parameters; empty if it has no signature."""
     try:
         parameters = inspect.signature(factory).parameters.values()

@@ -97,9 +97,9 @@ class SourceCollector:
             if file and file.endswith(".py") and not is_library(name):
                 self.imports.add(self._add_module(name, Path(file)).exported_name)
 
-    def files(self) -> Iterator[tuple[str, str]]:
+    def iterate_files(self) -> Iterator[tuple[str, str]]:
         """Yield the relative path and the text of each collected module."""
-        texts = {module.path: module.text() for module in self._modules.values()}
+        texts = {module.path: module.format_source() for module in self._modules.values()}
         for path in list(texts):
             for parent in list(Path(path).parents)[:-1]:
                 texts.setdefault(f"{parent}/__init__.py", "")
@@ -204,7 +204,7 @@ class _ModuleSource:
 
     def _collect_from_star_import(self, name: str) -> bool:
         for i in self._star_imports:
-            source = self._sources.find(self._absolute_module(self._statements[i]))
+            source = self._sources.find(self._get_absolute_module(self._statements[i]))
             if source is not None and source.collect(name):
                 self._needed.setdefault(i, set()).add("*")
                 self._collected.add(name)
@@ -240,7 +240,7 @@ class _ModuleSource:
         return any(name in names for names in self._bound_names)
 
     def _collect_imported(self, statement: ast.ImportFrom, name: str) -> None:
-        module = self._absolute_module(statement)
+        module = self._get_absolute_module(statement)
         original = next((alias.name for alias in statement.names if get_imported_name(statement, alias) == name), name)
         if get_top_level(module) == OGIVE:
             self._collect_zoo_layer(module, original, name)
@@ -261,7 +261,7 @@ class _ModuleSource:
     def _collect_attribute(self, node: ast.Attribute) -> None:
         """For an attribute `module.name`, collect `name` from the module, if the user's module imports it."""
         parts = get_attribute_chain(node)
-        module = self._imported_module(parts[0]) if parts else None
+        module = self._find_imported_module(parts[0]) if parts else None
         if module is None:
             return
         for part in parts[1:]:
@@ -270,7 +270,7 @@ class _ModuleSource:
                 return
             module = f"{module}.{part}"
 
-    def _imported_module(self, name: str) -> str | None:
+    def _find_imported_module(self, name: str) -> str | None:
         """Return the module that an import binds to `name`; None if `name` is bound to something else."""
         for statement in self._statements:
             if isinstance(statement, ast.Import):
@@ -280,11 +280,11 @@ class _ModuleSource:
             elif isinstance(statement, ast.ImportFrom):
                 for alias in statement.names:
                     if get_imported_name(statement, alias) == name:
-                        module = f"{self._absolute_module(statement)}.{alias.name}"
+                        module = f"{self._get_absolute_module(statement)}.{alias.name}"
                         return module if self._sources.find(module) is not None else None
         return None
 
-    def _absolute_module(self, statement: ast.stmt) -> str:
+    def _get_absolute_module(self, statement: ast.stmt) -> str:
         """Return the absolute name of the module in a `from ... import` statement."""
         assert isinstance(statement, ast.ImportFrom)
         if not statement.level:
@@ -293,7 +293,7 @@ class _ModuleSource:
         parents = package[: len(package) - statement.level + 1]
         return ".".join([*parents, *([statement.module] if statement.module else [])])
 
-    def text(self) -> str:
+    def format_source(self) -> str:
         """Return the source of the needed statements, in their order. Imports contain only the needed names."""
         lines = self._text.split("\n")
         parts = []
@@ -319,7 +319,7 @@ class _ModuleSource:
             if isinstance(statement, ast.Import):
                 module, line = alias.name, ast.unparse(ast.Import([alias]))
             else:
-                module = self._absolute_module(statement)
+                module = self._get_absolute_module(statement)
                 line = ast.unparse(ast.ImportFrom(statement.module, [alias], statement.level))
             if get_top_level(module) != OGIVE:
                 yield line

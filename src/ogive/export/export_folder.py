@@ -71,7 +71,7 @@ def create_draft(folder: Path) -> Iterator[Path]:
     """
     _clean_up_drafts(folder)
     check_free(folder)
-    draft_folder = Path(tempfile.mkdtemp(prefix=_DRAFT_PREFIX, dir=_nearest_existing(folder)))
+    draft_folder = Path(tempfile.mkdtemp(prefix=_DRAFT_PREFIX, dir=_find_nearest_existing(folder)))
     with _lock(draft_folder):
         try:
             yield draft_folder
@@ -133,7 +133,7 @@ def _undo_moves(draft_folder: Path) -> None:
 
 def _clean_up_drafts(folder: Path) -> None:
     """Remove the drafts of killed exports in `folder` and in its parent folder, and undo their incomplete moves."""
-    for parent in {_nearest_existing(folder), _nearest_existing(folder.absolute().parent)}:
+    for parent in {_find_nearest_existing(folder), _find_nearest_existing(folder.absolute().parent)}:
         for draft_folder in sorted(parent.glob(f"{_DRAFT_PREFIX}*")):
             with suppress(OSError), _lock(draft_folder) as is_locked:
                 if is_locked:
@@ -141,7 +141,7 @@ def _clean_up_drafts(folder: Path) -> None:
                     shutil.rmtree(draft_folder)
 
 
-def _nearest_existing(folder: Path) -> Path:
+def _find_nearest_existing(folder: Path) -> Path:
     """Return the absolute path of `folder`, or of its nearest parent that exists.
 
     It is absolute because the export is run in another working directory.

@@ -86,10 +86,10 @@ def format_literal(value: Any, refer: Refer) -> str:
             return format_call(refer(kind), [format_item(to_base(value))])
         case _ if hasattr(value, "__qualname__"):
             return _format_name(value, refer)
-    raise _no_source(value)
+    raise _make_no_source_error(value)
 
 
-def _no_source(value: Any) -> NoSource:
+def _make_no_source_error(value: Any) -> NoSource:
     return NoSource(f"{reprlib.repr(value)} is a {type(value).__name__}, which cannot be written as source")
 
 
@@ -112,18 +112,18 @@ def _format_name(value: Any, refer: Refer) -> str:
     if isinstance(owner, type):
         return f"{refer(owner)}.{value.__name__}"
     if owner is not None and not isinstance(owner, ModuleType):
-        raise _no_source(value)
+        raise _make_no_source_error(value)
     return refer(value)
 
 
 def _format_tensor(value: torch.Tensor, refer: Refer) -> str:
     """Return the source of a tensor with the same values, data type and shape. Memory layout and device are lost."""
     if type(value) not in (torch.Tensor, torch.nn.Parameter) or value.layout is not torch.strided or value.is_quantized:
-        raise _no_source(value)
+        raise _make_no_source_error(value)
     try:
         numbers = _format_numbers(value.detach().tolist(), refer)
     except (RuntimeError, TypeError) as error:  # a meta tensor, or a data type without numbers in Python
-        raise _no_source(value) from error
+        raise _make_no_source_error(value) from error
     text = f"torch.tensor({numbers}, dtype={value.dtype}){_reshape_if_empty(value)}"
     if isinstance(value, torch.nn.Parameter):
         return f"torch.nn.Parameter({text}, requires_grad={value.requires_grad})"

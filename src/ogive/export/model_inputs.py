@@ -41,24 +41,24 @@ class Call:
         sizes = {tensor.shape[0] for tensor in self.example.values() if tensor.ndim}
         return sizes.pop() if len(sizes) == 1 else None
 
-    def arguments(self, tensors: Mapping[str, Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def make_arguments(self, tensors: Mapping[str, Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the positional and keyword arguments for a call with `tensors`."""
         args = tuple(fill_layout(item, tensors) for item in self.layout["args"])
         return args, {name: fill_layout(item, tensors) for name, item in self.layout["kwargs"].items()}
 
-    def resized(self, batch: int | None) -> dict[str, Tensor]:
+    def resize(self, batch: int | None) -> dict[str, Tensor]:
         """Return the example with its rows repeated to `batch` examples; the example itself if `batch` is None."""
         if batch is None:
             return dict(self.example)
         return {n: t[torch.arange(batch) % t.shape[0]].clone() if t.ndim else t for n, t in self.example.items()}
 
-    def random_inputs(self, batch: int | None, generator: torch.Generator) -> dict[str, Tensor]:
+    def make_random_inputs(self, batch: int | None, generator: torch.Generator) -> dict[str, Tensor]:
         """Return random inputs of `batch` examples.
 
         They consist of values of the example, so that token ids are valid. But a floating-point input whose values are all
         equal is replaced by normally distributed values.
         """
-        return {name: _randomize(tensor, generator) for name, tensor in self.resized(batch).items()}
+        return {name: _randomize(tensor, generator) for name, tensor in self.resize(batch).items()}
 
 
 def _randomize(tensor: Tensor, generator: torch.Generator) -> Tensor:
@@ -77,7 +77,7 @@ def make_call(model: nn.Module, inputs: Any) -> Call:
         RunError: the inputs contain no tensor, or something other than tensors, plain values, lists, tuples and dicts.
     """
     args, kwargs = forward_arguments(model, inputs)
-    names = _positional_names(model, args)
+    names = _name_positional_inputs(model, args)
     tensors: dict[str, Tensor] = {}
     # If the only argument is a dict, its keys are clear names without the name of the parameter as a prefix.
     is_single_dict = len(args) == 1 and isinstance(args[0], Mapping) and not kwargs
@@ -93,7 +93,7 @@ def make_call(model: nn.Module, inputs: Any) -> Call:
     return Call(layout=layout, example=tensors)
 
 
-def _positional_names(model: nn.Module, args: Sequence[Any]) -> list[str]:
+def _name_positional_inputs(model: nn.Module, args: Sequence[Any]) -> list[str]:
     """Return a name for each positional argument, from the signature of `forward`."""
     kinds = inspect.Parameter
     parameters = [p for p in inspect.signature(model.forward).parameters.values() if p.kind is not kinds.VAR_KEYWORD]

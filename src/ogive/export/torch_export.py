@@ -177,7 +177,7 @@ def _write_source(export: _Export, draft_folder: Path, whole_modules: bool) -> N
     expression = architecture_source.format_expression(tree, export.architecture, sources.refer)
     builder = templating.format_builder(expression, sources.imports, sources.stdlib_names, export.seed)
     (draft_folder / "build_model.py").write_text(builder, encoding="utf-8")
-    for name, text in sources.files():
+    for name, text in sources.iterate_files():
         path = draft_folder / "source" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -188,7 +188,7 @@ def _find_batch(export: _Export) -> tuple[int | str | None, str | None]:
     if export.call.batch is None:
         return None, "the shapes of the inputs are fixed, because their first dimensions differ"
     for size in (1, 3):
-        args, kwargs = export.call.arguments(export.call.resized(size))
+        args, kwargs = export.call.make_arguments(export.call.resize(size))
         try:
             with torch.no_grad():
                 export.make()(*args, **kwargs)

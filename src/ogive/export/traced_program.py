@@ -28,20 +28,20 @@ def trace(model: nn.Module, call: Call) -> tuple[torch.export.ExportedProgram, i
     """
     if call.batch is None:
         note = "the shapes of the inputs are fixed, because their first dimensions differ, so there is no batch"
-        return _export(model, call, call.resized(None), {}), None, note
+        return _export(model, call, call.resize(None), {}), None, note
     try:
         dynamic = {0: torch.export.Dim("batch", min=1)}
-        return _export(model, call, call.resized(TRACED_BATCH), dynamic), "any", None
+        return _export(model, call, call.resize(TRACED_BATCH), dynamic), "any", None
     except Exception as error:  # noqa: BLE001 - tracing runs the model's code; a model that computes with its batch fails here
         note = f"the batch is fixed to one example; with any other: {type(error).__name__}: {get_first_lines(error)}"
-        return _export(model, call, call.resized(1), {}), 1, note
+        return _export(model, call, call.resize(1), {}), 1, note
 
 
 def _export(
     model: nn.Module, call: Call, tensors: dict[str, torch.Tensor], dynamic: dict[int, Any]
 ) -> torch.export.ExportedProgram:
     """Run `torch.export`. `dynamic`: the dynamic dimensions of every input; empty for fixed shapes."""
-    args, kwargs = call.arguments(tensors)
+    args, kwargs = call.make_arguments(tensors)
     shapes = torch.export.ShapesCollection()  # type: ignore[no-untyped-call]
     for tensor in tensors.values():
         if dynamic and tensor.ndim:

@@ -89,11 +89,11 @@ def make_cases(
     """
     generator = torch.Generator().manual_seed(SEED)
     sizes = {"any": (1, 3), 1: (1, 1), None: (None, None)}[batch]
-    example = call.resized(1 if batch == 1 else None)
+    example = call.resize(1 if batch == 1 else None)
     cases = [run_model(make, call, example, to_raw(example))]
     for size in sizes:
         # Some models fail on random inputs, for example if they need sorted offsets; then the example itself is used.
-        for inputs in (call.random_inputs(size, generator), call.resized(size)):
+        for inputs in (call.make_random_inputs(size, generator), call.resize(size)):
             try:
                 cases.append(run_model(make, call, inputs, to_raw(inputs)))
             except ModelFails:
@@ -132,7 +132,7 @@ def run_model(
 
 
 def _compute_outputs(model: nn.Module, call: Call, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    args, kwargs = call.arguments({name: tensor.clone() for name, tensor in inputs.items()})
+    args, kwargs = call.make_arguments({name: tensor.clone() for name, tensor in inputs.items()})
     with torch.no_grad():
         outputs = name_outputs(model(*args, **kwargs))
     return {name: tensor.detach().cpu().clone() for name, tensor in outputs.items()}

@@ -128,14 +128,14 @@ def forecast(job: Job) -> CostForecast | None:
     estimators = [search.estimator for search in searches]
     speeds: dict[Proxy, _Speed | None] = {}
 
-    def speed_of(estimator: Classifier) -> _Speed | None:
+    def get_speed(estimator: Classifier) -> _Speed | None:
         # The time per example depends on the sizes of models and images, but not on how many examples there are.
         sizes = replace(estimator.proxy, data_fraction=1.0)
         if sizes not in speeds:
             speeds[sizes] = _measure_speed(job, estimator, sizes)
         return speeds[sizes]
 
-    first_speed = speed_of(estimators[0]) if isinstance(estimators[0], Classifier) else None
+    first_speed = get_speed(estimators[0]) if isinstance(estimators[0], Classifier) else None
     if first_speed is None:
         return None
     price = find_price(job.price)
@@ -143,7 +143,9 @@ def forecast(job: Job) -> CostForecast | None:
     parts = []
     for search, estimator in zip(searches, estimators, strict=True):
         assert isinstance(estimator, Classifier)
-        seconds = (speed_of(estimator) or first_speed).training_seconds(estimator, search.epochs or estimator.epochs)
+        seconds = (get_speed(estimator) or first_speed).compute_training_seconds(
+            estimator, search.epochs or estimator.epochs
+        )
         name = search.run.name if job.phases else "search"
         part = _make_part(name, search, search.keys.max_trials, seconds, price=price, start_up_seconds=start_up_seconds)
         parts.append(part)
@@ -154,7 +156,7 @@ def forecast(job: Job) -> CostForecast | None:
         assert isinstance(estimator, Classifier)
         epochs = {"epochs": arguments["epochs"]} if "epochs" in arguments else {}
         full = estimator.full_training({**arguments.get("recipe", {}), **epochs})
-        seconds = (speed_of(full) or first_speed).training_seconds(full, full.epochs)
+        seconds = (get_speed(full) or first_speed).compute_training_seconds(full, full.epochs)
         part = _make_part(
             last_phase.name if last_phase is not None else "full training",
             searches[-1],
@@ -182,11 +184,11 @@ def _measure_start_up(job: Job) -> float:
         write_payload(payload, job.space, job.estimator)
         count = min(job.parallel_trials, job.keys.max_trials)
         return measure_start_up(
-            payload, Path(name) / "workers", count, _threads_per_trial(job), job.settings.startup_limit
+            payload, Path(name) / "workers", count, _compute_threads_per_trial(job), job.settings.startup_limit
         )
 
 
-def _threads_per_trial(job: Job) -> int:
+def _compute_threads_per_trial(job: Job) -> int:
     return max(1, count_cores() // job.parallel_trials)
 
 
@@ -204,7 +206,7 @@ class _Speed:
     validate: Sequence[float]
     measurement: str
 
-    def training_seconds(self, estimator: Classifier, epochs: int) -> Range:
+    def compute_training_seconds(self, estimator: Classifier, epochs: int) -> Range:
         """Return the seconds of one training with the data and the proxy of `estimator`."""
         task = estimator.task.subset(estimator.proxy.data_fraction)
         train_size, validation_size = len(task.split.train), len(task.split.validation)
@@ -229,7 +231,7 @@ def _measure_speed(job: Job, estimator: Classifier, proxy: Proxy) -> _Speed | No
     parts = (estimator.task.train(), estimator.task.validation())
     train, validation = ((proxy.shrink(x[:size]).to(device), y[:size].to(device)) for x, y in parts)
     train_seconds, validate_seconds = [], []
-    threads = _threads_per_trial(job)
+    threads = _compute_threads_per_trial(job)
     with _limit_threads(threads):
         for index in range(TIMED_ARCHITECTURES):
             architecture = job.space.sample(generator(job.keys.seed, "forecast", index))

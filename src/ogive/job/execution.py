@@ -123,7 +123,7 @@ def run_funnel(
 
 def _make_phase(phase: JobPhase, *, job: Job, view: View, say: Callable[[str], object], retry_failed: bool) -> Phase:
     if phase.job is not None:
-        search_phase = functools.partial(_search_phase, phase.job, view, retry_failed)
+        search_phase = functools.partial(_run_search_phase, phase.job, view, retry_failed)
         return Phase(phase.name, search_phase, start_from=phase.start_from, go=phase.go)
     arguments = {
         **phase.finalize,
@@ -136,7 +136,7 @@ def _make_phase(phase: JobPhase, *, job: Job, view: View, say: Callable[[str], o
     return Phase(phase.name, None, arguments, go=phase.go)
 
 
-def _search_phase(
+def _run_search_phase(
     job: Job, view: View, retry_failed: bool, run: Path, initial: Sequence[Mapping[str, Any]] = ()
 ) -> Run:
     """Run the search of a phase. `run` is the folder that the funnel expects, which is the run folder of `job`."""

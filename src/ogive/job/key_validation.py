@@ -33,14 +33,14 @@ def _explain(detail: ErrorDetails) -> tuple[KeyPath, str]:
     if detail["type"] == "extra_forbidden":
         if len(key) == 1 and name in OTHER_NAMES:
             return key, f"there is no key {name!r}; in a job it is called {OTHER_NAMES[name]!r}"
-        return key, format_unknown_name("key", name, tuple(_model_with_key(key).model_fields))
+        return key, format_unknown_name("key", name, tuple(_find_model_with_key(key).model_fields))
     allowed = _describe_allowed(key)
     if detail["type"] == "missing":
         return key, f"the key is missing; give {allowed}"
     return key, f"{describe_value(detail['input'])}; allowed: {allowed}"
 
 
-def _model_with_key(key: KeyPath) -> type[BaseModel]:
+def _find_model_with_key(key: KeyPath) -> type[BaseModel]:
     """Return the pydantic model that the last part of `key` is a field of."""
     in_phases = key[:1] == ("phases",)
     # Skip the name of a phase: the user chooses it, and it may be the name of a section.
@@ -54,7 +54,7 @@ def _model_with_key(key: KeyPath) -> type[BaseModel]:
 def _describe_allowed(key: KeyPath) -> str:
     """Return the description of the allowed values of `key`, or of the nearest enclosing key that has a description."""
     for n in range(len(key), 0, -1):
-        field = _model_with_key(key[:n]).model_fields.get(str(key[n - 1]))
+        field = _find_model_with_key(key[:n]).model_fields.get(str(key[n - 1]))
         if field is not None:
             return field.description or _describe_type(field.annotation)
         if n == 2 and key[0] == "phases":

@@ -131,7 +131,7 @@ class _NodeConverter:
         """Return the value of the node at `key`. `ancestors`: the ids of the nodes that contain this node."""
         if id(node) in ancestors:
             raise JobError(
-                f"{self.path}:{_line_of(node)}: {format_key_path(key)}: found an alias (*) to a value that contains it; "
+                f"{self.path}:{_get_line(node)}: {format_key_path(key)}: found an alias (*) to a value that contains it; "
                 "write the value out"
             )
         ancestors = (*ancestors, id(node))
@@ -142,7 +142,7 @@ class _NodeConverter:
         result: dict[str, Any] = {}
         for name_node, value_node in node.value:
             name = name_node.value
-            line = _line_of(name_node)
+            line = _get_line(name_node)
             if not isinstance(name_node, yaml.ScalarNode):
                 raise JobError(
                     f"{self.path}:{line}: {format_key_path(key)}: found a key that is not plain text; a key is a word"
@@ -158,11 +158,11 @@ class _NodeConverter:
         return result
 
     def _convert_item(self, node: yaml.Node, key: KeyPath, ancestors: tuple[int, ...]) -> Any:
-        self.lines[key] = _line_of(node)
+        self.lines[key] = _get_line(node)
         return self.convert(node, key, ancestors)
 
 
-def _line_of(node: yaml.Node) -> int:
+def _get_line(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
 
 

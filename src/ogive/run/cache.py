@@ -27,7 +27,7 @@ _results = sql.Table(
 )
 
 
-def default_path() -> Path:
+def get_default_path() -> Path:
     """Return the path of the cache: in the folder that `OGIVE_CACHE` names, or in the user's cache folder."""
     return Path(os.environ.get("OGIVE_CACHE") or platformdirs.user_cache_dir("ogive")) / "evaluations-1.db"
 
@@ -40,7 +40,7 @@ class Cache:
         recipe: the recipe of the estimator (`Estimator.recipe`).
         code: a hash of the code of layers and estimator; results of different code have different keys.
         continuable: whether the reports of a longer job serve a shorter one (`Estimator.continuable`).
-        path: the file of the cache; by default `default_path()`.
+        path: the file of the cache; by default `get_default_path()`.
         ranks: the number of processes that train a trial together, if the results depend on it; else 1.
         find_edit: returns why the code is no longer the one that `code` identifies, such as an edited file; None if it is.
             After an edit the keys would be wrong, so the cache no longer finds or stores anything.
@@ -60,7 +60,7 @@ class Cache:
         ranks: int = 1,
         find_edit: Callable[[], str | None] = lambda: None,
     ) -> None:
-        self.path = path or default_path()
+        self.path = path or get_default_path()
         self.find_edit = find_edit
         key_parts = [
             code,
@@ -80,15 +80,15 @@ class Cache:
             self._engine = sql.create_engine(url, connect_args={"timeout": 30})
             _tables.create_all(self._engine)
         except (OSError, DatabaseError) as error:
-            raise self._error(error) from error
+            raise self._make_error(error) from error
 
-    def _error(self, error: Exception) -> RunError:
+    def _make_error(self, error: Exception) -> RunError:
         return RunError(
             f"the evaluation cache {self.path} cannot be used: {error}; delete it, name another folder in OGIVE_CACHE, "
             "or search with cache=False"
         )
 
-    def _keys(self, trial: Trial) -> list[str]:
+    def _compute_keys(self, trial: Trial) -> list[str]:
         """Return the keys of a trial's result. It is stored with the first key, and may be found with any of them.
 
         The keys use the labels of the architecture and not its id, since equal networks may start from different weights.
@@ -111,17 +111,19 @@ class Cache:
         if trial.proposal.inherit is not None or self.find_edit() is not None:
             return []
         steps = trial.target_step - trial.began
-        query = sql.select(_results.c.reports).where(_results.c.key.in_(self._keys(trial)), _results.c.step >= steps)
+        query = sql.select(_results.c.reports).where(
+            _results.c.key.in_(self._compute_keys(trial)), _results.c.step >= steps
+        )
         try:
             with self._engine.connect() as connection:
                 text = connection.execute(query).scalar()
         except DatabaseError as error:
-            raise self._error(error) from error
+            raise self._make_error(error) from error
         try:
             rows = json.loads(text or "[]")
             reports = [Report(trial.began + step, metrics, seconds) for step, metrics, seconds in rows]
         except (ValueError, TypeError) as error:
-            raise self._error(error) from error
+            raise self._make_error(error) from error
         return [report for report in reports if report.step <= trial.target_step]
 
     def store(self, trial: Trial) -> None:
@@ -132,7 +134,7 @@ class Cache:
         """
         if trial.proposal.inherit is not None or trial.step < trial.target_step or self.find_edit() is not None:
             return
-        key, steps = self._keys(trial)[0], trial.step - trial.began
+        key, steps = self._compute_keys(trial)[0], trial.step - trial.began
         reports = [report for report in trial.reports if report.step > trial.began]
         text = json.dumps([[r.step - trial.began, dict(r.metrics), r.seconds] for r in reports])
         try:
@@ -142,7 +144,7 @@ class Cache:
                 if existing is None:
                     connection.execute(_results.insert(), {"key": key, "step": steps, "reports": text})
         except DatabaseError as error:
-            raise self._error(error) from error
+            raise self._make_error(error) from error
 
     def close(self) -> None:
         self._engine.dispose()

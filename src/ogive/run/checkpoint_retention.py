@@ -18,12 +18,12 @@ from ogive.run.trial_folder import delete_checkpoint_files, trial_folder
 from ogive.trial import Status, Step, Trial, TrialId
 
 
-def inherited_folder(run: Path, child: TrialId) -> Path:
+def get_inherited_folder(run: Path, child: TrialId) -> Path:
     """Return the folder of the checkpoint that trial `child` starts from; `run` is the folder of the run."""
     return run / "inherited" / f"{child:06d}"
 
 
-def _kept_folder(run: Path, donor: TrialId) -> Path:
+def _get_kept_folder(run: Path, donor: TrialId) -> Path:
     return run / "handed_on" / f"{donor:06d}"
 
 
@@ -33,9 +33,9 @@ def keep_checkpoint(run: Path, donor: Trial, step: Step) -> None:
     Raises:
         OSError: the disk is full, or cannot be written.
     """
-    files = _checkpoint_files(trial_folder(run, donor), step - donor.began)
+    files = _find_checkpoint_files(trial_folder(run, donor), step - donor.began)
     if files:
-        _link(files, _kept_folder(run, donor.id))
+        _link(files, _get_kept_folder(run, donor.id))
 
 
 def inherit_checkpoint(run: Path, donor: Trial, step: Step, child: TrialId) -> bool:
@@ -45,9 +45,9 @@ def inherit_checkpoint(run: Path, donor: Trial, step: Step, child: TrialId) -> b
         OSError: the disk is full, or cannot be written.
     """
     checkpoint_step = step - donor.began
-    files = _checkpoint_files(trial_folder(run, donor), checkpoint_step)
-    files = files or _checkpoint_files(_kept_folder(run, donor.id), checkpoint_step)
-    folder = inherited_folder(run, child)
+    files = _find_checkpoint_files(trial_folder(run, donor), checkpoint_step)
+    files = files or _find_checkpoint_files(_get_kept_folder(run, donor.id), checkpoint_step)
+    folder = get_inherited_folder(run, child)
     if files:
         _link(files, folder)
     elif folder.is_dir():
@@ -61,10 +61,10 @@ def delete_unneeded(run: Path, trial: Trial) -> None:
     Raises:
         OSError: a file cannot be deleted.
     """
-    folders = [inherited_folder(run, trial.id)] if trial.proposal.inherit is not None else []
+    folders = [get_inherited_folder(run, trial.id)] if trial.proposal.inherit is not None else []
     if trial.status is not Status.FINISHED:
         delete_checkpoint_files(trial_folder(run, trial))
-        folders.append(_kept_folder(run, trial.id))
+        folders.append(_get_kept_folder(run, trial.id))
     for folder in folders:
         if folder.is_dir():
             shutil.rmtree(folder)
@@ -78,7 +78,7 @@ def delete_leftovers(run: Path, trials: Iterable[Trial]) -> None:
     """
     needed = set()
     for trial in trials:
-        needed.add(inherited_folder(run, trial.id))
+        needed.add(get_inherited_folder(run, trial.id))
         if trial.status.ended:
             delete_unneeded(run, trial)
     for folder in (run / "inherited").glob("*"):
@@ -96,7 +96,7 @@ def delete_kept(run: Path) -> None:
         shutil.rmtree(run / "handed_on")
 
 
-def _checkpoint_files(folder: Path, step: Step) -> list[Path]:
+def _find_checkpoint_files(folder: Path, step: Step) -> list[Path]:
     """Return the files of a checkpoint; empty if there is none.
 
     The JSON file comes first, so that it is linked first: the other file cannot be read without it.

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ogive.errors import RunError
-from ogive.run.checkpoint_retention import inherited_folder
+from ogive.run.checkpoint_retention import get_inherited_folder
 from ogive.run.events import Event, Kind
 from ogive.run.executor import Assignment, Outcome
 from ogive.run.state import REPEATS_NOTE, State
-from ogive.run.trial_folder import trial_path
+from ogive.run.trial_folder import get_trial_path
 from ogive.schedule.base import Action, Start
 from ogive.seeds import derive
 from ogive.space.fingerprints import is_same
@@ -90,8 +90,8 @@ def make_assignment(trial: Trial, state: State, folder: Path) -> Assignment:
     inherit = None
     if trial.proposal.inherit is not None:
         donor = state.trials[trial.proposal.inherit[0]]
-        copy = inherited_folder(folder, trial.id)
-        source = str(copy) if copy.is_dir() else trial_path(folder, donor)
+        copy = get_inherited_folder(folder, trial.id)
+        source = str(copy) if copy.is_dir() else get_trial_path(folder, donor)
         inherit = (
             source,
             trial.proposal.inherit[1] - donor.began,
@@ -103,14 +103,14 @@ def make_assignment(trial: Trial, state: State, folder: Path) -> Assignment:
         id=trial.architecture.id,
         fidelity=dict(trial.fidelity),
         seed=trial.seed,
-        folder=trial_path(folder, trial),
+        folder=get_trial_path(folder, trial),
         settings=dict(trial.proposal.settings),
         inherit_from=inherit,
         last_reported_step=max(0, trial.step - trial.began),
         spent_seconds=trial.seconds,
         step_offset=trial.began,
         missing_metrics=find_missing_metrics(trial, state.metrics_needed),
-        max_step=last_allowed_step(trial, state.created["epochs"]) - trial.began,
+        max_step=compute_last_allowed_step(trial, state.created["epochs"]) - trial.began,
         best_epoch_rule=trial.best_epoch_of and trial.best_epoch_of.without_screened(trial.screened),
     )
 
@@ -126,25 +126,25 @@ def decide_end(trial: Trial, action: Action, metrics_needed: Sequence[str], epoc
     """
     failure = find_value_failure(trial, metrics_needed)
     if failure is not None:
-        at_end = trial.step >= _last_step_without_value(trial, failure, epochs)
+        at_end = trial.step >= _find_last_step_without_value(trial, failure, epochs)
         return make_failed_event(trial.id, failure) if at_end else None
     if action is Action.CONTINUE and trial.step < trial.target_step:
         return None
     return Event(_EVENT_KINDS[action], trial.id)
 
 
-def _last_step_without_value(trial: Trial, failure: Outcome, epochs: int | None) -> Step:
+def _find_last_step_without_value(trial: Trial, failure: Outcome, epochs: int | None) -> Step:
     """Return the step up to which a trial without a value continues.
 
     A missing metric may still be reported, up to the last allowed step. A value that is not finite ends the trial at once.
     But if the best epoch counts, the trial continues to the end of its job, since a later epoch may have a finite value.
     """
     if failure.status is Status.MISSING_METRIC:
-        return last_allowed_step(trial, epochs)
+        return compute_last_allowed_step(trial, epochs)
     return trial.step if trial.best_epoch_of is None else trial.target_step
 
 
-def last_allowed_step(trial: Trial, epochs: int | None) -> Step:
+def compute_last_allowed_step(trial: Trial, epochs: int | None) -> Step:
     """Return the last step to which a trial without a value may be trained.
 
     It is `epochs` if the fidelity of the job has no other entry, else the end of the job.
@@ -173,7 +173,7 @@ def find_value_failure(trial: Trial, metrics_needed: Sequence[str]) -> Outcome |
         if trial.best_epoch_of is not None:
             reason = f"no epoch had finite values of {', '.join(metrics_needed)}: {reason}"
         return Outcome(Status.NOT_FINITE, reason)
-    return _missing_metric_failure(trial, missing) if missing else None
+    return _make_missing_metric_failure(trial, missing) if missing else None
 
 
 def _find_not_finite(trial: Trial, metrics_needed: Sequence[str]) -> str | None:
@@ -182,7 +182,7 @@ def _find_not_finite(trial: Trial, metrics_needed: Sequence[str]) -> str | None:
     return next((name for name in metrics_needed if not math.isfinite(metrics.get(name, 0.0))), None)
 
 
-def _missing_metric_failure(trial: Trial, missing: Sequence[str]) -> Outcome:
+def _make_missing_metric_failure(trial: Trial, missing: Sequence[str]) -> Outcome:
     reported = ", ".join(trial.reports[-1].metrics if trial.reports else ())
     others = f"only {reported} was" if reported else "nor was any other metric"
     call = f"trial.report({', '.join(f'{name}=...' for name in missing)})"
@@ -208,7 +208,7 @@ def get_inherited_metrics(trial: Trial, state: State, step: Step) -> Mapping[str
     the metrics itself, or if the donor has not reported all of them either.
     """
     missing = find_missing_metrics(trial, state.metrics_needed)
-    if not missing or not trial.continues_training or step < last_allowed_step(trial, state.created["epochs"]):
+    if not missing or not trial.continues_training or step < compute_last_allowed_step(trial, state.created["epochs"]):
         return {}
     donor, donor_step = trial.proposal.inherit or (0, 0)
     reports = reversed(state.trials[donor].reports)

@@ -87,7 +87,7 @@ class Assignment:
     max_step: Step = 0
     best_epoch_rule: tuple[str, str, Sequence[str]] | None = None
 
-    def last_step(self, metrics: Mapping[str, float]) -> Step:
+    def get_last_step(self, metrics: Mapping[str, float]) -> Step:
         """Return the last step that may be reported, given the metrics reported so far.
 
         It is the number of epochs of the fidelity, or `max_step` while metrics are missing.

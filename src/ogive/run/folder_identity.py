@@ -29,13 +29,13 @@ class FolderIdentity:
         self._patience, self._clock = patience, clock
         log = journal.with_name(journal.name + "-wal")
         names = {journal.parent: "folder", journal: "journal", log: "write-ahead log"}
-        self._files = {path: (name, identity(path)) for path, name in names.items()}
+        self._files = {path: (name, get_identity(path)) for path, name in names.items()}
         self._missing_since: float | None = None
 
     @property
     def unchanged(self) -> bool:
         """Whether each path still has the original file."""
-        return all(identity(path) == original for path, (_, original) in self._files.items())
+        return all(get_identity(path) == original for path, (_, original) in self._files.items())
 
     def check(self) -> None:
         """Check that each path still has the original file.
@@ -46,25 +46,25 @@ class FolderIdentity:
         if self.unchanged:
             self._missing_since = None
             return
-        if any(identity(path) not in (None, original) for path, (_, original) in self._files.items()):
+        if any(get_identity(path) not in (None, original) for path, (_, original) in self._files.items()):
             self._missing_since = -math.inf
         elif self._missing_since is None:
             self._missing_since = self._clock()
-        if self._clock() - self._missing_since >= self._patience and (problem := self.problem()) is not None:
+        if self._clock() - self._missing_since >= self._patience and (problem := self.find_problem()) is not None:
             raise RunError(problem)
 
-    def problem(self) -> str | None:
+    def find_problem(self) -> str | None:
         """Return a message about a file that was moved, deleted or replaced, and what to do; None if all are unchanged."""
         for path, (name, original) in self._files.items():
-            present = identity(path)
+            present = get_identity(path)
             if present != original:
                 change = "moved or deleted" if present is None else "replaced by another one"
-                return f"the run's {name} {path} was {change} while the search was running; {self._remedy()}"
+                return f"the run's {name} {path} was {change} while the search was running; {self._find_remedy()}"
         return None
 
-    def _remedy(self) -> str:
+    def _find_remedy(self) -> str:
         original = self._files[self._journal][1]
-        if identity(self._journal) == original:
+        if get_identity(self._journal) == original:
             return "its journal is in place and complete; run the same command again"
         path = None if original is None else find_open_file(original)
         if path is None:
@@ -74,7 +74,7 @@ class FolderIdentity:
         return f"all reports are in {path}: move it back, or continue the run in {path.parent}"
 
 
-def identity(path: Path) -> Identity | None:
+def get_identity(path: Path) -> Identity | None:
     """Return the identity of the file at `path`; None if there is none."""
     try:
         status = os.stat(path)
@@ -91,7 +91,7 @@ def find_open_file(file: Identity) -> Path | None:
     folder = Path("/proc/self/fd")
     for descriptor in _list(folder):
         try:
-            if identity(folder / descriptor) == file:
+            if get_identity(folder / descriptor) == file:
                 return Path(os.readlink(folder / descriptor))
         except OSError:  # the file was closed meanwhile
             continue

@@ -76,7 +76,7 @@ class Journal:
         except OSError as error:
             raise RunError(f"{path} cannot be read: {error}") from error
         try:
-            with self._errors():
+            with self._convert_errors():
                 self._connection = self._engine.connect()
                 self._check_schema()
         except BaseException:
@@ -121,7 +121,7 @@ class Journal:
             RunError: the database cannot be read, or an event is damaged.
         """
         query = sql.select(EVENTS).where(EVENTS.c.seq > after).order_by(EVENTS.c.seq)
-        with self._errors():
+        with self._convert_errors():
             rows = self._connection.execute(query).all()
             self._connection.rollback()
         try:  # parsing all at once takes half the time
@@ -165,11 +165,11 @@ class Journal:
         """
         if not self._writable:
             raise RunError(f"{self.path} was opened for reading; open it with writable=True to append to it")
-        with self._errors():
+        with self._convert_errors():
             self._prepare_file()
             self.check_idle(patience)
             # Several controllers may get here at the same time. Only the first one changes the row with this token.
-            token, beat, _ = self._lease_row()
+            token, beat, _ = self._read_lease()
             take = LEASE.update().where(LEASE.c.token == token)
             values = {"token": token + 1, "holder": LeaseHolder.this_process().to_json(), "beat": beat + 1}
             changed_rows = self._connection.execute(take.values(**values)).rowcount
@@ -189,9 +189,9 @@ class Journal:
         Raises:
             RunError: a living controller holds it.
         """
-        with self._errors():
-            _, beat, text = self._lease_row()
-            if text and self._alive(LeaseHolder.from_json(text), beat, patience):
+        with self._convert_errors():
+            _, beat, text = self._read_lease()
+            if text and self._is_alive(LeaseHolder.from_json(text), beat, patience):
                 raise RunError(
                     f"another controller ({LeaseHolder.from_json(text)}) is executing this run; wait until it ends, "
                     "or stop it first"
@@ -208,12 +208,12 @@ class Journal:
 
     def find_file_problem(self) -> str | None:
         """Return the message of `check_files`, without its patience for missing files; None if all files are in place."""
-        return None if self._files is None else self._files.problem()
+        return None if self._files is None else self._files.find_problem()
 
-    def holder(self) -> tuple[LeaseHolder | None, int]:
+    def find_holder(self) -> tuple[LeaseHolder | None, int]:
         """Return the holder of the lease, if any, and the number of its renewals, which grows while the holder is alive."""
-        with self._errors():
-            _, beat, text = self._lease_row()
+        with self._convert_errors():
+            _, beat, text = self._read_lease()
         return (LeaseHolder.from_json(text) if text else None), beat
 
     def _prepare_file(self) -> None:
@@ -226,12 +226,12 @@ class Journal:
         self._connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         self._connection.rollback()
 
-    def _alive(self, holder: LeaseHolder, beat: int, patience: float) -> bool:
+    def _is_alive(self, holder: LeaseHolder, beat: int, patience: float) -> bool:
         if holder == LeaseHolder.this_process():  # an earlier session of this process may have failed to give it back
             return self.path.resolve() in _leased
-        return is_alive(holder, lambda: self._lease_row()[1], beat, patience)
+        return is_alive(holder, lambda: self._read_lease()[1], beat, patience)
 
-    def _lease_row(self) -> tuple[int, int, str]:
+    def _read_lease(self) -> tuple[int, int, str]:
         row = self._connection.execute(sql.select(LEASE)).one()
         self._connection.rollback()
         return row.token, row.beat, row.holder
@@ -261,7 +261,7 @@ class Journal:
         events = [event if event.time else event.at(now) for event in events]
         self.writing = True
         try:
-            with self._errors():
+            with self._convert_errors():
                 if self._last_seq is None:
                     self._last_seq = self._connection.execute(sql.select(sql.func.max(EVENTS.c.seq))).scalar() or 0
                     self._connection.rollback()
@@ -286,7 +286,7 @@ class Journal:
         try:
             if self._token is not None:
                 give_back = LEASE.update().where(LEASE.c.token == self._token).values(holder="")
-                with self._errors():
+                with self._convert_errors():
                     self._connection.execute(give_back)
                     self._connection.commit()
         finally:
@@ -301,7 +301,7 @@ class Journal:
         self._engine.dispose()
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _convert_errors(self) -> Iterator[None]:
         """Roll back after an error. Convert database errors to RunErrors that name the file, the cause and a remedy."""
         try:
             yield

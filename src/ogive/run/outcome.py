@@ -39,10 +39,10 @@ def classify(error: BaseException, seconds: float = 0.0) -> Outcome:
         error: the exception.
         seconds: compute time since the last report.
     """
-    message = _message(error)
+    message = _get_message(error)
     reason = clip(f"{type(error).__name__}: {message}".strip().rstrip(":"), MAX_REASON)
     text = _format_traceback(error)
-    if any(_is_out_of_memory(e) for e in _chain(error)):
+    if any(_is_out_of_memory(e) for e in _iterate_causes(error)):
         return Outcome(Status.OUT_OF_MEMORY, reason, text, seconds)
     if isinstance(error, Infeasible):
         return Outcome(Status.INFEASIBLE, message or reason, seconds=seconds)
@@ -78,14 +78,14 @@ def find_disk_fault(error: BaseException) -> str | None:
 
     A disk problem is a fault of the machine and not of the architecture, so no trial should fail because of it.
     """
-    for e in _chain(error):
+    for e in _iterate_causes(error):
         if isinstance(e, OSError) and e.errno in _DISK:
             where = f" ({e.filename})" if e.filename else ""
             return f"{_DISK[e.errno]}{where}"
     return None
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def _iterate_causes(error: BaseException | None) -> Iterator[BaseException]:
     """Yield an exception, and then the exceptions that it was raised from."""
     ids: set[int] = set()
     while error is not None and id(error) not in ids:
@@ -98,11 +98,11 @@ def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(_message(error)) is not None
+        isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(_get_message(error)) is not None
     )
 
 
-def _message(error: BaseException) -> str:
+def _get_message(error: BaseException) -> str:
     try:
         return str(error)
     except Exception as other:  # noqa: BLE001 - the user's own __str__ may raise anything

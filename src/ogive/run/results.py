@@ -112,8 +112,8 @@ def search_curve(state: State, objective: Objective) -> list[CurvePoint]:
     """Return the search curve: all inactive trials, in the order in which they became inactive."""
     step, _ = select_comparable(list(state.trials.values()), at_least=1)
     inactive = [t for t in state.trials.values() if t.status.ended or t.status is Status.PAUSED]
-    inactive.sort(key=_inactive_since)
-    times = convert_to_run_time(state, [_inactive_since(trial)[0] for trial in inactive])
+    inactive.sort(key=_get_inactive_since)
+    times = convert_to_run_time(state, [_get_inactive_since(trial)[0] for trial in inactive])
     spent = np.cumsum([trial.seconds for trial in inactive])
     origins = find_origins(state)
     points = []
@@ -160,7 +160,7 @@ def find_origins(state: State) -> dict[TrialId, str]:
     return {trial: "random" if trial < first or name == "random" else "model" for trial in origins}
 
 
-def _inactive_since(trial: Trial) -> tuple[float, TrialId]:
+def _get_inactive_since(trial: Trial) -> tuple[float, TrialId]:
     """Return a sort key: the time at which a trial became inactive, and its id."""
     last = trial.reports[-1].time if trial.reports else trial.proposed_at
     return (trial.ended_at if trial.ended_at is not None else last), trial.id
@@ -261,11 +261,11 @@ def summarize_rungs(state: State, levels: Sequence[int]) -> list[tuple[int, int,
         reached = [trial for trial in trials if trial.has_reached(level)]
         beyond = sum(trial.step > level or trial.fidelity.get("epochs", 0) > level for trial in reached)
         feasible = [trial for trial in reached if not _violates(trial, state)]
-        rows.append((level, len(reached), beyond, _best_at(feasible, level, state.objectives, state.constraints)))
+        rows.append((level, len(reached), beyond, _find_best_at(feasible, level, state.objectives, state.constraints)))
     return rows
 
 
-def _best_at(
+def _find_best_at(
     trials: Sequence[Trial], step: int, objectives: Sequence[Objective], constraints: Sequence[Constraint]
 ) -> Trial | None:
     if not trials:

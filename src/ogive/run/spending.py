@@ -56,7 +56,7 @@ def compute_spending(
         price: a price to use instead of those of the sessions.
         stage: the name of the stage, for the result.
     """
-    return _add_up(state, _intervals(state, now), price, stage=stage, device="all")
+    return _add_up(state, _get_intervals(state, now), price, stage=stage, device="all")
 
 
 def compute_spending_by_device(
@@ -72,13 +72,13 @@ def compute_spending_by_device(
     lines = []
     for stage, state in stages.items():
         groups: dict[str, list[SessionInterval]] = {}
-        for interval in _intervals(state, now):
+        for interval in _get_intervals(state, now):
             groups.setdefault(interval.device, []).append(interval)
         lines += [_add_up(state, group, price, stage=stage, device=device) for device, group in groups.items()]
     return lines
 
 
-def _intervals(state: State, now: float | None) -> list[SessionInterval]:
+def _get_intervals(state: State, now: float | None) -> list[SessionInterval]:
     """Return the intervals of all sessions; an open session ends at `now`."""
     intervals = list(state.session_intervals)
     if intervals and state.is_open and now is not None and now > state.time:

@@ -41,7 +41,7 @@ def _pause(trial: Trial, event: Event) -> Trial:
     return trial.with_changes(status=Status.PAUSED)
 
 
-def _promote(trial: Trial, event: Event) -> Trial:
+def _resume(trial: Trial, event: Event) -> Trial:
     return trial.with_changes(status=Status.WAITING, fidelity=event.data["fidelity"], began=event.data.get("began", 0))
 
 
@@ -70,7 +70,7 @@ _CHANGES: Mapping[Kind, Change] = {
     Kind.STARTED: _start,
     Kind.REPORTED: add_report,
     Kind.PAUSED: _pause,
-    Kind.PROMOTED: _promote,
+    Kind.PROMOTED: _resume,
     Kind.STOPPED: _end_with(Status.STOPPED),
     Kind.FINISHED: _end_with(Status.FINISHED),
     Kind.FAILED: _end_with(Status.ERROR),

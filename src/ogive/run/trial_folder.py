@@ -18,10 +18,10 @@ def trial_folder(run: Path, trial: Trial) -> Path:
     A trial whose training starts again at a new fidelity cannot use its earlier checkpoints. So it gets a separate folder
     for the new job, inside its first one.
     """
-    return Path(trial_path(run, trial))
+    return Path(get_trial_path(run, trial))
 
 
-def trial_path(run: Path, trial: Trial) -> str:
+def get_trial_path(run: Path, trial: Trial) -> str:
     """Return the path of `trial_folder` as a string; ten times as fast as a `Path`."""
     folder = f"{run}{os.sep}trials{os.sep}{trial.id:06d}"
     return f"{folder}{os.sep}from-{trial.began}" if trial.began else folder

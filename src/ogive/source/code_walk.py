@@ -182,7 +182,7 @@ class CodeWalk(ModuleWalk):
             key: self.describe(info) for key, info in objects.get_declared_validators(cls).items()
         }
         for key, value in members.items():
-            digest = _generated_digest(value) if key in generated else None
+            digest = _compute_generated_digest(value) if key in generated else None
             if digest is not None:
                 described[key] = digest
             elif not isinstance(value, (GetSetDescriptorType, MemberDescriptorType)):
@@ -221,7 +221,7 @@ class CodeWalk(ModuleWalk):
         self.check_constant(value, module=cls.__module__, file=file, variable=f"{cls.__qualname__}.{key}")
 
 
-def _generated_digest(method: Any) -> str | None:
+def _compute_generated_digest(method: Any) -> str | None:
     """Return the hash of a method that was generated from fields; None for a method that is written in a file."""
     function = method.__func__ if isinstance(method, (staticmethod, classmethod)) else method
     if not isinstance(function, FunctionType):

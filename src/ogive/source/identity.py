@@ -89,7 +89,7 @@ class CodeIdentity:
         """Whether some of the code belongs to the project, and not to installed packages."""
         return bool(self.files) or bool(self.missing)
 
-    def edited_files(self) -> list[str]:
+    def find_edited_files(self) -> list[str]:
         """Return the project's files that were edited after the identity was computed."""
         return [name for name, state in self.files.items() if project_files.get_file_state(name) != state]
 

@@ -104,15 +104,22 @@ class ValueWalk(WalkRecord):
         """Return the description of a container, an array, a wrapper, a builtin, or an instance of a class."""
         kind = type(value)
         if isinstance(value, (list, tuple)):
-            return {"sequence": [self.describe(kind), *map(self.describe, value)], **self._container_state(value)}
+            return {
+                "sequence": [self.describe(kind), *map(self.describe, value)],
+                **self._describe_container_state(value),
+            }
         if isinstance(value, (set, frozenset)):
             items = sorted(json.dumps(self.describe(item)) for item in sorted(value, key=objects.compute_sort_key))
-            return {"set": [self.describe(kind), *items], **self._container_state(value)}
+            return {"set": [self.describe(kind), *items], **self._describe_container_state(value)}
         if isinstance(value, dict) or (isinstance(value, Mapping) and not self.is_project_code(kind)):
             pairs = [[self.describe(key), self.describe(item)] for key, item in value.items()]
             factory = getattr(value, "default_factory", None)
             described_factory = {} if factory is None else {"factory": self.describe(factory)}
-            return {"mapping": [self.describe(kind), *pairs], **described_factory, **self._container_state(value)}
+            return {
+                "mapping": [self.describe(kind), *pairs],
+                **described_factory,
+                **self._describe_container_state(value),
+            }
         array = objects.describe_array(value)
         if array is not None:
             return {"array": array, **({"kind": self.describe(kind)} if self.is_project_code(kind) else {})}
@@ -140,7 +147,7 @@ class ValueWalk(WalkRecord):
             self.add_missing(f"{module}.{qualname}", "it is not written in Python")
         return self.describe_installed(module, qualname)
 
-    def _container_state(self, value: Any) -> dict[str, Any]:
+    def _describe_container_state(self, value: Any) -> dict[str, Any]:
         """Return the attributes of an instance of a container class of the project."""
         state = objects.get_instance_state(value) if self.is_project_code(type(value)) else {}
         return {"state": self.describe(state)} if state else {}

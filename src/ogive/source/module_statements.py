@@ -210,14 +210,14 @@ class _Reader(ast.NodeVisitor):
         inside = FunctionAssignments(function)
         for statement, conditions in inside.assignments:
             for target in find_stored_names(statement):
-                variable = self._outer_variable(target, inside.outer_names)
+                variable = self._find_outer_variable(target, inside.outer_names)
                 if variable is None:
                     continue
                 rebound = self.statements.rebound.setdefault(variable, ReboundVariable())
                 qualified_name = ".".join([*self._class_path, function.name])
                 rebound.add(statement, inside.is_closed(statement, conditions), qualified_name)
 
-    def _outer_variable(self, node: ast.Name | ast.Attribute, outer_names: set[str]) -> str | None:
+    def _find_outer_variable(self, node: ast.Name | ast.Attribute, outer_names: set[str]) -> str | None:
         """Return the outer variable that the target of an assignment in a function refers to; None for a local variable.
 
         An outer variable is a global, or an attribute of a global or of the class that contains the function.

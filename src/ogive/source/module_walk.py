@@ -146,7 +146,7 @@ class ModuleWalk(ValueWalk):
 
     def _describe_creation(self, module: ModuleType, file: str, variable: str, imports: int = _MAX_IMPORTS) -> Any:
         """Return the description of the statements that create a global, in the module that defines it; None without any."""
-        source = _import_source(module.__name__, file, variable)
+        source = _find_import_source(module.__name__, file, variable)
         if (
             source is not None
             and imports
@@ -172,7 +172,7 @@ class ModuleWalk(ValueWalk):
             return
         if type(value) in objects.FILLABLE and not project_files.may_be_edited(file):
             return
-        source = _import_source(module, file, variable)
+        source = _find_import_source(module, file, variable)
         if source is not None:
             source_module, name = source
             if imports and project_files.is_project_module(source_module.__name__) and self.add_file(source_module):
@@ -202,7 +202,7 @@ class ModuleWalk(ValueWalk):
                 self.add_file(loaded)
                 self.add_part(f"import {name}", self._describe_statements(statements.effects, loaded))
             for imported, level in statements.modules:
-                parts = _absolute_name(imported, level, loaded.__package__ or "").split(".")
+                parts = _resolve_absolute_name(imported, level, loaded.__package__ or "").split(".")
                 names += [".".join(parts[: i + 1]) for i in range(len(parts))]
 
     def _describe_statements(self, code: CodeType, module: ModuleType) -> Any:
@@ -265,18 +265,18 @@ def get_module_file(module: str) -> str:
     return getattr(sys.modules.get(module), "__file__", None) or "<unknown>"
 
 
-def _import_source(module: str, file: str, variable: str) -> tuple[ModuleType, str] | None:
+def _find_import_source(module: str, file: str, variable: str) -> tuple[ModuleType, str] | None:
     """Return the module from which a global is imported, and its original name; None if it is not imported."""
     imported = module_statements.read_statements(file).imported.get(variable)
     if imported is None:
         return None
     name, level, original = imported
     package = getattr(sys.modules.get(module), "__package__", None) or ""
-    source = sys.modules.get(_absolute_name(name, level, package))
+    source = sys.modules.get(_resolve_absolute_name(name, level, package))
     return None if source is None else (source, original)
 
 
-def _absolute_name(name: str, level: int, package: str) -> str:
+def _resolve_absolute_name(name: str, level: int, package: str) -> str:
     """Return the absolute name of an imported module; "" if its relative import leaves the package."""
     try:
         return resolve_name("." * level + name, package) if level else name

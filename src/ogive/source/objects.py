@@ -52,7 +52,7 @@ def find_generated_methods(cls: type) -> frozenset[str]:
 
 def describe_array(value: Any) -> list[str] | None:
     """Return type, shape and a hash of the values of an array or a tensor; None for other objects."""
-    if not any(_top_module(cls) in ("numpy", "torch") for cls in type(value).__mro__):
+    if not any(_get_top_module(cls) in ("numpy", "torch") for cls in type(value).__mro__):
         return None
     kind: list[str] = []
     try:
@@ -99,7 +99,7 @@ def get_module_name(kind: type) -> str:
     return module if isinstance(module, str) else "builtins"
 
 
-def _top_module(kind: type) -> str:
+def _get_top_module(kind: type) -> str:
     return get_module_name(kind).partition(".")[0]
 
 
@@ -135,7 +135,7 @@ def is_constant(value: Any) -> bool:
     if isinstance(value, (*PLAIN, range, slice, Enum)):
         return True
     kind = type(value)
-    return kind.__name__ in _CONSTANT_TYPES and _top_module(kind) in ("torch", "numpy")
+    return kind.__name__ in _CONSTANT_TYPES and _get_top_module(kind) in ("torch", "numpy")
 
 
 def compute_sort_key(item: Any) -> str:
@@ -174,7 +174,7 @@ def is_cython_function(value: Any) -> bool:
 
 def is_array(value: Any) -> bool:
     """Return whether `value` is an array or a tensor, whose values code may change."""
-    return any(_top_module(cls) in ("numpy", "torch") for cls in type(value).__mro__) and all(
+    return any(_get_top_module(cls) in ("numpy", "torch") for cls in type(value).__mro__) and all(
         hasattr(value, name) for name in ("dtype", "shape", "__setitem__")
     )
 
@@ -183,7 +183,11 @@ def is_random_generator(value: Any) -> bool:
     """Return whether `value` is a random number generator, or a method of one."""
     owner = getattr(value, "__self__", value) if callable(value) and not isinstance(value, type) else value
     name = type(owner).__name__
-    return name in ("Random", "Generator", "RandomState") and _top_module(type(owner)) in ("random", "numpy", "torch")
+    return name in ("Random", "Generator", "RandomState") and _get_top_module(type(owner)) in (
+        "random",
+        "numpy",
+        "torch",
+    )
 
 
 @functools.lru_cache(4096)

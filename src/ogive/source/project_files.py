@@ -29,7 +29,7 @@ FileState = tuple[int, int]
 
 
 @functools.cache
-def _installed_folders() -> tuple[str, ...]:
+def _list_installed_folders() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
     folders = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")}
     return tuple(os.path.join(folder, "") for folder in (*folders, site.getusersitepackages(), _OGIVE))
@@ -41,7 +41,7 @@ def is_installed(file: str) -> bool:
     if file.startswith("<frozen"):
         return True
     full = os.path.realpath(file)
-    return any(full.startswith(folder) or file.startswith(folder) for folder in _installed_folders()) or not {
+    return any(full.startswith(folder) or file.startswith(folder) for folder in _list_installed_folders()) or not {
         "site-packages",
         "dist-packages",
     }.isdisjoint(Path(full).parts)
@@ -84,13 +84,15 @@ def find_package_version(package: str) -> str | None:
     spec = PathFinder.find_spec(package)
     file = None if spec is None else spec.origin
     try:
-        return _version_from_record(package, file) or metadata.version(_distributions().get(package, [package])[0])
+        return _read_version_from_record(package, file) or metadata.version(
+            _find_distributions().get(package, [package])[0]
+        )
     except metadata.PackageNotFoundError:
         return None if file is None or not os.path.isfile(file) else hash_bytes(Path(file).read_bytes())
 
 
-def _version_from_record(package: str, file: str | None) -> str | None:
-    """Return the version from the lists of installed files next to a package; faster than `_distributions`."""
+def _read_version_from_record(package: str, file: str | None) -> str | None:
+    """Return the version from the lists of installed files next to a package; faster than `_find_distributions`."""
     if file is None or os.path.basename(file) != "__init__.py":
         return None
     lists = sorted(
@@ -104,7 +106,7 @@ def _version_from_record(package: str, file: str | None) -> str | None:
 
 
 @functools.cache
-def _distributions() -> Mapping[str, list[str]]:
+def _find_distributions() -> Mapping[str, list[str]]:
     """Return, for each package, the distributions that install it: for `sklearn`, scikit-learn."""
     return metadata.packages_distributions()
 
@@ -155,7 +157,7 @@ def contains_code(file: str, code: CodeType) -> bool:
     """Return whether the present content of a file contains this code. A cell of a notebook always does."""
     if not os.path.isfile(file):
         return True
-    return bytecode.compute_digest(code) in _digests(file, get_file_state(file))
+    return bytecode.compute_digest(code) in _compute_digests(file, get_file_state(file))
 
 
 def compile_file(file: str) -> CodeType | None:
@@ -191,7 +193,7 @@ def _parse_file(file: str, state: FileState) -> ast.Module | None:
 
 
 @functools.lru_cache(512)
-def _digests(file: str, state: FileState) -> frozenset[str]:
+def _compute_digests(file: str, state: FileState) -> frozenset[str]:
     code = _compile_file(file, state)
     return frozenset() if code is None else frozenset(map(bytecode.compute_digest, bytecode.iterate_code(code)))
 

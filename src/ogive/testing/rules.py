@@ -45,10 +45,10 @@ def rule(check: Callable[..., None], case: str) -> Iterator[None]:
     except Exception as error:
         problem = str(error) if isinstance(error, AssertionError) else f"raised {type(error).__name__}: {error}"
         statement = (check.__doc__ or "").strip().splitlines()[0]
-        raise AssertionError(f"rule {_rule_name(check)!r} is broken: {statement} On {case}: {problem}") from error
+        raise AssertionError(f"rule {_get_rule_name(check)!r} is broken: {statement} On {case}: {problem}") from error
 
 
-def _rule_name(check: Callable[..., None]) -> str:
+def _get_rule_name(check: Callable[..., None]) -> str:
     return check.__name__.strip("_").removeprefix("check_").replace("_", " ")
 
 

@@ -53,7 +53,7 @@ def check_sink(make: MakeSink, shown: Shown, every: int = 1, kills: int = 4) -> 
         _check_runs_are_separate(make, shown, expected)
 
 
-def _sink_folder() -> tempfile.TemporaryDirectory[str]:
+def _create_sink_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="ogive-sink-")
 
 
@@ -61,7 +61,7 @@ def _check_all_events_are_shown(make: MakeSink, shown: Shown) -> Any:
     """All events are shown: the same events are shown equally, and half of a run differently from the whole run."""
     results = []
     for events in (EVENTS, EVENTS, EVENTS[: len(EVENTS) // 2]):
-        with _sink_folder() as folder:
+        with _create_sink_folder() as folder:
             feed_events(make(Path(folder)), events)
             results.append(shown(Path(folder), RUN_IDENTITY))
     first, second, half = results
@@ -73,7 +73,7 @@ def _check_all_events_are_shown(make: MakeSink, shown: Shown) -> Any:
 def _check_interruptions_change_nothing(make: MakeSink, shown: Shown, expected: Any, every: int) -> None:
     """A sink that was closed after any event and opened again shows the same as one that was not interrupted."""
     for count in range(1, len(EVENTS) + 1, every):
-        with _sink_folder() as folder:
+        with _create_sink_folder() as folder:
             for events in (EVENTS[:count], EVENTS[:count], EVENTS):
                 feed_events(make(Path(folder)), events)
             result = shown(Path(folder), RUN_IDENTITY)
@@ -84,7 +84,7 @@ def _check_kills_change_nothing(make: MakeSink, shown: Shown, expected: Any, kil
     """A sink that was opened again after its process was killed at any moment shows the same as one that was not killed."""
     for number in range(kills):
         count = (number + 1) * len(EVENTS) // (kills + 1)
-        with _sink_folder() as folder:
+        with _create_sink_folder() as folder:
             _write_until_killed(make, Path(folder), count, is_flushed=number % 2 == 0)
             feed_events(make(Path(folder)), EVENTS)
             result = shown(Path(folder), RUN_IDENTITY)
@@ -122,7 +122,7 @@ def _die_after(events: Sequence[Event]) -> Iterable[Event]:
 def _check_runs_are_separate(make: MakeSink, shown: Shown, expected: Any) -> None:
     """Another run does not change what is shown for a run: it is refused, or is shown separately."""
     other_run = [replace(EVENTS[0], time=EVENTS[0].time + 1), *EVENTS[1:7]]
-    with _sink_folder() as folder:
+    with _create_sink_folder() as folder:
         feed_events(make(Path(folder)), EVENTS)
         with suppress(RunError):
             feed_events(make(Path(folder)), other_run)

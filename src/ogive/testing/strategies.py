@@ -145,9 +145,9 @@ def _check_tell_replaces_earlier_records(new: New, space: Space) -> None:
             step_by_step.tell(trial)
         twice.tell(trial_records[-1])
         twice.tell(trial_records[-1])
-        expected = _proposals(only_last)
-        assert_equal(expected, _proposals(step_by_step), f"after all records of trial {number}, proposal")
-        assert_equal(expected, _proposals(twice), f"after the last record of trial {number} twice, proposal")
+        expected = _list_proposals(only_last)
+        assert_equal(expected, _list_proposals(step_by_step), f"after all records of trial {number}, proposal")
+        assert_equal(expected, _list_proposals(twice), f"after the last record of trial {number} twice, proposal")
 
 
 def _check_unknown_trials_are_accepted(new: New, space: Space) -> None:
@@ -216,7 +216,7 @@ def _proposals_on_all_spaces(make: MakeStrategy) -> list[str]:
     return [answer for strategy in strategies for answer in run_episode(strategy, diverse, TRIALS).answers()]
 
 
-def _proposals(strategy: Strategy) -> list[str]:
+def _list_proposals(strategy: Strategy) -> list[str]:
     """Return the proposals for three random number generators, with no pending trials."""
     answers = []
     for seed in range(3):
