@@ -43,7 +43,9 @@ def kill_marked(mark: str, session: int | None = None) -> int:
     killed = 0
     for _ in range(MAX_ROUNDS):
         processes = _add_descendants(
-            process for process in psutil.process_iter() if _is_marked(process, mark) or _is_in(process, session)
+            process
+            for process in psutil.process_iter()
+            if _is_marked(process, mark) or _belongs_to_session(process, session)
         )
         if not processes:
             break
@@ -71,7 +73,7 @@ def _is_marked(process: psutil.Process, mark: str) -> bool:
         return False  # the process has ended, or belongs to another user, so no worker has started it
 
 
-def _is_in(process: psutil.Process, session: int | None) -> bool:
+def _belongs_to_session(process: psutil.Process, session: int | None) -> bool:
     try:
         return session is not None and os.getsid(process.pid) == session
     except (ProcessLookupError, PermissionError):

@@ -123,7 +123,7 @@ class _Worker:
     def run(self) -> None:
         """Load space and estimator, then carry out assignments until the controller or a signal ends this process."""
         start = self._receive()
-        if start["startup_limit"]:  # before the controller kills this process at the limit, log where it hangs
+        if start["startup_limit"]:  # shortly before the controller kills this process at the limit, log where it hangs
             since_launch = time.monotonic() - start["launched"]
             faulthandler.dump_traceback_later(max(0.1, TRACEBACK_SHARE * start["startup_limit"] - since_launch))
         sys.path[:] = start["path"]

@@ -24,7 +24,7 @@ _INPUT = re.compile(r"(?:(?P<name>[^\W\d]\w*)=)?(?P<shape>[\d,\s()\[\]]*)(?::(?P
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class ModelCall:
     """The arguments with which a model is called.
 
     Attributes:
@@ -70,7 +70,7 @@ def _randomize(tensor: Tensor, generator: torch.Generator) -> Tensor:
     return flat[torch.randint(len(flat), (len(flat),), generator=generator)].reshape(tensor.shape)
 
 
-def make_call(model: nn.Module, inputs: Any) -> Call:
+def make_call(model: nn.Module, inputs: Any) -> ModelCall:
     """Return the call of `model` with `inputs`, a tuple of positional inputs or a dict, as `example_inputs` returns them.
 
     Raises:
@@ -90,7 +90,7 @@ def make_call(model: nn.Module, inputs: Any) -> Call:
     }
     if not tensors:
         raise RunError(f"the example input of the model holds no tensor: {inputs!r}; give {INPUT_FORM}")
-    return Call(layout=layout, example=tensors)
+    return ModelCall(layout=layout, example=tensors)
 
 
 def _name_positional_inputs(model: nn.Module, args: Sequence[Any]) -> list[str]:
@@ -183,7 +183,7 @@ def _parse_input(text: str) -> tuple[str | None, Tensor]:
     return match["name"], torch.zeros((1, *shape), dtype=getattr(torch, match["dtype"] or "float32"))
 
 
-def describe_inputs(call: Call, batch: int | str | None) -> Iterator[dict[str, Any]]:
+def describe_inputs(call: ModelCall, batch: int | str | None) -> Iterator[dict[str, Any]]:
     """Yield the entry of each input in `architecture.json`: its name, its shape (beginning with `batch`), its data type."""
     for name, tensor in call.example.items():
         shape: list[int | str] = list(tensor.shape)

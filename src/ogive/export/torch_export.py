@@ -16,7 +16,7 @@ from ogive.errors import MissingExtra, RunError
 from ogive.export import architecture_source, templating
 from ogive.export.class_source import SourceCollector
 from ogive.export.export_folder import ABOUT, PROGRAM, SOURCE, create_draft, move_into
-from ogive.export.model_inputs import Call, describe_inputs, make_call, resolve_inputs
+from ogive.export.model_inputs import ModelCall, describe_inputs, make_call, resolve_inputs
 from ogive.export.task_record import TaskData
 from ogive.export.traced_program import get_first_lines, trace
 from ogive.export.verification import ExportFails, choose_tolerance, make_cases, run_model, verify, write_arrays
@@ -89,7 +89,7 @@ class _Export:
 
     architecture: Architecture
     make: Callable[[], nn.Module]
-    call: Call
+    call: ModelCall
     task: TaskData | None
     seed: int
 

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from ogive.export.model_inputs import Call
+from ogive.export.model_inputs import ModelCall
 
 TRACED_BATCH = 2
 """The number of examples to trace with. `torch.export` would treat a batch of one as a constant."""
 
 
-def trace(model: nn.Module, call: Call) -> tuple[torch.export.ExportedProgram, int | str | None, str | None]:
+def trace(model: nn.Module, call: ModelCall) -> tuple[torch.export.ExportedProgram, int | str | None, str | None]:
     """Trace a model in eval mode, for batches of any size if that is possible.
 
     Returns:
@@ -38,7 +38,7 @@ def trace(model: nn.Module, call: Call) -> tuple[torch.export.ExportedProgram, i
 
 
 def _export(
-    model: nn.Module, call: Call, tensors: dict[str, torch.Tensor], dynamic: dict[int, Any]
+    model: nn.Module, call: ModelCall, tensors: dict[str, torch.Tensor], dynamic: dict[int, Any]
 ) -> torch.export.ExportedProgram:
     """Run `torch.export`. `dynamic`: the dynamic dimensions of every input; empty for fixed shapes."""
     args, kwargs = call.make_arguments(tensors)

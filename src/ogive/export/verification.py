@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ogive.errors import RunError
-from ogive.export.model_inputs import Call
+from ogive.export.model_inputs import ModelCall
 from ogive.export.portable import name_outputs
 from ogive.export.traced_program import get_first_lines
 
@@ -72,7 +72,7 @@ class Case:
 
 def make_cases(
     make: Callable[[], nn.Module],
-    call: Call,
+    call: ModelCall,
     batch: int | str | None,
     to_raw: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
 ) -> list[Case]:
@@ -103,7 +103,7 @@ def make_cases(
 
 
 def run_model(
-    make: Callable[[], nn.Module], call: Call, inputs: Mapping[str, Tensor], raw: Mapping[str, Tensor]
+    make: Callable[[], nn.Module], call: ModelCall, inputs: Mapping[str, Tensor], raw: Mapping[str, Tensor]
 ) -> Case:
     """Return the case for `inputs`, with the outputs of a new instance of the model.
 
@@ -131,7 +131,7 @@ def run_model(
     return Case(batch=sizes.pop() if len(sizes) == 1 and call.batch else None, inputs=inputs, raw=raw, outputs=first)
 
 
-def _compute_outputs(model: nn.Module, call: Call, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _compute_outputs(model: nn.Module, call: ModelCall, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     args, kwargs = call.make_arguments({name: tensor.clone() for name, tensor in inputs.items()})
     with torch.no_grad():
         outputs = name_outputs(model(*args, **kwargs))

@@ -35,7 +35,7 @@ def plan_job(job: Job, request: PlanRequest, say: Callable[[str], object]) -> Pl
         raise JobError(
             f"{job.path}: the job has phases, which are planned one by one; give --phase with one of {names}"
         )
-    return make_plan(_run_spec(job), job.estimator, job.settings, request, say)
+    return make_plan(_make_run_spec(job), job.estimator, job.settings, request, say)
 
 
 def get_plan_path(job: Job) -> Path:
@@ -78,7 +78,7 @@ def load_plan(job: Job) -> Plan | None:
             f"{path} is not a plan ({error}); delete it, or make a new one with `ogive plan {job.path}`"
         ) from error
     unit, available = detect_worker_units(job.estimator)
-    if plan.fingerprint != compute_plan_fingerprint(_run_spec(job), job.settings):
+    if plan.fingerprint != compute_plan_fingerprint(_make_run_spec(job), job.settings):
         reason = "the job has changed since"
     elif plan.unit != unit or plan.workers > available:
         reason = f"it splits {plan.workers} {plan.unit}, and this machine has {available} {unit}"
@@ -101,7 +101,7 @@ def make_worker_arguments(job: Job) -> dict[str, Any]:
     return {"workers": declared_split, "workers_per_trial": 1} if declared_split else {}
 
 
-def _run_spec(job: Job) -> RunSpec:
+def _make_run_spec(job: Job) -> RunSpec:
     """Return the declaration that the search of the job will have."""
     strategy = make_auto_strategy_spec(job.keys.max_trials) if job.strategy == {"auto": {}} else job.strategy
     return RunSpec.of(

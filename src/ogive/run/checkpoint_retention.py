@@ -1,4 +1,4 @@
-"""Which checkpoints a run's folder keeps, so that trials can start from the weights of other trials.
+"""The checkpoints that a run's folder keeps, so that trials can start from the weights of other trials.
 
 - The folder of a trial contains its newest checkpoint.
 - `handed_on/000003` contains the checkpoint of trial 3 at its last comparison, while trial 3 is trained further.

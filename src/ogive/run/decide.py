@@ -92,10 +92,8 @@ def make_assignment(trial: Trial, state: State, folder: Path) -> Assignment:
         donor = state.trials[trial.proposal.inherit[0]]
         copy = get_inherited_folder(folder, trial.id)
         source = str(copy) if copy.is_dir() else get_trial_path(folder, donor)
-        inherit = (
-            source,
-            trial.proposal.inherit[1] - donor.began,
-        )  # the numbers of checkpoints start at the donor's `began`
+        # Checkpoint files are numbered by the steps of the donor's last job, which begin at `began`.
+        inherit = source, trial.proposal.inherit[1] - donor.began
     return Assignment(
         trial=trial.id,
         attempt=trial.attempts + 1,
@@ -149,11 +147,9 @@ def compute_last_allowed_step(trial: Trial, epochs: int | None) -> Step:
 
     It is `epochs` if the fidelity of the job has no other entry, else the end of the job.
     """
-    return (
-        max(trial.target_step, epochs)
-        if epochs is not None and set(trial.fidelity) == {"epochs"}
-        else trial.target_step
-    )
+    if epochs is None or set(trial.fidelity) != {"epochs"}:
+        return trial.target_step
+    return max(trial.target_step, epochs)
 
 
 def get_answer(event: Event | None) -> Action:

@@ -9,7 +9,9 @@ from ogive.run.state import State
 from ogive.trial import Status, Trial, are_finite
 
 MIN_TRIALS = 3
+"""The smallest number of equal failures that ends a search."""
 SIGNATURE_LENGTH = 160
+"""The largest number of characters of an error signature."""
 _VARYING_PARTS = re.compile(
     r"(?P<address>0x[0-9a-fA-F]+)|(?P<path>(?:/[\w.+-]+){2,})|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 )
@@ -37,9 +39,9 @@ def find_repeated_failure(state: State) -> str | None:
     value, or if the failure is an infeasible architecture, since the code is then not the cause.
     """
     workers = Settings.from_json(state.settings).workers
-    needed = MIN_TRIALS if workers == 1 else max(MIN_TRIALS, workers + 2)
+    count_needed = MIN_TRIALS if workers == 1 else max(MIN_TRIALS, workers + 2)
     trials = [state.trials[number] for number in state.failed_in_session]
-    if len(trials) < needed or _has_value(state):
+    if len(trials) < count_needed or _has_value(state):
         return None
     if _count_kinds(trials) > 1 or trials[0].status is Status.INFEASIBLE:
         return None

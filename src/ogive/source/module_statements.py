@@ -1,6 +1,6 @@
-"""Read the source text of a module, for information that the loaded objects do not contain.
+"""Find, in the source text of a module, information that the loaded objects do not contain.
 
-This is: the constants in the file, the variables that functions rebind, and the effects of the import on other modules.
+This information is: the constants in the file, the variables that functions rebind, and the effects of importing the module.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ def ask_generator(seed: int, number: int) -> np.random.Generator:
     return generator(seed, "ask", number)
 
 
-def metrics(architecture: Architecture, step: int) -> dict[str, float]:
+def compute_metrics(architecture: Architecture, step: int) -> dict[str, float]:
     """Return metrics in [0, 1], with many ties, that depend on the architecture; accuracy and loss improve with the step."""
     digest = hashlib.sha256(f"{sorted(architecture.items())}".encode()).digest()
     names = ("accuracy", "loss", "parameters", "latency", "memory")
@@ -168,7 +168,7 @@ def metrics(architecture: Architecture, step: int) -> dict[str, float]:
 
 def finished(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
     """Every trial reports once and finishes."""
-    reports = (Report(1, metrics(proposal.architecture, 1)),)
+    reports = (Report(1, compute_metrics(proposal.architecture, 1)),)
     yield Trial(number, proposal, status=Status.FINISHED, reports=reports)
 
 
@@ -181,7 +181,7 @@ def diverse(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
         if failure and (index or not fails_late):
             yield Trial(number, proposal, status=failure, reports=reports, reason="as planned")
             return
-        values = metrics(proposal.architecture, step)
+        values = compute_metrics(proposal.architecture, step)
         if number % 10 == 6:
             values = {**values, "accuracy": math.nan, "latency": math.inf}
         if number % 10 == 9:
@@ -198,13 +198,13 @@ def failed(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
 
 def equal(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
     """All trials have equal metrics."""
-    values = dict.fromkeys(metrics(proposal.architecture, 1), 0.25)
+    values = dict.fromkeys(compute_metrics(proposal.architecture, 1), 0.25)
     yield Trial(number, proposal, status=Status.FINISHED, reports=(Report(1, values),))
 
 
 def noisy(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
     """The noise of metrics is as large as the differences, so that trials of one architecture differ widely."""
-    values = metrics(proposal.architecture, 1)
+    values = compute_metrics(proposal.architecture, 1)
     noise = generator(number, "noise").standard_normal(len(values))
     reports = (Report(1, {name: value + z for (name, value), z in zip(values.items(), noise.tolist(), strict=True)}),)
     yield Trial(number, proposal, status=Status.FINISHED, reports=reports)
@@ -213,7 +213,7 @@ def noisy(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
 def extreme(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
     """Metrics are finite but so large or small that sums and squares overflow."""
     size = (1.0, 1.7e308, -1.7e308, 1e12, 1e-300, 5e-324, 0.0)[number % 7]
-    values = {name: size * (value or 1.0) for name, value in metrics(proposal.architecture, 1).items()}
+    values = {name: size * (value or 1.0) for name, value in compute_metrics(proposal.architecture, 1).items()}
     yield Trial(number, proposal, status=Status.FINISHED, reports=(Report(1, values),))
 
 

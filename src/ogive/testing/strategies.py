@@ -20,10 +20,10 @@ from ogive.testing.episodes import (
     EpisodeProblem,
     MakeStrategy,
     ask_generator,
+    compute_metrics,
     describe,
     diverse,
     journalled,
-    metrics,
     noisy,
     run_episode,
 )
@@ -182,10 +182,10 @@ def _check_hard_constraints_hold(make: MakeStrategy) -> None:
         space = tiny()
         strategy = Constrained(
             Deduplicated(make(space, problem.objectives, problem.constraints)),
-            lambda architecture: {"latency": metrics(architecture, 1)["latency"]},
+            lambda architecture: {"latency": compute_metrics(architecture, 1)["latency"]},
         )
         ids = [ask.answer.architecture.id for ask in run_episode(strategy, outcome, TRIALS).asks]
-        allowed = [a.id for a in space.grid() if metrics(a, 1)["latency"] <= 0.5]
+        allowed = [a.id for a in space.grid() if compute_metrics(a, 1)["latency"] <= 0.5]
         assert_equal(sorted(allowed), sorted(ids), "in the order of ids, proposal")
 
 
