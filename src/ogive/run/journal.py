@@ -124,7 +124,7 @@ class Journal:
         with self._convert_errors():
             rows = self._connection.execute(query).all()
             self._connection.rollback()
-        try:  # parsing all at once takes half the time
+        try:  # parsing the data of all events at once takes half the time
             items = json.loads(f"[{','.join(row.data for row in rows)}]")
         except ValueError:
             items = []

@@ -22,7 +22,7 @@ from ogive.testing.workers import (
     call,
     describe,
     epochs,
-    stormy,
+    faulty,
 )
 from ogive.trial import Status
 
@@ -68,7 +68,7 @@ def check_schedule(make: MakeSchedule, another_process: bool = True) -> None:
 
 
 def _run(
-    schedule: Schedule, scenario: Scenario = stormy, workers: int = 5, **options: Callable[[Schedule], None]
+    schedule: Schedule, scenario: Scenario = faulty, workers: int = 5, **options: Callable[[Schedule], None]
 ) -> ControllerLog:
     return SimulatedController(schedule, scenario, tiny(), TRIALS, workers, **options).run()
 
@@ -140,7 +140,7 @@ def _check_events_restore_the_state(new: New) -> None:
 
 def _check_failed_trials_are_repeated(new: New) -> None:
     """In a later session, failed trials are repeated, all trials end or are paused, and events restore the state."""
-    for name in ("stormy", "sparse"):
+    for name in ("faulty", "sparse"):
         case = f"scenario {name!r}"
         controller = SimulatedController(new(), SCENARIOS[name], tiny(), TRIALS, workers=5)
         controller.run()

@@ -50,6 +50,7 @@ class TrialBehavior:
     report_interval: int = 1
 
     def metrics(self, epoch: int) -> dict[str, float]:
+        """Return the metrics that the trial reports after an epoch."""
         if epoch % self.report_interval:
             return {"train_loss": 1 / epoch}
         accuracy = self.accuracy(epoch)
@@ -62,13 +63,13 @@ Scenario = Callable[[TrialId], TrialBehavior]
 
 
 def good(number: TrialId) -> TrialBehavior:
-    """No trial fails; no two are equally good, and their order changes with the epochs."""
+    """No trial fails. No two trials are equally good, and their order changes with the epochs."""
     quality, speed, latency, parameters, seconds = generator(1, "fate", number).random(5)
     return TrialBehavior(lambda epoch: quality * (1 - math.exp(-epoch * speed)), latency, parameters, 0.1 + seconds)
 
 
-def stormy(number: TrialId) -> TrialBehavior:
-    """Trials with ties, NaN, and early and late failures of every kind; some train functions return early."""
+def faulty(number: TrialId) -> TrialBehavior:
+    """Some trials have equal values, some report NaN, some fail early or late, and some train functions return early."""
     behavior = replace(good(number), accuracy=lambda epoch: number % 5 / 5)
     if number % 6 == 1:
         return replace(behavior, fails_at=1 + number % 4)
@@ -77,12 +78,12 @@ def stormy(number: TrialId) -> TrialBehavior:
     return replace(behavior, accuracy=lambda epoch: math.nan) if number % 6 == 5 else behavior
 
 
-def hopeless(number: TrialId) -> TrialBehavior:
+def always_failing(number: TrialId) -> TrialBehavior:
     """Every trial fails before its first report."""
     return replace(good(number), fails_at=1)
 
 
-def level(number: TrialId) -> TrialBehavior:
+def equal(number: TrialId) -> TrialBehavior:
     """All trials are equally good at every epoch."""
     return TrialBehavior(lambda epoch: 0.5)
 
@@ -97,9 +98,9 @@ def sparse(number: TrialId) -> TrialBehavior:
 
 SCENARIOS: Mapping[str, Scenario] = {
     "good": good,
-    "stormy": stormy,
-    "hopeless": hopeless,
-    "level": level,
+    "faulty": faulty,
+    "always_failing": always_failing,
+    "equal": equal,
     "sparse": sparse,
 }
 
