@@ -129,7 +129,7 @@ def forecast(job: Job) -> CostForecast | None:
     speeds: dict[Proxy, _Speed | None] = {}
 
     def get_speed(estimator: Classifier) -> _Speed | None:
-        # The time per example depends on the sizes of models and images, but not on how many examples there are.
+        # The time per example depends on the sizes of models and images, but not on the number of examples.
         sizes = replace(estimator.proxy, data_fraction=1.0)
         if sizes not in speeds:
             speeds[sizes] = _measure_speed(job, estimator, sizes)
@@ -140,6 +140,7 @@ def forecast(job: Job) -> CostForecast | None:
         return None
     price = find_price(job.price)
     start_up_seconds = _measure_start_up(searches[0])
+    # One part for each search. If none of its timed architectures can be built, the speed of the first search is used.
     parts = []
     for search, estimator in zip(searches, estimators, strict=True):
         assert isinstance(estimator, Classifier)
@@ -149,6 +150,7 @@ def forecast(job: Job) -> CostForecast | None:
         name = search.run.name if job.phases else "search"
         part = _make_part(name, search, search.keys.max_trials, seconds, price=price, start_up_seconds=start_up_seconds)
         parts.append(part)
+    # One part for full training: the last phase of a funnel, or the separate command `ogive finalize`.
     last_phase = job.phases[-1] if job.phases and job.phases[-1].job is None else None
     arguments = last_phase.finalize if last_phase is not None else _make_finalize_arguments(job)
     if arguments:
